@@ -1,0 +1,3 @@
+"""downloadd: an async download daemon."""
+
+__version__ = "0.1.0"

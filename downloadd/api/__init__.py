@@ -1,0 +1,1 @@
+"""A request comes in: who asks, what for, and what is answered."""

@@ -1,0 +1,1 @@
+"""The daemon as a process: flags, signals, the service manager."""

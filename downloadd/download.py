@@ -1,0 +1,136 @@
+"""The download: what was asked for, and how far it has come. The noun that every room shares.
+
+Pure: no I/O and no clock.
+"""
+
+import uuid
+from enum import StrEnum
+
+import msgspec
+
+from downloadd.errors import ErrorCode
+from downloadd.states import State
+
+
+class Conflict(StrEnum):
+    """What to do when the final name is taken (the API's `conflict`)."""
+
+    RENAME = "rename"
+    OVERWRITE = "overwrite"
+    SKIP = "skip"
+    ERROR = "error"
+
+
+class Desired(StrEnum):
+    """What a user wants of a download that runs; the run obeys it."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
+class Download(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted or refused download, as it is written down.
+
+    A change makes a new struct (`msgspec.structs.replace`). The fields under "what users may change" are written by
+    `Records.amend` alone, all others by the run that holds the download, fenced by its `epoch`.
+    """
+
+    # identity
+    id: str
+    """A UUID in its usual spelling."""
+    seq: int = 0
+    """The order of acceptance; handed out by the records, 0 before."""
+    user: str
+    """Id of the user who asked."""
+
+    # what was asked for
+    url: str
+    """The URL as given, byte for byte, secrets included: never shown, see `shown_url`."""
+    shown_url: str
+    """The URL without credentials, for answers, history, logs and events."""
+    host: str
+    """Lower-case A-label host that `max_per_host` counts; empty for a refused URL."""
+    directory: str
+    """Destination below the storage root: segments joined by `/`, no leading or trailing slash, "" for the root."""
+    wanted_name: str | None = None
+    """The `filename` parameter."""
+    conflict: Conflict = Conflict.RENAME
+    checksum_wanted: str | None = None
+    """`<algorithm>=<lower-case hex>`."""
+    timeout: int
+    """Seconds in all, waiting in the queue and pauses not counted; 0 for none."""
+    segments: int = 1
+    start_time: int
+    """Unix time of acceptance."""
+
+    # what users may change
+    desired: Desired = Desired.RUN
+    priority: int = 0
+    """Higher first."""
+    speed_limit: int = 0
+    """Bytes a second; 0 for none."""
+
+    # how far it has come
+    state: State = State.QUEUED
+    epoch: int = 0
+    """Counts the runs; every write of a run is fenced by it."""
+    filename: str
+    """The best known final name; settled when the download has completed."""
+    attempt: int = 0
+    """Attempts so far, the running one included."""
+    failures: int = 0
+    """Failed attempts in a row that brought nothing new."""
+    not_before: float | None = None
+    """Unix time before which no new attempt may start."""
+    time_spent: float = 0.0
+    """Seconds of `timeout` used up by earlier runs and waits between attempts."""
+    received: int = 0
+    """Bytes in the part file when the row was written."""
+    total: int | None = None
+    """Complete length of the representation in bytes, once the origin has said."""
+    validator: str | None = None
+    """The strong validator of the bytes in the part file, exactly as `If-Range` sends it (RFC 9110, section 13.1.5)."""
+    part_name: str | None = None
+    """Name of the part file in `directory`, while there is one."""
+    publishing: bool = False
+    """The part is whole and verified, `filename` and `total` are final, and the rename is about to happen."""
+    last_modified: int | None = None
+    """Unix time of the representation's Last-Modified."""
+    content_type: str | None = None
+    checksum: str | None = None
+    """`<algorithm>=<hex>` of the saved bytes, when computed."""
+    error: ErrorCode | None = None
+    """Why the last attempt, or the download, ended."""
+    detail: str | None = None
+    end_time: int | None = None
+    """Unix time of the end, in history only."""
+    ended_seq: int | None = None
+    """The order of ending; handed out by the records."""
+
+    @property
+    def file_path(self) -> str:
+        """Directory and name, relative to the storage root."""
+        return join_path(self.directory, self.filename)
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A download at one moment: the row with the live state of its run laid over it."""
+
+    download: Download
+    speed: float | None = None
+    """Bytes a second over the last seconds; None while nothing is transferred."""
+    eta: float | None = None
+    """Seconds until the last byte at this speed; None when unknown."""
+    reason: str | None = None
+    """For `queued`, `retrying` and `paused`: what it waits for."""
+
+
+def join_path(directory: str, filename: str) -> str:
+    """The path of `filename` in `directory`, relative to the storage root ("" is the root itself)."""
+    return f"{directory}/{filename}" if directory else filename
+
+
+def new_id() -> str:
+    """A fresh download id."""
+    return str(uuid.uuid4())

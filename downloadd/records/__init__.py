@@ -1,0 +1,1 @@
+"""What is written down? Every download, durably, from accept to history."""

@@ -1,0 +1,137 @@
+"""The Records seam: what may be asked of the store, whichever database stands behind it.
+
+Every call that changes something returns after the change is durable. Calls may come from the event loop only; none
+blocks it.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from downloadd.download import Download
+from downloadd.states import State
+
+
+class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a request that carried an `Idempotency-Key`, kept to be given again for 24 hours."""
+
+    user: str
+    key: str
+    fingerprint: bytes
+    """A digest of the request; another one under the same key is a mistake of the client."""
+    status: int
+    body: bytes
+    created: float
+    """Unix time."""
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an `accept`."""
+
+    seqs: Sequence[int] = ()
+    """One per download, in order; empty when `replayed`."""
+    replayed: StoredAnswer | None = None
+    """The first answer under this key; nothing was written then."""
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """The little that is kept in memory of a download that waits for its turn."""
+
+    seq: int
+    host: str
+    priority: int
+    not_before: float | None = None
+    """Unix time."""
+
+
+class ActiveFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which downloads a listing shows, oldest first."""
+
+    directory: str | None = None
+    states: frozenset[State] | None = None
+    """None: every active state. The states are those of the rows; a run's finer state is not in them."""
+    after_seq: int = 0
+    limit: int = 10_000
+
+
+class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which ended downloads a page of history shows, newest end first."""
+
+    directory: str | None = None
+    state: State | None = None
+    contains: str | None = None
+    """Case-insensitive substring of the shown URL or the file name."""
+    before_ended_seq: int | None = None
+    after_ended_seq: int | None = None
+    """With this, the page is oldest first: what ended since."""
+    limit: int = 100
+
+
+class Records(Protocol):
+    """The durable truth about every download."""
+
+    async def accept(
+        self, downloads: Sequence[Download], answer: StoredAnswer | None = None
+    ) -> Accepted:
+        """Writes new downloads down, all or none, in one transaction.
+
+        Refused ones (state `failed`) go straight to history. With an `answer`, its key is looked up in the same
+        transaction: known and not older than 24 hours means that nothing is written and the first answer returns.
+
+        Raises:
+            IdempotencyKeyReusedError: the key is known with another fingerprint.
+        """
+        ...
+
+    async def claim(self, seqs: Sequence[int]) -> list[Download]:
+        """Gives waiting downloads to runs: state by `Event.CLAIM`, `epoch` and `attempt` one higher.
+
+        Those that no longer wait or that a user wants paused or cancelled are left out.
+        """
+        ...
+
+    async def save(self, download: Download) -> Download | None:
+        """Writes the fields of the run that holds `download.epoch`, and returns the row as it is now.
+
+        The fields that users may change are not written but returned as they are. An ended state gets its
+        `ended_seq`. None: the row has another epoch or has ended, and this run must stop and touch nothing.
+        """
+        ...
+
+    async def amend(
+        self, id: str, change: Callable[[Download], Download]
+    ) -> tuple[Download, Download] | None:
+        """Applies a pure `change` to a row in one transaction; returns the row before and after, None if unknown.
+
+        Writes all fields. What `change` raises is raised here and nothing is written. It runs in another thread.
+        """
+        ...
+
+    async def get(self, id: str) -> Download | None:
+        """One download, active or ended."""
+        ...
+
+    async def active(self, wanted: ActiveFilter) -> list[Download]:
+        """A listing of downloads that have not ended, oldest first."""
+        ...
+
+    async def history(self, wanted: HistoryFilter) -> list[Download]:
+        """A page of ended downloads."""
+        ...
+
+    async def last_ended_seq(self) -> int:
+        """The newest `ended_seq`; 0 for an empty history."""
+        ...
+
+    def held(self) -> AsyncIterator[Download]:
+        """Rows in a running state, for recovery at start, when nothing can be running."""
+        ...
+
+    def waiting(self) -> AsyncIterator[Sequence[Waiting]]:
+        """All waiting downloads in chunks, for the dispatcher at start; constant memory."""
+        ...
+
+    async def known_parts(self, ids: Sequence[str]) -> dict[str, str | None]:
+        """For those of `ids` that are active: the name of their part file; ended and unknown ones are left out."""
+        ...

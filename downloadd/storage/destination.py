@@ -1,0 +1,131 @@
+"""The Destination seam: where files lie, whichever kind of storage stands behind it.
+
+Every call may come from the event loop and leaves disk work to threads. Errors of the operating system come out as
+`DownloadError`s: `InsufficientStorageError` for a full disk or quota, `InvalidPathError` for a path that cannot be,
+`StorageError` for everything else.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from downloadd.download import Conflict
+
+
+class StrayPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A part file found on disk."""
+
+    directory: str
+    name: str
+    download_id: str
+    epoch: int
+
+
+class Part(Protocol):
+    """One open part file: the bytes that have come so far."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the destination directory."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes in it."""
+        ...
+
+    async def write(self, pieces: Sequence[bytes]) -> None:
+        """Appends all pieces, in order, completely.
+
+        Raises:
+            InsufficientStorageError: the disk is full; what fitted is kept and counted in `size`.
+        """
+        ...
+
+    async def clear(self) -> None:
+        """Throws the bytes away: the download starts over."""
+        ...
+
+    async def digest(self, algorithm: str) -> str:
+        """The lower-case hex digest of all bytes; `algorithm` as in `verify.ALGORITHMS`."""
+        ...
+
+    async def sync(self) -> None:
+        """Brings the bytes to stable storage (nothing with `fsync = false`)."""
+        ...
+
+    async def publish(self, filename: str, *, replace: bool, last_modified: int | None) -> bool:
+        """Gives the part its final name, atomically, and brings the name to stable storage.
+
+        `last_modified` (Unix seconds) becomes the file's modification time. Afterwards the part is closed.
+
+        Returns:
+            False when `filename` is taken and `replace` is false; nothing has changed then.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Lets go of the file and keeps it."""
+        ...
+
+    async def remove(self) -> None:
+        """Deletes the file and lets go of it."""
+        ...
+
+
+class Destination(Protocol):
+    """A place that files are downloaded to."""
+
+    async def open_part(
+        self, *, directory: str, filename: str, download_id: str, epoch: int, existing: str | None
+    ) -> Part:
+        """Opens the part of a run, and makes the directory when it is missing.
+
+        `existing` names the part of an earlier epoch; it is taken over by renaming it to this epoch's name
+        (so that a late write of an earlier run cannot be published). If it is gone, or None, an empty part is made.
+        """
+        ...
+
+    async def remove_part(self, *, directory: str, name: str) -> None:
+        """Deletes a part file; does nothing when it is gone."""
+        ...
+
+    async def exists(self, *, directory: str, filename: str) -> bool:
+        """Whether the final name is taken."""
+        ...
+
+    async def choose_name(self, *, directory: str, filename: str, conflict: Conflict) -> str | None:
+        """The name to publish under, by the conflict policy; None for `skip` when the name is taken.
+
+        Concurrent callers get different names under `rename`; `release_name` gives a name back.
+
+        Raises:
+            FileExistsAlreadyError: for `error` when the name is taken.
+        """
+        ...
+
+    def release_name(self, *, directory: str, filename: str) -> None:
+        """Forgets a name that `choose_name` gave, once it is published or given up."""
+        ...
+
+    async def published(
+        self, *, directory: str, filename: str, total: int, part_name: str | None
+    ) -> bool:
+        """For recovery: whether the final file of a download that was `publishing` is in place.
+
+        True when `filename` exists with `total` bytes and the part is gone, or is the same file (it is removed then).
+        """
+        ...
+
+    async def require_free(self, needed: int) -> None:
+        """Checks that `needed` more bytes leave `min_free` bytes free.
+
+        Raises:
+            InsufficientStorageError: they do not.
+        """
+        ...
+
+    def stray_parts(self) -> AsyncIterator[Sequence[StrayPart]]:
+        """All part files below the root, in chunks, for the sweep after start."""
+        ...

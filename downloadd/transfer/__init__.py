@@ -1,0 +1,1 @@
+"""Bytes come in: one attempt, from the request to the last byte."""
