@@ -312,13 +312,9 @@ class RemoteError(DownloadError):
     code = ErrorCode.REMOTE_ERROR
     TRANSIENT_STATUSES: ClassVar = frozenset({408, 429, 500, 502, 503, 504})
 
-    def __init__(
-        self, status: int, explanation: str = "", *, retry_after: float | None = None
-    ) -> None:
+    def __init__(self, status: int, explanation: str = "", *, retry_after: float | None = None) -> None:
         detail = f"the origin answered {status}"
-        super().__init__(
-            f"{detail}: {explanation}" if explanation else detail, retry_after=retry_after
-        )
+        super().__init__(f"{detail}: {explanation}" if explanation else detail, retry_after=retry_after)
         self.status = status
 
     @property
@@ -402,9 +398,7 @@ class QueueFullError(DownloadError):
     code = ErrorCode.QUEUE_FULL
 
     def __init__(self, limit: int, *, retry_after: float) -> None:
-        super().__init__(
-            f"{limit} downloads are waiting already (max_queued)", retry_after=retry_after
-        )
+        super().__init__(f"{limit} downloads are waiting already (max_queued)", retry_after=retry_after)
         self.limit = limit
 
 

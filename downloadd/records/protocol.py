@@ -71,9 +71,7 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
 class Records(Protocol):
     """The durable truth about every download."""
 
-    async def accept(
-        self, downloads: Sequence[Download], answer: StoredAnswer | None = None
-    ) -> Accepted:
+    async def accept(self, downloads: Sequence[Download], answer: StoredAnswer | None = None) -> Accepted:
         """Writes new downloads down, all or none, in one transaction.
 
         Refused ones (state `failed`) go straight to history. With an `answer`, its key is looked up in the same
@@ -99,9 +97,7 @@ class Records(Protocol):
         """
         ...
 
-    async def amend(
-        self, id: str, change: Callable[[Download], Download]
-    ) -> tuple[Download, Download] | None:
+    async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
         """Applies a pure `change` to a row in one transaction; returns the row before and after, None if unknown.
 
         Writes all fields. What `change` raises is raised here and nothing is written. It runs in another thread.

@@ -109,9 +109,7 @@ class Destination(Protocol):
         """Forgets a name that `choose_name` gave, once it is published or given up."""
         ...
 
-    async def published(
-        self, *, directory: str, filename: str, total: int, part_name: str | None
-    ) -> bool:
+    async def published(self, *, directory: str, filename: str, total: int, part_name: str | None) -> bool:
         """For recovery: whether the final file of a download that was `publishing` is in place.
 
         True when `filename` exists with `total` bytes and the part is gone, or is the same file (it is removed then).
