@@ -459,3 +459,12 @@ class ShuttingDownError(DownloadError):
 
     def __init__(self) -> None:
         super().__init__("the server is stopping; try again in a few seconds", retry_after=5)
+
+
+class InternalError(DownloadError):
+    """A mistake of the daemon itself; the log has the traceback."""
+
+    code = ErrorCode.INTERNAL_ERROR
+
+    def __init__(self) -> None:
+        super().__init__("the server made a mistake; its log has the details")

@@ -1,0 +1,109 @@
+"""The Dispatcher seam: who says that a waiting download's turn has come.
+
+In one process that is the scheduler and a loop around it; in a cluster it will be a queue engine.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from downloadd.clock import Clock
+from downloadd.manager.scheduler import Limits, Scheduler
+from downloadd.records.protocol import Waiting
+
+
+class Dispatcher(Protocol):
+    """Chooses what starts, and when."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        ...
+
+    def enqueue(self, waiting: Sequence[Waiting]) -> None:
+        """Downloads wait for their turn from now on; one that waits already is moved."""
+        ...
+
+    def withdraw(self, seq: int) -> None:
+        """A download waits no longer."""
+        ...
+
+    def finished(self, seq: int) -> None:
+        """A run has ended and its place is free."""
+        ...
+
+    def block(self, host: str, until: float) -> None:
+        """Nothing of `host` starts before that Unix time."""
+        ...
+
+    def reason(self, host: str, not_before: float | None) -> str:
+        """What a waiting download of `host` waits for, in words."""
+        ...
+
+    def change_limits(self, limits: Limits) -> None:
+        """Sets new limits; what runs already goes on."""
+        ...
+
+    async def dispatch(self, start: Callable[[Sequence[int]], Awaitable[None]]) -> None:
+        """Starts downloads when their turn comes, until cancelled."""
+        ...
+
+
+class LocalDispatcher:
+    """The dispatcher of one process: a `Scheduler` and a loop that asks it whenever something has changed."""
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self._scheduler = Scheduler(limits)
+        self._clock = clock
+        self._changed = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return self._scheduler.waiting
+
+    def enqueue(self, waiting: Sequence[Waiting]) -> None:
+        """Downloads wait for their turn from now on; one that waits already is moved."""
+        for one in waiting:
+            self._scheduler.add(one)
+        self._changed.set()
+
+    def withdraw(self, seq: int) -> None:
+        """A download waits no longer."""
+        self._scheduler.withdraw(seq)
+        self._changed.set()
+
+    def finished(self, seq: int) -> None:
+        """A run has ended and its place is free."""
+        self._scheduler.finished(seq)
+        self._changed.set()
+
+    def block(self, host: str, until: float) -> None:
+        """Nothing of `host` starts before that Unix time."""
+        self._scheduler.block(host, until)
+        self._changed.set()
+
+    def reason(self, host: str, not_before: float | None) -> str:
+        """What a waiting download of `host` waits for, in words."""
+        return self._scheduler.reason(host, not_before, self._clock.wall())
+
+    def change_limits(self, limits: Limits) -> None:
+        """Sets new limits; what runs already goes on."""
+        self._scheduler.change_limits(limits)
+        self._changed.set()
+
+    async def dispatch(self, start: Callable[[Sequence[int]], Awaitable[None]]) -> None:
+        """Starts downloads when their turn comes, until cancelled."""
+        while True:
+            self._changed.clear()
+            picked = self._scheduler.pick(self._clock.wall())
+            if picked:
+                await start(picked)
+                continue
+            due = self._scheduler.next_due()
+            timeout = None if due is None else max(0.0, due - self._clock.wall())
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue

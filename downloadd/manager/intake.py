@@ -1,0 +1,94 @@
+"""From an order to a download: every judgement that can be made before anything is written down.
+
+Pure: no I/O and no clock.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from downloadd.config import DownloadsConfig
+from downloadd.download import Conflict, Download
+from downloadd.errors import DownloadError
+from downloadd.policy.policy import Policy
+from downloadd.policy.secrets import show_url
+from downloadd.states import State
+from downloadd.storage.names import parse_directory, parse_filename, safe_name, suggest_name
+from downloadd.verify import parse_checksum
+
+LONGEST_SHOWN = 4096
+"""Characters of a refused directory or name that are kept in the history."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One download as a client asks for it; its texts are unchecked."""
+
+    url: str
+    directory: str
+    filename: str | None = None
+    timeout: int | None = None
+    """Seconds; None for the configured default."""
+    segments: int | None = None
+    checksum: str | None = None
+    conflict: Conflict = Conflict.RENAME
+    priority: int = 0
+    speed_limit: int = 0
+    """Bytes a second; 0 for none."""
+    problem: DownloadError | None = None
+    """What was wrong with the request itself; the order is refused with it."""
+
+
+def accept_order(
+    order: Order, *, policy: Policy, defaults: DownloadsConfig, user: str, now: float, new_id: Callable[[], str]
+) -> Download:
+    """The download that an order makes: `queued` when it may be fetched, else `failed` with the reason."""
+    try:
+        if order.problem is not None:
+            raise order.problem
+        url = policy.judge(order.url)
+        directory = parse_directory(order.directory)
+        wanted = None if order.filename is None else parse_filename(order.filename)
+        checksum = None if order.checksum is None else parse_checksum(order.checksum)
+    except DownloadError as error:
+        return refuse(_refusable(order, user=user, now=now, new_id=new_id), error, now=now)
+    return Download(
+        id=new_id(),
+        user=user,
+        url=order.url,
+        shown_url=show_url(order.url),
+        host=url.host,
+        directory=directory,
+        wanted_name=wanted,
+        conflict=order.conflict,
+        checksum_wanted=checksum,
+        timeout=defaults.timeout if order.timeout is None else order.timeout,
+        segments=defaults.segments if order.segments is None else order.segments,
+        start_time=int(now),
+        priority=order.priority,
+        speed_limit=order.speed_limit,
+        filename=wanted or suggest_name(None, None, url.last_segment),
+    )
+
+
+def refuse(download: Download, error: DownloadError, *, now: float) -> Download:
+    """The same download, refused: it goes straight to history."""
+    return msgspec.structs.replace(
+        download, state=State.FAILED, error=error.code, detail=error.detail, end_time=int(now)
+    )
+
+
+def _refusable(order: Order, *, user: str, now: float, new_id: Callable[[], str]) -> Download:
+    """What can be said of an order that is wrong somewhere. Its empty `host` marks it as never judged fit to run."""
+    path = order.url.partition("?")[0].partition("#")[0]
+    last_segment = path.rpartition("/")[2] if path.count("/") > 2 else ""
+    return Download(
+        id=new_id(),
+        user=user,
+        url=order.url,
+        shown_url=show_url(order.url),
+        host="",
+        directory=order.directory.strip("/")[:LONGEST_SHOWN],
+        timeout=0,
+        start_time=int(now),
+        filename=(order.filename or safe_name(last_segment))[:LONGEST_SHOWN],
+    )

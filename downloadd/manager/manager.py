@@ -1,0 +1,542 @@
+"""The manager: accepts downloads, runs them when their turn comes, and does what users want of them."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from downloadd.clock import Clock
+from downloadd.config import DownloadsConfig
+from downloadd.download import Conflict, Download, Snapshot, new_id
+from downloadd.errors import (
+    DownloadError,
+    FileExistsAlreadyError,
+    NotFoundError,
+    QueueFullError,
+    ShuttingDownError,
+)
+from downloadd.events import DownloadChanged, DownloadEnded, EventBus
+from downloadd.manager import lifecycle
+from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.intake import Order, accept_order, refuse
+from downloadd.manager.rate import DownloadPace, RateLimit
+from downloadd.manager.recovery import reconcile, sweep
+from downloadd.manager.run import STOP_FOR, Run, Stop
+from downloadd.manager.scheduler import Limits
+from downloadd.metrics import Metrics
+from downloadd.policy.policy import Policy
+from downloadd.policy.secrets import show_url
+from downloadd.records.protocol import ActiveFilter, HistoryFilter, Records, StoredAnswer, Waiting
+from downloadd.states import ENDED, RUNNING, WAITING, State
+from downloadd.storage.destination import Destination
+from downloadd.transfer.session import Session
+
+log = structlog.get_logger()
+
+DRAIN_SECONDS: Final = 8.0
+"""How long runs have to put their bytes and rows in order when the daemon stops."""
+QUEUE_RETRY_AFTER: Final = 30
+"""Seconds that a client is asked to wait when the queue is full."""
+ORDERS_AT_ONCE: Final = 250
+"""Orders that are judged before the event loop gets its turn again."""
+WRITES_A_SECOND: Final = 500
+"""Small writes that all running downloads together may cause."""
+SOONEST_FLUSH: Final = 0.25
+"""Seconds."""
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the orders of one request."""
+
+    downloads: Sequence[Download] = ()
+    """One per order: `queued`, or `failed` when it was refused."""
+    replayed: StoredAnswer | None = None
+    """The first answer to a request with the same Idempotency-Key; nothing was started now."""
+
+
+class Amendment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user changes in an active download; None leaves a value as it is."""
+
+    priority: int | None = None
+    speed_limit: int | None = None
+    """Bytes a second; 0 for none."""
+    url: str | None = None
+
+
+class Manager:
+    """Owns every run. Opens with `async with`, after the parts it is given."""
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        destination: Destination,
+        session: Session,
+        dispatcher: Dispatcher,
+        bus: EventBus,
+        metrics: Metrics,
+        clock: Clock,
+        policy: Policy,
+        config: DownloadsConfig,
+    ) -> None:
+        self._records = records
+        self._destination = destination
+        self._session = session
+        self._dispatcher = dispatcher
+        self._bus = bus
+        self._metrics = metrics
+        self._clock = clock
+        self._policy = policy
+        self._config = config
+        self._rate = RateLimit(config.speed_limit)
+        self._paces: dict[str, DownloadPace] = {}
+        self._runs: dict[str, Run] = {}
+        self._duties: set[asyncio.Task[None]] = set()
+        self._performing: set[asyncio.Task[None]] = set()
+        # What users want of downloads whose claim is on its way, so that no run exists yet that could be told.
+        self._early_stops: dict[str, Stop] = {}
+        self._watchers: dict[str, list[asyncio.Future[Download]]] = {}
+        self._accepting = 0
+        self._closing = False
+
+    async def __aenter__(self) -> Self:
+        """Puts records and disk in order, then lets downloads start."""
+        ended = await reconcile(self._records, self._destination, self._clock)
+        for download in ended:
+            self._has_ended(download)
+        async for chunk in self._records.waiting():
+            self._dispatcher.enqueue(chunk)
+        self._own(self._duties, self._dispatcher.dispatch(self._start_picked))
+        self._own(self._duties, self._tell_progress())
+        self._own(self._duties, sweep(self._records, self._destination))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hands every run back; what has come is kept and goes on after the next start."""
+        self._closing = True
+        await _cancel(self._duties)
+        for run in self._runs.values():
+            run.stop(Stop.INTERRUPT)
+        if self._performing:
+            await asyncio.wait(self._performing, timeout=DRAIN_SECONDS)
+        await _cancel(self._performing)
+
+    def configure(self, *, policy: Policy, config: DownloadsConfig) -> None:
+        """Sets policy and limits for what starts from now on."""
+        self._policy = policy
+        self._config = config
+        self._rate.rate = config.speed_limit
+        self._dispatcher.change_limits(limits_of(config))
+
+    # -- starting ------------------------------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        orders: Sequence[Order],
+        *,
+        user: str,
+        answer: Callable[[Sequence[Download]], StoredAnswer] | None = None,
+    ) -> Started:
+        """Judges orders and writes them all down, durably, in one transaction; accepted ones run when it is their turn.
+
+        `answer` makes the answer that is kept under the request's Idempotency-Key, from the same downloads.
+
+        Raises:
+            ShuttingDownError: the daemon stops and accepts nothing.
+            IdempotencyKeyReusedError: the key belongs to another request.
+        """
+        if self._closing:
+            raise ShuttingDownError
+        self._accepting += len(orders)
+        try:
+            downloads = await self._judge(orders, user)
+            accepted = await self._records.accept(downloads, answer(downloads) if answer is not None else None)
+        finally:
+            self._accepting -= len(orders)
+        if accepted.replayed is not None:
+            return Started(replayed=accepted.replayed)
+        waiting: list[Waiting] = []
+        for number, (download, seq) in enumerate(zip(downloads, accepted.seqs, strict=True)):
+            if number % ORDERS_AT_ONCE == ORDERS_AT_ONCE - 1:
+                await asyncio.sleep(0)
+            row = replace(download, seq=seq)
+            if row.state is State.QUEUED:
+                waiting.append(Waiting(seq=seq, host=row.host, priority=row.priority))
+                if self._bus.watched:
+                    self._bus.publish(DownloadChanged(snapshot=self._snapshot(row)))
+            else:
+                self._has_ended(row)
+        self._metrics.accepted(len(waiting))
+        self._dispatcher.enqueue(waiting)
+        return Started(downloads=downloads)
+
+    async def _judge(self, orders: Sequence[Order], user: str) -> list[Download]:
+        now = self._clock.wall()
+        room = self._config.max_queued - self._dispatcher.waiting - self._accepting + len(orders)
+        downloads: list[Download] = []
+        for number, order in enumerate(orders):
+            if number % ORDERS_AT_ONCE == ORDERS_AT_ONCE - 1:
+                await asyncio.sleep(0)
+            download = accept_order(
+                order, policy=self._policy, defaults=self._config, user=user, now=now, new_id=new_id
+            )
+            if download.state is State.QUEUED:
+                try:
+                    await self._require_free_name(download)
+                    if room <= 0:
+                        raise QueueFullError(self._config.max_queued, retry_after=QUEUE_RETRY_AFTER)
+                    room -= 1
+                except DownloadError as error:
+                    download = refuse(download, error, now=now)
+            downloads.append(download)
+        return downloads
+
+    async def _require_free_name(self, download: Download) -> None:
+        if download.conflict is not Conflict.ERROR or download.wanted_name is None:
+            return
+        if await self._destination.exists(directory=download.directory, filename=download.wanted_name):
+            raise FileExistsAlreadyError(download.file_path)
+
+    def retry_after(self) -> int:
+        """Seconds that a client is asked to wait when the queue is full."""
+        return QUEUE_RETRY_AFTER
+
+    # -- what users want -----------------------------------------------------------------------------------------------
+
+    async def cancel(self, id: str) -> Download:
+        """Cancels an active download and removes its part file; returns the final row.
+
+        Raises:
+            NotFoundError: no download has this id.
+            InvalidStateError: it has ended already.
+        """
+        while True:
+            before, after = await self._amend(id, partial(lifecycle.cancel, now=self._clock.wall()))
+            if after.state not in RUNNING:
+                self._dispatcher.withdraw(after.seq)
+                if before.part_name is not None:
+                    await self._destination.remove_part(directory=before.directory, name=before.part_name)
+                self._has_ended(after)
+                return after
+            after = await self._stopped(after, Stop.CANCEL)
+            if after.state is State.CANCELLED:
+                return after
+
+    async def pause(self, id: str) -> Snapshot:
+        """Pauses an active download; what has come is kept.
+
+        Raises:
+            NotFoundError: no download has this id.
+            InvalidStateError: it has ended already.
+        """
+        while True:
+            _, after = await self._amend(id, lifecycle.pause)
+            if after.state not in RUNNING:
+                self._dispatcher.withdraw(after.seq)
+                self._has_changed(after)
+                return self._snapshot(after)
+            after = await self._stopped(after, Stop.PAUSE)
+            if after.state is State.PAUSED:
+                return self._snapshot(after)
+
+    async def resume(self, id: str) -> Snapshot:
+        """Lets a paused download go on.
+
+        Raises:
+            NotFoundError: no download has this id.
+            InvalidStateError: it is not paused.
+        """
+        _, after = await self._amend(id, lifecycle.resume)
+        self._waits(after)
+        return self._snapshot(after)
+
+    async def retry(self, id: str) -> Snapshot:
+        """Tries a failed, cancelled or skipped download again, or a retrying one without further delay.
+
+        Raises:
+            NotFoundError: no download has this id.
+            InvalidStateError: there is nothing to retry.
+        """
+        _, after = await self._amend(id, lifecycle.retry)
+        self._waits(after)
+        return self._snapshot(after)
+
+    async def amend(self, id: str, amendment: Amendment) -> Snapshot:
+        """Changes priority, speed limit or URL of an active download.
+
+        Raises:
+            NotFoundError: no download has this id.
+            InvalidStateError: it has ended already, or runs and gets another URL.
+            InvalidUrlError, DomainBlockedError: the new URL may not be fetched.
+        """
+        change = partial(lifecycle.amend, priority=amendment.priority, speed_limit=amendment.speed_limit)
+        if amendment.url is not None:
+            url = self._policy.judge(amendment.url)
+            change = partial(
+                lifecycle.redirect,
+                url=amendment.url,
+                shown_url=show_url(amendment.url),
+                host=url.host,
+                then=change,
+            )
+        _, after = await self._amend(id, change)
+        pace = self._paces.get(id)
+        if pace is not None:
+            pace.limit(after.speed_limit)
+        if after.state in WAITING:
+            self._waits(after)
+        else:
+            self._has_changed(after)
+        return self._snapshot(after)
+
+    async def _amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download]:
+        changed = await self._records.amend(id, change)
+        if changed is None:
+            raise NotFoundError("no download has this id")
+        return changed
+
+    async def _stopped(self, download: Download, why: Stop) -> Download:
+        """Tells the run of a download to stop and waits until it has."""
+        moved = self._watch(download.id)
+        run = self._runs.get(download.id)
+        if run is not None:
+            run.stop(why)
+        else:
+            # Either its claim is on its way here, or its run has just ended.
+            row = await self._records.get(download.id)
+            if row is not None and row.state not in RUNNING:
+                self._unwatch(download.id, moved)
+                return row
+            run = self._runs.get(download.id)
+            if run is not None:
+                run.stop(why)
+            else:
+                self._early_stops[download.id] = why
+        return await moved
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    async def get(self, id: str) -> Snapshot:
+        """One download, active or ended.
+
+        Raises:
+            NotFoundError: no download has this id.
+        """
+        download = await self._records.get(id)
+        if download is None:
+            raise NotFoundError("no download has this id")
+        return self._snapshot(download)
+
+    async def active(self, wanted: ActiveFilter) -> list[Snapshot]:
+        """Downloads that have not ended, oldest first, as they are now."""
+        states = wanted.states
+        if states is None or not states & RUNNING:
+            return [self._snapshot(row) for row in await self._records.active(wanted)]
+        # A run's state is finer than its row: rows of all running states are read, and judged by the run.
+        rows = await self._records.active(
+            replace(wanted, states=states | RUNNING, limit=wanted.limit + len(self._runs))
+        )
+        snapshots = [self._snapshot(row) for row in rows]
+        return [one for one in snapshots if one.download.state in states][: wanted.limit]
+
+    async def history(self, wanted: HistoryFilter) -> list[Download]:
+        """A page of ended downloads."""
+        return await self._records.history(wanted)
+
+    async def ended_since(self, ended_seq: int, limit: int) -> list[Download]:
+        """Downloads that ended after the one with `ended_seq`, oldest end first."""
+        return await self._records.history(HistoryFilter(after_ended_seq=ended_seq, limit=limit))
+
+    async def wait(self, id: str, seconds: float) -> Download:
+        """The row once the download has ended, or as it is after so many seconds.
+
+        Raises:
+            NotFoundError: no download has this id.
+        """
+        deadline = self._clock.monotonic() + seconds
+        while True:
+            moved = self._watch(id)
+            download = (await self.get(id)).download
+            left = deadline - self._clock.monotonic()
+            if download.state in ENDED or left <= 0:
+                self._unwatch(id, moved)
+                return download
+            done, _ = await asyncio.wait((moved,), timeout=left)
+            if not done:
+                self._unwatch(id, moved)
+
+    def _snapshot(self, row: Download) -> Snapshot:
+        run = self._runs.get(row.id)
+        if run is not None and row.state in RUNNING:
+            return run.snapshot(row)
+        return Snapshot(download=row, reason=self._reason(row))
+
+    def _reason(self, row: Download) -> str | None:
+        match row.state:
+            case State.PAUSED:
+                return "paused by a user"
+            case State.QUEUED | State.RETRYING:
+                return self._dispatcher.reason(row.host, row.not_before)
+            case _:
+                return None
+
+    # -- running -------------------------------------------------------------------------------------------------------
+
+    async def _start_picked(self, seqs: Sequence[int]) -> None:
+        while True:
+            try:
+                claimed = await self._records.claim(seqs)
+                break
+            except DownloadError as error:
+                # The store is out of order: nothing is lost, and nothing starts until it is back.
+                log.error("claim_failed", error=error.code, detail=error.detail)
+                await asyncio.sleep(1)
+        for seq in set(seqs) - {download.seq for download in claimed}:
+            self._dispatcher.finished(seq)
+        for download in claimed:
+            pace = DownloadPace(RateLimit(download.speed_limit), self._rate, self._clock)
+            run = Run(
+                download,
+                records=self._records,
+                session=self._session,
+                destination=self._destination,
+                clock=self._clock,
+                pace=pace,
+                flush_interval=self._flush_interval,
+                max_size=self._config.max_size,
+                retries=self._config.retries,
+                changed=self._run_changed,
+            )
+            self._paces[download.id] = pace
+            self._runs[download.id] = run
+            early = self._early_stops.pop(download.id, None) or (Stop.INTERRUPT if self._closing else None)
+            if early is not None:
+                run.stop(early)
+            self._own(self._performing, self._perform(run))
+
+    async def _perform(self, run: Run) -> None:
+        id, seq = run.download.id, run.download.seq
+        self._run_changed(run)
+        outcome: tuple[Download, float | None] | None = None
+        try:
+            outcome = await run.perform()
+        finally:
+            del self._runs[id]
+            del self._paces[id]
+            self._metrics.received(run.taken)
+            if outcome is not None and outcome[1] is not None:
+                self._dispatcher.block(outcome[0].host, outcome[1])
+            self._dispatcher.finished(seq)
+        if outcome is not None:
+            await self._settle(outcome[0])
+
+    async def _settle(self, row: Download) -> None:
+        stop = STOP_FOR.get(row.desired)
+        if row.state in WAITING and stop is not None:
+            # The user's wish and the end of the attempt crossed; the wish still holds.
+            wish = lifecycle.pause if stop is Stop.PAUSE else partial(lifecycle.cancel, now=self._clock.wall())
+            before, row = await self._amend(row.id, wish)
+            if row.state in ENDED and before.part_name is not None:
+                await self._destination.remove_part(directory=before.directory, name=before.part_name)
+        if row.state in ENDED:
+            self._has_ended(row)
+        elif row.state in WAITING:
+            if row.error is not None:
+                self._metrics.attempt_failed(row.error)
+            self._waits(row)
+        else:
+            self._has_changed(row)
+        self._tell_watchers(row)
+
+    def _flush_interval(self) -> float:
+        return max(SOONEST_FLUSH, len(self._runs) / WRITES_A_SECOND)
+
+    # -- telling -------------------------------------------------------------------------------------------------------
+
+    def _waits(self, row: Download) -> None:
+        self._dispatcher.enqueue(
+            [Waiting(seq=row.seq, host=row.host, priority=row.priority, not_before=row.not_before)]
+        )
+        self._has_changed(row)
+
+    def _has_changed(self, row: Download) -> None:
+        self._bus.publish(DownloadChanged(snapshot=self._snapshot(row)))
+
+    def _run_changed(self, run: Run) -> None:
+        self._bus.publish(DownloadChanged(snapshot=run.snapshot()))
+
+    def _has_ended(self, row: Download) -> None:
+        seconds = (row.end_time or row.start_time) - row.start_time
+        self._metrics.ended(row.state, row.error, seconds)
+        log.info(
+            "download_ended",
+            download_id=row.id,
+            outcome=row.state,
+            error=row.error,
+            detail=row.detail,
+            path=row.file_path,
+            url=row.shown_url,
+            size=row.total if row.state is State.COMPLETED else None,
+            attempts=row.attempt,
+        )
+        self._bus.publish(DownloadEnded(download=row))
+        self._tell_watchers(row)
+
+    async def _tell_progress(self) -> None:
+        """While somebody watches, tells once a second which downloads have moved."""
+        told: dict[str, int] = {}
+        while True:
+            await asyncio.sleep(1)
+            if not self._bus.watched:
+                continue
+            now = {id: run.received for id, run in self._runs.items()}
+            for id, received in now.items():
+                if told.get(id) != received and id in self._runs:
+                    self._run_changed(self._runs[id])
+            told = now
+
+    def _watch(self, id: str) -> asyncio.Future[Download]:
+        moved: asyncio.Future[Download] = asyncio.get_running_loop().create_future()
+        self._watchers.setdefault(id, []).append(moved)
+        return moved
+
+    def _unwatch(self, id: str, moved: asyncio.Future[Download]) -> None:
+        watchers = self._watchers.get(id, [])
+        if moved in watchers:
+            watchers.remove(moved)
+        if not watchers:
+            self._watchers.pop(id, None)
+
+    def _tell_watchers(self, row: Download) -> None:
+        for moved in self._watchers.pop(row.id, ()):
+            if not moved.done():
+                moved.set_result(row)
+
+    def _own(self, keep: set[asyncio.Task[None]], work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        keep.add(task)
+        task.add_done_callback(keep.discard)
+        task.add_done_callback(_report)
+
+
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tuple(tasks):
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("task_broke", exc_info=error)
+
+
+def limits_of(config: DownloadsConfig) -> Limits:
+    """The dispatcher's part of the configuration."""
+    return Limits(max_concurrent=config.max_concurrent, max_per_host=config.max_per_host, max_queued=config.max_queued)

@@ -1,0 +1,57 @@
+"""Records against disk, at start: what a killed daemon left is put in order before anything runs."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from downloadd.clock import Clock
+from downloadd.download import Download
+from downloadd.manager import lifecycle
+from downloadd.records.protocol import Records
+from downloadd.states import ENDED
+from downloadd.storage.destination import Destination
+
+log = structlog.get_logger()
+
+
+async def reconcile(records: Records, destination: Destination, clock: Clock) -> Sequence[Download]:
+    """Hands back every row that a run held when the daemon was killed, and completes finished renames.
+
+    Returns:
+        The rows that ended by this.
+    """
+    ended: list[Download] = []
+    async for row in records.held():
+        in_place = (
+            row.publishing
+            and row.total is not None
+            and await destination.published(
+                directory=row.directory, filename=row.filename, total=row.total, part_name=row.part_name
+            )
+        )
+
+        def settle(row: Download, in_place: bool = in_place) -> Download:
+            if in_place:
+                return lifecycle.completed(row, now=clock.wall())
+            return lifecycle.interrupted(row, now=clock.wall())
+
+        changed = await records.amend(row.id, settle)
+        if changed is None:
+            continue
+        before, after = changed
+        log.info("download_recovered", download_id=row.id, was=before.state, now=after.state)
+        if after.state in ENDED:
+            ended.append(after)
+            if before.part_name is not None:
+                await destination.remove_part(directory=before.directory, name=before.part_name)
+    return ended
+
+
+async def sweep(records: Records, destination: Destination) -> None:
+    """Removes part files that no active download owns: their download ended, or was never accepted."""
+    async for parts in destination.stray_parts():
+        known = await records.known_parts([part.download_id for part in parts])
+        for part in parts:
+            if part.download_id not in known:
+                await destination.remove_part(directory=part.directory, name=part.name)
+                log.info("stray_part_removed", download_id=part.download_id, directory=part.directory)

@@ -1,0 +1,63 @@
+"""Try again, or give up? A pure decision from what failed, how often, and how long is left."""
+
+from typing import Final
+
+import msgspec
+
+from downloadd.errors import DownloadError
+
+FIRST_DELAY: Final = 0.5
+"""Seconds before the first retry, before jitter."""
+LONGEST_DELAY: Final = 60.0
+"""Seconds; what the origin asks for may be longer."""
+LONGEST_RETRY_AFTER: Final = 86_400.0
+"""Seconds; an origin that asks for more than a day is taken to mean a day."""
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """Another attempt follows."""
+
+    delay: float
+    """Seconds from now."""
+    failures: int
+    """Failed attempts in a row that brought nothing new, this one included."""
+    host_waits: bool
+    """The origin asked for the delay: every download from the host waits it out."""
+
+
+class GiveUp(msgspec.Struct, frozen=True, kw_only=True):
+    """The download fails with the error of this attempt."""
+
+    failures: int
+
+
+def decide(
+    error: DownloadError,
+    *,
+    failures: int,
+    retries: int,
+    progressed: bool,
+    time_left: float | None,
+    random: float,
+) -> Retry | GiveUp:
+    """What follows a failed attempt.
+
+    Args:
+        error: what it failed with; only a transient one is worth a retry.
+        failures: failed attempts in a row before this one.
+        retries: how many are allowed in a row.
+        progressed: the attempt brought bytes that are kept, so the count starts anew.
+        time_left: seconds of the download's timeout; None without one. A retry that could only start after it is
+            none.
+        random: from [0, 1), for the jitter, so that many downloads do not come back at the same moment.
+    """
+    failures = 1 if progressed else failures + 1
+    if not error.transient or failures > retries:
+        return GiveUp(failures=failures)
+    backoff = min(FIRST_DELAY * 2.0 ** min(failures - 1, 30), LONGEST_DELAY)
+    delay = backoff * (0.5 + random / 2)
+    if error.retry_after is not None:
+        delay = max(delay, min(error.retry_after, LONGEST_RETRY_AFTER))
+    if time_left is not None and delay >= time_left:
+        return GiveUp(failures=failures)
+    return Retry(delay=delay, failures=failures, host_waits=error.retry_after is not None)

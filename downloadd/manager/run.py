@@ -1,0 +1,289 @@
+"""One run of a download: from the claim to the row that says what became of it.
+
+A run makes one attempt. When the attempt fails in a way that may pass, the row goes back to waiting and a later run,
+under a higher epoch, tries again; so a retry that waits holds no place, and survives a restart.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import StrEnum
+from random import random
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from downloadd.clock import Clock
+from downloadd.download import Conflict, Desired, Download, Snapshot
+from downloadd.errors import DownloadError, DownloadTimeoutError, InternalError
+from downloadd.manager import lifecycle, retry
+from downloadd.records.protocol import Records
+from downloadd.states import State
+from downloadd.storage.destination import Destination, Part
+from downloadd.transfer.attempt import Attempt, Fetched, Pace
+from downloadd.transfer.session import Session
+from downloadd.verify import check_digest, check_length
+
+log = structlog.get_logger()
+
+
+class Stop(StrEnum):
+    """Why a run is told to stop."""
+
+    PAUSE = "pause"
+    CANCEL = "cancel"
+    INTERRUPT = "interrupt"
+    """The daemon stops; the download goes on after the next start."""
+
+
+STOP_FOR: Final = {Desired.PAUSE: Stop.PAUSE, Desired.CANCEL: Stop.CANCEL}
+
+
+class FencedError(Exception):
+    """Another run holds the download now; this one must not touch anything any more."""
+
+
+class Run:
+    """One run of one claimed download."""
+
+    def __init__(
+        self,
+        download: Download,
+        *,
+        records: Records,
+        session: Session,
+        destination: Destination,
+        clock: Clock,
+        pace: Pace,
+        flush_interval: Callable[[], float],
+        max_size: int,
+        retries: int,
+        changed: Callable[["Run"], None],
+    ) -> None:
+        """Makes a run that has not begun; see `Attempt` for the parts.
+
+        Args:
+            download: the row as `Records.claim` returned it.
+            records: where the outcome is written down.
+            session: the client.
+            destination: where the file lies.
+            clock: the time.
+            pace: the speed limits.
+            flush_interval: seconds after which received bytes are written even if they are few.
+            max_size: bytes; 0 for no limit.
+            retries: failed attempts in a row that are followed by another one.
+            changed: told when the state has changed.
+        """
+        self._records = records
+        self._destination = destination
+        self._clock = clock
+        self._retries = retries
+        self._stop: Stop | None = None
+        self._transferring: asyncio.Task[Fetched] | None = None
+        self._changed = lambda: changed(self)
+        self._log = log.bind(download_id=download.id, attempt=download.attempt)
+        self._attempt = Attempt(
+            download,
+            session=session,
+            destination=destination,
+            clock=clock,
+            save=self._save,
+            changed=self._changed,
+            pace=pace,
+            flush_interval=flush_interval,
+            max_size=max_size,
+        )
+
+    @property
+    def download(self) -> Download:
+        """The row as this run knows it, finer than what is written down."""
+        return self._attempt.download
+
+    @property
+    def received(self) -> int:
+        """Bytes so far, those of earlier runs included."""
+        return self._attempt.progress.received
+
+    @property
+    def taken(self) -> int:
+        """Bytes that this run received from the origin."""
+        return self._attempt.taken
+
+    def snapshot(self, row: Download | None = None) -> Snapshot:
+        """The download as it is now; `row` has what users may have changed since."""
+        known, progress, now = self._attempt.download, self._attempt.progress, self._clock.monotonic()
+        if row is not None:
+            known = replace(known, desired=row.desired, priority=row.priority, speed_limit=row.speed_limit)
+        moving = known.state is State.DOWNLOADING
+        return Snapshot(
+            download=replace(known, received=progress.received),
+            speed=progress.speed(now) if moving else None,
+            eta=progress.eta(now) if moving else None,
+        )
+
+    def stop(self, why: Stop) -> None:
+        """Tells the run to stop; it takes effect unless the file is being committed already."""
+        if self._stop is not Stop.CANCEL:
+            self._stop = why
+        if self._transferring is not None:
+            self._transferring.cancel()
+
+    async def perform(self) -> tuple[Download, float | None] | None:
+        """Makes the attempt and writes down what became of it.
+
+        Returns:
+            The row, and until when (Unix time) the origin asked its host to be left alone; None when another run
+            holds the download now.
+        """
+        started = self._clock.monotonic()
+        self._transferring = asyncio.get_running_loop().create_task(self._transfer())
+        if self._stop is not None:
+            self._transferring.cancel()
+        host_waits: float | None = None
+        try:
+            try:
+                await asyncio.wait((self._transferring,))
+                fetched = self._transferring.result()
+                row = await (self._skip() if fetched is Fetched.SKIPPED else self._commit())
+            except asyncio.CancelledError:
+                row = await self._stopped(self._stop or Stop.INTERRUPT, started)
+            except DownloadError as error:
+                row, host_waits = await self._failed(error, started)
+            except FencedError:
+                raise
+            except Exception:
+                self._log.exception("run_broke")
+                row, host_waits = await self._failed(InternalError(), started)
+            saved = await self._save_outcome(row)
+        except FencedError:
+            self._log.warning("run_fenced", epoch=self.download.epoch)
+            if self._attempt.part is not None:
+                await self._attempt.part.close()
+            return None
+        return saved, host_waits
+
+    async def _transfer(self) -> Fetched:
+        limit = self.download.timeout
+        left = max(0.0, limit - self.download.time_spent) if limit else None
+        try:
+            async with asyncio.timeout(left):
+                fetched = await self._attempt.fetch()
+                if fetched is Fetched.WHOLE:
+                    await self._verify(self._part())
+                return fetched
+        except TimeoutError:
+            raise DownloadTimeoutError(limit) from None
+
+    async def _verify(self, part: Part) -> None:
+        check_length(part.size, self.download.total)
+        self._attempt.download = lifecycle.verifying(self.download, received=part.size)
+        wanted = self.download.checksum_wanted
+        if wanted is not None:
+            self._changed()
+            algorithm = wanted.partition("=")[0]
+            actual = f"{algorithm}={await part.digest(algorithm)}"
+            check_digest(wanted, actual)
+            self._attempt.download = replace(self.download, checksum=actual)
+
+    async def _commit(self) -> Download:
+        """Gives the part its final name; nothing stops a run from here on but the end of the process."""
+        part = self._part()
+        while True:
+            download = self.download
+            name = await self._destination.choose_name(
+                directory=download.directory, filename=download.filename, conflict=download.conflict
+            )
+            if name is None:
+                return await self._skip()
+            try:
+                # Written down before the rename, so that a file that is in place is never fetched again.
+                row = await self._save(replace(download, filename=name, publishing=True))
+                if await part.publish(
+                    name,
+                    replace=download.conflict is Conflict.OVERWRITE,
+                    last_modified=download.last_modified,
+                ):
+                    return lifecycle.completed(row, now=self._clock.wall())
+            finally:
+                self._destination.release_name(directory=download.directory, filename=name)
+
+    async def _skip(self) -> Download:
+        await self._remove_part()
+        return lifecycle.skipped(self.download, now=self._clock.wall())
+
+    async def _stopped(self, why: Stop, started: float) -> Download:
+        if why is Stop.CANCEL:
+            await self._remove_part()
+            return lifecycle.cancelled(self.download, now=self._clock.wall())
+        row = replace(await self._keep_part(), time_spent=self.download.time_spent + self._clock.monotonic() - started)
+        if why is Stop.PAUSE:
+            return lifecycle.paused(row)
+        # An interruption is not the attempt's fault.
+        return lifecycle.interrupted(replace(row, attempt=row.attempt - 1), now=self._clock.wall())
+
+    async def _failed(self, error: DownloadError, started: float) -> tuple[Download, float | None]:
+        """What follows an error, and until when the host waits."""
+        if self._stop is Stop.CANCEL:
+            return await self._stopped(Stop.CANCEL, started), None
+        download, now = self.download, self._clock.wall()
+        spent = download.time_spent + self._clock.monotonic() - started
+        decision = retry.decide(
+            error,
+            failures=download.failures,
+            retries=self._retries,
+            progressed=self._attempt.progressed,
+            time_left=download.timeout - spent if download.timeout else None,
+            random=random(),  # noqa: S311 - jitter, not a secret
+        )
+        match decision:
+            case retry.Retry():
+                self._log.info(
+                    "attempt_failed", error=error.code, detail=error.detail, retry_in=round(decision.delay, 3)
+                )
+                row = replace(await self._keep_part(), time_spent=spent + decision.delay)
+                not_before = now + decision.delay
+                return (
+                    lifecycle.deferred(row, error, not_before=not_before, failures=decision.failures),
+                    not_before if decision.host_waits else None,
+                )
+            case retry.GiveUp():
+                await self._remove_part()
+                return lifecycle.failed(self.download, error, now=now), None
+
+    async def _save(self, download: Download) -> Download:
+        saved = await self._records.save(download)
+        if saved is None:
+            raise FencedError
+        return saved
+
+    async def _save_outcome(self, row: Download) -> Download:
+        """Writes the outcome down, however long the store is out of order: it must not be lost."""
+        while True:
+            try:
+                return await self._save(row)
+            except DownloadError as error:
+                self._log.error("outcome_not_recorded", error=error.code, detail=error.detail)
+                await asyncio.sleep(1)
+
+    def _part(self) -> Part:
+        part = self._attempt.part
+        assert part is not None  # noqa: S101 - narrows the type; a whole download has a part
+        return part
+
+    async def _keep_part(self) -> Download:
+        part = self._attempt.part
+        if part is None:
+            return self.download
+        await part.close()
+        return replace(self.download, part_name=part.name, received=part.size)
+
+    async def _remove_part(self) -> None:
+        part, download = self._attempt.part, self.download
+        try:
+            if part is not None:
+                await part.remove()
+            elif download.part_name is not None:
+                await self._destination.remove_part(directory=download.directory, name=download.part_name)
+        except DownloadError as error:
+            # The sweep after the next start tries again.
+            self._log.warning("part_not_removed", error=error.code, detail=error.detail)

@@ -1,0 +1,262 @@
+"""One go at a download: from the request to the last byte in the part file.
+
+The attempt resumes what an earlier one left, under a strong validator only, and starts over in place when the origin
+has another version or ignores ranges. What may be resumed after a crash is written down before the bytes it describes
+reach the disk, so a record never vouches for bytes of another version.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from enum import Enum
+from typing import Final, Protocol
+
+from msgspec.structs import replace
+
+from downloadd.clock import Clock
+from downloadd.download import Conflict, Download
+from downloadd.errors import DownloadError, FileExistsAlreadyError, FileTooLargeError, NetworkError
+from downloadd.states import Event, advance
+from downloadd.storage.destination import Destination, Part
+from downloadd.storage.names import suggest_name
+from downloadd.transfer.plan import Whole, plan
+from downloadd.transfer.progress import Progress
+from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, StartOver, judge
+from downloadd.transfer.session import Answer, Session
+from downloadd.verify import check_length
+
+PIECE: Final = 1 << 20
+"""Bytes that are gathered before they are written: a thread hop for each read is what makes a download slow."""
+
+
+class Pace(Protocol):
+    """How fast bytes may be taken."""
+
+    def portion(self) -> int:
+        """Bytes to read at once at most; -1 when there is no limit."""
+        ...
+
+    def take(self, nbytes: int) -> float:
+        """Takes `nbytes` and returns the seconds to wait before the next read."""
+        ...
+
+
+class Fetched(Enum):
+    """How an attempt ended well."""
+
+    WHOLE = "whole"
+    """Every byte is in the part file."""
+    SKIPPED = "skipped"
+    """The name is taken, and `conflict=skip` was asked for."""
+
+
+class Attempt:
+    """One attempt of one download.
+
+    Attributes:
+        download: the row as this attempt knows it.
+        part: the part file, once it is open.
+        progress: what has come so far.
+        taken: bytes that this attempt received from the origin.
+    """
+
+    def __init__(
+        self,
+        download: Download,
+        *,
+        session: Session,
+        destination: Destination,
+        clock: Clock,
+        save: Callable[[Download], Awaitable[Download]],
+        changed: Callable[[], None],
+        pace: Pace,
+        flush_interval: Callable[[], float],
+        max_size: int,
+    ) -> None:
+        """Makes an attempt that has not begun.
+
+        Args:
+            download: the claimed row.
+            session: the client.
+            destination: where the part file lies.
+            clock: the time.
+            save: writes a row down durably, and returns it.
+            changed: told when the state has changed.
+            pace: the speed limits.
+            flush_interval: seconds after which received bytes are written even if they are few.
+            max_size: bytes; 0 for no limit.
+        """
+        self.download = download
+        self.part: Part | None = None
+        self.progress = Progress()
+        self._session = session
+        self._destination = destination
+        self._clock = clock
+        self._save = save
+        self._changed = changed
+        self._pace = pace
+        self._flush_interval = flush_interval
+        self._max_size = max_size
+        self.taken = 0
+        self._kept_before = 0
+        self._recorded = False
+
+    @property
+    def progressed(self) -> bool:
+        """Whether the part file holds more than when the attempt began, so that a further one starts nearer."""
+        return self.part is not None and self.part.size > self._kept_before
+
+    async def fetch(self) -> Fetched:
+        """Fetches what is missing.
+
+        Raises:
+            DownloadError: the attempt failed; what came is kept in the part file.
+        """
+        download = self.download
+        if download.part_name is not None:
+            self.part = await self._destination.open_part(
+                directory=download.directory,
+                filename=download.filename,
+                download_id=download.id,
+                epoch=download.epoch,
+                existing=download.part_name,
+            )
+            self._kept_before = self.part.size
+            self.progress.reset(self.part.size)
+        elif download.wanted_name is not None and await self._name_taken():
+            return Fetched.SKIPPED
+        while True:
+            received = 0 if self.part is None else self.part.size
+            asked = plan(received=received, validator=self.download.validator, total=self.download.total)
+            if isinstance(asked, Whole):
+                return Fetched.WHOLE
+            async with self._session.get(download.url, asked) as answer:
+                verdict = judge(asked, answer.head, now=self._clock.wall(), max_size=self._max_size)
+                match verdict:
+                    case AlreadyComplete():
+                        self.download = replace(self.download, total=asked.start)
+                        return Fetched.WHOLE
+                    case StartOver():
+                        await self._start_over()
+                        continue
+                    case Accepted():
+                        if not await self._open(answer, verdict, asked):
+                            return Fetched.SKIPPED
+                        await self._receive(answer, verdict)
+            if self._is_whole(verdict):
+                return Fetched.WHOLE
+
+    async def _name_taken(self) -> bool:
+        """Applies `skip` and `error` before bytes are fetched in vain; the commit applies them again."""
+        download = self.download
+        if download.conflict not in {Conflict.SKIP, Conflict.ERROR}:
+            return False
+        if not await self._destination.exists(directory=download.directory, filename=download.filename):
+            return False
+        if download.conflict is Conflict.ERROR:
+            raise FileExistsAlreadyError(download.file_path)
+        return True
+
+    async def _start_over(self) -> None:
+        if self.part is not None:
+            await self.part.clear()
+        self.progress.reset(0)
+        self.download = await self._save(replace(self.download, received=0, total=None, validator=None))
+
+    async def _open(self, answer: Answer, accepted: Accepted, asked: Asked) -> bool:
+        """Makes the part file and the row fit the response; False when the name is taken and to be skipped."""
+        if accepted.start == 0 and self.part is not None and self.part.size > 0:
+            # Bytes of another version must never stand under the new validator, nor the other way round.
+            await self._start_over()
+        if asked.start == 0:
+            name = suggest_name(self.download.wanted_name, accepted.name_hint, answer.url.last_segment)
+            self.download = replace(self.download, filename=name)
+            if await self._name_taken():
+                return False
+        if self.part is None:
+            self.part = await self._destination.open_part(
+                directory=self.download.directory,
+                filename=self.download.filename,
+                download_id=self.download.id,
+                epoch=self.download.epoch,
+                existing=None,
+            )
+        if accepted.total is not None:
+            await self._destination.require_free(accepted.total - accepted.start)
+        self.progress.total = accepted.total
+        self.download = replace(
+            self.download,
+            state=advance(self.download.state, Event.RESPOND),
+            part_name=self.part.name,
+            total=accepted.total,
+            validator=accepted.validator,
+            last_modified=accepted.last_modified,
+            content_type=accepted.content_type,
+        )
+        self._recorded = False
+        self._changed()
+        return True
+
+    async def _receive(self, answer: Answer, accepted: Accepted) -> None:
+        """Moves the content into the part file; reads on while a piece is being written."""
+        assert self.part is not None  # noqa: S101 - narrows the type; opened before
+        part, progress, pace, clock = self.part, self.progress, self._pace, self._clock
+        read, limit = answer.content.read, self._max_size
+        gathered: list[bytes] = []
+        size = 0
+        flushed_at = clock.monotonic()
+        writing: asyncio.Task[None] | None = None
+        try:
+            while data := await read(pace.portion()):
+                gathered.append(data)
+                size += len(data)
+                self.taken += len(data)
+                progress.add(len(data), now=clock.monotonic())
+                if limit and progress.received > limit:
+                    raise FileTooLargeError(limit)
+                delay = pace.take(len(data))
+                if delay > 0:
+                    await asyncio.sleep(delay)
+                if size < PIECE and clock.monotonic() - flushed_at < self._flush_interval():
+                    continue
+                if writing is not None:
+                    await _finish(writing)
+                    writing = None
+                await self._prepare_write(size)
+                writing = asyncio.get_running_loop().create_task(part.write(gathered))
+                gathered, size, flushed_at = [], 0, clock.monotonic()
+        except BaseException:
+            # Whatever ended the attempt, bytes that came are kept: the next one goes on from there.
+            with suppress(DownloadError):
+                if writing is not None:
+                    await _finish(writing)
+                if gathered:
+                    await part.write(gathered)
+            raise
+        if writing is not None:
+            await _finish(writing)
+        if gathered:
+            await self._destination.require_free(size)
+            await part.write(gathered)
+        check_length(part.size - accepted.start, accepted.length)
+
+    async def _prepare_write(self, size: int) -> None:
+        await self._destination.require_free(size)
+        if not self._recorded:
+            self.download = await self._save(self.download)
+            self._recorded = True
+
+    def _is_whole(self, accepted: Accepted) -> bool:
+        """Whether nothing is missing; an origin may send less than the range it was asked for."""
+        assert self.part is not None  # noqa: S101 - narrows the type; opened before
+        if accepted.total is None or self.part.size == accepted.total:
+            return True
+        if accepted.length == 0:
+            raise NetworkError("the origin answered a range request without a byte")
+        return False
+
+
+async def _finish(writing: asyncio.Task[None]) -> None:
+    """Waits for a write without passing a cancellation on to it."""
+    await asyncio.wait((writing,))
+    writing.result()

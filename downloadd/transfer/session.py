@@ -1,0 +1,209 @@
+"""The HTTP client that speaks to origins: one GET, through every redirect, to the head of the final response.
+
+Nothing is carried from one download to another but connections: no cookies, no proxies of the environment. Errors of
+aiohttp are mapped to `DownloadError`s here, and nowhere else.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from ssl import SSLError
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+import msgspec
+from multidict import CIMultiDict
+
+from downloadd import __version__
+from downloadd.config import CredentialConfig
+from downloadd.errors import DownloadError, NetworkError
+from downloadd.policy.connector import blocked_cause
+from downloadd.policy.policy import Policy
+from downloadd.policy.redirects import keeps_credentials, next_hop
+from downloadd.policy.url import AllowedUrl, to_yarl
+from downloadd.transfer.fields import format_range
+from downloadd.transfer.response import Asked, Head
+
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+READ_BUFFER: Final = 256 * 1024
+"""Bytes that a connection reads ahead of the writer, before the transport is paused (at twice as many)."""
+
+
+class Content:
+    """The content of one response, read once, piece by piece."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self._delimited = response.content_length is not None or response.headers.get("Transfer-Encoding") is not None
+        connection = response.connection
+        protocol = connection.protocol if connection is not None else None
+        self._closed = protocol.closed if protocol is not None and not self._delimited else None
+
+    async def read(self, limit: int = -1) -> bytes:
+        """What has come since the last call, at most `limit` bytes of it; waits for something; b"" at the end.
+
+        Raises:
+            NetworkError: the connection broke, stalled, or the message is malformed or ended early.
+        """
+        try:
+            data = await (self._response.content.readany() if limit < 0 else self._response.content.read(limit))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise network_error(error) from error
+        # A message without a length ends with the connection (RFC 9112, section 6.3, rule 8): only an orderly close
+        # says that it is whole.
+        if not data and self._closed is not None and self._closed.done() and self._closed.exception() is not None:
+            raise NetworkError("the connection was reset before the end of a body without a length")
+        return data
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The final response to a request."""
+
+    url: AllowedUrl
+    """Where it came from, after redirects."""
+    head: Head
+    content: Content
+
+
+class Session:
+    """The client. Opens with `async with`; one for the whole daemon, so that connections are reused."""
+
+    def __init__(
+        self,
+        connector: aiohttp.BaseConnector,
+        *,
+        policy: Policy,
+        credentials: Sequence[CredentialConfig],
+        stall_timeout: float,
+    ) -> None:
+        """`stall_timeout` in seconds, for connecting and between two reads; 0 for none."""
+        self._connector = connector
+        self._client: aiohttp.ClientSession | None = None
+        self.configure(policy=policy, credentials=credentials, stall_timeout=stall_timeout)
+
+    def configure(self, *, policy: Policy, credentials: Sequence[CredentialConfig], stall_timeout: float) -> None:
+        """Sets what the next request obeys."""
+        self._policy = policy
+        self._credentials = {c.host.lower().rstrip("."): c for c in credentials}
+        limit = stall_timeout or None
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=limit, sock_connect=limit, sock_read=limit)
+
+    async def __aenter__(self) -> Self:
+        self._client = aiohttp.ClientSession(
+            connector=self._connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            read_bufsize=READ_BUFFER,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._client is not None  # noqa: S101 - narrows the type; entered before
+        await self._client.close()
+
+    @asynccontextmanager
+    async def get(self, url: str, asked: Asked) -> AsyncIterator[Answer]:
+        """Asks for the representation, or from `asked.start` on for the rest of it, and follows redirects.
+
+        The connection is free again, or closed, when the context ends.
+
+        Raises:
+            InvalidUrlError, DomainBlockedError, TooManyRedirectsError, RemoteError: what the policy says of the URL,
+                the address it leads to, and each redirect.
+            NetworkError: no answer.
+        """
+        target = first = self._policy.judge(url)
+        hops = 0
+        while True:
+            response = await self._request(target, self._fields(target, first, asked))
+            try:
+                if response.status in REDIRECTS:
+                    hops += 1
+                    target = next_hop(target, response.headers.get("Location"), hops, self._policy)
+                    continue
+                yield Answer(url=target, head=head_of(response.status, response.headers), content=Content(response))
+                return
+            finally:
+                # What is left of the body is not worth waiting for: a connection with bytes in flight is closed.
+                response.release() if response.content.at_eof() else response.close()
+
+    async def _request(self, target: AllowedUrl, fields: CIMultiDict[str]) -> aiohttp.ClientResponse:
+        assert self._client is not None  # noqa: S101 - narrows the type; entered before
+        try:
+            return await self._client.get(to_yarl(target), headers=fields, allow_redirects=False, timeout=self._timeout)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            blocked = blocked_cause(error)
+            if blocked is not None:
+                raise blocked from error
+            raise network_error(error) from error
+
+    def _fields(self, target: AllowedUrl, first: AllowedUrl, asked: Asked) -> CIMultiDict[str]:
+        fields = CIMultiDict(
+            {
+                "Accept": "*/*",
+                "Accept-Encoding": "identity",
+                "User-Agent": f"downloadd/{__version__}",
+            }
+        )
+        if asked.start:
+            fields["Range"] = format_range(asked.start)
+            if asked.validator is not None:
+                fields["If-Range"] = asked.validator
+        configured = self._credentials.get(target.host)
+        if configured is not None:
+            fields.update(configured.headers)
+            if configured.user:
+                fields["Authorization"] = aiohttp.encode_basic_auth(configured.user, configured.password)
+        userinfo = target.userinfo
+        if userinfo is None and keeps_credentials(first, target):
+            userinfo = first.userinfo
+        if userinfo is not None:
+            fields["Authorization"] = aiohttp.encode_basic_auth(*userinfo)
+        return fields
+
+
+def head_of(status: int, fields: Mapping[str, str]) -> Head:
+    """The parts of a response's head that decide what becomes of it."""
+    return Head(
+        status=status,
+        content_length=fields.get("Content-Length"),
+        content_range=fields.get("Content-Range"),
+        content_type=fields.get("Content-Type"),
+        content_encoding=fields.get("Content-Encoding"),
+        content_disposition=fields.get("Content-Disposition"),
+        etag=fields.get("ETag"),
+        last_modified=fields.get("Last-Modified"),
+        date=fields.get("Date"),
+        retry_after=fields.get("Retry-After"),
+        transfer_encoding=fields.get("Transfer-Encoding"),
+    )
+
+
+def network_error(error: BaseException) -> DownloadError:
+    """What an error of the client library means, in a sentence that holds nothing of the URL."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+            cause = error.__cause__
+            reason = cause.reason if isinstance(cause, SSLError) and cause.reason else "TLS failed"
+            verify = getattr(cause, "verify_message", "")
+            return NetworkError(f"the TLS connection was refused: {verify or reason}", lasting=True)
+        case aiohttp.ClientConnectorDNSError():
+            return NetworkError("the origin's name could not be resolved")
+        case aiohttp.ConnectionTimeoutError():
+            return NetworkError("no connection to the origin within the stall timeout")
+        case aiohttp.SocketTimeoutError() | TimeoutError() | asyncio.TimeoutError():
+            return NetworkError("the origin sent nothing within the stall timeout")
+        case aiohttp.ServerDisconnectedError():
+            return NetworkError("the origin closed the connection without an answer")
+        case aiohttp.ClientPayloadError():
+            return NetworkError("the connection ended before the last byte, or the body is malformed")
+        case aiohttp.ClientResponseError():
+            return NetworkError("the origin's answer is not valid HTTP")
+        case aiohttp.ClientOSError() | OSError():
+            return NetworkError(f"the connection failed: {error.strerror or type(error).__name__}")
+        case _:
+            return NetworkError(f"the request failed: {type(error).__name__}")

@@ -1,0 +1,149 @@
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from downloadd.download import Desired, Download
+from downloadd.errors import ErrorCode, InvalidStateError, NetworkError
+from downloadd.manager import lifecycle
+from downloadd.states import ENDED, RUNNING, State
+
+NOW = 1_700_000_000.75
+
+
+def download(state: State = State.QUEUED, desired: Desired = Desired.RUN, host: str = "files.example.com") -> Download:
+    return Download(
+        id="7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c",
+        seq=7,
+        user="u",
+        url="https://files.example.com/data.csv",
+        shown_url="https://files.example.com/data.csv",
+        host=host,
+        directory="Downloads",
+        filename="data.csv",
+        timeout=300,
+        start_time=1_699_999_000,
+        state=state,
+        desired=desired,
+        epoch=3,
+        attempt=3,
+        failures=2,
+        not_before=NOW + 5 if state is State.RETRYING else None,
+        received=100,
+        total=200,
+        validator='"v1"',
+        part_name=".data.csv.part",
+    )
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RETRYING, State.PAUSED])
+def test_cancelling_what_does_not_run_ends_it_at_once(state: State) -> None:
+    after = lifecycle.cancel(download(state), now=NOW)
+    assert (after.state, after.error, after.end_time) == (State.CANCELLED, ErrorCode.CANCELLED, int(NOW))
+    assert after.part_name is None
+
+
+@pytest.mark.parametrize("state", sorted(RUNNING))
+def test_cancelling_what_runs_is_a_wish_that_the_run_obeys(state: State) -> None:
+    after = lifecycle.cancel(download(state), now=NOW)
+    assert (after.state, after.desired) == (state, Desired.CANCEL)
+
+
+@pytest.mark.parametrize("state", sorted(ENDED))
+@pytest.mark.parametrize(
+    "wish",
+    [lambda d: lifecycle.cancel(d, now=NOW), lifecycle.pause, lambda d: lifecycle.amend(d, priority=1, speed_limit=1)],
+    ids=["cancel", "pause", "amend"],
+)
+def test_what_has_ended_is_left_alone(state: State, wish: Callable[[Download], Download]) -> None:
+    with pytest.raises(InvalidStateError, match=f"{state} already"):
+        wish(download(state))
+
+
+def test_pausing_twice_is_pausing_once() -> None:
+    once = lifecycle.pause(download())
+    assert once.state is State.PAUSED
+    assert lifecycle.pause(once) == once
+
+
+def test_a_paused_download_keeps_its_bytes_and_goes_on() -> None:
+    after = lifecycle.resume(lifecycle.pause(download()))
+    assert (after.state, after.desired, after.received, after.validator) == (State.QUEUED, Desired.RUN, 100, '"v1"')
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.PAUSED}))
+def test_only_what_is_paused_can_be_resumed(state: State) -> None:
+    with pytest.raises(InvalidStateError):
+        lifecycle.resume(download(state))
+
+
+def test_what_is_being_cancelled_cannot_be_paused() -> None:
+    with pytest.raises(InvalidStateError):
+        lifecycle.pause(download(State.DOWNLOADING, Desired.CANCEL))
+
+
+def test_retrying_an_ended_download_starts_afresh_under_the_same_id() -> None:
+    ended = lifecycle.failed(download(State.DOWNLOADING), NetworkError("reset"), now=NOW)
+    after = lifecycle.retry(ended)
+    assert after.id == ended.id
+    assert after.state is State.QUEUED
+    assert (after.error, after.end_time, after.attempt, after.failures, after.received) == (None, None, 0, 0, 0)
+    assert after.epoch == ended.epoch
+
+
+def test_retrying_what_waits_for_its_next_attempt_keeps_its_bytes() -> None:
+    after = lifecycle.retry(download(State.RETRYING))
+    assert (after.state, after.not_before, after.received) == (State.QUEUED, None, 100)
+
+
+@pytest.mark.parametrize("state", [State.COMPLETED, State.QUEUED, State.PAUSED, *sorted(RUNNING)])
+def test_there_is_nothing_to_retry_elsewhere(state: State) -> None:
+    with pytest.raises(InvalidStateError):
+        lifecycle.retry(download(state))
+
+
+def test_what_was_refused_as_it_was_asked_for_is_never_run() -> None:
+    with pytest.raises(InvalidStateError, match="refused"):
+        lifecycle.retry(download(State.FAILED, host=""))
+
+
+def test_another_url_needs_a_download_that_does_not_run() -> None:
+    def redirected(before: Download) -> Download:
+        return lifecycle.redirect(
+            before, url="http://b/x", shown_url="http://b/x", host="b", then=lambda d: replace(d, priority=9)
+        )
+
+    after = redirected(download(State.PAUSED))
+    assert (after.url, after.host, after.priority, after.validator) == ("http://b/x", "b", 9, '"v1"')
+    with pytest.raises(InvalidStateError, match="pause it"):
+        redirected(download(State.DOWNLOADING))
+
+
+@pytest.mark.parametrize(
+    ("desired", "expected"),
+    [(Desired.RUN, State.QUEUED), (Desired.PAUSE, State.PAUSED), (Desired.CANCEL, State.CANCELLED)],
+)
+@pytest.mark.parametrize("state", sorted(RUNNING))
+def test_after_a_kill_the_user_still_gets_what_was_wanted(state: State, desired: Desired, expected: State) -> None:
+    after = lifecycle.interrupted(download(state, desired), now=NOW)
+    assert after.state is expected
+    assert not after.publishing
+
+
+def test_a_completed_download_has_no_error_and_no_part() -> None:
+    after = lifecycle.completed(replace(download(State.VERIFYING), error=ErrorCode.NETWORK_ERROR), now=NOW)
+    assert (after.state, after.error, after.part_name, after.end_time) == (State.COMPLETED, None, None, int(NOW))
+
+
+@given(st.sampled_from(State), st.sampled_from(Desired))
+def test_no_wish_ever_breaks(state: State, desired: Desired) -> None:
+    before = download(state, desired)
+    for wish in (lambda d: lifecycle.cancel(d, now=NOW), lifecycle.pause, lifecycle.resume, lifecycle.retry):
+        try:
+            after = wish(before)
+        except InvalidStateError:
+            continue
+        assert (after.id, after.seq, after.epoch) == (before.id, before.seq, before.epoch)
+        assert (after.end_time is not None) == (after.state in ENDED)

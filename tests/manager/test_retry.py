@@ -1,0 +1,94 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.errors import ChecksumMismatchError, DownloadError, NetworkError, RemoteError, RemoteFileNotFoundError
+from downloadd.manager.retry import LONGEST_DELAY, LONGEST_RETRY_AFTER, GiveUp, Retry, decide
+
+
+def decided(
+    error: DownloadError,
+    *,
+    failures: int = 0,
+    retries: int = 5,
+    progressed: bool = False,
+    time_left: float | None = None,
+    random: float = 0.0,
+) -> Retry | GiveUp:
+    return decide(error, failures=failures, retries=retries, progressed=progressed, time_left=time_left, random=random)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [NetworkError("reset"), *(RemoteError(status) for status in (408, 429, 500, 502, 503, 504))],
+    ids=lambda error: error.detail,
+)
+def test_what_may_pass_is_tried_again(error: DownloadError) -> None:
+    assert isinstance(decided(error), Retry)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RemoteFileNotFoundError(404),
+        RemoteError(401),
+        RemoteError(418),
+        RemoteError(501),
+        NetworkError("certificate", lasting=True),
+        ChecksumMismatchError("md5=0", "md5=1"),
+    ],
+    ids=lambda error: error.detail,
+)
+def test_what_lasts_is_not(error: DownloadError) -> None:
+    assert isinstance(decided(error), GiveUp)
+
+
+@pytest.mark.parametrize(("failures", "retries", "expected"), [(0, 0, GiveUp), (4, 5, Retry), (5, 5, GiveUp)])
+def test_it_gives_up_when_the_retries_are_spent(failures: int, retries: int, expected: type) -> None:
+    assert isinstance(decided(NetworkError("x"), failures=failures, retries=retries), expected)
+
+
+def test_an_attempt_that_brought_something_starts_the_count_anew() -> None:
+    decision = decided(NetworkError("x"), failures=5, retries=5, progressed=True)
+    assert isinstance(decision, Retry)
+    assert decision.failures == 1
+
+
+def test_delays_double() -> None:
+    delays = []
+    for failures in range(4):
+        decision = decided(NetworkError("x"), failures=failures)
+        assert isinstance(decision, Retry)
+        delays.append(decision.delay)
+    assert delays == [0.25, 0.5, 1.0, 2.0]
+
+
+@given(failures=st.integers(0, 1000), random=st.floats(0, 1, exclude_max=True))
+def test_the_delay_is_bounded_and_jittered(failures: int, random: float) -> None:
+    decision = decided(NetworkError("x"), failures=failures, retries=2000, random=random)
+    assert isinstance(decision, Retry)
+    assert 0.25 <= decision.delay <= LONGEST_DELAY
+
+
+def test_retry_after_is_honoured_and_holds_for_the_host() -> None:
+    decision = decided(RemoteError(503, retry_after=120))
+    assert isinstance(decision, Retry)
+    assert decision.delay == 120
+    assert decision.host_waits
+
+
+def test_without_retry_after_other_downloads_of_the_host_go_on() -> None:
+    decision = decided(RemoteError(503))
+    assert isinstance(decision, Retry)
+    assert not decision.host_waits
+
+
+def test_an_absurd_retry_after_is_cut() -> None:
+    decision = decided(RemoteError(429, retry_after=1e12))
+    assert isinstance(decision, Retry)
+    assert decision.delay == LONGEST_RETRY_AFTER
+
+
+def test_a_retry_that_would_come_after_the_timeout_is_none() -> None:
+    assert isinstance(decided(RemoteError(503, retry_after=120), time_left=119), GiveUp)
+    assert isinstance(decided(RemoteError(503, retry_after=120), time_left=121), Retry)
