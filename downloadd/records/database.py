@@ -1,0 +1,251 @@
+"""The state directory and the database file in it: locked, private, and of the version that this daemon knows."""
+
+import fcntl
+import os
+import re
+import sqlite3
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from downloadd.errors import DownloadError, InsufficientStorageError, StorageError
+from downloadd.records.history import FOLDED_CONTAINS, folded_contains
+
+DATABASE_NAME: Final = "records.db"
+LOCK_NAME: Final = "downloadd.lock"
+
+_BUSY_TIMEOUT: Final = 5.0
+_SMALLEST_PAGE: Final = 512
+_MIGRATION_NAME: Final = re.compile(r"(\d{4})_\w+\.sql")
+# 16 MiB of pages between checkpoints: ids are random, so that a small log would be written back over and over.
+_CHECKPOINT_PAGES: Final = 4096
+_LOG_SIZE_LIMIT: Final = 64 << 20
+_WRITER_CACHE_KIB: Final = 8192
+
+
+class RecordsError(Exception):
+    """The records cannot be opened; the message is one sentence that names the path and what to do.
+
+    Attributes:
+        path: the state directory or the file in it that is meant.
+    """
+
+    def __init__(self, path: Path, sentence: str) -> None:
+        super().__init__(sentence)
+        self.path = path
+
+
+class RecordsLockedError(RecordsError):
+    """Another daemon uses the state directory."""
+
+
+class RecordsUnreadableError(RecordsError):
+    """The state directory or the database cannot be read or written."""
+
+
+class RecordsTooNewError(RecordsError):
+    """The database was written by a newer version of the daemon."""
+
+
+class Migration(msgspec.Struct, frozen=True, kw_only=True):
+    """One step forward: the SQL that brings a database of `version - 1` to `version`."""
+
+    version: int
+    sql: str
+
+
+def shipped_migrations() -> tuple[Migration, ...]:
+    """The migrations that ship with the package, in order, numbered 1, 2, 3 and so on."""
+    found = []
+    for file in resources.files("downloadd.records").joinpath("migrations").iterdir():
+        match = _MIGRATION_NAME.fullmatch(file.name)
+        if match:
+            found.append(Migration(version=int(match[1]), sql=file.read_text(encoding="utf-8")))
+    return tuple(sorted(found, key=lambda migration: migration.version))
+
+
+class StateDirectory:
+    """The directory that one daemon at a time keeps its records in.
+
+    Blocks on the disk: for threads only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.database = path / DATABASE_NAME
+        self._lock: int | None = None
+
+    def lock(self) -> None:
+        """Makes the directory (mode 0700) when it is missing, and keeps every other daemon out of it.
+
+        Raises:
+            RecordsLockedError: another daemon is in it.
+            RecordsUnreadableError: it cannot be made or written.
+        """
+        try:
+            if not self.path.is_dir():
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _sync_directory(self.path.parent)
+            lock = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self.unusable(error) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError as error:
+            holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(lock)
+            raise RecordsLockedError(
+                self.path,
+                f"another downloadd (process {holder}) uses the state directory {self.path}; "
+                "stop it or choose another state directory",
+            ) from error
+        except OSError as error:
+            os.close(lock)
+            raise self.unusable(error) from error
+        self._lock = lock
+
+    def unlock(self) -> None:
+        """Lets the next daemon in."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def open_for_writing(self, migrations: Sequence[Migration]) -> sqlite3.Connection:
+        """The one connection that writes, to a database (mode 0600) of the newest version in `migrations`.
+
+        An older database is migrated, each step in one transaction, after a backup was put beside it.
+
+        Raises:
+            RecordsTooNewError: the database is newer than all migrations; it is left as it is.
+            RecordsUnreadableError: it is no database, is damaged, or cannot be read; it is left as it is.
+        """
+        try:
+            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            # SQLite would take a file that is shorter than a page for an empty one, and write over it.
+            if 0 < os.stat(self.database).st_size < _SMALLEST_PAGE:
+                raise sqlite3.DatabaseError("file is too short")
+            os.chmod(self.database, 0o600)
+            connection = sqlite3.connect(
+                self.database, timeout=_BUSY_TIMEOUT, isolation_level=None, cached_statements=64
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise self.unusable(error) from error
+        try:
+            self._migrate(connection, migrations)
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_SIZE_LIMIT}")
+            connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+            _sync_directory(self.path)
+        except (OSError, sqlite3.Error) as error:
+            connection.close()
+            raise self.unusable(error) from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def open_for_reading(self) -> sqlite3.Connection:
+        """A connection that cannot write; any one thread at a time may use it.
+
+        Raises:
+            RecordsUnreadableError: the database cannot be opened.
+        """
+        try:
+            connection = sqlite3.connect(
+                f"{self.database.absolute().as_uri()}?mode=ro",
+                uri=True,
+                timeout=_BUSY_TIMEOUT,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            connection.execute("PRAGMA query_only = ON")
+            connection.create_function(FOLDED_CONTAINS, 2, folded_contains, deterministic=True)
+        except sqlite3.Error as error:
+            raise self.unusable(error) from error
+        return connection
+
+    def unusable(self, error: OSError | sqlite3.Error) -> RecordsUnreadableError:
+        """What it means when opening the directory or the database fails with `error`."""
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
+        else:
+            reason = str(error)
+            if _primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                return RecordsUnreadableError(
+                    self.database,
+                    f"{self.database} is damaged or no database ({reason}); restore a backup or move it away",
+                )
+        return RecordsUnreadableError(
+            self.path,
+            f"the state directory {self.path} cannot be used ({reason}); check its owner, permissions and disk",
+        )
+
+    def _migrate(self, connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
+        newest = max((migration.version for migration in migrations), default=0)
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > newest:
+            raise RecordsTooNewError(
+                self.database,
+                f"{self.database} was written by a newer downloadd (version {version} of the records, this one knows "
+                f"up to {newest}); start the newer one or restore a backup",
+            )
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        if version == 0 and tables:
+            raise RecordsUnreadableError(
+                self.database,
+                f"{self.database} is a database of another program; move it away or choose another state directory",
+            )
+        connection.execute("PRAGMA journal_mode = WAL")
+        if 0 < version < newest:
+            self._back_up(connection, version)
+        for migration in migrations:
+            if migration.version > version:
+                # The script begins its transaction itself, because `executescript` would commit an open one.
+                try:
+                    connection.executescript(
+                        f"BEGIN IMMEDIATE;\n{migration.sql}\nPRAGMA user_version = {migration.version};\nCOMMIT;"
+                    )
+                except sqlite3.Error:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+
+    def _back_up(self, connection: sqlite3.Connection, version: int) -> None:
+        backup = self.path / f"{DATABASE_NAME}.v{version}.backup"
+        unfinished = self.path / f"{backup.name}.unfinished"
+        unfinished.unlink(missing_ok=True)
+        os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        target = sqlite3.connect(unfinished)
+        try:
+            connection.backup(target)
+        finally:
+            target.close()
+        os.replace(unfinished, backup)
+        _sync_directory(self.path)
+
+
+def storage_error(error: sqlite3.Error | OverflowError) -> DownloadError:
+    """What a failed statement means to the caller of the records."""
+    if isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_FULL:
+        return InsufficientStorageError("the disk that holds the daemon's records is full")
+    return StorageError(f"the daemon's records failed: {error}")
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    # Only errors that SQLite itself reports have a code; its low byte is the primary one.
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,233 @@
+"""A download as a row of the table, and back.
+
+Pure: no I/O and no clock.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from downloadd.download import Conflict, Desired, Download
+from downloadd.errors import ErrorCode
+from downloadd.states import State
+
+Row = tuple[Any, ...]
+"""The values of one row, in the order of `COLUMNS`."""
+
+ASKED: Final = (
+    "id",
+    "user",
+    "secret_url",
+    "shown_url",
+    "host",
+    "directory",
+    "wanted_name",
+    "conflict",
+    "checksum_wanted",
+    "timeout",
+    "segments",
+    "start_time",
+)
+"""Columns of what was asked for."""
+
+USER_OWNED: Final = ("desired", "priority", "speed_limit")
+"""Columns that users change."""
+
+RUN_OWNED: Final = (
+    "state",
+    "filename",
+    "attempt",
+    "failures",
+    "not_before",
+    "time_spent",
+    "received",
+    "total",
+    "validator",
+    "part_name",
+    "publishing",
+    "last_modified",
+    "content_type",
+    "checksum",
+    "error",
+    "detail",
+    "end_time",
+)
+"""Columns that the run which holds the download writes."""
+
+RECORDS_OWNED: Final = ("epoch", "ended_seq")
+"""Columns that the records hand out, besides `seq`."""
+
+WRITTEN: Final = (*ASKED, *USER_OWNED, *RUN_OWNED, *RECORDS_OWNED)
+"""Every column but `seq`, in the order of `encode`."""
+
+COLUMNS: Final = ("seq", *WRITTEN)
+"""Every column, in the order that `decode` takes them."""
+
+FRESH: Final = (*ASKED, *USER_OWNED, *RUN_OWNED[:2])
+"""Columns that say all about a download that no run has touched; the table has the defaults of the others."""
+
+_FRESH_RUN: Final = (0, 0, None, 0.0, 0, None, None, None, 0, None, None, None, None, None, None)
+
+# Looking an enum's member up by calling the enum costs five times as much.
+_CONFLICTS: Final = {member.value: member for member in Conflict}
+_DESIRED: Final = {member.value: member for member in Desired}
+_STATES: Final = {member.value: member for member in State}
+_ERRORS: Final = {member.value: member for member in ErrorCode}
+
+
+def encode(download: Download, ended_seq: int | None) -> Row:
+    """The values of the `WRITTEN` columns; `ended_seq` goes in place of the download's own."""
+    return (*encode_request(download), *encode_run(download), download.epoch, ended_seq)
+
+
+def encode_fresh(download: Download) -> Row | None:
+    """The values of the `FRESH` columns; None if the download is not fresh, so that they do not say it all."""
+    run = encode_run(download)
+    if download.epoch or run[2:] != _FRESH_RUN:
+        return None
+    return (*encode_request(download), run[0], run[1])
+
+
+def encode_request(download: Download) -> Row:
+    """The values of the `ASKED` and `USER_OWNED` columns."""
+    shown_url = download.shown_url
+    return (
+        download.id,
+        download.user,
+        # Few URLs hold secrets: a null for all others saves a third of the row.
+        None if download.url == shown_url else download.url,
+        shown_url,
+        download.host,
+        download.directory,
+        download.wanted_name,
+        download.conflict._value_,
+        download.checksum_wanted,
+        download.timeout,
+        download.segments,
+        download.start_time,
+        download.desired._value_,
+        download.priority,
+        download.speed_limit,
+    )
+
+
+def encode_run(download: Download) -> Row:
+    """The values of the `RUN_OWNED` columns."""
+    error = download.error
+    return (
+        download.state._value_,
+        download.filename,
+        download.attempt,
+        download.failures,
+        download.not_before,
+        download.time_spent,
+        download.received,
+        download.total,
+        download.validator,
+        download.part_name,
+        1 if download.publishing else 0,
+        download.last_modified,
+        download.content_type,
+        download.checksum,
+        None if error is None else error._value_,
+        download.detail,
+        download.end_time,
+    )
+
+
+def decode(row: Row) -> Download:
+    """The download in a row of `COLUMNS`."""
+    if bytes in map(type, row):
+        row = tuple(value.decode("utf-8", "surrogatepass") if type(value) is bytes else value for value in row)
+    (
+        seq,
+        id,
+        user,
+        secret_url,
+        shown_url,
+        host,
+        directory,
+        wanted_name,
+        conflict,
+        checksum_wanted,
+        timeout,
+        segments,
+        start_time,
+        desired,
+        priority,
+        speed_limit,
+        state,
+        filename,
+        attempt,
+        failures,
+        not_before,
+        time_spent,
+        received,
+        total,
+        validator,
+        part_name,
+        publishing,
+        last_modified,
+        content_type,
+        checksum,
+        error,
+        detail,
+        end_time,
+        epoch,
+        ended_seq,
+    ) = row
+    return Download(
+        id=id,
+        seq=seq,
+        user=user,
+        url=shown_url if secret_url is None else secret_url,
+        shown_url=shown_url,
+        host=host,
+        directory=directory,
+        wanted_name=wanted_name,
+        conflict=_CONFLICTS[conflict],
+        checksum_wanted=checksum_wanted,
+        timeout=timeout,
+        segments=segments,
+        start_time=start_time,
+        desired=_DESIRED[desired],
+        priority=priority,
+        speed_limit=speed_limit,
+        state=_STATES[state],
+        epoch=epoch,
+        filename=filename,
+        attempt=attempt,
+        failures=failures,
+        not_before=not_before,
+        time_spent=time_spent,
+        received=received,
+        total=total,
+        validator=validator,
+        part_name=part_name,
+        publishing=publishing == 1,
+        last_modified=last_modified,
+        content_type=content_type,
+        checksum=checksum,
+        error=None if error is None else _ERRORS[error],
+        detail=detail,
+        end_time=end_time,
+        ended_seq=ended_seq,
+    )
+
+
+def bindable(values: Sequence[Any]) -> Row:
+    """The same values, with text that is no Unicode as bytes, which `decode` turns back.
+
+    Fields of a message may hold any byte, and reach us as text with lone surrogates; SQLite takes only UTF-8.
+    """
+    return tuple(
+        value.encode("utf-8", "surrogatepass") if isinstance(value, str) and not _is_unicode(value) else value
+        for value in values
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,415 @@
+"""Records on the standard `sqlite3`: one writer thread with group commit, readers beside it."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import msgspec
+
+from downloadd.clock import Clock
+from downloadd.download import Desired, Download
+from downloadd.errors import IdempotencyKeyReusedError, ShuttingDownError
+from downloadd.records.database import Migration, StateDirectory, shipped_migrations, storage_error
+from downloadd.records.history import active_query, history_query
+from downloadd.records.protocol import Accepted, ActiveFilter, HistoryFilter, StoredAnswer, Waiting
+from downloadd.records.rows import (
+    COLUMNS,
+    FRESH,
+    RUN_OWNED,
+    WRITTEN,
+    Row,
+    bindable,
+    decode,
+    encode,
+    encode_fresh,
+    encode_run,
+)
+from downloadd.records.writer import Refused, Writer
+from downloadd.states import ENDED, RUNNING, WAITING, Event, advance
+
+T = TypeVar("T")
+
+ANSWER_LIFETIME: Final = 24 * 60 * 60
+"""Seconds that the answer under an `Idempotency-Key` is kept."""
+
+_LOOKUP_THREADS: Final = 2
+_WAITING_CHUNK: Final = 5_000
+_HELD_CHUNK: Final = 500
+_KNOWN_CHUNK: Final = 5_000
+_PURGED_AT_ONCE: Final = 16
+# How often a search looks whether anybody still waits for it, in instructions of SQLite's machine: some milliseconds.
+_SEARCH_STEPS: Final = 100_000
+
+# The SQL is put together from the one list of columns, never from anything foreign.
+# ruff: noqa: S608
+_COLUMN_LIST: Final = ", ".join(COLUMNS)
+# Binding twenty more values, most of them null, costs as much as the insertion itself.
+_INSERT_FRESH: Final = f"INSERT INTO downloads ({', '.join(FRESH)}) VALUES ({', '.join('?' * len(FRESH))})"
+_INSERT: Final = f"INSERT INTO downloads ({', '.join(WRITTEN)}) VALUES ({', '.join('?' * len(WRITTEN))})"
+_SAVE: Final = (
+    f"UPDATE downloads SET {', '.join(f'{column} = ?' for column in RUN_OWNED)}, ended_seq = ? "
+    f"WHERE id = ? AND epoch = ? AND ended_seq IS NULL RETURNING {_COLUMN_LIST}"
+)
+_REWRITE: Final = f"UPDATE downloads SET {', '.join(f'{column} = ?' for column in WRITTEN)} WHERE seq = ?"
+_BY_ID: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE id = ?"
+_BY_SEQS: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE seq IN (SELECT value FROM json_each(?))"
+_CLAIM: Final = "UPDATE downloads SET state = ?, epoch = ?, attempt = ?, not_before = NULL WHERE seq = ?"
+_PARTS: Final = "SELECT id, part_name FROM downloads WHERE id IN (SELECT value FROM json_each(?)) AND ended_seq IS NULL"
+_WAITING: Final = (
+    "SELECT seq, host, priority, not_before FROM downloads INDEXED BY downloads_active "
+    f"WHERE ended_seq IS NULL AND seq > ? AND state IN ({', '.join('?' * len(WAITING))}) ORDER BY seq LIMIT ?"
+)
+_LAST_ENDED: Final = "SELECT coalesce(max(ended_seq), 0) FROM downloads WHERE ended_seq IS NOT NULL"
+_WITHDRAWN: Final = "SELECT max(ended_seq) FROM withdrawn"
+_WITHDRAW: Final = "UPDATE withdrawn SET ended_seq = max(ended_seq, ?)"
+_FIND_ANSWER: Final = "SELECT fingerprint, status, body, created FROM answers WHERE user = ? AND key = ?"
+_KEEP_ANSWER: Final = (
+    "INSERT OR REPLACE INTO answers (user, key, fingerprint, status, body, created) VALUES (?, ?, ?, ?, ?, ?)"
+)
+_PURGE_ANSWERS: Final = (
+    "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers WHERE created < ? ORDER BY created LIMIT ?)"
+)
+
+
+class SqliteRecords:
+    """The `Records` of one node: a SQLite database in the state directory, which no second daemon may use.
+
+    `async with` opens and closes it, once. Reads run in threads of their own and see what was
+    written before they began.
+
+    Raises:
+        RecordsLockedError: on entering, when another daemon uses the state directory.
+        RecordsUnreadableError: on entering, when directory or database cannot be used.
+        RecordsTooNewError: on entering, when a newer daemon wrote the database.
+    """
+
+    def __init__(self, state_dir: str | Path, clock: Clock, *, migrations: Sequence[Migration] | None = None) -> None:
+        self._directory = StateDirectory(Path(state_dir))
+        self._clock = clock
+        self._migrations = migrations
+        self._writer = Writer(self._open_for_writing)
+        self._lookups = _Readers("records-lookup", _LOOKUP_THREADS)
+        # A search walks the whole history: the one thread that does it leaves the others to everybody else.
+        self._searches = _Readers("records-search", 1)
+        self._last_ended = 0
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._writer.open()
+            await self._lookups.open(self._directory.open_for_reading)
+            await self._searches.open(self._directory.open_for_reading)
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def accept(self, downloads: Sequence[Download], answer: StoredAnswer | None = None) -> Accepted:
+        """Writes new downloads down, all or none; see `Records.accept`."""
+
+        def write(cursor: sqlite3.Cursor) -> Accepted | Refused:
+            if answer is not None:
+                known = self._find_answer(cursor, answer)
+                if known is not None:
+                    if known.fingerprint != answer.fingerprint:
+                        return Refused(IdempotencyKeyReusedError())
+                    return Accepted(replayed=known)
+                self._keep_answer(cursor, answer)
+            return Accepted(seqs=[self._insert(cursor, download) for download in downloads])
+
+        return await self._writer.run(write, rows=len(downloads))
+
+    async def claim(self, seqs: Sequence[int]) -> list[Download]:
+        """Gives waiting downloads to runs; see `Records.claim`."""
+
+        def write(cursor: sqlite3.Cursor) -> list[Download]:
+            rows = cursor.execute(_BY_SEQS, (msgspec.json.encode(list(seqs)).decode(),)).fetchall()
+            found = {download.seq: download for download in map(decode, rows)}
+            claimed = []
+            for seq in seqs:
+                download = found.pop(seq, None)
+                if download is None or download.state not in WAITING or download.desired is not Desired.RUN:
+                    continue
+                claimed.append(
+                    msgspec.structs.replace(
+                        download,
+                        state=advance(download.state, Event.CLAIM),
+                        epoch=download.epoch + 1,
+                        attempt=download.attempt + 1,
+                        not_before=None,
+                    )
+                )
+            cursor.executemany(
+                _CLAIM, [(download.state.value, download.epoch, download.attempt, download.seq) for download in claimed]
+            )
+            return claimed
+
+        return await self._writer.run(write, rows=len(seqs)) if seqs else []
+
+    async def save(self, download: Download) -> Download | None:
+        """Writes what the run knows, if it still holds the download; see `Records.save`."""
+
+        def write(cursor: sqlite3.Cursor) -> Download | None:
+            ended_seq = self._last_ended + 1 if download.state in ENDED else None
+            rows = _execute(cursor, _SAVE, (*encode_run(download), ended_seq, download.id, download.epoch)).fetchall()
+            if not rows:
+                return None
+            if ended_seq is not None:
+                self._last_ended = ended_seq
+            return decode(rows[0])
+
+        return await self._writer.run(write)
+
+    async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
+        """Applies a pure `change` to a row in one transaction; see `Records.amend`. It may be called twice."""
+
+        def write(cursor: sqlite3.Cursor) -> tuple[Download, Download] | Refused | None:
+            row = _execute(cursor, _BY_ID, (id,)).fetchone()
+            if row is None:
+                return None
+            before = decode(row)
+            try:
+                after = change(before)
+            except Exception as error:
+                # It belongs to the caller, who gets it.
+                return Refused(error)
+            if after.seq != before.seq or after.id != before.id:
+                return Refused(ValueError("a change must keep the id and the seq of a download"))
+            if after.state not in ENDED:
+                ended_seq = None
+                if before.ended_seq is not None:
+                    # Its number is free now, and must not be handed out again after a restart.
+                    cursor.execute(_WITHDRAW, (before.ended_seq,))
+            elif before.ended_seq is not None:
+                ended_seq = before.ended_seq
+            else:
+                ended_seq = self._last_ended = self._last_ended + 1
+            _execute(cursor, _REWRITE, (*encode(after, ended_seq), before.seq))
+            return before, msgspec.structs.replace(after, ended_seq=ended_seq)
+
+        return await self._writer.run(write)
+
+    async def get(self, id: str) -> Download | None:
+        """One download, active or ended."""
+
+        def read(connection: sqlite3.Connection) -> Download | None:
+            row = connection.execute(_BY_ID, bindable([id])).fetchone()
+            return None if row is None else decode(row)
+
+        return await self._lookups.run(read)
+
+    async def active(self, wanted: ActiveFilter) -> list[Download]:
+        """A listing of downloads that have not ended, oldest first."""
+        query = active_query(wanted)
+        return await self._lookups.run(
+            lambda connection: [decode(row) for row in connection.execute(query.sql, query.parameters)]
+        )
+
+    async def history(self, wanted: HistoryFilter) -> list[Download]:
+        """A page of ended downloads, newest first, or oldest first with `after_ended_seq`.
+
+        A search ends early, without a result, when its caller is cancelled.
+        """
+        query = history_query(wanted)
+
+        def read(connection: sqlite3.Connection) -> list[Download]:
+            return [decode(row) for row in connection.execute(query.sql, query.parameters)]
+
+        if not wanted.contains:
+            return await self._lookups.run(read)
+        given_up = threading.Event()
+
+        def search(connection: sqlite3.Connection) -> list[Download]:
+            connection.set_progress_handler(given_up.is_set, _SEARCH_STEPS)
+            try:
+                return read(connection)
+            finally:
+                connection.set_progress_handler(None, 0)
+
+        try:
+            return await self._searches.run(search)
+        finally:
+            given_up.set()
+
+    async def last_ended_seq(self) -> int:
+        """The newest `ended_seq`; 0 for an empty history."""
+
+        def read(connection: sqlite3.Connection) -> int:
+            last: int = connection.execute(_LAST_ENDED).fetchone()[0]
+            return last
+
+        return await self._lookups.run(read)
+
+    async def held(self) -> AsyncIterator[Download]:
+        """Rows in a running state, oldest first."""
+        after = 0
+        while True:
+            chunk = await self.active(ActiveFilter(states=RUNNING, after_seq=after, limit=_HELD_CHUNK))
+            for download in chunk:
+                yield download
+            if len(chunk) < _HELD_CHUNK:
+                return
+            after = chunk[-1].seq
+
+    async def waiting(self) -> AsyncIterator[Sequence[Waiting]]:
+        """All waiting downloads in chunks, oldest first, whatever users want of them."""
+        states = [state.value for state in WAITING]
+        after = 0
+        while True:
+            parameters = (after, *states, _WAITING_CHUNK)
+
+            def read(connection: sqlite3.Connection, parameters: Row = parameters) -> list[Waiting]:
+                return [
+                    Waiting(seq=seq, host=host, priority=priority, not_before=not_before)
+                    for seq, host, priority, not_before in connection.execute(_WAITING, parameters)
+                ]
+
+            chunk = await self._lookups.run(read)
+            if chunk:
+                yield chunk
+            if len(chunk) < _WAITING_CHUNK:
+                return
+            after = chunk[-1].seq
+
+    async def known_parts(self, ids: Sequence[str]) -> dict[str, str | None]:
+        """For those of `ids` that are active: the name of their part file."""
+        known: dict[str, str | None] = {}
+        # Ids come from names on disk here; no id of ours has anything but ASCII in it.
+        for chunk in _chunks([id for id in ids if id.isascii()], _KNOWN_CHUNK):
+            parameters = (msgspec.json.encode(chunk).decode(),)
+
+            def read(connection: sqlite3.Connection, parameters: Row = parameters) -> list[Row]:
+                return connection.execute(_PARTS, parameters).fetchall()
+
+            known.update(await self._lookups.run(read))
+        return known
+
+    def _open_for_writing(self) -> sqlite3.Connection:
+        self._directory.lock()
+        migrations = shipped_migrations() if self._migrations is None else self._migrations
+        connection = self._directory.open_for_writing(migrations)
+        try:
+            last_ended, withdrawn = (connection.execute(sql).fetchone()[0] for sql in (_LAST_ENDED, _WITHDRAWN))
+        except sqlite3.Error as error:
+            connection.close()
+            raise self._directory.unusable(error) from error
+        self._last_ended = max(last_ended, withdrawn)
+        return connection
+
+    async def _close(self) -> None:
+        # The writer goes last: the last connection that closes writes the log back, and a reader could not.
+        await self._searches.close()
+        await self._lookups.close()
+        await self._writer.close()
+        self._directory.unlock()
+
+    def _insert(self, cursor: sqlite3.Cursor, download: Download) -> int:
+        fresh = None
+        ended_seq = None
+        if download.state in ENDED:
+            ended_seq = self._last_ended = self._last_ended + 1
+        else:
+            fresh = encode_fresh(download)
+        if fresh is None:
+            _execute(cursor, _INSERT, encode(download, ended_seq))
+        else:
+            _execute(cursor, _INSERT_FRESH, fresh)
+        seq = cursor.lastrowid
+        assert seq is not None  # noqa: S101 - an INSERT has set it
+        return seq
+
+    def _find_answer(self, cursor: sqlite3.Cursor, answer: StoredAnswer) -> StoredAnswer | None:
+        row = _execute(cursor, _FIND_ANSWER, (answer.user, answer.key)).fetchone()
+        if row is None or row[3] < self._clock.wall() - ANSWER_LIFETIME:
+            return None
+        fingerprint, status, body, created = row
+        return msgspec.structs.replace(answer, fingerprint=fingerprint, status=status, body=body, created=created)
+
+    def _keep_answer(self, cursor: sqlite3.Cursor, answer: StoredAnswer) -> None:
+        # Every new answer takes some expired ones with it: no timer, and no long pause.
+        cursor.execute(_PURGE_ANSWERS, (self._clock.wall() - ANSWER_LIFETIME, _PURGED_AT_ONCE))
+        _execute(
+            cursor,
+            _KEEP_ANSWER,
+            (answer.user, answer.key, answer.fingerprint, answer.status, answer.body, answer.created),
+        )
+
+
+class _Readers:
+    """Threads that read, and as many connections."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._threads = threads
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._connections: SimpleQueue[sqlite3.Connection | None] = SimpleQueue()
+        self._opened = 0
+        self._closed = True
+
+    async def open(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        """Opens the connections; raises what `connect` raises."""
+        loop = asyncio.get_running_loop()
+        while self._opened < self._threads:
+            self._connections.put(await loop.run_in_executor(self._executor, connect))
+            self._opened += 1
+        self._closed = False
+
+    async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `read` in one of the threads.
+
+        Raises:
+            StorageError: the database failed.
+            ShuttingDownError: the records are closed.
+        """
+        if self._closed:
+            raise ShuttingDownError
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._read, read)
+
+    async def close(self) -> None:
+        """Waits for what runs, and closes the connections."""
+        self._closed = True
+        opened, self._opened = self._opened, 0
+        if opened:
+            # In a thread of our own: those of the loop may all hang on something foreign.
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._close_connections, opened)
+        self._executor.shutdown(wait=False)
+
+    def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._connections.get()
+        try:
+            if connection is None:
+                raise ShuttingDownError
+            return read(connection)
+        except (sqlite3.Error, OverflowError) as error:
+            raise storage_error(error) from error
+        finally:
+            self._connections.put(connection)
+
+    def _close_connections(self, opened: int) -> None:
+        for _ in range(opened):
+            # Waits for whoever reads with it.
+            connection = self._connections.get()
+            if connection is not None:
+                connection.close()
+        # For those who come too late, one after the other.
+        self._connections.put(None)
+
+
+def _execute(cursor: sqlite3.Cursor, sql: str, parameters: Row) -> sqlite3.Cursor:
+    try:
+        return cursor.execute(sql, parameters)
+    except UnicodeEncodeError:
+        return cursor.execute(sql, bindable(parameters))
+
+
+def _chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -1,0 +1,172 @@
+"""The thread that owns the writing connection: what arrives together is committed together."""
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from downloadd.errors import ShuttingDownError
+from downloadd.records.database import storage_error
+
+T = TypeVar("T")
+
+MAX_BATCH: Final = 512
+"""Rows in one transaction, about: the last operation taken may bring more."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """What an operation returns that wrote nothing and fails its caller: no reason to undo the others."""
+
+    error: Exception
+
+
+class _Operation(Generic[T]):
+    """Something to be done in a transaction, and the one who waits for it."""
+
+    __slots__ = ("future", "rows", "run")
+
+    def __init__(self, run: Callable[[sqlite3.Cursor], T | Refused], rows: int, future: asyncio.Future[T]) -> None:
+        self.run = run
+        self.rows = rows
+        self.future = future
+
+
+class Writer:
+    """Runs operations in the order of their arrival, up to `MAX_BATCH` rows in one durable transaction.
+
+    `open_connection` is called in the thread. The queue needs no bound: whoever puts something in waits for it.
+    """
+
+    def __init__(self, open_connection: Callable[[], sqlite3.Connection]) -> None:
+        self._open_connection = open_connection
+        self._queue: SimpleQueue[_Operation[Any] | None] = SimpleQueue()
+        self._closed = True
+        self._loop: asyncio.AbstractEventLoop
+        self._stopped: asyncio.Future[None]
+
+    async def open(self) -> None:
+        """Starts the thread; returns when its connection is open, and raises what opening it raises."""
+        self._loop = asyncio.get_running_loop()
+        opened: asyncio.Future[None] = self._loop.create_future()
+        self._stopped = self._loop.create_future()
+        # A daemon thread, so that a loop that died without closing the records does not hang the interpreter.
+        threading.Thread(target=self._work, args=(opened,), name="records-writer", daemon=True).start()
+        try:
+            await opened
+        except asyncio.CancelledError:
+            self._queue.put(None)
+            await self._stopped
+            raise
+        self._closed = False
+
+    async def close(self) -> None:
+        """Finishes what was put in, and closes the connection."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            await self._stopped
+
+    async def run(self, run: Callable[[sqlite3.Cursor], T | Refused], *, rows: int = 1) -> T:
+        """Runs an operation in the thread and returns its result once it is durable.
+
+        `run` may be called twice: when an operation of its transaction fails, all are undone and done again, each in
+        a transaction of its own. The operation happens even if the caller is cancelled meanwhile.
+
+        Raises:
+            InsufficientStorageError: the disk is full.
+            StorageError: the database refused it for another reason.
+            ShuttingDownError: the records are closed.
+        """
+        if self._closed:
+            raise ShuttingDownError
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Operation(run, rows, future))
+        return await future
+
+    def _work(self, opened: asyncio.Future[None]) -> None:
+        try:
+            connection = self._open_connection()
+        except Exception as error:
+            # Whatever it is, it belongs to who opens the records.
+            self._answer([(opened, Refused(error)), (self._stopped, None)])
+            return
+        try:
+            self._answer([(opened, None)])
+            self._work_off(connection)
+        finally:
+            connection.close()
+            self._answer([(self._stopped, None)])
+
+    def _work_off(self, connection: sqlite3.Connection) -> None:
+        cursor = connection.cursor()
+        stopping = False
+        while not stopping:
+            first = self._queue.get()
+            if first is None:
+                break
+            batch = [first]
+            rows = first.rows
+            while rows < MAX_BATCH:
+                try:
+                    following = self._queue.get_nowait()
+                except Empty:
+                    break
+                if following is None:
+                    stopping = True
+                    break
+                batch.append(following)
+                rows += following.rows
+            outcomes = self._commit(cursor, batch)
+            self._answer([(operation.future, outcome) for operation, outcome in zip(batch, outcomes, strict=True)])
+
+    def _commit(self, cursor: sqlite3.Cursor, batch: list[_Operation[Any]]) -> list[Any]:
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            # Locked by a foreign program, or the disk is gone: nothing that a second try would cure.
+            return [Refused(_mapped(error))] * len(batch)
+        try:
+            outcomes = [operation.run(cursor) for operation in batch]
+            cursor.execute("COMMIT")
+        except Exception as error:
+            # It belongs to who waits for the operation; this thread must go on for all others.
+            _roll_back(cursor)
+            if len(batch) == 1:
+                return [Refused(_mapped(error))]
+            return [self._commit(cursor, [operation])[0] for operation in batch]
+        return outcomes
+
+    def _answer(self, answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
+        # One wake-up of the loop for all of them. A closed loop has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_settle, answers)
+
+
+def _settle(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, outcome in answers:
+        if future.done():
+            continue
+        if isinstance(outcome, Refused):
+            future.set_exception(outcome.error)
+        else:
+            future.set_result(outcome)
+
+
+def _roll_back(cursor: sqlite3.Cursor) -> None:
+    # After some errors, a full disk among them, SQLite has rolled back by itself.
+    if cursor.connection.in_transaction:
+        with contextlib.suppress(sqlite3.Error):
+            cursor.execute("ROLLBACK")
+
+
+def _mapped(error: Exception) -> Exception:
+    if isinstance(error, (sqlite3.Error, OverflowError)):
+        mapped = storage_error(error)
+        mapped.__cause__ = error
+        return mapped
+    return error

@@ -1,0 +1,167 @@
+"""Measures the records: durable accepts, claims and saves a second, and a history of a million rows.
+
+Run it as `python tests/benchmarks/bench_records.py [--rows N] [--dir DIR]`; the directory should lie on a real disk.
+With `--ordered-ids` the ids begin with the time (RFC 9562, section 5.7): their index is then written in order.
+"""
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from downloadd.clock import SystemClock
+from downloadd.download import Download, new_id
+from downloadd.records.protocol import HistoryFilter
+from downloadd.records.sqlite import SqliteRecords
+from downloadd.states import State
+
+
+def resident() -> float:
+    """Resident memory of this process in MiB."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        line = next(line for line in status if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def ordered_id() -> str:
+    """A UUID of version 7."""
+    bits = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    return str(uuid.UUID(int=bits & ~(0xF << 76) & ~(0x3 << 62) | 7 << 76 | 2 << 62))
+
+
+def download(number: int, next_id: Callable[[], str], *, state: State = State.QUEUED) -> Download:
+    """A download such as a client would ask for."""
+    url = f"https://files.example.com/releases/2024/package-{number:08}.tar.gz"
+    return Download(
+        id=next_id(),
+        user="d26x6zSkaPSe5gCyy",
+        url=url,
+        shown_url=url,
+        host="files.example.com",
+        directory=f"Downloads/{number % 50}",
+        timeout=300,
+        start_time=1_700_000_000 + number // 100,
+        filename=f"package-{number:08}.tar.gz",
+        state=state,
+    )
+
+
+def row(what: str, value: str) -> None:
+    """Prints a line of the table."""
+    print(f"| {what:<50} | {value:>24} |", flush=True)
+
+
+async def accepts(records: SqliteRecords, next_id: Callable[[], str], clients: int, seconds: float) -> None:
+    """Each client accepts one download after the other."""
+    end = time.perf_counter() + seconds
+    latencies: list[float] = []
+
+    async def client(first: int) -> None:
+        number = first
+        while (begin := time.perf_counter()) < end:
+            await records.accept([download(number, next_id)])
+            latencies.append(time.perf_counter() - begin)
+            number += clients
+
+    begin = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for first in range(clients):
+            group.create_task(client(first))
+    elapsed = time.perf_counter() - begin
+    latencies.sort()
+    row(f"durable accepts a second, {clients} clients", f"{len(latencies) / elapsed:,.0f}")
+    row(
+        f"  latency p50 / p99, {clients} clients",
+        f"{latencies[len(latencies) // 2] * 1e3:.1f} / {latencies[len(latencies) * 99 // 100] * 1e3:.1f} ms",
+    )
+
+
+async def runs(records: SqliteRecords, clients: int) -> None:
+    """Claims 20,000 downloads, 64 at a time, and saves each twice, the second time as completed."""
+    seqs = [waiting.seq async for chunk in records.waiting() for waiting in chunk][:20_000]
+    begin = time.perf_counter()
+    claimed: list[Download] = []
+    for start in range(0, len(seqs), 64):
+        claimed += await records.claim(seqs[start : start + 64])
+    row("claims a second, one caller, 64 at a time", f"{len(claimed) / (time.perf_counter() - begin):,.0f}")
+
+    async def client(mine: list[Download]) -> None:
+        for held in mine:
+            await records.save(msgspec.structs.replace(held, state=State.VERIFYING, received=1000, total=1000))
+            ended = msgspec.structs.replace(held, state=State.COMPLETED, received=1000, total=1000, end_time=1)
+            assert await records.save(ended) is not None
+
+    begin = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for first in range(clients):
+            group.create_task(client(claimed[first::clients]))
+    row(f"saves a second, {clients} clients", f"{2 * len(claimed) / (time.perf_counter() - begin):,.0f}")
+
+
+async def pages(records: SqliteRecords, what: str, wanted: HistoryFilter, count: int) -> None:
+    """Reads a page again and again."""
+    times = []
+    for _ in range(count):
+        begin = time.perf_counter()
+        await records.history(wanted)
+        times.append(time.perf_counter() - begin)
+    times.sort()
+    row(what, f"{times[count // 2] * 1e3:.2f} / {times[count * 99 // 100] * 1e3:.2f} ms")
+
+
+async def history(state_dir: Path, next_id: Callable[[], str], rows: int) -> None:
+    """Fills a history, opens it again and turns its pages."""
+    clock = SystemClock()
+    begin = time.perf_counter()
+    async with SqliteRecords(state_dir, clock=clock) as records:
+        for start in range(0, rows, 10_000):
+            await records.accept(
+                [
+                    download(n, next_id, state=State.FAILED if n % 10 == 0 else State.COMPLETED)
+                    for n in range(start, start + 10_000)
+                ]
+            )
+    row(f"rows a second in batches of 10,000, up to {rows:,}", f"{rows / (time.perf_counter() - begin):,.0f}")
+    row("size of the database", f"{(state_dir / 'records.db').stat().st_size / rows:,.0f} bytes a row")
+    before = resident()
+    begin = time.perf_counter()
+    async with SqliteRecords(state_dir, clock=clock) as records:
+        row(f"open with {rows:,} rows", f"{(time.perf_counter() - begin) * 1e3:.1f} ms")
+        await pages(records, "newest page of 100, p50 / p99", HistoryFilter(), 300)
+        await pages(records, "page in the middle, p50 / p99", HistoryFilter(before_ended_seq=rows // 2), 300)
+        await pages(records, "newest failed, p50 / p99", HistoryFilter(state=State.FAILED), 300)
+        await pages(records, "newest of a directory, p50 / p99", HistoryFilter(directory="Downloads/7"), 300)
+        await pages(records, "newest page of 1,000, p50 / p99", HistoryFilter(limit=1000), 50)
+        await pages(records, "search that finds nothing, p50 / p99", HistoryFilter(contains="no such name"), 3)
+        row("resident memory, before and after reading", f"{before:.0f} / {resident():.0f} MiB")
+        await accepts(records, next_id, 256, 3)
+        row("resident memory after accepts", f"{resident():.0f} MiB")
+
+
+async def main() -> None:
+    """Runs everything and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of history")
+    parser.add_argument("--dir", default=None, help="where to put the databases; default: the temporary directory")
+    parser.add_argument("--seconds", type=float, default=5, help="how long to accept, for each number of clients")
+    parser.add_argument("--ordered-ids", action="store_true", help="ids that begin with the time")
+    arguments = parser.parse_args()
+    next_id = ordered_id if arguments.ordered_ids else new_id
+    with tempfile.TemporaryDirectory(dir=arguments.dir) as directory:
+        row("resident memory at start", f"{resident():.0f} MiB")
+        async with SqliteRecords(Path(directory) / "accepts", clock=SystemClock()) as records:
+            for clients in (1, 64, 256):
+                await accepts(records, next_id, clients, arguments.seconds)
+            await runs(records, 256)
+            row("resident memory", f"{resident():.0f} MiB")
+        await history(Path(directory) / "history", next_id, arguments.rows)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,5 @@
+"""What the tests of the records share."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.records.contract")

@@ -1,0 +1,579 @@
+"""The contract of `Records`, as tests.
+
+An implementation is put through it by a subclass of `RecordsContract`, named `Test…`, in a module that has a fixture
+`records` (empty, open, with the clock of the fixture `clock`).
+"""
+
+import asyncio
+import random
+import string
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from downloadd.download import Conflict, Desired, Download, new_id
+from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError
+from downloadd.records.protocol import ActiveFilter, HistoryFilter, Records, StoredAnswer, Waiting
+from downloadd.states import ACTIVE, ENDED, RUNNING, State
+
+NOW = 1_700_000_000.0
+DAY = 24 * 60 * 60
+
+
+class HandClock:
+    """A clock that stands still until a test moves its hands."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def wall(self) -> float:
+        """Unix time in seconds."""
+        return self.now
+
+    def monotonic(self) -> float:
+        """The same hands."""
+        return self.now
+
+
+def asked(
+    url: str = "https://example.com/data.csv",
+    *,
+    state: State = State.QUEUED,
+    directory: str = "Downloads",
+    filename: str = "data.csv",
+    host: str = "example.com",
+    priority: int = 0,
+    desired: Desired = Desired.RUN,
+    epoch: int = 0,
+    part_name: str | None = None,
+    not_before: float | None = None,
+) -> Download:
+    """A download with only what a test is about."""
+    return Download(
+        id=new_id(),
+        user="ann",
+        url=url,
+        shown_url=url,
+        host=host,
+        directory=directory,
+        timeout=300,
+        start_time=int(NOW),
+        filename=filename,
+        state=state,
+        priority=priority,
+        desired=desired,
+        epoch=epoch,
+        part_name=part_name,
+        not_before=not_before,
+    )
+
+
+def answer(key: str = "k", *, user: str = "ann", fingerprint: bytes = b"f", created: float = NOW) -> StoredAnswer:
+    """An answer to keep under a key."""
+    return StoredAnswer(user=user, key=key, fingerprint=fingerprint, status=201, body=b"{}", created=created)
+
+
+async def added(records: Records, *downloads: Download) -> list[Download]:
+    """Accepts the downloads and returns them as they are written down."""
+    seqs = (await records.accept(downloads)).seqs
+    assert len(seqs) == len(downloads)
+    return [await present(records, download.id) for download in downloads]
+
+
+async def present(records: Records, id: str) -> Download:
+    """The download, which must be there."""
+    found = await records.get(id)
+    assert found is not None
+    return found
+
+
+async def claimed(records: Records, download: Download) -> Download:
+    """Accepts and claims a download."""
+    (row,) = await added(records, download)
+    (held,) = await records.claim([row.seq])
+    return held
+
+
+def ids(downloads: Sequence[Download]) -> list[str]:
+    """Their ids, in order."""
+    return [download.id for download in downloads]
+
+
+# Any text at all: what an origin sends reaches us with lone surrogates where it is no UTF-8.
+_TEXT = st.text(st.characters(exclude_categories=()), max_size=40)
+_INTEGER = st.integers(-(2**63), 2**63 - 1)
+_SECONDS = st.floats(allow_nan=False)
+
+DOWNLOADS = st.builds(
+    Download,
+    id=st.builds(new_id),
+    seq=st.just(0),
+    user=_TEXT,
+    url=st.sampled_from(["https://example.com/a", "https://example.com/a?token=s3cret"]) | _TEXT,
+    shown_url=st.just("https://example.com/a") | _TEXT,
+    host=_TEXT,
+    directory=_TEXT,
+    wanted_name=st.none() | _TEXT,
+    conflict=st.sampled_from(Conflict),
+    checksum_wanted=st.none() | _TEXT,
+    timeout=_INTEGER,
+    segments=_INTEGER,
+    start_time=_INTEGER,
+    desired=st.sampled_from(Desired),
+    priority=_INTEGER,
+    speed_limit=_INTEGER,
+    state=st.sampled_from(State),
+    epoch=st.just(0) | _INTEGER,
+    filename=_TEXT,
+    attempt=st.just(0) | _INTEGER,
+    failures=st.just(0) | _INTEGER,
+    not_before=st.none() | _SECONDS,
+    time_spent=st.just(0.0) | _SECONDS,
+    received=st.just(0) | _INTEGER,
+    total=st.none() | _INTEGER,
+    validator=st.none() | _TEXT,
+    part_name=st.none() | _TEXT,
+    publishing=st.booleans(),
+    last_modified=st.none() | _INTEGER,
+    content_type=st.none() | _TEXT,
+    checksum=st.none() | _TEXT,
+    error=st.none() | st.sampled_from(ErrorCode),
+    detail=st.none() | _TEXT,
+    end_time=st.none() | _INTEGER,
+    ended_seq=st.none() | _INTEGER,
+)
+"""Downloads with anything in any field."""
+
+_FRAGMENTS = ("a", "A", "b", "%", "_", "\\", "ä", "Ä", "a%", "_b", "example", "EXAMPLE.com", "q")
+
+FILTERS = st.builds(
+    HistoryFilter,
+    directory=st.none() | st.sampled_from(["", "a", "a/b", "nowhere"]),
+    state=st.none() | st.sampled_from(sorted(ENDED)),
+    contains=st.none() | st.just("") | st.sampled_from(_FRAGMENTS) | st.text("aAbB%_\\äÄ", max_size=3),
+    before_ended_seq=st.none() | st.integers(0, 330),
+    after_ended_seq=st.none() | st.integers(0, 330),
+    limit=st.integers(0, 400),
+)
+
+_many_examples = settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.differing_executors],
+)
+
+
+def page_of(rows: Sequence[Download], wanted: HistoryFilter) -> list[Download]:
+    """What `Records.history` must answer when `rows` are all there is."""
+    found = [
+        row
+        for row in rows
+        if row.ended_seq is not None
+        and (wanted.directory is None or row.directory == wanted.directory)
+        and (wanted.state is None or row.state == wanted.state)
+        and (wanted.before_ended_seq is None or row.ended_seq < wanted.before_ended_seq)
+        and (wanted.after_ended_seq is None or row.ended_seq > wanted.after_ended_seq)
+        and (
+            not wanted.contains
+            or wanted.contains.lower() in row.shown_url.lower()
+            or wanted.contains.lower() in row.filename.lower()
+        )
+    ]
+    found.sort(key=lambda row: row.ended_seq or 0, reverse=wanted.after_ended_seq is None)
+    return found[: wanted.limit]
+
+
+class RecordsContract:
+    """What every implementation of `Records` promises."""
+
+    # accept and get
+
+    async def test_an_accepted_download_is_found_by_its_id(self, records: Records) -> None:
+        download = asked()
+        accepted = await records.accept([download])
+        assert accepted.replayed is None
+        assert await records.get(download.id) == msgspec.structs.replace(download, seq=accepted.seqs[0])
+
+    @pytest.mark.parametrize("id", ["", "nothing", "ä\udcff", new_id()], ids=["empty", "short", "no-unicode", "uuid"])
+    async def test_an_unknown_id_is_nobody(self, records: Records, id: str) -> None:
+        assert await records.get(id) is None
+        assert await records.amend(id, lambda before: before) is None
+        assert await records.known_parts([id]) == {}
+
+    async def test_seqs_follow_the_order_of_acceptance(self, records: Records) -> None:
+        first = await records.accept([asked(), asked(), asked()])
+        second = await records.accept([asked()])
+        seqs = [*first.seqs, *second.seqs]
+        assert seqs == sorted(set(seqs))
+        assert len(seqs) == 4
+
+    async def test_an_accept_of_nothing_writes_nothing(self, records: Records) -> None:
+        assert list((await records.accept([])).seqs) == []
+        assert await records.active(ActiveFilter()) == []
+
+    async def test_many_callers_at_once_each_get_their_own_seq(self, records: Records) -> None:
+        downloads = [asked() for _ in range(1500)]
+        accepted = await asyncio.gather(*(records.accept([download]) for download in downloads))
+        assert len({result.seqs[0] for result in accepted}) == 1500
+        listed = {row.id: row.seq for row in await records.active(ActiveFilter())}
+        assert listed == {download.id: result.seqs[0] for download, result in zip(downloads, accepted, strict=True)}
+
+    async def test_an_accept_is_all_or_none(self, records: Records) -> None:
+        (known,) = await added(records, asked())
+        fresh = asked()
+        with pytest.raises(StorageError):
+            await records.accept([fresh, msgspec.structs.replace(asked(), id=known.id)])
+        assert await records.get(fresh.id) is None
+        assert await present(records, known.id) == known
+
+    async def test_a_refused_download_goes_straight_to_history(self, records: Records) -> None:
+        (row,) = await added(records, asked(state=State.FAILED))
+        assert row.ended_seq is not None
+        assert await records.active(ActiveFilter()) == []
+        assert await records.history(HistoryFilter()) == [row]
+        assert await records.last_ended_seq() == row.ended_seq
+
+    @_many_examples
+    @given(download=DOWNLOADS)
+    async def test_every_field_comes_back_as_it_was_written(self, records: Records, download: Download) -> None:
+        (seq,) = (await records.accept([download])).seqs
+        row = await present(records, download.id)
+        assert row == msgspec.structs.replace(download, seq=seq, ended_seq=row.ended_seq)
+        assert (row.ended_seq is not None) == (download.state in ENDED)
+
+    @_many_examples
+    @given(download=DOWNLOADS, changed=DOWNLOADS)
+    async def test_amend_writes_every_field(self, records: Records, download: Download, changed: Download) -> None:
+        (before,) = await added(records, download)
+        result = await records.amend(
+            download.id, lambda row: msgspec.structs.replace(changed, id=row.id, seq=row.seq, ended_seq=7)
+        )
+        assert result is not None
+        assert result[0] == before
+        after = await present(records, download.id)
+        assert after == result[1]
+        assert after == msgspec.structs.replace(changed, id=before.id, seq=before.seq, ended_seq=after.ended_seq)
+        assert (after.ended_seq is not None) == (changed.state in ENDED)
+
+    # idempotency keys
+
+    async def test_a_repeated_key_answers_the_first_answer_and_writes_nothing(self, records: Records) -> None:
+        first = answer()
+        assert (await records.accept([asked()], first)).replayed is None
+        again = await records.accept(
+            [asked()], msgspec.structs.replace(first, status=500, body=b"other", created=NOW + 1)
+        )
+        assert again.replayed == first
+        assert list(again.seqs) == []
+        assert len(await records.active(ActiveFilter())) == 1
+
+    async def test_the_same_key_at_the_same_time_writes_once(self, records: Records) -> None:
+        results = await asyncio.gather(*(records.accept([asked()], answer()) for _ in range(50)))
+        assert sum(result.replayed is None for result in results) == 1
+        assert len(await records.active(ActiveFilter())) == 1
+
+    async def test_a_key_with_another_fingerprint_is_a_mistake(self, records: Records) -> None:
+        await records.accept([asked()], answer(fingerprint=b"one"))
+        with pytest.raises(IdempotencyKeyReusedError):
+            await records.accept([asked()], answer(fingerprint=b"two"))
+        assert len(await records.active(ActiveFilter())) == 1
+
+    async def test_a_key_belongs_to_its_user(self, records: Records) -> None:
+        await records.accept([asked()], answer(user="ann", fingerprint=b"one"))
+        assert (await records.accept([asked()], answer(user="bob", fingerprint=b"two"))).replayed is None
+
+    async def test_a_key_is_kept_for_24_hours_and_then_new(self, records: Records, clock: HandClock) -> None:
+        await records.accept([asked()], answer())
+        clock.now = NOW + DAY
+        assert (await records.accept([asked()], answer(created=clock.now))).replayed is not None
+        clock.now = NOW + DAY + 1
+        renewed = answer(fingerprint=b"another", created=clock.now)
+        assert (await records.accept([asked()], renewed)).replayed is None
+        assert (await records.accept([asked()], renewed)).replayed == renewed
+        assert len(await records.active(ActiveFilter())) == 2
+
+    async def test_a_failed_accept_does_not_keep_its_answer(self, records: Records) -> None:
+        (known,) = await added(records, asked())
+        with pytest.raises(StorageError):
+            await records.accept([known], answer())
+        assert (await records.accept([asked()], answer())).replayed is None
+
+    # claim
+
+    async def test_claim_starts_a_run(self, records: Records) -> None:
+        (queued,) = await added(records, asked(not_before=NOW + 5))
+        (held,) = await records.claim([queued.seq])
+        assert held == msgspec.structs.replace(queued, state=State.STARTING, epoch=1, attempt=1, not_before=None)
+        assert await present(records, held.id) == held
+
+    async def test_claim_takes_up_a_retrying_download(self, records: Records) -> None:
+        (waiting,) = await added(records, asked(state=State.RETRYING, epoch=4))
+        (held,) = await records.claim([waiting.seq])
+        assert (held.state, held.epoch, held.attempt) == (State.DOWNLOADING, 5, 1)
+
+    async def test_claim_answers_in_the_order_asked_for(self, records: Records) -> None:
+        rows = await added(records, asked(), asked(), asked())
+        seqs = [rows[2].seq, rows[0].seq, 10**9, rows[2].seq, rows[1].seq]
+        assert [held.seq for held in await records.claim(seqs)] == [rows[2].seq, rows[0].seq, rows[1].seq]
+
+    @pytest.mark.parametrize("state", sorted(set(State) - {State.QUEUED, State.RETRYING}))
+    async def test_claim_leaves_out_what_does_not_wait(self, records: Records, state: State) -> None:
+        (row,) = await added(records, asked(state=state))
+        assert await records.claim([row.seq]) == []
+        assert await present(records, row.id) == row
+
+    @pytest.mark.parametrize("desired", [Desired.PAUSE, Desired.CANCEL])
+    async def test_claim_leaves_out_what_a_user_stops(self, records: Records, desired: Desired) -> None:
+        (row,) = await added(records, asked(desired=desired))
+        assert await records.claim([row.seq]) == []
+        assert await present(records, row.id) == row
+
+    async def test_of_many_claims_at_once_one_gets_the_download(self, records: Records) -> None:
+        (row,) = await added(records, asked())
+        results = await asyncio.gather(*(records.claim([row.seq]) for _ in range(20)))
+        assert sum(map(len, results)) == 1
+        assert (await present(records, row.id)).epoch == 1
+
+    async def test_a_claim_of_nothing_gives_nothing(self, records: Records) -> None:
+        assert await records.claim([]) == []
+
+    # save
+
+    async def test_save_writes_what_the_run_knows(self, records: Records) -> None:
+        held = await claimed(records, asked())
+        told = msgspec.structs.replace(
+            held,
+            state=State.RETRYING,
+            filename="other.csv",
+            attempt=2,
+            failures=1,
+            not_before=NOW + 3,
+            time_spent=1.5,
+            received=10,
+            total=20,
+            validator='"v1"',
+            part_name=".other.csv.part",
+            publishing=True,
+            last_modified=5,
+            content_type="text/csv",
+            checksum="md5=00",
+            error=ErrorCode.NETWORK_ERROR,
+            detail="reset",
+        )
+        assert await records.save(told) == told
+        assert await present(records, held.id) == told
+
+    async def test_save_does_not_touch_what_users_change(self, records: Records) -> None:
+        held = await claimed(records, asked())
+        await records.amend(
+            held.id,
+            lambda row: msgspec.structs.replace(
+                row, desired=Desired.PAUSE, priority=7, speed_limit=99, url="https://example.com/new", shown_url="shown"
+            ),
+        )
+        saved = await records.save(msgspec.structs.replace(held, state=State.DOWNLOADING, received=5))
+        assert saved is not None
+        assert (saved.desired, saved.priority, saved.speed_limit) == (Desired.PAUSE, 7, 99)
+        assert (saved.url, saved.shown_url) == ("https://example.com/new", "shown")
+        assert (saved.state, saved.received) == (State.DOWNLOADING, 5)
+        assert await present(records, held.id) == saved
+
+    async def test_save_of_an_end_moves_the_download_to_history(self, records: Records) -> None:
+        held = await claimed(records, asked())
+        saved = await records.save(msgspec.structs.replace(held, state=State.CANCELLED, end_time=9))
+        assert saved is not None
+        assert saved.ended_seq == await records.last_ended_seq()
+        assert await records.history(HistoryFilter()) == [saved]
+        assert await records.active(ActiveFilter()) == []
+
+    @pytest.mark.parametrize("epoch", [0, 2], ids=["earlier", "later"])
+    async def test_save_of_another_epoch_is_refused(self, records: Records, epoch: int) -> None:
+        held = await claimed(records, asked())
+        assert await records.save(msgspec.structs.replace(held, epoch=epoch, received=5)) is None
+        assert await present(records, held.id) == held
+
+    async def test_save_of_an_ended_download_is_refused(self, records: Records) -> None:
+        held = await claimed(records, asked())
+        ended = await records.save(msgspec.structs.replace(held, state=State.FAILED))
+        assert await records.save(msgspec.structs.replace(held, state=State.COMPLETED)) is None
+        assert await present(records, held.id) == ended
+
+    async def test_save_of_an_unknown_download_is_refused(self, records: Records) -> None:
+        assert await records.save(asked()) is None
+
+    # amend
+
+    async def test_amend_returns_the_row_before_and_after(self, records: Records) -> None:
+        (row,) = await added(records, asked())
+        result = await records.amend(row.id, lambda before: msgspec.structs.replace(before, priority=3))
+        assert result == (row, msgspec.structs.replace(row, priority=3))
+
+    async def test_what_a_change_raises_is_raised_and_nothing_is_written(self, records: Records) -> None:
+        (row,) = await added(records, asked())
+
+        def change(before: Download) -> Download:
+            raise LookupError(before.id)
+
+        with pytest.raises(LookupError, match=row.id):
+            await records.amend(row.id, change)
+        assert await present(records, row.id) == row
+
+    async def test_amends_at_once_lose_nothing(self, records: Records) -> None:
+        (row,) = await added(records, asked())
+
+        def one_more(before: Download) -> Download:
+            return msgspec.structs.replace(before, priority=before.priority + 1)
+
+        await asyncio.gather(*(records.amend(row.id, one_more) for _ in range(200)))
+        assert (await present(records, row.id)).priority == 200
+
+    async def test_a_change_of_the_id_is_refused(self, records: Records) -> None:
+        (row,) = await added(records, asked())
+        with pytest.raises(ValueError, match="id"):
+            await records.amend(row.id, lambda before: msgspec.structs.replace(before, id=new_id()))
+        assert await present(records, row.id) == row
+
+    async def test_an_ended_download_keeps_its_place_in_history(self, records: Records) -> None:
+        first, _ = await added(records, asked(state=State.FAILED), asked(state=State.FAILED))
+        result = await records.amend(first.id, lambda before: msgspec.structs.replace(before, detail="seen"))
+        assert result is not None
+        assert result[1].ended_seq == first.ended_seq
+
+    async def test_a_retried_download_is_in_the_history_once(self, records: Records) -> None:
+        (first, second) = await added(records, asked(state=State.FAILED), asked(state=State.COMPLETED))
+        result = await records.amend(first.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
+        assert result is not None
+        assert result[1].ended_seq is None
+        assert ids(await records.history(HistoryFilter())) == [second.id]
+        assert ids(await records.active(ActiveFilter())) == [first.id]
+        (held,) = await records.claim([first.seq])
+        await records.save(msgspec.structs.replace(held, state=State.COMPLETED))
+        assert ids(await records.history(HistoryFilter())) == [first.id, second.id]
+        assert await records.active(ActiveFilter()) == []
+
+    async def test_the_number_of_a_retried_download_is_not_handed_out_again(self, records: Records) -> None:
+        (first,) = await added(records, asked(state=State.FAILED))
+        await records.amend(first.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
+        (second,) = await added(records, asked(state=State.FAILED))
+        assert first.ended_seq is not None
+        assert second.ended_seq is not None
+        assert second.ended_seq > first.ended_seq
+
+    # listings
+
+    async def test_active_lists_the_oldest_first_and_in_pages(self, records: Records) -> None:
+        rows = await added(records, *(asked() for _ in range(5)))
+        page = await records.active(ActiveFilter(limit=3))
+        assert page == rows[:3]
+        assert await records.active(ActiveFilter(limit=3, after_seq=page[-1].seq)) == rows[3:]
+
+    async def test_active_lists_by_directory_and_state(self, records: Records) -> None:
+        rows = await added(
+            records, *(asked(state=state, directory=d) for state in sorted(State) for d in ("", "a", "a/b"))
+        )
+        for directory in (None, "", "a", "a/b", "b"):
+            for states in (None, frozenset({State.PAUSED}), RUNNING, ENDED, frozenset[State]()):
+                expected = [
+                    row
+                    for row in rows
+                    if row.state in (ACTIVE if states is None else ACTIVE & states)
+                    and directory in (None, row.directory)
+                ]
+                assert await records.active(ActiveFilter(directory=directory, states=states)) == expected
+
+    @_many_examples
+    @given(wanted=FILTERS)
+    async def test_a_history_page_agrees_with_a_plain_filter(self, records: Records, wanted: HistoryFilter) -> None:
+        if not await records.last_ended_seq():
+            await self._fill(records)
+        rows = await records.history(HistoryFilter(limit=1000)) + await records.active(ActiveFilter())
+        assert len(rows) == 400
+        assert await records.history(wanted) == page_of(rows, wanted)
+
+    async def test_pages_of_history_join_without_gap_or_repeat(self, records: Records) -> None:
+        rows = await added(records, *(asked(state=State.COMPLETED) for _ in range(25)))
+        seen: list[Download] = []
+        while page := await records.history(
+            HistoryFilter(limit=10, before_ended_seq=seen[-1].ended_seq if seen else None)
+        ):
+            seen += page
+        assert seen == rows[::-1]
+
+    async def test_a_long_search_text_finds_nothing(self, records: Records) -> None:
+        await added(records, asked(state=State.COMPLETED))
+        assert await records.history(HistoryFilter(contains="%" * 100_000)) == []
+
+    async def test_search_finds_only_what_may_be_shown(self, records: Records) -> None:
+        secret = msgspec.structs.replace(
+            asked(state=State.COMPLETED), url="https://u:pass@example.com/", shown_url="https://example.com/"
+        )
+        await added(records, secret)
+        assert await records.history(HistoryFilter(contains="pass")) == []
+        assert ids(await records.history(HistoryFilter(contains="EXAMPLE"))) == [secret.id]
+
+    async def test_an_empty_history_ends_at_0(self, records: Records) -> None:
+        assert await records.last_ended_seq() == 0
+        assert await records.history(HistoryFilter()) == []
+
+    # start
+
+    async def test_held_gives_what_a_run_held(self, records: Records) -> None:
+        rows = await added(records, *(asked(state=state) for _ in range(120) for state in sorted(State)))
+        held = [row async for row in records.held()]
+        assert held == [row for row in rows if row.state in RUNNING]
+
+    async def test_waiting_gives_all_that_wait(self, records: Records) -> None:
+        rows = await added(
+            records,
+            *(
+                asked(state=state, host=f"{number}.example", priority=number, not_before=float(number) or None)
+                for number in range(3)
+                for state in sorted(State)
+            ),
+        )
+        expected = [
+            Waiting(seq=row.seq, host=row.host, priority=row.priority, not_before=row.not_before)
+            for row in rows
+            if row.state in (State.QUEUED, State.RETRYING)
+        ]
+        assert [waiting async for chunk in records.waiting() for waiting in chunk] == expected
+
+    async def test_waiting_comes_in_chunks(self, records: Records) -> None:
+        accepted = await records.accept([asked() for _ in range(12_000)])
+        chunks = [chunk async for chunk in records.waiting()]
+        assert max(map(len, chunks)) <= 5_000
+        assert [waiting.seq for chunk in chunks for waiting in chunk] == list(accepted.seqs)
+
+    async def test_nothing_waits_and_nothing_is_held_at_first(self, records: Records) -> None:
+        assert [chunk async for chunk in records.waiting()] == []
+        assert [row async for row in records.held()] == []
+
+    async def test_known_parts_are_those_of_active_downloads(self, records: Records) -> None:
+        named, nameless, ended = await added(
+            records, asked(part_name=".a.part"), asked(), asked(state=State.FAILED, part_name=".b.part")
+        )
+        known = await records.known_parts([named.id, nameless.id, ended.id, new_id()])
+        assert known == {named.id: ".a.part", nameless.id: None}
+
+    async def test_known_parts_takes_any_number_of_ids(self, records: Records) -> None:
+        (row,) = await added(records, asked(part_name="p"))
+        assert await records.known_parts([*(new_id() for _ in range(12_000)), row.id]) == {row.id: "p"}
+        assert await records.known_parts([]) == {}
+
+    async def _fill(self, records: Records) -> None:
+        dice = random.Random(5)
+        letters = [*string.ascii_letters[:3], "B", "%", "_", "\\", "ä", "Ä", "."]
+        await records.accept(
+            [
+                asked(
+                    f"https://example.com/{''.join(dice.choices(letters, k=4))}",
+                    state=dice.choice(sorted(ENDED)) if number < 320 else State.QUEUED,
+                    directory=dice.choice(["", "a", "a/b"]),
+                    filename="".join(dice.choices(letters, k=5)),
+                )
+                for number in range(400)
+            ]
+        )

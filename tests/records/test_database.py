@@ -1,0 +1,174 @@
+"""The state directory and the database file: who may open them, and what is refused."""
+
+import contextlib
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from downloadd.records.database import (
+    DATABASE_NAME,
+    Migration,
+    RecordsError,
+    RecordsLockedError,
+    RecordsTooNewError,
+    RecordsUnreadableError,
+    StateDirectory,
+    shipped_migrations,
+)
+from downloadd.records.sqlite import SqliteRecords
+from records.contract import HandClock, added, asked, ids, present
+
+ADD_NOTES = Migration(version=len(shipped_migrations()) + 1, sql="CREATE TABLE notes (text TEXT);")
+FAILING = Migration(version=ADD_NOTES.version, sql="CREATE TABLE notes (text TEXT); INSERT INTO nowhere VALUES (1);")
+
+
+def version_of(path: Path) -> int:
+    """The version that a database says it has."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def assert_one_sentence(error: RecordsError, path: Path) -> None:
+    """The message is one line and names the path."""
+    assert str(path) in str(error)
+    assert "\n" not in str(error)
+
+
+async def refused(state: Path) -> RecordsError:
+    """The error that opening the records ends in."""
+    with pytest.raises(RecordsError) as caught:
+        async with SqliteRecords(state, clock=HandClock()):
+            pass
+    assert_one_sentence(caught.value, state)
+    return caught.value
+
+
+async def test_a_second_daemon_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, clock=HandClock()) as first:
+        error = await refused(tmp_path)
+        assert isinstance(error, RecordsLockedError)
+        assert f"process {os.getpid()}" in str(error)
+        (row,) = await added(first, asked())
+    async with SqliteRecords(tmp_path, clock=HandClock()) as second:
+        assert await present(second, row.id) == row
+
+
+async def test_a_refused_opening_lets_the_next_one_in(tmp_path: Path) -> None:
+    database = tmp_path / DATABASE_NAME
+    database.write_bytes(b"no database at all" * 500)
+    await refused(tmp_path)
+    database.unlink()
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        assert await added(records, asked())
+
+
+@pytest.mark.parametrize("content", [b"garbage " * 1000, b"x"], ids=["pages", "one-byte"])
+async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / DATABASE_NAME).write_bytes(content)
+    error = await refused(tmp_path)
+    assert isinstance(error, RecordsUnreadableError)
+    assert (tmp_path / DATABASE_NAME).read_bytes() == content
+
+
+async def test_a_damaged_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        await records.accept([asked() for _ in range(100)])
+    database = tmp_path / DATABASE_NAME
+    content = database.read_bytes()
+    damaged = content[:100] + b"\xff" * (len(content) - 100)
+    database.write_bytes(damaged)
+    error = await refused(tmp_path)
+    assert isinstance(error, RecordsUnreadableError)
+    assert "damaged" in str(error)
+    assert database.read_bytes() == damaged
+
+
+async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    content = (tmp_path / DATABASE_NAME).read_bytes()
+    error = await refused(tmp_path)
+    assert isinstance(error, RecordsUnreadableError)
+    assert "another program" in str(error)
+    assert (tmp_path / DATABASE_NAME).read_bytes() == content
+
+
+async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
+    migrations = (*shipped_migrations(), ADD_NOTES)
+    async with SqliteRecords(tmp_path, clock=HandClock(), migrations=migrations) as newer:
+        await newer.accept([asked()])
+    error = await refused(tmp_path)
+    assert isinstance(error, RecordsTooNewError)
+    assert version_of(tmp_path / DATABASE_NAME) == ADD_NOTES.version
+
+
+async def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("x")
+    assert isinstance(await refused(tmp_path / "state"), RecordsUnreadableError)
+
+
+async def test_a_directory_in_place_of_the_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / DATABASE_NAME).mkdir()
+    assert isinstance(await refused(tmp_path), RecordsUnreadableError)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+async def test_a_directory_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o500)
+    try:
+        assert isinstance(await refused(tmp_path), RecordsUnreadableError)
+    finally:
+        os.chmod(tmp_path, 0o700)
+
+
+async def test_a_migration_keeps_the_rows_and_puts_a_backup_beside_them(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        rows = await added(records, asked(), asked())
+    old = version_of(tmp_path / DATABASE_NAME)
+    async with SqliteRecords(tmp_path, clock=HandClock(), migrations=(*shipped_migrations(), ADD_NOTES)) as records:
+        assert [await present(records, row.id) for row in rows] == rows
+    assert version_of(tmp_path / DATABASE_NAME) == ADD_NOTES.version
+    backup = tmp_path / f"{DATABASE_NAME}.v{old}.backup"
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert version_of(backup) == old
+    with contextlib.closing(sqlite3.connect(backup)) as connection:
+        assert [row[0] for row in connection.execute("SELECT id FROM downloads ORDER BY seq")] == ids(rows)
+    assert f"{DATABASE_NAME}.v{old}.backup.unfinished" not in os.listdir(tmp_path)
+
+
+async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        (row,) = await added(records, asked())
+    with pytest.raises(RecordsUnreadableError, match="nowhere"):
+        async with SqliteRecords(tmp_path, clock=HandClock(), migrations=(*shipped_migrations(), FAILING)):
+            pass
+    async with SqliteRecords(tmp_path, clock=HandClock(), migrations=(*shipped_migrations(), ADD_NOTES)) as records:
+        assert await present(records, row.id) == row
+
+
+async def test_a_first_start_leaves_no_backup(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, clock=HandClock()):
+        pass
+    assert sorted(os.listdir(tmp_path)) == ["downloadd.lock", DATABASE_NAME]
+
+
+def test_shipped_migrations_are_numbered_without_a_gap() -> None:
+    versions = [migration.version for migration in shipped_migrations()]
+    assert versions == list(range(1, len(versions) + 1))
+    assert versions
+
+
+def test_a_reading_connection_cannot_write(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path / "odd ?#% name")
+    directory.lock()
+    with (
+        contextlib.closing(directory.open_for_writing(shipped_migrations())),
+        contextlib.closing(directory.open_for_reading()) as reader,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        reader.execute("DELETE FROM downloads")
+    directory.unlock()

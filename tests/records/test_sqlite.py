@@ -1,0 +1,393 @@
+"""The records on SQLite: the contract, and what is special about the file, the lock and the writer thread."""
+
+import asyncio
+import contextlib
+import sqlite3
+import stat
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import downloadd.records.database
+from downloadd.download import Download
+from downloadd.errors import InsufficientStorageError, ShuttingDownError, StorageError
+from downloadd.records.database import DATABASE_NAME
+from downloadd.records.history import active_query, history_query
+from downloadd.records.protocol import ActiveFilter, HistoryFilter
+from downloadd.records.sqlite import SqliteRecords
+from downloadd.states import State
+from records.contract import DAY, NOW, HandClock, RecordsContract, added, answer, asked, ids, present
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def records(tmp_path: Path, clock: HandClock) -> AsyncIterator[SqliteRecords]:
+    async with SqliteRecords(tmp_path / "state", clock=clock) as opened:
+        yield opened
+
+
+class TestSqliteRecords(RecordsContract):
+    """The contract, kept by SQLite."""
+
+
+@contextlib.asynccontextmanager
+async def busy_writer(records: SqliteRecords) -> AsyncIterator[None]:
+    """Holds the writer thread up, so that what is asked for meanwhile arrives together."""
+    (row,) = await added(records, asked())
+    held = threading.Event()
+    go_on = threading.Event()
+
+    def wait(before: Download) -> Download:
+        held.set()
+        go_on.wait()
+        return before
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(records.amend(row.id, wait))
+        await asyncio.to_thread(held.wait)
+        try:
+            yield
+        finally:
+            go_on.set()
+
+
+async def test_of_a_batch_the_guilty_operation_fails_alone(records: SqliteRecords) -> None:
+    (known,) = await added(records, asked())
+    good = [asked() for _ in range(40)]
+    ended = [asked(state=State.FAILED) for _ in range(3)]
+    async with asyncio.TaskGroup() as group, busy_writer(records):
+        tasks = [group.create_task(records.accept([download])) for download in good[:20]]
+        guilty = group.create_task(failure_of(records, known))
+        too_big = group.create_task(failure_of(records, msgspec.structs.replace(asked(), total=2**64)))
+        tasks += [group.create_task(records.accept([download])) for download in good[20:] + ended]
+        await asyncio.sleep(0)
+    assert "UNIQUE" in str(guilty.result())
+    assert "too large" in str(too_big.result())
+    for download, task in zip(good + ended, tasks, strict=True):
+        assert (await present(records, download.id)).seq == task.result().seqs[0]
+    assert ids(await records.history(HistoryFilter(after_ended_seq=0))) == ids(ended)
+    assert await present(records, known.id) == known
+
+
+async def failure_of(records: SqliteRecords, download: Download) -> StorageError:
+    """The error that accepting the download ends in."""
+    with pytest.raises(StorageError) as caught:
+        await records.accept([download])
+    return caught.value
+
+
+async def test_a_cancelled_caller_does_not_harm_the_others(records: SqliteRecords) -> None:
+    kept, left = asked(), asked()
+    async with asyncio.TaskGroup() as group, busy_writer(records):
+        task = group.create_task(records.accept([left]))
+        group.create_task(records.accept([kept]))
+        await asyncio.sleep(0)
+        task.cancel()
+    assert (await present(records, kept.id)).state == State.QUEUED
+
+
+async def test_searches_that_take_long_leave_other_readers_alone(
+    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slow(text: str, needle: str) -> bool:
+        go_on.wait()
+        return False
+
+    monkeypatch.setattr(downloadd.records.database, "folded_contains", slow)
+    async with SqliteRecords(tmp_path / "state", clock=clock) as records, asyncio.TaskGroup() as group:
+        (row,) = await added(records, asked(state=State.COMPLETED))
+        searches = [group.create_task(records.history(HistoryFilter(contains="ä"))) for _ in range(8)]
+        await asyncio.sleep(0)
+        for _ in range(5):
+            assert await present(records, row.id) == row
+            assert await records.history(HistoryFilter()) == [row]
+        assert not any(search.done() for search in searches)
+        go_on.set()
+
+
+async def test_a_search_that_nobody_waits_for_ends_early(
+    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    calls: list[str] = []
+
+    def slow(text: str, needle: str) -> bool:
+        calls.append(text)
+        begun.set()
+        go_on.wait()
+        return False
+
+    monkeypatch.setattr(downloadd.records.database, "folded_contains", slow)
+    async with SqliteRecords(tmp_path / "state", clock=clock) as records:
+        for _ in range(4):
+            await records.accept([asked(state=State.COMPLETED) for _ in range(10_000)])
+        search = asyncio.get_running_loop().create_task(records.history(HistoryFilter(contains="ä")))
+        await asyncio.to_thread(begun.wait)
+        search.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await search
+        go_on.set()
+        # The same thread is free for the next search, which is not ended by the flag of the first.
+        assert len(await records.history(HistoryFilter(contains="example", limit=5))) == 5
+    assert len(calls) < 80_000
+
+
+async def test_what_was_written_is_there_after_opening_again(tmp_path: Path, clock: HandClock) -> None:
+    async with SqliteRecords(tmp_path, clock=clock) as records:
+        rows = await added(records, asked(), asked(state=State.FAILED))
+        await records.accept([], answer())
+    async with SqliteRecords(str(tmp_path), clock=clock) as records:
+        assert [await records.get(row.id) for row in rows] == rows
+        assert (await records.accept([asked()], answer())).replayed == answer()
+        (later,) = await added(records, asked(state=State.FAILED))
+        assert later.seq > rows[-1].seq
+        assert later.ended_seq == (rows[-1].ended_seq or 0) + 1
+
+
+async def test_a_number_of_history_is_not_handed_out_again_after_a_restart(tmp_path: Path, clock: HandClock) -> None:
+    async with SqliteRecords(tmp_path, clock=clock) as records:
+        _, last = await added(records, asked(state=State.FAILED), asked(state=State.FAILED))
+        await records.amend(last.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
+    async with SqliteRecords(tmp_path, clock=clock) as records:
+        (following,) = await added(records, asked(state=State.FAILED))
+    assert last.ended_seq is not None
+    assert following.ended_seq is not None
+    assert following.ended_seq > last.ended_seq
+
+
+async def test_what_is_under_way_is_finished_before_closing(tmp_path: Path, clock: HandClock) -> None:
+    downloads = [asked() for _ in range(300)]
+    async with SqliteRecords(tmp_path, clock=clock) as records, asyncio.TaskGroup() as group:
+        tasks = [group.create_task(records.accept([download])) for download in downloads]
+        await asyncio.sleep(0)
+        await records.__aexit__(None, None, None)
+    assert all(task.result().seqs for task in tasks)
+
+
+async def test_no_reader_hangs_when_the_records_close(tmp_path: Path, clock: HandClock) -> None:
+    async with SqliteRecords(tmp_path, clock=clock) as records:
+        (row,) = await added(records, asked(state=State.COMPLETED))
+        reading = asyncio.gather(
+            *(records.get(row.id) for _ in range(50)),
+            *(records.history(HistoryFilter(contains="x")) for _ in range(10)),
+            return_exceptions=True,
+        )
+        await asyncio.sleep(0)
+    for result in await reading:
+        assert isinstance(result, ShuttingDownError) or result in (row, [row])
+
+
+async def test_an_opening_that_is_cancelled_lets_go_of_the_directory(tmp_path: Path, clock: HandClock) -> None:
+    async with asyncio.TaskGroup() as group:
+        opening = group.create_task(SqliteRecords(tmp_path, clock=clock).__aenter__())
+        await asyncio.sleep(0)
+        opening.cancel()
+    async with SqliteRecords(tmp_path, clock=clock) as records:
+        assert await records.last_ended_seq() == 0
+
+
+async def test_closed_records_refuse_calls(tmp_path: Path, clock: HandClock) -> None:
+    records = SqliteRecords(tmp_path, clock=clock)
+    with pytest.raises(ShuttingDownError):
+        await records.get("x")
+    async with records:
+        pass
+    with pytest.raises(ShuttingDownError):
+        await records.accept([asked()])
+    with pytest.raises(ShuttingDownError):
+        await records.history(HistoryFilter(contains="x"))
+
+
+async def test_secret_urls_are_stored_only_when_they_differ(records: SqliteRecords, tmp_path: Path) -> None:
+    plain = asked()
+    secret = msgspec.structs.replace(asked(), url="https://u:p@example.com/", shown_url="https://example.com/")
+    await records.accept([plain, secret])
+    with contextlib.closing(sqlite3.connect(tmp_path / "state" / DATABASE_NAME)) as connection:
+        stored = dict(connection.execute("SELECT id, secret_url FROM downloads").fetchall())
+    assert stored == {plain.id: None, secret.id: secret.url}
+
+
+async def test_expired_answers_are_purged_by_later_ones(
+    records: SqliteRecords, clock: HandClock, tmp_path: Path
+) -> None:
+    for number in range(10):
+        await records.accept([], answer(f"old {number}"))
+    clock.now = NOW + DAY + 1
+    await records.accept([], answer("new", created=clock.now))
+    with contextlib.closing(sqlite3.connect(tmp_path / "state" / DATABASE_NAME)) as connection:
+        assert connection.execute("SELECT key FROM answers").fetchall() == [("new",)]
+
+
+async def test_files_are_for_the_daemon_alone(records: SqliteRecords, tmp_path: Path) -> None:
+    await records.accept([asked()])
+    state = tmp_path / "state"
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in state.iterdir()}
+    assert set(modes) >= {DATABASE_NAME, f"{DATABASE_NAME}-wal"}
+    assert set(modes.values()) == {0o600}
+
+
+async def test_a_commit_is_on_stable_storage(records: SqliteRecords) -> None:
+    def look(cursor: sqlite3.Cursor) -> list[str | int]:
+        return [cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+
+    assert await records._writer.run(look) == ["wal", 2]
+
+
+async def test_a_database_locked_by_others_is_a_storage_error(
+    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloadd.records.database, "_BUSY_TIMEOUT", 0.05)
+    async with SqliteRecords(tmp_path, clock=clock) as records:
+        with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            results = await asyncio.gather(*(records.accept([asked()]) for _ in range(20)), return_exceptions=True)
+            assert {type(result) for result in results} == {StorageError}
+            other.execute("ROLLBACK")
+        assert (await records.accept([asked()])).seqs
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        HistoryFilter(),
+        HistoryFilter(before_ended_seq=5),
+        HistoryFilter(after_ended_seq=5),
+        HistoryFilter(state=State.COMPLETED),
+        HistoryFilter(directory="a"),
+        HistoryFilter(directory="a", state=State.FAILED, before_ended_seq=5),
+        HistoryFilter(contains="x"),
+        ActiveFilter(),
+        ActiveFilter(directory="a"),
+        ActiveFilter(states=frozenset({State.PAUSED, State.QUEUED})),
+    ],
+    ids=repr,
+)
+async def test_no_page_needs_a_sort_or_a_walk_over_the_table(
+    records: SqliteRecords, wanted: HistoryFilter | ActiveFilter
+) -> None:
+    query = history_query(wanted) if isinstance(wanted, HistoryFilter) else active_query(wanted)
+    plan = await records._lookups.run(
+        lambda connection: connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.parameters).fetchall()
+    )
+    steps = " ".join(step[3] for step in plan)
+    assert "TEMP B-TREE" not in steps
+    assert "USING INDEX" in steps
+
+
+ACCEPTING = """
+import asyncio, os, sys
+from downloadd.clock import SystemClock
+from downloadd.records.sqlite import SqliteRecords
+from records.contract import asked
+
+async def client(records):
+    while True:
+        download = asked()
+        await records.accept([download])
+        os.write(1, download.id.encode() + b"\\n")
+
+async def main():
+    async with SqliteRecords(sys.argv[1], clock=SystemClock()) as records, asyncio.TaskGroup() as group:
+        for _ in range(32):
+            group.create_task(client(records))
+
+asyncio.run(main())
+"""
+
+
+async def test_nothing_acknowledged_is_lost_by_a_kill(tmp_path: Path, clock: HandClock) -> None:
+    acknowledged: list[str] = []
+    for round in range(1, 4):
+        daemon = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", ACCEPTING, str(tmp_path), cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE
+        )
+        assert daemon.stdout is not None
+        while len(acknowledged) < round * 700:
+            acknowledged.append((await daemon.stdout.readline()).decode().strip())
+        daemon.kill()
+        rest = await daemon.stdout.read()
+        acknowledged += [line for line in rest.decode().split("\n") if len(line) == 36]
+        await daemon.wait()
+        async with SqliteRecords(tmp_path, clock=clock) as records:
+            present_ids = [row.id for row in await records.active(ActiveFilter(limit=1_000_000))]
+        assert len(present_ids) == len(set(present_ids))
+        assert set(acknowledged) <= set(present_ids)
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+FILLING = """
+import asyncio, sys
+from pathlib import Path
+from downloadd.clock import SystemClock
+from downloadd.errors import InsufficientStorageError
+from downloadd.records.history import active_query, history_query
+from downloadd.records.protocol import ActiveFilter
+from downloadd.records.sqlite import SqliteRecords
+from records.contract import asked
+
+async def main():
+    state = Path(sys.argv[1])
+    ballast = state / "ballast"
+    ballast.write_bytes(bytes(1_000_000))
+    accepted = []
+    async with SqliteRecords(state, clock=SystemClock()) as records:
+        try:
+            while True:
+                accepted += (await records.accept([asked() for _ in range(20)])).seqs
+        except InsufficientStorageError:
+            pass
+        results = await asyncio.gather(*(records.accept([asked() for _ in range(50)]) for _ in range(40)),
+                                       return_exceptions=True)
+        for result in results:
+            if isinstance(result, InsufficientStorageError):
+                continue
+            accepted += result.seqs
+        assert any(isinstance(result, InsufficientStorageError) for result in results), results
+        listed = await records.active(ActiveFilter())
+        assert [row.seq for row in listed] == accepted, (len(listed), len(accepted))
+        ballast.unlink()
+        accepted += (await records.accept([asked()])).seqs
+    async with SqliteRecords(state, clock=SystemClock()) as records:
+        assert [row.seq for row in await records.active(ActiveFilter())] == accepted
+    print("lived on")
+
+asyncio.run(main())
+"""
+
+
+async def test_a_full_disk_fails_the_caller_and_the_records_live_on(tmp_path: Path) -> None:
+    mounted = 'mount -t tmpfs -o size=4m tmpfs "$1" && exec "$2" -c "$3" "$1"'
+    arguments = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounted, "sh", str(tmp_path), sys.executable]
+    try:
+        probe = await asyncio.create_subprocess_exec(*arguments, "pass", stderr=asyncio.subprocess.DEVNULL)
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if await probe.wait():
+        pytest.skip("this user may not mount a small file system")
+    filling = await asyncio.create_subprocess_exec(
+        *arguments, FILLING, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    output, errors = await filling.communicate()
+    assert output == b"lived on\n", errors.decode()
+
+
+def test_a_full_database_is_insufficient_storage() -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("PRAGMA max_page_count = 2")
+        with pytest.raises(sqlite3.Error) as caught:
+            connection.execute("CREATE TABLE t AS SELECT zeroblob(100000)")
+    assert type(downloadd.records.database.storage_error(caught.value)) is InsufficientStorageError
