@@ -1,0 +1,117 @@
+"""The final name, given in one atomic step: fsync, rename, fsync."""
+
+import errno
+import os
+import threading
+from contextlib import suppress
+from typing import Final
+
+from downloadd.storage.root import status_of
+
+FINAL_MODE: Final = 0o644
+"""Before the umask; until then a part file is nobody else's business."""
+
+_LAST_MOMENT: Final = 253_402_300_799
+"""The end of the year 9999, the last that an HTTP-date can say (RFC 9110, section 5.6.7)."""
+
+_NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+
+class Committer:
+    """Publishes part files. Its methods block, so they belong in a thread; several may publish at once.
+
+    Args:
+        fsync: whether bytes and names are brought to stable storage.
+        umask: of the process.
+    """
+
+    def __init__(self, *, fsync: bool, umask: int) -> None:
+        self._fsync = fsync
+        self._mode = FINAL_MODE & ~umask
+        self._without_links = threading.Lock()
+
+    def sync(self, fd: int) -> None:
+        """Brings a file or directory to stable storage, unless the configuration gives that up."""
+        if self._fsync:
+            os.fsync(fd)
+
+    def publish(
+        self, fd: int, directory_fd: int, part: str, final: str, *, replace: bool, last_modified: int | None
+    ) -> bool:
+        """Renames `part`, open as `fd`, to `final` in the same directory, without a moment in which neither is whole.
+
+        Returns:
+            False when `final` is taken and `replace` is false; nothing has changed then.
+
+        Raises:
+            FileNotFoundError: the name of the part is gone, or belongs to another file by now.
+            IsADirectoryError: `replace` is true, and `final` is a directory.
+            OSError: whatever else the operating system says.
+        """
+        own = os.fstat(fd)
+        found = status_of(part, directory_fd)
+        if found is None or not os.path.samestat(own, found):
+            # Somebody else took the part over, or removed it: what lies there now is not what was verified.
+            raise FileNotFoundError(errno.ENOENT, "the part file is gone")
+        taken = status_of(final, directory_fd)
+        if taken is not None and not replace and not os.path.samestat(own, taken):
+            return False
+        self._dress(fd, own, last_modified)
+        # After mode and time, so that they are on stable storage with the bytes, and before the name that promises
+        # them.
+        self.sync(fd)
+        if replace:
+            self._replace(part.encode(), final.encode(), directory_fd)
+        elif not self._link(part, final, directory_fd, own):
+            self._undress(fd, own)
+            return False
+        self.sync(directory_fd)
+        return True
+
+    def _dress(self, fd: int, own: os.stat_result, last_modified: int | None) -> None:
+        # File systems without owners or modes (vfat, some network mounts) refuse both; the bytes matter more.
+        with suppress(PermissionError):
+            os.fchmod(fd, self._mode)
+        if last_modified is not None:
+            seconds = min(max(last_modified, 0), _LAST_MOMENT)
+            with suppress(PermissionError):
+                os.utime(fd, ns=(own.st_atime_ns, seconds * 10**9))
+
+    def _undress(self, fd: int, own: os.stat_result) -> None:
+        with suppress(PermissionError):
+            os.fchmod(fd, own.st_mode & 0o777)
+        with suppress(PermissionError):
+            os.utime(fd, ns=(own.st_atime_ns, own.st_mtime_ns))
+
+    def _replace(self, part: bytes, final: bytes, directory_fd: int) -> None:
+        os.rename(part, final, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+        # rename() does nothing when both names are the same file, as after a crash between link and unlink.
+        with suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=directory_fd)
+
+    def _link(self, part: str, final: str, directory_fd: int, own: os.stat_result) -> bool:
+        """Link and unlink: unlike rename(), link() never takes a name from another file."""
+        try:
+            os.link(
+                part.encode(), final.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd, follow_symlinks=False
+            )
+        except FileExistsError:
+            taken = status_of(final, directory_fd)
+            # The same file: a crash between link and unlink left both names.
+            if taken is None or not os.path.samestat(own, taken):
+                return False
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            return self._rename_when_free(part.encode(), final, directory_fd)
+        os.unlink(part.encode(), dir_fd=directory_fd)
+        return True
+
+    def _rename_when_free(self, part: bytes, final: str, directory_fd: int) -> bool:
+        # Check and rename are two steps: the lock keeps other downloads out in between, which is all that can be done
+        # on a disk without hard links.
+        with self._without_links:
+            if status_of(final, directory_fd) is not None:
+                return False
+            os.rename(part, final.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+            return True

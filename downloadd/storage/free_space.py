@@ -1,0 +1,58 @@
+"""Refuse before the disk is full."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from downloadd.clock import Clock
+from downloadd.errors import InsufficientStorageError
+
+FRESH_SECONDS: Final = 0.5
+"""How long a look at the disk is believed; many running downloads then share one."""
+
+
+def missing_bytes(*, free: int, needed: int, min_free: int) -> int:
+    """How many bytes of space are missing so that `min_free` stay free after `needed` more are written."""
+    return max(0, needed + min_free - free)
+
+
+class FreeSpace:
+    """Watches the free space; cheap to ask often.
+
+    Args:
+        look: tells the free bytes; a call to the operating system, in a thread.
+        min_free: bytes to keep free.
+        clock: for the age of the last look.
+    """
+
+    def __init__(self, look: Callable[[], Awaitable[int]], *, min_free: int, clock: Clock) -> None:
+        self._look = look
+        self._min_free = min_free
+        self._clock = clock
+        self._looking = asyncio.Lock()
+        self._free = 0
+        self._seen_at: float | None = None
+
+    async def require(self, needed: int) -> None:
+        """Checks that `needed` more bytes leave `min_free` bytes free.
+
+        Raises:
+            InsufficientStorageError: they do not.
+        """
+        free = await self._fresh()
+        if missing_bytes(free=free, needed=needed, min_free=self._min_free):
+            raise InsufficientStorageError(
+                f"{needed} bytes are needed, but {free} are free and {self._min_free} must stay free (min_free)"
+            )
+
+    async def _fresh(self) -> int:
+        if not self._is_fresh():
+            async with self._looking:
+                # Whoever waited here may find that the look has just been taken.
+                if not self._is_fresh():
+                    self._free = await self._look()
+                    self._seen_at = self._clock.monotonic()
+        return self._free
+
+    def _is_fresh(self) -> bool:
+        return self._seen_at is not None and self._clock.monotonic() - self._seen_at < FRESH_SECONDS

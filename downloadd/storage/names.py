@@ -1,0 +1,210 @@
+"""Names that can be used below the root, and nothing else.
+
+What a user asks for is taken as it is or refused; what a foreign server says is made safe and never refused. All
+lengths are bytes of UTF-8. Pure: no I/O and no clock.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Final, NewType
+
+from downloadd.errors import InvalidPathError
+
+SafeDirectory = NewType("SafeDirectory", str)
+"""A directory below the root: segments joined by `/`, "" for the root itself."""
+
+SafeName = NewType("SafeName", str)
+"""One segment that can be a final name in any directory."""
+
+MAX_NAME_BYTES: Final = 255
+"""NAME_MAX of the common file systems."""
+
+MAX_DIRECTORY_BYTES: Final = 3072
+"""Leaves 1,024 of the 4,096 bytes of PATH_MAX for the root and the file name."""
+
+MAX_EXTENSION_BYTES: Final = 32
+"""What is longer is no extension, and is cut like the rest of a name."""
+
+FALLBACK_NAME: Final = SafeName("download")
+
+_PART: Final = re.compile(
+    r"\.[^/\0\ud800-\udfff]+"
+    r"\.(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+    r"\.(?P<epoch>0|[1-9][0-9]{0,18})"
+    r"\.part"
+)
+
+# Controls, invisible formatting (bidi overrides and isolates, zero-width characters, byte order marks), line and
+# paragraph separators, and lone surrogates, which have no UTF-8.
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
+
+_RESERVED_CHARACTERS: Final = str.maketrans(dict.fromkeys('<>:"|?*', "_"))
+
+_RESERVED_DEVICES: Final = frozenset(
+    {"CON", "PRN", "AUX", "NUL", "CLOCK$", "CONIN$", "CONOUT$"}
+    | {f"{port}{digit}" for port in ("COM", "LPT") for digit in "0123456789¹²³"}
+)
+
+_COMPRESSIONS: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".lz", ".lz4", ".lzma", ".br", ".z"})
+_COMPRESSED_KIND: Final = re.compile(r"\.(?=[0-9]*[a-z])[0-9a-z]{1,5}", re.IGNORECASE)
+
+
+def parse_directory(text: str) -> SafeDirectory:
+    """A directory as a user writes it; slashes at the ends and doubled ones are forgiven.
+
+    Raises:
+        InvalidPathError: a segment is `.` or `..`, holds a control character or backslash, has no UTF-8, is longer
+            than 255 bytes or named like a part file; or the first one is `api`; or all are longer than 3,072 bytes.
+    """
+    segments = [segment for segment in text.split("/") if segment]
+    for segment in segments:
+        if problem := _problem(segment):
+            raise InvalidPathError(f"the directory segment {_shown(segment)} {problem}")
+    if segments and segments[0] == "api":
+        raise InvalidPathError("a directory cannot begin with api: that path belongs to the API itself")
+    directory = "/".join(segments)
+    if len(directory.encode()) > MAX_DIRECTORY_BYTES:
+        raise InvalidPathError(f"the directory is longer than {MAX_DIRECTORY_BYTES} bytes")
+    return SafeDirectory(directory)
+
+
+def parse_filename(text: str) -> SafeName:
+    """A file name that a user asks for, exactly as asked.
+
+    Raises:
+        InvalidPathError: it is empty, `.` or `..`, holds a slash, backslash or control character, has no UTF-8, is
+            longer than 255 bytes or named like a part file.
+    """
+    if problem := _problem(text):
+        raise InvalidPathError(f"the filename {_shown(text)} {problem}")
+    return SafeName(text)
+
+
+def safe_name(text: str) -> SafeName:
+    """A name that comes from elsewhere (a field, a URL segment, percent-decoded), made safe on every system.
+
+    Only what follows the last slash or backslash counts. Invisible characters vanish, Windows' reserved characters
+    become `_`, its device names get a `_` in front, dots and blanks at the ends go (trailing dots are lost on Windows,
+    a leading one hides), the rest is NFC and at most 255 bytes, the extension kept. `download` when nothing is left.
+    """
+    return SafeName(_made_safe(text) or FALLBACK_NAME)
+
+
+def suggest_name(wanted: str | None, disposition: str | None, last_segment: str) -> SafeName:
+    """The final name to try first: what the user wants, else what the origin says, else what the URL says.
+
+    Args:
+        wanted: the user's `filename`, which `parse_filename` has accepted.
+        disposition: the file name of Content-Disposition (RFC 6266, section 4.3), decoded.
+        last_segment: the last path segment of the final URL, percent-decoded.
+
+    Raises:
+        InvalidPathError: `wanted` is not what `parse_filename` accepts.
+    """
+    if wanted is not None:
+        return parse_filename(wanted)
+    return SafeName(_made_safe(disposition or "") or safe_name(last_segment))
+
+
+def part_name(filename: str, download_id: str, epoch: int) -> str:
+    """The name of a part file, `.<final name>.<download id>.<epoch>.part`; a long final name is cut to fit."""
+    tail = f".{download_id}.{epoch}.part"
+    return f".{_cut(filename, MAX_NAME_BYTES - 1 - len(tail.encode()))}{tail}"
+
+
+def parse_part_name(name: str) -> tuple[str, int] | None:
+    """The download id and epoch in the name of a part file; None for any other name."""
+    match = _PART.fullmatch(name)
+    return (match["id"], int(match["epoch"])) if match else None
+
+
+def numbered(name: SafeName, n: int) -> SafeName:
+    """The `n`-th other name: `data.csv` gives `data (1).csv`, `source.tar.gz` gives `source (1).tar.gz`.
+
+    Different numbers give different names, all of at most 255 bytes. `n` is at least 1.
+    """
+    stem, extension = split_extension(name)
+    tail = f" ({n}){extension}"
+    return SafeName(_cut(stem, MAX_NAME_BYTES - len(tail.encode())) + tail)
+
+
+def split_extension(name: str) -> tuple[str, str]:
+    """Stem and extension; the extension begins with its dot, or is empty.
+
+    `.tar.gz` and the like (`.csv.xz`) are one extension. A name that only begins with a dot has none, nor is one what
+    holds a blank or is longer than 32 bytes.
+    """
+    stem, extension = _split_last(name)
+    if extension.lower() in _COMPRESSIONS:
+        inner_stem, inner = _split_last(stem)
+        if _COMPRESSED_KIND.fullmatch(inner):
+            return inner_stem, inner + extension
+    return stem, extension
+
+
+def _split_last(name: str) -> tuple[str, str]:
+    stem, dot, rest = name.rpartition(".")
+    extension = dot + rest
+    sane = (
+        stem.strip(".")
+        and rest
+        and len(extension.encode()) <= MAX_EXTENSION_BYTES
+        and not any(character.isspace() for character in rest)
+    )
+    return (stem, extension) if sane else (name, "")
+
+
+def _problem(segment: str) -> str | None:
+    """Why a segment cannot be a name as it stands, for the second half of a sentence."""
+    if not segment:
+        return "is empty"
+    if segment in {".", ".."}:
+        return "is no name"
+    if "/" in segment or "\\" in segment:
+        return "holds a slash or backslash"
+    if any(unicodedata.category(character) == "Cc" for character in segment):
+        return "holds a control character"
+    try:
+        size = len(segment.encode())
+    except UnicodeEncodeError:
+        return "is no valid Unicode"
+    if size > MAX_NAME_BYTES:
+        return f"is longer than {MAX_NAME_BYTES} bytes"
+    if parse_part_name(segment) is not None:
+        return "is reserved: unfinished downloads are named like that"
+    return None
+
+
+def _made_safe(text: str) -> str:
+    visible = "".join(_visible(text))
+    last = re.split(r"[/\\]", visible)[-1].translate(_RESERVED_CHARACTERS)
+    name = _trimmed(unicodedata.normalize("NFC", last))
+    # Windows finds the device behind any extension, and behind blanks before it.
+    if name.partition(".")[0].rstrip().upper() in _RESERVED_DEVICES:
+        name = f"_{name}"
+    stem, extension = split_extension(name)
+    return _trimmed(_cut(stem, MAX_NAME_BYTES - len(extension.encode())) + extension)
+
+
+def _visible(text: str) -> Iterator[str]:
+    return (character for character in text if unicodedata.category(character) not in _INVISIBLE)
+
+
+def _trimmed(name: str) -> str:
+    start, end = 0, len(name)
+    while start < end and (name[start] == "." or name[start].isspace()):
+        start += 1
+    while start < end and (name[end - 1] == "." or name[end - 1].isspace()):
+        end -= 1
+    return name[start:end]
+
+
+def _cut(text: str, size: int) -> str:
+    """The longest beginning of `text` that has at most `size` bytes and ends with a whole character."""
+    return text.encode()[:size].decode(errors="ignore")
+
+
+def _shown(text: str) -> str:
+    """For a sentence: short, and printable whatever it holds."""
+    return repr(text if len(text) <= 64 else f"{text[:63]}…")

@@ -1,0 +1,279 @@
+"""The part file of one run: written at explicit offsets, in threads, and never by two at once."""
+
+import errno
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from downloadd.download import join_path
+from downloadd.errors import DownloadError
+from downloadd.storage.commit import Committer
+from downloadd.storage.disk_threads import DiskThreads, Lane
+from downloadd.storage.names import SafeDirectory, SafeName, parse_filename
+from downloadd.storage.root import StorageRoot, is_out_of_reach, status_of
+from downloadd.verify import ALGORITHMS
+
+PART_MODE: Final = 0o600
+
+BLOCK_BYTES: Final = 1 << 20
+"""What a digest reads at once; after each block it looks whether it is still wanted."""
+
+_EXISTING: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+# The kernel takes no more pieces in one call (IOV_MAX in <limits.h>).
+_MOST_PIECES: Final = 1024
+
+
+class PartFile:
+    """One part file; implements `Part` of the Destination seam.
+
+    A call that is cancelled returns at once, though its thread may still be at work; every later call waits for that
+    thread first, so the descriptor is never closed under it, and `size` is settled when `close` has returned.
+    """
+
+    def __init__(
+        self, *, threads: DiskThreads, root: StorageRoot, committer: Committer, directory: SafeDirectory, name: str
+    ) -> None:
+        self._threads = threads
+        self._root = root
+        self._committer = committer
+        self._directory = directory
+        self._name = name
+        self._path = join_path(directory, name)
+        # Held by the thread that works on the descriptor; the event loop never takes it.
+        self._working = threading.Lock()
+        self._fd: int | None = None
+        self._size = 0
+        self._closed = False
+        self._off_disk = False
+        self._taken_from: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in the destination directory."""
+        return self._name
+
+    @property
+    def size(self) -> int:
+        """Bytes in it."""
+        return self._size
+
+    async def open(self, existing: str | None) -> None:
+        """Takes over the part named `existing`, or makes an empty one; cancelled or failed, the files are as before.
+
+        Only a regular file with no second name is taken over: what is written to another one would show elsewhere.
+
+        Raises:
+            DownloadError: the part cannot be made.
+        """
+        try:
+            await self._threads.run(Lane.CALLS, self._path, self._open, existing)
+        except BaseException:
+            # What went wrong first is the news, not that it could not be undone.
+            with suppress(DownloadError):
+                await self._threads.run_to_end(Lane.CALLS, self._path, self._undo_open)
+            raise
+
+    async def write(self, pieces: Sequence[bytes]) -> None:
+        """Appends all pieces, in order, completely.
+
+        Raises:
+            InsufficientStorageError: the disk is full; what fitted is kept and counted in `size`.
+        """
+        await self._threads.run(Lane.CALLS, self._path, self._write, pieces)
+
+    async def clear(self) -> None:
+        """Throws the bytes away: the download starts over."""
+        await self._threads.run(Lane.CALLS, self._path, self._clear)
+
+    async def digest(self, algorithm: str) -> str:
+        """The lower-case hex digest of all bytes; `algorithm` as in `verify.ALGORITHMS`.
+
+        Cancelled, its thread stops after the block that it is reading.
+        """
+        unwanted = threading.Event()
+        try:
+            digest = await self._threads.run(Lane.DIGESTS, self._path, self._digest, ALGORITHMS[algorithm], unwanted)
+        finally:
+            unwanted.set()
+        return digest
+
+    async def sync(self) -> None:
+        """Brings the bytes to stable storage (nothing with `fsync = false`)."""
+        await self._threads.run(Lane.SYNCS, self._path, self._sync)
+
+    async def publish(self, filename: str, *, replace: bool, last_modified: int | None) -> bool:
+        """Gives the part its final name, atomically, and brings the name to stable storage.
+
+        `last_modified` (Unix seconds) becomes the file's modification time. Afterwards the part is closed. Cancelled,
+        it is published wholly or not at all; `Destination.published` tells which.
+
+        Returns:
+            False when `filename` is taken and `replace` is false; nothing has changed then.
+        """
+        final = parse_filename(filename)
+        path = join_path(self._directory, final)
+        return await self._threads.run(Lane.SYNCS, path, self._publish, final, replace, last_modified)
+
+    async def close(self) -> None:
+        """Lets go of the file and keeps it; may be called again."""
+        if not self._closed:
+            await self._threads.run_to_end(Lane.CALLS, self._path, self._close)
+
+    async def remove(self) -> None:
+        """Deletes the file and lets go of it; does nothing to a file that was published."""
+        if not self._off_disk:
+            await self._threads.run_to_end(Lane.CALLS, self._path, self._remove)
+
+    # What follows runs in threads.
+
+    def _open(self, existing: str | None) -> None:
+        with self._working:
+            if self._closed:
+                return
+            with self._root.directory(self._directory, make=True) as directory_fd:
+                if existing is not None and self._take_over(existing, directory_fd):
+                    return
+                # A part of the same run: the run has decided to start afresh.
+                with suppress(FileNotFoundError):
+                    os.unlink(self._name.encode(), dir_fd=directory_fd)
+                self._fd = os.open(self._name.encode(), _NEW, PART_MODE, dir_fd=directory_fd)
+
+    def _take_over(self, existing: str, directory_fd: int) -> bool:
+        found = status_of(existing, directory_fd)
+        if found is None:
+            return False
+        # Judged by its status before it is opened, because opening a FIFO or a device is felt at its other end, and
+        # once more by its descriptor, because it may have been exchanged in between.
+        if _is_plain(found):
+            with suppress(FileNotFoundError):
+                fd = os.open(existing.encode(), _EXISTING, dir_fd=directory_fd)
+                status = os.fstat(fd)
+                if _is_plain(status):
+                    # From here on the descriptor is closed with the part, whatever fails.
+                    self._fd = fd
+                    self._taken_from = existing
+                    self._size = status.st_size
+                    os.fchmod(fd, PART_MODE)
+                    _rename(existing, self._name, directory_fd)
+                    return True
+                os.close(fd)
+        if not stat.S_ISDIR(found.st_mode):
+            with suppress(FileNotFoundError):
+                os.unlink(existing.encode(), dir_fd=directory_fd)
+        return False
+
+    def _undo_open(self) -> None:
+        with self._working:
+            try:
+                if self._fd is not None:
+                    self._restore_names()
+            finally:
+                self._let_go()
+
+    def _restore_names(self) -> None:
+        with self._root.directory(self._directory) as directory_fd, suppress(FileNotFoundError):
+            if self._taken_from is None:
+                os.unlink(self._name.encode(), dir_fd=directory_fd)
+            else:
+                _rename(self._name, self._taken_from, directory_fd)
+
+    def _write(self, pieces: Sequence[bytes]) -> None:
+        with self._working:
+            fd = self._open_fd()
+            left = [memoryview(piece) for piece in pieces if piece]
+            first = 0
+            while first < len(left):
+                written = os.pwritev(fd, left[first : first + _MOST_PIECES], self._size)
+                if not written:
+                    raise OSError(errno.EIO, "the disk took nothing and gave no reason")
+                self._size += written
+                while first < len(left) and written >= len(left[first]):
+                    written -= len(left[first])
+                    first += 1
+                if written:
+                    left[first] = left[first][written:]
+
+    def _clear(self) -> None:
+        with self._working:
+            os.ftruncate(self._open_fd(), 0)
+            self._size = 0
+
+    def _digest(self, algorithm: str, unwanted: threading.Event) -> str:
+        with self._working:
+            fd = self._open_fd()
+            digest = hashlib.new(algorithm, usedforsecurity=False)
+            block = memoryview(bytearray(min(BLOCK_BYTES, self._size)))
+            offset = 0
+            while offset < self._size and not unwanted.is_set():
+                read = os.preadv(fd, [block], offset)
+                if not read:
+                    raise OSError(errno.EIO, "the part file is shorter than what was written to it")
+                digest.update(block[: min(read, self._size - offset)])
+                offset += read
+            return digest.hexdigest()
+
+    def _sync(self) -> None:
+        with self._working:
+            self._committer.sync(self._open_fd())
+
+    def _publish(self, final: SafeName, replace: bool, last_modified: int | None) -> bool:
+        with self._working:
+            fd = self._open_fd()
+            with self._root.directory(self._directory) as directory_fd:
+                published = self._committer.publish(
+                    fd, directory_fd, self._name, final, replace=replace, last_modified=last_modified
+                )
+            if published:
+                self._off_disk = True
+                self._let_go()
+            return published
+
+    def _close(self) -> None:
+        with self._working:
+            self._let_go()
+
+    def _remove(self) -> None:
+        with self._working:
+            self._let_go()
+            if not self._off_disk:
+                delete_part(self._root, self._directory, self._name)
+                self._off_disk = True
+
+    def _open_fd(self) -> int:
+        if self._fd is None:
+            raise RuntimeError("the part file is closed")
+        return self._fd
+
+    def _let_go(self) -> None:
+        fd, self._fd = self._fd, None
+        self._closed = True
+        if fd is not None:
+            os.close(fd)
+
+
+def delete_part(root: StorageRoot, directory: SafeDirectory, name: str) -> None:
+    """Deletes a part file, in a thread; does nothing when it, or its directory, is gone.
+
+    Raises:
+        OSError: it is there and cannot be deleted.
+    """
+    try:
+        with root.directory(directory) as directory_fd:
+            os.unlink(name.encode(), dir_fd=directory_fd)
+    except OSError as error:
+        if not is_out_of_reach(error):
+            raise
+
+
+def _rename(old: str, new: str, directory_fd: int) -> None:
+    os.rename(old.encode(), new.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+
+
+def _is_plain(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1

@@ -1,0 +1,110 @@
+"""No way out of the root.
+
+Every directory is opened relative to the descriptor of the one above it, and never through a symbolic link. So
+neither a link in the tree nor one that is slipped in between a check and its use leads outside.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Final, Self
+
+from downloadd.errors import StorageError
+from downloadd.storage.names import SafeDirectory
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_MADE_MODE: Final = 0o755
+
+
+class StorageRoot:
+    """The directory that holds everything; opened once, and made when missing. A `with` opens and closes it.
+
+    All methods block, so they belong in a thread. Names go to the operating system as UTF-8, whatever the locale.
+
+    Args:
+        path: where the root lies; symbolic links in it are resolved once, at the start.
+        fsync: whether a directory that was made is brought to stable storage.
+
+    Raises:
+        StorageError: on entering, when the root cannot be made, opened or written to.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, fsync: bool) -> None:
+        self._path = os.fspath(path)
+        self._fsync = fsync
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        try:
+            os.makedirs(self._path, _MADE_MODE, exist_ok=True)
+            path = os.path.realpath(self._path, strict=True)
+            self._fd = os.open(path, _DIRECTORY)
+        except OSError as error:
+            reason = "it is no directory" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+            raise StorageError(f"the storage root {self._path} cannot be used: {reason}") from error
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._fd, effective_ids=True):
+            self.__exit__(None, None, None)
+            raise StorageError(f"the storage root {self._path} cannot be used: no permission to write in it")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    @contextmanager
+    def directory(self, path: SafeDirectory, *, make: bool = False) -> Iterator[int]:
+        """The descriptor of a directory below the root, for the time of a `with`.
+
+        Args:
+            path: where it lies.
+            make: whether what is missing on the way is made.
+
+        Raises:
+            FileNotFoundError: a directory is missing and `make` is false.
+            NotADirectoryError: something on the way is a file or a symbolic link.
+            OSError: whatever else the operating system says.
+        """
+        fd = os.dup(self._fd)
+        try:
+            for segment in path.split("/") if path else ():
+                below = self._open_segment(fd, segment.encode(), make=make)
+                os.close(fd)
+                fd = below
+            yield fd
+        finally:
+            os.close(fd)
+
+    def free_space(self) -> int:
+        """Bytes that an unprivileged process may still write to the file system of the root."""
+        space = os.statvfs(self._fd)
+        return space.f_bavail * space.f_frsize
+
+    def _open_segment(self, parent: int, segment: bytes, *, make: bool) -> int:
+        try:
+            return os.open(segment, _DIRECTORY, dir_fd=parent)
+        except FileNotFoundError:
+            if not make:
+                raise
+        # Another download may make the same directory at this moment.
+        with suppress(FileExistsError):
+            os.mkdir(segment, _MADE_MODE, dir_fd=parent)
+            if self._fsync:
+                os.fsync(parent)
+        return os.open(segment, _DIRECTORY, dir_fd=parent)
+
+
+def status_of(name: str, directory_fd: int) -> os.stat_result | None:
+    """The status of what has this name itself, links not followed; None when nothing has."""
+    try:
+        return os.stat(name.encode(), dir_fd=directory_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def is_out_of_reach(error: OSError) -> bool:
+    """Whether a directory is not there, or lies behind something that is no directory."""
+    return error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}

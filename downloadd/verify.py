@@ -1,0 +1,75 @@
+"""Is it whole? Length and checksum, before the final name is given.
+
+A checksum is written `<algorithm>=<lower-case hex>`; the algorithms have the names of the IANA registry of hash
+algorithms (RFC 9530, section 7.2). Pure: no I/O and no clock.
+"""
+
+import hashlib
+import string
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from downloadd.errors import ChecksumMismatchError, InvalidParameterError, NetworkError
+
+ALGORITHMS: Final[Mapping[str, str]] = MappingProxyType(
+    {"sha-256": "sha256", "sha-512": "sha512", "sha-1": "sha1", "md5": "md5"}
+)
+"""The API's names of the algorithms, and those of `hashlib`."""
+
+
+def parse_checksum(text: str) -> str:
+    """The checksum in its normal form, `<algorithm>=<lower-case hex>`.
+
+    Upper case and surrounding blanks are forgiven.
+
+    Raises:
+        InvalidParameterError: another algorithm, or not as many hex digits as the algorithm gives.
+    """
+    algorithm, equals, digest = text.strip().partition("=")
+    algorithm, digest = algorithm.strip().lower(), digest.strip().lower()
+    if not equals:
+        raise InvalidParameterError("checksum", "write it as <algorithm>=<hex>, for example sha-256=9f86d0…")
+    if algorithm not in ALGORITHMS:
+        raise InvalidParameterError("checksum", f"unknown algorithm; use one of {', '.join(ALGORITHMS)}")
+    length = _hex_digits(algorithm)
+    if len(digest) != length or not set(string.hexdigits).issuperset(digest):
+        raise InvalidParameterError("checksum", f"{algorithm} takes exactly {length} hex digits")
+    return format_checksum(algorithm, digest)
+
+
+def format_checksum(algorithm: str, digest: str) -> str:
+    """The normal form of a hex `digest`."""
+    return f"{algorithm}={digest}"
+
+
+def algorithm_of(checksum: str) -> str:
+    """The algorithm (a key of `ALGORITHMS`) of a checksum in its normal form."""
+    return checksum.partition("=")[0]
+
+
+def check_length(received: int, total: int | None) -> None:
+    """Accepts a part of `received` bytes as a whole representation of `total` bytes; None is an unknown length.
+
+    Raises:
+        NetworkError: bytes are missing, or there are too many.
+    """
+    if total is None or received == total:
+        return
+    if received < total:
+        raise NetworkError(f"the transfer ended after {received} of {total} bytes")
+    raise NetworkError(f"the origin sent {received} bytes, but had announced {total}")
+
+
+def check_digest(wanted: str, actual: str) -> None:
+    """Accepts `actual` when it is the checksum asked for; both in their normal form.
+
+    Raises:
+        ChecksumMismatchError: it is not.
+    """
+    if wanted != actual:
+        raise ChecksumMismatchError(wanted, actual)
+
+
+def _hex_digits(algorithm: str) -> int:
+    return 2 * hashlib.new(ALGORITHMS[algorithm], usedforsecurity=False).digest_size

@@ -1,0 +1,46 @@
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from downloadd.storage.local import LocalDestination
+
+
+@pytest.fixture(autouse=True)
+def loop_never_waits_for_the_disk() -> Iterator[None]:
+    """A blocking call of the package on the event loop fails the test."""
+    with blockbuster_ctx("downloadd"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def descriptors_are_all_closed() -> Iterator[None]:
+    """What a test opened through the package is closed at its end."""
+    before = _open_below_tmp()
+    yield
+    assert _open_below_tmp() == before
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+async def destination(root: Path) -> AsyncIterator[LocalDestination]:
+    async with LocalDestination(root, min_free=0, fsync=True) as opened:
+        yield opened
+
+
+def _open_below_tmp() -> set[str]:
+    targets = set()
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{fd}")
+        except FileNotFoundError:
+            continue
+        if "/root" in target:
+            targets.add(target)
+    return targets

@@ -1,0 +1,345 @@
+# ruff: noqa: ASYNC240 - the test itself looks at the disk; what it tests does not
+import asyncio
+import errno
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from downloadd.errors import InvalidPathError, StorageError
+from downloadd.storage.local import LocalDestination
+from downloadd.storage.part_file import PartFile
+
+ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
+
+PUBLISH_ONE = """
+import asyncio, sys
+from downloadd.storage.local import LocalDestination
+
+async def main(root, fsync, replace):
+    async with LocalDestination(root, min_free=0, fsync=fsync) as destination:
+        part = await destination.open_part(
+            directory="d", filename="f", download_id="0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b", epoch=1, existing=None
+        )
+        await part.write([b"abc"])
+        print(await part.publish("f", replace=replace, last_modified=0))
+        await part.close()
+
+asyncio.run(main(sys.argv[1], sys.argv[2] == "fsync", sys.argv[3] == "replace"))
+"""
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace shows the order of system calls")
+
+
+@pytest.fixture
+async def part(destination: LocalDestination) -> PartFile:
+    part = await destination.open_part(directory="d", filename="f", download_id=ID, epoch=1, existing=None)
+    await part.write([b"new"])
+    return part
+
+
+@pytest.fixture
+def directory(root: Path) -> Path:
+    return root / "d"
+
+
+@pytest.fixture
+def strict_umask() -> Iterator[None]:
+    mask = os.umask(0o027)
+    yield
+    os.umask(mask)
+
+
+@pytest.fixture(params=[errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK], ids=lambda number: errno.errorcode[number])
+def no_hard_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object, **__: object) -> NoReturn:
+        raise OSError(request.param, "no hard links here")
+
+    monkeypatch.setattr(os, "link", link)
+
+
+def content(directory: Path) -> dict[str, bytes]:
+    return {entry.name: entry.read_bytes() for entry in directory.iterdir()}
+
+
+def traced(tmp_path: Path, fsync: str, replace: str, *faults: str) -> tuple[str, list[str]]:
+    """What publishing in a process of its own printed, and the system calls of it that last or name something."""
+    log = tmp_path / "trace"
+    (tmp_path / "root" / "d").mkdir(parents=True, exist_ok=True)
+    calls = "fsync,fdatasync,link,linkat,unlink,unlinkat,rename,renameat,renameat2,fchmod,utimensat"
+    command = ["strace", "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={calls}", *faults]
+    done = subprocess.run(
+        [*command, sys.executable, "-B", "-c", PUBLISH_ONE, str(tmp_path / "root"), fsync, replace],
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    steps = []
+    for line in log.read_text().splitlines():
+        if ".part" in line or "/root/d>" in line:
+            call = re.search(r"\b(\w+)\(", line)
+            assert call is not None, line
+            of_directory = call[1] == "fsync" and "/root/d>" in line
+            steps.append("fsync directory" if of_directory else call[1])
+    # Making an empty part begins with removing what may be left of it.
+    return done.stdout.strip(), steps[1:] if steps[0] == "unlinkat" else steps
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    ("fsync", "replace", "steps"),
+    [
+        pytest.param(
+            "fsync",
+            "keep",
+            ["fchmod", "utimensat", "fsync", "linkat", "unlinkat", "fsync directory"],
+            id="no replacing",
+        ),
+        pytest.param(
+            "fsync",
+            "replace",
+            ["fchmod", "utimensat", "fsync", "renameat", "unlinkat", "fsync directory"],
+            id="replacing",
+        ),
+        pytest.param("no fsync", "keep", ["fchmod", "utimensat", "linkat", "unlinkat"], id="fsync given up"),
+    ],
+)
+def test_the_bytes_are_on_stable_storage_before_the_name_and_the_name_before_the_end(
+    tmp_path: Path, fsync: str, replace: str, steps: list[str]
+) -> None:
+    assert traced(tmp_path, fsync, replace) == ("True", steps)
+    assert content(tmp_path / "root" / "d") == {"f": b"abc"}
+
+
+@needs_strace
+def test_a_disk_without_hard_links_gets_a_rename_between_the_syncs(tmp_path: Path) -> None:
+    said, steps = traced(tmp_path, "fsync", "keep", "-e", "inject=linkat:error=EOPNOTSUPP")
+    assert said == "True"
+    assert steps == ["fchmod", "utimensat", "fsync", "linkat", "renameat", "fsync directory"]
+    assert content(tmp_path / "root" / "d") == {"f": b"abc"}
+
+
+async def test_a_published_file_has_its_name_bytes_time_and_mode(part: PartFile, directory: Path) -> None:
+    assert await part.publish("data.csv", replace=False, last_modified=784_111_777)
+    assert content(directory) == {"data.csv": b"new"}
+    status = (directory / "data.csv").stat()
+    assert status.st_mtime == 784_111_777
+    assert status.st_nlink == 1
+
+
+async def test_the_mode_heeds_the_umask(strict_umask: None, root: Path) -> None:
+    async with LocalDestination(root, min_free=0, fsync=False) as destination:
+        part = await destination.open_part(directory="", filename="f", download_id=ID, epoch=1, existing=None)
+        assert await part.publish("f", replace=False, last_modified=None)
+    assert stat.S_IMODE((root / "f").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("moment", [-1, 0, 253_402_300_799, 10**30], ids=["past", "epoch", "9999", "never"])
+async def test_no_time_that_an_origin_may_say_stops_a_commit(part: PartFile, directory: Path, moment: int) -> None:
+    assert await part.publish("f", replace=False, last_modified=moment)
+    assert content(directory) == {"f": b"new"}
+
+
+async def test_a_published_part_is_closed_and_stays_when_removed(part: PartFile, directory: Path) -> None:
+    assert await part.publish("f", replace=False, last_modified=None)
+    (directory / part.name).write_bytes(b"somebody else's")
+    await part.remove()
+    await part.close()
+    assert content(directory) == {"f": b"new", part.name: b"somebody else's"}
+    with pytest.raises(RuntimeError, match="closed"):
+        await part.sync()
+
+
+async def test_a_taken_name_is_left_alone_and_the_part_stays_as_it_was(part: PartFile, directory: Path) -> None:
+    (directory / "f").write_bytes(b"old")
+    assert not await part.publish("f", replace=False, last_modified=0)
+    assert content(directory) == {"f": b"old", part.name: b"new"}
+    status = (directory / part.name).stat()
+    assert stat.S_IMODE(status.st_mode) == 0o600
+    assert status.st_mtime != 0
+    assert await part.publish("g", replace=False, last_modified=0)
+
+
+@pytest.fixture(params=["hard links", "no hard links"])
+def with_or_without_hard_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EPERM, "no hard links here")
+
+    if request.param == "no hard links":
+        monkeypatch.setattr(os, "link", link)
+
+
+@pytest.mark.usefixtures("with_or_without_hard_links")
+async def test_a_name_taken_at_the_last_moment_is_left_alone_too(
+    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fchmod
+
+    def fchmod(fd: int, mode: int) -> None:
+        (directory / "f").write_bytes(b"old")
+        real(fd, mode)
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    assert not await part.publish("f", replace=False, last_modified=0)
+    assert content(directory) == {"f": b"old", part.name: b"new"}
+    status = (directory / part.name).stat()
+    assert stat.S_IMODE(status.st_mode) == 0o600
+    assert status.st_mtime != 0
+    await part.close()
+
+
+@pytest.mark.parametrize("kind", ["dangling link", "directory", "fifo"])
+async def test_a_name_is_taken_by_whatever_has_it(part: PartFile, directory: Path, kind: str) -> None:
+    final = directory / "f"
+    match kind:
+        case "dangling link":
+            final.symlink_to("nowhere")
+        case "directory":
+            final.mkdir()
+        case _:
+            os.mkfifo(final)
+    assert not await part.publish("f", replace=False, last_modified=None)
+    assert not (directory / "nowhere").exists()
+    await part.close()
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link", "fifo"])
+async def test_replacing_replaces_the_name_itself(part: PartFile, directory: Path, tmp_path: Path, kind: str) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"precious")
+    final = directory / "f"
+    match kind:
+        case "file":
+            final.write_bytes(b"old")
+        case "link":
+            final.symlink_to(outside)
+        case "dangling link":
+            final.symlink_to(tmp_path / "nowhere")
+        case _:
+            os.mkfifo(final)
+    assert await part.publish("f", replace=True, last_modified=None)
+    assert not final.is_symlink()
+    assert content(directory) == {"f": b"new"}
+    assert outside.read_bytes() == b"precious"
+    assert not (tmp_path / "nowhere").exists()
+
+
+async def test_a_directory_is_never_replaced(part: PartFile, directory: Path) -> None:
+    (directory / "f").mkdir()
+    with pytest.raises(InvalidPathError, match="a directory has this name"):
+        await part.publish("f", replace=True, last_modified=None)
+    assert (directory / part.name).read_bytes() == b"new"
+    await part.close()
+
+
+@pytest.mark.parametrize("replace", [False, True])
+async def test_a_crash_between_link_and_unlink_is_finished(part: PartFile, directory: Path, replace: bool) -> None:
+    os.link(directory / part.name, directory / "f")
+    assert await part.publish("f", replace=replace, last_modified=None)
+    assert content(directory) == {"f": b"new"}
+
+
+@pytest.mark.parametrize("exchange", ["gone", "other file", "link"])
+async def test_what_is_not_the_verified_file_is_not_published(
+    part: PartFile, directory: Path, tmp_path: Path, exchange: str
+) -> None:
+    path = directory / part.name
+    path.unlink()
+    if exchange == "other file":
+        path.write_bytes(b"other")
+    elif exchange == "link":
+        path.symlink_to(tmp_path / "outside")
+    with pytest.raises(StorageError):
+        await part.publish("f", replace=True, last_modified=None)
+    assert not os.path.lexists(directory / "f")
+    await part.close()
+
+
+async def test_a_directory_exchanged_for_a_link_does_not_lead_out(
+    part: PartFile, directory: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    directory.rename(outside)
+    directory.symlink_to(outside)
+    with pytest.raises(InvalidPathError, match="symbolic link"):
+        await part.publish("f", replace=False, last_modified=None)
+    assert list(content(outside)) == [part.name]
+    await part.remove()
+    assert list(content(outside)) == [part.name]
+
+
+@pytest.mark.usefixtures("no_hard_links")
+async def test_without_hard_links_a_free_name_is_given(part: PartFile, directory: Path) -> None:
+    assert await part.publish("f", replace=False, last_modified=None)
+    assert content(directory) == {"f": b"new"}
+
+
+@pytest.mark.usefixtures("no_hard_links")
+async def test_without_hard_links_a_taken_name_is_left_alone(part: PartFile, directory: Path) -> None:
+    (directory / "f").symlink_to("nowhere")
+    assert not await part.publish("f", replace=False, last_modified=None)
+    assert {entry.name for entry in directory.iterdir()} == {"f", part.name}
+    await part.close()
+
+
+async def test_another_failure_of_link_is_no_reason_to_rename(
+    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(StorageError, match="d/f: broken"):
+        await part.publish("f", replace=False, last_modified=None)
+    assert content(directory) == {part.name: b"new"}
+    await part.remove()
+
+
+async def test_a_disk_that_keeps_no_modes_is_no_reason_to_fail(
+    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise PermissionError(errno.EPERM, "no")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    monkeypatch.setattr(os, "utime", refuse)
+    assert await part.publish("f", replace=False, last_modified=1)
+    assert content(directory) == {"f": b"new"}
+
+
+@pytest.mark.parametrize("name", ["", "..", "../f", "a/b", f".x.{ID}.1.part", "x" * 256])
+async def test_a_final_name_that_cannot_be_is_refused(part: PartFile, directory: Path, name: str) -> None:
+    with pytest.raises(InvalidPathError):
+        await part.publish(name, replace=True, last_modified=None)
+    assert content(directory) == {part.name: b"new"}
+    await part.close()
+
+
+async def test_a_cancelled_publish_is_whole_when_the_part_is_closed(
+    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived, opened, real = threading.Event(), threading.Event(), os.fsync
+
+    def fsync(fd: int) -> None:
+        arrived.set()
+        assert opened.wait(10)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    publishing = asyncio.create_task(part.publish("f", replace=False, last_modified=None))
+    assert await asyncio.to_thread(arrived.wait, 10)
+    publishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await publishing
+    opened.set()
+    await part.remove()
+    assert content(directory) == {"f": b"new"}

@@ -1,0 +1,70 @@
+from math import log2
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.download import Conflict
+from downloadd.errors import FileExistsAlreadyError
+from downloadd.storage.conflicts import Reservations, first_free, free_name, settle_name
+from downloadd.storage.names import SafeName
+
+NAME = SafeName("data.csv")
+
+
+@pytest.mark.parametrize(
+    ("conflict", "taken", "name"),
+    [
+        pytest.param(Conflict.RENAME, False, "data.csv", id="rename, free"),
+        pytest.param(Conflict.RENAME, True, "data (1).csv", id="rename, taken"),
+        pytest.param(Conflict.OVERWRITE, False, "data.csv", id="overwrite, free"),
+        pytest.param(Conflict.OVERWRITE, True, "data.csv", id="overwrite, taken"),
+        pytest.param(Conflict.SKIP, False, "data.csv", id="skip, free"),
+        pytest.param(Conflict.SKIP, True, None, id="skip, taken"),
+        pytest.param(Conflict.ERROR, False, "data.csv", id="error, free"),
+    ],
+)
+def test_the_policy_settles_the_name(conflict: Conflict, taken: bool, name: str | None) -> None:
+    settled = settle_name(NAME, conflict, path="d/data.csv", is_taken=lambda asked: taken and asked == NAME)
+    assert settled == name
+
+
+def test_error_refuses_a_taken_name_by_its_path() -> None:
+    with pytest.raises(FileExistsAlreadyError) as refused:
+        settle_name(NAME, Conflict.ERROR, path="d/data.csv", is_taken=lambda _: True)
+    assert refused.value.path == "d/data.csv"
+
+
+@given(st.integers(min_value=0, max_value=10**7))
+def test_the_lowest_free_number_is_found_with_few_questions(taken: int) -> None:
+    asked: list[int] = []
+
+    def is_taken(n: int) -> bool:
+        asked.append(n)
+        return n <= taken
+
+    assert first_free(is_taken) == taken + 1
+    assert len(asked) <= 2 * log2(taken + 1) + 2
+
+
+@given(st.sets(st.integers(min_value=1, max_value=200)))
+def test_the_number_is_free_when_there_are_gaps(taken: set[int]) -> None:
+    assert first_free(taken.__contains__) not in taken
+
+
+def test_the_name_itself_comes_before_numbers() -> None:
+    assert free_name(NAME, lambda _: False) == NAME
+
+
+def test_a_promise_holds_in_its_directory_until_it_is_taken_back() -> None:
+    promises = Reservations()
+    promises.add("a", "x")
+    promises.add("a", "y")
+    assert promises.of("a") == {"x", "y"}
+    assert promises.of("b") == frozenset()
+    promises.discard("a", "x")
+    promises.discard("a", "x")
+    promises.discard("b", "x")
+    assert promises.of("a") == {"y"}
+    promises.discard("a", "y")
+    assert promises.of("a") == frozenset()

@@ -1,0 +1,95 @@
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.errors import InsufficientStorageError
+from downloadd.storage.free_space import FRESH_SECONDS, FreeSpace, missing_bytes
+from downloadd.storage.local import LocalDestination
+
+sizes = st.integers(min_value=0, max_value=2**62)
+
+
+class Hands:
+    """A clock whose hands a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def wall(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Disk:
+    """Counts the looks at it."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.looks = 0
+
+    async def look(self) -> int:
+        self.looks += 1
+        await asyncio.sleep(0)
+        return self.free
+
+
+@pytest.mark.parametrize(
+    ("free", "needed", "min_free", "missing"),
+    [
+        pytest.param(100, 0, 0, 0, id="nothing asked"),
+        pytest.param(100, 60, 40, 0, id="to the byte"),
+        pytest.param(100, 61, 40, 1, id="one byte over"),
+        pytest.param(39, 0, 40, 1, id="under the reserve already"),
+        pytest.param(0, 0, 0, 0, id="full, but nothing asked"),
+    ],
+)
+def test_the_reserve_stays_free(free: int, needed: int, min_free: int, missing: int) -> None:
+    assert missing_bytes(free=free, needed=needed, min_free=min_free) == missing
+
+
+@given(sizes, sizes, sizes)
+def test_what_is_missing_would_just_do(free: int, needed: int, min_free: int) -> None:
+    missing = missing_bytes(free=free, needed=needed, min_free=min_free)
+    assert missing_bytes(free=free + missing, needed=needed, min_free=min_free) == 0
+    assert not missing or missing_bytes(free=free + missing - 1, needed=needed, min_free=min_free) == 1
+
+
+async def test_many_questions_share_one_look_at_the_disk() -> None:
+    hands, disk = Hands(), Disk(free=10)
+    space = FreeSpace(disk.look, min_free=0, clock=hands)
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(100):
+            tasks.create_task(space.require(1))
+    assert disk.looks == 1
+
+
+async def test_an_old_look_is_not_believed() -> None:
+    hands, disk = Hands(), Disk(free=10)
+    space = FreeSpace(disk.look, min_free=5, clock=hands)
+    await space.require(5)
+    disk.free = 9
+    hands.now += FRESH_SECONDS - 0.01
+    await space.require(5)
+    hands.now += 0.02
+    with pytest.raises(InsufficientStorageError, match="5 bytes are needed, but 9 are free and 5 must stay free"):
+        await space.require(5)
+
+
+async def test_a_real_disk_is_looked_at(tmp_path: Path) -> None:
+    space = os.statvfs(tmp_path)
+    async with LocalDestination(tmp_path / "root", min_free=1, fsync=True) as destination:
+        await destination.require_free(1)
+        with pytest.raises(InsufficientStorageError):
+            await destination.require_free(space.f_blocks * space.f_frsize)
+
+
+async def test_the_reserve_is_kept_on_a_real_disk(tmp_path: Path) -> None:
+    async with LocalDestination(tmp_path / "root", min_free=2**62, fsync=True) as destination:
+        with pytest.raises(InsufficientStorageError):
+            await destination.require_free(0)

@@ -1,0 +1,319 @@
+# ruff: noqa: ASYNC240 - the test itself looks at the disk; what it tests does not
+import asyncio
+import os
+import threading
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from downloadd.download import Conflict
+from downloadd.errors import FileExistsAlreadyError, InvalidPathError, StorageError
+from downloadd.storage.destination import Destination, Part, StrayPart
+from downloadd.storage.local import STRAYS_AT_ONCE, LocalDestination
+from downloadd.storage.names import part_name
+
+ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
+
+
+async def download(destination: Destination, filename: str, content: bytes, conflict: Conflict) -> str | None:
+    """The part of a download that touches the disk, as a run does it."""
+    part = await destination.open_part(
+        directory="d", filename=filename, download_id=str(uuid4()), epoch=1, existing=None
+    )
+    try:
+        await part.write([content])
+        while (name := await destination.choose_name(directory="d", filename=filename, conflict=conflict)) is not None:
+            published = await part.publish(name, replace=conflict is Conflict.OVERWRITE, last_modified=None)
+            destination.release_name(directory="d", filename=name)
+            if published:
+                return name
+        return None
+    finally:
+        await part.remove()
+
+
+async def strays(destination: LocalDestination) -> list[StrayPart]:
+    return [part async for chunk in destination.stray_parts() for part in chunk]
+
+
+async def test_it_is_a_destination_and_its_parts_are_parts(destination: LocalDestination) -> None:
+    seam: Destination = destination
+    part: Part = await seam.open_part(directory="", filename="f", download_id=ID, epoch=1, existing=None)
+    await part.close()
+
+
+async def test_a_root_that_cannot_be_used_is_named_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "root").touch()
+    with pytest.raises(StorageError, match=r"the storage root .*/root cannot be used"):
+        await LocalDestination(tmp_path / "root", min_free=0, fsync=True).__aenter__()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("disk-")]
+
+
+@pytest.mark.parametrize(
+    ("directory", "filename"),
+    [
+        pytest.param("..", "f", id="directory"),
+        pytest.param("a/../../b", "f", id="directory further down"),
+        pytest.param("", "../f", id="filename"),
+        pytest.param("", "/etc/f", id="absolute filename"),
+        pytest.param("", "\udcff", id="no UTF-8"),
+    ],
+)
+async def test_nothing_leaves_the_root_even_when_a_row_says_so(
+    destination: LocalDestination, tmp_path: Path, directory: str, filename: str
+) -> None:
+    with pytest.raises(InvalidPathError):
+        await destination.open_part(directory=directory, filename=filename, download_id=ID, epoch=1, existing=None)
+    with pytest.raises(InvalidPathError):
+        await destination.exists(directory=directory, filename=filename)
+    with pytest.raises(InvalidPathError):
+        await destination.choose_name(directory=directory, filename=filename, conflict=Conflict.OVERWRITE)
+    with pytest.raises(InvalidPathError):
+        await destination.published(directory=directory, filename=filename, total=0, part_name=None)
+    assert [entry.name for entry in tmp_path.rglob("*")] == ["root"]
+
+
+@pytest.mark.parametrize("download_id", ["", "../../x", "not-a-uuid", f"a/{ID}"])
+async def test_only_ids_that_can_be_found_again_get_a_part(
+    destination: LocalDestination, tmp_path: Path, download_id: str
+) -> None:
+    with pytest.raises(InvalidPathError, match="not the name of a part file"):
+        await destination.open_part(directory="", filename="f", download_id=download_id, epoch=1, existing=None)
+    assert [entry.name for entry in tmp_path.rglob("*")] == ["root"]
+
+
+async def test_a_link_in_the_tree_is_an_invalid_path_that_is_named_below_the_root(
+    destination: LocalDestination, root: Path, tmp_path: Path
+) -> None:
+    (root / "link").symlink_to(tmp_path)
+    with pytest.raises(InvalidPathError) as refused:
+        await destination.open_part(directory="link/a", filename="f", download_id=ID, epoch=1, existing=None)
+    assert refused.value.detail.startswith("link/a/.f.")
+    assert str(tmp_path) not in refused.value.detail
+    assert [entry.name for entry in tmp_path.iterdir()] == ["root"]
+
+
+async def test_a_name_of_255_bytes_gets_a_part_and_its_final_name(destination: LocalDestination, root: Path) -> None:
+    filename = "é" * 125 + ".csv"
+    filename += "x" * (255 - len(filename.encode()))
+    for _ in range(2):
+        assert await download(destination, filename, b"abc", Conflict.RENAME)
+    assert len(list((root / "d").iterdir())) == 2
+    assert {len(os.fsencode(entry.name)) for entry in (root / "d").iterdir()} <= {254, 255}
+
+
+@pytest.mark.parametrize("kind", ["file", "directory", "dangling link", "fifo"])
+async def test_a_name_exists_whatever_has_it(destination: LocalDestination, root: Path, kind: str) -> None:
+    final = root / "f"
+    match kind:
+        case "file":
+            final.touch()
+        case "directory":
+            final.mkdir()
+        case "dangling link":
+            final.symlink_to("nowhere")
+        case _:
+            os.mkfifo(final)
+    assert await destination.exists(directory="", filename="f")
+    assert not await destination.exists(directory="", filename="g")
+    assert not await destination.exists(directory="missing/below", filename="f")
+
+
+async def test_fifty_downloads_of_one_name_are_all_kept_under_names_of_their_own(
+    destination: LocalDestination, root: Path
+) -> None:
+    contents = [f"content {n}".encode() for n in range(50)]
+    names = await asyncio.gather(*(download(destination, "f.csv", each, Conflict.RENAME) for each in contents))
+    assert {name: (root / "d" / str(name)).read_bytes() for name in names} == dict(zip(names, contents, strict=True))
+    assert {entry.name for entry in (root / "d").iterdir()} == {"f.csv"} | {f"f ({n}).csv" for n in range(1, 50)}
+
+
+async def test_fifty_downloads_of_one_name_that_overwrite_leave_one_whole_file(
+    destination: LocalDestination, root: Path
+) -> None:
+    contents = [bytes([n]) * 10_000 for n in range(50)]
+    names = await asyncio.gather(*(download(destination, "f", each, Conflict.OVERWRITE) for each in contents))
+    assert set(names) == {"f"}
+    assert [entry.name for entry in (root / "d").iterdir()] == ["f"]
+    assert (root / "d" / "f").read_bytes() in contents
+
+
+async def test_of_fifty_downloads_that_skip_one_comes_through(destination: LocalDestination, root: Path) -> None:
+    names = await asyncio.gather(*(download(destination, "f", b"abc", Conflict.SKIP) for _ in range(50)))
+    assert sorted(names, key=str) == [None] * 49 + ["f"]
+    assert [entry.name for entry in (root / "d").iterdir()] == ["f"]
+
+
+async def test_of_fifty_downloads_that_may_not_conflict_one_comes_through(
+    destination: LocalDestination, root: Path
+) -> None:
+    ends = await asyncio.gather(
+        *(download(destination, "f", b"abc", Conflict.ERROR) for _ in range(50)), return_exceptions=True
+    )
+    assert ends.count("f") == 1
+    assert sum(isinstance(end, FileExistsAlreadyError) and end.path == "d/f" for end in ends) == 49
+    assert [entry.name for entry in (root / "d").iterdir()] == ["f"]
+
+
+async def test_fifty_that_choose_at_once_are_promised_different_names(
+    destination: LocalDestination, root: Path
+) -> None:
+    (root / "f").touch()
+    names = await asyncio.gather(
+        *(destination.choose_name(directory="", filename="f", conflict=Conflict.RENAME) for _ in range(50))
+    )
+    assert sorted(names, key=str) == sorted(f"f ({n})" for n in range(1, 51))
+
+
+async def test_a_promised_name_is_free_again_when_it_is_given_back(destination: LocalDestination) -> None:
+    async def choose() -> str | None:
+        return await destination.choose_name(directory="d", filename="f", conflict=Conflict.RENAME)
+
+    assert [await choose(), await choose(), await choose()] == ["f", "f (1)", "f (2)"]
+    destination.release_name(directory="d", filename="f (1)")
+    destination.release_name(directory="d", filename="unknown")
+    assert await choose() == "f (1)"
+    destination.release_name(directory="d", filename="f")
+    assert await choose() == "f"
+
+
+async def test_a_name_is_chosen_fast_among_thousands(destination: LocalDestination, root: Path) -> None:
+    (root / "d").mkdir()
+    for n in range(3000):
+        (root / "d" / (f"f ({n}).csv" if n else "f.csv")).touch()
+    async with asyncio.timeout(5):
+        names = [
+            await destination.choose_name(directory="d", filename="f.csv", conflict=Conflict.RENAME) for _ in range(100)
+        ]
+    assert names == [f"f ({n}).csv" for n in range(3000, 3100)]
+
+
+async def test_a_choice_that_is_cancelled_promises_nothing(destination: LocalDestination) -> None:
+    async def choose() -> str | None:
+        return await destination.choose_name(directory="d", filename="f", conflict=Conflict.RENAME)
+
+    choosing = [asyncio.create_task(choose()) for _ in range(20)]
+    await asyncio.sleep(0)
+    for task in choosing:
+        task.cancel()
+    await asyncio.gather(*choosing, return_exceptions=True)
+    assert await choose() == "f"
+
+
+async def test_a_directory_cannot_be_chosen_to_be_overwritten(destination: LocalDestination, root: Path) -> None:
+    (root / "f").mkdir()
+    with pytest.raises(InvalidPathError, match="f is a directory"):
+        await destination.choose_name(directory="", filename="f", conflict=Conflict.OVERWRITE)
+
+
+PART = part_name("f", ID, 1)
+
+
+async def test_a_download_is_published_when_the_final_file_is_whole_and_the_part_gone(
+    destination: LocalDestination, root: Path
+) -> None:
+    (root / "f").write_bytes(b"abc")
+    assert await destination.published(directory="", filename="f", total=3, part_name=PART)
+    assert await destination.published(directory="", filename="f", total=3, part_name=None)
+
+
+async def test_the_name_of_a_published_download_is_on_stable_storage_after_recovery(
+    destination: LocalDestination, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    (root / "d").mkdir()
+    (root / "d" / "f").write_bytes(b"abc")
+    assert await destination.published(directory="d", filename="f", total=3, part_name=PART)
+    assert synced == [str(root / "d")]
+
+
+async def test_a_download_is_published_when_both_names_are_one_file(destination: LocalDestination, root: Path) -> None:
+    (root / PART).write_bytes(b"abc")
+    os.link(root / PART, root / "f")
+    assert await destination.published(directory="", filename="f", total=3, part_name=PART)
+    assert [entry.name for entry in root.iterdir()] == ["f"]
+
+
+@pytest.mark.parametrize("kind", ["nothing", "another length", "a part of its own", "a link", "no directory", "a file"])
+async def test_a_download_is_not_published(destination: LocalDestination, root: Path, kind: str) -> None:
+    place = root / "d"
+    if kind == "a file":
+        place.touch()
+    elif kind != "no directory":
+        place.mkdir()
+    match kind:
+        case "another length":
+            (place / "f").write_bytes(b"ab")
+        case "a part of its own":
+            (place / "f").write_bytes(b"abc")
+            (place / PART).write_bytes(b"abc")
+        case "a link":
+            # As long as the file would be.
+            (place / "f").symlink_to("abc")
+    before = sorted(root.rglob("*"))
+    assert not await destination.published(directory="d", filename="f", total=3, part_name=PART)
+    assert sorted(root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("kind", ["there", "gone", "no directory", "link"])
+async def test_a_part_is_removed_wherever_it_went(
+    destination: LocalDestination, root: Path, tmp_path: Path, kind: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / PART).touch()
+    if kind == "link":
+        (root / "d").symlink_to(outside)
+    elif kind != "no directory":
+        (root / "d").mkdir()
+    if kind == "there":
+        (root / "d" / PART).touch()
+    await destination.remove_part(directory="d", name=PART)
+    assert (outside / PART).exists()
+    if kind != "link":
+        assert not (root / "d" / PART).exists()
+
+
+async def test_all_part_files_are_found_and_nothing_else(
+    destination: LocalDestination, root: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / PART).touch()
+    expected = set()
+    for directory in ("", "a", "a/b/ü", *(f"many/{n}" for n in range(150))):
+        (root / directory).mkdir(parents=True, exist_ok=True)
+        (root / directory / PART).touch()
+        (root / directory / "f").touch()
+        expected.add(directory)
+    (root / "link").symlink_to(outside)
+    (root / "a" / "circle").symlink_to(root)
+    (root / part_name("link", ID, 1)).symlink_to(outside / PART)
+    (root / part_name("directory", ID, 1)).mkdir()
+    (root / "api").mkdir()
+    (root / "api" / PART).touch()
+    os.mkfifo(root / part_name("fifo", ID, 1))
+    (root / os.fsdecode(b"\xff")).mkdir()
+    (root / os.fsdecode(b"\xff") / PART).touch()
+    (root / os.fsdecode(b".\xff" + PART.encode())).touch()
+    found = await strays(destination)
+    assert {part.directory for part in found} == expected
+    assert len(found) == len(expected)
+    assert {(part.name, part.download_id, part.epoch) for part in found} == {(PART, ID, 1)}
+
+
+async def test_part_files_come_in_chunks(destination: LocalDestination, root: Path) -> None:
+    names = {part_name("f", ID, epoch) for epoch in range(STRAYS_AT_ONCE + 1)}
+    for name in names:
+        (root / name).touch()
+    chunks = [chunk async for chunk in destination.stray_parts()]
+    assert [len(chunk) for chunk in chunks] == [STRAYS_AT_ONCE, 1]
+    assert {part.name for chunk in chunks for part in chunk} == names
+
+
+async def test_a_sweep_that_is_given_up_holds_nothing(destination: LocalDestination, root: Path) -> None:
+    (root / PART).touch()
+    async for _ in destination.stray_parts():
+        break

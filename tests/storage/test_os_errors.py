@@ -1,0 +1,42 @@
+import errno
+
+import pytest
+
+from downloadd.errors import DownloadError, InsufficientStorageError, InvalidPathError, StorageError
+from downloadd.storage.os_errors import translate
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, InsufficientStorageError),
+        (errno.EDQUOT, InsufficientStorageError),
+        (errno.EFBIG, InsufficientStorageError),
+        (errno.ENAMETOOLONG, InvalidPathError),
+        (errno.ELOOP, InvalidPathError),
+        (errno.ENOTDIR, InvalidPathError),
+        (errno.EISDIR, InvalidPathError),
+        (errno.EINVAL, InvalidPathError),
+        (errno.EILSEQ, InvalidPathError),
+        (errno.EIO, StorageError),
+        (errno.EROFS, StorageError),
+        (errno.EACCES, StorageError),
+        (errno.ENOENT, StorageError),
+        (errno.EMFILE, StorageError),
+    ],
+    ids=lambda value: errno.errorcode[value] if isinstance(value, int) else "",
+)
+def test_an_error_of_the_system_has_a_code(number: int, kind: type[DownloadError]) -> None:
+    assert type(translate(OSError(number, "because"), "a/b")) is kind
+
+
+@pytest.mark.parametrize("number", errno.errorcode, ids=lambda number: errno.errorcode[number])
+def test_no_error_of_the_system_is_left_out_and_none_shows_where_the_root_lies(number: int) -> None:
+    translated = translate(OSError(number, "because", "/srv/secret/a"), "a/b")
+    assert isinstance(translated, DownloadError)
+    assert translated.detail.startswith("a/b: ")
+    assert "/srv/secret" not in translated.detail
+
+
+def test_an_error_without_a_number_has_a_sentence_too() -> None:
+    assert translate(OSError(), "").detail == "the storage root: OSError"

@@ -1,0 +1,463 @@
+# ruff: noqa: ASYNC240 - the test itself looks at the disk; what it tests does not
+import asyncio
+import hashlib
+import os
+import resource
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from downloadd.errors import InsufficientStorageError, InvalidPathError, StorageError
+from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import part_name
+from downloadd.storage.part_file import PartFile
+from downloadd.verify import ALGORITHMS
+
+ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
+
+
+class Gate:
+    """Stands in front of every write: each call waits to be let through, and writes only a few bytes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, at_most: int) -> None:
+        self.arrived = threading.Event()
+        self.opened = threading.Event()
+        real = os.pwritev
+
+        def pwritev(fd: int, buffers: Sequence[memoryview], offset: int) -> int:
+            self.arrived.set()
+            assert self.opened.wait(10)
+            return real(fd, [bytes(buffers[0][:at_most])], offset)
+
+        monkeypatch.setattr(os, "pwritev", pwritev)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    gate = Gate(monkeypatch, at_most=3)
+    yield gate
+    gate.opened.set()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("may not mount a tmpfs here; the limit of the file size stands in for the full disk")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+async def new_part(
+    destination: LocalDestination, directory: str = "", *, epoch: int = 1, existing: str | None = None
+) -> PartFile:
+    return await destination.open_part(
+        directory=directory, filename="data.csv", download_id=ID, epoch=epoch, existing=existing
+    )
+
+
+async def until(event: threading.Event) -> None:
+    assert await asyncio.to_thread(event.wait, 10)
+
+
+async def test_a_new_part_is_empty_hidden_and_private(destination: LocalDestination, root: Path) -> None:
+    part = await new_part(destination, "a/b")
+    assert part.name == f".data.csv.{ID}.1.part"
+    assert part.size == 0
+    status = (root / "a/b" / part.name).stat()
+    assert stat.S_IMODE(status.st_mode) == 0o600
+    await part.close()
+
+
+async def test_the_descriptor_is_not_inherited(destination: LocalDestination, root: Path) -> None:
+    part = await new_part(destination)
+    fds = [int(fd) for fd in os.listdir("/proc/self/fd")]
+    own = [
+        fd
+        for fd in fds
+        if os.path.exists(f"/proc/self/fd/{fd}") and os.path.samefile(f"/proc/self/fd/{fd}", root / part.name)
+    ]
+    assert [os.get_inheritable(fd) for fd in own] == [False]
+    await part.close()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@given(writes=st.lists(st.lists(st.binary(max_size=50), max_size=8), max_size=5), epoch=st.integers(1, 10**9))
+async def test_all_pieces_arrive_in_order(
+    destination: LocalDestination, root: Path, writes: list[list[bytes]], epoch: int
+) -> None:
+    part = await new_part(destination, epoch=epoch)
+    for pieces in writes:
+        await part.write(pieces)
+    content = b"".join(piece for pieces in writes for piece in pieces)
+    assert part.size == len(content)
+    assert (root / part.name).read_bytes() == content
+    assert await part.digest("sha-256") == hashlib.sha256(content).hexdigest()
+    await part.remove()
+
+
+async def test_more_pieces_than_one_call_takes_are_written(destination: LocalDestination, root: Path) -> None:
+    pieces = [bytes([n % 251]) for n in range(5000)]
+    part = await new_part(destination)
+    await part.write(pieces)
+    assert part.size == 5000
+    assert (root / part.name).read_bytes() == b"".join(pieces)
+    await part.close()
+
+
+async def test_short_writes_are_continued(destination: LocalDestination, root: Path, gate: Gate) -> None:
+    gate.opened.set()
+    part = await new_part(destination)
+    await part.write([b"abcdefgh", b"", b"ij", b"klmnop"])
+    assert (root / part.name).read_bytes() == b"abcdefghijklmnop"
+    assert part.size == 16
+    await part.close()
+
+
+async def test_clear_throws_the_bytes_away_and_writing_begins_at_the_start(
+    destination: LocalDestination, root: Path
+) -> None:
+    part = await new_part(destination)
+    await part.write([b"old and long"])
+    await part.clear()
+    assert part.size == 0
+    await part.write([b"new"])
+    assert (root / part.name).read_bytes() == b"new"
+    await part.close()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_the_digest_is_that_of_all_bytes(destination: LocalDestination, algorithm: str) -> None:
+    content = bytes(range(256)) * 10_000
+    part = await new_part(destination)
+    await part.write([content])
+    assert await part.digest(algorithm) == hashlib.new(ALGORITHMS[algorithm], content).hexdigest()
+    await part.close()
+
+
+async def test_a_part_that_was_cut_behind_our_back_has_no_digest(destination: LocalDestination, root: Path) -> None:
+    part = await new_part(destination)
+    await part.write([b"abc"])
+    os.truncate(root / part.name, 1)
+    with pytest.raises(StorageError, match="shorter"):
+        await part.digest("md5")
+    await part.close()
+
+
+async def test_a_cancelled_digest_stops_within_a_second(
+    destination: LocalDestination, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, blocks, real = threading.Event(), [0], os.preadv
+
+    def preadv(fd: int, buffers: Sequence[memoryview], offset: int) -> int:
+        blocks[0] += 1
+        read = real(fd, buffers, offset)
+        begun.set()
+        return read
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    part = await new_part(destination)
+    await part.write([b"x"])
+    # A hole: hashing it all would take many seconds.
+    os.truncate(root / part.name, 2**33)
+    await part.close()
+    part = await new_part(destination, epoch=2, existing=part.name)
+    assert part.size == 2**33
+    digesting = asyncio.create_task(part.digest("sha-256"))
+    await until(begun)
+    digesting.cancel()
+    async with asyncio.timeout(1):
+        with pytest.raises(asyncio.CancelledError):
+            await digesting
+        await part.close()
+    assert blocks[0] < 2000
+
+
+async def test_close_keeps_the_file_and_may_be_repeated(destination: LocalDestination, root: Path) -> None:
+    part = await new_part(destination)
+    await part.write([b"abc"])
+    await asyncio.gather(part.close(), part.close())
+    await part.close()
+    assert (root / part.name).read_bytes() == b"abc"
+    with pytest.raises(RuntimeError, match="closed"):
+        await part.write([b"d"])
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_remove_deletes_the_file_and_may_be_repeated(
+    destination: LocalDestination, root: Path, closed: bool
+) -> None:
+    part = await new_part(destination)
+    if closed:
+        await part.close()
+    await part.remove()
+    await part.remove()
+    await part.close()
+    assert list(root.iterdir()) == []
+
+
+async def test_remove_is_content_when_the_directory_is_gone(destination: LocalDestination, root: Path) -> None:
+    part = await new_part(destination, "a")
+    (root / "a" / part.name).unlink()
+    (root / "a").rmdir()
+    await part.remove()
+
+
+async def test_a_cancelled_write_ends_before_the_descriptor_is_closed(
+    destination: LocalDestination, root: Path, gate: Gate
+) -> None:
+    part = await new_part(destination)
+    writing = asyncio.create_task(part.write([b"abcdefgh"]))
+    await until(gate.arrived)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    closing = asyncio.create_task(part.close())
+    await asyncio.wait([closing], timeout=0.05)
+    assert not closing.done()
+    gate.opened.set()
+    await closing
+    assert part.size == 8
+    assert (root / part.name).read_bytes() == b"abcdefgh"
+
+
+async def test_a_close_that_is_cancelled_before_a_thread_is_free_closes_all_the_same(
+    destination: LocalDestination, gate: Gate
+) -> None:
+    parts = [await new_part(destination, str(n)) for n in range(20)]
+    async with asyncio.TaskGroup() as tasks:
+        for part in parts[1:]:
+            tasks.create_task(part.write([b"abc"]))
+        await until(gate.arrived)
+        closing = tasks.create_task(parts[0].close())
+        # One turn to start the task, one for the task that a shield makes.
+        for _ in range(2):
+            await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        gate.opened.set()
+    for part in parts[1:]:
+        await part.close()
+    # That the first descriptor is closed by the end of the test, the fixture sees.
+
+
+async def test_the_loop_goes_on_while_a_write_hangs(destination: LocalDestination, gate: Gate) -> None:
+    part, other = await new_part(destination), await new_part(destination, "other")
+    writing = asyncio.create_task(part.write([b"abc"]))
+    await until(gate.arrived)
+    async with asyncio.timeout(5):
+        assert await other.digest("md5") == hashlib.md5(usedforsecurity=False).hexdigest()
+        await other.close()
+    gate.opened.set()
+    await writing
+    await part.close()
+
+
+async def test_the_part_of_an_earlier_epoch_is_taken_over_under_a_new_name(
+    destination: LocalDestination, root: Path
+) -> None:
+    first = await new_part(destination, epoch=1)
+    await first.write([b"abc"])
+    await first.close()
+    second = await new_part(destination, epoch=2, existing=first.name)
+    assert second.size == 3
+    assert second.name != first.name
+    await second.write([b"def"])
+    assert [entry.name for entry in root.iterdir()] == [second.name]
+    assert (root / second.name).read_bytes() == b"abcdef"
+    await second.close()
+
+
+async def test_an_earlier_run_cannot_publish_what_was_taken_over(destination: LocalDestination, root: Path) -> None:
+    late = await new_part(destination, epoch=1)
+    part = await new_part(destination, epoch=2, existing=late.name)
+    with pytest.raises(StorageError, match="gone"):
+        await late.publish("data.csv", replace=False, last_modified=None)
+    assert [entry.name for entry in root.iterdir()] == [part.name]
+    await late.close()
+    await part.close()
+
+
+async def test_a_part_of_the_same_run_is_opened_again(destination: LocalDestination, root: Path) -> None:
+    part = await new_part(destination)
+    await part.write([b"abc"])
+    await part.close()
+    again = await new_part(destination, existing=part.name)
+    assert (again.name, again.size) == (part.name, 3)
+    await again.close()
+
+
+async def test_a_missing_part_makes_an_empty_one(destination: LocalDestination) -> None:
+    part = await new_part(destination, epoch=2, existing=part_name("data.csv", ID, 1))
+    assert part.size == 0
+    await part.close()
+
+
+async def test_a_fresh_start_forgets_a_leftover_of_the_same_epoch(destination: LocalDestination, root: Path) -> None:
+    (root / part_name("data.csv", ID, 1)).write_bytes(b"left")
+    part = await new_part(destination)
+    assert part.size == 0
+    assert (root / part.name).read_bytes() == b""
+    await part.close()
+
+
+@pytest.mark.parametrize("epoch", [1, 2], ids=["same name", "other name"])
+@pytest.mark.parametrize("kind", ["link", "dangling link", "fifo", "second name"])
+async def test_what_is_not_a_plain_file_is_not_taken_over(
+    destination: LocalDestination, root: Path, tmp_path: Path, kind: str, epoch: int
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"secret")
+    existing = root / part_name("data.csv", ID, 1)
+    match kind:
+        case "link":
+            existing.symlink_to(outside)
+        case "dangling link":
+            existing.symlink_to(tmp_path / "new")
+        case "fifo":
+            os.mkfifo(existing)
+        case _:
+            os.link(outside, existing)
+    part = await new_part(destination, epoch=epoch, existing=existing.name)
+    assert part.size == 0
+    await part.write([b"abc"])
+    assert outside.read_bytes() == b"secret"
+    assert not (tmp_path / "new").exists()
+    assert [entry.name for entry in root.iterdir()] == [part.name]
+    assert stat.S_ISREG((root / part.name).lstat().st_mode)
+    await part.close()
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "second name"])
+@pytest.mark.parametrize("taken_over", [False, True])
+async def test_what_is_slipped_in_at_the_last_moment_is_not_written_to(
+    destination: LocalDestination,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    taken_over: bool,
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"secret")
+    path = root / part_name("data.csv", ID, 1)
+    if taken_over:
+        path.touch()
+    real = os.open
+    slipped_in: list[str] = []
+
+    def open_late(name: str | bytes, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if os.fsencode(name).endswith(b".part") and not slipped_in:
+            slipped_in.append(kind)
+            path.unlink(missing_ok=True)
+            match kind:
+                case "link":
+                    path.symlink_to(outside)
+                case "fifo":
+                    os.mkfifo(path)
+                case _:
+                    os.link(outside, path)
+        return real(name, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", open_late)
+    try:
+        part = await new_part(destination, existing=path.name if taken_over else None)
+    except (StorageError, InvalidPathError):
+        pass
+    else:
+        await part.write([b"abc"])
+        await part.close()
+        assert stat.S_ISREG(path.lstat().st_mode)
+    assert slipped_in == [kind]
+    assert outside.read_bytes() == b"secret"
+
+
+async def test_a_part_that_is_taken_over_is_private_again(destination: LocalDestination, root: Path) -> None:
+    existing = root / part_name("data.csv", ID, 1)
+    existing.touch(0o644)
+    part = await new_part(destination, epoch=2, existing=existing.name)
+    assert stat.S_IMODE((root / part.name).stat().st_mode) == 0o600
+    await part.close()
+
+
+async def test_a_directory_in_place_of_the_part_is_an_invalid_path(destination: LocalDestination, root: Path) -> None:
+    (root / part_name("data.csv", ID, 1)).mkdir()
+    with pytest.raises(InvalidPathError, match="a directory has this name"):
+        await new_part(destination)
+
+
+@pytest.mark.parametrize("name", ["data.csv", "../x", f"../.data.csv.{ID}.1.part", f".\ud800.{ID}.1.part", ""])
+async def test_only_part_files_are_taken_over_or_removed(destination: LocalDestination, root: Path, name: str) -> None:
+    (root / "data.csv").write_bytes(b"precious")
+    with pytest.raises(InvalidPathError):
+        await new_part(destination, existing=name)
+    with pytest.raises(InvalidPathError):
+        await destination.remove_part(directory="", name=name)
+    assert (root / "data.csv").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+async def test_a_cancelled_open_leaves_the_files_as_they_were(
+    destination: LocalDestination, root: Path, monkeypatch: pytest.MonkeyPatch, taken_over: bool
+) -> None:
+    existing = None
+    if taken_over:
+        existing = part_name("data.csv", ID, 1)
+        (root / existing).write_bytes(b"abc")
+    arrived, opened, real = threading.Event(), threading.Event(), os.open
+
+    def slow_open(path: str | bytes, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if os.fsencode(path).endswith(b".part"):
+            arrived.set()
+            assert opened.wait(10)
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", slow_open)
+    opening = asyncio.create_task(new_part(destination, epoch=2, existing=existing))
+    await until(arrived)
+    opening.cancel()
+    await asyncio.sleep(0)
+    opened.set()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert {entry.name: entry.read_bytes() for entry in root.iterdir()} == ({existing: b"abc"} if existing else {})
+
+
+async def test_a_full_disk_keeps_and_counts_what_fitted(small_disk: Path) -> None:
+    async with LocalDestination(small_disk / "root", min_free=0, fsync=True) as destination:
+        part = await new_part(destination)
+        with pytest.raises(InsufficientStorageError) as full:
+            await part.write([b"x" * 100_000] * 20)
+        assert 500_000 < part.size <= 1_048_576
+        assert part.size == (small_disk / "root" / part.name).stat().st_size
+        assert str(small_disk) not in full.value.detail
+        with pytest.raises(InsufficientStorageError):
+            await destination.require_free(1 << 20)
+        await part.clear()
+        await part.write([b"room again"])
+        assert await part.publish("data.csv", replace=False, last_modified=None)
+    assert (small_disk / "root" / "data.csv").read_bytes() == b"room again"
+
+
+async def test_a_limit_of_the_file_size_is_a_full_disk_too(destination: LocalDestination, root: Path) -> None:
+    part = await new_part(destination)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, hard))
+    try:
+        with pytest.raises(InsufficientStorageError):
+            await part.write([b"x" * 100_000] * 3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert part.size == 150_000 == (root / part.name).stat().st_size
+    await part.write([b"y"])
+    assert (root / part.name).read_bytes()[149_999:] == b"xy"
+    await part.close()

@@ -1,0 +1,145 @@
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from downloadd.errors import StorageError
+from downloadd.storage.names import parse_directory
+from downloadd.storage.root import StorageRoot
+
+
+def path_of(fd: int) -> Path:
+    return Path(os.readlink(f"/proc/self/fd/{fd}"))
+
+
+@pytest.fixture
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_missing_root_is_made(tmp_path: Path) -> None:
+    with StorageRoot(tmp_path / "a" / "root", fsync=True):
+        assert (tmp_path / "a" / "root").is_dir()
+
+
+def test_a_root_that_is_a_link_is_resolved_once_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("root")
+    with StorageRoot(link, fsync=True) as root:
+        link.unlink()
+        link.symlink_to("elsewhere")
+        with root.directory(parse_directory("a"), make=True) as fd:
+            assert path_of(fd) == tmp_path / "root" / "a"
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link", "behind a file"])
+def test_a_root_that_is_no_directory_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "root"
+    if kind == "dangling link":
+        path.symlink_to("nowhere")
+    else:
+        path.touch()
+    wanted = path / "below" if kind == "behind a file" else path
+    with pytest.raises(StorageError, match=f"the storage root {wanted} cannot be used: it is no directory"):
+        StorageRoot(wanted, fsync=True).__enter__()
+
+
+def test_missing_directories_are_made_when_asked(tmp_path: Path, umask: int) -> None:
+    with StorageRoot(tmp_path / "root", fsync=True) as root:
+        with root.directory(parse_directory("a/ü/c"), make=True) as fd:
+            assert path_of(fd) == tmp_path / "root/a/ü/c"
+        made = (tmp_path / "root" / "a" / "ü").stat()
+    assert stat.S_IMODE(made.st_mode) == 0o755 & ~umask
+
+
+@pytest.mark.parametrize("fsync", [True, False])
+def test_the_name_of_a_directory_that_was_made_is_on_stable_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: bool
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(path_of(fd)))
+    top = tmp_path / "root"
+    (top / "a").mkdir(parents=True)
+    with StorageRoot(top, fsync=fsync) as root, root.directory(parse_directory("a/b/c"), make=True):
+        assert synced == ([top / "a", top / "a" / "b"] if fsync else [])
+
+
+@pytest.fixture
+def read_only() -> Iterator[Path]:
+    """A directory that this process may read but not write; for that it is not root for the time of the test."""
+    place = Path(tempfile.mkdtemp())
+    place.chmod(0o555)
+    user = os.geteuid()
+    if not user:
+        os.seteuid(65534)
+    yield place
+    os.seteuid(user)
+    place.rmdir()
+
+
+def test_a_root_that_cannot_be_written_to_is_refused_at_the_start(read_only: Path) -> None:
+    with pytest.raises(StorageError, match="no permission to write in it"):
+        StorageRoot(read_only, fsync=True).__enter__()
+
+
+def test_missing_directories_are_not_made_unasked(tmp_path: Path) -> None:
+    with (
+        StorageRoot(tmp_path / "root", fsync=True) as root,
+        pytest.raises(FileNotFoundError),
+        root.directory(parse_directory("a")),
+    ):
+        pass
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_the_root_itself_is_the_empty_path(tmp_path: Path) -> None:
+    with StorageRoot(tmp_path / "root", fsync=True) as root, root.directory(parse_directory("")) as fd:
+        assert path_of(fd) == tmp_path / "root"
+
+
+@pytest.mark.parametrize("make", [False, True], ids=["found", "made"])
+@pytest.mark.parametrize("path", ["link", "link/below", "a/link/below"])
+@pytest.mark.parametrize("target", ["outside", "inside", "dangling"])
+def test_a_link_in_the_tree_is_never_followed(tmp_path: Path, path: str, target: str, make: bool) -> None:
+    outside = tmp_path / "outside"
+    (outside / "below").mkdir(parents=True)
+    top = tmp_path / "root"
+    (top / "a" / "real" / "below").mkdir(parents=True)
+    (top / "real").mkdir()
+    link = top / path.partition("link")[0] / "link"
+    link.symlink_to({"outside": outside, "inside": link.parent / "real", "dangling": outside / "new"}[target])
+    with (
+        StorageRoot(top, fsync=True) as root,
+        pytest.raises(NotADirectoryError),
+        root.directory(parse_directory(path), make=make),
+    ):
+        pass
+    assert [entry.name for entry in outside.rglob("*")] == ["below"]
+
+
+@pytest.mark.parametrize("kind", ["file", "fifo"])
+def test_what_is_no_directory_is_refused_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "root").mkdir()
+    if kind == "file":
+        (tmp_path / "root" / "a").touch()
+    else:
+        os.mkfifo(tmp_path / "root" / "a")
+    with (
+        StorageRoot(tmp_path / "root", fsync=True) as root,
+        pytest.raises(NotADirectoryError),
+        root.directory(parse_directory("a/b"), make=True),
+    ):
+        pass
+
+
+def test_free_space_is_that_of_the_file_system(tmp_path: Path) -> None:
+    with StorageRoot(tmp_path / "root", fsync=True) as root:
+        space = os.statvfs(tmp_path)
+        assert 0 <= root.free_space() <= space.f_blocks * space.f_frsize
