@@ -131,6 +131,15 @@ def join_path(directory: str, filename: str) -> str:
     return f"{directory}/{filename}" if directory else filename
 
 
-def new_id() -> str:
-    """A fresh download id."""
-    return str(uuid.uuid4())
+def new_id(now: float, random: int) -> str:
+    """A fresh download id: a UUID version 7 (RFC 9562, section 5.7).
+
+    Ids that grow with time fill the pages of the store's index one after the other; random ones touch a page each.
+
+    Args:
+        now: Unix time.
+        random: 74 random bits.
+    """
+    rand_a, rand_b = random >> 62 & 0xFFF, random & (1 << 62) - 1
+    milliseconds = int(now * 1000) & (1 << 48) - 1
+    return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | rand_a << 64 | 2 << 62 | rand_b))

@@ -3,15 +3,13 @@
 Pure: no I/O and no clock.
 """
 
-from collections.abc import Callable
-
 import msgspec
 
 from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Download
 from downloadd.errors import DownloadError
+from downloadd.policy.masking import show_url
 from downloadd.policy.policy import Policy
-from downloadd.policy.secrets import show_url
 from downloadd.states import State
 from downloadd.storage.names import parse_directory, parse_filename, safe_name, suggest_name
 from downloadd.verify import parse_checksum
@@ -39,7 +37,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def accept_order(
-    order: Order, *, policy: Policy, defaults: DownloadsConfig, user: str, now: float, new_id: Callable[[], str]
+    order: Order, *, policy: Policy, defaults: DownloadsConfig, user: str, now: float, id: str
 ) -> Download:
     """The download that an order makes: `queued` when it may be fetched, else `failed` with the reason."""
     try:
@@ -50,9 +48,9 @@ def accept_order(
         wanted = None if order.filename is None else parse_filename(order.filename)
         checksum = None if order.checksum is None else parse_checksum(order.checksum)
     except DownloadError as error:
-        return refuse(_refusable(order, user=user, now=now, new_id=new_id), error, now=now)
+        return refuse(_refusable(order, user=user, now=now, id=id), error, now=now)
     return Download(
-        id=new_id(),
+        id=id,
         user=user,
         url=order.url,
         shown_url=show_url(order.url),
@@ -77,12 +75,12 @@ def refuse(download: Download, error: DownloadError, *, now: float) -> Download:
     )
 
 
-def _refusable(order: Order, *, user: str, now: float, new_id: Callable[[], str]) -> Download:
+def _refusable(order: Order, *, user: str, now: float, id: str) -> Download:
     """What can be said of an order that is wrong somewhere. Its empty `host` marks it as never judged fit to run."""
     path = order.url.partition("?")[0].partition("#")[0]
     last_segment = path.rpartition("/")[2] if path.count("/") > 2 else ""
     return Download(
-        id=new_id(),
+        id=id,
         user=user,
         url=order.url,
         shown_url=show_url(order.url),

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from random import getrandbits
 from types import TracebackType
 from typing import Final, Self
 
@@ -29,8 +30,8 @@ from downloadd.manager.recovery import reconcile, sweep
 from downloadd.manager.run import STOP_FOR, Run, Stop
 from downloadd.manager.scheduler import Limits
 from downloadd.metrics import Metrics
+from downloadd.policy.masking import show_url
 from downloadd.policy.policy import Policy
-from downloadd.policy.secrets import show_url
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, Records, StoredAnswer, Waiting
 from downloadd.states import ENDED, RUNNING, WAITING, State
 from downloadd.storage.destination import Destination
@@ -109,6 +110,7 @@ class Manager:
         ended = await reconcile(self._records, self._destination, self._clock)
         for download in ended:
             self._has_ended(download)
+        self._bus.remember_ended(await self._records.last_ended_seq())
         async for chunk in self._records.waiting():
             self._dispatcher.enqueue(chunk)
         self._own(self._duties, self._dispatcher.dispatch(self._start_picked))
@@ -142,11 +144,11 @@ class Manager:
         orders: Sequence[Order],
         *,
         user: str,
-        answer: Callable[[Sequence[Download]], StoredAnswer] | None = None,
+        answer: Callable[[Sequence[Download]], StoredAnswer | None] | None = None,
     ) -> Started:
         """Judges orders and writes them all down, durably, in one transaction; accepted ones run when it is their turn.
 
-        `answer` makes the answer that is kept under the request's Idempotency-Key, from the same downloads.
+        `answer` makes the answer that is kept under the request's Idempotency-Key, if one is to be kept.
 
         Raises:
             ShuttingDownError: the daemon stops and accepts nothing.
@@ -185,7 +187,7 @@ class Manager:
             if number % ORDERS_AT_ONCE == ORDERS_AT_ONCE - 1:
                 await asyncio.sleep(0)
             download = accept_order(
-                order, policy=self._policy, defaults=self._config, user=user, now=now, new_id=new_id
+                order, policy=self._policy, defaults=self._config, user=user, now=now, id=new_id(now, getrandbits(74))
             )
             if download.state is State.QUEUED:
                 try:
@@ -390,14 +392,7 @@ class Manager:
     # -- running -------------------------------------------------------------------------------------------------------
 
     async def _start_picked(self, seqs: Sequence[int]) -> None:
-        while True:
-            try:
-                claimed = await self._records.claim(seqs)
-                break
-            except DownloadError as error:
-                # The store is out of order: nothing is lost, and nothing starts until it is back.
-                log.error("claim_failed", error=error.code, detail=error.detail)
-                await asyncio.sleep(1)
+        claimed = await self._claim(seqs)
         for seq in set(seqs) - {download.seq for download in claimed}:
             self._dispatcher.finished(seq)
         for download in claimed:
@@ -420,6 +415,15 @@ class Manager:
             if early is not None:
                 run.stop(early)
             self._own(self._performing, self._perform(run))
+
+    async def _claim(self, seqs: Sequence[int]) -> list[Download]:
+        while True:
+            try:
+                return await self._records.claim(seqs)
+            except DownloadError as error:
+                # The store is out of order: nothing is lost, and nothing starts until it is back.
+                log.error("claim_failed", error=error.code, detail=error.detail)
+                await asyncio.sleep(1)
 
     async def _perform(self, run: Run) -> None:
         id, seq = run.download.id, run.download.seq

@@ -7,6 +7,7 @@ under a higher epoch, tries again; so a retry that waits holds no place, and sur
 import asyncio
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from random import random
 from typing import Final
 
@@ -80,7 +81,7 @@ class Run:
         self._retries = retries
         self._stop: Stop | None = None
         self._transferring: asyncio.Task[Fetched] | None = None
-        self._changed = lambda: changed(self)
+        self._changed = partial(changed, self)
         self._log = log.bind(download_id=download.id, attempt=download.attempt)
         self._attempt = Attempt(
             download,

@@ -18,10 +18,10 @@ from multidict import CIMultiDict
 from downloadd import __version__
 from downloadd.config import CredentialConfig
 from downloadd.errors import DownloadError, NetworkError
-from downloadd.policy.connector import blocked_cause
+from downloadd.policy.connector import blocked_cause, build_connector
 from downloadd.policy.policy import Policy
 from downloadd.policy.redirects import keeps_credentials, next_hop
-from downloadd.policy.url import AllowedUrl, to_yarl
+from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, to_yarl
 from downloadd.transfer.fields import format_range
 from downloadd.transfer.response import Asked, Head
 
@@ -69,16 +69,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Session:
     """The client. Opens with `async with`; one for the whole daemon, so that connections are reused."""
 
-    def __init__(
-        self,
-        connector: aiohttp.BaseConnector,
-        *,
-        policy: Policy,
-        credentials: Sequence[CredentialConfig],
-        stall_timeout: float,
-    ) -> None:
+    def __init__(self, *, policy: Policy, credentials: Sequence[CredentialConfig], stall_timeout: float) -> None:
         """`stall_timeout` in seconds, for connecting and between two reads; 0 for none."""
-        self._connector = connector
         self._client: aiohttp.ClientSession | None = None
         self.configure(policy=policy, credentials=credentials, stall_timeout=stall_timeout)
 
@@ -91,7 +83,7 @@ class Session:
 
     async def __aenter__(self) -> Self:
         self._client = aiohttp.ClientSession(
-            connector=self._connector,
+            connector=build_connector(lambda: self._policy.addresses),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -123,7 +115,9 @@ class Session:
             try:
                 if response.status in REDIRECTS:
                     hops += 1
-                    target = next_hop(target, response.headers.get("Location"), hops, self._policy)
+                    target = next_hop(
+                        target, response.headers.get("Location"), hops, self._policy, status=response.status
+                    )
                     continue
                 yield Answer(url=target, head=head_of(response.status, response.headers), content=Content(response))
                 return
@@ -154,7 +148,8 @@ class Session:
             if asked.validator is not None:
                 fields["If-Range"] = asked.validator
         configured = self._credentials.get(target.host)
-        if configured is not None:
+        # A redirect must not talk a secret out of TLS, nor to another service of the same host.
+        if configured is not None and (keeps_credentials(first, target) or _is_public_https(target)):
             fields.update(configured.headers)
             if configured.user:
                 fields["Authorization"] = aiohttp.encode_basic_auth(configured.user, configured.password)
@@ -207,3 +202,7 @@ def network_error(error: BaseException) -> DownloadError:
             return NetworkError(f"the connection failed: {error.strerror or type(error).__name__}")
         case _:
             return NetworkError(f"the request failed: {type(error).__name__}")
+
+
+def _is_public_https(url: AllowedUrl) -> bool:
+    return url.scheme == "https" and url.port == DEFAULT_PORTS["https"]

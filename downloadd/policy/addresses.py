@@ -1,0 +1,187 @@
+"""The address rules: which addresses a connection may be opened to.
+
+Only globally routable unicast, unless inside `allowed_networks`. The table is written out after the IANA IPv4 and IPv6
+Special-Purpose Address Registries (RFC 6890 and its updates), because what Python's `ipaddress` calls global differs
+from release to release. An IPv6 address that carries an IPv4 address for a translator or a tunnel is judged by the
+address that is reached in the end.
+
+Pure: no I/O and no clock.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+from downloadd.errors import DomainBlockedError
+
+Address = IPv4Address | IPv6Address
+
+_SPECIAL_IPV4: Final = (
+    (IPv4Network("0.0.0.0/8"), "this network"),
+    (IPv4Network("10.0.0.0/8"), "private use"),
+    (IPv4Network("100.64.0.0/10"), "shared address space"),
+    (IPv4Network("127.0.0.0/8"), "loopback"),
+    (IPv4Network("169.254.0.0/16"), "link-local"),
+    (IPv4Network("172.16.0.0/12"), "private use"),
+    (IPv4Network("192.0.0.0/24"), "protocol assignments"),
+    (IPv4Network("192.0.2.0/24"), "documentation"),
+    (IPv4Network("192.88.99.0/24"), "6to4 relay anycast"),
+    (IPv4Network("192.168.0.0/16"), "private use"),
+    (IPv4Network("198.18.0.0/15"), "benchmarking"),
+    (IPv4Network("198.51.100.0/24"), "documentation"),
+    (IPv4Network("203.0.113.0/24"), "documentation"),
+    (IPv4Network("224.0.0.0/4"), "multicast"),
+    (IPv4Network("255.255.255.255/32"), "broadcast"),
+    (IPv4Network("240.0.0.0/4"), "reserved"),
+)
+
+_SPECIAL_IPV6: Final = (
+    (IPv6Network("::/128"), "unspecified"),
+    (IPv6Network("::1/128"), "loopback"),
+    (IPv6Network("100::/64"), "discard-only"),
+    (IPv6Network("100:0:0:1::/64"), "dummy prefix"),
+    (IPv6Network("2001::/23"), "protocol assignments"),
+    (IPv6Network("2001:db8::/32"), "documentation"),
+    (IPv6Network("3fff::/20"), "documentation"),
+    (IPv6Network("5f00::/16"), "segment routing"),
+    (IPv6Network("fc00::/7"), "unique-local"),
+    (IPv6Network("fe80::/10"), "link-local"),
+    (IPv6Network("fec0::/10"), "site-local"),
+    (IPv6Network("ff00::/8"), "multicast"),
+)
+
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
+
+_LAST_32_BITS: Final = (
+    IPv6Network("::/96"),  # IPv4-compatible, RFC 4291, section 2.5.5.1
+    IPv6Network("::ffff:0:0/96"),  # IPv4-mapped, RFC 4291, section 2.5.5.2
+    IPv6Network("::ffff:0:0:0/96"),  # IPv4-translated, RFC 2765, section 2.1
+    IPv6Network("64:ff9b::/96"),  # IPv4/IPv6 translation, RFC 6052, section 2.1
+)
+_NOT_COMPATIBLE: Final = (IPv6Address("::"), IPv6Address("::1"))
+_LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
+_6TO4: Final = IPv6Network("2002::/16")
+_TEREDO: Final = IPv6Network("2001::/32")
+_ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
+"""The upper half of the interface identifiers of RFC 5214, section 6.1."""
+
+
+class AddressRules:
+    """The judgement of addresses: globally routable unicast, or inside one of `allowed_networks`."""
+
+    __slots__ = ("_networks",)
+
+    def __init__(self, allowed_networks: Iterable[str] = ()) -> None:
+        """Reads networks such as `10.0.0.0/8`, `fd00::/8` or a single address.
+
+        Raises:
+            ValueError: one of them is no network; says which and why.
+        """
+        self._networks = tuple(_parse_network(text) for text in allowed_networks)
+
+    def forbidden_reason(self, address: str | Address) -> str | None:
+        """What kind of address makes it forbidden ("loopback"); None when a connection may be opened to it.
+
+        A `str` that is no address, or one with a zone (RFC 4007, section 11), is forbidden too.
+        """
+        if isinstance(address, str):
+            try:
+                address = ip_address(address)
+            except ValueError:
+                return "not an IP address"
+        if isinstance(address, IPv4Address):
+            return None if self._is_listed(address) else _special(address)
+        if address.scope_id is not None:
+            return "with a zone"
+        if self._is_listed(address):
+            return None
+        reached = _translated(address)
+        tunnelled = _tunnelled(address)
+        for inner in reached + tunnelled:
+            reason = self.forbidden_reason(inner)
+            if reason is not None:
+                return f"{reason}, in IPv6 form"
+        # A tunnel's prefix is routed like any other, a translator's stands for the IPv4 address alone.
+        return _special(address) if tunnelled or not reached else None
+
+    def judge_address(self, address: str | Address) -> None:
+        """Passes an address that a connection may be opened to.
+
+        Raises:
+            DomainBlockedError: it is forbidden; says which kind it is.
+        """
+        reason = self.forbidden_reason(address)
+        if reason is not None:
+            raise DomainBlockedError(f"the address {address} is not allowed ({reason})")
+
+    def _is_listed(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def judge_special_name(host: str, rules: AddressRules) -> None:
+    """Judges names that mean an address without DNS; lets all others pass.
+
+    `localhost` and its subdomains are loopback (RFC 6761, section 6.3), whatever a resolver says of them.
+
+    Raises:
+        DomainBlockedError: no loopback address is allowed.
+    """
+    if host != "localhost" and not host.endswith(".localhost"):
+        return
+    if rules.forbidden_reason("127.0.0.1") and rules.forbidden_reason("::1"):
+        raise DomainBlockedError(f"the host {host} is not allowed (loopback)")
+
+
+def _parse_network(text: str) -> IPv4Network | IPv6Network:
+    if "%" in text:
+        raise ValueError(f"{text!r} is not a network: it has a zone")
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        if "host bits" in str(error):
+            nearest = ip_network(text, strict=False)
+            raise ValueError(f"{text!r} is not a network: did you mean '{nearest}'?") from None
+        raise ValueError(f"{text!r} is not a network: write it like '10.0.0.0/8' or 'fd00::/8'") from None
+
+
+def _special(address: Address) -> str | None:
+    if isinstance(address, IPv4Address):
+        return next((name for network, name in _SPECIAL_IPV4 if address in network), None)
+    for network, name in _SPECIAL_IPV6:
+        if address in network:
+            return name
+    return None if address in _GLOBAL_UNICAST else "not globally routable"
+
+
+def _translated(address: IPv6Address) -> tuple[IPv4Address, ...]:
+    """The IPv4 addresses that the prefix of `address` stands for, all of which must be allowed; none for plain IPv6."""
+    value = int(address)
+    if address in _LOCAL_NAT64:
+        return _local_nat64_readings(value)
+    if address not in _NOT_COMPATIBLE and any(address in network for network in _LAST_32_BITS):
+        return (_ipv4(value),)
+    if address in _6TO4:
+        return (_ipv4(value >> 80),)
+    if address in _TEREDO:
+        # RFC 4380, section 4: the server, and the client with its bits inverted.
+        return _ipv4(value >> 64), _ipv4(~value)
+    return ()
+
+
+def _tunnelled(address: IPv6Address) -> tuple[IPv4Address, ...]:
+    """The IPv4 address in an interface identifier of ISATAP, which may follow any prefix, that of 6to4 too."""
+    value = int(address)
+    return (_ipv4(value),) if value >> 32 & 0xFFFFFFFF in _ISATAP else ()
+
+
+def _local_nat64_readings(value: int) -> tuple[IPv4Address, ...]:
+    # RFC 8215 leaves the prefix length to the network, and RFC 6052, section 2.2 puts the IPv4 address elsewhere for
+    # each length (bits 64 to 71 left out). No reading may be forbidden; one in 0.0.0.0/8 is no destination at all.
+    without_u = (value >> 64) << 56 | (value & (1 << 56) - 1)
+    readings = (without_u >> 40, without_u >> 32, without_u >> 24, value)
+    inner = tuple(_ipv4(reading) for reading in readings if reading & 0xFF000000)
+    return inner or (_ipv4(0),)
+
+
+def _ipv4(value: int) -> IPv4Address:
+    return IPv4Address(value & 0xFFFFFFFF)

@@ -1,0 +1,135 @@
+"""The connector: applies the address rules to the address that is really connected to.
+
+Twice, for every connection: the answers of the resolver are sifted, so that a host with allowed and forbidden addresses
+is reached at the allowed ones; and the address that a socket is made for is judged once more, which catches addresses
+in the place of a host name and answers that were kept from before. What was judged is what is connected to, so a name
+that changes its address in between (rebinding) wins nothing.
+"""
+
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from ssl import SSLContext
+from typing import Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from downloadd.errors import DomainBlockedError
+from downloadd.policy.addresses import AddressRules
+
+DNS_TTL: Final = 30
+"""Seconds that an answer of the resolver is kept."""
+
+
+class AddressForbidden(OSError):
+    """How a forbidden address surfaces inside aiohttp: like one that cannot be reached; `blocked` says the truth."""
+
+    def __init__(self, blocked: DomainBlockedError) -> None:
+        super().__init__(blocked.detail)
+        self.blocked = blocked
+
+
+class JudgedResolver(AbstractResolver):
+    """A resolver that leaves out the addresses that the rules forbid."""
+
+    def __init__(self, rules: Callable[[], AddressRules], resolver: AbstractResolver | None = None) -> None:
+        """`rules` gives those of the moment; `resolver` answers, by default the system's, asked in a thread.
+
+        Needs a running event loop.
+        """
+        self._rules = rules
+        self._resolver = resolver or aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The allowed addresses of `host`, in the resolver's order.
+
+        Raises:
+            AddressForbidden: it has addresses, and none is allowed.
+            OSError: the lookup failed, or found no address.
+        """
+        rules = self._rules()
+        allowed: list[ResolveResult] = []
+        reason: str | None = None
+        for result in await self._resolver.resolve(host, port, family):
+            forbidden = rules.forbidden_reason(result["host"])
+            if forbidden is None:
+                allowed.append(result)
+            else:
+                reason = reason or forbidden
+        if allowed:
+            return allowed
+        if reason is None:
+            raise OSError(errno.EADDRNOTAVAIL, "the host has no address")
+        # The address itself stays unsaid: it may be the business of an inner network.
+        raise AddressForbidden(
+            DomainBlockedError(f"the host {host} resolves to an address that is not allowed ({reason})")
+        )
+
+    async def close(self) -> None:
+        """Closes the resolver that answers."""
+        await self._resolver.close()
+
+
+def build_connector(
+    rules: Callable[[], AddressRules],
+    *,
+    resolver: AbstractResolver | None = None,
+    ssl_context: SSLContext | None = None,
+    keepalive_timeout: float = 15,
+) -> aiohttp.TCPConnector:
+    """A connector that connects to no address that the rules forbid, in whatever way it comes to it.
+
+    How many connections there are is the manager's business, not limited here. Needs a running event loop.
+
+    Args:
+        rules: the judgement of the moment.
+        resolver: what answers for names; by default the system's resolver, asked in a thread. Not closed.
+        ssl_context: for https; by default the system's certificates are trusted.
+        keepalive_timeout: seconds that an idle connection is kept.
+    """
+
+    def make_socket(info: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, address = info
+        reason = rules().forbidden_reason(str(address[0]))
+        if reason is not None:
+            # One sentence for all: of several failures with different ones, aiohappyeyeballs raises a summary that
+            # has lost its causes.
+            raise AddressForbidden(DomainBlockedError("the host is at an address that is not allowed"))
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+    return aiohttp.TCPConnector(
+        resolver=JudgedResolver(rules, resolver),
+        socket_factory=make_socket,
+        use_dns_cache=True,
+        ttl_dns_cache=DNS_TTL,
+        limit=0,
+        ssl=True if ssl_context is None else ssl_context,
+        keepalive_timeout=keepalive_timeout,
+    )
+
+
+def blocked_cause(error: BaseException) -> DomainBlockedError | None:
+    """The judgement behind an error that a request raised; None when it failed for another reason."""
+    for cause in _causes(error):
+        if isinstance(cause, AddressForbidden):
+            return cause.blocked
+        if isinstance(cause, DomainBlockedError):
+            return cause
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        cause = waiting.pop()
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        if isinstance(cause, BaseExceptionGroup):
+            waiting.extend(cause.exceptions)
+        waiting.extend(linked for linked in (cause.__cause__, cause.__context__) if linked is not None)

@@ -1,0 +1,302 @@
+"""Parsers of the response fields that decide how a download goes on.
+
+All input is foreign. A parser takes the field's value as the client library gives it: octets decoded as UTF-8, those
+that are not UTF-8 as lone surrogates (`surrogateescape`). Pure: no I/O and no clock.
+"""
+
+import calendar
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+MAX_LENGTH: Final = 2**62
+"""Bytes; a longer representation is a lie, and would not fit the records."""
+
+CLOCK_DIFFERENCE: Final = 60
+"""Seconds that Date must be past Last-Modified for the latter to be strong.
+
+RFC 9110, section 8.8.2.2, asks for one second when both are known to come from one clock, else for a difference that
+makes a synchronization issue unlikely. A client cannot know the clocks; 60 s is the difference that RFC 7232 named.
+"""
+
+_OWS: Final = " \t"
+
+_DIGITS: Final = re.compile(r"[0-9]+")
+_CONTENT_RANGE: Final = re.compile(
+    r"bytes (?:(?P<first>[0-9]+)-(?P<last>[0-9]+)/(?P<of>[0-9]+|\*)|\*/(?P<unsatisfied>[0-9]+))", re.IGNORECASE
+)
+
+
+class ContentRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Which bytes a message holds; both positions are inclusive, and None in an unsatisfied range."""
+
+    first_pos: int | None = None
+    last_pos: int | None = None
+    complete_length: int | None = None
+    """None for `*`: the origin does not know it, or does not say."""
+
+
+def parse_content_length(text: str | None) -> int | None:
+    """The bytes of one message's content; None when the field is absent.
+
+    A list of identical numbers is one number (RFC 9112, section 6.3, rule 5).
+
+    Raises:
+        ValueError: the field is there, and is not a length.
+    """
+    if text is None:
+        return None
+    lengths = {_parse_length(member.strip(_OWS)) for member in text.split(",")}
+    length = lengths.pop()
+    if lengths or length is None:
+        raise ValueError("Content-Length is not a length")
+    return length
+
+
+def parse_content_range(text: str | None) -> ContentRange | None:
+    """What a Content-Range in bytes says (RFC 9110, section 14.4); None when it is absent or invalid."""
+    match = _CONTENT_RANGE.fullmatch((text or "").strip(_OWS))
+    if match is None:
+        return None
+    if match["unsatisfied"] is not None:
+        complete_length = _parse_length(match["unsatisfied"])
+        return None if complete_length is None else ContentRange(complete_length=complete_length)
+    first_pos, last_pos = _parse_length(match["first"]), _parse_length(match["last"])
+    complete_length = None if match["of"] == "*" else _parse_length(match["of"])
+    if first_pos is None or last_pos is None or (complete_length is None and match["of"] != "*"):
+        return None
+    if first_pos > last_pos or (complete_length is not None and last_pos >= complete_length):
+        return None
+    return ContentRange(first_pos=first_pos, last_pos=last_pos, complete_length=complete_length)
+
+
+def format_content_range(content_range: ContentRange) -> str:
+    """The field value that `parse_content_range` reads."""
+    complete_length = "*" if content_range.complete_length is None else content_range.complete_length
+    if content_range.first_pos is None:
+        return f"bytes */{complete_length}"
+    return f"bytes {content_range.first_pos}-{content_range.last_pos}/{complete_length}"
+
+
+def format_range(start: int) -> str:
+    """The Range that asks for everything from `start` on (RFC 9110, section 14.2)."""
+    return f"bytes={start}-"
+
+
+def _parse_length(text: str) -> int | None:
+    """A number of bytes up to `MAX_LENGTH`; None when it is not one."""
+    if not _DIGITS.fullmatch(text):
+        return None
+    # Python refuses to convert thousands of digits, with the exception that a caller would take for its own.
+    digits = text.lstrip("0") or "0"
+    if len(digits) > len(str(MAX_LENGTH)):
+        return None
+    length = int(digits)
+    return length if length <= MAX_LENGTH else None
+
+
+# etagc is %x21 / %x23-7E / obs-text (RFC 9110, section 8.8.3). Octets that are not UTF-8 are left out, because neither
+# the records nor the client library could give them back as they came.
+_ENTITY_TAG: Final = re.compile(r'(?P<weak>W/)?"[\x21\x23-\x7e\x80-\ud7ff\ue000-\U0010ffff]*"')
+
+
+def is_entity_tag(validator: str) -> bool:
+    """Whether a validator is an entity tag, and not a date (RFC 9110, section 13.1.5)."""
+    return validator.startswith(('"', "W/"))
+
+
+def parse_entity_tag(text: str | None) -> str | None:
+    """A well-formed entity tag, weak or strong; None when there is none."""
+    tag = (text or "").strip(_OWS)
+    return tag if _ENTITY_TAG.fullmatch(tag) else None
+
+
+def strong_validator(*, etag: str | None, last_modified: str | None, date: str | None, now: float) -> str | None:
+    """What `If-Range` may carry for a response with these fields; None when nothing in it is strong.
+
+    A strong entity tag; else, only if the response has no entity tag at all (RFC 9110, section 13.1.5: not even a weak
+    one), the Last-Modified exactly as sent, when Date is at least `CLOCK_DIFFERENCE` past it.
+
+    Args:
+        etag: the field's value, or None.
+        last_modified: the field's value, or None.
+        date: the field's value, or None.
+        now: Unix time, for years of two digits.
+    """
+    tag = parse_entity_tag(etag)
+    if tag is not None:
+        return None if tag.startswith("W/") else tag
+    modified, sent = parse_http_date(last_modified, now=now), parse_http_date(date, now=now)
+    if last_modified is None or modified is None or sent is None or sent - modified < CLOCK_DIFFERENCE:
+        return None
+    return last_modified.strip(_OWS)
+
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAY: Final = f"(?:{'|'.join(_DAYS)})"
+_LONG_DAY: Final = "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
+_MONTH: Final = f"(?P<month>{'|'.join(_MONTHS)})"
+_TIME: Final = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+_DATE_FORMS: Final = (
+    re.compile(rf"{_DAY}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT"),  # IMF-fixdate
+    re.compile(rf"{_LONG_DAY}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT"),  # RFC 850
+    re.compile(rf"{_DAY} {_MONTH} (?P<day>[0-9]{{2}}| [0-9]) {_TIME} (?P<year>[0-9]{{4}})"),  # asctime
+)
+_FIRST_YEAR: Final = 1900
+
+
+def parse_http_date(text: str | None, *, now: float) -> int | None:
+    """The Unix time of an HTTP-date in any of its three forms (RFC 9110, section 5.6.7); None when it is none.
+
+    The day's name is not compared with the date, and a leap second is the first second of the next minute. Years
+    before 1900 are no dates. `now` (Unix time) settles a year of two digits: it is at most 50 years ahead.
+    """
+    value = (text or "").strip(_OWS)
+    match = next(filter(None, (form.fullmatch(value) for form in _DATE_FORMS)), None)
+    if match is None:
+        return None
+    day, hour, minute, second = (int(match[part]) for part in ("day", "hour", "minute", "second"))
+    month, year = _MONTHS.index(match["month"]) + 1, int(match["year"])
+    if hour > 23 or minute > 59 or second > 60:
+        return None
+    if len(match["year"]) == 2:
+        return _in_century(year, month, day, (hour, minute, second), now)
+    return _unix_time(year, month, day, (hour, minute, second)) if year >= _FIRST_YEAR else None
+
+
+def format_http_date(time: int) -> str:
+    """The IMF-fixdate of a Unix time from 1900 to 9999."""
+    return format_datetime(datetime.fromtimestamp(time, UTC), usegmt=True)
+
+
+def _in_century(year: int, month: int, day: int, time: tuple[int, int, int], now: float) -> int | None:
+    """The latest date with these last two digits of the year that is not more than 50 years after `now`."""
+    today = datetime.fromtimestamp(now, UTC)
+    century = (today.year + 50) // 100 * 100
+    if (century + year, month, day, *time) > (today.year + 50, *today.timetuple()[1:6]):
+        century -= 100
+    return _unix_time(century + year, month, day, time)
+
+
+def _unix_time(year: int, month: int, day: int, time: tuple[int, int, int]) -> int | None:
+    if not 1 <= day <= calendar.monthrange(year, month)[1]:
+        return None
+    return calendar.timegm((year, month, day, *time))
+
+
+def parse_retry_after(text: str | None, *, now: float) -> float | None:
+    """Seconds to wait from `now` (Unix time), never negative (RFC 9110, section 10.2.3); None when it says nothing.
+
+    May be absurdly long; the caller draws the line.
+    """
+    value = (text or "").strip(_OWS)
+    if _DIGITS.fullmatch(value):
+        return min(float(value), float(MAX_LENGTH))
+    until = parse_http_date(value, now=now)
+    return None if until is None else max(0.0, until - now)
+
+
+_EXT_VALUE: Final = re.compile(r"(?P<charset>[^']*)'[^']*'(?P<value>.*)", re.DOTALL)
+_NAME_END: Final = re.compile(r"[=;]|\Z")
+_VALUE_END: Final = re.compile(r";|\Z")
+_BROKEN_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
+
+
+def parse_content_disposition(text: str | None) -> str | None:
+    """The file name that a Content-Disposition hints at (RFC 6266), whatever the type; None when it has none.
+
+    `filename*` wins over `filename` when it can be decoded (RFC 8187; UTF-8 and ISO-8859-1), the first of its kind wins
+    over later ones, and `filename` is taken literally: neither percent-encoding nor RFC 2047 is undone. Raw octets in
+    it are UTF-8, or else ISO-8859-1. What the grammar forbids but has one plain reading is read like browsers do: no
+    type, blanks in a token, a quoted `filename*`, a quote that is never closed.
+
+    The hint is not safe: it may hold slashes, dots and controls. It can always be encoded as UTF-8.
+    """
+    plain: str | None = None
+    for name, value in _parameters(text or ""):
+        match name:
+            case "filename*":
+                extended = _decode_extended(value)
+                if extended:
+                    return extended
+            case "filename":
+                plain = plain or _decode_raw(value)
+            case _:
+                pass
+    return plain or None
+
+
+def _parameters(text: str) -> Iterator[tuple[str, str]]:
+    """The parameters in order, names in lower case, values unquoted; the disposition type has no `=` and is passed."""
+    position = 0
+    while position < len(text):
+        name, position = _take(text, position, _NAME_END)
+        if not text.startswith("=", position):
+            position += 1
+            continue
+        position = _skip_blanks(text, position + 1)
+        if text.startswith('"', position):
+            value, position = _take_quoted(text, position + 1)
+            # What stands between the closing quote and the next parameter belongs to neither.
+            _, position = _take(text, position, _VALUE_END)
+        else:
+            value, position = _take(text, position, _VALUE_END)
+        position += 1
+        yield name.lower(), value
+
+
+def _take(text: str, position: int, end: re.Pattern[str]) -> tuple[str, int]:
+    """What stands from `position` to `end`, without the blanks around it, and where that is."""
+    match = end.search(text, position)
+    stop = len(text) if match is None else match.start()
+    return text[position:stop].strip(_OWS), stop
+
+
+def _take_quoted(text: str, position: int) -> tuple[str, int]:
+    """A quoted string from behind its opening quote, and the position behind the closing one."""
+    end = position
+    while end < len(text) and text[end] != '"':
+        end += 2 if text[end] == "\\" else 1
+    return _QUOTED_PAIR.sub(r"\1", text[position:end]), end + 1
+
+
+def _skip_blanks(text: str, position: int) -> int:
+    while position < len(text) and text[position] in _OWS:
+        position += 1
+    return position
+
+
+def _decode_extended(value: str) -> str | None:
+    """An ext-value (RFC 8187, section 3.2) decoded; None when it is broken or in another charset."""
+    match = _EXT_VALUE.fullmatch(value)
+    if match is None or _BROKEN_PERCENT.search(match["value"]):
+        return None
+    charset = match["charset"].lower()
+    try:
+        if charset == "utf-8":
+            return unquote_to_bytes(match["value"].encode("utf-8", "surrogateescape")).decode("utf-8")
+        if charset == "iso-8859-1":
+            return unquote_to_bytes(match["value"].encode("ascii")).decode("iso-8859-1")
+    except UnicodeError:
+        return None
+    return None
+
+
+def _decode_raw(value: str) -> str:
+    """Raw octets as UTF-8, or else as ISO-8859-1."""
+    try:
+        octets = value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # No octets decode to such surrogates, so this text did not come off the wire.
+        return value.encode("utf-8", "replace").decode("utf-8")
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("iso-8859-1")

@@ -1,0 +1,78 @@
+"""How much has come, how fast, and how long it will take.
+
+Pure: no I/O and no clock; monotonic time is handed in.
+"""
+
+from collections import deque
+from typing import Final
+
+WINDOW: Final = 5.0
+"""Seconds that the speed is averaged over."""
+
+GRAIN: Final = 0.25
+"""Seconds between two samples, so that a piece costs an addition and a comparison."""
+
+
+class Progress:
+    """The progress of one attempt.
+
+    Attributes:
+        received: bytes so far, those of earlier attempts included.
+        total: the complete length in bytes; None while it is unknown.
+    """
+
+    __slots__ = ("_sampled", "_samples", "_started", "received", "total")
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.total: int | None = None
+        self._samples: deque[tuple[float, int]] = deque()
+        self._sampled = float("-inf")
+        self._started: float | None = None
+
+    def reset(self, received: int) -> None:
+        """Sets the count anew and forgets the speed and the total: the transfer starts, or starts over."""
+        self.received = received
+        self.total = None
+        self._samples.clear()
+        self._sampled = float("-inf")
+        self._started = None
+
+    def add(self, nbytes: int, *, now: float) -> None:
+        """Counts a piece that has just come."""
+        if now - self._sampled >= GRAIN:
+            self._sample(nbytes, now)
+        self.received += nbytes
+
+    def speed(self, now: float) -> float | None:
+        """Bytes a second over the last `WINDOW`, or since the start; None until there is enough to tell.
+
+        The first piece starts the watch and is not counted: nobody knows how long it took.
+        """
+        if self._started is None or now - self._started < GRAIN:
+            return None
+        since = now - WINDOW
+        baseline = next((before for time, before in self._samples if time > since), self.received)
+        return (self.received - baseline) / min(WINDOW, now - self._started)
+
+    def eta(self, now: float) -> float | None:
+        """Seconds until the last byte at this speed; None when the total is unknown or nothing comes."""
+        if self.total is None:
+            return None
+        missing = self.total - self.received
+        if missing <= 0:
+            return 0.0
+        speed = self.speed(now)
+        return missing / speed if speed else None
+
+    def _sample(self, nbytes: int, now: float) -> None:
+        # A sample holds the count before its piece: in a pause nothing comes, so that is the count of the whole pause.
+        before = self.received
+        if self._started is None:
+            self._started = now
+            before += nbytes
+        samples = self._samples
+        while samples and samples[0][0] <= now - WINDOW:
+            samples.popleft()
+        samples.append((now, before))
+        self._sampled = now

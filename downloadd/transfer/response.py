@@ -1,0 +1,247 @@
+"""Asked this, got that: go on, start over, or fail with a code.
+
+The judgement of a response's head (RFC 9110, sections 14 and 15). Its one law: bytes of two versions of a
+representation never meet in one part file. Pure: no I/O and no clock.
+"""
+
+from typing import Final
+
+import msgspec
+
+from downloadd.errors import FileTooLargeError, RemoteError, RemoteFileNotFoundError
+from downloadd.transfer import fields
+
+WHOLE_STATUSES: Final = frozenset({200, 203})
+"""Statuses whose content is the representation; a proxy that transformed it (203) is the only origin there is."""
+
+ABSENT_STATUSES: Final = frozenset({404, 410})
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request asks for: the representation, or what is missing of it.
+
+    A resumed request carries `Range: bytes=<start>-` and `If-Range: <validator>`; to resume without a validator is a
+    `ValueError`.
+    """
+
+    start: int = 0
+    """The first byte that is wanted; 0 asks for everything, without Range."""
+    validator: str | None = None
+    """The strong validator of the bytes before `start`."""
+    total: int | None = None
+    """The complete length that came with those bytes, if it did."""
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or (self.start > 0 and self.validator is None):
+            raise ValueError("a range is asked for from a positive start, under a validator")
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The status of a response and the fields that matter, as they came."""
+
+    status: int
+    content_length: str | None = None
+    content_range: str | None = None
+    content_type: str | None = None
+    content_encoding: str | None = None
+    content_disposition: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    date: str | None = None
+    retry_after: str | None = None
+    transfer_encoding: str | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The content is taken."""
+
+    start: int
+    """Where its first byte belongs: `Asked.start`, or 0 when the part file has to be cleared first."""
+    length: int | None
+    """Bytes of this content; None when only the end of the message tells."""
+    total: int | None
+    """The complete length of the representation; None when the origin does not say. Never None in a resumed one."""
+    validator: str | None
+    """What the bytes can be resumed under; None: not at all."""
+    last_modified: int | None
+    """Unix time."""
+    content_type: str | None
+    name_hint: str | None
+    """The file name in Content-Disposition; not safe."""
+
+
+class AlreadyComplete(msgspec.Struct, frozen=True, kw_only=True):
+    """There is nothing after `Asked.start`: the part file is whole."""
+
+
+class StartOver(msgspec.Struct, frozen=True, kw_only=True):
+    """The part file cannot be continued: make a new request without Range. Never the answer to such a request."""
+
+    reason: str
+
+
+def judge(asked: Asked, head: Head, *, now: float, max_size: int) -> Accepted | AlreadyComplete | StartOver:
+    """What becomes of a download, given what it asked for and the head of the final response.
+
+    A content coding that was not asked for is kept: the saved bytes are the representation as sent. Such a response is
+    resumed under an entity tag only, since a date does not tell two codings apart (RFC 9110, section 8.8.3.3).
+
+    Args:
+        asked: the request.
+        head: the response, after redirects.
+        now: Unix time.
+        max_size: bytes of the whole representation; 0 for no limit.
+
+    Raises:
+        RemoteFileNotFoundError: 404 or 410.
+        RemoteError: any other response that has no usable representation, redirects included.
+        FileTooLargeError: the representation is over `max_size`.
+    """
+    if head.status in ABSENT_STATUSES:
+        raise RemoteFileNotFoundError(head.status)
+    if head.status in WHOLE_STATUSES:
+        verdict: Accepted | AlreadyComplete | StartOver = _judge_whole(head, now)
+    elif asked.start == 0:
+        raise _refusal(head, now)
+    elif head.status == 206:
+        verdict = _judge_part(asked, head, now)
+    elif head.status == 416:
+        verdict = _judge_unsatisfied(asked, head, now)
+    elif head.status == 412:
+        verdict = StartOver(reason="the origin has another version (412)")
+    else:
+        raise _refusal(head, now)
+    if isinstance(verdict, Accepted) and max_size and verdict.total is not None and verdict.total > max_size:
+        raise FileTooLargeError(max_size)
+    return verdict
+
+
+def _judge_whole(head: Head, now: float) -> Accepted:
+    try:
+        length = _length(head)
+    except ValueError as error:
+        raise RemoteError(head.status, str(error)) from error
+    validator = fields.strong_validator(etag=head.etag, last_modified=head.last_modified, date=head.date, now=now)
+    if validator is not None and _is_coded(head) and not fields.is_entity_tag(validator):
+        validator = None
+    return Accepted(
+        start=0,
+        length=length,
+        total=length,
+        validator=validator,
+        last_modified=fields.parse_http_date(head.last_modified, now=now),
+        content_type=_content_type(head),
+        name_hint=fields.parse_content_disposition(head.content_disposition),
+    )
+
+
+def _judge_part(asked: Asked, head: Head, now: float) -> Accepted | StartOver:
+    assert asked.validator is not None  # noqa: S101 - narrows the type; a range is asked for under a validator
+    content_range = fields.parse_content_range(head.content_range)
+    if content_range is None or content_range.first_pos is None or content_range.last_pos is None:
+        # Among them multipart/byteranges, which nobody asks for with a single range.
+        return StartOver(reason="the origin answered 206 without a single range")
+    if content_range.first_pos != asked.start:
+        return StartOver(reason=f"the origin sent bytes from {content_range.first_pos}, asked was {asked.start}")
+    if _is_multipart(head):
+        return StartOver(reason="the origin answered 206 with multipart/byteranges")
+    end = content_range.last_pos + 1
+    total = content_range.complete_length if content_range.complete_length is not None else asked.total
+    if total is None:
+        # An origin may send less than the range it was asked for; then nothing would tell that bytes are missing.
+        return StartOver(reason="the origin does not say how long the file is")
+    if end > total or asked.total not in {None, total}:
+        return StartOver(reason="the origin has another version (of another length)")
+    try:
+        length = _length(head)
+    except ValueError:
+        return StartOver(reason="the origin answered 206 with an invalid Content-Length")
+    if length not in {None, end - asked.start}:
+        return StartOver(reason="the origin answered 206 with a length that does not fit its range")
+    changed = _changed(asked.validator, head, now)
+    if changed is None and fields.is_entity_tag(asked.validator) and head.etag is None:
+        # RFC 9110, section 15.3.7: it has to be there. An origin that overlooks If-Range would go unnoticed.
+        changed = "the origin answered 206 without its entity tag"
+    if changed is not None:
+        return StartOver(reason=changed)
+    modified = head.last_modified
+    if modified is None and not fields.is_entity_tag(asked.validator):
+        modified = asked.validator
+    return Accepted(
+        start=asked.start,
+        length=end - asked.start,
+        total=total,
+        validator=asked.validator,
+        last_modified=fields.parse_http_date(modified, now=now),
+        content_type=_content_type(head),
+        name_hint=fields.parse_content_disposition(head.content_disposition),
+    )
+
+
+def _judge_unsatisfied(asked: Asked, head: Head, now: float) -> AlreadyComplete | StartOver:
+    assert asked.validator is not None  # noqa: S101 - narrows the type; a range is asked for under a validator
+    content_range = fields.parse_content_range(head.content_range)
+    if content_range is None or content_range.first_pos is not None:
+        return StartOver(reason="the origin refused the range (416)")
+    if content_range.complete_length != asked.start or asked.total not in {None, asked.start}:
+        return StartOver(reason="the origin has another version (of another length)")
+    # An error page need not carry the representation's validator; If-Range held, or the answer were 200.
+    changed = _changed(asked.validator, head, now)
+    return AlreadyComplete() if changed is None else StartOver(reason=changed)
+
+
+def _changed(validator: str, head: Head, now: float) -> str | None:
+    """Why the response belongs to other bytes than `validator`; None when nothing says so."""
+    if fields.is_entity_tag(validator):
+        # The strong comparison (RFC 9110, section 8.8.3.2): a weak tag equals none.
+        same = head.etag is None or fields.parse_entity_tag(head.etag) == validator
+        return None if same else "the origin has another version (another entity tag)"
+    if _is_coded(head):
+        return "the origin applied a content coding"
+    modified, known = (fields.parse_http_date(text, now=now) for text in (head.last_modified, validator))
+    same = head.last_modified is None or modified == known
+    return None if same else "the origin has another version (another Last-Modified)"
+
+
+def _refusal(head: Head, now: float) -> RemoteError:
+    """The error for a response that is no answer to the request."""
+    match head.status:
+        case 206:
+            explanation = "a part of the file, when all of it was asked for"
+        case 416:
+            explanation = "a range is refused, when none was asked for"
+        case 304:
+            explanation = "not modified, when no condition was given"
+        case status if 300 <= status < 400:
+            explanation = "a redirect that leads nowhere"
+        case status if 200 <= status < 300:
+            explanation = "a success without the file"
+        case _:
+            explanation = ""
+    return RemoteError(head.status, explanation, retry_after=fields.parse_retry_after(head.retry_after, now=now))
+
+
+def _length(head: Head) -> int | None:
+    """The length of the content.
+
+    Raises:
+        ValueError: Content-Length is not a length.
+    """
+    length = fields.parse_content_length(head.content_length)
+    # RFC 9112, section 6.3, rule 3: Transfer-Encoding overrides Content-Length.
+    return None if head.transfer_encoding is not None else length
+
+
+def _is_coded(head: Head) -> bool:
+    codings = {coding.strip().lower() for coding in (head.content_encoding or "").split(",")}
+    return not codings <= {"", "identity"}
+
+
+def _is_multipart(head: Head) -> bool:
+    return (head.content_type or "").strip().lower().startswith("multipart/byteranges")
+
+
+def _content_type(head: Head) -> str | None:
+    """The media type as sent, if it can be shown."""
+    text = (head.content_type or "").strip()
+    return text if text and text.isascii() and text.isprintable() else None

@@ -1,0 +1,51 @@
+"""The scripted origin as a program, for manual use and benchmarks: `python -m tests.origin --port 9000`.
+
+Serves `/bytes/<size>` as fast as it can and `/trickle/<size>?rate=<bytes a second>` slowly, to any number of clients,
+with ranges and an entity tag. `seed=<n>` in the query is another version.
+"""
+
+import argparse
+import asyncio
+import re
+from contextlib import suppress
+from urllib.parse import parse_qs
+
+from .answer import LONG_AGO, Answer, failure
+from .origin import Origin, Request
+
+_TARGET = re.compile(rb"/(?P<kind>bytes|trickle)/(?P<size>[0-9]{1,15})(?:/[^?]*)?(?:\?(?P<query>.*))?")
+
+
+def answer_to(request: Request) -> Answer:
+    """What a target asks for by its spelling; a name may follow the size (`/bytes/1000/some.iso`)."""
+    match = _TARGET.fullmatch(request.target)
+    if match is None:
+        return failure(404)
+    query = parse_qs((match["query"] or b"").decode("ascii", "replace"))
+    try:
+        size, seed = int(match["size"]), int(query.get("seed", ["0"])[0])
+        rate = int(query.get("rate", ["1000"])[0]) if match["kind"] == b"trickle" else 0
+    except ValueError:
+        return failure(400)
+    return Answer(size=size, seed=seed, rate=max(0, rate), etag=f'"{seed}-{size}"', last_modified=LONG_AGO)
+
+
+async def serve(host: str, port: int) -> None:
+    """Serves until it is cancelled, and prints where."""
+    async with Origin(host=host, port=port, fallback=answer_to) as origin:
+        print(origin.url("/"), flush=True)
+        await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Reads the command line and serves until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m tests.origin", description="An origin of synthetic files.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 picks a free one, and prints it")
+    arguments = parser.parse_args()
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve(arguments.host, arguments.port))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,395 @@
+"""A scripted origin on raw sockets, which misbehaves at will.
+
+Usage::
+
+    async with Origin() as origin:
+        origin.script("/file", [Answer(size=1000, etag='"v1"', cut_after=300), Answer(size=1000, etag='"v1"')])
+        ...  # let the client fetch origin.url("/file")
+        await origin.requested("/file", times=2)
+        assert origin.requests("/file")[1].field("Range") == "bytes=300-"
+
+Each request to a path consumes one answer of its script; the last one repeats. A path without a script is a 404.
+"""
+
+import asyncio
+import fcntl
+import socket
+import ssl
+import struct
+import termios
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from .answer import Answer, Cut, Framing, Planned, content, failure, plan_response
+
+PIECE: Final = 256 * 1024
+"""Bytes that are handed to a socket at once."""
+
+TICK: Final = 0.05
+"""Seconds between two pieces of a body that is sent at a rate, as long as there are few of them."""
+
+WAKE_UPS: Final = 2_000
+"""Pieces a second of all bodies that are sent at a rate; with more of them, each gets bigger pieces less often."""
+
+HEAD_LIMIT: Final = 64 * 1024
+"""Bytes of a request's head."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as it came."""
+
+    method: str
+    target: bytes
+    """The request target, byte for byte."""
+    fields: tuple[tuple[bytes, bytes], ...]
+    """The field lines in order, byte for byte, without the blanks around a value."""
+    connection: int
+    """The number of the connection that it came on, from 1."""
+    received_at: float
+    """Time of the event loop."""
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition(b"?")[0].decode("utf-8", "surrogateescape")
+
+    def field(self, name: str) -> str | None:
+        """The value of the first field of this name, in any case; None when there is none."""
+        wanted = name.lower().encode()
+        return next((v.decode("utf-8", "surrogateescape") for n, v in self.fields if n.lower() == wanted), None)
+
+
+class _Path:
+    """What is scripted for a path, and what happened to it."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.next = 0
+        self.requests: list[Request] = []
+        self.sent = 0
+        self.active = 0
+        self.most_active = 0
+        self.finished = 0
+
+    def take(self) -> Answer:
+        answer = self.answers[min(self.next, len(self.answers) - 1)]
+        self.next += 1
+        return answer
+
+
+class Origin:
+    """The server. Listens while it is entered; leaving it resets what is still open.
+
+    Attributes:
+        port: where it listens.
+        connections: how many connections were accepted so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        name: str | None = None,
+        port: int = 0,
+        fallback: Callable[[Request], Answer] | None = None,
+    ) -> None:
+        """Makes an origin that does not listen yet.
+
+        Args:
+            tls: speaks TLS with this server context (see `tls.Authority`).
+            host: the address to listen on.
+            name: the host that `url` names; the address by default.
+            port: 0 for any free one.
+            fallback: answers requests to paths without a script.
+        """
+        self.port = port
+        self.connections = 0
+        self._tls = tls
+        self._host = host
+        self._name = name if name is not None else host
+        self._fallback = fallback
+        self._paths: dict[str, _Path] = {}
+        self._watchers: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._trickles = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(
+            self._accept, self._host, self.port, ssl=self._tls, limit=HEAD_LIMIT, backlog=2048
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Stops listening and resets every connection, as a crash would."""
+        if self._server is None:
+            return
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._server.wait_closed()
+        self._server = None
+
+    def url(self, path: str) -> str:
+        """The absolute URL of a path (and query) here."""
+        return f"{'https' if self._tls else 'http'}://{self._name}:{self.port}{path}"
+
+    def script(self, path: str, answers: Answer | Sequence[Answer]) -> None:
+        """Sets what the next requests to `path` get; may be called again at any time, for a new version, say."""
+        wanted = [answers] if isinstance(answers, Answer) else list(answers)
+        if not wanted:
+            raise ValueError("a script has at least one answer")
+        state = self._path(path)
+        state.answers, state.next = wanted, 0
+
+    def requests(self, path: str) -> list[Request]:
+        """The requests to `path` so far, in order."""
+        return list(self._path(path).requests)
+
+    def bytes_sent(self, path: str) -> int:
+        """Bytes of content handed to the sockets for `path` so far, over all its responses."""
+        return self._path(path).sent
+
+    def active(self, path: str) -> int:
+        """How many requests to `path` are being answered."""
+        return self._path(path).active
+
+    def most_active(self, path: str) -> int:
+        """The most requests to `path` that were being answered at once."""
+        return self._path(path).most_active
+
+    async def requested(self, path: str, times: int = 1) -> None:
+        """Waits until `path` was requested so many times in all."""
+        state = self._path(path)
+        await self._until(lambda: len(state.requests) >= times)
+
+    async def sent(self, path: str, nbytes: int) -> None:
+        """Waits until so many bytes of content went out for `path`, over all its responses."""
+        state = self._path(path)
+        await self._until(lambda: state.sent >= nbytes)
+
+    async def finished(self, path: str, times: int = 1) -> None:
+        """Waits until so many responses for `path` have ended, well or not."""
+        state = self._path(path)
+        await self._until(lambda: state.finished >= times)
+
+    async def idle(self, path: str) -> None:
+        """Waits until no request to `path` is being answered."""
+        state = self._path(path)
+        await self._until(lambda: state.active == 0)
+
+    def _path(self, path: str) -> _Path:
+        return self._paths.setdefault(path, _Path())
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        if condition():
+            return
+        watcher = (condition, asyncio.get_running_loop().create_future())
+        self._watchers.append(watcher)
+        try:
+            await watcher[1]
+        finally:
+            self._watchers.remove(watcher)
+
+    def _tell(self) -> None:
+        for condition, happened in self._watchers:
+            if not happened.done() and condition():
+                happened.set_result(None)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.get_running_loop().create_task(self._converse(reader, writer, self.connections))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        """Serves one connection until either side ends it."""
+        # What is handed to `drain` has left for the kernel when it returns, so that the counts are true.
+        writer.transport.set_write_buffer_limits(high=1, low=0)
+        # A closed TLS transport does not give its socket away any more.
+        connection: socket.socket = writer.get_extra_info("socket")
+        cut = Cut.RESET
+        try:
+            while (request := await _read_request(reader, number)) is not None:
+                outcome = await self._answer(request, reader, writer)
+                if outcome is not None:
+                    cut = outcome
+                    break
+            else:
+                cut = Cut.FIN
+            await _end(writer, connection, cut)
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+            pass
+        except asyncio.CancelledError:
+            # The origin stops: whoever is still connected is cut off, and nobody waits for this task's result.
+            pass
+        finally:
+            _abort(writer, connection)
+
+    async def _answer(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Cut | None:
+        """Answers one request; returns how to end the connection, None to keep it."""
+        state = self._path(request.path)
+        state.requests.append(request)
+        state.active += 1
+        state.most_active = max(state.most_active, state.active)
+        try:
+            self._tell()
+            if state.answers:
+                answer = state.take()
+            else:
+                answer = failure(404) if self._fallback is None else self._fallback(request)
+            return await self._respond(answer, request, state, reader, writer)
+        finally:
+            state.active -= 1
+            state.finished += 1
+            self._tell()
+
+    async def _respond(
+        self,
+        answer: Answer,
+        request: Request,
+        state: _Path,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> Cut | None:
+        if answer.delay:
+            await asyncio.sleep(answer.delay)
+        if answer.head_gate is not None:
+            await _pass(answer.head_gate, reader)
+        if answer.raw is not None:
+            writer.write(answer.raw[: answer.cut_after])
+            await writer.drain()
+            return Cut.FIN if answer.cut_after is None else answer.cut
+        planned = plan_response(
+            answer, method=request.method, range_field=request.field("Range"), if_range=request.field("If-Range")
+        )
+        writer.write(planned.head)
+        await writer.drain()
+        if answer.gate is not None:
+            await _pass(answer.gate, reader)
+        await self._send(answer, planned, state, writer)
+        length = planned.end - planned.start
+        if answer.cut_after is not None and answer.cut_after <= length:
+            return answer.cut
+        if answer.stall_after is not None and answer.stall_after <= length:
+            # Whatever else comes, there is no answer to it; the peer's end of the stream ends the silence.
+            while await reader.read(HEAD_LIMIT):
+                pass
+            return Cut.RESET
+        if planned.framing is Framing.CHUNKED and request.method != "HEAD":
+            writer.write(b"0\r\n\r\n")
+            await writer.drain()
+        if planned.close or request.field("Connection") == "close":
+            return Cut.FIN
+        return None
+
+    async def _send(self, answer: Answer, planned: Planned, state: _Path, writer: asyncio.StreamWriter) -> None:
+        """Sends the content up to its end, its cut, or its stall."""
+        length = planned.end - planned.start
+        stops = [stop for stop in (answer.cut_after, answer.stall_after) if stop is not None]
+        end = planned.start + min([length, *stops])
+        if not answer.rate:
+            for position in range(planned.start, end, PIECE):
+                await self._send_piece(answer, position, min(position + PIECE, end), state, writer)
+            return
+        self._trickles += 1
+        try:
+            await self._trickle(answer, planned.start, end, state, writer)
+        finally:
+            self._trickles -= 1
+
+    async def _trickle(self, answer: Answer, start: int, end: int, state: _Path, writer: asyncio.StreamWriter) -> None:
+        """Sends at a rate: as many bytes as are due, now and then."""
+        loop = asyncio.get_running_loop()
+        position, began = start, loop.time()
+        while position < end:
+            due = start + int((loop.time() - began) * answer.rate)
+            piece_end = min(due, position + PIECE, end)
+            if piece_end > position:
+                await self._send_piece(answer, position, piece_end, state, writer)
+                position = piece_end
+            # A slow trickle wakes up when its next byte is due.
+            next_due = began + (position + 1 - start) / answer.rate - loop.time()
+            await asyncio.sleep(max(next_due, TICK, self._trickles / WAKE_UPS) if position < end else 0)
+
+    async def _send_piece(
+        self, answer: Answer, start: int, end: int, state: _Path, writer: asyncio.StreamWriter
+    ) -> None:
+        piece = content(answer, start, end)
+        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.framing is Framing.CHUNKED else piece)
+        await writer.drain()
+        state.sent += len(piece)
+        self._tell()
+
+
+async def _read_request(reader: asyncio.StreamReader, connection: int) -> Request | None:
+    """The next request; None when the peer has ended the stream in between."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError as error:
+        if not error.partial:
+            return None
+        raise
+    request_line, *lines = head[:-4].split(b"\r\n")
+    method, target, _version = request_line.split(b" ")
+    fields = tuple((name, value.strip(b" \t")) for name, _, value in (line.partition(b":") for line in lines))
+    request = Request(
+        method=method.decode("ascii"),
+        target=target,
+        fields=fields,
+        connection=connection,
+        received_at=asyncio.get_running_loop().time(),
+    )
+    length = request.field("Content-Length")
+    if length is not None:
+        await reader.readexactly(int(length))
+    return request
+
+
+async def _pass(gate: asyncio.Event, reader: asyncio.StreamReader) -> None:
+    """Waits for a gate to open.
+
+    Raises:
+        ConnectionResetError: the peer went away before.
+    """
+    while not gate.is_set():
+        if reader.at_eof() or reader.exception() is not None:
+            raise ConnectionResetError
+        with suppress(TimeoutError):
+            await asyncio.wait_for(gate.wait(), TICK)
+
+
+async def _end(writer: asyncio.StreamWriter, connection: socket.socket, cut: Cut) -> None:
+    """Ends a connection when everything sent has reached the peer's kernel."""
+    if cut is Cut.FIN:
+        writer.close()
+        await writer.wait_closed()
+        return
+    # A reset throws away what the kernel has not delivered yet; then a cut would come anywhere before its offset.
+    undelivered = bytearray(4)
+    while connection.fileno() >= 0:
+        fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, undelivered)
+        if not struct.unpack("i", undelivered)[0]:
+            break
+        await asyncio.sleep(0.001)
+
+
+def _abort(writer: asyncio.StreamWriter, connection: socket.socket) -> None:
+    """Resets a connection, if it is still there."""
+    if connection.fileno() >= 0:
+        # A linger time of zero turns the close into a reset.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()

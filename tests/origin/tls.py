@@ -1,0 +1,24 @@
+"""TLS for the scripted origin: an authority of the test's own."""
+
+import ssl
+
+import trustme
+
+
+class Authority:
+    """A certificate authority that lives as long as the test."""
+
+    def __init__(self) -> None:
+        self._ca = trustme.CA()
+
+    def server_context(self, *names: str) -> ssl.SSLContext:
+        """The context of an origin with a certificate for these names and addresses."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._ca.issue_cert(*(names or ("127.0.0.1", "localhost"))).configure_cert(context)
+        return context
+
+    def client_context(self) -> ssl.SSLContext:
+        """The context of a client that trusts this authority only."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._ca.configure_trust(context)
+        return context

@@ -1,0 +1,138 @@
+from contextlib import suppress
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from downloadd.errors import InvalidUrlError
+from downloadd.policy.masking import show_url
+from downloadd.policy.url import parse_url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.com/a/b.tar.gz", "http://example.com", "https://example.com/@scope/pkg@1.2.3.tgz",
+        "https://example.com/a?b=c+d&e=%2f&&x=&y", "http://example.com/a?", "http://h/a%40b?q=%40", "http://h/a;b;c=1",
+        "https://example.com/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=1&X-Amz-Expires=3&X-Amz-SignedHeaders=host",
+        "http://h/?t=1m30s", "http://evilslack.com/?t=1", "http://slack.com.evil/?t=1", "http://h/slack.com?t=1",
+        "http://h/?keyword=a&monkey=b&author=c&design=d&codec=e&passage=f&sigma=g&page=2", "http://h/?=x&=", "", "?",
+        "http://h/?a=b;c=d", "http://\u00fc.example/\u00fc?\u00fc=\u00fc", "ftp://h/x", "http://h/a b?c d=e f",
+        "http://h/%zz?%zz=%zz",
+    ],
+)  # fmt: skip
+def test_a_url_without_secrets_is_shown_byte_for_byte(text: str) -> None:
+    assert show_url(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://user:S3CRET@h/a", "http://h/a"),
+        ("http://S3CRET@h", "http://h"),
+        ("http://:S3CRET@h?x=1", "http://h?x=1"),
+        ("HTTPS://u:S3CRET@H:444/@x?y=@z", "HTTPS://H:444/@x?y=@z"),
+        ("http://u:S3CRET%40x@[::1]/", "http://[::1]/"),
+        ("http://h/a#access_token=S3CRET", "http://h/a"),
+        ("http://h/a?b#S3CRET?c", "http://h/a?b"),
+        ("http://h/;jsessionid=S3CRET/a;v=1?b=c", "http://h/;jsessionid=***/a;v=1?b=c"),
+        ("http://h/?token=S3CRET/S3CRET==&x=1", "http://h/?token=***&x=1"),
+        ("http://h/?token=S3CRET?S3CRET", "http://h/?token=***?S3CRET"),
+        ("http://h/?x=1;token=S3CRET;y=2", "http://h/?x=1;token=***;y=2"),
+        ("http://h/?x=1&amp;token=S3CRET", "http://h/?x=1&amp;token=***"),
+        ("http://h/?next=http://h2/?token=S3CRET&x", "http://h/?next=http://h2/?token=***&x"),
+        ("http://h/?TOKEN=S3CRET&Access_Token=S3CRET", "http://h/?TOKEN=***&Access_Token=***"),
+        ("http://h/?%74oken=S3CRET&acce%73s%5Ftoken=S3CRET", "http://h/?%74oken=***&acce%73s%5Ftoken=***"),
+        ("http://h/?token[]=S3CRET&a[token]=S3CRET", "http://h/?token[]=***&a[token]=***"),
+        ("http://h/?+token+=S3CRET", "http://h/?+token+=***"),
+        ("https://files.slack.com/x?t=xoxe-S3CRET&d=1", "https://files.slack.com/x?t=***&d=1"),
+        ("https://Files.SLACK.com.:443/x?%74=S3CRET", "https://Files.SLACK.com.:443/x?%74=***"),
+        ("https://u:p@files.slack.com/x?t=S3CRET", "https://files.slack.com/x?t=***"),
+    ],
+)
+def test_secrets_are_left_out_or_masked_and_the_rest_stays(text: str, shown: str) -> None:
+    assert show_url(text) == shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "AWSAccessKeyId", "Signature",
+        "X-Goog-Signature", "X-Goog-Credential", "GoogleAccessId", "sig", "token", "access_token",
+        "refresh_token", "id_token", "api_key",
+        "apikey", "api-key", "key", "auth", "authorization", "password", "passwd", "pwd", "pass", "secret",
+        "client_secret", "code", "session", "session_id", "sessionid", "PHPSESSID", "sid", "jwt", "oauth_token",
+        "oauth_signature", "private_token", "privateKey", "x-api-key", "OSSAccessKeyId", "Key-Pair-Id", "hdnts", "sign",
+        "auth_key", "rlkey", "resourcekey", "tempauth", "subscription-key", "ticket", "__token__", "wsSecret",
+        "otp", "md5", "Passphrase", "x-oss-signature", "AccountKey", "sharedKey", "SAMLResponse", "hmac", "bearer",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", [str, str.upper, str.lower])
+def test_a_parameter_is_secret_by_its_name(name: str, form: type[str]) -> None:
+    assert show_url(f"http://h/?a=1&{form(name)}=S3CRET&b=2") == f"http://h/?a=1&{form(name)}=***&b=2"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://user:S3CRET@", "http://"),
+        ("https:/user:S3CRET@host", "https:/host"),
+        ("https:user:S3CRET@host", "https:host"),
+        ("http:///user:S3CRET@host/x", "http:///host/x"),
+        ("http:\\\\user:S3CRET@host\\x", "http:\\\\host\\x"),
+        ("ftp://u:S3CRET@h/", "ftp://h/"),
+        ("user:S3CRET@host/x", "host/x"),
+        ("//user:S3CRET@host/x", "host/x"),
+        ("weird+scheme://user:S3CRET@host", "host"),
+        (" http://user:S3CRET@host", "host"),
+        ("\x00http://user:S3CRET@host", "host"),
+        ("ht\ntp://user:S3CRET@host", "host"),
+        ("http://a@user:S3CRET@host/", "http://host/"),
+        ("http://user:S3@CRET@host/", "http://host/"),
+        ("http://user:S3/CRET@host/", "http://host/"),
+        ("http://user:S3#CRET@host/", "http://host/"),
+        ("http://user:S3?CRET@host/", "http://host/"),
+        ("http://user:S3\\CRET@host/", "http://host/"),
+        ("http://user:S3 CRET@host/", "http://host/"),
+        ("http://user:S3CRET@host:port/", "http://host:port/"),
+        ("http://user:S3CRET@[::1/", "http://[::1/"),
+        ("http://user:S3CRET%40host/", "http://host/"),
+        ("http://user:S3CRET\uff20host/", "http://host/"),
+        ("http://user:S3CRET@h:x/?token=S3CRET#S3CRET", "http://h:x/?token=***"),
+        ("?token=S3CRET", "?token=***"),
+        ("&&?a&token=S3CRET", "&&?a&token=***"),
+        ("http://h/\ud800?token=S3CRET", "http://h/\ufffd?token=***"),
+    ],
+)
+def test_of_a_malformed_url_the_userinfo_is_left_out_too(text: str, shown: str) -> None:
+    assert show_url(text) == shown
+
+
+words = st.text("abcDEF0123456789-_.~!$&'()*+,;=:/?#@%[] \u00fc\\", max_size=15)
+
+
+@given(words, words, words, st.sampled_from(["http://", "https://", "http:/", "ftp://", "", "//", "HTTP:\\\\", "x:"]))
+@example("", "", "", "http://")
+@example("", "/", "", "http://")
+def test_a_password_is_never_shown(user: str, before: str, after: str, prefix: str) -> None:
+    text = f"{prefix}{user}:{before}S3CRET@host.example{after}"
+    # "host:1/S3CRET@x" is a well-formed URL whose path holds an at sign; nothing says that it is a password.
+    with suppress(InvalidUrlError):
+        assume("S3CRET" not in parse_url(text).request_target)
+    assert "S3CRET" not in show_url(text)
+
+
+@given(st.text(st.characters(codec=None)))
+def test_any_text_can_be_shown_and_written_down(text: str) -> None:
+    show_url(text).encode("utf-8")
+
+
+@given(words, st.text("abc=/%+", max_size=20))
+def test_a_value_of_a_secret_name_is_never_shown(path: str, value: str) -> None:
+    assert f"S3CRET{value}" not in show_url(f"http://h/{path}?a=b&X-Amz-Signature=S3CRET{value}&c=d")
+
+
+@given(st.text())
+def test_what_is_shown_has_nothing_left_to_hide(text: str) -> None:
+    shown = show_url(f"http://u:p@h/?{text}")
+    assert show_url(shown) == shown

@@ -1,0 +1,166 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.errors import (
+    DomainBlockedError,
+    DownloadError,
+    InvalidUrlError,
+    RemoteError,
+    TooManyRedirectsError,
+)
+from downloadd.policy.addresses import AddressRules
+from downloadd.policy.domains import DomainRules
+from downloadd.policy.policy import Policy
+from downloadd.policy.redirects import keeps_credentials, next_hop
+from downloadd.policy.url import parse_url
+
+BASE = parse_url("http://u:p@a.example:81/b/../c/d;p?q=%2f")
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        pytest.param("https://b.example/x?y#z", "https://b.example/x?y", id="absolute"),
+        pytest.param("HTTP://B.example:80", "http://b.example/", id="absolute without path"),
+        pytest.param("//b.example/../x", "http://b.example/../x", id="scheme-relative"),
+        pytest.param("/x/../y//z%2f?a=+b", "http://a.example:81/x/../y//z%2f?a=+b", id="absolute path"),
+        pytest.param("/x?", "http://a.example:81/x?", id="empty query"),
+        pytest.param("g", "http://a.example:81/b/../c/g", id="relative"),
+        pytest.param("g/?x=../y", "http://a.example:81/b/../c/g/?x=../y", id="dots in the query"),
+        pytest.param("./g", "http://a.example:81/c/g", id="dot"),
+        pytest.param("../g", "http://a.example:81/g", id="two dots"),
+        pytest.param("../../../g/.", "http://a.example:81/g/", id="above the root"),
+        pytest.param("..", "http://a.example:81/", id="two dots alone"),
+        pytest.param("g:80/x", None, id="a relative path with a colon is a scheme"),
+        pytest.param("?x", "http://a.example:81/b/../c/d;p?x", id="query"),
+        pytest.param("", "http://a.example:81/b/../c/d;p?q=%2f", id="empty"),
+        pytest.param("#f", "http://a.example:81/b/../c/d;p?q=%2f", id="fragment"),
+        pytest.param("  /x \t", "http://a.example:81/x", id="white space around"),
+        pytest.param("/a b\u00fc", "http://a.example:81/a%20b%C3%BC", id="space and raw UTF-8"),
+        pytest.param("/a\udcfc", "http://a.example:81/a%FC", id="raw Latin-1"),
+        pytest.param("https://u2:p2@b.example/", "https://b.example/", id="userinfo"),
+    ],
+)
+def test_a_location_is_resolved_and_keeps_its_bytes(location: str, target: str | None) -> None:
+    if target is None:
+        with pytest.raises(InvalidUrlError):
+            next_hop(BASE, location, 1, Policy())
+        return
+    hop = next_hop(BASE, location, 1, Policy())
+    assert hop.text == target
+    assert hop.userinfo == (("u2", "p2") if "u2" in location else None)
+
+
+# RFC 3986, section 5.4, without absolute references and those that the strictness of dot segments decides.
+RFC3986 = parse_url("http://a/b/c/d;p?q")
+
+
+@pytest.mark.parametrize(
+    ("reference", "target"),
+    [
+        ("g", "http://a/b/c/g"), ("./g", "http://a/b/c/g"), ("g/", "http://a/b/c/g/"), ("/g", "http://a/g"),
+        ("//g", "http://g/"), ("?y", "http://a/b/c/d;p?y"), ("g?y", "http://a/b/c/g?y"), ("#s", "http://a/b/c/d;p?q"),
+        ("g#s", "http://a/b/c/g"), ("g?y#s", "http://a/b/c/g?y"), (";x", "http://a/b/c/;x"), ("g;x", "http://a/b/c/g;x"),
+        ("", "http://a/b/c/d;p?q"), (".", "http://a/b/c/"), ("./", "http://a/b/c/"), ("..", "http://a/b/"),
+        ("../", "http://a/b/"), ("../g", "http://a/b/g"), ("../..", "http://a/"), ("../../", "http://a/"),
+        ("../../g", "http://a/g"), ("../../../g", "http://a/g"), ("g.", "http://a/b/c/g."), ("..g", "http://a/b/c/..g"),
+        ("./../g", "http://a/b/g"), ("./g/.", "http://a/b/c/g/"), ("g/./h", "http://a/b/c/g/h"),
+        ("g/../h", "http://a/b/c/h"), ("g;x=1/../y", "http://a/b/c/y"), ("g?y/../x", "http://a/b/c/g?y/../x"),
+    ],
+)  # fmt: skip
+def test_the_examples_of_the_rfc_resolve_as_it_says(reference: str, target: str) -> None:
+    assert next_hop(RFC3986, reference, 1, Policy()).text == target
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "file:///etc/passwd",
+        "ftp://b.example/",
+        "javascript:alert(1)",
+        "data:,x",
+        "gopher://127.0.0.1:25/",
+        "mailto:a@b.example",
+    ],
+)
+def test_another_scheme_is_refused_as_a_redirect(location: str) -> None:
+    with pytest.raises(InvalidUrlError, match="redirects"):
+        next_hop(BASE, location, 1, Policy())
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        None, "http://", "http:///x", "http:x", "//", "http://[::1/", "http://h:99999/", "/a\\b", "\\\\b.example\\",
+        "/\\b.example", "//a@b@c/", "/a\x00b", "/a\r\nb", "/" + "a" * 20000, "http://xn--a.example/",
+    ],
+)  # fmt: skip
+def test_a_missing_or_malformed_location_is_the_origins_fault(location: str | None) -> None:
+    with pytest.raises(RemoteError, match=r"answered 307.*Location") as caught:
+        next_hop(BASE, location, 1, Policy(), status=307)
+    assert not caught.value.transient
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1/",
+        "//127.1/",
+        "//localhost",
+        "http://[::ffff:127.0.0.1]/",
+        "http://0x7f.1/",
+        "https://169.254.169.254/",
+    ],
+)
+def test_a_redirect_is_judged_like_a_first_request(location: str) -> None:
+    with pytest.raises(DomainBlockedError, match="redirects"):
+        next_hop(BASE, location, 1, Policy())
+    allowed = AddressRules(["127.0.0.0/8", "169.254.0.0/16"])
+    next_hop(BASE, location, 1, Policy(addresses=allowed))
+
+
+def test_a_redirect_out_of_the_domain_list_is_blocked() -> None:
+    policy = Policy(domains=DomainRules(["a.example"]))
+    next_hop(BASE, "/x", 1, policy)
+    with pytest.raises(DomainBlockedError, match=r"b\.example"):
+        next_hop(BASE, "http://b.example/", 1, policy)
+
+
+def test_the_tenth_redirect_is_followed_and_the_eleventh_is_not() -> None:
+    next_hop(BASE, "/x", 10, Policy())
+    with pytest.raises(TooManyRedirectsError, match="10"):
+        next_hop(BASE, "/x", 11, Policy())
+    with pytest.raises(TooManyRedirectsError, match="2"):
+        next_hop(BASE, "/x", 3, Policy(), limit=2)
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        pytest.param("http://a.example:81/other", True, id="same origin"),
+        pytest.param("http://A.EXAMPLE.:0081/", True, id="same origin in another spelling"),
+        pytest.param("https://a.example:81/", False, id="other scheme"),
+        pytest.param("http://a.example/", False, id="other port"),
+        pytest.param("http://b.a.example:81/", False, id="subdomain"),
+        pytest.param("http://example:81/", False, id="parent domain"),
+    ],
+)
+def test_credentials_stay_with_their_origin(target: str, kept: bool) -> None:
+    assert keeps_credentials(BASE, parse_url(target)) is kept
+
+
+def test_a_downgrade_is_followed_without_credentials() -> None:
+    source = parse_url("https://u:p@a.example/")
+    hop = next_hop(source, "http://a.example/", 1, Policy())
+    assert hop.userinfo is None
+    assert not keeps_credentials(source, hop)
+
+
+@given(st.one_of(st.text(), st.text("/.:?#@[]\\%ab0", max_size=30)))
+def test_any_location_is_followed_or_refused(location: str) -> None:
+    try:
+        hop = next_hop(BASE, location, 1, Policy())
+    except DownloadError:
+        return
+    Policy().judge(hop.text)

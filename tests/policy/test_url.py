@@ -1,0 +1,355 @@
+import asyncio
+
+import aiohttp
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from policy.raw_origin import Origin, open_origin
+
+from downloadd.errors import InvalidUrlError
+from downloadd.policy.url import LONGEST, is_address, parse_host, parse_url, to_yarl
+
+TARGETS = [
+    "/",
+    "/a/../b",
+    "/..",
+    "/./a/./",
+    "/a/%2e%2e/b",
+    "//x//y",
+    "///",
+    "/%7e%7E",
+    "/%41%2f%2F",
+    "/?a=b+c&d=%2f",
+    "/a?",
+    "/??",
+    "/a??b=?",
+    "/;p=1",
+    "/a;b;c=1?d;e",
+    "/%zz",
+    "/100%",
+    "/%",
+    "/a=b&c",
+    "/a:b@c",
+    "/@user",
+    "/a?b=http://x:y@h/",
+    "/a|b^c`d{e}f[g]",
+    "/a?x=[1]&y={z}|^`",
+    "/a?b=c\\d",
+    "/a'b(c)*!$,~_-.",
+    "/%C3%BC?%c3%bc",
+    "/a+b%20c%2Bd",
+    "/a?&&=&",
+    "/index.html?X-Amz-Credential=AK%2F2026%2fus&X-Amz-Signature=aB+/=",
+]
+
+PRINTABLE = "".join(chr(i) for i in range(0x21, 0x7F) if chr(i) not in '"<>#')
+targets = st.text(PRINTABLE, max_size=60).map(lambda text: f"/{text}").filter(lambda t: "\\" not in t.partition("?")[0])
+
+
+async def send(texts: list[str], origin: Origin) -> None:
+    async with aiohttp.ClientSession() as client:
+        for text in texts:
+            async with client.get(to_yarl(parse_url(text)), allow_redirects=False) as response:
+                assert response.status == 200
+
+
+async def test_the_request_target_on_the_wire_is_the_given_one(origin: Origin) -> None:
+    await send([f"http://127.0.0.1:{origin.port}{target}" for target in TARGETS], origin)
+    assert origin.targets == [target.encode() for target in TARGETS]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(targets, min_size=1, max_size=20))
+def test_any_request_target_is_sent_byte_for_byte(given_targets: list[str]) -> None:
+    async def exchange() -> list[bytes]:
+        async with open_origin() as origin:
+            await send([f"http://127.0.0.1:{origin.port}{target}" for target in given_targets], origin)
+            return origin.targets
+
+    assert asyncio.run(exchange()) == [target.encode() for target in given_targets]
+
+
+@pytest.mark.parametrize(
+    ("given_rest", "sent"),
+    [
+        pytest.param("", "/", id="no path"),
+        pytest.param("?", "/?", id="no path but an empty query"),
+        pytest.param("?a=b", "/?a=b", id="no path but a query"),
+        pytest.param("#f", "/", id="a fragment only"),
+        pytest.param("/a#f?g", "/a", id="a fragment"),
+        pytest.param("/a?b#", "/a?b", id="an empty fragment"),
+        pytest.param("/a b", "/a%20b", id="space"),
+        pytest.param("/a?b= c", "/a?b=%20c", id="space in the query"),
+        pytest.param('/"<>"?"<>"', "/%22%3C%3E%22?%22%3C%3E%22", id="delimiters"),
+        pytest.param("/\u00fc/\u2028?\U0001f600", "/%C3%BC/%E2%80%A8?%F0%9F%98%80", id="not ASCII"),
+        pytest.param("/\udcfc%fc", "/%FC%fc", id="a byte that is not UTF-8"),
+    ],
+)
+async def test_what_cannot_stand_in_a_request_line_is_percent_encoded(
+    given_rest: str, sent: str, origin: Origin
+) -> None:
+    await send([f"http://127.0.0.1:{origin.port}{given_rest}"], origin)
+    assert origin.targets == [sent.encode()]
+
+
+async def test_the_host_field_holds_the_judged_host_and_no_userinfo(origin: Origin) -> None:
+    await send([f"http://user:pass@[::1]:{origin.port}/"], origin)
+    head = origin.heads[0].decode()
+    assert f"Host: [::1]:{origin.port}\r\n" in head
+    assert "uthorization" not in head
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        pytest.param("http://example.com/", "example.com", 80, id="default port of http"),
+        pytest.param("HTTPS://EXAMPLE.com/", "example.com", 443, id="case of scheme and host"),
+        pytest.param("http://example.com:/", "example.com", 80, id="empty port"),
+        pytest.param("http://example.com:00080/", "example.com", 80, id="zeros before the port"),
+        pytest.param("http://example.com:65535", "example.com", 65535, id="highest port"),
+        pytest.param("http://example.com./", "example.com", 80, id="trailing dot"),
+        pytest.param("http://ex%61mple.com/", "example.com", 80, id="escapes in the host"),
+        pytest.param("http://my_bucket.example.com/", "my_bucket.example.com", 80, id="underscore"),
+        pytest.param("http://r3---sn-x.example.com/", "r3---sn-x.example.com", 80, id="hyphens in 3rd and 4th place"),
+        pytest.param("http://-a-.example.com/", "-a-.example.com", 80, id="hyphens at the ends"),
+        pytest.param("http://b\u00fccher.example/", "xn--bcher-kva.example", 80, id="U-label"),
+        pytest.param("http://B\u00dcCHER.example/", "xn--bcher-kva.example", 80, id="upper-case U-label"),
+        pytest.param("http://XN--BCHER-KVA.example/", "xn--bcher-kva.example", 80, id="A-label"),
+        pytest.param("http://xn--i-7iq.ws/", "xn--i-7iq.ws", 80, id="A-label of an emoji"),
+        pytest.param("http://b%C3%BCcher.example/", "xn--bcher-kva.example", 80, id="escaped U-label"),
+        pytest.param("http://stra\u00dfe.example/", "xn--strae-oqa.example", 80, id="sharp s is not ss"),
+        pytest.param("http://example\u3002com/", "example.com", 80, id="ideographic full stop"),
+        pytest.param("http://\uff45xample.com/", "example.com", 80, id="full-width letter"),
+        pytest.param("http://exa\u00admple.com/", "example.com", 80, id="soft hyphen"),
+        pytest.param("http://93.184.216.34:8080/", "93.184.216.34", 8080, id="IPv4"),
+        pytest.param("http://[2606:4700::1111]:81/", "2606:4700::1111", 81, id="IPv6"),
+        pytest.param("http://[2606:4700:0:0::1111]/", "2606:4700::1111", 80, id="IPv6 not in its shortest form"),
+        pytest.param("http://123.example/", "123.example", 80, id="digits in front of a name"),
+        pytest.param("http://0x7f.example/", "0x7f.example", 80, id="hexadecimal in front of a name"),
+    ],
+)
+def test_host_and_port_are_read_into_their_canonical_spelling(text: str, host: str, port: int) -> None:
+    url = parse_url(text)
+    assert (url.host, url.port) == (host, port)
+    assert to_yarl(url).raw_host == host
+    assert to_yarl(url).port == port
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "2130706433", "0x7f000001", "0X7F000001", "017700000001", "127.1", "127.0.1", "0177.0.0.1", "0x7f.1",
+        "0x7f.0.0.1", "127.0.0.1.", "127.0x0.00.0x1", "\uff11\uff12\uff17.0.0.1", "127\u30020\uff0e0\uff611",
+        "\u2460\u2461\u2466.1",
+        "%31%32%37.1", "127%2e0%2E0%2e1", "0000000000000177.1", "\U0001d7d9\U0001d7da\U0001d7df.0.0.1",
+    ],
+)  # fmt: skip
+def test_every_spelling_of_an_ipv4_address_comes_out_as_a_dotted_quad(host: str) -> None:
+    url = parse_url(f"http://{host}/")
+    assert url.host == "127.0.0.1"
+    assert url.text == "http://127.0.0.1/"
+    assert is_address(url.host)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param("", "empty", id="empty"),
+        pytest.param(" http://h/", "begins or ends with white space", id="leading space"),
+        pytest.param("http://h/\u3000", "begins or ends with white space", id="trailing space"),
+        pytest.param("http://h/\n", "control character", id="line break"),
+        pytest.param("http://h/\r\nHost: evil", "control character", id="header injection"),
+        pytest.param("ht\ttp://h/", "control character", id="tab in the scheme"),
+        pytest.param("http://h/?a=\x00", "control character", id="NUL"),
+        pytest.param("http://h/#\x7f", "control character", id="DEL in the fragment"),
+        pytest.param("http://h/\ud800", "surrogate", id="half a surrogate pair"),
+        pytest.param("http://h/" + "a" * LONGEST, "longer than", id="too long"),
+        pytest.param("http://h/" + "\u00fc" * (LONGEST // 3), "longer than", id="too long once encoded"),
+        pytest.param("example.com/file", "no scheme", id="no scheme"),
+        pytest.param("example.com:80/file", "no scheme", id="host and port without scheme"),
+        pytest.param("//example.com/file", "no scheme", id="scheme-relative"),
+        pytest.param("/etc/passwd", "no scheme", id="path"),
+        pytest.param("http", "no scheme", id="scheme without colon"),
+        pytest.param("1http://h/", "no scheme", id="scheme that begins with a digit"),
+        pytest.param("file:///etc/passwd", "neither http nor https", id="file"),
+        pytest.param("ftp://h/", "neither http nor https", id="ftp"),
+        pytest.param("gopher://h/", "neither http nor https", id="gopher"),
+        pytest.param("http+unix://h/", "neither http nor https", id="http+unix"),
+        pytest.param("ws://h/", "neither http nor https", id="ws"),
+        pytest.param("http:h/", "two slashes", id="no slash"),
+        pytest.param("http:/h/", "two slashes", id="one slash"),
+        pytest.param("http:\\\\h\\", "two slashes", id="backslashes for slashes"),
+        pytest.param("http://", "no host", id="nothing behind the slashes"),
+        pytest.param("http:///h/", "no host", id="three slashes"),
+        pytest.param("http://?a", "no host", id="query without host"),
+        pytest.param("http://:80/", "no host", id="port without host"),
+        pytest.param("http://user@/", "no host", id="userinfo without host"),
+        pytest.param("http://h:0/", "port", id="port 0"),
+        pytest.param("http://h:65536/", "port", id="port too high"),
+        pytest.param("http://h:" + "9" * 5000, "port", id="port of 5000 digits"),
+        pytest.param("http://h:-1/", "port", id="negative port"),
+        pytest.param("http://h:+80/", "port", id="signed port"),
+        pytest.param("http://h:8_0/", "port", id="port with an underscore"),
+        pytest.param("http://h:\uff18\uff10/", "port", id="full-width port"),
+        pytest.param("http://h:80:80/", "port", id="two ports"),
+        pytest.param("http://h:http/", "port", id="port by name"),
+        pytest.param("http://good.example\\@evil.example/", "backslash", id="backslash before the at sign"),
+        pytest.param("http://good.example\\.evil.example/", "backslash", id="backslash in the host"),
+        pytest.param("http://h/a\\b", "backslash", id="backslash in the path"),
+        pytest.param("http://h h/", "white space", id="space in the host"),
+        pytest.param("http://good.example @evil.example/", "white space", id="space in the userinfo"),
+        pytest.param("http://h\u00a0h/", "white space", id="no-break space in the host"),
+        pytest.param("http://a@b@c/", "more than one @", id="two at signs"),
+        pytest.param("http://a:b@c:d@e/", "more than one @", id="two userinfos"),
+        pytest.param("http://[::1]@h/", "percent-encoded", id="brackets in the userinfo"),
+        pytest.param("http://a%3ab:c@h/", "colon", id="colon in the user name"),
+        pytest.param("http://a:%0d%0a@h/", "control character", id="line break in the password"),
+        pytest.param("http://a:%ff@h/", "not UTF-8", id="password that is not UTF-8"),
+        pytest.param("http://[::1/", "not closed", id="bracket not closed"),
+        pytest.param("http://::1/", "no host", id="IPv6 without brackets"),
+        pytest.param("http://2606::1/", "port", id="IPv6 without brackets that begins with digits"),
+        pytest.param("http://[::1]x/", "other than a port", id="text behind the brackets"),
+        pytest.param("http://[::1].evil.example/", "other than a port", id="name behind the brackets"),
+        pytest.param("http://x[::1]/", "brackets", id="text before the brackets"),
+        pytest.param("http://[[::1]]/", "other than a port", id="two pairs of brackets"),
+        pytest.param("http://[127.0.0.1]/", "no IPv6 address", id="IPv4 in brackets"),
+        pytest.param("http://[h]/", "no IPv6 address", id="name in brackets"),
+        pytest.param("http://[]/", "no IPv6 address", id="empty brackets"),
+        pytest.param("http://[v1.a]/", "no IPv6 address", id="IPvFuture"),
+        pytest.param("http://[::ffff:0177.0.0.1]/", "no IPv6 address", id="octal in IPv6"),
+        pytest.param("http://[fe80::1%25eth0]/", "zone", id="zone"),
+        pytest.param("http://[fe80::1%eth0]/", "zone", id="zone not escaped"),
+        pytest.param("http://h%zz/", "percent escape", id="invalid escape in the host"),
+        pytest.param("http://h%/", "percent escape", id="cut escape in the host"),
+        pytest.param("http://h%ff/", "not UTF-8", id="escape in the host that is not UTF-8"),
+        pytest.param("http://h%2fx/", "character other than", id="escaped slash in the host"),
+        pytest.param("http://h%40x/", "character other than", id="escaped at sign in the host"),
+        pytest.param("http://h%00.example/", "character other than", id="escaped NUL in the host"),
+        pytest.param("http://h%2561/", "character other than", id="host escaped twice"),
+        pytest.param("http://good.example\u2100evil.example/", "character other than", id="account of, maps to a/c"),
+        pytest.param("http://good.example\uff0fevil.example/", "character other than", id="full-width slash"),
+        pytest.param("http://good.example\uff20evil.example/", "character other than", id="full-width at sign"),
+        pytest.param("http://good.example\uff1a80/", "character other than", id="full-width colon"),
+        pytest.param("http://h!/", "character other than", id="exclamation mark in the host"),
+        pytest.param("http://*/", "character other than", id="star"),
+        pytest.param("http://h..x/", "empty label", id="empty label"),
+        pytest.param("http://.h/", "empty label", id="leading dot"),
+        pytest.param("http://h../", "empty label", id="two trailing dots"),
+        pytest.param("http://./", "empty label", id="a dot"),
+        pytest.param("http://\u00ad/", "empty label", id="nothing left after the mapping"),
+        pytest.param(f"http://{'a' * 64}.example/", "longer than 63", id="long label"),
+        pytest.param(f"http://{'.'.join(['a' * 49] * 6)}/", "longer than 253", id="long host"),
+        pytest.param(f"http://{chr(0xFC) * 5000}/", "longer than 253", id="long host that is not ASCII"),
+        pytest.param("http://\u0378.example/", "internationalized", id="code point that is not assigned"),
+        pytest.param("http://\u0301a.example/", "internationalized", id="combining mark in front"),
+        pytest.param("http://xn--a.example/", "Punycode", id="Punycode of nothing"),
+        pytest.param("http://xn--example-.com/", "Punycode", id="Punycode of ASCII"),
+        pytest.param("http://xn--99999999.example/", "Punycode", id="Punycode out of range"),
+        pytest.param("http://xn--0.pt/", "Punycode", id="Punycode that ends early"),
+        pytest.param("http://256.0.0.1/", "out of range", id="IPv4 out of range"),
+        pytest.param("http://1.2.3.256/", "out of range", id="last number out of range"),
+        pytest.param("http://4294967296/", "out of range", id="integer out of range"),
+        pytest.param("http://1.16777216/", "out of range", id="two numbers out of range"),
+        pytest.param("http://1.2.3.4.5/", "is none", id="five numbers"),
+        pytest.param("http://1..2/", "is none", id="IPv4 with an empty part"),
+        pytest.param("http://example.1/", "is none", id="number behind a name"),
+        pytest.param("http://example.0x/", "is none", id="0x behind a name"),
+        pytest.param("http://08.0.0.1/", "is none", id="octal with an 8"),
+        pytest.param("http://1.2.3.09/", "is none", id="octal with a 9"),
+        pytest.param(f"http://{'9' * 5000}/", "is none", id="integer of 5000 digits"),
+    ],
+)  # fmt: skip
+def test_a_malformed_url_is_refused_with_what_is_wrong(text: str, problem: str) -> None:
+    with pytest.raises(InvalidUrlError, match=problem):
+        parse_url(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "userinfo"),
+    [
+        pytest.param("http://h/", None, id="none"),
+        pytest.param("http://@h/", None, id="empty"),
+        pytest.param("http://u@h/", ("u", ""), id="user only"),
+        pytest.param("http://u:@h/", ("u", ""), id="empty password"),
+        pytest.param("http://:p@h/", ("", "p"), id="password only"),
+        pytest.param("http://u:p:q@h/", ("u", "p:q"), id="colon in the password"),
+        pytest.param("http://u%40x:p%2F%3a%23@h/", ("u@x", "p/:#"), id="escapes"),
+        pytest.param("http://u+:p%zz@h/", ("u+", "p%zz"), id="plus and an invalid escape"),
+        pytest.param("http://\u00fc:%C3%BC@h/", ("\u00fc", "\u00fc"), id="not ASCII"),
+    ],
+)
+def test_userinfo_is_taken_out_and_decoded(text: str, userinfo: tuple[str, str] | None) -> None:
+    url = parse_url(text)
+    assert url.userinfo == userinfo
+    assert url.text == "http://h/"
+
+
+@pytest.mark.parametrize(
+    ("text", "segment"),
+    [
+        ("http://h", ""),
+        ("http://h?a/b", ""),
+        ("http://h/", ""),
+        ("http://h/a/", ""),
+        ("http://h/a/b.tar.gz?x=/y", "b.tar.gz"),
+        ("http://h/a%20b%2Fc", "a b/c"),
+        ("http://h/\u00fc", "\u00fc"),
+        ("http://h/%ff+", "\ufffd+"),
+    ],
+)
+def test_the_last_segment_is_decoded(text: str, segment: str) -> None:
+    assert parse_url(text).last_segment == segment
+
+
+def test_the_origin_is_scheme_host_and_port() -> None:
+    assert parse_url("HTTPS://u:p@Example.COM./a").origin == ("https", "example.com", 443)
+
+
+def test_a_printed_url_holds_no_secret() -> None:
+    assert "secret" not in repr(parse_url("http://u:secret1@h/?sig=secret2"))
+
+
+@pytest.mark.parametrize(
+    "text", ["http://u:topsecret@h:x/", "http://topsecret@h@h/", "http://u:topsecret@[/?topsecret"]
+)
+def test_the_sentence_holds_nothing_of_the_userinfo(text: str) -> None:
+    with pytest.raises(InvalidUrlError) as caught:
+        parse_url(text)
+    assert "topsecret" not in caught.value.detail
+
+
+near_urls = st.one_of(
+    st.text(),
+    st.builds(
+        "{}://{}{}".format,
+        st.sampled_from(["http", "https", "HTTP", "ftp"]),
+        st.text("abc.:@[]%0123456789xX-_\u00fc\u3002\uff11\\ /?#", max_size=25),
+        st.text(max_size=20),
+    ),
+)
+
+
+@settings(max_examples=400)
+@given(near_urls)
+@example("http://xn--/")
+@example("http://\U0001f600/")
+@example("http://h/\udcff")
+def test_any_text_is_read_or_refused_and_what_was_read_reads_the_same_again(text: str) -> None:
+    try:
+        url = parse_url(text)
+    except InvalidUrlError:
+        return
+    assert url.text.isascii()
+    assert " " not in url.text
+    assert parse_url(url.text) == msgspec.structs.replace(url, userinfo=None)
+    assert url.text.endswith(url.request_target)
+    built = to_yarl(url)
+    assert (built.scheme, built.raw_host, built.port, built.raw_path_qs) == (*url.origin, url.request_target)
+
+
+@given(st.ip_addresses(v=4).map(int))
+def test_an_integer_is_the_address_it_stands_for(value: int) -> None:
+    assert {parse_host(text) for text in (str(value), hex(value), f"0{value:o}")} == {
+        ".".join(str(byte) for byte in value.to_bytes(4))
+    }

@@ -1,0 +1,122 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.transfer.progress import GRAIN, WINDOW, Progress
+
+
+def steady(rate: int, seconds: float, *, start: float = 100.0, every: float = 0.1) -> tuple[Progress, float]:
+    """A transfer that has brought `rate` bytes a second, and the time now."""
+    progress, pieces = Progress(), round(seconds / every)
+    for n in range(pieces + 1):
+        progress.add(round(rate * every), now=start + n * every)
+    return progress, start + pieces * every
+
+
+def test_counts_what_came_on_top_of_what_was_there() -> None:
+    progress = Progress()
+    progress.reset(400)
+    for n in range(10):
+        progress.add(10, now=float(n))
+    assert progress.received == 500
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0, 60.0])
+def test_a_steady_transfer_has_its_speed(seconds: float) -> None:
+    progress, now = steady(10_000, seconds)
+    assert progress.speed(now) == pytest.approx(10_000, rel=0.1)
+
+
+def test_bytes_of_earlier_attempts_have_no_speed() -> None:
+    progress = Progress()
+    progress.reset(1_000_000)
+    progress.add(10, now=0.0)
+    progress.add(100, now=1.0)
+    assert progress.speed(1.0) == pytest.approx(100)
+
+
+def test_there_is_no_speed_before_there_is_enough_to_tell() -> None:
+    progress = Progress()
+    assert progress.speed(0.0) is None
+    progress.add(1_000_000, now=5.0)
+    assert progress.speed(5.0) is None
+    assert progress.speed(5.0 + GRAIN) == 0
+
+
+def test_the_speed_follows_a_change_within_the_window() -> None:
+    progress, now = steady(10_000, 30)
+    for _ in range(60):
+        now += 0.1
+        progress.add(100_000 // 10, now=now)
+    assert progress.speed(now) == pytest.approx(100_000, rel=0.1)
+
+
+def test_a_stalled_transfer_slows_down_to_nothing_within_the_window() -> None:
+    progress, now = steady(10_000, 30)
+    halfway, stalled = progress.speed(now + WINDOW / 2), progress.speed(now + WINDOW)
+    assert halfway == pytest.approx(5_000, rel=0.1)
+    assert stalled == 0
+    assert progress.speed(now + 1000) == 0
+
+
+def test_the_speed_after_a_stall_does_not_remember_it_longer_than_the_window() -> None:
+    progress, now = steady(10_000, 30)
+    now += 600
+    for _ in range(round(WINDOW / 0.1) + 1):
+        progress.add(1000, now=now)
+        now += 0.1
+    assert progress.speed(now) == pytest.approx(10_000, rel=0.1)
+
+
+def test_the_remaining_time_is_what_is_missing_at_this_speed() -> None:
+    progress, now = steady(10_000, 10)
+    assert progress.eta(now) is None
+    progress.total = progress.received + 50_000
+    assert progress.eta(now) == pytest.approx(5, rel=0.1)
+
+
+def test_nothing_missing_takes_no_time() -> None:
+    progress = Progress()
+    progress.total = 0
+    assert progress.eta(0.0) == 0
+
+
+def test_a_transfer_that_does_not_move_has_no_remaining_time() -> None:
+    progress, now = steady(10_000, 10)
+    progress.total = progress.received + 1
+    assert progress.eta(now + WINDOW) is None
+
+
+def test_starting_over_forgets_speed_and_total() -> None:
+    progress, now = steady(10_000, 10)
+    progress.total = 10**6
+    progress.reset(0)
+    assert progress.received == 0
+    assert progress.speed(now) is None
+    assert progress.eta(now) is None
+    progress.add(5, now=now)
+    progress.add(50, now=now + 1)
+    assert progress.speed(now + 1) == pytest.approx(50)
+
+
+PIECES = st.lists(st.tuples(st.floats(0, 20), st.integers(1, 10**9)), max_size=60)
+
+
+@given(pieces=PIECES, later=st.floats(0, 20))
+def test_the_speed_is_never_more_than_all_that_came_and_never_negative(
+    pieces: list[tuple[float, int]], later: float
+) -> None:
+    progress, now = Progress(), 1000.0
+    for pause, nbytes in pieces:
+        now += pause
+        progress.add(nbytes, now=now)
+    now += later
+    assert progress.received == sum(nbytes for _, nbytes in pieces)
+    speed = progress.speed(now)
+    assert speed is None or 0 <= speed <= progress.received / GRAIN
+
+
+@pytest.mark.parametrize("every", [0.001, 0.1, 1.0])
+def test_samples_stay_few(every: float) -> None:
+    progress, _ = steady(10_000, 60, every=every)
+    assert len(progress._samples) <= WINDOW / GRAIN + 1

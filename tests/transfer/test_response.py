@@ -1,0 +1,342 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from downloadd.errors import FileTooLargeError, RemoteError, RemoteFileNotFoundError
+from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, Head, StartOver, judge
+
+NOW = 1_700_000_000.0
+LAST_MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
+MODIFIED = 784_111_777
+DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
+
+ALL = Asked()
+BY_TAG = Asked(start=400, validator='"v1"', total=1000)
+BY_DATE = Asked(start=400, validator=LAST_MODIFIED, total=1000)
+BY_TAG_OF_UNKNOWN_LENGTH = Asked(start=400, validator='"v1"')
+
+WHOLE = Head(
+    status=200,
+    content_length="1000",
+    content_type="application/zip",
+    etag='"v1"',
+    last_modified=LAST_MODIFIED,
+    date=DATE,
+)
+REST = Head(
+    status=206, content_length="600", content_range="bytes 400-999/1000", etag='"v1"', last_modified=LAST_MODIFIED
+)
+REST_BY_DATE = replace(REST, etag=None)
+NOTHING_LEFT = Head(status=416, content_range="bytes */400")
+
+
+def verdict(asked: Asked, head: Head, max_size: int = 0) -> Accepted | AlreadyComplete | StartOver:
+    return judge(asked, head, now=NOW, max_size=max_size)
+
+
+def test_a_whole_representation_is_accepted_from_its_first_byte() -> None:
+    assert verdict(ALL, replace(WHOLE, content_disposition="attachment; filename=a.zip")) == Accepted(
+        start=0,
+        length=1000,
+        total=1000,
+        validator='"v1"',
+        last_modified=MODIFIED,
+        content_type="application/zip",
+        name_hint="a.zip",
+    )
+
+
+def test_a_head_without_fields_is_accepted_and_cannot_be_resumed() -> None:
+    assert verdict(ALL, Head(status=200)) == Accepted(
+        start=0, length=None, total=None, validator=None, last_modified=None, content_type=None, name_hint=None
+    )
+
+
+def test_the_rest_is_accepted_where_the_part_file_ends() -> None:
+    assert verdict(BY_TAG, REST) == Accepted(
+        start=400,
+        length=600,
+        total=1000,
+        validator='"v1"',
+        last_modified=MODIFIED,
+        content_type=None,
+        name_hint=None,
+    )
+
+
+@pytest.mark.parametrize("status", [200, 203])
+@pytest.mark.parametrize("asked", [ALL, BY_TAG, BY_DATE])
+def test_a_whole_representation_starts_over_in_place_whatever_was_asked(asked: Asked, status: int) -> None:
+    got = verdict(asked, replace(WHOLE, status=status, etag='"v2"'))
+    assert isinstance(got, Accepted)
+    assert (got.start, got.total, got.validator) == (0, 1000, '"v2"')
+
+
+@pytest.mark.parametrize(
+    ("head", "length"),
+    [
+        pytest.param(replace(WHOLE, content_length="0"), 0, id="empty"),
+        pytest.param(replace(WHOLE, content_length=None), None, id="ends with the connection"),
+        pytest.param(replace(WHOLE, content_length=None, transfer_encoding="chunked"), None, id="chunked"),
+        pytest.param(replace(WHOLE, transfer_encoding="chunked"), None, id="chunked, with a length to be ignored"),
+        pytest.param(replace(WHOLE, content_length="1000, 1000"), 1000, id="identical lengths"),
+    ],
+)
+def test_the_length_of_a_whole_representation_is_that_of_its_message(head: Head, length: int | None) -> None:
+    got = verdict(ALL, head)
+    assert isinstance(got, Accepted)
+    assert got.length == got.total == length
+
+
+@pytest.mark.parametrize("content_length", ["", "-1", "ten", "10, 11", "9" * 30])
+def test_an_invalid_length_is_an_error(content_length: str) -> None:
+    with pytest.raises(RemoteError, match="Content-Length") as caught:
+        verdict(ALL, replace(WHOLE, content_length=content_length))
+    assert not caught.value.transient
+
+
+@pytest.mark.parametrize(
+    ("asked", "head", "total"),
+    [
+        pytest.param(BY_TAG, REST, 1000, id="same tag"),
+        pytest.param(BY_TAG, replace(REST, last_modified=DATE), 1000, id="same tag, other date"),
+        pytest.param(BY_TAG, replace(REST, content_length=None), 1000, id="no length"),
+        pytest.param(BY_TAG, replace(REST, content_length=None, transfer_encoding="chunked"), 1000, id="chunked"),
+        pytest.param(BY_TAG, replace(REST, content_range="bytes 400-999/*"), 1000, id="length known from before"),
+        pytest.param(BY_TAG_OF_UNKNOWN_LENGTH, REST, 1000, id="length not known before"),
+        pytest.param(BY_TAG, replace(REST, content_encoding="gzip"), 1000, id="same tag, so the same coding"),
+        pytest.param(BY_DATE, REST_BY_DATE, 1000, id="same date"),
+        pytest.param(BY_DATE, REST, 1000, id="same date, and a tag"),
+        pytest.param(BY_DATE, replace(REST_BY_DATE, last_modified=None), 1000, id="no date, as RFC 9110 15.3.7 wants"),
+        pytest.param(
+            BY_DATE, replace(REST_BY_DATE, last_modified="Sunday, 06-Nov-94 08:49:37 GMT"), 1000, id="date respelt"
+        ),
+        pytest.param(BY_DATE, replace(REST_BY_DATE, content_encoding="identity"), 1000, id="no coding, in a word"),
+    ],
+)
+def test_the_rest_of_the_same_version_is_accepted(asked: Asked, head: Head, total: int) -> None:
+    got = verdict(asked, head)
+    assert isinstance(got, Accepted)
+    assert (got.start, got.length, got.total) == (400, 600, total)
+    assert got.validator == asked.validator
+    assert got.last_modified in {MODIFIED, 1_700_000_000}
+
+
+def test_less_than_the_rest_is_accepted_as_what_it_is() -> None:
+    got = verdict(BY_TAG, replace(REST, content_range="bytes 400-499/1000", content_length="100"))
+    assert isinstance(got, Accepted)
+    assert (got.start, got.length, got.total) == (400, 100, 1000)
+
+
+@pytest.mark.parametrize(
+    ("asked", "head"),
+    [
+        pytest.param(BY_TAG, replace(REST, content_range=None), id="no Content-Range"),
+        pytest.param(BY_TAG, replace(REST, content_range="bytes 400-/1000"), id="invalid Content-Range"),
+        pytest.param(BY_TAG, replace(REST, content_range="bytes */1000"), id="unsatisfied Content-Range"),
+        pytest.param(BY_TAG, replace(REST, content_range="items 400-999/1000"), id="another unit"),
+        pytest.param(BY_TAG, replace(REST, content_range="bytes 401-999/1000"), id="starts later"),
+        pytest.param(BY_TAG, replace(REST, content_range="bytes 0-999/1000"), id="starts at the first byte"),
+        pytest.param(
+            BY_TAG, replace(REST, content_range="bytes 400-1000/1001", content_length="601"), id="another length"
+        ),
+        pytest.param(
+            BY_TAG, replace(REST, content_range="bytes 400-1000/*", content_length="601"), id="past the known length"
+        ),
+        pytest.param(
+            BY_TAG_OF_UNKNOWN_LENGTH, replace(REST, content_range="bytes 400-999/*"), id="nobody knows the length"
+        ),
+        pytest.param(BY_TAG, replace(REST, content_length="599"), id="shorter than its range"),
+        pytest.param(BY_TAG, replace(REST, content_length="1000"), id="longer than its range"),
+        pytest.param(BY_TAG, replace(REST, content_length="many"), id="invalid length"),
+        pytest.param(BY_TAG, replace(REST, content_type="multipart/byteranges; boundary=x"), id="multipart"),
+        pytest.param(
+            BY_TAG,
+            replace(REST, content_type="Multipart/Byteranges; boundary=x", content_range=None),
+            id="multipart without Content-Range",
+        ),
+        pytest.param(BY_TAG, replace(REST, etag='"v2"'), id="another tag"),
+        pytest.param(BY_TAG, replace(REST, etag='W/"v1"'), id="a weak tag"),
+        pytest.param(BY_TAG, replace(REST, etag="v1"), id="a malformed tag"),
+        pytest.param(BY_TAG, replace(REST, etag=None), id="no tag"),
+        pytest.param(BY_DATE, replace(REST_BY_DATE, last_modified=DATE), id="another date"),
+        pytest.param(BY_DATE, replace(REST_BY_DATE, last_modified="lately"), id="a malformed date"),
+        pytest.param(BY_DATE, replace(REST_BY_DATE, content_encoding="gzip"), id="a coding that a date cannot tell"),
+        pytest.param(BY_TAG, Head(status=412), id="412"),
+        pytest.param(BY_TAG, Head(status=416), id="416"),
+        pytest.param(BY_TAG, Head(status=416, content_range="bytes 0-9/400"), id="416 with a range"),
+        pytest.param(BY_TAG, Head(status=416, content_range="bytes */399"), id="416, shorter now"),
+        pytest.param(BY_TAG, Head(status=416, content_range="bytes */1000"), id="416, though the range is there"),
+        pytest.param(BY_TAG, NOTHING_LEFT, id="416 at the end, but it was longer"),
+        pytest.param(BY_TAG_OF_UNKNOWN_LENGTH, replace(NOTHING_LEFT, etag='"v2"'), id="416 at the end, another tag"),
+    ],
+)
+def test_what_does_not_continue_the_part_file_starts_over(asked: Asked, head: Head) -> None:
+    got = verdict(asked, head)
+    assert isinstance(got, StartOver)
+    assert got.reason
+
+
+@pytest.mark.parametrize("etag", [None, '"v1"'])
+def test_nothing_after_the_end_means_that_the_part_file_is_whole(etag: str | None) -> None:
+    assert verdict(BY_TAG_OF_UNKNOWN_LENGTH, replace(NOTHING_LEFT, etag=etag)) == AlreadyComplete()
+
+
+@pytest.mark.parametrize("asked", [ALL, BY_TAG])
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_file_that_is_not_there_is_said_so(asked: Asked, status: int) -> None:
+    with pytest.raises(RemoteFileNotFoundError) as caught:
+        verdict(asked, Head(status=status))
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("asked", [ALL, BY_TAG])
+@pytest.mark.parametrize(
+    ("status", "transient"),
+    [
+        (100, False),
+        (201, False),
+        (202, False),
+        (204, False),
+        (205, False),
+        (226, False),
+        (299, False),
+        (300, False),
+        (302, False),
+        (304, False),
+        (400, False),
+        (401, False),
+        (403, False),
+        (408, True),
+        (418, False),
+        (429, True),
+        (451, False),
+        (500, True),
+        (501, False),
+        (502, True),
+        (503, True),
+        (504, True),
+        (999, False),
+    ],
+)
+def test_every_other_status_is_an_error_of_the_origin(asked: Asked, status: int, transient: bool) -> None:
+    with pytest.raises(RemoteError) as caught:
+        verdict(asked, replace(WHOLE, status=status))
+    assert caught.value.status == status
+    assert caught.value.transient is transient
+    assert str(status) in caught.value.detail
+
+
+@pytest.mark.parametrize("head", [replace(REST, content_range="bytes 0-999/1000"), NOTHING_LEFT, Head(status=412)])
+def test_an_answer_to_a_range_that_nobody_asked_for_is_an_error(head: Head) -> None:
+    with pytest.raises(RemoteError) as caught:
+        verdict(ALL, head)
+    assert caught.value.status == head.status
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"), [("120", 120.0), ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0), ("soon", None), (None, None)]
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_error_carries_when_to_come_back(status: int, retry_after: str | None, seconds: float | None) -> None:
+    with pytest.raises(RemoteError) as caught:
+        verdict(ALL, Head(status=status, retry_after=retry_after))
+    assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(("asked", "head"), [(ALL, WHOLE), (BY_TAG, REST)])
+def test_the_limit_is_on_the_whole_representation(asked: Asked, head: Head) -> None:
+    assert isinstance(verdict(asked, head, max_size=1000), Accepted)
+    with pytest.raises(FileTooLargeError) as caught:
+        verdict(asked, head, max_size=999)
+    assert caught.value.limit == 999
+
+
+@pytest.mark.parametrize(
+    ("head", "validator"),
+    [
+        pytest.param(WHOLE, '"v1"', id="tag"),
+        pytest.param(replace(WHOLE, etag='W/"v1"'), None, id="weak tag"),
+        pytest.param(replace(WHOLE, etag=None), LAST_MODIFIED, id="date"),
+        pytest.param(replace(WHOLE, etag=None, date=LAST_MODIFIED), None, id="weak date"),
+        pytest.param(replace(WHOLE, content_encoding="gzip"), '"v1"', id="coded, tag"),
+        pytest.param(replace(WHOLE, content_encoding="gzip", etag=None), None, id="coded, date"),
+        pytest.param(replace(WHOLE, content_encoding="identity, x-gzip", etag=None), None, id="coded twice, date"),
+        pytest.param(replace(WHOLE, content_encoding=" Identity ", etag=None), LAST_MODIFIED, id="not coded, date"),
+    ],
+)
+def test_a_whole_representation_is_resumable_under_what_tells_its_bytes(head: Head, validator: str | None) -> None:
+    got = verdict(ALL, head)
+    assert isinstance(got, Accepted)
+    assert got.validator == validator
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [(" text/plain; charset=utf-8 ", "text/plain; charset=utf-8"), ("", None), ("text/\udce4", None), ("a\x01b", None)],
+)
+def test_a_content_type_is_kept_if_it_can_be_shown(text: str, shown: str | None) -> None:
+    got = verdict(ALL, replace(WHOLE, content_type=text))
+    assert isinstance(got, Accepted)
+    assert got.content_type == shown
+
+
+def test_a_resumed_download_keeps_the_date_that_it_was_asked_under() -> None:
+    got = verdict(BY_DATE, replace(REST_BY_DATE, last_modified=None))
+    assert isinstance(got, Accepted)
+    assert got.last_modified == MODIFIED
+
+
+@pytest.mark.parametrize(("start", "validator"), [(1, None), (-1, '"v1"')])
+def test_a_range_is_never_asked_for_without_a_validator(start: int, validator: str | None) -> None:
+    with pytest.raises(ValueError, match="validator"):
+        Asked(start=start, validator=validator)
+
+
+TEXTS = st.none() | st.sampled_from(
+    [
+        "", "0", "400", "600", "1000", "x", '"v1"', '"v2"', 'W/"v1"', LAST_MODIFIED, DATE, "gzip", "identity",
+        "bytes 400-999/1000", "bytes 400-999/*", "bytes 0-999/1000", "bytes 400-499/1000", "bytes */400",
+        "bytes */1000", "attachment; filename=a", "multipart/byteranges", "chunked",
+    ]
+) | st.text(st.characters(codec=None), max_size=20)  # fmt: skip
+
+HEADS = st.builds(
+    Head,
+    status=st.sampled_from([200, 203, 204, 206, 206, 206, 304, 404, 412, 416, 416, 429, 503]) | st.integers(100, 999),
+    content_length=TEXTS,
+    content_range=TEXTS,
+    content_type=TEXTS,
+    content_encoding=TEXTS,
+    content_disposition=TEXTS,
+    etag=TEXTS,
+    last_modified=TEXTS,
+    date=TEXTS,
+    retry_after=TEXTS,
+    transfer_encoding=TEXTS,
+)
+
+
+@given(asked=st.sampled_from([ALL, BY_TAG, BY_DATE, BY_TAG_OF_UNKNOWN_LENGTH]), head=HEADS)
+def test_a_foreign_head_gets_a_consistent_verdict_or_an_error_with_a_code(asked: Asked, head: Head) -> None:
+    try:
+        got = verdict(asked, head, max_size=10_000)
+    except (RemoteError, RemoteFileNotFoundError, FileTooLargeError):
+        return
+    match got:
+        case Accepted():
+            assert got.start in {0, asked.start}
+            assert got.total is None or got.total <= 10_000
+            if got.start > 0:
+                assert head.status == 206
+                assert got.validator == asked.validator
+                assert got.total is not None
+                assert got.length is not None
+                assert got.start < got.start + got.length <= got.total
+                assert asked.total in {None, got.total}
+            else:
+                assert got.length == got.total
+        case StartOver() | AlreadyComplete():
+            # A request without Range that is told to start over would go on for ever.
+            assert asked.start > 0
