@@ -184,14 +184,16 @@ class Attempt:
         if accepted.total is not None:
             await self._destination.require_free(accepted.total - accepted.start)
         self.progress.total = accepted.total
+        # A 206 need not repeat what the 200 before it said (RFC 9110, section 15.3.7).
+        earlier = self.download if accepted.start > 0 else None
         self.download = replace(
             self.download,
             state=advance(self.download.state, Event.RESPOND),
             part_name=self.part.name,
             total=accepted.total,
             validator=accepted.validator,
-            last_modified=accepted.last_modified,
-            content_type=accepted.content_type,
+            last_modified=accepted.last_modified or (earlier and earlier.last_modified),
+            content_type=accepted.content_type or (earlier and earlier.content_type),
         )
         self._recorded = False
         self._changed()

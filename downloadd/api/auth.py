@@ -1,0 +1,107 @@
+"""Who asks: a bearer token, or a user id with its token, to a user.
+
+Tokens are known only by their SHA-256 and compared in constant time. A token in the query string is never looked at.
+Pure: no I/O and no clock.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from multidict import CIMultiDictProxy
+
+from downloadd.config import UserConfig
+
+
+class Permission(StrEnum):
+    """What a user may do."""
+
+    DOWNLOAD = "download"
+    VIEW_DOWNLOADS = "view-downloads"
+    RUN_IMPORT = "run-import"
+    VIEW_IMPORT_OPERATIONS = "view-import-operations"
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who has shown a token."""
+
+    id: str
+    permissions: frozenset[str]
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the user has `permission`, of itself or implied by another one."""
+        return permission in self.permissions
+
+
+class _Account(msgspec.Struct, frozen=True, kw_only=True):
+    user: User
+    token_digest: bytes
+
+
+_IMPLIED: Final = {Permission.VIEW_DOWNLOADS: Permission.DOWNLOAD}
+_NO_DIGEST: Final = bytes(hashlib.sha256().digest_size)
+
+
+class Accounts:
+    """The users who may call; `replace` takes a reloaded configuration."""
+
+    def __init__(self, users: Sequence[UserConfig]) -> None:
+        self.replace(users)
+
+    def replace(self, users: Sequence[UserConfig]) -> None:
+        """Knows these users from now on, and no others."""
+        self._by_id = {user.id: _account(user) for user in users}
+
+    def identify(self, headers: CIMultiDictProxy[str]) -> User | None:
+        """The user whom the credentials name; None when they are missing, wrong, doubled or contradict each other."""
+        bearers = headers.getall("Authorization", ())
+        ids = headers.getall("X-User-Id", ())
+        tokens = headers.getall("X-Auth-Token", ())
+        if not bearers and not ids and not tokens:
+            return None
+        user: User | None = None
+        if bearers:
+            user = self._by_bearer(bearers[0]) if len(bearers) == 1 else None
+            if user is None:
+                return None
+        if ids or tokens:
+            other = self._by_pair(ids[0], tokens[0]) if len(ids) == len(tokens) == 1 else None
+            if other is None or (user is not None and user.id != other.id):
+                return None
+            user = other
+        return user
+
+    def _by_bearer(self, field: str) -> User | None:
+        # RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1).
+        scheme, _, token = field.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            return None
+        digest = _digest(token.strip())
+        found: User | None = None
+        # Every account is compared, so that the time says nothing about which one fits.
+        for account in self._by_id.values():
+            if hmac.compare_digest(account.token_digest, digest):
+                found = account.user
+        return found
+
+    def _by_pair(self, id: str, token: str) -> User | None:
+        account = self._by_id.get(id)
+        fits = hmac.compare_digest(_NO_DIGEST if account is None else account.token_digest, _digest(token))
+        return account.user if account is not None and fits else None
+
+
+def _digest(token: str) -> bytes:
+    # Header fields come decoded as UTF-8 with surrogates for what is none.
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def _account(user: UserConfig) -> _Account:
+    granted = set(user.permissions)
+    granted.update(implied for implied, by in _IMPLIED.items() if by in granted)
+    return _Account(
+        user=User(id=user.id, permissions=frozenset(granted)),
+        token_digest=bytes.fromhex(user.token_hash.removeprefix("sha256:")),
+    )

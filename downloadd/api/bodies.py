@@ -1,0 +1,411 @@
+"""The structs of queries and bodies, in and out: one definition gives validation, JSON and the OpenAPI document.
+
+Pure: no I/O and no clock.
+"""
+
+import math
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType, inspect
+
+from downloadd.api.target import Query, decode_form, decode_percent
+from downloadd.download import Conflict, Download, Snapshot
+from downloadd.errors import ErrorCode, InvalidParameterError
+from downloadd.states import State
+
+MAX_ITEMS: Final = 10_000
+"""Downloads that one request may start or list."""
+
+MAX_BODY: Final = 16 * 1024 * 1024
+"""Bytes of the longest request body."""
+
+LONGEST_NAME_SHOWN: Final = 100
+"""Characters of an unknown parameter's name that an error repeats."""
+
+LONGEST_PROBLEM_SHOWN: Final = 300
+"""Characters of a sentence about a foreign value, which it may quote."""
+
+Timeout = Annotated[
+    int, Meta(ge=0, le=31_536_000, description="Seconds in all that the download may take; 0 for no limit.")
+]
+Segments = Annotated[int, Meta(ge=1, le=16, description="Parallel connections.")]
+Priority = Annotated[int, Meta(ge=-1_000_000, le=1_000_000, description="Higher starts first.")]
+SpeedLimit = Annotated[int, Meta(ge=0, le=2**62, description="Bytes a second; 0 for no limit.")]
+Seconds = Annotated[int, Meta(ge=0, le=3600, description="Seconds to hold the answer until the download ends.")]
+Filename = Annotated[str, Meta(description="Name for the file, at most 255 bytes.")]
+Checksum = Annotated[str, Meta(description="`<algorithm>=<hex>`; the algorithm is sha-256, sha-512, sha-1 or md5.")]
+Cursor = Annotated[str, Meta(pattern="^[0-9]{1,18}$", description="Where the page begins; taken from a Link header.")]
+ActiveStatus = Annotated[
+    Literal["queued", "starting", "downloading", "retrying", "verifying", "paused"],
+    Meta(description="Only downloads in this state."),
+]
+PastStatus = Annotated[
+    Literal["completed", "failed", "cancelled", "skipped"], Meta(description="Only downloads that ended so.")
+]
+Empty = Annotated[str, Meta(max_length=0, description="Pass an empty string.")]
+HistoryDirectory = Annotated[str, Meta(description="Only downloads to this directory; empty for the root itself.")]
+
+
+class StartQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /{directory}?download=`."""
+
+    download: Annotated[str, Meta(description="URL to download from, percent-encoded.")]
+    filename: Filename | None = None
+    timeout: Timeout | None = None
+    segments: Segments | None = None
+    checksum: Checksum | None = None
+    conflict: Conflict = Conflict.RENAME
+    priority: Priority = 0
+    speed_limit: SpeedLimit = 0
+    wait: Seconds | None = None
+
+
+class ListingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What both listings of active downloads take."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_ITEMS, description="Entries on a page.")] = MAX_ITEMS
+    status: ActiveStatus | None = None
+    cursor: Cursor | None = None
+
+
+class DirectoryListingQuery(ListingQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /{directory}?downloads=`."""
+
+    downloads: Empty
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /?download_history=`."""
+
+    download_history: Empty
+    limit: Annotated[int, Meta(ge=1, le=1000, description="Entries on a page.")] = 100
+    cursor: Cursor | None = None
+    status: PastStatus | None = None
+    directory: HistoryDirectory | None = None
+    q: Annotated[str, Meta(description="Only downloads whose URL or file name contains this.")] | None = None
+
+
+class BatchItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One download of a batch."""
+
+    url: str
+    directory: Annotated[str, Meta(description="Destination below the storage root; empty for the root itself.")] = ""
+    filename: Filename | None = None
+    timeout: Timeout | None = None
+    segments: Segments | None = None
+    checksum: Checksum | None = None
+    conflict: Conflict = Conflict.RENAME
+    priority: Priority = 0
+    speed_limit: SpeedLimit = 0
+
+
+class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/v1/downloads`."""
+
+    downloads: Annotated[list[BatchItem], Meta(min_length=1, max_length=MAX_ITEMS)]
+
+
+class LooseBatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A batch whose items are judged one by one, once it is known that not all are as they must be."""
+
+    downloads: Annotated[list[Any], Meta(min_length=1, max_length=MAX_ITEMS)]
+
+
+class AmendBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`PATCH /api/v1/downloads/{id}`: what is left out stays as it is."""
+
+    priority: Priority | UnsetType = UNSET
+    speed_limit: SpeedLimit | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+
+
+class StartAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one order, accepted or refused."""
+
+    download_id: str
+    filename: str
+    path: Annotated[str, Meta(description="Directory and file name, relative to the storage root.")]
+    success: bool
+    message: str
+    error: ErrorCode | None
+    detail: str | UnsetType = UNSET
+
+
+class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One result for each download of a batch, in order; `success` when all were accepted."""
+
+    downloads: list[StartAnswer]
+    success: bool
+
+
+class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A download that has not ended."""
+
+    id: str
+    filename: str
+    file_path: str
+    directory: str
+    url: Annotated[str, Meta(description="Without credentials.")]
+    status: State
+    current_size: Annotated[int, Meta(ge=0, description="Bytes so far.")]
+    expected_size: Annotated[int, Meta(ge=0, description="Bytes in all; null until the origin says.")] | None
+    progress_percentage: Annotated[float, Meta(ge=0, le=100)] | None
+    start_time: Annotated[int, Meta(description="Unix seconds.")]
+    speed: Annotated[int, Meta(ge=0, description="Bytes a second over the last seconds.")] | None
+    eta: Annotated[int, Meta(ge=0, description="Seconds left at this speed.")] | None
+    attempt: Annotated[int, Meta(ge=0)]
+    error: Annotated[ErrorCode, Meta(description="Why the last attempt ended.")] | None
+    reason: Annotated[str, Meta(description="What it waits for.")] | None
+    detail: str | None
+
+
+class PastEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A download that has ended."""
+
+    id: str
+    filename: str
+    file_path: str
+    directory: str
+    url: Annotated[str, Meta(description="Without credentials.")]
+    status: State
+    total_bytes: Annotated[int, Meta(ge=0, description="Bytes of the file; null unless completed.")] | None
+    start_time: Annotated[int, Meta(description="Unix seconds.")]
+    end_time: Annotated[int, Meta(description="Unix seconds.")]
+    error: ErrorCode | None
+    checksum: Annotated[str, Meta(description="`<algorithm>=<hex>` of the saved bytes, when computed.")] | None
+    content_type: str | None
+    user: str
+    detail: str | None
+
+
+class ActiveAnswer(ActiveEntry, frozen=True, kw_only=True):
+    """An active download after something was done to it."""
+
+    success: bool
+    message: str
+
+
+class PastAnswer(PastEntry, frozen=True, kw_only=True):
+    """An ended download after something was done to it."""
+
+    success: bool
+    message: str
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """Active downloads, oldest first."""
+
+    downloads: list[ActiveEntry]
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """Ended downloads, newest first."""
+
+    history: list[PastEntry]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """An error that belongs to no download of its own."""
+
+    error: str
+    success: bool = False
+    detail: str | UnsetType = UNSET
+    request_id: str | UnsetType = UNSET
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The daemon hears."""
+
+    status: str
+    version: str
+
+
+def start_answer(download: Download) -> StartAnswer:
+    """What a start is answered with: at once, or after waiting for its end."""
+    failed = download.state in _MISSED
+    return StartAnswer(
+        download_id=download.id,
+        filename=download.filename,
+        path=download.file_path,
+        success=not failed,
+        message=_OUTCOMES.get(download.state, "Download started"),
+        error=_error_of(download) if failed else None,
+        detail=download.detail if failed and download.detail is not None else UNSET,
+    )
+
+
+def active_entry(snapshot: Snapshot) -> ActiveEntry:
+    """The entry of a listing."""
+    return ActiveEntry(**_active_fields(snapshot))
+
+
+def active_answer(snapshot: Snapshot, message: str) -> ActiveAnswer:
+    """The entry of a listing, with what was done."""
+    return ActiveAnswer(**_active_fields(snapshot), success=True, message=message)
+
+
+def past_entry(download: Download) -> PastEntry:
+    """The entry of the history."""
+    return PastEntry(**_past_fields(download))
+
+
+def past_answer(download: Download, message: str) -> PastAnswer:
+    """The entry of the history, with what was done."""
+    return PastAnswer(**_past_fields(download), success=True, message=message)
+
+
+def percentage(current: int, expected: int | None) -> float | None:
+    """How much of a download is there, to two decimals, never rounded up: 100.0 means the last byte."""
+    if expected is None:
+        return None
+    if current >= expected:
+        return 100.0
+    return math.floor(current * 10_000 / expected) / 100
+
+
+def explain(error: msgspec.ValidationError, *, root: str = "") -> InvalidParameterError:
+    """The one sentence about a value that is not as it must be; `root` names what a JSON path begins at."""
+    problem, _, path = str(error).partition(" - at `$")
+    name = f"{root}{path}".rstrip("`").lstrip(".")
+    if path.endswith(".conflict`") and problem.startswith("Invalid enum value"):
+        problem = _one_of(tuple(Conflict))
+    sentence = problem[:1].lower() + problem[1:].replace("`", "")
+    return InvalidParameterError(name or "body", sentence[:LONGEST_PROBLEM_SHOWN])
+
+
+Q = TypeVar("Q", bound=msgspec.Struct)
+
+
+class QueryForm(Generic[Q]):
+    """Reads query strings into one kind of struct."""
+
+    def __init__(self, type: type[Q]) -> None:
+        self.type = type
+        fields = msgspec.structs.fields(type)
+        self._names = tuple(field.name for field in fields)
+        kinds = {field.name: _kinds(field.type) for field in fields}
+        self._integers = frozenset(name for name, kind in kinds.items() if _holds_integer(kind))
+        self._choices = {name: choices for name, kind in kinds.items() if (choices := _choices(kind))}
+
+    def read(self, query: Query) -> Q:
+        """The struct that a query means.
+
+        Raises:
+            InvalidParameterError: a parameter is unknown, repeated, missing or not as it must be.
+        """
+        values = {name: self._value(name, text) for name, text in query.values.items()}
+        if query.repeated:
+            raise InvalidParameterError(query.repeated[0][:LONGEST_NAME_SHOWN], f"given more than once{self._hint()}")
+        try:
+            return msgspec.convert(values, self.type)
+        except msgspec.ValidationError as error:
+            raise explain(error) from None
+
+    def _value(self, name: str, text: str) -> str | int:
+        if name not in self._names:
+            raise InvalidParameterError(
+                name[:LONGEST_NAME_SHOWN], f"unknown parameter; known are {', '.join(self._names)}{self._hint()}"
+            )
+        try:
+            # A URL holds no space, and a plus in it is meant: it must reach the origin as it is.
+            value = decode_percent(text) if name == "download" else decode_form(text)
+        except UnicodeDecodeError:
+            raise InvalidParameterError(name, "not UTF-8; percent-encode its UTF-8 bytes") from None
+        if name in self._integers:
+            return _parse_integer(name, value)
+        if name in self._choices and value not in self._choices[name]:
+            raise InvalidParameterError(name, _one_of(self._choices[name]))
+        return value
+
+    def _hint(self) -> str:
+        if "download" not in self._names:
+            return ""
+        return "; if it belongs to the URL in download, percent-encode that URL"
+
+
+def _kinds(annotation: object) -> tuple[inspect.Type, ...]:
+    kind = inspect.type_info(annotation)
+    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    return tuple(one.type if isinstance(one, inspect.Metadata) else one for one in kinds)
+
+
+def _holds_integer(kinds: tuple[inspect.Type, ...]) -> bool:
+    return any(isinstance(kind, inspect.IntType) for kind in kinds)
+
+
+def _choices(kinds: tuple[inspect.Type, ...]) -> tuple[str, ...]:
+    for kind in kinds:
+        if isinstance(kind, inspect.EnumType):
+            return tuple(str(member) for member in kind.cls)
+        if isinstance(kind, inspect.LiteralType):
+            return tuple(str(value) for value in kind.values)
+    return ()
+
+
+def _one_of(choices: tuple[str, ...]) -> str:
+    return f"expected one of {', '.join(choices)}"
+
+
+def _parse_integer(name: str, text: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
+        raise InvalidParameterError(name, "expected an integer in decimal digits")
+    return int(text)
+
+
+def _active_fields(snapshot: Snapshot) -> dict[str, Any]:
+    row = snapshot.download
+    return {
+        "id": row.id,
+        "filename": row.filename,
+        "file_path": row.file_path,
+        "directory": row.directory,
+        "url": row.shown_url,
+        "status": row.state,
+        "current_size": row.received,
+        "expected_size": row.total,
+        "progress_percentage": percentage(row.received, row.total),
+        "start_time": row.start_time,
+        "speed": None if snapshot.speed is None else round(snapshot.speed),
+        "eta": None if snapshot.eta is None or not math.isfinite(snapshot.eta) else math.ceil(snapshot.eta),
+        "attempt": row.attempt,
+        "error": row.error,
+        "reason": snapshot.reason,
+        "detail": row.detail,
+    }
+
+
+def _past_fields(row: Download) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "filename": row.filename,
+        "file_path": row.file_path,
+        "directory": row.directory,
+        "url": row.shown_url,
+        "status": row.state,
+        "total_bytes": row.total if row.state is State.COMPLETED else None,
+        "start_time": row.start_time,
+        "end_time": row.start_time if row.end_time is None else row.end_time,
+        "error": row.error,
+        "checksum": row.checksum,
+        "content_type": row.content_type,
+        "user": row.user,
+        "detail": row.detail,
+    }
+
+
+def _error_of(download: Download) -> ErrorCode:
+    if download.error is not None:
+        return download.error
+    return ErrorCode.CANCELLED if download.state is State.CANCELLED else ErrorCode.INTERNAL_ERROR
+
+
+_MISSED: Final = frozenset({State.FAILED, State.CANCELLED})
+
+_OUTCOMES: Final = {
+    State.COMPLETED: "Download completed",
+    State.SKIPPED: "Download skipped",
+    State.FAILED: "Download failed",
+    State.CANCELLED: "Download cancelled",
+}

@@ -1,0 +1,35 @@
+"""One request on its way through the API: what was asked, by whom, and what the access log shall say of it."""
+
+from typing import Final
+
+from aiohttp import web
+
+from downloadd.api.auth import User
+from downloadd.api.target import Query, Target
+
+NOBODY: Final = User(id="", permissions=frozenset())
+
+
+class Call:
+    """A request with its target read and its user known.
+
+    Attributes:
+        id: the path's download id, "" where it has none.
+        download_id: the download that the answer is about, for the access log.
+        shown_url: its URL without credentials, for the access log.
+    """
+
+    __slots__ = ("download_id", "id", "request", "shown_url", "target", "user")
+
+    def __init__(self, request: web.Request, target: Target, *, id: str = "", user: User = NOBODY) -> None:
+        self.request = request
+        self.target = target
+        self.user = user
+        self.id = id
+        self.download_id: str | None = id or None
+        self.shown_url: str | None = None
+
+    @property
+    def query(self) -> Query:
+        """The query, split."""
+        return self.target.query

@@ -1,0 +1,149 @@
+"""What each operation takes and answers, for the OpenAPI document.
+
+Pure: no I/O and no clock.
+"""
+
+from typing import Final
+
+import msgspec
+
+from downloadd.api.bodies import (
+    ActiveAnswer,
+    ActiveEntry,
+    AmendBody,
+    BatchAnswer,
+    BatchBody,
+    DirectoryListingQuery,
+    Health,
+    History,
+    HistoryQuery,
+    Listing,
+    ListingQuery,
+    PastAnswer,
+    PastEntry,
+    StartAnswer,
+    StartQuery,
+)
+from downloadd.errors import ErrorCode
+
+LOCATION: Final = "Location"
+LINK: Final = "Link"
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer that means success."""
+
+    status: int = 200
+    description: str
+    types: tuple[type[msgspec.Struct], ...] = ()
+    """JSON shapes; none for another media type."""
+    media_type: str = "application/json"
+    headers: tuple[str, ...] = ()
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True):
+    """The shape of an operation beyond its path and method."""
+
+    query: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
+    headers: tuple[str, ...] = ()
+    """Request header fields that mean something here."""
+    reply: Reply
+    refusals: tuple[ErrorCode, ...] = ()
+    """Errors with a download id of their own, or a list of results."""
+    refusal_type: type[msgspec.Struct] | None = None
+    errors: tuple[ErrorCode, ...] = ()
+    """Errors that belong to no download of their own."""
+
+
+_ORDER_ERRORS: Final = (
+    ErrorCode.INVALID_URL,
+    ErrorCode.DOMAIN_BLOCKED,
+    ErrorCode.INVALID_PARAMETER,
+    ErrorCode.INVALID_PATH,
+    ErrorCode.FILE_EXISTS,
+    ErrorCode.QUEUE_FULL,
+)
+_END_ERRORS: Final = (
+    ErrorCode.DOWNLOAD_TIMEOUT,
+    ErrorCode.REMOTE_FILE_NOT_FOUND,
+    ErrorCode.NETWORK_ERROR,
+    ErrorCode.REMOTE_ERROR,
+    ErrorCode.TOO_MANY_REDIRECTS,
+    ErrorCode.FILE_TOO_LARGE,
+    ErrorCode.INSUFFICIENT_STORAGE,
+    ErrorCode.STORAGE_ERROR,
+    ErrorCode.CHECKSUM_MISMATCH,
+    ErrorCode.CANCELLED,
+)
+_FETCH_ERRORS: Final = (ErrorCode.DOWNLOAD_FORBIDDEN, ErrorCode.SHUTTING_DOWN)
+_REPEAT: Final = "Idempotency-Key"
+_VERB_ERRORS: Final = (ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE, ErrorCode.INVALID_PARAMETER)
+
+START: Final = Contract(
+    query=StartQuery,
+    headers=(_REPEAT,),
+    reply=Reply(status=201, description="Started, on stable storage", types=(StartAnswer,), headers=(LOCATION,)),
+    refusals=_ORDER_ERRORS + _END_ERRORS,
+    refusal_type=StartAnswer,
+    errors=(*_FETCH_ERRORS, ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.NOT_FOUND),
+)
+BATCH: Final = Contract(
+    body=BatchBody,
+    headers=(_REPEAT,),
+    reply=Reply(status=201, description="At least one was accepted", types=(BatchAnswer,)),
+    refusals=_ORDER_ERRORS,
+    refusal_type=BatchAnswer,
+    errors=(
+        *_FETCH_ERRORS,
+        ErrorCode.INVALID_PARAMETER,
+        ErrorCode.BODY_TOO_LARGE,
+        ErrorCode.IDEMPOTENCY_KEY_REUSED,
+    ),
+)
+LISTING_HERE: Final = Contract(
+    query=DirectoryListingQuery,
+    reply=Reply(description="Active downloads, oldest first", types=(Listing,), headers=(LINK,)),
+    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.INVALID_PATH, ErrorCode.NOT_FOUND),
+)
+LISTING: Final = Contract(
+    query=ListingQuery,
+    reply=Reply(description="Active downloads, oldest first", types=(Listing,), headers=(LINK,)),
+    errors=(ErrorCode.INVALID_PARAMETER,),
+)
+HISTORY: Final = Contract(
+    query=HistoryQuery,
+    reply=Reply(description="Ended downloads, newest first", types=(History,), headers=(LINK,)),
+    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.INVALID_PATH, ErrorCode.NOT_FOUND),
+)
+ONE: Final = Contract(
+    reply=Reply(description="The download, active or ended", types=(ActiveEntry, PastEntry)),
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_PARAMETER),
+)
+CANCEL: Final = Contract(reply=Reply(description="Its final entry", types=(PastAnswer,)), errors=_VERB_ERRORS)
+AMEND: Final = Contract(
+    body=AmendBody,
+    reply=Reply(description="The download as it is now", types=(ActiveAnswer,)),
+    errors=(*_VERB_ERRORS, ErrorCode.INVALID_URL, ErrorCode.DOMAIN_BLOCKED, ErrorCode.BODY_TOO_LARGE),
+)
+PAUSE: Final = Contract(
+    reply=Reply(description="The download as it is now", types=(ActiveAnswer,)), errors=_VERB_ERRORS
+)
+GO_ON: Final = Contract(
+    reply=Reply(description="The download as it is now", types=(ActiveAnswer,)),
+    errors=(*_VERB_ERRORS, ErrorCode.DOWNLOAD_FORBIDDEN),
+)
+EVENTS: Final = Contract(
+    headers=("Last-Event-ID",),
+    reply=Reply(description="`download`, `history` and `reset` events", media_type="text/event-stream"),
+    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.SHUTTING_DOWN),
+)
+HEALTH: Final = Contract(
+    reply=Reply(description="The daemon hears", types=(Health,)), errors=(ErrorCode.INVALID_PARAMETER,)
+)
+METRICS: Final = Contract(
+    reply=Reply(description="Prometheus exposition", media_type="text/plain"), errors=(ErrorCode.INVALID_PARAMETER,)
+)
+DOCUMENT: Final = Contract(
+    reply=Reply(description="This document", media_type="application/json"), errors=(ErrorCode.INVALID_PARAMETER,)
+)

@@ -1,0 +1,28 @@
+"""Whether the daemon hears, and what it counts."""
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from downloadd import __version__
+from downloadd.api.answers import COMMON_FIELDS, answer
+from downloadd.api.bodies import Health
+from downloadd.api.call import Call
+from downloadd.api.engine import RequestMetrics
+
+
+class HealthEndpoints:
+    """For those who watch over the daemon."""
+
+    def __init__(self, *, metrics: RequestMetrics) -> None:
+        self._metrics = metrics
+
+    async def health(self, call: Call) -> web.Response:
+        """`GET /api/v1/health`: an answer at all is the message."""
+        return answer(Health(status="ok", version=__version__))
+
+    async def metrics(self, call: Call) -> web.Response:
+        """`GET /api/v1/metrics`: the Prometheus exposition."""
+        body, media_type = self._metrics.render()
+        fields = CIMultiDict(COMMON_FIELDS)
+        fields["Content-Type"] = media_type
+        return web.Response(body=body, headers=fields)

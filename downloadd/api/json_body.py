@@ -1,0 +1,45 @@
+"""Reads JSON bodies of requests."""
+
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from downloadd.api.bodies import explain
+from downloadd.errors import InvalidParameterError
+
+T = TypeVar("T")
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The whole body.
+
+    Raises:
+        InvalidParameterError: it is not said to be JSON, or its framing or coding is broken.
+        HTTPRequestEntityTooLarge: it is over the application's limit.
+    """
+    if request.content_type != "application/json":
+        raise InvalidParameterError("Content-Type", "expected application/json")
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, HttpProcessingError):
+        raise InvalidParameterError("body", "its framing or its content coding is broken") from None
+
+
+def decode_body(body: bytes, type: type[T]) -> T:
+    """The struct that a body means.
+
+    Raises:
+        InvalidParameterError: it is no JSON in UTF-8, or not of that shape; the sentence has the JSON path.
+    """
+    try:
+        return msgspec.json.decode(body, type=type)
+    except msgspec.ValidationError as error:
+        raise explain(error) from None
+    except UnicodeDecodeError:
+        raise InvalidParameterError("body", "expected JSON in UTF-8") from None
+    except msgspec.DecodeError as error:
+        raise InvalidParameterError("body", f"expected JSON: {error}") from None
+    except RecursionError:
+        raise InvalidParameterError("body", "nested too deep") from None

@@ -1,0 +1,39 @@
+"""One operation of the API: what is asked for, who may, who answers, and what it looks like."""
+
+from collections.abc import Awaitable, Callable
+from enum import Enum
+
+import msgspec
+from aiohttp import web
+
+from downloadd.api.auth import Permission
+from downloadd.api.call import Call
+from downloadd.api.contracts import Contract
+
+Answerer = Callable[[Call], Awaitable[web.StreamResponse]]
+"""Answers a call."""
+
+
+class Access(Enum):
+    """Who may call where no permission is asked for."""
+
+    EVERYBODY = "everybody"
+    """No token needed."""
+    USERS = "users"
+    """Any valid token."""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One line of the table."""
+
+    method: str
+    path: str
+    """`{directory}` stands for any number of segments, `{id}` for one."""
+    access: Permission | Access
+    answerer: Answerer
+    contract: Contract
+    summary: str
+    selector: str = ""
+    """The query parameter that chooses this route among those of the same path."""
+    head: bool = False
+    """Whether HEAD does what GET does, without the body (RFC 9110, section 9.3.2)."""

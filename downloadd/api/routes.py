@@ -1,0 +1,226 @@
+"""Every method, path, permission and handler, one line each; and the application that is made from them."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from downloadd.api import contracts
+from downloadd.api.answers import permission_missing, refusal, unauthorized
+from downloadd.api.auth import Accounts, Permission
+from downloadd.api.bodies import LONGEST_NAME_SHOWN, MAX_BODY
+from downloadd.api.call import NOBODY, Call
+from downloadd.api.directory import DirectoryEndpoints
+from downloadd.api.downloads import DownloadEndpoints
+from downloadd.api.engine import Engine, RequestMetrics
+from downloadd.api.event_stream import EventStream
+from downloadd.api.health import HealthEndpoints
+from downloadd.api.history import HistoryEndpoints
+from downloadd.api.middleware import CALL, Edge
+from downloadd.api.openapi import DocumentEndpoint
+from downloadd.api.patience import Patience
+from downloadd.api.route import Access, Route
+from downloadd.api.target import SELECTORS, Target, parse_target
+from downloadd.clock import Clock
+from downloadd.errors import InvalidParameterError, MethodNotAllowedError, NotFoundError
+from downloadd.events import EventBus
+
+
+class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts that the routes lead to."""
+
+    directory: DirectoryEndpoints
+    downloads: DownloadEndpoints
+    history: HistoryEndpoints
+    events: EventStream
+    health: HealthEndpoints
+    document: DocumentEndpoint
+
+
+_DO: Final = Permission.DOWNLOAD
+_SEE: Final = Permission.VIEW_DOWNLOADS
+_ANY: Final = Access.EVERYBODY
+_USERS: Final = Access.USERS
+_HERE: Final = "/{directory}"
+_ALL: Final = "/api/v1/downloads"
+_ONE: Final = "/api/v1/downloads/{id}"
+
+
+def routes(to: Endpoints) -> tuple[Route, ...]:
+    """The table."""
+    c = contracts
+    return (
+        Route("GET", _HERE, _DO, to.directory.start, c.START, "Start a download", "download"),
+        Route("GET", _HERE, _SEE, to.directory.listing, c.LISTING_HERE, "List one directory", "downloads", True),
+        Route("GET", "/", _SEE, to.history.page, c.HISTORY, "Read the history", "download_history", True),
+        Route("GET", _ALL, _SEE, to.downloads.listing, c.LISTING, "List all active downloads", head=True),
+        Route("POST", _ALL, _DO, to.downloads.batch, c.BATCH, "Start many downloads at once"),
+        Route("GET", _ONE, _SEE, to.downloads.show, c.ONE, "Look at one download", head=True),
+        Route("DELETE", _ONE, _DO, to.downloads.cancel, c.CANCEL, "Cancel a download"),
+        Route("PATCH", _ONE, _DO, to.downloads.amend, c.AMEND, "Change priority, speed limit or URL"),
+        Route("POST", f"{_ONE}/pause", _DO, to.downloads.pause, c.PAUSE, "Pause a download"),
+        Route("POST", f"{_ONE}/resume", _DO, to.downloads.resume, c.GO_ON, "Resume a paused download"),
+        Route("POST", f"{_ONE}/retry", _DO, to.downloads.retry, c.GO_ON, "Try an ended download again"),
+        Route("GET", "/api/v1/events", _SEE, to.events.stream, c.EVENTS, "Follow what happens"),
+        Route("GET", "/api/v1/metrics", _SEE, to.health.metrics, c.METRICS, "Read the metrics", head=True),
+        Route("GET", "/api/v1/health", _ANY, to.health.health, c.HEALTH, "Ask whether it runs", head=True),
+        Route("GET", "/api/v1/openapi.json", _USERS, to.document.show, c.DOCUMENT, "Read this document", head=True),
+    )
+
+
+class _Template(msgspec.Struct, frozen=True, kw_only=True):
+    """A path with one `{id}` in it."""
+
+    before: str
+    after: str
+    methods: dict[str, Route]
+
+    def id_in(self, path: str) -> str:
+        """What stands for `{id}`; "" when the path is another one."""
+        if not path.startswith(self.before) or not path.endswith(self.after):
+            return ""
+        id = path[len(self.before) : len(path) - len(self.after)]
+        return "" if "/" in id else id
+
+
+class Router:
+    """Finds the route of a request, lets in who may, and answers with its handler.
+
+    Paths are matched as they came: nothing is decoded or normalised before, except in a directory.
+    """
+
+    def __init__(self, table: tuple[Route, ...], accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._selected = {route.selector: route for route in table if route.selector}
+        exact: dict[str, dict[str, Route]] = {}
+        for route in table:
+            if not route.selector:
+                exact.setdefault(route.path, {}).update(_methods(route))
+        self._exact = {path: methods for path, methods in exact.items() if "{" not in path}
+        self._templates = tuple(
+            _Template(before=before, after=after, methods=methods)
+            for path, methods in exact.items()
+            if "{" in path
+            for before, _, after in [path.partition("{id}")]
+        )
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """The answer of the route that the request asks for.
+
+        Raises:
+            NotFoundError: there is no such path.
+            MethodNotAllowedError: the path has no such method.
+            InvalidParameterError: the query asks for two things at once, or for one where there is none to ask for.
+        """
+        target = parse_target(request.raw_path)
+        call = Call(request, target)
+        request[CALL] = call
+        if target.path == "/api" or target.path.startswith("/api/"):
+            route, call.id = self._in_api(request.method, target.path)
+            call.download_id = call.id or None
+        else:
+            route = self._of_directory(request.method, target)
+        if route.access is not Access.EVERYBODY:
+            user = self._accounts.identify(request.headers)
+            call.user = user or NOBODY
+            if user is None:
+                return unauthorized()
+            if isinstance(route.access, Permission) and not user.may(route.access):
+                return permission_missing()
+        if target.query.values:
+            _check_query(route, target)
+        return await route.answerer(call)
+
+    def _in_api(self, method: str, path: str) -> tuple[Route, str]:
+        methods = self._exact.get(path)
+        if methods is not None:
+            return _of_method(methods, method), ""
+        for template in self._templates:
+            if id := template.id_in(path):
+                return _of_method(template.methods, method), id
+        raise NotFoundError("nothing lives at this path; GET /api/v1/openapi.json lists every path")
+
+    def _of_directory(self, method: str, target: Target) -> Route:
+        if method not in {"GET", "HEAD"}:
+            raise MethodNotAllowedError(method, ("GET", "HEAD"))
+        selectors = target.query.selectors
+        route = self._selected[selectors[0]] if selectors else None
+        if route is None or (route.path == "/" and target.path.strip("/")):
+            raise NotFoundError(
+                "GET /{directory} takes ?download=<url> to start a download or ?downloads= to list active ones; "
+                "GET / takes ?download_history= too"
+            )
+        if method == "HEAD" and not route.head:
+            raise MethodNotAllowedError(method, ("GET",))
+        return route
+
+
+def create_api(
+    *,
+    manager: Engine,
+    bus: EventBus,
+    metrics: RequestMetrics,
+    accounts: Accounts,
+    clock: Clock,
+    allow: Callable[[], bool],
+) -> web.Application:
+    """The whole API as an application; serve it with `ApiRunner`.
+
+    `allow` says, at each request, whether the daemon was launched to download at all.
+    """
+    patience = Patience(manager)
+    document = DocumentEndpoint()
+    table = routes(
+        Endpoints(
+            directory=DirectoryEndpoints(engine=manager, patience=patience, clock=clock, allow=allow),
+            downloads=DownloadEndpoints(engine=manager, clock=clock, allow=allow),
+            history=HistoryEndpoints(engine=manager),
+            events=EventStream(engine=manager, bus=bus),
+            health=HealthEndpoints(metrics=metrics),
+            document=document,
+        )
+    )
+    document.describe(table)
+    app = web.Application(middlewares=[Edge(metrics=metrics, clock=clock).pass_through], client_max_size=MAX_BODY)
+    app.router.add_route("*", "/{target:.*}", Router(table, accounts).answer, expect_handler=_expect)
+
+    async def let_go(_: web.Application) -> None:
+        patience.end()
+        bus.close()
+
+    app.on_shutdown.append(let_go)
+    return app
+
+
+def _methods(route: Route) -> dict[str, Route]:
+    return {route.method: route, "HEAD": route} if route.head else {route.method: route}
+
+
+def _of_method(methods: dict[str, Route], method: str) -> Route:
+    route = methods.get(method)
+    if route is None:
+        raise MethodNotAllowedError(method, tuple(sorted(methods)))
+    return route
+
+
+def _check_query(route: Route, target: Target) -> None:
+    if route.contract.query is None:
+        name = next(iter(target.query.values))[:LONGEST_NAME_SHOWN]
+        raise InvalidParameterError(name, "unknown parameter; there are none here")
+    if route.selector and len(selectors := target.query.selectors) > 1:
+        raise InvalidParameterError(
+            selectors[1], f"cannot stand beside {selectors[0]}; use one of {', '.join(SELECTORS)} at a time"
+        )
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    """Says that the body is welcome (RFC 9110, section 10.1.1)."""
+    expectation = request.headers.get("Expect", "").lower()
+    if expectation != "100-continue":
+        return refusal(InvalidParameterError("Expect", "only 100-continue can be met"))
+    if request.version >= (1, 1):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # The interim answer is not the beginning of the answer proper.
+        request.writer.output_size = 0
+    return None

@@ -1,0 +1,115 @@
+"""The request target, read from its raw form: nothing is normalised that a client meant as it is.
+
+A framework would resolve dot segments, decode `%2F` too late and turn `+` into a space inside a URL; so path and query
+are taken from the request line (RFC 9112, section 3.2). Pure: no I/O and no clock.
+"""
+
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+import msgspec
+
+from downloadd.errors import InvalidPathError
+
+SELECTORS: Final = ("download", "downloads", "download_history")
+"""Query parameters that choose what `GET /{directory}` does."""
+
+_STAYS: Final = "%/?:@!$&'()*+,;=-._~"
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """A query string, split but not yet decoded."""
+
+    raw: str = ""
+    values: dict[str, str] = {}
+    """The raw value of each parameter, by its decoded name; the first one where a name is repeated."""
+    repeated: tuple[str, ...] = ()
+    """Names that occur more than once."""
+    selectors: tuple[str, ...] = ()
+    """Those of `SELECTORS` that are there."""
+
+    def with_cursor(self, cursor: str) -> str:
+        """The same query with another `cursor`, safe to stand in a `Link` field (RFC 8288)."""
+        kept = [piece for piece in self.raw.split("&") if piece and _name(piece) != "cursor"]
+        return _quoted("&".join([*kept, f"cursor={cursor}"]))
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request line asks for."""
+
+    path: str
+    query: Query
+
+
+def parse_target(text: str) -> Target:
+    """Splits a request target in origin form, or in absolute form, whose authority is ignored."""
+    if not text.startswith("/") and "://" in text:
+        _, _, rest = text.partition("://")
+        before_query, question, query = rest.partition("?")
+        _, _, path = before_query.partition("/")
+        text = f"/{path}{question}{query}"
+    path, _, query = text.partition("?")
+    return Target(path=path, query=parse_query(query) if query else Query())
+
+
+def parse_query(raw: str) -> Query:
+    """Splits a query string at `&` and the first `=` of each piece."""
+    values: dict[str, str] = {}
+    repeated: list[str] = []
+    for piece in raw.split("&"):
+        if not piece:
+            continue
+        name, _, value = piece.partition("=")
+        if "%" in name or "+" in name or not name.isascii():
+            name = decode_form(name, errors="replace")
+        if name in values:
+            repeated.append(name)
+        else:
+            values[name] = value
+    selectors = tuple([name for name in SELECTORS if name in values])
+    return Query(raw=raw, values=values, repeated=tuple(repeated), selectors=selectors)
+
+
+def decode_percent(text: str, *, errors: str = "strict") -> str:
+    """Percent-decodes; `+` stays `+`.
+
+    Raises:
+        UnicodeDecodeError: the bytes are no UTF-8, and `errors` is not told otherwise.
+    """
+    if "%" not in text and text.isascii():
+        return text
+    return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", errors)
+
+
+def decode_form(text: str, *, errors: str = "strict") -> str:
+    """Decodes application/x-www-form-urlencoded: `+` is a space.
+
+    Raises:
+        UnicodeDecodeError: the bytes are no UTF-8, and `errors` is not told otherwise.
+    """
+    return decode_percent(text.replace("+", " "), errors=errors)
+
+
+def decode_directory(path: str) -> str:
+    """The directory that a path names, with `%2F` as a slash and dot segments as they are.
+
+    Raises:
+        InvalidPathError: the path is no UTF-8.
+    """
+    try:
+        return decode_percent(path).strip("/")
+    except UnicodeDecodeError:
+        raise InvalidPathError("the directory is not UTF-8; percent-encode its UTF-8 bytes") from None
+
+
+def link_next(target: Target, cursor: str) -> str:
+    """The value of a `Link` field that leads to the next page of a listing."""
+    return f'<{_quoted(target.path)}?{target.query.with_cursor(cursor)}>; rel="next"'
+
+
+def _name(piece: str) -> str:
+    return decode_form(piece.partition("=")[0], errors="replace")
+
+
+def _quoted(text: str) -> str:
+    return quote(text.encode("utf-8", "surrogateescape"), safe=_STAYS)

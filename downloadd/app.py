@@ -1,0 +1,122 @@
+"""The composition root: builds every part from the configuration, opens and closes them in order."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import web
+from msgspec.structs import replace
+
+from downloadd.api.auth import Accounts
+from downloadd.api.routes import create_api
+from downloadd.api.server import ApiRunner
+from downloadd.clock import Clock, SystemClock
+from downloadd.config import Config
+from downloadd.events import EventBus
+from downloadd.manager.dispatcher import LocalDispatcher
+from downloadd.manager.manager import Manager, limits_of
+from downloadd.metrics import Metrics
+from downloadd.policy.policy import Policy
+from downloadd.records.sqlite import SqliteRecords
+from downloadd.storage.local import LocalDestination
+from downloadd.transfer.session import Session
+
+HANDLERS_DRAIN: Final = 1.5
+"""Seconds that answers under way get when the daemon stops."""
+BACKLOG: Final = 1024
+"""Connections that the kernel may hold for us."""
+DNS_THREADS: Final = 32
+"""Lookups at once: a name server that hangs for one host must not hold up the others."""
+
+
+class App:
+    """The daemon's parts, wired. Opens with `async with`; then `listen`."""
+
+    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+        """`config` has its state directory resolved and at least one user."""
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Opens every part; after this, downloads run, but nobody is heard yet.
+
+        Raises:
+            StartupError: a part cannot be opened; the sentence says which and why.
+        """
+        config, clock = self._config, self._clock
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(DNS_THREADS, "downloadd-dns"))
+        async with AsyncExitStack() as stack:
+            records = await stack.enter_async_context(SqliteRecords(Path(config.server.state_dir), clock))
+            destination = await stack.enter_async_context(
+                LocalDestination(
+                    Path(config.storage.root), min_free=config.storage.min_free, fsync=config.storage.fsync
+                )
+            )
+            policy = Policy.from_config(config.downloads)
+            self._session = await stack.enter_async_context(
+                Session(
+                    policy=policy,
+                    credentials=config.credentials,
+                    stall_timeout=config.downloads.stall_timeout,
+                )
+            )
+            bus, metrics = EventBus(), Metrics()
+            self._manager = await stack.enter_async_context(
+                Manager(
+                    records=records,
+                    destination=destination,
+                    session=self._session,
+                    dispatcher=LocalDispatcher(limits_of(config.downloads), clock),
+                    bus=bus,
+                    metrics=metrics,
+                    clock=clock,
+                    policy=policy,
+                    config=config.downloads,
+                )
+            )
+            self._accounts = Accounts(config.users)
+            api = create_api(
+                manager=self._manager,
+                bus=bus,
+                metrics=metrics,
+                accounts=self._accounts,
+                clock=clock,
+                allow=lambda: self._config.downloads.allow,
+            )
+            self._runner = ApiRunner(api, shutdown_timeout=HANDLERS_DRAIN)
+            await self._runner.setup()
+            stack.push_async_callback(self._runner.cleanup)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops accepting, hands running downloads back, and closes every part; within 10 s."""
+        await self._stack.aclose()
+
+    async def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Answers requests on these sockets, which are bound already."""
+        for sock in sockets:
+            await web.SockSite(self._runner, sock, backlog=BACKLOG).start()
+
+    def reload(self, config: Config) -> None:
+        """Takes over users, credentials, policy and limits; what runs already goes on as it began.
+
+        Everything else of the configuration needs a restart.
+        """
+        self._config = replace(
+            self._config, downloads=config.downloads, credentials=config.credentials, users=config.users
+        )
+        policy = Policy.from_config(config.downloads)
+        self._accounts.replace(config.users)
+        self._session.configure(
+            policy=policy, credentials=config.credentials, stall_timeout=config.downloads.stall_timeout
+        )
+        self._manager.configure(policy=policy, config=config.downloads)

@@ -1,0 +1,22 @@
+"""The API served on a socket, and what it logs."""
+
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from typing import Any
+
+import pytest
+import structlog
+from api.served_api import Api
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    api = Api()
+    async with api.client:
+        yield api
+
+
+@pytest.fixture(autouse=True)
+def lines() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What is logged."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines

@@ -1,0 +1,77 @@
+"""The API on a real socket, in front of a manager that lives in memory."""
+
+import asyncio
+import hashlib
+from typing import Any
+
+from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application, BaseRunner, Request
+from api.fake_engine import FakeClock, FakeEngine, FakeMetrics
+
+from downloadd.api.auth import Accounts
+from downloadd.api.routes import create_api
+from downloadd.api.server import ApiRunner
+from downloadd.config import UserConfig
+from downloadd.events import EventBus
+
+TOKEN = "open-sesame"
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def user(id: str, token: str, *permissions: str) -> UserConfig:
+    return UserConfig(id=id, token_hash=f"sha256:{hashlib.sha256(token.encode()).hexdigest()}", permissions=permissions)
+
+
+class ApiTestServer(TestServer):
+    """Serves with the runner that the daemon uses."""
+
+    __test__ = False
+
+    async def _make_runner(self, **settings: Any) -> BaseRunner:
+        return ApiRunner(self.app, **settings)
+
+
+class Api:
+    """Everything that a test of the API needs to hold in its hands."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = FakeClock()
+        self.bus = EventBus()
+        self.engine = FakeEngine(self.bus, self.clock, **settings)
+        self.metrics = FakeMetrics()
+        self.allowed = True
+        self.accounts = Accounts(
+            [
+                user("alice", TOKEN, "download"),
+                user("victor", "may-look", "view-downloads"),
+                user("ivan", "may-import", "run-import", "view-import-operations"),
+            ]
+        )
+        self.app: Application = create_api(
+            manager=self.engine,
+            bus=self.bus,
+            metrics=self.metrics,
+            accounts=self.accounts,
+            clock=self.clock,
+            allow=lambda: self.allowed,
+        )
+        self.server = ApiTestServer(self.app)
+        self.client: TestClient[Request, Application] = TestClient(self.server, headers=AUTH)
+
+    async def exchange(self, request: bytes) -> bytes:
+        """Sends bytes as they are, and reads until the server closes the connection."""
+        reader, writer = await asyncio.open_connection(self.server.host, self.server.port)
+        try:
+            writer.write(request)
+            async with asyncio.timeout(5):
+                return await reader.read()
+        finally:
+            writer.close()
+
+    async def raw(self, method: str, target: str, *fields: str) -> tuple[int, dict[str, str], bytes]:
+        """Sends a target byte for byte; returns status, header fields and body."""
+        lines = (f"{method} {target} HTTP/1.1", "Host: api", f"Authorization: Bearer {TOKEN}", *fields)
+        request = "\r\n".join((*lines, "Connection: close", "", "")).encode("utf-8", "surrogateescape")
+        head, _, body = (await self.exchange(request)).partition(b"\r\n\r\n")
+        status, *rest = head.decode().split("\r\n")
+        return int(status.split()[1]), dict(line.split(": ", 1) for line in rest), body

@@ -1,0 +1,71 @@
+"""The structs of queries and bodies."""
+
+import math
+
+import pytest
+from api.rows import row
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.api.bodies import (
+    DirectoryListingQuery,
+    HistoryQuery,
+    QueryForm,
+    StartQuery,
+    active_entry,
+    percentage,
+    start_answer,
+)
+from downloadd.api.target import parse_query
+from downloadd.download import Snapshot
+from downloadd.errors import ErrorCode, InvalidParameterError
+from downloadd.states import State
+
+
+@pytest.mark.parametrize(
+    ("current", "expected", "shown"),
+    [
+        (0, None, None),
+        (7, None, None),
+        (0, 0, 100.0),
+        (0, 3, 0.0),
+        (1, 3, 33.33),
+        (2, 3, 66.66),
+        (99_999_999, 100_000_000, 99.99),
+        (3, 3, 100.0),
+        (4, 3, 100.0),
+    ],
+)
+def test_progress_is_never_rounded_up(current: int, expected: int | None, shown: float | None) -> None:
+    assert percentage(current, expected) == shown
+
+
+@given(st.integers(0, 2**62), st.integers(0, 2**62))
+def test_only_the_last_byte_makes_a_hundred_percent(current: int, expected: int) -> None:
+    shown = percentage(current, expected)
+    assert shown is not None
+    assert 0 <= shown <= 100
+    if expected < 10**15:
+        assert (shown == 100) == (current >= expected)
+
+
+@pytest.mark.parametrize("eta", [math.inf, math.nan])
+def test_a_time_that_is_no_number_is_unknown(eta: float) -> None:
+    assert active_entry(Snapshot(download=row(), eta=eta)).eta is None
+
+
+@given(st.sampled_from(State), st.sampled_from([None, *ErrorCode]))
+def test_an_answer_has_an_error_exactly_when_it_is_no_success(state: State, error: ErrorCode | None) -> None:
+    answer = start_answer(row(state=state, error=error))
+    assert answer.success is (answer.error is None)
+    assert answer.success is (state not in {State.FAILED, State.CANCELLED})
+
+
+@pytest.mark.parametrize("type", [StartQuery, DirectoryListingQuery, HistoryQuery])
+@given(text=st.text())
+def test_any_query_is_read_or_refused(type: type[StartQuery], text: str) -> None:
+    form = QueryForm(type)
+    try:
+        form.read(parse_query(text))
+    except InvalidParameterError as error:
+        error.detail.encode()

@@ -1,0 +1,197 @@
+"""The event stream on a real socket: what is told, resumed, and cut off."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import pytest
+from aiohttp import ClientResponse
+from api.rows import changed, row
+from api.served_api import Api
+
+from downloadd.api import routes
+from downloadd.api.event_stream import CATCH_UP, EventStream
+from downloadd.download import Snapshot
+from downloadd.events import DownloadChanged, parse_event_id
+from downloadd.states import State
+
+
+class Told(NamedTuple):
+    event: str
+    data: Any
+    id: str | None
+
+
+class Reader:
+    """Reads a stream block by block."""
+
+    def __init__(self, response: ClientResponse) -> None:
+        self.response = response
+        self.last_id = ""
+
+    async def block(self) -> dict[str, str]:
+        """The fields of the next block; a comment's name is empty."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(10):
+            while (line := await self.response.content.readline()) not in {b"\n", b""}:
+                name, _, value = line.decode().rstrip("\n").partition(":")
+                fields[name] = value.lstrip(" ")
+        self.last_id = fields.get("id", self.last_id)
+        return fields
+
+    async def next(self) -> Told:
+        """The next event."""
+        while "data" not in (block := await self.block()):
+            assert block, "the stream is over"
+        return Told(block["event"], json.loads(block["data"]), block.get("id"))
+
+    async def until_live(self) -> list[Told]:
+        """All events before the block that says where the stream stands."""
+        told: list[Told] = []
+        while True:
+            block = await self.block()
+            assert block, "the stream is over"
+            if "data" in block:
+                told.append(Told(block["event"], json.loads(block["data"]), block.get("id")))
+            elif "id" in block:
+                return told
+
+
+@asynccontextmanager
+async def reading(api: Api, last_id: str | None = None) -> AsyncIterator[Reader]:
+    headers = {} if last_id is None else {"Last-Event-ID": last_id}
+    async with api.client.get("/api/v1/events", headers=headers) as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["X-Request-Id"]
+        reader = Reader(response)
+        assert await reader.block() == {"retry": "2000"}
+        yield reader
+
+
+async def test_a_new_reader_is_told_what_is_active_and_then_what_happens(api: Api) -> None:
+    ids = [api.engine.put(row(number)).id for number in range(2)]
+    api.engine.put(row(9, state=State.FAILED))
+    async with reading(api) as reader:
+        told = await reader.until_live()
+        assert [(one.event, one.data["id"]) for one in told] == [("download", id) for id in ids]
+        await api.engine.move(ids[0], State.DOWNLOADING, received=5, total=10)
+        one = await reader.next()
+        assert (one.event, one.data["status"], one.data["progress_percentage"]) == ("download", "downloading", 50.0)
+        await api.engine.move(ids[0], State.COMPLETED)
+        one = await reader.next()
+        assert (one.event, one.data["status"], one.data["id"]) == ("history", "completed", ids[0])
+
+
+async def test_events_have_the_entries_of_listing_and_history(api: Api) -> None:
+    id = api.engine.put(row(1)).id
+    async with reading(api) as reader:
+        (active,) = await reader.until_live()
+        async with api.client.get("/api/v1/downloads") as response:
+            assert (await response.json())["downloads"] == [active.data]
+        await api.engine.move(id, State.COMPLETED)
+        ended = await reader.next()
+        async with api.client.get("/?download_history=") as response:
+            assert (await response.json())["history"] == [ended.data]
+
+
+async def test_a_long_snapshot_is_told_completely(api: Api) -> None:
+    ids = [api.engine.put(row(number)).id for number in range(1201)]
+    async with reading(api) as reader:
+        assert [one.data["id"] for one in await reader.until_live()] == ids
+
+
+async def test_one_that_comes_back_is_told_exactly_what_it_missed(api: Api) -> None:
+    ids = [api.engine.put(row(number)).id for number in range(2)]
+    async with reading(api) as reader:
+        await reader.until_live()
+        await api.engine.move(ids[0], State.DOWNLOADING)
+        await reader.next()
+        last_id = reader.last_id
+    await api.engine.move(ids[0], State.COMPLETED)
+    await api.engine.move(ids[1], State.DOWNLOADING)
+    async with reading(api, last_id) as reader:
+        told = await reader.until_live()
+    assert [(one.event, one.data["id"]) for one in told] == [("history", ids[0]), ("download", ids[1])]
+
+
+async def test_after_a_restart_the_ends_since_then_come_from_the_records(api: Api) -> None:
+    seen = [api.engine.put(row(number, state=State.FAILED)) for number in range(2)]
+    missed = [api.engine.put(row(number, state=State.FAILED)) for number in range(2, 5)]
+    active = api.engine.put(row(9))
+    async with reading(api, f"0123abcd-77-{seen[-1].ended_seq}") as reader:
+        told = await reader.until_live()
+    assert [(one.event, one.data["id"]) for one in told] == [
+        *[("history", one.id) for one in missed],
+        ("download", active.id),
+    ]
+    # Whoever leaves in the middle comes back with an id that leads to the rest.
+    assert told[0].id == f"0123abcd-77-{missed[0].ended_seq}"
+    place = parse_event_id(reader.last_id)
+    assert place is not None
+    assert place.ended_seq == missed[-1].ended_seq
+
+
+async def test_who_missed_too_much_is_told_to_read_the_history(api: Api) -> None:
+    for number in range(CATCH_UP + 1):
+        api.engine.put(row(number, state=State.FAILED))
+    async with reading(api, "0123abcd-1-0") as reader:
+        told = await reader.until_live()
+    assert [one.event for one in told] == ["reset"]
+
+
+@pytest.mark.parametrize("last_id", ["", "nonsense", "1", "a-b-c", "--", "\xff"])
+async def test_an_id_of_somebody_else_makes_a_new_reader(api: Api, last_id: str) -> None:
+    api.engine.put(row(1, state=State.FAILED))
+    active = api.engine.put(row(2))
+    async with reading(api, last_id) as reader:
+        assert [one.data["id"] for one in await reader.until_live()] == [active.id]
+
+
+async def test_a_new_reader_starts_behind_the_history_that_there_is(api: Api) -> None:
+    past = api.engine.put(row(1, state=State.FAILED))
+    async with reading(api) as reader:
+        await reader.until_live()
+        assert reader.last_id.endswith(f"-{past.ended_seq}")
+
+
+async def test_a_quiet_stream_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "EventStream", partial(EventStream, heartbeat=0.01))
+    api = Api()
+    async with api.client, reading(api) as reader:
+        await reader.until_live()
+        for _ in range(2):
+            assert await reader.block() == {"": "heartbeat"}
+
+
+async def test_the_stream_ends_when_the_daemon_stops(api: Api) -> None:
+    async with reading(api) as reader:
+        await reader.until_live()
+        await api.app.shutdown()
+        assert await reader.block() == {}
+    async with api.client.get("/api/v1/events") as response:
+        assert response.status == 503
+
+
+async def test_a_slow_reader_is_cut_off_and_a_quick_one_is_told_everything(api: Api) -> None:
+    api.bus._backlog = 50
+    slow, writer = await asyncio.open_connection(api.server.host, api.server.port, limit=1)
+    writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame\r\n\r\n")
+    await slow.read(1)
+    async with reading(api) as reader:
+        await reader.until_live()
+        event = DownloadChanged(snapshot=Snapshot(download=row(1, detail="x" * 20_000)))
+        for _ in range(2000):
+            api.bus.publish(event)
+            await reader.next()
+            if any(subscription.over for subscription in api.bus._readers):
+                break
+        else:
+            pytest.fail("nobody was cut off")
+        api.bus.publish(changed(7))
+        assert (await reader.next()).data["id"] == row(7).id
+    writer.close()

@@ -1,0 +1,38 @@
+"""The table of routes, and how a request finds its line."""
+
+import json
+
+import pytest
+from api.served_api import Api
+
+from downloadd import __version__
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [
+        pytest.param("GET", "/api/v1/downloads", 200, id="exact"),
+        pytest.param("GET", "/api/v1/Downloads", 404, id="case-matters"),
+        pytest.param("GET", "/api%2Fv1%2Fdownloads", 404, id="encoded-path-is-no-path-of-the-api"),
+        pytest.param("GET", "/api%2Fv1%2Fdownloads?downloads=", 400, id="nor-a-directory"),
+        pytest.param("GET", "//api/v1/downloads?downloads=", 400, id="doubled-slash"),
+        pytest.param("GET", "/Downloads?downloads", 200, id="without-equals"),
+        pytest.param("GET", "/Downloads?%64ownloads=", 200, id="encoded-name"),
+        pytest.param("GET", "//?download_history=", 200, id="root-with-two-slashes"),
+        pytest.param("GET", "/Downloads?download_history=", 404, id="history-of-a-directory"),
+        pytest.param("GET", "/?downloads=&download_history=", 400, id="two-questions"),
+        pytest.param("HEAD", "/Downloads", 404, id="head-of-nothing"),
+        pytest.param("OPTIONS", "*", 404, id="asterisk"),
+    ],
+)
+async def test_a_request_finds_its_line(api: Api, method: str, target: str, status: int) -> None:
+    answered, fields, body = await api.raw(method, target)
+    assert answered == status, body
+    assert fields["Content-Type"] == "application/json"
+    if body and status >= 400:
+        assert json.loads(body)["success"] is False
+
+
+async def test_health_says_which_version_runs(api: Api) -> None:
+    _, _, body = await api.raw("GET", "/api/v1/health")
+    assert json.loads(body) == {"status": "ok", "version": __version__}

@@ -1,0 +1,174 @@
+"""The bus: nothing is lost between two visits, and no reader slows another one."""
+
+import asyncio
+
+import pytest
+from api.rows import changed, row
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.events import (
+    DownloadEnded,
+    Event,
+    EventBus,
+    EventId,
+    format_event_id,
+    parse_event_id,
+)
+
+
+def ended(ended_seq: int | None) -> DownloadEnded:
+    return DownloadEnded(download=row(ended_seq=ended_seq))
+
+
+async def test_a_subscriber_gets_what_is_published_in_order() -> None:
+    bus = EventBus()
+    events: list[Event] = [changed(1), changed(2), ended(1)]
+    with bus.subscribe() as subscription:
+        for event in events:
+            bus.publish(event)
+        assert [one.event for one in await subscription.take()] == events
+
+
+async def test_a_subscriber_waits_until_something_happens() -> None:
+    bus = EventBus()
+    with bus.subscribe() as subscription:
+        waiting = asyncio.create_task(subscription.take())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        bus.publish(changed())
+        assert len(await waiting) == 1
+
+
+async def test_a_bus_is_watched_while_it_has_a_subscriber() -> None:
+    bus = EventBus(remembered=1)
+    states = [bus.watched]
+    with bus.subscribe():
+        states.append(bus.watched)
+    bus.publish(changed())
+    assert [*states, bus.watched] == [False, True, False]
+
+
+async def test_a_slow_subscriber_is_cut_off_and_the_others_are_not() -> None:
+    bus = EventBus(backlog=2)
+    with bus.subscribe() as slow, bus.subscribe() as quick:
+        for _ in range(3):
+            bus.publish(changed())
+            await quick.take()
+        assert slow.over
+        assert await slow.take() == []
+        assert not quick.over
+
+
+async def test_one_that_comes_back_gets_exactly_what_it_missed() -> None:
+    bus = EventBus()
+    with bus.subscribe() as first:
+        bus.publish(changed(1))
+        (seen,) = await first.take()
+    bus.publish(changed(2))
+    bus.publish(ended(7))
+    with bus.subscribe(seen.id) as second:
+        assert second.missed is not None
+        assert [one.event for one in second.missed] == [changed(2), ended(7)]
+        assert second.start == bus.place
+
+
+async def test_one_that_comes_back_without_having_missed_anything_gets_nothing() -> None:
+    bus = EventBus()
+    with bus.subscribe() as first:
+        place = first.start
+    with bus.subscribe(place) as second:
+        assert second.missed == ()
+
+
+async def test_what_the_ring_has_forgotten_cannot_be_told() -> None:
+    bus = EventBus(remembered=2)
+    with bus.subscribe() as first, bus.subscribe():
+        start = first.start
+        for _ in range(3):
+            bus.publish(changed())
+        with bus.subscribe(start) as again:
+            assert again.missed is None
+        with bus.subscribe(EventId(generation=start.generation, number=start.number + 1, ended_seq=0)) as again:
+            assert again.missed is not None
+            assert len(again.missed) == 2
+
+
+async def test_events_that_nobody_watched_leave_a_gap() -> None:
+    bus = EventBus(remembered=1)
+    with bus.subscribe() as first:
+        place = first.start
+    bus.publish(changed())
+    # Now publishers may be silent: whoever was here before cannot be sure to be told everything.
+    assert not bus.watched
+    with bus.subscribe(place) as second:
+        assert second.missed is None
+        after_the_gap = second.start
+        with bus.subscribe(after_the_gap) as third:
+            assert third.missed == ()
+
+
+async def test_ids_of_another_life_cannot_be_continued() -> None:
+    before, after = EventBus(), EventBus()
+    with before.subscribe() as first, after.subscribe(), after.subscribe(first.start) as second:
+        assert second.missed is None
+
+
+async def test_an_id_of_the_future_cannot_be_continued() -> None:
+    bus = EventBus()
+    with bus.subscribe() as first:
+        future = EventId(generation=first.start.generation, number=999, ended_seq=0)
+        with bus.subscribe(future) as second:
+            assert second.missed is None
+
+
+async def test_ids_carry_the_newest_end() -> None:
+    bus = EventBus()
+    bus.remember_ended(5)
+    with bus.subscribe() as subscription:
+        bus.publish(changed())
+        bus.publish(ended(9))
+        bus.publish(ended(8))
+        bus.publish(ended(None))
+        assert [one.id.ended_seq for one in await subscription.take()] == [5, 9, 9, 9]
+
+
+async def test_an_event_is_encoded_once_for_all() -> None:
+    bus = EventBus()
+    calls: list[EventId] = []
+
+    def encode(id: EventId, event: object) -> bytes:
+        calls.append(id)
+        return b"x"
+
+    with bus.subscribe() as one, bus.subscribe() as other:
+        bus.publish(changed())
+        for subscription in (one, other):
+            assert [event.frame(encode) for event in await subscription.take()] == [b"x"]
+    assert len(calls) == 1
+
+
+async def test_closing_ends_every_subscription_now_and_later() -> None:
+    bus = EventBus()
+    with bus.subscribe() as subscription:
+        bus.close()
+        assert await subscription.take() == []
+        assert subscription.over
+    with bus.subscribe() as late:
+        assert late.over
+
+
+@given(st.from_regex(r"[0-9a-f]{1,16}", fullmatch=True), st.integers(0, 10**18 - 1), st.integers(0, 10**18 - 1))
+def test_an_id_survives_its_text_form(generation: str, number: int, ended_seq: int) -> None:
+    id = EventId(generation=generation, number=number, ended_seq=ended_seq)
+    assert parse_event_id(format_event_id(id)) == id
+
+
+@pytest.mark.parametrize("text", ["", "-", "a-1", "a-1-", "a-1-x", "a-1-2-3", "a-1-²", "a--1-2", f"a-1-{'9' * 19}"])
+def test_what_is_no_id_of_ours_is_none(text: str) -> None:
+    assert parse_event_id(text) is None
+
+
+@given(st.text())
+def test_no_text_breaks_the_parser_of_ids(text: str) -> None:
+    parse_event_id(text)
