@@ -1,14 +1,29 @@
-"""Configuration: a frozen struct per TOML table.
+"""Configuration: a frozen struct per TOML table, loaded from file, environment and flags, all mistakes together.
 
-Sizes are bytes, durations seconds.
+Sizes are bytes, durations seconds. The last one wins: defaults, the file, the environment, the flags.
 """
 
-from typing import Annotated
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
+from msgspec import inspect as shape
+
+from downloadd.errors import InvalidUrlError, StartupError
+from downloadd.sizes import parse_size
 
 ALL_PERMISSIONS = ("download", "view-downloads", "run-import", "view-import-operations")
+
+ENVIRONMENT_PREFIX: Final = "DOWNLOADD_"
+"""Starts the name of every variable of ours: `DOWNLOADD_<TABLE>__<KEY>`."""
+CREDENTIAL_NAME: Final = "downloadd.toml"
+"""The systemd credential that may hold `[[credentials]]` and `[[users]]`."""
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
@@ -62,13 +77,31 @@ class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         """Names the host only, so that no log or traceback shows a secret."""
         return f"CredentialConfig(host={self.host!r}, ...)"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Names the host only."""
+        return [("host", self.host)]
+
 
 class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[[users]]`: who may call."""
 
     id: Annotated[str, Meta(min_length=1, max_length=128)]
-    token_hash: Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
+    token_hash: Annotated[
+        str,
+        Meta(
+            pattern=r"^sha256:[0-9a-f]{64}\Z",
+            extra={"expected": "sha256: and 64 lower-case hexadecimal digits, as `printf %s TOKEN | sha256sum` prints"},
+        ),
+    ]
     permissions: tuple[str, ...] = ALL_PERMISSIONS
+
+    def __repr__(self) -> str:
+        """Leaves the hash out: a token that a person made up could be guessed from it."""
+        return f"UserConfig(id={self.id!r}, permissions={self.permissions!r}, ...)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Leaves the hash out."""
+        return [("id", self.id), ("permissions", self.permissions)]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,3 +112,497 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     downloads: DownloadsConfig = DownloadsConfig()
     credentials: tuple[CredentialConfig, ...] = ()
     users: tuple[UserConfig, ...] = ()
+
+
+class Flags(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says of the configuration; what it leaves out is None, false or empty."""
+
+    allow_download: bool = False
+    root: str | None = None
+    host: str | None = None
+    port: int | None = None
+    allow_domains: tuple[str, ...] = ()
+    state_dir: str | None = None
+
+
+class Mistake(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong with the configuration."""
+
+    source: str
+    """The file, the environment variable or the flag."""
+    key: str
+    """`<table>.<key>`; empty when the source as a whole is meant."""
+    problem: str
+    """What is wrong and what to write instead; holds no secret."""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.source, self.key, self.problem) if part)
+
+
+class ConfigError(StartupError):
+    """The configuration is wrong; `mistakes` has all that was found, and the sentence a line for each."""
+
+    exit_status = 2
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+def load_config(*, file: Path | None, environment: Mapping[str, str], flags: Flags | None = None) -> Config:
+    """The configuration that file, environment and flags make, its state directory resolved.
+
+    A list given in the environment or by flags takes the place of the file's. The systemd credential
+    `downloadd.toml` adds its credentials and users to all others. Reads files: blocks.
+
+    Raises:
+        ConfigError: unknown keys, wrong types, impossible values, unreadable files; all of them at once.
+    """
+    loader = _Loader()
+    if file is not None:
+        loader.read_file(file)
+    loader.read_environment(environment)
+    if flags is not None:
+        loader.read_flags(flags)
+    directory = environment.get("CREDENTIALS_DIRECTORY")
+    if directory:
+        loader.read_credential(Path(directory) / CREDENTIAL_NAME)
+    config = loader.build(environment)
+    if loader.mistakes:
+        raise ConfigError(loader.mistakes)
+    return config
+
+
+_TABLES: Final[dict[str, type[msgspec.Struct]]] = {
+    "server": ServerConfig,
+    "storage": StorageConfig,
+    "downloads": DownloadsConfig,
+}
+_LISTS: Final[dict[str, type[msgspec.Struct]]] = {"credentials": CredentialConfig, "users": UserConfig}
+_SECRET_KEYS: Final = frozenset({"headers", "user", "password", "token_hash", "credentials", "users"})
+_DEFAULTS: Final = "default"
+
+_OWN_FIELDS: Final = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Header fields of a request that mean how a download goes on, and so are no credentials."""
+
+_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token (RFC 9110, section 5.6.2)."""
+_NOT_IN_FIELD: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no field value may hold (RFC 9110, section 5.5)."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_HOST: Final = re.compile(r"[\x00-\x20\x7f/@?#]")
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+(_[0-9]+)*")
+_TOML_PLACE: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
+_WORDS: Final = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
+
+
+class _Given(msgspec.Struct, frozen=True, kw_only=True):
+    value: Any
+    source: str
+    key: str
+
+
+class _Loader:
+    """Gathers values, each with where it came from, and mistakes."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[Mistake] = []
+        self._values: dict[tuple[str, str], _Given] = {}
+        self._lists: dict[str, list[_Given]] = {name: [] for name in _LISTS}
+
+    # -- the sources ---------------------------------------------------------------------------------------------------
+
+    def read_file(self, file: Path) -> None:
+        source = str(file)
+        for name, content in self._read_toml(file).items():
+            if name in _LISTS:
+                self._take_list(name, content, source)
+            elif name not in _TABLES:
+                self._add(source, name, _unknown(name, _as_they_are((*_TABLES, *_LISTS)), _keys()))
+            elif not isinstance(content, dict):
+                self._add(source, name, f"expected a table: write [{name}] and its keys below it")
+            else:
+                for key, value in content.items():
+                    self._take(name, key, value, source)
+
+    def read_credential(self, file: Path) -> None:
+        source = str(file)
+        if not file.exists():
+            return
+        for name, content in self._read_toml(file).items():
+            if name in _LISTS:
+                self._take_list(name, content, source)
+            else:
+                self._add(source, name, "only [[credentials]] and [[users]] may be given as a systemd credential")
+
+    def read_environment(self, environment: Mapping[str, str]) -> None:
+        known = {_variable(f"{table}.{key}"): (table, key) for table, key in _fields()}
+        lists = {_variable(name): name for name in _LISTS}
+        for variable in sorted(environment):
+            if not variable.startswith(ENVIRONMENT_PREFIX):
+                continue
+            text = environment[variable]
+            if variable in known:
+                table, key = known[variable]
+                value = self._parse_text(_type_of(_TABLES[table], key), text, variable, f"{table}.{key}")
+                if value is not None:
+                    self._take(table, key, value, variable)
+            elif variable in lists:
+                content = self._parse_json(text, variable, lists[variable])
+                if content is not None:
+                    self._lists[lists[variable]] = []
+                    self._take_list(lists[variable], content, variable)
+            else:
+                word = variable.removeprefix(ENVIRONMENT_PREFIX)
+                words = {each.removeprefix(ENVIRONMENT_PREFIX): each for each in (*known, *lists)}
+                self._add(variable, "", _unknown(word, words, kind="variable"))
+
+    def read_flags(self, flags: Flags) -> None:
+        given: tuple[tuple[str, str, str, object], ...] = (
+            ("--allow-download", "downloads", "allow", flags.allow_download or None),
+            ("--root", "storage", "root", flags.root),
+            ("--host", "server", "host", flags.host),
+            ("--port", "server", "port", flags.port),
+            ("--allow-domain", "downloads", "allowed_domains", list(flags.allow_domains) or None),
+            ("--state-dir", "server", "state_dir", flags.state_dir),
+        )
+        for flag, table, key, value in given:
+            if value is not None:
+                self._take(table, key, value, flag)
+
+    # -- the result ----------------------------------------------------------------------------------------------------
+
+    def build(self, environment: Mapping[str, str]) -> Config:
+        self._check_texts()
+        self._check_policy()
+        state_dir = self._get("server", "state_dir", "") or _default_state_dir(environment)
+        if not state_dir:
+            self._add(_DEFAULTS, "server.state_dir", "there is no HOME to put it in; set server.state_dir")
+        self._values["server", "state_dir"] = _Given(value=state_dir, source=_DEFAULTS, key="server.state_dir")
+        return Config(
+            server=ServerConfig(**self._table("server")),
+            storage=StorageConfig(**self._table("storage")),
+            downloads=DownloadsConfig(**self._table("downloads")),
+            credentials=tuple(self._credentials()),
+            users=tuple(self._users()),
+        )
+
+    def _table(self, table: str) -> dict[str, Any]:
+        return {key: given.value for (of, key), given in self._values.items() if of == table}
+
+    def _get(self, table: str, key: str, default: Any) -> Any:
+        given = self._values.get((table, key))
+        return default if given is None else given.value
+
+    def _check_texts(self) -> None:
+        for name in (("server", "state_dir"), ("storage", "root")):
+            given = self._values.get(name)
+            if given is not None and _CONTROL.search(given.value):
+                self._add(given.source, given.key, "a path may hold no control characters")
+        given = self._values.get(("server", "host"))
+        if given is not None and _NOT_IN_HOST.search(given.value):
+            self._add(given.source, given.key, "expected a host name or an IP address alone")
+
+    def _check_policy(self) -> None:
+        # The rooms below know their own grammar. Imported here, because they import the nouns at the top level.
+        from downloadd.policy.addresses import AddressRules
+        from downloadd.policy.domains import DomainRules
+
+        rules = (("allowed_domains", DomainRules), ("allowed_networks", AddressRules))
+        for key, parse in rules:
+            given = self._values.get(("downloads", key))
+            if given is None:
+                continue
+            for text in given.value:
+                try:
+                    parse((text,))
+                except ValueError as error:
+                    self._add(given.source, given.key, str(error))
+
+    def _credentials(self) -> Iterator[CredentialConfig]:
+        from downloadd.policy.url import parse_host
+
+        hosts: dict[str, str] = {}
+        for given in self._lists["credentials"]:
+            credential: CredentialConfig = given.value
+            for field, problem in _credential_problems(credential):
+                self._add(given.source, f"{given.key}.{field}".rstrip("."), problem)
+            try:
+                host = parse_host(credential.host)
+            except InvalidUrlError as error:
+                self._add(given.source, f"{given.key}.host", f"expected a host alone: {error.detail}")
+                continue
+            if host in hosts:
+                self._add(given.source, f"{given.key}.host", f"{host} has credentials already, in {hosts[host]}")
+            hosts.setdefault(host, f"{given.key} of {given.source}")
+            yield msgspec.structs.replace(credential, host=host)
+
+    def _users(self) -> Iterator[UserConfig]:
+        ids: dict[str, str] = {}
+        tokens: dict[str, str] = {}
+        for given in self._lists["users"]:
+            user: UserConfig = given.value
+            if _CONTROL.search(user.id) or user.id != user.id.strip():
+                self._add(given.source, f"{given.key}.id", "may hold no control characters and no spaces around it")
+            if user.id in ids:
+                self._add(given.source, f"{given.key}.id", f"{_show(user.id)} is taken already, by {ids[user.id]}")
+            if user.token_hash in tokens:
+                self._add(
+                    given.source, f"{given.key}.token_hash", f"is that of {tokens[user.token_hash]}; give each its own"
+                )
+            place = f"{given.key} of {given.source}"
+            ids.setdefault(user.id, place)
+            tokens.setdefault(user.token_hash, place)
+            yield user
+
+    # -- single values -------------------------------------------------------------------------------------------------
+
+    def _add(self, source: str, key: str, problem: str) -> None:
+        self.mistakes.append(Mistake(source=source, key=key, problem=problem))
+
+    def _take(self, table: str, key: str, value: object, source: str) -> None:
+        of, name = _TABLES[table], f"{table}.{key}"
+        if key not in _names(of):
+            self._add(source, name, _unknown(key, {each: f"{table}.{each}" for each in _names(of)}, _keys()))
+            return
+        converted = self._convert(_type_of(of, key), value, source, name)
+        if converted is not None:
+            self._values[table, key] = _Given(value=converted, source=source, key=name)
+
+    def _take_list(self, name: str, content: object, source: str) -> None:
+        if not isinstance(content, list):
+            self._add(source, name, f"expected a list of tables: write [[{name}]]")
+            return
+        for index, item in enumerate(content):
+            key = f"{name}[{index}]"
+            if not isinstance(item, dict):
+                self._add(source, key, f"expected a table: write [[{name}]] and its keys below it")
+                continue
+            of = _LISTS[name]
+            found = len(self.mistakes)
+            values = {}
+            for field, value in item.items():
+                if field in _names(of):
+                    values[field] = self._convert(_type_of(of, field), value, source, f"{key}.{field}")
+                else:
+                    self._add(source, f"{key}.{field}", _unknown(field, _as_they_are(_names(of))))
+            for missing in msgspec.structs.fields(of):
+                if missing.required and missing.name not in item:
+                    self._add(source, f"{key}.{missing.name}", "is missing")
+            for permission in values.get("permissions") or ():
+                if permission not in ALL_PERMISSIONS:
+                    problem = _unknown(permission, _as_they_are(ALL_PERMISSIONS), kind="permission")
+                    self._add(source, f"{key}.permissions", f"{_show(permission)}: {problem}")
+            if len(self.mistakes) == found:
+                self._lists[name].append(_Given(value=of(**values), source=source, key=key))
+
+    def _convert(self, type_: Any, value: object, source: str, key: str) -> Any:
+        """The value as a field of `type_` holds it; None after a mistake."""
+        info = shape.type_info(type_)
+        try:
+            if _is_size(info) and isinstance(value, str):
+                value = parse_size(value)
+            return msgspec.convert(value, type_)
+        except msgspec.ValidationError:
+            secret = key.rpartition(".")[2] in _SECRET_KEYS
+            got = "" if secret or isinstance(_bare(info), shape.DictType) else f", got {_show(value)}"
+            self._add(source, key, f"expected {_expected(info)}{got}")
+        except ValueError as error:
+            self._add(source, key, f"{error}, got {_show(value)}")
+        return None
+
+    def _parse_text(self, type_: Any, text: str, source: str, key: str) -> object:
+        """The value that a variable's text stands for; the text itself when it is none of its type."""
+        match _bare(shape.type_info(type_)):
+            case shape.BoolType():
+                return _WORDS.get(text.strip().lower(), text)
+            case shape.IntType() if _INTEGER.fullmatch(text.strip()):
+                # A longer number is out of range, and Python refuses to read one that is much longer.
+                return int(text) if len(text) < 100 else text
+            case shape.FloatType():
+                try:
+                    return float(text)
+                except ValueError:
+                    return text
+            case shape.VarTupleType() if text.lstrip().startswith("["):
+                return self._parse_json(text, source, key)
+            case shape.VarTupleType():
+                return [part.strip() for part in text.split(",") if part.strip()]
+            case _:
+                return text
+
+    def _parse_json(self, text: str, source: str, key: str) -> object:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            self._add(source, key, "expected a list in JSON")
+            return None
+
+    def _read_toml(self, file: Path) -> dict[str, Any]:
+        try:
+            return tomllib.loads(file.read_bytes().decode())
+        except OSError as error:
+            self._add(str(file), "", f"cannot be read: {error.strerror or error}")
+        except UnicodeDecodeError as error:
+            self._add(str(file), "", f"is no TOML: byte {error.start} is not UTF-8")
+        except tomllib.TOMLDecodeError as error:
+            place = _TOML_PLACE.search(str(error))
+            source = f"{file}:{place[1]}:{place[2]}" if place else str(file)
+            self._add(source, "", f"is no TOML: {_TOML_PLACE.sub('', str(error))}")
+        except RecursionError:
+            self._add(str(file), "", "is no TOML that can be read: it is nested too deeply")
+        return {}
+
+
+def _credential_problems(credential: CredentialConfig) -> Iterator[tuple[str, str]]:
+    """Key and problem of what no origin can be sent."""
+    if not credential.headers and not credential.user:
+        yield ("", "has nothing to send: give it headers, or user and password")
+    if credential.password and not credential.user:
+        yield ("password", "is given without user")
+    seen = set()
+    for name, value in credential.headers.items():
+        folded = name.lower()
+        if not _FIELD_NAME.fullmatch(name):
+            yield ("headers", f"{_show(name)} is no name of a header field")
+        elif folded in _OWN_FIELDS:
+            yield ("headers", f"{name} is set by downloadd itself")
+        elif folded in seen:
+            yield ("headers", f"{name} is given twice")
+        if _NOT_IN_FIELD.search(value):
+            yield ("headers", f"the value of {_show(name)} holds a line break or another control character")
+        seen.add(folded)
+    if credential.user and "authorization" in seen:
+        yield ("", "has both user and an Authorization header; only one of them can be sent")
+    # RFC 7617, section 2: neither may hold control characters, and a colon ends the user.
+    for key, text in (("user", credential.user), ("password", credential.password)):
+        if _CONTROL.search(text):
+            yield (key, "may hold no control characters")
+    if ":" in credential.user:
+        yield ("user", "may hold no colon")
+
+
+def _default_state_dir(environment: Mapping[str, str]) -> str:
+    """Where the service manager or the user keeps such things; empty when neither says."""
+    # systemd.exec(5): several directories are separated by colons.
+    given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return given
+    home = environment.get("XDG_STATE_HOME", "")
+    # XDG Base Directory Specification: a relative path is to be ignored.
+    if home.startswith("/"):
+        return f"{home.rstrip('/')}/downloadd"
+    home = environment.get("HOME", "")
+    return f"{home.rstrip('/')}/.local/state/downloadd" if home.startswith("/") else ""
+
+
+def _names(of: type[msgspec.Struct]) -> tuple[str, ...]:
+    return of.__struct_fields__
+
+
+def _fields() -> Iterator[tuple[str, str]]:
+    for table, of in _TABLES.items():
+        for key in _names(of):
+            yield table, key
+
+
+def _keys() -> dict[str, str]:
+    return {key: f"{table}.{key}" for table, key in _fields()}
+
+
+def _as_they_are(words: Iterable[str]) -> dict[str, str]:
+    return {word: word for word in words}
+
+
+def _variable(key: str) -> str:
+    return ENVIRONMENT_PREFIX + key.replace(".", "__").upper()
+
+
+def _type_of(of: type[msgspec.Struct], key: str) -> Any:
+    """The annotated type of a field."""
+    return next(field.type for field in msgspec.structs.fields(of) if field.name == key)
+
+
+def _bare(info: shape.Type) -> shape.Type:
+    return info.type if isinstance(info, shape.Metadata) else info
+
+
+def _extra(info: shape.Type) -> Mapping[str, object]:
+    return (info.extra or {}) if isinstance(info, shape.Metadata) else {}
+
+
+def _is_size(info: shape.Type) -> bool:
+    return _extra(info).get("unit") == "bytes"
+
+
+def _expected(info: shape.Type) -> str:
+    if "expected" in _extra(info):
+        return str(_extra(info)["expected"])
+    if _is_size(info):
+        return 'a size in bytes, at most 4 EiB, or one such as "10 MiB"'
+    match _bare(info):
+        case shape.BoolType():
+            return "true or false"
+        case shape.IntType(ge=low, le=high):
+            return f"an integer from {low} to {high}"
+        case shape.FloatType(ge=low, le=high):
+            return f"a number from {low:g} to {high:.0f}"
+        case shape.StrType(min_length=None):
+            return "a text in quotes"
+        case shape.StrType(max_length=None):
+            return "a text in quotes that is not empty"
+        case shape.StrType(max_length=longest):
+            return f"a text in quotes of 1 to {longest} characters"
+        case shape.DictType():
+            return "a table of texts"
+        case _:
+            return "a list of texts"
+
+
+def _show(value: object) -> str:
+    """A value in a sentence: texts and numbers as TOML writes them, others by their type."""
+    match value:
+        case bool() | str():
+            text = json.dumps(value)
+        case int() | float():
+            text = str(value) if isinstance(value, float) or abs(value) < 10**60 else "a huge number"
+        case list():
+            return "a list" if all(isinstance(item, str) for item in value) else "a list of other things"
+        case dict():
+            return "a table"
+        case _:
+            return "a date or time"
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _unknown(word: str, near: Mapping[str, str], far: Mapping[str, str] | None = None, *, kind: str = "key") -> str:
+    """What to say of an unknown word: the most similar one of `near`, else of `far`, else all of `near`.
+
+    Both map a word to how it is to be written.
+    """
+    for known in (near, far or {}):
+        found = difflib.get_close_matches(word, known, n=1)
+        if found:
+            return f"unknown {kind}; did you mean {known[found[0]]}?"
+    return f"unknown {kind}; known ones: {', '.join(near.values())}"

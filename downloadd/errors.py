@@ -468,3 +468,20 @@ class InternalError(DownloadError):
 
     def __init__(self) -> None:
         super().__init__("the server made a mistake; its log has the details")
+
+
+class StartupError(Exception):
+    """The daemon cannot start, or not with this configuration.
+
+    Attributes:
+        sentence: what is wrong and what to do; a line for each mistake. Never holds a secret.
+        exit_status: 2 for a mistake in configuration or usage, 1 for everything else.
+    """
+
+    exit_status: int = 1
+
+    def __init__(self, sentence: str, *, exit_status: int | None = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        if exit_status is not None:
+            self.exit_status = exit_status

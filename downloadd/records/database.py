@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from downloadd.errors import DownloadError, InsufficientStorageError, StorageError
+from downloadd.errors import DownloadError, InsufficientStorageError, StartupError, StorageError
 from downloadd.records.history import FOLDED_CONTAINS, folded_contains
 
 DATABASE_NAME: Final = "records.db"
@@ -26,7 +26,7 @@ _LOG_SIZE_LIMIT: Final = 64 << 20
 _WRITER_CACHE_KIB: Final = 8192
 
 
-class RecordsError(Exception):
+class RecordsError(StartupError):
     """The records cannot be opened; the message is one sentence that names the path and what to do.
 
     Attributes:

@@ -75,10 +75,14 @@ class LocalDestination:
         Raises:
             DownloadError: the part cannot be made there.
         """
-        name = part_name(parse_filename(filename), download_id, epoch)
+        safe = parse_filename(filename)
+        name = part_name(safe, download_id, epoch)
         _require_part_name(name)
+        candidates: list[str] = []
         if existing is not None:
-            _require_part_name(existing)
+            # A run that was killed between its takeover and its first record has left the part under its own epoch.
+            earlier = _require_part_name(existing)
+            candidates = [existing, *(part_name(safe, download_id, later) for later in range(earlier + 1, epoch))]
         part = PartFile(
             threads=self._threads,
             root=self._root,
@@ -86,7 +90,7 @@ class LocalDestination:
             directory=parse_directory(directory),
             name=name,
         )
-        await part.open(existing)
+        await part.open(candidates)
         return part
 
     async def remove_part(self, *, directory: str, name: str) -> None:
@@ -258,10 +262,13 @@ class _Turn:
         self.callers = 0
 
 
-def _require_part_name(name: str) -> None:
+def _require_part_name(name: str) -> int:
+    """The epoch in the name of a part file."""
     # A row is trusted no further than a request: only our own hidden names are ever renamed or deleted as parts.
-    if parse_part_name(name) is None:
+    parsed = parse_part_name(name)
+    if parsed is None:
         raise InvalidPathError(f"{name!r} is not the name of a part file")
+    return parsed[1]
 
 
 def _refuse_directory(filename: SafeName, directory_fd: int) -> None:

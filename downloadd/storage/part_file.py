@@ -63,8 +63,10 @@ class PartFile:
         """Bytes in it."""
         return self._size
 
-    async def open(self, existing: str | None) -> None:
-        """Takes over the part named `existing`, or makes an empty one; cancelled or failed, the files are as before.
+    async def open(self, existing: Sequence[str]) -> None:
+        """Takes over the first of the parts named `existing` that is there, or makes an empty one.
+
+        Cancelled or failed, the files are as before.
 
         Only a regular file with no second name is taken over: what is written to another one would show elsewhere.
 
@@ -132,12 +134,12 @@ class PartFile:
 
     # What follows runs in threads.
 
-    def _open(self, existing: str | None) -> None:
+    def _open(self, existing: Sequence[str]) -> None:
         with self._working:
             if self._closed:
                 return
             with self._root.directory(self._directory, make=True) as directory_fd:
-                if existing is not None and self._take_over(existing, directory_fd):
+                if any(self._take_over(name, directory_fd) for name in existing):
                     return
                 # A part of the same run: the run has decided to start afresh.
                 with suppress(FileNotFoundError):

@@ -22,7 +22,7 @@ from downloadd.storage.names import suggest_name
 from downloadd.transfer.plan import Whole, plan
 from downloadd.transfer.progress import Progress
 from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, StartOver, judge
-from downloadd.transfer.session import Answer, Session
+from downloadd.transfer.session import Answer, Content, Session
 from downloadd.verify import check_length
 
 PIECE: Final = 1 << 20
@@ -103,8 +103,8 @@ class Attempt:
 
     @property
     def progressed(self) -> bool:
-        """Whether the part file holds more than when the attempt began, so that a further one starts nearer."""
-        return self.part is not None and self.part.size > self._kept_before
+        """Whether a further attempt starts nearer to the end: more was kept than before, and can be resumed."""
+        return self.part is not None and self.part.size > self._kept_before and self.download.validator is not None
 
     async def fetch(self) -> Fetched:
         """Fetches what is missing.
@@ -202,31 +202,28 @@ class Attempt:
     async def _receive(self, answer: Answer, accepted: Accepted) -> None:
         """Moves the content into the part file; reads on while a piece is being written."""
         assert self.part is not None  # noqa: S101 - narrows the type; opened before
-        part, progress, pace, clock = self.part, self.progress, self._pace, self._clock
-        read, limit = answer.content.read, self._max_size
+        part, clock = self.part, self._clock
         gathered: list[bytes] = []
         size = 0
-        flushed_at = clock.monotonic()
+        flush_at = clock.monotonic() + self._flush_interval()
         writing: asyncio.Task[None] | None = None
         try:
-            while data := await read(pace.portion()):
-                gathered.append(data)
-                size += len(data)
-                self.taken += len(data)
-                progress.add(len(data), now=clock.monotonic())
-                if limit and progress.received > limit:
-                    raise FileTooLargeError(limit)
-                delay = pace.take(len(data))
-                if delay > 0:
-                    await asyncio.sleep(delay)
-                if size < PIECE and clock.monotonic() - flushed_at < self._flush_interval():
+            while True:
+                data = await self._take(answer.content, flush_at - clock.monotonic() if gathered else None)
+                if data == b"":
+                    break
+                if data is not None:
+                    gathered.append(data)
+                    size += len(data)
+                if size < PIECE and clock.monotonic() < flush_at:
                     continue
                 if writing is not None:
                     await _finish(writing)
                     writing = None
-                await self._prepare_write(size)
-                writing = asyncio.get_running_loop().create_task(part.write(gathered))
-                gathered, size, flushed_at = [], 0, clock.monotonic()
+                if gathered:
+                    await self._prepare_write(size)
+                    writing = asyncio.get_running_loop().create_task(part.write(gathered))
+                gathered, size, flush_at = [], 0, clock.monotonic() + self._flush_interval()
         except BaseException:
             # Whatever ended the attempt, bytes that came are kept: the next one goes on from there.
             with suppress(DownloadError):
@@ -241,6 +238,22 @@ class Attempt:
             await self._destination.require_free(size)
             await part.write(gathered)
         check_length(part.size - accepted.start, accepted.length)
+
+    async def _take(self, content: Content, patience: float | None) -> bytes | None:
+        """The next bytes, counted and paid for; None when none came within so many seconds, b"" at the end."""
+        try:
+            async with asyncio.timeout(patience):
+                data = await content.read(self._pace.portion())
+        except TimeoutError:
+            return None
+        self.taken += len(data)
+        self.progress.add(len(data), now=self._clock.monotonic())
+        if self._max_size and self.progress.received > self._max_size:
+            raise FileTooLargeError(self._max_size)
+        delay = self._pace.take(len(data))
+        if delay > 0:
+            await asyncio.sleep(delay)
+        return data
 
     async def _prepare_write(self, size: int) -> None:
         await self._destination.require_free(size)

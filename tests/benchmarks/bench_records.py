@@ -1,16 +1,13 @@
 """Measures the records: durable accepts, claims and saves a second, and a history of a million rows.
 
 Run it as `python tests/benchmarks/bench_records.py [--rows N] [--dir DIR]`; the directory should lie on a real disk.
-With `--ordered-ids` the ids begin with the time (RFC 9562, section 5.7): their index is then written in order.
 """
 
 import argparse
 import asyncio
-import os
+import random
 import tempfile
 import time
-import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -29,17 +26,16 @@ def resident() -> float:
     return int(line.split()[1]) / 1024
 
 
-def ordered_id() -> str:
-    """A UUID of version 7."""
-    bits = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    return str(uuid.UUID(int=bits & ~(0xF << 76) & ~(0x3 << 62) | 7 << 76 | 2 << 62))
+def fresh_id() -> str:
+    """An id as the manager makes them."""
+    return new_id(time.time(), random.getrandbits(74))
 
 
-def download(number: int, next_id: Callable[[], str], *, state: State = State.QUEUED) -> Download:
+def download(number: int, *, state: State = State.QUEUED) -> Download:
     """A download such as a client would ask for."""
     url = f"https://files.example.com/releases/2024/package-{number:08}.tar.gz"
     return Download(
-        id=next_id(),
+        id=fresh_id(),
         user="d26x6zSkaPSe5gCyy",
         url=url,
         shown_url=url,
@@ -57,7 +53,7 @@ def row(what: str, value: str) -> None:
     print(f"| {what:<50} | {value:>24} |", flush=True)
 
 
-async def accepts(records: SqliteRecords, next_id: Callable[[], str], clients: int, seconds: float) -> None:
+async def accepts(records: SqliteRecords, clients: int, seconds: float) -> None:
     """Each client accepts one download after the other."""
     end = time.perf_counter() + seconds
     latencies: list[float] = []
@@ -65,7 +61,7 @@ async def accepts(records: SqliteRecords, next_id: Callable[[], str], clients: i
     async def client(first: int) -> None:
         number = first
         while (begin := time.perf_counter()) < end:
-            await records.accept([download(number, next_id)])
+            await records.accept([download(number)])
             latencies.append(time.perf_counter() - begin)
             number += clients
 
@@ -115,7 +111,7 @@ async def pages(records: SqliteRecords, what: str, wanted: HistoryFilter, count:
     row(what, f"{times[count // 2] * 1e3:.2f} / {times[count * 99 // 100] * 1e3:.2f} ms")
 
 
-async def history(state_dir: Path, next_id: Callable[[], str], rows: int) -> None:
+async def history(state_dir: Path, rows: int) -> None:
     """Fills a history, opens it again and turns its pages."""
     clock = SystemClock()
     begin = time.perf_counter()
@@ -123,7 +119,7 @@ async def history(state_dir: Path, next_id: Callable[[], str], rows: int) -> Non
         for start in range(0, rows, 10_000):
             await records.accept(
                 [
-                    download(n, next_id, state=State.FAILED if n % 10 == 0 else State.COMPLETED)
+                    download(n, state=State.FAILED if n % 10 == 0 else State.COMPLETED)
                     for n in range(start, start + 10_000)
                 ]
             )
@@ -140,7 +136,7 @@ async def history(state_dir: Path, next_id: Callable[[], str], rows: int) -> Non
         await pages(records, "newest page of 1,000, p50 / p99", HistoryFilter(limit=1000), 50)
         await pages(records, "search that finds nothing, p50 / p99", HistoryFilter(contains="no such name"), 3)
         row("resident memory, before and after reading", f"{before:.0f} / {resident():.0f} MiB")
-        await accepts(records, next_id, 256, 3)
+        await accepts(records, 256, 3)
         row("resident memory after accepts", f"{resident():.0f} MiB")
 
 
@@ -150,17 +146,15 @@ async def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of history")
     parser.add_argument("--dir", default=None, help="where to put the databases; default: the temporary directory")
     parser.add_argument("--seconds", type=float, default=5, help="how long to accept, for each number of clients")
-    parser.add_argument("--ordered-ids", action="store_true", help="ids that begin with the time")
     arguments = parser.parse_args()
-    next_id = ordered_id if arguments.ordered_ids else new_id
     with tempfile.TemporaryDirectory(dir=arguments.dir) as directory:
         row("resident memory at start", f"{resident():.0f} MiB")
         async with SqliteRecords(Path(directory) / "accepts", clock=SystemClock()) as records:
             for clients in (1, 64, 256):
-                await accepts(records, next_id, clients, arguments.seconds)
+                await accepts(records, clients, arguments.seconds)
             await runs(records, 256)
             row("resident memory", f"{resident():.0f} MiB")
-        await history(Path(directory) / "history", next_id, arguments.rows)
+        await history(Path(directory) / "history", arguments.rows)
 
 
 if __name__ == "__main__":

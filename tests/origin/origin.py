@@ -136,10 +136,11 @@ class Origin:
         if self._server is None:
             return
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            # In every round, because a connection may have been on its way in when the listening ended.
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=TICK)
         await self._server.wait_closed()
         self._server = None
 

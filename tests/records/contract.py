@@ -8,13 +8,14 @@ import asyncio
 import random
 import string
 from collections.abc import Sequence
+from uuid import uuid4
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from downloadd.download import Conflict, Desired, Download, new_id
+from downloadd.download import Conflict, Desired, Download
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, Records, StoredAnswer, Waiting
 from downloadd.states import ACTIVE, ENDED, RUNNING, State
@@ -53,7 +54,7 @@ def asked(
 ) -> Download:
     """A download with only what a test is about."""
     return Download(
-        id=new_id(),
+        id=str(uuid4()),
         user="ann",
         url=url,
         shown_url=url,
@@ -109,7 +110,7 @@ _SECONDS = st.floats(allow_nan=False)
 
 DOWNLOADS = st.builds(
     Download,
-    id=st.builds(new_id),
+    id=st.uuids().map(str),
     seq=st.just(0),
     user=_TEXT,
     url=st.sampled_from(["https://example.com/a", "https://example.com/a?token=s3cret"]) | _TEXT,
@@ -197,7 +198,9 @@ class RecordsContract:
         assert accepted.replayed is None
         assert await records.get(download.id) == msgspec.structs.replace(download, seq=accepted.seqs[0])
 
-    @pytest.mark.parametrize("id", ["", "nothing", "ä\udcff", new_id()], ids=["empty", "short", "no-unicode", "uuid"])
+    @pytest.mark.parametrize(
+        "id", ["", "nothing", "ä\udcff", str(uuid4())], ids=["empty", "short", "no-unicode", "uuid"]
+    )
     async def test_an_unknown_id_is_nobody(self, records: Records, id: str) -> None:
         assert await records.get(id) is None
         assert await records.amend(id, lambda before: before) is None
@@ -433,7 +436,7 @@ class RecordsContract:
     async def test_a_change_of_the_id_is_refused(self, records: Records) -> None:
         (row,) = await added(records, asked())
         with pytest.raises(ValueError, match="id"):
-            await records.amend(row.id, lambda before: msgspec.structs.replace(before, id=new_id()))
+            await records.amend(row.id, lambda before: msgspec.structs.replace(before, id=str(uuid4())))
         assert await present(records, row.id) == row
 
     async def test_an_ended_download_keeps_its_place_in_history(self, records: Records) -> None:
@@ -555,12 +558,12 @@ class RecordsContract:
         named, nameless, ended = await added(
             records, asked(part_name=".a.part"), asked(), asked(state=State.FAILED, part_name=".b.part")
         )
-        known = await records.known_parts([named.id, nameless.id, ended.id, new_id()])
+        known = await records.known_parts([named.id, nameless.id, ended.id, str(uuid4())])
         assert known == {named.id: ".a.part", nameless.id: None}
 
     async def test_known_parts_takes_any_number_of_ids(self, records: Records) -> None:
         (row,) = await added(records, asked(part_name="p"))
-        assert await records.known_parts([*(new_id() for _ in range(12_000)), row.id]) == {row.id: "p"}
+        assert await records.known_parts([*(str(uuid4()) for _ in range(12_000)), row.id]) == {row.id: "p"}
         assert await records.known_parts([]) == {}
 
     async def _fill(self, records: Records) -> None:

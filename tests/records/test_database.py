@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from records.contract import HandClock, added, asked, ids, present
 
 from downloadd.records.database import (
     DATABASE_NAME,
@@ -19,7 +20,6 @@ from downloadd.records.database import (
     shipped_migrations,
 )
 from downloadd.records.sqlite import SqliteRecords
-from records.contract import HandClock, added, asked, ids, present
 
 ADD_NOTES = Migration(version=len(shipped_migrations()) + 1, sql="CREATE TABLE notes (text TEXT);")
 FAILING = Migration(version=ADD_NOTES.version, sql="CREATE TABLE notes (text TEXT); INSERT INTO nowhere VALUES (1);")

@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 from hypothesis import given
+from records.contract import DOWNLOADS, asked
 
 from downloadd.download import Download
 from downloadd.errors import ErrorCode
 from downloadd.records.rows import COLUMNS, FRESH, WRITTEN, bindable, decode, encode, encode_fresh
 from downloadd.states import State
-from records.contract import DOWNLOADS, asked
 
 
 def test_every_field_has_a_column() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from records.contract import DAY, NOW, HandClock, RecordsContract, added, answer, asked, ids, present
 
 import downloadd.records.database
 from downloadd.download import Download
@@ -20,7 +21,6 @@ from downloadd.records.history import active_query, history_query
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
-from records.contract import DAY, NOW, HandClock, RecordsContract, added, answer, asked, ids, present
 
 REPOSITORY = Path(__file__).parents[2]
 

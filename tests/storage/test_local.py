@@ -317,3 +317,18 @@ async def test_a_sweep_that_is_given_up_holds_nothing(destination: LocalDestinat
     (root / PART).touch()
     async for _ in destination.stray_parts():
         break
+
+
+async def test_a_part_that_a_killed_run_took_over_without_recording_it_is_found(tmp_path: Path) -> None:
+    id = str(uuid4())
+    async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
+        first = await destination.open_part(directory="d", filename="f", download_id=id, epoch=1, existing=None)
+        await first.write([b"kept"])
+        await first.close()
+        taken = await destination.open_part(directory="d", filename="f", download_id=id, epoch=2, existing=first.name)
+        await taken.close()
+        # The row still names the part of epoch 1.
+        part = await destination.open_part(directory="d", filename="f", download_id=id, epoch=4, existing=first.name)
+        assert part.size == 4
+        await part.close()
+        assert [path.name for path in (tmp_path / "d").iterdir()] == [part.name]

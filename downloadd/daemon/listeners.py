@@ -1,0 +1,97 @@
+"""The listening sockets: bound before anything else is opened, so that a port in use is noticed at once."""
+
+import errno
+import os
+import socket
+from collections.abc import Sequence
+
+from downloadd.errors import StartupError
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Sockets bound to every address of `host`, all on the same port, not listening yet. Resolves `host`: blocks.
+
+    Port 0 means a free port.
+
+    Raises:
+        StartupError: no such address, no permission, or the port is in use.
+    """
+    bound: list[socket.socket] = []
+    missing: OSError | None = None
+    try:
+        for family, address in _resolve(host, port):
+            if port == 0 and bound:
+                address = (address[0], bound[0].getsockname()[1], *address[2:])
+            try:
+                bound.append(_bind_one(family, address))
+            except OSError as error:
+                # `localhost` is often listed with ::1 on machines that have no IPv6.
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                missing = error
+        if missing is not None and not bound:
+            raise missing
+    except OSError as error:
+        for each in bound:
+            each.close()
+        raise StartupError(f"cannot listen on {_join(host, port)}: {_reason(error)}") from error
+    return bound
+
+
+def url_of(listener: socket.socket) -> str:
+    """The URL that reaches a bound socket from this machine, without a slash at the end."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
+    host, port = listener.getsockname()[:2]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://{_join(reachable, port)}"
+
+
+def address_of(listener: socket.socket) -> tuple[str, int | None]:
+    """Host and port of a bound socket; path and None of a Unix one."""
+    name = listener.getsockname()
+    return (str(name), None) if listener.family == socket.AF_UNIX else (name[0], name[1])
+
+
+def _resolve(host: str, port: int) -> Sequence[tuple[socket.AddressFamily, tuple[object, ...]]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no host name"
+        raise StartupError(
+            f"cannot listen on {_join(host, port)}: {host} is no address of this machine ({reason})"
+        ) from error
+    # A name may be listed twice for one address.
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+def _bind_one(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.setblocking(False)
+        listener.bind(address)
+        # Two daemons may bind one port by SO_REUSEADDR as long as neither listens: the second one must fail here.
+        listener.listen(socket.SOMAXCONN)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _reason(error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "the port is in use; stop the other program or choose another --port"
+        case errno.EADDRNOTAVAIL:
+            return "this machine has no such address; choose another --host"
+        case errno.EACCES:
+            return "not allowed; choose a port from 1024 up"
+        case _:
+            return os.strerror(error.errno) if error.errno else str(error)
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,306 @@
+"""The daemon as a process: flags to configuration, configuration to app, app to exit status."""
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+import structlog
+
+from downloadd import __version__
+from downloadd.app import App
+from downloadd.clock import Clock, SystemClock
+from downloadd.config import Config, Flags, load_config
+from downloadd.daemon import systemd
+from downloadd.daemon.deadline import Deadline
+from downloadd.daemon.first_user import describe_first_user, ensure_first_user
+from downloadd.daemon.listeners import address_of, bind, url_of
+from downloadd.daemon.signals import Signals, Wish
+from downloadd.errors import DownloadError, StartupError
+from downloadd.logs import LogFormat, LogLevel, LogPipe, logging_to
+
+STOP_SECONDS: Final = 9.5
+"""From the signal to stop until the process is ended, orderly or not."""
+LEFTOVER_SECONDS: Final = (0.3, 2.0)
+"""At least and at most, for the last log lines and for threads that hang (in a name lookup, say) once all is stored."""
+LAST_WORDS_SECONDS: Final = 0.2
+
+_EPILOG: Final = """
+Examples:
+
+\b
+  Fetch whatever is asked for, into ./downloads, and print a token for curl:
+    downloadd --allow-download
+
+\b
+  From two sources only, into /srv/files, heard by every machine:
+    downloadd --allow-download --root /srv/files --host 0.0.0.0 \\
+        --allow-domain example.com --allow-domain '*.example.org'
+
+\b
+  As a service, with everything in a file:
+    downloadd --config /etc/downloadd/config.toml --log-format json
+
+Each key of the file is also a variable, such as DOWNLOADD_SERVER__PORT=9000 or DOWNLOADD_DOWNLOADS__MAX_SIZE='4 GiB'.
+Flags win over variables, variables over the file.
+
+SIGTERM and SIGINT stop the daemon within 10 seconds and lose nothing; SIGHUP reloads users, domains and limits.
+Exit status: 0 after a signal to stop, 2 for a mistake in the configuration, 1 for everything else.
+"""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line and the environment say, kept for reloads."""
+
+    file: Path | None
+    flags: Flags
+    environment: dict[str, str]
+    log_format: LogFormat
+    log_level: LogLevel
+
+
+@click.command(context_settings={"max_content_width": 110}, epilog=_EPILOG)
+@click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="Read this TOML file.")
+@click.option("--allow-download", is_flag=True, help="Let users start downloads; without it they are refused.")
+@click.option("--root", metavar="DIR", help="Put files below this directory; made when missing.  [default: downloads]")
+@click.option("--host", metavar="H", help="Listen on this address or name.  [default: 127.0.0.1]")
+@click.option("--port", metavar="N", type=int, help="Listen on this port; 0 picks a free one.  [default: 8080]")
+@click.option(
+    "--allow-domain",
+    "allow_domains",
+    metavar="D",
+    multiple=True,
+    help="Fetch from this host only, or from subdomains with '*.example.com'; repeatable, replaces the file's list.",
+)
+@click.option(
+    "--state-dir",
+    metavar="DIR",
+    help="Keep records and the first token here.  [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/downloadd]",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice([each.value for each in LogFormat]),
+    default=LogFormat.CONSOLE.value,
+    show_default=True,
+    help="How lines on standard error look.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice([each.value for each in LogLevel], case_sensitive=False),
+    default=LogLevel.INFO.value,
+    show_default=True,
+    help="The least important lines to write.",
+)
+@click.version_option(__version__, prog_name="downloadd", message="%(prog)s %(version)s")
+def command(
+    *,
+    file: Path | None,
+    allow_download: bool,
+    root: str | None,
+    host: str | None,
+    port: int | None,
+    allow_domains: tuple[str, ...],
+    state_dir: str | None,
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Run the download daemon: one HTTP request makes it fetch a remote file onto its own disk."""
+    environment = dict(os.environ)
+    systemd.forget(os.environ)
+    run(
+        Settings(
+            file=file,
+            flags=Flags(
+                allow_download=allow_download,
+                root=root,
+                host=host,
+                port=port,
+                allow_domains=allow_domains,
+                state_dir=state_dir,
+            ),
+            environment=environment,
+            log_format=LogFormat(log_format),
+            log_level=LogLevel(log_level),
+        )
+    )
+
+
+def main() -> None:
+    """The console script: runs the command, and turns every foreseen failure into one clear line."""
+    try:
+        command.main(prog_name="downloadd", standalone_mode=False)
+    except click.ClickException as error:
+        _complain(f"{error.format_message()} (see downloadd --help)")
+        sys.exit(2)
+    except StartupError as error:
+        _complain(error.sentence)
+        sys.exit(error.exit_status)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(128 + signal.SIGINT)
+
+
+def run(settings: Settings, clock: Clock | None = None) -> None:
+    """Runs the daemon until a signal asks it to stop.
+
+    Raises:
+        StartupError: it cannot start.
+    """
+    config = load_config(file=settings.file, environment=settings.environment, flags=settings.flags)
+    _raise_descriptor_limit()
+    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0005)
+    with ExitStack() as stack:
+        sockets = _sockets(settings, config)
+        for listener in sockets:
+            stack.callback(listener.close)
+        config = _with_users(config, _shown_url(sockets))
+        pipe = stack.enter_context(logging_to(format=settings.log_format, level=settings.log_level))
+        notifier = stack.enter_context(systemd.Notifier(settings.environment.get("NOTIFY_SOCKET")))
+        daemon = Daemon(settings, config, sockets=sockets, pipe=pipe, notifier=notifier, clock=clock or SystemClock())
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(daemon.serve())
+        except DownloadError as error:
+            # The storage directory speaks in these, at start too.
+            raise StartupError(error.detail) from error
+
+
+class Daemon:
+    """One life of the app: opened, announced, obedient to signals, closed in time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        config: Config,
+        *,
+        sockets: Sequence[socket.socket],
+        pipe: LogPipe,
+        notifier: systemd.Notifier,
+        clock: Clock,
+    ) -> None:
+        """`config` has at least one user; `sockets` are bound."""
+        self._settings = settings
+        self._config = config
+        self._sockets = sockets
+        self._notifier = notifier
+        self._clock = clock
+        self._stop_by = 0.0
+        self._deadline = Deadline(lambda: pipe.close(LAST_WORDS_SECONDS))
+        self._log = structlog.get_logger("downloadd.daemon")
+
+    async def serve(self) -> None:
+        """Serves until a signal asks to stop; afterwards everything is written down.
+
+        Raises:
+            StartupError: a part of the app cannot be opened.
+        """
+        with Signals(on_stop=self._begin_to_stop, on_impatience=self._end_at_once) as signals:
+            async with App(self._config, clock=self._clock) as app:
+                await app.listen(self._sockets)
+                self._announce()
+                async with asyncio.TaskGroup() as duties:
+                    watchdog = duties.create_task(self._feed_watchdog())
+                    while await signals.next_wish() is Wish.RELOAD:
+                        await self._reload(app)
+                    watchdog.cancel()
+            self._log.info("stopped")
+            least, most = LEFTOVER_SECONDS
+            self._deadline.set(min(most, max(least, self._stop_by - self._clock.monotonic())), 0)
+
+    def _announce(self) -> None:
+        urls = [url_of(listener) for listener in self._sockets]
+        for listener, url in zip(self._sockets, urls, strict=True):
+            host, port = address_of(listener)
+            self._log.info("listening", host=host, port=port, url=url, version=__version__)
+        self._notifier.ready(f"Listening on {', '.join(urls)}")
+
+    async def _feed_watchdog(self) -> None:
+        """Signs of life from inside the loop: a loop that hangs is restarted."""
+        interval = systemd.watchdog_interval(self._settings.environment, os.getpid())
+        while interval is not None:
+            self._notifier.alive()
+            await asyncio.sleep(interval)
+
+    async def _reload(self, app: App) -> None:
+        self._notifier.reloading(self._clock.monotonic())
+        try:
+            config = await asyncio.to_thread(self._load_again)
+        except StartupError as error:
+            self._log.error("reload_refused", mistakes=error.sentence.splitlines())
+        else:
+            app.reload(config)
+            later = [name for name in ("server", "storage") if getattr(config, name) != getattr(self._config, name)]
+            if later:
+                self._log.warning("restart_needed", changed=later)
+            self._log.info("reloaded", users=len(config.users))
+        self._notifier.ready()
+
+    def _load_again(self) -> Config:
+        settings = self._settings
+        config = load_config(file=settings.file, environment=settings.environment, flags=settings.flags)
+        return _with_users(config, _shown_url(self._sockets))
+
+    def _begin_to_stop(self, number: signal.Signals) -> None:
+        self._stop_by = self._clock.monotonic() + STOP_SECONDS
+        self._deadline.set(STOP_SECONDS, 1)
+        self._log.info("stopping", signal=number.name)
+        self._notifier.stopping("Stopping")
+
+    def _end_at_once(self, number: signal.Signals) -> None:
+        self._log.warning("ended_at_once", signal=number.name)
+        self._deadline.end(128 + number)
+
+
+def _sockets(settings: Settings, config: Config) -> list[socket.socket]:
+    """The service manager's sockets, if it hands any over, else our own."""
+    handed_over = systemd.handed_over_sockets(settings.environment, os.getpid())
+    return [each.socket for each in handed_over] or bind(config.server.host, config.server.port)
+
+
+def _shown_url(sockets: Sequence[socket.socket]) -> str:
+    """The URL that the first user is told."""
+    urls = [url_of(listener) for listener in sockets if listener.family != socket.AF_UNIX]
+    return urls[0] if urls else "http://localhost"
+
+
+def _with_users(config: Config, url: str) -> Config:
+    """The configuration, with the first user when it names none; tells about one that was just made."""
+    if config.users:
+        return config
+    first = ensure_first_user(Path(config.server.state_dir))
+    if first.created:
+        # Whoever cannot be told finds the token in its file.
+        with suppress(OSError):
+            click.echo(describe_first_user(first, url=url, allow=config.downloads.allow))
+    return msgspec.structs.replace(config, users=(first.user,))
+
+
+def _raise_descriptor_limit() -> None:
+    """Allows as many open files as the system does: every connection and part file is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # A sandbox may forbid it, and a hard limit may be higher than what the kernel allows by now.
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _complain(sentence: str) -> None:
+    with suppress(OSError):
+        for line in sentence.splitlines():
+            click.echo(f"downloadd: {line}", err=True)

@@ -1,0 +1,63 @@
+"""Signals: SIGTERM and SIGINT ask to stop, and a second one to stop at once; SIGHUP asks to reload."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, Self
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+RELOAD_SIGNAL: Final = signal.SIGHUP
+
+
+class Wish(Enum):
+    """What a signal asks for."""
+
+    STOP = "stop"
+    RELOAD = "reload"
+
+
+class Signals:
+    """The signals of the running loop, between entering and leaving; those that come meanwhile are kept."""
+
+    def __init__(
+        self, *, on_stop: Callable[[signal.Signals], None], on_impatience: Callable[[signal.Signals], None]
+    ) -> None:
+        """`on_stop` is called at the first signal to stop, `on_impatience` at every later one, both in the loop."""
+        self._on_stop = on_stop
+        self._on_impatience = on_impatience
+        self._wished = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a signal to stop has come."""
+        return self._stopping
+
+    async def next_wish(self) -> Wish:
+        """Waits for a signal. Reloads that come while one is under way become one; a stop stays wished for."""
+        await self._wished.wait()
+        if self._stopping:
+            return Wish.STOP
+        self._wished.clear()
+        return Wish.RELOAD
+
+    def __enter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(RELOAD_SIGNAL, self._wished.set)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (*STOP_SIGNALS, RELOAD_SIGNAL):
+            loop.remove_signal_handler(number)
+
+    def _stop(self, number: signal.Signals) -> None:
+        if self._stopping:
+            self._on_impatience(number)
+            return
+        self._stopping = True
+        self._wished.set()
+        self._on_stop(number)

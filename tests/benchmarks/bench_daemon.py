@@ -1,0 +1,185 @@
+"""Measures the daemon as its users meet it: start, idle memory, durable accepts a second, a thousand trickles.
+
+Run it as `python tests/benchmarks/bench_daemon.py`; it starts the installed `downloadd`, an origin and the clients,
+each in a process of its own, on this machine alone.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
+from nginx_origin import free_port
+
+MIB = 1 << 20
+
+
+def row(what: str, value: str) -> None:
+    """Prints one row of the table."""
+    print(f"| {what:58} | {value:>24} |", flush=True)
+
+
+def percentile(times: list[float], share: float) -> float:
+    """In milliseconds."""
+    return sorted(times)[min(len(times) - 1, int(len(times) * share))] * 1000
+
+
+# -- clients, in a process of their own ----------------------------------------------------------------------------
+
+
+async def _accept_client(host: str, port: int, origin: int, number: int, until_time: float, times: list[float]) -> None:
+    reader, writer = await asyncio.open_connection(host, port)
+    count = 0
+    while time.perf_counter() < until_time:
+        count += 1
+        target = f"/Downloads?download=http%3A%2F%2F127.0.0.1%3A{origin}%2F{number}%2F{count}.bin"
+        begin = time.perf_counter()
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 201"), head
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        times.append(time.perf_counter() - begin)
+    writer.close()
+
+
+def _run_clients(
+    host: str, port: int, origin: int, clients: int, seconds: float, results: "multiprocessing.Queue[Any]"
+) -> None:
+    import uvloop
+
+    async def load() -> list[float]:
+        times: list[float] = []
+        stop = time.perf_counter() + seconds
+        await asyncio.gather(*(_accept_client(host, port, origin, n, stop, times) for n in range(clients)))
+        return times
+
+    results.put(uvloop.run(load()))
+
+
+def _run_origin(port: int) -> None:
+    import runpy
+
+    sys.argv = ["origin", "--port", str(port)]
+    runpy.run_module("origin", run_name="__main__")
+
+
+# -- what is measured -------------------------------------------------------------------------------------------
+
+
+async def measure_start(folder: Path) -> None:
+    times = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        async with DaemonProcess(folder) as daemon:
+            assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+            times.append(time.perf_counter() - begin)
+            await asyncio.sleep(0.5)
+            resident = daemon.resident_bytes()
+    row("start until health answers, median of 5", f"{statistics.median(times):.2f} s")
+    row("resident, idle", f"{resident / MIB:.0f} MiB")
+
+
+async def measure_accepts(folder: Path, clients: int, seconds: float, rounds: int) -> None:
+    # One place, held by a host that never answers: accepts are measured, not downloads.
+    config = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_concurrent = 1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        await _measure_accepts(folder, config, silent.getsockname()[1], clients, seconds, rounds)
+
+
+async def _measure_accepts(folder: Path, config: str, origin: int, clients: int, seconds: float, rounds: int) -> None:
+    async with DaemonProcess(folder, config=config) as daemon:
+        host, port = daemon.url.removeprefix("http://").split(":")
+        rates = []
+        for _ in range(rounds):
+            results: multiprocessing.Queue[Any] = multiprocessing.Queue()
+            process = multiprocessing.Process(
+                target=_run_clients, args=(host, int(port), origin, clients, seconds, results)
+            )
+            process.start()
+            times = await asyncio.to_thread(results.get)
+            process.join()
+            rates.append(len(times) / seconds)
+        row(f"durable accepts a second, {clients} clients, median of {rounds}", f"{statistics.median(rates):,.0f}")
+        row("  latency p50 / p99", f"{percentile(times, 0.5):.1f} / {percentile(times, 0.99):.1f} ms")
+        row(f"  resident with {sum(rates) * seconds:,.0f} waiting", f"{daemon.resident_bytes() / MIB:.0f} MiB")
+        listed = []
+        for _ in range(100):
+            begin = time.perf_counter()
+            await daemon.ask("GET", "/api/v1/downloads?limit=100")
+            listed.append(time.perf_counter() - begin)
+        row("  listing with limit=100, p50 / p99", f"{percentile(listed, 0.5):.1f} / {percentile(listed, 0.99):.1f} ms")
+
+
+async def measure_trickles(folder: Path, count: int) -> None:
+    port = free_port()
+    origin = multiprocessing.Process(target=_run_origin, args=(port,), daemon=True)
+    origin.start()
+    config = DEFAULT_CONFIG.replace("[downloads]", f"[downloads]\nmax_concurrent = {count}\nmax_per_host = {count}")
+    async with DaemonProcess(folder, config=config) as daemon:
+        url = f"http://127.0.0.1:{port}/trickle/100000000?rate=2000"
+        batch = [{"url": url, "directory": "t", "timeout": 0} for _ in range(count)]
+        status, _ = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": batch})
+        assert status == 201
+
+        async def all_run() -> bool:
+            states = [entry["status"] for entry in await daemon.active()]
+            return states.count("downloading") == count
+
+        await until(all_run, 60, 0.5)
+        await asyncio.sleep(3)
+        assert daemon.client is not None
+        listed = []
+        for _ in range(100):
+            begin = time.perf_counter()
+            async with daemon.client.get(f"{daemon.url}/api/v1/downloads") as response:
+                await response.read()
+            listed.append(time.perf_counter() - begin)
+        assert daemon.process is not None
+        used = cpu_seconds(daemon.process.pid)
+        await asyncio.sleep(5)
+        used = cpu_seconds(daemon.process.pid) - used
+        row(f"resident with {count} trickles", f"{daemon.resident_bytes() / MIB:.0f} MiB")
+        row("  CPU", f"{used / 5 * 100:.0f} % of a core")
+        row("  listing of all, p50 / p99", f"{percentile(listed, 0.5):.1f} / {percentile(listed, 0.99):.1f} ms")
+    origin.terminate()
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+async def main() -> None:
+    """Runs everything and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=5, help="of each round of accepts")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--trickles", type=int, default=1000)
+    parser.add_argument("--only", choices=["start", "accepts", "trickles"])
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        for name, measure in {
+            "start": lambda folder: measure_start(folder),
+            "accepts": lambda folder: measure_accepts(folder, arguments.clients, arguments.seconds, arguments.rounds),
+            "trickles": lambda folder: measure_trickles(folder, arguments.trickles),
+        }.items():
+            if arguments.only in {None, name}:
+                folder = Path(directory) / name
+                folder.mkdir()
+                await measure(folder)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,75 @@
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from downloadd.daemon.listeners import address_of, bind, url_of
+from downloadd.errors import StartupError
+
+
+def test_port_zero_is_a_free_port_that_the_url_names() -> None:
+    (listener,) = bind("127.0.0.1", 0)
+    with listener:
+        host, port = address_of(listener)
+        assert host == "127.0.0.1"
+        assert port
+        assert url_of(listener) == f"http://127.0.0.1:{port}"
+        with socket.create_connection((host, port), 10):
+            pass
+
+
+def test_all_addresses_of_a_name_share_one_port() -> None:
+    listeners = bind("localhost", 0)
+    assert len({address_of(listener)[1] for listener in listeners}) == 1
+    assert {address_of(listener)[0] for listener in listeners} <= {"127.0.0.1", "::1"}
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="this machine has no IPv6")
+def test_an_ipv6_address_is_in_brackets() -> None:
+    for host in ("::1", "::"):
+        (listener,) = bind(host, 0)
+        with listener:
+            assert url_of(listener) == f"http://[::1]:{address_of(listener)[1]}"
+
+
+def test_every_address_is_reached_by_the_loopback_one() -> None:
+    (listener,) = bind("0.0.0.0", 0)
+    with listener:
+        assert url_of(listener) == f"http://127.0.0.1:{address_of(listener)[1]}"
+
+
+def test_a_unix_socket_has_a_path() -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("\0downloadd-test-listener")
+        assert url_of(listener).startswith("unix:")
+        assert address_of(listener)[1] is None
+
+
+def test_a_port_in_use_is_one_sentence() -> None:
+    (first,) = bind("127.0.0.1", 0)
+    with first, pytest.raises(StartupError, match=r"the port is in use; .*choose another --port") as caught:
+        bind("127.0.0.1", first.getsockname()[1])
+    assert caught.value.exit_status == 1
+    assert len(caught.value.sentence.splitlines()) == 1
+
+
+def test_a_port_is_free_again_at_once(tmp_path: Path) -> None:
+    (first,) = bind("127.0.0.1", 0)
+    port = first.getsockname()[1]
+    with first, socket.create_connection(("127.0.0.1", port), 10) as client:
+        first.setblocking(True)
+        server, _ = first.accept()
+        server.close()
+        assert client.recv(1) == b""
+    (again,) = bind("127.0.0.1", port)
+    again.close()
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "a" * 70, "\udcff"])
+def test_an_address_that_is_not_ours_is_one_sentence(host: str) -> None:
+    with pytest.raises(StartupError, match="cannot listen on") as caught:
+        bind(host, 0)
+    assert len(caught.value.sentence.splitlines()) == 1

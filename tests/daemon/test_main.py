@@ -1,0 +1,435 @@
+"""The installed daemon as a process, as a shell and a service manager see it."""
+
+import hashlib
+import http.client
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from downloadd import __version__
+from downloadd.daemon.main import command
+
+TOKEN = "a-token-for-tests-0123456789-abcdefghij"
+HASH = f"sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
+USER = f'[[users]]\nid = "alice"\ntoken_hash = "{HASH}"\n'
+LOCAL = '[downloads]\nallow = true\nallowed_networks = ["127.0.0.0/8"]\n'
+
+
+class Running:
+    """A daemon on a folder of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self.process = process
+        self.folder = folder
+
+    def log(self) -> list[dict[str, Any]]:
+        lines = (self.folder / "log").read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+
+    def event(self, name: str, count: int = 1) -> dict[str, Any]:
+        """The `count`th line of an event, once it is there."""
+
+        def found() -> list[dict[str, Any]]:
+            entries = [entry for entry in self.log() if entry["event"] == name]
+            assert entries or self.process.poll() is None, (self.folder / "log").read_text()
+            return entries[count - 1 :]
+
+        return dict(until(found)[0])
+
+    @property
+    def port(self) -> int:
+        return int(self.event("listening")["port"])
+
+    def get(self, path: str, token: str | None = None) -> int:
+        """The status of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(15)
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return result
+
+
+def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("DOWNLOADD_")}
+    return {**ours, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), **(extra or {})}
+
+
+def arguments(folder: Path, flags: Sequence[str]) -> list[str]:
+    return [sys.executable, "-Im", "downloadd", "--root", str(folder / "files"), *flags]
+
+
+@contextmanager
+def running(
+    folder: Path,
+    config: str = USER,
+    *,
+    flags: Sequence[str] = ("--port", "0"),
+    extra: Mapping[str, str] | None = None,
+    stderr: int | None = None,
+    **options: Any,
+) -> Iterator[Running]:
+    (folder / "config.toml").write_text(config)
+    flags = ["--config", str(folder / "config.toml"), "--log-format", "json", *flags]
+    with (folder / "log").open("wb") as log, (folder / "out").open("ab") as out:
+        process = subprocess.Popen(
+            arguments(folder, flags),
+            cwd=folder,
+            env=environment(folder, extra),
+            stdout=out,
+            stderr=log if stderr is None else stderr,
+            **options,
+        )
+    try:
+        yield Running(process, folder)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+
+
+def complaint(
+    folder: Path, flags: Sequence[str], *, status: int, config: str = USER, extra: Mapping[str, str] | None = None
+) -> list[str]:
+    """What a daemon that cannot start says, without the `downloadd: ` that begins each line."""
+    (folder / "config.toml").write_text(config)
+    done = subprocess.run(
+        arguments(folder, ["--config", str(folder / "config.toml"), *flags]),
+        cwd=folder,
+        env=environment(folder, extra),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == status, done.stderr
+    lines = done.stderr.splitlines()
+    assert lines
+    assert all(line.startswith("downloadd: ") for line in lines), done.stderr
+    return [line.removeprefix("downloadd: ") for line in lines]
+
+
+# -- the command line --------------------------------------------------------------------------------------------------
+
+
+def test_the_help_names_every_flag_and_shows_examples() -> None:
+    shown = CliRunner().invoke(command, ["--help"]).output
+    for flag in (
+        "--config FILE",
+        "--allow-download",
+        "--root DIR",
+        "--host H",
+        "--port N",
+        "--allow-domain D",
+        "--state-dir DIR",
+        "--log-format [console|json]",
+        "--log-level",
+        "--version",
+        "Examples:",
+        "downloadd --allow-download --root /srv/files",
+    ):
+        assert flag in shown
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = subprocess.run([sys.executable, "-Im", "downloadd", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"downloadd {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "config", "extra", "expected"),
+    [
+        pytest.param(["--prot", "1"], USER, {}, ["--prot"], id="unknown flag"),
+        pytest.param(["--port", "x"], USER, {}, ["'x' is not a valid integer"], id="no integer"),
+        pytest.param(["--port", "65536"], USER, {}, ["--port: server.port: expected an integer"], id="port range"),
+        pytest.param(["--log-level", "loud"], USER, {}, ["'loud' is not one of"], id="log level"),
+        pytest.param(["extra"], USER, {}, ["unexpected extra argument"], id="argument"),
+        pytest.param(["--allow-domain", "*"], USER, {}, ["--allow-domain: downloads.allowed_domains"], id="domain"),
+        pytest.param([], "[server\n", {}, ["config.toml:1:8: is no TOML"], id="broken TOML"),
+        pytest.param(
+            [],
+            "[server]\nprot = 1\n[downloads]\ntimeout = -1\n",
+            {"DOWNLOADD_STORAGE__FSYNC": "perhaps"},
+            ["server.prot: unknown key; did you mean server.port?", "downloads.timeout", "DOWNLOADD_STORAGE__FSYNC"],
+            id="several",
+        ),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_a_line_and_status_2(
+    tmp_path: Path, flags: list[str], config: str, extra: dict[str, str], expected: list[str]
+) -> None:
+    found = complaint(tmp_path, flags, status=2, config=config, extra=extra)
+    assert len(found) == len(expected)
+    for line, part in zip(found, expected, strict=True):
+        assert part in line
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_port_in_use_is_a_line_and_status_1(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        (line,) = complaint(tmp_path, ["--port", str(taken.getsockname()[1])], status=1)
+    assert line.endswith("the port is in use; stop the other program or choose another --port")
+
+
+def test_a_state_directory_that_cannot_be_used_is_a_line_and_status_1(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for config in (USER, ""):
+        (line,) = complaint(tmp_path, ["--port", "0", "--state-dir", str(tmp_path / "file")], status=1, config=config)
+        assert str(tmp_path / "file") in line
+
+
+def test_a_storage_root_that_cannot_be_used_is_a_line_and_status_1(tmp_path: Path) -> None:
+    (tmp_path / "files").touch()
+    (line,) = complaint(tmp_path, ["--port", "0"], status=1)
+    assert str(tmp_path / "files") in line
+
+
+def test_a_second_daemon_on_the_same_state_directory_is_refused(tmp_path: Path) -> None:
+    with running(tmp_path) as daemon:
+        assert daemon.port
+        (line,) = complaint(tmp_path, ["--port", "0"], status=1)
+        assert "another downloadd" in line
+        assert daemon.stop() == 0
+
+
+# -- a life ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_daemon_in_good_order(tmp_path: Path, number: signal.Signals) -> None:
+    with running(tmp_path) as daemon:
+        listening = daemon.event("listening")
+        assert listening["host"] == "127.0.0.1"
+        assert listening["url"] == f"http://127.0.0.1:{listening['port']}"
+        assert daemon.get("/api/v1/health") == 200
+        start = time.monotonic()
+        assert daemon.stop(number) == 0
+        assert time.monotonic() - start < 10
+        assert [entry["event"] for entry in daemon.log()][-2:] == ["stopping", "stopped"]
+
+
+def test_the_first_start_prints_a_token_that_works_and_later_starts_are_silent(tmp_path: Path) -> None:
+    with running(tmp_path, "") as daemon:
+        port = daemon.port
+        file = tmp_path / "state" / "downloadd" / "token"
+        token = file.read_text().strip()
+        printed = (tmp_path / "out").read_text()
+        assert token in printed
+        assert f"http://127.0.0.1:{port}/" in printed
+        assert daemon.get("/api/v1/downloads", token) == 200
+        assert daemon.get("/api/v1/downloads") == 401
+        assert daemon.stop() == 0
+    assert token not in (tmp_path / "log").read_text()
+    with running(tmp_path, "") as daemon:
+        assert daemon.get("/api/v1/downloads", token) == 200
+        assert daemon.stop() == 0
+    assert (tmp_path / "out").read_text() == printed
+
+
+@pytest.fixture
+def silent_origin() -> Iterator[socket.socket]:
+    """Takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+@contextmanager
+def waiting_request(daemon: Running, origin: socket.socket) -> Iterator[None]:
+    """A request that waits for the end of a download that never ends, so that the daemon has something to drain."""
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+    url = f"http://127.0.0.1:{origin.getsockname()[1]}/file"
+    connection.request("GET", f"/?download={url}&wait=60", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert select.select([origin], [], [], 20)[0]
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+def test_a_running_download_does_not_delay_the_end(tmp_path: Path, silent_origin: socket.socket) -> None:
+    with running(tmp_path, LOCAL + USER) as daemon, waiting_request(daemon, silent_origin):
+        start = time.monotonic()
+        assert daemon.stop() == 0
+        assert time.monotonic() - start < 10
+
+
+def test_a_second_signal_ends_the_daemon_at_once(tmp_path: Path) -> None:
+    with running(tmp_path, LOCAL + USER) as daemon, socket.create_connection(("127.0.0.1", daemon.port), 10) as client:
+        # A request whose body never comes is given some time to end.
+        head = (
+            f"POST /api/v1/downloads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nExpect: 100-continue\r\n"
+        )
+        client.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n".encode())
+        assert client.recv(4096).startswith(b"HTTP/1.1 100 ")
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.event("stopping")
+        assert daemon.stop(signal.SIGTERM) == 128 + signal.SIGTERM
+        assert daemon.log()[-1]["event"] == "ended_at_once"
+
+
+def test_the_limit_of_open_files_is_raised(tmp_path: Path) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+    def lower() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+
+    with running(tmp_path, preexec_fn=lower) as daemon:
+        assert daemon.port
+        assert resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+        assert daemon.stop() == 0
+
+
+def test_a_standard_error_that_nobody_reads_blocks_no_request(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    try:
+        with running(tmp_path, stderr=writer) as daemon:
+            line = b""
+            while b"\n" not in line:
+                line += os.read(reader, 4096)
+            port = json.loads(line.splitlines()[0])["port"]
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+                for _ in range(1000):
+                    connection.request("GET", "/api/v1/downloads", headers={"Authorization": f"Bearer {TOKEN}"})
+                    response = connection.getresponse()
+                    response.read()
+                    assert response.status == 200
+            start = time.monotonic()
+            assert daemon.stop() == 0
+            assert time.monotonic() - start < 10
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_request_that_is_no_http_leaves_none_of_its_bytes_in_the_log(tmp_path: Path) -> None:
+    with running(tmp_path) as daemon:
+        for garbage in (
+            f"GET / HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\nBad\x00Name: x\r\n\r\n",
+            f"GET /?token={TOKEN} HTTP/9\r\n\r\n",
+            f"{TOKEN} \x00\r\n\r\n",
+            f"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {TOKEN}\r\nContent-Length: {TOKEN}\r\n\r\n",
+        ):
+            with socket.create_connection(("127.0.0.1", daemon.port), 10) as client:
+                client.sendall(garbage.encode("latin-1"))
+                assert b" 400 " in client.recv(4096)
+        assert daemon.stop() == 0
+    assert TOKEN not in (tmp_path / "log").read_text()
+
+
+# -- the service manager -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+        end.bind(str(tmp_path / "notify"))
+        end.settimeout(20)
+        yield end
+
+
+def receive_until(end: socket.socket, wanted: bytes) -> list[bytes]:
+    """The messages up to the first one that begins with `wanted`."""
+    messages = [end.recv(4096)]
+    while not messages[-1].startswith(wanted):
+        messages.append(end.recv(4096))
+    return messages
+
+
+def test_the_service_manager_hears_ready_reloading_and_stopping(tmp_path: Path, manager: socket.socket) -> None:
+    with running(tmp_path, extra={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as daemon:
+        (ready,) = receive_until(manager, b"READY=1")
+        # Ready means that a request is answered now.
+        assert daemon.get("/api/v1/health") == 200
+        assert f"STATUS=Listening on http://127.0.0.1:{daemon.port}".encode() in ready
+        daemon.process.send_signal(signal.SIGHUP)
+        (reloading,) = receive_until(manager, b"RELOADING=1\nMONOTONIC_USEC=")
+        assert abs(int(reloading.partition(b"USEC=")[2]) / 1e6 - time.monotonic()) < 20
+        assert receive_until(manager, b"READY=1") == [b"READY=1"]
+        assert daemon.stop() == 0
+        assert receive_until(manager, b"STOPPING=1")
+
+
+def test_the_watchdog_is_fed(tmp_path: Path, manager: socket.socket) -> None:
+    extra = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+    with running(tmp_path, extra=extra) as daemon:
+        receive_until(manager, b"READY=1")
+        assert [manager.recv(4096) for _ in range(4)] == [b"WATCHDOG=1"] * 4
+        # A daemon that hangs is not alive.
+        daemon.process.send_signal(signal.SIGSTOP)
+        until(lambda: not select.select([manager], [], [], 1)[0] or (manager.recv(4096) and False))
+        daemon.process.send_signal(signal.SIGCONT)
+        assert manager.recv(4096) == b"WATCHDOG=1"
+        assert daemon.stop() == 0
+
+
+def test_a_handed_over_socket_takes_the_place_of_host_and_port(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        # As the service manager does: the socket is descriptor 3, and LISTEN_PID the process itself.
+        hand_over = (
+            "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid());"
+            "os.execv(sys.argv[2], sys.argv[2:])"
+        )
+        (tmp_path / "config.toml").write_text(USER)
+        flags = ["--config", str(tmp_path / "config.toml"), "--log-format", "json", "--port", "1"]
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-Ic", hand_over, str(server.fileno()), *arguments(tmp_path, flags)],
+                env=environment(tmp_path, {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "http"}),
+                stderr=log,
+                pass_fds=[server.fileno()],
+            )
+        daemon = Running(process, tmp_path)
+        try:
+            assert daemon.port == port
+            assert daemon.get("/api/v1/health") == 200
+            assert daemon.stop() == 0
+            # The service manager's own socket lives on, and connections wait in it.
+            socket.create_connection(("127.0.0.1", port), 10).close()
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(10)
+
+
+def test_a_reload_takes_over_new_users_and_refuses_a_broken_file(tmp_path: Path) -> None:
+    other = "another-token-for-tests-0123456789-abcdef"
+    bob = f'[[users]]\nid = "bob"\ntoken_hash = "sha256:{hashlib.sha256(other.encode()).hexdigest()}"\n'
+    with running(tmp_path) as daemon:
+        assert daemon.get("/api/v1/downloads", other) == 401
+        (tmp_path / "config.toml").write_text("[server]\nprot = 1\n" + bob)
+        daemon.process.send_signal(signal.SIGHUP)
+        assert "server.prot: unknown key; did you mean server.port?" in daemon.event("reload_refused")["mistakes"][0]
+        assert daemon.get("/api/v1/downloads", TOKEN) == 200
+        (tmp_path / "config.toml").write_text("[storage]\nfsync = false\n" + bob)
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.event("reloaded")
+        assert daemon.event("restart_needed")["changed"] == ["storage"]
+        assert daemon.get("/api/v1/downloads", other) == 200
+        assert daemon.get("/api/v1/downloads", TOKEN) == 401
+        assert daemon.stop() == 0

@@ -1,0 +1,208 @@
+"""The installed daemon as a process, driven as its users would: started, asked over HTTP, killed, started again."""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+TOKEN = "Zu-Z6eKzIIz7MCCRGeHi29bYkXZCJ4SxFC0JAasqm92"
+USER = "d26x6zSkaPSe5gCyy"
+
+DEFAULT_CONFIG = f"""
+[storage]
+min_free = 0
+[downloads]
+allowed_networks = ["127.0.0.0/8", "::1/128"]
+[[users]]
+id = "{USER}"
+token_hash = "sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
+"""
+
+
+async def until(condition: Any, seconds: float = 20, every: float = 0.02) -> Any:
+    """What `condition` gives once it is true; fails after so many seconds."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        result = condition()
+        if asyncio.iscoroutine(result):
+            result = await result
+        if result:
+            return result
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"not within {seconds} s: {condition}")
+        await asyncio.sleep(every)
+
+
+class DaemonProcess:
+    """One daemon on a folder of its own; may be started and killed again and again."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        config: str = DEFAULT_CONFIG,
+        flags: Sequence[str] = ("--allow-download",),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.root = folder / "files"
+        self.state = folder / "state"
+        self.log = folder / "log.jsonl"
+        self.config = folder / "config.toml"
+        self.config.write_text(config)
+        self.flags = flags
+        self.environment = environment or {}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+        self.client: aiohttp.ClientSession | None = None
+
+    def command(self) -> list[str]:
+        return [
+            sys.executable,
+            "-Im",
+            "downloadd",
+            *("--config", str(self.config)),
+            *("--root", str(self.root)),
+            *("--state-dir", str(self.state)),
+            *("--port", "0"),
+            *("--log-format", "json"),
+            *self.flags,
+        ]
+
+    async def start(self) -> None:
+        read_from = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stderr=log, stdout=subprocess.DEVNULL, env={**os.environ, **self.environment}
+            )
+
+        def listening() -> str:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"the daemon ended with {self.process.returncode}: {self.log.read_text()}")
+            for line in self.log.read_bytes()[read_from:].splitlines(keepends=True):
+                if line.endswith(b"\n") and line.startswith(b"{") and b'"listening"' in line:
+                    return str(json.loads(line)["url"])
+            return ""
+
+        self.url = str(await until(listening)).rstrip("/")
+        self.client = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {TOKEN}"}, connector=aiohttp.TCPConnector(limit=0)
+        )
+
+    async def kill(self) -> None:
+        """SIGKILL: no goodbye."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
+        """Asks the daemon to stop; its exit status."""
+        return await self._end(sig)
+
+    async def _end(self, sig: signal.Signals) -> int:
+        if self.client is not None:
+            await self.client.close()
+            self.client = None
+        assert self.process is not None
+        self.process.send_signal(sig)
+        status = await asyncio.to_thread(self.process.wait, 15)
+        self.process = None
+        return status
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None:
+            await self.kill()
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    async def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
+        """Status and JSON of an answer."""
+        assert self.client is not None
+        async with self.client.request(method, self.url + path, **options) as response:
+            return response.status, await response.json()
+
+    async def start_download(self, directory: str, url: str, **parameters: Any) -> dict[str, Any]:
+        """Starts a download that must be accepted."""
+        status, body = await self.ask("GET", f"/{directory}", params={"download": url, **parameters})
+        assert status == 201, body
+        return dict(body)
+
+    async def fetch(self, directory: str, url: str, **parameters: Any) -> tuple[int, dict[str, Any]]:
+        """Starts a download and waits for its end."""
+        status, body = await self.ask("GET", f"/{directory}", params={"download": url, "wait": "30", **parameters})
+        return status, dict(body)
+
+    async def active(self) -> list[dict[str, Any]]:
+        return list((await self.ask("GET", "/api/v1/downloads"))[1]["downloads"])
+
+    async def history(self, **parameters: Any) -> list[dict[str, Any]]:
+        """The whole history, every page."""
+        assert self.client is not None
+        entries: list[dict[str, Any]] = []
+        url = f"{self.url}/?download_history=&limit=1000"
+        while url:
+            async with self.client.get(url, params=parameters) as response:
+                assert response.status == 200
+                entries += (await response.json())["history"]
+                next_page = response.links.get("next")
+                url = str(next_page["url"]) if next_page else ""
+                parameters = {}
+        return entries
+
+    async def one(self, id: str) -> dict[str, Any]:
+        return dict((await self.ask("GET", f"/api/v1/downloads/{id}"))[1])
+
+    async def ended(self, id: str, seconds: float = 30) -> dict[str, Any]:
+        """The history entry of a download once it has ended."""
+
+        async def has_ended() -> dict[str, Any] | None:
+            entry = await self.one(id)
+            return entry if entry["status"] in {"completed", "failed", "cancelled", "skipped"} else None
+
+        return dict(await until(has_ended, seconds))
+
+    # -- watching ------------------------------------------------------------------------------------------------------
+
+    def parts(self) -> list[Path]:
+        """Part files on disk."""
+        return [path for path in self.root.rglob(".*.part") if path.is_file()]
+
+    def files(self) -> dict[str, bytes]:
+        """Every finished file below the root."""
+        return {
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in self.root.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        }
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def resident_bytes(self) -> int:
+        assert self.process is not None
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmRSS")
+
+
+@asynccontextmanager
+async def running_daemon(folder: Path, **options: Any) -> AsyncIterator[DaemonProcess]:
+    """A daemon that runs as long as the context."""
+    async with DaemonProcess(folder, **options) as daemon:
+        yield daemon

@@ -1,0 +1,41 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from daemon_process import DaemonProcess
+from nginx_origin import NginxOrigin
+from origin.origin import Origin
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Origin]:
+    """An origin that does whatever it is told."""
+    async with Origin() as origin:
+        yield origin
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+    """The daemon on its default configuration, allowed to reach this machine."""
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    async with DaemonProcess(folder) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+async def mortal(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+    """A daemon that the test starts, kills and starts again."""
+    folder = tmp_path / "mortal"
+    folder.mkdir()
+    daemon = DaemonProcess(folder)
+    yield daemon
+    if daemon.process is not None:
+        await daemon.kill()
+
+
+@pytest.fixture(scope="session")
+def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NginxOrigin]:
+    """A real nginx, over HTTP and TLS."""
+    with NginxOrigin(tmp_path_factory.mktemp("nginx")) as origin:
+        yield origin
