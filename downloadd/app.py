@@ -52,7 +52,10 @@ class App:
         config, clock = self._config, self._clock
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(DNS_THREADS, "downloadd-dns"))
         async with AsyncExitStack() as stack:
-            records = await stack.enter_async_context(SqliteRecords(Path(config.server.state_dir), clock))
+            bus, metrics = EventBus(), Metrics()
+            records = await stack.enter_async_context(
+                SqliteRecords(Path(config.server.state_dir), clock, committed=metrics.committed)
+            )
             destination = await stack.enter_async_context(
                 LocalDestination(
                     Path(config.storage.root), min_free=config.storage.min_free, fsync=config.storage.fsync
@@ -66,7 +69,6 @@ class App:
                     stall_timeout=config.downloads.stall_timeout,
                 )
             )
-            bus, metrics = EventBus(), Metrics()
             self._manager = await stack.enter_async_context(
                 Manager(
                     records=records,

@@ -3,7 +3,6 @@
 Pure: no I/O and no clock.
 """
 
-import uuid
 from enum import StrEnum
 
 import msgspec
@@ -142,4 +141,6 @@ def new_id(now: float, random: int) -> str:
     """
     rand_a, rand_b = random >> 62 & 0xFFF, random & (1 << 62) - 1
     milliseconds = int(now * 1000) & (1 << 48) - 1
-    return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | rand_a << 64 | 2 << 62 | rand_b))
+    # Not by uuid.UUID, which takes several times as long to write it.
+    digits = f"{milliseconds << 80 | 7 << 76 | rand_a << 64 | 2 << 62 | rand_b:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -1,6 +1,7 @@
 """The manager: accepts downloads, runs them when their turn comes, and does what users want of them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from random import getrandbits
@@ -347,6 +348,15 @@ class Manager:
         )
         snapshots = [self._snapshot(row) for row in rows]
         return [one for one in snapshots if one.download.state in states][: wanted.limit]
+
+    async def counts(self) -> Counter[State]:
+        """How many downloads are in each active state."""
+        counts = Counter(await self._records.counts())
+        # The state of a run is finer than that of its row.
+        for state in RUNNING:
+            del counts[state]
+        counts.update(run.download.state for run in self._runs.values())
+        return counts
 
     async def history(self, wanted: HistoryFilter) -> list[Download]:
         """A page of ended downloads."""

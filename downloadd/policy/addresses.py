@@ -9,6 +9,7 @@ Pure: no I/O and no clock.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -69,7 +70,7 @@ _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 class AddressRules:
     """The judgement of addresses: globally routable unicast, or inside one of `allowed_networks`."""
 
-    __slots__ = ("_networks",)
+    __slots__ = ("_networks", "_remembered")
 
     def __init__(self, allowed_networks: Iterable[str] = ()) -> None:
         """Reads networks such as `10.0.0.0/8`, `fd00::/8` or a single address.
@@ -78,12 +79,17 @@ class AddressRules:
             ValueError: one of them is no network; says which and why.
         """
         self._networks = tuple(_parse_network(text) for text in allowed_networks)
+        self._remembered = lru_cache(maxsize=4096)(self._judge)
 
     def forbidden_reason(self, address: str | Address) -> str | None:
         """What kind of address makes it forbidden ("loopback"); None when a connection may be opened to it.
 
-        A `str` that is no address, or one with a zone (RFC 4007, section 11), is forbidden too.
+        A `str` that is no address, or one with a zone (RFC 4007, section 11), is forbidden too. Remembered for the
+        addresses asked for last: an address is judged at least twice for each download.
         """
+        return self._remembered(address)
+
+    def _judge(self, address: str | Address) -> str | None:
         if isinstance(address, str):
             try:
                 address = ip_address(address)

@@ -14,6 +14,7 @@ Pure: no I/O and no clock.
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -32,6 +33,7 @@ LONGEST_NAME: Final = 253
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_SPACE: Final = re.compile(r"\s")
 _AFTER_AUTHORITY: Final = re.compile(r"[/?#]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ENCODED: Final = re.compile(r'[ "<>]+|[^\x00-\x7f]+')
@@ -101,6 +103,7 @@ def parse_url(text: str) -> AllowedUrl:
     return AllowedUrl(text=text, scheme=scheme, host=host, port=port, request_target=target, userinfo=userinfo)
 
 
+@lru_cache(maxsize=4096)
 def parse_host(text: str) -> str:
     """The one canonical spelling of a host: a name as lower-case A-labels, or an IP address.
 
@@ -108,6 +111,8 @@ def parse_host(text: str) -> str:
     label is a number is an IPv4 address in any of the spellings that the system's resolver would take (the URL
     Standard, sections 3.5 and 3.6): `127.1`, `0x7f000001` and `0177.0.0.1` all come out as `127.0.0.1`, in
     full-width digits too.
+
+    Remembered for the hosts asked for last, since most downloads come from few.
 
     Raises:
         InvalidUrlError: not a host.
@@ -175,7 +180,7 @@ def _split_scheme(text: str) -> tuple[str, str]:
 def _parse_authority(authority: str) -> tuple[tuple[str, str] | None, str, int | None]:
     if "\\" in authority:
         raise InvalidUrlError("the URL holds a backslash before its path")
-    if any(character.isspace() for character in authority):
+    if _SPACE.search(authority):
         raise InvalidUrlError("the URL holds white space before its path")
     userinfo, at, hostport = authority.rpartition("@")
     if hostport.startswith("["):

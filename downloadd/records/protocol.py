@@ -116,6 +116,10 @@ class Records(Protocol):
         """A page of ended downloads."""
         ...
 
+    async def counts(self) -> dict[State, int]:
+        """How many downloads are in each active state; states that none is in may be left out."""
+        ...
+
     async def last_ended_seq(self) -> int:
         """The newest `ended_seq`; 0 for an empty history."""
         ...

@@ -31,7 +31,7 @@ from downloadd.records.rows import (
     encode_run,
 )
 from downloadd.records.writer import Refused, Writer
-from downloadd.states import ENDED, RUNNING, WAITING, Event, advance
+from downloadd.states import ENDED, RUNNING, WAITING, Event, State, advance
 
 T = TypeVar("T")
 
@@ -65,6 +65,7 @@ _WAITING: Final = (
     "SELECT seq, host, priority, not_before FROM downloads INDEXED BY downloads_active "
     f"WHERE ended_seq IS NULL AND seq > ? AND state IN ({', '.join('?' * len(WAITING))}) ORDER BY seq LIMIT ?"
 )
+_COUNTS: Final = "SELECT state, count(*) FROM downloads WHERE ended_seq IS NULL GROUP BY state"
 _LAST_ENDED: Final = "SELECT coalesce(max(ended_seq), 0) FROM downloads WHERE ended_seq IS NOT NULL"
 _WITHDRAWN: Final = "SELECT max(ended_seq) FROM withdrawn"
 _WITHDRAW: Final = "UPDATE withdrawn SET ended_seq = max(ended_seq, ?)"
@@ -89,11 +90,19 @@ class SqliteRecords:
         RecordsTooNewError: on entering, when a newer daemon wrote the database.
     """
 
-    def __init__(self, state_dir: str | Path, clock: Clock, *, migrations: Sequence[Migration] | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: str | Path,
+        clock: Clock,
+        *,
+        migrations: Sequence[Migration] | None = None,
+        committed: Callable[[int], None] | None = None,
+    ) -> None:
+        """`committed` is told the rows of each durable transaction; `migrations` replace those of the package."""
         self._directory = StateDirectory(Path(state_dir))
         self._clock = clock
         self._migrations = migrations
-        self._writer = Writer(self._open_for_writing)
+        self._writer = Writer(self._open_for_writing, committed)
         self._lookups = _Readers("records-lookup", _LOOKUP_THREADS)
         # A search walks the whole history: the one thread that does it leaves the others to everybody else.
         self._searches = _Readers("records-search", 1)
@@ -240,6 +249,14 @@ class SqliteRecords:
             return await self._searches.run(search)
         finally:
             given_up.set()
+
+    async def counts(self) -> dict[State, int]:
+        """How many downloads are in each active state."""
+
+        def read(connection: sqlite3.Connection) -> dict[State, int]:
+            return {State(state): count for state, count in connection.execute(_COUNTS)}
+
+        return await self._lookups.run(read)
 
     async def last_ended_seq(self) -> int:
         """The newest `ended_seq`; 0 for an empty history."""

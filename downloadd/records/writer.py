@@ -39,11 +39,15 @@ class _Operation(Generic[T]):
 class Writer:
     """Runs operations in the order of their arrival, up to `MAX_BATCH` rows in one durable transaction.
 
-    `open_connection` is called in the thread. The queue needs no bound: whoever puts something in waits for it.
+    `open_connection` is called in the thread; `committed` on the event loop, with the rows of each transaction. The
+    queue needs no bound: whoever puts something in waits for it.
     """
 
-    def __init__(self, open_connection: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(
+        self, open_connection: Callable[[], sqlite3.Connection], committed: Callable[[int], None] | None = None
+    ) -> None:
         self._open_connection = open_connection
+        self._committed = committed
         self._queue: SimpleQueue[_Operation[Any] | None] = SimpleQueue()
         self._closed = True
         self._loop: asyncio.AbstractEventLoop
@@ -122,7 +126,9 @@ class Writer:
                 batch.append(following)
                 rows += following.rows
             outcomes = self._commit(cursor, batch)
-            self._answer([(operation.future, outcome) for operation, outcome in zip(batch, outcomes, strict=True)])
+            self._answer(
+                [(operation.future, outcome) for operation, outcome in zip(batch, outcomes, strict=True)], rows
+            )
 
     def _commit(self, cursor: sqlite3.Cursor, batch: list[_Operation[Any]]) -> list[Any]:
         try:
@@ -141,20 +147,21 @@ class Writer:
             return [self._commit(cursor, [operation])[0] for operation in batch]
         return outcomes
 
-    def _answer(self, answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    def _answer(self, answers: list[tuple[asyncio.Future[Any], Any]], rows: int = 0) -> None:
         # One wake-up of the loop for all of them. A closed loop has nobody left who waits.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(_settle, answers)
+            self._loop.call_soon_threadsafe(self._settle, answers, rows)
 
-
-def _settle(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, outcome in answers:
-        if future.done():
-            continue
-        if isinstance(outcome, Refused):
-            future.set_exception(outcome.error)
-        else:
-            future.set_result(outcome)
+    def _settle(self, answers: list[tuple[asyncio.Future[Any], Any]], rows: int) -> None:
+        if rows and self._committed is not None:
+            self._committed(rows)
+        for future, outcome in answers:
+            if future.done():
+                continue
+            if isinstance(outcome, Refused):
+                future.set_exception(outcome.error)
+            else:
+                future.set_result(outcome)
 
 
 def _roll_back(cursor: sqlite3.Cursor) -> None:

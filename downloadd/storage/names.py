@@ -46,6 +46,9 @@ _RESERVED_DEVICES: Final = frozenset(
     | {f"{port}{digit}" for port in ("COM", "LPT") for digit in "0123456789¹²³"}
 )
 
+# What nearly every name looks like: safe as it stands, unless it is that of a device.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,180}(?:\.[A-Za-z0-9_-]{1,16}){0,4}")
+
 _COMPRESSIONS: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".lz", ".lz4", ".lzma", ".br", ".z"})
 _COMPRESSED_KIND: Final = re.compile(r"\.(?=[0-9]*[a-z])[0-9a-z]{1,5}", re.IGNORECASE)
 
@@ -163,7 +166,8 @@ def _problem(segment: str) -> str | None:
         return "is no name"
     if "/" in segment or "\\" in segment:
         return "holds a slash or backslash"
-    if any(unicodedata.category(character) == "Cc" for character in segment):
+    plain = segment.isascii() and segment.isprintable()
+    if not plain and any(unicodedata.category(character) == "Cc" for character in segment):
         return "holds a control character"
     try:
         size = len(segment.encode())
@@ -177,6 +181,8 @@ def _problem(segment: str) -> str | None:
 
 
 def _made_safe(text: str) -> str:
+    if _PLAIN.fullmatch(text) and text.partition(".")[0].upper() not in _RESERVED_DEVICES:
+        return text
     visible = "".join(_visible(text))
     last = re.split(r"[/\\]", visible)[-1].translate(_RESERVED_CHARACTERS)
     name = _trimmed(unicodedata.normalize("NFC", last))

@@ -110,7 +110,7 @@ _SECONDS = st.floats(allow_nan=False)
 
 DOWNLOADS = st.builds(
     Download,
-    id=st.uuids().map(str),
+    id=st.builds(lambda: str(uuid4())),
     seq=st.just(0),
     user=_TEXT,
     url=st.sampled_from(["https://example.com/a", "https://example.com/a?token=s3cret"]) | _TEXT,
@@ -580,3 +580,8 @@ class RecordsContract:
                 for number in range(400)
             ]
         )
+
+    async def test_counts_say_how_many_are_in_each_active_state(self, records: Records) -> None:
+        assert await records.counts() == {}
+        await added(records, asked(), asked(), asked(state=State.PAUSED), asked(state=State.FAILED))
+        assert await records.counts() == {State.QUEUED: 2, State.PAUSED: 1}
