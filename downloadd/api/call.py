@@ -14,19 +14,21 @@ class Call:
     """A request with its target read and its user known.
 
     Attributes:
+        request_id: of the answer's `X-Request-Id`, and of every log line.
         id: the path's download id, "" where it has none.
         download_id: the download that the answer is about, for the access log.
         shown_url: its URL without credentials, for the access log.
     """
 
-    __slots__ = ("download_id", "id", "request", "shown_url", "target", "user")
+    __slots__ = ("download_id", "id", "request", "request_id", "shown_url", "target", "user")
 
-    def __init__(self, request: web.Request, target: Target, *, id: str = "", user: User = NOBODY) -> None:
+    def __init__(self, request: web.BaseRequest, target: Target, request_id: str) -> None:
         self.request = request
         self.target = target
-        self.user = user
-        self.id = id
-        self.download_id: str | None = id or None
+        self.request_id = request_id
+        self.user = NOBODY
+        self.id = ""
+        self.download_id: str | None = None
         self.shown_url: str | None = None
 
     @property

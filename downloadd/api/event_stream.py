@@ -18,7 +18,6 @@ from downloadd.api.answers import COMMON_FIELDS, encode
 from downloadd.api.bodies import active_entry, past_entry
 from downloadd.api.call import Call
 from downloadd.api.engine import Engine
-from downloadd.api.middleware import REQUEST_ID
 from downloadd.download import Snapshot
 from downloadd.errors import ShuttingDownError
 from downloadd.events import (
@@ -67,7 +66,7 @@ class EventStream:
                 raise ShuttingDownError
             response = web.StreamResponse(headers=COMMON_FIELDS)
             response.content_type = "text/event-stream"
-            response.headers["X-Request-Id"] = call.request[REQUEST_ID]
+            response.headers["X-Request-Id"] = call.request_id
             # A proxy must not hold events back until it has a bufferful.
             response.headers["X-Accel-Buffering"] = "no"
             try:
@@ -79,7 +78,7 @@ class EventStream:
         return response
 
     async def _tell(
-        self, request: web.Request, response: web.StreamResponse, subscription: Subscription, last: EventId | None
+        self, request: web.BaseRequest, response: web.StreamResponse, subscription: Subscription, last: EventId | None
     ) -> None:
         await response.prepare(request)
         await _write(response, f"retry: {RETRY_MS}\n\n".encode())

@@ -1,4 +1,4 @@
-"""Every method, path, permission and handler, one line each; and the application that is made from them."""
+"""Every method, path, permission and handler, one line each; and the API that is made from them."""
 
 from collections.abc import Callable
 from typing import Final
@@ -7,9 +7,9 @@ import msgspec
 from aiohttp import web
 
 from downloadd.api import contracts
-from downloadd.api.answers import permission_missing, refusal, unauthorized
+from downloadd.api.answers import permission_missing, unauthorized
 from downloadd.api.auth import Accounts, Permission
-from downloadd.api.bodies import LONGEST_NAME_SHOWN, MAX_BODY
+from downloadd.api.bodies import LONGEST_NAME_SHOWN
 from downloadd.api.call import NOBODY, Call
 from downloadd.api.directory import DirectoryEndpoints
 from downloadd.api.downloads import DownloadEndpoints
@@ -17,14 +17,18 @@ from downloadd.api.engine import Engine, RequestMetrics
 from downloadd.api.event_stream import EventStream
 from downloadd.api.health import HealthEndpoints
 from downloadd.api.history import HistoryEndpoints
-from downloadd.api.middleware import CALL, Edge
+from downloadd.api.middleware import Edge
 from downloadd.api.openapi import DocumentEndpoint
 from downloadd.api.patience import Patience
 from downloadd.api.route import Access, Route
-from downloadd.api.target import SELECTORS, Target, parse_target
+from downloadd.api.server import Api
+from downloadd.api.target import SELECTORS, Target
 from downloadd.clock import Clock
 from downloadd.errors import InvalidParameterError, MethodNotAllowedError, NotFoundError
 from downloadd.events import EventBus
+
+EXPECTATION: Final = "100-continue"
+"""The one that RFC 9110, section 10.1.1 defines."""
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,17 +109,18 @@ class Router:
             for before, _, after in [path.partition("{id}")]
         )
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """The answer of the route that the request asks for.
+    async def answer(self, call: Call) -> web.StreamResponse:
+        """The answer of the route that the call asks for.
 
         Raises:
             NotFoundError: there is no such path.
             MethodNotAllowedError: the path has no such method.
-            InvalidParameterError: the query asks for two things at once, or for one where there is none to ask for.
+            InvalidParameterError: the query asks for two things at once, or for one where there is none to ask for;
+                or the client expects what cannot be met.
         """
-        target = parse_target(request.raw_path)
-        call = Call(request, target)
-        request[CALL] = call
+        request, target = call.request, call.target
+        if request.headers.get("Expect", EXPECTATION).lower() != EXPECTATION:
+            raise InvalidParameterError("Expect", f"only {EXPECTATION} can be met")
         if target.path == "/api" or target.path.startswith("/api/"):
             route, call.id = self._in_api(request.method, target.path)
             call.download_id = call.id or None
@@ -164,8 +169,8 @@ def create_api(
     accounts: Accounts,
     clock: Clock,
     allow: Callable[[], bool],
-) -> web.Application:
-    """The whole API as an application; serve it with `ApiRunner`.
+) -> Api:
+    """The whole API; serve it with `ApiRunner`.
 
     `allow` says, at each request, whether the daemon was launched to download at all.
     """
@@ -182,15 +187,12 @@ def create_api(
         )
     )
     document.describe(table)
-    app = web.Application(middlewares=[Edge(metrics=metrics, clock=clock).pass_through], client_max_size=MAX_BODY)
-    app.router.add_route("*", "/{target:.*}", Router(table, accounts).answer, expect_handler=_expect)
 
-    async def let_go(_: web.Application) -> None:
+    def let_go() -> None:
         patience.end()
         bus.close()
 
-    app.on_shutdown.append(let_go)
-    return app
+    return Api(Edge(Router(table, accounts).answer, metrics=metrics, clock=clock).answer, let_go)
 
 
 def _methods(route: Route) -> dict[str, Route]:
@@ -212,15 +214,3 @@ def _check_query(route: Route, target: Target) -> None:
         raise InvalidParameterError(
             selectors[1], f"cannot stand beside {selectors[0]}; use one of {', '.join(SELECTORS)} at a time"
         )
-
-
-async def _expect(request: web.Request) -> web.StreamResponse | None:
-    """Says that the body is welcome (RFC 9110, section 10.1.1)."""
-    expectation = request.headers.get("Expect", "").lower()
-    if expectation != "100-continue":
-        return refusal(InvalidParameterError("Expect", "only 100-continue can be met"))
-    if request.version >= (1, 1):
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # The interim answer is not the beginning of the answer proper.
-        request.writer.output_size = 0
-    return None

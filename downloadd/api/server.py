@@ -1,11 +1,16 @@
 """How the API is served: aiohttp's runner, with requests that are no HTTP answered like all others."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 
 from downloadd.api.answers import refusal
+from downloadd.api.bodies import MAX_BODY
 from downloadd.errors import InternalError, InvalidParameterError
 
 _log: Final = structlog.get_logger()
@@ -42,25 +47,47 @@ class ApiConnection(web.RequestHandler):
 class ApiServer(web.Server):
     """Makes the connections of one listening API."""
 
+    def __init__(self, api: "Api", **settings: Any) -> None:
+        """`settings` are those of aiohttp's request handler."""
+        super().__init__(api.answer, request_factory=_request)
+        # The API writes the access log itself.
+        self._settings = {"access_log": None, "max_line_size": LONGEST_LINE, **settings}
+
     def __call__(self) -> web.RequestHandler:
         """A connection."""
-        return ApiConnection(self, loop=self._loop, **self._kwargs)
+        return ApiConnection(self, loop=asyncio.get_running_loop(), **self._settings)
 
 
-class ApiRunner(web.AppRunner):
-    """Runs what `create_api` makes; `settings` are those of aiohttp's `AppRunner`."""
+class Api:
+    """What answers requests, apart from the sockets on which they come."""
 
-    def __init__(self, app: web.Application, **settings: Any) -> None:
-        # The middleware writes the access log.
-        super().__init__(app, **{"access_log": None, "max_line_size": LONGEST_LINE, **settings})
+    def __init__(
+        self, answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], let_go: Callable[[], None]
+    ) -> None:
+        """`let_go` ends the answers that would last longer than the daemon: held ones and streams."""
+        self.answer = answer
+        self.let_go = let_go
 
-    async def _make_server(self) -> web.Server:
-        # The one place where aiohttp has no public way: which class a connection has.
-        server = await super()._make_server()
-        return ApiServer(
-            server.request_handler,
-            request_factory=server.request_factory,
-            handler_cancellation=server.handler_cancellation,
-            loop=server._loop,
-            **server._kwargs,
-        )
+
+class ApiRunner(web.ServerRunner):
+    """Serves an API; `shutdown_timeout` is in seconds, `settings` are those of aiohttp's request handler."""
+
+    def __init__(self, api: Api, *, shutdown_timeout: float = 60.0, **settings: Any) -> None:
+        super().__init__(ApiServer(api, **settings), shutdown_timeout=shutdown_timeout)
+        self._api = api
+
+    async def shutdown(self) -> None:
+        """Lets go of all answers that are held, before those under way are waited for."""
+        self._api.let_go()
+
+
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    connection: web.RequestHandler,
+    writer: AbstractStreamWriter,
+    task: "asyncio.Task[None]",
+) -> web.BaseRequest:
+    return web.BaseRequest(
+        message, payload, connection, writer, task, asyncio.get_running_loop(), client_max_size=MAX_BODY
+    )

@@ -7,6 +7,7 @@ lengths are bytes of UTF-8. Pure: no I/O and no clock.
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NewType
 
 from downloadd.errors import InvalidPathError
@@ -53,6 +54,7 @@ _COMPRESSIONS: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".lz", ".lz4", "
 _COMPRESSED_KIND: Final = re.compile(r"\.(?=[0-9]*[a-z])[0-9a-z]{1,5}", re.IGNORECASE)
 
 
+@lru_cache(maxsize=1024)
 def parse_directory(text: str) -> SafeDirectory:
     """A directory as a user writes it; slashes at the ends and doubled ones are forgiven.
 

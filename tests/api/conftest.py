@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 import structlog
-from api.served_api import Api
+from api.served_api import ServedApi
 
 
 @pytest.fixture
-async def api() -> AsyncIterator[Api]:
-    api = Api()
+async def api() -> AsyncIterator[ServedApi]:
+    api = ServedApi()
     async with api.client:
         yield api
 
@@ -18,5 +18,5 @@ async def api() -> AsyncIterator[Api]:
 @pytest.fixture(autouse=True)
 def lines() -> Iterator[list[MutableMapping[str, Any]]]:
     """What is logged."""
-    with structlog.testing.capture_logs() as lines:
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
         yield lines

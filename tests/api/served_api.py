@@ -4,13 +4,13 @@ import asyncio
 import hashlib
 from typing import Any
 
-from aiohttp.test_utils import TestClient, TestServer
-from aiohttp.web import Application, BaseRunner, Request
+from aiohttp.test_utils import BaseTestServer, TestClient
+from aiohttp.web import BaseRequest, BaseRunner
 from api.fake_engine import FakeClock, FakeEngine, FakeMetrics
 
 from downloadd.api.auth import Accounts
 from downloadd.api.routes import create_api
-from downloadd.api.server import ApiRunner
+from downloadd.api.server import Api, ApiRunner
 from downloadd.config import UserConfig
 from downloadd.events import EventBus
 
@@ -22,16 +22,21 @@ def user(id: str, token: str, *permissions: str) -> UserConfig:
     return UserConfig(id=id, token_hash=f"sha256:{hashlib.sha256(token.encode()).hexdigest()}", permissions=permissions)
 
 
-class ApiTestServer(TestServer):
+class ApiTestServer(BaseTestServer):
     """Serves with the runner that the daemon uses."""
 
     __test__ = False
 
+    def __init__(self, api: Api) -> None:
+        super().__init__()
+        self._api = api
+
     async def _make_runner(self, **settings: Any) -> BaseRunner:
-        return ApiRunner(self.app, **settings)
+        del settings["handler_cancellation"]
+        return ApiRunner(self._api, **settings)
 
 
-class Api:
+class ServedApi:
     """Everything that a test of the API needs to hold in its hands."""
 
     def __init__(self, **settings: Any) -> None:
@@ -47,7 +52,7 @@ class Api:
                 user("ivan", "may-import", "run-import", "view-import-operations"),
             ]
         )
-        self.app: Application = create_api(
+        api = create_api(
             manager=self.engine,
             bus=self.bus,
             metrics=self.metrics,
@@ -55,8 +60,9 @@ class Api:
             clock=self.clock,
             allow=lambda: self.allowed,
         )
-        self.server = ApiTestServer(self.app)
-        self.client: TestClient[Request, Application] = TestClient(self.server, headers=AUTH)
+        self.let_go = api.let_go
+        self.server = ApiTestServer(api)
+        self.client: TestClient[BaseRequest, None] = TestClient(self.server, headers=AUTH)
 
     async def exchange(self, request: bytes) -> bytes:
         """Sends bytes as they are, and reads until the server closes the connection."""

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from api.served_api import TOKEN, Api, user
+from api.served_api import TOKEN, ServedApi, user
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -22,7 +22,7 @@ NOT_PERMITTED = {
 
 
 async def call(
-    api: Api, *fields: str, target: str = "/api/v1/downloads", method: str = "GET"
+    api: ServedApi, *fields: str, target: str = "/api/v1/downloads", method: str = "GET"
 ) -> tuple[int, dict[str, str], Any]:
     request = "\r\n".join((f"{method} {target} HTTP/1.1", "Host: api", *fields, "Connection: close", "", ""))
     head, _, body = (await api.exchange(request.encode("latin-1"))).partition(b"\r\n\r\n")
@@ -42,7 +42,7 @@ async def call(
         pytest.param((BEARER, *PAIR), id="both"),
     ],
 )
-async def test_valid_credentials_are_let_in(api: Api, fields: tuple[str, ...]) -> None:
+async def test_valid_credentials_are_let_in(api: ServedApi, fields: tuple[str, ...]) -> None:
     assert (await call(api, *fields))[0] == 200
 
 
@@ -75,13 +75,13 @@ async def test_valid_credentials_are_let_in(api: Api, fields: tuple[str, ...]) -
         pytest.param((f"Cookie: token={TOKEN}",), id="cookie"),
     ],
 )
-async def test_anything_else_is_unauthorized(api: Api, fields: tuple[str, ...]) -> None:
+async def test_anything_else_is_unauthorized(api: ServedApi, fields: tuple[str, ...]) -> None:
     status, answered, body = await call(api, *fields)
     assert (status, answered["WWW-Authenticate"], body) == (401, "Bearer", UNAUTHORIZED)
 
 
 @pytest.mark.parametrize("name", ["token", "access_token", "X-Auth-Token", "Authorization"])
-async def test_a_token_in_the_query_is_never_accepted(api: Api, name: str) -> None:
+async def test_a_token_in_the_query_is_never_accepted(api: ServedApi, name: str) -> None:
     status, _, body = await call(api, target=f"/api/v1/downloads?{name}={TOKEN}")
     assert (status, body) == (401, UNAUTHORIZED)
 
@@ -99,7 +99,7 @@ async def test_a_token_in_the_query_is_never_accepted(api: Api, name: str) -> No
         max_size=4,
     )
 )
-async def test_no_field_breaks_the_api(api: Api, fields: list[tuple[str, str]]) -> None:
+async def test_no_field_breaks_the_api(api: ServedApi, fields: list[tuple[str, str]]) -> None:
     status, answered, _ = await call(api, *(f"{name}: {value}" for name, value in fields))
     assert status in {200, 400, 401}
     assert answered["Content-Type"] == "application/json"
@@ -144,7 +144,7 @@ EVERY_ROUTE = [
 
 @pytest.mark.parametrize(("method", "target", "permission"), EVERY_ROUTE)
 async def test_every_route_asks_for_a_token_and_its_permission(
-    api: Api, method: str, target: str, permission: Permission | None
+    api: ServedApi, method: str, target: str, permission: Permission | None
 ) -> None:
     status, fields, body = await call(api, method=method, target=target)
     assert (status, fields["WWW-Authenticate"]) == (401, "Bearer")
@@ -161,18 +161,18 @@ async def test_every_route_asks_for_a_token_and_its_permission(
             assert status in {200, 404}
 
 
-async def test_permission_comes_before_allow_download(api: Api) -> None:
+async def test_permission_comes_before_allow_download(api: ServedApi) -> None:
     api.allowed = False
     status, _, body = await call(api, "Authorization: Bearer may-look", target="/d?download=http%3A%2F%2Fa.example%2F")
     assert (status, body) == (403, NOT_PERMITTED)
 
 
-async def test_health_needs_no_token(api: Api) -> None:
+async def test_health_needs_no_token(api: ServedApi) -> None:
     status, _, body = await call(api, target="/api/v1/health")
     assert (status, body["status"]) == (200, "ok")
 
 
-async def test_the_user_of_a_download_is_the_one_who_asked(api: Api) -> None:
+async def test_the_user_of_a_download_is_the_one_who_asked(api: ServedApi) -> None:
     await call(api, *PAIR, target="/d?download=http%3A%2F%2Fa.example%2F")
     (download,) = api.engine.downloads.values()
     assert download.user == "alice"

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from api.served_api import Api
+from api.served_api import ServedApi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yarl import URL
@@ -18,7 +18,7 @@ URL_A = "https://files.example.com/data.csv"
 ENCODED_A = "https%3A%2F%2Ffiles.example.com%2Fdata.csv"
 
 
-async def get(api: Api, target: str, **headers: str) -> tuple[int, Any, dict[str, str]]:
+async def get(api: ServedApi, target: str, **headers: str) -> tuple[int, Any, dict[str, str]]:
     async with api.client.get(URL(target, encoded=True), headers=headers) as response:
         return response.status, json.loads(await response.read()), dict(response.headers)
 
@@ -26,7 +26,7 @@ async def get(api: Api, target: str, **headers: str) -> tuple[int, Any, dict[str
 # -- the seed's examples -----------------------------------------------------------------------------------------------
 
 
-async def test_the_seed_s_accepted_start_is_answered_field_by_field(api: Api) -> None:
+async def test_the_seed_s_accepted_start_is_answered_field_by_field(api: ServedApi) -> None:
     api.engine.next_id = lambda: "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
     status, body, headers = await get(api, f"/Downloads?download={ENCODED_A}&filename=renamed-data.csv&timeout=600")
     assert status == 201
@@ -43,7 +43,7 @@ async def test_the_seed_s_accepted_start_is_answered_field_by_field(api: Api) ->
     assert (order.url, order.directory, order.filename, order.timeout) == (URL_A, "Downloads", "renamed-data.csv", 600)
 
 
-async def test_the_seed_s_refused_start_is_answered_field_by_field(api: Api) -> None:
+async def test_the_seed_s_refused_start_is_answered_field_by_field(api: ServedApi) -> None:
     api.engine.next_id = lambda: "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
     status, body, headers = await get(api, "/Downloads?download=ftp%3A%2F%2Ffiles.example.com%2Fdata.csv")
     assert status == 400
@@ -61,7 +61,7 @@ async def test_the_seed_s_refused_start_is_answered_field_by_field(api: Api) -> 
     assert api.engine.downloads[body["download_id"]].state is State.FAILED
 
 
-async def test_without_allow_download_a_start_is_forbidden_exactly_as_in_the_seed(api: Api) -> None:
+async def test_without_allow_download_a_start_is_forbidden_exactly_as_in_the_seed(api: ServedApi) -> None:
     api.allowed = False
     status, body, _ = await get(api, f"/Downloads?download={ENCODED_A}")
     assert status == 403
@@ -69,7 +69,7 @@ async def test_without_allow_download_a_start_is_forbidden_exactly_as_in_the_see
     assert api.engine.orders == []
 
 
-async def test_the_seed_s_listing_is_answered_field_by_field(api: Api) -> None:
+async def test_the_seed_s_listing_is_answered_field_by_field(api: ServedApi) -> None:
     api.engine.next_id = lambda: "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
     await get(api, "/Downloads?download=https%3A%2F%2Ffiles.example.com%2Fdataset.zip")
     await api.engine.move(
@@ -117,7 +117,7 @@ async def test_the_seed_s_listing_is_answered_field_by_field(api: Api) -> None:
         pytest.param("/apis", "apis", id="begins-like-api"),
     ],
 )
-async def test_the_directory_is_read_from_the_raw_path(api: Api, path: str, directory: str) -> None:
+async def test_the_directory_is_read_from_the_raw_path(api: ServedApi, path: str, directory: str) -> None:
     status, _, body = await api.raw("GET", f"{path}?download={ENCODED_A}")
     assert status == 201, body
     assert api.engine.orders[0].directory == directory
@@ -127,7 +127,7 @@ async def test_the_directory_is_read_from_the_raw_path(api: Api, path: str, dire
     "path",
     ["/../etc", "/a/../b", "/a/%2e%2e/b", "/a/%2E./b", "/./a", "/a%2F..%2Fb", "/a%00b", "/%FF", "/%61pi/v1", "//api/x"],
 )
-async def test_a_directory_that_cannot_be_is_refused_and_recorded(api: Api, path: str) -> None:
+async def test_a_directory_that_cannot_be_is_refused_and_recorded(api: ServedApi, path: str) -> None:
     status, _, body = await api.raw("GET", f"{path}?download={ENCODED_A}")
     answer = json.loads(body)
     assert (status, answer["error"]) == (400, "INVALID_PATH")
@@ -148,12 +148,12 @@ async def test_a_directory_that_cannot_be_is_refused_and_recorded(api: Api, path
         pytest.param("https://x.example/a;b=c", "https://x.example/a;b=c", id="semicolon"),
     ],
 )
-async def test_the_url_reaches_the_manager_byte_for_byte(api: Api, value: str, url: str) -> None:
+async def test_the_url_reaches_the_manager_byte_for_byte(api: ServedApi, value: str, url: str) -> None:
     await api.raw("GET", f"/d?download={value}")
     assert api.engine.orders[0].url == url
 
 
-async def test_every_parameter_reaches_the_manager(api: Api) -> None:
+async def test_every_parameter_reaches_the_manager(api: ServedApi) -> None:
     status, _, _ = await get(
         api,
         f"/d?download={ENCODED_A}&filename=a+b.csv&timeout=0&segments=16&checksum=md5={'0' * 32}&conflict=skip"
@@ -204,7 +204,7 @@ async def test_every_parameter_reaches_the_manager(api: Api) -> None:
         pytest.param("access_token=open-sesame", "access_token", id="token"),
     ],
 )
-async def test_a_wrong_parameter_is_a_recorded_refusal_that_names_it(api: Api, query: str, name: str) -> None:
+async def test_a_wrong_parameter_is_a_recorded_refusal_that_names_it(api: ServedApi, query: str, name: str) -> None:
     status, body, _ = await get(api, f"/Downloads?download={ENCODED_A}&{query}")
     assert (status, body["error"], body["success"]) == (400, "INVALID_PARAMETER", False)
     assert body["detail"].startswith(f"{name}: ")
@@ -212,21 +212,21 @@ async def test_a_wrong_parameter_is_a_recorded_refusal_that_names_it(api: Api, q
     assert api.engine.downloads[body["download_id"]].error is ErrorCode.INVALID_PARAMETER
 
 
-async def test_an_ampersand_that_was_not_encoded_is_explained(api: Api) -> None:
+async def test_an_ampersand_that_was_not_encoded_is_explained(api: ServedApi) -> None:
     _, body, _ = await get(api, "/d?download=https://x.example/a?b=c&sig=s3cret")
     assert "percent-encode that URL" in body["detail"]
     assert "s3cret" not in body["detail"]
 
 
 @pytest.mark.parametrize("other", ["downloads=", "download_history="])
-async def test_two_questions_at_once_are_refused(api: Api, other: str) -> None:
+async def test_two_questions_at_once_are_refused(api: ServedApi, other: str) -> None:
     status, body, _ = await get(api, f"/?{other}&download={ENCODED_A}")
     assert (status, body["error"]) == (400, "INVALID_PARAMETER")
     assert api.engine.orders == []
 
 
 @pytest.mark.parametrize("target", ["/", "/Downloads", "/Downloads?", "/Downloads?q=1", "/a?download_history="])
-async def test_without_a_question_the_three_are_named(api: Api, target: str) -> None:
+async def test_without_a_question_the_three_are_named(api: ServedApi, target: str) -> None:
     status, body, _ = await get(api, target)
     assert (status, body["error"]) == (404, "NOT_FOUND")
     for name in ("?download=", "?downloads=", "?download_history="):
@@ -235,7 +235,7 @@ async def test_without_a_question_the_three_are_named(api: Api, target: str) -> 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n \0"), max_size=40))
-async def test_no_target_breaks_the_api(api: Api, text: str) -> None:
+async def test_no_target_breaks_the_api(api: ServedApi, text: str) -> None:
     target = text.encode("latin-1").decode("utf-8", "surrogateescape")
     for prefix in ("/", "/d?download=", "/d?download=http://a.example/&", "/?download_history=&", "/?downloads&"):
         status, fields, body = await api.raw("GET", prefix + target)
@@ -247,7 +247,7 @@ async def test_no_target_breaks_the_api(api: Api, text: str) -> None:
 # -- waiting -----------------------------------------------------------------------------------------------------------
 
 
-async def started(api: Api) -> str:
+async def started(api: ServedApi) -> str:
     while not api.engine.downloads:
         await asyncio.sleep(0.001)
     return next(reversed(api.engine.downloads))
@@ -263,7 +263,7 @@ async def started(api: Api) -> str:
     ],
 )
 async def test_wait_answers_with_the_end(
-    api: Api, state: State, code: ErrorCode | None, status: int, message: str
+    api: ServedApi, state: State, code: ErrorCode | None, status: int, message: str
 ) -> None:
     asking = asyncio.create_task(get(api, f"/d?download={ENCODED_A}&wait=60"))
     await api.engine.move(await started(api), state, error=code, filename="final.csv")
@@ -274,16 +274,16 @@ async def test_wait_answers_with_the_end(
     assert ("Location" in headers) is (status == 201)
 
 
-async def test_wait_answers_201_when_the_time_is_up(api: Api) -> None:
+async def test_wait_answers_201_when_the_time_is_up(api: ServedApi) -> None:
     status, body, _ = await get(api, f"/d?download={ENCODED_A}&wait=1")
     assert (status, body["message"]) == (201, "Download started")
 
 
-async def test_a_held_answer_is_let_go_when_the_daemon_stops(api: Api) -> None:
+async def test_a_held_answer_is_let_go_when_the_daemon_stops(api: ServedApi) -> None:
     asking = asyncio.create_task(get(api, f"/d?download={ENCODED_A}&wait=3600"))
     await started(api)
     await asyncio.sleep(0)
-    await api.app.shutdown()
+    api.let_go()
     async with asyncio.timeout(5):
         status, body, _ = await asking
     assert (status, body["message"]) == (201, "Download started")
@@ -292,26 +292,26 @@ async def test_a_held_answer_is_let_go_when_the_daemon_stops(api: Api) -> None:
 # -- refusals of the manager -------------------------------------------------------------------------------------------
 
 
-async def test_a_full_queue_says_when_to_come_back(api: Api) -> None:
+async def test_a_full_queue_says_when_to_come_back(api: ServedApi) -> None:
     api.engine.room = 0
     status, body, headers = await get(api, f"/d?download={ENCODED_A}")
     assert (status, body["error"], headers["Retry-After"]) == (429, "QUEUE_FULL", "30")
 
 
-async def test_a_stopping_daemon_says_when_to_come_back(api: Api) -> None:
+async def test_a_stopping_daemon_says_when_to_come_back(api: ServedApi) -> None:
     api.engine.closing = True
     status, body, headers = await get(api, f"/d?download={ENCODED_A}")
     assert (status, body["error"], headers["Retry-After"]) == (503, "SHUTTING_DOWN", "5")
 
 
-async def test_a_blocked_domain_is_403(api: Api) -> None:
-    api = Api(domains=("only.example",))
+async def test_a_blocked_domain_is_403(api: ServedApi) -> None:
+    api = ServedApi(domains=("only.example",))
     async with api.client:
         status, body, _ = await get(api, f"/d?download={ENCODED_A}")
     assert (status, body["error"]) == (403, "DOMAIN_BLOCKED")
 
 
-async def test_credentials_in_a_url_are_never_shown(api: Api) -> None:
+async def test_credentials_in_a_url_are_never_shown(api: ServedApi) -> None:
     await get(api, "/d?download=https%3A%2F%2Fann%3Apa55%40files.example.com%2Fa%3Fsig%3Ds3cret")
     for target in ("/d?downloads=", "/api/v1/downloads", f"/api/v1/downloads/{await started(api)}"):
         _, body, _ = await get(api, target)
@@ -322,7 +322,7 @@ async def test_credentials_in_a_url_are_never_shown(api: Api) -> None:
 # -- repeating ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_repeated_start_gets_the_first_answer(api: Api) -> None:
+async def test_a_repeated_start_gets_the_first_answer(api: ServedApi) -> None:
     target = f"/d?download={ENCODED_A}"
     first = await get(api, target, **{"Idempotency-Key": "k-1"})
     second = await get(api, target, **{"Idempotency-Key": "k-1"})
@@ -331,14 +331,14 @@ async def test_a_repeated_start_gets_the_first_answer(api: Api) -> None:
     assert len(api.engine.downloads) == 1
 
 
-async def test_a_repeated_refusal_gets_the_first_answer(api: Api) -> None:
+async def test_a_repeated_refusal_gets_the_first_answer(api: ServedApi) -> None:
     first = await get(api, "/d?download=nonsense", **{"Idempotency-Key": "k-1"})
     second = await get(api, "/d?download=nonsense", **{"Idempotency-Key": "k-1"})
     assert first[:2] == second[:2]
     assert len(api.engine.downloads) == 1
 
 
-async def test_a_repeated_start_that_waits_waits_for_the_first_download(api: Api) -> None:
+async def test_a_repeated_start_that_waits_waits_for_the_first_download(api: ServedApi) -> None:
     target = f"/d?download={ENCODED_A}&wait=60"
     first = asyncio.create_task(get(api, target, **{"Idempotency-Key": "k-1"}))
     id = await started(api)
@@ -348,13 +348,13 @@ async def test_a_repeated_start_that_waits_waits_for_the_first_download(api: Api
     assert (second[1]["download_id"], second[1]["message"]) == (id, "Download completed")
 
 
-async def test_a_key_is_bound_to_its_request_and_to_its_user(api: Api) -> None:
+async def test_a_key_is_bound_to_its_request_and_to_its_user(api: ServedApi) -> None:
     await get(api, f"/d?download={ENCODED_A}", **{"Idempotency-Key": "k-1"})
     status, body, _ = await get(api, f"/e?download={ENCODED_A}", **{"Idempotency-Key": "k-1"})
     assert (status, body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
-async def test_a_full_queue_is_not_remembered_under_a_key(api: Api) -> None:
+async def test_a_full_queue_is_not_remembered_under_a_key(api: ServedApi) -> None:
     api.engine.room = 0
     target = f"/d?download={ENCODED_A}"
     assert (await get(api, target, **{"Idempotency-Key": "k-1"}))[0] == 429
@@ -363,7 +363,7 @@ async def test_a_full_queue_is_not_remembered_under_a_key(api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "a b", "é", "k" * 256, "a\tb"], ids=["empty", "space", "latin", "long", "tab"])
-async def test_a_key_that_cannot_be_is_a_recorded_refusal(api: Api, key: str) -> None:
+async def test_a_key_that_cannot_be_is_a_recorded_refusal(api: ServedApi, key: str) -> None:
     status, _, body = await api.raw("GET", f"/d?download={ENCODED_A}", f"Idempotency-Key: {key}")
     answer = json.loads(body)
     assert (status, answer["error"]) == (400, "INVALID_PARAMETER")
@@ -374,7 +374,7 @@ async def test_a_key_that_cannot_be_is_a_recorded_refusal(api: Api, key: str) ->
 # -- listing -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_listing_shows_its_directory_only_and_pages(api: Api) -> None:
+async def test_a_listing_shows_its_directory_only_and_pages(api: ServedApi) -> None:
     for directory in ("d", "d/e", "d", "", "d"):
         await get(api, f"/{directory}?download={ENCODED_A}")
     ids = [row.id for row in api.engine.downloads.values() if row.directory == "d"]
@@ -393,19 +393,19 @@ async def test_a_listing_shows_its_directory_only_and_pages(api: Api) -> None:
     "query",
     ["downloads=x", "limit=0", "limit=10001", "status=completed", "cursor=a", "cursor=-1", f"cursor={'9' * 19}", "q=a"],
 )
-async def test_a_wrong_listing_is_refused(api: Api, query: str) -> None:
+async def test_a_wrong_listing_is_refused(api: ServedApi, query: str) -> None:
     prefix = "" if query.startswith("downloads") else "downloads=&"
     status, body, _ = await get(api, f"/d?{prefix}{query}")
     assert (status, body["error"]) == (400, "INVALID_PARAMETER")
     assert body["detail"].startswith(query.partition("=")[0])
 
 
-async def test_a_listing_of_an_impossible_directory_is_refused(api: Api) -> None:
+async def test_a_listing_of_an_impossible_directory_is_refused(api: ServedApi) -> None:
     status, _, body = await api.raw("GET", "/a/../b?downloads=")
     assert (status, json.loads(body)["error"]) == (400, "INVALID_PATH")
 
 
-async def test_a_link_holds_nothing_that_could_end_it(api: Api) -> None:
+async def test_a_link_holds_nothing_that_could_end_it(api: ServedApi) -> None:
     for _ in range(2):
         await api.raw("GET", f"/a%3E;x=%22?download={ENCODED_A}")
     _, fields, _ = await api.raw("GET", "/a%3e;x=%22?downloads=&limit=1")
@@ -414,7 +414,7 @@ async def test_a_link_holds_nothing_that_could_end_it(api: Api) -> None:
         assert fields["Link"].count(">") == 1
 
 
-async def test_live_values_are_shown(api: Api) -> None:
+async def test_live_values_are_shown(api: ServedApi) -> None:
     await get(api, f"/d?download={ENCODED_A}")
     row = await api.engine.move(await started(api), State.RETRYING, total=3, received=1, error=ErrorCode.NETWORK_ERROR)
     api.engine.live[row.id] = Snapshot(download=row, speed=1234.6, eta=0.2, reason="the host asks to wait")
@@ -427,13 +427,13 @@ async def test_live_values_are_shown(api: Api) -> None:
 # -- HEAD --------------------------------------------------------------------------------------------------------------
 
 
-async def test_head_never_starts_a_download(api: Api) -> None:
+async def test_head_never_starts_a_download(api: ServedApi) -> None:
     status, fields, body = await api.raw("HEAD", f"/d?download={ENCODED_A}")
     assert (status, fields["Allow"], body) == (405, "GET", b"")
     assert api.engine.orders == []
 
 
-async def test_head_of_a_listing_has_the_fields_of_get_and_no_body(api: Api) -> None:
+async def test_head_of_a_listing_has_the_fields_of_get_and_no_body(api: ServedApi) -> None:
     get_status, get_fields, get_body = await api.raw("GET", "/d?downloads=")
     status, fields, body = await api.raw("HEAD", "/d?downloads=")
     assert (status, body) == (get_status, b"")
@@ -441,7 +441,7 @@ async def test_head_of_a_listing_has_the_fields_of_get_and_no_body(api: Api) -> 
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
-async def test_other_methods_are_not_allowed_on_a_directory(api: Api, method: str) -> None:
+async def test_other_methods_are_not_allowed_on_a_directory(api: ServedApi, method: str) -> None:
     status, fields, body = await api.raw(method, f"/d?download={ENCODED_A}")
     assert (status, fields["Allow"]) == (405, "GET, HEAD")
     assert json.loads(body)["error"] == "METHOD_NOT_ALLOWED"

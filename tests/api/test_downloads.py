@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from api.rows import row
-from api.served_api import Api
+from api.served_api import ServedApi
 
 from downloadd.errors import ErrorCode
 from downloadd.manager.manager import Amendment
@@ -17,12 +17,12 @@ ONE_ITEM = {"downloads": [{"url": "https://a.example/1"}]}
 UNKNOWN = f"{ALL}/7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
 
 
-async def ask(api: Api, method: str, path: str, **settings: Any) -> tuple[int, Any]:
+async def ask(api: ServedApi, method: str, path: str, **settings: Any) -> tuple[int, Any]:
     async with api.client.request(method, path, **settings) as response:
         return response.status, json.loads(await response.read())
 
 
-async def test_the_seed_s_global_listing_is_answered_field_by_field(api: Api) -> None:
+async def test_the_seed_s_global_listing_is_answered_field_by_field(api: ServedApi) -> None:
     api.engine.put(
         row(
             id="7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c",
@@ -77,7 +77,7 @@ async def test_the_seed_s_global_listing_is_answered_field_by_field(api: Api) ->
     assert list(body["downloads"][0])[: len(seed[0])] == list(seed[0])
 
 
-async def test_the_listing_pages_with_a_link(api: Api) -> None:
+async def test_the_listing_pages_with_a_link(api: ServedApi) -> None:
     for number in range(3):
         api.engine.put(row(number))
     async with api.client.get(f"{ALL}?limit=2") as response:
@@ -90,7 +90,7 @@ async def test_the_listing_pages_with_a_link(api: Api) -> None:
 # -- batch -------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_batch_has_one_result_each_in_order(api: Api) -> None:
+async def test_a_batch_has_one_result_each_in_order(api: ServedApi) -> None:
     items = [
         {"url": "https://a.example/1", "directory": "d/e", "filename": "x", "segments": 2, "priority": 3},
         {"url": "gopher://a.example/2", "directory": "d"},
@@ -105,12 +105,12 @@ async def test_a_batch_has_one_result_each_in_order(api: Api) -> None:
     assert (api.engine.orders[0].segments, api.engine.orders[0].priority) == (2, 3)
 
 
-async def test_a_batch_of_accepted_ones_is_a_success(api: Api) -> None:
+async def test_a_batch_of_accepted_ones_is_a_success(api: ServedApi) -> None:
     status, body = await ask(api, "POST", ALL, json={"downloads": [{"url": "https://a.example/1"}]})
     assert (status, body["success"]) == (201, True)
 
 
-async def test_a_batch_of_refused_ones_has_the_status_of_the_first(api: Api) -> None:
+async def test_a_batch_of_refused_ones_has_the_status_of_the_first(api: ServedApi) -> None:
     status, body = await ask(api, "POST", ALL, json={"downloads": [{"url": "nonsense"}, {"url": ""}]})
     assert (status, body["success"], len(body["downloads"])) == (400, False, 2)
 
@@ -127,7 +127,7 @@ async def test_a_batch_of_refused_ones_has_the_status_of_the_first(api: Api) -> 
         pytest.param({"wait": 3}, "downloads[1]: ", id="wait"),
     ],
 )
-async def test_a_wrong_item_is_a_refusal_of_that_item_alone(api: Api, item: dict[str, Any], detail: str) -> None:
+async def test_a_wrong_item_is_a_refusal_of_that_item_alone(api: ServedApi, item: dict[str, Any], detail: str) -> None:
     items = [{"url": "https://a.example/1"}, {"url": "https://a.example/2", "directory": "d", **item}]
     status, body = await ask(api, "POST", ALL, json={"downloads": items})
     good, bad = body["downloads"]
@@ -159,32 +159,32 @@ async def test_a_wrong_item_is_a_refusal_of_that_item_alone(api: Api, item: dict
         pytest.param(b'{"downloads": [' + b"7," * 10_000 + b"7]}", "downloads: ", id="too-many"),
     ],
 )
-async def test_a_body_that_is_no_batch_starts_nothing(api: Api, body: bytes, detail: str) -> None:
+async def test_a_body_that_is_no_batch_starts_nothing(api: ServedApi, body: bytes, detail: str) -> None:
     status, answer = await ask(api, "POST", ALL, data=body, headers={"Content-Type": "application/json"})
     assert (status, answer["error"], answer["success"]) == (400, "INVALID_PARAMETER", False)
     assert answer["detail"].startswith(detail)
     assert api.engine.orders == []
 
 
-async def test_a_batch_takes_ten_thousand(api: Api) -> None:
+async def test_a_batch_takes_ten_thousand(api: ServedApi) -> None:
     items = [{"url": f"https://a.example/{number}"} for number in range(10_000)]
     status, body = await ask(api, "POST", ALL, json={"downloads": items})
     assert (status, len(body["downloads"])) == (201, 10_000)
 
 
-async def test_a_body_over_the_limit_is_413(api: Api) -> None:
+async def test_a_body_over_the_limit_is_413(api: ServedApi) -> None:
     data = io.BytesIO(b" " * (16 * 1024 * 1024 + 1))
     status, body = await ask(api, "POST", ALL, data=data, headers={"Content-Type": "application/json"})
     assert (status, body["error"]) == (413, "BODY_TOO_LARGE")
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "x"])
-async def test_a_body_that_is_not_said_to_be_json_is_refused(api: Api, media_type: str) -> None:
+async def test_a_body_that_is_not_said_to_be_json_is_refused(api: ServedApi, media_type: str) -> None:
     status, body = await ask(api, "POST", ALL, data=b"{}", headers={"Content-Type": media_type})
     assert (status, body["detail"]) == (400, "Content-Type: expected application/json")
 
 
-async def test_a_body_with_a_broken_coding_is_refused(api: Api) -> None:
+async def test_a_body_with_a_broken_coding_is_refused(api: ServedApi) -> None:
     request = (
         b"POST /api/v1/downloads HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame\r\nConnection: close\r\n"
         b"Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\0\0\0\0"
@@ -192,7 +192,7 @@ async def test_a_body_with_a_broken_coding_is_refused(api: Api) -> None:
     assert (await api.exchange(request)).startswith(b"HTTP/1.1 400 ")
 
 
-async def test_a_repeated_batch_gets_the_first_answer(api: Api) -> None:
+async def test_a_repeated_batch_gets_the_first_answer(api: ServedApi) -> None:
     settings: dict[str, Any] = {
         "json": {"downloads": [{"url": "https://a.example/1"}]},
         "headers": {"Idempotency-Key": "k"},
@@ -205,7 +205,7 @@ async def test_a_repeated_batch_gets_the_first_answer(api: Api) -> None:
     assert (status, body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
-async def test_a_batch_for_a_full_queue_says_when_to_come_back_and_is_not_remembered(api: Api) -> None:
+async def test_a_batch_for_a_full_queue_says_when_to_come_back_and_is_not_remembered(api: ServedApi) -> None:
     api.engine.room = 0
     settings: dict[str, Any] = {
         "json": {"downloads": [{"url": "https://a.example/1"}]},
@@ -217,7 +217,7 @@ async def test_a_batch_for_a_full_queue_says_when_to_come_back_and_is_not_rememb
     assert (await ask(api, "POST", ALL, **settings))[0] == 201
 
 
-async def test_without_allow_download_nothing_is_started_or_goes_on(api: Api) -> None:
+async def test_without_allow_download_nothing_is_started_or_goes_on(api: ServedApi) -> None:
     api.allowed = False
     paused = api.engine.put(row(1, state=State.PAUSED))
     failed = api.engine.put(row(2, state=State.FAILED))
@@ -231,7 +231,7 @@ async def test_without_allow_download_nothing_is_started_or_goes_on(api: Api) ->
 # -- one download ------------------------------------------------------------------------------------------------------
 
 
-async def test_an_active_download_is_shown_as_in_the_listing_and_an_ended_one_as_in_the_history(api: Api) -> None:
+async def test_an_active_download_is_shown_as_in_the_listing_and_an_ended_one_as_in_the_history(api: ServedApi) -> None:
     active = api.engine.put(row(1, received=1, total=0))
     ended = api.engine.put(row(2, state=State.COMPLETED, total=5, end_time=9))
     status, body = await ask(api, "GET", f"{ALL}/{active.id}")
@@ -240,7 +240,7 @@ async def test_an_active_download_is_shown_as_in_the_listing_and_an_ended_one_as
     assert (status, body["status"], body["total_bytes"], body["end_time"]) == (200, "completed", 5, 9)
 
 
-async def test_delete_answers_with_the_final_entry(api: Api) -> None:
+async def test_delete_answers_with_the_final_entry(api: ServedApi) -> None:
     active = api.engine.put(row(1))
     status, body = await ask(api, "DELETE", f"{ALL}/{active.id}")
     assert (status, body["id"], body["status"], body["error"]) == (200, active.id, "cancelled", "CANCELLED")
@@ -249,7 +249,7 @@ async def test_delete_answers_with_the_final_entry(api: Api) -> None:
     assert (status, body["error"], body["success"]) == (409, "INVALID_STATE", False)
 
 
-async def test_the_verbs_answer_with_the_entry_as_it_is_now(api: Api) -> None:
+async def test_the_verbs_answer_with_the_entry_as_it_is_now(api: ServedApi) -> None:
     id = api.engine.put(row(1)).id
     for verb, state in (("pause", "paused"), ("resume", "queued")):
         status, body = await ask(api, "POST", f"{ALL}/{id}/{verb}")
@@ -260,7 +260,7 @@ async def test_the_verbs_answer_with_the_entry_as_it_is_now(api: Api) -> None:
     assert (status, body["status"], body["error"]) == (200, "queued", None)
 
 
-async def test_a_verb_that_the_state_does_not_allow_is_409(api: Api) -> None:
+async def test_a_verb_that_the_state_does_not_allow_is_409(api: ServedApi) -> None:
     id = api.engine.put(row(1, state=State.COMPLETED)).id
     for verb in ("pause", "resume", "retry"):
         status, body = await ask(api, "POST", f"{ALL}/{id}/{verb}")
@@ -268,7 +268,7 @@ async def test_a_verb_that_the_state_does_not_allow_is_409(api: Api) -> None:
         assert body["detail"]
 
 
-async def test_patch_changes_what_it_names(api: Api) -> None:
+async def test_patch_changes_what_it_names(api: ServedApi) -> None:
     id = api.engine.put(row(1)).id
     changes: tuple[dict[str, Any], ...] = (
         {"priority": -3},
@@ -295,7 +295,7 @@ async def test_patch_changes_what_it_names(api: Api) -> None:
         ({"url": "nonsense"}, "INVALID_URL", ""),
     ],
 )
-async def test_a_wrong_patch_changes_nothing(api: Api, change: Any, error: str, begin: str) -> None:
+async def test_a_wrong_patch_changes_nothing(api: ServedApi, change: Any, error: str, begin: str) -> None:
     id = api.engine.put(row(1)).id
     status, body = await ask(api, "PATCH", f"{ALL}/{id}", json=change)
     assert (status, body["error"]) == (400, error)
@@ -306,7 +306,7 @@ async def test_a_wrong_patch_changes_nothing(api: Api, change: Any, error: str, 
 @pytest.mark.parametrize(
     "id", ["7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c", "x", "7A3F8B12-4D5E-4A1B-9C8F-2E6D7F8A9B0C", "%00", "..%2F.."]
 )
-async def test_an_unknown_id_is_404(api: Api, id: str) -> None:
+async def test_an_unknown_id_is_404(api: ServedApi, id: str) -> None:
     api.engine.put(row(1))
     places = [("GET", ""), ("DELETE", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/retry")]
     for method, verb in places:
@@ -328,7 +328,7 @@ async def test_an_unknown_id_is_404(api: Api, id: str) -> None:
         ("HEAD", "/api/v1/events", "GET"),
     ],
 )
-async def test_a_method_that_a_path_does_not_have_is_405(api: Api, method: str, path: str, allow: str) -> None:
+async def test_a_method_that_a_path_does_not_have_is_405(api: ServedApi, method: str, path: str, allow: str) -> None:
     status, fields, _ = await api.raw(method, path)
     assert (status, fields["Allow"]) == (405, allow)
 
@@ -338,7 +338,7 @@ async def test_a_method_that_a_path_does_not_have_is_405(api: Api, method: str, 
     ["/api", "/api/", "/api/v1", "/api/v1/downloads/", "/api/v2/downloads", f"{UNKNOWN}/stop", f"{UNKNOWN}/pause/now",
      "/api/v1/downloads//pause", "/api/v1/./downloads", "/api/../Downloads"],
 )  # fmt: skip
-async def test_an_unknown_path_of_the_api_is_404_and_never_a_directory(api: Api, path: str) -> None:
+async def test_an_unknown_path_of_the_api_is_404_and_never_a_directory(api: ServedApi, path: str) -> None:
     for query in ("", "?download=https%3A%2F%2Fa.example%2F", "?downloads="):
         status, _, body = await api.raw("GET", path + query)
         assert (status, json.loads(body)["error"]) == (404, "NOT_FOUND")
@@ -346,7 +346,7 @@ async def test_an_unknown_path_of_the_api_is_404_and_never_a_directory(api: Api,
 
 
 @pytest.mark.parametrize("path", [UNKNOWN, "/api/v1/health", "/api/v1/metrics", "/api/v1/events"])
-async def test_an_unknown_parameter_is_refused_where_there_are_none(api: Api, path: str) -> None:
+async def test_an_unknown_parameter_is_refused_where_there_are_none(api: ServedApi, path: str) -> None:
     status, body = await ask(api, "GET", f"{path}?colour=red")
     assert (status, body["error"]) == (400, "INVALID_PARAMETER")
     assert body["detail"].startswith("colour: ")

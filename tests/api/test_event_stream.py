@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import ClientResponse
 from api.rows import changed, row
-from api.served_api import Api
+from api.served_api import ServedApi
 
 from downloadd.api import routes
 from downloadd.api.event_stream import CATCH_UP, EventStream
@@ -61,7 +61,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(api: Api, last_id: str | None = None) -> AsyncIterator[Reader]:
+async def reading(api: ServedApi, last_id: str | None = None) -> AsyncIterator[Reader]:
     headers = {} if last_id is None else {"Last-Event-ID": last_id}
     async with api.client.get("/api/v1/events", headers=headers) as response:
         assert response.status == 200
@@ -73,7 +73,7 @@ async def reading(api: Api, last_id: str | None = None) -> AsyncIterator[Reader]
         yield reader
 
 
-async def test_a_new_reader_is_told_what_is_active_and_then_what_happens(api: Api) -> None:
+async def test_a_new_reader_is_told_what_is_active_and_then_what_happens(api: ServedApi) -> None:
     ids = [api.engine.put(row(number)).id for number in range(2)]
     api.engine.put(row(9, state=State.FAILED))
     async with reading(api) as reader:
@@ -87,7 +87,7 @@ async def test_a_new_reader_is_told_what_is_active_and_then_what_happens(api: Ap
         assert (one.event, one.data["status"], one.data["id"]) == ("history", "completed", ids[0])
 
 
-async def test_events_have_the_entries_of_listing_and_history(api: Api) -> None:
+async def test_events_have_the_entries_of_listing_and_history(api: ServedApi) -> None:
     id = api.engine.put(row(1)).id
     async with reading(api) as reader:
         (active,) = await reader.until_live()
@@ -99,13 +99,13 @@ async def test_events_have_the_entries_of_listing_and_history(api: Api) -> None:
             assert (await response.json())["history"] == [ended.data]
 
 
-async def test_a_long_snapshot_is_told_completely(api: Api) -> None:
+async def test_a_long_snapshot_is_told_completely(api: ServedApi) -> None:
     ids = [api.engine.put(row(number)).id for number in range(1201)]
     async with reading(api) as reader:
         assert [one.data["id"] for one in await reader.until_live()] == ids
 
 
-async def test_one_that_comes_back_is_told_exactly_what_it_missed(api: Api) -> None:
+async def test_one_that_comes_back_is_told_exactly_what_it_missed(api: ServedApi) -> None:
     ids = [api.engine.put(row(number)).id for number in range(2)]
     async with reading(api) as reader:
         await reader.until_live()
@@ -119,7 +119,7 @@ async def test_one_that_comes_back_is_told_exactly_what_it_missed(api: Api) -> N
     assert [(one.event, one.data["id"]) for one in told] == [("history", ids[0]), ("download", ids[1])]
 
 
-async def test_after_a_restart_the_ends_since_then_come_from_the_records(api: Api) -> None:
+async def test_after_a_restart_the_ends_since_then_come_from_the_records(api: ServedApi) -> None:
     seen = [api.engine.put(row(number, state=State.FAILED)) for number in range(2)]
     missed = [api.engine.put(row(number, state=State.FAILED)) for number in range(2, 5)]
     active = api.engine.put(row(9))
@@ -136,7 +136,7 @@ async def test_after_a_restart_the_ends_since_then_come_from_the_records(api: Ap
     assert place.ended_seq == missed[-1].ended_seq
 
 
-async def test_who_missed_too_much_is_told_to_read_the_history(api: Api) -> None:
+async def test_who_missed_too_much_is_told_to_read_the_history(api: ServedApi) -> None:
     for number in range(CATCH_UP + 1):
         api.engine.put(row(number, state=State.FAILED))
     async with reading(api, "0123abcd-1-0") as reader:
@@ -145,14 +145,14 @@ async def test_who_missed_too_much_is_told_to_read_the_history(api: Api) -> None
 
 
 @pytest.mark.parametrize("last_id", ["", "nonsense", "1", "a-b-c", "--", "\xff"])
-async def test_an_id_of_somebody_else_makes_a_new_reader(api: Api, last_id: str) -> None:
+async def test_an_id_of_somebody_else_makes_a_new_reader(api: ServedApi, last_id: str) -> None:
     api.engine.put(row(1, state=State.FAILED))
     active = api.engine.put(row(2))
     async with reading(api, last_id) as reader:
         assert [one.data["id"] for one in await reader.until_live()] == [active.id]
 
 
-async def test_a_new_reader_starts_behind_the_history_that_there_is(api: Api) -> None:
+async def test_a_new_reader_starts_behind_the_history_that_there_is(api: ServedApi) -> None:
     past = api.engine.put(row(1, state=State.FAILED))
     async with reading(api) as reader:
         await reader.until_live()
@@ -161,23 +161,23 @@ async def test_a_new_reader_starts_behind_the_history_that_there_is(api: Api) ->
 
 async def test_a_quiet_stream_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "EventStream", partial(EventStream, heartbeat=0.01))
-    api = Api()
+    api = ServedApi()
     async with api.client, reading(api) as reader:
         await reader.until_live()
         for _ in range(2):
             assert await reader.block() == {"": "heartbeat"}
 
 
-async def test_the_stream_ends_when_the_daemon_stops(api: Api) -> None:
+async def test_the_stream_ends_when_the_daemon_stops(api: ServedApi) -> None:
     async with reading(api) as reader:
         await reader.until_live()
-        await api.app.shutdown()
+        api.let_go()
         assert await reader.block() == {}
     async with api.client.get("/api/v1/events") as response:
         assert response.status == 503
 
 
-async def test_a_slow_reader_is_cut_off_and_a_quick_one_is_told_everything(api: Api) -> None:
+async def test_a_slow_reader_is_cut_off_and_a_quick_one_is_told_everything(api: ServedApi) -> None:
     api.bus._backlog = 50
     slow, writer = await asyncio.open_connection(api.server.host, api.server.port, limit=1)
     writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame\r\n\r\n")

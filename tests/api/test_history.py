@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from api.rows import row
-from api.served_api import Api
+from api.served_api import ServedApi
 from yarl import URL
 
 from downloadd.errors import ErrorCode
@@ -13,12 +13,12 @@ from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
 
 
-async def read(api: Api, query: str) -> tuple[int, Any, str]:
+async def read(api: ServedApi, query: str) -> tuple[int, Any, str]:
     async with api.client.get(URL(f"/?download_history={query}", encoded=True)) as response:
         return response.status, json.loads(await response.read()), response.headers.get("Link", "")
 
 
-async def test_the_seed_s_history_is_answered_field_by_field(api: Api) -> None:
+async def test_the_seed_s_history_is_answered_field_by_field(api: ServedApi) -> None:
     api.engine.put(
         row(
             id="9c5d0e34-6f70-6c3d-be01-4a8f9b0c1d2e",
@@ -87,7 +87,7 @@ async def test_the_seed_s_history_is_answered_field_by_field(api: Api) -> None:
     }
 
 
-async def test_following_the_links_reads_everything_once_newest_first(api: Api) -> None:
+async def test_following_the_links_reads_everything_once_newest_first(api: ServedApi) -> None:
     for number in range(7):
         api.engine.put(row(number, state=State.COMPLETED, directory="a b" if number % 2 else ""))
     seen: list[str] = []
@@ -103,14 +103,14 @@ async def test_following_the_links_reads_everything_once_newest_first(api: Api) 
     assert seen == [row(number).id for number in (5, 3, 1)]
 
 
-async def test_every_filter_reaches_the_records(api: Api) -> None:
+async def test_every_filter_reaches_the_records(api: ServedApi) -> None:
     await read(api, "&limit=1000&cursor=17&status=skipped&directory=a/b/&q=x+y")
     assert api.engine.filters == [
         HistoryFilter(directory="a/b", state=State.SKIPPED, contains="x y", before_ended_seq=17, limit=1001)
     ]
 
 
-async def test_a_page_has_100_entries_unless_asked_otherwise(api: Api) -> None:
+async def test_a_page_has_100_entries_unless_asked_otherwise(api: ServedApi) -> None:
     for number in range(101):
         api.engine.put(row(number, state=State.COMPLETED))
     _, body, link = await read(api, "")
@@ -123,18 +123,18 @@ async def test_a_page_has_100_entries_unless_asked_otherwise(api: Api) -> None:
     ["limit=0", "limit=1001", "limit=x", "cursor=", "cursor=x", "cursor=1.5", "status=queued", "status=", "user=u",
      "limit=1&limit=2", "q=%FF"],
 )  # fmt: skip
-async def test_a_wrong_parameter_is_named(api: Api, query: str) -> None:
+async def test_a_wrong_parameter_is_named(api: ServedApi, query: str) -> None:
     status, body, _ = await read(api, f"&{query}")
     assert (status, body["error"]) == (400, "INVALID_PARAMETER")
     assert body["detail"].startswith(query.partition("=")[0])
 
 
-async def test_an_impossible_directory_is_named(api: Api) -> None:
+async def test_an_impossible_directory_is_named(api: ServedApi) -> None:
     status, body, _ = await read(api, "&directory=..")
     assert (status, body["error"]) == (400, "INVALID_PATH")
 
 
-async def test_head_reads_without_a_body(api: Api) -> None:
+async def test_head_reads_without_a_body(api: ServedApi) -> None:
     status, fields, body = await api.raw("HEAD", "/?download_history=")
     assert (status, body) == (200, b"")
     assert int(fields["Content-Length"]) > 0

@@ -1,11 +1,12 @@
 """What every answer carries, what the log says, and what becomes of mistakes."""
 
+import asyncio
 import json
 from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
-from api.served_api import Api
+from api.served_api import ServedApi
 
 Lines = list[MutableMapping[str, Any]]
 START = "/Downloads/a%20b?download=https%3A%2F%2Fann%3Apa55%40files.example.com%2Fa%3Fsig%3Ds3cret"
@@ -20,7 +21,7 @@ def request_lines(lines: Lines) -> Lines:
     [("GET", START), ("GET", "/nothing"), ("GET", "/api/v1/health"), ("PUT", "/"), ("GET", "/api/v1/metrics"),
      ("HEAD", START), ("OPTIONS", "*"), ("GET", "/api/v1/openapi.json")],
 )  # fmt: skip
-async def test_every_answer_carries_the_common_fields(api: Api, method: str, target: str) -> None:
+async def test_every_answer_carries_the_common_fields(api: ServedApi, method: str, target: str) -> None:
     _, fields, _ = await api.raw(method, target)
     assert fields["X-Content-Type-Options"] == "nosniff"
     assert fields["Cache-Control"] == "no-store"
@@ -28,12 +29,12 @@ async def test_every_answer_carries_the_common_fields(api: Api, method: str, tar
     assert len(fields["X-Request-Id"]) > 8
 
 
-async def test_request_ids_differ(api: Api) -> None:
+async def test_request_ids_differ(api: ServedApi) -> None:
     ids = {(await api.raw("GET", "/api/v1/health"))[1]["X-Request-Id"] for _ in range(5)}
     assert len(ids) == 5
 
 
-async def test_a_start_is_logged_with_its_download_and_without_secrets(api: Api, lines: Lines) -> None:
+async def test_a_start_is_logged_with_its_download_and_without_secrets(api: ServedApi, lines: Lines) -> None:
     _, fields, body = await api.raw("GET", START)
     (line,) = request_lines(lines)
     assert line["method"] == "GET"
@@ -53,19 +54,19 @@ async def test_a_start_is_logged_with_its_download_and_without_secrets(api: Api,
     "target",
     ["/x?s3cret", "/x?s3cret=1", "/x?token=s3cret", "/api/v1/downloads?s3cret=s3cret", "/x?download=s3cret&a=1"],
 )
-async def test_no_query_leaks_into_the_log(api: Api, lines: Lines, target: str) -> None:
+async def test_no_query_leaks_into_the_log(api: ServedApi, lines: Lines, target: str) -> None:
     request = f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     await api.exchange(request.encode())
     (line,) = request_lines(lines)
     assert "s3cret" not in str(line)
 
 
-async def test_a_path_with_raw_utf_8_is_no_http(api: Api) -> None:
+async def test_a_path_with_raw_utf_8_is_no_http(api: ServedApi) -> None:
     status, _, body = await api.raw("GET", "/ü?downloads=")
     assert (status, json.loads(body)["error"]) == (400, "INVALID_PARAMETER")
 
 
-async def test_a_verb_is_logged_with_its_download(api: Api, lines: Lines) -> None:
+async def test_a_verb_is_logged_with_its_download(api: ServedApi, lines: Lines) -> None:
     id = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
     await api.raw("POST", f"/api/v1/downloads/{id}/pause")
     await api.raw("POST", "/api/v1/downloads/s3cret/pause")
@@ -74,14 +75,14 @@ async def test_a_verb_is_logged_with_its_download(api: Api, lines: Lines) -> Non
     assert "download_id" not in second
 
 
-async def test_requests_are_counted_by_method_and_status(api: Api) -> None:
+async def test_requests_are_counted_by_method_and_status(api: ServedApi) -> None:
     await api.raw("GET", "/api/v1/health")
     await api.raw("HEAD", "/api/v1/health")
     await api.raw("PROPFIND", "/api/v1/health")
     assert api.metrics.requests == [("GET", 200), ("HEAD", 200), ("other", 405)]
 
 
-async def test_a_mistake_of_ours_is_a_500_that_names_the_request_and_is_logged(api: Api, lines: Lines) -> None:
+async def test_a_mistake_of_ours_is_a_500_that_names_the_request_and_is_logged(api: ServedApi, lines: Lines) -> None:
     api.engine.breaks = RuntimeError("s3cret inside")
     status, fields, body = await api.raw("GET", START)
     answer = json.loads(body)
@@ -111,7 +112,7 @@ async def test_a_mistake_of_ours_is_a_500_that_names_the_request_and_is_logged(a
     ids=["words", "version", "method", "field", "nul", "length", "smuggling", "long-line", "long-field", "tls"],
 )
 async def test_what_is_no_http_is_answered_in_json_and_not_repeated(
-    api: Api, lines: Lines, request_bytes: bytes
+    api: ServedApi, lines: Lines, request_bytes: bytes
 ) -> None:
     answered = await api.exchange(request_bytes)
     head, _, body = answered.partition(b"\r\n\r\n")
@@ -125,23 +126,23 @@ async def test_what_is_no_http_is_answered_in_json_and_not_repeated(
     assert "s3cret" not in str(lines)
 
 
-async def test_a_long_url_is_taken(api: Api) -> None:
+async def test_a_long_url_is_taken(api: ServedApi) -> None:
     url = "https%3A%2F%2Fa.example%2F" + "%2F" * 15_000
     assert (await api.raw("GET", f"/d?download={url}"))[0] == 201
 
 
-async def test_the_absolute_form_of_a_target_is_understood(api: Api) -> None:
+async def test_the_absolute_form_of_a_target_is_understood(api: ServedApi) -> None:
     status, _, _ = await api.raw("GET", "http://somewhere.example/d?downloads=")
     assert status == 200
 
 
-async def test_an_unknown_expectation_is_refused_and_not_repeated(api: Api) -> None:
+async def test_an_unknown_expectation_is_refused_and_not_repeated(api: ServedApi) -> None:
     status, _, body = await api.raw("GET", "/api/v1/health", "Expect: s3cret")
     assert (status, json.loads(body)["error"]) == (400, "INVALID_PARAMETER")
     assert b"s3cret" not in body
 
 
-async def test_a_body_is_welcome_when_the_client_asks_first(api: Api) -> None:
+async def test_a_body_is_welcome_when_the_client_asks_first(api: ServedApi) -> None:
     body = b'{"downloads": [{"url": "https://a.example/"}]}'
     request = (
         b"POST /api/v1/downloads HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame\r\nConnection: close\r\n"
@@ -151,7 +152,25 @@ async def test_a_body_is_welcome_when_the_client_asks_first(api: Api) -> None:
     assert answered.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 ")
 
 
-async def test_metrics_are_rendered(api: Api) -> None:
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        pytest.param(b"Content-Length: 20", 401, id="no-token"),
+        pytest.param(b"Authorization: Bearer open-sesame\r\nContent-Length: 99999999", 413, id="too-long"),
+        pytest.param(b"Authorization: Bearer open-sesame\r\nContent-Type: a/b\r\nContent-Length: 9", 400, id="no-json"),
+    ],
+)
+async def test_a_body_that_would_be_refused_is_not_asked_for(api: ServedApi, fields: bytes, status: int) -> None:
+    head = b"POST /api/v1/downloads HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nConnection: close\r\n"
+    content_type = b"" if b"Content-Type" in fields else b"Content-Type: application/json\r\n"
+    reader, writer = await asyncio.open_connection(api.server.host, api.server.port)
+    writer.write(head + content_type + fields + b"\r\n\r\n")
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 %d" % status)
+    writer.close()
+
+
+async def test_metrics_are_rendered(api: ServedApi) -> None:
     status, fields, body = await api.raw("GET", "/api/v1/metrics")
     assert (status, body) == (200, b"up 1\n")
     assert fields["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"

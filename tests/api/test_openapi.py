@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from api.rows import row
-from api.served_api import Api
+from api.served_api import ServedApi
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -16,19 +16,19 @@ A = "https%3A%2F%2Fa.example%2Fx"
 ID = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
 
 
-async def read_document(api: Api) -> Any:
+async def read_document(api: ServedApi) -> Any:
     async with api.client.get("/api/v1/openapi.json") as response:
         assert response.status == 200
         return await response.json()
 
 
-async def test_the_document_is_valid_openapi(api: Api) -> None:
+async def test_the_document_is_valid_openapi(api: ServedApi) -> None:
     document = await read_document(api)
     assert document["openapi"].startswith("3.1")
     OpenAPIV31SpecValidator(document).validate()
 
 
-async def test_every_path_and_method_is_described(api: Api) -> None:
+async def test_every_path_and_method_is_described(api: ServedApi) -> None:
     document = await read_document(api)
     one = "/api/v1/downloads/{id}"
     assert {(path, method) for path, item in document["paths"].items() for method in item} == {
@@ -41,13 +41,13 @@ async def test_every_path_and_method_is_described(api: Api) -> None:
     }  # fmt: skip
 
 
-async def test_operation_ids_are_unique(api: Api) -> None:
+async def test_operation_ids_are_unique(api: ServedApi) -> None:
     document = await read_document(api)
     ids = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
     assert len(ids) == len(set(ids))
 
 
-async def test_every_parameter_of_a_start_is_described(api: Api) -> None:
+async def test_every_parameter_of_a_start_is_described(api: ServedApi) -> None:
     document = await read_document(api)
     parameters = document["paths"]["/{directory}"]["get"]["parameters"]
     by_name = {parameter["name"]: parameter for parameter in parameters}
@@ -59,20 +59,20 @@ async def test_every_parameter_of_a_start_is_described(api: Api) -> None:
     assert by_name["timeout"]["description"]
 
 
-async def test_both_security_schemes_are_described_and_health_needs_none(api: Api) -> None:
+async def test_both_security_schemes_are_described_and_health_needs_none(api: ServedApi) -> None:
     document = await read_document(api)
     assert document["security"] == [{"bearer": []}, {"userId": [], "authToken": []}]
     assert set(document["components"]["securitySchemes"]) == {"bearer", "userId", "authToken"}
     assert document["paths"]["/api/v1/health"]["get"]["security"] == []
 
 
-async def test_every_error_of_the_table_is_in_the_document(api: Api) -> None:
+async def test_every_error_of_the_table_is_in_the_document(api: ServedApi) -> None:
     text = json.dumps(await read_document(api))
     for code in ERRORS:
         assert code in text
 
 
-async def test_a_head_response_has_no_content(api: Api) -> None:
+async def test_a_head_response_has_no_content(api: ServedApi) -> None:
     document = await read_document(api)
     for item in document["paths"].values():
         for response in item.get("head", {}).get("responses", {}).values():
@@ -114,7 +114,7 @@ ANSWERS = [
 @pytest.mark.parametrize("token", ["open-sesame", "may-import", "wrong"])
 @pytest.mark.parametrize("allowed", [True, False], ids=["allowed", "forbidden"])
 async def test_answers_are_as_the_document_says(
-    api: Api, method: str, target: str, path: str, body: Any, token: str, allowed: bool
+    api: ServedApi, method: str, target: str, path: str, body: Any, token: str, allowed: bool
 ) -> None:
     api.allowed = allowed
     api.engine.put(row(1, received=1, total=3))

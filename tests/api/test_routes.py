@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from api.served_api import Api
+from api.served_api import ServedApi
 
 from downloadd import __version__
 
@@ -22,10 +22,10 @@ from downloadd import __version__
         pytest.param("GET", "/Downloads?download_history=", 404, id="history-of-a-directory"),
         pytest.param("GET", "/?downloads=&download_history=", 400, id="two-questions"),
         pytest.param("HEAD", "/Downloads", 404, id="head-of-nothing"),
-        pytest.param("OPTIONS", "*", 404, id="asterisk"),
+        pytest.param("OPTIONS", "*", 405, id="asterisk"),
     ],
 )
-async def test_a_request_finds_its_line(api: Api, method: str, target: str, status: int) -> None:
+async def test_a_request_finds_its_line(api: ServedApi, method: str, target: str, status: int) -> None:
     answered, fields, body = await api.raw(method, target)
     assert answered == status, body
     assert fields["Content-Type"] == "application/json"
@@ -33,6 +33,6 @@ async def test_a_request_finds_its_line(api: Api, method: str, target: str, stat
         assert json.loads(body)["success"] is False
 
 
-async def test_health_says_which_version_runs(api: Api) -> None:
+async def test_health_says_which_version_runs(api: ServedApi) -> None:
     _, _, body = await api.raw("GET", "/api/v1/health")
     assert json.loads(body) == {"status": "ok", "version": __version__}
