@@ -1,9 +1,7 @@
 """The composition root: builds every part from the configuration, opens and closes them in order."""
 
-import asyncio
 import socket
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -30,8 +28,6 @@ HANDLERS_DRAIN: Final = 1.5
 """Seconds that answers under way get when the daemon stops."""
 BACKLOG: Final = 1024
 """Connections that the kernel may hold for us."""
-DNS_THREADS: Final = 32
-"""Lookups at once: a name server that hangs for one host must not hold up the others."""
 
 
 class App:
@@ -42,6 +38,7 @@ class App:
         self._config = config
         self._clock = clock or SystemClock()
         self._stack = AsyncExitStack()
+        self.metrics = Metrics()
 
     async def __aenter__(self) -> Self:
         """Opens every part; after this, downloads run, but nobody is heard yet.
@@ -50,9 +47,8 @@ class App:
             StartupError: a part cannot be opened; the sentence says which and why.
         """
         config, clock = self._config, self._clock
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(DNS_THREADS, "downloadd-dns"))
         async with AsyncExitStack() as stack:
-            bus, metrics = EventBus(), Metrics()
+            bus, metrics = EventBus(), self.metrics
             records = await stack.enter_async_context(
                 SqliteRecords(Path(config.server.state_dir), clock, committed=metrics.committed)
             )

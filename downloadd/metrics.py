@@ -3,13 +3,11 @@
 The methods are named for what happened and cost about a microsecond; may be called from the event loop only.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from downloadd import __version__
 from downloadd.errors import ErrorCode
@@ -18,18 +16,13 @@ from downloadd.states import ACTIVE, State
 DURATION_BUCKETS: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400)
 """Seconds: from a small file on a fast line to a day."""
 
-ActiveCounts = Callable[[], Mapping[State, int]]
-"""How many downloads are in each active state; states that are left out have none."""
-
 
 class Metrics:
     """What the daemon counts."""
 
-    def __init__(self, active: ActiveCounts | None = None) -> None:
-        """`active` feeds the gauge of active downloads; `watch_active` sets it later."""
+    def __init__(self) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._active = _ActiveDownloads(active or dict)
-        self._registry.register(self._active)
+        self._active = self._gauge("downloadd_downloads_active", "Downloads by active state.", ("state",))
         build = self._gauge("downloadd_build_info", "The version that runs; always 1.", ("version",))
         build.labels(__version__).set(1)
         self._accepted = self._counter("downloadd_downloads_accepted", "Downloads written down to be fetched.")
@@ -63,10 +56,6 @@ class Metrics:
         # A series that is there from the start shows its first increase.
         self._ended[State.COMPLETED, ""].inc(0)
 
-    def watch_active(self, active: ActiveCounts) -> None:
-        """Asks `active` for the gauge of active downloads from now on."""
-        self._active.counts = active
-
     def accepted(self, count: int) -> None:
         """So many downloads were accepted."""
         self._accepted.inc(count)
@@ -97,8 +86,13 @@ class Metrics:
         self._commits.inc()
         self._committed_rows.inc(rows)
 
-    def render(self, accept: str = "") -> tuple[bytes, str]:
-        """The exposition and its media type: Prometheus text, or OpenMetrics when the `Accept` field asks for it."""
+    def render(self, active: Mapping[State, int], accept: str = "") -> tuple[bytes, str]:
+        """The exposition and its media type: Prometheus text, or OpenMetrics when the `Accept` field asks for it.
+
+        `active` is how many downloads are in each active state; states that are left out have none.
+        """
+        for state in sorted(ACTIVE):
+            self._active.labels(state.value).set(active.get(state, 0))
         encode, media_type = choose_encoder(accept)
         return encode(self._registry), media_type
 
@@ -119,19 +113,3 @@ class _Children(dict[tuple[object, ...], Counter]):
     def __missing__(self, labels: tuple[object, ...]) -> Counter:
         child = self[labels] = self._parent.labels(*map(str, labels))
         return child
-
-
-class _ActiveDownloads(Collector):
-    """The gauge of active downloads, counted when somebody looks."""
-
-    def __init__(self, counts: ActiveCounts) -> None:
-        self.counts = counts
-
-    def collect(self) -> Iterator[Metric]:
-        """One sample for each active state."""
-        family = GaugeMetricFamily("downloadd_downloads_active", "Downloads by active state.", labels=("state",))
-        counts = self.counts()
-        for state in State:
-            if state in ACTIVE:
-                family.add_metric((state.value,), counts.get(state, 0))
-        yield family

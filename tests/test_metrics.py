@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
@@ -7,9 +9,9 @@ from downloadd.metrics import Metrics
 from downloadd.states import ACTIVE, State
 
 
-def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+def sample(metrics: Metrics, name: str, active: Mapping[State, int] | None = None, **labels: str) -> float | None:
     """The value of a series as a scraper reads it; None when there is no such series."""
-    for family in text_string_to_metric_families(metrics.render()[0].decode()):
+    for family in text_string_to_metric_families(metrics.render(active or {})[0].decode()):
         for each in family.samples:
             if each.name == name and each.labels == labels:
                 return float(each.value)
@@ -60,14 +62,12 @@ def test_requests_are_counted_by_method_and_status() -> None:
     assert sample(metrics, "downloadd_http_requests_total", method="GET", status="201") == 1
 
 
-@pytest.mark.parametrize("later", [False, True])
-def test_active_downloads_are_counted_when_somebody_looks(later: bool) -> None:
-    counts = {State.QUEUED: 1}
-    metrics = Metrics() if later else Metrics(lambda: counts)
-    if later:
-        metrics.watch_active(lambda: counts)
-    counts[State.QUEUED] = 7
-    values = {state: sample(metrics, "downloadd_downloads_active", state=state.value) for state in State}
+def test_active_downloads_are_those_of_the_moment() -> None:
+    metrics = Metrics()
+    metrics.render({State.QUEUED: 1, State.PAUSED: 1})
+    values = {
+        state: sample(metrics, "downloadd_downloads_active", {State.QUEUED: 7}, state=state.value) for state in State
+    }
     assert values == {state: (7 if state is State.QUEUED else 0) if state in ACTIVE else None for state in State}
 
 
@@ -86,13 +86,13 @@ def test_each_has_a_registry_of_its_own() -> None:
     ],
 )
 def test_the_exposition_says_its_media_type(accept: str, media_type: str) -> None:
-    body, content_type = Metrics().render(accept)
+    body, content_type = Metrics().render({}, accept)
     assert content_type.startswith(media_type)
     assert body.startswith(b"# HELP downloadd_")
 
 
 def test_series_are_named_as_the_documentation_says() -> None:
-    names = {family.name for family in text_string_to_metric_families(Metrics().render()[0].decode())}
+    names = {family.name for family in text_string_to_metric_families(Metrics().render({})[0].decode())}
     assert {name for name in names if not name.endswith("_created")} == {
         "downloadd_build_info",
         "downloadd_downloads_active",

@@ -1,12 +1,13 @@
 """What the API asks of the rooms below it: the manager's face, and the counters of requests."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from downloadd.download import Download, Snapshot
 from downloadd.manager.intake import Order
 from downloadd.manager.manager import Amendment, Started
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredAnswer
+from downloadd.states import State
 
 
 class Engine(Protocol):
@@ -54,6 +55,10 @@ class Engine(Protocol):
         """Downloads that have not ended, oldest first."""
         ...
 
+    async def counts(self) -> Mapping[State, int]:
+        """How many downloads are in each active state; states that are left out have none."""
+        ...
+
     async def history(self, wanted: HistoryFilter) -> list[Download]:
         """A page of ended downloads."""
         ...
@@ -74,6 +79,6 @@ class RequestMetrics(Protocol):
         """Counts one answered request."""
         ...
 
-    def render(self) -> tuple[bytes, str]:
-        """The exposition and its media type."""
+    def render(self, active: Mapping[State, int], accept: str = "") -> tuple[bytes, str]:
+        """The exposition, with the downloads in each active state, in what `Accept` asks for; and its media type."""
         ...

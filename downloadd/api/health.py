@@ -7,13 +7,14 @@ from downloadd import __version__
 from downloadd.api.answers import COMMON_FIELDS, answer
 from downloadd.api.bodies import Health
 from downloadd.api.call import Call
-from downloadd.api.engine import RequestMetrics
+from downloadd.api.engine import Engine, RequestMetrics
 
 
 class HealthEndpoints:
     """For those who watch over the daemon."""
 
-    def __init__(self, *, metrics: RequestMetrics) -> None:
+    def __init__(self, *, engine: Engine, metrics: RequestMetrics) -> None:
+        self._engine = engine
         self._metrics = metrics
 
     async def health(self, call: Call) -> web.Response:
@@ -22,7 +23,7 @@ class HealthEndpoints:
 
     async def metrics(self, call: Call) -> web.Response:
         """`GET /api/v1/metrics`: the Prometheus exposition."""
-        body, media_type = self._metrics.render()
+        body, media_type = self._metrics.render(await self._engine.counts(), call.request.headers.get("Accept", ""))
         fields = CIMultiDict(COMMON_FIELDS)
         fields["Content-Type"] = media_type
         return web.Response(body=body, headers=fields)

@@ -182,7 +182,7 @@ def create_api(
             downloads=DownloadEndpoints(engine=manager, clock=clock, allow=allow),
             history=HistoryEndpoints(engine=manager),
             events=EventStream(engine=manager, bus=bus),
-            health=HealthEndpoints(metrics=metrics),
+            health=HealthEndpoints(engine=manager, metrics=metrics),
             document=document,
         )
     )

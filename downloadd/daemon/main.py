@@ -24,6 +24,7 @@ from downloadd.daemon import systemd
 from downloadd.daemon.deadline import Deadline
 from downloadd.daemon.first_user import describe_first_user, ensure_first_user
 from downloadd.daemon.listeners import address_of, bind, url_of
+from downloadd.daemon.loop_lag import measure_loop_lag
 from downloadd.daemon.signals import Signals, Wish
 from downloadd.errors import DownloadError, StartupError
 from downloadd.logs import LogFormat, LogLevel, LogPipe, logging_to
@@ -211,10 +212,14 @@ class Daemon:
                 gc.freeze()
                 self._announce()
                 async with asyncio.TaskGroup() as duties:
-                    watchdog = duties.create_task(self._feed_watchdog())
+                    running = (
+                        duties.create_task(self._feed_watchdog()),
+                        duties.create_task(measure_loop_lag(app.metrics.loop_lagged, self._clock)),
+                    )
                     while await signals.next_wish() is Wish.RELOAD:
                         await self._reload(app)
-                    watchdog.cancel()
+                    for duty in running:
+                        duty.cancel()
             self._log.info("stopped")
             least, most = LEFTOVER_SECONDS
             self._deadline.set(min(most, max(least, self._stop_by - self._clock.monotonic())), 0)

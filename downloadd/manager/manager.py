@@ -40,7 +40,7 @@ from downloadd.transfer.session import Session
 
 log = structlog.get_logger()
 
-DRAIN_SECONDS: Final = 8.0
+DRAIN_SECONDS: Final = 6.0
 """How long runs have to put their bytes and rows in order when the daemon stops."""
 QUEUE_RETRY_AFTER: Final = 30
 """Seconds that a client is asked to wait when the queue is full."""
@@ -115,7 +115,7 @@ class Manager:
         async for chunk in self._records.waiting():
             self._dispatcher.enqueue(chunk)
         self._own(self._duties, self._dispatcher.dispatch(self._start_picked))
-        self._own(self._duties, self._tell_progress())
+        self._own(self._duties, self._follow_progress())
         self._own(self._duties, sweep(self._records, self._destination))
         return self
 
@@ -444,7 +444,7 @@ class Manager:
         finally:
             del self._runs[id]
             del self._paces[id]
-            self._metrics.received(run.taken)
+            self._metrics.received(run.take_count())
             if outcome is not None and outcome[1] is not None:
                 self._dispatcher.block(outcome[0].host, outcome[1])
             self._dispatcher.finished(seq)
@@ -503,18 +503,15 @@ class Manager:
         self._bus.publish(DownloadEnded(download=row))
         self._tell_watchers(row)
 
-    async def _tell_progress(self) -> None:
-        """While somebody watches, tells once a second which downloads have moved."""
-        told: dict[str, int] = {}
+    async def _follow_progress(self) -> None:
+        """Once a second, counts what has come in and tells those who watch which downloads have moved."""
         while True:
             await asyncio.sleep(1)
-            if not self._bus.watched:
-                continue
-            now = {id: run.received for id, run in self._runs.items()}
-            for id, received in now.items():
-                if told.get(id) != received and id in self._runs:
-                    self._run_changed(self._runs[id])
-            told = now
+            for run in self._runs.values():
+                received = run.take_count()
+                self._metrics.received(received)
+                if received and self._bus.watched:
+                    self._run_changed(run)
 
     def _watch(self, id: str) -> asyncio.Future[Download]:
         moved: asyncio.Future[Download] = asyncio.get_running_loop().create_future()

@@ -80,6 +80,7 @@ class Run:
         self._clock = clock
         self._retries = retries
         self._stop: Stop | None = None
+        self._counted = 0
         self._transferring: asyncio.Task[Fetched] | None = None
         self._changed = partial(changed, self)
         self._log = log.bind(download_id=download.id, attempt=download.attempt)
@@ -100,15 +101,11 @@ class Run:
         """The row as this run knows it, finer than what is written down."""
         return self._attempt.download
 
-    @property
-    def received(self) -> int:
-        """Bytes so far, those of earlier runs included."""
-        return self._attempt.progress.received
-
-    @property
-    def taken(self) -> int:
-        """Bytes that this run received from the origin."""
-        return self._attempt.taken
+    def take_count(self) -> int:
+        """Bytes that the origin has sent since this was last asked."""
+        taken = self._attempt.taken
+        new, self._counted = taken - self._counted, taken
+        return new
 
     def snapshot(self, row: Download | None = None) -> Snapshot:
         """The download as it is now; `row` has what users may have changed since."""

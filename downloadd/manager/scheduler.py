@@ -54,6 +54,8 @@ class Scheduler:
         self._delayed: list[tuple[float, Key, str]] = []
         self._blocked: list[tuple[float, str]] = []
         self._running: dict[int, str] = {}
+        # What was added while it ran: only the end of the run tells whether that came too late, or early.
+        self._returning: dict[int, Waiting] = {}
 
     @property
     def waiting(self) -> int:
@@ -79,8 +81,11 @@ class Scheduler:
     def add(self, waiting: Waiting) -> None:
         """A download joins its host's line, or waits until `not_before` (Unix time) to do so.
 
-        One that waits already is moved.
+        One that waits already is moved; one that runs joins when its run has ended, so that it never has two places.
         """
+        if waiting.seq in self._running:
+            self._returning[waiting.seq] = waiting
+            return
         key = (-waiting.priority, waiting.seq)
         self._waiting[waiting.seq] = key
         if waiting.not_before is not None:
@@ -91,6 +96,7 @@ class Scheduler:
     def withdraw(self, seq: int) -> None:
         """A download waits no longer. Unknown ones are ignored."""
         self._waiting.pop(seq, None)
+        self._returning.pop(seq, None)
 
     def finished(self, seq: int) -> None:
         """A run has ended, whatever its outcome: its place is free. Unknown ones are ignored."""
@@ -98,6 +104,9 @@ class Scheduler:
         if name is not None:
             self._hosts[name].running -= 1
             self._enter(name)
+        returning = self._returning.pop(seq, None)
+        if returning is not None:
+            self.add(returning)
 
     def block(self, host: str, until: float) -> None:
         """The origin asked to be left alone until then (Unix time)."""

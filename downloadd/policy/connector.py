@@ -33,13 +33,10 @@ class AddressForbidden(OSError):
 class JudgedResolver(AbstractResolver):
     """A resolver that leaves out the addresses that the rules forbid."""
 
-    def __init__(self, rules: Callable[[], AddressRules], resolver: AbstractResolver | None = None) -> None:
-        """`rules` gives those of the moment; `resolver` answers, by default the system's, asked in a thread.
-
-        Needs a running event loop.
-        """
+    def __init__(self, rules: Callable[[], AddressRules], resolver: AbstractResolver) -> None:
+        """`rules` gives those of the moment; `resolver` answers."""
         self._rules = rules
-        self._resolver = resolver or aiohttp.ThreadedResolver()
+        self._resolver = resolver
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -76,7 +73,7 @@ class JudgedResolver(AbstractResolver):
 def build_connector(
     rules: Callable[[], AddressRules],
     *,
-    resolver: AbstractResolver | None = None,
+    resolver: AbstractResolver,
     ssl_context: SSLContext | None = None,
     keepalive_timeout: float = 15,
 ) -> aiohttp.TCPConnector:
@@ -86,7 +83,7 @@ def build_connector(
 
     Args:
         rules: the judgement of the moment.
-        resolver: what answers for names; by default the system's resolver, asked in a thread. Not closed.
+        resolver: what answers for names. Not closed.
         ssl_context: for https; by default the system's certificates are trusted.
         keepalive_timeout: seconds that an idle connection is kept.
     """

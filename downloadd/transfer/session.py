@@ -13,6 +13,7 @@ from typing import Final, Self
 
 import aiohttp
 import msgspec
+from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 
 from downloadd import __version__
@@ -21,6 +22,7 @@ from downloadd.errors import DownloadError, NetworkError
 from downloadd.policy.connector import blocked_cause, build_connector
 from downloadd.policy.policy import Policy
 from downloadd.policy.redirects import keeps_credentials, next_hop
+from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, to_yarl
 from downloadd.transfer.fields import format_range
 from downloadd.transfer.response import Asked, Head
@@ -69,8 +71,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Session:
     """The client. Opens with `async with`; one for the whole daemon, so that connections are reused."""
 
-    def __init__(self, *, policy: Policy, credentials: Sequence[CredentialConfig], stall_timeout: float) -> None:
-        """`stall_timeout` in seconds, for connecting and between two reads; 0 for none."""
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        credentials: Sequence[CredentialConfig],
+        stall_timeout: float,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        """`stall_timeout` in seconds, for connecting and between two reads; 0 for none.
+
+        `resolver` answers for names, by default the system; it is closed with the session.
+        """
+        self._resolver = resolver or SystemResolver()
         self._client: aiohttp.ClientSession | None = None
         self.configure(policy=policy, credentials=credentials, stall_timeout=stall_timeout)
 
@@ -83,7 +96,7 @@ class Session:
 
     async def __aenter__(self) -> Self:
         self._client = aiohttp.ClientSession(
-            connector=build_connector(lambda: self._policy.addresses),
+            connector=build_connector(lambda: self._policy.addresses, resolver=self._resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -96,6 +109,7 @@ class Session:
     ) -> None:
         assert self._client is not None  # noqa: S101 - narrows the type; entered before
         await self._client.close()
+        await self._resolver.close()
 
     @asynccontextmanager
     async def get(self, url: str, asked: Asked) -> AsyncIterator[Answer]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -48,8 +49,9 @@ class FakeMetrics:
     def request(self, method: str, status: int) -> None:
         self.requests.append((method, status))
 
-    def render(self) -> tuple[bytes, str]:
-        return b"up 1\n", "text/plain; version=0.0.4; charset=utf-8"
+    def render(self, active: Mapping[State, int], accept: str = "") -> tuple[bytes, str]:
+        lines = "".join(f"{state} {count}\n" for state, count in active.items())
+        return lines.encode(), accept or "text/plain; version=0.0.4; charset=utf-8"
 
 
 class FakeEngine:
@@ -187,6 +189,9 @@ class FakeEngine:
             and (wanted.states is None or row.state in wanted.states)
         ]
         return [self.live.get(row.id) or Snapshot(download=row) for row in rows[: wanted.limit]]
+
+    async def counts(self) -> Mapping[State, int]:
+        return Counter(download.state for download in self.downloads.values() if download.state not in ENDED)
 
     async def history(self, wanted: HistoryFilter) -> list[Download]:
         self.filters.append(wanted)

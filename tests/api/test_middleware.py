@@ -171,6 +171,7 @@ async def test_a_body_that_would_be_refused_is_not_asked_for(api: ServedApi, fie
 
 
 async def test_metrics_are_rendered(api: ServedApi) -> None:
+    await api.raw("GET", START)
     status, fields, body = await api.raw("GET", "/api/v1/metrics")
-    assert (status, body) == (200, b"up 1\n")
+    assert (status, body) == (200, b"queued 1\n")
     assert fields["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"

@@ -13,6 +13,7 @@ from policy.raw_origin import Origin, open_origin
 from downloadd.errors import DomainBlockedError
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.connector import AddressForbidden, JudgedResolver, blocked_cause, build_connector
+from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.url import parse_url, to_yarl
 
 LOOPBACK = AddressRules(["127.0.0.0/8"])
@@ -104,7 +105,7 @@ async def test_an_address_in_the_url_never_asks_the_resolver_and_is_blocked(host
 async def test_no_socket_is_made_for_a_forbidden_address(monkeypatch: pytest.MonkeyPatch, origin: Origin) -> None:
     spy = SpyingSocket()
     monkeypatch.setattr("downloadd.policy.connector.socket.socket", spy)
-    async with build_connector(lambda: PUBLIC) as connector:
+    async with build_connector(lambda: PUBLIC, resolver=SystemResolver()) as connector:
         assert await refusal(f"http://127.0.0.1:{origin.port}/", connector) is not None
     assert spy.made == 0
 
@@ -159,7 +160,7 @@ async def test_answers_are_kept_for_a_while(origin: Origin) -> None:
 
 
 async def test_the_connector_limits_no_connections() -> None:
-    async with build_connector(lambda: PUBLIC) as connector:
+    async with build_connector(lambda: PUBLIC, resolver=SystemResolver()) as connector:
         assert connector.limit == 0
         assert connector.limit_per_host == 0
 
@@ -172,9 +173,9 @@ async def test_a_refusal_is_not_kept(origin: Origin) -> None:
 
 
 async def test_the_system_resolver_is_asked_by_default(origin: Origin) -> None:
-    async with build_connector(lambda: LOOPBACK) as connector:
+    async with build_connector(lambda: LOOPBACK, resolver=SystemResolver()) as connector:
         assert await get(f"http://localhost:{origin.port}/", connector) == 200
-    async with build_connector(lambda: PUBLIC) as connector:
+    async with build_connector(lambda: PUBLIC, resolver=SystemResolver()) as connector:
         assert await refusal(f"http://localhost:{origin.port}/", connector) is not None
     assert set(origin.peers) == {"127.0.0.1"}
 
@@ -216,7 +217,7 @@ async def test_a_name_without_addresses_is_a_failed_lookup() -> None:
 async def test_a_refused_connection_is_no_judgement() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    async with build_connector(lambda: LOOPBACK) as connector:
+    async with build_connector(lambda: LOOPBACK, resolver=SystemResolver()) as connector:
         assert await refusal(f"http://127.0.0.1:{port}/", connector) is None
 
 

@@ -1,0 +1,16 @@
+import asyncio
+import time
+
+from downloadd.clock import SystemClock
+from downloadd.daemon.loop_lag import INTERVAL, measure_loop_lag
+
+
+async def test_what_blocks_the_loop_shows() -> None:
+    reported: asyncio.Queue[float] = asyncio.Queue()
+    async with asyncio.TaskGroup() as group:
+        measuring = group.create_task(measure_loop_lag(reported.put_nowait, SystemClock()))
+        await asyncio.sleep(0)
+        time.sleep(INTERVAL + 0.3)
+        assert await reported.get() >= 0.29
+        assert await reported.get() >= 0
+        measuring.cancel()

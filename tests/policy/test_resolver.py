@@ -1,0 +1,76 @@
+import asyncio
+import socket
+import threading
+
+import pytest
+import uvloop
+
+from downloadd.policy.resolver import THREADS, SystemResolver
+
+
+async def test_names_become_addresses() -> None:
+    resolver = SystemResolver()
+    found = await resolver.resolve("localhost", 8080, socket.AF_INET)
+    assert [(each["hostname"], each["host"], each["port"]) for each in found] == [("localhost", "127.0.0.1", 8080)]
+    await resolver.close()
+
+
+async def test_a_name_that_nobody_knows_is_an_error() -> None:
+    resolver = SystemResolver()
+    with pytest.raises(socket.gaierror):
+        await resolver.resolve("nobody.invalid", 80)
+    await resolver.close()
+
+
+def test_lookups_that_hang_do_not_hold_up_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = threading.Event()
+
+    def look_up(host: str, port: int, **_: object) -> object:
+        # No name server that hangs can stand here without a network of our own.
+        if host.startswith("hanging"):
+            let_go.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    async def ask() -> None:
+        resolver = SystemResolver()
+        async with asyncio.TaskGroup() as group:
+            for number in range(THREADS - 1):
+                group.create_task(resolver.resolve(f"hanging-{number}.example", 80))
+            await asyncio.sleep(0)
+            try:
+                async with asyncio.timeout(10):
+                    (found,) = await resolver.resolve("quick.example", 80)
+            finally:
+                let_go.set()
+        assert found["host"] == "192.0.2.1"
+        await resolver.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ask())
+
+
+async def test_addresses_that_need_a_zone_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up(host: str, port: int, **_: object) -> object:
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1", port, 0, 2)),
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", port, 0, 0)),
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    resolver = SystemResolver()
+    assert [each["host"] for each in await resolver.resolve("a.example", 80)] == ["2001:db8::1"]
+    await resolver.close()
+
+
+async def test_closing_does_not_wait_for_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: let_go.wait(30) and [])
+    resolver = SystemResolver()
+    asking = asyncio.create_task(resolver.resolve("hanging.example", 80))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await resolver.close()
+    let_go.set()
+    assert await asking == []
