@@ -28,6 +28,9 @@ from downloadd.verify import check_length
 PIECE: Final = 1 << 20
 """Bytes that are gathered before they are written: a thread hop for each read is what makes a download slow."""
 
+LONGEST_NAP: Final = 0.5
+"""Seconds after which a download that is held back looks at its speed limit again."""
+
 
 class Pace(Protocol):
     """How fast bytes may be taken."""
@@ -251,8 +254,10 @@ class Attempt:
         if self._max_size and self.progress.received > self._max_size:
             raise FileTooLargeError(self._max_size)
         delay = self._pace.take(len(data))
-        if delay > 0:
-            await asyncio.sleep(delay)
+        while delay > 0:
+            # A limit may be changed at any time, and a low one makes for long delays.
+            await asyncio.sleep(min(delay, LONGEST_NAP))
+            delay = self._pace.take(0)
         return data
 
     async def _prepare_write(self, size: int) -> None:

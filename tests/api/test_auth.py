@@ -111,6 +111,12 @@ def test_only_the_right_token_makes_a_user(fields: dict[str, str]) -> None:
     assert accounts.identify(CIMultiDictProxy(CIMultiDict(fields))) is None
 
 
+def test_the_hash_of_nothing_lets_nobody_in() -> None:
+    accounts = Accounts([user("empty", "", "download")])
+    for fields in ({"Authorization": "Bearer "}, {"X-User-Id": "empty", "X-Auth-Token": ""}):
+        assert accounts.identify(CIMultiDictProxy(CIMultiDict(fields))) is None
+
+
 def test_replaced_users_are_known_and_the_former_ones_are_not() -> None:
     accounts = Accounts([user("alice", TOKEN, "download")])
     fields = CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {TOKEN}"}))
