@@ -34,6 +34,8 @@ _COALESCE_SECONDS: Final = 0.01
 _BATCH_LINES: Final = 256
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=str)
 _NO_PAIRS: Final = frozenset({"timestamp", "level", "event", "exception"})
+_STEERING: Final = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
+"""Delete, and U+0080 to U+009F in UTF-8, which terminals may obey as they do the escape character."""
 
 
 class LogFormat(StrEnum):
@@ -166,12 +168,20 @@ def logging_to(
 
 
 def render_json(entry: Mapping[str, object]) -> bytes:
-    """One JSON object and a line feed."""
+    """One JSON object and a line feed, without control characters: RFC 8259, section 7, escapes but half of them."""
     try:
-        return _ENCODER.encode(entry) + b"\n"
+        line = _ENCODER.encode(entry) + b"\n"
     except (TypeError, ValueError, OverflowError):
         # Lone surrogates, huge integers, keys that are no text: rare, and a log line must never fail.
         return json.dumps({str(key): _plain(value) for key, value in entry.items()}).encode() + b"\n"
+    # Two looks for a byte cost less than a search for either pattern in each line.
+    if b"\x7f" in line or b"\xc2" in line:
+        return _STEERING.sub(_escape, line)
+    return line
+
+
+def _escape(control: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(control[0].decode())
 
 
 class ConsoleRenderer:

@@ -29,6 +29,12 @@ token_hash = "sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
 """
 
 
+def configured(**downloads: Any) -> str:
+    """The configuration of the tests with these keys of `[downloads]` besides."""
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in downloads.items())
+    return DEFAULT_CONFIG.replace("[downloads]\n", f"[downloads]\n{lines}")
+
+
 async def until(condition: Any, seconds: float = 20, every: float = 0.02) -> Any:
     """What `condition` gives once it is true; fails after so many seconds."""
     deadline = asyncio.get_running_loop().time() + seconds
@@ -53,7 +59,9 @@ class DaemonProcess:
         config: str = DEFAULT_CONFIG,
         flags: Sequence[str] = ("--allow-download",),
         environment: Mapping[str, str] | None = None,
+        launcher: Sequence[str] = (),
     ) -> None:
+        """Makes a daemon that does not run yet; `launcher` is a command that executes the daemon's in its place."""
         self.folder = folder
         self.root = folder / "files"
         self.state = folder / "state"
@@ -62,12 +70,14 @@ class DaemonProcess:
         self.config.write_text(config)
         self.flags = flags
         self.environment = environment or {}
+        self.launcher = launcher
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
         self.client: aiohttp.ClientSession | None = None
 
     def command(self) -> list[str]:
         return [
+            *self.launcher,
             sys.executable,
             "-Im",
             "downloadd",
@@ -99,6 +109,18 @@ class DaemonProcess:
         self.client = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {TOKEN}"}, connector=aiohttp.TCPConnector(limit=0)
         )
+
+    async def reload(self, config: str, outcome: str = "reloaded") -> None:
+        """Rewrites the configuration, sends SIGHUP, and waits for the log line that tells the outcome."""
+
+        def told() -> int:
+            return sum(line["event"] == outcome for line in self.log_lines())
+
+        assert self.process is not None
+        before = told()
+        self.config.write_text(config)
+        self.process.send_signal(signal.SIGHUP)
+        await until(lambda: told() > before)
 
     async def kill(self) -> None:
         """SIGKILL: no goodbye."""
@@ -167,6 +189,26 @@ class DaemonProcess:
     async def one(self, id: str) -> dict[str, Any]:
         return dict((await self.ask("GET", f"/api/v1/downloads/{id}"))[1])
 
+    async def verb(self, id: str, verb: str) -> tuple[int, dict[str, Any]]:
+        """Does `cancel`, `pause`, `resume` or `retry` to a download."""
+        path = f"/api/v1/downloads/{id}"
+        status, body = await (self.ask("DELETE", path) if verb == "cancel" else self.ask("POST", f"{path}/{verb}"))
+        return status, dict(body)
+
+    async def amend(self, id: str, **changes: Any) -> tuple[int, dict[str, Any]]:
+        """Changes priority, speed limit or URL of a download."""
+        status, body = await self.ask("PATCH", f"/api/v1/downloads/{id}", json=changes)
+        return status, dict(body)
+
+    async def reaches(self, id: str, state: str, seconds: float = 20) -> dict[str, Any]:
+        """The entry of a download once it is in that state."""
+
+        async def is_there() -> dict[str, Any] | None:
+            entry = await self.one(id)
+            return entry if entry["status"] == state else None
+
+        return dict(await until(is_there, seconds))
+
     async def ended(self, id: str, seconds: float = 30) -> dict[str, Any]:
         """The history entry of a download once it has ended."""
 
@@ -191,7 +233,9 @@ class DaemonProcess:
         }
 
     def log_lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        # The last line may not be written to its end yet.
+        lines = self.log.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
     def resident_bytes(self) -> int:
         assert self.process is not None

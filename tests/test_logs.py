@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import structlog
 from aiohttp.http_exceptions import BadHttpMessage
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from downloadd.logs import ConsoleRenderer, LogFormat, LogLevel, LogPipe, logging_to, render_json
@@ -160,13 +160,20 @@ ODD = st.recursive(
 
 
 @given(value=ODD)
+@example(value="\x7f")
+@example(value="\x80\x85\x9b31m\x9f\xa0\xc2")
+@example(value={"\x7f\x9b": ["\x7f", "\x9b"]})
+@example(value="\udcff\x7f\x9b")
 def test_every_value_becomes_one_line_in_either_format(value: object) -> None:
     entry = {"timestamp": "t", "level": "info", "event": "e", "field": value}
     for line in (render_json(entry), ConsoleRenderer(colours=False)(entry)):
         assert line.endswith(b"\n")
         assert line.count(b"\n") == 1
-        assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", line)
-    assert json.loads(render_json(entry))["event"] == "e"
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", line.decode())
+    parsed = json.loads(render_json(entry))
+    assert parsed["event"] == "e"
+    if isinstance(value, str):
+        assert parsed["field"] == value
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[31mred", "a=b c", "\udcff", "\u2028", '"', "\u202egnp.exe"])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from downloadd.download import Desired, Download
 from downloadd.errors import CancelledByUserError, DownloadError, InvalidStateError
-from downloadd.states import ACTIVE, ENDED, RUNNING, Event, State, advance, allows
+from downloadd.states import ACTIVE, ENDED, RUNNING, WAITING, Event, State, advance, allows
 
 # -- what users want ---------------------------------------------------------------------------------------------------
 
@@ -43,6 +43,18 @@ def pause(download: Download) -> Download:
     if download.state is State.PAUSED:
         return download
     return paused(download)
+
+
+def obey(download: Download, *, now: float) -> Download:
+    """What a user wanted of a run that ended by itself takes effect on a download that is left waiting.
+
+    Another wish may have come first: then there is nothing to obey, and the row stays as it is.
+    """
+    if download.state in WAITING and download.desired is Desired.CANCEL:
+        return cancelled(download, now=now)
+    if download.state in WAITING and download.desired is Desired.PAUSE:
+        return paused(download)
+    return download
 
 
 def resume(download: Download) -> Download:

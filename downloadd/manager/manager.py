@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
-from downloadd.download import Conflict, Download, Snapshot, new_id
+from downloadd.download import Conflict, Desired, Download, Snapshot, new_id
 from downloadd.errors import (
     DownloadError,
     FileExistsAlreadyError,
@@ -28,7 +28,7 @@ from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.intake import Order, accept_order, refuse
 from downloadd.manager.rate import DownloadPace, RateLimit
 from downloadd.manager.recovery import reconcile, sweep
-from downloadd.manager.run import STOP_FOR, Run, Stop
+from downloadd.manager.run import Run, Stop, insist
 from downloadd.manager.scheduler import Limits
 from downloadd.metrics import Metrics
 from downloadd.policy.masking import show_url
@@ -322,7 +322,11 @@ class Manager:
                 run.stop(why)
             else:
                 self._early_stops[download.id] = why
-        return await moved
+        try:
+            return await moved
+        finally:
+            # A run that was just ending never takes it up, and the next one must not.
+            self._early_stops.pop(download.id, None)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -402,7 +406,7 @@ class Manager:
     # -- running -------------------------------------------------------------------------------------------------------
 
     async def _start_picked(self, seqs: Sequence[int]) -> None:
-        claimed = await self._claim(seqs)
+        claimed = await insist(lambda: self._records.claim(seqs), "claim_failed")
         for seq in set(seqs) - {download.seq for download in claimed}:
             self._dispatcher.finished(seq)
         for download in claimed:
@@ -426,15 +430,6 @@ class Manager:
                 run.stop(early)
             self._own(self._performing, self._perform(run))
 
-    async def _claim(self, seqs: Sequence[int]) -> list[Download]:
-        while True:
-            try:
-                return await self._records.claim(seqs)
-            except DownloadError as error:
-                # The store is out of order: nothing is lost, and nothing starts until it is back.
-                log.error("claim_failed", error=error.code, detail=error.detail)
-                await asyncio.sleep(1)
-
     async def _perform(self, run: Run) -> None:
         id, seq = run.download.id, run.download.seq
         self._run_changed(run)
@@ -452,11 +447,15 @@ class Manager:
             await self._settle(outcome[0])
 
     async def _settle(self, row: Download) -> None:
-        stop = STOP_FOR.get(row.desired)
-        if row.state in WAITING and stop is not None:
+        if row.state in WAITING and row.desired is not Desired.RUN:
             # The user's wish and the end of the attempt crossed; the wish still holds.
-            wish = lifecycle.pause if stop is Stop.PAUSE else partial(lifecycle.cancel, now=self._clock.wall())
-            before, row = await self._amend(row.id, wish)
+            before, row = await insist(
+                lambda: self._amend(row.id, partial(lifecycle.obey, now=self._clock.wall())), "wish_not_recorded"
+            )
+            if row.state is before.state:
+                # Somebody else's wish came first, and was told by whoever granted it.
+                self._tell_watchers(row)
+                return
             if row.state in ENDED and before.part_name is not None:
                 await self._destination.remove_part(directory=before.directory, name=before.part_name)
         if row.state in ENDED:

@@ -7,9 +7,9 @@ import structlog
 from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.manager import lifecycle
-from downloadd.records.protocol import Records
-from downloadd.states import ENDED
-from downloadd.storage.destination import Destination
+from downloadd.records.protocol import Owner, Records
+from downloadd.states import ENDED, RUNNING
+from downloadd.storage.destination import Destination, StrayPart
 
 log = structlog.get_logger()
 
@@ -48,10 +48,24 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
 
 
 async def sweep(records: Records, destination: Destination) -> None:
-    """Removes part files that no active download owns: their download ended, or was never accepted."""
+    """Removes part files that no active download owns."""
     async for parts in destination.stray_parts():
-        known = await records.known_parts([part.download_id for part in parts])
+        owners = await records.owners([part.download_id for part in parts])
         for part in parts:
-            if part.download_id not in known:
+            if is_stray(part, owners.get(part.download_id)):
                 await destination.remove_part(directory=part.directory, name=part.name)
                 log.info("stray_part_removed", download_id=part.download_id, directory=part.directory)
+
+
+def is_stray(part: StrayPart, owner: Owner | None) -> bool:
+    """Whether nothing will ever go on from a part file.
+
+    Its download ended or was never accepted; or the daemon was killed before it had written down that the part is
+    there, so that a later run began another one. A download that has a part may own one of another name too: a run
+    that was killed while it took the part over had renamed it already.
+    """
+    if owner is None:
+        return True
+    if owner.part_name is not None:
+        return False
+    return part.epoch < owner.epoch or (part.epoch == owner.epoch and owner.state not in RUNNING)

@@ -29,6 +29,8 @@ class GiveUp(msgspec.Struct, frozen=True, kw_only=True):
     """The download fails with the error of this attempt."""
 
     failures: int
+    host_waits: float | None = None
+    """Seconds for which the origin asked to be left alone: other downloads from the host wait them out all the same."""
 
 
 def decide(
@@ -52,12 +54,13 @@ def decide(
         random: from [0, 1), for the jitter, so that many downloads do not come back at the same moment.
     """
     failures = 1 if progressed else failures + 1
-    if not error.transient or failures > retries:
+    if not error.transient:
         return GiveUp(failures=failures)
+    asked = None if error.retry_after is None else min(error.retry_after, LONGEST_RETRY_AFTER)
+    if failures > retries:
+        return GiveUp(failures=failures, host_waits=asked)
     backoff = min(FIRST_DELAY * 2.0 ** min(failures - 1, 30), LONGEST_DELAY)
-    delay = backoff * (0.5 + random / 2)
-    if error.retry_after is not None:
-        delay = max(delay, min(error.retry_after, LONGEST_RETRY_AFTER))
+    delay = max(backoff * (0.5 + random / 2), asked or 0.0)
     if time_left is not None and delay >= time_left:
-        return GiveUp(failures=failures)
-    return Retry(delay=delay, failures=failures, host_waits=error.retry_after is not None)
+        return GiveUp(failures=failures, host_waits=asked)
+    return Retry(delay=delay, failures=failures, host_waits=asked is not None)

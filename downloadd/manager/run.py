@@ -5,17 +5,17 @@ under a higher epoch, tries again; so a retry that waits holds no place, and sur
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import partial
 from random import random
-from typing import Final
+from typing import TypeVar
 
 import structlog
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
-from downloadd.download import Conflict, Desired, Download, Snapshot
+from downloadd.download import Conflict, Download, Snapshot
 from downloadd.errors import DownloadError, DownloadTimeoutError, InternalError
 from downloadd.manager import lifecycle, retry
 from downloadd.records.protocol import Records
@@ -27,6 +27,8 @@ from downloadd.verify import check_digest, check_length
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 
 class Stop(StrEnum):
     """Why a run is told to stop."""
@@ -35,9 +37,6 @@ class Stop(StrEnum):
     CANCEL = "cancel"
     INTERRUPT = "interrupt"
     """The daemon stops; the download goes on after the next start."""
-
-
-STOP_FOR: Final = {Desired.PAUSE: Stop.PAUSE, Desired.CANCEL: Stop.CANCEL}
 
 
 class FencedError(Exception):
@@ -152,7 +151,7 @@ class Run:
             except Exception:
                 self._log.exception("run_broke")
                 row, host_waits = await self._failed(InternalError(), started)
-            saved = await self._save_outcome(row)
+            saved = await insist(lambda: self._save(row), "outcome_not_recorded", download_id=row.id)
         except FencedError:
             self._log.warning("run_fenced", epoch=self.download.epoch)
             if self._attempt.part is not None:
@@ -246,22 +245,14 @@ class Run:
                 )
             case retry.GiveUp():
                 await self._remove_part()
-                return lifecycle.failed(self.download, error, now=now), None
+                blocked = None if decision.host_waits is None else now + decision.host_waits
+                return lifecycle.failed(self.download, error, now=now), blocked
 
     async def _save(self, download: Download) -> Download:
         saved = await self._records.save(download)
         if saved is None:
             raise FencedError
         return saved
-
-    async def _save_outcome(self, row: Download) -> Download:
-        """Writes the outcome down, however long the store is out of order: it must not be lost."""
-        while True:
-            try:
-                return await self._save(row)
-            except DownloadError as error:
-                self._log.error("outcome_not_recorded", error=error.code, detail=error.detail)
-                await asyncio.sleep(1)
 
     def _part(self) -> Part:
         part = self._attempt.part
@@ -285,3 +276,16 @@ class Run:
         except DownloadError as error:
             # The sweep after the next start tries again.
             self._log.warning("part_not_removed", error=error.code, detail=error.detail)
+
+
+async def insist(write: Callable[[], Awaitable[T]], failure: str, **facts: object) -> T:
+    """What `write` returns, tried again each second for as long as the store is out of order; logs every `failure`.
+
+    For what must not be lost, and has nobody who could be told that it failed.
+    """
+    while True:
+        try:
+            return await write()
+        except DownloadError as error:
+            log.error(failure, error=error.code, detail=error.detail, **facts)
+            await asyncio.sleep(1)

@@ -35,6 +35,14 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """The first answer under this key; nothing was written then."""
 
 
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides whether a part file still belongs to its download."""
+
+    state: State
+    epoch: int
+    part_name: str | None
+
+
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """The little that is kept in memory of a download that waits for its turn."""
 
@@ -132,6 +140,6 @@ class Records(Protocol):
         """All waiting downloads in chunks, for the dispatcher at start; constant memory."""
         ...
 
-    async def known_parts(self, ids: Sequence[str]) -> dict[str, str | None]:
-        """For those of `ids` that are active: the name of their part file; ended and unknown ones are left out."""
+    async def owners(self, ids: Sequence[str]) -> dict[str, Owner]:
+        """For those of `ids` that are active: what they may own on disk; ended and unknown ones are left out."""
         ...

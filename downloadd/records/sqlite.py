@@ -17,7 +17,7 @@ from downloadd.download import Desired, Download
 from downloadd.errors import IdempotencyKeyReusedError, ShuttingDownError
 from downloadd.records.database import Migration, StateDirectory, shipped_migrations, storage_error
 from downloadd.records.history import active_query, history_query
-from downloadd.records.protocol import Accepted, ActiveFilter, HistoryFilter, StoredAnswer, Waiting
+from downloadd.records.protocol import Accepted, ActiveFilter, HistoryFilter, Owner, StoredAnswer, Waiting
 from downloadd.records.rows import (
     COLUMNS,
     FRESH,
@@ -41,7 +41,7 @@ ANSWER_LIFETIME: Final = 24 * 60 * 60
 _LOOKUP_THREADS: Final = 2
 _WAITING_CHUNK: Final = 5_000
 _HELD_CHUNK: Final = 500
-_KNOWN_CHUNK: Final = 5_000
+_OWNERS_CHUNK: Final = 5_000
 _PURGED_AT_ONCE: Final = 16
 # How often a search looks whether anybody still waits for it, in instructions of SQLite's machine: some milliseconds.
 _SEARCH_STEPS: Final = 100_000
@@ -60,7 +60,10 @@ _REWRITE: Final = f"UPDATE downloads SET {', '.join(f'{column} = ?' for column i
 _BY_ID: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE id = ?"
 _BY_SEQS: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE seq IN (SELECT value FROM json_each(?))"
 _CLAIM: Final = "UPDATE downloads SET state = ?, epoch = ?, attempt = ?, not_before = NULL WHERE seq = ?"
-_PARTS: Final = "SELECT id, part_name FROM downloads WHERE id IN (SELECT value FROM json_each(?)) AND ended_seq IS NULL"
+_OWNERS: Final = (
+    "SELECT id, state, epoch, part_name FROM downloads "
+    "WHERE id IN (SELECT value FROM json_each(?)) AND ended_seq IS NULL"
+)
 _WAITING: Final = (
     "SELECT seq, host, priority, not_before FROM downloads INDEXED BY downloads_active "
     f"WHERE ended_seq IS NULL AND seq > ? AND state IN ({', '.join('?' * len(WAITING))}) ORDER BY seq LIMIT ?"
@@ -298,18 +301,21 @@ class SqliteRecords:
                 return
             after = chunk[-1].seq
 
-    async def known_parts(self, ids: Sequence[str]) -> dict[str, str | None]:
-        """For those of `ids` that are active: the name of their part file."""
-        known: dict[str, str | None] = {}
+    async def owners(self, ids: Sequence[str]) -> dict[str, Owner]:
+        """For those of `ids` that are active: what they may own on disk."""
+        owners: dict[str, Owner] = {}
         # Ids come from names on disk here; no id of ours has anything but ASCII in it.
-        for chunk in _chunks([id for id in ids if id.isascii()], _KNOWN_CHUNK):
+        for chunk in _chunks([id for id in ids if id.isascii()], _OWNERS_CHUNK):
             parameters = (msgspec.json.encode(chunk).decode(),)
 
             def read(connection: sqlite3.Connection, parameters: Row = parameters) -> list[Row]:
-                return connection.execute(_PARTS, parameters).fetchall()
+                return connection.execute(_OWNERS, parameters).fetchall()
 
-            known.update(await self._lookups.run(read))
-        return known
+            owners.update(
+                (id, Owner(state=State(state), epoch=epoch, part_name=part_name))
+                for id, state, epoch, part_name in await self._lookups.run(read)
+            )
+        return owners
 
     def _open_for_writing(self) -> sqlite3.Connection:
         self._directory.lock()

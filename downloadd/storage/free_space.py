@@ -41,6 +41,9 @@ class FreeSpace:
         """
         free = await self._fresh()
         if missing_bytes(free=free, needed=needed, min_free=self._min_free):
+            # Room may have been made since, by a download that failed, say: a refusal takes a look of its own.
+            free = await self._look_now()
+        if missing_bytes(free=free, needed=needed, min_free=self._min_free):
             raise InsufficientStorageError(
                 f"{needed} bytes are needed, but {free} are free and {self._min_free} must stay free (min_free)"
             )
@@ -50,8 +53,12 @@ class FreeSpace:
             async with self._looking:
                 # Whoever waited here may find that the look has just been taken.
                 if not self._is_fresh():
-                    self._free = await self._look()
-                    self._seen_at = self._clock.monotonic()
+                    await self._look_now()
+        return self._free
+
+    async def _look_now(self) -> int:
+        self._free = await self._look()
+        self._seen_at = self._clock.monotonic()
         return self._free
 
     def _is_fresh(self) -> bool:

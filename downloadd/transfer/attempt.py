@@ -218,6 +218,8 @@ class Attempt:
                 if data is not None:
                     gathered.append(data)
                     size += len(data)
+                    # Only now: bytes that are held back are kept when the wait is cut short.
+                    await self._hold_back(len(data))
                 if size < PIECE and clock.monotonic() < flush_at:
                     continue
                 if writing is not None:
@@ -243,7 +245,7 @@ class Attempt:
         check_length(part.size - accepted.start, accepted.length)
 
     async def _take(self, content: Content, patience: float | None) -> bytes | None:
-        """The next bytes, counted and paid for; None when none came within so many seconds, b"" at the end."""
+        """The next bytes, counted; None when none came within so many seconds, b"" at the end."""
         try:
             async with asyncio.timeout(patience):
                 data = await content.read(self._pace.portion())
@@ -253,12 +255,17 @@ class Attempt:
         self.progress.add(len(data), now=self._clock.monotonic())
         if self._max_size and self.progress.received > self._max_size:
             raise FileTooLargeError(self._max_size)
-        delay = self._pace.take(len(data))
-        while delay > 0:
-            # A limit may be changed at any time, and a low one makes for long delays.
-            await asyncio.sleep(min(delay, LONGEST_NAP))
-            delay = self._pace.take(0)
         return data
+
+    async def _hold_back(self, nbytes: int) -> None:
+        """Waits until the speed limits allow the next read."""
+        delay = self._pace.take(nbytes)
+        while delay > 0:
+            # A limit may be changed at any time, and a low one makes for long delays. What others take meanwhile is
+            # not waited for: first come, first served.
+            nap = min(delay, LONGEST_NAP)
+            await asyncio.sleep(nap)
+            delay = min(delay - nap, self._pace.take(0))
 
     async def _prepare_write(self, size: int) -> None:
         await self._destination.require_free(size)

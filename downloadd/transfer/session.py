@@ -7,6 +7,7 @@ aiohttp are mapped to `DownloadError`s here, and nowhere else.
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from ssl import SSLError
 from types import TracebackType
 from typing import Final, Self
@@ -41,6 +42,11 @@ class Content:
         connection = response.connection
         protocol = connection.protocol if connection is not None else None
         self._closed = protocol.closed if protocol is not None and not self._delimited else None
+        if protocol is not None:
+            # aiohttp starts its stall clock anew when a paused connection goes on, even if that brings the last byte: a
+            # reader that is held back by a speed limit would then miss what is left in the buffer. Without a time
+            # it has nothing to start; the next request on this connection sets its own.
+            response.content.on_eof(partial(setattr, protocol, "read_timeout", None))
 
     async def read(self, limit: int = -1) -> bytes:
         """What has come since the last call, at most `limit` bytes of it; waits for something; b"" at the end.
@@ -51,7 +57,11 @@ class Content:
         try:
             data = await (self._response.content.readany() if limit < 0 else self._response.content.read(limit))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise network_error(error) from error
+            # aiohttp raises what ended the stream before it gives what came until then, which a reader that is late
+            # would lose: an attempt that is cut again and again would then never get further.
+            data = self._response.content._read_nowait(limit)
+            if not data:
+                raise network_error(error) from error
         # A message without a length ends with the connection (RFC 9112, section 6.3, rule 8): only an orderly close
         # says that it is whole.
         if not data and self._closed is not None and self._closed.done() and self._closed.exception() is not None:

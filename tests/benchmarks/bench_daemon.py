@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ def _run_origin(port: int) -> None:
 
 async def measure_start(folder: Path) -> None:
     times = []
+    resident = 0
     for _ in range(5):
         begin = time.perf_counter()
         async with DaemonProcess(folder) as daemon:
@@ -100,6 +102,7 @@ async def _measure_accepts(folder: Path, config: str, origin: int, clients: int,
     async with DaemonProcess(folder, config=config) as daemon:
         host, port = daemon.url.removeprefix("http://").split(":")
         rates = []
+        times: list[float] = []
         for _ in range(rounds):
             results: multiprocessing.Queue[Any] = multiprocessing.Queue()
             process = multiprocessing.Process(
@@ -170,11 +173,12 @@ async def main() -> None:
     parser.add_argument("--only", choices=["start", "accepts", "trickles"])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        for name, measure in {
-            "start": lambda folder: measure_start(folder),
+        measures: dict[str, Callable[[Path], Awaitable[None]]] = {
+            "start": measure_start,
             "accepts": lambda folder: measure_accepts(folder, arguments.clients, arguments.seconds, arguments.rounds),
             "trickles": lambda folder: measure_trickles(folder, arguments.trickles),
-        }.items():
+        }
+        for name, measure in measures.items():
             if arguments.only in {None, name}:
                 folder = Path(directory) / name
                 folder.mkdir()

@@ -1,4 +1,3 @@
-import os
 import socket
 from pathlib import Path
 
@@ -27,7 +26,16 @@ def test_all_addresses_of_a_name_share_one_port() -> None:
         listener.close()
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="this machine has no IPv6")
+def has_ipv6_loopback() -> bool:
+    """A container often knows the protocol and has no address of it."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6_loopback(), reason="this machine has no IPv6 loopback address")
 def test_an_ipv6_address_is_in_brackets() -> None:
     for host in ("::1", "::"):
         (listener,) = bind(host, 0)

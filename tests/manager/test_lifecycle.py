@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from downloadd.download import Desired, Download
 from downloadd.errors import ErrorCode, InvalidStateError, NetworkError
 from downloadd.manager import lifecycle
-from downloadd.states import ENDED, RUNNING, State
+from downloadd.states import ENDED, RUNNING, WAITING, State
 
 NOW = 1_700_000_000.75
 
@@ -130,6 +130,17 @@ def test_after_a_kill_the_user_still_gets_what_was_wanted(state: State, desired:
     after = lifecycle.interrupted(download(state, desired), now=NOW)
     assert after.state is expected
     assert not after.publishing
+
+
+@pytest.mark.parametrize("state", sorted(State))
+@pytest.mark.parametrize("desired", sorted(Desired))
+def test_a_wish_that_a_run_has_missed_takes_effect_on_what_it_left_waiting_only(state: State, desired: Desired) -> None:
+    before = download(state, desired)
+    after = lifecycle.obey(before, now=NOW)
+    if state in WAITING and desired is not Desired.RUN:
+        assert after.state is {Desired.PAUSE: State.PAUSED, Desired.CANCEL: State.CANCELLED}[desired]
+    else:
+        assert after == before
 
 
 def test_a_completed_download_has_no_error_and_no_part() -> None:

@@ -89,6 +89,14 @@ def test_an_absurd_retry_after_is_cut() -> None:
     assert decision.delay == LONGEST_RETRY_AFTER
 
 
+def test_the_host_waits_even_when_the_download_does_not_come_back() -> None:
+    asked = RemoteError(503, retry_after=120)
+    assert decided(asked, time_left=60) == GiveUp(failures=1, host_waits=120)
+    assert decided(asked, failures=5, retries=5) == GiveUp(failures=6, host_waits=120)
+    assert decided(RemoteError(503), retries=0) == GiveUp(failures=1, host_waits=None)
+    assert decided(RemoteError(403, retry_after=120)) == GiveUp(failures=1, host_waits=None)
+
+
 def test_a_retry_that_would_come_after_the_timeout_is_none() -> None:
     assert isinstance(decided(RemoteError(503, retry_after=120), time_left=119), GiveUp)
     assert isinstance(decided(RemoteError(503, retry_after=120), time_left=121), Retry)

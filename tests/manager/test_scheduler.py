@@ -133,6 +133,23 @@ def test_a_download_that_is_added_again_moves_to_its_new_priority() -> None:
     assert line.pick(now=0) == []
 
 
+def test_a_download_that_is_added_while_it_runs_has_one_place_and_joins_when_its_run_ends() -> None:
+    line = scheduler(max_per_host=2)
+    line.add(waiting(1))
+    assert line.pick(now=0) == [1]
+    line.add(waiting(1, priority=5))
+    assert line.pick(now=0) == []
+    line.add(waiting(2))
+    line.add(waiting(3))
+    assert line.pick(now=0) == [2]
+    line.finished(1)
+    assert line.pick(now=0) == [1]
+    line.add(waiting(1))
+    line.withdraw(1)
+    line.finished(1)
+    assert line.pick(now=0) == [3]
+
+
 def test_a_delay_can_be_cut_short() -> None:
     line = scheduler()
     line.add(waiting(1, not_before=1000))
@@ -168,6 +185,7 @@ class SchedulerAgainstAModel(RuleBasedStateMachine):
         self.line = scheduler(max_concurrent=4, max_per_host=2)
         self.model: dict[int, Waiting] = {}
         self.running: dict[int, str] = {}
+        self.returning: dict[int, Waiting] = {}
         self.blocked: dict[str, float] = {}
         self.now = 0.0
         self.seq = 0
@@ -187,6 +205,13 @@ class SchedulerAgainstAModel(RuleBasedStateMachine):
             self.model[one.seq] = one
             self.line.add(one)
 
+    @rule(data=st.data(), host=st.sampled_from("abc"))
+    def add_while_it_runs(self, data: st.DataObject, host: str) -> None:
+        if self.running:
+            seq = data.draw(st.sampled_from(sorted(self.running)))
+            self.returning[seq] = waiting(seq, host)
+            self.line.add(self.returning[seq])
+
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
         if self.model:
@@ -199,6 +224,8 @@ class SchedulerAgainstAModel(RuleBasedStateMachine):
         if self.running:
             seq = data.draw(st.sampled_from(sorted(self.running)))
             del self.running[seq]
+            if seq in self.returning:
+                self.model[seq] = self.returning.pop(seq)
             self.line.finished(seq)
 
     @rule(host=st.sampled_from("abc"), seconds=st.integers(1, 20))

@@ -142,7 +142,7 @@ async def test_an_answer_that_turned_forbidden_after_it_was_cached_is_stopped_at
         lambda: PUBLIC, resolver=ScriptedResolver(["127.0.0.1", "::1", "127.0.0.2"])
     ) as connector:
         # What aiohttp keeps of an earlier answer reaches the socket factory without passing the resolver.
-        connector._resolver = Unjudged(PUBLIC, connector._resolver._resolver)  # type: ignore[attr-defined]
+        connector._resolver = Unjudged(lambda: PUBLIC, connector._resolver._resolver)  # type: ignore[attr-defined]
         assert await refusal(f"http://cached.example:{origin.port}/", connector) is not None
     assert origin.peers == []
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from downloadd.download import Conflict, Desired, Download
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError
-from downloadd.records.protocol import ActiveFilter, HistoryFilter, Records, StoredAnswer, Waiting
+from downloadd.records.protocol import ActiveFilter, HistoryFilter, Owner, Records, StoredAnswer, Waiting
 from downloadd.states import ACTIVE, ENDED, RUNNING, State
 
 NOW = 1_700_000_000.0
@@ -204,7 +204,7 @@ class RecordsContract:
     async def test_an_unknown_id_is_nobody(self, records: Records, id: str) -> None:
         assert await records.get(id) is None
         assert await records.amend(id, lambda before: before) is None
-        assert await records.known_parts([id]) == {}
+        assert await records.owners([id]) == {}
 
     async def test_seqs_follow_the_order_of_acceptance(self, records: Records) -> None:
         first = await records.accept([asked(), asked(), asked()])
@@ -554,17 +554,20 @@ class RecordsContract:
         assert [chunk async for chunk in records.waiting()] == []
         assert [row async for row in records.held()] == []
 
-    async def test_known_parts_are_those_of_active_downloads(self, records: Records) -> None:
+    async def test_owners_are_active_downloads(self, records: Records) -> None:
         named, nameless, ended = await added(
             records, asked(part_name=".a.part"), asked(), asked(state=State.FAILED, part_name=".b.part")
         )
-        known = await records.known_parts([named.id, nameless.id, ended.id, str(uuid4())])
-        assert known == {named.id: ".a.part", nameless.id: None}
+        (nameless,) = await records.claim([nameless.seq])
+        assert await records.owners([named.id, nameless.id, ended.id, str(uuid4())]) == {
+            named.id: Owner(state=State.QUEUED, epoch=0, part_name=".a.part"),
+            nameless.id: Owner(state=State.STARTING, epoch=1, part_name=None),
+        }
 
-    async def test_known_parts_takes_any_number_of_ids(self, records: Records) -> None:
+    async def test_any_number_of_owners_can_be_asked_for(self, records: Records) -> None:
         (row,) = await added(records, asked(part_name="p"))
-        assert await records.known_parts([*(str(uuid4()) for _ in range(12_000)), row.id]) == {row.id: "p"}
-        assert await records.known_parts([]) == {}
+        assert set(await records.owners([*(str(uuid4()) for _ in range(12_000)), row.id])) == {row.id}
+        assert await records.owners([]) == {}
 
     async def _fill(self, records: Records) -> None:
         dice = random.Random(5)

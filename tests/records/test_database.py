@@ -4,6 +4,8 @@ import contextlib
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,13 +118,37 @@ async def test_a_directory_in_place_of_the_database_is_refused(tmp_path: Path) -
     assert isinstance(await refused(tmp_path), RecordsUnreadableError)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-async def test_a_directory_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
+OPENING = """
+import asyncio, sys
+from downloadd.clock import SystemClock
+from downloadd.records.database import RecordsError
+from downloadd.records.sqlite import SqliteRecords
+
+async def main():
+    try:
+        async with SqliteRecords(sys.argv[1], clock=SystemClock()):
+            print("opened")
+    except RecordsError as error:
+        print(type(error).__name__, error)
+
+asyncio.run(main())
+"""
+
+
+def test_a_directory_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
+    # Root may write everywhere, but not without this capability; as another user it might not reach the directory.
+    mortal = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
     os.chmod(tmp_path, 0o500)
     try:
-        assert isinstance(await refused(tmp_path), RecordsUnreadableError)
+        done = subprocess.run(
+            [*mortal, sys.executable, "-P", "-c", OPENING, str(tmp_path)], capture_output=True, text=True, check=False
+        )
     finally:
         os.chmod(tmp_path, 0o700)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("RecordsUnreadableError ")
+    assert str(tmp_path) in done.stdout
+    assert done.stdout.count("\n") == 1
 
 
 async def test_a_migration_keeps_the_rows_and_puts_a_backup_beside_them(tmp_path: Path) -> None:

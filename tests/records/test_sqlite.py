@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import stat
 import sys
@@ -22,7 +23,9 @@ from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 
-REPOSITORY = Path(__file__).parents[2]
+CHILD = [sys.executable, "-P", "-c"]
+"""Runs a script against the installed package, as pytest does; `CHILD_ENVIRONMENT` leads it to the tests' parts."""
+CHILD_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 @pytest.fixture
@@ -312,11 +315,13 @@ async def test_nothing_acknowledged_is_lost_by_a_kill(tmp_path: Path, clock: Han
     acknowledged: list[str] = []
     for round in range(1, 4):
         daemon = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", ACCEPTING, str(tmp_path), cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE
+            *CHILD, ACCEPTING, str(tmp_path), env=CHILD_ENVIRONMENT, stdout=asyncio.subprocess.PIPE
         )
         assert daemon.stdout is not None
         while len(acknowledged) < round * 700:
-            acknowledged.append((await daemon.stdout.readline()).decode().strip())
+            line = await daemon.stdout.readline()
+            assert line, f"the process ended before it was killed, with {await daemon.wait()}: see standard error"
+            acknowledged.append(line.decode().strip())
         daemon.kill()
         rest = await daemon.stdout.read()
         acknowledged += [line for line in rest.decode().split("\n") if len(line) == 36]
@@ -340,11 +345,14 @@ from downloadd.records.sqlite import SqliteRecords
 from records.contract import asked
 
 async def main():
-    state = Path(sys.argv[1])
+    state, full = Path(sys.argv[1]), sys.argv[2]
     ballast = state / "ballast"
-    ballast.write_bytes(bytes(1_000_000))
     accepted = []
     async with SqliteRecords(state, clock=SystemClock()) as records:
+        if full == "disk":
+            ballast.write_bytes(bytes(1_000_000))
+        else:
+            await records._writer.run(lambda cursor: cursor.execute("PRAGMA max_page_count = 500").fetchone())
         try:
             while True:
                 accepted += (await records.accept([asked() for _ in range(20)])).seqs
@@ -359,7 +367,10 @@ async def main():
         assert any(isinstance(result, InsufficientStorageError) for result in results), results
         listed = await records.active(ActiveFilter())
         assert [row.seq for row in listed] == accepted, (len(listed), len(accepted))
-        ballast.unlink()
+        if full == "disk":
+            ballast.unlink()
+        else:
+            await records._writer.run(lambda cursor: cursor.execute("PRAGMA max_page_count = 100000").fetchone())
         accepted += (await records.accept([asked()])).seqs
     async with SqliteRecords(state, clock=SystemClock()) as records:
         assert [row.seq for row in await records.active(ActiveFilter())] == accepted
@@ -369,20 +380,26 @@ asyncio.run(main())
 """
 
 
-async def test_a_full_disk_fails_the_caller_and_the_records_live_on(tmp_path: Path) -> None:
-    mounted = 'mount -t tmpfs -o size=4m tmpfs "$1" && exec "$2" -c "$3" "$1"'
-    arguments = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounted, "sh", str(tmp_path), sys.executable]
-    try:
-        probe = await asyncio.create_subprocess_exec(*arguments, "pass", stderr=asyncio.subprocess.DEVNULL)
-    except FileNotFoundError:
-        pytest.skip("no unshare here")
-    if await probe.wait():
-        pytest.skip("this user may not mount a small file system")
+async def assert_lives_on(*command: str) -> None:
+    """The command runs `FILLING`, whose records fail while there is no room and work once there is."""
     filling = await asyncio.create_subprocess_exec(
-        *arguments, FILLING, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command, env=CHILD_ENVIRONMENT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     output, errors = await filling.communicate()
     assert output == b"lived on\n", errors.decode()
+
+
+async def test_a_full_database_fails_the_caller_and_the_records_live_on(tmp_path: Path) -> None:
+    await assert_lives_on(*CHILD, FILLING, str(tmp_path), "database")
+
+
+async def test_a_full_disk_fails_the_caller_and_the_records_live_on(tmp_path: Path) -> None:
+    mounted = 'mount -t tmpfs -o size=4m tmpfs "$1" && shift && exec "$@"'
+    small_disk = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounted, "sh", str(tmp_path)]
+    probe = await asyncio.create_subprocess_exec(*small_disk, "true", stderr=asyncio.subprocess.DEVNULL)
+    if await probe.wait():
+        pytest.skip("may not mount a tmpfs here; the full database of the test above stands in for the full disk")
+    await assert_lives_on(*small_disk, *CHILD, FILLING, str(tmp_path), "disk")
 
 
 def test_a_full_database_is_insufficient_storage() -> None:

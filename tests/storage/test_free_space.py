@@ -81,6 +81,15 @@ async def test_an_old_look_is_not_believed() -> None:
         await space.require(5)
 
 
+async def test_room_that_was_just_made_is_seen_before_a_refusal() -> None:
+    hands, disk = Hands(), Disk(free=1)
+    space = FreeSpace(disk.look, min_free=0, clock=hands)
+    await space.require(1)
+    disk.free = 10
+    await space.require(10)
+    assert disk.looks == 2
+
+
 async def test_a_real_disk_is_looked_at(tmp_path: Path) -> None:
     space = os.statvfs(tmp_path)
     async with LocalDestination(tmp_path / "root", min_free=1, fsync=True) as destination:

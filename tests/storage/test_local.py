@@ -1,4 +1,3 @@
-# ruff: noqa: ASYNC240 - the test itself looks at the disk; what it tests does not
 import asyncio
 import os
 import threading

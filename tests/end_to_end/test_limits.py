@@ -1,0 +1,461 @@
+"""How much may happen at once, how fast, how long and how big: counted at the origin, not asked of the daemon."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from pathlib import Path
+from time import time
+from typing import Any
+
+import pytest
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, configured, until
+from origin.answer import Answer, Cut, Framing, failure
+from origin.content import expected_bytes
+from origin.origin import Origin, Request
+
+Limited = Callable[..., Awaitable[DaemonProcess]]
+
+
+@pytest.fixture
+async def limited(tmp_path: Path) -> AsyncIterator[Limited]:
+    """Starts the daemon under these keys of `[downloads]`."""
+    started: list[DaemonProcess] = []
+
+    async def start(**downloads: Any) -> DaemonProcess:
+        daemon = DaemonProcess(tmp_path, config=configured(**downloads))
+        started.append(daemon)
+        await daemon.start()
+        return daemon
+
+    yield start
+    for daemon in started:
+        await daemon.kill()
+        assert "Traceback" not in daemon.log.read_text()
+
+
+@pytest.fixture
+async def other_origin() -> AsyncIterator[Origin]:
+    """An origin on another host."""
+    async with Origin(host="127.0.0.2") as origin:
+        yield origin
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def order_of(origin: Origin, path: str) -> str:
+    """The queries of the requests to `path`, one letter each, as they came."""
+    return "".join(request.target.partition(b"?")[2].decode() for request in origin.requests(path))
+
+
+async def none_active(daemon: DaemonProcess) -> bool:
+    return await daemon.active() == []
+
+
+async def statuses(daemon: DaemonProcess) -> list[str]:
+    return [entry["status"] for entry in await daemon.active()]
+
+
+# -- how many ----------------------------------------------------------------------------------------------------------
+
+
+class Gauge:
+    """The most requests that two origins were answering at once."""
+
+    def __init__(self) -> None:
+        self.origins: list[Origin] = []
+        self.most = 0
+
+    def answer(self, request: Request) -> Answer:
+        self.most = max(self.most, sum(origin.active("/f") for origin in self.origins))
+        return Answer(size=100, delay=0.2)
+
+    @asynccontextmanager
+    async def two_hosts(self) -> AsyncIterator[list[Origin]]:
+        async with (
+            Origin(fallback=self.answer) as one,
+            Origin(host="127.0.0.2", fallback=self.answer) as two,
+        ):
+            self.origins = [one, two]
+            yield self.origins
+
+
+async def test_no_more_run_than_allowed_in_all_and_from_one_host(limited: Limited) -> None:
+    daemon = await limited(max_concurrent=4, max_per_host=3)
+    gauge = Gauge()
+    async with gauge.two_hosts() as origins:
+        urls = [origin.url(f"/f?{number}") for number in range(10) for origin in origins]
+        await asyncio.gather(*(daemon.start_download("d", url) for url in urls))
+        reasons = {entry["reason"] for entry in await daemon.active() if entry["status"] == "queued"}
+        assert any("max_concurrent" in reason or "max_per_host" in reason for reason in reasons), reasons
+        await until(lambda: none_active(daemon))
+        assert gauge.most == 4
+        assert [origin.most_active("/f") <= 3 for origin in origins] == [True, True]
+    assert len(daemon.files()) == 20
+
+
+async def test_one_host_may_have_as_many_as_its_limit(limited: Limited, origin: Origin) -> None:
+    daemon = await limited(max_concurrent=10, max_per_host=3)
+    origin.script("/f", Answer(size=100, delay=0.2))
+    await asyncio.gather(*(daemon.start_download("d", origin.url("/f")) for _ in range(10)))
+    await until(lambda: none_active(daemon))
+    assert origin.most_active("/f") == 3
+
+
+async def test_changes_while_downloads_are_about_to_start_never_shift_the_limits(
+    limited: Limited, origin: Origin
+) -> None:
+    """A place that is counted twice is exceeded, one that is never given back is lost for good."""
+    daemon = await limited(max_concurrent=3, max_per_host=2)
+    origin.script("/f", Answer(size=10, delay=0.005))
+
+    async def disturb(id: str) -> None:
+        for priority in range(1000):
+            status, _ = await daemon.amend(id, priority=priority % 7)
+            if status != 200:
+                return
+
+    async def start_and_disturb() -> None:
+        for _ in range(5):
+            await disturb((await daemon.start_download("d", origin.url("/f")))["download_id"])
+
+    await asyncio.gather(*(start_and_disturb() for _ in range(12)))
+    await until(lambda: none_active(daemon))
+    assert origin.most_active("/f") <= 2
+    assert {entry["status"] for entry in await daemon.history()} == {"completed"}
+    gate = asyncio.Event()
+    origin.script("/both", Answer(size=1, head_gate=gate))
+    for _ in range(3):
+        await daemon.start_download("d", origin.url("/both"))
+    await until(lambda: origin.active("/both") == 2)
+    assert await statuses(daemon) == ["starting", "starting", "queued"]
+    gate.set()
+
+
+async def test_a_slow_host_never_holds_up_the_others(limited: Limited, origin: Origin, other_origin: Origin) -> None:
+    daemon = await limited(max_concurrent=3, max_per_host=2)
+    origin.script("/slow", Answer(size=1000, stall_after=1))
+    other_origin.script("/quick", Answer(size=1000))
+    for _ in range(6):
+        await daemon.start_download("slow", origin.url("/slow"), priority="1000")
+    await origin.requested("/slow", times=2)
+    for _ in range(5):
+        status, answer = await daemon.fetch("quick", other_origin.url("/quick"), priority="-1000")
+        assert (status, answer["message"]) == (201, "Download completed")
+    assert len(origin.requests("/slow")) == 2
+    waiting = [entry["reason"] for entry in await daemon.active() if entry["status"] == "queued"]
+    assert waiting == ["2 downloads from 127.0.0.1 are running (max_per_host)"] * 4
+
+
+async def test_higher_priorities_go_first_and_a_change_reorders(limited: Limited, origin: Origin) -> None:
+    daemon = await limited(max_concurrent=1)
+    gate = asyncio.Event()
+    origin.script("/f", [Answer(size=1, head_gate=gate), Answer(size=1)])
+    await daemon.start_download("d", origin.url("/f?x"))
+    await origin.requested("/f")
+    ids = {}
+    for letter, priority in {"a": 0, "b": 5, "c": -5, "d": 5, "e": 0, "f": 0}.items():
+        answer = await daemon.start_download("d", origin.url(f"/f?{letter}"), priority=str(priority))
+        ids[letter] = answer["download_id"]
+    status, entry = await daemon.amend(ids["c"], priority=9)
+    assert (status, entry["status"], entry["success"]) == (200, "queued", True)
+    assert (await daemon.amend(ids["a"], priority=-9))[0] == 200
+    gate.set()
+    await until(lambda: none_active(daemon))
+    assert order_of(origin, "/f") == "xcbdefa"
+
+
+async def test_what_has_no_place_in_the_queue_is_refused_and_never_starts(limited: Limited, origin: Origin) -> None:
+    daemon = await limited(max_concurrent=1, max_queued=2)
+    gate = asyncio.Event()
+    origin.script("/f", [Answer(size=1, head_gate=gate), Answer(size=1)])
+    await daemon.start_download("d", origin.url("/f?a"))
+    await origin.requested("/f")
+    for letter in "bc":
+        await daemon.start_download("d", origin.url(f"/f?{letter}"))
+    assert daemon.client is not None
+    async with daemon.client.get(f"{daemon.url}/d", params={"download": origin.url("/f?x")}) as response:
+        assert response.status == 429
+        assert int(response.headers["Retry-After"]) > 0
+        refused = await response.json()
+    assert (refused["success"], refused["error"]) == (False, "QUEUE_FULL")
+    assert "max_queued" in refused["detail"]
+    [entry] = await daemon.history()
+    assert (entry["id"], entry["status"], entry["error"]) == (refused["download_id"], "failed", "QUEUE_FULL")
+    gate.set()
+    await until(lambda: none_active(daemon))
+    assert order_of(origin, "/f") == "abc"
+    # There is room again: of a batch as much is accepted as there is room for, in order.
+    gate.clear()
+    origin.script("/f", [Answer(size=1, head_gate=gate), Answer(size=1)])
+    await daemon.start_download("d", origin.url("/f?d"))
+    await origin.requested("/f", times=4)
+    items = [{"url": origin.url(f"/f?{letter}"), "directory": "d"} for letter in "efyz"]
+    status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+    assert status == 201
+    assert [one["error"] for one in body["downloads"]] == [None, None, "QUEUE_FULL", "QUEUE_FULL"]
+    gate.set()
+    await until(lambda: none_active(daemon))
+    assert order_of(origin, "/f") == "abcdef"
+
+
+# -- how fast ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_download_is_no_faster_than_its_limit_and_others_are(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=300_000))
+    began = now()
+    limited = asyncio.create_task(daemon.fetch("d", origin.url("/f"), speed_limit="100000"))
+    assert (await daemon.fetch("d", origin.url("/f"), filename="unlimited"))[0] == 201
+    assert not limited.done()
+    assert (await limited)[0] == 201
+    assert 2 <= now() - began < 15
+    assert set(daemon.files().values()) == {expected_bytes(0, 0, 300_000)}
+
+
+async def test_all_downloads_together_are_no_faster_than_the_limit(limited: Limited, origin: Origin) -> None:
+    daemon = await limited(speed_limit=100_000)
+    origin.script("/f", Answer(size=75_000))
+    began = now()
+    results = await asyncio.gather(*(daemon.fetch("d", origin.url("/f")) for _ in range(4)))
+    assert 2 <= now() - began < 15
+    assert {status for status, _ in results} == {201}
+    await daemon.reload(DEFAULT_CONFIG)
+    origin.script("/f", Answer(size=5_000_000))
+    assert (await daemon.fetch("d", origin.url("/f")))[1]["message"] == "Download completed"
+
+
+async def test_a_crawling_download_speeds_up_as_soon_as_its_limit_is_lifted(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/f", Answer(size=300_000))
+    # The first kilobyte has to be paid for with a hundred seconds.
+    id = (await daemon.start_download("d", origin.url("/f"), speed_limit="10"))["download_id"]
+
+    async def crawls() -> bool:
+        return bool((await daemon.one(id))["current_size"])
+
+    await until(crawls)
+    status, entry = await daemon.amend(id, speed_limit=0)
+    assert (status, entry["status"]) == (200, "downloading")
+    assert (await daemon.ended(id, 10))["status"] == "completed"
+    assert daemon.files() == {"d/f": expected_bytes(0, 0, 300_000)}
+
+
+async def test_a_running_download_slows_down_to_a_new_limit(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=50_000_000, rate=2_000_000))
+    id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
+
+    async def size() -> int:
+        return int((await daemon.one(id))["current_size"])
+
+    async def runs() -> bool:
+        return await size() > 100_000
+
+    await until(runs)
+    assert (await daemon.amend(id, speed_limit=50_000))[0] == 200
+    before, began = await size(), now()
+    await asyncio.sleep(1.5)
+    # What was being read when the limit came is on top of it.
+    assert await size() - before < 50_000 * (now() - began) + 600_000
+
+
+async def test_a_limit_that_makes_the_origin_wait_is_no_stall(limited: Limited, origin: Origin) -> None:
+    daemon = await limited(stall_timeout=1, retries=0)
+    origin.script("/f", Answer(size=600_000))
+    status, answer = await daemon.fetch("d", origin.url("/f"), speed_limit="200000")
+    assert (status, answer["message"]) == (201, "Download completed"), answer
+    # A real stall is one all the same, on the very same connection.
+    origin.script("/stalled", Answer(size=1000, stall_after=500))
+    status, answer = await daemon.fetch("d", origin.url("/stalled"))
+    assert (status, "stall timeout" in answer["detail"]) == (502, True)
+    [first], [second] = origin.requests("/f"), origin.requests("/stalled")
+    assert first.connection == second.connection
+
+
+# -- how long ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_time_in_the_queue_and_in_a_pause_does_not_count(limited: Limited, origin: Origin) -> None:
+    daemon = await limited(max_concurrent=1)
+    gate = asyncio.Event()
+    origin.script("/first", Answer(size=1, head_gate=gate))
+    origin.script("/f", [Answer(size=1000, etag='"v"', stall_after=500), Answer(size=1000, etag='"v"')])
+    await daemon.start_download("d", origin.url("/first"))
+    id = (await daemon.start_download("d", origin.url("/f"), timeout="2"))["download_id"]
+    await asyncio.sleep(2.2)
+    assert (await daemon.one(id))["status"] == "queued"
+    gate.set()
+    await origin.sent("/f", 500)
+    assert (await daemon.verb(id, "pause"))[0] == 200
+    await asyncio.sleep(2.2)
+    await daemon.verb(id, "resume")
+    assert (await daemon.ended(id))["status"] == "completed"
+
+
+async def test_the_timeout_holds_over_all_attempts(limited: Limited, origin: Origin) -> None:
+    daemon = await limited(retries=1000)
+    origin.script("/f", Answer(size=1_000_000, etag='"v"', cut_after=10, cut=Cut.FIN))
+    began = now()
+    status, answer = await daemon.fetch("d", origin.url("/f"), timeout="2")
+    assert now() - began < 10
+    # Either the time was up in the middle of an attempt, or the next one would have come too late.
+    assert (status, answer["error"]) in {(504, "DOWNLOAD_TIMEOUT"), (502, "NETWORK_ERROR")}
+    assert daemon.parts() == []
+    origin.script("/silent", Answer(size=1, head_gate=asyncio.Event()))
+    status, answer = await daemon.fetch("d", origin.url("/silent"), timeout="1")
+    assert (status, answer["error"], answer["success"]) == (504, "DOWNLOAD_TIMEOUT", False)
+    assert "1 s" in answer["detail"]
+    [entry, _] = await daemon.history()
+    assert (entry["id"], entry["status"], entry["error"]) == (answer["download_id"], "failed", "DOWNLOAD_TIMEOUT")
+
+
+async def test_a_stalled_attempt_is_given_up_and_tried_again_until_retries_are_spent(
+    limited: Limited, origin: Origin
+) -> None:
+    daemon = await limited(stall_timeout=1, retries=1)
+    origin.script("/f", [Answer(size=1000, stall_after=0), Answer(size=1000, head_gate=asyncio.Event())])
+    id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
+    entry = await daemon.reaches(id, "retrying")
+    assert (entry["error"], entry["attempt"]) == ("NETWORK_ERROR", 1)
+    assert entry["reason"]
+    entry = await daemon.ended(id)
+    assert (entry["status"], entry["error"]) == ("failed", "NETWORK_ERROR")
+    assert "stall timeout" in entry["detail"]
+    assert len(origin.requests("/f")) == 2
+
+
+@pytest.mark.parametrize("spelling", ["seconds", "date"])
+async def test_a_host_that_asks_to_wait_is_left_alone_as_a_whole(
+    daemon: DaemonProcess, origin: Origin, other_origin: Origin, spelling: str
+) -> None:
+    until_then = int(time()) + 4
+    retry_after = "3" if spelling == "seconds" else formatdate(until_then, usegmt=True)
+    origin.script("/busy", [failure(503, retry_after=retry_after), Answer(size=1)])
+    origin.script("/other", Answer(size=1))
+    other_origin.script("/elsewhere", Answer(size=1))
+    busy = (await daemon.start_download("d", origin.url("/busy")))["download_id"]
+    entry = await daemon.reaches(busy, "retrying")
+    assert entry["error"] == "REMOTE_ERROR"
+    assert "next attempt" in entry["reason"]
+    other = (await daemon.start_download("d", origin.url("/other"), priority="1000"))["download_id"]
+    waiting = await daemon.one(other)
+    assert (waiting["status"], "127.0.0.1 asked to wait" in waiting["reason"]) == ("queued", True)
+    assert (await daemon.fetch("d", other_origin.url("/elsewhere")))[0] == 201
+    assert origin.requests("/other") == []
+    for id in (busy, other):
+        assert (await daemon.ended(id))["status"] == "completed"
+    first, *later = sorted(request.received_at for path in ("/busy", "/other") for request in origin.requests(path))
+    assert len(later) == 2
+    if spelling == "seconds":
+        assert later[0] - first >= 3
+    else:
+        assert time() >= until_then
+
+
+async def test_a_host_is_left_alone_even_by_a_download_that_cannot_wait_so_long(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/f", failure(429, retry_after="100"))
+    status, answer = await daemon.fetch("d", origin.url("/f"), timeout="10")
+    assert (status, answer["error"]) == (502, "REMOTE_ERROR")
+    assert "429" in answer["detail"]
+    other = (await daemon.start_download("d", origin.url("/f")))["download_id"]
+    entry = await daemon.one(other)
+    assert (entry["status"], "127.0.0.1 asked to wait" in entry["reason"]) == ("queued", True)
+    assert len(origin.requests("/f")) == 1
+
+
+# -- how big -----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_over_max_size_is_given_up_whether_its_length_is_told_or_not(
+    limited: Limited, origin: Origin
+) -> None:
+    daemon = await limited(max_size=100_000)
+    origin.script("/whole", Answer(size=100_000))
+    assert (await daemon.fetch("d", origin.url("/whole")))[0] == 201
+    origin.script("/told", Answer(size=100_001))
+    origin.script("/chunked", Answer(size=50_000_000, framing=Framing.CHUNKED))
+    origin.script("/closed", Answer(size=100_001, framing=Framing.CLOSE))
+    for path in ("/told", "/chunked", "/closed"):
+        status, answer = await daemon.fetch("d", origin.url(path))
+        assert (status, answer["error"]) == (413, "FILE_TOO_LARGE"), path
+        assert "100000" in answer["detail"]
+        assert len(origin.requests(path)) == 1
+    assert origin.bytes_sent("/chunked") < 50_000_000
+    assert list(daemon.files()) == ["d/whole"]
+    assert daemon.parts() == []
+
+
+# -- another URL -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_waiting_download_may_get_another_url_and_then_belongs_to_that_host(
+    limited: Limited, origin: Origin, other_origin: Origin
+) -> None:
+    daemon = await limited(max_per_host=1)
+    origin.script("/f", Answer(size=1000, stall_after=500))
+    other_origin.script("/f", Answer(size=2000, seed=2))
+    running = (await daemon.start_download("d", origin.url("/f"), filename="running"))["download_id"]
+    await origin.sent("/f", 500)
+    queued = (await daemon.start_download("d", origin.url("/f"), filename="moved"))["download_id"]
+    status, answer = await daemon.amend(running, url=other_origin.url("/f"))
+    assert (status, answer["error"]) == (409, "INVALID_STATE")
+    assert "pause" in answer["detail"]
+    for url, code in {"ftp://127.0.0.2/f": "INVALID_URL", "http://169.254.169.254/": "DOMAIN_BLOCKED"}.items():
+        status, answer = await daemon.amend(queued, url=url)
+        assert answer["error"] == code
+        assert (await daemon.one(queued))["url"] == origin.url("/f")
+    status, entry = await daemon.amend(queued, url=other_origin.url("/f"))
+    assert (status, entry["url"]) == (200, other_origin.url("/f"))
+    assert (await daemon.ended(queued))["status"] == "completed"
+    assert daemon.files() == {"d/moved": expected_bytes(2, 0, 2000)}
+    # Its place at the new host is free again, that at the old one was never taken.
+    assert (await daemon.fetch("d", other_origin.url("/f")))[0] == 201
+    await daemon.verb(running, "cancel")
+    origin.script("/f", Answer(size=1000))
+    assert (await daemon.fetch("d", origin.url("/f")))[0] == 201
+
+
+# -- reload ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_reload_takes_over_limits_and_users_and_refuses_mistakes_whole(
+    limited: Limited, origin: Origin
+) -> None:
+    daemon = await limited(max_concurrent=1, max_queued=3)
+    gate = asyncio.Event()
+    origin.script("/f", Answer(size=10, head_gate=gate))
+    for _ in range(4):
+        await daemon.start_download("d", origin.url("/f"))
+        await origin.requested("/f")
+    assert (await daemon.ask("GET", "/d", params={"download": origin.url("/f")}))[0] == 429
+    assert await statuses(daemon) == ["starting", "queued", "queued", "queued"]
+
+    await daemon.reload(configured(max_concurrent=0), "reload_refused")
+    await daemon.reload(configured(max_concurent=3), "reload_refused")
+    assert await statuses(daemon) == ["starting", "queued", "queued", "queued"]
+
+    await daemon.reload(configured(max_concurrent=3, max_queued=3, max_size=5))
+    await origin.requested("/f", times=3)
+    assert await statuses(daemon) == ["starting", "starting", "starting", "queued"]
+
+    # Fewer than run already: nothing is stopped, and nothing starts until there is room.
+    await daemon.reload(configured(max_concurrent=1, max_queued=3))
+    assert await statuses(daemon) == ["starting", "starting", "starting", "queued"]
+    gate.set()
+    await until(lambda: none_active(daemon))
+    outcomes = [(entry["status"], entry["error"]) for entry in reversed(await daemon.history(status="completed"))]
+    # Those that started under the small limit of size end by it, and the others do not.
+    assert outcomes == [("completed", None)] * 2
+
+    token = "another-token-of-the-same-user"
+    old, new = (hashlib.sha256(each.encode()).hexdigest() for each in (TOKEN, token))
+    await daemon.reload(DEFAULT_CONFIG.replace(old, new))
+    assert (await daemon.ask("GET", "/api/v1/downloads"))[0] == 401
+    headers = {"Authorization": f"Bearer {token}"}
+    assert (await daemon.ask("GET", "/api/v1/downloads", headers=headers))[0] == 200
