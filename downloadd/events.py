@@ -7,7 +7,8 @@ saw, and is told what it missed.
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, Self
 
 import msgspec
@@ -146,6 +147,8 @@ class EventBus:
         self._generation = secrets.token_hex(6)
         self._number = 0
         self._ended_seq = 0
+        self._vouched = 0
+        self._late = 0
         self._ring: deque[Published] = deque(maxlen=remembered)
         self._remembered = remembered
         self._backlog = backlog
@@ -164,11 +167,26 @@ class EventBus:
     @property
     def place(self) -> EventId:
         """Where the stream stands now."""
-        return EventId(generation=self._generation, number=self._number, ended_seq=self._ended_seq)
+        return EventId(generation=self._generation, number=self._number, ended_seq=self._vouched)
 
     def remember_ended(self, ended_seq: int) -> None:
         """Tells the bus of a history that is older than its own life."""
         self._ended_seq = max(self._ended_seq, ended_seq)
+        if not self._late:
+            self._vouched = self._ended_seq
+
+    @contextmanager
+    def telling_later(self) -> Iterator[None]:
+        """For ends that are recorded already, and published only later, or in several turns of the loop.
+
+        Others may be published in between; until all are, no id vouches for any of them, lest a reader that leaves
+        meanwhile is never told of those that were still to come. If they are not published after all, none ever does.
+        """
+        self._late += 1
+        yield
+        self._late -= 1
+        if not self._late:
+            self._vouched = self._ended_seq
 
     def publish(self, event: Event) -> None:
         """Tells every reader. Never waits."""

@@ -166,16 +166,17 @@ class Manager:
         if accepted.replayed is not None:
             return Started(replayed=accepted.replayed)
         waiting: list[Waiting] = []
-        for number, (download, seq) in enumerate(zip(downloads, accepted.seqs, strict=True)):
-            if number % ORDERS_AT_ONCE == ORDERS_AT_ONCE - 1:
-                await asyncio.sleep(0)
-            row = replace(download, seq=seq)
-            if row.state is State.QUEUED:
-                waiting.append(Waiting(seq=seq, host=row.host, priority=row.priority))
-                if self._bus.watched:
-                    self._bus.publish(DownloadChanged(snapshot=self._snapshot(row)))
-            else:
-                self._has_ended(row)
+        with self._bus.telling_later():
+            for number, (download, seq) in enumerate(zip(downloads, accepted.seqs, strict=True)):
+                if number % ORDERS_AT_ONCE == ORDERS_AT_ONCE - 1:
+                    await asyncio.sleep(0)
+                row = replace(download, seq=seq)
+                if row.state is State.QUEUED:
+                    waiting.append(Waiting(seq=seq, host=row.host, priority=row.priority))
+                    if self._bus.watched:
+                        self._bus.publish(DownloadChanged(snapshot=self._snapshot(row)))
+                else:
+                    self._has_ended(row)
         self._metrics.accepted(len(waiting))
         self._dispatcher.enqueue(waiting)
         return Started(downloads=downloads)
@@ -224,9 +225,9 @@ class Manager:
             before, after = await self._amend(id, partial(lifecycle.cancel, now=self._clock.wall()))
             if after.state not in RUNNING:
                 self._dispatcher.withdraw(after.seq)
-                if before.part_name is not None:
-                    await self._destination.remove_part(directory=before.directory, name=before.part_name)
-                self._has_ended(after)
+                with self._bus.telling_later():
+                    await self._remove_part(before)
+                    self._has_ended(after)
                 return after
             after = await self._stopped(after, Stop.CANCEL)
             if after.state is State.CANCELLED:
@@ -456,8 +457,11 @@ class Manager:
                 # Somebody else's wish came first, and was told by whoever granted it.
                 self._tell_watchers(row)
                 return
-            if row.state in ENDED and before.part_name is not None:
-                await self._destination.remove_part(directory=before.directory, name=before.part_name)
+            if row.state in ENDED:
+                with self._bus.telling_later():
+                    await self._remove_part(before)
+                    self._has_ended(row)
+                return
         if row.state in ENDED:
             self._has_ended(row)
         elif row.state in WAITING:
@@ -467,6 +471,15 @@ class Manager:
         else:
             self._has_changed(row)
         self._tell_watchers(row)
+
+    async def _remove_part(self, download: Download) -> None:
+        """Removes what has come, if something has; where that fails, the sweep after the next start tries again."""
+        if download.part_name is None:
+            return
+        try:
+            await self._destination.remove_part(directory=download.directory, name=download.part_name)
+        except DownloadError as error:
+            log.warning("part_not_removed", download_id=download.id, error=error.code, detail=error.detail)
 
     def _flush_interval(self) -> float:
         return max(SOONEST_FLUSH, len(self._runs) / WRITES_A_SECOND)

@@ -1,4 +1,7 @@
-"""Try again, or give up? A pure decision from what failed, how often, and how long is left."""
+"""Try again, or give up? Decided from what failed, how often, and how long is left.
+
+Pure: no I/O and no clock.
+"""
 
 from typing import Final
 

@@ -67,6 +67,8 @@ _SECRET_NAMES: Final = frozenset(
         "userkey",
     }
 )
+_SLACK_TOKEN: Final = re.compile(r"xox[a-z]-", re.IGNORECASE)
+"""How every token of Slack's begins; it stays one when a proxy of another name stands before Slack."""
 _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -74,8 +76,9 @@ def show_url(text: str) -> str:
     """The URL for answers, history, logs, events and metrics: without userinfo and fragment, secret values as `***`.
 
     A parameter is secret by its name, whatever its case and percent-encoding: signatures, tokens, keys, passwords, as
-    in the links of S3, GCS, Azure, CloudFront and Slack. Everything else stays byte for byte. Takes any text: of what
-    is no URL, everything up to the last at sign is left out, and half surrogate pairs are replaced. Never raises.
+    in the links of S3, GCS, Azure, CloudFront and Slack; or when it begins like a token of Slack's. Everything else
+    stays byte for byte. Takes any text: of what is no URL, everything up to the last at sign is left out, and half
+    surrogate pairs are replaced. Never raises.
     """
     if not _SUSPECT.search(text):
         return text
@@ -105,7 +108,8 @@ def _without_userinfo(text: str) -> str:
 
 
 def _mask(found: re.Match[str]) -> str:
-    return f"{found[1]}{found[2]}={MASK}" if _is_secret(found[2]) else found[0]
+    secret = _is_secret(found[2]) or _SLACK_TOKEN.match(found[3])
+    return f"{found[1]}{found[2]}={MASK}" if secret else found[0]
 
 
 def _mask_slack(found: re.Match[str]) -> str:

@@ -47,6 +47,7 @@ def test_a_url_without_secrets_is_shown_byte_for_byte(text: str) -> None:
         ("http://h/?+token+=S3CRET", "http://h/?+token+=***"),
         ("https://files.slack.com/x?t=xoxe-S3CRET&d=1", "https://files.slack.com/x?t=***&d=1"),
         ("https://Files.SLACK.com.:443/x?%74=S3CRET", "https://Files.SLACK.com.:443/x?%74=***"),
+        ("https://mirror.example/x?t=xoxe-S3CRET&d=1", "https://mirror.example/x?t=***&d=1"),
         ("https://u:p@files.slack.com/x?t=S3CRET", "https://files.slack.com/x?t=***"),
     ],
 )

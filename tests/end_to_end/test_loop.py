@@ -1,0 +1,142 @@
+"""The event loop is never blocked: not by big files, and not by any call that could wait for a disk or a name."""
+
+import asyncio
+import hashlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+from blockbuster import blockbuster_ctx
+from daemon_process import TOKEN, until
+from nginx_origin import NginxOrigin, free_port
+
+from downloadd.app import App
+from downloadd.config import Config, DownloadsConfig, ServerConfig, StorageConfig, UserConfig
+from downloadd.daemon.listeners import bind
+
+LONGEST = 0.1
+"""Seconds that the loop may be late."""
+
+CONTROL = """
+import sys, time
+print("ready", flush=True)
+while True:
+    due = time.monotonic() + 0.01
+    time.sleep(0.01)
+    now = time.monotonic()
+    if now - due > 0.02:
+        print(due, now, flush=True)
+"""
+"""Tells when a process that does nothing at all was late: that was the machine, and nobody's fault."""
+
+
+def config_for(folder: Path) -> Config:
+    token_hash = f"sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
+    return Config(
+        server=ServerConfig(state_dir=str(folder / "state")),
+        storage=StorageConfig(root=str(folder / "files"), min_free=0),
+        downloads=DownloadsConfig(allow=True, allowed_networks=("127.0.0.0/8",)),
+        users=(UserConfig(id="u", token_hash=token_hash, permissions=("download",)),),
+    )
+
+
+class Api:
+    """Asks an app that runs in this very process."""
+
+    def __init__(self, client: aiohttp.ClientSession, base: str) -> None:
+        self.client = client
+        self.base = base
+
+    async def ask(self, method: str, path: str, **parameters: str) -> dict[str, object]:
+        async with self.client.request(method, f"{self.base}{path}", params=parameters) as response:
+            assert response.status < 400, await response.text()
+            return dict(await response.json())
+
+
+@contextmanager
+def lateness_of_the_machine() -> Iterator[list[tuple[float, float]]]:
+    """While it lasts, other processes are watched; afterwards the list has the spans in which they did not get on."""
+    spans: list[tuple[float, float]] = []
+    control = subprocess.Popen([sys.executable, "-c", CONTROL], stdout=subprocess.PIPE, text=True)
+    assert control.stdout is not None
+    control.stdout.readline()
+    try:
+        yield spans
+    finally:
+        control.terminate()
+        for line in control.communicate()[0].splitlines():
+            begin, end = line.split()
+            spans.append((float(begin), float(end)))
+
+
+async def watch_loop(late: list[tuple[float, float]]) -> None:
+    """Notes when the loop ran a timer later than it may."""
+    while True:
+        due = time.monotonic() + 0.005
+        await asyncio.sleep(0.005)
+        now = time.monotonic()
+        if now - due > LONGEST:
+            late.append((due, now))
+
+
+async def test_big_files_do_not_block_the_loop(tmp_path: Path, nginx: NginxOrigin) -> None:
+    with (nginx.www / "big.bin").open("wb") as file:
+        file.truncate(100 << 20)
+    late: list[tuple[float, float]] = []
+    port = free_port()
+    with lateness_of_the_machine() as excuses:
+        async with App(config_for(tmp_path)) as app, aiohttp.ClientSession() as client:
+            client.headers["Authorization"] = f"Bearer {TOKEN}"
+            await app.listen(bind("127.0.0.1", port))
+            api = Api(client, f"http://127.0.0.1:{port}")
+            watching = asyncio.create_task(watch_loop(late))
+            answers = await asyncio.gather(
+                *(api.ask("GET", "/d", download=f"{nginx.http}/big.bin", wait="60") for _ in range(4))
+            )
+            watching.cancel()
+    assert {answer["message"] for answer in answers} == {"Download completed"}
+    blocked = [
+        (begin, end)
+        for begin, end in late
+        if (end - begin) - sum(max(0.0, min(end, b) - max(begin, a)) for a, b in excuses) > LONGEST
+    ]
+    assert blocked == []
+
+
+async def test_nothing_that_could_wait_is_called_on_the_loop(tmp_path: Path, nginx: NginxOrigin) -> None:
+    """A download, a listing, a pause, a cancel, a history, a start and a stop, with every blocking call forbidden."""
+    content = b"x" * 3_000_000
+    (nginx.www / "small.bin").write_bytes(content)
+    checksum = f"sha-256={hashlib.sha256(content).hexdigest()}"
+    port = free_port()
+    sockets = bind("127.0.0.1", port)
+    config = config_for(tmp_path)
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+        api = Api(client, f"http://127.0.0.1:{port}")
+        with blockbuster_ctx():
+            async with App(config) as app:
+                await app.listen(sockets)
+                url = f"{nginx.http}/small.bin".replace("127.0.0.1", "localhost")
+                done = await api.ask("GET", "/d", download=url, wait="30", checksum=checksum)
+                assert done["message"] == "Download completed", done
+                slow = f"{nginx.http}/slow/small.bin"
+                started = [str((await api.ask("GET", "/d", download=slow))["download_id"]) for _ in range(3)]
+
+                async def all_receive() -> bool:
+                    listing = (await api.ask("GET", "/api/v1/downloads"))["downloads"]
+                    assert isinstance(listing, list)
+                    return [entry["current_size"] > 0 for entry in listing] == [True] * 3
+
+                await until(all_receive)
+                await api.ask("POST", f"/api/v1/downloads/{started[0]}/pause")
+                await api.ask("POST", f"/api/v1/downloads/{started[0]}/resume")
+                await api.ask("DELETE", f"/api/v1/downloads/{started[1]}")
+                await api.ask("GET", "/?download_history=", q="small")
+                async with client.get(f"{api.base}/api/v1/metrics") as response:
+                    assert "downloadd_downloads_active" in await response.text()
+            async with App(config):
+                pass

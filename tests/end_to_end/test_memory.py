@@ -1,0 +1,49 @@
+"""How much memory the daemon holds: little when idle, and no more for big files or for many."""
+
+import asyncio
+from pathlib import Path
+
+from daemon_process import DaemonProcess, configured, until
+from nginx_origin import NginxOrigin
+from origin.answer import Answer
+from origin.origin import Origin
+
+MIB = 1 << 20
+IDLE = 60 * MIB
+
+
+async def test_an_idle_daemon_is_small(daemon: DaemonProcess) -> None:
+    assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+    assert daemon.resident_bytes() <= IDLE
+
+
+async def test_a_big_file_is_never_held_whole(daemon: DaemonProcess, nginx: NginxOrigin) -> None:
+    with (nginx.www / "huge.bin").open("wb") as file:
+        file.truncate(300 * MIB)
+    await daemon.fetch("d", f"{nginx.http}/huge.bin")
+    before = most = daemon.resident_bytes()
+    fetching = asyncio.create_task(daemon.fetch("d", f"{nginx.http}/huge.bin"))
+    while not fetching.done():
+        most = max(most, daemon.resident_bytes())
+        await asyncio.sleep(0.01)
+    assert (await fetching)[0] == 201
+    assert most - before < 24 * MIB
+
+
+async def test_many_downloads_leave_nothing_behind(tmp_path: Path, origin: Origin) -> None:
+    origin.script("/small", Answer(size=1000))
+    async with DaemonProcess(tmp_path, config=configured(max_per_host=64)) as daemon:
+        sizes = []
+        for round in range(1, 4):
+            batch = [{"url": origin.url("/small"), "directory": "d", "filename": f"{n}"} for n in range(500)]
+            assert (await daemon.ask("POST", "/api/v1/downloads", json={"downloads": batch}))[0] == 201
+            await until(lambda round=round: _completed(daemon, 500 * round), 60)
+            sizes.append(daemon.resident_bytes())
+        assert sizes[2] - sizes[1] < 10 * MIB
+
+
+async def _completed(daemon: DaemonProcess, count: int) -> bool:
+    assert daemon.client is not None
+    async with daemon.client.get(f"{daemon.url}/api/v1/metrics") as response:
+        text = await response.text()
+    return f'downloadd_downloads_ended_total{{error="",outcome="completed"}} {float(count)}' in text
