@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
+from app_config import config_for
 from blockbuster import blockbuster_ctx
 from daemon_process import TOKEN, until
 from nginx_origin import NginxOrigin, free_port
 
 from downloadd.app import App
-from downloadd.config import Config, DownloadsConfig, ServerConfig, StorageConfig, UserConfig
 from downloadd.daemon.listeners import bind
 
 LONGEST = 0.1
@@ -32,16 +32,6 @@ while True:
         print(due, now, flush=True)
 """
 """Tells when a process that does nothing at all was late: that was the machine, and nobody's fault."""
-
-
-def config_for(folder: Path) -> Config:
-    token_hash = f"sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
-    return Config(
-        server=ServerConfig(state_dir=str(folder / "state")),
-        storage=StorageConfig(root=str(folder / "files"), min_free=0),
-        downloads=DownloadsConfig(allow=True, allowed_networks=("127.0.0.0/8",)),
-        users=(UserConfig(id="u", token_hash=token_hash, permissions=("download",)),),
-    )
 
 
 class Api:

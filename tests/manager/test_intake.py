@@ -1,0 +1,106 @@
+"""From an order to a download."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.config import DownloadsConfig
+from downloadd.download import Conflict, Download
+from downloadd.errors import ErrorCode, InvalidParameterError, QueueFullError
+from downloadd.manager.intake import LONGEST_SHOWN, Order, accept_order, refuse
+from downloadd.policy.domains import DomainRules
+from downloadd.policy.policy import Policy
+from downloadd.states import State
+
+DEFAULTS = DownloadsConfig(timeout=120, segments=4)
+URL = "https://files.example.com/a/data.csv?x=%2F+1"
+ID = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
+NOW = 1_700_000_000.75
+
+
+def accept(order: Order, policy: Policy | None = None) -> Download:
+    return accept_order(order, policy=policy or Policy(), defaults=DEFAULTS, user="ann", now=NOW, id=ID)
+
+
+def test_a_good_order_waits_for_its_turn() -> None:
+    download = accept(Order(url=URL, directory="/a//b/"))
+    assert (download.state, download.error) == (State.QUEUED, None)
+    assert (download.id, download.user, download.start_time) == (ID, "ann", int(NOW))
+    assert (download.host, download.directory, download.filename) == ("files.example.com", "a/b", "data.csv")
+    assert download.url == URL
+    assert (download.wanted_name, download.checksum_wanted) == (None, None)
+
+
+def test_what_is_left_out_comes_from_the_configuration() -> None:
+    download = accept(Order(url=URL, directory=""))
+    assert (download.timeout, download.segments) == (120, 4)
+    assert (download.conflict, download.priority, download.speed_limit) == (Conflict.RENAME, 0, 0)
+
+
+def test_what_is_asked_for_is_kept() -> None:
+    order = Order(
+        url=URL,
+        directory="d",
+        filename="x.csv",
+        timeout=0,
+        segments=2,
+        checksum=f"SHA-256={'AB' * 32}",
+        conflict=Conflict.SKIP,
+        priority=-3,
+        speed_limit=7,
+    )
+    download = accept(order)
+    assert (download.filename, download.wanted_name) == ("x.csv", "x.csv")
+    assert (download.timeout, download.segments, download.conflict) == (0, 2, Conflict.SKIP)
+    assert (download.priority, download.speed_limit) == (-3, 7)
+    assert download.checksum_wanted == f"sha-256={'ab' * 32}"
+
+
+@pytest.mark.parametrize(
+    ("order", "code"),
+    [
+        pytest.param(Order(url="nonsense", directory="d"), ErrorCode.INVALID_URL, id="url"),
+        pytest.param(Order(url="http://127.0.0.1/", directory="d"), ErrorCode.DOMAIN_BLOCKED, id="address"),
+        pytest.param(Order(url=URL, directory="../d"), ErrorCode.INVALID_PATH, id="directory"),
+        pytest.param(Order(url=URL, directory="api/v1"), ErrorCode.INVALID_PATH, id="reserved-directory"),
+        pytest.param(Order(url=URL, directory="d", filename="a/b"), ErrorCode.INVALID_PATH, id="filename"),
+        pytest.param(Order(url=URL, directory="d", checksum="crc=1"), ErrorCode.INVALID_PARAMETER, id="checksum"),
+        pytest.param(
+            Order(url=URL, directory="d", problem=InvalidParameterError("wait", "too long")),
+            ErrorCode.INVALID_PARAMETER,
+            id="problem-of-the-request",
+        ),
+    ],
+)
+def test_a_bad_order_goes_straight_to_history(order: Order, code: ErrorCode) -> None:
+    download = accept(order)
+    assert (download.state, download.error) == (State.FAILED, code)
+    assert download.detail
+    assert download.end_time == download.start_time == int(NOW)
+    # What was never judged fit to run is never tried again.
+    assert download.host == ""
+
+
+def test_a_host_outside_the_allowlist_is_refused() -> None:
+    policy = Policy(domains=DomainRules(["example.org"]))
+    assert accept(Order(url=URL, directory="d"), policy).error is ErrorCode.DOMAIN_BLOCKED
+
+
+def test_a_refusal_later_keeps_everything_else() -> None:
+    download = accept(Order(url=URL, directory="d"))
+    refused = refuse(download, QueueFullError(5, retry_after=30), now=NOW)
+    assert (refused.state, refused.error, refused.end_time) == (State.FAILED, ErrorCode.QUEUE_FULL, int(NOW))
+    assert (refused.url, refused.directory) == (download.url, download.directory)
+
+
+@pytest.mark.parametrize("url", ["https://u:s3cret@h.example/a?token=s3cret", "ftp://u:s3cret@h.example/a"])
+def test_secrets_are_not_in_what_is_shown(url: str) -> None:
+    assert "s3cret" not in accept(Order(url=url, directory="d")).shown_url
+
+
+@given(url=st.text(), directory=st.text(), filename=st.none() | st.text(), checksum=st.none() | st.text())
+def test_any_order_becomes_a_download(url: str, directory: str, filename: str | None, checksum: str | None) -> None:
+    download = accept(Order(url=url, directory=directory, filename=filename, checksum=checksum))
+    assert (download.state is State.QUEUED) == (download.error is None)
+    assert len(download.directory) <= LONGEST_SHOWN
+    assert len(download.filename) <= LONGEST_SHOWN

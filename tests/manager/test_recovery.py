@@ -1,0 +1,133 @@
+"""What a killed daemon left, put in order: every place where it may have been cut off."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from records.contract import HandClock, added, asked, claimed, present
+
+from downloadd.download import Download
+from downloadd.manager.recovery import is_stray, reconcile, sweep
+from downloadd.records.protocol import Owner
+from downloadd.records.sqlite import SqliteRecords
+from downloadd.states import State
+from downloadd.storage.destination import Part, StrayPart
+from downloadd.storage.local import LocalDestination
+
+BYTES = b"0123456789"
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def records(tmp_path: Path, clock: HandClock) -> AsyncIterator[SqliteRecords]:
+    async with SqliteRecords(tmp_path / "state", clock) as records:
+        yield records
+
+
+@pytest.fixture
+async def destination(tmp_path: Path) -> AsyncIterator[LocalDestination]:
+    async with LocalDestination(tmp_path / "files", min_free=0, fsync=False) as destination:
+        yield destination
+
+
+async def running(records: SqliteRecords, destination: LocalDestination, data: bytes = BYTES) -> tuple[Download, Part]:
+    """A download whose run has written `data` and said so."""
+    row = await claimed(records, asked())
+    part = await destination.open_part(
+        directory=row.directory, filename=row.filename, download_id=row.id, epoch=row.epoch, existing=None
+    )
+    await part.write([data])
+    row = replace(row, state=State.DOWNLOADING, part_name=part.name, total=len(BYTES), validator='"v"')
+    saved = await records.save(row)
+    assert saved is not None
+    return saved, part
+
+
+def files(tmp_path: Path) -> dict[str, bytes]:
+    root = tmp_path / "files" / "Downloads"
+    return {path.name: path.read_bytes() for path in root.iterdir()} if root.exists() else {}
+
+
+async def test_a_run_that_was_cut_off_waits_again_and_keeps_its_part(
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
+) -> None:
+    row, part = await running(records, destination, BYTES[:4])
+    await part.close()
+    assert await reconcile(records, destination, clock) == []
+    await sweep(records, destination)
+    after = await present(records, row.id)
+    assert (after.state, after.part_name, after.validator) == (State.QUEUED, part.name, '"v"')
+    assert files(tmp_path) == {part.name: BYTES[:4]}
+
+
+async def test_a_rename_that_was_only_announced_is_not_taken_for_done(
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
+) -> None:
+    row, part = await running(records, destination)
+    await records.save(replace(row, state=State.VERIFYING, publishing=True))
+    await part.close()
+    assert await reconcile(records, destination, clock) == []
+    assert (await present(records, row.id)).state is State.QUEUED
+    assert files(tmp_path) == {part.name: BYTES}
+
+
+async def test_a_rename_whose_history_is_missing_is_completed(
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
+) -> None:
+    row, part = await running(records, destination)
+    await records.save(replace(row, state=State.VERIFYING, publishing=True))
+    assert await part.publish(row.filename, replace=False, last_modified=None)
+    (ended,) = await reconcile(records, destination, clock)
+    assert (ended.id, ended.state) == (row.id, State.COMPLETED)
+    assert (await present(records, row.id)).ended_seq == 1
+    assert files(tmp_path) == {row.filename: BYTES}
+    assert await reconcile(records, destination, clock) == []
+
+
+async def test_a_name_that_somebody_else_took_meanwhile_is_not_ours(
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
+) -> None:
+    row, part = await running(records, destination)
+    await records.save(replace(row, state=State.VERIFYING, publishing=True))
+    await part.close()
+    (tmp_path / "files" / "Downloads" / row.filename).write_bytes(b"abcdefghij")
+    assert await reconcile(records, destination, clock) == []
+    assert (await present(records, row.id)).state is State.QUEUED
+    assert files(tmp_path) == {row.filename: b"abcdefghij", part.name: BYTES}
+
+
+async def test_parts_of_nobody_and_of_ended_downloads_are_swept(
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination
+) -> None:
+    (ended,) = await added(records, asked(state=State.FAILED))
+    kept, part = await running(records, destination)
+    await part.close()
+    for id in (ended.id, "00000000-0000-7000-8000-000000000000"):
+        stray = await destination.open_part(directory="Downloads", filename="x", download_id=id, epoch=1, existing=None)
+        await stray.close()
+    (tmp_path / "files" / "Downloads" / "mine.part").write_bytes(b"not ours")
+    await sweep(records, destination)
+    assert set(files(tmp_path)) == {part.name, "mine.part"}
+    assert kept.part_name == part.name
+
+
+@pytest.mark.parametrize(
+    ("owner", "epoch", "stray"),
+    [
+        pytest.param(None, 1, True, id="unknown-or-ended"),
+        pytest.param(Owner(state=State.QUEUED, epoch=1, part_name=".p"), 1, False, id="its-part"),
+        pytest.param(Owner(state=State.QUEUED, epoch=2, part_name=".p"), 2, False, id="renamed-but-not-recorded"),
+        pytest.param(Owner(state=State.QUEUED, epoch=1, part_name=None), 1, True, id="never-recorded"),
+        pytest.param(Owner(state=State.STARTING, epoch=2, part_name=None), 1, True, id="never-recorded-and-runs-again"),
+        pytest.param(Owner(state=State.STARTING, epoch=2, part_name=None), 2, False, id="just-made"),
+        pytest.param(Owner(state=State.QUEUED, epoch=1, part_name=None), 2, False, id="made-since"),
+    ],
+)
+def test_a_stray_is_what_nothing_goes_on_from(owner: Owner | None, epoch: int, stray: bool) -> None:
+    part = StrayPart(directory="d", name=".x.part", download_id="i", epoch=epoch)
+    assert is_stray(part, owner) is stray

@@ -1,0 +1,83 @@
+"""The composition root: everything opens, is wired, and is closed again."""
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+
+import aiohttp
+import pytest
+from app_config import config_for
+from daemon_process import TOKEN, until
+from msgspec.structs import replace
+from origin.answer import Answer
+from origin.origin import Origin
+
+from downloadd.app import App
+from downloadd.daemon.listeners import bind, url_of
+from downloadd.errors import StartupError
+
+
+async def test_it_downloads_and_leaves_nothing_running(tmp_path: Path) -> None:
+    tasks, threads, descriptors = asyncio.all_tasks(), set(threading.enumerate()), set(os.listdir("/proc/self/fd"))
+    async with Origin() as origin:
+        origin.script("/a", Answer(size=10))
+        sockets = bind("127.0.0.1", 0)
+        base = url_of(sockets[0]).rstrip("/")
+        async with App(config_for(tmp_path)) as app:
+            await app.listen(sockets)
+            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+                async with client.get(f"{base}/d", params={"download": origin.url("/a"), "wait": "20"}) as response:
+                    assert (await response.json())["message"] == "Download completed"
+                # One that still runs when everything closes.
+                origin.script("/slow", Answer(size=1000, stall_after=10))
+                async with client.get(f"{base}/d", params={"download": origin.url("/slow")}) as response:
+                    assert response.status == 201
+                await origin.requested("/slow")
+    assert (tmp_path / "files/d/a").stat().st_size == 10
+
+    def all_over() -> bool:
+        # The loop's own executor lives as long as the loop.
+        left = {thread for thread in set(threading.enumerate()) - threads if not thread.name.startswith("asyncio_")}
+        return not left and asyncio.all_tasks() <= tasks and set(os.listdir("/proc/self/fd")) <= descriptors
+
+    await until(all_over)
+
+
+async def test_a_second_one_on_the_same_state_directory_is_refused(tmp_path: Path) -> None:
+    async with App(config_for(tmp_path)):
+        with pytest.raises(StartupError, match="another"):
+            async with App(config_for(tmp_path)):
+                pass
+    async with App(config_for(tmp_path)):
+        pass
+
+
+async def test_what_fails_to_open_closes_what_was_open(tmp_path: Path) -> None:
+    (tmp_path / "files").write_text("in the way")
+    with pytest.raises(Exception, match="files"):
+        async with App(config_for(tmp_path)):
+            pass
+    (tmp_path / "files").unlink()
+    async with App(config_for(tmp_path)):
+        pass
+
+
+async def test_a_reload_brings_users_policy_and_permission_to_download(tmp_path: Path) -> None:
+    config = config_for(tmp_path)
+    sockets = bind("127.0.0.1", 0)
+    base = url_of(sockets[0]).rstrip("/")
+    async with App(config) as app, aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+        await app.listen(sockets)
+
+        async def ask(path: str) -> tuple[int, str]:
+            async with client.get(f"{base}{path}") as response:
+                return response.status, (await response.json()).get("error", "")
+
+        start = "/d?download=http%3A%2F%2Fother.example%2F"
+        app.reload(replace(config, downloads=replace(config.downloads, allowed_domains=("example.com",))))
+        assert await ask(start) == (403, "DOMAIN_BLOCKED")
+        app.reload(replace(config, downloads=replace(config.downloads, allow=False)))
+        assert await ask(start) == (403, "DOWNLOAD_FORBIDDEN")
+        app.reload(replace(config, users=()))
+        assert await ask("/api/v1/downloads") == (401, "unauthorized")
