@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from origin.answer import Answer, Cut, Framing
 from origin.content import expected_bytes
@@ -12,7 +13,7 @@ from downloadd.errors import NetworkError
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
 from downloadd.transfer.response import Asked
-from downloadd.transfer.session import Content, Session
+from downloadd.transfer.session import Content, Session, network_error
 
 CUT_AFTER = 100_000
 
@@ -64,3 +65,65 @@ async def test_a_late_reader_gets_what_came_before_the_connection_broke(
             await read_into(came, response.content, limit)
     assert b"".join(came) == expected_bytes(0, 0, CUT_AFTER)
     assert limit < 0 or max(map(len, came)) <= limit
+
+
+def _subclasses(kind: type[BaseException]) -> set[type[BaseException]]:
+    return {kind}.union(*(_subclasses(each) for each in kind.__subclasses__()))
+
+
+@pytest.mark.parametrize(
+    "kind", sorted(_subclasses(aiohttp.ClientError) | {TimeoutError, ConnectionResetError}, key=lambda kind: str(kind))
+)
+def test_every_error_of_the_client_library_has_a_sentence_without_the_url(kind: type[BaseException]) -> None:
+    error = kind.__new__(kind)
+    error.args = ("https://someone:s3cret@files.example.com/?token=s3cret",)
+    mapped = network_error(error)
+    assert isinstance(mapped, NetworkError)
+    assert mapped.detail
+    assert "s3cret" not in mapped.detail
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/a%2Fb%2fc?x=%2F%2f+%20&y=a=b;c&&",
+        "/signed?X-Amz-Signature=ab%2Bcd%2F&X-Amz-Credential=AK%2F2026",
+        "/~tilde/%7Etilde/%41/(a)'!*,;:@$",
+        "/a//b/./c/../d",
+        "/?q=",
+        "/?",
+        "/%E2%82%AC?%E2%82%AC=%e2%82%ac",
+        "/[a]|b^c`{d}?[a]|b^c`{d}",
+    ],
+)
+async def test_a_url_goes_out_byte_for_byte(session: Session, origin: Origin, target: str) -> None:
+    path = target.partition("?")[0]
+    origin.script(path, Answer(size=3))
+    async with session.get(origin.url(target), Asked(start=0, validator=None)) as response:
+        assert response.head.status == 200
+    assert [request.target for request in origin.requests(path)] == [target.encode()]
+
+
+async def test_what_a_url_may_not_hold_is_encoded_and_nothing_else(session: Session, origin: Origin) -> None:
+    origin.script("/caf%C3%A9%20x%2f", Answer(size=3))
+    async with session.get(origin.url("/café x%2f?q=ü"), Asked(start=0, validator=None)) as response:
+        assert response.head.status == 200
+    assert [r.target for r in origin.requests("/caf%C3%A9%20x%2f")] == [b"/caf%C3%A9%20x%2f?q=%C3%BC"]
+
+
+async def test_the_representation_is_asked_for_as_it_is(session: Session, origin: Origin) -> None:
+    origin.script("/f", Answer(size=300))
+    async with session.get(origin.url("/f"), Asked(start=100, validator='"v"')) as response:
+        assert response.head.status == 200
+    (request,) = origin.requests("/f")
+    assert request.field("Accept-Encoding") == "identity"
+    assert (request.field("Range"), request.field("If-Range")) == ("bytes=100-", '"v"')
+
+
+async def test_a_connection_is_used_again(session: Session, origin: Origin) -> None:
+    origin.script("/f", Answer(size=1000))
+    for _ in range(5):
+        async with session.get(origin.url("/f"), Asked(start=0, validator=None)) as response:
+            pieces: list[bytes] = []
+            await read_into(pieces, response.content, -1)
+    assert origin.connections == 1
