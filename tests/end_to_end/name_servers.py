@@ -1,0 +1,35 @@
+"""Name servers of the test's own for the daemon, so that no test asks those of the machine."""
+
+import os
+import sys
+from pathlib import Path
+
+from daemon_process import DaemonProcess
+
+RESOLVING = """
+import os, socket, sys
+from downloadd.daemon.main import main
+known = dict(pair.split("=") for pair in os.environ["HOSTS"].split())
+real = socket.getaddrinfo
+def look_up(host, port, *args, **options):
+    if host == "127.0.0.1":
+        return real(host, port, *args, **options)
+    if host not in known:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in known[host].split(",")]
+socket.getaddrinfo = look_up
+del sys.argv[1:4]
+main()
+"""
+"""The daemon, with name servers that know what `HOSTS` says; what it executes in place of is in its arguments."""
+
+
+def resolving(folder: Path, config: str, **hosts: str) -> DaemonProcess:
+    """A daemon for which these names have these addresses; underscores stand for dots."""
+    known = " ".join(f"{name.replace('_', '.')}={addresses}" for name, addresses in hosts.items())
+    return DaemonProcess(
+        folder,
+        config=config,
+        launcher=(sys.executable, "-Ic", RESOLVING),
+        environment={**os.environ, "HOSTS": known},
+    )

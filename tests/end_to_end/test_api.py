@@ -1,0 +1,624 @@
+"""The HTTP API of the real daemon: what its document promises, who may call, what survives, and what nobody sees."""
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+from daemon_process import DEFAULT_CONFIG, TOKEN, USER, DaemonProcess, configured, until
+from end_to_end.event_reader import watching
+from end_to_end.name_servers import resolving
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from origin.answer import Answer, failure, redirect
+from origin.origin import Origin
+from yarl import URL
+
+UNAUTHORIZED = {"success": False, "error": "unauthorized"}
+PERMISSION_MISSING = {
+    "success": False,
+    "error": "User does not have the permissions required for this action [error-unauthorized]",
+}
+FORBIDDEN = {"success": False, "error": "DOWNLOAD_FORBIDDEN"}
+
+ISOLATED = configured(allowed_domains=["origin.test"], retries=0).replace(
+    'allowed_networks = ["127.0.0.0/8", "::1/128"]\n', ""
+)
+"""Lets no download reach anything: there is no host of that name."""
+
+
+def users(**permissions: list[str]) -> str:
+    """A configuration with these users besides; the token of each is its name and `-token`."""
+    tables = [
+        f'[[users]]\nid = "{name}"\ntoken_hash = "sha256:{hashlib.sha256(f"{name}-token".encode()).hexdigest()}"\n'
+        f"permissions = {json.dumps(granted)}\n"
+        for name, granted in permissions.items()
+    ]
+    return DEFAULT_CONFIG + "".join(tables)
+
+
+def bearer(user: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {user}-token"}
+
+
+@pytest.fixture
+async def anonymous() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client without any credentials."""
+    async with aiohttp.ClientSession() as client:
+        yield client
+
+
+# -- the document ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_served_document_is_valid_openapi(daemon: DaemonProcess) -> None:
+    status, document = await daemon.ask("GET", "/api/v1/openapi.json")
+    assert status == 200
+    OpenAPIV31SpecValidator(document).validate()
+    described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    asked = {(method, path.partition("?")[0].replace(ID, "{id}")) for method, path in ENDPOINTS}
+    health = {(method, "/api/v1/health") for method in ("GET", "HEAD")}
+    assert {(method, "/{directory}" if path == "/d" else path) for method, path in asked} | health == described
+
+
+EXPECTED = """
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", 502, 504, 507]
+"""
+"""What is said of a download that was waited for is no failure of the daemon."""
+
+KNOWN = """
+[parameters]
+id = "{id}"
+download = "http://origin.test/f"
+"""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("known", [False, True], ids=["whatever", "a download that there is"])
+async def test_schemathesis_finds_no_answer_that_the_document_does_not_promise(tmp_path: Path, known: bool) -> None:
+    async with resolving(tmp_path, ISOLATED) as daemon:
+        settings = tmp_path / "schemathesis.toml"
+        settings.write_text(EXPECTED)
+        if known:
+            id = (await daemon.start_download("d", "http://origin.test/f"))["download_id"]
+            settings.write_text(EXPECTED + KNOWN.format(id=id))
+        # All three fields, because the ones it makes up itself would contradict each other.
+        credentials = (f"Authorization: Bearer {TOKEN}", f"X-User-Id: {USER}", f"X-Auth-Token: {TOKEN}")
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run"),
+            f"{daemon.url}/api/v1/openapi.json",
+            *(option for field in credentials for option in ("--header", field)),
+            *("--checks", "all", "--exclude-checks", "positive_data_acceptance"),
+            # A stream has no end.
+            *("--exclude-path", "/api/v1/events"),
+            *("--max-time", "9", "--continue-on-failure", "--request-timeout", "10", "--no-color"),
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0, output.decode()
+        lines = [line for line in daemon.log_lines() if line["event"] == "request"]
+        statuses = Counter(line["status"] for line in lines)
+        assert statuses[400] > 50
+        assert {status for status in statuses if status >= 500} <= {502, 504, 507}
+        if known:
+            assert statuses[201] > 0
+        assert "Traceback" not in daemon.log.read_text()
+        assert daemon.files() == {}
+        assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+
+
+# -- who may -----------------------------------------------------------------------------------------------------------
+
+ID = str(uuid4())
+ONE = f"/api/v1/downloads/{ID}"
+START = "/d?download=http%3A%2F%2F127.0.0.1%3A1%2Ff"
+ENDPOINTS = {
+    ("GET", START): "download",
+    ("GET", START.replace("/d?", "/?")): "download",
+    ("GET", "/d?downloads="): "view-downloads",
+    ("HEAD", "/d?downloads="): "view-downloads",
+    ("GET", "/?downloads="): "view-downloads",
+    ("GET", "/?download_history="): "view-downloads",
+    ("HEAD", "/?download_history="): "view-downloads",
+    ("GET", "/api/v1/downloads"): "view-downloads",
+    ("HEAD", "/api/v1/downloads"): "view-downloads",
+    ("POST", "/api/v1/downloads"): "download",
+    ("GET", ONE): "view-downloads",
+    ("HEAD", ONE): "view-downloads",
+    ("DELETE", ONE): "download",
+    ("PATCH", ONE): "download",
+    ("POST", f"{ONE}/pause"): "download",
+    ("POST", f"{ONE}/resume"): "download",
+    ("POST", f"{ONE}/retry"): "download",
+    ("GET", "/api/v1/events"): "view-downloads",
+    ("GET", "/api/v1/metrics"): "view-downloads",
+    ("HEAD", "/api/v1/metrics"): "view-downloads",
+    ("GET", "/api/v1/openapi.json"): "",
+    ("HEAD", "/api/v1/openapi.json"): "",
+}
+"""The permission that each endpoint asks for; "" for none, but a valid token."""
+
+STRANGERS = {
+    "nobody": {},
+    "empty token": {"Authorization": "Bearer "},
+    "wrong token": {"Authorization": "Bearer wrong"},
+    "hash for token": {"Authorization": f"Bearer sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"},
+    "wrong scheme": {"Authorization": f"Basic {TOKEN}"},
+    "id alone": {"X-User-Id": USER},
+    "token without id": {"X-Auth-Token": TOKEN},
+    "somebody else's id": {"X-User-Id": "looker", "X-Auth-Token": TOKEN},
+    "unknown id": {"X-User-Id": "x", "X-Auth-Token": TOKEN},
+    "right pair, wrong bearer": {"Authorization": "Bearer x", "X-User-Id": USER, "X-Auth-Token": TOKEN},
+    "two users at once": {**bearer("looker"), "X-User-Id": USER, "X-Auth-Token": TOKEN},
+    "cookie": {"Cookie": f"token={TOKEN}; access_token={TOKEN}"},
+}
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+    """A daemon with a user for each set of permissions."""
+    config = users(
+        looker=["view-downloads"],
+        doer=["download"],
+        importer=["run-import", "view-import-operations"],
+        nothing=[],
+    )
+    async with DaemonProcess(tmp_path, config=config) as daemon:
+        yield daemon
+
+
+async def test_nobody_gets_in_without_right_credentials(
+    guarded: DaemonProcess, anonymous: aiohttp.ClientSession
+) -> None:
+    for method, path in ENDPOINTS:
+        for who, fields in STRANGERS.items():
+            async with anonymous.request(method, guarded.url + path, headers=fields) as response:
+                assert response.status == 401, (method, path, who)
+                assert response.headers["WWW-Authenticate"] == "Bearer"
+                assert response.content_type == "application/json"
+                if method != "HEAD":
+                    assert await response.json() == UNAUTHORIZED
+    assert await guarded.active() == []
+    assert await guarded.history() == []
+
+
+async def test_each_endpoint_asks_for_its_permission(guarded: DaemonProcess, anonymous: aiohttp.ClientSession) -> None:
+    granted = {
+        "looker": {"", "view-downloads"},
+        "doer": {"", "view-downloads", "download"},
+        "importer": {""},
+        "nothing": {""},
+    }
+    for (method, path), permission in ENDPOINTS.items():
+        for user, permissions in granted.items():
+            async with anonymous.request(method, guarded.url + path, headers=bearer(user)) as response:
+                if permission in permissions:
+                    assert response.status not in {401, 403}, (method, path, user)
+                else:
+                    assert response.status == 403, (method, path, user)
+                    if method != "HEAD":
+                        assert await response.json() == PERMISSION_MISSING
+    # Only those who may have started anything.
+    assert {entry["user"] for entry in await guarded.history()} <= {"doer"}
+    assert len(await guarded.active()) + len(await guarded.history()) == 2
+
+
+async def test_a_token_in_the_query_is_never_taken(daemon: DaemonProcess, anonymous: aiohttp.ClientSession) -> None:
+    names = ("token", "access_token", "auth", "authToken", "X-Auth-Token", "Authorization", "bearer", "api_key")
+    for method, path in ENDPOINTS:
+        for name in names:
+            mark = "&" if "?" in path else "?"
+            url = f"{daemon.url}{path}{mark}{name}={TOKEN}&X-User-Id={USER}&userId={USER}"
+            async with anonymous.request(method, url) as response:
+                assert response.status == 401, (method, path, name)
+    # Nor is it written anywhere.
+    assert TOKEN not in daemon.log.read_text()
+
+
+async def test_without_the_launch_flag_everything_that_fetches_is_forbidden(tmp_path: Path) -> None:
+    async with DaemonProcess(tmp_path, flags=()) as daemon:
+        body = {"downloads": [{"url": "http://127.0.0.1:1/f"}]}
+        assert await daemon.ask("GET", START) == (403, FORBIDDEN)
+        assert await daemon.ask("POST", "/api/v1/downloads", json=body) == (403, FORBIDDEN)
+        assert await daemon.ask("POST", f"{ONE}/resume") == (403, FORBIDDEN)
+        assert await daemon.ask("POST", f"{ONE}/retry") == (403, FORBIDDEN)
+        assert await daemon.history() == []
+
+
+async def test_health_needs_no_token_and_tells_nothing_but_itself(
+    daemon: DaemonProcess, anonymous: aiohttp.ClientSession
+) -> None:
+    for fields in ({}, {"Authorization": "Bearer wrong"}):
+        async with anonymous.get(f"{daemon.url}/api/v1/health", headers=fields) as response:
+            assert response.status == 200
+            body = await response.json()
+            assert body.keys() == {"status", "version"}
+            assert body["status"] == "ok"
+
+
+# -- what is not there -------------------------------------------------------------------------------------------------
+
+
+ABSENT = (
+    ("GET", "/api", 404, "NOT_FOUND"),
+    ("GET", "/api/v1", 404, "NOT_FOUND"),
+    ("GET", "/api/v1/nothing", 404, "NOT_FOUND"),
+    ("GET", "/api/v2/downloads", 404, "NOT_FOUND"),
+    ("GET", "/api/v1/downloads/", 404, "NOT_FOUND"),
+    ("GET", "/api/v1/downloads/x/y", 404, "NOT_FOUND"),
+    ("GET", "/api/v1/../../etc/passwd", 404, "NOT_FOUND"),
+    ("GET", START.replace("/d?", "/api/d?"), 404, "NOT_FOUND"),
+    ("GET", "/d", 404, "NOT_FOUND"),
+    ("POST", "/d", 405, "METHOD_NOT_ALLOWED"),
+    ("DELETE", "/", 405, "METHOD_NOT_ALLOWED"),
+    ("PUT", "/api/v1/downloads", 405, "METHOD_NOT_ALLOWED"),
+    ("OPTIONS", "/api/v1/downloads", 405, "METHOD_NOT_ALLOWED"),
+    ("POST", "/api/v1/health", 405, "METHOD_NOT_ALLOWED"),
+    ("GET", f"{ONE}/pause", 405, "METHOD_NOT_ALLOWED"),
+    ("PROPFIND", "/api/v1/downloads", 405, "METHOD_NOT_ALLOWED"),
+    # No method at all, for a parser of HTTP.
+    ("BREW", "/api/v1/downloads", 400, "INVALID_PARAMETER"),
+)
+
+
+async def test_what_is_not_there_is_answered_in_json(daemon: DaemonProcess) -> None:
+    assert daemon.client is not None
+    for method, path, status, error in ABSENT:
+        async with daemon.client.request(method, URL(daemon.url + path, encoded=True)) as response:
+            body = await response.json()
+            assert (response.status, body["success"], body["error"]) == (status, False, error), (method, path)
+            assert len(body["detail"].split()) > 4
+            if status == 405:
+                assert method not in response.headers["Allow"].split(", ")
+
+
+async def test_head_answers_as_get_does_without_a_body(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=3))
+    _, answer = await daemon.fetch("d", origin.url("/f"))
+    assert daemon.client is not None
+    one = f"/api/v1/downloads/{answer['download_id']}"
+    for path in ("/d?downloads=", "/?download_history=", "/api/v1/downloads", one, "/api/v1/openapi.json"):
+        async with daemon.client.get(daemon.url + path) as got, daemon.client.head(daemon.url + path) as head:
+            assert (head.status, await head.read()) == (200, b""), path
+            assert head.headers["Content-Length"] == str(len(await got.read()))
+            assert head.content_type == got.content_type
+    for path in ("/api/v1/health", "/api/v1/metrics"):
+        async with daemon.client.head(daemon.url + path) as head:
+            assert (head.status, await head.read()) == (200, b"")
+
+
+async def test_head_never_starts_a_download(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=3))
+    assert daemon.client is not None
+    for path in ("/d", "/", "/a/b"):
+        async with daemon.client.head(daemon.url + path, params={"download": origin.url("/f")}) as response:
+            assert response.status == 405
+    assert (await daemon.active(), await daemon.history(), origin.connections) == ([], [], 0)
+
+
+# -- bodies ------------------------------------------------------------------------------------------------------------
+
+
+async def exchange(daemon: DaemonProcess, request: bytes) -> tuple[int, dict[str, Any]]:
+    """Sends bytes as they are for as long as somebody listens; status and JSON of the answer."""
+    host, _, port = daemon.url.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+
+        async def send() -> None:
+            try:
+                for first in range(0, len(request), 65_536):
+                    writer.write(request[first : first + 65_536])
+                    await writer.drain()
+            except ConnectionError:
+                # The daemon has heard enough; what it said is still there to be read.
+                pass
+
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(send())
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+            assert found is not None
+            body = await asyncio.wait_for(reader.readexactly(int(found[1])), 10)
+            sending.cancel()
+        return int(head.split()[1]), json.loads(body)
+    finally:
+        writer.close()
+
+
+HEAD = (
+    f"POST /api/v1/downloads HTTP/1.1\r\nHost: d\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
+).encode()
+LIMIT = 16 * 2**20
+
+
+async def test_a_body_over_16_mib_is_refused_in_json_at_once(daemon: DaemonProcess) -> None:
+    before = daemon.resident_bytes()
+    announced = HEAD + f"Content-Length: {LIMIT + 1}\r\n\r\n".encode()
+    piece = b"100000\r\n" + b" " * 2**20 + b"\r\n"
+    chunked = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + piece * 64 + b"0\r\n\r\n"
+    for request in (announced, chunked):
+        status, body = await exchange(daemon, request)
+        assert (status, body["success"], body["error"]) == (413, False, "BODY_TOO_LARGE")
+        assert str(LIMIT) in body["detail"]
+    assert daemon.resident_bytes() < before + 60 * 2**20
+    assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+
+
+async def test_a_body_of_exactly_16_mib_is_read(daemon: DaemonProcess) -> None:
+    batch = json.dumps({"downloads": [{"url": "ftp://x/"}]}).encode()
+    request = HEAD + f"Content-Length: {LIMIT}\r\n\r\n".encode() + batch + b" " * (LIMIT - len(batch))
+    status, body = await exchange(daemon, request)
+    assert (status, body["downloads"][0]["error"]) == (400, "INVALID_URL")
+
+
+# -- what survives -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(120)
+async def test_a_batch_of_10_000_answered_before_a_kill_is_there_after_it_exactly_once(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/held", Answer(head_gate=asyncio.Event()))
+    await mortal.start()
+    items = [{"url": origin.url("/held"), "directory": f"d{n % 10}", "filename": f"{n}"} for n in range(10_000)]
+    status, answer = await mortal.ask("POST", "/api/v1/downloads", data=json.dumps({"downloads": items}), headers=JSON)
+    assert mortal.process is not None
+    mortal.process.kill()
+    assert (status, answer["success"], len(answer["downloads"])) == (201, True, 10_000)
+    await mortal.kill()
+    await mortal.start()
+    listed = await mortal.active()
+    assert [entry["id"] for entry in listed] == [one["download_id"] for one in answer["downloads"]]
+    assert [entry["file_path"] for entry in listed] == [one["path"] for one in answer["downloads"]]
+    assert [entry["filename"] for entry in listed] == [item["filename"] for item in items]
+    assert await mortal.history() == []
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+async def test_a_batch_that_is_killed_before_its_answer_is_there_as_a_whole_or_not_at_all(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/held", Answer(head_gate=asyncio.Event()))
+    batch = json.dumps({"downloads": [{"url": origin.url("/held")}] * 5000})
+    for delay in (0.05, 0.1, 0.2):
+        await mortal.start()
+        before = len(await mortal.active())
+        asking = asyncio.create_task(mortal.ask("POST", "/api/v1/downloads", data=batch, headers=JSON))
+        await asyncio.wait((asking,), timeout=delay)
+        assert mortal.process is not None
+        mortal.process.kill()
+        answered = not isinstance((await asyncio.gather(asking, return_exceptions=True))[0], BaseException)
+        await mortal.kill()
+        await mortal.start()
+        after = await mortal.active()
+        assert len({entry["id"] for entry in after}) == len(after)
+        assert len(after) - before in ({5000} if answered else {0, 5000})
+        await mortal.kill()
+
+
+async def test_a_repeated_start_is_answered_as_the_first_and_starts_nothing(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/f", Answer(size=3))
+    await mortal.start()
+    key = {"Idempotency-Key": "k-1"}
+    query = {"download": origin.url("/f")}
+    first = await mortal.ask("GET", "/d", params=query, headers=key)
+    assert first[0] == 201
+    await mortal.ended(first[1]["download_id"])
+    assert await mortal.ask("GET", "/d", params=query, headers=key) == first
+    at_once = await asyncio.gather(
+        *(mortal.ask("GET", "/d", params=query, headers={"Idempotency-Key": "k-2"}) for _ in range(20))
+    )
+    assert len({answer["download_id"] for _, answer in at_once}) == 1
+    await mortal.ended(at_once[0][1]["download_id"])
+    refused = await mortal.ask("GET", "/d", params={"download": "ftp://x/"}, headers={"Idempotency-Key": "k-3"})
+    assert refused[0] == 400
+    await mortal.kill()
+    await mortal.start()
+    assert await mortal.ask("GET", "/d", params=query, headers=key) == first
+    again = await mortal.ask("GET", "/d", params={"download": "ftp://x/"}, headers={"Idempotency-Key": "k-3"})
+    assert again == refused
+    # Another request under the same key is a mistake of the caller.
+    for path, other in (("/e", query), ("/d", {**query, "priority": "1"})):
+        status, body = await mortal.ask("GET", path, params=other, headers=key)
+        assert (status, body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert len(await mortal.history()) == 3
+    assert len(origin.requests("/f")) == 2
+
+
+async def test_a_repeated_batch_is_answered_as_the_first_and_starts_nothing(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/f", Answer(size=3))
+    await mortal.start()
+    key = {"Idempotency-Key": "k", **JSON}
+    batch = json.dumps({"downloads": [*[{"url": origin.url("/f")}] * 100, {"url": "ftp://x/"}]})
+    asking = [asyncio.create_task(mortal.ask("POST", "/api/v1/downloads", data=batch, headers=key)) for _ in range(5)]
+    answers = await asyncio.gather(*asking)
+    assert mortal.process is not None
+    await mortal.kill()
+    await mortal.start()
+    answers.append(await mortal.ask("POST", "/api/v1/downloads", data=batch, headers=key))
+    status, first = answers[0]
+    assert (status, first["success"], len(first["downloads"])) == (201, False, 101)
+    assert all(answer == (201, first) for answer in answers)
+    other = json.dumps({"downloads": [{"url": origin.url("/f")}]})
+    status, body = await mortal.ask("POST", "/api/v1/downloads", data=other, headers=key)
+    assert (status, body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+    async def all_ended() -> bool:
+        return len(await mortal.history()) == 101
+
+    await until(all_ended)
+    assert {entry["id"] for entry in await mortal.history()} == {one["download_id"] for one in first["downloads"]}
+    assert len(mortal.files()) == 100
+
+
+async def test_keys_of_different_users_are_different_keys(guarded: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=3))
+    assert guarded.client is not None
+    del guarded.client.headers["Authorization"]
+    ids = set()
+    for user in (f"Bearer {TOKEN}", "Bearer doer-token"):
+        fields = {"Authorization": user, "Idempotency-Key": "k"}
+        status, answer = await guarded.ask("GET", "/d", params={"download": origin.url("/f")}, headers=fields)
+        assert status == 201
+        ids.add(answer["download_id"])
+    assert len(ids) == 2
+
+
+# -- what nobody sees --------------------------------------------------------------------------------------------------
+
+SECRET = "hush4711"
+SECRETS = (
+    "X-Amz-Signature",
+    "X-Amz-Credential",
+    "X-Amz-Security-Token",
+    "x%2Damz%2Dsignature",
+    "X-Goog-Signature",
+    "GoogleAccessId",
+    "Signature",
+    "sig",
+    "token",
+    "access_token",
+    "pub_secret",
+    "api_key",
+    "password",
+)
+
+TO_FILE = ("sh", "-c", 'exec "$@" >"$OUT"', "sh")
+"""Executes the daemon with its standard output in a file."""
+
+
+async def test_secrets_in_urls_are_sent_to_the_origin_and_shown_to_nobody(tmp_path: Path, origin: Origin) -> None:
+    out = tmp_path / "stdout"
+    gate = asyncio.Event()
+    query = "&".join(f"{name}={SECRET}" for name in SECRETS)
+    host = f"user:{SECRET}@127.0.0.1:{origin.port}"
+    origin.script("/f", Answer(size=3))
+    origin.script("/held", Answer(size=3, gate=gate))
+    origin.script("/missing", failure(404))
+    origin.script("/broken", Answer(raw=b"nonsense"))
+    origin.script("/moved", redirect(f"/f?{query}&moved=1"))
+    origin.script("/astray", redirect(f"http://x:{SECRET}@10.0.0.1/?{query}"))
+    origin.script("/malformed", redirect(f"http://x:{SECRET}@[bad/?{query}"))
+    config = configured(retries=0) + f'[[credentials]]\nhost = "localhost"\nuser = "u"\npassword = "{SECRET}"\n'
+    seen: list[str] = []
+    async with DaemonProcess(
+        tmp_path, config=config, launcher=TO_FILE, environment={"OUT": str(out)}, flags=("--allow-download", *DEBUG)
+    ) as daemon:
+        assert daemon.client is not None
+
+        async def see(method: str, path: str, **options: Any) -> None:
+            assert daemon.client is not None
+            async with daemon.client.request(method, daemon.url + path, **options) as response:
+                seen.append(f"{response.headers} {await response.text()}")
+
+        async with watching(daemon) as reader:
+            for path in ("f", "missing", "broken", "moved", "astray", "malformed"):
+                await see("GET", "/d", params={"download": f"http://{host}/{path}?{query}", "wait": "20"})
+            await see("GET", "/d", params={"download": f"http://u:{SECRET}@10.0.0.1/f?{query}"})
+            await see("GET", "/d", params={"download": f"ftp://u:{SECRET}@files.test/f?{query}"})
+            await see("GET", "/d", params={"download": f"http://u:{SECRET}@[bad/f?{query}"})
+            await see("GET", "/d", params={"download": f"http://{host}/f?{query}", "timeout": "x"})
+            # A client that forgets to encode the URL, and one that sends its token where none belongs.
+            await see("GET", f"/d?download=http://{host}/f?{query}")
+            await see("GET", f"/api/v1/downloads?token={SECRET}&{SECRET}=1")
+            await see("GET", f"/?download_history=&access_token={SECRET}")
+            await see(
+                "POST", "/api/v1/downloads", json={"downloads": [{"url": f"http://{host}/f?{query}"}, {"url": 7}]}
+            )
+            await see("POST", "/api/v1/downloads", json={"downloads": [{"url": f"http://{host}/f?{query}", "x": 1}]})
+            await see("GET", "/d", params={"download": f"http://{host}/held?{query}", "filename": "held"})
+            [held] = await until(daemon.active)
+            await see("PATCH", f"/api/v1/downloads/{held['id']}", json={"url": f"http://u:{SECRET}@x y/?{query}"})
+            for verb in ("pause", "resume", "pause"):
+                await see("POST", f"/api/v1/downloads/{held['id']}/{verb}")
+            await see("PATCH", f"/api/v1/downloads/{held['id']}", json={"url": f"http://{host}/held?2&{query}"})
+            await see("GET", "/api/v1/downloads")
+            await see("GET", "/d?downloads=")
+            await see("DELETE", f"/api/v1/downloads/{held['id']}")
+            await see("GET", "/?download_history=")
+            await see("GET", "/api/v1/metrics")
+            await reader.until(lambda: reader.of("history", held["id"]))
+        told = repr(reader.told)
+        assert await daemon.stop() == 0
+    everything = {"log": daemon.log.read_text(), "stdout": out.read_text(), "events": told, "answers": "\n".join(seen)}
+    for where, text in everything.items():
+        for line in text.splitlines():
+            assert SECRET not in line, (where, line)
+    assert "***" in everything["log"]
+    assert "***" in everything["events"]
+    assert "***" in everything["answers"]
+    # What was asked of the origin is what was given, and nothing was left out there.
+    assert {request.target.decode() for request in origin.requests("/missing")} == {f"/missing?{query}"}
+    assert f"/f?{query}&moved=1" in {request.target.decode() for request in origin.requests("/f")}
+    assert origin.requests("/missing")[0].field("Authorization") == aiohttp.encode_basic_auth("user", SECRET)
+
+
+DEBUG = ("--log-level", "debug")
+
+
+async def test_the_access_log_says_who_did_what_and_how_long_it_took(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=3, delay=0.2))
+    _, answer = await daemon.fetch("deep/er", f"{origin.url('/f')}?token={SECRET}")
+    id = answer["download_id"]
+    await daemon.one(id)
+    await daemon.ask("DELETE", f"/api/v1/downloads/{id}")
+    await daemon.ask("GET", "/api/v1/downloads", headers={"Authorization": "Bearer wrong"})
+    await daemon.ask("GET", "/api/v1/nothing")
+
+    def lines() -> list[dict[str, Any]]:
+        return [line for line in daemon.log_lines() if line["event"] == "request"]
+
+    await until(lambda: len(lines()) == 5)
+    one = f"/api/v1/downloads/{id}"
+    assert [
+        (line["method"], line["path"], line["status"], line["user"], line.get("download_id")) for line in lines()
+    ] == [
+        ("GET", "/deep/er", 201, USER, id),
+        ("GET", one, 200, USER, id),
+        ("DELETE", one, 409, USER, id),
+        ("GET", "/api/v1/downloads", 401, None, None),
+        ("GET", "/api/v1/nothing", 404, None, None),
+    ]
+    assert lines()[0]["duration_ms"] >= 200
+    assert all(0 < line["duration_ms"] < 30_000 for line in lines())
+    assert len({line["request_id"] for line in lines()}) == 5
+    assert SECRET not in daemon.log.read_text()
+
+
+async def test_the_metrics_count_what_happened(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=3_000))
+    origin.script("/held", Answer(size=10, stall_after=5))
+    await daemon.fetch("d", origin.url("/f"))
+    await daemon.ask("GET", "/d", params={"download": "ftp://x/"})
+    await daemon.reaches((await daemon.start_download("d", origin.url("/held")))["download_id"], "downloading")
+    assert daemon.client is not None
+    async with daemon.client.get(f"{daemon.url}/api/v1/metrics") as response:
+        text = await response.text()
+        assert response.content_type == "text/plain"
+    for line in (
+        "downloadd_downloads_accepted_total 2.0",
+        'downloadd_downloads_ended_total{error="",outcome="completed"} 1.0',
+        'downloadd_downloads_ended_total{error="INVALID_URL",outcome="failed"} 1.0',
+        'downloadd_downloads_active{state="downloading"} 1.0',
+        'downloadd_http_requests_total{method="GET",status="400"} 1.0',
+    ):
+        assert line in text.splitlines(), text

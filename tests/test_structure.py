@@ -1,0 +1,244 @@
+"""The shape of the package: imports point down the story, pure modules stay pure, everything is documented."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Final, get_args
+from unittest.mock import MagicMock
+
+import msgspec
+import pytest
+
+import downloadd
+from downloadd.api.route import Route
+from downloadd.api.routes import routes
+from downloadd.config import Config
+from downloadd.errors import ErrorCode
+
+PACKAGE: Final = Path(downloadd.__file__).parent
+README: Final = Path(__file__).parents[1] / "README.md"
+
+STORY: Final = ("daemon", "app", "api", "manager", "transfer", "middle", "verify", "nouns")
+"""From the top to the bottom; each may import what is below it."""
+MIDDLE: Final = frozenset({"policy", "storage", "records"})
+"""Rooms of one height that know nothing of each other."""
+NOUNS: Final = frozenset({"download", "states", "errors", "config", "clock", "events", "sizes", "logs", "metrics"})
+
+PURE: Final = (
+    *("download", "states", "errors", "sizes", "verify"),
+    *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.masking"),
+    *("manager.scheduler", "manager.retry", "manager.lifecycle", "manager.intake"),
+    *("transfer.fields", "transfer.response", "transfer.plan", "transfer.progress"),
+    *("storage.names", "storage.conflicts"),
+    *("api.target", "api.bodies", "api.auth"),
+)
+"""Decisions apart from I/O, which must say so themselves; others may say it too."""
+IMPURE: Final = frozenset({"asyncio", "aiohttp", "os", "time", "socket", "downloadd.clock"})
+
+# The configuration is loaded with all its mistakes at once, and only the policy can tell what is no domain or network.
+LAZY_EXCEPTIONS: Final = {("config", "policy")}
+
+
+class Module(msgspec.Struct, frozen=True, kw_only=True):
+    """One source file."""
+
+    name: str
+    """Dotted, without `downloadd.`; "" for the package itself."""
+    path: Path
+    tree: ast.Module
+
+    @property
+    def full_name(self) -> str:
+        return f"downloadd.{self.name}" if self.name else "downloadd"
+
+    @property
+    def docstring(self) -> str:
+        return ast.get_docstring(self.tree) or ""
+
+
+def read_module(path: Path) -> Module:
+    parts = list(path.relative_to(PACKAGE).with_suffix("").parts)
+    if parts[-1] == "__init__":
+        parts.pop()
+    return Module(name=".".join(parts), path=path, tree=ast.parse(path.read_bytes()))
+
+
+MODULES: Final = {module.name: module for module in map(read_module, sorted(PACKAGE.rglob("*.py")))}
+EACH: Final = pytest.mark.parametrize("module", list(MODULES.values()), ids=[name or "downloadd" for name in MODULES])
+
+
+def imported(module: Module, node: ast.AST) -> Iterator[str]:
+    """The full names of the modules that a statement imports; names inside a module count as that module."""
+    match node:
+        case ast.Import(names=names):
+            yield from (alias.name for alias in names)
+        case ast.ImportFrom(module=source, names=names, level=level):
+            assert level == 0, f"{module.full_name} has a relative import"
+            assert source is not None
+            for alias in names:
+                inner = f"{source}.{alias.name}"
+                yield inner if inner.removeprefix("downloadd.") in MODULES and inner != source else source
+
+
+def imports(module: Module, *, lazy: bool) -> set[str]:
+    """What a module imports at its top level, or inside of functions."""
+    at_top = {id(node) for node in at_top_level(module.tree)}
+    return {
+        name for node in ast.walk(module.tree) if (id(node) not in at_top) is lazy for name in imported(module, node)
+    }
+
+
+def at_top_level(node: ast.AST) -> Iterator[ast.AST]:
+    """Everything that runs when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield child
+            yield from at_top_level(child)
+
+
+def own_imports(module: Module, *, lazy: bool = False) -> set[str]:
+    """The modules of the package that a module imports, without `downloadd.`; the package itself (the version) not."""
+    return {name.removeprefix("downloadd.") for name in imports(module, lazy=lazy) if name.startswith("downloadd.")}
+
+
+def height(name: str) -> int:
+    """How far down the story a module of the package lives."""
+    room = name.partition(".")[0]
+    if room == "__main__":
+        return -1
+    if room in MIDDLE:
+        return STORY.index("middle")
+    return STORY.index("nouns" if room in NOUNS else room)
+
+
+def room(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_the_source_is_there() -> None:
+    assert {"app", "api.routes", "manager.manager", "transfer.attempt", "policy.url"} <= set(MODULES)
+
+
+@EACH
+def test_imports_point_down_the_story(module: Module) -> None:
+    if not module.name:
+        assert own_imports(module) | own_imports(module, lazy=True) == set()
+        return
+    for lazy in (False, True):
+        for name in own_imports(module, lazy=lazy):
+            if lazy and (room(module.name), room(name)) in LAZY_EXCEPTIONS:
+                continue
+            same = room(name) == room(module.name) or {module.name, name} <= NOUNS
+            assert same or height(name) > height(module.name), f"{module.name} imports {name}"
+
+
+def test_every_exception_from_the_direction_is_still_needed() -> None:
+    for above, below in LAZY_EXCEPTIONS:
+        assert below in {room(name) for name in own_imports(MODULES[above], lazy=True)}
+        assert below not in {room(name) for name in own_imports(MODULES[above])}
+
+
+def test_no_module_is_imported_in_a_circle() -> None:
+    graph = {name: own_imports(module) & set(MODULES) for name, module in MODULES.items()}
+    assert list(TopologicalSorter(graph).static_order())
+
+
+def test_only_the_composition_root_and_the_daemon_know_the_implementations_behind_the_seams() -> None:
+    seams = {"records.sqlite", "manager.dispatcher", "storage.local"}
+    for name, module in MODULES.items():
+        known = own_imports(module) & seams
+        if name != "app" and not (name == "manager.manager" and known == {"manager.dispatcher"}):
+            assert known == set(), name
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_decisions_say_that_they_are_pure(name: str) -> None:
+    assert "Pure:" in MODULES[name].docstring
+
+
+@pytest.mark.parametrize("name", [name for name, module in MODULES.items() if "Pure:" in module.docstring])
+def test_a_pure_module_has_neither_input_and_output_nor_a_clock(name: str) -> None:
+    module = MODULES[name]
+    for lazy in (False, True):
+        for each in imports(module, lazy=lazy):
+            assert not {each, each.partition(".")[0]} & IMPURE, f"{name} imports {each}"
+    assert not {"open", "print", "input"} & called(module.tree), name
+    assert not [node for node in ast.walk(module.tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)], name
+
+
+def called(tree: ast.AST) -> set[str]:
+    """Names of the functions that are called by their bare name."""
+    return {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+
+
+@EACH
+def test_no_module_is_named_like_one_of_the_standard_library(module: Module) -> None:
+    if module.path.stem not in {"__init__", "__main__"}:
+        assert module.path.stem not in sys.stdlib_module_names
+    if module.path.parent != PACKAGE:
+        assert module.path.parent.name not in sys.stdlib_module_names
+
+
+@EACH
+def test_every_module_says_what_it_is_for(module: Module) -> None:
+    assert len(module.docstring.split()) >= 3
+
+
+@EACH
+def test_no_task_is_made_without_an_owner(module: Module) -> None:
+    # ruff sees `asyncio.create_task` only; a task of a loop is somebody's when its result is kept or handed on.
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            function = node.value.func
+            if isinstance(function, ast.Attribute) and function.attr == "create_task":
+                owner = ast.unparse(function.value)
+                assert owner.endswith(("group", "tasks", "duties")), f"{module.name}: {ast.unparse(node)}"
+
+
+# -- the README names everything ---------------------------------------------------------------------------------------
+
+
+def settings() -> Iterator[str]:
+    """Each key of the configuration, with its table."""
+    for table in msgspec.structs.fields(Config):
+        struct, *_ = get_args(table.type) or (table.type,)
+        for field in msgspec.structs.fields(struct):
+            yield f"{table.name}.{field.name}"
+
+
+def table_of_routes() -> tuple[Route, ...]:
+    # The handlers do not matter here.
+    return routes(MagicMock())
+
+
+ENDPOINTS: Final = sorted(
+    {f"{route.method} {route.path}" + (f"?{route.selector}=" if route.selector else "") for route in table_of_routes()}
+)
+
+
+@pytest.fixture(scope="module")
+def readme() -> str:
+    return README.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("setting", list(settings()))
+def test_every_setting_is_in_the_readme(readme: str, setting: str) -> None:
+    table, _, key = setting.partition(".")
+    assert re.search(rf"\[{table}\]|\b{table}\.{key}\b|`{table}`", readme)
+    assert re.search(rf"\b{key}\b", readme)
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_every_error_code_is_in_the_readme(readme: str, code: ErrorCode) -> None:
+    assert f"`{code}`" in readme
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_every_endpoint_is_in_the_readme_with_its_method(readme: str, endpoint: str) -> None:
+    """One line has method and path, a placeholder as `{id}` or `<id>`."""
+    method, _, path = endpoint.partition(" ")
+    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?:\\{\1\\}|<\1>)", re.escape(path))
+    assert re.search(rf"\b{method} {pattern}(?![\w/-])" if "?" not in path else rf"\b{method} {pattern}", readme)
