@@ -21,7 +21,8 @@ from downloadd.manager import lifecycle, retry
 from downloadd.records.protocol import Records
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
-from downloadd.transfer.attempt import Attempt, Fetched, Pace
+from downloadd.transfer.attempt import Attempt, Fetched
+from downloadd.transfer.reception import Pace
 from downloadd.transfer.session import Session
 from downloadd.verify import check_digest, check_length
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from downloadd.download import Conflict
+from downloadd.storage.splice import Moved, SocketSource
 
 
 class StrayPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +24,7 @@ class StrayPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Part(Protocol):
-    """One open part file: the bytes that have come so far."""
+    """One open part file: the bytes that have come so far, from one connection or from several at once."""
 
     @property
     def name(self) -> str:
@@ -32,14 +33,23 @@ class Part(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes in it."""
+        """Where its last byte ends."""
         ...
 
-    async def write(self, pieces: Sequence[bytes]) -> None:
-        """Appends all pieces, in order, completely.
+    async def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
+        """Writes all pieces, in order, completely, from `offset` on.
 
         Raises:
             InsufficientStorageError: the disk is full; what fitted is kept and counted in `size`.
+        """
+        ...
+
+    async def receive(self, source: SocketSource, offset: int, most: int) -> Moved:
+        """Writes what comes from a socket, at most `most` bytes, from `offset` on; returns after a moment.
+
+        Raises:
+            NetworkError: the connection broke.
+            InsufficientStorageError: the disk is full.
         """
         ...
 

@@ -20,11 +20,13 @@ class Lane(Enum):
     """Short calls, and writes that end in the page cache."""
     SYNCS = auto()
     """What waits for stable storage; those that wait together share the flush of the disk."""
+    SOCKETS = auto()
+    """Moving what has come from sockets to files."""
     DIGESTS = auto()
     """Reading and hashing whole files."""
 
 
-_THREADS: Final = {Lane.CALLS: 8, Lane.SYNCS: 4, Lane.DIGESTS: 4}
+_THREADS: Final = {Lane.CALLS: 8, Lane.SYNCS: 4, Lane.SOCKETS: 4, Lane.DIGESTS: 4}
 
 
 class DiskThreads:
@@ -52,6 +54,10 @@ class DiskThreads:
     async def run_to_end(self, lane: Lane, path: str, work: Callable[..., T], *args: object) -> T:
         """Like `run`, but cancelled it returns at once and `work` is done all the same."""
         return await asyncio.shield(self.run(lane, path, work, *args))
+
+    def start(self, lane: Lane, work: Callable[[], None]) -> None:
+        """Lets `work`, which must not raise, be done in a thread while nobody waits for it; from any thread."""
+        self._lanes[lane].submit(work)
 
     async def close(self) -> None:
         """Waits for all work, also for what nobody waits for any more; there can be none afterwards."""

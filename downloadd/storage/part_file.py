@@ -1,12 +1,14 @@
-"""The part file of one run: written at explicit offsets, in threads, and never by two at once."""
+"""The part file of one run: written at explicit offsets, in threads."""
 
 import errno
 import hashlib
 import os
 import stat
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import Final
 
 from downloadd.download import join_path
@@ -15,6 +17,7 @@ from downloadd.storage.commit import Committer
 from downloadd.storage.disk_threads import DiskThreads, Lane
 from downloadd.storage.names import SafeDirectory, SafeName, parse_filename
 from downloadd.storage.root import StorageRoot, is_out_of_reach, status_of
+from downloadd.storage.splice import Moved, SocketSource
 from downloadd.verify import ALGORITHMS
 
 PART_MODE: Final = 0o600
@@ -22,18 +25,30 @@ PART_MODE: Final = 0o600
 BLOCK_BYTES: Final = 1 << 20
 """What a digest reads at once; after each block it looks whether it is still wanted."""
 
+AHEAD_BYTES: Final = 32 << 20
+"""Bytes after which the disk is told to begin: otherwise all of a big file is still in memory when its last byte has
+come, and waited for then."""
+
 _EXISTING: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-# The kernel takes no more pieces in one call (IOV_MAX in <limits.h>).
-_MOST_PIECES: Final = 1024
+WRITE_BYTES: Final = 64 * 1024
+"""Bytes for one call: for longer ones the page cache looks for big pages, which take longer to find than to fill."""
+
+
+class PartClosedError(RuntimeError):
+    """The part file is used after it was closed: a bug in the daemon."""
+
+    def __init__(self) -> None:
+        super().__init__("the part file is closed")
 
 
 class PartFile:
     """One part file; implements `Part` of the Destination seam.
 
-    A call that is cancelled returns at once, though its thread may still be at work; every later call waits for that
-    thread first, so the descriptor is never closed under it, and `size` is settled when `close` has returned.
+    Bytes may come from several connections at once. A call that is cancelled returns at once, though its thread may
+    still be at work; whatever else is then done to the file waits for that thread first, so the descriptor is never
+    closed under it, and `size` is settled when `close` has returned.
     """
 
     def __init__(
@@ -45,8 +60,12 @@ class PartFile:
         self._directory = directory
         self._name = name
         self._path = join_path(directory, name)
-        # Held by the thread that works on the descriptor; the event loop never takes it.
-        self._working = threading.Lock()
+        # Taken by threads that work on the descriptor; the event loop never takes it.
+        self._working = threading.Condition()
+        self._writers = 0
+        self._unsynced = 0
+        self._syncing_ahead = False
+        self._sync_error: OSError | None = None
         self._fd: int | None = None
         self._size = 0
         self._closed = False
@@ -60,7 +79,7 @@ class PartFile:
 
     @property
     def size(self) -> int:
-        """Bytes in it."""
+        """Where its last byte ends."""
         return self._size
 
     async def open(self, existing: Sequence[str]) -> None:
@@ -81,13 +100,22 @@ class PartFile:
                 await self._threads.run_to_end(Lane.CALLS, self._path, self._undo_open)
             raise
 
-    async def write(self, pieces: Sequence[bytes]) -> None:
-        """Appends all pieces, in order, completely.
+    async def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
+        """Writes all pieces, in order, completely, from `offset` on.
 
         Raises:
             InsufficientStorageError: the disk is full; what fitted is kept and counted in `size`.
         """
-        await self._threads.run(Lane.CALLS, self._path, self._write, pieces)
+        await self._threads.run(Lane.CALLS, self._path, self._write, pieces, offset)
+
+    async def receive(self, source: SocketSource, offset: int, most: int) -> Moved:
+        """Writes what comes from a socket, at most `most` bytes, from `offset` on.
+
+        Raises:
+            NetworkError: the connection broke.
+            InsufficientStorageError: the disk is full.
+        """
+        return await self._threads.run(Lane.SOCKETS, self._path, self._receive, source, offset, most)
 
     async def clear(self) -> None:
         """Throws the bytes away: the download starts over."""
@@ -135,7 +163,7 @@ class PartFile:
     # What follows runs in threads.
 
     def _open(self, existing: Sequence[str]) -> None:
-        with self._working:
+        with self._alone():
             if self._closed:
                 return
             with self._root.directory(self._directory, make=True) as directory_fd:
@@ -171,7 +199,7 @@ class PartFile:
         return False
 
     def _undo_open(self) -> None:
-        with self._working:
+        with self._alone():
             try:
                 if self._fd is not None:
                     self._restore_names()
@@ -185,29 +213,76 @@ class PartFile:
             else:
                 _rename(self._name, self._taken_from, directory_fd)
 
-    def _write(self, pieces: Sequence[bytes]) -> None:
-        with self._working:
-            fd = self._open_fd()
-            left = [memoryview(piece) for piece in pieces if piece]
-            first = 0
-            while first < len(left):
-                written = os.pwritev(fd, left[first : first + _MOST_PIECES], self._size)
+    def _write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
+        with self._writing() as fd:
+            left = deque(memoryview(piece) for piece in pieces if piece)
+            while left:
+                written = os.pwritev(fd, _first(left, WRITE_BYTES), offset)
                 if not written:
                     raise OSError(errno.EIO, "the disk took nothing and gave no reason")
-                self._size += written
-                while first < len(left) and written >= len(left[first]):
-                    written -= len(left[first])
-                    first += 1
+                offset += written
+                self._reached(offset, written)
+                while left and written >= len(left[0]):
+                    written -= len(left.popleft())
                 if written:
-                    left[first] = left[first][written:]
+                    left[0] = left[0][written:]
+
+    def _receive(self, source: SocketSource, offset: int, most: int) -> Moved:
+        with self._writing() as fd:
+            moved = source.move(fd, offset, most)
+            if moved.nbytes:
+                self._reached(offset + moved.nbytes, moved.nbytes)
+            return moved
+
+    @contextmanager
+    def _writing(self) -> Iterator[int]:
+        """The descriptor, among other writers."""
+        with self._working:
+            fd = self._open_fd()
+            self._writers += 1
+        try:
+            yield fd
+        finally:
+            with self._working:
+                self._writers -= 1
+                self._working.notify_all()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Waits until nobody writes, and lets nobody begin."""
+        with self._working:
+            self._working.wait_for(lambda: not self._writers)
+            yield
+
+    def _reached(self, end: int, nbytes: int) -> None:
+        with self._working:
+            self._size = max(self._size, end)
+            self._unsynced += nbytes
+            if self._unsynced >= AHEAD_BYTES and not self._syncing_ahead:
+                self._unsynced = 0
+                self._syncing_ahead = True
+                self._threads.start(Lane.SYNCS, self._sync_ahead)
+
+    def _sync_ahead(self) -> None:
+        try:
+            with self._writing() as fd:
+                self._committer.sync_ahead(fd)
+        except OSError as error:
+            # The kernel tells it only once, so it is told again when the file is to be published.
+            self._sync_error = error
+        except PartClosedError:
+            # Whoever closed it needs no more bytes on the disk.
+            pass
+        finally:
+            self._syncing_ahead = False
 
     def _clear(self) -> None:
-        with self._working:
+        with self._alone():
             os.ftruncate(self._open_fd(), 0)
             self._size = 0
 
     def _digest(self, algorithm: str, unwanted: threading.Event) -> str:
-        with self._working:
+        with self._alone():
             fd = self._open_fd()
             digest = hashlib.new(algorithm, usedforsecurity=False)
             block = memoryview(bytearray(min(BLOCK_BYTES, self._size)))
@@ -221,12 +296,16 @@ class PartFile:
             return digest.hexdigest()
 
     def _sync(self) -> None:
-        with self._working:
+        with self._alone():
+            if self._sync_error is not None:
+                raise self._sync_error
             self._committer.sync(self._open_fd())
 
     def _publish(self, final: SafeName, replace: bool, last_modified: int | None) -> bool:
-        with self._working:
+        with self._alone():
             fd = self._open_fd()
+            if self._sync_error is not None:
+                raise self._sync_error
             with self._root.directory(self._directory) as directory_fd:
                 published = self._committer.publish(
                     fd, directory_fd, self._name, final, replace=replace, last_modified=last_modified
@@ -237,11 +316,11 @@ class PartFile:
             return published
 
     def _close(self) -> None:
-        with self._working:
+        with self._alone():
             self._let_go()
 
     def _remove(self) -> None:
-        with self._working:
+        with self._alone():
             self._let_go()
             if not self._off_disk:
                 delete_part(self._root, self._directory, self._name)
@@ -249,7 +328,7 @@ class PartFile:
 
     def _open_fd(self) -> int:
         if self._fd is None:
-            raise RuntimeError("the part file is closed")
+            raise PartClosedError
         return self._fd
 
     def _let_go(self) -> None:
@@ -257,6 +336,17 @@ class PartFile:
         self._closed = True
         if fd is not None:
             os.close(fd)
+
+
+def _first(pieces: Iterable[memoryview], most: int) -> list[memoryview]:
+    """The first `most` bytes of `pieces`, in no more of them than the kernel takes (IOV_MAX in <limits.h>)."""
+    first: list[memoryview] = []
+    for piece in islice(pieces, 1024):
+        first.append(piece[:most])
+        most -= len(first[-1])
+        if not most:
+            break
+    return first
 
 
 def delete_part(root: StorageRoot, directory: SafeDirectory, name: str) -> None:

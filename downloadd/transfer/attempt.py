@@ -5,43 +5,24 @@ has another version or ignores ranges. What may be resumed after a crash is writ
 reach the disk, so a record never vouches for bytes of another version.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from enum import Enum
-from typing import Final, Protocol
 
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import Conflict, Download
-from downloadd.errors import DownloadError, FileExistsAlreadyError, FileTooLargeError, NetworkError
+from downloadd.errors import FileExistsAlreadyError, FileTooLargeError, NetworkError
 from downloadd.states import Event, advance
 from downloadd.storage.destination import Destination, Part
 from downloadd.storage.names import suggest_name
 from downloadd.transfer.plan import Whole, plan
 from downloadd.transfer.progress import Progress
+from downloadd.transfer.reception import Pace, Reception
 from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, StartOver, judge
-from downloadd.transfer.session import Answer, Content, Session
+from downloadd.transfer.segments import Segment
+from downloadd.transfer.session import Answer, Session
 from downloadd.verify import check_length
-
-PIECE: Final = 1 << 20
-"""Bytes that are gathered before they are written: a thread hop for each read is what makes a download slow."""
-
-LONGEST_NAP: Final = 0.5
-"""Seconds after which a download that is held back looks at its speed limit again."""
-
-
-class Pace(Protocol):
-    """How fast bytes may be taken."""
-
-    def portion(self) -> int:
-        """Bytes to read at once at most; -1 when there is no limit."""
-        ...
-
-    def take(self, nbytes: int) -> float:
-        """Takes `nbytes` and returns the seconds to wait before the next read."""
-        ...
 
 
 class Fetched(Enum):
@@ -203,69 +184,25 @@ class Attempt:
         return True
 
     async def _receive(self, answer: Answer, accepted: Accepted) -> None:
-        """Moves the content into the part file; reads on while a piece is being written."""
+        """Moves the content into the part file."""
         assert self.part is not None  # noqa: S101 - narrows the type; opened before
-        part, clock = self.part, self._clock
-        gathered: list[bytes] = []
-        size = 0
-        flush_at = clock.monotonic() + self._flush_interval()
-        writing: asyncio.Task[None] | None = None
-        try:
-            while True:
-                data = await self._take(answer.content, flush_at - clock.monotonic() if gathered else None)
-                if data == b"":
-                    break
-                if data is not None:
-                    gathered.append(data)
-                    size += len(data)
-                    # Only now: bytes that are held back are kept when the wait is cut short.
-                    await self._hold_back(len(data))
-                if size < PIECE and clock.monotonic() < flush_at:
-                    continue
-                if writing is not None:
-                    await _finish(writing)
-                    writing = None
-                if gathered:
-                    await self._prepare_write(size)
-                    writing = asyncio.get_running_loop().create_task(part.write(gathered))
-                gathered, size, flush_at = [], 0, clock.monotonic() + self._flush_interval()
-        except BaseException:
-            # Whatever ended the attempt, bytes that came are kept: the next one goes on from there.
-            with suppress(DownloadError):
-                if writing is not None:
-                    await _finish(writing)
-                if gathered:
-                    await part.write(gathered)
-            raise
-        if writing is not None:
-            await _finish(writing)
-        if gathered:
-            await self._destination.require_free(size)
-            await part.write(gathered)
-        check_length(part.size - accepted.start, accepted.length)
+        reception = Reception(
+            self.part,
+            clock=self._clock,
+            pace=self._pace,
+            flush_interval=self._flush_interval,
+            prepare=self._prepare_write,
+            arrived=self._count,
+        )
+        segment = Segment(accepted.start)
+        await reception.receive(answer.content, segment, by_socket=self.download.checksum_wanted is None)
+        check_length(segment.position - accepted.start, accepted.length)
 
-    async def _take(self, content: Content, patience: float | None) -> bytes | None:
-        """The next bytes, counted; None when none came within so many seconds, b"" at the end."""
-        try:
-            async with asyncio.timeout(patience):
-                data = await content.read(self._pace.portion())
-        except TimeoutError:
-            return None
-        self.taken += len(data)
-        self.progress.add(len(data), now=self._clock.monotonic())
+    def _count(self, nbytes: int) -> None:
+        self.taken += nbytes
+        self.progress.add(nbytes, now=self._clock.monotonic())
         if self._max_size and self.progress.received > self._max_size:
             raise FileTooLargeError(self._max_size)
-        return data
-
-    async def _hold_back(self, nbytes: int) -> None:
-        """Waits until the speed limits allow the next read."""
-        delay = self._pace.take(nbytes)
-        while delay > 0:
-            # A limit may be changed at any time, and a low one makes for long delays. What others take meanwhile is
-            # not waited for: first come, first served.
-            nap = min(delay, LONGEST_NAP)
-            await asyncio.sleep(nap)
-            delay = min(delay - nap, self._pace.take(0))
 
     async def _prepare_write(self, size: int) -> None:
         await self._destination.require_free(size)
@@ -281,9 +218,3 @@ class Attempt:
         if accepted.length == 0:
             raise NetworkError("the origin answered a range request without a byte")
         return False
-
-
-async def _finish(writing: asyncio.Task[None]) -> None:
-    """Waits for a write without passing a cancellation on to it."""
-    await asyncio.wait((writing,))
-    writing.result()

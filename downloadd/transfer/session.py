@@ -27,6 +27,7 @@ from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, to_yarl
 from downloadd.transfer.fields import format_range
 from downloadd.transfer.response import Asked, Head
+from downloadd.transfer.takeover import BufferedContent, SocketContent, TakenOver, take_over
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 READ_BUFFER: Final = 256 * 1024
@@ -36,8 +37,11 @@ READ_BUFFER: Final = 256 * 1024
 class Content:
     """The content of one response, read once, piece by piece."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, *, stall_timeout: float | None) -> None:
         self._response = response
+        self._stall_timeout = stall_timeout
+        self._buffered: BufferedContent | None = None
+        self._begun = False
         self._delimited = response.content_length is not None or response.headers.get("Transfer-Encoding") is not None
         connection = response.connection
         protocol = connection.protocol if connection is not None else None
@@ -48,12 +52,53 @@ class Content:
             # it has nothing to start; the next request on this connection sets its own.
             response.content.on_eof(partial(setattr, protocol, "read_timeout", None))
 
-    async def read(self, limit: int = -1) -> bytes:
+    async def read(self, limit: int = -1) -> bytes | memoryview:
         """What has come since the last call, at most `limit` bytes of it; waits for something; b"" at the end.
+
+        The bytes stay as they are until they are released.
 
         Raises:
             NetworkError: the connection broke, stalled, or the message is malformed or ended early.
         """
+        if not self._begun:
+            self._begun = True
+            taken = self._take_over()
+            if taken is not None:
+                self._buffered = BufferedContent(taken, stall_timeout=self._stall_timeout)
+        return await (self._parsed(limit) if self._buffered is None else self._buffered.read(limit))
+
+    def release(self, nbytes: int) -> None:
+        """The oldest bytes that were read are not needed any more: their memory may be used again."""
+        if self._buffered is not None:
+            self._buffered.release(nbytes)
+
+    def as_socket(self) -> tuple[list[bytes], SocketContent] | None:
+        """What has come already, and the rest as a socket; None where the content has to be read.
+
+        To be called before anything is read; where it gives a socket, nothing can be read here any more.
+
+        Raises:
+            NetworkError: the connection broke.
+        """
+        taken = self._take_over()
+        if taken is None:
+            return None
+        self._begun = True
+        if not taken.is_plain:
+            self._buffered = BufferedContent(taken, stall_timeout=self._stall_timeout)
+            return None
+        try:
+            return taken.pieces, SocketContent(taken, stall_timeout=self._stall_timeout)
+        except OSError as error:
+            raise network_error(error) from error
+
+    def _take_over(self) -> TakenOver | None:
+        try:
+            return take_over(self._response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise network_error(error) from error
+
+    async def _parsed(self, limit: int) -> bytes:
         try:
             data = await (self._response.content.readany() if limit < 0 else self._response.content.read(limit))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -143,7 +188,8 @@ class Session:
                         target, response.headers.get("Location"), hops, self._policy, status=response.status
                     )
                     continue
-                yield Answer(url=target, head=head_of(response.status, response.headers), content=Content(response))
+                content = Content(response, stall_timeout=self._timeout.sock_read)
+                yield Answer(url=target, head=head_of(response.status, response.headers), content=content)
                 return
             finally:
                 # What is left of the body is not worth waiting for: a connection with bytes in flight is closed.

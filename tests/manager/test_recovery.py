@@ -41,7 +41,7 @@ async def running(records: SqliteRecords, destination: LocalDestination, data: b
     part = await destination.open_part(
         directory=row.directory, filename=row.filename, download_id=row.id, epoch=row.epoch, existing=None
     )
-    await part.write([data])
+    await part.write([data], part.size)
     row = replace(row, state=State.DOWNLOADING, part_name=part.name, total=len(BYTES), validator='"v"')
     saved = await records.save(row)
     assert saved is not None

@@ -28,7 +28,7 @@ async def main(root, fsync, replace):
         part = await destination.open_part(
             directory="d", filename="f", download_id="0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b", epoch=1, existing=None
         )
-        await part.write([b"abc"])
+        await part.write([b"abc"], part.size)
         print(await part.publish("f", replace=replace, last_modified=0))
         await part.close()
 
@@ -41,7 +41,7 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 @pytest.fixture
 async def part(destination: LocalDestination) -> PartFile:
     part = await destination.open_part(directory="d", filename="f", download_id=ID, epoch=1, existing=None)
-    await part.write([b"new"])
+    await part.write([b"new"], part.size)
     return part
 
 

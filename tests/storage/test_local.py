@@ -21,7 +21,7 @@ async def download(destination: Destination, filename: str, content: bytes, conf
         directory="d", filename=filename, download_id=str(uuid4()), epoch=1, existing=None
     )
     try:
-        await part.write([content])
+        await part.write([content], part.size)
         while (name := await destination.choose_name(directory="d", filename=filename, conflict=conflict)) is not None:
             published = await part.publish(name, replace=conflict is Conflict.OVERWRITE, last_modified=None)
             destination.release_name(directory="d", filename=name)
@@ -322,7 +322,7 @@ async def test_a_part_that_a_killed_run_took_over_without_recording_it_is_found(
     id = str(uuid4())
     async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
         first = await destination.open_part(directory="d", filename="f", download_id=id, epoch=1, existing=None)
-        await first.write([b"kept"])
+        await first.write([b"kept"], first.size)
         await first.close()
         taken = await destination.open_part(directory="d", filename="f", download_id=id, epoch=2, existing=first.name)
         await taken.close()

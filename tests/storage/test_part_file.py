@@ -1,21 +1,26 @@
 import asyncio
+import errno
 import hashlib
 import os
 import resource
+import socket
 import stat
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from downloadd.errors import InsufficientStorageError, InvalidPathError, StorageError
+from downloadd.errors import InsufficientStorageError, InvalidPathError, NetworkError, StorageError
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import part_name
 from downloadd.storage.part_file import PartFile
+from downloadd.storage.splice import SocketSource
 from downloadd.verify import ALGORITHMS
 
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
@@ -95,7 +100,7 @@ async def test_all_pieces_arrive_in_order(
 ) -> None:
     part = await new_part(destination, epoch=epoch)
     for pieces in writes:
-        await part.write(pieces)
+        await part.write(pieces, part.size)
     content = b"".join(piece for pieces in writes for piece in pieces)
     assert part.size == len(content)
     assert (root / part.name).read_bytes() == content
@@ -106,7 +111,7 @@ async def test_all_pieces_arrive_in_order(
 async def test_more_pieces_than_one_call_takes_are_written(destination: LocalDestination, root: Path) -> None:
     pieces = [bytes([n % 251]) for n in range(5000)]
     part = await new_part(destination)
-    await part.write(pieces)
+    await part.write(pieces, part.size)
     assert part.size == 5000
     assert (root / part.name).read_bytes() == b"".join(pieces)
     await part.close()
@@ -115,7 +120,7 @@ async def test_more_pieces_than_one_call_takes_are_written(destination: LocalDes
 async def test_short_writes_are_continued(destination: LocalDestination, root: Path, gate: Gate) -> None:
     gate.opened.set()
     part = await new_part(destination)
-    await part.write([b"abcdefgh", b"", b"ij", b"klmnop"])
+    await part.write([b"abcdefgh", b"", b"ij", b"klmnop"], part.size)
     assert (root / part.name).read_bytes() == b"abcdefghijklmnop"
     assert part.size == 16
     await part.close()
@@ -125,10 +130,10 @@ async def test_clear_throws_the_bytes_away_and_writing_begins_at_the_start(
     destination: LocalDestination, root: Path
 ) -> None:
     part = await new_part(destination)
-    await part.write([b"old and long"])
+    await part.write([b"old and long"], part.size)
     await part.clear()
     assert part.size == 0
-    await part.write([b"new"])
+    await part.write([b"new"], part.size)
     assert (root / part.name).read_bytes() == b"new"
     await part.close()
 
@@ -137,14 +142,14 @@ async def test_clear_throws_the_bytes_away_and_writing_begins_at_the_start(
 async def test_the_digest_is_that_of_all_bytes(destination: LocalDestination, algorithm: str) -> None:
     content = bytes(range(256)) * 10_000
     part = await new_part(destination)
-    await part.write([content])
+    await part.write([content], part.size)
     assert await part.digest(algorithm) == hashlib.new(ALGORITHMS[algorithm], content).hexdigest()
     await part.close()
 
 
 async def test_a_part_that_was_cut_behind_our_back_has_no_digest(destination: LocalDestination, root: Path) -> None:
     part = await new_part(destination)
-    await part.write([b"abc"])
+    await part.write([b"abc"], part.size)
     os.truncate(root / part.name, 1)
     with pytest.raises(StorageError, match="shorter"):
         await part.digest("md5")
@@ -164,7 +169,7 @@ async def test_a_cancelled_digest_stops_within_a_second(
 
     monkeypatch.setattr(os, "preadv", preadv)
     part = await new_part(destination)
-    await part.write([b"x"])
+    await part.write([b"x"], part.size)
     # A hole: hashing it all would take many seconds.
     os.truncate(root / part.name, 2**33)
     await part.close()
@@ -182,12 +187,12 @@ async def test_a_cancelled_digest_stops_within_a_second(
 
 async def test_close_keeps_the_file_and_may_be_repeated(destination: LocalDestination, root: Path) -> None:
     part = await new_part(destination)
-    await part.write([b"abc"])
+    await part.write([b"abc"], part.size)
     await asyncio.gather(part.close(), part.close())
     await part.close()
     assert (root / part.name).read_bytes() == b"abc"
     with pytest.raises(RuntimeError, match="closed"):
-        await part.write([b"d"])
+        await part.write([b"d"], part.size)
 
 
 @pytest.mark.parametrize("closed", [False, True])
@@ -214,7 +219,7 @@ async def test_a_cancelled_write_ends_before_the_descriptor_is_closed(
     destination: LocalDestination, root: Path, gate: Gate
 ) -> None:
     part = await new_part(destination)
-    writing = asyncio.create_task(part.write([b"abcdefgh"]))
+    writing = asyncio.create_task(part.write([b"abcdefgh"], 0))
     await until(gate.arrived)
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -234,7 +239,7 @@ async def test_a_close_that_is_cancelled_before_a_thread_is_free_closes_all_the_
     parts = [await new_part(destination, str(n)) for n in range(20)]
     async with asyncio.TaskGroup() as tasks:
         for part in parts[1:]:
-            tasks.create_task(part.write([b"abc"]))
+            tasks.create_task(part.write([b"abc"], 0))
         await until(gate.arrived)
         closing = tasks.create_task(parts[0].close())
         # One turn to start the task, one for the task that a shield makes.
@@ -251,7 +256,7 @@ async def test_a_close_that_is_cancelled_before_a_thread_is_free_closes_all_the_
 
 async def test_the_loop_goes_on_while_a_write_hangs(destination: LocalDestination, gate: Gate) -> None:
     part, other = await new_part(destination), await new_part(destination, "other")
-    writing = asyncio.create_task(part.write([b"abc"]))
+    writing = asyncio.create_task(part.write([b"abc"], 0))
     await until(gate.arrived)
     async with asyncio.timeout(5):
         assert await other.digest("md5") == hashlib.md5(usedforsecurity=False).hexdigest()
@@ -265,12 +270,12 @@ async def test_the_part_of_an_earlier_epoch_is_taken_over_under_a_new_name(
     destination: LocalDestination, root: Path
 ) -> None:
     first = await new_part(destination, epoch=1)
-    await first.write([b"abc"])
+    await first.write([b"abc"], first.size)
     await first.close()
     second = await new_part(destination, epoch=2, existing=first.name)
     assert second.size == 3
     assert second.name != first.name
-    await second.write([b"def"])
+    await second.write([b"def"], second.size)
     assert [entry.name for entry in root.iterdir()] == [second.name]
     assert (root / second.name).read_bytes() == b"abcdef"
     await second.close()
@@ -288,7 +293,7 @@ async def test_an_earlier_run_cannot_publish_what_was_taken_over(destination: Lo
 
 async def test_a_part_of_the_same_run_is_opened_again(destination: LocalDestination, root: Path) -> None:
     part = await new_part(destination)
-    await part.write([b"abc"])
+    await part.write([b"abc"], part.size)
     await part.close()
     again = await new_part(destination, existing=part.name)
     assert (again.name, again.size) == (part.name, 3)
@@ -328,7 +333,7 @@ async def test_what_is_not_a_plain_file_is_not_taken_over(
             os.link(outside, existing)
     part = await new_part(destination, epoch=epoch, existing=existing.name)
     assert part.size == 0
-    await part.write([b"abc"])
+    await part.write([b"abc"], part.size)
     assert outside.read_bytes() == b"secret"
     assert not (tmp_path / "new").exists()
     assert [entry.name for entry in root.iterdir()] == [part.name]
@@ -373,7 +378,7 @@ async def test_what_is_slipped_in_at_the_last_moment_is_not_written_to(
     except (StorageError, InvalidPathError):
         pass
     else:
-        await part.write([b"abc"])
+        await part.write([b"abc"], part.size)
         await part.close()
         assert stat.S_ISREG(path.lstat().st_mode)
     assert slipped_in == [kind]
@@ -435,14 +440,14 @@ async def test_a_full_disk_keeps_and_counts_what_fitted(small_disk: Path) -> Non
     async with LocalDestination(small_disk / "root", min_free=0, fsync=True) as destination:
         part = await new_part(destination)
         with pytest.raises(InsufficientStorageError) as full:
-            await part.write([b"x" * 100_000] * 20)
+            await part.write([b"x" * 100_000] * 20, part.size)
         assert 500_000 < part.size <= 1_048_576
         assert part.size == (small_disk / "root" / part.name).stat().st_size
         assert str(small_disk) not in full.value.detail
         with pytest.raises(InsufficientStorageError):
             await destination.require_free(1 << 20)
         await part.clear()
-        await part.write([b"room again"])
+        await part.write([b"room again"], part.size)
         assert await part.publish("data.csv", replace=False, last_modified=None)
     assert (small_disk / "root" / "data.csv").read_bytes() == b"room again"
 
@@ -453,10 +458,119 @@ async def test_a_limit_of_the_file_size_is_a_full_disk_too(destination: LocalDes
     resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, hard))
     try:
         with pytest.raises(InsufficientStorageError):
-            await part.write([b"x" * 100_000] * 3)
+            await part.write([b"x" * 100_000] * 3, part.size)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert part.size == 150_000 == (root / part.name).stat().st_size
-    await part.write([b"y"])
+    await part.write([b"y"], 150_000)
     assert (root / part.name).read_bytes()[149_999:] == b"xy"
+    await part.close()
+
+
+def connection() -> tuple[socket.socket, SocketSource]:
+    """A TCP connection: its sending end, and the other one as a source."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sender = socket.create_connection(server.getsockname())
+        receiver, _ = server.accept()
+    receiver.setblocking(False)
+    return sender, SocketSource(receiver.detach())
+
+
+@pytest.fixture(params=["splice", "copy", "no splice to this file"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ways from a socket to a file: within the kernel, and where it cannot do that."""
+    if request.param == "copy":
+        monkeypatch.delattr(os, "splice")
+    if request.param == "no splice to this file":
+        real = os.splice
+
+        def splice(src: int, dst: int, count: int, **options: Any) -> int:
+            if "offset_dst" in options:
+                raise OSError(errno.EINVAL, "Invalid argument")
+            return real(src, dst, count, **options)
+
+        monkeypatch.setattr(os, "splice", splice)
+
+
+@pytest.mark.usefixtures("way")
+async def test_what_comes_from_a_socket_is_written_where_it_belongs(destination: LocalDestination, root: Path) -> None:
+    content = os.urandom(3_000_000)
+    part = await new_part(destination)
+    await part.write([b"abc"], 0)
+    sender, source = connection()
+    sending = asyncio.create_task(asyncio.to_thread(sender.sendall, content))
+    received = 0
+    while received < 2_500_000:
+        received += (await part.receive(source, 3 + received, 2_500_000 - received)).nbytes
+    assert part.size == 2_500_003
+    while True:
+        moved = await part.receive(source, 3 + received, 1 << 20)
+        received += moved.nbytes
+        if sending.done():
+            sender.close()
+        if moved.ended:
+            break
+    assert received == len(content)
+    assert (root / part.name).read_bytes() == b"abc" + content
+    source.close()
+    await part.close()
+
+
+@pytest.mark.usefixtures("way")
+async def test_a_reset_is_told_after_what_came_before(destination: LocalDestination, root: Path) -> None:
+    part = await new_part(destination)
+    sender, source = connection()
+    sender.sendall(b"abc")
+    assert (await part.receive(source, 0, 10)).nbytes == 3
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sender.close()
+    with pytest.raises(NetworkError):
+        await part.receive(source, 3, 10)
+    assert (root / part.name).read_bytes() == b"abc"
+    source.close()
+    await part.close()
+
+
+@pytest.mark.usefixtures("way")
+async def test_a_silent_socket_holds_no_thread_for_long(destination: LocalDestination) -> None:
+    part = await new_part(destination)
+    sender, source = connection()
+    moved = await asyncio.wait_for(part.receive(source, 0, 10), 5)
+    assert (moved.nbytes, moved.ended, part.size) == (0, False, 0)
+    sender.close()
+    source.close()
+    await part.close()
+
+
+async def test_several_connections_write_at_once(destination: LocalDestination, root: Path, gate: Gate) -> None:
+    part = await new_part(destination)
+    writing = asyncio.create_task(part.write([b"abc"], 0))
+    await until(gate.arrived)
+    sender, source = connection()
+    sender.sendall(b"def")
+    assert (await part.receive(source, 3, 3)).nbytes == 3
+    assert not writing.done()
+    gate.opened.set()
+    await writing
+    assert (root / part.name).read_bytes() == b"abcdef"
+    sender.close()
+    source.close()
+    await part.close()
+
+
+async def test_a_disk_that_fails_while_it_is_synced_ahead_is_not_forgotten(
+    destination: LocalDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+
+    def fdatasync(fd: int) -> None:
+        failed.set()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    part = await new_part(destination)
+    await part.write([bytes(1 << 20)] * 32, 0)
+    await until(failed)
+    with pytest.raises(StorageError):
+        await part.publish("data.csv", replace=False, last_modified=None)
     await part.close()

@@ -41,7 +41,7 @@ async def broken(content: Content) -> None:
 async def read_into(pieces: list[bytes], content: Content, limit: int) -> None:
     """Reads to the end."""
     while data := await content.read(limit):
-        pieces.append(data)
+        pieces.append(bytes(data))
 
 
 @pytest.mark.parametrize("limit", [-1, 30_000])

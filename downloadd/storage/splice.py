@@ -1,0 +1,145 @@
+"""From a socket to a file inside the kernel: the bytes never enter this process.
+
+Where the platform or the file system does not know `splice`, the same is done by reading and writing.
+"""
+
+import errno
+import fcntl
+import os
+import select
+import time
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from downloadd.errors import NetworkError
+
+PIPE_BYTES: Final = 1 << 20
+"""What the pipe between socket and file should hold; without privileges the kernel gives no more."""
+
+TURN_SECONDS: Final = 0.1
+"""How long one turn may take, so that whoever asked is not kept from changing its mind."""
+
+IDLE_MS: Final = 2
+"""How long a turn waits for a socket that is empty: shorter than going back to the event loop for every packet."""
+
+_UNKNOWN: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """What one turn brought."""
+
+    nbytes: int
+    ended: bool
+    """Nothing more will come."""
+
+
+class SocketSource:
+    """A connected socket whose bytes are moved to a file. For one thread at a time.
+
+    Attributes:
+        fd: the descriptor of the socket, non-blocking; nobody else reads from it.
+    """
+
+    def __init__(self, fd: int) -> None:
+        """Takes over the descriptor `fd`, also when it raises OSError because there are no more descriptors."""
+        self.fd = fd
+        self._pipe: tuple[int, int] | None = None
+        if hasattr(os, "splice"):
+            try:
+                self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            except BaseException:
+                os.close(fd)
+                raise
+            with suppress(OSError):
+                fcntl.fcntl(self._pipe[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def close(self) -> None:
+        """Closes all descriptors; no thread may be at work with them."""
+        os.close(self.fd)
+        self._close_pipe()
+
+    def move(self, target: int, offset: int, most: int) -> Moved:
+        """Moves at most `most` bytes to `offset` of the file `target`.
+
+        Returns when that many have come, when nothing more comes for a moment, or after `TURN_SECONDS`.
+
+        Raises:
+            NetworkError: the connection broke; what had come before was told by the call before.
+            OSError: the file could not be written; what did not fit is lost.
+        """
+        moved = 0
+        give_up = time.perf_counter() + TURN_SECONDS
+        while moved < most and time.perf_counter() < give_up:
+            try:
+                nbytes = self._step(target, offset + moved, min(most - moved, PIPE_BYTES))
+            except BlockingIOError:
+                if not self._more_comes_soon():
+                    break
+                continue
+            except NetworkError:
+                if moved:
+                    # What came is worth more than the news, which the socket tells once more.
+                    break
+                raise
+            if nbytes == 0:
+                return Moved(nbytes=moved, ended=True)
+            moved += nbytes
+        return Moved(nbytes=moved, ended=False)
+
+    def _step(self, target: int, offset: int, most: int) -> int:
+        if self._pipe is None:
+            data = self._read(most)
+            _write(target, data, offset)
+            return len(data)
+        reader, writer = self._pipe
+        try:
+            nbytes = os.splice(self.fd, writer, most, flags=os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno not in _UNKNOWN:
+                raise _broken(error) from error
+            self._close_pipe()
+            return self._step(target, offset, most)
+        left = nbytes
+        while left:
+            try:
+                left -= os.splice(reader, target, left, offset_dst=offset + nbytes - left, flags=os.SPLICE_F_MOVE)
+            except OSError as error:
+                if error.errno not in _UNKNOWN:
+                    raise
+                _write(target, os.read(reader, left), offset + nbytes - left)
+                self._close_pipe()
+                break
+        return nbytes
+
+    def _read(self, most: int) -> bytes:
+        try:
+            return os.read(self.fd, most)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise _broken(error) from error
+
+    def _more_comes_soon(self) -> bool:
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return bool(poll.poll(IDLE_MS))
+
+    def _close_pipe(self) -> None:
+        pipe, self._pipe = self._pipe, None
+        for descriptor in pipe or ():
+            os.close(descriptor)
+
+
+def _write(target: int, data: bytes, offset: int) -> None:
+    left = memoryview(data)
+    while left:
+        written = os.pwrite(target, left, offset)
+        left, offset = left[written:], offset + written
+
+
+def _broken(error: OSError) -> NetworkError:
+    return NetworkError(f"the connection failed: {error.strerror or type(error).__name__}")
