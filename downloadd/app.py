@@ -48,7 +48,8 @@ class App:
         """
         config, clock = self._config, self._clock
         async with AsyncExitStack() as stack:
-            bus, metrics = EventBus(), self.metrics
+            self._bus = bus = EventBus()
+            metrics = self.metrics
             records = await stack.enter_async_context(
                 SqliteRecords(Path(config.server.state_dir), clock, committed=metrics.committed)
             )
@@ -114,6 +115,8 @@ class App:
         )
         policy = Policy.from_config(config.downloads)
         self._accounts.replace(config.users)
+        # Whoever reads the events comes back, and is judged anew.
+        self._bus.cut()
         self._session.configure(
             policy=policy, credentials=config.credentials, stall_timeout=config.downloads.stall_timeout
         )

@@ -218,6 +218,10 @@ class EventBus:
     def close(self) -> None:
         """Ends every subscription, now and later."""
         self._closed = True
+        self.cut()
+
+    def cut(self) -> None:
+        """Ends every subscription: who may still read comes back, and is told what it missed."""
         for reader in self._readers:
             reader.cut()
 

@@ -4,6 +4,7 @@ Pure: no I/O and no clock.
 """
 
 import math
+import re
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -264,12 +265,24 @@ def percentage(current: int, expected: int | None) -> float | None:
     return math.floor(current * 10_000 / expected) / 100
 
 
+_PLAIN_WORDS: Final = (
+    (re.compile(r"^Expected `str` of length <= 0$"), "takes no value; leave it empty"),
+    (re.compile(r"^Expected `(?:int|float)` >= (-?\d+)$"), r"must be at least \1"),
+    (re.compile(r"^Expected `(?:int|float)` <= (\d+)$"), r"must be at most \1"),
+    (re.compile(r"^Expected `array` of length >= (\d+)$"), r"must have at least \1 entry"),
+    (re.compile(r"^Expected `array` of length <= (\d+)$"), r"must have at most \1 entries"),
+)
+"""What the library says of values out of range, and how it is said to a user."""
+
+
 def explain(error: msgspec.ValidationError, *, root: str = "") -> InvalidParameterError:
     """The one sentence about a value that is not as it must be; `root` names what a JSON path begins at."""
     problem, _, path = str(error).partition(" - at `$")
     name = f"{root}{path}".rstrip("`").lstrip(".")
     if path.endswith(".conflict`") and problem.startswith("Invalid enum value"):
         problem = _one_of(tuple(Conflict))
+    for pattern, words in _PLAIN_WORDS:
+        problem = pattern.sub(words, problem)
     sentence = problem[:1].lower() + problem[1:].replace("`", "")
     return InvalidParameterError(name or "body", sentence[:LONGEST_PROBLEM_SHOWN])
 

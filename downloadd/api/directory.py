@@ -43,7 +43,7 @@ class DirectoryEndpoints:
         keep: Callable[[Sequence[Download]], StoredAnswer | None] | None = None
         try:
             repeat = read_repeat_key(
-                call.request.headers, user=call.user.id, method="GET", target=call.request.raw_path
+                call.request.headers, user=call.user.id, method="GET", target=_without_wait(call.request.raw_path)
             )
         except DownloadError as error:
             order, repeat = msgspec.structs.replace(order, problem=order.problem or error), None
@@ -131,3 +131,9 @@ def status_of(result: StartAnswer) -> int:
 def location_of(id: str) -> str:
     """Where a download can be looked at."""
     return f"/api/v1/downloads/{id}"
+
+
+def _without_wait(target: str) -> str:
+    """The target of a start without how long its answer is waited for, which asks nothing of the download."""
+    path, mark, query = target.partition("?")
+    return path + mark + "&".join(part for part in query.split("&") if not part.startswith("wait="))

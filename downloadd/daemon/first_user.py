@@ -61,10 +61,10 @@ def ensure_first_user(state_dir: Path) -> FirstUser:
     return FirstUser(user=user, token=token, file=file, created=created)
 
 
-def describe_first_user(first: FirstUser, *, url: str, allow: bool) -> str:
+def describe_first_user(first: FirstUser, *, url: str, allow: bool, show_token: bool = True) -> str:
     """What is printed once: the token, where it is kept, and how to use it at `url`.
 
-    `allow` is whether downloads may be started.
+    `allow` is whether downloads may be started; without `show_token` it says only where the token is.
     """
     secret = f"$(cat {shlex.quote(str(first.file))})"
     target = f"'{url}/Downloads?download=https://www.rfc-editor.org/rfc/rfc9110.txt'"
@@ -72,7 +72,7 @@ def describe_first_user(first: FirstUser, *, url: str, allow: bool) -> str:
         "No users are configured, so this one was made, with all permissions:",
         "",
         f"  user id   {first.user.id}",
-        f"  token     {first.token}",
+        *([f"  token     {first.token}"] if show_token else []),
         f"  kept in   {first.file}",
         "",
         "Start a download with it, by either kind of header:",

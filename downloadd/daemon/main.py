@@ -164,10 +164,18 @@ def run(settings: Settings, clock: Clock | None = None) -> None:
         sockets = _sockets(settings, config)
         for listener in sockets:
             stack.callback(listener.close)
-        config = _with_users(config, _shown_url(sockets))
+        config, greeting = _with_users(config, settings, _shown_url(sockets))
         pipe = stack.enter_context(logging_to(format=settings.log_format, level=settings.log_level))
         notifier = stack.enter_context(systemd.Notifier(settings.environment.get("NOTIFY_SOCKET")))
-        daemon = Daemon(settings, config, sockets=sockets, pipe=pipe, notifier=notifier, clock=clock or SystemClock())
+        daemon = Daemon(
+            settings,
+            config,
+            greeting=greeting,
+            sockets=sockets,
+            pipe=pipe,
+            notifier=notifier,
+            clock=clock or SystemClock(),
+        )
         try:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(daemon.serve())
@@ -184,14 +192,16 @@ class Daemon:
         settings: Settings,
         config: Config,
         *,
+        greeting: str | None,
         sockets: Sequence[socket.socket],
         pipe: LogPipe,
         notifier: systemd.Notifier,
         clock: Clock,
     ) -> None:
-        """`config` has at least one user; `sockets` are bound."""
+        """`config` has at least one user; `sockets` are bound; `greeting` is printed once the daemon is heard."""
         self._settings = settings
         self._config = config
+        self._greeting = greeting
         self._sockets = sockets
         self._notifier = notifier
         self._clock = clock
@@ -229,6 +239,7 @@ class Daemon:
         for listener, url in zip(self._sockets, urls, strict=True):
             host, port = address_of(listener)
             self._log.info("listening", host=host, port=port, url=url, version=__version__)
+        _greet(self._greeting)
         self._notifier.ready(f"Listening on {', '.join(urls)}")
 
     async def _feed_watchdog(self) -> None:
@@ -255,7 +266,9 @@ class Daemon:
     def _load_again(self) -> Config:
         settings = self._settings
         config = load_config(file=settings.file, environment=settings.environment, flags=settings.flags)
-        return _with_users(config, _shown_url(self._sockets))
+        config, greeting = _with_users(config, self._settings, _shown_url(self._sockets))
+        _greet(greeting)
+        return config
 
     def _begin_to_stop(self, number: signal.Signals) -> None:
         self._stop_by = self._clock.monotonic() + STOP_SECONDS
@@ -280,16 +293,26 @@ def _shown_url(sockets: Sequence[socket.socket]) -> str:
     return urls[0] if urls else "http://localhost"
 
 
-def _with_users(config: Config, url: str) -> Config:
-    """The configuration, with the first user when it names none; tells about one that was just made."""
+def _with_users(config: Config, settings: Settings, url: str) -> tuple[Config, str | None]:
+    """The configuration, with the first user when it names none, and what is to be said of one that was just made."""
     if config.users:
-        return config
+        return config, None
     first = ensure_first_user(Path(config.server.state_dir))
-    if first.created:
+    greeting = describe_first_user(
+        first,
+        url=url,
+        allow=config.downloads.allow,
+        # Whoever may read the journal of systemd need not be allowed everything.
+        show_token="JOURNAL_STREAM" not in settings.environment,
+    )
+    return msgspec.structs.replace(config, users=(first.user,)), greeting if first.created else None
+
+
+def _greet(greeting: str | None) -> None:
+    if greeting is not None:
         # Whoever cannot be told finds the token in its file.
         with suppress(OSError):
-            click.echo(describe_first_user(first, url=url, allow=config.downloads.allow))
-    return msgspec.structs.replace(config, users=(first.user,))
+            click.echo(greeting)
 
 
 def _raise_descriptor_limit() -> None:

@@ -26,9 +26,10 @@ from downloadd.events import DownloadChanged, DownloadEnded, EventBus
 from downloadd.manager import lifecycle
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.intake import Order, accept_order, refuse
+from downloadd.manager.leftovers import remove_leftover
 from downloadd.manager.rate import DownloadPace, RateLimit
 from downloadd.manager.recovery import reconcile, sweep
-from downloadd.manager.run import Run, Stop, insist
+from downloadd.manager.run import HostWaits, Run, Stop, insist
 from downloadd.manager.scheduler import Limits
 from downloadd.metrics import Metrics
 from downloadd.policy.masking import show_url
@@ -434,7 +435,7 @@ class Manager:
     async def _perform(self, run: Run) -> None:
         id, seq = run.download.id, run.download.seq
         self._run_changed(run)
-        outcome: tuple[Download, float | None] | None = None
+        outcome: tuple[Download, HostWaits | None] | None = None
         try:
             outcome = await run.perform()
         finally:
@@ -442,7 +443,7 @@ class Manager:
             del self._paces[id]
             self._metrics.received(run.take_count())
             if outcome is not None and outcome[1] is not None:
-                self._dispatcher.block(outcome[0].host, outcome[1])
+                self._dispatcher.block(outcome[1].host, outcome[1].until)
             self._dispatcher.finished(seq)
         if outcome is not None:
             await self._settle(outcome[0])
@@ -473,13 +474,11 @@ class Manager:
         self._tell_watchers(row)
 
     async def _remove_part(self, download: Download) -> None:
-        """Removes what has come, if something has; where that fails, the sweep after the next start tries again."""
-        if download.part_name is None:
-            return
-        try:
-            await self._destination.remove_part(directory=download.directory, name=download.part_name)
-        except DownloadError as error:
-            log.warning("part_not_removed", download_id=download.id, error=error.code, detail=error.detail)
+        """Removes what has come, if something has."""
+        if download.part_name is not None:
+            await remove_leftover(
+                self._destination, download_id=download.id, directory=download.directory, name=download.part_name
+            )
 
     def _flush_interval(self) -> float:
         return max(SOONEST_FLUSH, len(self._runs) / WRITES_A_SECOND)

@@ -6,7 +6,9 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.download import Download
+from downloadd.errors import DownloadError
 from downloadd.manager import lifecycle
+from downloadd.manager.leftovers import remove_leftover
 from downloadd.records.protocol import Owner, Records
 from downloadd.states import ENDED, RUNNING
 from downloadd.storage.destination import Destination, StrayPart
@@ -22,13 +24,7 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
     """
     ended: list[Download] = []
     async for row in records.held():
-        in_place = (
-            row.publishing
-            and row.total is not None
-            and await destination.published(
-                directory=row.directory, filename=row.filename, total=row.total, part_name=row.part_name
-            )
-        )
+        in_place = await _is_in_place(destination, row)
 
         def settle(row: Download, in_place: bool = in_place) -> Download:
             if in_place:
@@ -43,8 +39,24 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
         if after.state in ENDED:
             ended.append(after)
             if before.part_name is not None:
-                await destination.remove_part(directory=before.directory, name=before.part_name)
+                await remove_leftover(
+                    destination, download_id=before.id, directory=before.directory, name=before.part_name
+                )
     return ended
+
+
+async def _is_in_place(destination: Destination, row: Download) -> bool:
+    """Whether the file of a download that was being published has its name."""
+    if not row.publishing or row.total is None:
+        return False
+    try:
+        return await destination.published(
+            directory=row.directory, filename=row.filename, total=row.total, part_name=row.part_name
+        )
+    except DownloadError as error:
+        # One directory that is out of order must not hold up all others: its download is published once more.
+        log.warning("file_not_found_again", download_id=row.id, error=error.code, detail=error.detail)
+        return False
 
 
 async def sweep(records: Records, destination: Destination) -> None:
@@ -52,8 +64,9 @@ async def sweep(records: Records, destination: Destination) -> None:
     async for parts in destination.stray_parts():
         owners = await records.owners([part.download_id for part in parts])
         for part in parts:
-            if is_stray(part, owners.get(part.download_id)):
-                await destination.remove_part(directory=part.directory, name=part.name)
+            if is_stray(part, owners.get(part.download_id)) and await remove_leftover(
+                destination, download_id=part.download_id, directory=part.directory, name=part.name
+            ):
                 log.info("stray_part_removed", download_id=part.download_id, directory=part.directory)
 
 

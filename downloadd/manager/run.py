@@ -11,6 +11,7 @@ from functools import partial
 from random import random
 from typing import TypeVar
 
+import msgspec
 import structlog
 from msgspec.structs import replace
 
@@ -38,6 +39,14 @@ class Stop(StrEnum):
     CANCEL = "cancel"
     INTERRUPT = "interrupt"
     """The daemon stops; the download goes on after the next start."""
+
+
+class HostWaits(msgspec.Struct, frozen=True, kw_only=True):
+    """A host has asked to be left alone."""
+
+    host: str
+    until: float
+    """Unix time."""
 
 
 class FencedError(Exception):
@@ -126,18 +135,17 @@ class Run:
         if self._transferring is not None:
             self._transferring.cancel()
 
-    async def perform(self) -> tuple[Download, float | None] | None:
+    async def perform(self) -> tuple[Download, HostWaits | None] | None:
         """Makes the attempt and writes down what became of it.
 
         Returns:
-            The row, and until when (Unix time) the origin asked its host to be left alone; None when another run
-            holds the download now.
+            The row, and which host has asked to be left alone; None when another run holds the download now.
         """
         started = self._clock.monotonic()
         self._transferring = asyncio.get_running_loop().create_task(self._transfer())
         if self._stop is not None:
             self._transferring.cancel()
-        host_waits: float | None = None
+        host_waits: HostWaits | None = None
         try:
             try:
                 await asyncio.wait((self._transferring,))
@@ -219,8 +227,8 @@ class Run:
         # An interruption is not the attempt's fault.
         return lifecycle.interrupted(replace(row, attempt=row.attempt - 1), now=self._clock.wall())
 
-    async def _failed(self, error: DownloadError, started: float) -> tuple[Download, float | None]:
-        """What follows an error, and until when the host waits."""
+    async def _failed(self, error: DownloadError, started: float) -> tuple[Download, HostWaits | None]:
+        """What follows an error, and which host waits."""
         if self._stop is Stop.CANCEL:
             return await self._stopped(Stop.CANCEL, started), None
         download, now = self.download, self._clock.wall()
@@ -242,12 +250,14 @@ class Run:
                 not_before = now + decision.delay
                 return (
                     lifecycle.deferred(row, error, not_before=not_before, failures=decision.failures),
-                    not_before if decision.host_waits else None,
+                    HostWaits(host=self._attempt.answered_by, until=not_before) if decision.host_waits else None,
                 )
             case retry.GiveUp():
                 await self._remove_part()
-                blocked = None if decision.host_waits is None else now + decision.host_waits
-                return lifecycle.failed(self.download, error, now=now), blocked
+                failed = lifecycle.failed(self.download, error, now=now)
+                if decision.host_waits is None:
+                    return failed, None
+                return failed, HostWaits(host=self._attempt.answered_by, until=now + decision.host_waits)
 
     async def _save(self, download: Download) -> Download:
         saved = await self._records.save(download)

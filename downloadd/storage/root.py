@@ -5,6 +5,7 @@ neither a link in the tree nor one that is slipped in between a check and its us
 """
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,7 +30,7 @@ class StorageRoot:
         fsync: whether a directory that was made is brought to stable storage.
 
     Raises:
-        StorageError: on entering, when the root cannot be made, opened or written to.
+        StorageError: on entering, when the root cannot be made, opened or written to, or is in use.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, fsync: bool) -> None:
@@ -45,6 +46,16 @@ class StorageRoot:
         except OSError as error:
             reason = "it is no directory" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
             raise StorageError(f"the storage root {self._path} cannot be used: {reason}") from error
+        try:
+            # A second daemon would take the parts of this one for stray, and remove them.
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.__exit__(None, None, None)
+            raise StorageError(f"the storage root {self._path} is in use by another downloadd") from error
+        except OSError as error:
+            # Not every network file system knows locks.
+            if error.errno not in {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}:
+                raise
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._fd, effective_ids=True):
             self.__exit__(None, None, None)
             raise StorageError(f"the storage root {self._path} cannot be used: no permission to write in it")

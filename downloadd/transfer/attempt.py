@@ -42,6 +42,7 @@ class Attempt:
         part: the part file, once it is open.
         progress: what has come so far.
         taken: bytes that this attempt received from the origin.
+        answered_by: the host that answered last, after redirects.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Attempt:
         self._flush_interval = flush_interval
         self._max_size = max_size
         self.taken = 0
+        self.answered_by = download.host
         self._kept_before = 0
         self._recorded = False
 
@@ -105,6 +107,8 @@ class Attempt:
                 epoch=download.epoch,
                 existing=download.part_name,
             )
+            # It bears this run's epoch now: a crash while it is published must find it by this name.
+            self.download = replace(self.download, part_name=self.part.name)
             self._kept_before = self.part.size
             self.progress.reset(self.part.size)
         elif download.wanted_name is not None and await self._name_taken():
@@ -115,6 +119,7 @@ class Attempt:
             if isinstance(asked, Whole):
                 return Fetched.WHOLE
             async with self._session.get(download.url, asked) as answer:
+                self.answered_by = answer.url.host
                 verdict = judge(asked, answer.head, now=self._clock.wall(), max_size=self._max_size)
                 match verdict:
                     case AlreadyComplete():

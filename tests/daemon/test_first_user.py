@@ -132,3 +132,10 @@ def test_the_printed_commands_send_the_token(tmp_path: Path) -> None:
 def test_the_token_is_not_in_what_is_printed_of_the_structs(tmp_path: Path) -> None:
     first = ensure_first_user(tmp_path)
     assert first.token not in repr(first) + str(first.__rich_repr__())
+
+
+def test_where_others_read_along_the_description_keeps_the_token_to_itself(tmp_path: Path) -> None:
+    first = ensure_first_user(tmp_path)
+    text = describe_first_user(first, url="http://127.0.0.1:4711", allow=True, show_token=False)
+    assert first.token not in text
+    assert str(first.file) in text

@@ -217,6 +217,14 @@ def test_a_second_daemon_on_the_same_state_directory_is_refused(tmp_path: Path) 
         assert daemon.stop() == 0
 
 
+def test_a_second_daemon_on_the_same_storage_root_is_refused(tmp_path: Path) -> None:
+    with running(tmp_path) as daemon:
+        assert daemon.port
+        (line,) = complaint(tmp_path, ["--port", "0", "--state-dir", str(tmp_path / "other")], status=1)
+        assert "in use by another downloadd" in line
+        assert daemon.stop() == 0
+
+
 # -- a life ------------------------------------------------------------------------------------------------------------
 
 

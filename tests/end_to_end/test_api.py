@@ -434,6 +434,9 @@ async def test_a_repeated_start_is_answered_as_the_first_and_starts_nothing(
     assert await mortal.ask("GET", "/d", params=query, headers=key) == first
     again = await mortal.ask("GET", "/d", params={"download": "ftp://x/"}, headers={"Idempotency-Key": "k-3"})
     assert again == refused
+    # How long the answer is waited for asks nothing of the download.
+    status, waited = await mortal.ask("GET", "/d", params={**query, "wait": "1"}, headers=key)
+    assert (status, waited["download_id"]) == (201, first[1]["download_id"])
     # Another request under the same key is a mistake of the caller.
     for path, other in (("/e", query), ("/d", {**query, "priority": "1"})):
         status, body = await mortal.ask("GET", path, params=other, headers=key)

@@ -1,6 +1,7 @@
 """Server-sent events of the real daemon: complete, resumable, and never a burden for anybody else."""
 
 import asyncio
+import hashlib
 import socket
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from daemon_process import TOKEN, DaemonProcess, configured, until
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, configured, until
 from end_to_end.event_reader import Told, watching
 from origin.answer import Answer, failure
 from origin.origin import Origin
@@ -291,3 +292,17 @@ async def test_a_foreign_id_is_a_new_reader(daemon: DaemonProcess, origin: Origi
     async with watching(daemon, last_id) as reader:
         assert {entry["id"] for entry in reader.of("download")} == {id}
         assert reader.of("history") == []
+
+
+async def test_a_user_who_was_removed_reads_no_further(tmp_path: Path, origin: Origin) -> None:
+    bob = "".join(f"{number:02x}" for number in range(32))
+    digest = hashlib.sha256(bob.encode()).hexdigest()
+    with_bob = f'{DEFAULT_CONFIG}\n[[users]]\nid = "bob"\ntoken_hash = "sha256:{digest}"\n'
+    headers = {"Authorization": f"Bearer {bob}"}
+    async with DaemonProcess(tmp_path, config=with_bob) as daemon, watching(daemon, headers=headers) as reader:
+        await daemon.reload(DEFAULT_CONFIG)
+        async with asyncio.timeout(20):
+            while not reader.over:
+                await asyncio.sleep(0.01)
+        status, _ = await daemon.ask("GET", "/api/v1/events", headers=headers)
+        assert status == 401

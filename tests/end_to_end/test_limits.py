@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, configured, until
-from origin.answer import Answer, Cut, Framing, failure
+from origin.answer import Answer, Cut, Framing, failure, redirect
 from origin.content import expected_bytes
 from origin.origin import Origin, Request
 
@@ -89,8 +89,12 @@ async def test_no_more_run_than_allowed_in_all_and_from_one_host(limited: Limite
     async with gauge.two_hosts() as origins:
         urls = [origin.url(f"/f?{number}") for number in range(10) for origin in origins]
         await asyncio.gather(*(daemon.start_download("d", url) for url in urls))
-        reasons = {entry["reason"] for entry in await daemon.active() if entry["status"] == "queued"}
-        assert any("max_concurrent" in reason or "max_per_host" in reason for reason in reasons), reasons
+
+        async def limits_are_named() -> bool:
+            reasons = {entry["reason"] for entry in await daemon.active() if entry["status"] == "queued"}
+            return any("max_concurrent" in reason or "max_per_host" in reason for reason in reasons)
+
+        await until(limits_are_named)
         await until(lambda: none_active(daemon))
         assert gauge.most == 4
         assert [origin.most_active("/f") <= 3 for origin in origins] == [True, True]
@@ -459,3 +463,21 @@ async def test_a_reload_takes_over_limits_and_users_and_refuses_mistakes_whole(
     assert (await daemon.ask("GET", "/api/v1/downloads"))[0] == 401
     headers = {"Authorization": f"Bearer {token}"}
     assert (await daemon.ask("GET", "/api/v1/downloads", headers=headers))[0] == 200
+
+
+async def test_the_host_that_asked_is_the_one_that_waits(
+    limited: Limited, origin: Origin, other_origin: Origin
+) -> None:
+    daemon = await limited(retries=5)
+    origin.script("/moved", redirect(other_origin.url("/busy")))
+    origin.script("/there", Answer(size=10))
+    other_origin.script("/busy", failure(429, retry_after="30"))
+    other_origin.script("/there", Answer(size=10))
+    moved = await daemon.start_download("d", origin.url("/moved"))
+    await daemon.reaches(moved["download_id"], "retrying")
+    assert (await daemon.fetch("d", origin.url("/there")))[0] == 201
+    waiting = await daemon.start_download("d", other_origin.url("/there"))
+    entry = await daemon.one(waiting["download_id"])
+    assert entry["status"] == "queued"
+    assert "asked to wait" in entry["reason"]
+    assert other_origin.requests("/there") == []

@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 from records.contract import HandClock, added, asked, claimed, present
 
-from downloadd.download import Download
+from downloadd.download import Desired, Download, new_id
+from downloadd.errors import StorageError
 from downloadd.manager.recovery import is_stray, reconcile, sweep
 from downloadd.records.protocol import Owner
 from downloadd.records.sqlite import SqliteRecords
@@ -131,3 +132,37 @@ async def test_parts_of_nobody_and_of_ended_downloads_are_swept(
 def test_a_stray_is_what_nothing_goes_on_from(owner: Owner | None, epoch: int, stray: bool) -> None:
     part = StrayPart(directory="d", name=".x.part", download_id="i", epoch=epoch)
     assert is_stray(part, owner) is stray
+
+
+class OutOfOrder(LocalDestination):
+    """A destination in which one directory is out of order, as one on a disk that fails."""
+
+    async def remove_part(self, *, directory: str, name: str) -> None:
+        if directory == "Downloads":
+            raise StorageError("Permission denied")
+        await super().remove_part(directory=directory, name=name)
+
+    async def published(self, *, directory: str, filename: str, total: int, part_name: str | None) -> bool:
+        raise StorageError("Input/output error")
+
+
+async def test_a_directory_that_is_out_of_order_holds_up_nothing_else(
+    tmp_path: Path, records: SqliteRecords, clock: HandClock
+) -> None:
+    async with OutOfOrder(tmp_path / "files", min_free=0, fsync=False) as destination:
+        unwanted, part = await running(records, destination)
+        await part.close()
+        await records.amend(unwanted.id, lambda row: replace(row, desired=Desired.CANCEL))
+        announced, part = await running(records, destination)
+        await records.save(replace(announced, state=State.VERIFYING, publishing=True))
+        await part.close()
+        for directory in ("Downloads", "elsewhere"):
+            stray = await destination.open_part(
+                directory=directory, filename="f", download_id=new_id(0, 7), epoch=1, existing=None
+            )
+            await stray.close()
+        ended = await reconcile(records, destination, clock)
+        await sweep(records, destination)
+    assert [row.id for row in ended] == [unwanted.id]
+    assert (await present(records, announced.id)).state is State.QUEUED
+    assert list((tmp_path / "files" / "elsewhere").iterdir()) == []

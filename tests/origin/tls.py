@@ -17,6 +17,11 @@ class Authority:
         self._ca.issue_cert(*(names or ("127.0.0.1", "localhost"))).configure_cert(context)
         return context
 
+    @property
+    def certificate(self) -> bytes:
+        """In PEM, for a client that is to trust it."""
+        return self._ca.cert_pem.bytes()
+
     def client_context(self) -> ssl.SSLContext:
         """The context of a client that trusts this authority only."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -143,3 +143,14 @@ def test_free_space_is_that_of_the_file_system(tmp_path: Path) -> None:
     with StorageRoot(tmp_path / "root", fsync=True) as root:
         space = os.statvfs(tmp_path)
         assert 0 <= root.free_space() <= space.f_blocks * space.f_frsize
+
+
+def test_a_root_belongs_to_one_daemon_at_a_time(tmp_path: Path) -> None:
+    with StorageRoot(tmp_path, fsync=False):
+        with pytest.raises(StorageError, match="in use by another downloadd"), StorageRoot(tmp_path, fsync=False):
+            pass
+        # The refusal let go of nothing that belongs to the first one.
+        with pytest.raises(StorageError), StorageRoot(tmp_path, fsync=False):
+            pass
+    with StorageRoot(tmp_path, fsync=False):
+        assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,72 @@
+"""One attempt, over real disks and sockets."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from records.contract import asked
+
+from downloadd.clock import SystemClock
+from downloadd.download import Download
+from downloadd.policy.addresses import AddressRules
+from downloadd.policy.policy import Policy
+from downloadd.states import State
+from downloadd.storage.local import LocalDestination
+from downloadd.transfer.attempt import Attempt, Fetched
+from downloadd.transfer.session import Session
+
+
+class NoLimit:
+    def portion(self) -> int:
+        return -1
+
+    def take(self, nbytes: int) -> float:
+        return 0.0
+
+
+@pytest.fixture
+async def destination(tmp_path: Path) -> AsyncIterator[LocalDestination]:
+    async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
+        yield destination
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[Session]:
+    policy = Policy(addresses=AddressRules(["127.0.0.0/8"]))
+    async with Session(policy=policy, credentials=(), stall_timeout=1) as session:
+        yield session
+
+
+async def test_a_part_that_is_whole_already_is_known_by_its_new_name(
+    destination: LocalDestination, session: Session
+) -> None:
+    # Or a crash while it is published would look for a file that is not there, and find the name done.
+    saved: list[Download] = []
+
+    async def save(row: Download) -> Download:
+        saved.append(row)
+        return row
+
+    row = replace(asked(), state=State.STARTING, epoch=2, total=3, validator='"v"')
+    part = await destination.open_part(
+        directory=row.directory, filename=row.filename, download_id=row.id, epoch=1, existing=None
+    )
+    await part.write([b"abc"], 0)
+    await part.close()
+    attempt = Attempt(
+        replace(row, part_name=part.name),
+        session=session,
+        destination=destination,
+        clock=SystemClock(),
+        save=save,
+        changed=lambda: None,
+        pace=NoLimit(),
+        flush_interval=lambda: 1.0,
+        max_size=0,
+    )
+    assert await attempt.fetch() is Fetched.WHOLE
+    assert attempt.part is not None
+    assert attempt.part.name != part.name
+    assert attempt.download.part_name == attempt.part.name
+    await attempt.part.close()
