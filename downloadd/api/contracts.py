@@ -124,14 +124,24 @@ CANCEL: Final = Contract(reply=Reply(description="Its final entry", types=(PastA
 AMEND: Final = Contract(
     body=AmendBody,
     reply=Reply(description="The download as it is now", types=(ActiveAnswer,)),
-    errors=(*_VERB_ERRORS, ErrorCode.INVALID_URL, ErrorCode.DOMAIN_BLOCKED, ErrorCode.BODY_TOO_LARGE),
+    errors=(
+        *_VERB_ERRORS,
+        ErrorCode.DOWNLOAD_FORBIDDEN,
+        ErrorCode.INVALID_URL,
+        ErrorCode.DOMAIN_BLOCKED,
+        ErrorCode.BODY_TOO_LARGE,
+    ),
 )
 PAUSE: Final = Contract(
     reply=Reply(description="The download as it is now", types=(ActiveAnswer,)), errors=_VERB_ERRORS
 )
-GO_ON: Final = Contract(
+RESUME: Final = Contract(
     reply=Reply(description="The download as it is now", types=(ActiveAnswer,)),
     errors=(*_VERB_ERRORS, ErrorCode.DOWNLOAD_FORBIDDEN),
+)
+RETRY: Final = Contract(
+    reply=Reply(description="The download as it is now", types=(ActiveAnswer,)),
+    errors=(*_VERB_ERRORS, ErrorCode.DOWNLOAD_FORBIDDEN, ErrorCode.QUEUE_FULL),
 )
 EVENTS: Final = Contract(
     headers=("Last-Event-ID",),

@@ -101,6 +101,8 @@ class DownloadEndpoints:
         changes = decode_body(await read_body(call.request), AmendBody)
         if changes == AmendBody():
             raise InvalidParameterError("body", "expected at least one of priority, speed_limit, url")
+        if changes.url is not UNSET and not self._allow():
+            return forbidden()
         snapshot = await self._engine.amend(
             id,
             Amendment(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from downloadd.download import Desired, Download
-from downloadd.errors import CancelledByUserError, DownloadError, InvalidStateError
+from downloadd.errors import CancelledByUserError, DownloadError, InvalidStateError, QueueFullError
 from downloadd.states import ACTIVE, ENDED, RUNNING, WAITING, Event, State, advance, allows
 
 # -- what users want ---------------------------------------------------------------------------------------------------
@@ -75,11 +75,12 @@ def resume(download: Download) -> Download:
     )
 
 
-def retry(download: Download) -> Download:
+def retry(download: Download, *, full: QueueFullError | None = None) -> Download:
     """A user wants another try now: one that waits for its next attempt stops waiting, an ended one starts afresh.
 
     Raises:
         InvalidStateError: there is nothing to retry.
+        QueueFullError: it has ended, and there is no room to wait in, as `full` says.
     """
     if not download.host:
         raise InvalidStateError("the download was refused as it was asked for; correct that and start a new one")
@@ -90,6 +91,8 @@ def retry(download: Download) -> Download:
     state = advance(download.state, Event.RETRY)
     if download.state in ACTIVE:
         return replace(download, state=state, not_before=None)
+    if full is not None:
+        raise full
     return replace(
         download,
         state=state,

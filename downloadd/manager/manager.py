@@ -184,7 +184,7 @@ class Manager:
 
     async def _judge(self, orders: Sequence[Order], user: str) -> list[Download]:
         now = self._clock.wall()
-        room = self._config.max_queued - self._dispatcher.waiting - self._accepting + len(orders)
+        room = self._room + len(orders)
         downloads: list[Download] = []
         for number, order in enumerate(orders):
             if number % ORDERS_AT_ONCE == ORDERS_AT_ONCE - 1:
@@ -202,6 +202,11 @@ class Manager:
                     download = refuse(download, error, now=now)
             downloads.append(download)
         return downloads
+
+    @property
+    def _room(self) -> int:
+        """How many more downloads may wait."""
+        return self._config.max_queued - self._dispatcher.waiting - self._accepting
 
     async def _require_free_name(self, download: Download) -> None:
         if download.conflict is not Conflict.ERROR or download.wanted_name is None:
@@ -268,8 +273,15 @@ class Manager:
         Raises:
             NotFoundError: no download has this id.
             InvalidStateError: there is nothing to retry.
+            QueueFullError: it has ended, and there is no room to wait in.
         """
-        _, after = await self._amend(id, lifecycle.retry)
+        full = None if self._room > 0 else QueueFullError(self._config.max_queued, retry_after=QUEUE_RETRY_AFTER)
+        # Several that come at once must not all find the same room.
+        self._accepting += 1
+        try:
+            _, after = await self._amend(id, partial(lifecycle.retry, full=full))
+        finally:
+            self._accepting -= 1
         self._waits(after)
         return self._snapshot(after)
 
@@ -561,4 +573,4 @@ def _report(task: asyncio.Task[None]) -> None:
 
 def limits_of(config: DownloadsConfig) -> Limits:
     """The dispatcher's part of the configuration."""
-    return Limits(max_concurrent=config.max_concurrent, max_per_host=config.max_per_host, max_queued=config.max_queued)
+    return Limits(max_concurrent=config.max_concurrent, max_per_host=config.max_per_host)

@@ -25,7 +25,7 @@ from downloadd.storage.destination import Destination, Part
 from downloadd.transfer.attempt import Attempt, Fetched
 from downloadd.transfer.reception import Pace
 from downloadd.transfer.session import Session
-from downloadd.verify import check_digest, check_length
+from downloadd.verify import algorithm_of, check_digest, check_length, format_checksum
 
 log = structlog.get_logger()
 
@@ -186,32 +186,41 @@ class Run:
         wanted = self.download.checksum_wanted
         if wanted is not None:
             self._changed()
-            algorithm = wanted.partition("=")[0]
-            actual = f"{algorithm}={await part.digest(algorithm)}"
+            algorithm = algorithm_of(wanted)
+            actual = format_checksum(algorithm, await part.digest(algorithm))
             check_digest(wanted, actual)
             self._attempt.download = replace(self.download, checksum=actual)
 
     async def _commit(self) -> Download:
         """Gives the part its final name; nothing stops a run from here on but the end of the process."""
-        part = self._part()
+        download = self.download
+        # Nearly always the name is free, and to ask costs as much as to try. What is to be overwritten is looked at.
+        if download.conflict is not Conflict.OVERWRITE:
+            row = await self._publish(download.filename)
+            if row is not None:
+                return row
         while True:
-            download = self.download
             name = await self._destination.choose_name(
                 directory=download.directory, filename=download.filename, conflict=download.conflict
             )
             if name is None:
                 return await self._skip()
             try:
-                # Written down before the rename, so that a file that is in place is never fetched again.
-                row = await self._save(replace(download, filename=name, publishing=True))
-                if await part.publish(
-                    name,
-                    replace=download.conflict is Conflict.OVERWRITE,
-                    last_modified=download.last_modified,
-                ):
-                    return lifecycle.completed(row, now=self._clock.wall())
+                row = await self._publish(name)
+                if row is not None:
+                    return row
             finally:
                 self._destination.release_name(directory=download.directory, filename=name)
+
+    async def _publish(self, name: str) -> Download | None:
+        """The row of a download that has this name now; None when the name is taken."""
+        download = self.download
+        # Written down before the rename, so that a file that is in place is never fetched again.
+        row = await self._save(replace(download, filename=name, publishing=True))
+        published = await self._part().publish(
+            name, replace=download.conflict is Conflict.OVERWRITE, last_modified=download.last_modified
+        )
+        return lifecycle.completed(row, now=self._clock.wall()) if published else None
 
     async def _skip(self) -> Download:
         await self._remove_part()

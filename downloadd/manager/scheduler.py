@@ -16,7 +16,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     max_concurrent: int
     max_per_host: int
-    max_queued: int
 
 
 Key = tuple[int, int]

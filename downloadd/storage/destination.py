@@ -90,10 +90,11 @@ class Destination(Protocol):
     async def open_part(
         self, *, directory: str, filename: str, download_id: str, epoch: int, existing: str | None
     ) -> Part:
-        """Opens the part of a run, and makes the directory when it is missing.
+        """The part of a run.
 
         `existing` names the part of an earlier epoch; it is taken over by renaming it to this epoch's name
-        (so that a late write of an earlier run cannot be published). If it is gone, or None, an empty part is made.
+        (so that a late write of an earlier run cannot be published). If it is gone, an empty part is made, and the
+        directory when it is missing; if it is None, at the latest when something is written or published.
         """
         ...
 

@@ -67,10 +67,11 @@ class LocalDestination:
     async def open_part(
         self, *, directory: str, filename: str, download_id: str, epoch: int, existing: str | None
     ) -> PartFile:
-        """Opens the part of a run, and makes the directory when it is missing.
+        """The part of a run.
 
         `existing` names the part of an earlier epoch; it is taken over by renaming it to this epoch's name. If it is
-        gone, or None, or not a plain file of its own, an empty part is made. Cancelled, the files are as before.
+        gone, or not a plain file of its own, an empty part is made, and the directory when it is missing. If it is
+        None, that waits until there is something to write. Cancelled, the files are as before.
 
         Raises:
             DownloadError: the part cannot be made there.
@@ -90,7 +91,8 @@ class LocalDestination:
             directory=parse_directory(directory),
             name=name,
         )
-        await part.open(candidates)
+        if existing is not None:
+            await part.take_over(candidates)
         return part
 
     async def remove_part(self, *, directory: str, name: str) -> None:

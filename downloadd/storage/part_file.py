@@ -82,10 +82,11 @@ class PartFile:
         """Where its last byte ends."""
         return self._size
 
-    async def open(self, existing: Sequence[str]) -> None:
+    async def take_over(self, existing: Sequence[str]) -> None:
         """Takes over the first of the parts named `existing` that is there, or makes an empty one.
 
-        Cancelled or failed, the files are as before.
+        Without this, an empty one is made as soon as there is something to do with it: by whoever has a thread for
+        that anyway. Cancelled or failed, the files are as before.
 
         Only a regular file with no second name is taken over: what is written to another one would show elsewhere.
 
@@ -93,11 +94,11 @@ class PartFile:
             DownloadError: the part cannot be made.
         """
         try:
-            await self._threads.run(Lane.CALLS, self._path, self._open, existing)
+            await self._threads.run(Lane.CALLS, self._path, self._take_over_first, existing)
         except BaseException:
             # What went wrong first is the news, not that it could not be undone.
             with suppress(DownloadError):
-                await self._threads.run_to_end(Lane.CALLS, self._path, self._undo_open)
+                await self._threads.run_to_end(Lane.CALLS, self._path, self._undo_takeover)
             raise
 
     async def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
@@ -162,17 +163,24 @@ class PartFile:
 
     # What follows runs in threads.
 
-    def _open(self, existing: Sequence[str]) -> None:
+    def _take_over_first(self, existing: Sequence[str]) -> None:
         with self._alone():
             if self._closed:
                 return
             with self._root.directory(self._directory, make=True) as directory_fd:
-                if any(self._take_over(name, directory_fd) for name in existing):
-                    return
-                # A part of the same run: the run has decided to start afresh.
-                with suppress(FileNotFoundError):
-                    os.unlink(self._name.encode(), dir_fd=directory_fd)
-                self._fd = os.open(self._name.encode(), _NEW, PART_MODE, dir_fd=directory_fd)
+                if not any(self._take_over(name, directory_fd) for name in existing):
+                    self._make(directory_fd)
+
+    def _make(self, directory_fd: int) -> int:
+        name = self._name.encode()
+        try:
+            fd = os.open(name, _NEW, PART_MODE, dir_fd=directory_fd)
+        except FileExistsError:
+            # Of the same run, which has decided to start afresh.
+            os.unlink(name, dir_fd=directory_fd)
+            fd = os.open(name, _NEW, PART_MODE, dir_fd=directory_fd)
+        self._fd = fd
+        return fd
 
     def _take_over(self, existing: str, directory_fd: int) -> bool:
         found = status_of(existing, directory_fd)
@@ -198,7 +206,7 @@ class PartFile:
                 os.unlink(existing.encode(), dir_fd=directory_fd)
         return False
 
-    def _undo_open(self) -> None:
+    def _undo_takeover(self) -> None:
         with self._alone():
             try:
                 if self._fd is not None:
@@ -327,8 +335,11 @@ class PartFile:
                 self._off_disk = True
 
     def _open_fd(self) -> int:
-        if self._fd is None:
+        if self._closed:
             raise PartClosedError
+        if self._fd is None:
+            with self._root.directory(self._directory, make=True) as directory_fd:
+                return self._make(directory_fd)
         return self._fd
 
     def _let_go(self) -> None:

@@ -7,6 +7,7 @@ reach the disk, so a record never vouches for bytes of another version.
 
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -23,6 +24,9 @@ from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, StartO
 from downloadd.transfer.segments import Segment
 from downloadd.transfer.session import Answer, Session
 from downloadd.verify import check_length
+
+SMALL: Final = 1 << 20
+"""Bytes of a file that is fetched anew rather than written down twice."""
 
 
 class Fetched(Enum):
@@ -209,9 +213,11 @@ class Attempt:
         if self._max_size and self.progress.received > self._max_size:
             raise FileTooLargeError(self._max_size)
 
-    async def _prepare_write(self, size: int) -> None:
+    async def _prepare_write(self, size: int, last: bool) -> None:
         await self._destination.require_free(size)
-        if not self._recorded:
+        # Whoever has everything writes down next that it is about to be published: a part that is not vouched for until
+        # then is lost to a crash in between, and so is little more than the time of a write.
+        if not self._recorded and not (last and size <= SMALL):
             self.download = await self._save(self.download)
             self._recorded = True
 

@@ -51,7 +51,7 @@ class Reception:
         clock: Clock,
         pace: Pace,
         flush_interval: Callable[[], float],
-        prepare: Callable[[int], Awaitable[None]],
+        prepare: Callable[[int, bool], Awaitable[None]],
         arrived: Callable[[int], None],
     ) -> None:
         """Makes the reception of one attempt.
@@ -61,7 +61,8 @@ class Reception:
             clock: the time.
             pace: the speed limits.
             flush_interval: seconds after which received bytes are written even if they are few.
-            prepare: called before so many bytes are written; raises when they must not be.
+            prepare: called before so many bytes are written, and told whether they are the last ones; raises when they
+                must not be.
             arrived: called when so many bytes have come; raises when they are too many.
         """
         self._part = part
@@ -115,7 +116,7 @@ class Reception:
                     await settled(writing)
                     writing = None
                 if gathered:
-                    await self._prepare(size)
+                    await self._prepare(size, False)
                     writing = asyncio.get_running_loop().create_task(self._write_read(content, gathered, segment))
                 gathered, size, flush_at = [], 0, clock.monotonic() + self._flush_interval()
         except BaseException:
@@ -129,7 +130,7 @@ class Reception:
         if writing is not None:
             await settled(writing)
         if gathered:
-            await self._prepare(size)
+            await self._prepare(size, True)
             await self._write_read(content, gathered, segment)
 
     async def _write_read(self, content: Content, pieces: Sequence[bytes | memoryview], segment: Segment) -> None:
@@ -162,12 +163,12 @@ class Reception:
         segment.reach += size
         self._arrived(size)
         if size:
-            await self._prepare(size)
+            await self._prepare(size, False)
             await self._write(pieces, segment)
             await self._hold_back(size)
         while content.left and segment.wanted != 0:
             most = self._most(content, segment)
-            await self._prepare(most)
+            await self._prepare(most, False)
             turn = self._turn(content, segment, most)
             moved = await settled(asyncio.get_running_loop().create_task(turn))
             if moved.ended and content.left:

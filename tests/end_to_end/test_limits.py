@@ -189,6 +189,10 @@ async def test_what_has_no_place_in_the_queue_is_refused_and_never_starts(limite
     assert "max_queued" in refused["detail"]
     [entry] = await daemon.history()
     assert (entry["id"], entry["status"], entry["error"]) == (refused["download_id"], "failed", "QUEUE_FULL")
+    # Nor does a retry lead past the queue.
+    status, again = await daemon.verb(refused["download_id"], "retry")
+    assert (status, again["error"]) == (429, "QUEUE_FULL")
+    assert (await daemon.one(refused["download_id"]))["status"] == "failed"
     gate.set()
     await until(lambda: none_active(daemon))
     assert order_of(origin, "/f") == "abc"

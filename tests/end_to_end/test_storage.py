@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, configured
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, configured, until
 from origin.answer import Answer, Framing, redirect
 from origin.content import expected_bytes
 from origin.origin import Origin
@@ -384,15 +384,11 @@ async def test_a_directory_that_is_exchanged_for_a_link_during_a_download_leads_
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
-    gate = asyncio.Event()
-    origin.script("/f", Answer(size=SIZE, gate=gate))
+    origin.script("/f", Answer(size=SIZE, rate=SIZE))
     fetch = asyncio.create_task(daemon.fetch("d", origin.url("/f")))
-    await origin.requested("/f")
-    [entry] = await daemon.active()
-    await daemon.reaches(entry["id"], "downloading")
+    await until(daemon.parts)
     (daemon.root / "d").rename(daemon.root / "moved")
     (daemon.root / "d").symlink_to(outside)
-    gate.set()
     status, answer = await fetch
     assert (status, answer["success"]) != (201, True)
     assert list(outside.iterdir()) == []

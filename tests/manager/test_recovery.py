@@ -160,6 +160,7 @@ async def test_a_directory_that_is_out_of_order_holds_up_nothing_else(
             stray = await destination.open_part(
                 directory=directory, filename="f", download_id=new_id(0, 7), epoch=1, existing=None
             )
+            await stray.write([], 0)
             await stray.close()
         ended = await reconcile(records, destination, clock)
         await sweep(records, destination)

@@ -9,7 +9,7 @@ from downloadd.records.protocol import Waiting
 
 
 def scheduler(max_concurrent: int = 100, max_per_host: int = 100) -> Scheduler:
-    return Scheduler(Limits(max_concurrent=max_concurrent, max_per_host=max_per_host, max_queued=1000))
+    return Scheduler(Limits(max_concurrent=max_concurrent, max_per_host=max_per_host))
 
 
 def waiting(seq: int, host: str = "a", priority: int = 0, not_before: float | None = None) -> Waiting:
@@ -164,7 +164,7 @@ def test_higher_limits_let_more_start_at_once() -> None:
     line.add(waiting(1))
     line.add(waiting(2))
     assert line.pick(now=0) == [1]
-    line.change_limits(Limits(max_concurrent=2, max_per_host=2, max_queued=10))
+    line.change_limits(Limits(max_concurrent=2, max_per_host=2))
     assert line.pick(now=0) == [2]
 
 

@@ -86,8 +86,10 @@ async def test_a_link_in_the_tree_is_an_invalid_path_that_is_named_below_the_roo
     destination: LocalDestination, root: Path, tmp_path: Path
 ) -> None:
     (root / "link").symlink_to(tmp_path)
+    part = await destination.open_part(directory="link/a", filename="f", download_id=ID, epoch=1, existing=None)
     with pytest.raises(InvalidPathError) as refused:
-        await destination.open_part(directory="link/a", filename="f", download_id=ID, epoch=1, existing=None)
+        await part.write([b"abc"], 0)
+    await part.close()
     assert refused.value.detail.startswith("link/a/.f.")
     assert str(tmp_path) not in refused.value.detail
     assert [entry.name for entry in tmp_path.iterdir()] == ["root"]
