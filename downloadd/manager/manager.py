@@ -358,11 +358,12 @@ class Manager:
     async def active(self, wanted: ActiveFilter) -> list[Snapshot]:
         """Downloads that have not ended, oldest first, as they are now."""
         states = wanted.states
+        known = {run.download.seq: run.download for run in self._runs.values()}
         if states is None or not states & RUNNING:
-            return [self._snapshot(row) for row in await self._records.active(wanted)]
+            return [self._snapshot(row) for row in await self._records.active(wanted, known)]
         # A run's state is finer than its row: rows of all running states are read, and judged by the run.
         rows = await self._records.active(
-            replace(wanted, states=states | RUNNING, limit=wanted.limit + len(self._runs))
+            replace(wanted, states=states | RUNNING, limit=wanted.limit + len(self._runs)), known
         )
         snapshots = [self._snapshot(row) for row in rows]
         return [one for one in snapshots if one.download.state in states][: wanted.limit]

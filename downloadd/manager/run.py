@@ -119,14 +119,14 @@ class Run:
     def snapshot(self, row: Download | None = None) -> Snapshot:
         """The download as it is now; `row` has what users may have changed since."""
         known, progress, now = self._attempt.download, self._attempt.progress, self._clock.monotonic()
-        if row is not None:
+        if row is not None and row is not known:
             known = replace(known, desired=row.desired, priority=row.priority, speed_limit=row.speed_limit)
-        moving = known.state is State.DOWNLOADING
-        return Snapshot(
-            download=replace(known, received=progress.received),
-            speed=progress.speed(now) if moving else None,
-            eta=progress.eta(now) if moving else None,
-        )
+        if known.received != progress.received:
+            known = replace(known, received=progress.received)
+        if known.state is not State.DOWNLOADING:
+            return Snapshot(download=known)
+        speed = progress.speed(now)
+        return Snapshot(download=known, speed=speed, eta=progress.eta(speed))
 
     def stop(self, why: Stop) -> None:
         """Tells the run to stop; it takes effect unless the file is being committed already."""

@@ -14,8 +14,6 @@ FOLDED_CONTAINS: Final = "folded_contains"
 """Name of the SQL function that calls `folded_contains`; every connection that runs a search has it."""
 
 # Put together from our own names only.
-# ruff: noqa: S608
-_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM downloads"
 _LONGEST_PATTERN: Final = 10_000
 
 
@@ -23,6 +21,9 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """A statement and the values of its parameters."""
 
     sql: str
+    """Gives rows of `COLUMNS`."""
+    seqs: str
+    """Gives the `seq` of the same rows alone, with the same parameters."""
     parameters: tuple[Any, ...]
 
 
@@ -86,7 +87,9 @@ def folded_contains(text: str | bytes | None, needle: str | bytes | None) -> boo
 
 def _query(index: str, terms: list[str], parameters: list[Any], order: str, limit: int) -> Query:
     # The index is named, so that no statistics can talk the planner into sorting a million rows for one page.
+    rest = f"FROM downloads INDEXED BY {index} WHERE {' AND '.join(terms)} ORDER BY {order} LIMIT ?"
     return Query(
-        sql=f"{_SELECT} INDEXED BY {index} WHERE {' AND '.join(terms)} ORDER BY {order} LIMIT ?",
+        sql=f"SELECT {', '.join(COLUMNS)} {rest}",
+        seqs=f"SELECT seq {rest}",
         parameters=bindable([*parameters, max(limit, 0)]),
     )

@@ -4,13 +4,17 @@ Every call that changes something returns after the change is durable. Calls may
 blocks it.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, Protocol
 
 import msgspec
 
 from downloadd.download import Download
 from downloadd.states import State
+
+NOTHING: Final[Mapping[int, Download]] = MappingProxyType({})
+"""No downloads that are known without being read."""
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,8 +120,11 @@ class Records(Protocol):
         """One download, active or ended."""
         ...
 
-    async def active(self, wanted: ActiveFilter) -> list[Download]:
-        """A listing of downloads that have not ended, oldest first."""
+    async def active(self, wanted: ActiveFilter, known: Mapping[int, Download] = NOTHING) -> list[Download]:
+        """A listing of downloads that have not ended, oldest first.
+
+        Which ones is looked up; those whose `seq` is in `known` are then taken from there instead of read.
+        """
         ...
 
     async def history(self, wanted: HistoryFilter) -> list[Download]:

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,7 +17,7 @@ from downloadd.download import Desired, Download
 from downloadd.errors import IdempotencyKeyReusedError, ShuttingDownError
 from downloadd.records.database import Migration, StateDirectory, shipped_migrations, storage_error
 from downloadd.records.history import active_query, history_query
-from downloadd.records.protocol import Accepted, ActiveFilter, HistoryFilter, Owner, StoredAnswer, Waiting
+from downloadd.records.protocol import NOTHING, Accepted, ActiveFilter, HistoryFilter, Owner, StoredAnswer, Waiting
 from downloadd.records.rows import (
     COLUMNS,
     FRESH,
@@ -220,12 +220,20 @@ class SqliteRecords:
 
         return await self._lookups.run(read)
 
-    async def active(self, wanted: ActiveFilter) -> list[Download]:
-        """A listing of downloads that have not ended, oldest first."""
+    async def active(self, wanted: ActiveFilter, known: Mapping[int, Download] = NOTHING) -> list[Download]:
+        """A listing of downloads that have not ended, oldest first; those in `known` need not be read."""
         query = active_query(wanted)
-        return await self._lookups.run(
-            lambda connection: [decode(row) for row in connection.execute(query.sql, query.parameters)]
-        )
+
+        def read(connection: sqlite3.Connection) -> list[Download]:
+            if known:
+                seqs = [seq for (seq,) in connection.execute(query.seqs, query.parameters)]
+                found = [known[seq] for seq in seqs if seq in known]
+                if len(found) == len(seqs):
+                    return found
+            rows = connection.execute(query.sql, query.parameters)
+            return [known.get(row[0]) or decode(row) for row in rows]
+
+        return await self._lookups.run(read)
 
     async def history(self, wanted: HistoryFilter) -> list[Download]:
         """A page of ended downloads, newest first, or oldest first with `after_ended_seq`.

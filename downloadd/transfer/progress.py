@@ -55,14 +55,13 @@ class Progress:
         baseline = next((before for time, before in self._samples if time > since), self.received)
         return (self.received - baseline) / min(WINDOW, now - self._started)
 
-    def eta(self, now: float) -> float | None:
-        """Seconds until the last byte at this speed; None when the total is unknown or nothing comes."""
+    def eta(self, speed: float | None) -> float | None:
+        """Seconds until the last byte at `speed` (bytes a second); None when the total is unknown or nothing comes."""
         if self.total is None:
             return None
         missing = self.total - self.received
         if missing <= 0:
             return 0.0
-        speed = self.speed(now)
         return missing / speed if speed else None
 
     def _sample(self, nbytes: int, now: float) -> None:

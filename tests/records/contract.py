@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from downloadd.download import Conflict, Desired, Download
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError
@@ -472,6 +473,18 @@ class RecordsContract:
         page = await records.active(ActiveFilter(limit=3))
         assert page == rows[:3]
         assert await records.active(ActiveFilter(limit=3, after_seq=page[-1].seq)) == rows[3:]
+
+    async def test_active_takes_what_is_known_from_there(self, records: Records) -> None:
+        rows = await added(records, *(asked() for _ in range(4)))
+        known = {row.seq: replace(row, received=7) for row in rows}
+        assert await records.active(ActiveFilter(), known) == [known[row.seq] for row in rows]
+        # What has ended is not listed, whatever is known of it, and what is not known is read.
+        cancelled = await records.amend(rows[1].id, lambda row: replace(row, state=State.CANCELLED, end_time=1))
+        assert cancelled is not None
+        del known[rows[2].seq]
+        listed = await records.active(ActiveFilter(), known)
+        assert listed == [known[rows[0].seq], rows[2], known[rows[3].seq]]
+        assert await records.active(ActiveFilter(limit=1), known) == [known[rows[0].seq]]
 
     async def test_active_lists_by_directory_and_state(self, records: Records) -> None:
         rows = await added(

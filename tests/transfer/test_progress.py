@@ -70,21 +70,21 @@ def test_the_speed_after_a_stall_does_not_remember_it_longer_than_the_window() -
 
 def test_the_remaining_time_is_what_is_missing_at_this_speed() -> None:
     progress, now = steady(10_000, 10)
-    assert progress.eta(now) is None
+    assert progress.eta(progress.speed(now)) is None
     progress.total = progress.received + 50_000
-    assert progress.eta(now) == pytest.approx(5, rel=0.1)
+    assert progress.eta(progress.speed(now)) == pytest.approx(5, rel=0.1)
 
 
 def test_nothing_missing_takes_no_time() -> None:
     progress = Progress()
     progress.total = 0
-    assert progress.eta(0.0) == 0
+    assert progress.eta(progress.speed(0.0)) == 0
 
 
 def test_a_transfer_that_does_not_move_has_no_remaining_time() -> None:
     progress, now = steady(10_000, 10)
     progress.total = progress.received + 1
-    assert progress.eta(now + WINDOW) is None
+    assert progress.eta(progress.speed(now + WINDOW)) is None
 
 
 def test_starting_over_forgets_speed_and_total() -> None:
@@ -93,7 +93,7 @@ def test_starting_over_forgets_speed_and_total() -> None:
     progress.reset(0)
     assert progress.received == 0
     assert progress.speed(now) is None
-    assert progress.eta(now) is None
+    assert progress.eta(progress.speed(now)) is None
     progress.add(5, now=now)
     progress.add(50, now=now + 1)
     assert progress.speed(now + 1) == pytest.approx(50)
