@@ -63,6 +63,7 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     segments: Annotated[int, Meta(ge=1, le=16)] = 1
     retries: Annotated[int, Meta(ge=0, le=1000)] = 5
     speed_limit: ByteSize = 0
+    record_checksum: bool = False
 
 
 class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

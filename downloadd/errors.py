@@ -382,14 +382,19 @@ class StorageError(DownloadError):
 
 
 class ChecksumMismatchError(DownloadError):
-    """The bytes have another digest (`actual`) than `expected`; both as `<algorithm>=<hex>`."""
+    """The bytes have another digest (`actual`) than `expected`; both as `<algorithm>=<hex>`.
+
+    `source` is the field in which the origin has promised it; None when a user has asked for it.
+    """
 
     code = ErrorCode.CHECKSUM_MISMATCH
 
-    def __init__(self, expected: str, actual: str) -> None:
-        super().__init__(f"asked for {expected}, received {actual}")
+    def __init__(self, expected: str, actual: str, *, source: str | None = None) -> None:
+        said = "asked for" if source is None else f"the origin's {source} says"
+        super().__init__(f"{said} {expected}, received {actual}")
         self.expected = expected
         self.actual = actual
+        self.source = source
 
 
 class QueueFullError(DownloadError):

@@ -18,6 +18,10 @@ ALGORITHMS: Final[Mapping[str, str]] = MappingProxyType(
 """The API's names of the algorithms, and those of `hashlib`."""
 
 
+KEPT_ALGORITHM: Final = "sha-256"
+"""Of the checksums in the history, unless another one was asked for."""
+
+
 def parse_checksum(text: str) -> str:
     """The checksum in its normal form, `<algorithm>=<lower-case hex>`.
 
@@ -61,14 +65,14 @@ def check_length(received: int, total: int | None) -> None:
     raise NetworkError(f"the origin sent {received} bytes, but had announced {total}")
 
 
-def check_digest(wanted: str, actual: str) -> None:
-    """Accepts `actual` when it is the checksum asked for; both in their normal form.
+def check_digest(wanted: str, actual: str, *, source: str | None = None) -> None:
+    """Accepts `actual` when it is the checksum asked for, or promised by `source`; both in their normal form.
 
     Raises:
         ChecksumMismatchError: it is not.
     """
     if wanted != actual:
-        raise ChecksumMismatchError(wanted, actual)
+        raise ChecksumMismatchError(wanted, actual, source=source)
 
 
 def _hex_digits(algorithm: str) -> int:

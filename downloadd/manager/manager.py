@@ -435,6 +435,7 @@ class Manager:
                 pace=pace,
                 flush_interval=self._flush_interval,
                 max_size=self._config.max_size,
+                record_checksum=self._config.record_checksum,
                 retries=self._config.retries,
                 changed=self._run_changed,
             )

@@ -25,7 +25,7 @@ from downloadd.storage.destination import Destination, Part
 from downloadd.transfer.attempt import Attempt, Fetched
 from downloadd.transfer.reception import Pace
 from downloadd.transfer.session import Session
-from downloadd.verify import algorithm_of, check_digest, check_length, format_checksum
+from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_digest, check_length, format_checksum
 
 log = structlog.get_logger()
 
@@ -67,6 +67,7 @@ class Run:
         pace: Pace,
         flush_interval: Callable[[], float],
         max_size: int,
+        record_checksum: bool,
         retries: int,
         changed: Callable[["Run"], None],
     ) -> None:
@@ -81,6 +82,7 @@ class Run:
             pace: the speed limits.
             flush_interval: seconds after which received bytes are written even if they are few.
             max_size: bytes; 0 for no limit.
+            record_checksum: whether the SHA-256 is wanted though nobody compares it.
             retries: failed attempts in a row that are followed by another one.
             changed: told when the state has changed.
         """
@@ -103,6 +105,7 @@ class Run:
             pace=pace,
             flush_interval=flush_interval,
             max_size=max_size,
+            record_checksum=record_checksum,
         )
 
     @property
@@ -183,13 +186,18 @@ class Run:
     async def _verify(self, part: Part) -> None:
         check_length(part.size, self.download.total)
         self._attempt.download = lifecycle.verifying(self.download, received=part.size)
+        algorithms = self._attempt.algorithms
+        if not algorithms:
+            return
+        self._changed()
+        digests = {name: format_checksum(name, await part.digest(name)) for name in algorithms}
         wanted = self.download.checksum_wanted
         if wanted is not None:
-            self._changed()
-            algorithm = algorithm_of(wanted)
-            actual = format_checksum(algorithm, await part.digest(algorithm))
-            check_digest(wanted, actual)
-            self._attempt.download = replace(self.download, checksum=actual)
+            check_digest(wanted, digests[algorithm_of(wanted)])
+        for promise in self._attempt.promises:
+            check_digest(promise.checksum, digests[algorithm_of(promise.checksum)], source=promise.source)
+        kept = KEPT_ALGORITHM if wanted is None else algorithm_of(wanted)
+        self._attempt.download = replace(self.download, checksum=digests.get(KEPT_ALGORITHM) or digests.get(kept))
 
     async def _commit(self) -> Download:
         """Gives the part its final name; nothing stops a run from here on but the end of the process."""

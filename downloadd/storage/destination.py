@@ -5,7 +5,7 @@ Every call may come from the event loop and leaves disk work to threads. Errors 
 `StorageError` for everything else.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -36,6 +36,10 @@ class Part(Protocol):
         """Where its last byte ends."""
         ...
 
+    def hash_while_writing(self, algorithms: Iterable[str]) -> None:
+        """Computes digests as bytes are written one after the other; to be called before something is written."""
+        ...
+
     async def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
         """Writes all pieces, in order, completely, from `offset` on.
 
@@ -58,7 +62,10 @@ class Part(Protocol):
         ...
 
     async def digest(self, algorithm: str) -> str:
-        """The lower-case hex digest of all bytes; `algorithm` as in `verify.ALGORITHMS`."""
+        """The lower-case hex digest of all bytes; `algorithm` as in `verify.ALGORITHMS`.
+
+        What was not hashed while it was written is read once.
+        """
         ...
 
     async def sync(self) -> None:

@@ -1,7 +1,6 @@
 """The part file of one run: written at explicit offsets, in threads."""
 
 import errno
-import hashlib
 import os
 import stat
 import threading
@@ -17,8 +16,8 @@ from downloadd.storage.commit import Committer
 from downloadd.storage.disk_threads import DiskThreads, Lane
 from downloadd.storage.names import SafeDirectory, SafeName, parse_filename
 from downloadd.storage.root import StorageRoot, is_out_of_reach, status_of
+from downloadd.storage.running_digests import RunningDigests
 from downloadd.storage.splice import Moved, SocketSource
-from downloadd.verify import ALGORITHMS
 
 PART_MODE: Final = 0o600
 
@@ -71,6 +70,7 @@ class PartFile:
         self._closed = False
         self._off_disk = False
         self._taken_from: str | None = None
+        self._digests = RunningDigests(())
 
     @property
     def name(self) -> str:
@@ -101,6 +101,11 @@ class PartFile:
                 await self._threads.run_to_end(Lane.CALLS, self._path, self._undo_takeover)
             raise
 
+    def hash_while_writing(self, algorithms: Iterable[str]) -> None:
+        """Computes digests as bytes are written one after the other; to be called before something is written."""
+        if self._digests.algorithms != set(algorithms):
+            self._digests = RunningDigests(algorithms)
+
     async def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
         """Writes all pieces, in order, completely, from `offset` on.
 
@@ -125,11 +130,12 @@ class PartFile:
     async def digest(self, algorithm: str) -> str:
         """The lower-case hex digest of all bytes; `algorithm` as in `verify.ALGORITHMS`.
 
-        Cancelled, its thread stops after the block that it is reading.
+        What was not hashed while it was written is read once. Cancelled, its thread stops after the block that it is
+        reading.
         """
         unwanted = threading.Event()
         try:
-            digest = await self._threads.run(Lane.DIGESTS, self._path, self._digest, ALGORITHMS[algorithm], unwanted)
+            digest = await self._threads.run(Lane.DIGESTS, self._path, self._digest, algorithm, unwanted)
         finally:
             unwanted.set()
         return digest
@@ -223,6 +229,7 @@ class PartFile:
 
     def _write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
         with self._writing() as fd:
+            begin = offset
             left = deque(memoryview(piece) for piece in pieces if piece)
             while left:
                 written = os.pwritev(fd, _first(left, WRITE_BYTES), offset)
@@ -234,6 +241,7 @@ class PartFile:
                     written -= len(left.popleft())
                 if written:
                     left[0] = left[0][written:]
+            self._digests.update(pieces, begin)
 
     def _receive(self, source: SocketSource, offset: int, most: int) -> Moved:
         with self._writing() as fd:
@@ -288,20 +296,21 @@ class PartFile:
         with self._alone():
             os.ftruncate(self._open_fd(), 0)
             self._size = 0
+            self._digests = RunningDigests(self._digests.algorithms)
 
     def _digest(self, algorithm: str, unwanted: threading.Event) -> str:
         with self._alone():
             fd = self._open_fd()
-            digest = hashlib.new(algorithm, usedforsecurity=False)
+            digests = self._digests
+            if algorithm not in digests.algorithms:
+                digests = RunningDigests([algorithm])
             block = memoryview(bytearray(min(BLOCK_BYTES, self._size)))
-            offset = 0
-            while offset < self._size and not unwanted.is_set():
-                read = os.preadv(fd, [block], offset)
+            while digests.position < self._size and not unwanted.is_set():
+                read = os.preadv(fd, [block], digests.position)
                 if not read:
                     raise OSError(errno.EIO, "the part file is shorter than what was written to it")
-                digest.update(block[: min(read, self._size - offset)])
-                offset += read
-            return digest.hexdigest()
+                digests.update([block[: min(read, self._size - digests.position)]], digests.position)
+            return digests.hexdigest(algorithm)
 
     def _sync(self) -> None:
         with self._alone():

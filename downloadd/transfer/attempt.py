@@ -20,10 +20,10 @@ from downloadd.storage.names import suggest_name
 from downloadd.transfer.plan import Whole, plan
 from downloadd.transfer.progress import Progress
 from downloadd.transfer.reception import Pace, Reception
-from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, StartOver, judge
+from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, Promise, StartOver, judge
 from downloadd.transfer.segments import Segment
 from downloadd.transfer.session import Answer, Session
-from downloadd.verify import check_length
+from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_length
 
 SMALL: Final = 1 << 20
 """Bytes of a file that is fetched anew rather than written down twice."""
@@ -47,6 +47,7 @@ class Attempt:
         progress: what has come so far.
         taken: bytes that this attempt received from the origin.
         answered_by: the host that answered last, after redirects.
+        promises: what the origin says of the bytes.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Attempt:
         pace: Pace,
         flush_interval: Callable[[], float],
         max_size: int,
+        record_checksum: bool,
     ) -> None:
         """Makes an attempt that has not begun.
 
@@ -74,6 +76,7 @@ class Attempt:
             pace: the speed limits.
             flush_interval: seconds after which received bytes are written even if they are few.
             max_size: bytes; 0 for no limit.
+            record_checksum: whether the SHA-256 is wanted though nobody compares it.
         """
         self.download = download
         self.part: Part | None = None
@@ -86,10 +89,20 @@ class Attempt:
         self._pace = pace
         self._flush_interval = flush_interval
         self._max_size = max_size
+        self._record_checksum = record_checksum
         self.taken = 0
         self.answered_by = download.host
+        self.promises: tuple[Promise, ...] = ()
         self._kept_before = 0
         self._recorded = False
+
+    @property
+    def algorithms(self) -> list[str]:
+        """Of the digests that the file is verified with, or that are kept."""
+        wanted = self.download.checksum_wanted
+        checksums = [promise.checksum for promise in self.promises] + ([] if wanted is None else [wanted])
+        kept = [KEPT_ALGORITHM] if self._record_checksum else []
+        return sorted({*map(algorithm_of, checksums), *kept})
 
     @property
     def progressed(self) -> bool:
@@ -176,6 +189,8 @@ class Attempt:
             )
         if accepted.total is not None:
             await self._destination.require_free(accepted.total - accepted.start)
+        self.promises = accepted.promises
+        self.part.hash_while_writing(self.algorithms)
         self.progress.total = accepted.total
         # A 206 need not repeat what the 200 before it said (RFC 9110, section 15.3.7).
         earlier = self.download if accepted.start > 0 else None
@@ -204,7 +219,7 @@ class Attempt:
             arrived=self._count,
         )
         segment = Segment(accepted.start)
-        await reception.receive(answer.content, segment, by_socket=self.download.checksum_wanted is None)
+        await reception.receive(answer.content, segment, by_socket=not self.algorithms)
         check_length(segment.position - accepted.start, accepted.length)
 
     def _count(self, nbytes: int) -> None:

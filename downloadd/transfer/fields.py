@@ -6,13 +6,18 @@ that are not UTF-8 as lone surrogates (`surrogateescape`). Pure: no I/O and no c
 
 import calendar
 import re
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+
+from downloadd.errors import InvalidParameterError
+from downloadd.verify import parse_checksum
 
 MAX_LENGTH: Final = 2**62
 """Bytes; a longer representation is a lie, and would not fit the records."""
@@ -23,6 +28,9 @@ CLOCK_DIFFERENCE: Final = 60
 RFC 9110, section 8.8.2.2, asks for one second when both are known to come from one clock, else for a difference that
 makes a synchronization issue unlikely. A client cannot know the clocks; 60 s is the difference that RFC 7232 named.
 """
+
+_DIGESTS: Final = {"sha-512": "sha-512", "sha-256": "sha-256", "sha": "sha-1", "md5": "md5"}
+"""Names of algorithms in fields (RFC 9530, section 7.2), strongest first, and those of `verify`."""
 
 _OWS: Final = " \t"
 
@@ -173,6 +181,29 @@ def parse_http_date(text: str | None, *, now: float) -> int | None:
 def format_http_date(time: int) -> str:
     """The IMF-fixdate of a Unix time from 1900 to 9999."""
     return format_datetime(datetime.fromtimestamp(time, UTC), usegmt=True)
+
+
+def parse_digest_field(text: str | None) -> str | None:
+    """The strongest checksum in a Content-Digest or Repr-Digest (RFC 9530, section 2), in its normal form.
+
+    None when there is none of a known algorithm; what is malformed says nothing.
+    """
+    members = (member.strip(_OWS).partition("=") for member in (text or "").split(","))
+    return _strongest({name: value[1:-1] for name, _, value in members if value[:1] == value[-1:] == ":"})
+
+
+def parse_legacy_digest(text: str | None) -> str | None:
+    """The strongest checksum in a Digest (RFC 3230, section 4.3.2, as RFC 5843 extends it), in its normal form."""
+    members = (member.strip(_OWS).partition("=") for member in (text or "").split(","))
+    return _strongest({name.lower(): value for name, _, value in members})
+
+
+def _strongest(members: Mapping[str, str]) -> str | None:
+    for name, algorithm in _DIGESTS.items():
+        with suppress(ValueError, InvalidParameterError):
+            if name in members:
+                return parse_checksum(f"{algorithm}={b64decode(members[name], validate=True).hex()}")
+    return None
 
 
 def _in_century(year: int, month: int, day: int, time: tuple[int, int, int], now: float) -> int | None:

@@ -50,6 +50,18 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     date: str | None = None
     retry_after: str | None = None
     transfer_encoding: str | None = None
+    content_digest: str | None = None
+    repr_digest: str | None = None
+    digest: str | None = None
+
+
+class Promise(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody says of the bytes of the whole representation."""
+
+    source: str
+    """Who says so: the field, or the parameter."""
+    checksum: str
+    """In its normal form, see `verify`."""
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +80,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str | None
     name_hint: str | None
     """The file name in Content-Disposition; not safe."""
+    promises: tuple[Promise, ...] = ()
+    """What the origin says of the representation's bytes."""
 
 
 class AlreadyComplete(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +146,8 @@ def _judge_whole(head: Head, now: float) -> Accepted:
         last_modified=fields.parse_http_date(head.last_modified, now=now),
         content_type=_content_type(head),
         name_hint=fields.parse_content_disposition(head.content_disposition),
+        # The content of a whole response is the representation.
+        promises=(*_promises(head), *_named("Content-Digest", fields.parse_digest_field(head.content_digest))),
     )
 
 
@@ -175,6 +191,7 @@ def _judge_part(asked: Asked, head: Head, now: float) -> Accepted | StartOver:
         last_modified=fields.parse_http_date(modified, now=now),
         content_type=_content_type(head),
         name_hint=fields.parse_content_disposition(head.content_disposition),
+        promises=_promises(head),
     )
 
 
@@ -219,6 +236,18 @@ def _refusal(head: Head, now: float) -> RemoteError:
         case _:
             explanation = ""
     return RemoteError(head.status, explanation, retry_after=fields.parse_retry_after(head.retry_after, now=now))
+
+
+def _promises(head: Head) -> tuple[Promise, ...]:
+    """What the fields say that mean the representation, whatever part of it the message holds (RFC 9530, section 3)."""
+    return (
+        *_named("Repr-Digest", fields.parse_digest_field(head.repr_digest)),
+        *_named("Digest", fields.parse_legacy_digest(head.digest)),
+    )
+
+
+def _named(source: str, checksum: str | None) -> tuple[Promise, ...]:
+    return () if checksum is None else (Promise(source=source, checksum=checksum),)
 
 
 def _length(head: Head) -> int | None:

@@ -245,6 +245,9 @@ def head_of(status: int, fields: Mapping[str, str]) -> Head:
         date=fields.get("Date"),
         retry_after=fields.get("Retry-After"),
         transfer_encoding=fields.get("Transfer-Encoding"),
+        content_digest=fields.get("Content-Digest"),
+        repr_digest=fields.get("Repr-Digest"),
+        digest=fields.get("Digest"),
     )
 
 

@@ -64,6 +64,7 @@ async def test_a_part_that_is_whole_already_is_known_by_its_new_name(
         pace=NoLimit(),
         flush_interval=lambda: 1.0,
         max_size=0,
+        record_checksum=False,
     )
     assert await attempt.fetch() is Fetched.WHOLE
     assert attempt.part is not None

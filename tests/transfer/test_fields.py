@@ -1,3 +1,5 @@
+import base64
+import hashlib
 from urllib.parse import quote
 
 import pytest
@@ -15,11 +17,14 @@ from downloadd.transfer.fields import (
     parse_content_disposition,
     parse_content_length,
     parse_content_range,
+    parse_digest_field,
     parse_entity_tag,
     parse_http_date,
+    parse_legacy_digest,
     parse_retry_after,
     strong_validator,
 )
+from downloadd.verify import parse_checksum
 
 NOW = 1_700_000_000.0
 """Tue, 14 Nov 2023 22:13:20 GMT."""
@@ -494,3 +499,59 @@ def test_any_name_comes_through_a_quoted_string(name: str) -> None:
 def test_a_long_field_is_read_in_linear_time() -> None:
     assert parse_content_disposition("a;" * 500_000 + "filename=x") == "x"
     assert parse_content_disposition('filename="' + "\\" * 1_000_000) is not None
+
+
+SHA_256 = hashlib.sha256(b"abc")
+B64 = base64.b64encode(SHA_256.digest()).decode()
+B64_512 = base64.b64encode(hashlib.sha512(b"abc").digest()).decode()
+B64_MD5 = base64.b64encode(hashlib.md5(b"abc").digest()).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"sha-256=:{B64}:", "sha-256"),
+        (f"md5=:{B64_MD5}:, sha-256=:{B64}:", "sha-256"),
+        (f"sha-256=:{B64}:,sha-512=:{B64_512}:", "sha-512"),
+        (f"\tsha-256=:{B64}: , unixsum=:AAAA:", "sha-256"),
+        (f"md5=:{B64_MD5}:", "md5"),
+        (f"sha-512=:{B64}:, sha-256=:{B64}:", "sha-256"),
+        (None, None),
+        ("", None),
+        (f"sha-256={B64}", None),
+        ("sha-256=:!!!:", None),
+        ("sha-256=::", None),
+        ("sha-256=:YWJj:", None),
+        ("sha-256", None),
+        (f"SHA-256=:{B64}:", None),
+        ("\udcff=:\udcff:", None),
+    ],
+)
+def test_the_strongest_digest_of_a_field_is_taken_and_what_is_broken_left_out(
+    text: str | None, expected: str | None
+) -> None:
+    digests = {"sha-256": SHA_256, "sha-512": hashlib.sha512(b"abc"), "md5": hashlib.md5(b"abc")}
+    found = parse_digest_field(text)
+    assert found == (None if expected is None else f"{expected}={digests[expected].hexdigest()}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"SHA-256={B64}", f"sha-256={SHA_256.hexdigest()}"),
+        (f"md5={B64_MD5},sha-256={B64}", f"sha-256={SHA_256.hexdigest()}"),
+        ("SHA=qZk+NkcGgWq6PiVxeFDCbJzQ2J0=", f"sha-1={hashlib.sha1(b'abc').hexdigest()}"),
+        (f"sha-256=:{B64}:", None),
+        ("sha-256=\udcff", None),
+        (None, None),
+    ],
+)
+def test_a_legacy_digest_has_no_colons_and_any_case(text: str | None, expected: str | None) -> None:
+    assert parse_legacy_digest(text) == expected
+
+
+@given(st.text())
+def test_no_digest_field_breaks_the_parsers(text: str) -> None:
+    for parse in (parse_digest_field, parse_legacy_digest):
+        found = parse(text)
+        assert found is None or parse_checksum(found) == found
