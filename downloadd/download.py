@@ -86,6 +86,8 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of `timeout` used up by earlier runs and waits between attempts."""
     received: int = 0
     """Bytes in the part file when the row was written."""
+    received_ranges: str | None = None
+    """Which bytes those are, as `ByteRanges` writes them; None: the first ones."""
     total: int | None = None
     """Complete length of the representation in bytes, once the origin has said."""
     validator: str | None = None

@@ -32,6 +32,14 @@ class Dispatcher(Protocol):
         """A run has ended and its place is free."""
         ...
 
+    def borrow(self, host: str, wanted: int) -> int:
+        """Takes up to `wanted` free places of a host for further connections of a download that runs there."""
+        ...
+
+    def give_back(self, host: str, places: int) -> None:
+        """So many borrowed places are free again."""
+        ...
+
     def block(self, host: str, until: float) -> None:
         """Nothing of `host` starts before that Unix time."""
         ...
@@ -76,6 +84,15 @@ class LocalDispatcher:
     def finished(self, seq: int) -> None:
         """A run has ended and its place is free."""
         self._scheduler.finished(seq)
+        self._changed.set()
+
+    def borrow(self, host: str, wanted: int) -> int:
+        """Takes up to `wanted` free places of a host for further connections of a download that runs there."""
+        return self._scheduler.borrow(host, wanted)
+
+    def give_back(self, host: str, places: int) -> None:
+        """So many borrowed places are free again."""
+        self._scheduler.give_back(host, places)
         self._changed.set()
 
     def block(self, host: str, until: float) -> None:

@@ -102,6 +102,7 @@ def retry(download: Download, *, full: QueueFullError | None = None) -> Download
         not_before=None,
         time_spent=0.0,
         received=0,
+        received_ranges=None,
         total=None,
         validator=None,
         part_name=None,
@@ -152,6 +153,7 @@ def verifying(download: Download, *, received: int) -> Download:
         download,
         state=advance(download.state, Event.RECEIVE),
         received=received,
+        received_ranges=None,
         total=received,
     )
 
@@ -228,4 +230,4 @@ def _ended(download: Download, event: Event, *, now: float) -> Download:
 
 
 def _without_part(download: Download) -> Download:
-    return replace(download, part_name=None, received=0, validator=None, publishing=False)
+    return replace(download, part_name=None, received=0, received_ranges=None, validator=None, publishing=False)

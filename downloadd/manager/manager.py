@@ -436,6 +436,7 @@ class Manager:
                 flush_interval=self._flush_interval,
                 max_size=self._config.max_size,
                 record_checksum=self._config.record_checksum,
+                places=self._dispatcher,
                 retries=self._config.retries,
                 changed=self._run_changed,
             )

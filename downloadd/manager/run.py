@@ -22,7 +22,7 @@ from downloadd.manager import lifecycle, retry
 from downloadd.records.protocol import Records
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
-from downloadd.transfer.attempt import Attempt, Fetched
+from downloadd.transfer.attempt import Attempt, Fetched, Places
 from downloadd.transfer.reception import Pace
 from downloadd.transfer.session import Session
 from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_digest, check_length, format_checksum
@@ -68,6 +68,7 @@ class Run:
         flush_interval: Callable[[], float],
         max_size: int,
         record_checksum: bool,
+        places: Places,
         retries: int,
         changed: Callable[["Run"], None],
     ) -> None:
@@ -83,6 +84,7 @@ class Run:
             flush_interval: seconds after which received bytes are written even if they are few.
             max_size: bytes; 0 for no limit.
             record_checksum: whether the SHA-256 is wanted though nobody compares it.
+            places: for further connections.
             retries: failed attempts in a row that are followed by another one.
             changed: told when the state has changed.
         """
@@ -106,6 +108,7 @@ class Run:
             flush_interval=flush_interval,
             max_size=max_size,
             record_checksum=record_checksum,
+            places=places,
         )
 
     @property
@@ -238,7 +241,9 @@ class Run:
         if why is Stop.CANCEL:
             await self._remove_part()
             return lifecycle.cancelled(self.download, now=self._clock.wall())
-        row = replace(await self._keep_part(), time_spent=self.download.time_spent + self._clock.monotonic() - started)
+        row = replace(
+            await self._attempt.keep(), time_spent=self.download.time_spent + self._clock.monotonic() - started
+        )
         if why is Stop.PAUSE:
             return lifecycle.paused(row)
         # An interruption is not the attempt's fault.
@@ -263,7 +268,7 @@ class Run:
                 self._log.info(
                     "attempt_failed", error=error.code, detail=error.detail, retry_in=round(decision.delay, 3)
                 )
-                row = replace(await self._keep_part(), time_spent=spent + decision.delay)
+                row = replace(await self._attempt.keep(), time_spent=spent + decision.delay)
                 not_before = now + decision.delay
                 return (
                     lifecycle.deferred(row, error, not_before=not_before, failures=decision.failures),
@@ -286,13 +291,6 @@ class Run:
         part = self._attempt.part
         assert part is not None  # noqa: S101 - narrows the type; a whole download has a part
         return part
-
-    async def _keep_part(self) -> Download:
-        part = self._attempt.part
-        if part is None:
-            return self.download
-        await part.close()
-        return replace(self.download, part_name=part.name, received=part.size)
 
     async def _remove_part(self) -> None:
         part, download = self._attempt.part, self.download

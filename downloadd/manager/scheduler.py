@@ -107,6 +107,19 @@ class Scheduler:
         if returning is not None:
             self.add(returning)
 
+    def borrow(self, host: str, wanted: int) -> int:
+        """Takes up to `wanted` free places of a host for further connections of a download that runs there."""
+        line = self._hosts.setdefault(host, _Host())
+        taken = max(0, min(wanted, self._limits.max_per_host - line.running))
+        line.running += taken
+        return taken
+
+    def give_back(self, host: str, places: int) -> None:
+        """So many borrowed places are free again."""
+        if places:
+            self._hosts[host].running -= places
+            self._enter(host)
+
     def block(self, host: str, until: float) -> None:
         """The origin asked to be left alone until then (Unix time)."""
         line = self._hosts.setdefault(host, _Host())

@@ -50,6 +50,7 @@ RUN_OWNED: Final = (
     "error",
     "detail",
     "end_time",
+    "received_ranges",
 )
 """Columns that the run which holds the download writes."""
 
@@ -65,7 +66,7 @@ COLUMNS: Final = ("seq", *WRITTEN)
 FRESH: Final = (*ASKED, *USER_OWNED, *RUN_OWNED[:2])
 """Columns that say all about a download that no run has touched; the table has the defaults of the others."""
 
-_FRESH_RUN: Final = (0, 0, None, 0.0, 0, None, None, None, 0, None, None, None, None, None, None)
+_FRESH_RUN: Final = (0, 0, None, 0.0, 0, None, None, None, 0, None, None, None, None, None, None, None)
 
 # Looking an enum's member up by calling the enum costs five times as much.
 _CONFLICTS: Final = {member.value: member for member in Conflict}
@@ -131,6 +132,7 @@ def encode_run(download: Download) -> Row:
         None if error is None else error._value_,
         download.detail,
         download.end_time,
+        download.received_ranges,
     )
 
 
@@ -172,6 +174,7 @@ def decode(row: Row) -> Download:
         error,
         detail,
         end_time,
+        received_ranges,
         epoch,
         ended_seq,
     ) = row
@@ -210,6 +213,7 @@ def decode(row: Row) -> Download:
         error=None if error is None else _ERRORS[error],
         detail=detail,
         end_time=end_time,
+        received_ranges=received_ranges,
         ended_seq=ended_seq,
     )
 

@@ -313,10 +313,10 @@ class PartFile:
             return digests.hexdigest(algorithm)
 
     def _sync(self) -> None:
-        with self._alone():
+        with self._writing() as fd:
             if self._sync_error is not None:
                 raise self._sync_error
-            self._committer.sync(self._open_fd())
+            self._committer.sync(fd)
 
     def _publish(self, final: SafeName, replace: bool, last_modified: int | None) -> bool:
         with self._alone():

@@ -5,9 +5,10 @@ has another version or ignores ranges. What may be resumed after a crash is writ
 reach the disk, so a record never vouches for bytes of another version.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
@@ -17,16 +18,30 @@ from downloadd.errors import FileExistsAlreadyError, FileTooLargeError, NetworkE
 from downloadd.states import Event, advance
 from downloadd.storage.destination import Destination, Part
 from downloadd.storage.names import suggest_name
-from downloadd.transfer.plan import Whole, plan
+from downloadd.transfer.byte_ranges import ByteRanges
+from downloadd.transfer.plan import Whole, plan, plan_segments
 from downloadd.transfer.progress import Progress
 from downloadd.transfer.reception import Pace, Reception
 from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, Promise, StartOver, judge
-from downloadd.transfer.segments import Segment
+from downloadd.transfer.segmented import OtherVersionError, SegmentedFetch
+from downloadd.transfer.segments import Segment, divide
 from downloadd.transfer.session import Answer, Session
 from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_length
 
 SMALL: Final = 1 << 20
 """Bytes of a file that is fetched anew rather than written down twice."""
+
+
+class Places(Protocol):
+    """The connections that a host may have."""
+
+    def borrow(self, host: str, wanted: int) -> int:
+        """Takes up to `wanted` free places of a host for further connections of a download that runs there."""
+        ...
+
+    def give_back(self, host: str, places: int) -> None:
+        """So many borrowed places are free again."""
+        ...
 
 
 class Fetched(Enum):
@@ -63,6 +78,7 @@ class Attempt:
         flush_interval: Callable[[], float],
         max_size: int,
         record_checksum: bool,
+        places: Places,
     ) -> None:
         """Makes an attempt that has not begun.
 
@@ -77,6 +93,7 @@ class Attempt:
             flush_interval: seconds after which received bytes are written even if they are few.
             max_size: bytes; 0 for no limit.
             record_checksum: whether the SHA-256 is wanted though nobody compares it.
+            places: for further connections.
         """
         self.download = download
         self.part: Part | None = None
@@ -90,6 +107,9 @@ class Attempt:
         self._flush_interval = flush_interval
         self._max_size = max_size
         self._record_checksum = record_checksum
+        self._places = places
+        self._segmented: SegmentedFetch | None = None
+        self._one_connection = False
         self.taken = 0
         self.answered_by = download.host
         self.promises: tuple[Promise, ...] = ()
@@ -107,7 +127,35 @@ class Attempt:
     @property
     def progressed(self) -> bool:
         """Whether a further attempt starts nearer to the end: more was kept than before, and can be resumed."""
-        return self.part is not None and self.part.size > self._kept_before and self.download.validator is not None
+        return self._kept > self._kept_before and self.download.validator is not None
+
+    @property
+    def _kept(self) -> int:
+        """Bytes in the part file."""
+        if self._segmented is not None:
+            return self._segmented.received().size
+        return 0 if self.part is None else self.part.size
+
+    async def keep(self) -> Download:
+        """Lets go of the part file; the row then says what is in it.
+
+        Raises:
+            DownloadError: the disk is out of order.
+        """
+        if self.part is None:
+            return self.download
+        ranges = None
+        if self._segmented is not None:
+            # What is written down must be there after a power cut too.
+            await self.part.sync()
+            ranges = self._segmented.received()
+        await self.part.close()
+        return replace(
+            self.download,
+            part_name=self.part.name,
+            received=self._kept,
+            received_ranges=None if ranges is None else ranges.format(),
+        )
 
     async def fetch(self) -> Fetched:
         """Fetches what is missing.
@@ -126,6 +174,8 @@ class Attempt:
             )
             # It bears this run's epoch now: a crash while it is published must find it by this name.
             self.download = replace(self.download, part_name=self.part.name)
+            if self.download.received_ranges is not None and await self._go_on_with_segments(self.part):
+                return Fetched.WHOLE
             self._kept_before = self.part.size
             self.progress.reset(self.part.size)
         elif download.wanted_name is not None and await self._name_taken():
@@ -148,7 +198,8 @@ class Attempt:
                     case Accepted():
                         if not await self._open(answer, verdict, asked):
                             return Fetched.SKIPPED
-                        await self._receive(answer, verdict)
+                        if not await self._receive(answer, verdict):
+                            continue
             if self._is_whole(verdict):
                 return Fetched.WHOLE
 
@@ -167,7 +218,9 @@ class Attempt:
         if self.part is not None:
             await self.part.clear()
         self.progress.reset(0)
-        self.download = await self._save(replace(self.download, received=0, total=None, validator=None))
+        self.download = await self._save(
+            replace(self.download, received=0, received_ranges=None, total=None, validator=None)
+        )
 
     async def _open(self, answer: Answer, accepted: Accepted, asked: Asked) -> bool:
         """Makes the part file and the row fit the response; False when the name is taken and to be skipped."""
@@ -207,20 +260,96 @@ class Attempt:
         self._changed()
         return True
 
-    async def _receive(self, answer: Answer, accepted: Accepted) -> None:
-        """Moves the content into the part file."""
+    async def _receive(self, answer: Answer, accepted: Accepted) -> bool:
+        """Moves the content into the part file; False when another version came in between, so that nothing is kept."""
         assert self.part is not None  # noqa: S101 - narrows the type; opened before
-        reception = Reception(
-            self.part,
+        wanted = self.download.segments
+        if wanted > 1 and not self._one_connection and accepted.total is not None and accepted.validator is not None:
+            kept = ByteRanges()
+            kept.add(0, accepted.start)
+            with self._further_connections(wanted - 1) as further:
+                segments = divide(kept.gaps(accepted.total), further + 1)
+                if len(segments) > 1:
+                    self.download = replace(self.download, received_ranges=kept.format())
+                    return await self._fetch_segments(self.part, kept, segments, answer)
+        segment = Segment(accepted.start)
+        reception = self._reception(self.part)
+        await reception.receive(answer.content, segment, by_socket=not self.algorithms)
+        check_length(segment.position - accepted.start, accepted.length)
+        return True
+
+    async def _go_on_with_segments(self, part: Part) -> bool:
+        """Fetches what is missing of a part that has gaps; False when nothing of it can be kept."""
+        download = self.download
+        with self._further_connections(download.segments - 1) as further:
+            kept = ByteRanges.parse(download.received_ranges or "")
+            segments = plan_segments(
+                kept, size=part.size, validator=download.validator, total=download.total, count=further + 1
+            )
+            if segments is None:
+                await self._start_over()
+                return False
+            self._kept_before = kept.size
+            self.progress.reset(kept.size)
+            self.progress.total = download.total
+            self.download = replace(download, state=advance(download.state, Event.RESPOND))
+            self._recorded = False
+            self._changed()
+            return await self._fetch_segments(part, kept, segments, None)
+
+    async def _fetch_segments(
+        self, part: Part, kept: ByteRanges, segments: Sequence[Segment], answer: Answer | None
+    ) -> bool:
+        validator, total = self.download.validator, self.download.total
+        assert validator is not None  # noqa: S101 - narrows the type; there are no segments without
+        assert total is not None  # noqa: S101 - likewise
+        self._segmented = SegmentedFetch(
+            self.download.url,
+            session=self._session,
+            reception=self._reception(part),
+            kept=kept,
+            validator=validator,
+            total=total,
+            now=self._clock.wall,
+            write_down=self._write_down,
+        )
+        try:
+            await self._segmented.fetch(segments, None if answer is None else (answer.content, segments[0]))
+        except OtherVersionError:
+            self._segmented = None
+            self._one_connection = True
+            await self._start_over()
+            return False
+        return True
+
+    async def _write_down(self, received: ByteRanges) -> None:
+        """Writes down which bytes are in the part file, once they are on the disk."""
+        assert self.part is not None  # noqa: S101 - narrows the type; opened before
+        if self._recorded:
+            await self.part.sync()
+            self.download = await self._save(
+                replace(self.download, received=received.size, received_ranges=received.format())
+            )
+
+    @contextmanager
+    def _further_connections(self, wanted: int) -> Iterator[int]:
+        """How many connections there may be besides the first one, as long as it lasts."""
+        host = self.download.host
+        places = self._places.borrow(host, wanted)
+        try:
+            yield places
+        finally:
+            self._places.give_back(host, places)
+
+    def _reception(self, part: Part) -> Reception:
+        return Reception(
+            part,
             clock=self._clock,
             pace=self._pace,
             flush_interval=self._flush_interval,
             prepare=self._prepare_write,
             arrived=self._count,
         )
-        segment = Segment(accepted.start)
-        await reception.receive(answer.content, segment, by_socket=not self.algorithms)
-        check_length(segment.position - accepted.start, accepted.length)
 
     def _count(self, nbytes: int) -> None:
         self.taken += nbytes
@@ -238,8 +367,7 @@ class Attempt:
 
     def _is_whole(self, accepted: Accepted) -> bool:
         """Whether nothing is missing; an origin may send less than the range it was asked for."""
-        assert self.part is not None  # noqa: S101 - narrows the type; opened before
-        if accepted.total is None or self.part.size == accepted.total:
+        if accepted.total is None or self._kept == accepted.total:
             return True
         if accepted.length == 0:
             raise NetworkError("the origin answered a range request without a byte")

@@ -91,9 +91,9 @@ def format_content_range(content_range: ContentRange) -> str:
     return f"bytes {content_range.first_pos}-{content_range.last_pos}/{complete_length}"
 
 
-def format_range(start: int) -> str:
-    """The Range that asks for everything from `start` on (RFC 9110, section 14.2)."""
-    return f"bytes={start}-"
+def format_range(start: int, end: int | None = None) -> str:
+    """The Range that asks for the bytes from `start` up to `end`, or for all from there on (RFC 9110, section 14.2)."""
+    return f"bytes={start}-" if end is None else f"bytes={start}-{end - 1}"
 
 
 def _parse_length(text: str) -> int | None:

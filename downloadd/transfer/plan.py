@@ -5,7 +5,28 @@ Pure: no I/O and no clock.
 
 import msgspec
 
+from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.response import Asked
+from downloadd.transfer.segments import Segment, divide
+
+
+def plan_segments(
+    kept: ByteRanges, *, size: int, validator: str | None, total: int | None, count: int
+) -> list[Segment] | None:
+    """Who fetches what is missing of a part file that is not filled from its start on.
+
+    None when nothing can be kept of it: its bytes cannot be vouched for, or are not there.
+
+    Args:
+        kept: what is in the part file, as it was written down.
+        size: of the part file, in bytes.
+        validator: the strong validator that the bytes came under.
+        total: the complete length.
+        count: how many connections there may be.
+    """
+    if validator is None or total is None or kept.end > min(size, total) or not kept.size:
+        return None
+    return divide(kept.gaps(total), count)
 
 
 class Whole(msgspec.Struct, frozen=True, kw_only=True):

@@ -169,6 +169,8 @@ class Reception:
         while content.left and segment.wanted != 0:
             most = self._most(content, segment)
             await self._prepare(most, False)
+            # Said before, so that nobody takes over what is on its way.
+            segment.reach = segment.position + most
             turn = self._turn(content, segment, most)
             moved = await settled(asyncio.get_running_loop().create_task(turn))
             if moved.ended and content.left:

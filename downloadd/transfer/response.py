@@ -18,22 +18,28 @@ ABSENT_STATUSES: Final = frozenset({404, 410})
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request asks for: the representation, or what is missing of it.
+    """What a request asks for: the representation, or a range of it.
 
-    A resumed request carries `Range: bytes=<start>-` and `If-Range: <validator>`; to resume without a validator is a
-    `ValueError`.
+    A request for a range carries `Range` and `If-Range: <validator>`; one without a validator is a `ValueError`.
     """
 
     start: int = 0
-    """The first byte that is wanted; 0 asks for everything, without Range."""
+    """The first byte that is wanted; 0 without an `end` asks for everything, without Range."""
+    end: int | None = None
+    """The first byte that is not wanted; None: all from `start` on are."""
     validator: str | None = None
     """The strong validator of the bytes before `start`."""
     total: int | None = None
     """The complete length that came with those bytes, if it did."""
 
     def __post_init__(self) -> None:
-        if self.start < 0 or (self.start > 0 and self.validator is None):
+        if self.start < 0 or (self.ranged and self.validator is None):
             raise ValueError("a range is asked for from a positive start, under a validator")
+
+    @property
+    def ranged(self) -> bool:
+        """Whether a range is asked for."""
+        return self.start > 0 or self.end is not None
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +121,7 @@ def judge(asked: Asked, head: Head, *, now: float, max_size: int) -> Accepted | 
         raise RemoteFileNotFoundError(head.status)
     if head.status in WHOLE_STATUSES:
         verdict: Accepted | AlreadyComplete | StartOver = _judge_whole(head, now)
-    elif asked.start == 0:
+    elif not asked.ranged:
         raise _refusal(head, now)
     elif head.status == 206:
         verdict = _judge_part(asked, head, now)

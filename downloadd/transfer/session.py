@@ -168,7 +168,7 @@ class Session:
 
     @asynccontextmanager
     async def get(self, url: str, asked: Asked) -> AsyncIterator[Answer]:
-        """Asks for the representation, or from `asked.start` on for the rest of it, and follows redirects.
+        """Asks for the representation, or for what `asked` says of it, and follows redirects.
 
         The connection is free again, or closed, when the context ends.
 
@@ -213,8 +213,8 @@ class Session:
                 "User-Agent": f"downloadd/{__version__}",
             }
         )
-        if asked.start:
-            fields["Range"] = format_range(asked.start)
+        if asked.ranged:
+            fields["Range"] = format_range(asked.start, asked.end)
             if asked.validator is not None:
                 fields["If-Range"] = asked.validator
         configured = self._credentials.get(target.host)

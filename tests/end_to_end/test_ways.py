@@ -33,8 +33,14 @@ class Way:
         self.origin = origin
         self.daemon = daemon
 
+    @property
+    def segmented(self) -> bool:
+        return self.name.startswith("segmented")
+
     def parameters(self, seed: int = 0, size: int = SIZE) -> dict[str, str]:
-        return {"checksum": f"sha-256={expected_sha256(seed, size)}"} if self.name == "hashed" else {}
+        if self.name == "hashed":
+            return {"checksum": f"sha-256={expected_sha256(seed, size)}"}
+        return {"segments": "4"} if self.segmented else {}
 
     def answer(self, **options: Any) -> Answer:
         framing = Framing.CHUNKED if self.name == "parsed" else Framing.LENGTH
@@ -61,12 +67,12 @@ class Way:
         return self.daemon.files() == {"d/f": expected_bytes(0, 0, SIZE)} and self.daemon.parts() == []
 
 
-@pytest.fixture(params=["parsed", "spliced", "hashed", "tls"])
+@pytest.fixture(params=["parsed", "spliced", "hashed", "tls", "segmented", "segmented tls"])
 async def way(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Way]:
     authority = Authority()
     bundle = tmp_path / "ca.pem"
     bundle.write_bytes(authority.certificate)
-    tls = authority.server_context() if request.param == "tls" else None
+    tls = authority.server_context() if "tls" in request.param else None
     async with (
         Origin(tls=tls) as origin,
         DaemonProcess(tmp_path, config=IMPATIENT, environment={"SSL_CERT_FILE": str(bundle)}) as daemon,
@@ -108,6 +114,9 @@ async def test_what_came_before_a_break_is_not_fetched_again(way: Way) -> None:
         assert status == 201, answer
         assert way.saved()
         after = int(broken["cut_after"] if "cut_after" in broken else broken["stall_after"])
+        if way.segmented:
+            # Their requests are looked at elsewhere.
+            continue
         first, second = (request.field("Range") for request in way.origin.requests(path))
         assert first is None
         if way.name == "tls" and broken.get("cut") is not Cut.FIN and after > 10:
@@ -147,7 +156,8 @@ async def test_a_pause_takes_effect_within_a_second_and_keeps_what_came(way: Way
     await way.daemon.verb(id, "resume")
     assert (await way.daemon.ended(id))["status"] == "completed"
     assert way.saved()
-    assert way.origin.requests("/f")[-1].field("Range") == f"bytes={entry['current_size']}-"
+    if not way.segmented:
+        assert way.origin.requests("/f")[-1].field("Range") == f"bytes={entry['current_size']}-"
 
 
 @pytest.mark.parametrize("rate", [0, 4 * MIB], ids=["full speed", "slow"])
@@ -173,6 +183,8 @@ async def test_a_kill_in_the_middle_loses_no_more_than_was_on_its_way(way: Way) 
     way.origin.script("/f", Answer(size=SIZE, etag='"v1"'))
     assert (await way.daemon.ended(id))["status"] == "completed"
     assert way.saved()
+    if way.segmented:
+        return
     ranges = [request.field("Range") for request in way.origin.requests("/f")]
     assert ranges[0] is None
     starts = [int(str(span).removeprefix("bytes=").rstrip("-")) for span in ranges[1:]]

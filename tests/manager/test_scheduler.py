@@ -257,3 +257,19 @@ class SchedulerAgainstAModel(RuleBasedStateMachine):
 
 TestSchedulerAgainstAModel = SchedulerAgainstAModel.TestCase
 TestSchedulerAgainstAModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+def test_borrowed_places_are_the_hosts_and_come_back() -> None:
+    line = scheduler(max_per_host=3)
+    for seq in (1, 2):
+        line.add(Waiting(seq=seq, host="a", priority=0))
+    line.add(Waiting(seq=3, host="b", priority=0))
+    assert line.borrow("a", 9) == 3
+    # Its places are lent, so only the other host's download starts.
+    assert line.pick(0) == [3]
+    assert line.borrow("a", 1) == 0
+    line.give_back("a", 1)
+    assert line.pick(0) == [1]
+    line.give_back("a", 2)
+    assert line.pick(0) == [2]
+    line.give_back("a", 0)

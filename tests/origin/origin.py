@@ -148,6 +148,10 @@ class Origin:
         """The absolute URL of a path (and query) here."""
         return f"{'https' if self._tls else 'http'}://{self._name}:{self.port}{path}"
 
+    def fall_back_to(self, answer: Callable[[Request], Answer]) -> None:
+        """Answers requests to paths without a script so from now on."""
+        self._fallback = answer
+
     def script(self, path: str, answers: Answer | Sequence[Answer]) -> None:
         """Sets what the next requests to `path` get; may be called again at any time, for a new version, say."""
         wanted = [answers] if isinstance(answers, Answer) else list(answers)

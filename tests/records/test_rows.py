@@ -37,6 +37,7 @@ TOUCHED = msgspec.structs.replace(
     validator="",
     part_name="",
     publishing=True,
+    received_ranges="",
     last_modified=0,
     content_type="",
     checksum="",

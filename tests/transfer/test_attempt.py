@@ -25,6 +25,14 @@ class NoLimit:
         return 0.0
 
 
+class NoPlaces:
+    def borrow(self, host: str, wanted: int) -> int:
+        return 0
+
+    def give_back(self, host: str, places: int) -> None:
+        pass
+
+
 @pytest.fixture
 async def destination(tmp_path: Path) -> AsyncIterator[LocalDestination]:
     async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
@@ -65,6 +73,7 @@ async def test_a_part_that_is_whole_already_is_known_by_its_new_name(
         flush_interval=lambda: 1.0,
         max_size=0,
         record_checksum=False,
+        places=NoPlaces(),
     )
     assert await attempt.fetch() is Fetched.WHOLE
     assert attempt.part is not None

@@ -1,0 +1,47 @@
+"""Sets of byte ranges, against sets of bytes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.transfer.byte_ranges import ByteRanges
+
+RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=12)
+
+
+def made(ranges: list[tuple[int, int]]) -> tuple[ByteRanges, set[int]]:
+    found, bytes_ = ByteRanges(), set[int]()
+    for start, end in ranges:
+        found.add(start, end)
+        bytes_ |= set(range(start, end))
+    return found, bytes_
+
+
+@given(RANGES)
+def test_they_hold_what_was_added_in_order_and_apart(ranges: list[tuple[int, int]]) -> None:
+    found, bytes_ = made(ranges)
+    assert {byte for start, end in found for byte in range(start, end)} == bytes_
+    assert found.size == len(bytes_)
+    assert found.end == max(bytes_, default=-1) + 1
+    edges = [edge for one in found for edge in one]
+    assert edges == sorted(set(edges))
+
+
+@given(RANGES, st.integers(0, 70))
+def test_gaps_are_what_is_missing(ranges: list[tuple[int, int]], total: int) -> None:
+    found, bytes_ = made([(start, min(end, total)) for start, end in ranges])
+    gaps = found.gaps(total)
+    assert {byte for start, end in gaps for byte in range(start, end)} == set(range(total)) - bytes_
+    assert all(start < end for start, end in gaps)
+
+
+@given(RANGES)
+def test_what_is_written_down_is_read_again(ranges: list[tuple[int, int]]) -> None:
+    found, _ = made(ranges)
+    assert ByteRanges.parse(found.format()) == found
+
+
+@pytest.mark.parametrize("text", ["1", "1-", "-1", "1-2,", "a-b", "1-2;3-4", " 1-2", "1-2\n"])
+def test_what_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no byte ranges"):
+        ByteRanges.parse(text)
