@@ -29,11 +29,6 @@ class Signals:
         self._wished = asyncio.Event()
         self._stopping = False
 
-    @property
-    def stopping(self) -> bool:
-        """Whether a signal to stop has come."""
-        return self._stopping
-
     async def next_wish(self) -> Wish:
         """Waits for a signal. Reloads that come while one is under way become one; a stop stays wished for."""
         await self._wished.wait()

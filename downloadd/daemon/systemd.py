@@ -53,10 +53,6 @@ class Notifier:
         """Feeds the watchdog."""
         return self._send("WATCHDOG=1")
 
-    def status(self, text: str) -> bool:
-        """One line for `systemctl status`."""
-        return self._send(f"STATUS={text}")
-
     def close(self) -> None:
         """Lets go of the socket."""
         if self._socket is not None:

@@ -67,7 +67,7 @@ class Way:
         return self.daemon.files() == {"d/f": expected_bytes(0, 0, SIZE)} and self.daemon.parts() == []
 
 
-@pytest.fixture(params=["parsed", "spliced", "hashed", "tls", "segmented", "segmented tls"])
+@pytest.fixture(params=["parsed", "spliced", "hashed", "tls", "segmented"])
 async def way(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Way]:
     authority = Authority()
     bundle = tmp_path / "ca.pem"
