@@ -88,6 +88,8 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes in the part file when the row was written."""
     received_ranges: str | None = None
     """Which bytes those are, as `ByteRanges` writes them; None: the first ones."""
+    moved: bool = False
+    """The URL was changed since those bytes came: they go on only if its bytes prove to be the same."""
     total: int | None = None
     """Complete length of the representation in bytes, once the origin has said."""
     validator: str | None = None

@@ -103,6 +103,7 @@ def retry(download: Download, *, full: QueueFullError | None = None) -> Download
         time_spent=0.0,
         received=0,
         received_ranges=None,
+        moved=False,
         total=None,
         validator=None,
         part_name=None,
@@ -134,14 +135,14 @@ def redirect(
 ) -> Download:
     """A user gives the download another URL, for one that has expired, say; `then` makes the other changes.
 
-    The part goes on only if the origin there has the same strong validator, as after any interruption.
+    The part goes on only if length, validator and the last bytes are the same there.
 
     Raises:
         InvalidStateError: it has ended already, or is running.
     """
     if download.state in RUNNING:
         raise InvalidStateError("the download is running; pause it before you change its URL")
-    return replace(then(download), url=url, shown_url=shown_url, host=host)
+    return replace(then(download), url=url, shown_url=shown_url, host=host, moved=True)
 
 
 # -- what happens to a run ---------------------------------------------------------------------------------------------

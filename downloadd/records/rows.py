@@ -51,6 +51,7 @@ RUN_OWNED: Final = (
     "detail",
     "end_time",
     "received_ranges",
+    "moved",
 )
 """Columns that the run which holds the download writes."""
 
@@ -66,7 +67,7 @@ COLUMNS: Final = ("seq", *WRITTEN)
 FRESH: Final = (*ASKED, *USER_OWNED, *RUN_OWNED[:2])
 """Columns that say all about a download that no run has touched; the table has the defaults of the others."""
 
-_FRESH_RUN: Final = (0, 0, None, 0.0, 0, None, None, None, 0, None, None, None, None, None, None, None)
+_FRESH_RUN: Final = (0, 0, None, 0.0, 0, None, None, None, 0, None, None, None, None, None, None, None, 0)
 
 # Looking an enum's member up by calling the enum costs five times as much.
 _CONFLICTS: Final = {member.value: member for member in Conflict}
@@ -133,6 +134,7 @@ def encode_run(download: Download) -> Row:
         download.detail,
         download.end_time,
         download.received_ranges,
+        int(download.moved),
     )
 
 
@@ -175,6 +177,7 @@ def decode(row: Row) -> Download:
         detail,
         end_time,
         received_ranges,
+        moved,
         epoch,
         ended_seq,
     ) = row
@@ -214,6 +217,7 @@ def decode(row: Row) -> Download:
         detail=detail,
         end_time=end_time,
         received_ranges=received_ranges,
+        moved=bool(moved),
         ended_seq=ended_seq,
     )
 

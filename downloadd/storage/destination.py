@@ -57,6 +57,10 @@ class Part(Protocol):
         """
         ...
 
+    async def read(self, offset: int, nbytes: int) -> bytes:
+        """So many bytes from `offset` on, or as many as there are."""
+        ...
+
     async def clear(self) -> None:
         """Throws the bytes away: the download starts over."""
         ...

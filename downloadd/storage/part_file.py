@@ -123,6 +123,10 @@ class PartFile:
         """
         return await self._threads.run(Lane.SOCKETS, self._path, self._receive, source, offset, most)
 
+    async def read(self, offset: int, nbytes: int) -> bytes:
+        """So many bytes from `offset` on, or as many as there are."""
+        return await self._threads.run(Lane.CALLS, self._path, self._read, offset, nbytes)
+
     async def clear(self) -> None:
         """Throws the bytes away: the download starts over."""
         await self._threads.run(Lane.CALLS, self._path, self._clear)
@@ -291,6 +295,10 @@ class PartFile:
             pass
         finally:
             self._syncing_ahead = False
+
+    def _read(self, offset: int, nbytes: int) -> bytes:
+        with self._writing() as fd:
+            return os.pread(fd, nbytes, offset)
 
     def _clear(self) -> None:
         with self._alone():

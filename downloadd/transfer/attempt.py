@@ -22,7 +22,7 @@ from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.plan import Whole, plan, plan_segments
 from downloadd.transfer.progress import Progress
 from downloadd.transfer.reception import Pace, Reception
-from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, Promise, StartOver, judge
+from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, Promise, StartOver, judge, judge_sample
 from downloadd.transfer.segmented import OtherVersionError, SegmentedFetch
 from downloadd.transfer.segments import Segment, divide
 from downloadd.transfer.session import Answer, Session
@@ -30,6 +30,10 @@ from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_length
 
 SMALL: Final = 1 << 20
 """Bytes of a file that is fetched anew rather than written down twice."""
+
+
+SAMPLE: Final = 64 * 1024
+"""Bytes that are compared after the URL was changed."""
 
 
 class Places(Protocol):
@@ -174,6 +178,8 @@ class Attempt:
             )
             # It bears this run's epoch now: a crash while it is published must find it by this name.
             self.download = replace(self.download, part_name=self.part.name)
+            if self.download.moved and not await self._proves_the_same(self.part):
+                await self._start_over()
             if self.download.received_ranges is not None and await self._go_on_with_segments(self.part):
                 return Fetched.WHOLE
             self._kept_before = self.part.size
@@ -214,12 +220,32 @@ class Attempt:
             raise FileExistsAlreadyError(download.file_path)
         return True
 
+    async def _proves_the_same(self, part: Part) -> bool:
+        """Whether the changed URL leads to what is in the part: the same length, validator, and last bytes."""
+        download = self.download
+        received = ByteRanges.parse(download.received_ranges or f"0-{part.size}")
+        if not received.size or received.end > part.size or download.total is None:
+            return False
+        start, end = next(iter(received))
+        asked = Asked(start=max(start, end - SAMPLE), end=end, total=download.total, to_compare=True)
+        async with self._session.get(download.url, asked) as answer:
+            validator = judge_sample(asked, answer.head, now=self._clock.wall())
+            if validator is None or download.validator not in {None, validator}:
+                return False
+            sample = bytearray()
+            while len(sample) <= end - asked.start and (data := await answer.content.read()):
+                sample += data
+        if sample != await part.read(asked.start, end - asked.start):
+            return False
+        self.download = await self._save(replace(self.download, validator=validator, moved=False))
+        return True
+
     async def _start_over(self) -> None:
         if self.part is not None:
             await self.part.clear()
         self.progress.reset(0)
         self.download = await self._save(
-            replace(self.download, received=0, received_ranges=None, total=None, validator=None)
+            replace(self.download, received=0, received_ranges=None, moved=False, total=None, validator=None)
         )
 
     async def _open(self, answer: Answer, accepted: Accepted, asked: Asked) -> bool:
@@ -251,6 +277,7 @@ class Attempt:
             self.download,
             state=advance(self.download.state, Event.RESPOND),
             part_name=self.part.name,
+            moved=False,
             total=accepted.total,
             validator=accepted.validator,
             last_modified=accepted.last_modified or (earlier and earlier.last_modified),

@@ -31,9 +31,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """The strong validator of the bytes before `start`."""
     total: int | None = None
     """The complete length that came with those bytes, if it did."""
+    to_compare: bool = False
+    """Whether the range is only compared with bytes that are there already, so that no validator is needed."""
 
     def __post_init__(self) -> None:
-        if self.start < 0 or (self.ranged and self.validator is None):
+        if self.start < 0 or (self.ranged and self.validator is None and not self.to_compare):
             raise ValueError("a range is asked for from a positive start, under a validator")
 
     @property
@@ -134,6 +136,20 @@ def judge(asked: Asked, head: Head, *, now: float, max_size: int) -> Accepted | 
     if isinstance(verdict, Accepted) and max_size and verdict.total is not None and verdict.total > max_size:
         raise FileTooLargeError(max_size)
     return verdict
+
+
+def judge_sample(asked: Asked, head: Head, *, now: float) -> str | None:
+    """The strong validator of a response whose content may be compared with what is in a part file.
+
+    None when it may not: it is not the range that was asked for, of the same complete length, or cannot be resumed.
+    """
+    content_range = fields.parse_content_range(head.content_range)
+    if head.status != 206 or content_range is None or asked.end is None or _is_multipart(head) or _is_coded(head):
+        return None
+    found = (content_range.first_pos, content_range.last_pos, content_range.complete_length)
+    if found != (asked.start, asked.end - 1, asked.total):
+        return None
+    return fields.strong_validator(etag=head.etag, last_modified=head.last_modified, date=head.date, now=now)
 
 
 def _judge_whole(head: Head, now: float) -> Accepted:

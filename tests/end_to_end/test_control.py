@@ -183,7 +183,31 @@ async def test_a_paused_download_may_go_on_from_another_url(daemon: DaemonProces
     await daemon.verb(id, "resume")
     assert (await daemon.ended(id))["status"] == "completed"
     assert daemon.files() == {"d/expired": WHOLE}
-    assert origin.requests("/renewed")[0].field("Range") == f"bytes={HALF}-"
+    sample, rest = origin.requests("/renewed")
+    assert sample.field("Range") == f"bytes={HALF - min(HALF, 65_536)}-{HALF - 1}"
+    assert rest.field("Range") == f"bytes={HALF}-"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        # Entity tags and dates tell versions of one resource apart, not two resources.
+        pytest.param(Answer(size=SIZE, seed=1, etag='"v"'), id="other bytes under the same tag"),
+        pytest.param(Answer(size=SIZE, seed=1, etag='"w"'), id="another tag"),
+        pytest.param(Answer(size=SIZE + 1, seed=1, etag='"v"'), id="another length"),
+        pytest.param(Answer(size=SIZE, seed=1), id="no validator"),
+        pytest.param(Answer(size=SIZE, seed=1, etag='"v"', honour_ranges=False), id="ranges ignored"),
+    ],
+)
+async def test_a_part_of_one_resource_never_goes_on_with_another_one(
+    daemon: DaemonProcess, origin: Origin, other: Answer
+) -> None:
+    id = await paused_half_way(daemon, origin, "/expired")
+    origin.script("/other", other)
+    await daemon.amend(id, url=origin.url("/other"))
+    await daemon.verb(id, "resume")
+    assert (await daemon.ended(id))["status"] == "completed"
+    assert list(daemon.files().values()) == [expected_bytes(1, 0, other.size)]
 
 
 async def test_a_part_that_was_lost_or_changed_behind_our_back_is_never_spliced(

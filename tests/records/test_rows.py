@@ -38,6 +38,7 @@ TOUCHED = msgspec.structs.replace(
     part_name="",
     publishing=True,
     received_ranges="",
+    moved=True,
     last_modified=0,
     content_type="",
     checksum="",

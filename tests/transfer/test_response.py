@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from downloadd.errors import FileTooLargeError, RemoteError, RemoteFileNotFoundError
-from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, Head, StartOver, judge
+from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, Head, StartOver, judge, judge_sample
 
 NOW = 1_700_000_000.0
 LAST_MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -340,3 +340,26 @@ def test_a_foreign_head_gets_a_consistent_verdict_or_an_error_with_a_code(asked:
         case StartOver() | AlreadyComplete():
             # A request without Range that is told to start over would go on for ever.
             assert asked.start > 0
+
+
+SAMPLED = Asked(start=10, end=20, total=100, to_compare=True)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (Head(status=206, content_range="bytes 10-19/100", etag='"a"'), '"a"'),
+        (Head(status=206, content_range="bytes 10-19/100"), None),
+        (Head(status=206, content_range="bytes 10-19/100", etag='W/"a"'), None),
+        (Head(status=206, content_range="bytes 10-19/101", etag='"a"'), None),
+        (Head(status=206, content_range="bytes 10-19/*", etag='"a"'), None),
+        (Head(status=206, content_range="bytes 10-18/100", etag='"a"'), None),
+        (Head(status=206, content_range="bytes 9-19/100", etag='"a"'), None),
+        (Head(status=206, etag='"a"'), None),
+        (Head(status=206, content_range="bytes 10-19/100", etag='"a"', content_encoding="gzip"), None),
+        (Head(status=200, content_range="bytes 10-19/100", etag='"a"'), None),
+        (Head(status=404, etag='"a"'), None),
+    ],
+)
+def test_only_the_very_range_of_the_same_length_may_be_compared(head: Head, expected: str | None) -> None:
+    assert judge_sample(SAMPLED, head, now=0) == expected
