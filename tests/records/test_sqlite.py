@@ -276,7 +276,6 @@ async def test_a_database_locked_by_others_is_a_storage_error(
         ActiveFilter(directory="a"),
         ActiveFilter(states=frozenset({State.PAUSED, State.QUEUED})),
     ],
-    ids=repr,
 )
 async def test_no_page_needs_a_sort_or_a_walk_over_the_table(
     records: SqliteRecords, wanted: HistoryFilter | ActiveFilter
