@@ -242,11 +242,11 @@ def test_a_broken_connection_is_logged_with_its_frames_and_no_message(file: Path
 
 
 def test_everything_is_as_before_afterwards(file: Path) -> None:
-    before = logging.getLogger().handlers.copy()
+    handlers, threads = logging.getLogger().handlers.copy(), set(threading.enumerate())
     written(file, lambda log: log.info("x"))
-    assert logging.getLogger().handlers == before
+    assert logging.getLogger().handlers == handlers
     assert not structlog.is_configured()
-    assert not [thread for thread in threading.enumerate() if thread.name == "downloadd-log"]
+    assert set(threading.enumerate()) <= threads
 
 
 # -- the pipe ----------------------------------------------------------------------------------------------------------
