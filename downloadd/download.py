@@ -28,6 +28,15 @@ class Desired(StrEnum):
     CANCEL = "cancel"
 
 
+class Mirror(msgspec.Struct, frozen=True, kw_only=True):
+    """Another place where the same file can be had."""
+
+    url: str
+    """As given, secrets included: never shown."""
+    host: str
+    """Lower-case A-label host that `max_per_host` counts."""
+
+
 class Download(msgspec.Struct, frozen=True, kw_only=True):
     """One accepted or refused download, as it is written down.
 
@@ -50,6 +59,8 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     """The URL without credentials, for answers, history, logs and events."""
     host: str
     """Lower-case A-label host that `max_per_host` counts; empty for a refused URL."""
+    mirrors: tuple[Mirror, ...] = ()
+    """Where else the file can be had, in the order given."""
     directory: str
     """Destination below the storage root: segments joined by `/`, no leading or trailing slash, "" for the root."""
     wanted_name: str | None = None

@@ -333,6 +333,17 @@ class TooManyRedirectsError(DownloadError):
         self.limit = limit
 
 
+OF_THE_ORIGIN: Final = (
+    InvalidUrlError,
+    DomainBlockedError,
+    RemoteFileNotFoundError,
+    NetworkError,
+    RemoteError,
+    TooManyRedirectsError,
+)
+"""What may be wrong with one origin and right with a mirror of it."""
+
+
 class InvalidParameterError(DownloadError):
     """A query parameter, header or body field (`name`) is not as it must be."""
 

@@ -158,13 +158,13 @@ class DaemonProcess:
         async with self.client.request(method, self.url + path, **options) as response:
             return response.status, await response.json()
 
-    async def start_download(self, directory: str, url: str, **parameters: Any) -> dict[str, Any]:
-        """Starts a download that must be accepted."""
+    async def start_download(self, directory: str, url: str | Sequence[str], **parameters: Any) -> dict[str, Any]:
+        """Starts a download that must be accepted; several URLs are mirrors."""
         status, body = await self.ask("GET", f"/{directory}", params={"download": url, **parameters})
         assert status == 201, body
         return dict(body)
 
-    async def fetch(self, directory: str, url: str, **parameters: Any) -> tuple[int, dict[str, Any]]:
+    async def fetch(self, directory: str, url: str | Sequence[str], **parameters: Any) -> tuple[int, dict[str, Any]]:
         """Starts a download and waits for its end."""
         status, body = await self.ask("GET", f"/{directory}", params={"download": url, "wait": "30", **parameters})
         return status, dict(body)

@@ -18,6 +18,9 @@ from downloadd.states import State
 MAX_ITEMS: Final = 10_000
 """Downloads that one request may start or list."""
 
+MAX_SOURCES: Final = 16
+"""URLs that one download may be fetched from."""
+
 MAX_BODY: Final = 16 * 1024 * 1024
 """Bytes of the longest request body."""
 
@@ -51,7 +54,14 @@ HistoryDirectory = Annotated[str, Meta(description="Only downloads to this direc
 class StartQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`GET /{directory}?download=`."""
 
-    download: Annotated[str, Meta(description="URL to download from, percent-encoded.")]
+    download: Annotated[
+        list[str],
+        Meta(
+            min_length=1,
+            max_length=MAX_SOURCES,
+            description="URL to download from, percent-encoded; given again, mirrors of the same file.",
+        ),
+    ]
     filename: Filename | None = None
     timeout: Timeout | None = None
     segments: Segments | None = None
@@ -91,6 +101,7 @@ class BatchItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """One download of a batch."""
 
     url: str
+    mirrors: Annotated[list[str], Meta(max_length=MAX_SOURCES - 1, description="Further URLs of the same file.")] = []
     directory: Annotated[str, Meta(description="Destination below the storage root; empty for the root itself.")] = ""
     filename: Filename | None = None
     timeout: Timeout | None = None
@@ -298,6 +309,7 @@ class QueryForm(Generic[Q]):
         fields = msgspec.structs.fields(type)
         self._names = tuple(field.name for field in fields)
         kinds = {field.name: _kinds(field.type) for field in fields}
+        self._lists = frozenset(name for name, kind in kinds.items() if _holds_list(kind))
         self._integers = frozenset(name for name, kind in kinds.items() if _holds_integer(kind))
         self._choices = {name: choices for name, kind in kinds.items() if (choices := _choices(kind))}
 
@@ -307,9 +319,14 @@ class QueryForm(Generic[Q]):
         Raises:
             InvalidParameterError: a parameter is unknown, repeated, missing or not as it must be.
         """
-        values = {name: self._value(name, text) for name, text in query.values.items()}
-        if query.repeated:
-            raise InvalidParameterError(query.repeated[0][:LONGEST_NAME_SHOWN], f"given more than once{self._hint()}")
+        values: dict[str, str | int | list[str | int]] = {}
+        for name, text in query.values.items():
+            value = self._value(name, text)
+            values[name] = [value] if name in self._lists else value
+        for name, texts in query.repeated.items():
+            if name not in self._lists:
+                raise InvalidParameterError(name[:LONGEST_NAME_SHOWN], f"given more than once{self._hint()}")
+            values[name] = [self._value(name, text) for text in (query.values[name], *texts)]
         try:
             return msgspec.convert(values, self.type)
         except msgspec.ValidationError as error:
@@ -341,6 +358,10 @@ def _kinds(annotation: object) -> tuple[inspect.Type, ...]:
     kind = inspect.type_info(annotation)
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     return tuple(one.type if isinstance(one, inspect.Metadata) else one for one in kinds)
+
+
+def _holds_list(kinds: tuple[inspect.Type, ...]) -> bool:
+    return any(isinstance(kind, inspect.ListType) for kind in kinds)
 
 
 def _holds_integer(kinds: tuple[inspect.Type, ...]) -> bool:

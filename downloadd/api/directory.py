@@ -110,7 +110,8 @@ def read_order(call: Call) -> tuple[Order, int]:
             problem=problem or error,
         ), 0
     return Order(
-        url=wanted.download,
+        url=wanted.download[0],
+        mirrors=wanted.download[1:],
         directory=directory,
         filename=wanted.filename,
         timeout=wanted.timeout,

@@ -193,6 +193,7 @@ def _loose_order(item: Any, name: str) -> Order:
 def _order(item: BatchItem) -> Order:
     return Order(
         url=item.url,
+        mirrors=item.mirrors,
         directory=item.directory,
         filename=item.filename,
         timeout=item.timeout,

@@ -23,8 +23,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     raw: str = ""
     values: dict[str, str] = {}
     """The raw value of each parameter, by its decoded name; the first one where a name is repeated."""
-    repeated: tuple[str, ...] = ()
-    """Names that occur more than once."""
+    repeated: dict[str, list[str]] = {}
+    """The raw values after the first, by the decoded name, of names that occur more than once."""
     selectors: tuple[str, ...] = ()
     """Those of `SELECTORS` that are there."""
 
@@ -55,7 +55,7 @@ def parse_target(text: str) -> Target:
 def parse_query(raw: str) -> Query:
     """Splits a query string at `&` and the first `=` of each piece."""
     values: dict[str, str] = {}
-    repeated: list[str] = []
+    repeated: dict[str, list[str]] = {}
     for piece in raw.split("&"):
         if not piece:
             continue
@@ -63,11 +63,11 @@ def parse_query(raw: str) -> Query:
         if "%" in name or "+" in name or not name.isascii():
             name = decode_form(name, errors="replace")
         if name in values:
-            repeated.append(name)
+            repeated.setdefault(name, []).append(value)
         else:
             values[name] = value
     selectors = tuple([name for name in SELECTORS if name in values])
-    return Query(raw=raw, values=values, repeated=tuple(repeated), selectors=selectors)
+    return Query(raw=raw, values=values, repeated=repeated, selectors=selectors)
 
 
 def decode_percent(text: str, *, errors: str = "strict") -> str:

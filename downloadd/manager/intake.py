@@ -3,10 +3,12 @@
 Pure: no I/O and no clock.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from downloadd.config import DownloadsConfig
-from downloadd.download import Conflict, Download
+from downloadd.download import Conflict, Download, Mirror
 from downloadd.errors import DownloadError
 from downloadd.policy.masking import show_url
 from downloadd.policy.policy import Policy
@@ -22,6 +24,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One download as a client asks for it; its texts are unchecked."""
 
     url: str
+    mirrors: Sequence[str] = ()
+    """Further URLs of the same file."""
     directory: str
     filename: str | None = None
     timeout: int | None = None
@@ -44,6 +48,7 @@ def accept_order(
         if order.problem is not None:
             raise order.problem
         url = policy.judge(order.url)
+        mirrors = _judge_mirrors(order, policy)
         directory = parse_directory(order.directory)
         wanted = None if order.filename is None else parse_filename(order.filename)
         checksum = None if order.checksum is None else parse_checksum(order.checksum)
@@ -55,6 +60,7 @@ def accept_order(
         url=order.url,
         shown_url=show_url(order.url),
         host=url.host,
+        mirrors=mirrors,
         directory=directory,
         wanted_name=wanted,
         conflict=order.conflict,
@@ -73,6 +79,19 @@ def refuse(download: Download, error: DownloadError, *, now: float) -> Download:
     return msgspec.structs.replace(
         download, state=State.FAILED, error=error.code, detail=error.detail, end_time=int(now)
     )
+
+
+def _judge_mirrors(order: Order, policy: Policy) -> tuple[Mirror, ...]:
+    """Where else the file can be had; a URL that is given twice counts once."""
+    mirrors = []
+    for number, url in enumerate(dict.fromkeys((order.url, *order.mirrors))):
+        if number:
+            try:
+                mirrors.append(Mirror(url=url, host=policy.judge(url).host))
+            except DownloadError as error:
+                error.detail = f"mirror {number}: {error.detail}"
+                raise
+    return tuple(mirrors)
 
 
 def _refusable(order: Order, *, user: str, now: float, id: str) -> Download:

@@ -148,21 +148,23 @@ def redirect(
 # -- what happens to a run ---------------------------------------------------------------------------------------------
 
 
-def verifying(download: Download, *, received: int) -> Download:
-    """The last byte is in the part file, which holds `received` bytes."""
+def verifying(download: Download, *, received: int, remark: str | None) -> Download:
+    """The last byte is in the part file, which holds `received` bytes; `remark` is worth to be kept all the same."""
     return replace(
         download,
         state=advance(download.state, Event.RECEIVE),
         received=received,
         received_ranges=None,
         total=received,
+        error=None,
+        detail=remark,
     )
 
 
 def completed(download: Download, *, now: float) -> Download:
     """The file lies under its final name."""
     return _ended(
-        replace(download, publishing=False, part_name=None, error=None, detail=None),
+        replace(download, publishing=False, part_name=None),
         Event.COMMIT,
         now=now,
     )

@@ -425,7 +425,7 @@ class Manager:
         for seq in set(seqs) - {download.seq for download in claimed}:
             self._dispatcher.finished(seq)
         for download in claimed:
-            pace = DownloadPace(RateLimit(download.speed_limit), self._rate, self._clock)
+            pace = DownloadPace(RateLimit(download.speed_limit), self._rate)
             run = Run(
                 download,
                 records=self._records,

@@ -188,7 +188,7 @@ class Run:
 
     async def _verify(self, part: Part) -> None:
         check_length(part.size, self.download.total)
-        self._attempt.download = lifecycle.verifying(self.download, received=part.size)
+        self._attempt.download = lifecycle.verifying(self.download, received=part.size, remark=self._attempt.remark)
         algorithms = self._attempt.algorithms
         if not algorithms:
             return

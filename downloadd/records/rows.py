@@ -6,7 +6,9 @@ Pure: no I/O and no clock.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from downloadd.download import Conflict, Desired, Download
+import msgspec
+
+from downloadd.download import Conflict, Desired, Download, Mirror
 from downloadd.errors import ErrorCode
 from downloadd.states import State
 
@@ -26,6 +28,7 @@ ASKED: Final = (
     "timeout",
     "segments",
     "start_time",
+    "mirrors",
 )
 """Columns of what was asked for."""
 
@@ -74,6 +77,7 @@ _CONFLICTS: Final = {member.value: member for member in Conflict}
 _DESIRED: Final = {member.value: member for member in Desired}
 _STATES: Final = {member.value: member for member in State}
 _ERRORS: Final = {member.value: member for member in ErrorCode}
+_MIRRORS: Final = msgspec.json.Decoder(tuple[Mirror, ...])
 
 
 def encode(download: Download, ended_seq: int | None) -> Row:
@@ -106,6 +110,7 @@ def encode_request(download: Download) -> Row:
         download.timeout,
         download.segments,
         download.start_time,
+        msgspec.json.encode(download.mirrors).decode() if download.mirrors else None,
         download.desired._value_,
         download.priority,
         download.speed_limit,
@@ -156,6 +161,7 @@ def decode(row: Row) -> Download:
         timeout,
         segments,
         start_time,
+        mirrors,
         desired,
         priority,
         speed_limit,
@@ -195,6 +201,7 @@ def decode(row: Row) -> Download:
         timeout=timeout,
         segments=segments,
         start_time=start_time,
+        mirrors=() if mirrors is None else _MIRRORS.decode(mirrors),
         desired=_DESIRED[desired],
         priority=priority,
         speed_limit=speed_limit,

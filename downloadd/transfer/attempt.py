@@ -5,8 +5,8 @@ has another version or ignores ranges. What may be resumed after a crash is writ
 reach the disk, so a record never vouches for bytes of another version.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from enum import Enum
 from typing import Final, Protocol
 
@@ -14,7 +14,13 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import Conflict, Download
-from downloadd.errors import FileExistsAlreadyError, FileTooLargeError, NetworkError
+from downloadd.errors import (
+    OF_THE_ORIGIN,
+    DownloadError,
+    FileExistsAlreadyError,
+    FileTooLargeError,
+    NetworkError,
+)
 from downloadd.states import Event, advance
 from downloadd.storage.destination import Destination, Part
 from downloadd.storage.names import suggest_name
@@ -23,9 +29,10 @@ from downloadd.transfer.plan import Whole, plan, plan_segments
 from downloadd.transfer.progress import Progress
 from downloadd.transfer.reception import Pace, Reception
 from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, Promise, StartOver, judge, judge_sample
-from downloadd.transfer.segmented import OtherVersionError, SegmentedFetch
+from downloadd.transfer.segmented import First, OtherVersionError, SegmentedFetch
 from downloadd.transfer.segments import Segment, divide
 from downloadd.transfer.session import Answer, Session
+from downloadd.transfer.sources import Source, share_out, sources_of
 from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_length
 
 SMALL: Final = 1 << 20
@@ -46,6 +53,9 @@ class Places(Protocol):
     def give_back(self, host: str, places: int) -> None:
         """So many borrowed places are free again."""
         ...
+
+
+Verdict = Accepted | AlreadyComplete | StartOver
 
 
 class Fetched(Enum):
@@ -112,6 +122,8 @@ class Attempt:
         self._max_size = max_size
         self._record_checksum = record_checksum
         self._places = places
+        self._sources = sources_of(download)
+        self._remarks: dict[str, str] = {}
         self._segmented: SegmentedFetch | None = None
         self._one_connection = False
         self.taken = 0
@@ -127,6 +139,11 @@ class Attempt:
         checksums = [promise.checksum for promise in self.promises] + ([] if wanted is None else [wanted])
         kept = [KEPT_ALGORITHM] if self._record_checksum else []
         return sorted({*map(algorithm_of, checksums), *kept})
+
+    @property
+    def remark(self) -> str | None:
+        """What there is to say though it went well: which sources were of no use."""
+        return "; ".join(f"{url} was not used: {why}" for url, why in self._remarks.items()) or None
 
     @property
     def progressed(self) -> bool:
@@ -191,9 +208,7 @@ class Attempt:
             asked = plan(received=received, validator=self.download.validator, total=self.download.total)
             if isinstance(asked, Whole):
                 return Fetched.WHOLE
-            async with self._session.get(download.url, asked) as answer:
-                self.answered_by = answer.url.host
-                verdict = judge(asked, answer.head, now=self._clock.wall(), max_size=self._max_size)
+            async with self._first_answer(asked) as (source, answer, verdict):
                 match verdict:
                     case AlreadyComplete():
                         self.download = replace(self.download, total=asked.start)
@@ -204,10 +219,41 @@ class Attempt:
                     case Accepted():
                         if not await self._open(answer, verdict, asked):
                             return Fetched.SKIPPED
-                        if not await self._receive(answer, verdict):
+                        if not await self._receive(source, answer, verdict):
                             continue
             if self._is_whole(verdict):
                 return Fetched.WHOLE
+
+    @asynccontextmanager
+    async def _first_answer(self, asked: Asked) -> AsyncIterator[tuple[Source, Answer, Verdict]]:
+        """The first answer of use that a source gives.
+
+        Raises:
+            DownloadError: none does. One that may pass is told before one that lasts.
+        """
+        failures: list[tuple[DownloadError, str]] = []
+        for source in self._sources:
+            async with AsyncExitStack() as stack:
+                self.answered_by = source.host
+                try:
+                    answer = await stack.enter_async_context(self._session.get(source.url, asked))
+                    self.answered_by = answer.url.host
+                    verdict = judge(asked, answer.head, now=self._clock.wall(), max_size=self._max_size)
+                except OF_THE_ORIGIN as error:
+                    failures.append((error, self.answered_by))
+                    self._remark(source, error.detail)
+                    continue
+                # Those that have just failed are not asked for more.
+                self._sources = self._sources[self._sources.index(source) :]
+                yield source, answer, verdict
+                return
+        worst, self.answered_by = next((one for one in failures if one[0].transient), failures[0])
+        raise worst
+
+    def _remark(self, source: Source, problem: str) -> None:
+        """Keeps what is wrong with one of several sources, to be told at the end."""
+        if self.download.mirrors:
+            self._remarks[source.shown_url] = problem
 
     async def _name_taken(self) -> bool:
         """Applies `skip` and `error` before bytes are fetched in vain; the commit applies them again."""
@@ -287,18 +333,21 @@ class Attempt:
         self._changed()
         return True
 
-    async def _receive(self, answer: Answer, accepted: Accepted) -> bool:
+    async def _receive(self, source: Source, answer: Answer, accepted: Accepted) -> bool:
         """Moves the content into the part file; False when another version came in between, so that nothing is kept."""
         assert self.part is not None  # noqa: S101 - narrows the type; opened before
-        wanted = self.download.segments
-        if wanted > 1 and not self._one_connection and accepted.total is not None and accepted.validator is not None:
+        divisible = accepted.total is not None and accepted.validator is not None and not self._one_connection
+        if divisible and self._connections > 1:
+            assert accepted.total is not None  # noqa: S101 - narrows the type
             kept = ByteRanges()
             kept.add(0, accepted.start)
-            with self._further_connections(wanted - 1) as further:
-                segments = divide(kept.gaps(accepted.total), further + 1)
+            sources = [source, *(other for other in self._sources if other is not source)]
+            with self._places_for(sources) as places:
+                segments = divide(kept.gaps(accepted.total), places)
                 if len(segments) > 1:
                     self.download = replace(self.download, received_ranges=kept.format())
-                    return await self._fetch_segments(self.part, kept, segments, answer)
+                    first = First(source=source, content=answer.content, segment=segments[0])
+                    return await self._fetch_segments(self.part, kept, sources, segments, first)
         segment = Segment(accepted.start)
         reception = self._reception(self.part)
         await reception.receive(answer.content, segment, by_socket=not self.algorithms)
@@ -308,10 +357,10 @@ class Attempt:
     async def _go_on_with_segments(self, part: Part) -> bool:
         """Fetches what is missing of a part that has gaps; False when nothing of it can be kept."""
         download = self.download
-        with self._further_connections(download.segments - 1) as further:
+        with self._places_for(self._sources) as places:
             kept = ByteRanges.parse(download.received_ranges or "")
             segments = plan_segments(
-                kept, size=part.size, validator=download.validator, total=download.total, count=further + 1
+                kept, size=part.size, validator=download.validator, total=download.total, count=places
             )
             if segments is None:
                 await self._start_over()
@@ -322,16 +371,21 @@ class Attempt:
             self.download = replace(download, state=advance(download.state, Event.RESPOND))
             self._recorded = False
             self._changed()
-            return await self._fetch_segments(part, kept, segments, None)
+            return await self._fetch_segments(part, kept, self._sources, segments, None)
 
     async def _fetch_segments(
-        self, part: Part, kept: ByteRanges, segments: Sequence[Segment], answer: Answer | None
+        self,
+        part: Part,
+        kept: ByteRanges,
+        sources: Sequence[Source],
+        segments: Sequence[Segment],
+        first: First | None,
     ) -> bool:
         validator, total = self.download.validator, self.download.total
         assert validator is not None  # noqa: S101 - narrows the type; there are no segments without
         assert total is not None  # noqa: S101 - likewise
         self._segmented = SegmentedFetch(
-            self.download.url,
+            sources,
             session=self._session,
             reception=self._reception(part),
             kept=kept,
@@ -339,9 +393,10 @@ class Attempt:
             total=total,
             now=self._clock.wall,
             write_down=self._write_down,
+            dropped=self._remark,
         )
         try:
-            await self._segmented.fetch(segments, None if answer is None else (answer.content, segments[0]))
+            await self._segmented.fetch(segments, first)
         except OtherVersionError:
             self._segmented = None
             self._one_connection = True
@@ -358,15 +413,20 @@ class Attempt:
                 replace(self.download, received=received.size, received_ranges=received.format())
             )
 
+    @property
+    def _connections(self) -> int:
+        """How many are wanted: as many as asked for, and one to each source at least."""
+        return max(self.download.segments, len(self._sources))
+
     @contextmanager
-    def _further_connections(self, wanted: int) -> Iterator[int]:
-        """How many connections there may be besides the first one, as long as it lasts."""
-        host = self.download.host
-        places = self._places.borrow(host, wanted)
+    def _places_for(self, sources: Sequence[Source]) -> Iterator[int]:
+        """Gives each source its places, and says how many there are in all, as long as it lasts."""
+        borrowed = share_out(sources, self._connections, self._places.borrow)
         try:
-            yield places
+            yield 1 + sum(places for _, places in borrowed)
         finally:
-            self._places.give_back(host, places)
+            for host, places in borrowed:
+                self._places.give_back(host, places)
 
     def _reception(self, part: Part) -> Reception:
         return Reception(

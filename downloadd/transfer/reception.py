@@ -25,19 +25,16 @@ PIECE: Final = 1 << 20
 TURN: Final = 16 << 20
 """Bytes that are moved inside the kernel before anybody looks at limits and free space again."""
 
-LONGEST_NAP: Final = 0.5
-"""Seconds after which a download that is held back looks at its speed limit again."""
-
 
 class Pace(Protocol):
     """How fast bytes may be taken."""
 
-    def portion(self) -> int:
-        """Bytes to read at once at most; -1 when there is no limit."""
+    async def grant(self, wanted: int) -> int:
+        """Waits until bytes may be read, and says how many of those wanted; they count as read."""
         ...
 
-    def take(self, nbytes: int) -> float:
-        """Takes `nbytes` and returns the seconds to wait before the next read."""
+    def give_back(self, nbytes: int) -> None:
+        """So many bytes that were granted did not come."""
         ...
 
 
@@ -108,8 +105,6 @@ class Reception:
                 if data is not None:
                     gathered.append(data)
                     size += len(data)
-                    # Only now: bytes that are held back are kept when the wait is cut short.
-                    await self._hold_back(len(data))
                 if size < PIECE and clock.monotonic() < flush_at:
                     continue
                 if writing is not None:
@@ -141,12 +136,16 @@ class Reception:
         self, content: Content, segment: Segment, limit: int, patience: float | None
     ) -> bytes | memoryview | None:
         """The next bytes, counted; None when none came within so many seconds, b"" at the end."""
-        portion = self._pace.portion()
+        data: bytes | memoryview = b""
+        granted = 0
         try:
             async with asyncio.timeout(patience):
-                data = await content.read(limit if portion < 0 else min(limit, portion))
+                granted = await self._pace.grant(limit)
+                data = await content.read(granted)
         except TimeoutError:
             return None
+        finally:
+            self._pace.give_back(granted - len(data))
         if segment.end is not None:
             # The end may have been moved meanwhile.
             data = data[: segment.end - segment.reach]
@@ -165,9 +164,13 @@ class Reception:
         if size:
             await self._prepare(size, False)
             await self._write(pieces, segment)
-            await self._hold_back(size)
+            while size:
+                size -= await self._pace.grant(size)
         while content.left and segment.wanted != 0:
-            most = self._most(content, segment)
+            granted = await self._pace.grant(self._most(content, segment))
+            # The end may have been moved meanwhile.
+            most = min(granted, self._most(content, segment))
+            self._pace.give_back(granted - most)
             await self._prepare(most, False)
             # Said before, so that nobody takes over what is on its way.
             segment.reach = segment.position + most
@@ -175,13 +178,16 @@ class Reception:
             moved = await settled(asyncio.get_running_loop().create_task(turn))
             if moved.ended and content.left:
                 raise NetworkError("the connection ended before the last byte")
-            if moved.nbytes:
-                await self._hold_back(moved.nbytes)
             if moved.nbytes < most and content.left:
                 await content.readable(most, self._flush_interval())
 
     async def _turn(self, content: SocketContent, segment: Segment, most: int) -> Moved:
-        moved = await self._part.receive(content.source, segment.position, most)
+        try:
+            moved = await self._part.receive(content.source, segment.position, most)
+        except BaseException:
+            self._pace.give_back(most)
+            raise
+        self._pace.give_back(most - moved.nbytes)
         content.took(moved.nbytes)
         segment.position += moved.nbytes
         segment.reach = segment.position
@@ -191,24 +197,11 @@ class Reception:
     def _most(self, content: SocketContent, segment: Segment) -> int:
         """Bytes of the next turn."""
         most = min(content.left, TURN)
-        if segment.end is not None:
-            most = min(most, segment.end - segment.position)
-        portion = self._pace.portion()
-        return most if portion < 0 else min(most, portion)
+        return most if segment.end is None else min(most, segment.end - segment.position)
 
     async def _write(self, pieces: Sequence[bytes | memoryview], segment: Segment) -> None:
         await self._part.write(pieces, segment.position)
         segment.position += sum(map(len, pieces))
-
-    async def _hold_back(self, nbytes: int) -> None:
-        """Waits until the speed limits allow the next read."""
-        delay = self._pace.take(nbytes)
-        while delay > 0:
-            # A limit may be changed at any time, and a low one makes for long delays. What others take meanwhile is
-            # not waited for: first come, first served.
-            nap = min(delay, LONGEST_NAP)
-            await asyncio.sleep(nap)
-            delay = min(delay - nap, self._pace.take(0))
 
 
 async def settled(work: asyncio.Task[T]) -> T:

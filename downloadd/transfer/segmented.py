@@ -1,5 +1,6 @@
-"""One file over several connections: each fetches a segment, and takes half of another's when it is done with its own.
+"""One file over several connections, from one source or from several.
 
+Each connection fetches a segment, and takes from another's what lets both end together when it is done with its own.
 Bytes of two versions never meet: every further connection asks under the validator of the first answer. What has
 come is written down while it comes, and only after it is on the disk.
 """
@@ -9,23 +10,34 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from downloadd.errors import DownloadError, NetworkError, RemoteError
+import msgspec
+
+from downloadd.errors import OF_THE_ORIGIN, DownloadError, NetworkError
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.reception import Reception
 from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, StartOver, judge
 from downloadd.transfer.segments import Segment, split
 from downloadd.transfer.session import Answer, Content, Session
+from downloadd.transfer.sources import Source
 
 WRITE_DOWN_SECONDS: Final = 2.0
 """How often it is written down what has come; as much is fetched again after a crash."""
 
 
 class OtherVersionError(Exception):
-    """A connection was given bytes of another version."""
+    """A connection was given bytes of another version, or nothing is to be had under the validator."""
 
 
 class RangeRefusedError(Exception):
-    """The origin does not give a range."""
+    """The source does not give a range."""
+
+
+class First(msgspec.Struct, frozen=True, kw_only=True):
+    """The connection that has an answer already."""
+
+    source: Source
+    content: Content
+    segment: Segment
 
 
 class SegmentedFetch:
@@ -33,7 +45,7 @@ class SegmentedFetch:
 
     def __init__(
         self,
-        url: str,
+        sources: Sequence[Source],
         *,
         session: Session,
         reception: Reception,
@@ -42,11 +54,12 @@ class SegmentedFetch:
         total: int,
         now: Callable[[], float],
         write_down: Callable[[ByteRanges], Awaitable[None]],
+        dropped: Callable[[Source, str], None],
     ) -> None:
         """Makes a fetch that has not begun.
 
         Args:
-            url: the URL as given.
+            sources: where it can be had, with their places.
             session: the client.
             reception: where the bytes go.
             kept: what is there already.
@@ -54,8 +67,9 @@ class SegmentedFetch:
             total: the complete length.
             now: Unix time.
             write_down: called with what is there, again and again.
+            dropped: told which source is of no use, and why.
         """
-        self._url = url
+        self._sources = sources
         self._session = session
         self._reception = reception
         self._kept = kept
@@ -63,9 +77,11 @@ class SegmentedFetch:
         self._total = total
         self._now = now
         self._write_down = write_down
+        self._dropped = dropped
         self._pending: list[Segment] = []
         self._running: list[Segment] = []
         self._ended: list[Segment] = []
+        self._working: dict[asyncio.Task[None], Source] = {}
 
     def received(self) -> ByteRanges:
         """What is in the part file."""
@@ -76,61 +92,112 @@ class SegmentedFetch:
             ranges.add(segment.start, segment.position)
         return ranges
 
-    async def fetch(self, segments: Sequence[Segment], first: tuple[Content, Segment] | None) -> None:
-        """Fetches these segments, each on a connection of its own; `first` has an answer already.
+    async def fetch(self, segments: Sequence[Segment], first: First | None) -> None:
+        """Fetches these segments, each on a connection of its own; `first` has an answer for one of them.
 
         Raises:
             OtherVersionError: the representation has changed, or ranges are refused when they are needed.
             DownloadError: every connection failed; what came is there.
         """
-        loop = asyncio.get_running_loop()
-        self._pending = [segment for segment in segments if first is None or segment is not first[1]]
-        workers = {loop.create_task(self._work(None)) for _ in self._pending}
-        if first is not None:
-            workers.add(loop.create_task(self._work(first)))
-        notes = loop.create_task(self._take_notes())
-        failures: list[DownloadError] = []
+        self._pending = [segment for segment in segments if first is None or segment is not first.segment]
+        failure: DownloadError | None = None
+        notes = asyncio.get_running_loop().create_task(self._take_notes())
         try:
-            while workers:
-                done, _ = await asyncio.wait((*workers, notes), return_when=asyncio.FIRST_COMPLETED)
+            if first is not None:
+                self._employ(first.source, first)
+            self._employ_for_what_is_pending()
+            while self._working and not self._is_whole():
+                done, _ = await asyncio.wait((*self._working, notes), return_when=asyncio.FIRST_COMPLETED)
                 if notes in done:
                     notes.result()
-                for one in done & workers:
-                    workers.remove(one)
-                    try:
-                        one.result()
-                    except RangeRefusedError:
-                        if not self._fall_back(first):
-                            raise OtherVersionError from None
-                    except (NetworkError, RemoteError) as error:
-                        # The others go on; what this one has left is somebody else's.
-                        failures.append(error)
+                for worker in done & self._working.keys():
+                    failure = self._ended_well(worker, first) or failure
+                self._employ_for_what_is_pending()
         finally:
-            notes.cancel()
-            for task in (*workers, notes):
+            unfinished = (*self._working, notes)
+            for task in unfinished:
                 task.cancel()
-            await asyncio.wait((*workers, notes))
-        if self._pending:
-            raise failures[-1] if failures else NetworkError("the origin gives no further connection")
+            await asyncio.wait(unfinished)
+            for source in self._working.values():
+                source.connections -= 1
+            self._working.clear()
+        if not self._is_whole():
+            raise failure or OtherVersionError
 
-    async def _work(self, first: tuple[Content, Segment] | None) -> None:
-        if first is not None:
-            content, segment = first
-            async with self._on(segment):
-                await self._reception.receive(content, segment, by_socket=True)
-                self._require_all(segment)
-        while (segment_or_none := self._next()) is not None:
-            segment = segment_or_none
-            async with self._on(segment), self._ask(segment) as answer:
-                await self._reception.receive(answer.content, segment, by_socket=True)
-                self._require_all(segment)
+    def _is_whole(self) -> bool:
+        """Whether nothing is missing; a connection may still wait for bytes that came by another."""
+        return not self._pending and all(segment.is_whole for segment in self._running)
 
-    def _next(self) -> Segment | None:
-        return self._pending.pop(0) if self._pending else split(self._running)
+    def _employ_for_what_is_pending(self) -> None:
+        vacancies = len(self._pending)
+        for source in self._sources:
+            for _ in range(min(vacancies, source.free)):
+                self._employ(source, None)
+                vacancies -= 1
+
+    def _employ(self, source: Source, first: First | None) -> None:
+        source.connections += 1
+        self._working[asyncio.get_running_loop().create_task(self._work(source, first))] = source
+
+    def _ended_well(self, worker: asyncio.Task[None], first: First | None) -> DownloadError | None:
+        """What a connection failed with, if it did. The others go on; what it has left is somebody else's.
+
+        Raises:
+            OtherVersionError: the one that the validator came from has another version.
+            DownloadError: the failure is not the source's.
+        """
+        source = self._working.pop(worker)
+        source.connections -= 1
+        is_first = first is not None and source is first.source
+        try:
+            worker.result()
+        except OF_THE_ORIGIN as error:
+            source.places -= 1
+            if not source.places:
+                self._dropped(source, error.detail)
+            return error
+        except RangeRefusedError:
+            if not is_first:
+                self._drop(source, "it gives no ranges")
+            elif any(one.places for one in self._sources if one is not source):
+                source.places = source.connections
+            elif not self._fall_back(first):
+                raise OtherVersionError from None
+        except OtherVersionError as error:
+            if is_first:
+                raise
+            self._drop(source, str(error))
+        return None
+
+    def _drop(self, source: Source, why: str) -> None:
+        if source.places:
+            source.places = 0
+            self._dropped(source, why)
+
+    async def _work(self, source: Source, first: First | None) -> None:
+        loop = asyncio.get_running_loop()
+        rate: float | None = None
+        while True:
+            if first is not None:
+                segment = first.segment
+                async with self._on(segment):
+                    await self._take(first.content, segment)
+                # It may go on for much longer than its segment, and takes up the place of the next connection.
+                first.content.close()
+                first = None
+            else:
+                due = self._pending.pop(0) if self._pending else split(self._running, rate=rate, now=loop.time())
+                if due is None:
+                    return
+                segment = due
+                async with self._on(segment), self._ask(source, segment) as answer:
+                    await self._take(answer.content, segment)
+            rate = segment.rate(loop.time()) or rate
 
     @asynccontextmanager
     async def _on(self, segment: Segment) -> AsyncIterator[None]:
         """Whatever becomes of it, what a segment has left is not lost."""
+        segment.begun = asyncio.get_running_loop().time()
         self._running.append(segment)
         try:
             yield
@@ -141,31 +208,37 @@ class SegmentedFetch:
                 self._pending.append(Segment(segment.position, segment.end))
 
     @asynccontextmanager
-    async def _ask(self, segment: Segment) -> AsyncIterator[Answer]:
+    async def _ask(self, source: Source, segment: Segment) -> AsyncIterator[Answer]:
         asked = Asked(start=segment.position, end=segment.end, validator=self._validator, total=self._total)
-        async with self._session.get(self._url, asked) as answer:
-            verdict = judge(asked, answer.head, now=self._now(), max_size=0)
-            match verdict:
+        async with self._session.get(source.url, asked) as answer:
+            match judge(asked, answer.head, now=self._now(), max_size=0):
                 case Accepted() if answer.head.status == 206:
                     yield answer
                 case Accepted(validator=self._validator, total=self._total):
                     raise RangeRefusedError
-                case Accepted() | StartOver() | AlreadyComplete():
-                    raise OtherVersionError
+                case Accepted(total=total) if total not in {None, self._total}:
+                    raise OtherVersionError(f"its file has {total} bytes instead of {self._total}")
+                case Accepted():
+                    raise OtherVersionError("its file has another validator")
+                case StartOver(reason=reason):
+                    raise OtherVersionError(reason)
+                case AlreadyComplete():
+                    raise OtherVersionError("its file is shorter")
 
-    def _require_all(self, segment: Segment) -> None:
+    async def _take(self, content: Content, segment: Segment) -> None:
+        await self._reception.receive(content, segment, by_socket=True)
         if segment.end is not None and segment.position < segment.end:
             raise NetworkError(f"the transfer ended after {segment.position} of {segment.end} bytes")
 
-    def _fall_back(self, first: tuple[Content, Segment] | None) -> bool:
+    def _fall_back(self, first: First | None) -> bool:
         """Lets the first connection, which is given everything, go on to the end; False when it cannot."""
-        if first is None or first[1] not in self._running:
+        if first is None or first.segment not in self._running:
             return False
-        others = [segment for segment in (*self._running, *self._ended) if segment is not first[1]]
+        others = [segment for segment in (*self._running, *self._ended) if segment is not first.segment]
         if any(segment.position > segment.start for segment in others):
             return False
         self._pending.clear()
-        first[1].end = self._total
+        first.segment.end = self._total
         return True
 
     async def _take_notes(self) -> None:

@@ -72,6 +72,10 @@ class Content:
         if self._buffered is not None:
             self._buffered.release(nbytes)
 
+    def close(self) -> None:
+        """Closes the connection, for whoever needs no more of a content than it has read."""
+        self._response.close()
+
     def as_socket(self) -> tuple[list[bytes], SocketContent] | None:
         """What has come already, and the rest as a socket; None where the content has to be read.
 

@@ -39,7 +39,7 @@ def test_a_target_is_split_without_being_changed(text: str, path: str, query: st
 def test_a_query_keeps_raw_values_and_decodes_names() -> None:
     query = parse_query("a=1%2B+&&b&%63=x=y&a=2&")
     assert query.values == {"a": "1%2B+", "b": "", "c": "x=y"}
-    assert query.repeated == ("a",)
+    assert query.repeated == {"a": ["2"]}
 
 
 def test_selectors_are_found_in_a_fixed_order() -> None:

@@ -236,6 +236,32 @@ async def test_all_downloads_together_are_no_faster_than_the_limit(limited: Limi
     assert (await daemon.fetch("d", origin.url("/f")))[1]["message"] == "Download completed"
 
 
+async def test_over_ten_seconds_limits_hold_within_five_percent_and_are_shared_fairly(
+    limited: Limited, origin: Origin
+) -> None:
+    """One with a limit of its own, over one connection, and three without, one of them over several connections."""
+    shared, own, seconds = 6_000_000, 600_000, 10
+    daemon = await limited(speed_limit=shared, max_per_host=8)
+    origin.script("/f", Answer(size=100_000_000, etag='"a"'))
+    slow = (await daemon.start_download("d", origin.url("/f"), speed_limit=own))["download_id"]
+    rest = [
+        (await daemon.start_download("d", origin.url("/f"), segments=segments))["download_id"] for segments in (1, 1, 4)
+    ]
+
+    async def sizes() -> tuple[float, list[int]]:
+        return now(), [(await daemon.one(id))["current_size"] for id in (slow, *rest)]
+
+    await asyncio.sleep(2)
+    began, before = await sizes()
+    await asyncio.sleep(seconds)
+    ended, after = await sizes()
+    rates = [(b - a) / (ended - began) for a, b in zip(before, after, strict=True)]
+    assert sum(rates) == pytest.approx(shared, rel=0.05)
+    assert rates[0] == pytest.approx(own, rel=0.05)
+    fair = (shared - own) / 3
+    assert rates[1:] == pytest.approx([fair] * 3, rel=0.25), rates
+
+
 async def test_a_crawling_download_speeds_up_as_soon_as_its_limit_is_lifted(
     daemon: DaemonProcess, origin: Origin
 ) -> None:

@@ -5,6 +5,7 @@ hashed. What they have in common is tested here once for all of them.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -34,6 +35,11 @@ class Way:
         self.daemon = daemon
 
     @property
+    def url(self) -> str | list[str]:
+        url = self.origin.url("/f")
+        return [url, f"{url}?mirror"] if "mirrors" in self.name else url
+
+    @property
     def segmented(self) -> bool:
         return self.name.startswith("segmented")
 
@@ -47,10 +53,10 @@ class Way:
         return Answer(**{"size": SIZE, "etag": '"v1"', "framing": framing, **options})
 
     async def fetch(self, seed: int = 0, **parameters: Any) -> tuple[int, dict[str, Any]]:
-        return await self.daemon.fetch("d", self.origin.url("/f"), **self.parameters(seed), **parameters)
+        return await self.daemon.fetch("d", self.url, **self.parameters(seed), **parameters)
 
     async def start(self, **parameters: Any) -> str:
-        answer = await self.daemon.start_download("d", self.origin.url("/f"), **self.parameters(), **parameters)
+        answer = await self.daemon.start_download("d", self.url, **self.parameters(), **parameters)
         return str(answer["download_id"])
 
     async def receives(self, id: str, nbytes: int) -> dict[str, Any]:
@@ -67,7 +73,7 @@ class Way:
         return self.daemon.files() == {"d/f": expected_bytes(0, 0, SIZE)} and self.daemon.parts() == []
 
 
-@pytest.fixture(params=["parsed", "spliced", "hashed", "tls", "segmented"])
+@pytest.fixture(params=["parsed", "spliced", "hashed", "tls", "segmented", "segmented mirrors"])
 async def way(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Way]:
     authority = Authority()
     bundle = tmp_path / "ca.pem"
@@ -190,6 +196,28 @@ async def test_a_kill_in_the_middle_loses_no_more_than_was_on_its_way(way: Way) 
     starts = [int(str(span).removeprefix("bytes=").rstrip("-")) for span in ranges[1:]]
     assert starts[0] > 1 * MIB
     assert starts == sorted(starts)
+
+
+async def test_kills_in_loops_lose_nothing_and_mix_nothing(way: Way) -> None:
+    contents = [expected_bytes(seed, 0, SIZE) for seed in range(3)]
+    for seed in range(3):
+        way.origin.script(f"/{seed}", way.answer(seed=seed, etag=f'"{seed}"', rate=2 * MIB))
+    ids = []
+    for seed in range(3):
+        url = way.origin.url(f"/{seed}")
+        urls = [url, f"{url}?mirror"] if "mirrors" in way.name else url
+        ids.append((await way.daemon.start_download("d", urls, **way.parameters(seed)))["download_id"])
+    chance = random.Random(way.name)
+    for _ in range(5):
+        await asyncio.sleep(chance.uniform(0.05, 0.7))
+        await way.daemon.kill()
+        for path, content in way.daemon.files().items():
+            assert content == contents[int(Path(path).name)]
+        await way.daemon.start()
+    for id in ids:
+        assert (await way.daemon.ended(id))["status"] == "completed"
+    assert way.daemon.files() == {f"d/{seed}": contents[seed] for seed in range(3)}
+    assert way.daemon.parts() == []
 
 
 async def test_progress_is_told_while_it_is_made(way: Way) -> None:

@@ -144,7 +144,10 @@ def test_a_wish_that_a_run_has_missed_takes_effect_on_what_it_left_waiting_only(
 
 
 def test_a_completed_download_has_no_error_and_no_part() -> None:
-    after = lifecycle.completed(replace(download(State.VERIFYING), error=ErrorCode.NETWORK_ERROR), now=NOW)
+    failed_before = replace(download(State.DOWNLOADING), error=ErrorCode.NETWORK_ERROR, detail="broken")
+    whole = lifecycle.verifying(failed_before, received=1, remark="a mirror was not used")
+    after = lifecycle.completed(whole, now=NOW)
+    assert after.detail == "a mirror was not used"
     assert (after.state, after.error, after.part_name, after.end_time) == (State.COMPLETED, None, None, int(NOW))
 
 

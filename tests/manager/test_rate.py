@@ -1,79 +1,158 @@
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.manager.rate import LARGEST_PORTION, SMALLEST_PORTION, DownloadPace, RateLimit
+from downloadd.manager.rate import LARGEST_PORTION, SMALLEST_PORTION, Account, DownloadPace, RateLimit
+
+MANY = 1 << 30
 
 
-class Hands:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def wall(self) -> float:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now
+def seconds() -> float:
+    return asyncio.get_running_loop().time()
 
 
-@given(
-    rate=st.integers(1_000, 10**9),
-    pieces=st.lists(st.integers(1, 1 << 20), min_size=1, max_size=200),
-)
-def test_whoever_waits_as_told_keeps_the_rate(rate: int, pieces: list[int]) -> None:
-    limit, now = RateLimit(rate), 0.0
-    for piece in pieces:
-        now += limit.take(piece, now=now)
-    assert now >= sum(pieces) / rate * 0.999
-    assert now <= sum(pieces) / rate * 1.001
+@asynccontextmanager
+async def readers(*paces: DownloadPace, wanted: Sequence[int] = ()) -> AsyncIterator[list[int]]:
+    """Reads as much as it may at each pace, `wanted` bytes at once, and counts."""
+    counts = [0] * len(paces)
+
+    async def read(number: int) -> None:
+        while True:
+            counts[number] += await paces[number].grant(wanted[number] if wanted else MANY)
+
+    tasks = [asyncio.ensure_future(read(number)) for number in range(len(paces))]
+    yield counts
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
-def test_an_idle_phase_is_not_made_up_for_by_a_burst() -> None:
-    limit = RateLimit(1000)
-    limit.take(1000, now=0)
-    assert limit.take(1000, now=3600) >= 1 - RateLimit.BURST
+async def test_a_limit_holds_over_time() -> None:
+    pace, began = DownloadPace(RateLimit(1_000_000), RateLimit(0)), seconds()
+    async with readers(pace) as counts:
+        await asyncio.sleep(1)
+        assert counts[0] == pytest.approx(1_000_000 * (seconds() - began), rel=0.1)
 
 
-def test_no_limit_never_waits() -> None:
-    assert RateLimit(0).take(1 << 40, now=0) == 0
+async def test_an_idle_phase_is_not_made_up_for_by_a_burst() -> None:
+    limit, account = RateLimit(100_000), Account()
+    await limit.take(1, account)
+    await asyncio.sleep(0.5)
+    began = seconds()
+    await limit.take(20_000, account)
+    await limit.take(20_000, account)
+    await limit.take(1, account)
+    assert seconds() - began > 0.25
 
 
-def test_a_changed_rate_holds_from_the_next_byte_on() -> None:
-    limit = RateLimit(10)
-    assert limit.take(1000, now=0) == 100
+async def test_no_limit_never_waits() -> None:
+    pace = DownloadPace(RateLimit(0), RateLimit(0))
+    assert await asyncio.wait_for(pace.grant(MANY), 1) == MANY
+
+
+async def test_a_changed_rate_holds_for_those_who_wait_already() -> None:
+    limit, account = RateLimit(1), Account()
+    await limit.take(1 << 20, account)
+    waiting = asyncio.ensure_future(limit.take(1, account))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
     limit.rate = 1000
-    assert limit.take(1000, now=0) == 1
+    await asyncio.wait_for(waiting, 1)
+    await limit.take(1 << 20, account)
+    waiting = asyncio.ensure_future(limit.take(1, account))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
     limit.rate = 0
-    assert limit.take(1000, now=0) == 0
+    await asyncio.wait_for(waiting, 1)
 
 
-def test_the_stricter_limit_holds() -> None:
-    clock = Hands()
-    assert DownloadPace(RateLimit(1000), RateLimit(10), clock).take(1000) == 100
-    assert DownloadPace(RateLimit(10), RateLimit(1000), clock).take(1000) == 100
-    assert DownloadPace(RateLimit(0), RateLimit(0), clock).take(1000) == 0
+@pytest.mark.parametrize(("own", "shared"), [(200_000, 2_000_000), (2_000_000, 200_000)])
+async def test_the_stricter_limit_holds(own: int, shared: int) -> None:
+    pace, began = DownloadPace(RateLimit(own), RateLimit(shared)), seconds()
+    async with readers(pace) as counts:
+        await asyncio.sleep(1)
+        assert counts[0] == pytest.approx(200_000 * (seconds() - began), rel=0.15)
 
 
-def test_downloads_share_the_limit_over_all() -> None:
-    clock, shared = Hands(), RateLimit(1000)
-    first, second = DownloadPace(RateLimit(0), shared, clock), DownloadPace(RateLimit(0), shared, clock)
-    assert first.take(1000) == 1
-    assert second.take(1000) == 2
+async def test_all_have_the_same_however_much_they_take_at_once() -> None:
+    shared = RateLimit(3_000_000)
+    paces = [DownloadPace(RateLimit(0), shared) for _ in range(3)]
+    # The third one has four connections.
+    async with readers(*paces, *paces[2:] * 3, wanted=[MANY, 2_000, *[MANY] * 4]) as counts:
+        await asyncio.sleep(0.3)
+        before = counts.copy()
+        await asyncio.sleep(1)
+        first, second, *third = (after - early for after, early in zip(counts, before, strict=True))
+        assert first == pytest.approx(second, rel=0.2)
+        assert first == pytest.approx(sum(third), rel=0.2)
+
+
+async def test_what_one_does_not_want_the_others_have() -> None:
+    shared = RateLimit(1_000_000)
+    modest, greedy = DownloadPace(RateLimit(100_000), shared), DownloadPace(RateLimit(0), shared)
+    async with readers(modest, greedy) as counts:
+        await asyncio.sleep(0.3)
+        before, began = counts.copy(), seconds()
+        await asyncio.sleep(1)
+        rates = [(after - early) / (seconds() - began) for after, early in zip(counts, before, strict=True)]
+        assert rates == pytest.approx([100_000, 900_000], rel=0.15)
+
+
+async def test_whoever_comes_late_does_not_catch_up() -> None:
+    shared = RateLimit(1_000_000)
+    old, new = DownloadPace(RateLimit(0), shared), DownloadPace(RateLimit(0), shared)
+    async with readers(old):
+        await asyncio.sleep(0.5)
+        async with readers(new, old) as counts:
+            await asyncio.sleep(0.5)
+            assert counts[0] < 350_000
+
+
+async def test_what_did_not_come_is_not_paid_for() -> None:
+    pace = DownloadPace(RateLimit(1000), RateLimit(1000))
+    began = seconds()
+    for _ in range(100):
+        pace.give_back(await pace.grant(MANY))
+    assert seconds() - began < 0.5
+
+
+async def test_whoever_stops_waiting_keeps_its_place_and_pays_nothing() -> None:
+    limit, patient, impatient = RateLimit(10_000), Account(), Account()
+    await limit.take(3_000, patient)
+    had = impatient.had
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await limit.take(1_000_000, impatient)
+    assert impatient.had - had <= 3_000
+    began = seconds()
+    await limit.take(1, patient)
+    assert seconds() - began < 0.6
 
 
 @given(own=st.integers(0, 10**12), shared=st.integers(0, 10**12))
 def test_portions_are_small_enough_to_be_smooth(own: int, shared: int) -> None:
-    portion = DownloadPace(RateLimit(own), RateLimit(shared), Hands()).portion()
+    async def portion() -> int:
+        return await DownloadPace(RateLimit(own), RateLimit(shared)).grant(MANY)
+
+    granted = asyncio.run(portion())
     if own == shared == 0:
-        assert portion == -1
+        assert granted == MANY
     else:
-        assert SMALLEST_PORTION <= portion <= LARGEST_PORTION
+        assert SMALLEST_PORTION <= granted <= LARGEST_PORTION
 
 
-def test_a_limit_can_be_given_and_taken_while_running() -> None:
-    pace = DownloadPace(RateLimit(0), RateLimit(0), Hands())
+async def test_a_limit_can_be_given_and_taken_while_running() -> None:
+    pace = DownloadPace(RateLimit(0), RateLimit(0))
     pace.limit(100)
-    assert pace.take(100) == 1
+    assert await pace.grant(MANY) == SMALLEST_PORTION
+    waiting = asyncio.ensure_future(pace.grant(MANY))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
     pace.limit(0)
-    assert pace.portion() == -1
+    assert await asyncio.wait_for(waiting, 1) == SMALLEST_PORTION
+    assert await pace.grant(MANY) == MANY

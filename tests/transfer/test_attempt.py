@@ -18,11 +18,11 @@ from downloadd.transfer.session import Session
 
 
 class NoLimit:
-    def portion(self) -> int:
-        return -1
+    async def grant(self, wanted: int) -> int:
+        return wanted
 
-    def take(self, nbytes: int) -> float:
-        return 0.0
+    def give_back(self, nbytes: int) -> None:
+        pass
 
 
 class NoPlaces:

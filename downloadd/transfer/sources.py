@@ -1,0 +1,71 @@
+"""Where one download can be fetched from: its URL, and the mirrors of it.
+
+Pure: no I/O and no clock.
+"""
+
+from collections.abc import Callable, Sequence
+
+from downloadd.download import Download
+from downloadd.policy.masking import show_url
+
+
+class Source:
+    """One place where the file can be had.
+
+    Attributes:
+        url: as given, secrets included.
+        shown_url: the URL without credentials.
+        host: the host that `max_per_host` counts.
+        places: connections that it may have.
+        connections: connections that it has.
+    """
+
+    __slots__ = ("connections", "host", "places", "shown_url", "url")
+
+    def __init__(self, url: str, host: str) -> None:
+        self.url = url
+        self.shown_url = show_url(url)
+        self.host = host
+        self.places = 0
+        self.connections = 0
+
+    @property
+    def free(self) -> int:
+        """Connections that it may have besides those that it has."""
+        return max(0, self.places - self.connections)
+
+
+def sources_of(download: Download) -> list[Source]:
+    """The sources of a download, the one to ask first at the head: each failure moves the next one there."""
+    sources = [Source(download.url, download.host), *(Source(one.url, one.host) for one in download.mirrors)]
+    first = download.failures % len(sources)
+    return sources[first:] + sources[:first]
+
+
+def share_out(sources: Sequence[Source], count: int, borrow: Callable[[str, int], int]) -> list[tuple[str, int]]:
+    """Gives sources their places, `count` in all if there are as many; each has one before any has two.
+
+    The first place of the first source is the run's own.
+
+    Args:
+        sources: in the order of preference.
+        count: places in all.
+        borrow: takes up to so many places of a host.
+
+    Returns:
+        What was borrowed, to be given back: hosts and places.
+    """
+    borrowed: list[tuple[str, int]] = []
+    for source in sources:
+        source.places = 0
+    sources[0].places = 1
+    given = 1
+    line = [*sources[1:], sources[0]]
+    while line and given < count:
+        source = line.pop(0)
+        if borrow(source.host, 1):
+            borrowed.append((source.host, 1))
+            source.places += 1
+            given += 1
+            line.append(source)
+    return borrowed

@@ -1,0 +1,206 @@
+"""One file from several sources."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemon_process import DEFAULT_CONFIG, DaemonProcess, until
+from msgspec.structs import replace
+from origin.answer import Answer, Cut, failure
+from origin.content import expected_bytes, expected_sha256
+from origin.origin import Origin
+
+MIB = 1 << 20
+SIZE = 16 * MIB + 99
+WHOLE = expected_bytes(0, 0, SIZE)
+GOOD = Answer(size=SIZE, etag='"a"', rate=8 * MIB)
+IMPATIENT = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nretries = 1\nstall_timeout = 2")
+
+
+@pytest.fixture
+async def mirror() -> AsyncIterator[Origin]:
+    """Another origin."""
+    async with Origin() as origin:
+        yield origin
+
+
+@pytest.fixture
+async def impatient(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+    async with DaemonProcess(tmp_path, config=IMPATIENT) as daemon:
+        yield daemon
+        assert "Traceback" not in daemon.log.read_text()
+
+
+async def fetch(daemon: DaemonProcess, *urls: str, **parameters: str) -> dict[str, Any]:
+    """The history's entry of a file fetched from these URLs."""
+    query = [("download", url) for url in urls] + [("wait", "60"), *parameters.items()]
+    status, answer = await daemon.ask("GET", "/d", params=query)
+    assert status == 201, answer
+    assert daemon.parts() == []
+    return await daemon.one(answer["download_id"])
+
+
+async def test_all_sources_are_used_together(daemon: DaemonProcess, origin: Origin, mirror: Origin) -> None:
+    origin.script("/f", GOOD)
+    mirror.script("/m", GOOD)
+    entry = await fetch(daemon, origin.url("/f"), mirror.url("/m"), checksum=f"sha-256={expected_sha256(0, SIZE)}")
+    assert (entry["status"], entry["detail"], entry["url"]) == ("completed", None, origin.url("/f"))
+    assert daemon.files() == {"d/f": WHOLE}
+    assert origin.bytes_sent("/f") > 4 * MIB
+    assert mirror.bytes_sent("/m") > 4 * MIB
+    assert all(request.field("If-Range") == '"a"' for request in mirror.requests("/m"))
+
+
+async def test_a_fast_source_gives_more_and_both_end_together(
+    daemon: DaemonProcess, origin: Origin, mirror: Origin
+) -> None:
+    origin.script("/f", replace(GOOD, rate=MIB // 4))
+    mirror.script("/m", replace(GOOD, rate=6 * MIB))
+    begin = asyncio.get_running_loop().time()
+    await fetch(daemon, origin.url("/f"), mirror.url("/m"))
+    # Together they need 2.6 s; half and half, the slow one would need 32 s, and 4 s for the last MiB.
+    assert asyncio.get_running_loop().time() - begin < 5
+    assert daemon.files() == {"d/f": WHOLE}
+
+
+async def test_connections_are_shared_out_among_the_sources(
+    daemon: DaemonProcess, origin: Origin, mirror: Origin
+) -> None:
+    origin.script("/f", replace(GOOD, rate=2 * MIB))
+    mirror.script("/m", replace(GOOD, rate=2 * MIB))
+    await fetch(daemon, origin.url("/f"), mirror.url("/m"), segments="4")
+    assert (origin.most_active("/f"), mirror.most_active("/m")) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        pytest.param(Answer(size=SIZE + 1, etag='"a"'), "of another length", id="length"),
+        pytest.param(Answer(size=SIZE - MIB, etag='"a"', honour_ranges=False), f"has {SIZE - MIB} bytes", id="shorter"),
+        pytest.param(Answer(size=SIZE, seed=1, etag='"b"'), "another validator", id="validator"),
+        pytest.param(
+            Answer(size=SIZE, seed=1, etag='"b"', honour_if_range=False), "another entity tag", id="overlooks If-Range"
+        ),
+        pytest.param(Answer(size=SIZE, etag='"a"', honour_ranges=False), "gives no ranges", id="no ranges"),
+        pytest.param(failure(404), "answered 404", id="absent"),
+        pytest.param(failure(503), "answered 503", id="busy"),
+        pytest.param(Answer(raw=b""), "closed the connection", id="silent"),
+        pytest.param(Answer(raw=b"nonsense\r\n\r\n"), "not valid HTTP", id="nonsense"),
+    ],
+)
+async def test_a_mirror_of_no_use_is_dropped_and_said_so(
+    daemon: DaemonProcess, origin: Origin, mirror: Origin, other: Answer, reason: str
+) -> None:
+    origin.script("/f", GOOD)
+    mirror.script("/m", other)
+    entry = await fetch(daemon, origin.url("/f"), mirror.url("/m?token=secret"), segments="4")
+    assert daemon.files() == {"d/f": WHOLE}
+    assert entry["status"] == "completed"
+    assert entry["detail"].startswith(mirror.url("/m?token="))
+    assert reason in entry["detail"]
+    assert "secret" not in entry["detail"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(failure(404), id="absent"),
+        pytest.param(failure(503), id="busy"),
+        pytest.param(Answer(raw=b""), id="silent"),
+        pytest.param(Answer(status=302, headers=[("Location", "ftp://example.com/")]), id="astray"),
+    ],
+)
+async def test_a_mirror_takes_the_place_of_the_first_url(
+    daemon: DaemonProcess, origin: Origin, mirror: Origin, other: Answer
+) -> None:
+    origin.script("/f", other)
+    mirror.script("/m", GOOD)
+    entry = await fetch(daemon, origin.url("/f"), mirror.url("/m"), filename="x")
+    assert daemon.files() == {"d/x": WHOLE}
+    assert entry["status"] == "completed"
+    # A request that got no answer at all is repeated once by the client.
+    assert len(origin.requests("/f")) <= 2
+    assert origin.url("/f") in entry["detail"]
+
+
+async def test_a_mirror_takes_over_what_a_broken_source_has_left(
+    impatient: DaemonProcess, origin: Origin, mirror: Origin
+) -> None:
+    origin.script("/f", [replace(GOOD, cut_after=3 * MIB, cut=Cut.RESET), failure(404)])
+    mirror.script("/m", GOOD)
+    await fetch(impatient, origin.url("/f"), mirror.url("/m"))
+    assert impatient.files() == {"d/f": WHOLE}
+    assert len(origin.requests("/f")) == 1
+
+
+async def test_what_a_stalled_source_holds_is_fetched_elsewhere(
+    daemon: DaemonProcess, origin: Origin, mirror: Origin
+) -> None:
+    origin.script("/f", replace(GOOD, rate=0, stall_after=100))
+    mirror.script("/m", replace(GOOD, rate=4 * MIB))
+    begin = asyncio.get_running_loop().time()
+    await fetch(daemon, origin.url("/f"), mirror.url("/m"))
+    assert daemon.files() == {"d/f": WHOLE}
+    # The default stall timeout is longer.
+    assert asyncio.get_running_loop().time() - begin < 8
+
+
+async def test_without_a_validator_a_mirror_is_tried_after_a_failure(
+    impatient: DaemonProcess, origin: Origin, mirror: Origin
+) -> None:
+    origin.script("/f", Answer(size=SIZE, cut_after=3 * MIB))
+    mirror.script("/m", Answer(size=SIZE))
+    await fetch(impatient, origin.url("/f"), mirror.url("/m"), filename="x")
+    assert impatient.files() == {"d/x": WHOLE}
+
+
+async def test_when_no_source_is_left_it_fails(daemon: DaemonProcess, origin: Origin, mirror: Origin) -> None:
+    origin.script("/f", failure(404))
+    mirror.script("/m", failure(403))
+    status, answer = await daemon.ask(
+        "GET", "/d", params=[("download", origin.url("/f")), ("download", mirror.url("/m")), ("wait", "20")]
+    )
+    assert (status, answer["error"]) == (404, "REMOTE_FILE_NOT_FOUND")
+    assert daemon.files() == {}
+
+
+async def test_several_sources_survive_a_kill(tmp_path: Path, origin: Origin, mirror: Origin) -> None:
+    origin.script("/f", replace(GOOD, rate=2 * MIB))
+    mirror.script("/m", replace(GOOD, rate=2 * MIB))
+    async with DaemonProcess(tmp_path) as daemon:
+        item = {"url": origin.url("/f"), "mirrors": [mirror.url("/m"), mirror.url("/m")], "directory": "d"}
+        _, answer = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": [item]})
+        id = answer["downloads"][0]["download_id"]
+
+        async def has_come() -> bool:
+            return bool((await daemon.one(id))["current_size"] > 11 * MIB)
+
+        await until(has_come)
+        await daemon.kill()
+        # The first source is gone for good: what it had left comes from the other.
+        origin.script("/f", failure(404))
+        mirror.script("/m", GOOD)
+        before = mirror.bytes_sent("/m")
+        await daemon.start()
+        entry = await daemon.ended(id)
+        assert entry["status"] == "completed"
+        assert origin.url("/f") in entry["detail"]
+        assert daemon.files() == {"d/f": WHOLE}
+        assert mirror.bytes_sent("/m") - before < SIZE - 4 * MIB
+
+
+async def test_each_url_is_judged_before_anything_starts(daemon: DaemonProcess, origin: Origin) -> None:
+    status, answer = await daemon.ask(
+        "GET", "/d", params=[("download", origin.url("/f")), ("download", "ftp://example.com/f")]
+    )
+    assert (status, answer["error"]) == (400, "INVALID_URL")
+    assert answer["detail"].startswith("mirror 1: ")
+    status, answer = await daemon.ask("GET", "/d", params=[("download", origin.url(f"/{n}")) for n in range(17)])
+    assert (status, answer["error"]) == (400, "INVALID_PARAMETER")
+    assert "at most 16" in answer["detail"]
+    item = {"url": origin.url("/f"), "mirrors": [f"http://example.com/{n}" for n in range(16)]}
+    status, answer = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": [item]})
+    assert (status, answer["downloads"][0]["error"]) == (400, "INVALID_PARAMETER")
+    assert origin.requests("/f") == []
