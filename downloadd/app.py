@@ -1,8 +1,9 @@
 """The composition root: builds every part from the configuration, opens and closes them in order."""
 
 import socket
+import ssl
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -11,15 +12,18 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from downloadd.api.auth import Accounts
+from downloadd.api.gate import FailedLogins, Gate, HostNames
 from downloadd.api.routes import create_api
 from downloadd.api.server import ApiRunner
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import Config
+from downloadd.errors import InvalidUrlError
 from downloadd.events import EventBus
 from downloadd.manager.dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager, limits_of
 from downloadd.metrics import Metrics
 from downloadd.policy.policy import Policy
+from downloadd.policy.url import is_address, parse_host
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
@@ -85,6 +89,10 @@ class App:
                 bus=bus,
                 metrics=metrics,
                 accounts=self._accounts,
+                gate=Gate(
+                    names=HostNames(_own_names(config.server.host), config.server.hosts),
+                    logins=FailedLogins(config.server.failed_logins),
+                ),
                 clock=clock,
                 allow=lambda: self._config.downloads.allow,
             )
@@ -100,10 +108,11 @@ class App:
         """Stops accepting, hands running downloads back, and closes every part; within 10 s."""
         await self._stack.aclose()
 
-    async def listen(self, sockets: Sequence[socket.socket]) -> None:
-        """Answers requests on these sockets, which are bound already."""
+    async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
+        """Answers requests on these sockets, which are bound already; over TLS where others could listen in."""
         for sock in sockets:
-            await web.SockSite(self._runner, sock, backlog=BACKLOG).start()
+            context = None if sock.family == socket.AF_UNIX else tls
+            await web.SockSite(self._runner, sock, backlog=BACKLOG, ssl_context=context).start()
 
     def reload(self, config: Config) -> None:
         """Takes over users, credentials, policy and limits; what runs already goes on as it began.
@@ -121,3 +130,15 @@ class App:
             policy=policy, credentials=config.credentials, stall_timeout=config.downloads.stall_timeout
         )
         self._manager.configure(policy=policy, config=config.downloads)
+
+
+def _own_names(host: str) -> list[str]:
+    """What this machine is called, and what it was told to listen on."""
+    names = []
+    for name in (host, socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"):
+        # A machine may be called by what is no host name.
+        with suppress(InvalidUrlError):
+            parsed = parse_host(f"[{name}]" if ":" in name else name)
+            if not is_address(parsed):
+                names.append(parsed)
+    return names

@@ -5,6 +5,7 @@ Sizes are bytes, durations seconds. The last one wins: defaults, the file, the e
 
 import difflib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,6 +38,11 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Port = 8080
+    hosts: tuple[str, ...] = ()
+    unix_socket: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    failed_logins: Annotated[int, Meta(ge=0, le=1_000_000)] = 10
     state_dir: str = ""
 
 
@@ -180,6 +186,10 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "downloads": DownloadsConfig,
 }
 _LISTS: Final[dict[str, type[msgspec.Struct]]] = {"credentials": CredentialConfig, "users": UserConfig}
+LONGEST_SOCKET_PATH: Final = 107
+"""Bytes, as `sockaddr_un` of Linux has them (unix(7))."""
+
+_SERVER_PATHS: Final = ("state_dir", "unix_socket", "tls_cert", "tls_key")
 _SECRET_KEYS: Final = frozenset({"headers", "user", "password", "token_hash", "credentials", "users"})
 _DEFAULTS: Final = "default"
 
@@ -317,22 +327,32 @@ class _Loader:
         return default if given is None else given.value
 
     def _check_texts(self) -> None:
-        for name in (("server", "state_dir"), ("storage", "root")):
+        for name in (("storage", "root"), *(("server", key) for key in _SERVER_PATHS)):
             given = self._values.get(name)
             if given is not None and _CONTROL.search(given.value):
                 self._add(given.source, given.key, "a path may hold no control characters")
         given = self._values.get(("server", "host"))
         if given is not None and _NOT_IN_HOST.search(given.value):
             self._add(given.source, given.key, "expected a host name or an IP address alone")
+        given = self._values.get(("server", "tls_key"))
+        if given is not None and given.value and not self._get("server", "tls_cert", ""):
+            self._add(given.source, given.key, "is of no use without server.tls_cert")
+        given = self._values.get(("server", "unix_socket"))
+        if given is not None and len(os.fsencode(given.value)) > LONGEST_SOCKET_PATH:
+            self._add(given.source, given.key, f"the path of a socket may have {LONGEST_SOCKET_PATH} bytes at most")
 
     def _check_policy(self) -> None:
         # The rooms below know their own grammar. Imported here, because they import the nouns at the top level.
         from downloadd.policy.addresses import AddressRules
         from downloadd.policy.domains import DomainRules
 
-        rules = (("allowed_domains", DomainRules), ("allowed_networks", AddressRules))
-        for key, parse in rules:
-            given = self._values.get(("downloads", key))
+        rules = (
+            ("downloads", "allowed_domains", DomainRules),
+            ("downloads", "allowed_networks", AddressRules),
+            ("server", "hosts", DomainRules),
+        )
+        for table, key, parse in rules:
+            given = self._values.get((table, key))
             if given is None:
                 continue
             for text in given.value:

@@ -39,6 +39,9 @@ class ErrorCode(StrEnum):
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
     SHUTTING_DOWN = "SHUTTING_DOWN"
+    CROSS_SITE_REQUEST = "CROSS_SITE_REQUEST"
+    HOST_NOT_ALLOWED = "HOST_NOT_ALLOWED"
+    TOO_MANY_FAILED_LOGINS = "TOO_MANY_FAILED_LOGINS"
     INTERNAL_ERROR = "INTERNAL_ERROR"
 
 
@@ -214,6 +217,27 @@ _ROWS: Final = (
         title="Shutting down",
         description="The server is stopping and accepts nothing new",
         resolution="Try again in a few seconds",
+    ),
+    ErrorInfo(
+        code=ErrorCode.CROSS_SITE_REQUEST,
+        status=403,
+        title="Request from another site",
+        description="A page of another web site sent the request from somebody's browser",
+        resolution="Use the server's own page, or a program such as curl",
+    ),
+    ErrorInfo(
+        code=ErrorCode.HOST_NOT_ALLOWED,
+        status=421,
+        title="Host not allowed",
+        description="The Host field of the request names somebody else than this server",
+        resolution="Call the server by its address, or let the administrator add the name to server.hosts",
+    ),
+    ErrorInfo(
+        code=ErrorCode.TOO_MANY_FAILED_LOGINS,
+        status=429,
+        title="Too many failed logins",
+        description="Wrong credentials came from this address too often",
+        resolution="Wait as long as Retry-After says, and check the token",
     ),
     ErrorInfo(
         code=ErrorCode.INTERNAL_ERROR,
@@ -475,6 +499,33 @@ class ShuttingDownError(DownloadError):
 
     def __init__(self) -> None:
         super().__init__("the server is stopping; try again in a few seconds", retry_after=5)
+
+
+class CrossSiteError(DownloadError):
+    """A page of another site sent the request."""
+
+    code = ErrorCode.CROSS_SITE_REQUEST
+
+    def __init__(self) -> None:
+        super().__init__("a page of another web site sent this request")
+
+
+class HostNotAllowedError(DownloadError):
+    """The `Host` field is not one of ours, for the reason given."""
+
+    code = ErrorCode.HOST_NOT_ALLOWED
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Host: {reason}")
+
+
+class TooManyFailedLoginsError(DownloadError):
+    """An address has to wait before it may log in again."""
+
+    code = ErrorCode.TOO_MANY_FAILED_LOGINS
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("wrong credentials came from this address too often", retry_after=retry_after)
 
 
 class InternalError(DownloadError):

@@ -20,6 +20,9 @@ COMMON_FIELDS: Final = (
     ("Server", SERVER),
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
 )
 """Header fields of every answer."""
 

@@ -41,6 +41,7 @@ class _Account(msgspec.Struct, frozen=True, kw_only=True):
     token_digest: bytes
 
 
+_CREDENTIALS: Final = ("Authorization", "X-User-Id", "X-Auth-Token")
 _IMPLIED: Final = {Permission.VIEW_DOWNLOADS: Permission.DOWNLOAD}
 _NO_DIGEST: Final = bytes(hashlib.sha256().digest_size)
 
@@ -57,11 +58,7 @@ class Accounts:
 
     def identify(self, headers: CIMultiDictProxy[str]) -> User | None:
         """The user whom the credentials name; None when they are missing, wrong, doubled or contradict each other."""
-        bearers = headers.getall("Authorization", ())
-        ids = headers.getall("X-User-Id", ())
-        tokens = headers.getall("X-Auth-Token", ())
-        if not bearers and not ids and not tokens:
-            return None
+        bearers, ids, tokens = (headers.getall(name, ()) for name in _CREDENTIALS)
         user: User | None = None
         if bearers:
             user = self._by_bearer(bearers[0]) if len(bearers) == 1 else None
@@ -94,6 +91,11 @@ class Accounts:
         account = self._by_id.get(id)
         fits = hmac.compare_digest(_NO_DIGEST if account is None else account.token_digest, _digest(token))
         return account.user if account is not None and fits else None
+
+
+def shows_credentials(headers: CIMultiDictProxy[str]) -> bool:
+    """Whether there are credentials at all, right or wrong."""
+    return any(name in headers for name in _CREDENTIALS)
 
 
 def _digest(token: str) -> bytes:

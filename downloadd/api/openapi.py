@@ -28,6 +28,9 @@ _SECURITY_SCHEMES: Final[Json] = {
 
 _SECURITY: Final[list[Json]] = [{"bearer": []}, {"userId": [], "authToken": []}]
 
+_GUARDED: Final = (ErrorCode.CROSS_SITE_REQUEST, ErrorCode.TOO_MANY_FAILED_LOGINS)
+"""What may be said of every request that needs a token."""
+
 _RESPONSE_FIELDS: Final[Json] = {
     "Location": {"description": "Where the download can be looked at", "schema": {"type": "string"}},
     "Link": {"description": 'The next page, as rel="next" (RFC 8288)', "schema": {"type": "string"}},
@@ -206,6 +209,8 @@ def _responses(choices: Sequence[Route]) -> Json:
         for code in (*contract.errors, ErrorCode.INTERNAL_ERROR):
             errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).append(_ref(Failure))
     guarded = [route for route in choices if route.access is not Access.EVERYBODY]
+    for code in (ErrorCode.HOST_NOT_ALLOWED, *(_GUARDED if guarded else ())):
+        errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).append(_ref(Failure))
     for status, codes in sorted(errors.items()):
         responses[str(status)] = _error_response(status, codes)
     if guarded:
@@ -228,7 +233,7 @@ def _responses(choices: Sequence[Route]) -> Json:
 
 def _error_response(status: int, codes: dict[ErrorCode, list[Json]]) -> Json:
     fields = ["X-Request-Id"]
-    if {ErrorCode.QUEUE_FULL, ErrorCode.SHUTTING_DOWN} & set(codes):
+    if {ErrorCode.QUEUE_FULL, ErrorCode.SHUTTING_DOWN, ErrorCode.TOO_MANY_FAILED_LOGINS} & set(codes):
         fields.append("Retry-After")
     return {
         "description": "; ".join(f"`{code}`: {ERRORS[code].title}" for code in codes),

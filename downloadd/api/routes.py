@@ -4,17 +4,18 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from downloadd.api import contracts
 from downloadd.api.answers import permission_missing, unauthorized
-from downloadd.api.auth import Accounts, Permission
+from downloadd.api.auth import Accounts, Permission, User, shows_credentials
 from downloadd.api.bodies import LONGEST_NAME_SHOWN
 from downloadd.api.call import NOBODY, Call
 from downloadd.api.directory import DirectoryEndpoints
 from downloadd.api.downloads import DownloadEndpoints
 from downloadd.api.engine import Engine, RequestMetrics
 from downloadd.api.event_stream import EventStream
+from downloadd.api.gate import Gate, refuse_other_sites
 from downloadd.api.health import HealthEndpoints
 from downloadd.api.history import HistoryEndpoints
 from downloadd.api.middleware import Edge
@@ -94,8 +95,10 @@ class Router:
     Paths are matched as they came: nothing is decoded or normalised before, except in a directory.
     """
 
-    def __init__(self, table: tuple[Route, ...], accounts: Accounts) -> None:
+    def __init__(self, table: tuple[Route, ...], accounts: Accounts, gate: Gate, clock: Clock) -> None:
         self._accounts = accounts
+        self._gate = gate
+        self._clock = clock
         self._selected = {route.selector: route for route in table if route.selector}
         exact: dict[str, dict[str, Route]] = {}
         for route in table:
@@ -117,8 +120,10 @@ class Router:
             MethodNotAllowedError: the path has no such method.
             InvalidParameterError: the query asks for two things at once, or for one where there is none to ask for;
                 or the client expects what cannot be met.
+            HostNotAllowedError, CrossSiteError, TooManyFailedLoginsError: what the gate says of who asks.
         """
         request, target = call.request, call.target
+        self._require_host(request)
         if request.headers.get("Expect", EXPECTATION).lower() != EXPECTATION:
             raise InvalidParameterError("Expect", f"only {EXPECTATION} can be met")
         if target.path == "/api" or target.path.startswith("/api/"):
@@ -127,7 +132,8 @@ class Router:
         else:
             route = self._of_directory(request.method, target)
         if route.access is not Access.EVERYBODY:
-            user = self._accounts.identify(request.headers)
+            refuse_other_sites(request.headers)
+            user = self._identify(request)
             call.user = user or NOBODY
             if user is None:
                 return unauthorized()
@@ -136,6 +142,31 @@ class Router:
         if target.query.values:
             _check_query(route, target)
         return await route.answerer(call)
+
+    def _require_host(self, request: web.BaseRequest) -> None:
+        hosts = request.headers.getall("Host", ())
+        # RFC 9112, section 3.2: one in every request of HTTP/1.1. No page in a browser reaches a Unix socket.
+        if len(hosts) != 1 and not (not hosts and request.version < HttpVersion11):
+            raise InvalidParameterError("Host", "expected one Host field")
+        if hosts and request.remote:
+            self._gate.names.require(hosts[0])
+
+    def _identify(self, request: web.BaseRequest) -> User | None:
+        """The user whose credentials the request has; whoever guesses them has to wait.
+
+        Raises:
+            TooManyFailedLoginsError: the address has to wait.
+        """
+        if not shows_credentials(request.headers):
+            return None
+        address, now = request.remote or "", self._clock.monotonic()
+        user = self._accounts.identify(request.headers)
+        self._gate.logins.require_patience(address, None if user is None else user.id, now=now)
+        if user is None:
+            self._gate.logins.failed(address, now=now)
+        else:
+            self._gate.logins.succeeded(address, user.id)
+        return user
 
     def _in_api(self, method: str, path: str) -> tuple[Route, str]:
         methods = self._exact.get(path)
@@ -167,6 +198,7 @@ def create_api(
     bus: EventBus,
     metrics: RequestMetrics,
     accounts: Accounts,
+    gate: Gate,
     clock: Clock,
     allow: Callable[[], bool],
 ) -> Api:
@@ -192,7 +224,7 @@ def create_api(
         patience.end()
         bus.close()
 
-    return Api(Edge(Router(table, accounts).answer, metrics=metrics, clock=clock).answer, let_go)
+    return Api(Edge(Router(table, accounts, gate, clock).answer, metrics=metrics, clock=clock).answer, let_go)
 
 
 def _methods(route: Route) -> dict[str, Route]:

@@ -1,6 +1,7 @@
 """How the API is served: aiohttp's runner, with requests that are no HTTP answered like all others."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -15,12 +16,23 @@ from downloadd.errors import InternalError, InvalidParameterError
 
 _log: Final = structlog.get_logger()
 
+IDLE_SECONDS: Final = 75.0
+"""How long a connection may be without a whole request head."""
+UNREAD_SECONDS: Final = 60
+"""How long a client may leave an answer unread before its connection is cut."""
 LONGEST_LINE: Final = 64 * 1024
 """Bytes of a request line: a URL of 16 KiB may be percent-encoded to three times its length."""
 
 
 class ApiConnection(web.RequestHandler):
     """One connection of a client."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Lets the kernel cut a client off that reads nothing: an answer that nobody takes would be kept for ever."""
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
+        super().connection_made(transport)
 
     def handle_error(
         self,
@@ -51,7 +63,12 @@ class ApiServer(web.Server):
         """`settings` are those of aiohttp's request handler."""
         super().__init__(api.answer, request_factory=_request)
         # The API writes the access log itself.
-        self._settings = {"access_log": None, "max_line_size": LONGEST_LINE, **settings}
+        self._settings = {
+            "access_log": None,
+            "max_line_size": LONGEST_LINE,
+            "keepalive_timeout": IDLE_SECONDS,
+            **settings,
+        }
 
     def __call__(self) -> web.RequestHandler:
         """A connection."""

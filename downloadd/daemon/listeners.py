@@ -3,9 +3,15 @@
 import errno
 import os
 import socket
+import stat
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
 
 from downloadd.errors import StartupError
+
+UNIX_MODE: Final = 0o660
+"""Of a Unix socket: its owner and group may connect, and need a token all the same."""
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -38,13 +44,60 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return bound
 
 
-def url_of(listener: socket.socket) -> str:
+def bind_unix(path: str) -> socket.socket:
+    """A Unix socket bound to `path`, open to its owner and group, listening. What a killed daemon left is removed.
+
+    Raises:
+        StartupError: another program listens there, something else lies there, or it cannot be made.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path)
+        listener.setblocking(False)
+        listener.bind(path)
+        os.chmod(path, UNIX_MODE)
+        listener.listen(socket.SOMAXCONN)
+    except OSError as error:
+        listener.close()
+        raise StartupError(f"cannot listen on {path}: {os.strerror(error.errno or 0)}") from error
+    except StartupError:
+        listener.close()
+        raise
+    return listener
+
+
+def unlink_unix(path: str) -> None:
+    """Removes the name of a Unix socket that is listened on no longer."""
+    with suppress(OSError):
+        os.unlink(path)
+
+
+def _remove_stale(path: str) -> None:
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise StartupError(f"cannot listen on {path}: something else lies there; choose another path")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        # A full queue of connections must not hold up the start.
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except BlockingIOError:
+            pass
+    raise StartupError(f"cannot listen on {path}: another program listens there")
+
+
+def url_of(listener: socket.socket, *, tls: bool = False) -> str:
     """The URL that reaches a bound socket from this machine, without a slash at the end."""
     if listener.family == socket.AF_UNIX:
         return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-    return f"http://{_join(reachable, port)}"
+    return f"{'https' if tls else 'http'}://{_join(reachable, port)}"
 
 
 def address_of(listener: socket.socket) -> tuple[str, int | None]:

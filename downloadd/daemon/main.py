@@ -23,9 +23,10 @@ from downloadd.config import Config, Flags, load_config
 from downloadd.daemon import systemd
 from downloadd.daemon.deadline import Deadline
 from downloadd.daemon.first_user import describe_first_user, ensure_first_user
-from downloadd.daemon.listeners import address_of, bind, url_of
+from downloadd.daemon.listeners import address_of, bind, bind_unix, unlink_unix, url_of
 from downloadd.daemon.loop_lag import measure_loop_lag
 from downloadd.daemon.signals import Signals, Wish
+from downloadd.daemon.tls import ServerTls
 from downloadd.errors import DownloadError, StartupError
 from downloadd.logs import LogFormat, LogLevel, LogPipe, logging_to
 
@@ -161,10 +162,9 @@ def run(settings: Settings, clock: Clock | None = None) -> None:
     _raise_descriptor_limit()
     _tune_interpreter()
     with ExitStack() as stack:
-        sockets = _sockets(settings, config)
-        for listener in sockets:
-            stack.callback(listener.close)
-        config, greeting = _with_users(config, settings, _shown_url(sockets))
+        tls = ServerTls.from_config(config.server.tls_cert, config.server.tls_key)
+        sockets = _sockets(settings, config, stack)
+        config, greeting = _with_users(config, settings, _shown_url(sockets, tls))
         pipe = stack.enter_context(logging_to(format=settings.log_format, level=settings.log_level))
         notifier = stack.enter_context(systemd.Notifier(settings.environment.get("NOTIFY_SOCKET")))
         daemon = Daemon(
@@ -172,6 +172,7 @@ def run(settings: Settings, clock: Clock | None = None) -> None:
             config,
             greeting=greeting,
             sockets=sockets,
+            tls=tls,
             pipe=pipe,
             notifier=notifier,
             clock=clock or SystemClock(),
@@ -194,6 +195,7 @@ class Daemon:
         *,
         greeting: str | None,
         sockets: Sequence[socket.socket],
+        tls: ServerTls | None,
         pipe: LogPipe,
         notifier: systemd.Notifier,
         clock: Clock,
@@ -203,6 +205,7 @@ class Daemon:
         self._config = config
         self._greeting = greeting
         self._sockets = sockets
+        self._tls = tls
         self._notifier = notifier
         self._clock = clock
         self._stop_by = 0.0
@@ -217,7 +220,7 @@ class Daemon:
         """
         with Signals(on_stop=self._begin_to_stop, on_impatience=self._end_at_once) as signals:
             async with App(self._config, clock=self._clock) as app:
-                await app.listen(self._sockets)
+                await app.listen(self._sockets, None if self._tls is None else self._tls.context)
                 # What is there now stays until the end: the collector need never look at it.
                 gc.freeze()
                 self._announce()
@@ -235,7 +238,7 @@ class Daemon:
             self._deadline.set(min(most, max(least, self._stop_by - self._clock.monotonic())), 0)
 
     def _announce(self) -> None:
-        urls = [url_of(listener) for listener in self._sockets]
+        urls = [url_of(listener, tls=self._tls is not None) for listener in self._sockets]
         for listener, url in zip(self._sockets, urls, strict=True):
             host, port = address_of(listener)
             self._log.info("listening", host=host, port=port, url=url, version=__version__)
@@ -266,7 +269,9 @@ class Daemon:
     def _load_again(self) -> Config:
         settings = self._settings
         config = load_config(file=settings.file, environment=settings.environment, flags=settings.flags)
-        config, greeting = _with_users(config, self._settings, _shown_url(self._sockets))
+        if self._tls is not None and config.server.tls_cert:
+            self._tls.reload(config.server.tls_cert, config.server.tls_key)
+        config, greeting = _with_users(config, self._settings, _shown_url(self._sockets, self._tls))
         _greet(greeting)
         return config
 
@@ -281,15 +286,23 @@ class Daemon:
         self._deadline.end(128 + number)
 
 
-def _sockets(settings: Settings, config: Config) -> list[socket.socket]:
-    """The service manager's sockets, if it hands any over, else our own."""
-    handed_over = systemd.handed_over_sockets(settings.environment, os.getpid())
-    return [each.socket for each in handed_over] or bind(config.server.host, config.server.port)
+def _sockets(settings: Settings, config: Config, stack: ExitStack) -> list[socket.socket]:
+    """The service manager's sockets, if it hands any over, else our own; closed with the stack."""
+    sockets = [each.socket for each in systemd.handed_over_sockets(settings.environment, os.getpid())]
+    if not sockets:
+        sockets = bind(config.server.host, config.server.port)
+        path = config.server.unix_socket
+        if path:
+            sockets.append(bind_unix(path))
+            stack.callback(unlink_unix, path)
+    for listener in sockets:
+        stack.callback(listener.close)
+    return sockets
 
 
-def _shown_url(sockets: Sequence[socket.socket]) -> str:
+def _shown_url(sockets: Sequence[socket.socket], tls: ServerTls | None) -> str:
     """The URL that the first user is told."""
-    urls = [url_of(listener) for listener in sockets if listener.family != socket.AF_UNIX]
+    urls = [url_of(listener, tls=tls is not None) for listener in sockets if listener.family != socket.AF_UNIX]
     return urls[0] if urls else "http://localhost"
 
 

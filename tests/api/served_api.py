@@ -9,6 +9,7 @@ from aiohttp.web import BaseRequest, BaseRunner
 from api.fake_engine import FakeClock, FakeEngine, FakeMetrics
 
 from downloadd.api.auth import Accounts
+from downloadd.api.gate import FailedLogins, Gate, HostNames
 from downloadd.api.routes import create_api
 from downloadd.api.server import Api, ApiRunner
 from downloadd.config import UserConfig
@@ -39,7 +40,7 @@ class ApiTestServer(BaseTestServer):
 class ServedApi:
     """Everything that a test of the API needs to hold in its hands."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, failed_logins: int = 0, **settings: Any) -> None:
         self.clock = FakeClock()
         self.bus = EventBus()
         self.engine = FakeEngine(self.bus, self.clock, **settings)
@@ -57,6 +58,7 @@ class ServedApi:
             bus=self.bus,
             metrics=self.metrics,
             accounts=self.accounts,
+            gate=Gate(names=HostNames((), ("api",)), logins=FailedLogins(failed_logins)),
             clock=self.clock,
             allow=lambda: self.allowed,
         )

@@ -17,6 +17,10 @@ class Authority:
         self._ca.issue_cert(*(names or ("127.0.0.1", "localhost"))).configure_cert(context)
         return context
 
+    def issue(self, *names: str) -> trustme.LeafCert:
+        """A certificate for these names and addresses, with its key."""
+        return self._ca.issue_cert(*names)
+
     @property
     def certificate(self) -> bytes:
         """In PEM, for a client that is to trust it."""
