@@ -42,7 +42,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     unix_socket: str = ""
     tls_cert: str = ""
     tls_key: str = ""
-    failed_logins: Annotated[int, Meta(ge=0, le=1_000_000)] = 10
+    failed_logins: Annotated[int, Meta(ge=0, le=1_000_000)] = 50
     state_dir: str = ""
 
 

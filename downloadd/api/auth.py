@@ -93,9 +93,9 @@ class Accounts:
         return account.user if account is not None and fits else None
 
 
-def shows_credentials(headers: CIMultiDictProxy[str]) -> bool:
-    """Whether there are credentials at all, right or wrong."""
-    return any(name in headers for name in _CREDENTIALS)
+def credentials_shown(headers: CIMultiDictProxy[str]) -> tuple[str, ...]:
+    """What is there of credentials, right or wrong; empty when there is nothing."""
+    return tuple(value for name in _CREDENTIALS for value in headers.getall(name, ()))
 
 
 def _digest(token: str) -> bytes:

@@ -22,6 +22,11 @@ from downloadd.policy.url import DEFAULT_PORTS, is_address, parse_host
 ADDRESSES: Final = 10_000
 """Addresses whose logins are remembered."""
 
+REPEATED: Final = 0.1
+"""What the same wrong credentials count when they come again: a program with an old token is no guesser."""
+GUESSES: Final = 256
+"""Wrong credentials of one address that are told apart."""
+
 _OWN_SITES: Final = frozenset({"same-origin", "none"})
 """What `Sec-Fetch-Site` says of our own page, and of what a person typed."""
 
@@ -73,6 +78,8 @@ class _Logins(msgspec.Struct):
     """Those that are not forgiven yet."""
     at: float = 0.0
     """When that was counted, in seconds of a monotonic clock."""
+    guesses: set[int] = msgspec.field(default_factory=set)
+    """Hashes of what was wrong lately."""
 
 
 class FailedLogins:
@@ -108,15 +115,18 @@ class FailedLogins:
             if len(self._known) > ADDRESSES:
                 self._known.popitem(last=False)
 
-    def failed(self, address: str, *, now: float) -> None:
-        """Credentials were wrong."""
+    def failed(self, address: str, guess: int, *, now: float) -> None:
+        """Credentials, with the hash `guess`, were wrong."""
         if not self._per_minute:
             return
         network = _network(address)
         logins = self._logins.setdefault(network, _Logins(at=now))
         self._logins.move_to_end(network)
         self._forgive(logins, now)
-        logins.failures += 1
+        logins.failures += REPEATED if guess in logins.guesses else 1
+        if len(logins.guesses) == GUESSES:
+            logins.guesses.clear()
+        logins.guesses.add(guess)
         if len(self._logins) > ADDRESSES:
             self._logins.popitem(last=False)
 

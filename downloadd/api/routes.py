@@ -8,7 +8,7 @@ from aiohttp import HttpVersion11, web
 
 from downloadd.api import contracts
 from downloadd.api.answers import permission_missing, unauthorized
-from downloadd.api.auth import Accounts, Permission, User, shows_credentials
+from downloadd.api.auth import Accounts, Permission, User, credentials_shown
 from downloadd.api.bodies import LONGEST_NAME_SHOWN
 from downloadd.api.call import NOBODY, Call
 from downloadd.api.directory import DirectoryEndpoints
@@ -157,13 +157,14 @@ class Router:
         Raises:
             TooManyFailedLoginsError: the address has to wait.
         """
-        if not shows_credentials(request.headers):
+        shown = credentials_shown(request.headers)
+        if not shown:
             return None
         address, now = request.remote or "", self._clock.monotonic()
         user = self._accounts.identify(request.headers)
         self._gate.logins.require_patience(address, None if user is None else user.id, now=now)
         if user is None:
-            self._gate.logins.failed(address, now=now)
+            self._gate.logins.failed(address, hash(shown), now=now)
         else:
             self._gate.logins.succeeded(address, user.id)
         return user

@@ -100,11 +100,12 @@ def test_pages_of_other_sites_are_refused(pairs: tuple[tuple[str, str], ...]) ->
 
 def failures_until_refused(logins: FailedLogins, address: str, *, now: float = 0.0, most: int = 1000) -> int:
     for count in range(most):
+        guess = hash((now, count))
         try:
             logins.require_patience(address, None, now=now)
         except TooManyFailedLoginsError:
             return count
-        logins.failed(address, now=now)
+        logins.failed(address, guess, now=now)
     return most
 
 
@@ -117,6 +118,17 @@ def test_an_address_that_guesses_has_to_wait_and_is_forgiven_with_time() -> None
     logins.require_patience("192.0.2.1", None, now=10)
     assert failures_until_refused(logins, "192.0.2.1", now=30) == 3
     assert failures_until_refused(logins, "192.0.2.1", now=10_000) == 6
+
+
+def test_the_same_wrong_token_again_is_hardly_a_guess() -> None:
+    logins = FailedLogins(6)
+    for _ in range(40):
+        logins.require_patience("192.0.2.1", None, now=0)
+        logins.failed("192.0.2.1", 7, now=0)
+    for _ in range(10):
+        logins.failed("192.0.2.1", 7, now=0)
+    with pytest.raises(TooManyFailedLoginsError):
+        logins.require_patience("192.0.2.1", None, now=0)
 
 
 def test_others_do_not_wait_for_it() -> None:
@@ -141,7 +153,7 @@ def test_others_do_not_wait_for_it() -> None:
 )
 def test_a_network_that_one_may_own_whole_is_one_address(one: str, other: str, same: bool) -> None:
     logins = FailedLogins(1)
-    logins.failed(one, now=0)
+    logins.failed(one, 0, now=0)
     assert (failures_until_refused(logins, other) == 0) is same
 
 
@@ -152,7 +164,7 @@ def test_without_a_limit_nobody_waits() -> None:
 def test_what_is_remembered_does_not_grow() -> None:
     logins = FailedLogins(1)
     for number in range(ADDRESSES + 10):
-        logins.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", now=0)
+        logins.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0, now=0)
         logins.succeeded(str(number), "alice")
     assert len(logins._logins) == len(logins._known) == ADDRESSES
 
@@ -190,8 +202,11 @@ async def test_one_host_field_is_needed_and_health_is_for_all(api: ServedApi, re
 async def test_who_guesses_is_answered_429_right_or_wrong() -> None:
     served = ServedApi(failed_logins=3)
     async with served.client as client:
-        wrong = {"Authorization": "Bearer wrong"}
-        statuses = [(await client.get("/api/v1/downloads", headers=wrong)).status for _ in range(5)]
+
+        async def guess(token: str) -> int:
+            return (await client.get("/api/v1/downloads", headers={"Authorization": f"Bearer {token}"})).status
+
+        statuses = [await guess(token) for token in "abcde"]
         assert statuses == [401, 401, 401, 429, 429]
         refused = await client.get("/api/v1/downloads")
         assert refused.status == 429
@@ -200,9 +215,7 @@ async def test_who_guesses_is_answered_429_right_or_wrong() -> None:
         served.clock.now += 20
         assert (await client.get("/api/v1/downloads")).status == 200
         # Known from here by now: what others do here does not matter any more.
-        for _ in range(3):
-            await client.get("/api/v1/downloads", headers=wrong)
-        assert (await client.get("/api/v1/downloads", headers=wrong)).status == 429
+        assert [await guess(token) for token in "fghi"][-1] == 429
         assert (await client.get("/api/v1/downloads")).status == 200
 
 
