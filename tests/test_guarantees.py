@@ -1,0 +1,25 @@
+"""Each promise of docs/guarantees.md names a test that there is."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parent.parent
+GUARANTEES = (TOP / "docs" / "guarantees.md").read_text()
+ROWS = re.findall(r"^\| (?!promise|---)(.+) \| (.+) \|$", GUARANTEES, re.MULTILINE)
+
+
+def test_there_are_promises() -> None:
+    assert len(ROWS) > 30
+    assert len({promise for promise, _ in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize(("promise", "cell"), ROWS, ids=[promise for promise, _ in ROWS])
+def test_a_promise_is_held_by_a_test(promise: str, cell: str) -> None:
+    named = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", cell)
+    assert named is not None, promise
+    tree = ast.parse((TOP / named[1]).read_text())
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    assert named[2] in functions
