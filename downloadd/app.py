@@ -19,6 +19,8 @@ from downloadd.clock import Clock, SystemClock
 from downloadd.config import Config
 from downloadd.errors import InvalidUrlError
 from downloadd.events import EventBus
+from downloadd.imports.importing import Imports
+from downloadd.imports.uploads import Uploads
 from downloadd.manager.dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager, limits_of
 from downloadd.metrics import Metrics
@@ -83,9 +85,21 @@ class App:
                     config=config.downloads,
                 )
             )
+            imports = await stack.enter_async_context(
+                Imports(
+                    records=records.imports,
+                    downloads=self._manager,
+                    destination=destination,
+                    uploads=Uploads(Path(config.server.state_dir) / "imports", config.imports.max_upload),
+                    bus=bus,
+                    clock=clock,
+                    config=config.imports,
+                )
+            )
             self._accounts = Accounts(config.users)
             api = create_api(
                 manager=self._manager,
+                imports=imports,
                 bus=bus,
                 metrics=metrics,
                 accounts=self._accounts,

@@ -72,6 +72,13 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     record_checksum: bool = False
 
 
+class ImportsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[imports]`: whole export files."""
+
+    directory: str = "Imports"
+    max_upload: ByteSize = 4 << 30
+
+
 class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[[credentials]]`: what is sent to the origin on `host`, and to no other."""
 
@@ -117,6 +124,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     server: ServerConfig = ServerConfig()
     storage: StorageConfig = StorageConfig()
     downloads: DownloadsConfig = DownloadsConfig()
+    imports: ImportsConfig = ImportsConfig()
     credentials: tuple[CredentialConfig, ...] = ()
     users: tuple[UserConfig, ...] = ()
 
@@ -184,6 +192,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "server": ServerConfig,
     "storage": StorageConfig,
     "downloads": DownloadsConfig,
+    "imports": ImportsConfig,
 }
 _LISTS: Final[dict[str, type[msgspec.Struct]]] = {"credentials": CredentialConfig, "users": UserConfig}
 LONGEST_SOCKET_PATH: Final = 107
@@ -315,6 +324,7 @@ class _Loader:
             server=ServerConfig(**self._table("server")),
             storage=StorageConfig(**self._table("storage")),
             downloads=DownloadsConfig(**self._table("downloads")),
+            imports=ImportsConfig(**self._table("imports")),
             credentials=tuple(self._credentials()),
             users=tuple(self._users()),
         )

@@ -68,6 +68,12 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     conflict: Conflict = Conflict.RENAME
     checksum_wanted: str | None = None
     """`<algorithm>=<lower-case hex>`."""
+    size_wanted: int | None = None
+    """Bytes that whoever named the file says it has."""
+    type_wanted: str | None = None
+    """Media type that whoever named the file says it is of."""
+    operation: str | None = None
+    """Id of the import operation that it belongs to."""
     timeout: int
     """Seconds in all, waiting in the queue and pauses not counted; 0 for none."""
     segments: int = 1

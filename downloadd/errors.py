@@ -31,6 +31,7 @@ class ErrorCode(StrEnum):
     INSUFFICIENT_STORAGE = "INSUFFICIENT_STORAGE"
     STORAGE_ERROR = "STORAGE_ERROR"
     CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
+    UNEXPECTED_CONTENT = "UNEXPECTED_CONTENT"
     QUEUE_FULL = "QUEUE_FULL"
     CANCELLED = "CANCELLED"
     NOT_FOUND = "NOT_FOUND"
@@ -161,6 +162,13 @@ _ROWS: Final = (
         title="Checksum mismatch",
         description="The downloaded bytes are not those that were asked for",
         resolution="Verify the checksum belongs to this file and version, then try again",
+    ),
+    ErrorInfo(
+        code=ErrorCode.UNEXPECTED_CONTENT,
+        status=422,
+        title="Unexpected content",
+        description="What the remote server sent is not the file that the import describes, perhaps a page to sign in",
+        resolution="Renew the links by a fresh export, or configure credentials for the host",
     ),
     ErrorInfo(
         code=ErrorCode.QUEUE_FULL,
@@ -430,6 +438,15 @@ class ChecksumMismatchError(DownloadError):
         self.expected = expected
         self.actual = actual
         self.source = source
+
+
+class UnexpectedContentError(DownloadError):
+    """The bytes are not the file that was described: `what` came instead."""
+
+    code = ErrorCode.UNEXPECTED_CONTENT
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}; perhaps the link's token is missing or too old")
 
 
 class QueueFullError(DownloadError):

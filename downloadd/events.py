@@ -14,6 +14,7 @@ from typing import Final, Self
 import msgspec
 
 from downloadd.download import Download, Snapshot
+from downloadd.operation import Operation
 
 REMEMBERED: Final = 4096
 """Events that can be told again to a reader that comes back."""
@@ -34,7 +35,13 @@ class DownloadEnded(msgspec.Struct, frozen=True, kw_only=True):
     download: Download
 
 
-Event = DownloadChanged | DownloadEnded
+class ImportChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """An import operation moved on."""
+
+    operation: Operation
+
+
+Event = DownloadChanged | DownloadEnded | ImportChanged
 """Everything that the bus carries."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from downloadd.errors import ChecksumMismatchError, InvalidParameterError, NetworkError
+from downloadd.errors import ChecksumMismatchError, InvalidParameterError, NetworkError, UnexpectedContentError
 
 ALGORITHMS: Final[Mapping[str, str]] = MappingProxyType(
     {"sha-256": "sha256", "sha-512": "sha512", "sha-1": "sha1", "md5": "md5"}
@@ -20,6 +20,8 @@ ALGORITHMS: Final[Mapping[str, str]] = MappingProxyType(
 
 KEPT_ALGORITHM: Final = "sha-256"
 """Of the checksums in the history, unless another one was asked for."""
+
+HTML: Final = "text/html"
 
 
 def parse_checksum(text: str) -> str:
@@ -73,6 +75,27 @@ def check_digest(wanted: str, actual: str, *, source: str | None = None) -> None
     """
     if wanted != actual:
         raise ChecksumMismatchError(wanted, actual, source=source)
+
+
+def check_expected(
+    *, size: int | None, content_type: str | None, wanted_size: int | None, wanted_type: str | None
+) -> None:
+    """Accepts what an origin sends in place of a file that is known by its size and media type; None is unknown.
+
+    Many origins answer 200 with a page to sign in where a token is missing or too old. A page has another type than
+    the file, or another size.
+
+    Raises:
+        UnexpectedContentError: this is not the file.
+    """
+    if wanted_type is not None and _essence(content_type) == HTML and _essence(wanted_type) != HTML:
+        raise UnexpectedContentError(f"a web page came in place of {_essence(wanted_type)}")
+    if wanted_size is not None and size is not None and size != wanted_size:
+        raise UnexpectedContentError(f"{size} bytes came in place of {wanted_size}")
+
+
+def _essence(content_type: str | None) -> str:
+    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def _hex_digits(algorithm: str) -> int:

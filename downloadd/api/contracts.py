@@ -24,6 +24,19 @@ from downloadd.api.bodies import (
     StartAnswer,
     StartQuery,
 )
+from downloadd.api.import_bodies import (
+    Counted,
+    CurrentOperation,
+    FileDataAnswer,
+    Flag,
+    ImportFailure,
+    Progress,
+    PublicFileBody,
+    RawUploadQuery,
+    SelectionBody,
+    UploadBody,
+    Waiting,
+)
 from downloadd.errors import ErrorCode
 
 LOCATION: Final = "Location"
@@ -156,4 +169,54 @@ METRICS: Final = Contract(
 )
 DOCUMENT: Final = Contract(
     reply=Reply(description="This document", media_type="application/json"), errors=(ErrorCode.INVALID_PARAMETER,)
+)
+_IMPORT_REFUSALS: Final = (ErrorCode.INVALID_PARAMETER,)
+_IMPORT_ERRORS: Final = (ErrorCode.INVALID_PARAMETER, ErrorCode.STORAGE_ERROR, ErrorCode.SHUTTING_DOWN)
+_DONE: Final = Reply(description="It was done", types=(Flag,))
+UPLOAD: Final = Contract(
+    body=UploadBody, reply=_DONE, errors=_IMPORT_ERRORS, refusals=_IMPORT_REFUSALS, refusal_type=ImportFailure
+)
+UPLOAD_RAW: Final = Contract(
+    query=RawUploadQuery,
+    reply=Reply(status=201, description="The operation", types=(CurrentOperation,)),
+    errors=_IMPORT_ERRORS,
+    refusals=_IMPORT_REFUSALS,
+    refusal_type=ImportFailure,
+)
+FETCH_FILE: Final = Contract(
+    body=PublicFileBody, reply=_DONE, errors=_IMPORT_ERRORS, refusals=_IMPORT_REFUSALS, refusal_type=ImportFailure
+)
+FILE_DATA: Final = Contract(
+    reply=Reply(description="What is in the file, or that it is being read", types=(FileDataAnswer, Waiting)),
+    errors=(ErrorCode.INVALID_PARAMETER,),
+    refusals=_IMPORT_REFUSALS,
+    refusal_type=ImportFailure,
+)
+PROGRESS: Final = Contract(
+    reply=Reply(description="The newest operation", types=(Progress,)),
+    errors=(ErrorCode.INVALID_PARAMETER,),
+    refusals=_IMPORT_REFUSALS,
+    refusal_type=ImportFailure,
+)
+START_IMPORT: Final = Contract(
+    body=SelectionBody, reply=_DONE, errors=_IMPORT_ERRORS, refusals=_IMPORT_REFUSALS, refusal_type=ImportFailure
+)
+PENDING: Final = Contract(
+    reply=Reply(description="How many start to download", types=(Counted,)),
+    errors=(ErrorCode.INVALID_PARAMETER,),
+    refusals=_IMPORT_REFUSALS,
+    refusal_type=ImportFailure,
+)
+CURRENT_OPERATION: Final = Contract(
+    reply=Reply(description="The newest operation", types=(CurrentOperation,)), errors=(ErrorCode.INVALID_PARAMETER,)
+)
+LATEST_OPERATIONS: Final = Contract(
+    reply=Reply(description="The 20 operations that were updated last", media_type="application/json"),
+    errors=(ErrorCode.INVALID_PARAMETER,),
+)
+CANCEL_IMPORT: Final = Contract(
+    reply=Reply(description="The operation", types=(CurrentOperation,)),
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_PARAMETER),
+    refusals=_IMPORT_REFUSALS,
+    refusal_type=ImportFailure,
 )

@@ -18,13 +18,16 @@ from downloadd.api.answers import COMMON_FIELDS, encode
 from downloadd.api.bodies import active_entry, past_entry
 from downloadd.api.call import Call
 from downloadd.api.engine import Engine
+from downloadd.api.import_bodies import entry_of
 from downloadd.download import Snapshot
 from downloadd.errors import ShuttingDownError
 from downloadd.events import (
     DownloadChanged,
+    DownloadEnded,
     Event,
     EventBus,
     EventId,
+    ImportChanged,
     Subscription,
     format_event_id,
     parse_event_id,
@@ -137,9 +140,13 @@ class EventStream:
 
 def encode_event(id: EventId, event: Event) -> bytes:
     """An event as it goes over the wire."""
-    if isinstance(event, DownloadChanged):
-        return _frame("download", encode(active_entry(event.snapshot)), id)
-    return _frame("history", encode(past_entry(event.download)), id)
+    match event:
+        case DownloadChanged(snapshot=snapshot):
+            return _frame("download", encode(active_entry(snapshot)), id)
+        case DownloadEnded(download=download):
+            return _frame("history", encode(past_entry(download)), id)
+        case ImportChanged(operation=operation):
+            return _frame("import", encode(entry_of(operation)), id)
 
 
 def _snapshot_frame(snapshot: Snapshot) -> bytes:

@@ -18,6 +18,7 @@ from downloadd.api.event_stream import EventStream
 from downloadd.api.gate import Gate, refuse_other_sites
 from downloadd.api.health import HealthEndpoints
 from downloadd.api.history import HistoryEndpoints
+from downloadd.api.imports import ImportEndpoints, ImportEngine
 from downloadd.api.middleware import Edge
 from downloadd.api.openapi import DocumentEndpoint
 from downloadd.api.patience import Patience
@@ -40,16 +41,20 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     history: HistoryEndpoints
     events: EventStream
     health: HealthEndpoints
+    imports: ImportEndpoints
     document: DocumentEndpoint
 
 
 _DO: Final = Permission.DOWNLOAD
 _SEE: Final = Permission.VIEW_DOWNLOADS
+_IMPORT: Final = Permission.RUN_IMPORT
+_SEE_IMPORTS: Final = Permission.VIEW_IMPORT_OPERATIONS
 _ANY: Final = Access.EVERYBODY
 _USERS: Final = Access.USERS
 _HERE: Final = "/{directory}"
 _ALL: Final = "/api/v1/downloads"
 _ONE: Final = "/api/v1/downloads/{id}"
+_API: Final = "/api/v1"
 
 
 def routes(to: Endpoints) -> tuple[Route, ...]:
@@ -67,6 +72,31 @@ def routes(to: Endpoints) -> tuple[Route, ...]:
         Route("POST", f"{_ONE}/pause", _DO, to.downloads.pause, c.PAUSE, "Pause a download"),
         Route("POST", f"{_ONE}/resume", _DO, to.downloads.resume, c.RESUME, "Resume a paused download"),
         Route("POST", f"{_ONE}/retry", _DO, to.downloads.retry, c.RETRY, "Try an ended download again"),
+        Route("POST", f"{_API}/uploadImportFile", _IMPORT, to.imports.upload, c.UPLOAD, "Upload an import file"),
+        Route("POST", f"{_API}/imports", _IMPORT, to.imports.upload_raw, c.UPLOAD_RAW, "Upload a big import file"),
+        Route("POST", f"{_API}/downloadPublicImportFile", _IMPORT, to.imports.fetch, c.FETCH_FILE, "Fetch an import"),
+        Route("GET", f"{_API}/getImportFileData", _IMPORT, to.imports.file_data, c.FILE_DATA, "Look into an import"),
+        Route("GET", f"{_API}/getImportProgress", _IMPORT, to.imports.progress, c.PROGRESS, "Ask how far it is"),
+        Route("POST", f"{_API}/startImport", _IMPORT, to.imports.start, c.START_IMPORT, "Choose what is imported"),
+        Route("POST", f"{_API}/downloadPendingFiles", _IMPORT, to.imports.pending_files, c.PENDING, "Fetch files"),
+        Route("POST", f"{_API}/downloadPendingAvatars", _IMPORT, to.imports.pending_avatars, c.PENDING, "Get avatars"),
+        Route(
+            "GET",
+            f"{_API}/getCurrentImportOperation",
+            _IMPORT,
+            to.imports.current,
+            c.CURRENT_OPERATION,
+            "Look at the newest operation",
+        ),
+        Route(
+            "GET",
+            f"{_API}/getLatestImportOperations",
+            _SEE_IMPORTS,
+            to.imports.latest,
+            c.LATEST_OPERATIONS,
+            "List the latest operations",
+        ),
+        Route("DELETE", f"{_API}/imports/{{id}}", _IMPORT, to.imports.cancel, c.CANCEL_IMPORT, "Cancel an import"),
         Route("GET", "/api/v1/events", _SEE, to.events.stream, c.EVENTS, "Follow what happens"),
         Route("GET", "/api/v1/metrics", _SEE, to.health.metrics, c.METRICS, "Read the metrics", head=True),
         Route("GET", "/api/v1/health", _ANY, to.health.health, c.HEALTH, "Ask whether it runs", head=True),
@@ -196,6 +226,7 @@ class Router:
 def create_api(
     *,
     manager: Engine,
+    imports: ImportEngine,
     bus: EventBus,
     metrics: RequestMetrics,
     accounts: Accounts,
@@ -216,6 +247,7 @@ def create_api(
             history=HistoryEndpoints(engine=manager),
             events=EventStream(engine=manager, bus=bus),
             health=HealthEndpoints(engine=manager, metrics=metrics),
+            imports=ImportEndpoints(engine=imports, allow=allow),
             document=document,
         )
     )

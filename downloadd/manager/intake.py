@@ -36,6 +36,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     speed_limit: int = 0
     """Bytes a second; 0 for none."""
+    size: int | None = None
+    """Bytes that the file is known to have."""
+    content_type: str | None = None
+    """Media type that the file is known to be of."""
+    operation: str | None = None
+    """Id of the import operation that it belongs to."""
+    id: str | None = None
+    """The id of the download; None for a fresh one."""
     problem: DownloadError | None = None
     """What was wrong with the request itself; the order is refused with it."""
 
@@ -65,6 +73,9 @@ def accept_order(
         wanted_name=wanted,
         conflict=order.conflict,
         checksum_wanted=checksum,
+        size_wanted=order.size,
+        type_wanted=order.content_type,
+        operation=order.operation,
         timeout=defaults.timeout if order.timeout is None else order.timeout,
         segments=defaults.segments if order.segments is None else order.segments,
         start_time=int(now),
@@ -108,4 +119,5 @@ def _refusable(order: Order, *, user: str, now: float, id: str) -> Download:
         timeout=0,
         start_time=int(now),
         filename=(order.filename or safe_name(last_segment))[:LONGEST_SHOWN],
+        operation=order.operation,
     )

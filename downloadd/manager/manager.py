@@ -190,7 +190,12 @@ class Manager:
             if number % ORDERS_AT_ONCE == ORDERS_AT_ONCE - 1:
                 await asyncio.sleep(0)
             download = accept_order(
-                order, policy=self._policy, defaults=self._config, user=user, now=now, id=new_id(now, getrandbits(74))
+                order,
+                policy=self._policy,
+                defaults=self._config,
+                user=user,
+                now=now,
+                id=order.id or new_id(now, getrandbits(74)),
             )
             if download.state is State.QUEUED:
                 try:

@@ -25,7 +25,7 @@ from downloadd.storage.destination import Destination, Part
 from downloadd.transfer.attempt import Attempt, Fetched, Places
 from downloadd.transfer.reception import Pace
 from downloadd.transfer.session import Session
-from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_digest, check_length, format_checksum
+from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_digest, check_expected, check_length, format_checksum
 
 log = structlog.get_logger()
 
@@ -188,6 +188,8 @@ class Run:
 
     async def _verify(self, part: Part) -> None:
         check_length(part.size, self.download.total)
+        # An origin need not say a length before.
+        check_expected(size=part.size, content_type=None, wanted_size=self.download.size_wanted, wanted_type=None)
         self._attempt.download = lifecycle.verifying(self.download, received=part.size, remark=self._attempt.remark)
         algorithms = self._attempt.algorithms
         if not algorithms:

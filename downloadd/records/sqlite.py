@@ -17,6 +17,7 @@ from downloadd.download import Desired, Download
 from downloadd.errors import IdempotencyKeyReusedError, ShuttingDownError
 from downloadd.records.database import Migration, StateDirectory, shipped_migrations, storage_error
 from downloadd.records.history import active_query, history_query
+from downloadd.records.imports import ImportRecords, SqliteImports
 from downloadd.records.protocol import NOTHING, Accepted, ActiveFilter, HistoryFilter, Owner, StoredAnswer, Waiting
 from downloadd.records.rows import (
     COLUMNS,
@@ -110,6 +111,15 @@ class SqliteRecords:
         # A search walks the whole history: the one thread that does it leaves the others to everybody else.
         self._searches = _Readers("records-search", 1)
         self._last_ended = 0
+        self.imports: ImportRecords = SqliteImports(self)
+
+    async def write(self, run: Callable[[sqlite3.Cursor], T], *, rows: int = 1) -> T:
+        """Runs an operation in a durable transaction; it may be called twice."""
+        return await self._writer.run(run, rows=rows)
+
+    async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs a lookup beside others."""
+        return await self._lookups.run(run)
 
     async def __aenter__(self) -> Self:
         try:

@@ -138,6 +138,10 @@ class Destination(Protocol):
         """
         ...
 
+    def read_file(self, *, directory: str, filename: str) -> AsyncIterator[bytes]:
+        """A finished file, piece by piece."""
+        ...
+
     async def require_free(self, needed: int) -> None:
         """Checks that `needed` more bytes leave `min_free` bytes free.
 

@@ -23,6 +23,9 @@ from downloadd.storage.root import StorageRoot, is_out_of_reach, status_of
 STRAYS_AT_ONCE: Final = 500
 """The most part files in one chunk of a sweep."""
 
+READ_BYTES: Final = 1 << 20
+"""Bytes of a file that are read at once."""
+
 _DIRECTORIES_AT_ONCE: Final = 64
 
 
@@ -143,6 +146,17 @@ class LocalDestination:
             Lane.SYNCS, join_path(place, name), self._published, place, name, total, part_name
         )
 
+    async def read_file(self, *, directory: str, filename: str) -> AsyncIterator[bytes]:
+        """A finished file, piece by piece; never through a link."""
+        place, name = parse_directory(directory), parse_filename(filename)
+        path = join_path(place, name)
+        fd = await self._threads.run(Lane.CALLS, path, self._open_file, place, name)
+        try:
+            while piece := await self._threads.run(Lane.CALLS, path, os.read, fd, READ_BYTES):
+                yield piece
+        finally:
+            os.close(fd)
+
     async def require_free(self, needed: int) -> None:
         """Checks that `needed` more bytes leave `min_free` bytes free; what it knows is up to half a second old.
 
@@ -183,6 +197,12 @@ class LocalDestination:
                 del self._turns[directory]
 
     # What follows runs in threads.
+
+    def _open_file(self, directory: SafeDirectory, filename: SafeName) -> int:
+        with self._root.directory(directory) as directory_fd:
+            # Without O_NONBLOCK, opening a pipe would wait for a writer.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            return os.open(filename.encode(), flags, dir_fd=directory_fd)
 
     def _exists(self, directory: SafeDirectory, filename: SafeName) -> bool:
         try:

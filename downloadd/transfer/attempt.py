@@ -33,7 +33,7 @@ from downloadd.transfer.segmented import First, OtherVersionError, SegmentedFetc
 from downloadd.transfer.segments import Segment, divide
 from downloadd.transfer.session import Answer, Session
 from downloadd.transfer.sources import Source, share_out, sources_of
-from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_length
+from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_expected, check_length
 
 SMALL: Final = 1 << 20
 """Bytes of a file that is fetched anew rather than written down twice."""
@@ -294,11 +294,18 @@ class Attempt:
             replace(self.download, received=0, received_ranges=None, moved=False, total=None, validator=None)
         )
 
+    def _check_expected(self, size: int | None, content_type: str | None) -> None:
+        wanted = self.download
+        check_expected(
+            size=size, content_type=content_type, wanted_size=wanted.size_wanted, wanted_type=wanted.type_wanted
+        )
+
     async def _open(self, answer: Answer, accepted: Accepted, asked: Asked) -> bool:
         """Makes the part file and the row fit the response; False when the name is taken and to be skipped."""
         if accepted.start == 0 and self.part is not None and self.part.size > 0:
             # Bytes of another version must never stand under the new validator, nor the other way round.
             await self._start_over()
+        self._check_expected(accepted.total, accepted.content_type)
         if asked.start == 0:
             name = suggest_name(self.download.wanted_name, accepted.name_hint, answer.url.last_segment)
             self.download = replace(self.download, filename=name)

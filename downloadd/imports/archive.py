@@ -1,0 +1,113 @@
+"""Zip archives of strangers: nothing is unpacked to the disk, and no bomb goes off.
+
+The format: PKWARE's APPNOTE, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from types import TracebackType
+from typing import BinaryIO, Final, Self
+
+from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+
+MOST_ENTRIES: Final = 1_000_000
+LARGEST_ENTRY: Final = 64 << 20
+"""Bytes of one entry once it is unpacked: it is held in memory."""
+LARGEST_TOTAL: Final = 64 << 30
+"""Bytes of all entries once they are unpacked."""
+HIGHEST_RATIO: Final = 200
+"""How many times as long an entry of more than a MiB may get; real text stays under 30."""
+
+_SMALL: Final = 1 << 20
+_ENCRYPTED: Final = 0x1
+
+
+class Archive:
+    """A zip archive whose directory has been judged. Use it in a `with` block; blocks."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Reads the archive's directory.
+
+        Raises:
+            ImportRefusedError: it is no zip, encrypted, a bomb, or holds names that lead elsewhere.
+        """
+        try:
+            self._zip = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError, RecursionError) as error:
+            raise ImportRefusedError("the file is no zip archive, or it is cut short") from error
+        try:
+            self._judge(file)
+        except BaseException:
+            self._zip.close()
+            raise
+        self._entries = {info.filename: info for info in self._zip.infolist() if not info.is_dir()}
+
+    def __enter__(self) -> Self:
+        """Nothing is to be done."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the archive, and leaves its file open."""
+        self._zip.close()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The files in it, in the order of the archive."""
+        return tuple(self._entries)
+
+    def read(self, name: str) -> bytes:
+        """One file of the archive; empty when there is none of that name.
+
+        Raises:
+            ImportRefusedError: it is damaged, or packed in a way that is not known.
+        """
+        info = self._entries.get(name)
+        if info is None:
+            return b""
+        try:
+            with self._zip.open(info) as entry:
+                data = entry.read(LARGEST_ENTRY + 1)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+            raise ImportRefusedError(f"{_shown(name)} in the archive is damaged or packed in an unknown way") from error
+        if len(data) > LARGEST_ENTRY:
+            raise _too_large(f"{_shown(name)} in the archive is too large")
+        return data
+
+    def _judge(self, file: BinaryIO) -> None:
+        entries = self._zip.infolist()
+        if len(entries) > MOST_ENTRIES:
+            raise _too_large(f"the archive has more than {MOST_ENTRIES} entries")
+        total = packed = 0
+        for info in entries:
+            if info.flag_bits & _ENCRYPTED:
+                raise ImportRefusedError("the archive is encrypted; export it without a password")
+            if _leads_elsewhere(info.filename):
+                raise ImportRefusedError(f"the archive holds a name that leads elsewhere: {_shown(info.filename)}")
+            total += info.file_size
+            packed += info.compress_size
+            if info.file_size > LARGEST_ENTRY:
+                raise _too_large(f"{_shown(info.filename)} in the archive is too large")
+            if info.file_size > _SMALL and info.file_size > HIGHEST_RATIO * max(1, info.compress_size):
+                raise _too_large(f"{_shown(info.filename)} in the archive is packed like a zip bomb")
+        if total > LARGEST_TOTAL:
+            raise _too_large(f"the archive unpacks to more than {LARGEST_TOTAL >> 30} GiB")
+        # Entries that lie over each other unpack to more than any ratio of theirs tells.
+        if packed > file.seek(0, 2):
+            raise _too_large("entries of the archive lie over each other, like in a zip bomb")
+
+
+def _leads_elsewhere(name: str) -> bool:
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts or "\0" in name or (len(name) > 1 and name[1] == ":")
+
+
+def _shown(name: str) -> str:
+    return repr(name[:100])
+
+
+def _too_large(sentence: str) -> ImportRefusedError:
+    return ImportRefusedError(sentence, RefusalCode.FILE_TOO_LARGE)

@@ -1,0 +1,586 @@
+"""Imports from the upload to the last file on disk: reads what was uploaded, and hands what is pending to the manager.
+
+What has become of each file is asked of the records, which know the downloads too; so there is nothing to be told, to
+be missed, or to be told twice, and after a crash everything goes on from what is written down.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from random import getrandbits
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from downloadd.clock import Clock
+from downloadd.config import ImportsConfig
+from downloadd.download import Download, new_id
+from downloadd.errors import DownloadError, NotFoundError
+from downloadd.events import EventBus, ImportChanged
+from downloadd.imports.importers import IMPORTERS
+from downloadd.imports.layout import MANIFEST, folder_of, place_of
+from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+from downloadd.imports.uploads import Uploads
+from downloadd.manager.intake import Order
+from downloadd.manager.manager import Started
+from downloadd.operation import (
+    FILES,
+    OVER,
+    PREPARING,
+    UNPREPARED,
+    Channel,
+    FileLink,
+    Item,
+    Kind,
+    Messages,
+    Operation,
+    PendingFile,
+    Person,
+    Selection,
+    Skipped,
+    Status,
+    Tally,
+    Wanted,
+)
+from downloadd.policy.masking import show_url
+from downloadd.records.imports import CHUNK, ImportRecords
+from downloadd.states import ENDED
+from downloadd.storage.destination import Destination
+from downloadd.storage.names import parse_directory, parse_filename
+from downloadd.verify import parse_checksum
+
+log = structlog.get_logger()
+
+LATEST: Final = 20
+"""Operations that are listed."""
+LOOK_SECONDS: Final = 0.5
+"""How often it is looked what has become of files."""
+TAKEN_AT_ONCE: Final = 2_000
+"""Files that are handed to the manager at once."""
+ROOM: Final = 8_000
+"""Files of one operation that may be with the manager, so that they do not fill its queue."""
+
+_ID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
+_ID_LENGTH: Final = 17
+_WANTED: Final = {Kind.PENDING_FILES: Wanted.FILE, Kind.PENDING_AVATARS: Wanted.AVATAR}
+
+
+class Downloads(Protocol):
+    """The manager, as imports see it."""
+
+    async def start(self, orders: Sequence[Order], *, user: str) -> Started:
+        """Writes orders down."""
+        ...
+
+    async def wait(self, id: str, seconds: float) -> Download:
+        """The row once the download has ended, or as it is when the time is up."""
+        ...
+
+    async def cancel(self, id: str) -> Download:
+        """Cancels an active download."""
+        ...
+
+
+class FileData(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in an uploaded file, and what of it is selected."""
+
+    people: Sequence[tuple[Person, bool]] = ()
+    channels: Sequence[tuple[Channel, bool]] = ()
+    message_count: int = 0
+
+
+class Imports:
+    """Every import operation. Opens with `async with`, after the parts it is given."""
+
+    def __init__(
+        self,
+        *,
+        records: ImportRecords,
+        downloads: Downloads,
+        destination: Destination,
+        uploads: Uploads,
+        bus: EventBus,
+        clock: Clock,
+        config: ImportsConfig,
+    ) -> None:
+        self._records = records
+        self._downloads = downloads
+        self._destination = destination
+        self._uploads = uploads
+        self._bus = bus
+        self._clock = clock
+        self._config = config
+        # One change of an operation at a time; a user's calls come one after the other anyway.
+        self._turn = asyncio.Lock()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def __aenter__(self) -> Self:
+        """Goes on with what was under way."""
+        await self._uploads.open()
+        unfinished = await self._records.unfinished()
+        await self._uploads.sweep({operation.id for operation in unfinished})
+        for operation in unfinished:
+            if operation.status in {Status.NEW, Status.UPLOADING}:
+                await self._fail(operation, ImportRefusedError("the upload was cut short"))
+            elif operation.status is Status.DOWNLOADING_FILE:
+                self._own(operation, self._await_file(operation))
+            elif operation.status in PREPARING:
+                self._own(operation, self._prepare(operation))
+            elif operation.status is Status.IMPORTING_FILES:
+                self._own(operation, self._follow(operation))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops; everything is written down."""
+        tasks = tuple(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    # -- getting the file ----------------------------------------------------------------------------------------------
+
+    async def upload(
+        self, kind: Kind, pieces: AsyncIterator[bytes], *, user: str, name: str, content_type: str | None
+    ) -> Operation:
+        """Keeps an uploaded file, and looks at its beginning.
+
+        Raises:
+            ImportRefusedError: it is too long, or not what its kind is.
+            StorageError: the disk refuses it.
+        """
+        operation = self._new(kind, user, Status.UPLOADING, name=name, content_type=content_type)
+        await self._uploads.keep(operation.id, pieces)
+        try:
+            await asyncio.to_thread(self._probe, operation)
+        except ImportRefusedError:
+            await self._uploads.remove(operation.id)
+            raise
+        operation = replace(operation, status=Status.FILE_LOADED)
+        await self._create(operation)
+        return operation
+
+    async def fetch(self, kind: Kind, url: str, *, user: str) -> Operation:
+        """Lets the manager fetch the file of an import, under the same policy as every download.
+
+        Raises:
+            ImportRefusedError: the URL may not be fetched.
+        """
+        name = url.partition("?")[0].rpartition("/")[2]
+        operation = self._new(kind, user, Status.DOWNLOADING_FILE, name=name)
+        id = self._new_download_id()
+        operation = replace(operation, download_id=id)
+        order = Order(url=url, directory=self._config.directory, operation=operation.id, id=id)
+        started = await self._downloads.start((order,), user=user)
+        download = started.downloads[0]
+        if download.state in ENDED:
+            raise ImportRefusedError(
+                f"the file cannot be fetched: {download.detail or download.error}", RefusalCode.INVALID_PARAMS
+            )
+        await self._create(operation)
+        self._own(operation, self._await_file(operation))
+        return operation
+
+    # -- looking into it -----------------------------------------------------------------------------------------------
+
+    async def file_data(self, user: str) -> FileData | None:
+        """What is in the user's current file; None while that is being found out, which this starts if need be.
+
+        Raises:
+            ImportRefusedError: it could not be read.
+        """
+        async with self._turn:
+            operation = await self._records.current(user)
+            if operation is None or operation.kind in _WANTED:
+                return FileData()
+            if operation.status is Status.FILE_LOADED:
+                operation = await self._move(operation, Status.PREPARING_STARTED)
+                self._own(operation, self._prepare(operation))
+        if operation.status in UNPREPARED:
+            return None
+        if operation.status is Status.FAILED:
+            raise ImportRefusedError(operation.reason or "the import failed", _code(operation))
+        return FileData(
+            people=await self._records.people(operation.id),
+            channels=await self._records.channels(operation.id),
+            message_count=operation.message_count,
+        )
+
+    async def start(self, selection: Selection, *, user: str) -> Operation:
+        """Makes the files and avatars of a selection pending.
+
+        Raises:
+            ImportRefusedError: there is nothing to select from, or nobody is selected.
+        """
+        async with self._turn:
+            operation = await self._records.current(user)
+            if operation is None or operation.status is not Status.USER_SELECTION:
+                raise ImportRefusedError(
+                    "there is no import that waits for a selection; upload a file and get its data first",
+                    RefusalCode.NOT_READY,
+                )
+            operation = await self._move(operation, Status.IMPORTING_STARTED)
+            chosen = await self._records.select(operation.id, selection)
+            if not chosen:
+                await self._move(operation, Status.USER_SELECTION)
+                raise ImportRefusedError("the selection names nobody and nothing", RefusalCode.NOTHING_SELECTED)
+            tally = Tally(total=chosen, completed=chosen)
+            return await self._move(replace(operation, tally=tally), Status.DONE)
+
+    # -- fetching what is pending --------------------------------------------------------------------------------------
+
+    async def download_pending(self, kind: Kind, *, user: str) -> int:
+        """Starts to fetch the user's pending files, or avatars, and says how many there are.
+
+        Those that another call has taken are with that one.
+        """
+        async with self._turn:
+            operation = self._new(kind, user, Status.IMPORTING_FILES)
+            await self._records.settle()
+            count = await self._records.reserve(operation.id, user, _WANTED[kind])
+            operation = replace(operation, tally=Tally(total=count))
+            if not count:
+                operation = replace(operation, status=Status.DONE)
+            await self._create(operation)
+        if count:
+            self._own(operation, self._follow(operation))
+        return count
+
+    async def cancel(self, id: str, *, user: str) -> Operation:
+        """Ends an operation, and the downloads that belong to it.
+
+        Raises:
+            NotFoundError: the user has no such operation.
+            ImportRefusedError: it has ended already.
+        """
+        operation = await self._records.get(id)
+        if operation is None or operation.user != user:
+            raise NotFoundError("no import operation has this id")
+        if operation.status in OVER:
+            raise ImportRefusedError("the import has ended already", RefusalCode.NOT_READY)
+        task = self._tasks.pop(id, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait((task,))
+        operation = replace(await self._fresh(operation), valid=False)
+        if operation.download_id is not None:
+            await self._cancel_download(operation.download_id)
+        if operation.kind in _WANTED:
+            await self._records.release(id)
+            async for file in self._files(id):
+                if file.download_id is not None and file.status not in {"completed", "pending"}:
+                    await self._cancel_download(file.download_id)
+            await self._records.settle()
+            operation = replace(operation, tally=await self._records.tally(id))
+            await self._write_manifest(operation)
+        await self._uploads.remove(id)
+        return await self._move(operation, Status.CANCELLED)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    async def current(self, user: str) -> Operation | None:
+        """The user's newest operation, as it is now."""
+        operation = await self._records.current(user)
+        return None if operation is None else await self._counted(operation)
+
+    async def latest(self) -> list[Operation]:
+        """Those that were updated last, of all users, newest first."""
+        return await self._records.latest(LATEST)
+
+    async def _counted(self, operation: Operation) -> Operation:
+        if operation.status is not Status.IMPORTING_FILES:
+            return operation
+        await self._records.settle()
+        return replace(operation, tally=await self._records.tally(operation.id))
+
+    # -- at work -------------------------------------------------------------------------------------------------------
+
+    def _probe(self, operation: Operation) -> None:
+        with self._uploads.path(operation.id).open("rb") as file:
+            next(IMPORTERS[operation.kind](file), None)
+
+    async def _await_file(self, operation: Operation) -> None:
+        download_id = operation.download_id or ""
+        while (download := await self._downloads.wait(download_id, 60)).state not in ENDED:
+            pass
+        if download.total is None or download.error is not None:
+            await self._fail(operation, ImportRefusedError(f"the file was not fetched: {download.detail}"))
+            return
+        try:
+            pieces = self._destination.read_file(directory=download.directory, filename=download.filename)
+            await self._uploads.keep(operation.id, pieces)
+            await asyncio.to_thread(self._probe, operation)
+        except ImportRefusedError as error:
+            await self._uploads.remove(operation.id)
+            await self._fail(operation, error)
+        else:
+            await self._move(operation, Status.FILE_LOADED)
+
+    async def _prepare(self, operation: Operation) -> None:
+        await self._records.forget_contents(operation.id)
+        found = _Found()
+        try:
+            with self._uploads.path(operation.id).open("rb") as file:
+                items = found.judge(IMPORTERS[operation.kind](file))
+                while chunk := await asyncio.to_thread(_chunk, items):
+                    await self._records.add(operation.id, chunk)
+                    status = _status_of(chunk[-1])
+                    if status is not operation.status:
+                        operation = await self._move(operation, status)
+            if found.without_channel:
+                await self._records.add(operation.id, [Channel(channel_id=FILES, name=operation.name or "Files")])
+        except ImportRefusedError as error:
+            await self._fail(operation, error)
+            return
+        except OSError as error:
+            await self._fail(operation, ImportRefusedError(f"the upload cannot be read: {error.strerror}"))
+            return
+        await self._move(replace(operation, message_count=found.messages, skipped=found.skipped), Status.USER_SELECTION)
+        await self._uploads.remove(operation.id)
+
+    async def _follow(self, operation: Operation) -> None:
+        """Hands files to the manager, as many as fit, and waits until all have ended."""
+        wanted = _WANTED[operation.kind]
+        while lost := await self._records.lost(operation.id, TAKEN_AT_ONCE):
+            await self._order(operation, lost, wanted)
+        while True:
+            await self._records.settle()
+            tally = await self._records.tally(operation.id)
+            if tally != operation.tally:
+                operation = replace(operation, tally=tally)
+                self._tell(operation)
+            if tally.is_over:
+                break
+            if await self._records.downloading(operation.id) <= ROOM - TAKEN_AT_ONCE:
+                taken = await self._records.take(operation.id, TAKEN_AT_ONCE, self._new_download_id)
+                if taken:
+                    await self._order(operation, taken, wanted)
+                    continue
+            await asyncio.sleep(LOOK_SECONDS)
+        await self._write_manifest(operation)
+        await self._move(operation, Status.DONE)
+
+    async def _order(self, operation: Operation, files: Sequence[PendingFile], wanted: Wanted) -> None:
+        await self._downloads.start([self._order_of(operation, file, wanted) for file in files], user=operation.user)
+
+    def _order_of(self, operation: Operation, file: PendingFile, wanted: Wanted) -> Order:
+        link = file.link
+        directory, name = place_of(file, wanted)
+        top = f"{self._config.directory}/{folder_of(file.import_ts, file.import_name)}"
+        return Order(
+            url=link.url,
+            mirrors=link.mirrors,
+            directory=f"{top}/{directory}",
+            filename=name,
+            checksum=link.checksum,
+            size=link.size,
+            content_type=link.content_type,
+            timeout=0,
+            operation=operation.id,
+            id=file.download_id,
+        )
+
+    async def _write_manifest(self, operation: Operation) -> None:
+        """One line for each file of the operation, in the directory of the import that it came from."""
+        lines: dict[str, list[bytes]] = {}
+        async for file in self._files(operation.id):
+            folder = folder_of(file.import_ts, file.import_name)
+            lines.setdefault(folder, []).append(msgspec.json.encode(_manifest_entry(file)) + b"\n")
+        for folder, content in lines.items():
+            directory = f"{self._config.directory}/{folder}"
+            part = await self._destination.open_part(
+                directory=directory, filename=MANIFEST, download_id=self._new_download_id(), epoch=1, existing=None
+            )
+            try:
+                await part.write(content, 0)
+                await part.publish(MANIFEST, replace=True, last_modified=None)
+            except DownloadError as error:
+                log.warning("manifest_not_written", operation=operation.id, error=error.code, detail=error.detail)
+                await part.remove()
+
+    async def _files(self, run: str) -> AsyncIterator[PendingFile]:
+        after = 0
+        while chunk := await self._records.files(run, after, CHUNK):
+            for file in chunk:
+                yield file
+            after = chunk[-1].number
+
+    async def _cancel_download(self, id: str) -> None:
+        try:
+            await self._downloads.cancel(id)
+        except DownloadError:
+            # It has ended meanwhile, or was never made.
+            return
+
+    # -- operations ----------------------------------------------------------------------------------------------------
+
+    def _new(
+        self, kind: Kind, user: str, status: Status, *, name: str = "", content_type: str | None = None
+    ) -> Operation:
+        now = self._now()
+        return Operation(
+            id="".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH)),
+            kind=kind,
+            user=user,
+            ts=now,
+            updated_at=now,
+            status=status,
+            name=name,
+            content_type=content_type,
+            file=None if kind in _WANTED else kept_name(now, user, name),
+        )
+
+    async def _create(self, operation: Operation) -> None:
+        await self._records.create(operation)
+        self._tell(operation)
+
+    async def _move(self, operation: Operation, status: Status) -> Operation:
+        moved = replace(operation, status=status, updated_at=self._now())
+        await self._records.save(moved)
+        self._tell(moved)
+        return moved
+
+    async def _fail(self, operation: Operation, error: ImportRefusedError) -> None:
+        log.warning("import_failed", operation=operation.id, reason=error.sentence)
+        await self._move(replace(operation, reason=error.sentence, error_code=error.code), Status.FAILED)
+        await self._uploads.remove(operation.id)
+
+    async def _fresh(self, operation: Operation) -> Operation:
+        return await self._records.get(operation.id) or operation
+
+    def _tell(self, operation: Operation) -> None:
+        self._bus.publish(ImportChanged(operation=operation))
+
+    def _own(self, operation: Operation, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guard(operation, work))
+        self._tasks[operation.id] = task
+        task.add_done_callback(partial(self._disown, operation.id))
+
+    def _disown(self, id: str, task: "asyncio.Task[None]") -> None:
+        if self._tasks.get(id) is task:
+            del self._tasks[id]
+
+    async def _guard(self, operation: Operation, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except DownloadError as error:
+            await self._fail(await self._fresh(operation), ImportRefusedError(error.detail))
+        except Exception:
+            log.exception("import_broke", operation=operation.id)
+            await self._fail(await self._fresh(operation), ImportRefusedError("the server made a mistake; see its log"))
+
+    def _now(self) -> int:
+        return int(self._clock.wall() * 1000)
+
+    def _new_download_id(self) -> str:
+        return new_id(self._clock.wall(), getrandbits(74))
+
+
+class _Found:
+    """Judges what an importer finds, and counts."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.skipped = 0
+        self.without_channel = False
+
+    def judge(self, items: Iterator[Item]) -> Iterator[Person | Channel | FileLink]:
+        for item in items:
+            match item:
+                case Messages(count=count):
+                    self.messages += count
+                case Skipped(reason=reason):
+                    self._skip(reason)
+                case FileLink():
+                    link = self._judge_link(item)
+                    if link is not None:
+                        yield link
+                case _:
+                    yield item
+
+    def _judge_link(self, link: FileLink) -> FileLink | None:
+        if link.channel_id:
+            return link
+        try:
+            parse_directory(link.directory)
+            if link.name:
+                parse_filename(link.name)
+            if link.checksum is not None:
+                parse_checksum(link.checksum)
+        except DownloadError as error:
+            self._skip(error.detail)
+            return None
+        self.without_channel = True
+        return replace(link, channel_id=FILES)
+
+    def _skip(self, reason: str) -> None:
+        self.skipped += 1
+        log.info("import_entry_skipped", reason=reason)
+
+
+class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `manifest.jsonl`."""
+
+    file_id: str
+    channel: str
+    user: str
+    message_time: float | None
+    url: str
+    path: str | None
+    size: int | None
+    sha256: str | None
+    status: str
+    error: str | None
+
+
+def kept_name(ts: int, user: str, name: str) -> str:
+    """The name that Rocket.Chat would keep an upload under, as in the seed's example: month from 0, nothing padded."""
+    at = datetime.fromtimestamp(ts / 1000, UTC)
+    stamp = f"{at.year}{at.month - 1}{at.day}{at.hour}{at.minute}{at.second}"
+    return f"{stamp}_{user}_{name.replace('/', '_')}"
+
+
+def _manifest_entry(file: PendingFile) -> ManifestEntry:
+    link = file.link
+    algorithm, _, digest = (file.saved_checksum or "").partition("=")
+    return ManifestEntry(
+        file_id=link.file_id,
+        channel=file.channel,
+        user=link.user,
+        message_time=link.time,
+        url=show_url(link.url),
+        path=file.path,
+        size=file.saved_size,
+        sha256=digest if algorithm == "sha-256" else None,
+        status=file.status,
+        error=file.error,
+    )
+
+
+def _chunk(items: Iterator[Person | Channel | FileLink]) -> list[Person | Channel | FileLink]:
+    return list(islice(items, CHUNK))
+
+
+def _status_of(item: Person | Channel | FileLink) -> Status:
+    match item:
+        case Person():
+            return Status.PREPARING_USERS
+        case Channel():
+            return Status.PREPARING_CHANNELS
+        case FileLink():
+            return Status.PREPARING_MESSAGES
+
+
+def _code(operation: Operation) -> RefusalCode:
+    try:
+        return RefusalCode(operation.error_code or "")
+    except ValueError:
+        return RefusalCode.INVALID_FILE

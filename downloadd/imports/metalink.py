@@ -1,0 +1,123 @@
+"""Metalink (RFC 5854): files with their mirrors, sizes and hashes, as XML.
+
+Entities are refused: no Metalink needs them, and they can make a small file enormous.
+"""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import BinaryIO, Final
+from xml.parsers import expat
+
+from downloadd.imports.refusal import ImportRefusedError
+from downloadd.imports.urls import MOST_MIRRORS, file_id_of
+from downloadd.operation import FileLink, Item, Skipped
+
+NAMESPACE: Final = "urn:ietf:params:xml:ns:metalink"
+
+_LOWEST_PRIORITY: Final = 999_999
+"""Of a URL that names none (RFC 5854, section 4.2.16.1)."""
+_STRONGEST_FIRST: Final = ("sha-512", "sha-256", "sha-1", "md5")
+_LONGEST_TEXT: Final = 16 * 1024
+_PIECE: Final = 64 * 1024
+
+
+def read_metalink(file: BinaryIO) -> Iterator[Item]:
+    """The files of a Metalink; see `importers.Importer`."""
+    reader = _Reader()
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    found = False
+    try:
+        while piece := file.read(_PIECE):
+            parser.Parse(piece, False)
+            found = found or bool(reader.items)
+            yield from reader.take()
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        reason = expat.ErrorString(error.code)
+        raise ImportRefusedError(f"line {error.lineno} of the file is no XML: {reason}") from error
+    if not reader.is_metalink:
+        raise ImportRefusedError("the file is XML, but no Metalink of RFC 5854")
+    found = found or bool(reader.items)
+    yield from reader.take()
+    if not found:
+        raise ImportRefusedError("the Metalink names no file")
+
+
+class _Reader:
+    """Gathers what stands between the tags of one file."""
+
+    def __init__(self) -> None:
+        self.is_metalink = False
+        self.items: list[Item] = []
+        self._path: list[str] = []
+        self._text = ""
+        self._attributes: dict[str, str] = {}
+        self._name = ""
+        self._size: int | None = None
+        self._hashes: dict[str, str] = {}
+        self._urls: list[tuple[int, str]] = []
+
+    def take(self) -> list[Item]:
+        items, self.items = self.items, []
+        return items
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._path.append(tag)
+        self._text, self._attributes = "", attributes
+        if self._path == [f"{NAMESPACE} metalink"]:
+            self.is_metalink = True
+        if self._in("file"):
+            self._begin(attributes.get("name", ""))
+
+    def text(self, text: str) -> None:
+        if len(self._text) < _LONGEST_TEXT:
+            self._text += text
+
+    def end(self, _tag: str) -> None:
+        text = self._text.strip()
+        if self._in("file"):
+            self.items.append(self._finish())
+        elif self._in("file", "size"):
+            self._size = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+        elif self._in("file", "hash"):
+            # Those of pieces stand elsewhere.
+            self._hashes[self._attributes.get("type", "").lower()] = text.lower()
+        elif self._in("file", "url"):
+            priority = self._attributes.get("priority", "")
+            self._urls.append((int(priority) if priority.isascii() and priority.isdigit() else _LOWEST_PRIORITY, text))
+        self._path.pop()
+        self._text = ""
+
+    def _in(self, *tags: str) -> bool:
+        return self._path == [f"{NAMESPACE} {tag}" for tag in ("metalink", *tags)]
+
+    def _begin(self, name: str) -> None:
+        self._name, self._size, self._hashes, self._urls = name, None, {}, []
+
+    def _finish(self) -> Item:
+        path = PurePosixPath(self._name)
+        # RFC 5854, section 4.1.2.1: directories are allowed, names that climb or begin at the root are not.
+        if not self._name or path.is_absolute() or ".." in path.parts or "\\" in self._name:
+            return Skipped(reason=f"a name that leads elsewhere: {self._name[:80]!r}")
+        urls = [url for _, url in sorted(self._urls, key=lambda one: one[0]) if url.startswith(("http://", "https://"))]
+        if not urls:
+            return Skipped(reason=f"{self._name[:80]!r} has no URL for http or https")
+        algorithm = next((name for name in _STRONGEST_FIRST if self._hashes.get(name)), None)
+        return FileLink(
+            file_id=file_id_of(f"{self._name} {urls[0]}"),
+            url=urls[0],
+            mirrors=tuple(urls[1 : 1 + MOST_MIRRORS]),
+            name=path.name,
+            directory="" if str(path.parent) == "." else str(path.parent),
+            size=self._size,
+            checksum=None if algorithm is None else f"{algorithm}={self._hashes[algorithm]}",
+        )
+
+
+def _refuse_doctype(*_: object) -> None:
+    raise ImportRefusedError("the file has a document type declaration; a Metalink needs none")

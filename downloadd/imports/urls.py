@@ -1,0 +1,66 @@
+"""Lists of URLs: one a line, as `wget -i` and `aria2c -i` read them.
+
+Lines that begin with `#` are comments. As in aria2's input files, a line may hold several URLs of the same file,
+separated by tabs, and the indented lines below it options of which `out`, `dir` and `checksum` are read:
+https://aria2.github.io/manual/en/html/aria2c.html#input-file and
+https://www.gnu.org/software/wget/manual/html_node/Logging-and-Input-File-Options.html.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+from downloadd.imports.text import decode_text
+from downloadd.operation import FileLink, Item, Skipped
+
+LARGEST: Final = 64 << 20
+"""Bytes of a list."""
+
+MOST_MIRRORS: Final = 15
+
+
+def read_urls(file: BinaryIO) -> Iterator[Item]:
+    """The files of a list; see `importers.Importer`."""
+    data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ImportRefusedError(f"the list is longer than {LARGEST >> 20} MiB", RefusalCode.FILE_TOO_LARGE)
+    urls: list[str] = []
+    options: dict[str, str] = {}
+    found = False
+    for line in (*decode_text(data).splitlines(), ""):
+        stripped = line.strip()
+        if stripped.startswith("#"):
+            continue
+        if stripped and line[0] in " \t" and urls:
+            name, _, value = stripped.partition("=")
+            options[name.strip()] = value.strip()
+            continue
+        if urls:
+            found = True
+            yield _link(urls, options)
+            urls, options = [], {}
+        if not stripped:
+            continue
+        urls = [url for part in stripped.split("\t") if (url := part.strip())]
+        if "://" not in urls[0]:
+            yield Skipped(reason=f"no URL: {urls[0][:80]!r}")
+            urls = []
+    if not found:
+        raise ImportRefusedError("the list holds no URL; write one a line")
+
+
+def file_id_of(url: str) -> str:
+    """An id for a file that has none but its URL."""
+    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _link(urls: list[str], options: dict[str, str]) -> FileLink:
+    return FileLink(
+        file_id=file_id_of(urls[0]),
+        url=urls[0],
+        mirrors=tuple(urls[1 : 1 + MOST_MIRRORS]),
+        name=options.get("out", ""),
+        directory=options.get("dir", ""),
+        checksum=options.get("checksum"),
+    )

@@ -1,0 +1,432 @@
+"""Import operations and what they found, beside the downloads in the same database.
+
+A file that is being fetched names its download, so what has become of it is told by one statement over both tables:
+nothing has to be handed over, and nothing can be lost in between.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
+
+from downloadd.operation import (
+    OVER,
+    Channel,
+    FileLink,
+    Kind,
+    Operation,
+    PendingFile,
+    Person,
+    Selection,
+    Status,
+    Tally,
+    Wanted,
+)
+from downloadd.records.rows import bindable
+
+T = TypeVar("T")
+
+CHUNK: Final = 2_000
+"""Rows that are written in one transaction."""
+
+_FIELDS: Final = (
+    "id",
+    "kind",
+    "user",
+    "ts",
+    "updated_at",
+    "status",
+    "valid",
+    "content_type",
+    "file",
+    "name",
+    "download_id",
+    "message_count",
+    "skipped",
+    "total",
+    "completed",
+    "failed",
+    "reason",
+    "error_code",
+)
+# The SQL is put together from the one list of columns, never from anything foreign.
+# ruff: noqa: S608
+_COLUMNS: Final = ", ".join(_FIELDS)
+_INSERT: Final = f"INSERT INTO operations ({_COLUMNS}) VALUES ({', '.join('?' * len(_FIELDS))})"
+_UPDATE: Final = f"UPDATE operations SET {', '.join(f'{name} = ?' for name in _FIELDS)} WHERE id = ?"
+_INVALIDATE: Final = "UPDATE operations SET valid = 0 WHERE user = ? AND id != ? AND valid = 1"
+_CURRENT: Final = f"SELECT {_COLUMNS} FROM operations WHERE user = ? ORDER BY ts DESC, rowid DESC LIMIT 1"
+_LATEST: Final = f"SELECT {_COLUMNS} FROM operations ORDER BY updated_at DESC, rowid DESC LIMIT ?"
+_BY_ID: Final = f"SELECT {_COLUMNS} FROM operations WHERE id = ?"
+_UNFINISHED: Final = (
+    f"SELECT {_COLUMNS} FROM operations WHERE valid = 1 AND status NOT IN ({', '.join('?' * len(OVER))}) ORDER BY rowid"
+)
+_SETTLE: Final = """
+UPDATE import_files
+SET status = CASE WHEN d.state IN ('completed', 'skipped') THEN 'completed' ELSE 'pending' END
+FROM downloads AS d
+WHERE import_files.status = 'downloading' AND d.id = import_files.download_id AND d.ended_seq IS NOT NULL
+"""
+_TALLY: Final = """
+SELECT count(*), count(*) FILTER (WHERE status = 'completed'), count(*) FILTER (WHERE status = 'pending')
+FROM import_files WHERE run = ?
+"""
+_FILES: Final = """
+SELECT f.number, f.link, coalesce(json_extract(c.channel, '$.name'), ''), o.ts, o.name, f.download_id, f.status,
+    d.state, d.directory, d.filename, d.received, d.checksum, d.total, d.error
+FROM import_files AS f
+JOIN operations AS o ON o.id = f.operation
+LEFT JOIN import_channels AS c ON c.operation = f.operation AND c.channel_id = f.owner
+LEFT JOIN downloads AS d ON d.id = f.download_id
+"""
+
+
+class ImportRecords(Protocol):
+    """The durable truth about imports. Every call that changes something returns after the change is durable."""
+
+    async def create(self, operation: Operation) -> None:
+        """Writes a new operation down; the user's earlier ones are no longer valid."""
+        ...
+
+    async def save(self, operation: Operation) -> None:
+        """Writes all fields of an operation."""
+        ...
+
+    async def get(self, id: str) -> Operation | None:
+        """One operation."""
+        ...
+
+    async def current(self, user: str) -> Operation | None:
+        """The user's newest operation."""
+        ...
+
+    async def latest(self, count: int) -> list[Operation]:
+        """Those that were updated last, of all users, newest first."""
+        ...
+
+    async def unfinished(self) -> list[Operation]:
+        """Valid ones that are not over, oldest first."""
+        ...
+
+    async def forget_contents(self, operation: str) -> None:
+        """Removes what was found: the file is read again."""
+        ...
+
+    async def add(self, operation: str, items: Sequence[Person | Channel | FileLink]) -> None:
+        """Writes down what was found; a file that was found before is not added again."""
+        ...
+
+    async def people(self, operation: str) -> list[tuple[Person, bool]]:
+        """Users of an import, and whether they are selected."""
+        ...
+
+    async def channels(self, operation: str) -> list[tuple[Channel, bool]]:
+        """Channels of an import, and whether they are selected."""
+        ...
+
+    async def select(self, operation: str, selection: Selection) -> int:
+        """Selects users and channels: their files become pending. Says how many users and channels that are."""
+        ...
+
+    async def reserve(self, run: str, user: str, wanted: Wanted) -> int:
+        """Gives all pending files of a user to a run, and says how many."""
+        ...
+
+    async def release(self, run: str) -> None:
+        """What a run has not taken yet is pending again."""
+        ...
+
+    async def take(self, run: str, limit: int, new_id: Callable[[], str]) -> list[PendingFile]:
+        """Up to `limit` reserved files of a run, each under the id of a download that is to be made."""
+        ...
+
+    async def downloading(self, run: str) -> int:
+        """How many files of a run are taken and have not ended."""
+        ...
+
+    async def lost(self, run: str, limit: int) -> list[PendingFile]:
+        """Files that a run took, and whose downloads were never made."""
+        ...
+
+    async def settle(self) -> None:
+        """Takes over what has become of downloads: those that failed are pending again."""
+        ...
+
+    async def tally(self, run: str) -> Tally:
+        """How many files of a run there are."""
+        ...
+
+    async def files(self, run: str, after: int, limit: int) -> list[PendingFile]:
+        """The files of a run with what has become of them, by number, from `after` on."""
+        ...
+
+
+class Access(Protocol):
+    """How a database is written and read."""
+
+    async def write(self, run: Callable[[sqlite3.Cursor], T], *, rows: int = 1) -> T:
+        """Runs an operation in a durable transaction."""
+        ...
+
+    async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs a lookup."""
+        ...
+
+
+class SqliteImports:
+    """The `ImportRecords` in the database of the downloads."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def create(self, operation: Operation) -> None:
+        """See `ImportRecords.create`."""
+
+        def write(cursor: sqlite3.Cursor) -> None:
+            cursor.execute(_INSERT, _row(operation))
+            cursor.execute(_INVALIDATE, (operation.user, operation.id))
+
+        await self._access.write(write)
+
+    async def save(self, operation: Operation) -> None:
+        """See `ImportRecords.save`."""
+        await self._access.write(lambda cursor: _nothing(cursor.execute(_UPDATE, (*_row(operation), operation.id))))
+
+    async def get(self, id: str) -> Operation | None:
+        """See `ImportRecords.get`."""
+        return await self._one(_BY_ID, id)
+
+    async def current(self, user: str) -> Operation | None:
+        """See `ImportRecords.current`."""
+        return await self._one(_CURRENT, user)
+
+    async def latest(self, count: int) -> list[Operation]:
+        """See `ImportRecords.latest`."""
+        return await self._access.read(lambda c: [_operation(row) for row in c.execute(_LATEST, (count,))])
+
+    async def unfinished(self) -> list[Operation]:
+        """See `ImportRecords.unfinished`."""
+        return await self._access.read(
+            lambda c: [_operation(row) for row in c.execute(_UNFINISHED, [status.value for status in OVER])]
+        )
+
+    async def forget_contents(self, operation: str) -> None:
+        """See `ImportRecords.forget_contents`."""
+
+        def write(cursor: sqlite3.Cursor) -> None:
+            for table in ("import_people", "import_channels", "import_files"):
+                cursor.execute(f"DELETE FROM {table} WHERE operation = ?", (operation,))
+
+        await self._access.write(write)
+
+    async def add(self, operation: str, items: Sequence[Person | Channel | FileLink]) -> None:
+        """See `ImportRecords.add`."""
+        people = [(operation, one.user_id, _text(one)) for one in items if isinstance(one, Person)]
+        avatars = [
+            (operation, Wanted.AVATAR.value, one.user_id, _text(_avatar(one)))
+            for one in items
+            if isinstance(one, Person) and one.avatar_url
+        ]
+        channels = [(operation, one.channel_id, _text(one)) for one in items if isinstance(one, Channel)]
+        files = [
+            (operation, Wanted.FILE.value, one.channel_id, _text(one)) for one in items if isinstance(one, FileLink)
+        ]
+
+        def write(cursor: sqlite3.Cursor) -> None:
+            cursor.executemany(
+                "INSERT OR IGNORE INTO import_people (operation, user_id, person) VALUES (?, ?, ?)", _bound(people)
+            )
+            cursor.executemany(
+                "INSERT OR IGNORE INTO import_channels (operation, channel_id, channel) VALUES (?, ?, ?)",
+                _bound(channels),
+            )
+            cursor.executemany(
+                "INSERT INTO import_files (operation, wanted, owner, link) VALUES (?, ?, ?, ?)",
+                _bound([*avatars, *files]),
+            )
+
+        await self._access.write(write, rows=len(items))
+
+    async def people(self, operation: str) -> list[tuple[Person, bool]]:
+        """See `ImportRecords.people`."""
+        sql = "SELECT person, do_import FROM import_people WHERE operation = ?"
+        return await self._access.read(
+            lambda c: [(msgspec.json.decode(row[0], type=Person), bool(row[1])) for row in c.execute(sql, (operation,))]
+        )
+
+    async def channels(self, operation: str) -> list[tuple[Channel, bool]]:
+        """See `ImportRecords.channels`."""
+        sql = "SELECT channel, do_import FROM import_channels WHERE operation = ?"
+        return await self._access.read(
+            lambda c: [
+                (msgspec.json.decode(row[0], type=Channel), bool(row[1])) for row in c.execute(sql, (operation,))
+            ]
+        )
+
+    async def select(self, operation: str, selection: Selection) -> int:
+        """See `ImportRecords.select`."""
+
+        def write(cursor: sqlite3.Cursor) -> int:
+            selected = 0
+            for table, column, ids, wanted in (
+                ("import_people", "user_id", selection.users, Wanted.AVATAR),
+                ("import_channels", "channel_id", selection.channels, Wanted.FILE),
+            ):
+                among = "1" if ids is None else f"{column} IN (SELECT value FROM json_each(?))"
+                given = () if ids is None else bindable((msgspec.json.encode(sorted(ids)).decode(),))
+                cursor.execute(f"UPDATE {table} SET do_import = ({among}) WHERE operation = ?", (*given, operation))
+                selected += cursor.execute(
+                    f"SELECT count(*) FROM {table} WHERE operation = ? AND do_import = 1", (operation,)
+                ).fetchone()[0]
+                cursor.execute(
+                    "UPDATE import_files SET status = 'pending' WHERE operation = ? AND wanted = ? "
+                    "AND status = 'found' "
+                    f"AND owner IN (SELECT {column} FROM {table} WHERE operation = ? AND do_import = 1)",
+                    (operation, wanted.value, operation),
+                )
+            return selected
+
+        return await self._access.write(write)
+
+    async def reserve(self, run: str, user: str, wanted: Wanted) -> int:
+        """See `ImportRecords.reserve`."""
+        sql = (
+            "UPDATE import_files SET status = 'reserved', run = ? WHERE status = 'pending' AND wanted = ? "
+            "AND operation IN (SELECT id FROM operations WHERE user = ?)"
+        )
+        return await self._access.write(lambda cursor: cursor.execute(sql, (run, wanted.value, user)).rowcount)
+
+    async def release(self, run: str) -> None:
+        """See `ImportRecords.release`."""
+        sql = "UPDATE import_files SET status = 'pending' WHERE status = 'reserved' AND run = ?"
+        await self._access.write(lambda cursor: _nothing(cursor.execute(sql, (run,))))
+
+    async def take(self, run: str, limit: int, new_id: Callable[[], str]) -> list[PendingFile]:
+        """See `ImportRecords.take`."""
+
+        def write(cursor: sqlite3.Cursor) -> list[PendingFile]:
+            found = cursor.execute(
+                f"{_FILES} WHERE f.run = ? AND f.status = 'reserved' ORDER BY f.number LIMIT ?", (run, limit)
+            ).fetchall()
+            taken = [msgspec.structs.replace(_file(row), download_id=new_id(), status="downloading") for row in found]
+            cursor.executemany(
+                "UPDATE import_files SET status = 'downloading', download_id = ? WHERE number = ?",
+                [(one.download_id, one.number) for one in taken],
+            )
+            return taken
+
+        return await self._access.write(write, rows=limit)
+
+    async def downloading(self, run: str) -> int:
+        """See `ImportRecords.downloading`."""
+        sql = "SELECT count(*) FROM import_files WHERE run = ? AND status = 'downloading'"
+
+        def read(connection: sqlite3.Connection) -> int:
+            count: int = connection.execute(sql, (run,)).fetchone()[0]
+            return count
+
+        return await self._access.read(read)
+
+    async def lost(self, run: str, limit: int) -> list[PendingFile]:
+        """See `ImportRecords.lost`."""
+        sql = f"{_FILES} WHERE f.run = ? AND f.status = 'downloading' AND d.id IS NULL ORDER BY f.number LIMIT ?"
+        return await self._access.read(lambda c: [_file(row) for row in c.execute(sql, (run, limit))])
+
+    async def settle(self) -> None:
+        """See `ImportRecords.settle`."""
+        await self._access.write(lambda cursor: _nothing(cursor.execute(_SETTLE)))
+
+    async def tally(self, run: str) -> Tally:
+        """See `ImportRecords.tally`."""
+
+        def read(connection: sqlite3.Connection) -> Tally:
+            total, completed, failed = connection.execute(_TALLY, (run,)).fetchone()
+            return Tally(total=total, completed=completed, failed=failed)
+
+        return await self._access.read(read)
+
+    async def files(self, run: str, after: int, limit: int) -> list[PendingFile]:
+        """See `ImportRecords.files`."""
+        sql = f"{_FILES} WHERE f.run = ? AND f.number > ? ORDER BY f.number LIMIT ?"
+        return await self._access.read(lambda c: [_file(row) for row in c.execute(sql, (run, after, limit))])
+
+    async def _one(self, sql: str, parameter: str) -> Operation | None:
+        def read(connection: sqlite3.Connection) -> Operation | None:
+            row = connection.execute(sql, bindable((parameter,))).fetchone()
+            return None if row is None else _operation(row)
+
+        return await self._access.read(read)
+
+
+def _row(operation: Operation) -> tuple[Any, ...]:
+    return bindable(
+        (
+            operation.id,
+            operation.kind.value,
+            operation.user,
+            operation.ts,
+            operation.updated_at,
+            operation.status.value,
+            int(operation.valid),
+            operation.content_type,
+            operation.file,
+            operation.name,
+            operation.download_id,
+            operation.message_count,
+            operation.skipped,
+            operation.tally.total,
+            operation.tally.completed,
+            operation.tally.failed,
+            operation.reason,
+            operation.error_code,
+        )
+    )
+
+
+def _operation(row: Sequence[Any]) -> Operation:
+    values = dict(zip(_FIELDS, row, strict=True))
+    tally = Tally(total=values.pop("total"), completed=values.pop("completed"), failed=values.pop("failed"))
+    return Operation(
+        **{
+            **values,
+            "kind": Kind(values["kind"]),
+            "status": Status(values["status"]),
+            "valid": bool(values["valid"]),
+            "tally": tally,
+        }
+    )
+
+
+def _file(row: Sequence[Any]) -> PendingFile:
+    number, link, channel, ts, name, download_id, status, state, directory, filename, _, checksum, total, error = row
+    completed = state == "completed"
+    return PendingFile(
+        number=number,
+        link=msgspec.json.decode(link, type=FileLink),
+        channel=channel,
+        import_ts=ts,
+        import_name=name,
+        download_id=download_id,
+        status=status if state is None else state,
+        path=f"{directory}/{filename}" if completed else None,
+        saved_size=total if completed else None,
+        saved_checksum=checksum if completed else None,
+        error=error,
+    )
+
+
+def _avatar(person: Person) -> FileLink:
+    return FileLink(file_id=person.user_id, url=person.avatar_url or "", name=person.username, user=person.user_id)
+
+
+def _text(value: msgspec.Struct) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _bound(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [bindable(row) for row in rows]
+
+
+def _nothing(_: object) -> None:
+    return None

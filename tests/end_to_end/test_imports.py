@@ -1,0 +1,369 @@
+"""Imports from the upload to the last file on disk."""
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import pytest
+from daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, until
+from imports.test_readers import EXPORT, packed, slack_file
+from origin.answer import Answer, failure
+from origin.content import expected_bytes, expected_sha256
+from origin.origin import Origin, Request
+
+UPLOAD = {"binaryContent": "", "contentType": "a/b", "fileName": "x", "importerKey": "slack"}
+
+
+async def upload(daemon: DaemonProcess, key: str, data: bytes, name: str = "export.zip") -> tuple[int, dict[str, Any]]:
+    body = {
+        "binaryContent": base64.b64encode(data).decode(),
+        "contentType": "application/zip",
+        "fileName": name,
+        "importerKey": key,
+    }
+    return await daemon.ask("POST", "/api/v1/uploadImportFile", json=body)
+
+
+async def file_data(daemon: DaemonProcess) -> dict[str, Any]:
+    """What is in the uploaded file, once it has been read."""
+
+    async def is_there() -> dict[str, Any] | None:
+        status, data = await daemon.ask("GET", "/api/v1/getImportFileData")
+        assert status == 200, data
+        return None if data.get("waiting") else data
+
+    return dict(await until(is_there))
+
+
+async def current(daemon: DaemonProcess) -> dict[str, Any]:
+    return dict((await daemon.ask("GET", "/api/v1/getCurrentImportOperation"))[1]["operation"])
+
+
+async def done(daemon: DaemonProcess, seconds: float = 30) -> dict[str, Any]:
+    async def is_over() -> dict[str, Any] | None:
+        operation = await current(daemon)
+        return operation if operation["status"] in {"importer_done", "importer_import_failed"} else None
+
+    return dict(await until(is_over, seconds))
+
+
+async def select_all(daemon: DaemonProcess) -> None:
+    selection = {"input": {"users": {"all": True}, "channels": {"all": True}}}
+    assert await daemon.ask("POST", "/api/v1/startImport", json=selection) == (200, {"success": True})
+
+
+async def download_pending(daemon: DaemonProcess, what: str = "Files") -> int:
+    status, answer = await daemon.ask("POST", f"/api/v1/downloadPending{what}")
+    assert (status, answer["success"]) == (200, True)
+    return int(answer["count"])
+
+
+def size_of(id: str) -> int:
+    return 1000 + int(id[1:])
+
+
+def export(origin: Origin, ids: list[str], **fields: Any) -> dict[str, Any]:
+    """An export whose only channel names these files of the origin."""
+    return {
+        "users.json": [{"id": "U1", "name": "ann", "profile": {"image_512": origin.url("/avatar.png?token=s3cret")}}],
+        "channels.json": [{"id": "C1", "name": "general"}, {"id": "C2", "name": "empty"}],
+        "general/2020-01-01.json": [
+            {
+                "user": "U1",
+                "ts": "1531763348.5",
+                "files": [
+                    slack_file(
+                        id,
+                        size=size_of(id),
+                        name=f"{id}.gif",
+                        url_private_download=origin.url(f"/{id}?t=xoxe-s3cret"),
+                        **fields,
+                    )
+                ],
+            }
+            for id in ids
+        ],
+    }
+
+
+def serve(origin: Origin) -> None:
+    """Every file of `export`, with its own content."""
+
+    def answer(request: Request) -> Answer:
+        name = request.path.partition("?")[0].strip("/")
+        if name == "avatar.png":
+            return Answer(size=77, content_type="image/png")
+        return Answer(size=size_of(name), seed=int(name[1:]), content_type="image/gif", etag=f'"{name}"')
+
+    origin.fall_back_to(answer)
+
+
+async def test_the_seeds_examples_hold_before_anything_was_imported(daemon: DaemonProcess) -> None:
+    ask = daemon.ask
+    assert await ask("GET", "/api/v1/getImportFileData") == (
+        200,
+        {"users": [], "channels": [], "message_count": 0, "success": True},
+    )
+    assert await ask("POST", "/api/v1/downloadPendingFiles") == (200, {"success": True, "count": 0})
+    status, operations = await ask("GET", "/api/v1/getLatestImportOperations")
+    (operation,) = operations
+    assert status == 200
+    assert len(operation["_id"]) == 17
+    assert {key: operation[key] for key in ("type", "importerKey", "status", "valid", "user")} == {
+        "type": "Pending Files",
+        "importerKey": "pending-files",
+        "status": "importer_done",
+        "valid": True,
+        "user": USER,
+    }
+    assert isinstance(operation["ts"], int)
+    assert operation["_updatedAt"].endswith("Z")
+    assert "file" not in operation
+
+
+async def test_a_slack_export_ends_on_the_disk_sorted_by_channel(daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    ids = [f"F{number}" for number in range(1, 31)]
+    assert await upload(daemon, "slack", packed(export(origin, ids))) == (200, {"success": True})
+    operation = await current(daemon)
+    assert (operation["status"], operation["type"], operation["contentType"]) == (
+        "importer_file_loaded",
+        "Slack",
+        "application/zip",
+    )
+    assert operation["file"].endswith(f"_{USER}_export.zip")
+    data = await file_data(daemon)
+    assert data["message_count"] == 30
+    assert data["users"] == [
+        {"user_id": "U1", "username": "ann", "email": "", "is_deleted": False, "is_bot": False, "do_import": True,
+         "is_email_taken": False}
+    ]  # fmt: skip
+    assert [channel["channel_id"] for channel in data["channels"]] == ["C1", "C2"]
+    selection = {
+        "users": data["users"],
+        "channels": [{**data["channels"][0]}, {**data["channels"][1], "do_import": False}],
+    }
+    assert await daemon.ask("POST", "/api/v1/startImport", json={"input": selection}) == (200, {"success": True})
+    assert (await current(daemon))["status"] == "importer_done"
+    assert await download_pending(daemon) == 30
+    assert await download_pending(daemon) == 0
+    operations = (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1]
+    pending = next(one for one in operations if one["type"] == "Pending Files" and one["count"]["total"] == 30)
+
+    async def all_ended() -> bool:
+        listed = (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1]
+        return next(one for one in listed if one["_id"] == pending["_id"])["status"] == "importer_done"
+
+    await until(all_ended)
+    files = daemon.files()
+    (manifest,) = (path for path in files if path.endswith("manifest.jsonl"))
+    top = manifest.rpartition("/")[0]
+    assert top.startswith("Imports/20")
+    assert top.endswith(" export")
+    assert {path for path in files if path != manifest} == {f"{top}/general/{id}-{id}.gif" for id in ids}
+    for id in ids:
+        assert files[f"{top}/general/{id}-{id}.gif"] == expected_bytes(int(id[1:]), 0, size_of(id))
+    lines = [json.loads(line) for line in files[manifest].splitlines()]
+    assert len(lines) == 30
+    assert lines[0] == {
+        "file_id": "F1",
+        "channel": "general",
+        "user": "U1",
+        "message_time": 1531763348.5,
+        "url": lines[0]["url"],
+        "path": f"{top}/general/F1-F1.gif",
+        "size": size_of("F1"),
+        "sha256": None,
+        "status": "completed",
+        "error": None,
+    }
+    assert "s3cret" not in files[manifest].decode()
+    assert "s3cret" not in str(await daemon.history())
+    assert {entry["status"] for entry in await daemon.history()} == {"completed"}
+    assert "s3cret" not in daemon.log.read_text()
+
+
+async def test_avatars_go_to_a_folder_of_their_own(daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    await upload(daemon, "slack", packed(export(origin, ["F1"])))
+    await file_data(daemon)
+    await select_all(daemon)
+    assert await download_pending(daemon, "Avatars") == 1
+    operation = await done(daemon)
+    assert (operation["type"], operation["count"]) == ("Pending Avatars", {"completed": 1, "total": 1, "error": 0})
+    (path,) = (path for path in daemon.files() if not path.endswith(".jsonl"))
+    assert path.endswith("/avatars/U1-ann")
+
+
+async def test_a_failed_file_stays_pending_and_is_tried_again(daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    origin.script("/F2", [failure(404), Answer(size=size_of("F2"), seed=2, content_type="image/gif")])
+    await upload(daemon, "slack", packed(export(origin, ["F1", "F2"])))
+    await file_data(daemon)
+    await select_all(daemon)
+    assert await download_pending(daemon) == 2
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 2, "error": 1}
+    status, progress = await daemon.ask("GET", "/api/v1/getImportProgress")
+    assert (status, progress["key"], progress["name"], progress["step"]) == (
+        200, "pending-files", "Pending Files", "importer_done",
+    )  # fmt: skip
+    assert await download_pending(daemon) == 1
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0}
+    assert len([path for path in daemon.files() if path.endswith(".gif")]) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Answer(body=b"<html>sign in</html>", content_type="text/html; charset=utf-8"), id="page"),
+        pytest.param(Answer(body=b"short", content_type="image/gif"), id="other size"),
+    ],
+)
+async def test_a_page_to_sign_in_is_never_saved_as_the_file(
+    daemon: DaemonProcess, origin: Origin, answer: Answer
+) -> None:
+    origin.script("/F1", answer)
+    await upload(daemon, "slack", packed(export(origin, ["F1"])))
+    await file_data(daemon)
+    await select_all(daemon)
+    assert await download_pending(daemon) == 1
+    assert (await done(daemon))["count"]["error"] == 1
+    (entry,) = await daemon.history()
+    assert entry["error"] == "UNEXPECTED_CONTENT"
+    assert not [path for path in daemon.files() if path.endswith(".gif")]
+
+
+async def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(mortal: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    await mortal.start()
+    ids = [f"F{number}" for number in range(1, 401)]
+    await upload(mortal, "slack", packed(export(origin, ids)))
+    await file_data(mortal)
+    await select_all(mortal)
+    assert await download_pending(mortal) == 400
+    for _ in range(3):
+        await asyncio.sleep(0.15)
+        await mortal.kill()
+        await mortal.start()
+    assert (await done(mortal, 60))["count"] == {"completed": 400, "total": 400, "error": 0}
+    assert len([path for path in mortal.files() if path.endswith(".gif")]) == 400
+    assert len(await mortal.history()) == 400
+    assert mortal.parts() == []
+
+
+@pytest.mark.parametrize("key", ["urls", "csv", "metalink"])
+async def test_lists_are_fetched_where_they_say(daemon: DaemonProcess, origin: Origin, key: str) -> None:
+    origin.script("/a", Answer(size=100, etag='"a"'))
+    url, checksum = origin.url("/a"), f"sha-256={expected_sha256(0, 100)}"
+    data = {
+        "urls": f"{url}\n  dir=x/y\n  out=z.bin\n  checksum={checksum}\n",
+        "csv": f"url,directory,filename,checksum\n{url},x/y,z.bin,{checksum}\n{url}?2,../up,b,\n",
+        "metalink": f'<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="x/y/z.bin"><size>100</size>'
+        f'<hash type="sha-256">{expected_sha256(0, 100)}</hash><url>{url}</url></file></metalink>',
+    }[key]
+    assert (await upload(daemon, key, data.encode(), f"list.{key}"))[0] == 200
+    assert [channel["channel_id"] for channel in (await file_data(daemon))["channels"]] == ["__files__"]
+    await select_all(daemon)
+    assert await download_pending(daemon) == 1
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0}
+    (path,) = (path for path in daemon.files() if not path.endswith(".jsonl"))
+    assert path.endswith(" list/x/y/z.bin")
+
+
+async def test_a_public_file_is_fetched_by_the_daemon_itself(daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    origin.script("/public/export.zip", Answer(body=packed(export(origin, ["F1"]))))
+    body = {"fileUrl": origin.url("/public/export.zip"), "importerKey": "slack"}
+    assert await daemon.ask("POST", "/api/v1/downloadPublicImportFile", json=body) == (200, {"success": True})
+    assert (await file_data(daemon))["message_count"] == 1
+    await select_all(daemon)
+    assert await download_pending(daemon) == 1
+    assert (await done(daemon))["count"]["completed"] == 1
+
+
+async def test_a_big_file_is_streamed_as_it_is(daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    members = export(origin, ["F1"])
+    members["general/2020-01-02.json"] = [{"ts": str(n), "text": "x" * 1000, "user": "U1"} for n in range(20_000)]
+    status, answer = await daemon.ask(
+        "POST", "/api/v1/imports?importerKey=slack&fileName=big.zip", data=packed(members)
+    )
+    assert (status, answer["operation"]["status"]) == (201, "importer_file_loaded")
+    assert (await file_data(daemon))["message_count"] == 20_001
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (
+            {"binaryContent": "!!!", "contentType": "a/b", "fileName": "x", "importerKey": "slack"},
+            "error-invalid-params",
+        ),
+        (
+            {"binaryContent": "UEs=", "contentType": "a/b", "fileName": "x", "importerKey": "slack"},
+            "error-invalid-file",
+        ),
+        (
+            {"binaryContent": "", "contentType": "a/b", "fileName": "x", "importerKey": "hip"},
+            "error-importer-not-defined",
+        ),
+        ({"fileName": "x"}, "error-invalid-params"),
+        ([], "error-invalid-params"),
+    ],
+)
+async def test_a_bad_upload_is_a_400_in_the_manner_of_rocket_chat(daemon: DaemonProcess, body: Any, code: str) -> None:
+    status, answer = await daemon.ask("POST", "/api/v1/uploadImportFile", json=body)
+    assert (status, answer["success"], answer["errorType"]) == (400, False, code)
+    assert answer["error"].endswith(f" [{code}]")
+    assert (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1] == []
+
+
+async def test_calls_at_the_wrong_time_or_with_nobody_are_refused(daemon: DaemonProcess) -> None:
+    ask = daemon.ask
+    status, answer = await ask("POST", "/api/v1/startImport", json={"input": {"users": {"all": True}}})
+    assert (status, answer["errorType"]) == (400, "error-import-operation-invalid")
+    await upload(daemon, "slack", packed(EXPORT))
+    await file_data(daemon)
+    for selection in ({"users": {"list": ["nobody"]}}, {}, {"users": [], "channels": []}):
+        status, answer = await ask("POST", "/api/v1/startImport", json={"input": selection})
+        assert (status, answer["errorType"]) == (400, "error-nothing-selected")
+    for selection in ("all", {"users": 5}, {"users": [{"x": 1}]}):
+        status, answer = await ask("POST", "/api/v1/startImport", json={"input": selection})
+        assert (status, answer["errorType"]) == (400, "error-invalid-params")
+    await select_all(daemon)
+
+
+async def test_a_new_upload_makes_the_earlier_one_invalid(daemon: DaemonProcess) -> None:
+    for _ in range(2):
+        await upload(daemon, "slack", packed(EXPORT))
+    newer, older = (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1]
+    assert (newer["valid"], older["valid"]) == (True, False)
+
+
+async def test_cancelling_an_operation_cancels_its_downloads(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.fall_back_to(lambda _: Answer(size=10_000_000, rate=1000, content_type="image/gif"))
+    members = export(origin, ["F1", "F2"])
+    for message in members["general/2020-01-01.json"]:
+        message["files"][0]["size"] = None
+    await upload(daemon, "slack", packed(members))
+    await file_data(daemon)
+    await select_all(daemon)
+    assert await download_pending(daemon) == 2
+    await until(lambda: origin.active("/F1") + origin.active("/F2") == 2)
+    id = (await current(daemon))["_id"]
+    status, answer = await daemon.ask("DELETE", f"/api/v1/imports/{id}")
+    assert (status, answer["operation"]["status"]) == (200, "importer_import_cancelled")
+    assert {entry["status"] for entry in await daemon.history()} == {"cancelled"}
+    assert await daemon.active() == []
+    assert (await daemon.ask("DELETE", f"/api/v1/imports/{id}"))[0] == 400
+    assert (await daemon.ask("DELETE", "/api/v1/imports/nobody"))[0] == 404
+    # What was cancelled is pending still.
+    assert await download_pending(daemon) == 2
+
+
+async def test_without_the_launch_flag_nothing_is_fetched(tmp_path: Any, origin: Origin) -> None:
+    async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG, flags=()) as daemon:
+        status, answer = await daemon.ask("POST", "/api/v1/downloadPendingFiles")
+        assert (status, answer["success"]) == (400, False)
+        assert "--allow-download" in answer["error"]

@@ -1,0 +1,356 @@
+"""What importers find in files of the documented formats, and what they refuse."""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.imports import archive
+from downloadd.imports.importers import IMPORTERS, kind_of
+from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+from downloadd.operation import DIRECT_MESSAGES, Channel, FileLink, Item, Kind, Messages, Person, Skipped
+
+
+def packed(members: Mapping[str, Any]) -> bytes:
+    """A zip of these members; what is not bytes or text is written as JSON."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as target:
+        for name, content in members.items():
+            target.writestr(name, content if isinstance(content, bytes | str) else json.dumps(content))
+    return file.getvalue()
+
+
+def read(kind: Kind, data: bytes) -> list[Item]:
+    return list(IMPORTERS[kind](io.BytesIO(data)))
+
+
+def links(items: list[Item]) -> list[FileLink]:
+    return [item for item in items if isinstance(item, FileLink)]
+
+
+def skipped(items: list[Item]) -> list[str]:
+    return [item.reason for item in items if isinstance(item, Skipped)]
+
+
+# -- Slack -------------------------------------------------------------------------------------------------------------
+
+
+def slack_file(id: str = "F1", **fields: Any) -> dict[str, Any]:
+    """A file as exports describe it: https://api.slack.com/types/file."""
+    return {
+        "id": id,
+        "created": 1531763342,
+        "timestamp": 1531763342,
+        "name": "tedair.gif",
+        "title": "tedair.gif",
+        "mimetype": "image/gif",
+        "filetype": "gif",
+        "user": "U1",
+        "mode": "hosted",
+        "is_external": False,
+        "size": 137531,
+        "url_private": f"https://files.slack.com/files-pri/T1-{id}/tedair.gif",
+        "url_private_download": f"https://files.slack.com/files-pri/T1-{id}/download/tedair.gif?t=xoxe-1",
+        **fields,
+    }
+
+
+EXPORT: dict[str, Any] = {
+    "users.json": [
+        {"id": "U1", "name": "ann", "deleted": False, "is_bot": False,
+         "profile": {"email": "ann@example.com", "image_512": "https://a/512.png", "image_original": "https://a/o.png"}},
+        {"id": "U2", "name": "robot", "deleted": True, "is_bot": True, "profile": {"image_512": "https://a/r.png"}},
+        {"id": "U3", "name": "bare"},
+    ],
+    "channels.json": [{"id": "C1", "name": "general", "is_archived": False, "members": ["U1"]},
+                      {"id": "C2", "name": "old", "is_archived": True}],
+    "groups.json": [{"id": "G1", "name": "secret", "is_archived": False}],
+    "mpims.json": [{"id": "G2", "name": "mpdm-ann--robot-1"}],
+    "dms.json": [{"id": "D1", "members": ["U1", "U2"]}],
+    "general/2020-01-01.json": [
+        {"type": "message", "user": "U1", "text": "look", "ts": "1531763348.000002", "files": [slack_file()]},
+        {"type": "message", "user": "U2", "ts": "1531763349.0", "files": [slack_file(), slack_file("F2")]},
+        {"type": "message", "user": "U1", "ts": "1531763350.0", "thread_ts": "1.0", "files": [slack_file("F3")]},
+        {"type": "message", "subtype": "file_share", "user": "U1", "ts": "1.0", "file": slack_file("F4")},
+        {"type": "message", "text": "nothing", "user": "U1", "ts": "2.0"},
+    ],
+    "general/2020-01-02.json": [
+        {"type": "message", "ts": "3.0", "files": [
+            {"id": "F5", "mode": "tombstone"}, {"id": "F6", "mode": "hidden_by_limit"},
+            slack_file("F7", mode="external", is_external=True, url_private_download=None)]},
+    ],
+    "secret/2020-01-01.json": [{"type": "message", "user": "U1", "ts": "4.0", "files": [slack_file("F8", name=None)]}],
+    "D1/2020-01-01.json": [{"type": "message", "user": "U1", "ts": "5.0", "files": [slack_file("F9")]}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("top", ["", "export of acme/"])
+def test_an_export_of_slack_is_read(top: str) -> None:
+    items = read(Kind.SLACK, packed({f"{top}{name}": content for name, content in EXPORT.items()}))
+    people = [item for item in items if isinstance(item, Person)]
+    assert people == [
+        Person(user_id="U1", username="ann", email="ann@example.com", avatar_url="https://a/o.png"),
+        Person(user_id="U2", username="robot", is_deleted=True, is_bot=True, avatar_url="https://a/r.png"),
+        Person(user_id="U3", username="bare"),
+    ]
+    assert [item for item in items if isinstance(item, Channel)] == [
+        Channel(channel_id="C1", name="general"),
+        Channel(channel_id="C2", name="old", is_archived=True),
+        Channel(channel_id="G1", name="secret", is_private=True),
+        Channel(channel_id="G2", name="mpdm-ann--robot-1", is_private=True),
+        Channel(channel_id=DIRECT_MESSAGES, name="Direct Messages", is_private=True, is_direct=True),
+    ]
+    assert sum(item.count for item in items if isinstance(item, Messages)) == 8
+    found = links(items)
+    assert [(link.file_id, link.channel_id) for link in found] == [
+        ("F1", "C1"), ("F2", "C1"), ("F3", "C1"), ("F4", "C1"), ("F8", "G1"), ("F9", DIRECT_MESSAGES),
+    ]  # fmt: skip
+    assert found[0] == FileLink(
+        file_id="F1",
+        url="https://files.slack.com/files-pri/T1-F1/download/tedair.gif?t=xoxe-1",
+        name="tedair.gif",
+        channel_id="C1",
+        user="U1",
+        time=1531763348.000002,
+        size=137531,
+        content_type="image/gif",
+    )
+    assert len(skipped(items)) == 3
+
+
+def test_one_broken_entry_does_not_cost_the_rest() -> None:
+    broken = {
+        "users.json": [{"id": "U1", "name": "ann"}, {"name": "no id"}, 5],
+        "channels.json": [{"id": "C1", "name": "general"}, {"id": "C2"}],
+        "general/1.json": [{"ts": "1", "files": [slack_file()]}, "nonsense", {"ts": "2", "files": [{"size": "x"}]},
+                           {"ts": "x", "files": [slack_file("F2", size=None)]}],
+        "general/2.json": "[1, 2",
+        "general/3.json": {"not": "a list"},
+        "nowhere/1.json": [{"ts": "1", "files": [slack_file("F3")]}],
+        "readme.txt": "hello",
+    }  # fmt: skip
+    items = read(Kind.SLACK, packed(broken))
+    assert [link.file_id for link in links(items)] == ["F1", "F2"]
+    assert [link.time for link in links(items)] == [1.0, None]
+    assert len(skipped(items)) == 3 + 2 + 2 + 1
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param({"a.txt": "x"}, id="no export"),
+        pytest.param({"users.json": "[{"}, id="users cut"),
+        pytest.param({"users.json": {"a": 1}}, id="users no list"),
+        pytest.param({"channels.json": [], "users.json": "nonsense"}, id="users nonsense"),
+    ],
+)
+def test_what_is_no_export_of_slack_is_refused(members: dict[str, Any]) -> None:
+    with pytest.raises(ImportRefusedError):
+        read(Kind.SLACK, packed(members))
+
+
+# -- archives ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["../users.json", "/users.json", "a/../../b.json", "..\\b.json", "C:\\b.json", "C:b"])
+def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
+    with pytest.raises(ImportRefusedError, match="leads elsewhere"):
+        read(Kind.SLACK, packed({"users.json": [], name: "x"}))
+
+
+def test_an_encrypted_archive_is_refused() -> None:
+    data = bytearray(packed({"users.json": "[]"}))
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(signature) + offset] |= 1
+    with pytest.raises(ImportRefusedError, match="encrypted"):
+        read(Kind.SLACK, bytes(data))
+
+
+def test_a_bomb_is_refused_before_it_goes_off() -> None:
+    with pytest.raises(ImportRefusedError, match="bomb") as refused:
+        read(Kind.SLACK, packed({"users.json": b" " * (20 << 20)}))
+    assert refused.value.code is RefusalCode.FILE_TOO_LARGE
+
+
+def test_an_entry_that_is_longer_than_it_says_is_damaged() -> None:
+    data = packed({"users.json": "[]", "general/1.json": b"[" + b"1," * 50_000 + b"1]"})
+    place = data.rindex(b"PK\x01\x02")
+    cut = bytearray(data)
+    cut[place + 24 : place + 28] = (100).to_bytes(4, "little")
+    items: list[Item] = []
+    with pytest.raises(ImportRefusedError):
+        items = read(Kind.SLACK, bytes(cut).replace(b"users.json", b"other.json"))
+    assert items == []
+
+
+def test_too_many_entries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MOST_ENTRIES", 5)
+    with pytest.raises(ImportRefusedError, match="entries"):
+        read(Kind.SLACK, packed({f"{number}.json": "[]" for number in range(6)}))
+
+
+@pytest.mark.parametrize("kind", [Kind.SLACK])
+@pytest.mark.parametrize("data", [b"", b"PK", b"nonsense" * 100, packed(EXPORT)[:-30], packed(EXPORT)[:200]])
+def test_what_is_no_archive_is_refused(kind: Kind, data: bytes) -> None:
+    with pytest.raises(ImportRefusedError, match="zip"):
+        read(kind, data)
+
+
+# -- CSV ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_workspace_of_tables_is_read() -> None:
+    data = packed(
+        {
+            "users.csv": 'ann,ann@example.com,"Ann, A."\nbob,bob@example.com,Bob\nlonely\n',
+            "channels.csv": "general,ann,public,ann;bob\nsecret,ann,private,ann\n",
+            "general/1.csv": 'ann,1479162481336,"two\nlines"\nbob,1479162481337,x\n',
+            "directmessages/1.csv": "ann,bob,1479162481336,hello\n",
+            "later/1.csv": "ann,1,x\n",
+        }
+    )
+    items = read(Kind.CSV, data)
+    assert [item.username for item in items if isinstance(item, Person)] == ["ann", "bob"]
+    assert [(c.channel_id, c.is_private, c.is_direct) for c in items if isinstance(c, Channel)] == [
+        ("general", False, False),
+        ("secret", True, False),
+        (DIRECT_MESSAGES, True, True),
+        ("later", False, False),
+    ]
+    assert sum(item.count for item in items if isinstance(item, Messages)) == 4
+    assert len(skipped(items)) == 1
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_table_of_urls_is_read_however_it_was_saved(separator: str, encoding: str) -> None:
+    rows = [
+        ("Filename", "URL", "directory", "checksum", "note"),
+        ("grün.txt", "https://a.example/1?x=1", "a/b", f"sha-256={'0' * 64}", ""),
+        ("", "https://a.example/2", "", "", ""),
+        ("", "", "", "", ""),
+        ("x", "nonsense", "", "", ""),
+    ]
+    text = "\r\n".join(separator.join(row) for row in rows)
+    items = read(Kind.CSV, text.encode(encoding))
+    first, second = links(items)
+    assert (first.name, first.url, first.directory) == ("grün.txt", "https://a.example/1?x=1", "a/b")
+    assert (first.checksum, second.checksum, second.name) == (f"sha-256={'0' * 64}", None, "")
+    assert first.file_id != second.file_id
+    assert skipped(items) == ["line 5: no URL"]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "url"),
+        (b"name,link\na,https://a.example/\n", "url"),
+        (b"url\n\n", "names no file"),
+        (b'url\n"' + b"x" * 200_000, "cannot be read"),
+        (packed({"x.txt": "y"}), "users.csv"),
+    ],
+)
+def test_a_table_without_urls_is_refused(data: bytes, sentence: str) -> None:
+    with pytest.raises(ImportRefusedError, match=sentence):
+        read(Kind.CSV, data)
+
+
+# -- lists of URLs -----------------------------------------------------------------------------------------------------
+
+
+def test_a_list_is_read_as_wget_and_aria2c_read_it() -> None:
+    text = (
+        "# a comment\n\nhttps://a.example/1\nhttps://a.example/2\thttps://b.example/2\n"
+        "  out=two.bin\n\tdir=some/where\n  checksum=sha-256=00\n  split=5\n # another comment\nhttps://a.example/3\r\n"
+        "nonsense\n  out=lost\n"
+    )
+    items = read(Kind.URLS, text.encode())
+    assert [(link.url, link.mirrors, link.name, link.directory, link.checksum) for link in links(items)] == [
+        ("https://a.example/1", (), "", "", None),
+        ("https://a.example/2", ("https://b.example/2",), "two.bin", "some/where", "sha-256=00"),
+        ("https://a.example/3", (), "", "", None),
+    ]
+    assert skipped(items) == ["no URL: 'nonsense'", "no URL: 'out=lost'"]
+
+
+@pytest.mark.parametrize("data", [b"", b"# nothing\n", b"\0\1\2", b"nonsense\n"])
+def test_a_list_without_urls_is_refused(data: bytes) -> None:
+    with pytest.raises(ImportRefusedError):
+        read(Kind.URLS, data)
+
+
+# -- Metalink ----------------------------------------------------------------------------------------------------------
+
+METALINK = """<?xml version="1.0" encoding="UTF-8"?>
+<metalink xmlns="urn:ietf:params:xml:ns:metalink">
+  <published>2009-05-15T12:23:23Z</published>
+  <file name="dir/example.ext">
+    <size>14471447</size>
+    <identity>Example</identity>
+    <hash type="sha-1">80bc95fd391772fa61c91ed68567f0980bb45fd9</hash>
+    <hash type="sha-256">F0AD929CD259957E160EA442EB80986B5F01A1B4</hash>
+    <pieces length="1048576" type="sha-256"><hash>aa</hash></pieces>
+    <url location="de" priority="2">https://b.example/example.ext</url>
+    <url>http://d.example/example.ext</url>
+    <url priority="1">http://a.example/example.ext?a=1&amp;b=2</url>
+    <url priority="3">ftp://c.example/example.ext</url>
+    <metaurl mediatype="torrent">http://t.example/x.torrent</metaurl>
+  </file>
+  <file name="../climbing"><url>http://a.example/2</url></file>
+  <file name="/absolute"><url>http://a.example/3</url></file>
+  <file name="nowhere"><url>ftp://a.example/4</url></file>
+  <file name="plain"><url>http://a.example/5</url></file>
+</metalink>"""
+
+
+def test_a_metalink_is_read_with_its_mirrors_by_priority() -> None:
+    items = read(Kind.METALINK, METALINK.encode())
+    first, second = links(items)
+    assert first.url == "http://a.example/example.ext?a=1&b=2"
+    assert first.mirrors == ("https://b.example/example.ext", "http://d.example/example.ext")
+    assert (first.directory, first.name, first.size) == ("dir", "example.ext", 14471447)
+    assert first.checksum == "sha-256=f0ad929cd259957e160ea442eb80986b5f01a1b4"
+    assert (second.name, second.directory, second.checksum) == ("plain", "", None)
+    assert len(skipped(items)) == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ('<!DOCTYPE a [<!ENTITY x "y">]><metalink/>', "document type"),
+        ('<!DOCTYPE a SYSTEM "http://a.example/x.dtd"><metalink/>', "document type"),
+        ("<metalink/>", "no Metalink"),
+        ("<html></html>", "no Metalink"),
+        (METALINK[:300], "no XML"),
+        ("", "no XML"),
+        ('<metalink xmlns="urn:ietf:params:xml:ns:metalink"/>', "names no file"),
+    ],
+)
+def test_what_is_no_metalink_is_refused(data: str, sentence: str) -> None:
+    with pytest.raises(ImportRefusedError, match=sentence):
+        read(Kind.METALINK, data.encode())
+
+
+# -- whatever ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", IMPORTERS)
+@given(data=st.binary(max_size=300))
+def test_whatever_is_uploaded_is_read_or_refused(kind: Kind, data: bytes) -> None:
+    for start in (b"", b"PK\x03\x04", b"url\n", b"http://a/\n", b"<metalink>"):
+        with suppress(ImportRefusedError):
+            read(kind, start + data)
+
+
+def test_an_unknown_importer_is_refused_in_the_words_of_rocket_chat() -> None:
+    assert kind_of("slack") is Kind.SLACK
+    for key in ("hipchat", "", "pending-files"):
+        with pytest.raises(ImportRefusedError, match="has no import class defined") as refused:
+            kind_of(key)
+        assert refused.value.code == "error-importer-not-defined"
