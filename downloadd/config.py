@@ -632,6 +632,8 @@ def _unknown(word: str, near: Mapping[str, str], far: Mapping[str, str] | None =
 
     Both map a word to how it is to be written.
     """
+    if far is not None and word in far and word not in near:
+        return f"unknown {kind}; did you mean {far[word]}?"
     for known in (near, far or {}):
         found = difflib.get_close_matches(word, known, n=1)
         if found:

@@ -18,6 +18,7 @@ from downloadd.config import (
     CredentialConfig,
     DownloadsConfig,
     Flags,
+    ImportsConfig,
     ServerConfig,
     StorageConfig,
     UserConfig,
@@ -61,6 +62,7 @@ def test_the_example_file_holds_every_key_with_its_default_and_a_line_of_explana
         "server": ServerConfig,
         "storage": StorageConfig,
         "downloads": DownloadsConfig,
+        "imports": ImportsConfig,
     }
     assert {table: list(keys) for table, keys in written.items()} == {
         table: list(of.__struct_fields__) for table, of in tables.items()

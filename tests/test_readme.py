@@ -25,7 +25,15 @@ from nginx_origin import NginxOrigin, free_port
 
 from downloadd.api.bodies import DirectoryListingQuery, HistoryQuery, StartQuery
 from downloadd.api.routes import routes
-from downloadd.config import ALL_PERMISSIONS, CredentialConfig, DownloadsConfig, ServerConfig, StorageConfig, UserConfig
+from downloadd.config import (
+    ALL_PERMISSIONS,
+    CredentialConfig,
+    DownloadsConfig,
+    ImportsConfig,
+    ServerConfig,
+    StorageConfig,
+    UserConfig,
+)
 from downloadd.daemon.main import command
 from downloadd.errors import ERRORS, ErrorInfo
 from downloadd.states import TRANSITIONS, Event, State
@@ -40,6 +48,7 @@ TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "server": ServerConfig,
     "storage": StorageConfig,
     "downloads": DownloadsConfig,
+    "imports": ImportsConfig,
 }
 LISTS: Final[dict[str, type[msgspec.Struct]]] = {"credentials": CredentialConfig, "users": UserConfig}
 
@@ -425,5 +434,5 @@ def test_the_tour_asks_every_endpoint() -> None:
         elif one.selector:
             assert f"?{one.selector}=" in tour, one.selector
         else:
-            pattern = re.escape(one.path).replace(r"\{id\}", ID.pattern)
+            pattern = re.escape(one.path).replace(r"\{id\}", rf"(?:{ID.pattern}|\$id)")
             assert re.search(rf"\$api{pattern}(?![\w/])", tour), one.path

@@ -21,19 +21,22 @@ from downloadd.errors import ErrorCode
 PACKAGE: Final = Path(downloadd.__file__).parent
 README: Final = Path(__file__).parents[1] / "README.md"
 
-STORY: Final = ("daemon", "app", "api", "manager", "transfer", "middle", "verify", "nouns")
+STORY: Final = ("daemon", "app", "api", "imports", "manager", "transfer", "middle", "verify", "nouns")
 """From the top to the bottom; each may import what is below it."""
 MIDDLE: Final = frozenset({"policy", "storage", "records"})
 """Rooms of one height that know nothing of each other."""
-NOUNS: Final = frozenset({"download", "states", "errors", "config", "clock", "events", "sizes", "logs", "metrics"})
+NOUNS: Final = frozenset(
+    {"download", "states", "errors", "config", "clock", "events", "sizes", "logs", "metrics", "operation"}
+)
 
 PURE: Final = (
-    *("download", "states", "errors", "sizes", "verify"),
+    *("download", "states", "errors", "sizes", "verify", "operation"),
+    *("imports.refusal", "imports.selection", "imports.layout", "imports.text"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.masking"),
     *("manager.scheduler", "manager.retry", "manager.lifecycle", "manager.intake"),
     *("transfer.fields", "transfer.response", "transfer.plan", "transfer.progress"),
     *("storage.names", "storage.conflicts"),
-    *("api.target", "api.bodies", "api.auth"),
+    *("api.target", "api.bodies", "api.import_bodies", "api.auth", "api.gate"),
 )
 """Decisions apart from I/O, which must say so themselves; others may say it too."""
 IMPURE: Final = frozenset({"asyncio", "aiohttp", "os", "time", "socket", "downloadd.clock"})

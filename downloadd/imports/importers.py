@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import BinaryIO, Final, Protocol
 
-from downloadd.imports.csv import read_csv
 from downloadd.imports.metalink import read_metalink
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
 from downloadd.imports.slack import read_slack
+from downloadd.imports.tables import read_csv
 from downloadd.imports.urls import read_urls
 from downloadd.operation import Item, Kind
 

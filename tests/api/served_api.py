@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp.test_utils import BaseTestServer, TestClient
 from aiohttp.web import BaseRequest, BaseRunner
 from api.fake_engine import FakeClock, FakeEngine, FakeMetrics
+from api.fake_imports import FakeImports
 
 from downloadd.api.auth import Accounts
 from downloadd.api.gate import FailedLogins, Gate, HostNames
@@ -55,6 +56,7 @@ class ServedApi:
         )
         api = create_api(
             manager=self.engine,
+            imports=FakeImports(),
             bus=self.bus,
             metrics=self.metrics,
             accounts=self.accounts,

@@ -13,6 +13,13 @@ from downloadd.errors import ERRORS
 from downloadd.states import State
 
 A = "https%3A%2F%2Fa.example%2Fx"
+IMPORTS_READ = (
+    "getImportFileData", "getImportProgress", "getCurrentImportOperation", "getLatestImportOperations",
+)  # fmt: skip
+IMPORTS_DONE = (
+    "uploadImportFile", "imports", "downloadPublicImportFile", "startImport", "downloadPendingFiles",
+    "downloadPendingAvatars",
+)  # fmt: skip
 ID = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
 
 
@@ -37,6 +44,9 @@ async def test_every_path_and_method_is_described(api: ServedApi) -> None:
         (one, "get"), (one, "head"), (one, "delete"), (one, "patch"),
         (f"{one}/pause", "post"), (f"{one}/resume", "post"), (f"{one}/retry", "post"),
         ("/api/v1/events", "get"),
+        *((f"/api/v1/{name}", "get") for name in IMPORTS_READ),
+        *((f"/api/v1/{name}", "post") for name in IMPORTS_DONE),
+        ("/api/v1/imports/{id}", "delete"),
         *((f"/api/v1/{name}", method) for name in ("metrics", "health", "openapi.json") for method in ("get", "head")),
     }  # fmt: skip
 

@@ -153,7 +153,7 @@ async def test_a_slack_export_ends_on_the_disk_sorted_by_channel(daemon: DaemonP
 
     async def all_ended() -> bool:
         listed = (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1]
-        return next(one for one in listed if one["_id"] == pending["_id"])["status"] == "importer_done"
+        return any(one["_id"] == pending["_id"] and one["status"] == "importer_done" for one in listed)
 
     await until(all_ended)
     files = daemon.files()
@@ -325,10 +325,12 @@ async def test_calls_at_the_wrong_time_or_with_nobody_are_refused(daemon: Daemon
     assert (status, answer["errorType"]) == (400, "error-import-operation-invalid")
     await upload(daemon, "slack", packed(EXPORT))
     await file_data(daemon)
-    for selection in ({"users": {"list": ["nobody"]}}, {}, {"users": [], "channels": []}):
+    selections: list[Any] = [{"users": {"list": ["nobody"]}}, {}, {"users": [], "channels": []}]
+    for selection in selections:
         status, answer = await ask("POST", "/api/v1/startImport", json={"input": selection})
         assert (status, answer["errorType"]) == (400, "error-nothing-selected")
-    for selection in ("all", {"users": 5}, {"users": [{"x": 1}]}):
+    selections = ["all", {"users": 5}, {"users": [{"x": 1}]}]
+    for selection in selections:
         status, answer = await ask("POST", "/api/v1/startImport", json={"input": selection})
         assert (status, answer["errorType"]) == (400, "error-invalid-params")
     await select_all(daemon)
