@@ -59,8 +59,11 @@ log = structlog.get_logger()
 
 LATEST: Final = 20
 """Operations that are listed."""
-LOOK_SECONDS: Final = 0.5
-"""How often it is looked what has become of files."""
+SOONEST_LOOK: Final = 0.1
+LATEST_LOOK: Final = 1.0
+"""Seconds: how often it is looked what has become of files, the more of them the more seldom."""
+LOOKED_AT: Final = 5_000
+"""Files that may be looked at in a second."""
 TAKEN_AT_ONCE: Final = 2_000
 """Files that are handed to the manager at once."""
 ROOM: Final = 8_000
@@ -298,7 +301,6 @@ class Imports:
     async def _counted(self, operation: Operation) -> Operation:
         if operation.status is not Status.IMPORTING_FILES:
             return operation
-        await self._records.settle()
         return replace(operation, tally=await self._records.tally(operation.id))
 
     # -- at work -------------------------------------------------------------------------------------------------------
@@ -352,8 +354,8 @@ class Imports:
         while lost := await self._records.lost(operation.id, TAKEN_AT_ONCE):
             await self._order(operation, lost, wanted)
         while True:
-            await self._records.settle()
             tally = await self._records.tally(operation.id)
+            await self._records.settle()
             if tally != operation.tally:
                 operation = replace(operation, tally=tally)
                 self._tell(operation)
@@ -364,7 +366,7 @@ class Imports:
                 if taken:
                     await self._order(operation, taken, wanted)
                     continue
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(min(LATEST_LOOK, max(SOONEST_LOOK, tally.total / LOOKED_AT)))
         await self._write_manifest(operation)
         await self._move(operation, Status.DONE)
 

@@ -69,8 +69,13 @@ FROM downloads AS d
 WHERE import_files.status = 'downloading' AND d.id = import_files.download_id AND d.ended_seq IS NOT NULL
 """
 _TALLY: Final = """
-SELECT count(*), count(*) FILTER (WHERE status = 'completed'), count(*) FILTER (WHERE status = 'pending')
-FROM import_files WHERE run = ?
+SELECT count(*),
+    count(*) FILTER (WHERE f.status = 'completed'
+        OR (f.status = 'downloading' AND d.state IN ('completed', 'skipped'))),
+    count(*) FILTER (WHERE f.status = 'pending'
+        OR (f.status = 'downloading' AND d.state IN ('failed', 'cancelled')))
+FROM import_files AS f LEFT JOIN downloads AS d ON d.id = f.download_id
+WHERE f.run = ?
 """
 _FILES: Final = """
 SELECT f.number, f.link, coalesce(json_extract(c.channel, '$.name'), ''), o.ts, o.name, f.download_id, f.status,
