@@ -39,6 +39,7 @@ SpeedLimit = Annotated[int, Meta(ge=0, le=2**62, description="Bytes a second; 0 
 Seconds = Annotated[int, Meta(ge=0, le=3600, description="Seconds to hold the answer until the download ends.")]
 Filename = Annotated[str, Meta(description="Name for the file, at most 255 bytes.")]
 Checksum = Annotated[str, Meta(description="`<algorithm>=<hex>`; the algorithm is sha-256, sha-512, sha-1 or md5.")]
+ImportOperation = Annotated[str, Meta(description="Id of the import that it belongs to.")]
 Cursor = Annotated[str, Meta(pattern="^[0-9]{1,18}$", description="Where the page begins; taken from a Link header.")]
 ActiveStatus = Annotated[
     Literal["queued", "starting", "downloading", "retrying", "verifying", "paused"],
@@ -170,6 +171,7 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     error: Annotated[ErrorCode, Meta(description="Why the last attempt ended.")] | None
     reason: Annotated[str, Meta(description="What it waits for.")] | None
     detail: str | None
+    operation: ImportOperation | UnsetType = UNSET
 
 
 class PastEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +191,7 @@ class PastEntry(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str | None
     user: str
     detail: str | None
+    operation: ImportOperation | UnsetType = UNSET
 
 
 class ActiveAnswer(ActiveEntry, frozen=True, kw_only=True):
@@ -407,6 +410,7 @@ def _active_fields(snapshot: Snapshot) -> dict[str, Any]:
         "error": row.error,
         "reason": snapshot.reason,
         "detail": row.detail,
+        "operation": UNSET if row.operation is None else row.operation,
     }
 
 
@@ -426,6 +430,7 @@ def _past_fields(row: Download) -> dict[str, Any]:
         "content_type": row.content_type,
         "user": row.user,
         "detail": row.detail,
+        "operation": UNSET if row.operation is None else row.operation,
     }
 
 

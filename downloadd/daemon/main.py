@@ -260,7 +260,11 @@ class Daemon:
             self._log.error("reload_refused", mistakes=error.sentence.splitlines())
         else:
             app.reload(config)
-            later = [name for name in ("server", "storage") if getattr(config, name) != getattr(self._config, name)]
+            later = [
+                name
+                for name in ("server", "storage", "imports")
+                if getattr(config, name) != getattr(self._config, name)
+            ]
             if later:
                 self._log.warning("restart_needed", changed=later)
             self._log.info("reloaded", users=len(config.users))

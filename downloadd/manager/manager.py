@@ -440,7 +440,8 @@ class Manager:
                 pace=pace,
                 flush_interval=self._flush_interval,
                 max_size=self._config.max_size,
-                record_checksum=self._config.record_checksum,
+                # The manifest of an import has them all.
+                record_checksum=self._config.record_checksum or download.operation is not None,
                 places=self._dispatcher,
                 retries=self._config.retries,
                 changed=self._run_changed,

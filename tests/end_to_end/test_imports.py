@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, until
+from end_to_end.event_reader import watching
 from imports.test_readers import EXPORT, packed, slack_file
+from nginx_origin import NginxOrigin
 from origin.answer import Answer, failure
 from origin.content import expected_bytes, expected_sha256
 from origin.origin import Origin, Request
@@ -174,13 +176,15 @@ async def test_a_slack_export_ends_on_the_disk_sorted_by_channel(daemon: DaemonP
         "url": lines[0]["url"],
         "path": f"{top}/general/F1-F1.gif",
         "size": size_of("F1"),
-        "sha256": None,
+        "sha256": expected_sha256(1, size_of("F1")),
         "status": "completed",
         "error": None,
     }
     assert "s3cret" not in files[manifest].decode()
     assert "s3cret" not in str(await daemon.history())
-    assert {entry["status"] for entry in await daemon.history()} == {"completed"}
+    assert {(entry["status"], entry["operation"]) for entry in await daemon.history()} == {
+        ("completed", pending["_id"])
+    }
     assert "s3cret" not in daemon.log.read_text()
 
 
@@ -250,6 +254,90 @@ async def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(mortal: Da
     assert len([path for path in mortal.files() if path.endswith(".gif")]) == 400
     assert len(await mortal.history()) == 400
     assert mortal.parts() == []
+
+
+def generated(origin: str, *, messages: int, files: int) -> bytes:
+    """An export of 50 channels with so many messages, every so often one with a file."""
+    members: dict[str, Any] = {
+        "users.json": [{"id": f"U{number}", "name": f"u{number}"} for number in range(100)],
+        "channels.json": [{"id": f"C{number}", "name": f"c{number}"} for number in range(50)],
+    }
+    each = range(messages // 50)
+    for channel in range(50):
+        day = []
+        for number in each:
+            message: dict[str, Any] = {"user": "U1", "ts": f"{1_500_000_000 + number}.5", "text": "hello " * 10}
+            count = channel * len(each) + number
+            if count % (messages // files) == 0:
+                id = f"F{count // (messages // files)}"
+                message["files"] = [slack_file(id, size=16384, url_private_download=f"{origin}/f?{id}")]
+            day.append(message)
+        members[f"c{channel}/2020-01-01.json"] = day
+    return packed(members)
+
+
+@pytest.mark.timeout(150)
+async def test_a_big_export_is_read_in_no_time_and_fetched_across_a_kill(
+    mortal: DaemonProcess, nginx: NginxOrigin
+) -> None:
+    (nginx.www / "f").write_bytes(bytes(16384))
+    await mortal.start()
+    data = generated(nginx.http, messages=100_000, files=5_000)
+    status, _ = await mortal.ask("POST", "/api/v1/imports?importerKey=slack&fileName=big.zip", data=data)
+    assert status == 201
+    began = asyncio.get_running_loop().time()
+    assert (await file_data(mortal))["message_count"] == 100_000
+    assert asyncio.get_running_loop().time() - began < 5
+    assert mortal.resident_bytes() < 200 * 1024 * 1024
+    await select_all(mortal)
+    assert await download_pending(mortal) == 5_000
+
+    async def some_are_there() -> bool:
+        completed = (await current(mortal))["count"]["completed"]
+        return bool(completed > 1_000)
+
+    await until(some_are_there, 60, every=0.3)
+    await mortal.kill()
+    await mortal.start()
+    assert (await done(mortal, 100))["count"] == {"completed": 5_000, "total": 5_000, "error": 0}
+    assert len(list(mortal.root.rglob("*.gif"))) == 5_000
+    assert mortal.parts() == []
+
+
+async def test_a_kill_while_an_export_is_read_lets_it_be_read_again(mortal: DaemonProcess, nginx: NginxOrigin) -> None:
+    await mortal.start()
+    data = generated(nginx.http, messages=100_000, files=5_000)
+    await mortal.ask("POST", "/api/v1/imports?importerKey=slack&fileName=big.zip", data=data)
+    assert (await mortal.ask("GET", "/api/v1/getImportFileData"))[1].get("waiting") is True
+    await mortal.kill()
+    await mortal.start()
+    assert (await file_data(mortal))["message_count"] == 100_000
+    await select_all(mortal)
+    assert await download_pending(mortal) == 5_000
+    assert (await mortal.ask("DELETE", f"/api/v1/imports/{(await current(mortal))['_id']}"))[0] == 200
+
+
+async def test_an_upload_that_is_too_long_leaves_nothing(tmp_path: Any) -> None:
+    async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + "[imports]\nmax_upload = 1000\n") as daemon:
+        status, answer = await daemon.ask("POST", "/api/v1/imports?importerKey=slack&fileName=x", data=b"x" * 2000)
+        assert (status, answer["errorType"]) == (400, "error-file-too-large")
+        assert list((daemon.state / "imports").iterdir()) == []
+
+
+async def test_an_import_is_followed_by_events(daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    async with watching(daemon) as events:
+        await upload(daemon, "slack", packed(export(origin, ["F1"])))
+        await file_data(daemon)
+        await select_all(daemon)
+        await download_pending(daemon)
+
+        def steps() -> list[str]:
+            return [told.entry["status"] for told in events.told if told.name == "import"]
+
+        await events.until(lambda: "importer_importing_files" in steps() and steps()[-1] == "importer_done")
+        assert steps()[0] == "importer_file_loaded"
+        assert "importer_user_selection" in steps()
 
 
 @pytest.mark.parametrize("key", ["urls", "csv", "metalink"])
