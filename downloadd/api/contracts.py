@@ -30,6 +30,7 @@ from downloadd.api.import_bodies import (
     FileDataAnswer,
     Flag,
     ImportFailure,
+    OperationEntry,
     Progress,
     PublicFileBody,
     RawUploadQuery,
@@ -51,6 +52,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     types: tuple[type[msgspec.Struct], ...] = ()
     """JSON shapes; none for another media type."""
     media_type: str = "application/json"
+    many: bool = False
+    """Whether it is an array of them."""
     headers: tuple[str, ...] = ()
 
 
@@ -59,6 +62,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
 
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
+    file: bool = False
+    """Whether the body is a file as it is."""
     headers: tuple[str, ...] = ()
     """Request header fields that mean something here."""
     reply: Reply
@@ -178,6 +183,7 @@ UPLOAD: Final = Contract(
 )
 UPLOAD_RAW: Final = Contract(
     query=RawUploadQuery,
+    file=True,
     reply=Reply(status=201, description="The operation", types=(CurrentOperation,)),
     errors=_IMPORT_ERRORS,
     refusals=_IMPORT_REFUSALS,
@@ -211,7 +217,7 @@ CURRENT_OPERATION: Final = Contract(
     reply=Reply(description="The newest operation", types=(CurrentOperation,)), errors=(ErrorCode.INVALID_PARAMETER,)
 )
 LATEST_OPERATIONS: Final = Contract(
-    reply=Reply(description="The 20 operations that were updated last", media_type="application/json"),
+    reply=Reply(description="The 20 operations that were updated last", types=(OperationEntry,), many=True),
     errors=(ErrorCode.INVALID_PARAMETER,),
 )
 CANCEL_IMPORT: Final = Contract(

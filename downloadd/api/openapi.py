@@ -119,7 +119,9 @@ def _operation(path: str, choices: Sequence[Route], schemas: Json) -> Json:
     if all(route.access is Access.EVERYBODY for route in choices):
         operation["security"] = []
     body = choices[0].contract.body
-    if body is not None:
+    if choices[0].contract.file:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
+    elif body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
     return operation
 
@@ -246,7 +248,8 @@ def _content(replies: Sequence[Reply]) -> Json:
     media_type = replies[0].media_type
     types = [kind for reply in replies for kind in reply.types]
     if types:
-        return {media_type: {"schema": _any_of(_ref(kind) for kind in types)}}
+        schema = _any_of(_ref(kind) for kind in types)
+        return {media_type: {"schema": {"type": "array", "items": schema} if replies[0].many else schema}}
     return {media_type: {"schema": {"type": "object" if media_type == "application/json" else "string"}}}
 
 

@@ -142,6 +142,17 @@ ENDPOINTS = {
     ("POST", f"{ONE}/pause"): "download",
     ("POST", f"{ONE}/resume"): "download",
     ("POST", f"{ONE}/retry"): "download",
+    ("POST", "/api/v1/uploadImportFile"): "run-import",
+    ("POST", "/api/v1/imports"): "run-import",
+    ("POST", "/api/v1/downloadPublicImportFile"): "run-import",
+    ("GET", "/api/v1/getImportFileData"): "run-import",
+    ("GET", "/api/v1/getImportProgress"): "run-import",
+    ("POST", "/api/v1/startImport"): "run-import",
+    ("POST", "/api/v1/downloadPendingFiles"): "run-import",
+    ("POST", "/api/v1/downloadPendingAvatars"): "run-import",
+    ("GET", "/api/v1/getCurrentImportOperation"): "run-import",
+    ("GET", "/api/v1/getLatestImportOperations"): "view-import-operations",
+    ("DELETE", f"/api/v1/imports/{ID}"): "run-import",
     ("GET", "/api/v1/events"): "view-downloads",
     ("GET", "/api/v1/metrics"): "view-downloads",
     ("HEAD", "/api/v1/metrics"): "view-downloads",
@@ -198,7 +209,7 @@ async def test_each_endpoint_asks_for_its_permission(guarded: DaemonProcess, ano
     granted = {
         "looker": {"", "view-downloads"},
         "doer": {"", "view-downloads", "download"},
-        "importer": {""},
+        "importer": {"", "run-import", "view-import-operations"},
         "nothing": {""},
     }
     for (method, path), permission in ENDPOINTS.items():
