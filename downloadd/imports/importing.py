@@ -6,7 +6,7 @@ be missed, or to be told twice, and after a crash everything goes on from what i
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -59,6 +59,8 @@ log = structlog.get_logger()
 
 LATEST: Final = 20
 """Operations that are listed."""
+RETRY_SECONDS: Final = 1.0
+"""After what the store refused."""
 SOONEST_LOOK: Final = 0.1
 LATEST_LOOK: Final = 1.0
 """Seconds: how often it is looked what has become of files, the more of them the more seldom."""
@@ -132,11 +134,11 @@ class Imports:
             if operation.status in {Status.NEW, Status.UPLOADING}:
                 await self._fail(operation, ImportRefusedError("the upload was cut short"))
             elif operation.status is Status.DOWNLOADING_FILE:
-                self._own(operation, self._await_file(operation))
+                self._own(operation, self._await_file)
             elif operation.status in PREPARING:
-                self._own(operation, self._prepare(operation))
+                self._own(operation, self._prepare)
             elif operation.status is Status.IMPORTING_FILES:
-                self._own(operation, self._follow(operation))
+                self._own(operation, self._follow)
         return self
 
     async def __aexit__(
@@ -189,7 +191,7 @@ class Imports:
                 f"the file cannot be fetched: {download.detail or download.error}", RefusalCode.INVALID_PARAMS
             )
         await self._create(operation)
-        self._own(operation, self._await_file(operation))
+        self._own(operation, self._await_file)
         return operation
 
     # -- looking into it -----------------------------------------------------------------------------------------------
@@ -206,7 +208,7 @@ class Imports:
                 return FileData()
             if operation.status is Status.FILE_LOADED:
                 operation = await self._move(operation, Status.PREPARING_STARTED)
-                self._own(operation, self._prepare(operation))
+                self._own(operation, self._prepare)
         if operation.status in UNPREPARED:
             return None
         if operation.status is Status.FAILED:
@@ -254,7 +256,7 @@ class Imports:
                 operation = replace(operation, status=Status.DONE)
             await self._create(operation)
         if count:
-            self._own(operation, self._follow(operation))
+            self._own(operation, self._follow)
         return count
 
     async def cancel(self, id: str, *, user: str) -> Operation:
@@ -461,7 +463,7 @@ class Imports:
     def _tell(self, operation: Operation) -> None:
         self._bus.publish(ImportChanged(operation=operation))
 
-    def _own(self, operation: Operation, work: Coroutine[None, None, None]) -> None:
+    def _own(self, operation: Operation, work: Callable[[Operation], Awaitable[None]]) -> None:
         task = asyncio.get_running_loop().create_task(self._guard(operation, work))
         self._tasks[operation.id] = task
         task.add_done_callback(partial(self._disown, operation.id))
@@ -470,14 +472,19 @@ class Imports:
         if self._tasks.get(id) is task:
             del self._tasks[id]
 
-    async def _guard(self, operation: Operation, work: Coroutine[None, None, None]) -> None:
-        try:
-            await work
-        except DownloadError as error:
-            await self._fail(await self._fresh(operation), ImportRefusedError(error.detail))
-        except Exception:
-            log.exception("import_broke", operation=operation.id)
-            await self._fail(await self._fresh(operation), ImportRefusedError("the server made a mistake; see its log"))
+    async def _guard(self, operation: Operation, work: Callable[[Operation], Awaitable[None]]) -> None:
+        """Does the work, again from what is written down for as long as the store is out of order."""
+        while True:
+            try:
+                await work(await self._fresh(operation))
+                return
+            except DownloadError as error:
+                log.error("import_delayed", operation=operation.id, error=error.code, detail=error.detail)
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                log.exception("import_broke", operation=operation.id)
+                await self._fail(operation, ImportRefusedError("the server made a mistake; its log has the details"))
+                return
 
     def _now(self) -> int:
         return int(self._clock.wall() * 1000)

@@ -60,7 +60,9 @@ _CURRENT: Final = f"SELECT {_COLUMNS} FROM operations WHERE user = ? ORDER BY ts
 _LATEST: Final = f"SELECT {_COLUMNS} FROM operations ORDER BY updated_at DESC, rowid DESC LIMIT ?"
 _BY_ID: Final = f"SELECT {_COLUMNS} FROM operations WHERE id = ?"
 _UNFINISHED: Final = (
-    f"SELECT {_COLUMNS} FROM operations WHERE valid = 1 AND status NOT IN ({', '.join('?' * len(OVER))}) ORDER BY rowid"
+    f"SELECT {_COLUMNS} FROM operations "
+    f"WHERE status = 'importer_importing_files' OR (valid = 1 AND status NOT IN ({', '.join('?' * len(OVER))})) "
+    "ORDER BY rowid"
 )
 _SETTLE: Final = """
 UPDATE import_files
@@ -111,7 +113,7 @@ class ImportRecords(Protocol):
         ...
 
     async def unfinished(self) -> list[Operation]:
-        """Valid ones that are not over, oldest first."""
+        """Those that are to go on, oldest first: valid ones that are not over, and whatever fetches files."""
         ...
 
     async def forget_contents(self, operation: str) -> None:

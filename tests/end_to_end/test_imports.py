@@ -431,6 +431,31 @@ async def test_a_new_upload_makes_the_earlier_one_invalid(daemon: DaemonProcess)
     assert (newer["valid"], older["valid"]) == (True, False)
 
 
+async def test_what_is_being_fetched_goes_on_when_another_export_comes_and_the_daemon_is_killed(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    serve(origin)
+    gate = asyncio.Event()
+    origin.script("/F1", Answer(size=size_of("F1"), seed=1, content_type="image/gif", etag='"F1"', gate=gate))
+    await mortal.start()
+    await upload(mortal, "slack", packed(export(origin, ["F1"])))
+    await file_data(mortal)
+    await select_all(mortal)
+    assert await download_pending(mortal) == 1
+    await origin.requested("/F1")
+    await upload(mortal, "slack", packed(EXPORT))
+    await mortal.kill()
+    gate.set()
+    await mortal.start()
+
+    async def is_done() -> bool:
+        latest = (await mortal.ask("GET", "/api/v1/getLatestImportOperations"))[1]
+        return any(one["type"] == "Pending Files" and one["status"] == "importer_done" for one in latest)
+
+    await until(is_done)
+    assert len(list(mortal.root.rglob("*.gif"))) == 1
+
+
 async def test_cancelling_an_operation_cancels_its_downloads(daemon: DaemonProcess, origin: Origin) -> None:
     origin.fall_back_to(lambda _: Answer(size=10_000_000, rate=1000, content_type="image/gif"))
     members = export(origin, ["F1", "F2"])
