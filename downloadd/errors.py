@@ -381,9 +381,22 @@ class FileTooLargeError(DownloadError):
 
 
 class InsufficientStorageError(DownloadError):
-    """The disk is full or would get too full."""
+    """The disk is full or would get too full.
+
+    Attributes:
+        lasting: the disk is smaller than what is needed, so no room that is made will ever do.
+    """
 
     code = ErrorCode.INSUFFICIENT_STORAGE
+
+    def __init__(self, detail: str, *, lasting: bool = False) -> None:
+        super().__init__(detail)
+        self.lasting = lasting
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may well succeed later."""
+        return not self.lasting
 
 
 class StorageError(DownloadError):

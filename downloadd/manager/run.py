@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import Conflict, Download, Snapshot
-from downloadd.errors import DownloadError, DownloadTimeoutError, InternalError
+from downloadd.errors import DownloadError, DownloadTimeoutError, InsufficientStorageError, InternalError
 from downloadd.manager import lifecycle, retry
 from downloadd.records.protocol import Records
 from downloadd.states import State
@@ -268,7 +268,7 @@ class Run:
                 self._log.info(
                     "attempt_failed", error=error.code, detail=error.detail, retry_in=round(decision.delay, 3)
                 )
-                row = replace(await self._attempt.keep(), time_spent=spent + decision.delay)
+                row = replace(await self._kept(error), time_spent=spent + decision.delay)
                 not_before = now + decision.delay
                 return (
                     lifecycle.deferred(row, error, not_before=not_before, failures=decision.failures),
@@ -280,6 +280,14 @@ class Run:
                 if decision.host_waits is None:
                     return failed, None
                 return failed, HostWaits(host=self._attempt.answered_by, until=now + decision.host_waits)
+
+    async def _kept(self, error: DownloadError) -> Download:
+        """The row with what the next attempt goes on from."""
+        if isinstance(error, InsufficientStorageError) and self.download.validator is None:
+            # It has to start over, and these bytes may be the very ones that there is no room for.
+            await self._remove_part()
+            return lifecycle.without_part(self.download)
+        return await self._attempt.keep()
 
     async def _save(self, download: Download) -> Download:
         saved = await self._records.save(download)

@@ -70,7 +70,13 @@ class Committer:
         elif not self._link(part, final, directory_fd, own):
             self._undress(fd, own)
             return False
-        self.sync(directory_fd)
+        try:
+            self.sync(directory_fd)
+        except OSError:
+            if not replace:
+                # Whoever is told that it failed must not find it there all the same.
+                _take_back(final, directory_fd)
+            raise
         return True
 
     def _dress(self, fd: int, own: os.stat_result, last_modified: int | None) -> None:
@@ -109,7 +115,11 @@ class Committer:
             if error.errno not in _NO_HARD_LINKS:
                 raise
             return self._rename_when_free(part.encode(), final, directory_fd)
-        os.unlink(part.encode(), dir_fd=directory_fd)
+        try:
+            os.unlink(part.encode(), dir_fd=directory_fd)
+        except OSError:
+            _take_back(final, directory_fd)
+            raise
         return True
 
     def _rename_when_free(self, part: bytes, final: str, directory_fd: int) -> bool:
@@ -120,3 +130,9 @@ class Committer:
                 return False
             os.rename(part, final.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
             return True
+
+
+def _take_back(final: str, directory_fd: int) -> None:
+    """Takes a name back that was just given; what went wrong is the news, not that this did not work either."""
+    with suppress(OSError):
+        os.unlink(final.encode(), dir_fd=directory_fd)

@@ -498,7 +498,7 @@ async def test_a_full_disk_fails_the_download_and_the_daemon_lives_on(
     origin.script("/told", Answer(size=50_000_000))
     origin.script("/untold", Answer(size=50_000_000, framing=Framing.CHUNKED))
     origin.script("/small", Answer(size=SIZE))
-    async with on_disk(tmp_path, disk, "size=16m") as daemon:
+    async with on_disk(tmp_path, disk, "size=16m", config=configured(retries=0)) as daemon:
         for path in ("/told", "/untold", "/told", "/untold"):
             status, answer = await daemon.fetch("d", origin.url(path))
             assert (status, answer["success"], answer["error"]) == (507, False, "INSUFFICIENT_STORAGE"), path
@@ -517,7 +517,7 @@ async def test_many_downloads_that_fill_the_disk_at_once_all_end_and_none_is_los
 ) -> None:
     origin.script("/f", Answer(size=50_000_000, framing=Framing.CHUNKED))
     origin.script("/small", Answer(size=SIZE))
-    async with on_disk(tmp_path, disk, "size=24m") as daemon:
+    async with on_disk(tmp_path, disk, "size=24m", config=configured(retries=0)) as daemon:
         results = await asyncio.gather(*(daemon.fetch("d", origin.url("/f")) for _ in range(12)))
         assert Counter(answer["error"] for _, answer in results) == {"INSUFFICIENT_STORAGE": 12}
         assert await daemon.active() == []
@@ -532,7 +532,7 @@ async def test_a_disk_without_a_byte_for_the_records_is_said_so_and_nothing_is_l
     gate = asyncio.Event()
     origin.script("/held", Answer(size=SIZE, gate=gate))
     origin.script("/small", Answer(size=SIZE))
-    async with on_disk(tmp_path, disk, "size=16m") as daemon:
+    async with on_disk(tmp_path, disk, "size=16m", config=configured(retries=0)) as daemon:
         held = (await daemon.start_download("d", origin.url("/held")))["download_id"]
         await daemon.reaches(held, "downloading")
         ballast = seen_by(daemon, disk) / "ballast"
@@ -556,7 +556,7 @@ async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -
     origin.script("/told", Answer(size=30_000_000))
     origin.script("/untold", Answer(size=50_000_000, framing=Framing.CHUNKED, rate=5_000_000))
     origin.script("/small", Answer(size=SIZE))
-    config = DEFAULT_CONFIG.replace("min_free = 0", 'min_free = "12 MiB"')
+    config = configured(retries=0).replace("min_free = 0", 'min_free = "12 MiB"')
     async with on_disk(tmp_path, disk, "size=24m", config=config) as daemon:
         for path in ("/told", "/untold"):
             status, answer = await daemon.fetch("d", origin.url(path))

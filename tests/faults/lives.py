@@ -5,6 +5,7 @@ from a nursery that has imported everything already, because to import is what t
 """
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from faults.points import Points, die
 from manager.house import CONFIG, House, open_house
 
 from downloadd.download import Conflict, Download
+from downloadd.errors import DownloadError, InvalidStateError
 from downloadd.manager.intake import Order
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import ENDED, State
@@ -30,6 +32,7 @@ SECONDS: Final = 20.0
 """How long anything in a life may take."""
 IMPATIENCE: Final = {
     "downloadd.manager.retry.FIRST_DELAY": 0.01,
+    "downloadd.manager.retry.FIRST_DELAY_FOR_ROOM": 0.01,
     "downloadd.transfer.segmented.WRITE_DOWN_SECONDS": 0.01,
     "downloadd.manager.manager.SOONEST_FLUSH": 0.01,
     "downloadd.transfer.segments.LEAST": 150_000,
@@ -45,8 +48,12 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     """The name of a function below."""
     origin: str = ""
     """Where the origin's URLs begin."""
-    die_at: int = 0
-    """The number of the point at which it dies; 0: it dies when its plot is over."""
+    strike_at: int = 0
+    """The number of the point at which the fault strikes; 0: it dies when its plot is over."""
+    fault: str | None = None
+    """What every call is refused with from then on, as in `errno`; None: it dies."""
+    lifted_after: int = 1
+    """So many calls are refused; then the disk is in order again."""
     from_birth: bool = False
     """Whether points count from the start of the parts on, and not only from their readiness on."""
 
@@ -134,7 +141,20 @@ class Stage:
     async def receives(self, id: str, nbytes: int) -> None:
         async with asyncio.timeout(SECONDS):
             while (await self.manager.get(id)).download.received < nbytes:
+                if (await self.manager.get(id)).download.state in ENDED:
+                    break
                 await asyncio.sleep(0.002)
+
+    async def go_on(self) -> None:
+        """The fault is over: everything that was accepted comes to its end, and so does what is new."""
+        rows = await self.house.records.active(ActiveFilter())
+        for row in rows:
+            with suppress(InvalidStateError):
+                await (self.manager.cancel(row.id) if "stalled" in row.url else self.manager.resume(row.id))
+        for row in rows:
+            await self.ends(row.id)
+        row = await self.ends(await self.start("/other", filename="after"))
+        assert row.state is State.COMPLETED, row
 
 
 async def one_file(stage: Stage) -> None:
@@ -222,15 +242,25 @@ PLOTS: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
 
 async def act(life: Life, points: Points) -> None:
     def strike(number: int, name: str) -> None:
-        if number == life.die_at:
+        if life.fault is None and number == life.strike_at:
             die()
+        if life.fault is not None and life.strike_at <= number < life.strike_at + life.lifted_after:
+            points.refuse(name, getattr(errno, life.fault))
 
     if life.from_birth:
         points.begin(strike)
     async with open_house(Path(life.folder), CONFIG, fsync=True) as house:
         if not life.from_birth:
             points.begin(strike)
-        await PLOTS[life.plot](Stage(house, life, points))
+        stage = Stage(house, life, points)
+        try:
+            await PLOTS[life.plot](stage)
+        except DownloadError as error:
+            # A user is told, if it strikes something that a user waits for.
+            stage.tell(f"refused {error.code}: {error.detail}")
+        if life.fault is not None:
+            points.begin(lambda number, name: None)
+            await stage.go_on()
         points.tell("over")
         die()
 

@@ -4,6 +4,7 @@ Laid over `os` and `sqlite3` of one process. Before each such call the point is 
 whoever reads it knows what was about to happen; then the process goes on, kills itself, or is refused the call.
 """
 
+import errno
 import os
 import signal
 import sqlite3
@@ -44,6 +45,19 @@ class Points:
             self._count += 1
             self.tell(f"point {name}")
             self._strike(self._count, name)
+
+    def refuse(self, name: str, number: int) -> None:
+        """Fails as the call would that is made next, with this number of `errno`.
+
+        Raises:
+            OSError, sqlite3.OperationalError: as the operating system, or SQLite on top of it, says it.
+        """
+        self.tell(f"refuse {name} {errno.errorcode[number]}")
+        if name not in {"commit", "migrate"}:
+            raise OSError(number, os.strerror(number))
+        error = sqlite3.OperationalError("database or disk is full" if number == errno.ENOSPC else "disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL if number == errno.ENOSPC else sqlite3.SQLITE_IOERR
+        raise error
 
     def lay(self) -> None:
         """Lays the points over `os` and `sqlite3`, until the process ends."""
