@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import partial
 from random import random
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import structlog
@@ -30,6 +30,9 @@ from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_digest, check_l
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+INSISTENCE: Final = 1.0
+"""Seconds between two tries to write down what must not be lost."""
 
 
 class Stop(StrEnum):
@@ -313,7 +316,7 @@ class Run:
 
 
 async def insist(write: Callable[[], Awaitable[T]], failure: str, **facts: object) -> T:
-    """What `write` returns, tried again each second for as long as the store is out of order; logs every `failure`.
+    """What `write` returns, tried again for as long as the store is out of order; logs every `failure`.
 
     For what must not be lost, and has nobody who could be told that it failed.
     """
@@ -322,4 +325,4 @@ async def insist(write: Callable[[], Awaitable[T]], failure: str, **facts: objec
             return await write()
         except DownloadError as error:
             log.error(failure, error=error.code, detail=error.detail, **facts)
-            await asyncio.sleep(1)
+            await asyncio.sleep(INSISTENCE)

@@ -6,6 +6,7 @@ import pytest
 from daemon_process import DaemonProcess
 from faults.lives import Nursery
 from origin.origin import Origin
+from small_disk import disk as disk
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ SECONDS: Final = 20.0
 IMPATIENCE: Final = {
     "downloadd.manager.retry.FIRST_DELAY": 0.01,
     "downloadd.manager.retry.FIRST_DELAY_FOR_ROOM": 0.01,
+    "downloadd.manager.run.INSISTENCE": 0.01,
     "downloadd.transfer.segmented.WRITE_DOWN_SECONDS": 0.01,
     "downloadd.manager.manager.SOONEST_FLUSH": 0.01,
     "downloadd.transfer.segments.LEAST": 150_000,
