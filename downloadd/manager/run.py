@@ -169,7 +169,7 @@ class Run:
             except Exception:
                 self._log.exception("run_broke")
                 row, host_waits = await self._failed(InternalError(), started)
-            saved = await insist(lambda: self._save(row), "outcome_not_recorded", download_id=row.id)
+            saved = await self._record(row)
         except FencedError:
             self._log.warning("run_fenced", epoch=self.download.epoch)
             if self._attempt.part is not None:
@@ -283,6 +283,19 @@ class Run:
                 if decision.host_waits is None:
                     return failed, None
                 return failed, HostWaits(host=self._attempt.answered_by, until=now + decision.host_waits)
+
+    async def _record(self, row: Download) -> Download:
+        """Writes down what became of the attempt, whatever it takes."""
+        if row.state is State.RETRYING:
+            try:
+                return await self._save(row)
+            except InsufficientStorageError:
+                # The records lie on the same disk, perhaps, and the part is what fills it.
+                await self._remove_part()
+                row = lifecycle.without_part(row)
+            except DownloadError:
+                pass
+        return await insist(lambda: self._save(row), "outcome_not_recorded", download_id=row.id)
 
     async def _kept(self, error: DownloadError) -> Download:
         """The row with what the next attempt goes on from."""
