@@ -119,6 +119,11 @@ class Run:
         """The row as this run knows it, finer than what is written down."""
         return self._attempt.download
 
+    @property
+    def taken(self) -> int:
+        """Bytes that the origin has sent to this run."""
+        return self._attempt.taken
+
     def take_count(self) -> int:
         """Bytes that the origin has sent since this was last asked."""
         taken = self._attempt.taken
