@@ -400,9 +400,22 @@ class InsufficientStorageError(DownloadError):
 
 
 class StorageError(DownloadError):
-    """The storage directory refused a write for another reason than space."""
+    """The storage directory refused a write for another reason than space.
+
+    Attributes:
+        passing: it was the daemon that had too much in hand at that moment.
+    """
 
     code = ErrorCode.STORAGE_ERROR
+
+    def __init__(self, detail: str, *, passing: bool = False) -> None:
+        super().__init__(detail)
+        self.passing = passing
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may well succeed later."""
+        return self.passing
 
 
 class ChecksumMismatchError(DownloadError):
