@@ -554,7 +554,8 @@ class Manager:
         self._bus.publish(DownloadChanged(snapshot=run.snapshot()))
 
     def _has_ended(self, row: Download) -> None:
-        seconds = (row.end_time or row.start_time) - row.start_time
+        # The clock may have been set back since.
+        seconds = max(0, (row.end_time or row.start_time) - row.start_time)
         self._metrics.ended(row.state, row.error, seconds)
         log.info(
             "download_ended",

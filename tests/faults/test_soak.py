@@ -23,4 +23,3 @@ async def test_memory_descriptors_and_threads_stay_flat(mortal: DaemonProcess, o
     assert {kind for kind, outcome in kinds.items() if outcome != "completed"} == {"missing", "cancel"}
     assert_flat(soak.held)
     assert "Traceback" not in mortal.log.read_text()
-    print(done, soak.held[0], soak.held[-1], soak.outcomes)
