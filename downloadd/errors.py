@@ -413,15 +413,41 @@ class FileTooLargeError(DownloadError):
 
 
 class InsufficientStorageError(DownloadError):
-    """The disk is full or would get too full."""
+    """The disk is full or would get too full.
+
+    Attributes:
+        lasting: the disk is smaller than what is needed, so no room that is made will ever do.
+    """
 
     code = ErrorCode.INSUFFICIENT_STORAGE
 
+    def __init__(self, detail: str, *, lasting: bool = False) -> None:
+        super().__init__(detail)
+        self.lasting = lasting
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may well succeed later."""
+        return not self.lasting
+
 
 class StorageError(DownloadError):
-    """The storage directory refused a write for another reason than space."""
+    """The storage directory refused a write for another reason than space.
+
+    Attributes:
+        passing: it was the daemon that had too much in hand at that moment.
+    """
 
     code = ErrorCode.STORAGE_ERROR
+
+    def __init__(self, detail: str, *, passing: bool = False) -> None:
+        super().__init__(detail)
+        self.passing = passing
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may well succeed later."""
+        return self.passing
 
 
 class ChecksumMismatchError(DownloadError):

@@ -84,6 +84,7 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
     (State.RETRYING, Event.PAUSE): State.PAUSED,
     (State.RETRYING, Event.CANCEL): State.CANCELLED,
     (State.VERIFYING, Event.COMMIT): State.COMPLETED,
+    (State.VERIFYING, Event.DEFER): State.RETRYING,
     (State.VERIFYING, Event.INTERRUPT): State.QUEUED,
     (State.VERIFYING, Event.PAUSE): State.PAUSED,
     (State.VERIFYING, Event.CANCEL): State.CANCELLED,

@@ -33,7 +33,7 @@ PURE: Final = (
     *("download", "states", "errors", "sizes", "verify", "operation"),
     *("imports.refusal", "imports.selection", "imports.layout", "imports.text"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.masking"),
-    *("manager.scheduler", "manager.retry", "manager.lifecycle", "manager.intake"),
+    *("manager.scheduler", "manager.retry", "manager.supervision", "manager.lifecycle", "manager.intake"),
     *("transfer.fields", "transfer.response", "transfer.plan", "transfer.progress"),
     *("storage.names", "storage.conflicts"),
     *("api.target", "api.bodies", "api.import_bodies", "api.auth", "api.gate"),

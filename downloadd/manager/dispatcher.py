@@ -7,7 +7,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from downloadd.clock import Clock
+from downloadd.manager.retry import LONGEST_RETRY_AFTER
 from downloadd.manager.scheduler import Limits, Scheduler
 from downloadd.records.protocol import Waiting
 
@@ -73,7 +76,8 @@ class LocalDispatcher:
     def enqueue(self, waiting: Sequence[Waiting]) -> None:
         """Downloads wait for their turn from now on; one that waits already is moved."""
         for one in waiting:
-            self._scheduler.add(one)
+            due = one.not_before
+            self._scheduler.add(one if due is None else replace(one, not_before=self._moment(due)))
         self._changed.set()
 
     def withdraw(self, seq: int) -> None:
@@ -97,12 +101,13 @@ class LocalDispatcher:
 
     def block(self, host: str, until: float) -> None:
         """Nothing of `host` starts before that Unix time."""
-        self._scheduler.block(host, until)
+        self._scheduler.block(host, self._moment(until))
         self._changed.set()
 
     def reason(self, host: str, not_before: float | None) -> str:
         """What a waiting download of `host` waits for, in words."""
-        return self._scheduler.reason(host, not_before, self._clock.wall())
+        due = None if not_before is None else self._moment(not_before)
+        return self._scheduler.reason(host, due, self._clock.monotonic())
 
     def change_limits(self, limits: Limits) -> None:
         """Sets new limits; what runs already goes on."""
@@ -113,14 +118,21 @@ class LocalDispatcher:
         """Starts downloads when their turn comes, until cancelled."""
         while True:
             self._changed.clear()
-            picked = self._scheduler.pick(self._clock.wall())
+            picked = self._scheduler.pick(self._clock.monotonic())
             if picked:
                 await start(picked)
                 continue
             due = self._scheduler.next_due()
-            timeout = None if due is None else max(0.0, due - self._clock.wall())
+            timeout = None if due is None else max(0.0, due - self._clock.monotonic())
             try:
                 async with asyncio.timeout(timeout):
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    def _moment(self, unix_time: float) -> float:
+        """When that will be on the monotonic clock, as far as is known now: what is waited for then obeys no jump.
+
+        What lies further ahead than anything is ever put off was written down before the clock was set back.
+        """
+        return self._clock.monotonic() + min(unix_time - self._clock.wall(), LONGEST_RETRY_AFTER)

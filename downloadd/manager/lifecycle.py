@@ -172,13 +172,13 @@ def completed(download: Download, *, now: float) -> Download:
 
 def skipped(download: Download, *, now: float) -> Download:
     """The name is taken, and the download asked to leave the file there as it is."""
-    return _ended(_without_part(download), Event.SKIP, now=now)
+    return _ended(without_part(download), Event.SKIP, now=now)
 
 
 def failed(download: Download, error: DownloadError, *, now: float) -> Download:
     """The download ends with `error`."""
     return _ended(
-        replace(_without_part(download), error=error.code, detail=error.detail),
+        replace(without_part(download), error=error.code, detail=error.detail),
         Event.FAIL,
         now=now,
     )
@@ -188,7 +188,7 @@ def cancelled(download: Download, *, now: float) -> Download:
     """A user's cancel has taken effect."""
     error = CancelledByUserError()
     return _ended(
-        replace(_without_part(download), error=error.code, detail=error.detail),
+        replace(without_part(download), error=error.code, detail=error.detail),
         Event.CANCEL,
         now=now,
     )
@@ -232,5 +232,6 @@ def _ended(download: Download, event: Event, *, now: float) -> Download:
     )
 
 
-def _without_part(download: Download) -> Download:
+def without_part(download: Download) -> Download:
+    """What has come is thrown away."""
     return replace(download, part_name=None, received=0, received_ranges=None, validator=None, publishing=False)

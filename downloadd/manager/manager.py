@@ -21,6 +21,7 @@ from downloadd.errors import (
     NotFoundError,
     QueueFullError,
     ShuttingDownError,
+    StorageError,
 )
 from downloadd.events import DownloadChanged, DownloadEnded, EventBus
 from downloadd.manager import lifecycle
@@ -31,6 +32,7 @@ from downloadd.manager.rate import DownloadPace, RateLimit
 from downloadd.manager.recovery import reconcile, sweep
 from downloadd.manager.run import HostWaits, Run, Stop, insist
 from downloadd.manager.scheduler import Limits
+from downloadd.manager.supervision import Pulse, feel, stands_still
 from downloadd.metrics import Metrics
 from downloadd.policy.masking import show_url
 from downloadd.policy.policy import Policy
@@ -51,6 +53,8 @@ WRITES_A_SECOND: Final = 500
 """Small writes that all running downloads together may cause."""
 SOONEST_FLUSH: Final = 0.25
 """Seconds."""
+PULSE_SECONDS: Final = 5.0
+"""How often it is looked whether a run moves."""
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +105,8 @@ class Manager:
         self._runs: dict[str, Run] = {}
         self._duties: set[asyncio.Task[None]] = set()
         self._performing: set[asyncio.Task[None]] = set()
+        # Runs that were given up, and hang on something that cannot be cancelled.
+        self._hanging: set[asyncio.Task[None]] = set()
         # What users want of downloads whose claim is on its way, so that no run exists yet that could be told.
         self._early_stops: dict[str, Stop] = {}
         self._watchers: dict[str, list[asyncio.Future[Download]]] = {}
@@ -457,9 +463,23 @@ class Manager:
         id, seq = run.download.id, run.download.seq
         self._run_changed(run)
         outcome: tuple[Download, HostWaits | None] | None = None
+        supervising = asyncio.get_running_loop().create_task(self._supervise(run))
+        performing = asyncio.get_running_loop().create_task(run.perform())
         try:
-            outcome = await run.perform()
+            await asyncio.wait((performing, supervising), return_when=asyncio.FIRST_COMPLETED)
+            if performing.done():
+                outcome = performing.result()
+            else:
+                outcome = supervising.result(), None
+                # It ends when what it hangs on lets go of it, finds that the row is no longer its own, and tidies up.
+                run.stop(Stop.CANCEL)
+                self._own(self._hanging, _ended(performing))
+        except asyncio.CancelledError:
+            performing.cancel()
+            await asyncio.wait((performing,))
+            raise
         finally:
+            supervising.cancel()
             del self._runs[id]
             del self._paces[id]
             self._metrics.received(run.take_count())
@@ -468,6 +488,27 @@ class Manager:
             self._dispatcher.finished(seq)
         if outcome is not None:
             await self._settle(outcome[0])
+
+    async def _supervise(self, run: Run) -> Download:
+        """Returns once the run has stood still for too long, with the row that says that it has failed."""
+        pulse: Pulse | None = None
+        while True:
+            download, now = run.download, self._clock.monotonic()
+            pulse = feel(pulse, state=download.state, taken=run.taken, now=now)
+            if stands_still(
+                pulse,
+                size=download.total or run.taken,
+                stall_timeout=self._config.stall_timeout,
+                limited=bool(self._config.speed_limit or download.speed_limit),
+                now=now,
+            ):
+                error = StorageError(f"nothing has moved for {now - pulse.seen_at:.0f} s: the storage does not answer")
+                log.error("run_stands_still", download_id=download.id, state=download.state, detail=error.detail)
+                row = lifecycle.failed(download, error, now=self._clock.wall())
+                failed = await insist(partial(self._records.save, row), "outcome_not_recorded", download_id=row.id)
+                if failed is not None:
+                    return failed
+            await asyncio.sleep(PULSE_SECONDS)
 
     async def _settle(self, row: Download) -> None:
         if row.state in WAITING and row.desired is not Desired.RUN:
@@ -519,7 +560,8 @@ class Manager:
         self._bus.publish(DownloadChanged(snapshot=run.snapshot()))
 
     def _has_ended(self, row: Download) -> None:
-        seconds = (row.end_time or row.start_time) - row.start_time
+        # The clock may have been set back since.
+        seconds = max(0, (row.end_time or row.start_time) - row.start_time)
         self._metrics.ended(row.state, row.error, seconds)
         log.info(
             "download_ended",
@@ -573,6 +615,10 @@ async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
     for task in tuple(tasks):
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _ended(performing: asyncio.Task[tuple[Download, HostWaits | None] | None]) -> None:
+    await performing
 
 
 def _report(task: asyncio.Task[None]) -> None:

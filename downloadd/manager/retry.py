@@ -7,10 +7,12 @@ from typing import Final
 
 import msgspec
 
-from downloadd.errors import DownloadError
+from downloadd.errors import DownloadError, InsufficientStorageError
 
 FIRST_DELAY: Final = 0.5
 """Seconds before the first retry, before jitter."""
+FIRST_DELAY_FOR_ROOM: Final = 10.0
+"""Seconds likewise, when there was no room on the disk: somebody has to make some first."""
 LONGEST_DELAY: Final = 60.0
 """Seconds; what the origin asks for may be longer."""
 LONGEST_RETRY_AFTER: Final = 86_400.0
@@ -62,7 +64,8 @@ def decide(
     asked = None if error.retry_after is None else min(error.retry_after, LONGEST_RETRY_AFTER)
     if failures > retries:
         return GiveUp(failures=failures, host_waits=asked)
-    backoff = min(FIRST_DELAY * 2.0 ** min(failures - 1, 30), LONGEST_DELAY)
+    first = FIRST_DELAY_FOR_ROOM if isinstance(error, InsufficientStorageError) else FIRST_DELAY
+    backoff = min(first * 2.0 ** min(failures - 1, 30), LONGEST_DELAY)
     delay = max(backoff * (0.5 + random / 2), asked or 0.0)
     if time_left is not None and delay >= time_left:
         return GiveUp(failures=failures, host_waits=asked)

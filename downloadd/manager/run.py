@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import partial
 from random import random
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import structlog
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import Conflict, Download, Snapshot
-from downloadd.errors import DownloadError, DownloadTimeoutError, InternalError
+from downloadd.errors import DownloadError, DownloadTimeoutError, InsufficientStorageError, InternalError
 from downloadd.manager import lifecycle, retry
 from downloadd.records.protocol import Records
 from downloadd.states import State
@@ -30,6 +30,9 @@ from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_digest, check_e
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+INSISTENCE: Final = 1.0
+"""Seconds between two tries to write down what must not be lost."""
 
 
 class Stop(StrEnum):
@@ -116,6 +119,11 @@ class Run:
         """The row as this run knows it, finer than what is written down."""
         return self._attempt.download
 
+    @property
+    def taken(self) -> int:
+        """Bytes that the origin has sent to this run."""
+        return self._attempt.taken
+
     def take_count(self) -> int:
         """Bytes that the origin has sent since this was last asked."""
         taken = self._attempt.taken
@@ -166,7 +174,7 @@ class Run:
             except Exception:
                 self._log.exception("run_broke")
                 row, host_waits = await self._failed(InternalError(), started)
-            saved = await insist(lambda: self._save(row), "outcome_not_recorded", download_id=row.id)
+            saved = await self._record(row)
         except FencedError:
             self._log.warning("run_fenced", epoch=self.download.epoch)
             if self._attempt.part is not None:
@@ -270,7 +278,7 @@ class Run:
                 self._log.info(
                     "attempt_failed", error=error.code, detail=error.detail, retry_in=round(decision.delay, 3)
                 )
-                row = replace(await self._attempt.keep(), time_spent=spent + decision.delay)
+                row = replace(await self._kept(error), time_spent=spent + decision.delay)
                 not_before = now + decision.delay
                 return (
                     lifecycle.deferred(row, error, not_before=not_before, failures=decision.failures),
@@ -282,6 +290,27 @@ class Run:
                 if decision.host_waits is None:
                     return failed, None
                 return failed, HostWaits(host=self._attempt.answered_by, until=now + decision.host_waits)
+
+    async def _record(self, row: Download) -> Download:
+        """Writes down what became of the attempt, whatever it takes."""
+        if row.state is State.RETRYING:
+            try:
+                return await self._save(row)
+            except InsufficientStorageError:
+                # The records lie on the same disk, perhaps, and the part is what fills it.
+                await self._remove_part()
+                row = lifecycle.without_part(row)
+            except DownloadError:
+                pass
+        return await insist(lambda: self._save(row), "outcome_not_recorded", download_id=row.id)
+
+    async def _kept(self, error: DownloadError) -> Download:
+        """The row with what the next attempt goes on from."""
+        if isinstance(error, InsufficientStorageError) and self.download.validator is None:
+            # It has to start over, and these bytes may be the very ones that there is no room for.
+            await self._remove_part()
+            return lifecycle.without_part(self.download)
+        return await self._attempt.keep()
 
     async def _save(self, download: Download) -> Download:
         saved = await self._records.save(download)
@@ -307,7 +336,7 @@ class Run:
 
 
 async def insist(write: Callable[[], Awaitable[T]], failure: str, **facts: object) -> T:
-    """What `write` returns, tried again each second for as long as the store is out of order; logs every `failure`.
+    """What `write` returns, tried again for as long as the store is out of order; logs every `failure`.
 
     For what must not be lost, and has nobody who could be told that it failed.
     """
@@ -316,4 +345,4 @@ async def insist(write: Callable[[], Awaitable[T]], failure: str, **facts: objec
             return await write()
         except DownloadError as error:
             log.error(failure, error=error.code, detail=error.detail, **facts)
-            await asyncio.sleep(1)
+            await asyncio.sleep(INSISTENCE)

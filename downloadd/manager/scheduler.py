@@ -1,7 +1,7 @@
 """Whose turn is it? From what waits, what runs and the limits to what starts now.
 
-Pure: no I/O, no clock; the caller says what time it is. Memory: about 200 bytes for each waiting download. Time: every
-call is logarithmic in the number of waiting downloads, whatever the number of hosts.
+Pure: no I/O, no clock; the caller says what time it is, always by the same clock. Memory: about 200 bytes for each
+waiting download. Time: every call is logarithmic in the number of waiting downloads, whatever the number of hosts.
 """
 
 from heapq import heappop, heappush
@@ -78,7 +78,7 @@ class Scheduler:
             self._enter(name)
 
     def add(self, waiting: Waiting) -> None:
-        """A download joins its host's line, or waits until `not_before` (Unix time) to do so.
+        """A download joins its host's line, or waits until `not_before` to do so.
 
         One that waits already is moved; one that runs joins when its run has ended, so that it never has two places.
         """
@@ -121,7 +121,7 @@ class Scheduler:
             self._enter(host)
 
     def block(self, host: str, until: float) -> None:
-        """The origin asked to be left alone until then (Unix time)."""
+        """The origin asked to be left alone until then."""
         line = self._hosts.setdefault(host, _Host())
         if until > line.blocked_until:
             line.blocked_until = until
@@ -158,7 +158,7 @@ class Scheduler:
         return picked
 
     def next_due(self) -> float | None:
-        """The Unix time at which `pick` may have something new to say, if nothing else happens before."""
+        """The time at which `pick` may have something new to say, if nothing else happens before."""
         times = [heap[0][0] for heap in (self._delayed, self._blocked) if heap]
         return min(times, default=None)
 

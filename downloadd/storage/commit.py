@@ -70,7 +70,16 @@ class Committer:
         elif not self._link(part, final, directory_fd, own):
             self._undress(fd, own)
             return False
-        self.sync(directory_fd)
+        try:
+            self.sync(directory_fd)
+        except OSError:
+            if not replace:
+                # Whoever is told that it failed must not find it there all the same, nor the next attempt.
+                try:
+                    os.unlink(final.encode(), dir_fd=directory_fd)
+                except OSError as stuck:
+                    raise OSError(errno.EIO, "the directory can be neither synced nor put back") from stuck
+            raise
         return True
 
     def _dress(self, fd: int, own: os.stat_result, last_modified: int | None) -> None:
@@ -91,8 +100,7 @@ class Committer:
     def _replace(self, part: bytes, final: bytes, directory_fd: int) -> None:
         os.rename(part, final, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
         # rename() does nothing when both names are the same file, as after a crash between link and unlink.
-        with suppress(FileNotFoundError):
-            os.unlink(part, dir_fd=directory_fd)
+        _drop_name(part, directory_fd)
 
     def _link(self, part: str, final: str, directory_fd: int, own: os.stat_result) -> bool:
         """Link and unlink: unlike rename(), link() never takes a name from another file."""
@@ -109,7 +117,7 @@ class Committer:
             if error.errno not in _NO_HARD_LINKS:
                 raise
             return self._rename_when_free(part.encode(), final, directory_fd)
-        os.unlink(part.encode(), dir_fd=directory_fd)
+        _drop_name(part.encode(), directory_fd)
         return True
 
     def _rename_when_free(self, part: bytes, final: str, directory_fd: int) -> bool:
@@ -120,3 +128,9 @@ class Committer:
                 return False
             os.rename(part, final.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
             return True
+
+
+def _drop_name(part: bytes, directory_fd: int) -> None:
+    """Removes the part's name of a file that has its final one: if that fails, the sweep after the next start does."""
+    with suppress(OSError):
+        os.unlink(part, dir_fd=directory_fd)

@@ -18,7 +18,7 @@ from downloadd.storage.disk_threads import DiskThreads, Lane
 from downloadd.storage.free_space import FreeSpace
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory, parse_filename, parse_part_name, part_name
 from downloadd.storage.part_file import PartFile, delete_part
-from downloadd.storage.root import StorageRoot, is_out_of_reach, status_of
+from downloadd.storage.root import Space, StorageRoot, is_out_of_reach, status_of
 
 STRAYS_AT_ONCE: Final = 500
 """The most part files in one chunk of a sweep."""
@@ -180,8 +180,8 @@ class LocalDestination:
         await self._threads.close()
         self._root.__exit__(None, None, None)
 
-    async def _look_at_space(self) -> int:
-        return await self._threads.run(Lane.CALLS, "", self._root.free_space)
+    async def _look_at_space(self) -> Space:
+        return await self._threads.run(Lane.CALLS, "", self._root.space)
 
     @asynccontextmanager
     async def _turn_in(self, directory: SafeDirectory) -> AsyncIterator[None]:

@@ -11,6 +11,9 @@ from downloadd.errors import DownloadError, InsufficientStorageError, InvalidPat
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """No room: of the disk, of the quota, or for one file."""
 
+BUSY: Final = frozenset({errno.EMFILE, errno.ENFILE})
+"""No descriptor is left, until something else is done with its own."""
+
 IMPOSSIBLE_PATH: Final = frozenset(
     {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ}
 )
@@ -35,4 +38,4 @@ def translate(error: OSError, path: str) -> DownloadError:
         return InsufficientStorageError(sentence)
     if number in IMPOSSIBLE_PATH:
         return InvalidPathError(sentence)
-    return StorageError(sentence)
+    return StorageError(sentence, passing=number in BUSY)

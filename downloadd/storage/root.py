@@ -12,12 +12,23 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
+
 from downloadd.errors import StorageError
 from downloadd.storage.names import SafeDirectory
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _MADE_MODE: Final = 0o755
+
+
+class Space(msgspec.Struct, frozen=True, kw_only=True):
+    """The room of a file system."""
+
+    free: int
+    """Bytes that an unprivileged process may still write."""
+    capacity: int
+    """Bytes of all that it can hold."""
 
 
 class StorageRoot:
@@ -89,10 +100,10 @@ class StorageRoot:
         finally:
             os.close(fd)
 
-    def free_space(self) -> int:
-        """Bytes that an unprivileged process may still write to the file system of the root."""
+    def space(self) -> Space:
+        """How much room the file system of the root has."""
         space = os.statvfs(self._fd)
-        return space.f_bavail * space.f_frsize
+        return Space(free=space.f_bavail * space.f_frsize, capacity=space.f_blocks * space.f_frsize)
 
     def _open_segment(self, parent: int, segment: bytes, *, make: bool) -> int:
         try:

@@ -6,7 +6,7 @@ reach the disk, so a record never vouches for bytes of another version.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from enum import Enum
 from typing import Final, Protocol
 
@@ -158,25 +158,22 @@ class Attempt:
         return 0 if self.part is None else self.part.size
 
     async def keep(self) -> Download:
-        """Lets go of the part file; the row then says what is in it.
-
-        Raises:
-            DownloadError: the disk is out of order.
-        """
+        """Lets go of the part file; the row then says what is in it, as far as the disk is in order."""
         if self.part is None:
             return self.download
-        ranges = None
+        received, ranges = self._kept, None
         if self._segmented is not None:
-            # What is written down must be there after a power cut too.
-            await self.part.sync()
-            ranges = self._segmented.received()
-        await self.part.close()
-        return replace(
-            self.download,
-            part_name=self.part.name,
-            received=self._kept,
-            received_ranges=None if ranges is None else ranges.format(),
-        )
+            kept = self._segmented.received()
+            try:
+                # What is written down must be there after a power cut too.
+                await self.part.sync()
+            except DownloadError:
+                # That holds for what was written down before, and for nothing since.
+                kept = ByteRanges.parse(self.download.received_ranges or "")
+            received, ranges = kept.size, kept.format()
+        with suppress(DownloadError):
+            await self.part.close()
+        return replace(self.download, part_name=self.part.name, received=received, received_ranges=ranges)
 
     async def fetch(self) -> Fetched:
         """Fetches what is missing.

@@ -5,6 +5,7 @@ import pytest
 from daemon_process import DaemonProcess
 from nginx_origin import NginxOrigin
 from origin.origin import Origin
+from small_disk import disk as disk
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import json
 import os
-import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, configured, until
+from daemon_process import TOKEN, DaemonProcess, configured, until
 from origin.answer import Answer, Framing, redirect
 from origin.content import expected_bytes
 from origin.origin import Origin
+from small_disk import mounted, on_disk, seen_by
 
 SIZE = 100_000
 WHOLE = expected_bytes(0, 0, SIZE)
@@ -454,43 +454,6 @@ async def test_an_overwritten_file_survives_a_wrong_checksum(daemon: DaemonProce
 
 # -- full and unwilling disks ------------------------------------------------------------------------------------------
 
-MOUNTING = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
-
-
-def mounted(options: str, place: Path) -> list[str]:
-    """A launcher that mounts a tmpfs for the daemon alone."""
-    return ["unshare", "--map-root-user", "--mount", "sh", "-c", MOUNTING, "sh", options, str(place)]
-
-
-def seen_by(daemon: DaemonProcess, place: Path) -> Path:
-    """A place as the daemon sees it, with its own mounts."""
-    assert daemon.process is not None
-    return Path(f"/proc/{daemon.process.pid}/root{place}")
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Path:
-    """A place where a daemon may mount a disk of its own."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    with contextlib.suppress(FileNotFoundError):
-        if not subprocess.run([*mounted("size=1m", place), "true"], capture_output=True).returncode:
-            return place
-    pytest.skip("may not mount a small file system here")
-
-
-@contextlib.asynccontextmanager
-async def on_disk(
-    folder: Path, disk: Path, options: str, *, config: str = DEFAULT_CONFIG
-) -> AsyncIterator[DaemonProcess]:
-    """A daemon whose root and records both lie on a disk of their own."""
-    daemon = DaemonProcess(folder, config=config, launcher=mounted(options, disk))
-    daemon.root, daemon.state = disk / "files", disk / "state"
-    async with daemon:
-        daemon.root = seen_by(daemon, daemon.root)
-        yield daemon
-        assert "Traceback" not in daemon.log.read_text()
-
 
 async def test_a_full_disk_fails_the_download_and_the_daemon_lives_on(
     tmp_path: Path, disk: Path, origin: Origin
@@ -498,7 +461,7 @@ async def test_a_full_disk_fails_the_download_and_the_daemon_lives_on(
     origin.script("/told", Answer(size=50_000_000))
     origin.script("/untold", Answer(size=50_000_000, framing=Framing.CHUNKED))
     origin.script("/small", Answer(size=SIZE))
-    async with on_disk(tmp_path, disk, "size=16m") as daemon:
+    async with on_disk(tmp_path, disk, "size=16m", config=configured(retries=0)) as daemon:
         for path in ("/told", "/untold", "/told", "/untold"):
             status, answer = await daemon.fetch("d", origin.url(path))
             assert (status, answer["success"], answer["error"]) == (507, False, "INSUFFICIENT_STORAGE"), path
@@ -517,7 +480,7 @@ async def test_many_downloads_that_fill_the_disk_at_once_all_end_and_none_is_los
 ) -> None:
     origin.script("/f", Answer(size=50_000_000, framing=Framing.CHUNKED))
     origin.script("/small", Answer(size=SIZE))
-    async with on_disk(tmp_path, disk, "size=24m") as daemon:
+    async with on_disk(tmp_path, disk, "size=24m", config=configured(retries=0)) as daemon:
         results = await asyncio.gather(*(daemon.fetch("d", origin.url("/f")) for _ in range(12)))
         assert Counter(answer["error"] for _, answer in results) == {"INSUFFICIENT_STORAGE": 12}
         assert await daemon.active() == []
@@ -532,7 +495,7 @@ async def test_a_disk_without_a_byte_for_the_records_is_said_so_and_nothing_is_l
     gate = asyncio.Event()
     origin.script("/held", Answer(size=SIZE, gate=gate))
     origin.script("/small", Answer(size=SIZE))
-    async with on_disk(tmp_path, disk, "size=16m") as daemon:
+    async with on_disk(tmp_path, disk, "size=16m", config=configured(retries=0)) as daemon:
         held = (await daemon.start_download("d", origin.url("/held")))["download_id"]
         await daemon.reaches(held, "downloading")
         ballast = seen_by(daemon, disk) / "ballast"
@@ -556,7 +519,7 @@ async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -
     origin.script("/told", Answer(size=30_000_000))
     origin.script("/untold", Answer(size=50_000_000, framing=Framing.CHUNKED, rate=5_000_000))
     origin.script("/small", Answer(size=SIZE))
-    config = DEFAULT_CONFIG.replace("min_free = 0", 'min_free = "12 MiB"')
+    config = configured(retries=0).replace("min_free = 0", 'min_free = "12 MiB"')
     async with on_disk(tmp_path, disk, "size=24m", config=config) as daemon:
         for path in ("/told", "/untold"):
             status, answer = await daemon.fetch("d", origin.url(path))

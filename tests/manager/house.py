@@ -36,12 +36,12 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(folder: Path, config: DownloadsConfig = CONFIG) -> AsyncIterator[House]:
+async def open_house(folder: Path, config: DownloadsConfig = CONFIG, *, fsync: bool = False) -> AsyncIterator[House]:
     """Opens everything in order, and closes it as the daemon does."""
     clock, bus, metrics, policy = SystemClock(), EventBus(), Metrics(), Policy.from_config(config)
     async with (
         SqliteRecords(folder / "state", clock) as records,
-        LocalDestination(folder / "files", min_free=0, fsync=False) as destination,
+        LocalDestination(folder / "files", min_free=0, fsync=fsync) as destination,
         Session(policy=policy, credentials=(), stall_timeout=5) as session,
         Manager(
             records=records,

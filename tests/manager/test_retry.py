@@ -2,8 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.errors import ChecksumMismatchError, DownloadError, NetworkError, RemoteError, RemoteFileNotFoundError
-from downloadd.manager.retry import LONGEST_DELAY, LONGEST_RETRY_AFTER, GiveUp, Retry, decide
+from downloadd.errors import (
+    ChecksumMismatchError,
+    DownloadError,
+    InsufficientStorageError,
+    NetworkError,
+    RemoteError,
+    RemoteFileNotFoundError,
+)
+from downloadd.manager.retry import FIRST_DELAY_FOR_ROOM, LONGEST_DELAY, LONGEST_RETRY_AFTER, GiveUp, Retry, decide
 
 
 def decided(
@@ -100,3 +107,11 @@ def test_the_host_waits_even_when_the_download_does_not_come_back() -> None:
 def test_a_retry_that_would_come_after_the_timeout_is_none() -> None:
     assert isinstance(decided(RemoteError(503, retry_after=120), time_left=119), GiveUp)
     assert isinstance(decided(RemoteError(503, retry_after=120), time_left=121), Retry)
+
+
+def test_room_is_waited_for_longer_and_what_never_fits_is_not() -> None:
+    decision = decided(InsufficientStorageError("full"))
+    assert isinstance(decision, Retry)
+    assert decision.delay == FIRST_DELAY_FOR_ROOM / 2
+    assert isinstance(decided(InsufficientStorageError("too small", lasting=True)), GiveUp)
+    assert isinstance(decided(InsufficientStorageError("full"), time_left=FIRST_DELAY_FOR_ROOM / 2), GiveUp)

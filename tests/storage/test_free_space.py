@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from downloadd.errors import InsufficientStorageError
 from downloadd.storage.free_space import FRESH_SECONDS, FreeSpace, missing_bytes
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.root import Space
 
 sizes = st.integers(min_value=0, max_value=2**62)
 
@@ -33,10 +34,10 @@ class Disk:
         self.free = free
         self.looks = 0
 
-    async def look(self) -> int:
+    async def look(self) -> Space:
         self.looks += 1
         await asyncio.sleep(0)
-        return self.free
+        return Space(free=self.free, capacity=100)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,14 @@ async def test_room_that_was_just_made_is_seen_before_a_refusal() -> None:
     disk.free = 10
     await space.require(10)
     assert disk.looks == 2
+
+
+@pytest.mark.parametrize(("needed", "lasting"), [(95, False), (96, True)])
+async def test_what_is_more_than_the_disk_can_hold_will_never_fit(needed: int, lasting: bool) -> None:
+    space = FreeSpace(Disk(free=10).look, min_free=5, clock=Hands())
+    with pytest.raises(InsufficientStorageError) as caught:
+        await space.require(needed)
+    assert (caught.value.lasting, caught.value.transient) == (lasting, not lasting)
 
 
 async def test_a_real_disk_is_looked_at(tmp_path: Path) -> None:

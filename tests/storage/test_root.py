@@ -142,7 +142,7 @@ def test_what_is_no_directory_is_refused_and_not_waited_for(tmp_path: Path, kind
 def test_free_space_is_that_of_the_file_system(tmp_path: Path) -> None:
     with StorageRoot(tmp_path / "root", fsync=True) as root:
         space = os.statvfs(tmp_path)
-        assert 0 <= root.free_space() <= space.f_blocks * space.f_frsize
+        assert 0 <= root.space().free <= root.space().capacity == space.f_blocks * space.f_frsize
 
 
 def test_a_root_belongs_to_one_daemon_at_a_time(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""The soak of the tests, for as long as one likes: `python tests/benchmarks/soak.py --minutes 30`."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from daemon_process import DaemonProcess
+from faults.soak import Soak, assert_flat
+from origin.origin import Origin
+
+
+async def main(minutes: float) -> None:
+    """Soaks, and prints what was held in the course of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with Origin() as origin, DaemonProcess(Path(folder)) as daemon:
+            soak = Soak(daemon, origin, seed=1)
+            await soak.go_on(minutes * 60, samples=max(10, round(minutes * 6)))
+            print("MiB   descriptors   threads")
+            for held in soak.held:
+                print(f"{held.memory / (1 << 20):.0f}   {held.descriptors}   {held.threads}")
+            print(f"{soak.outcomes.total()} downloads: {dict(soak.outcomes)}")
+            assert_flat(soak.held)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30)
+    asyncio.run(main(parser.parse_args().minutes))

@@ -1,0 +1,34 @@
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from daemon_process import DaemonProcess
+from faults.lives import Nursery
+from origin.origin import Origin
+from small_disk import disk as disk
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Origin]:
+    """An origin that does whatever it is told."""
+    async with Origin() as origin:
+        yield origin
+
+
+@pytest.fixture
+async def mortal(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+    """A daemon that the test starts, kills and starts again."""
+    folder = tmp_path / "mortal"
+    folder.mkdir()
+    daemon = DaemonProcess(folder)
+    yield daemon
+    if daemon.process is not None:
+        await daemon.kill()
+
+
+@pytest.fixture(scope="session")
+def nurseries() -> Iterator[list[Nursery]]:
+    """Two, for lives beside each other."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Nursery()) for _ in range(2)]

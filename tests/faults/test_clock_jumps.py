@@ -1,0 +1,56 @@
+"""The wall clock is set forth and back by a day: what waits is neither forgotten nor let go at once."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from downloadd.manager.dispatcher import LocalDispatcher
+from downloadd.manager.retry import LONGEST_RETRY_AFTER
+from downloadd.manager.scheduler import Limits
+from downloadd.records.protocol import Waiting
+
+DAY = 86_400.0
+
+
+class JumpingClock:
+    """The machine's clock, the wall of which a test moves."""
+
+    def __init__(self) -> None:
+        self.jump = 0.0
+
+    def wall(self) -> float:
+        return time.time() + self.jump
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+@pytest.mark.parametrize("blocked", [False, True], ids=["a retry", "a host that asked to wait"])
+@pytest.mark.parametrize("jump", [-DAY, DAY, -60.0, 60.0])
+async def test_a_delay_lasts_as_long_as_it_was_meant_to(jump: float, blocked: bool) -> None:
+    clock = JumpingClock()
+    dispatcher = LocalDispatcher(Limits(max_concurrent=1, max_per_host=1), clock)
+    started: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
+
+    async def start(seqs: Sequence[int]) -> None:
+        started.set_result(seqs)
+
+    begin = time.monotonic()
+    until = clock.wall() + 0.2
+    if blocked:
+        dispatcher.block("h", until)
+    dispatcher.enqueue([Waiting(seq=1, host="h", priority=0, not_before=None if blocked else until)])
+    clock.jump = jump
+    dispatching = asyncio.create_task(dispatcher.dispatch(start))
+    assert list(await asyncio.wait_for(started, 5)) == [1]
+    assert time.monotonic() - begin >= 0.19
+    dispatching.cancel()
+
+
+async def test_what_was_written_down_before_the_clock_was_set_back_waits_a_day_at_most() -> None:
+    clock = JumpingClock()
+    dispatcher = LocalDispatcher(Limits(max_concurrent=1, max_per_host=1), clock)
+    year = 365 * DAY
+    assert f"{LONGEST_RETRY_AFTER:.0f} s" in dispatcher.reason("h", clock.wall() + year)

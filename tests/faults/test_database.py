@@ -1,0 +1,76 @@
+"""A database that the daemon cannot use: it says so in one sentence, ends, and leaves every byte as it was.
+
+What each of these is recognised by is tested in `tests/records/test_database.py`, with the backup before a migration.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from daemon_process import DaemonProcess, until
+from origin.answer import Answer
+from origin.origin import Origin
+
+from downloadd.records.database import DATABASE_NAME, shipped_migrations
+
+
+def truncate(database: Path) -> None:
+    database.write_bytes(database.read_bytes()[: 3 * 4096 + 100])
+
+
+def overwrite(database: Path) -> None:
+    content = database.read_bytes()
+    database.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+
+
+def make_newer(database: Path) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"PRAGMA user_version = {len(shipped_migrations()) + 1}")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [(truncate, "is damaged"), (overwrite, "is damaged"), (make_newer, "was written by a newer downloadd")],
+)
+async def test_a_database_that_cannot_be_used_is_said_so_and_left_alone(
+    mortal: DaemonProcess, origin: Origin, spoil: Callable[[Path], None], sentence: str
+) -> None:
+    origin.script("/f", Answer(size=10))
+    await mortal.start()
+    items = [{"url": origin.url("/f"), "directory": "d"} for _ in range(200)]
+    assert (await mortal.ask("POST", "/api/v1/downloads", json={"downloads": items}))[0] == 201
+    await mortal.stop()
+    database = mortal.state / DATABASE_NAME
+    spoil(database)
+    content = database.read_bytes()
+    written = len(mortal.log.read_text())
+    with pytest.raises(AssertionError, match="the daemon ended with 1"):
+        await mortal.start()
+    said = mortal.log.read_text()[written:]
+    assert sentence in said
+    assert str(database) in said
+    assert "Traceback" not in said
+    assert len(said.splitlines()) == 1
+    assert database.read_bytes() == content
+
+
+async def test_a_database_that_somebody_else_holds_costs_nothing_once_it_is_let_go(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    gate = asyncio.Event()
+    origin.script("/f", Answer(size=10, gate=gate))
+    await mortal.start()
+    id = (await mortal.start_download("d", origin.url("/f")))["download_id"]
+    await origin.requested("/f")
+    with contextlib.closing(sqlite3.connect(mortal.state / DATABASE_NAME, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        gate.set()
+        await until(mortal.parts)
+        # Whoever only reads is not held up.
+        assert (await mortal.one(id))["status"] in {"starting", "downloading", "verifying", "queued"}
+        connection.execute("ROLLBACK")
+    assert (await mortal.ended(id))["status"] == "completed"

@@ -1,0 +1,56 @@
+"""No descriptor is left: what comes waits, nothing crashes, and everything goes on when there are some again."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from daemon_process import DaemonProcess, configured
+from origin.answer import Answer
+from origin.origin import Origin
+
+LIMIT = 96
+
+
+def cpu_seconds(pid: int) -> float:
+    """What the process has used up."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def test_accepts_pause_and_go_on(tmp_path: Path, origin: Origin) -> None:
+    origin.script("/f", Answer(size=1000))
+    launcher = ("sh", "-c", f'ulimit -n {LIMIT} && exec "$@"', "sh")
+    async with DaemonProcess(tmp_path, launcher=launcher) as daemon:
+        assert daemon.process is not None
+        pid = daemon.process.pid
+        assert (await daemon.fetch("d", origin.url("/f")))[0] == 201
+        host, _, port = daemon.url.removeprefix("http://").partition(":")
+        idle = [await asyncio.open_connection(host, int(port)) for _ in range(2 * LIMIT)]
+        await asyncio.sleep(0.2)
+        begin = cpu_seconds(pid)
+        await asyncio.sleep(1)
+        spent = cpu_seconds(pid) - begin
+        assert spent < 0.5, "it is busy with what it cannot have"
+        assert daemon.process.poll() is None
+        for _, writer in idle:
+            writer.close()
+        status, answer = await daemon.fetch("e", origin.url("/f"))
+        assert (status, answer["message"]) == (201, "Download completed")
+        assert "Traceback" not in daemon.log.read_text()
+        assert await daemon.stop() == 0
+
+
+async def test_downloads_that_get_no_descriptor_are_tried_again(tmp_path: Path, origin: Origin) -> None:
+    origin.script("/f", Answer(size=1000, rate=4000, etag='"v"'))
+    launcher = ("sh", "-c", f'ulimit -n {LIMIT} && exec "$@"', "sh")
+    async with DaemonProcess(tmp_path, launcher=launcher, config=configured(max_per_host=64)) as daemon:
+        items = [{"url": origin.url("/f"), "directory": str(number % 3)} for number in range(48)]
+        status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+        assert status == 201, body
+        for item in body["downloads"]:
+            entry = await daemon.ended(item["download_id"])
+            assert entry["status"] == "completed", entry
+        assert (await daemon.fetch("after", origin.url("/f")))[0] == 201
+        assert daemon.parts() == []
+        assert "Too many open files" in daemon.log.read_text()
+        assert "Traceback" not in daemon.log.read_text()

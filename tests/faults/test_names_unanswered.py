@@ -1,0 +1,42 @@
+"""Name servers that never answer, or know nothing: the downloads that need them fail in time, all others go on."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from daemon_process import DaemonProcess, configured
+from origin.answer import Answer
+from origin.origin import Origin
+
+SILENT = """
+import socket, sys, time
+from downloadd.daemon.main import main
+real = socket.getaddrinfo
+def look_up(host, port, *args, **options):
+    if host == "silent.test":
+        time.sleep(600)
+    if host == "unknown.test":
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    return real(host, port, *args, **options)
+socket.getaddrinfo = look_up
+del sys.argv[1:4]
+main()
+"""
+"""The daemon, with such name servers."""
+
+LOOKUPS = 40
+"""More than there are threads for lookups."""
+
+
+async def test_silent_name_servers_hold_nobody_else_up(tmp_path: Path, origin: Origin) -> None:
+    origin.script("/f", Answer(size=100))
+    config = configured(stall_timeout=1, retries=0, max_per_host=64)
+    async with DaemonProcess(tmp_path, config=config, launcher=(sys.executable, "-Ic", SILENT)) as daemon:
+        lost = [await daemon.start_download("d", f"http://silent.test/{number}") for number in range(LOOKUPS)]
+        lost.append(await daemon.start_download("d", "http://unknown.test/"))
+        status, answer = await daemon.fetch("d", origin.url("/f"))
+        assert (status, answer["message"]) == (201, "Download completed")
+        entries = await asyncio.gather(*(daemon.ended(one["download_id"], 10) for one in lost))
+        assert {(entry["status"], entry["error"]) for entry in entries} == {("failed", "NETWORK_ERROR")}
+        assert (await daemon.fetch("d", origin.url("/f")))[0] == 201
+        assert "Traceback" not in daemon.log.read_text()

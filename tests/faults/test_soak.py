@@ -1,0 +1,25 @@
+"""A day squeezed into seconds: `python tests/benchmarks/soak.py --minutes 30` does the same for longer."""
+
+import pytest
+from daemon_process import DaemonProcess, until
+from faults.soak import Soak, assert_flat
+from origin.origin import Origin
+
+SECONDS = 14
+
+
+@pytest.mark.timeout(90)
+async def test_memory_descriptors_and_threads_stay_flat(mortal: DaemonProcess, origin: Origin) -> None:
+    await mortal.start()
+    soak = Soak(mortal, origin, seed=1)
+    await soak.go_on(SECONDS, samples=14)
+    assert await mortal.active() == []
+    await until(lambda: mortal.parts() == [])
+    done = soak.outcomes.total()
+    assert done > 1000, soak.outcomes
+    assert len(await mortal.history()) == done
+    kinds = {outcome.split()[0]: outcome.split()[1] for outcome in soak.outcomes}
+    assert len(kinds) == len(soak.outcomes), f"one kind, one outcome: {soak.outcomes}"
+    assert {kind for kind, outcome in kinds.items() if outcome != "completed"} == {"missing", "cancel"}
+    assert_flat(soak.held)
+    assert "Traceback" not in mortal.log.read_text()
