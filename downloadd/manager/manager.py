@@ -105,6 +105,7 @@ class Manager:
         self._runs: dict[str, Run] = {}
         self._duties: set[asyncio.Task[None]] = set()
         self._performing: set[asyncio.Task[None]] = set()
+        self._given_up: dict[str, asyncio.Future[Download]] = {}
         # Runs that were given up, and hang on something that cannot be cancelled.
         self._hanging: set[asyncio.Task[None]] = set()
         # What users want of downloads whose claim is on its way, so that no run exists yet that could be told.
@@ -123,6 +124,7 @@ class Manager:
             self._dispatcher.enqueue(chunk)
         self._own(self._duties, self._dispatcher.dispatch(self._start_picked))
         self._own(self._duties, self._follow_progress())
+        self._own(self._duties, self._supervise())
         self._own(self._duties, sweep(self._records, self._destination))
         return self
 
@@ -463,14 +465,14 @@ class Manager:
         id, seq = run.download.id, run.download.seq
         self._run_changed(run)
         outcome: tuple[Download, HostWaits | None] | None = None
-        supervising = asyncio.get_running_loop().create_task(self._supervise(run))
         performing = asyncio.get_running_loop().create_task(run.perform())
+        given_up = self._given_up[id] = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait((performing, supervising), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((performing, given_up), return_when=asyncio.FIRST_COMPLETED)
             if performing.done():
                 outcome = performing.result()
             else:
-                outcome = supervising.result(), None
+                outcome = given_up.result(), None
                 # It ends when what it hangs on lets go of it, finds that the row is no longer its own, and tidies up.
                 run.stop(Stop.CANCEL)
                 self._own(self._hanging, _ended(performing))
@@ -479,7 +481,7 @@ class Manager:
             await asyncio.wait((performing,))
             raise
         finally:
-            supervising.cancel()
+            del self._given_up[id]
             del self._runs[id]
             del self._paces[id]
             self._metrics.received(run.take_count())
@@ -489,26 +491,35 @@ class Manager:
         if outcome is not None:
             await self._settle(outcome[0])
 
-    async def _supervise(self, run: Run) -> Download:
-        """Returns once the run has stood still for too long, with the row that says that it has failed."""
-        pulse: Pulse | None = None
+    async def _supervise(self) -> None:
+        """Gives up runs that have stood still for too long."""
+        pulses: dict[str, Pulse] = {}
         while True:
-            download, now = run.download, self._clock.monotonic()
-            pulse = feel(pulse, state=download.state, taken=run.taken, now=now)
-            if stands_still(
-                pulse,
-                size=download.total or run.taken,
-                stall_timeout=self._config.stall_timeout,
-                limited=bool(self._config.speed_limit or download.speed_limit),
-                now=now,
-            ):
-                error = StorageError(f"nothing has moved for {now - pulse.seen_at:.0f} s: the storage does not answer")
-                log.error("run_stands_still", download_id=download.id, state=download.state, detail=error.detail)
-                row = lifecycle.failed(download, error, now=self._clock.wall())
-                failed = await insist(partial(self._records.save, row), "outcome_not_recorded", download_id=row.id)
-                if failed is not None:
-                    return failed
             await asyncio.sleep(PULSE_SECONDS)
+            now = self._clock.monotonic()
+            pulses = {
+                id: feel(pulses.get(id), state=run.download.state, taken=run.taken, now=now)
+                for id, run in self._runs.items()
+            }
+            for id, pulse in pulses.items():
+                run = self._runs.get(id)
+                if run is not None and stands_still(
+                    pulse,
+                    size=run.download.total or run.taken,
+                    stall_timeout=self._config.stall_timeout,
+                    limited=bool(self._config.speed_limit or run.download.speed_limit),
+                    now=now,
+                ):
+                    await self._give_up(run, seconds=now - pulse.seen_at)
+
+    async def _give_up(self, run: Run, *, seconds: float) -> None:
+        error = StorageError(f"nothing has moved for {seconds:.0f} s: the storage does not answer")
+        log.error("run_stands_still", download_id=run.download.id, state=run.download.state, detail=error.detail)
+        row = lifecycle.failed(run.download, error, now=self._clock.wall())
+        failed = await insist(partial(self._records.save, row), "outcome_not_recorded", download_id=row.id)
+        given_up = self._given_up.get(row.id)
+        if failed is not None and given_up is not None:
+            given_up.set_result(failed)
 
     async def _settle(self, row: Download) -> None:
         if row.state in WAITING and row.desired is not Desired.RUN:
