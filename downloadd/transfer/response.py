@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from downloadd.errors import FileTooLargeError, RemoteError, RemoteFileNotFoundError
+from downloadd.errors import FileTooLargeError, NetworkError, RemoteError, RemoteFileNotFoundError
 from downloadd.transfer import fields
 
 WHOLE_STATUSES: Final = frozenset({200, 203})
@@ -117,10 +117,14 @@ def judge(asked: Asked, head: Head, *, now: float, max_size: int) -> Accepted | 
     Raises:
         RemoteFileNotFoundError: 404 or 410.
         RemoteError: any other response that has no usable representation, redirects included.
+        NetworkError: its transfer coding is not known.
         FileTooLargeError: the representation is over `max_size`.
     """
     if head.status in ABSENT_STATUSES:
         raise RemoteFileNotFoundError(head.status)
+    if head.transfer_encoding is not None and head.transfer_encoding.strip().lower() != "chunked":
+        # RFC 9112, section 6.1: none but this one was asked for, and what is coded otherwise has no end that is known.
+        raise NetworkError("the origin used a transfer coding that was not asked for", lasting=True)
     if head.status in WHOLE_STATUSES:
         verdict: Accepted | AlreadyComplete | StartOver = _judge_whole(head, now)
     elif not asked.ranged:

@@ -186,6 +186,8 @@ class Session:
         while True:
             response = await self._request(target, self._fields(target, first, asked))
             try:
+                if response.version is None or response.version.major != 1:
+                    raise NetworkError("the origin does not speak HTTP/1", lasting=True)
                 if response.status in REDIRECTS:
                     hops += 1
                     target = next_hop(

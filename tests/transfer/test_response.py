@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from downloadd.errors import FileTooLargeError, RemoteError, RemoteFileNotFoundError
+from downloadd.errors import FileTooLargeError, NetworkError, RemoteError, RemoteFileNotFoundError
 from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, Head, StartOver, judge, judge_sample
 
 NOW = 1_700_000_000.0
@@ -322,7 +322,7 @@ HEADS = st.builds(
 def test_a_foreign_head_gets_a_consistent_verdict_or_an_error_with_a_code(asked: Asked, head: Head) -> None:
     try:
         got = verdict(asked, head, max_size=10_000)
-    except (RemoteError, RemoteFileNotFoundError, FileTooLargeError):
+    except (RemoteError, RemoteFileNotFoundError, FileTooLargeError, NetworkError):
         return
     match got:
         case Accepted():

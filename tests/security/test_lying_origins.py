@@ -1,0 +1,104 @@
+"""Every behaviour of docs/origins.md, on the wire: the whole file under a safe name, or a code and no file."""
+
+import asyncio
+import contextlib
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+from daemon_process import DaemonProcess, configured, until
+from origin.answer import Answer
+from origin.origin import Origin
+from security.lies import LIES
+
+TABLE = (Path(__file__).parents[2] / "docs" / "origins.md").read_text()
+ROWS = dict(re.findall(r"^\| `([\w.-]+)` \|.* \| (saved|`\w+`) \| [^|]+ \|$", TABLE, re.MULTILINE))
+HURRIED = configured(retries=0, stall_timeout=1, max_concurrent=200, max_per_host=200)
+
+
+def test_each_row_has_a_case_and_each_case_a_row_with_its_outcome() -> None:
+    assert set(LIES) == set(ROWS)
+    for name, lie in LIES.items():
+        said = ROWS[name].strip()
+        assert said == ("saved" if isinstance(lie.outcome, bytes) else f"`{lie.outcome}`"), name
+
+
+@pytest.mark.parametrize("parameters", [{}, {"segments": "4"}, {"checksum": None}], ids=["plain", "segments", "hashed"])
+async def test_every_behaviour_has_the_outcome_of_the_table(tmp_path: Path, parameters: dict[str, str | None]) -> None:
+    """All at once, on one daemon: none of them may disturb another."""
+    wrong: dict[str, object] = {}
+    async with Origin() as origin, DaemonProcess(tmp_path, config=HURRIED) as daemon:
+
+        async def fetch(name: str) -> None:
+            lie = LIES[name]
+            origin.script(f"/{name}", Answer(raw=lie.raw))
+            given = {key: value for key, value in parameters.items() if value is not None}
+            if "checksum" in parameters and isinstance(lie.outcome, bytes):
+                given["checksum"] = f"sha-256={digest(lie.outcome)}"
+            async with asyncio.timeout(20):
+                _, result = await daemon.fetch(name, origin.url(f"/{name}"), filename="f", **given)
+            saved = daemon.root / name / "f"
+            got: object = saved.read_bytes() if result["success"] else result["error"]
+            if got != lie.outcome:
+                wrong[name] = got if not isinstance(got, bytes) or len(got) < 200 else f"{len(got)} bytes"
+            if not result["success"] and saved.exists():
+                wrong[name] = "a file"
+            if not result["success"] and not result.get("detail"):
+                wrong[name] = "no detail"
+
+        names = iter(LIES)
+
+        async def fetch_some() -> None:
+            for name in names:
+                await fetch(name)
+
+        await asyncio.gather(*(fetch_some() for _ in range(25)))
+        assert wrong == {}
+        await until(lambda: daemon.parts() == [])
+        assert "Traceback" not in daemon.log.read_text()
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n12345678"])
+async def test_silence_ends_in_time_in_every_phase(tmp_path: Path, scheme: str, said: bytes) -> None:
+    """Before TLS is agreed on, before the head, within it, and before the last byte."""
+    silent = asyncio.Event()
+
+    async def fall_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        await silent.wait()
+        writer.close()
+
+    server = await asyncio.start_server(fall_silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with DaemonProcess(tmp_path, config=HURRIED) as daemon:
+        began = asyncio.get_running_loop().time()
+        status, answer = await daemon.fetch("d", f"{scheme}://127.0.0.1:{port}/f")
+        assert (status, answer["error"]) == (502, "NETWORK_ERROR")
+        assert asyncio.get_running_loop().time() - began < 5
+        assert daemon.files() == {}
+    silent.set()
+    server.close()
+
+
+async def test_a_head_that_trickles_is_ended_by_the_timeout(tmp_path: Path) -> None:
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            for octet in answer_head:
+                writer.write(bytes([octet]))
+                await writer.drain()
+                await asyncio.sleep(0.2)
+        writer.close()
+
+    answer_head = b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    async with DaemonProcess(tmp_path, config=HURRIED) as daemon:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/f"
+        status, answer = await daemon.fetch("d", url, timeout="2")
+        assert (status, answer["error"]) == (504, "DOWNLOAD_TIMEOUT")
+    server.close()
