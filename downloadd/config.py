@@ -26,6 +26,9 @@ ENVIRONMENT_PREFIX: Final = "DOWNLOADD_"
 CREDENTIAL_NAME: Final = "downloadd.toml"
 """The systemd credential that may hold `[[credentials]]` and `[[users]]`."""
 
+DEFAULT_PORTS_ALLOWED: Final = (80, 443, "1024-65535")
+"""Those of HTTP, and all that need no privilege to listen on."""
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
@@ -60,6 +63,9 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     allow: bool = False
     allowed_domains: tuple[str, ...] = ()
     allowed_networks: tuple[str, ...] = ()
+    allowed_ports: Annotated[
+        tuple[int | str, ...], Meta(extra={"expected": 'a list of ports and ranges, such as [80, 443, "1024-65535"]'})
+    ] = DEFAULT_PORTS_ALLOWED
     timeout: Annotated[int, Meta(ge=0, le=31_536_000)] = 300
     stall_timeout: Seconds = 60
     max_concurrent: Count = 64
@@ -345,10 +351,12 @@ class _Loader:
         # The rooms below know their own grammar. Imported here, because they import the nouns at the top level.
         from downloadd.policy.addresses import AddressRules
         from downloadd.policy.domains import DomainRules
+        from downloadd.policy.ports import PortRules
 
         rules = (
             ("downloads", "allowed_domains", DomainRules),
             ("downloads", "allowed_networks", AddressRules),
+            ("downloads", "allowed_ports", PortRules),
             ("server", "hosts", DomainRules),
         )
         for table, key, parse in rules:

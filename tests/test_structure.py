@@ -30,6 +30,7 @@ NOUNS: Final = frozenset({"download", "states", "errors", "config", "clock", "ev
 PURE: Final = (
     *("download", "states", "errors", "sizes", "verify"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.masking"),
+    "policy.ports",
     *("manager.scheduler", "manager.retry", "manager.lifecycle", "manager.intake"),
     *("transfer.fields", "transfer.response", "transfer.plan", "transfer.progress"),
     *("storage.names", "storage.conflicts"),
