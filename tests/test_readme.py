@@ -25,7 +25,15 @@ from nginx_origin import NginxOrigin, free_port
 
 from downloadd.api.bodies import DirectoryListingQuery, HistoryQuery, StartQuery
 from downloadd.api.routes import routes
-from downloadd.config import ALL_PERMISSIONS, CredentialConfig, DownloadsConfig, ServerConfig, StorageConfig, UserConfig
+from downloadd.config import (
+    ALL_PERMISSIONS,
+    CredentialConfig,
+    DirectoryConfig,
+    DownloadsConfig,
+    ServerConfig,
+    StorageConfig,
+    UserConfig,
+)
 from downloadd.daemon.main import command
 from downloadd.errors import ERRORS, ErrorInfo
 from downloadd.states import TRANSITIONS, Event, State
@@ -41,7 +49,11 @@ TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "storage": StorageConfig,
     "downloads": DownloadsConfig,
 }
-LISTS: Final[dict[str, type[msgspec.Struct]]] = {"credentials": CredentialConfig, "users": UserConfig}
+LISTS: Final[dict[str, type[msgspec.Struct]]] = {
+    "credentials": CredentialConfig,
+    "users": UserConfig,
+    "directories": DirectoryConfig,
+}
 
 
 def section(title: str) -> str:
