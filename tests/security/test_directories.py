@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, USER, DaemonProcess
+from daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, until
 from origin.answer import Answer, Framing
 from origin.origin import Origin
 
@@ -99,6 +99,20 @@ async def test_a_quota_holds_for_every_way_that_bytes_come(daemon: DaemonProcess
     await full(daemon, "closed/x", origin.url("/one"), named="closed")
     origin.script("/none", Answer(size=0))
     assert (await daemon.fetch("small", origin.url("/none")))[0] == 201
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_what_is_cancelled_leaves_its_room_to_others(daemon: DaemonProcess, origin: Origin, paused: bool) -> None:
+    origin.script("/stalls", Answer(size=90_000, framing=Framing.CHUNKED, stall_after=80_000))
+    origin.script("/f", Answer(size=90_000))
+    id = (await daemon.start_download("small", origin.url("/stalls")))["download_id"]
+    await until(lambda: held(daemon, "small") == 80_000)
+    await full(daemon, "small", origin.url("/f"))
+    if paused:
+        await daemon.verb(id, "pause")
+        await full(daemon, "small", origin.url("/f"))
+    await daemon.verb(id, "cancel")
+    assert (await daemon.fetch("small", origin.url("/f")))[0] == 201
 
 
 async def test_of_many_at_once_as_many_come_through_as_fit(daemon: DaemonProcess, origin: Origin) -> None:
