@@ -24,6 +24,7 @@ from downloadd.imports.uploads import Uploads
 from downloadd.manager.dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager, limits_of
 from downloadd.metrics import Metrics
+from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.url import is_address, parse_host
 from downloadd.records.sqlite import SqliteRecords
@@ -59,9 +60,13 @@ class App:
             records = await stack.enter_async_context(
                 SqliteRecords(Path(config.server.state_dir), clock, committed=metrics.committed)
             )
+            self._directories = DirectoryRules(config.directories)
             destination = await stack.enter_async_context(
                 LocalDestination(
-                    Path(config.storage.root), min_free=config.storage.min_free, fsync=config.storage.fsync
+                    Path(config.storage.root),
+                    min_free=config.storage.min_free,
+                    fsync=config.storage.fsync,
+                    terms=lambda directory: self._directories.terms_of(directory),
                 )
             )
             policy = Policy.from_config(config.downloads)
@@ -82,6 +87,7 @@ class App:
                     metrics=metrics,
                     clock=clock,
                     policy=policy,
+                    directories=self._directories,
                     config=config.downloads,
                 )
             )
@@ -109,6 +115,7 @@ class App:
                 ),
                 clock=clock,
                 allow=lambda: self._config.downloads.allow,
+                may_use=lambda user, directory: self._directories.may_use(user, directory),
             )
             self._runner = ApiRunner(api, shutdown_timeout=HANDLERS_DRAIN)
             await self._runner.setup()
@@ -129,13 +136,14 @@ class App:
             await web.SockSite(self._runner, sock, backlog=BACKLOG, ssl_context=context).start()
 
     def reload(self, config: Config) -> None:
-        """Takes over users, credentials, policy and limits; what runs already goes on as it began.
+        """Takes over users, credentials, policy, directories and limits; what runs already goes on as it began.
 
         Everything else of the configuration needs a restart.
         """
         self._config = replace(
             self._config, downloads=config.downloads, credentials=config.credentials, users=config.users
         )
+        self._directories = DirectoryRules(config.directories)
         policy = Policy.from_config(config.downloads)
         self._accounts.replace(config.users)
         # Whoever reads the events comes back, and is judged anew.
@@ -143,7 +151,7 @@ class App:
         self._session.configure(
             policy=policy, credentials=config.credentials, stall_timeout=config.downloads.stall_timeout
         )
-        self._manager.configure(policy=policy, config=config.downloads)
+        self._manager.configure(policy=policy, directories=self._directories, config=config.downloads)
 
 
 def _own_names(host: str) -> list[str]:

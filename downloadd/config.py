@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from msgspec import inspect as shape
 
-from downloadd.errors import InvalidUrlError, StartupError
+from downloadd.download import Conflict
+from downloadd.errors import InvalidPathError, InvalidUrlError, StartupError
 from downloadd.sizes import parse_size
 
 ALL_PERMISSIONS = ("download", "view-downloads", "run-import", "view-import-operations")
@@ -25,6 +26,9 @@ ENVIRONMENT_PREFIX: Final = "DOWNLOADD_"
 """Starts the name of every variable of ours: `DOWNLOADD_<TABLE>__<KEY>`."""
 CREDENTIAL_NAME: Final = "downloadd.toml"
 """The systemd credential that may hold `[[credentials]]` and `[[users]]`."""
+
+DEFAULT_PORTS_ALLOWED: Final = (80, 443, "1024-65535")
+"""Those of HTTP, and all that need no privilege to listen on."""
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
@@ -60,6 +64,9 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     allow: bool = False
     allowed_domains: tuple[str, ...] = ()
     allowed_networks: tuple[str, ...] = ()
+    allowed_ports: Annotated[
+        tuple[int | str, ...], Meta(extra={"expected": 'a list of ports and ranges, such as [80, 443, "1024-65535"]'})
+    ] = DEFAULT_PORTS_ALLOWED
     timeout: Annotated[int, Meta(ge=0, le=31_536_000)] = 300
     stall_timeout: Seconds = 60
     max_concurrent: Count = 64
@@ -96,6 +103,20 @@ class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         return [("host", self.host)]
 
 
+class DirectoryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[directories]]`: what holds in a directory and everything below it; what is unset is as around it."""
+
+    path: str
+    quota: ByteSize | UnsetType = UNSET
+    users: Annotated[tuple[str, ...], Meta(min_length=1, extra={"expected": "a list of user ids"})] | UnsetType = UNSET
+    conflict: Annotated[Conflict, Meta(extra={"expected": "rename, overwrite, skip or error"})] | UnsetType = UNSET
+    owner: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    mode: (
+        Annotated[str, Meta(pattern=r"^0?[0-7]{3}\Z", extra={"expected": 'octal digits in quotes, such as "0640"'})]
+        | UnsetType
+    ) = UNSET
+
+
 class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[[users]]`: who may call."""
 
@@ -127,6 +148,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     imports: ImportsConfig = ImportsConfig()
     credentials: tuple[CredentialConfig, ...] = ()
     users: tuple[UserConfig, ...] = ()
+    directories: tuple[DirectoryConfig, ...] = ()
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,7 +216,12 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "downloads": DownloadsConfig,
     "imports": ImportsConfig,
 }
-_LISTS: Final[dict[str, type[msgspec.Struct]]] = {"credentials": CredentialConfig, "users": UserConfig}
+_LISTS: Final[dict[str, type[msgspec.Struct]]] = {
+    "credentials": CredentialConfig,
+    "users": UserConfig,
+    "directories": DirectoryConfig,
+}
+_SECRET_LISTS: Final = frozenset({"credentials", "users"})
 LONGEST_SOCKET_PATH: Final = 107
 """Bytes, as `sockaddr_un` of Linux has them (unix(7))."""
 
@@ -271,7 +298,7 @@ class _Loader:
         if not file.exists():
             return
         for name, content in self._read_toml(file).items():
-            if name in _LISTS:
+            if name in _SECRET_LISTS:
                 self._take_list(name, content, source)
             else:
                 self._add(source, name, "only [[credentials]] and [[users]] may be given as a systemd credential")
@@ -327,6 +354,7 @@ class _Loader:
             imports=ImportsConfig(**self._table("imports")),
             credentials=tuple(self._credentials()),
             users=tuple(self._users()),
+            directories=tuple(self._directories()),
         )
 
     def _table(self, table: str) -> dict[str, Any]:
@@ -355,10 +383,12 @@ class _Loader:
         # The rooms below know their own grammar. Imported here, because they import the nouns at the top level.
         from downloadd.policy.addresses import AddressRules
         from downloadd.policy.domains import DomainRules
+        from downloadd.policy.ports import PortRules
 
         rules = (
             ("downloads", "allowed_domains", DomainRules),
             ("downloads", "allowed_networks", AddressRules),
+            ("downloads", "allowed_ports", PortRules),
             ("server", "hosts", DomainRules),
         )
         for table, key, parse in rules:
@@ -406,6 +436,33 @@ class _Loader:
             ids.setdefault(user.id, place)
             tokens.setdefault(user.token_hash, place)
             yield user
+
+    def _directories(self) -> Iterator[DirectoryConfig]:
+        # What is a directory, and who may own files, the storage knows.
+        from downloadd.storage.names import parse_directory
+        from downloadd.storage.owners import resolve_owner
+
+        paths: dict[str, str] = {}
+        known = {given.value.id for given in self._lists["users"]}
+        for given in self._lists["directories"]:
+            config: DirectoryConfig = given.value
+            try:
+                config = msgspec.structs.replace(config, path=parse_directory(config.path))
+            except InvalidPathError as error:
+                self._add(given.source, f"{given.key}.path", error.detail)
+            if config.path in paths:
+                self._add(given.source, f"{given.key}.path", f"is that of {paths[config.path]} already")
+            paths.setdefault(config.path, f"{given.key} of {given.source}")
+            for id in config.users or ():
+                # Without users of their own, the one that the first start makes is not known yet.
+                if known and id not in known:
+                    self._add(given.source, f"{given.key}.users", f"no user has the id {_show(id)}")
+            if config.owner is not UNSET:
+                try:
+                    config = msgspec.structs.replace(config, owner=resolve_owner(config.owner))
+                except ValueError as error:
+                    self._add(given.source, f"{given.key}.owner", str(error))
+            yield config
 
     # -- single values -------------------------------------------------------------------------------------------------
 

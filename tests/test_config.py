@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from downloadd.config import (
     Config,
     ConfigError,
     CredentialConfig,
+    DirectoryConfig,
     DownloadsConfig,
     Flags,
     ImportsConfig,
@@ -74,11 +76,19 @@ def test_the_example_file_holds_every_key_with_its_default_and_a_line_of_explana
 
 def test_the_commented_examples_work_once_uncommented(tmp_path: Path) -> None:
     text = re.sub(r"^#(?=\S)", "", EXAMPLE.read_text(), flags=re.MULTILINE)
+    # Whoever is not root can give files to himself alone.
+    text = text.replace('"root:root"', f'"{os.geteuid()}:{os.getegid()}"')
     config = load(tmp_path, text)
     assert [credential.host for credential in config.credentials] == ["files.example.com", "mirror.example.com"]
     assert [user.permissions for user in config.users] == [ALL_PERMISSIONS]
-    used = {key for table in ("credentials", "users") for item in tomllib.loads(text)[table] for key in item}
-    assert used == {*CredentialConfig.__struct_fields__, *UserConfig.__struct_fields__}
+    used = {
+        key for table in ("credentials", "users", "directories") for item in tomllib.loads(text)[table] for key in item
+    }
+    assert used == {
+        *CredentialConfig.__struct_fields__,
+        *UserConfig.__struct_fields__,
+        *DirectoryConfig.__struct_fields__,
+    }
 
 
 # -- which source wins -------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from downloadd.api.routes import routes
 from downloadd.config import (
     ALL_PERMISSIONS,
     CredentialConfig,
+    DirectoryConfig,
     DownloadsConfig,
     ImportsConfig,
     ServerConfig,
@@ -51,7 +52,11 @@ TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "downloads": DownloadsConfig,
     "imports": ImportsConfig,
 }
-LISTS: Final[dict[str, type[msgspec.Struct]]] = {"credentials": CredentialConfig, "users": UserConfig}
+LISTS: Final[dict[str, type[msgspec.Struct]]] = {
+    "credentials": CredentialConfig,
+    "users": UserConfig,
+    "directories": DirectoryConfig,
+}
 
 
 def section(title: str) -> str:

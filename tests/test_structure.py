@@ -26,13 +26,15 @@ STORY: Final = ("daemon", "app", "api", "imports", "manager", "transfer", "middl
 MIDDLE: Final = frozenset({"policy", "storage", "records"})
 """Rooms of one height that know nothing of each other."""
 NOUNS: Final = frozenset(
-    {"download", "states", "errors", "config", "clock", "events", "sizes", "logs", "metrics", "operation"}
+    {"download", "states", "errors", "config", "clock", "events", "sizes", "logs", "metrics", "operation", "terms"}
 )
 
 PURE: Final = (
-    *("download", "states", "errors", "sizes", "verify", "operation"),
+    *("download", "states", "errors", "sizes", "terms", "verify", "operation"),
     *("imports.refusal", "imports.selection", "imports.layout", "imports.text"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.masking"),
+    "policy.ports",
+    "policy.directories",
     *("manager.scheduler", "manager.retry", "manager.supervision", "manager.lifecycle", "manager.intake"),
     *("transfer.fields", "transfer.response", "transfer.plan", "transfer.progress"),
     *("storage.names", "storage.conflicts"),
@@ -41,8 +43,9 @@ PURE: Final = (
 """Decisions apart from I/O, which must say so themselves; others may say it too."""
 IMPURE: Final = frozenset({"asyncio", "aiohttp", "os", "time", "socket", "downloadd.clock"})
 
-# The configuration is loaded with all its mistakes at once, and only the policy can tell what is no domain or network.
-LAZY_EXCEPTIONS: Final = {("config", "policy")}
+# The configuration is loaded with all its mistakes at once, and only the rooms below can tell what is
+# no domain, network or directory.
+LAZY_EXCEPTIONS: Final = {("config", "policy"), ("config", "storage")}
 
 
 class Module(msgspec.Struct, frozen=True, kw_only=True):

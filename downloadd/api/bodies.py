@@ -67,7 +67,7 @@ class StartQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     timeout: Timeout | None = None
     segments: Segments | None = None
     checksum: Checksum | None = None
-    conflict: Conflict = Conflict.RENAME
+    conflict: Conflict | None = None
     priority: Priority = 0
     speed_limit: SpeedLimit = 0
     wait: Seconds | None = None
@@ -108,7 +108,7 @@ class BatchItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     timeout: Timeout | None = None
     segments: Segments | None = None
     checksum: Checksum | None = None
-    conflict: Conflict = Conflict.RENAME
+    conflict: Conflict | None = None
     priority: Priority = 0
     speed_limit: SpeedLimit = 0
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from downloadd.api.answers import answer, encode, forbidden
+from downloadd.api.answers import answer, encode, forbidden, permission_missing
 from downloadd.api.bodies import DirectoryListingQuery, QueryForm, StartAnswer, StartQuery, start_answer
 from downloadd.api.call import Call
 from downloadd.api.engine import Engine
@@ -27,19 +27,33 @@ LISTING_FORM: Final = QueryForm(DirectoryListingQuery)
 
 
 class DirectoryEndpoints:
-    """What can be asked of a directory. `allow` says whether the daemon may fetch at all."""
+    """What can be asked of a directory.
 
-    def __init__(self, *, engine: Engine, patience: Patience, clock: Clock, allow: Callable[[], bool]) -> None:
+    `allow` says whether the daemon may fetch at all, `may_use` whether the user of an id may start downloads there.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        patience: Patience,
+        clock: Clock,
+        allow: Callable[[], bool],
+        may_use: Callable[[str, str], bool],
+    ) -> None:
         self._engine = engine
         self._patience = patience
         self._clock = clock
         self._allow = allow
+        self._may_use = may_use
 
     async def start(self, call: Call) -> web.Response:
         """`GET /{directory}?download=`: 201 once the download is on stable storage, or a refusal that is recorded."""
         if not self._allow():
             return forbidden()
         order, wait = read_order(call)
+        if not self._may_use(call.user.id, order.directory):
+            return permission_missing()
         keep: Callable[[Sequence[Download]], StoredAnswer | None] | None = None
         try:
             repeat = read_repeat_key(

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from downloadd.api.answers import answer, encode, forbidden
+from downloadd.api.answers import answer, encode, forbidden, permission_missing
 from downloadd.api.bodies import (
     AmendBody,
     BatchAnswer,
@@ -45,12 +45,19 @@ _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class DownloadEndpoints:
-    """What can be asked of downloads by their ids, or of all. `allow` says whether the daemon may fetch at all."""
+    """What can be asked of downloads by their ids, or of all.
 
-    def __init__(self, *, engine: Engine, clock: Clock, allow: Callable[[], bool]) -> None:
+    `allow` says whether the daemon may fetch at all, `may_use` whether the user of an id may start and change downloads
+    in a directory; a batch is refused whole when one of its directories is closed to the user.
+    """
+
+    def __init__(
+        self, *, engine: Engine, clock: Clock, allow: Callable[[], bool], may_use: Callable[[str, str], bool]
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._allow = allow
+        self._may_use = may_use
 
     async def listing(self, call: Call) -> web.Response:
         """`GET /api/v1/downloads`: what is active, oldest first."""
@@ -65,6 +72,8 @@ class DownloadEndpoints:
             call.request.headers, user=call.user.id, method="POST", target=call.request.raw_path, body=body
         )
         orders = read_orders(body)
+        if not all(self._may_use(call.user.id, order.directory) for order in orders):
+            return permission_missing()
         keep: Callable[[Sequence[Download]], StoredAnswer | None] | None = None
         if repeat is not None:
             key = repeat
@@ -93,6 +102,8 @@ class DownloadEndpoints:
 
     async def cancel(self, call: Call) -> web.Response:
         """`DELETE /api/v1/downloads/{id}`: cancels it and removes what has come."""
+        if not await self._may_change(call):
+            return permission_missing()
         return answer(past_answer(await self._engine.cancel(download_id(call)), "Download cancelled"))
 
     async def amend(self, call: Call) -> web.Response:
@@ -103,6 +114,8 @@ class DownloadEndpoints:
             raise InvalidParameterError("body", "expected at least one of priority, speed_limit, url")
         if changes.url is not UNSET and not self._allow():
             return forbidden()
+        if not await self._may_change(call):
+            return permission_missing()
         snapshot = await self._engine.amend(
             id,
             Amendment(
@@ -115,6 +128,8 @@ class DownloadEndpoints:
 
     async def pause(self, call: Call) -> web.Response:
         """`POST /api/v1/downloads/{id}/pause`."""
+        if not await self._may_change(call):
+            return permission_missing()
         return done(await self._engine.pause(download_id(call)), "Download paused")
 
     async def resume(self, call: Call) -> web.Response:
@@ -128,7 +143,18 @@ class DownloadEndpoints:
     async def _go_on(self, call: Call, verb: Callable[[str], Awaitable[Snapshot]], message: str) -> web.Response:
         if not self._allow():
             return forbidden()
+        if not await self._may_change(call):
+            return permission_missing()
         return done(await verb(download_id(call)), message)
+
+    async def _may_change(self, call: Call) -> bool:
+        """Whether the user may change the download of the path.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        snapshot = await self._engine.get(download_id(call))
+        return self._may_use(call.user.id, snapshot.download.directory)
 
 
 def download_id(call: Call) -> str:

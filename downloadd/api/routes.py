@@ -233,17 +233,19 @@ def create_api(
     gate: Gate,
     clock: Clock,
     allow: Callable[[], bool],
+    may_use: Callable[[str, str], bool],
 ) -> Api:
     """The whole API; serve it with `ApiRunner`.
 
-    `allow` says, at each request, whether the daemon was launched to download at all.
+    `allow` says, at each request, whether the daemon was launched to download at all; `may_use`, whether the
+    user of an id may start and change downloads in a directory.
     """
     patience = Patience(manager)
     document = DocumentEndpoint()
     table = routes(
         Endpoints(
-            directory=DirectoryEndpoints(engine=manager, patience=patience, clock=clock, allow=allow),
-            downloads=DownloadEndpoints(engine=manager, clock=clock, allow=allow),
+            directory=DirectoryEndpoints(engine=manager, patience=patience, clock=clock, allow=allow, may_use=may_use),
+            downloads=DownloadEndpoints(engine=manager, clock=clock, allow=allow, may_use=may_use),
             history=HistoryEndpoints(engine=manager),
             events=EventStream(engine=manager, bus=bus),
             health=HealthEndpoints(engine=manager, metrics=metrics),

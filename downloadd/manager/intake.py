@@ -10,6 +10,7 @@ import msgspec
 from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Download, Mirror
 from downloadd.errors import DownloadError
+from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.masking import show_url
 from downloadd.policy.policy import Policy
 from downloadd.states import State
@@ -32,7 +33,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds; None for the configured default."""
     segments: int | None = None
     checksum: str | None = None
-    conflict: Conflict = Conflict.RENAME
+    conflict: Conflict | None = None
+    """None for the default of the directory."""
     priority: int = 0
     speed_limit: int = 0
     """Bytes a second; 0 for none."""
@@ -49,7 +51,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def accept_order(
-    order: Order, *, policy: Policy, defaults: DownloadsConfig, user: str, now: float, id: str
+    order: Order,
+    *,
+    policy: Policy,
+    directories: DirectoryRules,
+    defaults: DownloadsConfig,
+    user: str,
+    now: float,
+    id: str,
 ) -> Download:
     """The download that an order makes: `queued` when it may be fetched, else `failed` with the reason."""
     try:
@@ -71,7 +80,7 @@ def accept_order(
         mirrors=mirrors,
         directory=directory,
         wanted_name=wanted,
-        conflict=order.conflict,
+        conflict=order.conflict or directories.terms_of(directory).conflict,
         checksum_wanted=checksum,
         size_wanted=order.size,
         type_wanted=order.content_type,

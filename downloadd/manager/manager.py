@@ -34,6 +34,7 @@ from downloadd.manager.run import HostWaits, Run, Stop, insist
 from downloadd.manager.scheduler import Limits
 from downloadd.manager.supervision import Pulse, feel, stands_still
 from downloadd.metrics import Metrics
+from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.masking import show_url
 from downloadd.policy.policy import Policy
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, Records, StoredAnswer, Waiting
@@ -89,6 +90,7 @@ class Manager:
         metrics: Metrics,
         clock: Clock,
         policy: Policy,
+        directories: DirectoryRules,
         config: DownloadsConfig,
     ) -> None:
         self._records = records
@@ -99,6 +101,7 @@ class Manager:
         self._metrics = metrics
         self._clock = clock
         self._policy = policy
+        self._directories = directories
         self._config = config
         self._rate = RateLimit(config.speed_limit)
         self._paces: dict[str, DownloadPace] = {}
@@ -140,9 +143,10 @@ class Manager:
             await asyncio.wait(self._performing, timeout=DRAIN_SECONDS)
         await _cancel(self._performing)
 
-    def configure(self, *, policy: Policy, config: DownloadsConfig) -> None:
+    def configure(self, *, policy: Policy, directories: DirectoryRules, config: DownloadsConfig) -> None:
         """Sets policy and limits for what starts from now on."""
         self._policy = policy
+        self._directories = directories
         self._config = config
         self._rate.rate = config.speed_limit
         self._dispatcher.change_limits(limits_of(config))
@@ -200,6 +204,7 @@ class Manager:
             download = accept_order(
                 order,
                 policy=self._policy,
+                directories=self._directories,
                 defaults=self._config,
                 user=user,
                 now=now,

@@ -22,6 +22,8 @@ _SPECIAL_IPV4: Final = (
     (IPv4Network("10.0.0.0/8"), "private use"),
     (IPv4Network("100.64.0.0/10"), "shared address space"),
     (IPv4Network("127.0.0.0/8"), "loopback"),
+    # Of the public range, and yet the host of whoever runs in Azure: it hands out certificates and settings.
+    (IPv4Network("168.63.129.16/32"), "cloud host"),
     (IPv4Network("169.254.0.0/16"), "link-local"),
     (IPv4Network("172.16.0.0/12"), "private use"),
     (IPv4Network("192.0.0.0/24"), "protocol assignments"),

@@ -10,6 +10,7 @@ import msgspec
 from downloadd.config import DownloadsConfig
 from downloadd.policy.addresses import AddressRules, judge_special_name
 from downloadd.policy.domains import DomainRules
+from downloadd.policy.ports import PortRules
 from downloadd.policy.url import AllowedUrl, is_address, parse_url
 
 
@@ -18,15 +19,20 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     domains: DomainRules = DomainRules()
     addresses: AddressRules = AddressRules()
+    ports: PortRules = PortRules()
 
     @classmethod
     def from_config(cls, config: DownloadsConfig) -> Self:
-        """The policy of `allowed_domains` and `allowed_networks`.
+        """The policy of `allowed_domains`, `allowed_networks` and `allowed_ports`.
 
         Raises:
-            ValueError: a domain or network is none; says which and why.
+            ValueError: a domain, network or port is none; says which and why.
         """
-        return cls(domains=DomainRules(config.allowed_domains), addresses=AddressRules(config.allowed_networks))
+        return cls(
+            domains=DomainRules(config.allowed_domains),
+            addresses=AddressRules(config.allowed_networks),
+            ports=PortRules(config.allowed_ports),
+        )
 
     def judge(self, text: str) -> AllowedUrl:
         """The URL, read and allowed as far as it can be told without asking the DNS.
@@ -35,19 +41,20 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             InvalidUrlError: malformed, or neither http nor https.
-            DomainBlockedError: the host, or the address in its place, is not allowed.
+            DomainBlockedError: the host, the address in its place, or the port is not allowed.
         """
         url = parse_url(text)
-        self.judge_host(url.host)
+        self.judge_origin(url)
         return url
 
-    def judge_host(self, host: str) -> None:
-        """Passes a host, as `parse_host` spells it, that may be asked.
+    def judge_origin(self, url: AllowedUrl) -> None:
+        """Passes a URL whose host and port may be asked.
 
         Raises:
-            DomainBlockedError: it may not.
+            DomainBlockedError: they may not.
         """
-        self.domains.judge_host(host)
-        judge_special_name(host, self.addresses)
-        if is_address(host):
-            self.addresses.judge_address(host)
+        self.domains.judge_host(url.host)
+        judge_special_name(url.host, self.addresses)
+        if is_address(url.host):
+            self.addresses.judge_address(url.host)
+        self.ports.judge_port(url.port)

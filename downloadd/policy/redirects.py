@@ -57,7 +57,7 @@ def next_hop(
     except InvalidUrlError as error:
         raise RemoteError(status, f"its Location is malformed: {error.detail}") from error
     try:
-        policy.judge_host(target.host)
+        policy.judge_origin(target)
     except DomainBlockedError as error:
         raise DomainBlockedError(f"the origin redirects to where it may not: {error.detail}") from error
     return target

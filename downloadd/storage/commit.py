@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from downloadd.storage.root import status_of
+from downloadd.terms import Terms
 
 FINAL_MODE: Final = 0o644
 """Before the umask; until then a part file is nobody else's business."""
@@ -41,7 +42,15 @@ class Committer:
             os.fdatasync(fd)
 
     def publish(
-        self, fd: int, directory_fd: int, part: str, final: str, *, replace: bool, last_modified: int | None
+        self,
+        fd: int,
+        directory_fd: int,
+        part: str,
+        final: str,
+        *,
+        replace: bool,
+        last_modified: int | None,
+        terms: Terms,
     ) -> bool:
         """Renames `part`, open as `fd`, to `final` in the same directory, without a moment in which neither is whole.
 
@@ -61,7 +70,7 @@ class Committer:
         taken = status_of(final, directory_fd)
         if taken is not None and not replace and not os.path.samestat(own, taken):
             return False
-        self._dress(fd, own, last_modified)
+        self._dress(fd, own, last_modified, terms)
         # After mode and time, so that they are on stable storage with the bytes, and before the name that promises
         # them.
         self.sync(fd)
@@ -82,10 +91,13 @@ class Committer:
             raise
         return True
 
-    def _dress(self, fd: int, own: os.stat_result, last_modified: int | None) -> None:
+    def _dress(self, fd: int, own: os.stat_result, last_modified: int | None, terms: Terms) -> None:
+        # An owner was asked for: whose the file is decides who reads it, and so is not let pass.
+        if terms.owner is not None:
+            os.fchown(fd, *terms.owner)
         # File systems without owners or modes (vfat, some network mounts) refuse both; the bytes matter more.
         with suppress(PermissionError):
-            os.fchmod(fd, self._mode)
+            os.fchmod(fd, self._mode if terms.mode is None else terms.mode)
         if last_modified is not None:
             seconds = min(max(last_modified, 0), _LAST_MOMENT)
             with suppress(PermissionError):

@@ -40,6 +40,14 @@ class Part(Protocol):
         """Computes digests as bytes are written one after the other; to be called before something is written."""
         ...
 
+    async def reserve(self, size: int) -> None:
+        """Sees to it that the quotas of the directory leave room for `size` bytes in all.
+
+        Raises:
+            InsufficientStorageError: one of them does not; the sentence names it.
+        """
+        ...
+
     async def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
         """Writes all pieces, in order, completely, from `offset` on.
 

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -18,7 +18,9 @@ from downloadd.storage.disk_threads import DiskThreads, Lane
 from downloadd.storage.free_space import FreeSpace
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory, parse_filename, parse_part_name, part_name
 from downloadd.storage.part_file import PartFile, delete_part
+from downloadd.storage.quotas import Quotas
 from downloadd.storage.root import Space, StorageRoot, is_out_of_reach, status_of
+from downloadd.terms import Terms
 
 STRAYS_AT_ONCE: Final = 500
 """The most part files in one chunk of a sweep."""
@@ -39,19 +41,31 @@ class LocalDestination:
         min_free: bytes of free space that no download may use up; looked up on the file system of the root.
         fsync: whether published files are brought to stable storage.
         clock: for the age of what is known about the free space; by default the machine's.
+        terms: what holds in a directory, as it is now.
 
     Raises:
         StorageError: on entering, when the root cannot be used; the sentence names it.
     """
 
-    def __init__(self, root: str | os.PathLike[str], *, min_free: int, fsync: bool, clock: Clock | None = None) -> None:
-        self._root = StorageRoot(root, fsync=fsync)
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        min_free: int,
+        fsync: bool,
+        clock: Clock | None = None,
+        terms: Callable[[str], Terms] = lambda directory: Terms(),
+    ) -> None:
+        clock = clock or SystemClock()
+        self._terms = terms
+        self._root = StorageRoot(root, fsync=fsync, terms=terms)
+        self._quotas = Quotas(terms=terms, count=self._bytes_below, clock=clock)
         self._fsync = fsync
         self._threads = DiskThreads()
         self._committer = Committer(fsync=fsync, umask=0)
         self._reservations = Reservations()
         self._turns: dict[SafeDirectory, _Turn] = {}
-        self._space = FreeSpace(self._look_at_space, min_free=min_free, clock=clock or SystemClock())
+        self._space = FreeSpace(self._look_at_space, min_free=min_free, clock=clock)
 
     async def __aenter__(self) -> Self:
         try:
@@ -87,12 +101,15 @@ class LocalDestination:
             # A run that was killed between its takeover and its first record has left the part under its own epoch.
             earlier = _require_part_name(existing)
             candidates = [existing, *(part_name(safe, download_id, later) for later in range(earlier + 1, epoch))]
+        place = parse_directory(directory)
         part = PartFile(
             threads=self._threads,
             root=self._root,
             committer=self._committer,
-            directory=parse_directory(directory),
+            directory=place,
             name=name,
+            terms=self._terms,
+            charge=self._quotas.charge(place, name),
         )
         if existing is not None:
             await part.take_over(candidates)
@@ -102,7 +119,7 @@ class LocalDestination:
         """Deletes a part file; does nothing when it is gone."""
         _require_part_name(name)
         place = parse_directory(directory)
-        await self._threads.run(Lane.CALLS, join_path(place, name), delete_part, self._root, place, name)
+        await self._threads.run(Lane.CALLS, join_path(place, name), self._delete_part, place, name)
 
     async def exists(self, *, directory: str, filename: str) -> bool:
         """Whether the final name is taken, be it by a file, a directory or a dangling link."""
@@ -203,6 +220,30 @@ class LocalDestination:
             # Without O_NONBLOCK, opening a pipe would wait for a writer.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             return os.open(filename.encode(), flags, dir_fd=directory_fd)
+
+    def _delete_part(self, directory: SafeDirectory, name: str) -> None:
+        self._quotas.removed(directory, delete_part(self._root, directory, name))
+
+    def _bytes_below(self, top: str, besides: frozenset[str]) -> int:
+        """Bytes of all files below a directory that is configured, without those at some paths."""
+        total = 0
+        left = [SafeDirectory(top)]
+        while left:
+            directory = left.pop()
+            try:
+                with self._root.directory(directory) as directory_fd, os.scandir(directory_fd) as entries:
+                    for entry in entries:
+                        path = join_path(directory, os.fsdecode(entry.name))
+                        if entry.is_dir(follow_symlinks=False):
+                            # Where no download can lie, none adds to the quota.
+                            with suppress(InvalidPathError):
+                                left.append(parse_directory(path))
+                        elif entry.is_file(follow_symlinks=False) and path not in besides:
+                            total += entry.stat(follow_symlinks=False).st_size
+            except OSError as error:
+                if not is_out_of_reach(error):
+                    raise
+        return total
 
     def _exists(self, directory: SafeDirectory, filename: SafeName) -> bool:
         try:

@@ -5,7 +5,7 @@ import os
 import stat
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Final
@@ -15,9 +15,11 @@ from downloadd.errors import DownloadError
 from downloadd.storage.commit import Committer
 from downloadd.storage.disk_threads import DiskThreads, Lane
 from downloadd.storage.names import SafeDirectory, SafeName, parse_filename
+from downloadd.storage.quotas import Charge
 from downloadd.storage.root import StorageRoot, is_out_of_reach, status_of
 from downloadd.storage.running_digests import RunningDigests
 from downloadd.storage.splice import Moved, SocketSource
+from downloadd.terms import Terms
 
 PART_MODE: Final = 0o600
 
@@ -51,7 +53,15 @@ class PartFile:
     """
 
     def __init__(
-        self, *, threads: DiskThreads, root: StorageRoot, committer: Committer, directory: SafeDirectory, name: str
+        self,
+        *,
+        threads: DiskThreads,
+        root: StorageRoot,
+        committer: Committer,
+        directory: SafeDirectory,
+        name: str,
+        terms: Callable[[str], Terms],
+        charge: Charge,
     ) -> None:
         self._threads = threads
         self._root = root
@@ -59,6 +69,8 @@ class PartFile:
         self._directory = directory
         self._name = name
         self._path = join_path(directory, name)
+        self._terms = terms
+        self._charge = charge
         # Taken by threads that work on the descriptor; the event loop never takes it.
         self._working = threading.Condition()
         self._writers = 0
@@ -105,6 +117,15 @@ class PartFile:
         """Computes digests as bytes are written one after the other; to be called before something is written."""
         if self._digests.algorithms != set(algorithms):
             self._digests = RunningDigests(algorithms)
+
+    async def reserve(self, size: int) -> None:
+        """Sees to it that the quotas leave room for `size` bytes in all.
+
+        Raises:
+            InsufficientStorageError: one of them does not; the sentence names it.
+        """
+        if self._charge.limited:
+            await self._threads.run(Lane.CALLS, self._path, self._charge.grow, size)
 
     async def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
         """Writes all pieces, in order, completely, from `offset` on.
@@ -207,6 +228,7 @@ class PartFile:
                     self._fd = fd
                     self._taken_from = existing
                     self._size = status.st_size
+                    self._charge.adopt(status.st_size)
                     os.fchmod(fd, PART_MODE)
                     _rename(existing, self._name, directory_fd)
                     return True
@@ -234,6 +256,7 @@ class PartFile:
     def _write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
         with self._writing() as fd:
             begin = offset
+            self._charge.grow(offset + sum(map(len, pieces)))
             left = deque(memoryview(piece) for piece in pieces if piece)
             while left:
                 written = os.pwritev(fd, _first(left, WRITE_BYTES), offset)
@@ -249,6 +272,7 @@ class PartFile:
 
     def _receive(self, source: SocketSource, offset: int, most: int) -> Moved:
         with self._writing() as fd:
+            self._charge.grow(offset + most)
             moved = source.move(fd, offset, most)
             if moved.nbytes:
                 self._reached(offset + moved.nbytes, moved.nbytes)
@@ -304,6 +328,7 @@ class PartFile:
         with self._alone():
             os.ftruncate(self._open_fd(), 0)
             self._size = 0
+            self._charge.shrink()
             self._digests = RunningDigests(self._digests.algorithms)
 
     def _digest(self, algorithm: str, unwanted: threading.Event) -> str:
@@ -331,13 +356,22 @@ class PartFile:
             fd = self._open_fd()
             if self._sync_error is not None:
                 raise self._sync_error
-            with self._root.directory(self._directory) as directory_fd:
+            with self._charge.quotas.publishing(), self._root.directory(self._directory) as directory_fd:
+                replaced = status_of(final, directory_fd) if replace else None
                 published = self._committer.publish(
-                    fd, directory_fd, self._name, final, replace=replace, last_modified=last_modified
+                    fd,
+                    directory_fd,
+                    self._name,
+                    final,
+                    replace=replace,
+                    last_modified=last_modified,
+                    terms=self._terms(self._directory),
                 )
-            if published:
-                self._off_disk = True
-                self._let_go()
+                if published:
+                    self._off_disk = True
+                    self._let_go()
+                    if replaced is not None:
+                        self._charge.quotas.removed(self._directory, replaced.st_size)
             return published
 
     def _close(self) -> None:
@@ -348,7 +382,8 @@ class PartFile:
         with self._alone():
             self._let_go()
             if not self._off_disk:
-                delete_part(self._root, self._directory, self._name)
+                size = delete_part(self._root, self._directory, self._name)
+                self._charge.quotas.removed(self._directory, size)
                 self._off_disk = True
 
     def _open_fd(self) -> int:
@@ -362,6 +397,8 @@ class PartFile:
     def _let_go(self) -> None:
         fd, self._fd = self._fd, None
         self._closed = True
+        # What a failed attempt had reserved and did not get is free again.
+        self._charge.close(self._size)
         if fd is not None:
             os.close(fd)
 
@@ -377,18 +414,23 @@ def _first(pieces: Iterable[memoryview], most: int) -> list[memoryview]:
     return first
 
 
-def delete_part(root: StorageRoot, directory: SafeDirectory, name: str) -> None:
-    """Deletes a part file, in a thread; does nothing when it, or its directory, is gone.
+def delete_part(root: StorageRoot, directory: SafeDirectory, name: str) -> int:
+    """Deletes a part file, in a thread, and says how long it was; 0 when it, or its directory, is gone.
 
     Raises:
         OSError: it is there and cannot be deleted.
     """
     try:
         with root.directory(directory) as directory_fd:
+            status = status_of(name, directory_fd)
+            if status is None:
+                return 0
             os.unlink(name.encode(), dir_fd=directory_fd)
+            return status.st_size
     except OSError as error:
         if not is_out_of_reach(error):
             raise
+        return 0
 
 
 def _rename(old: str, new: str, directory_fd: int) -> None:

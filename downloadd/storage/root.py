@@ -7,7 +7,7 @@ neither a link in the tree nor one that is slipped in between a check and its us
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
@@ -16,6 +16,7 @@ import msgspec
 
 from downloadd.errors import StorageError
 from downloadd.storage.names import SafeDirectory
+from downloadd.terms import Terms
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -39,14 +40,18 @@ class StorageRoot:
     Args:
         path: where the root lies; symbolic links in it are resolved once, at the start.
         fsync: whether a directory that was made is brought to stable storage.
+        terms: those of a directory; say whose one that is made becomes.
 
     Raises:
         StorageError: on entering, when the root cannot be made, opened or written to, or is in use.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, fsync: bool) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, fsync: bool, terms: Callable[[str], Terms] = lambda directory: Terms()
+    ) -> None:
         self._path = os.fspath(path)
         self._fsync = fsync
+        self._terms = terms
         self._fd = -1
 
     def __enter__(self) -> Self:
@@ -92,8 +97,9 @@ class StorageRoot:
         """
         fd = os.dup(self._fd)
         try:
-            for segment in path.split("/") if path else ():
-                below = self._open_segment(fd, segment.encode(), make=make)
+            segments = path.split("/") if path else []
+            for depth, segment in enumerate(segments, 1):
+                below = self._open_segment(fd, segment.encode(), path="/".join(segments[:depth]) if make else None)
                 os.close(fd)
                 fd = below
             yield fd
@@ -105,18 +111,42 @@ class StorageRoot:
         space = os.statvfs(self._fd)
         return Space(free=space.f_bavail * space.f_frsize, capacity=space.f_blocks * space.f_frsize)
 
-    def _open_segment(self, parent: int, segment: bytes, *, make: bool) -> int:
+    def _open_segment(self, parent: int, segment: bytes, *, path: str | None) -> int:
+        """The descriptor of a directory in `parent`; with a `path`, one that is missing is made."""
         try:
             return os.open(segment, _DIRECTORY, dir_fd=parent)
         except FileNotFoundError:
-            if not make:
+            if path is None:
                 raise
         # Another download may make the same directory at this moment.
+        made = False
         with suppress(FileExistsError):
             os.mkdir(segment, _MADE_MODE, dir_fd=parent)
+            made = True
             if self._fsync:
                 os.fsync(parent)
-        return os.open(segment, _DIRECTORY, dir_fd=parent)
+        fd = os.open(segment, _DIRECTORY, dir_fd=parent)
+        if made:
+            try:
+                self._dress(fd, self._terms(path))
+            except BaseException:
+                os.close(fd)
+                raise
+        return fd
+
+    def _dress(self, fd: int, terms: Terms) -> None:
+        # What somebody has put in the place of the directory meanwhile stays as it is.
+        if os.fstat(fd).st_uid != os.geteuid():
+            return
+        if terms.owner is not None:
+            os.fchown(fd, *terms.owner)
+        if terms.mode is not None:
+            os.fchmod(fd, directory_mode(terms.mode))
+
+
+def directory_mode(mode: int) -> int:
+    """The permission bits of a directory whose files have `mode`: who may read them may enter it."""
+    return mode | (mode & 0o444) >> 2
 
 
 def status_of(name: str, directory_fd: int) -> os.stat_result | None:

@@ -318,6 +318,7 @@ class Attempt:
             )
         if accepted.total is not None:
             await self._destination.require_free(accepted.total - accepted.start)
+            await self.part.reserve(accepted.total)
         self.promises = accepted.promises
         self.part.hash_while_writing(self.algorithms)
         self.progress.total = accepted.total
@@ -369,6 +370,8 @@ class Attempt:
             if segments is None:
                 await self._start_over()
                 return False
+            assert download.total is not None  # noqa: S101 - narrows the type; there are no segments without
+            await part.reserve(download.total)
             self._kept_before = kept.size
             self.progress.reset(kept.size)
             self.progress.total = download.total

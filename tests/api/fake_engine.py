@@ -21,6 +21,7 @@ from downloadd.events import DownloadChanged, DownloadEnded, EventBus
 from downloadd.manager.intake import Order, accept_order, refuse
 from downloadd.manager.manager import Amendment, Started
 from downloadd.policy.addresses import AddressRules
+from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.policy import Policy
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredAnswer
@@ -131,6 +132,7 @@ class FakeEngine:
         download = accept_order(
             order,
             policy=self.policy,
+            directories=DirectoryRules(),
             defaults=DownloadsConfig(),
             user=user,
             now=self.clock.wall(),

@@ -63,6 +63,7 @@ class ServedApi:
             gate=Gate(names=HostNames((), ("api",)), logins=FailedLogins(failed_logins)),
             clock=self.clock,
             allow=lambda: self.allowed,
+            may_use=lambda user, directory: directory != f"not-for-{user}",
         )
         self.let_go = api.let_go
         self.server = ApiTestServer(api)

@@ -16,7 +16,9 @@ def look_up(host, port, *args, **options):
         return real(host, port, *args, **options)
     if host not in known:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in known[host].split(",")]
+    answers = known[host].split("/")
+    known[host] = "/".join(answers[1:] + answers[:1])
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in answers[0].split(",")]
 socket.getaddrinfo = look_up
 del sys.argv[1:4]
 main()
@@ -25,7 +27,10 @@ main()
 
 
 def resolving(folder: Path, config: str, **hosts: str) -> DaemonProcess:
-    """A daemon for which these names have these addresses; underscores stand for dots."""
+    """A daemon for which these names have these addresses; underscores stand for dots.
+
+    Addresses are separated by commas, answers that are given in turn by slashes.
+    """
     known = " ".join(f"{name.replace('_', '.')}={addresses}" for name, addresses in hosts.items())
     return DaemonProcess(
         folder,

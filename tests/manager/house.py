@@ -10,6 +10,7 @@ from downloadd.events import EventBus
 from downloadd.manager.dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager, limits_of
 from downloadd.metrics import Metrics
+from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.local import LocalDestination
@@ -52,6 +53,7 @@ async def open_house(folder: Path, config: DownloadsConfig = CONFIG, *, fsync: b
             metrics=metrics,
             clock=clock,
             policy=policy,
+            directories=DirectoryRules(),
             config=config,
         ) as manager,
     ):

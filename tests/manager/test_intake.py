@@ -8,6 +8,7 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Download
 from downloadd.errors import ErrorCode, InvalidParameterError, QueueFullError
 from downloadd.manager.intake import LONGEST_SHOWN, Order, accept_order, refuse
+from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.policy import Policy
 from downloadd.states import State
@@ -18,8 +19,16 @@ ID = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
 NOW = 1_700_000_000.75
 
 
-def accept(order: Order, policy: Policy | None = None) -> Download:
-    return accept_order(order, policy=policy or Policy(), defaults=DEFAULTS, user="ann", now=NOW, id=ID)
+def accept(order: Order, policy: Policy | None = None, directories: DirectoryRules | None = None) -> Download:
+    return accept_order(
+        order,
+        policy=policy or Policy(),
+        directories=directories or DirectoryRules(),
+        defaults=DEFAULTS,
+        user="ann",
+        now=NOW,
+        id=ID,
+    )
 
 
 def test_a_good_order_waits_for_its_turn() -> None:

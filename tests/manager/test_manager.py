@@ -14,6 +14,7 @@ from origin.origin import Origin
 from downloadd.errors import ErrorCode, InvalidStateError, NotFoundError, ShuttingDownError
 from downloadd.manager.intake import Order
 from downloadd.manager.manager import Amendment
+from downloadd.policy.directories import DirectoryRules
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import State
 
@@ -105,7 +106,9 @@ async def test_stopping_hands_runs_back_and_the_next_life_goes_on(tmp_path: Path
 
 
 async def test_new_limits_hold_for_what_starts_next(house: House, origin: Origin) -> None:
-    house.manager.configure(policy=house.manager._policy, config=replace(CONFIG, max_size=1000))
+    house.manager.configure(
+        policy=house.manager._policy, directories=DirectoryRules(), config=replace(CONFIG, max_size=1000)
+    )
     ended = await house.manager.wait(await start(house, origin.url("/a")), 20)
     assert ended.error is ErrorCode.FILE_TOO_LARGE
 

@@ -15,7 +15,7 @@ from downloadd.policy.policy import Policy
 from downloadd.policy.redirects import keeps_credentials, next_hop
 from downloadd.policy.url import parse_url
 
-BASE = parse_url("http://u:p@a.example:81/b/../c/d;p?q=%2f")
+BASE = parse_url("http://u:p@a.example:8081/b/../c/d;p?q=%2f")
 
 
 @pytest.mark.parametrize(
@@ -24,21 +24,21 @@ BASE = parse_url("http://u:p@a.example:81/b/../c/d;p?q=%2f")
         pytest.param("https://b.example/x?y#z", "https://b.example/x?y", id="absolute"),
         pytest.param("HTTP://B.example:80", "http://b.example/", id="absolute without path"),
         pytest.param("//b.example/../x", "http://b.example/../x", id="scheme-relative"),
-        pytest.param("/x/../y//z%2f?a=+b", "http://a.example:81/x/../y//z%2f?a=+b", id="absolute path"),
-        pytest.param("/x?", "http://a.example:81/x?", id="empty query"),
-        pytest.param("g", "http://a.example:81/b/../c/g", id="relative"),
-        pytest.param("g/?x=../y", "http://a.example:81/b/../c/g/?x=../y", id="dots in the query"),
-        pytest.param("./g", "http://a.example:81/c/g", id="dot"),
-        pytest.param("../g", "http://a.example:81/g", id="two dots"),
-        pytest.param("../../../g/.", "http://a.example:81/g/", id="above the root"),
-        pytest.param("..", "http://a.example:81/", id="two dots alone"),
+        pytest.param("/x/../y//z%2f?a=+b", "http://a.example:8081/x/../y//z%2f?a=+b", id="absolute path"),
+        pytest.param("/x?", "http://a.example:8081/x?", id="empty query"),
+        pytest.param("g", "http://a.example:8081/b/../c/g", id="relative"),
+        pytest.param("g/?x=../y", "http://a.example:8081/b/../c/g/?x=../y", id="dots in the query"),
+        pytest.param("./g", "http://a.example:8081/c/g", id="dot"),
+        pytest.param("../g", "http://a.example:8081/g", id="two dots"),
+        pytest.param("../../../g/.", "http://a.example:8081/g/", id="above the root"),
+        pytest.param("..", "http://a.example:8081/", id="two dots alone"),
         pytest.param("g:80/x", None, id="a relative path with a colon is a scheme"),
-        pytest.param("?x", "http://a.example:81/b/../c/d;p?x", id="query"),
-        pytest.param("", "http://a.example:81/b/../c/d;p?q=%2f", id="empty"),
-        pytest.param("#f", "http://a.example:81/b/../c/d;p?q=%2f", id="fragment"),
-        pytest.param("  /x \t", "http://a.example:81/x", id="white space around"),
-        pytest.param("/a b\u00fc", "http://a.example:81/a%20b%C3%BC", id="space and raw UTF-8"),
-        pytest.param("/a\udcfc", "http://a.example:81/a%FC", id="raw Latin-1"),
+        pytest.param("?x", "http://a.example:8081/b/../c/d;p?x", id="query"),
+        pytest.param("", "http://a.example:8081/b/../c/d;p?q=%2f", id="empty"),
+        pytest.param("#f", "http://a.example:8081/b/../c/d;p?q=%2f", id="fragment"),
+        pytest.param("  /x \t", "http://a.example:8081/x", id="white space around"),
+        pytest.param("/a b\u00fc", "http://a.example:8081/a%20b%C3%BC", id="space and raw UTF-8"),
+        pytest.param("/a\udcfc", "http://a.example:8081/a%FC", id="raw Latin-1"),
         pytest.param("https://u2:p2@b.example/", "https://b.example/", id="userinfo"),
     ],
 )
@@ -138,12 +138,12 @@ def test_the_tenth_redirect_is_followed_and_the_eleventh_is_not() -> None:
 @pytest.mark.parametrize(
     ("target", "kept"),
     [
-        pytest.param("http://a.example:81/other", True, id="same origin"),
-        pytest.param("http://A.EXAMPLE.:0081/", True, id="same origin in another spelling"),
-        pytest.param("https://a.example:81/", False, id="other scheme"),
+        pytest.param("http://a.example:8081/other", True, id="same origin"),
+        pytest.param("http://A.EXAMPLE.:08081/", True, id="same origin in another spelling"),
+        pytest.param("https://a.example:8081/", False, id="other scheme"),
         pytest.param("http://a.example/", False, id="other port"),
-        pytest.param("http://b.a.example:81/", False, id="subdomain"),
-        pytest.param("http://example:81/", False, id="parent domain"),
+        pytest.param("http://b.a.example:8081/", False, id="subdomain"),
+        pytest.param("http://example:8081/", False, id="parent domain"),
     ],
 )
 def test_credentials_stay_with_their_origin(target: str, kept: bool) -> None:

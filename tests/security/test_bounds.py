@@ -1,0 +1,42 @@
+"""`max_size` holds whichever way bytes come: told or not, from one connection, several, or mirrors.
+
+`min_free` on a disk of its own is tested in `end_to_end/test_storage.py`, quotas in `test_directories.py`.
+"""
+
+from pathlib import Path
+
+from daemon_process import DaemonProcess, configured
+from origin.answer import Answer, Framing
+from origin.origin import Origin
+
+LIMIT = 300_000
+
+
+async def test_no_way_brings_more_than_the_largest_file(tmp_path: Path) -> None:
+    async with (
+        Origin() as origin,
+        Origin() as mirror,
+        DaemonProcess(tmp_path, config=configured(max_size=LIMIT)) as daemon,
+    ):
+        for size, fits in ((LIMIT, True), (LIMIT + 1, False), (20_000_000, False)):
+            answers = {
+                "length": Answer(size=size),
+                "ranges": Answer(size=size, etag='"v"'),
+                "chunked": Answer(size=size, framing=Framing.CHUNKED),
+                "close": Answer(size=size, framing=Framing.CLOSE),
+            }
+            for way, answer in answers.items():
+                for server in (origin, mirror):
+                    server.script(f"/{way}", answer)
+                one = origin.url(f"/{way}")
+                for urls, parameters in (
+                    (one, {}),
+                    (one, {"segments": "4"}),
+                    ([one, mirror.url(f"/{way}")], {}),
+                ):
+                    status, body = await daemon.fetch(f"{size}", urls, **parameters)
+                    expected = (201, None) if fits else (413, "FILE_TOO_LARGE")
+                    assert (status, body["error"]) == expected, (size, way, parameters)
+                    assert all(path.stat().st_size <= LIMIT for path in daemon.root.rglob("*") if path.is_file())
+        assert daemon.parts() == []
+        assert {len(content) for content in daemon.files().values()} == {LIMIT}

@@ -1,0 +1,252 @@
+"""What `[[directories]]` promises: a quota that holds, users that are let in, owners and modes that files get."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, until
+from origin.answer import Answer, Framing
+from origin.origin import Origin
+
+from downloadd.config import ConfigError, load_config
+from downloadd.storage import owners
+
+OTHER = "other-user"
+OTHER_TOKEN = "Yu-Z6eKzIIz7MCCRGeHi29bYkXZCJ4SxFC0JAasqm93"
+OTHERS = f"""
+[[users]]
+id = "{OTHER}"
+token_hash = "sha256:{hashlib.sha256(OTHER_TOKEN.encode()).hexdigest()}"
+"""
+AS_OTHER = {"Authorization": f"Bearer {OTHER_TOKEN}"}
+MISSING = "User does not have the permissions required for this action [error-unauthorized]"
+
+TABLES = f"""
+[[directories]]
+path = "small"
+quota = 100_000
+
+[[directories]]
+path = "small/own"
+users = ["{USER}"]
+conflict = "skip"
+mode = "0640"
+
+[[directories]]
+path = "grown"
+quota = "1 GiB"
+
+[[directories]]
+path = "closed"
+quota = 0
+"""
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Origin]:
+    async with Origin() as origin:
+        yield origin
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+    async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + OTHERS + TABLES) as daemon:
+        yield daemon
+    assert "Traceback" not in daemon.log.read_text()
+
+
+def held(daemon: DaemonProcess, directory: str) -> int:
+    """Bytes of all files below a directory, unfinished ones included."""
+    return sum(path.stat().st_size for path in (daemon.root / directory).rglob("*") if path.is_file())
+
+
+async def full(
+    daemon: DaemonProcess, directory: str, url: str | list[str], named: str = "small", **parameters: Any
+) -> None:
+    status, answer = await daemon.fetch(directory, url, **parameters)
+    assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE"), answer
+    detail = (await daemon.one(answer["download_id"]))["detail"]
+    assert f"the directory {named} holds" in detail
+    assert "quota" in detail
+
+
+async def test_a_quota_holds_for_every_way_that_bytes_come(daemon: DaemonProcess, origin: Origin) -> None:
+    ways: dict[str, Answer] = {
+        "length": Answer(size=60_000, etag='"v"'),
+        "chunked": Answer(size=60_000, framing=Framing.CHUNKED),
+        "close": Answer(size=60_000, framing=Framing.CLOSE),
+    }
+    for name, answer in ways.items():
+        origin.script(f"/{name}", answer)
+    assert (await daemon.fetch("small/a", origin.url("/length")))[0] == 201
+    for name in ways:
+        for parameters in ({}, {"segments": "4"}, {"checksum": f"sha-256={'0' * 64}"}):
+            await full(daemon, "small", origin.url(f"/{name}"), **parameters)
+            assert held(daemon, "small") == 60_000
+    await full(daemon, "small", [origin.url("/length"), origin.url("/chunked")])
+    assert daemon.parts() == []
+    # Beside it there is room, and what is refused leaves room for what fits.
+    assert (await daemon.fetch("elsewhere", origin.url("/length")))[0] == 201
+    origin.script("/fits", Answer(size=40_000, framing=Framing.CHUNKED))
+    assert (await daemon.fetch("small/b/c", origin.url("/fits")))[0] == 201
+    assert held(daemon, "small") == 100_000
+    origin.script("/one", Answer(size=1))
+    await full(daemon, "small", origin.url("/one"))
+    await full(daemon, "closed/x", origin.url("/one"), named="closed")
+    origin.script("/none", Answer(size=0))
+    assert (await daemon.fetch("small", origin.url("/none")))[0] == 201
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_what_is_cancelled_leaves_its_room_to_others(daemon: DaemonProcess, origin: Origin, paused: bool) -> None:
+    origin.script("/stalls", Answer(size=90_000, framing=Framing.CHUNKED, stall_after=80_000))
+    origin.script("/f", Answer(size=90_000))
+    id = (await daemon.start_download("small", origin.url("/stalls")))["download_id"]
+    await until(lambda: held(daemon, "small") == 80_000)
+    await full(daemon, "small", origin.url("/f"))
+    if paused:
+        await daemon.verb(id, "pause")
+        await full(daemon, "small", origin.url("/f"))
+    await daemon.verb(id, "cancel")
+    assert (await daemon.fetch("small", origin.url("/f")))[0] == 201
+
+
+async def test_of_many_at_once_as_many_come_through_as_fit(daemon: DaemonProcess, origin: Origin) -> None:
+    for number in range(20):
+        framing = Framing.CHUNKED if number % 2 else Framing.LENGTH
+        origin.script(f"/{number}", Answer(size=24_000, framing=framing))
+    outcomes = await asyncio.gather(*(daemon.fetch("small", origin.url(f"/{number}")) for number in range(20)))
+    errors = [answer["error"] for _, answer in outcomes]
+    assert set(errors) == {None, "INSUFFICIENT_STORAGE"}
+    # Those without a length may stop each other short of the bound.
+    assert 1 <= errors.count(None) <= 4
+    assert held(daemon, "small") == 24_000 * errors.count(None) <= 100_000
+
+
+async def test_what_is_there_counts_after_a_kill_and_what_goes_does_not(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=60_000))
+    origin.script("/g", Answer(size=50_000))
+    assert (await daemon.fetch("small", origin.url("/f")))[0] == 201
+    await daemon.kill()
+    await daemon.start()
+    await full(daemon, "small", origin.url("/g"))
+    # One that takes the place of another needs room for both until it has its name.
+    await full(daemon, "small", origin.url("/g"), filename="f", conflict="overwrite")
+    await daemon.kill()
+    (daemon.root / "small/f").unlink()
+    await daemon.start()
+    assert (await daemon.fetch("small", origin.url("/g")))[0] == 201
+    origin.script("/h", Answer(size=50_000))
+    assert (await daemon.fetch("small", origin.url("/h"), filename="g", conflict="overwrite"))[0] == 201
+    assert held(daemon, "small") == 50_000
+    assert (await daemon.fetch("small", origin.url("/h")))[0] == 201
+    assert held(daemon, "small") == 100_000
+
+
+async def test_only_its_users_start_and_change_downloads_in_a_directory(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=3))
+    url = origin.url("/f")
+    for path in ("small/own", "small/own/", "//small//own", "small/own/below/it", "small%2Fown", "%73mall/own"):
+        assert daemon.client is not None
+        async with daemon.client.get(f"{daemon.url}/{path}", params={"download": url}, headers=AS_OTHER) as response:
+            body = await response.json()
+            refused = response.status == 403 and body == {"success": False, "error": MISSING}
+            # An encoded slash is no way to write a path at all.
+            assert refused or (response.status, body["error"]) == (400, "INVALID_PATH"), (path, body)
+    items = [{"url": url, "directory": "elsewhere"}, {"url": url, "directory": "small/own"}]
+    status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items}, headers=AS_OTHER)
+    assert (status, body["error"]) == (403, MISSING)
+    assert origin.requests("/f") == []
+    status, answer = await daemon.fetch("small/own", url)
+    assert status == 201
+    id = answer["download_id"]
+    for method, verb in (("DELETE", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/retry")):
+        status, body = await daemon.ask(method, f"/api/v1/downloads/{id}{verb}", headers=AS_OTHER)
+        assert (status, body["error"]) == (403, MISSING), verb
+    status, body = await daemon.ask("PATCH", f"/api/v1/downloads/{id}", json={"priority": 1}, headers=AS_OTHER)
+    assert (status, body["error"]) == (403, MISSING)
+    # They may look, and use what is beside it.
+    assert (await daemon.ask("GET", f"/api/v1/downloads/{id}", headers=AS_OTHER))[0] == 200
+    status, _ = await daemon.ask("GET", "/small", params={"download": url, "wait": "30"}, headers=AS_OTHER)
+    assert status == 201
+
+
+async def test_files_and_made_directories_are_as_asked_for(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=3))
+    assert (await daemon.fetch("small/own/a/b", origin.url("/f")))[0] == 201
+    modes = {
+        path: (daemon.root / path).stat().st_mode & 0o7777 for path in ("small/own/a/b/f", "small/own/a/b", "small/own")
+    }
+    assert modes == {"small/own/a/b/f": 0o640, "small/own/a/b": 0o750, "small/own": 0o750}
+    # The default policy of the directory, unless the request names one.
+    _, answer = await daemon.fetch("small/own/a/b", origin.url("/f"))
+    assert (await daemon.one(answer["download_id"]))["status"] == "skipped"
+    assert (await daemon.fetch("small/own/a/b", origin.url("/f"), conflict="rename"))[0] == 201
+    assert sorted(daemon.files()) == ["small/own/a/b/f", "small/own/a/b/f (1)"]
+
+
+async def test_an_owner_gets_files_and_made_directories(tmp_path: Path, origin: Origin) -> None:
+    # Root can give files to anybody, whoever else runs this to himself.
+    uid, gid = (54321, 54322) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    table = f'[[directories]]\npath = "theirs"\nowner = "{uid}:{gid}"\nmode = "0600"\n'
+    origin.script("/f", Answer(size=3))
+    async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + table) as daemon:
+        assert (await daemon.fetch("theirs/a", origin.url("/f")))[0] == 201
+        for path, mode in (("theirs/a/f", 0o600), ("theirs/a", 0o700), ("theirs", 0o700)):
+            status = (daemon.root / path).stat()
+            assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (uid, gid, mode), path
+        assert (await daemon.fetch("ours", origin.url("/f")))[0] == 201
+        assert (daemon.root / "ours/f").stat().st_uid == os.geteuid()
+
+
+async def test_a_reload_changes_the_terms_of_what_comes_next(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=60_000))
+    assert (await daemon.fetch("grown", origin.url("/f")))[0] == 201
+    await daemon.reload(DEFAULT_CONFIG + OTHERS + TABLES.replace('"1 GiB"', "70_000"))
+    await full(daemon, "grown", origin.url("/f"), named="grown")
+    await daemon.reload(DEFAULT_CONFIG + OTHERS + TABLES.replace('"1 GiB"', f'1_000_000\nusers = ["{OTHER}"]'))
+    assert (await daemon.fetch("grown", origin.url("/f")))[0] == 403
+    await daemon.reload(DEFAULT_CONFIG + OTHERS)
+    assert (await daemon.fetch("grown", origin.url("/f")))[0] == 201
+    assert (await daemon.fetch("closed", origin.url("/f")))[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        pytest.param('path = "../x"', "path", id="outside"),
+        pytest.param('path = "api"', "api", id="reserved"),
+        pytest.param("quota = 1", "path: is missing", id="no path"),
+        pytest.param('path = "small/"', "already", id="twice"),
+        pytest.param('path = "x"\nusers = []', "list of user ids", id="nobody"),
+        pytest.param('path = "x"\nusers = ["mallory"]', "no user has the id", id="unknown user"),
+        pytest.param('path = "x"\nowner = "no-such-user"', "there is no user", id="unknown owner"),
+        pytest.param('path = "x"\nowner = "0:no-such-group"', "there is no group", id="unknown group"),
+        pytest.param('path = "x"\nowner = "4294967295"', "too high", id="owner that means unchanged"),
+        pytest.param('path = "x"\nmode = "rw-"', "octal", id="no octal"),
+        pytest.param('path = "x"\nmode = "4755"', "octal", id="set user id"),
+        pytest.param('path = "x"\nmode = 640', "octal", id="number"),
+        pytest.param('path = "x"\nconflict = "replace"', "rename, overwrite, skip or error", id="policy"),
+        pytest.param('path = "x"\nquota = "-1 GiB"', "quota", id="negative"),
+        pytest.param('path = "x"\nquotas = 1', "did you mean quota", id="unknown key"),
+    ],
+)
+def test_a_mistake_in_a_table_is_named(tmp_path: Path, table: str, said: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(DEFAULT_CONFIG + TABLES.replace(OTHER, USER) + f"\n[[directories]]\n{table}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file=file, environment={"HOME": "/home/x"})
+    assert said in caught.value.sentence
+    assert "directories[4]" in caught.value.sentence
+
+
+def test_nobody_gives_files_away_who_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owners, "_capabilities", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(ValueError, match="only by root or with CAP_CHOWN"):
+        owners.resolve_owner("0:0")
+    assert owners.resolve_owner(f"12345:{os.getegid()}") == f"12345:{os.getegid()}"

@@ -1,0 +1,358 @@
+"""No path leads out of the storage root, and nothing that lies in it is opened, followed or waited for.
+
+What is tested elsewhere: single names in `storage/test_names.py`, links in `storage/test_root.py`, what is slipped in
+at the last moment in `storage/test_part_file.py` and `storage/test_commit.py`, the answers of the API to bad paths and
+names in `end_to_end/test_storage.py`.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
+from origin.answer import Answer
+from origin.content import expected_bytes
+from origin.origin import Origin
+
+from downloadd.download import Conflict
+from downloadd.storage.conflicts import settle_name
+from downloadd.storage.names import parse_filename, parse_part_name, safe_name
+
+ID = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
+SIZE = 50_000
+
+
+class Surroundings:
+    """The folder around a root, with something precious in it; says whether it is as it was."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.precious = folder / "precious"
+        self.precious.mkdir()
+        (self.precious / "file").write_bytes(b"precious")
+        (self.precious / "directory").mkdir()
+        (folder / "daemon").mkdir()
+        self._before = self._look()
+
+    def require_unchanged(self) -> None:
+        assert self._look() == self._before
+
+    def _look(self) -> dict[str, tuple[int, ...]]:
+        found: dict[str, tuple[int, ...]] = {}
+        for top, directories, files in os.walk(self.folder):
+            if Path(top) == self.folder:
+                directories.remove("daemon")
+            for path in (Path(top, name) for name in directories + files):
+                status = path.lstat()
+                found[str(path)] = (status.st_mode, status.st_nlink, status.st_size, status.st_mtime_ns, status.st_ino)
+        assert (self.precious / "file").read_bytes() == b"precious"
+        return found
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Origin]:
+    async with Origin(fallback=lambda request: Answer(size=SIZE)) as origin:
+        yield origin
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Surroundings:
+    return Surroundings(tmp_path)
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path, around: Surroundings) -> AsyncIterator[DaemonProcess]:
+    folder = tmp_path / "daemon"
+    async with DaemonProcess(
+        folder, config=DEFAULT_CONFIG.replace("min_free = 0", "min_free = 0\nfsync = false")
+    ) as one:
+        yield one
+        assert "Traceback" not in one.log.read_text()
+        around.require_unchanged()
+        assert {path.name for path in folder.iterdir()} == {"files", "state", "log.jsonl", "config.toml"}
+
+
+async def ask_raw(daemon: DaemonProcess, target: bytes) -> tuple[int, dict[str, Any]]:
+    """A GET whose target goes out byte for byte."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(daemon.url.rpartition(":")[2]))
+    writer.write(b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" % target)
+    writer.write(b"Authorization: Bearer %s\r\n\r\n" % TOKEN.encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    return int(head.split()[1]), json.loads(body)
+
+
+# -- spellings ---------------------------------------------------------------------------------------------------------
+
+UPWARDS = [
+    b"..", b"%2e%2e", b"%2E.", b".%2e", b"%252e%252e", b"%25252e%25252e", b"%c0%ae%c0%ae", b"%e0%80%ae%e0%80%ae",
+    b"%f0%80%80%ae%f0%80%80%ae", b"%uff0e%uff0e", b"%ef%bc%8e%ef%bc%8e", b"%e2%80%a5", b"..%00", b"..%0d", b"..%20",
+    b"..;", b"..%e2%80%8b", b"...", b"..%ff", b"%2e%2e%3b", b"..%7f", b".%00.", b"..%c0",
+]  # fmt: skip
+SLASHES = [
+    b"/", b"%2f", b"%2F", b"//", b"/./", b"%5c", b"\\", b"%c0%af", b"%e0%80%af", b"%252f", b"%255c", b"%e2%88%95",
+    b"%ef%bc%8f", b"%c1%9c", b"/%2e/", b"%00/",
+]  # fmt: skip
+TARGETS = [
+    target
+    for up, slash in itertools.product(UPWARDS, SLASHES)
+    for target in (b"/%s%sx" % (up, slash), b"/a%s%s%s%s%setc" % (slash, up, slash, up, slash), b"/a%s%s" % (slash, up))
+]
+
+
+async def test_no_spelling_of_a_directory_makes_anything_outside(daemon: DaemonProcess, origin: Origin) -> None:
+    assert len(TARGETS) > 1000
+    query = b"?download=" + quote(origin.url("/f"), safe="").encode()
+    taken: list[str] = []
+    places = asyncio.Semaphore(16)
+
+    async def attack(target: bytes) -> None:
+        async with places:
+            status, body = await ask_raw(daemon, target + query)
+        assert (status, body["error"]) in {(201, None), (400, "INVALID_PATH")}, (target, status, body)
+        if status == 201:
+            assert ".." not in body["path"].split("/")
+            taken.append(body["download_id"])
+
+    await asyncio.gather(*map(attack, TARGETS))
+    # Doubly encoded and look-alike dots are names like any other.
+    assert 100 < len(taken) < len(TARGETS) - 500
+    await until(lambda: all_ended(daemon))
+    root = daemon.root.resolve()
+    for path in daemon.root.rglob("*"):
+        assert path.resolve().is_relative_to(root)
+        assert not path.is_symlink()
+
+
+async def all_ended(daemon: DaemonProcess) -> bool:
+    return not await daemon.active()
+
+
+BAD_NAMES = [
+    "", ".", "..", "/", "\\", "a/b", "a\\b", "../x", "..\\x", "/etc/passwd", "C:\\x", "a\0", "\0", "a\n", "\r", "\x7f",
+    "\x1b[31m", "\u0085", "a" * 256, "\u00fc" * 128, "\U0001f600" * 64, f".x.{ID}.1.part", f".f.{ID}.0.part",
+    f".\u00fc.{ID}.9223372036854775807.part",
+]  # fmt: skip
+GOOD_NAMES = [
+    "CON", "NUL", "aux.txt", "COM1", "trailing.", "trailing ", " leading", ".hidden", "...", "a:b", "a*b?", "-rf", "~",
+    "$(id)", "`id`", ";x", "|x", "%2e%2e", "%00", "..%2f", "File", "file", "FILE", "\u00e9", "e\u0301", "\u212a",
+    "a" * 255, "\u00fc" * 127, "\U0001f600" * 63, "api", "x.part", f".x.{ID}.1.Part", f"x.{ID}.1.part", "\u202egpj",
+]  # fmt: skip
+
+
+async def test_a_wanted_name_is_taken_letter_by_letter_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
+    items = [{"url": origin.url("/f"), "directory": "d", "filename": name} for name in BAD_NAMES + GOOD_NAMES]
+    status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+    assert status == 201
+    for name, result in zip(BAD_NAMES, body["downloads"], strict=False):
+        assert result["error"] == "INVALID_PATH", name
+    for result in body["downloads"][len(BAD_NAMES) :]:
+        assert (await daemon.ended(result["download_id"]))["status"] == "completed"
+    # On a file system that ignores case or normalises, the later one of two would have a number.
+    assert sorted(os.listdir(daemon.root / "d")) == sorted(GOOD_NAMES)
+
+
+DISPOSITIONS = [
+    'filename="%s"', "filename=%s", "filename*=UTF-8''%s", "filename=\"x\"; filename*=utf-8'en'%s", "filename*0=\"%s\"",
+    "FILENAME=\"%s\"; filename=y", "filename*=ISO-8859-1''%s",
+]  # fmt: skip
+FOREIGN = [
+    "../../precious/file", "..\\..\\precious\\file", "/etc/passwd", "%2e%2e%2f%2e%2e%2fx", "..%252f..%252fx", "....//x",
+    "%c0%ae%c0%ae/x", "a%00.txt", ".bashrc", "..", ".", "%2e%2e", "CON", "nul.tar.gz", "x%0d%0aSet-Cookie: y", "file:///x",
+    f".x.{ID}.1.part", "a" * 300 + ".txt", "%F0%9F%98%80" * 100, "trailing...", "%E2%80%AEgpj.exe", "COM%C2%B9", "a:b",
+    "\\\\server\\share\\x", "~/x", "-rf", "%ff%fe", "\u00e9", "\udcff\udcfe",
+]  # fmt: skip
+
+
+async def test_what_an_origin_says_becomes_one_safe_name(daemon: DaemonProcess, origin: Origin) -> None:
+    paths = []
+    for number, (field, name) in enumerate(itertools.product(DISPOSITIONS, FOREIGN)):
+        paths.append(f"/{number}")
+        fields = [("Content-Disposition", "attachment; " + field.replace("%s", name.replace("\r", "")))]
+        origin.script(paths[-1], Answer(size=1, headers=fields))
+    assert len(paths) > 200
+    items = [{"url": origin.url(path), "directory": f"d{path}"} for path in paths]
+    _, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+    for path, result in zip(paths, body["downloads"], strict=True):
+        entry = await daemon.ended(result["download_id"])
+        assert entry["status"] == "completed", (path, entry)
+        [name] = os.listdir(daemon.root / f"d{path}")
+        # Safe on every system: making it safe again changes nothing.
+        assert safe_name(name) == name == parse_filename(name)
+
+
+async def test_long_deep_and_invalid_paths_are_taken_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
+    query = b"?wait=20&download=" + quote(origin.url("/f"), safe="").encode()
+    good = [
+        b"/" + b"a" * 255,
+        b"/" + b"%c3%bc" * 127,
+        b"/" + b"d/" * 400,
+        b"/" + b"/".join([b"b" * 255] * 11),
+        b"/a//",
+    ]
+    bad = [
+        b"/" + b"a" * 256, b"/" + b"%c3%bc" * 128, b"/" + b"d/" * 1600, b"/" + b"/".join([b"b" * 255] * 13), b"/%ff",
+        b"/a/%ed%a0%80", b"/%c3", b"/%f5%80%80%80", b"/a%00", b"/.", b"/a/.", b"/api%2fx", b"/%61pi", b"//api",
+        b"/x/%7f",
+        b"/" + f".x.{ID}.1.part".encode(), b"/" + f".x.{ID}.1.part/x".encode(), b"/" + b"c" * 4096, b"/%c2%85",
+    ]  # fmt: skip
+    for target in good:
+        status, body = await ask_raw(daemon, target + query)
+        assert (status, body["error"]) == (201, None), (target[:40], body)
+    for target in bad:
+        status, body = await ask_raw(daemon, target + query)
+        assert (status, body["success"]) in {(400, False), (404, False)}, (target[:40], body)
+        assert body["error"] in {"INVALID_PATH", "NOT_FOUND"}
+    for tail in (b"&filename=%ff", b"&filename=a%00", b"&filename=%c0%af", b"&filename=%ed%b3%bf", b"&%ff=1"):
+        status, body = await ask_raw(daemon, b"/d" + query + tail)
+        assert (status, body["error"]) in {(400, "INVALID_PATH"), (400, "INVALID_PARAMETER")}, tail
+
+
+# -- what lies in the way ----------------------------------------------------------------------------------------------
+
+
+def bind_socket(path: Path) -> None:
+    # A socket's own path may have 107 bytes only.
+    fd = os.open(path.parent, os.O_RDONLY)
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as bound:
+        bound.bind(f"/proc/self/fd/{fd}/{path.name}")
+    os.close(fd)
+
+
+def obstacles(precious: Path) -> dict[str, Callable[[Path], None]]:
+    """What can lie at a path, by kind."""
+    return {
+        "link to a file": lambda path: path.symlink_to(precious / "file"),
+        "link to a directory": lambda path: path.symlink_to(precious / "directory"),
+        "dangling link": lambda path: path.symlink_to(precious / "new"),
+        "link to itself": lambda path: path.symlink_to(path.name),
+        "link to a device": lambda path: path.symlink_to("/dev/zero"),
+        "link to a process": lambda path: path.symlink_to("/proc/self/cwd"),
+        "FIFO": os.mkfifo,
+        "socket": bind_socket,
+        "directory": Path.mkdir,
+        "read-only file": lambda path: path.touch(0o400),
+    }
+
+
+async def test_what_lies_at_the_final_name_is_left_or_replaced_itself(
+    daemon: DaemonProcess, origin: Origin, around: Surroundings
+) -> None:
+    for (number, (kind, make)), conflict in itertools.product(
+        enumerate(obstacles(around.precious).items()), ("rename", "skip", "error", "overwrite")
+    ):
+        place = daemon.root / f"d{number}-{conflict}"
+        place.mkdir()
+        make(place / "f")
+        before = (place / "f").lstat()
+        _, answer = await daemon.fetch(place.name, origin.url("/f"), conflict=conflict)
+        kept = (place / "f").lstat()
+        if conflict == "overwrite" and not stat.S_ISDIR(before.st_mode):
+            assert answer["error"] is None, kind
+            assert stat.S_ISREG(kept.st_mode), kind
+            assert (place / "f").read_bytes() == expected_bytes(0, 0, SIZE)
+        else:
+            assert (kept.st_ino, kept.st_mode, kept.st_mtime_ns) == (before.st_ino, before.st_mode, before.st_mtime_ns)
+            expected = {"rename": None, "skip": None, "error": "FILE_EXISTS", "overwrite": "INVALID_PATH"}[conflict]
+            assert answer["error"] == expected, (kind, conflict)
+        names = {"f", "f (1)"} if conflict == "rename" else {"f"}
+        assert set(os.listdir(place)) == names, (kind, conflict)
+        around.require_unchanged()
+
+
+async def test_what_lies_on_the_way_is_not_gone_through(
+    daemon: DaemonProcess, origin: Origin, around: Surroundings
+) -> None:
+    for number, (kind, make) in enumerate(obstacles(around.precious).items()):
+        make(daemon.root / f"d{number}")
+        if kind == "directory":
+            continue
+        for below in ("", "/below", "/below/deeper"):
+            status, answer = await daemon.fetch(f"d{number}{below}", origin.url("/f"))
+            assert (status, answer["error"]) == (400, "INVALID_PATH"), kind
+            assert str(around.folder) not in answer["detail"]
+    around.require_unchanged()
+
+
+@pytest.mark.parametrize("swapped", ["part", "directory", "parent"])
+async def test_what_is_swapped_while_it_downloads_leads_nowhere(
+    daemon: DaemonProcess, origin: Origin, around: Surroundings, swapped: str
+) -> None:
+    kinds = obstacles(around.precious)
+    ids = []
+    for number in range(len(kinds)):
+        origin.script(f"/{number}", Answer(size=SIZE, rate=SIZE))
+        started = await daemon.start_download(f"p{number}/d", origin.url(f"/{number}"), filename="f")
+        ids.append(started["download_id"])
+    await until(lambda: len(daemon.parts()) == len(kinds))
+    for part, (kind, make) in zip(sorted(daemon.parts()), kinds.items(), strict=True):
+        victim = {"part": part, "directory": part.parent, "parent": part.parent.parent}[swapped]
+        victim.rename(daemon.root / f"away {kind}")
+        make(victim)
+    for id in ids:
+        entry = await daemon.ended(id)
+        assert (entry["status"], entry["error"]) in {("failed", "INVALID_PATH"), ("failed", "STORAGE_ERROR")}, entry
+    around.require_unchanged()
+    assert "f" not in {path.name for path in daemon.root.rglob("*")}
+    # Whatever was moved away by others is theirs.
+    assert len(list(daemon.root.glob("away *"))) == len(kinds)
+
+
+async def test_what_lies_at_the_name_of_a_kept_part_is_not_taken_over(
+    daemon: DaemonProcess, origin: Origin, around: Surroundings
+) -> None:
+    kinds = obstacles(around.precious)
+    ids = []
+    for number in range(len(kinds)):
+        origin.script(f"/{number}", Answer(size=SIZE, etag='"v"', rate=SIZE))
+        started = await daemon.start_download(f"d{number}", origin.url(f"/{number}"), filename="f")
+        ids.append(started["download_id"])
+    await until(lambda: len(daemon.parts()) == len(kinds))
+    for number, (id, make) in enumerate(zip(ids, kinds.values(), strict=True)):
+        await daemon.verb(id, "pause")
+        [part] = (daemon.root / f"d{number}").glob(".*.part")
+        part.unlink()
+        make(part)
+        origin.script(f"/{number}", Answer(size=SIZE, etag='"v"'))
+        await daemon.verb(id, "resume")
+    for number, (id, kind) in enumerate(zip(ids, kinds, strict=True)):
+        entry = await daemon.ended(id)
+        assert (entry["status"], entry["error"]) == ("completed", None), (kind, entry)
+        file = daemon.root / f"d{number}" / "f"
+        assert stat.S_ISREG(file.lstat().st_mode)
+        assert file.read_bytes() == expected_bytes(0, 0, SIZE), kind
+    around.require_unchanged()
+
+
+# -- file systems that see one name where others see two ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there"),
+    [("file.txt", "FILE.TXT"), ("File", "file"), ("stra\u00dfe", "STRASSE"), ("\u212a", "k"), ("x.TAR.gz", "X.tar.GZ")],
+)
+def test_on_a_file_system_that_ignores_case_the_taken_name_is_respected(wanted: str, there: str) -> None:
+    # Whether a name is taken is asked of the file system, by the name's own lookup; never of a listing.
+    def is_taken(name: str) -> bool:
+        return name.casefold() == there.casefold()
+
+    name = parse_filename(wanted)
+    for conflict, settled in ((Conflict.SKIP, None), (Conflict.OVERWRITE, wanted)):
+        assert settle_name(name, conflict, path=wanted, is_taken=is_taken) == settled
+    assert not is_taken(settle_name(name, Conflict.RENAME, path=wanted, is_taken=is_taken) or there)
+
+
+@pytest.mark.parametrize("name", ["e\u0301", "A\u030a", "\u1100\u1161", "\u212b", "\ufb01", "n\u0303.txt"])
+def test_names_of_origins_are_in_one_normal_form(name: str) -> None:
+    assert safe_name(name) == safe_name(safe_name(name))
+    assert parse_part_name(safe_name(f".{name}.{ID}.1.part")) is None
