@@ -416,7 +416,7 @@ class InsufficientStorageError(DownloadError):
     """The disk is full or would get too full.
 
     Attributes:
-        lasting: the disk is smaller than what is needed, so no room that is made will ever do.
+        lasting: no room that is made soon will do: the disk is smaller than what is needed, or a quota is used up.
     """
 
     code = ErrorCode.INSUFFICIENT_STORAGE

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import msgspec
 from aiohttp import web
 
-from downloadd.api.answers import answer
+from downloadd.api.answers import answer, permission_missing
 from downloadd.api.bodies import QueryForm
 from downloadd.api.call import Call
 from downloadd.api.import_bodies import (
@@ -41,6 +41,11 @@ RAW_FORM: Final = QueryForm(RawUploadQuery)
 
 class ImportEngine(Protocol):
     """Imports, as the API sees them."""
+
+    @property
+    def directory(self) -> str:
+        """Where the files of imports go, below the storage root."""
+        ...
 
     async def upload(
         self, kind: Kind, pieces: AsyncIterator[bytes], *, user: str, name: str, content_type: str | None
@@ -81,11 +86,15 @@ Answerer = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
 class ImportEndpoints:
-    """What can be asked of imports. `allow` says whether the daemon may fetch at all."""
+    """What can be asked of imports.
 
-    def __init__(self, *, engine: ImportEngine, allow: Callable[[], bool]) -> None:
+    `allow` says whether the daemon may fetch at all, `may_import` whether a user may put files where imports go.
+    """
+
+    def __init__(self, *, engine: ImportEngine, allow: Callable[[], bool], may_import: Callable[[str], bool]) -> None:
         self._engine = engine
         self._allow = allow
+        self._may_import = may_import
 
     async def upload(self, call: Call) -> web.StreamResponse:
         """`POST /api/v1/uploadImportFile`: the file in base64."""
@@ -124,6 +133,8 @@ class ImportEndpoints:
         """`POST /api/v1/downloadPublicImportFile`."""
 
         async def work() -> web.Response:
+            if not self._may_import(call.user.id):
+                return permission_missing()
             body = decode_body(await read_body(call.request), PublicFileBody)
             self._require_allowed()
             await self._engine.fetch(kind_of(body.importer_key), body.file_url, user=call.user.id)
@@ -201,6 +212,8 @@ class ImportEndpoints:
 
     async def _download_pending(self, call: Call, kind: Kind) -> web.StreamResponse:
         async def work() -> web.Response:
+            if not self._may_import(call.user.id):
+                return permission_missing()
             self._require_allowed()
             return answer(Counted(success=True, count=await self._engine.download_pending(kind, user=call.user.id)))
 

@@ -249,7 +249,9 @@ def create_api(
             history=HistoryEndpoints(engine=manager),
             events=EventStream(engine=manager, bus=bus),
             health=HealthEndpoints(engine=manager, metrics=metrics),
-            imports=ImportEndpoints(engine=imports, allow=allow),
+            imports=ImportEndpoints(
+                engine=imports, allow=allow, may_import=lambda user: may_use(user, imports.directory)
+            ),
             document=document,
         )
     )

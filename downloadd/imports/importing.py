@@ -125,6 +125,11 @@ class Imports:
         self._turn = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
+    @property
+    def directory(self) -> str:
+        """Where the files of imports go, below the storage root."""
+        return self._config.directory
+
     async def __aenter__(self) -> Self:
         """Goes on with what was under way."""
         await self._uploads.open()

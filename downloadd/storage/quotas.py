@@ -104,7 +104,8 @@ class Quotas:
         if used + more > quota.limit:
             place = f"the directory {quota.directory}" if quota.directory else "the storage root"
             raise InsufficientStorageError(
-                f"{place} holds {used} bytes and may hold {quota.limit} (its quota); {more} more do not fit"
+                f"{place} holds {used} bytes and may hold {quota.limit} (its quota); {more} more do not fit",
+                lasting=True,
             )
 
     def _may_recount(self, directory: str) -> bool:

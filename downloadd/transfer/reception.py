@@ -179,7 +179,7 @@ class Reception:
             if moved.ended and content.left:
                 raise NetworkError("the connection ended before the last byte")
             if moved.nbytes < most and content.left:
-                await content.readable(most, self._flush_interval())
+                await content.readable(most - moved.nbytes, self._flush_interval())
 
     async def _turn(self, content: SocketContent, segment: Segment, most: int) -> Moved:
         try:

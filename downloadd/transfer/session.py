@@ -41,6 +41,7 @@ class Content:
         self._response = response
         self._stall_timeout = stall_timeout
         self._buffered: BufferedContent | None = None
+        self._taken: TakenOver | None = None
         self._begun = False
         self._delimited = response.content_length is not None or response.headers.get("Transfer-Encoding") is not None
         connection = response.connection
@@ -73,8 +74,18 @@ class Content:
             self._buffered.release(nbytes)
 
     def close(self) -> None:
-        """Closes the connection, for whoever needs no more of a content than it has read."""
+        """Ends the connection, whatever is still to come on it."""
+        if self._taken is not None:
+            self._taken.transport.close()
         self._response.close()
+
+    def let_go(self) -> None:
+        """Lets the connection be used again where everything was read, and ends it otherwise."""
+        # What is left of a body is not worth waiting for.
+        if self._taken is None and self._response.content.at_eof():
+            self._response.release()
+        else:
+            self.close()
 
     def as_socket(self) -> tuple[list[bytes], SocketContent] | None:
         """What has come already, and the rest as a socket; None where the content has to be read.
@@ -98,7 +109,8 @@ class Content:
 
     def _take_over(self) -> TakenOver | None:
         try:
-            return take_over(self._response)
+            self._taken = take_over(self._response)
+            return self._taken
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise network_error(error) from error
 
@@ -195,10 +207,12 @@ class Session:
                     )
                     continue
                 content = Content(response, stall_timeout=self._timeout.sock_read)
-                yield Answer(url=target, head=head_of(response.status, response.headers), content=content)
+                try:
+                    yield Answer(url=target, head=head_of(response.status, response.headers), content=content)
+                finally:
+                    content.let_go()
                 return
             finally:
-                # What is left of the body is not worth waiting for: a connection with bytes in flight is closed.
                 response.release() if response.content.at_eof() else response.close()
 
     async def _request(self, target: AllowedUrl, fields: CIMultiDict[str]) -> aiohttp.ClientResponse:

@@ -54,7 +54,7 @@ class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
 def take_over(response: aiohttp.ClientResponse) -> TakenOver | None:
     """The connection of a response, in the middle of its content; None when its content has to be parsed, or is short.
 
-    The response is not read from any more, and closed afterwards.
+    The response is not read from any more. Whoever takes the connection over closes its transport.
 
     Raises:
         aiohttp.ClientError, OSError: the connection is broken already.
@@ -75,6 +75,9 @@ def take_over(response: aiohttp.ClientResponse) -> TakenOver | None:
         pieces.append(data)
     # Stops the stall clock too.
     protocol.pause_reading()
+    # A reader that has not yet taken all of an earlier response on this connection wakes the transport whenever it
+    # takes a piece, and what comes then would be lost to us: it must not find the transport any more.
+    protocol.transport = None
     return TakenOver(
         transport=transport,
         protocol=protocol,

@@ -10,6 +10,8 @@ from downloadd.operation import Kind, Operation, Selection, Status
 class FakeImports:
     """Remembers the operations that were made."""
 
+    directory = "Imports"
+
     def __init__(self) -> None:
         self.operations: list[Operation] = []
         self.uploaded = b""

@@ -123,7 +123,7 @@ async def test_schemathesis_finds_no_answer_that_the_document_does_not_promise(t
 
 ID = str(uuid4())
 ONE = f"/api/v1/downloads/{ID}"
-START = "/d?download=http%3A%2F%2F127.0.0.1%3A1%2Ff"
+START = "/d?download=http%3A%2F%2F127.0.0.1%3A1025%2Ff"
 ENDPOINTS = {
     ("GET", START): "download",
     ("GET", START.replace("/d?", "/?")): "download",

@@ -482,3 +482,14 @@ async def test_without_the_launch_flag_nothing_is_fetched(tmp_path: Any, origin:
         status, answer = await daemon.ask("POST", "/api/v1/downloadPendingFiles")
         assert (status, answer["success"]) == (400, False)
         assert "--allow-download" in answer["error"]
+
+
+async def test_where_a_user_may_put_nothing_no_import_does_either(tmp_path: Any) -> None:
+    config = DEFAULT_CONFIG + '[[directories]]\npath = "Imports"\nusers = ["somebody else"]\n'
+    async with DaemonProcess(tmp_path, config=config) as daemon:
+        for path, body in (
+            ("downloadPendingFiles", None),
+            ("downloadPublicImportFile", {"fileUrl": "http://127.0.0.1:9000/x", "importerKey": "slack"}),
+        ):
+            status, answer = await daemon.ask("POST", f"/api/v1/{path}", json=body)
+            assert (status, answer["error"].endswith("[error-unauthorized]")) == (403, True)

@@ -220,6 +220,25 @@ async def test_kills_in_loops_lose_nothing_and_mix_nothing(way: Way) -> None:
     assert way.daemon.parts() == []
 
 
+@pytest.mark.parametrize("parameters", [{}, {"checksum": f"sha-256={expected_sha256(1, 2 * SIZE)}"}])
+async def test_a_late_reader_of_an_earlier_answer_takes_nothing_from_the_next_one(
+    tmp_path: Path, parameters: dict[str, str]
+) -> None:
+    """A connection may be used again as soon as an answer has come, though not all of it has been written yet."""
+    async with Origin() as origin, DaemonProcess(tmp_path, config=IMPATIENT) as daemon:
+        origin.script("/late", Answer(size=400_000))
+        origin.script("/next", Answer(size=2 * SIZE, seed=1, rate=4 * MIB, etag='"n"'))
+        late = (await daemon.start_download("d", origin.url("/late"), speed_limit=100_000))["download_id"]
+        await origin.finished("/late")
+        await asyncio.sleep(0.3)
+        status, _ = await daemon.fetch("d", origin.url("/next"), **parameters)
+        assert status == 201
+        assert origin.requests("/next")[0].connection == origin.requests("/late")[0].connection
+        assert len(origin.requests("/next")) == 1
+        assert (await daemon.ended(late))["status"] == "completed"
+        assert daemon.files() == {"d/late": expected_bytes(0, 0, 400_000), "d/next": expected_bytes(1, 0, 2 * SIZE)}
+
+
 async def test_progress_is_told_while_it_is_made(way: Way) -> None:
     way.origin.script("/f", way.answer(rate=4 * MIB))
     id = await way.start()
