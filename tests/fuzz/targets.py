@@ -1,0 +1,72 @@
+"""What is read of strangers' bytes, for a fuzzer that watches which lines they reach.
+
+`python tests/fuzz/targets.py TARGET [options of libFuzzer]`, such as `names -max_total_time=60`. It ends with a status
+other than 0 as soon as a promise is broken: another exception than the documented one, or a name that is not safe.
+"""
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+import atheris
+
+with atheris.instrument_imports():
+    from downloadd.api.target import parse_target
+    from downloadd.errors import DownloadError
+    from downloadd.policy.masking import show_url
+    from downloadd.policy.url import parse_url
+    from downloadd.storage.names import MAX_NAME_BYTES, parse_directory, parse_filename, safe_name
+    from downloadd.transfer import fields
+
+NOW = 1_700_000_000.0
+
+
+def fuzz_fields(data: bytes) -> None:
+    """Header fields of origins: read, or not understood."""
+    # As the client library hands them over.
+    text = data.decode("utf-8", "surrogateescape")
+    fields.parse_content_disposition(text)
+    fields.parse_content_range(text)
+    fields.parse_http_date(text, now=NOW)
+    fields.parse_retry_after(text, now=NOW)
+    fields.parse_digest_field(text)
+    fields.parse_legacy_digest(text)
+    fields.parse_entity_tag(text)
+    with suppress(ValueError):
+        length = fields.parse_content_length(text)
+        assert length is None or length >= 0
+
+
+def fuzz_names(data: bytes) -> None:
+    """Names and directories: safe, or refused."""
+    text = data.decode("utf-8", "surrogateescape")
+    name = safe_name(text)
+    assert 0 < len(name.encode()) <= MAX_NAME_BYTES
+    assert not set(name) & set("/\\\0")
+    assert name not in {".", ".."}
+    assert safe_name(name) == name
+    assert parse_filename(name) == name
+    for parse in (parse_filename, parse_directory):
+        with suppress(DownloadError):
+            parsed = parse(text)
+            assert ".." not in parsed.split("/")
+            assert not parsed.startswith("/")
+
+
+def fuzz_urls(data: bytes) -> None:
+    """URLs and request targets: read, or refused."""
+    text = data.decode("utf-8", "surrogateescape")
+    parse_target(text)
+    show_url(text)
+    with suppress(DownloadError):
+        url = parse_url(text)
+        assert url.scheme in {"http", "https"}
+        assert url.text.isascii()
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"fields": fuzz_fields, "names": fuzz_names, "urls": fuzz_urls}
+
+if __name__ == "__main__":
+    target = TARGETS[sys.argv.pop(1)]
+    atheris.Setup(sys.argv, target)
+    atheris.Fuzz()
