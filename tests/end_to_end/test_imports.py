@@ -485,7 +485,8 @@ async def test_without_the_launch_flag_nothing_is_fetched(tmp_path: Any, origin:
 
 
 async def test_where_a_user_may_put_nothing_no_import_does_either(tmp_path: Any) -> None:
-    config = DEFAULT_CONFIG + '[[directories]]\npath = "Imports"\nusers = ["somebody else"]\n'
+    other = f'[[users]]\nid = "other"\ntoken_hash = "sha256:{"0" * 64}"\n'
+    config = f'{DEFAULT_CONFIG}{other}[[directories]]\npath = "Imports"\nusers = ["other"]\n'
     async with DaemonProcess(tmp_path, config=config) as daemon:
         for path, body in (
             ("downloadPendingFiles", None),

@@ -1,9 +1,10 @@
 """Every behaviour of docs/origins.md, on the wire: the whole file under a safe name, or a code and no file."""
 
 import asyncio
-import contextlib
 import hashlib
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -63,42 +64,55 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+@asynccontextmanager
+async def speaking(say: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
+    """The port of a server that says something to everybody who comes, and then waits."""
+    over = asyncio.Event()
+    conversations: list[asyncio.Task[None]] = []
+
+    async def converse(writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await say(writer)
+            await over.wait()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    def meet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversations.append(asyncio.ensure_future(converse(writer)))
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        over.set()
+        server.close()
+        await asyncio.gather(*conversations)
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n12345678"])
 async def test_silence_ends_in_time_in_every_phase(tmp_path: Path, scheme: str, said: bytes) -> None:
     """Before TLS is agreed on, before the head, within it, and before the last byte."""
-    silent = asyncio.Event()
 
-    async def fall_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def say(writer: asyncio.StreamWriter) -> None:
         writer.write(said)
-        await silent.wait()
-        writer.close()
 
-    server = await asyncio.start_server(fall_silent, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with DaemonProcess(tmp_path, config=HURRIED) as daemon:
+    async with speaking(say) as port, DaemonProcess(tmp_path, config=HURRIED) as daemon:
         began = asyncio.get_running_loop().time()
         status, answer = await daemon.fetch("d", f"{scheme}://127.0.0.1:{port}/f")
         assert (status, answer["error"]) == (502, "NETWORK_ERROR")
         assert asyncio.get_running_loop().time() - began < 5
         assert daemon.files() == {}
-    silent.set()
-    server.close()
 
 
 async def test_a_head_that_trickles_is_ended_by_the_timeout(tmp_path: Path) -> None:
-    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            for octet in answer_head:
-                writer.write(bytes([octet]))
-                await writer.drain()
-                await asyncio.sleep(0.2)
-        writer.close()
+    async def say(writer: asyncio.StreamWriter) -> None:
+        for octet in b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100:
+            writer.write(bytes([octet]))
+            await writer.drain()
+            await asyncio.sleep(0.2)
 
-    answer_head = b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100
-    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
-    async with DaemonProcess(tmp_path, config=HURRIED) as daemon:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/f"
-        status, answer = await daemon.fetch("d", url, timeout="2")
+    async with speaking(say) as port, DaemonProcess(tmp_path, config=HURRIED) as daemon:
+        status, answer = await daemon.fetch("d", f"http://127.0.0.1:{port}/f", timeout="2")
         assert (status, answer["error"]) == (504, "DOWNLOAD_TIMEOUT")
-    server.close()
