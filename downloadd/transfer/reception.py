@@ -197,7 +197,11 @@ class Reception:
     def _most(self, content: SocketContent, segment: Segment) -> int:
         """Bytes of the next turn."""
         most = min(content.left, TURN)
-        return most if segment.end is None else min(most, segment.end - segment.position)
+        if segment.end is None:
+            return most
+        # What a turn is given, no other connection can take: half of a long rest stays to be divided.
+        left = segment.end - segment.position
+        return min(most, left if left <= PIECE else max(PIECE, left // 2))
 
     async def _write(self, pieces: Sequence[bytes | memoryview], segment: Segment) -> None:
         await self._part.write(pieces, segment.position)

@@ -44,9 +44,9 @@ class EventReader:
                 fields = {}
         except (aiohttp.ClientError, OSError):
             pass
-        except RuntimeError:
-            # How aiohttp says that its own side was closed while somebody read.
-            if not self._response.closed:
+        except RuntimeError as error:
+            # How aiohttp says that either side was closed while somebody read.
+            if not self._response.closed and str(error) != "Connection closed.":
                 raise
         finally:
             self.over = True
