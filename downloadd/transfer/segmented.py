@@ -24,6 +24,10 @@ WRITE_DOWN_SECONDS: Final = 2.0
 """How often it is written down what has come; as much is fetched again after a crash."""
 
 
+LOOK_AGAIN_SECONDS: Final = 0.2
+"""How soon a connection that is done looks again whether another one needs help."""
+
+
 class OtherVersionError(Exception):
     """A connection was given bytes of another version, or nothing is to be had under the validator."""
 
@@ -188,7 +192,11 @@ class SegmentedFetch:
             else:
                 due = self._pending.pop(0) if self._pending else split(self._running, rate=rate, now=loop.time())
                 if due is None:
-                    return
+                    if not any(segment.drags(loop.time()) for segment in self._running):
+                        return
+                    # What is on its way to the disk cannot be taken at this moment, and may never come.
+                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                    continue
                 segment = due
                 async with self._on(segment), self._ask(source, segment) as answer:
                     await self._take(answer.content, segment)

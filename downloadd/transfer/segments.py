@@ -49,6 +49,13 @@ class Segment:
         """Whether every byte of it is in the part file."""
         return self.position == self.end
 
+    def drags(self, now: float) -> bool:
+        """Whether it will go on for so long, as far as is known, that help is worth a request."""
+        if self.end is None:
+            return False
+        rate = self.rate(now)
+        return rate is None or self.end - self.position > WORTH * rate
+
     def rate(self, now: float) -> float | None:
         """Bytes a second since it was begun; None while it is too early to tell."""
         if self.begun is None or now - self.begun < SETTLING:
