@@ -5,17 +5,17 @@ aiohttp are mapped to `DownloadError`s here, and nowhere else.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from ssl import SSLError
+from ssl import SSLError, SSLObject, SSLZeroReturnError
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
 import msgspec
 from aiohttp.abc import AbstractResolver
-from multidict import CIMultiDict
+from multidict import CIMultiDict, MultiMapping
 
 from downloadd import __version__
 from downloadd.config import CredentialConfig
@@ -47,6 +47,8 @@ class Content:
         connection = response.connection
         protocol = connection.protocol if connection is not None else None
         self._closed = protocol.closed if protocol is not None and not self._delimited else None
+        transport = connection.transport if connection is not None and not self._delimited else None
+        self._tls: SSLObject | None = transport.get_extra_info("ssl_object") if transport is not None else None
         if protocol is not None:
             # aiohttp starts its stall clock anew when a paused connection goes on, even if that brings the last byte: a
             # reader that is held back by a speed limit would then miss what is left in the buffer. Without a time
@@ -127,6 +129,8 @@ class Content:
         # says that it is whole.
         if not data and self._closed is not None and self._closed.done() and self._closed.exception() is not None:
             raise NetworkError("the connection was reset before the end of a body without a length")
+        if not data and self._tls is not None and not _was_closed_in_order(self._tls):
+            raise NetworkError("the TLS connection was cut before the end of a body without a length")
         return data
 
 
@@ -251,8 +255,10 @@ class Session:
         return fields
 
 
-def head_of(status: int, fields: Mapping[str, str]) -> Head:
+def head_of(status: int, fields: MultiMapping[str]) -> Head:
     """The parts of a response's head that decide what becomes of it."""
+    # A list over several lines is one list (RFC 9110, section 5.3); of the other fields the first line counts.
+    codings = fields.getall("Transfer-Encoding", None)
     return Head(
         status=status,
         content_length=fields.get("Content-Length"),
@@ -264,11 +270,26 @@ def head_of(status: int, fields: Mapping[str, str]) -> Head:
         last_modified=fields.get("Last-Modified"),
         date=fields.get("Date"),
         retry_after=fields.get("Retry-After"),
-        transfer_encoding=fields.get("Transfer-Encoding"),
+        transfer_encoding=None if codings is None else ", ".join(codings),
         content_digest=fields.get("Content-Digest"),
         repr_digest=fields.get("Repr-Digest"),
         digest=fields.get("Digest"),
     )
+
+
+def _was_closed_in_order(tls: SSLObject) -> bool:
+    """Whether the other side's closure alert came.
+
+    Without it anybody on the way can have cut the connection: a message without a length is complete only with it
+    (RFC 9112, section 9.8).
+    """
+    try:
+        return not tls.read(1)
+    except SSLZeroReturnError:
+        # Likewise, once our own alert was sent.
+        return True
+    except SSLError:
+        return False
 
 
 def network_error(error: BaseException) -> DownloadError:

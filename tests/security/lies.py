@@ -91,6 +91,16 @@ LIES: Final[dict[str, Lie]] = {
     "coding-gzip": Lie(answer("Transfer-Encoding: gzip, chunked", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), N),
     "coding-twice": Lie(answer("Transfer-Encoding: chunked, chunked", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), N),
     "coding-misspelt": Lie(answer("Transfer-Encoding: xchunked", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), N),
+    "coding-over-two-lines": Lie(
+        answer("Transfer-Encoding: chunked", "Transfer-Encoding: identity", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), N
+    ),
+    "coding-other-blanks": Lie(answer("Transfer-Encoding: \x0bchunked", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), N),
+    "coding-other-letters": Lie(
+        answer("Transfer-Encoding: chun\u212aed".encode(), body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), N
+    ),
+    "coding-capitals": Lie(answer("Transfer-Encoding: CHUNKED", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), BODY),
+    "coding-empty": Lie(answer("Transfer-Encoding:"), N),
+    "coding-identity": Lie(answer("Transfer-Encoding: identity"), N),
     # fields and the start line
     "field-flood": Lie(answer(*(f"X-{n}: y" for n in range(50_000)), "Content-Length: 100"), N),
     "field-huge": Lie(answer("X: " + "y" * (1 << 20), "Content-Length: 100"), N),

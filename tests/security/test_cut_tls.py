@@ -1,0 +1,73 @@
+"""Content without a length over TLS: whole only when the origin says itself that it is over."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from daemon_process import DaemonProcess, configured, until
+from origin.tls import Authority
+from security.lies import BODY, LONG
+
+HEADS = {"http-1.1": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", "http-1.0": b"HTTP/1.0 200 OK\r\n\r\n"}
+BODIES = {"short": BODY, "long": LONG}
+
+
+@contextmanager
+def answering(context: ssl.SSLContext, raw: bytes, *, in_order: bool) -> Iterator[int]:
+    """The port of an origin that gives one answer, and closes with or without the alert that says so."""
+
+    def converse() -> None:
+        plain, _ = server.accept()
+        plain.settimeout(20)
+        with context.wrap_socket(plain, server_side=True) as connection:
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += connection.recv(65536)
+            connection.sendall(raw)
+            if in_order:
+                connection.unwrap()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        conversation = threading.Thread(target=converse)
+        conversation.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            conversation.join()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["tls-1.2", "tls-1.3"])
+async def test_only_a_closure_alert_makes_content_without_a_length_whole(
+    tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """RFC 9112, section 9.8: whoever cuts the wire must not be able to cut the file."""
+    authority = Authority()
+    context = authority.server_context()
+    context.maximum_version = version
+    bundle = tmp_path / "ca.pem"
+    bundle.write_bytes(authority.certificate)
+    wrong: dict[str, object] = {}
+    async with DaemonProcess(
+        tmp_path, config=configured(retries=0, stall_timeout=5), environment={"SSL_CERT_FILE": str(bundle)}
+    ) as daemon:
+        for head, start in HEADS.items():
+            for size, body in BODIES.items():
+                for in_order in (True, False):
+                    name = f"{head}-{size}-{'closed' if in_order else 'cut'}"
+                    with answering(context, start + body, in_order=in_order) as port:
+                        _, answer = await daemon.fetch(name, f"https://127.0.0.1:{port}/f", filename="f")
+                    saved = daemon.root / name / "f"
+                    if in_order:
+                        fits = answer["success"] and saved.read_bytes() == body
+                    else:
+                        fits = answer["error"] == "NETWORK_ERROR" and "cut" in answer["detail"] and not saved.exists()
+                    if not fits:
+                        wrong[name] = answer
+        assert wrong == {}
+        await until(lambda: daemon.parts() == [])
+        assert "Traceback" not in daemon.log.read_text()
