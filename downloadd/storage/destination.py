@@ -52,7 +52,8 @@ class Part(Protocol):
         """Writes all pieces, in order, completely, from `offset` on.
 
         Raises:
-            InsufficientStorageError: the disk is full; what fitted is kept and counted in `size`.
+            InsufficientStorageError: the disk is full, and what fitted is kept and counted in `size`; or
+                `min_free` would not stay free, and nothing was written.
         """
         ...
 

@@ -19,7 +19,7 @@ from downloadd.storage.free_space import FreeSpace
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory, parse_filename, parse_part_name, part_name
 from downloadd.storage.part_file import PartFile, delete_part
 from downloadd.storage.quotas import Quotas
-from downloadd.storage.root import Space, StorageRoot, is_out_of_reach, status_of
+from downloadd.storage.root import StorageRoot, is_out_of_reach, status_of
 from downloadd.terms import Terms
 
 STRAYS_AT_ONCE: Final = 500
@@ -65,7 +65,7 @@ class LocalDestination:
         self._committer = Committer(fsync=fsync, umask=0)
         self._reservations = Reservations()
         self._turns: dict[SafeDirectory, _Turn] = {}
-        self._space = FreeSpace(self._look_at_space, min_free=min_free, clock=clock)
+        self._space = FreeSpace(self._root.space, min_free=min_free, clock=clock)
 
     async def __aenter__(self) -> Self:
         try:
@@ -110,6 +110,7 @@ class LocalDestination:
             name=name,
             terms=self._terms,
             charge=self._quotas.charge(place, name),
+            space=self._space,
         )
         if existing is not None:
             await part.take_over(candidates)
@@ -180,7 +181,8 @@ class LocalDestination:
         Raises:
             InsufficientStorageError: they do not.
         """
-        await self._space.require(needed)
+        if not self._space.has_room(needed):
+            await self._threads.run(Lane.CALLS, "", self._space.require, needed)
 
     async def stray_parts(self) -> AsyncIterator[Sequence[StrayPart]]:
         """All part files below the root, in chunks, for the sweep after start.
@@ -196,9 +198,6 @@ class LocalDestination:
     async def _close(self) -> None:
         await self._threads.close()
         self._root.__exit__(None, None, None)
-
-    async def _look_at_space(self) -> Space:
-        return await self._threads.run(Lane.CALLS, "", self._root.space)
 
     @asynccontextmanager
     async def _turn_in(self, directory: SafeDirectory) -> AsyncIterator[None]:

@@ -14,6 +14,7 @@ from downloadd.download import join_path
 from downloadd.errors import DownloadError
 from downloadd.storage.commit import Committer
 from downloadd.storage.disk_threads import DiskThreads, Lane
+from downloadd.storage.free_space import FreeSpace
 from downloadd.storage.names import SafeDirectory, SafeName, parse_filename
 from downloadd.storage.quotas import Charge
 from downloadd.storage.root import StorageRoot, is_out_of_reach, status_of
@@ -62,6 +63,7 @@ class PartFile:
         name: str,
         terms: Callable[[str], Terms],
         charge: Charge,
+        space: FreeSpace,
     ) -> None:
         self._threads = threads
         self._root = root
@@ -71,6 +73,7 @@ class PartFile:
         self._path = join_path(directory, name)
         self._terms = terms
         self._charge = charge
+        self._space = space
         # Taken by threads that work on the descriptor; the event loop never takes it.
         self._working = threading.Condition()
         self._writers = 0
@@ -131,7 +134,8 @@ class PartFile:
         """Writes all pieces, in order, completely, from `offset` on.
 
         Raises:
-            InsufficientStorageError: the disk is full; what fitted is kept and counted in `size`.
+            InsufficientStorageError: the disk is full, and what fitted is kept and counted in `size`; or
+                `min_free` would not stay free, and nothing was written.
         """
         await self._threads.run(Lane.CALLS, self._path, self._write, pieces, offset)
 
@@ -140,7 +144,7 @@ class PartFile:
 
         Raises:
             NetworkError: the connection broke.
-            InsufficientStorageError: the disk is full.
+            InsufficientStorageError: the disk is full, or `min_free` would not stay free.
         """
         return await self._threads.run(Lane.SOCKETS, self._path, self._receive, source, offset, most)
 
@@ -254,9 +258,10 @@ class PartFile:
                 _rename(self._name, self._taken_from, directory_fd)
 
     def _write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
-        with self._writing() as fd:
+        size = sum(map(len, pieces))
+        with self._space.claim(size), self._writing() as fd:
             begin = offset
-            self._charge.grow(offset + sum(map(len, pieces)))
+            self._charge.grow(offset + size)
             left = deque(memoryview(piece) for piece in pieces if piece)
             while left:
                 written = os.pwritev(fd, _first(left, WRITE_BYTES), offset)
@@ -271,7 +276,7 @@ class PartFile:
             self._digests.update(pieces, begin)
 
     def _receive(self, source: SocketSource, offset: int, most: int) -> Moved:
-        with self._writing() as fd:
+        with self._space.claim(most), self._writing() as fd:
             self._charge.grow(offset + most)
             moved = source.move(fd, offset, most)
             if moved.nbytes:

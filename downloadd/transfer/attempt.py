@@ -452,7 +452,6 @@ class Attempt:
             raise FileTooLargeError(self._max_size)
 
     async def _prepare_write(self, size: int, last: bool) -> None:
-        await self._destination.require_free(size)
         # Whoever has everything writes down next that it is about to be published: a part that is not vouched for until
         # then is lost to a crash in between, and so is little more than the time of a write.
         if not self._recorded and not (last and size <= SMALL):

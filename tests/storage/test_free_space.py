@@ -1,11 +1,15 @@
-import asyncio
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from downloadd.clock import SystemClock
 from downloadd.errors import InsufficientStorageError
 from downloadd.storage.free_space import FRESH_SECONDS, FreeSpace, missing_bytes
 from downloadd.storage.local import LocalDestination
@@ -34,9 +38,8 @@ class Disk:
         self.free = free
         self.looks = 0
 
-    async def look(self) -> Space:
+    def look(self) -> Space:
         self.looks += 1
-        await asyncio.sleep(0)
         return Space(free=self.free, capacity=100)
 
 
@@ -61,42 +64,96 @@ def test_what_is_missing_would_just_do(free: int, needed: int, min_free: int) ->
     assert not missing or missing_bytes(free=free + missing - 1, needed=needed, min_free=min_free) == 1
 
 
-async def test_many_questions_share_one_look_at_the_disk() -> None:
+def test_many_questions_share_one_look_at_the_disk() -> None:
     hands, disk = Hands(), Disk(free=10)
     space = FreeSpace(disk.look, min_free=0, clock=hands)
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(100):
-            tasks.create_task(space.require(1))
+    for _ in range(100):
+        space.require(1)
     assert disk.looks == 1
 
 
-async def test_an_old_look_is_not_believed() -> None:
+def test_whoever_waited_for_a_look_takes_that_one() -> None:
+    clock, disk = SystemClock(), Disk(free=10)
+    waiting = threading.Barrier(3)
+
+    def slow_look() -> Space:
+        seen = disk.look()
+        time.sleep(0.05)
+        return seen
+
+    space = FreeSpace(slow_look, min_free=1, clock=clock)
+
+    def ask() -> None:
+        waiting.wait()
+        space.require(1)
+
+    with ThreadPoolExecutor(3) as threads:
+        for asking in [threads.submit(ask) for _ in range(3)]:
+            asking.result()
+    assert disk.looks <= 2
+
+
+def test_an_old_look_is_not_believed() -> None:
     hands, disk = Hands(), Disk(free=10)
     space = FreeSpace(disk.look, min_free=5, clock=hands)
-    await space.require(5)
+    space.require(5)
     disk.free = 9
     hands.now += FRESH_SECONDS - 0.01
-    await space.require(5)
+    assert space.has_room(5)
     hands.now += 0.02
+    assert not space.has_room(5)
     with pytest.raises(InsufficientStorageError, match="5 bytes are needed, but 9 are free and 5 must stay free"):
-        await space.require(5)
+        space.require(5)
 
 
-async def test_room_that_was_just_made_is_seen_before_a_refusal() -> None:
+def test_room_that_was_just_made_is_seen_before_a_refusal() -> None:
     hands, disk = Hands(), Disk(free=1)
     space = FreeSpace(disk.look, min_free=0, clock=hands)
-    await space.require(1)
+    space.require(1)
     disk.free = 10
-    await space.require(10)
+    space.require(10)
     assert disk.looks == 2
 
 
 @pytest.mark.parametrize(("needed", "lasting"), [(95, False), (96, True)])
-async def test_what_is_more_than_the_disk_can_hold_will_never_fit(needed: int, lasting: bool) -> None:
+def test_what_is_more_than_the_disk_can_hold_will_never_fit(needed: int, lasting: bool) -> None:
     space = FreeSpace(Disk(free=10).look, min_free=5, clock=Hands())
     with pytest.raises(InsufficientStorageError) as caught:
-        await space.require(needed)
+        space.require(needed)
     assert (caught.value.lasting, caught.value.transient) == (lasting, not lasting)
+
+
+def test_room_for_what_is_being_written_is_nobody_elses() -> None:
+    disk = Disk(free=10)
+    space = FreeSpace(disk.look, min_free=5, clock=Hands())
+    with space.claim(3):
+        with pytest.raises(InsufficientStorageError), space.claim(3):
+            pytest.fail("there is no room for both")
+        with space.claim(2):
+            assert not space.has_room(1)
+
+
+def test_what_was_written_since_the_last_look_counts_as_used() -> None:
+    hands, disk = Hands(), Disk(free=10)
+    space = FreeSpace(disk.look, min_free=5, clock=hands)
+    with space.claim(3):
+        pass
+    assert (space.has_room(2), space.has_room(3)) == (True, False)
+    disk.free = 7
+    hands.now += FRESH_SECONDS + 0.01
+    space.require(2)
+    assert (space.has_room(2), space.has_room(3)) == (True, False), "once, not twice"
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.floats(0, 1)), max_size=30), st.integers(1, 50))
+def test_the_reserve_is_never_written_to(writes: list[tuple[int, float]], min_free: int) -> None:
+    hands, disk = Hands(), Disk(free=100)
+    space = FreeSpace(disk.look, min_free=min_free, clock=hands)
+    for size, pause in writes:
+        with suppress(InsufficientStorageError), space.claim(size):
+            disk.free -= size
+        assert disk.free >= min_free
+        hands.now += pause
 
 
 async def test_a_real_disk_is_looked_at(tmp_path: Path) -> None:
