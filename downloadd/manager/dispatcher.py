@@ -47,6 +47,10 @@ class Dispatcher(Protocol):
         """Nothing of `host` starts before that Unix time."""
         ...
 
+    def hold(self, reason: str | None) -> None:
+        """Lets nothing start for this reason, until it is None again."""
+        ...
+
     def reason(self, host: str, not_before: float | None) -> str:
         """What a waiting download of `host` waits for, in words."""
         ...
@@ -102,6 +106,11 @@ class LocalDispatcher:
     def block(self, host: str, until: float) -> None:
         """Nothing of `host` starts before that Unix time."""
         self._scheduler.block(host, self._moment(until))
+        self._changed.set()
+
+    def hold(self, reason: str | None) -> None:
+        """Lets nothing start for this reason, until it is None again."""
+        self._scheduler.hold(reason)
         self._changed.set()
 
     def reason(self, host: str, not_before: float | None) -> str:

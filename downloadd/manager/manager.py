@@ -17,7 +17,9 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Desired, Download, Snapshot, new_id
 from downloadd.errors import (
     DownloadError,
+    ErrorCode,
     FileExistsAlreadyError,
+    InsufficientStorageError,
     NotFoundError,
     QueueFullError,
     ShuttingDownError,
@@ -56,6 +58,13 @@ SOONEST_FLUSH: Final = 0.25
 """Seconds."""
 PULSE_SECONDS: Final = 5.0
 """How often it is looked whether a run moves."""
+NO_ROOM: Final = "there is no room on the disk"
+LITTLE_ROOM: Final = 1 << 20
+"""Bytes; a disk with less room is full."""
+ROOM_SECONDS: Final = 2.0
+"""How often a full disk is looked at."""
+LONGEST_HOLD: Final = 60.0
+"""Seconds for which the queue is held back by a full disk before some may try."""
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +124,7 @@ class Manager:
         self._early_stops: dict[str, Stop] = {}
         self._watchers: dict[str, list[asyncio.Future[Download]]] = {}
         self._accepting = 0
+        self._short_of_room = asyncio.Event()
         self._closing = False
 
     async def __aenter__(self) -> Self:
@@ -128,6 +138,7 @@ class Manager:
         self._own(self._duties, self._dispatcher.dispatch(self._start_picked))
         self._own(self._duties, self._follow_progress())
         self._own(self._duties, self._supervise())
+        self._own(self._duties, self._wait_for_room())
         self._own(self._duties, sweep(self._records, self._destination))
         return self
 
@@ -490,8 +501,8 @@ class Manager:
             del self._runs[id]
             del self._paces[id]
             self._metrics.received(run.take_count())
-            if outcome is not None and outcome[1] is not None:
-                self._dispatcher.block(outcome[1].host, outcome[1].until)
+            if outcome is not None:
+                self._hold_back(*outcome)
             self._dispatcher.finished(seq)
         if outcome is not None:
             await self._settle(outcome[0])
@@ -525,6 +536,39 @@ class Manager:
         given_up = self._given_up.get(row.id)
         if failed is not None and given_up is not None:
             given_up.set_result(failed)
+
+    def _hold_back(self, row: Download, host_waits: HostWaits | None) -> None:
+        """Before the place of a run is free: what must not start in it."""
+        if host_waits is not None:
+            self._dispatcher.block(host_waits.host, host_waits.until)
+        if row.error is ErrorCode.INSUFFICIENT_STORAGE:
+            self._dispatcher.hold(NO_ROOM)
+            self._short_of_room.set()
+
+    async def _wait_for_room(self) -> None:
+        """Holds the queue back while the disk is full, so that it is not spent on attempts which must fail.
+
+        Now and then some go on all the same: what fills the disk may be the parts of those that wait, and it is free
+        again only when these have used up their retries.
+        """
+        while True:
+            await self._short_of_room.wait()
+            until = self._clock.monotonic() + LONGEST_HOLD
+            while await self._is_full() and self._clock.monotonic() < until:
+                self._dispatcher.hold(NO_ROOM)
+                await asyncio.sleep(ROOM_SECONDS)
+            self._short_of_room.clear()
+            self._dispatcher.hold(None)
+
+    async def _is_full(self) -> bool:
+        try:
+            await self._destination.require_free(LITTLE_ROOM)
+        except InsufficientStorageError:
+            return True
+        except DownloadError:
+            # What is wrong with the disk besides is for the attempts to tell.
+            pass
+        return False
 
     async def _settle(self, row: Download) -> None:
         if row.state in WAITING and row.desired is not Desired.RUN:

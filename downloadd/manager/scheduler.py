@@ -55,6 +55,7 @@ class Scheduler:
         self._running: dict[int, str] = {}
         # What was added while it ran: only the end of the run tells whether that came too late, or early.
         self._returning: dict[int, Waiting] = {}
+        self._held: str | None = None
 
     @property
     def waiting(self) -> int:
@@ -127,8 +128,14 @@ class Scheduler:
             line.blocked_until = until
             heappush(self._blocked, (until, host))
 
+    def hold(self, reason: str | None) -> None:
+        """Lets nothing start for this reason, until it is None again."""
+        self._held = reason
+
     def pick(self, now: float) -> list[int]:
         """The downloads (by `seq`) that start now, most urgent first; they count as running from here on."""
+        if self._held is not None:
+            return []
         while self._delayed and self._delayed[0][0] <= now:
             _, key, name = heappop(self._delayed)
             if self._waiting.get(key[1]) is key:
@@ -159,6 +166,8 @@ class Scheduler:
 
     def next_due(self) -> float | None:
         """The time at which `pick` may have something new to say, if nothing else happens before."""
+        if self._held is not None:
+            return None
         times = [heap[0][0] for heap in (self._delayed, self._blocked) if heap]
         return min(times, default=None)
 
@@ -167,6 +176,8 @@ class Scheduler:
         line = self._hosts.get(host)
         if not_before is not None and not_before > now:
             return f"the next attempt starts in {not_before - now:.0f} s"
+        if self._held is not None:
+            return self._held
         if line is not None and line.blocked_until > now:
             return f"{host} asked to wait, {line.blocked_until - now:.0f} s more"
         if line is not None and line.running >= self._limits.max_per_host:

@@ -548,6 +548,33 @@ async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -
     assert lowest > (12 << 20) - 600_000
 
 
+async def test_a_full_disk_holds_the_queue_back_until_there_is_room(tmp_path: Path, disk: Path, origin: Origin) -> None:
+    origin.script("/f", Answer(size=SIZE))
+    config = configured(retries=3, max_concurrent=2).replace("min_free = 0", 'min_free = "12 MiB"')
+    async with on_disk(tmp_path, disk, "size=24m", config=config) as daemon:
+        ballast = seen_by(daemon, disk) / "ballast"
+        ballast.write_bytes(bytes(12 << 20))
+        status, _ = await daemon.ask(
+            "POST",
+            "/api/v1/downloads",
+            json={"downloads": [{"url": origin.url("/f"), "directory": str(number)} for number in range(12)]},
+        )
+        assert status == 201
+
+        async def held() -> list[str]:
+            active = await daemon.active()
+            return [entry["id"] for entry in active if entry["reason"] == "there is no room on the disk"]
+
+        async with asyncio.timeout(10):
+            while len(waiting := await held()) < 10:
+                await asyncio.sleep(0.02)
+        # Those which found out wait for their next attempts; nothing else was spent.
+        assert len(origin.requests("/f")) == 2
+        ballast.unlink()
+        for id in waiting:
+            assert (await daemon.ended(id))["status"] == "completed"
+
+
 async def test_a_directory_that_cannot_be_written_fails_its_downloads_alone(
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:

@@ -159,6 +159,18 @@ def test_a_delay_can_be_cut_short() -> None:
     assert line.pick(now=2000) == []
 
 
+def test_a_held_queue_starts_nothing_and_says_why() -> None:
+    line = scheduler()
+    line.add(waiting(1))
+    line.add(waiting(2, not_before=10))
+    line.hold("the disk is full")
+    assert line.pick(now=20) == []
+    assert line.next_due() is None
+    assert line.reason("a", None, 20) == "the disk is full"
+    line.hold(None)
+    assert line.pick(now=20) == [1, 2]
+
+
 def test_higher_limits_let_more_start_at_once() -> None:
     line = scheduler(max_concurrent=1, max_per_host=1)
     line.add(waiting(1))
