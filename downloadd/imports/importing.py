@@ -290,7 +290,7 @@ class Imports:
                     await self._cancel_download(file.download_id)
             await self._records.settle()
             operation = replace(operation, tally=await self._records.tally(id))
-            await self._write_manifest(operation)
+            await self._write_manifests(operation)
         await self._uploads.remove(id)
         return await self._move(operation, Status.CANCELLED)
 
@@ -374,7 +374,7 @@ class Imports:
                     await self._order(operation, taken, wanted)
                     continue
             await asyncio.sleep(min(LATEST_LOOK, max(SOONEST_LOOK, tally.total / LOOKED_AT)))
-        await self._write_manifest(operation)
+        await self._write_manifests(operation)
         await self._move(operation, Status.DONE)
 
     async def _order(self, operation: Operation, files: Sequence[PendingFile], wanted: Wanted) -> None:
@@ -397,23 +397,31 @@ class Imports:
             id=file.download_id,
         )
 
-    async def _write_manifest(self, operation: Operation) -> None:
-        """One line for each file of the operation, in the directory of the import that it came from."""
-        lines: dict[str, list[bytes]] = {}
-        async for file in self._files(operation.id):
-            folder = folder_of(file.import_ts, file.import_name)
-            lines.setdefault(folder, []).append(msgspec.json.encode(_manifest_entry(file)) + b"\n")
-        for folder, content in lines.items():
-            directory = f"{self._config.directory}/{folder}"
-            part = await self._destination.open_part(
-                directory=directory, filename=MANIFEST, download_id=self._new_download_id(), epoch=1, existing=None
-            )
+    async def _write_manifests(self, run: Operation) -> None:
+        """For each import that the files of this run come from: what has become of all that was ever to be fetched."""
+        for source in await self._records.sources(run.id):
             try:
-                await part.write(content, 0)
-                await part.publish(MANIFEST, replace=True, last_modified=None)
+                await self._write_manifest(source)
             except DownloadError as error:
-                log.warning("manifest_not_written", operation=operation.id, error=error.code, detail=error.detail)
-                await part.remove()
+                log.warning("manifest_not_written", operation=run.id, error=error.code, detail=error.detail)
+
+    async def _write_manifest(self, source: Operation) -> None:
+        part = await self._destination.open_part(
+            directory=f"{self._config.directory}/{folder_of(source.ts, source.name)}",
+            filename=MANIFEST,
+            download_id=self._new_download_id(),
+            epoch=1,
+            existing=None,
+        )
+        try:
+            after = 0
+            while chunk := await self._records.given(source.id, after, CHUNK):
+                await part.write([msgspec.json.encode(_manifest_entry(file)) + b"\n" for file in chunk], part.size)
+                after = chunk[-1].number
+            await part.sync()
+            await part.publish(MANIFEST, replace=True, last_modified=None)
+        finally:
+            await part.remove()
 
     async def _files(self, run: str) -> AsyncIterator[PendingFile]:
         after = 0

@@ -17,10 +17,13 @@ _LONGEST: Final = 120
 
 
 def folder_of(ts: int, name: str) -> str:
-    """The directory of an import that began at `ts` (Unix milliseconds): its date and the name of its file."""
+    """The directory of an import that began at `ts` (Unix milliseconds): when that was (UTC), and its file's name.
+
+    To the second, so that an export which is uploaded twice a day does not get in its own way.
+    """
     stem = name.rpartition("/")[2]
     stem = stem.rpartition(".")[0] or stem
-    date = datetime.fromtimestamp(ts / 1000, UTC).strftime("%Y-%m-%d")
+    date = datetime.fromtimestamp(ts / 1000, UTC).strftime("%Y-%m-%d %H-%M-%S")
     return f"{date} {safe_name(stem[:_LONGEST])}" if stem else date
 
 

@@ -59,6 +59,9 @@ _INVALIDATE: Final = "UPDATE operations SET valid = 0 WHERE user = ? AND id != ?
 _CURRENT: Final = f"SELECT {_COLUMNS} FROM operations WHERE user = ? ORDER BY ts DESC, rowid DESC LIMIT 1"
 _LATEST: Final = f"SELECT {_COLUMNS} FROM operations ORDER BY updated_at DESC, rowid DESC LIMIT ?"
 _BY_ID: Final = f"SELECT {_COLUMNS} FROM operations WHERE id = ?"
+_SOURCES: Final = (
+    f"SELECT {_COLUMNS} FROM operations WHERE id IN (SELECT operation FROM import_files WHERE run = ?) ORDER BY rowid"
+)
 _UNFINISHED: Final = (
     f"SELECT {_COLUMNS} FROM operations "
     f"WHERE status = 'importer_importing_files' OR (valid = 1 AND status NOT IN ({', '.join('?' * len(OVER))})) "
@@ -69,6 +72,21 @@ UPDATE import_files
 SET status = CASE WHEN d.state IN ('completed', 'skipped') THEN 'completed' ELSE 'pending' END
 FROM downloads AS d
 WHERE import_files.status = 'downloading' AND d.id = import_files.download_id AND d.ended_seq IS NOT NULL
+"""
+# A download that failed may have been tried again by a user since.
+_BROUGHT_SINCE: Final = """
+UPDATE import_files SET status = 'completed'
+FROM downloads AS d
+WHERE import_files.status = 'pending' AND import_files.wanted = ?
+    AND import_files.operation IN (SELECT id FROM operations WHERE user = ?)
+    AND d.id = import_files.download_id AND d.state IN ('completed', 'skipped')
+"""
+_RESERVE: Final = """
+UPDATE import_files
+SET run = ?, status = CASE
+    WHEN EXISTS (SELECT 1 FROM downloads AS d WHERE d.id = import_files.download_id AND d.ended_seq IS NULL)
+    THEN 'downloading' ELSE 'reserved' END
+WHERE status = 'pending' AND wanted = ? AND operation IN (SELECT id FROM operations WHERE user = ?)
 """
 _TALLY: Final = """
 SELECT count(*),
@@ -137,7 +155,10 @@ class ImportRecords(Protocol):
         ...
 
     async def reserve(self, run: str, user: str, wanted: Wanted) -> int:
-        """Gives all pending files of a user to a run, and says how many."""
+        """Gives all pending files of a user to a run, and says how many.
+
+        One whose download a user has tried again is taken as that left it: done, or on its way.
+        """
         ...
 
     async def release(self, run: str) -> None:
@@ -166,6 +187,14 @@ class ImportRecords(Protocol):
 
     async def files(self, run: str, after: int, limit: int) -> list[PendingFile]:
         """The files of a run with what has become of them, by number, from `after` on."""
+        ...
+
+    async def sources(self, run: str) -> list[Operation]:
+        """The imports that the files of a run come from."""
+        ...
+
+    async def given(self, operation: str, after: int, limit: int) -> list[PendingFile]:
+        """The files and avatars of an import that any run was given, like `files`."""
         ...
 
 
@@ -298,11 +327,12 @@ class SqliteImports:
 
     async def reserve(self, run: str, user: str, wanted: Wanted) -> int:
         """See `ImportRecords.reserve`."""
-        sql = (
-            "UPDATE import_files SET status = 'reserved', run = ? WHERE status = 'pending' AND wanted = ? "
-            "AND operation IN (SELECT id FROM operations WHERE user = ?)"
-        )
-        return await self._access.write(lambda cursor: cursor.execute(sql, (run, wanted.value, user)).rowcount)
+
+        def write(cursor: sqlite3.Cursor) -> int:
+            cursor.execute(_BROUGHT_SINCE, (wanted.value, user))
+            return cursor.execute(_RESERVE, (run, wanted.value, user)).rowcount
+
+        return await self._access.write(write)
 
     async def release(self, run: str) -> None:
         """See `ImportRecords.release`."""
@@ -357,6 +387,15 @@ class SqliteImports:
         """See `ImportRecords.files`."""
         sql = f"{_FILES} WHERE f.run = ? AND f.number > ? ORDER BY f.number LIMIT ?"
         return await self._access.read(lambda c: [_file(row) for row in c.execute(sql, (run, after, limit))])
+
+    async def sources(self, run: str) -> list[Operation]:
+        """See `ImportRecords.sources`."""
+        return await self._access.read(lambda c: [_operation(row) for row in c.execute(_SOURCES, (run,))])
+
+    async def given(self, operation: str, after: int, limit: int) -> list[PendingFile]:
+        """See `ImportRecords.given`."""
+        sql = f"{_FILES} WHERE f.operation = ? AND f.run IS NOT NULL AND f.number > ? ORDER BY f.number LIMIT ?"
+        return await self._access.read(lambda c: [_file(row) for row in c.execute(sql, (operation, after, limit))])
 
     async def _one(self, sql: str, parameter: str) -> Operation | None:
         def read(connection: sqlite3.Connection) -> Operation | None:

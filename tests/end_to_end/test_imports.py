@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
@@ -59,6 +60,11 @@ async def download_pending(daemon: DaemonProcess, what: str = "Files") -> int:
     status, answer = await daemon.ask("POST", f"/api/v1/downloadPending{what}")
     assert (status, answer["success"]) == (200, True)
     return int(answer["count"])
+
+
+def manifest(daemon: DaemonProcess) -> list[dict[str, Any]]:
+    (written,) = (content for path, content in daemon.files().items() if path.endswith("/manifest.jsonl"))
+    return [json.loads(line) for line in written.splitlines()]
 
 
 def size_of(id: str) -> int:
@@ -212,9 +218,61 @@ async def test_a_failed_file_stays_pending_and_is_tried_again(daemon: DaemonProc
     assert (status, progress["key"], progress["name"], progress["step"]) == (
         200, "pending-files", "Pending Files", "importer_done",
     )  # fmt: skip
+    assert [(line["file_id"], line["status"], line["error"]) for line in manifest(daemon)] == [
+        ("F1", "completed", None),
+        ("F2", "failed", "REMOTE_FILE_NOT_FOUND"),
+    ]
     assert await download_pending(daemon) == 1
     assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0}
     assert len([path for path in daemon.files() if path.endswith(".gif")]) == 2
+    assert [(line["file_id"], line["status"]) for line in manifest(daemon)] == [
+        ("F1", "completed"),
+        ("F2", "completed"),
+    ]
+    # Another operation on the same import adds to what the manifest says.
+    assert await download_pending(daemon, "Avatars") == 1
+    await done(daemon)
+    assert {line["file_id"] for line in manifest(daemon)} == {"U1", "F1", "F2"}
+
+
+async def test_what_a_user_tried_again_is_not_fetched_twice(daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    for number in (1, 2):
+        held = Answer(size=size_of(f"F{number}"), seed=number, content_type="image/gif", rate=0 if number == 1 else 300)
+        origin.script(f"/F{number}", [failure(404), held])
+    await upload(daemon, "slack", packed(export(origin, ["F1", "F2"])))
+    await file_data(daemon)
+    await select_all(daemon)
+    assert await download_pending(daemon) == 2
+    assert (await done(daemon))["count"] == {"completed": 0, "total": 2, "error": 2}
+    failed = {entry["filename"]: entry["id"] for entry in await daemon.history()}
+    for id in failed.values():
+        assert (await daemon.verb(id, "retry"))[0] == 200
+    await daemon.ended(failed["F1-F1.gif"])
+    # One is there by now, and one on its way.
+    assert await download_pending(daemon) == 1
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0}
+    assert [len(origin.requests(f"/F{number}")) for number in (1, 2)] == [2, 2]
+    assert [line["status"] for line in manifest(daemon)] == ["completed", "completed"]
+    assert await download_pending(daemon) == 0
+
+
+async def test_an_export_that_comes_twice_has_two_folders(daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    for _ in range(2):
+        await upload(daemon, "slack", packed(export(origin, ["F1"])))
+        started = int((await current(daemon))["ts"]) // 1000
+        await file_data(daemon)
+        await select_all(daemon)
+        assert await download_pending(daemon) == 1
+        await done(daemon)
+        await until(lambda second=started: int(time.time()) > second)
+    folders = {path.split("/")[1] for path in daemon.files()}
+    assert len(folders) == 2
+    assert {path.partition("/")[2].partition("/")[2] for path in daemon.files()} == {
+        "general/F1-F1.gif",
+        "manifest.jsonl",
+    }
 
 
 @pytest.mark.parametrize(
