@@ -1,5 +1,6 @@
 """The composition root: builds every part from the configuration, opens and closes them in order."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from downloadd.policy.url import is_address, parse_host
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
+from downloadd.web.dashboard import load_dashboard
 
 HANDLERS_DRAIN: Final = 1.5
 """Seconds that answers under way get when the daemon stops."""
@@ -116,6 +118,8 @@ class App:
                 clock=clock,
                 allow=lambda: self._config.downloads.allow,
                 may_use=lambda user, directory: self._directories.may_use(user, directory),
+                directories=destination.directories,
+                page=await asyncio.to_thread(load_dashboard),
             )
             self._runner = ApiRunner(api, shutdown_timeout=HANDLERS_DRAIN)
             await self._runner.setup()

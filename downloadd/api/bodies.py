@@ -98,6 +98,13 @@ class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     q: Annotated[str, Meta(description="Only downloads whose URL or file name contains this.")] | None = None
 
 
+class DirectoriesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /api/v1/directories`."""
+
+    prefix: Annotated[str, Meta(description="What their paths begin with, such as `Imports/20`.")] = ""
+    limit: Annotated[int, Meta(ge=1, le=1000, description="Directories at most.")] = 100
+
+
 class BatchItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One download of a batch."""
 
@@ -168,6 +175,8 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     speed: Annotated[int, Meta(ge=0, description="Bytes a second over the last seconds.")] | None
     eta: Annotated[int, Meta(ge=0, description="Seconds left at this speed.")] | None
     attempt: Annotated[int, Meta(ge=0)]
+    priority: Annotated[int, Meta(description="Higher starts first.")]
+    speed_limit: Annotated[int, Meta(ge=0, description="Bytes a second; 0 for none.")]
     error: Annotated[ErrorCode, Meta(description="Why the last attempt ended.")] | None
     reason: Annotated[str, Meta(description="What it waits for.")] | None
     detail: str | None
@@ -218,6 +227,28 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     """Ended downloads, newest first."""
 
     history: list[PastEntry]
+
+
+class Directories(msgspec.Struct, frozen=True, kw_only=True):
+    """Directories below the storage root, in the order of their names."""
+
+    directories: list[str]
+
+
+class ErrorEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What an error code means."""
+
+    code: ErrorCode
+    status: Annotated[int, Meta(description="The HTTP status of an answer that reports it.")]
+    title: str
+    description: str
+    resolution: Annotated[str, Meta(description="What to do about it.")]
+
+
+class ErrorTable(msgspec.Struct, frozen=True, kw_only=True):
+    """Every error code."""
+
+    errors: list[ErrorEntry]
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -407,6 +438,8 @@ def _active_fields(snapshot: Snapshot) -> dict[str, Any]:
         "speed": None if snapshot.speed is None else round(snapshot.speed),
         "eta": None if snapshot.eta is None or not math.isfinite(snapshot.eta) else math.ceil(snapshot.eta),
         "attempt": row.attempt,
+        "priority": row.priority,
+        "speed_limit": row.speed_limit,
         "error": row.error,
         "reason": snapshot.reason,
         "detail": row.detail,

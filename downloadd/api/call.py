@@ -15,7 +15,7 @@ class Call:
 
     Attributes:
         request_id: of the answer's `X-Request-Id`, and of every log line.
-        id: the path's download id, "" where it has none.
+        id: what stands for the placeholder of the path, "" where it has none.
         download_id: the download that the answer is about, for the access log.
         shown_url: its URL without credentials, for the access log.
     """

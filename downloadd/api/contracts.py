@@ -13,7 +13,10 @@ from downloadd.api.bodies import (
     AmendBody,
     BatchAnswer,
     BatchBody,
+    Directories,
+    DirectoriesQuery,
     DirectoryListingQuery,
+    ErrorTable,
     Health,
     History,
     HistoryQuery,
@@ -165,6 +168,22 @@ EVENTS: Final = Contract(
     headers=("Last-Event-ID",),
     reply=Reply(description="`download`, `history` and `reset` events", media_type="text/event-stream"),
     errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.SHUTTING_DOWN),
+)
+DIRECTORIES: Final = Contract(
+    query=DirectoriesQuery,
+    reply=Reply(description="Directories, in the order of their names", types=(Directories,)),
+    errors=(ErrorCode.INVALID_PARAMETER,),
+)
+ERROR_TABLE: Final = Contract(
+    reply=Reply(description="What each error code means", types=(ErrorTable,)), errors=(ErrorCode.INVALID_PARAMETER,)
+)
+PAGE: Final = Contract(
+    reply=Reply(description="The page", media_type="text/html", headers=("ETag",)),
+    errors=(ErrorCode.INVALID_PARAMETER,),
+)
+PAGE_FILE: Final = Contract(
+    reply=Reply(description="A file of the page", media_type="*/*", headers=("ETag",)),
+    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.NOT_FOUND),
 )
 HEALTH: Final = Contract(
     reply=Reply(description="The daemon hears", types=(Health,)), errors=(ErrorCode.INVALID_PARAMETER,)

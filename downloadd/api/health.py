@@ -1,13 +1,15 @@
 """Whether the daemon hears, and what it counts."""
 
+import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
 from downloadd import __version__
 from downloadd.api.answers import COMMON_FIELDS, answer
-from downloadd.api.bodies import Health
+from downloadd.api.bodies import ErrorEntry, ErrorTable, Health
 from downloadd.api.call import Call
 from downloadd.api.engine import Engine, RequestMetrics
+from downloadd.errors import ERRORS
 
 
 class HealthEndpoints:
@@ -20,6 +22,10 @@ class HealthEndpoints:
     async def health(self, call: Call) -> web.Response:
         """`GET /api/v1/health`: an answer at all is the message."""
         return answer(Health(status="ok", version=__version__))
+
+    async def errors(self, call: Call) -> web.Response:
+        """`GET /api/v1/errors`: the table of errors, for those who explain them to people."""
+        return answer(ErrorTable(errors=[ErrorEntry(**msgspec.structs.asdict(row)) for row in ERRORS.values()]))
 
     async def metrics(self, call: Call) -> web.Response:
         """`GET /api/v1/metrics`: the Prometheus exposition."""

@@ -154,6 +154,8 @@ def _parameters(path: str, choices: Sequence[Route], schemas: Json) -> list[Json
     if "{directory}" in path:
         description = "Destination directory of any depth; slashes may be sent as %2F."
         parameters.append(_path_parameter("directory", {"type": "string", "minLength": 1}, description))
+    if "{file}" in path:
+        parameters.append(_path_parameter("file", {"type": "string", "minLength": 1}, "Name of the file."))
     if "{id}" in path:
         parameters.append(_path_parameter("id", {"type": "string", "format": "uuid"}, "The download's id."))
     by_name: dict[str, list[Json]] = {}

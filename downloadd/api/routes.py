@@ -1,6 +1,7 @@
 """Every method, path, permission and handler, one line each; and the API that is made from them."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ from downloadd.api.answers import permission_missing, unauthorized
 from downloadd.api.auth import Accounts, Permission, User, credentials_shown
 from downloadd.api.bodies import LONGEST_NAME_SHOWN
 from downloadd.api.call import NOBODY, Call
+from downloadd.api.directories import DirectoriesEndpoint
 from downloadd.api.directory import DirectoryEndpoints
 from downloadd.api.downloads import DownloadEndpoints
 from downloadd.api.engine import Engine, RequestMetrics
@@ -21,6 +23,7 @@ from downloadd.api.history import HistoryEndpoints
 from downloadd.api.imports import ImportEndpoints, ImportEngine
 from downloadd.api.middleware import Edge
 from downloadd.api.openapi import DocumentEndpoint
+from downloadd.api.page import PageEndpoints
 from downloadd.api.patience import Patience
 from downloadd.api.route import Access, Route
 from downloadd.api.server import Api
@@ -28,6 +31,7 @@ from downloadd.api.target import SELECTORS, Target
 from downloadd.clock import Clock
 from downloadd.errors import InvalidParameterError, MethodNotAllowedError, NotFoundError
 from downloadd.events import EventBus
+from downloadd.web.dashboard import Asset
 
 EXPECTATION: Final = "100-continue"
 """The one that RFC 9110, section 10.1.1 defines."""
@@ -43,6 +47,8 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     health: HealthEndpoints
     imports: ImportEndpoints
     document: DocumentEndpoint
+    directories: DirectoriesEndpoint
+    page: PageEndpoints
 
 
 _DO: Final = Permission.DOWNLOAD
@@ -99,20 +105,24 @@ def routes(to: Endpoints) -> tuple[Route, ...]:
         Route("DELETE", f"{_API}/imports/{{id}}", _IMPORT, to.imports.cancel, c.CANCEL_IMPORT, "Cancel an import"),
         Route("GET", "/api/v1/events", _SEE, to.events.stream, c.EVENTS, "Follow what happens"),
         Route("GET", "/api/v1/metrics", _SEE, to.health.metrics, c.METRICS, "Read the metrics", head=True),
+        Route("GET", "/api/v1/directories", _SEE, to.directories.show, c.DIRECTORIES, "List directories", head=True),
+        Route("GET", "/api/v1/errors", _ANY, to.health.errors, c.ERROR_TABLE, "Read what errors mean", head=True),
         Route("GET", "/api/v1/health", _ANY, to.health.health, c.HEALTH, "Ask whether it runs", head=True),
         Route("GET", "/api/v1/openapi.json", _USERS, to.document.show, c.DOCUMENT, "Read this document", head=True),
+        Route("GET", "/", _ANY, to.page.start, c.PAGE, "Open the page", head=True),
+        Route("GET", "/api/v1/page/{file}", _ANY, to.page.file, c.PAGE_FILE, "Get a file of the page", head=True),
     )
 
 
 class _Template(msgspec.Struct, frozen=True, kw_only=True):
-    """A path with one `{id}` in it."""
+    """A path with one placeholder in it."""
 
     before: str
     after: str
     methods: dict[str, Route]
 
     def id_in(self, path: str) -> str:
-        """What stands for `{id}`; "" when the path is another one."""
+        """What stands for the placeholder; "" when the path is another one."""
         if not path.startswith(self.before) or not path.endswith(self.after):
             return ""
         id = path[len(self.before) : len(path) - len(self.after)]
@@ -139,7 +149,7 @@ class Router:
             _Template(before=before, after=after, methods=methods)
             for path, methods in exact.items()
             if "{" in path
-            for before, _, after in [path.partition("{id}")]
+            for before, _, after in [re.split(r"[{}]", path)]
         )
 
     async def answer(self, call: Call) -> web.StreamResponse:
@@ -158,7 +168,7 @@ class Router:
             raise InvalidParameterError("Expect", f"only {EXPECTATION} can be met")
         if target.path == "/api" or target.path.startswith("/api/"):
             route, call.id = self._in_api(request.method, target.path)
-            call.download_id = call.id or None
+            call.download_id = call.id if "{id}" in route.path else None
         else:
             route = self._of_directory(request.method, target)
         if route.access is not Access.EVERYBODY:
@@ -212,6 +222,8 @@ class Router:
         if method not in {"GET", "HEAD"}:
             raise MethodNotAllowedError(method, ("GET", "HEAD"))
         selectors = target.query.selectors
+        if not selectors and target.path == "/":
+            return _of_method(self._exact["/"], method)
         route = self._selected[selectors[0]] if selectors else None
         if route is None or (route.path == "/" and target.path.strip("/")):
             raise NotFoundError(
@@ -234,11 +246,14 @@ def create_api(
     clock: Clock,
     allow: Callable[[], bool],
     may_use: Callable[[str, str], bool],
+    directories: Callable[[str, int], Awaitable[list[str]]],
+    page: Mapping[str, Asset],
 ) -> Api:
     """The whole API; serve it with `ApiRunner`.
 
     `allow` says, at each request, whether the daemon was launched to download at all; `may_use`, whether the
-    user of an id may start and change downloads in a directory.
+    user of an id may start and change downloads in a directory. `directories` finds up to so many that begin with a
+    prefix; `page` has the files of the page for people.
     """
     patience = Patience(manager)
     document = DocumentEndpoint()
@@ -253,6 +268,8 @@ def create_api(
                 engine=imports, allow=allow, may_import=lambda user: may_use(user, imports.directory)
             ),
             document=document,
+            directories=DirectoriesEndpoint(find=directories, may_use=may_use),
+            page=PageEndpoints(page),
         )
     )
     document.describe(table)

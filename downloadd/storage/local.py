@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from heapq import nsmallest
 from types import TracebackType
 from typing import Final, Self
 
@@ -184,6 +185,18 @@ class LocalDestination:
         if not self._space.has_room(needed):
             await self._threads.run(Lane.CALLS, "", self._space.require, needed)
 
+    async def directories(self, prefix: str, limit: int) -> list[str]:
+        """Up to `limit` directories whose paths begin with `prefix` and have no slash after it, in order.
+
+        Hidden ones, links, and those that no download can lie in, are left out.
+
+        Raises:
+            InvalidPathError: no directory can begin like that.
+        """
+        around, _, start = prefix.lstrip("/").rpartition("/")
+        place = parse_directory(around)
+        return await self._threads.run(Lane.CALLS, place, self._directories_in, place, start, limit)
+
     async def stray_parts(self) -> AsyncIterator[Sequence[StrayPart]]:
         """All part files below the root, in chunks, for the sweep after start.
 
@@ -219,6 +232,22 @@ class LocalDestination:
             # Without O_NONBLOCK, opening a pipe would wait for a writer.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             return os.open(filename.encode(), flags, dir_fd=directory_fd)
+
+    def _directories_in(self, place: SafeDirectory, start: str, limit: int) -> list[str]:
+        found = []
+        with (
+            suppress(FileNotFoundError, NotADirectoryError),
+            self._root.directory(place) as directory_fd,
+            os.scandir(directory_fd) as entries,
+        ):
+            for entry in entries:
+                if not entry.name.startswith(start) or entry.name.startswith("."):
+                    continue
+                with suppress(InvalidPathError):
+                    path = parse_directory(join_path(place, entry.name))
+                    if entry.is_dir(follow_symlinks=False):
+                        found.append(path)
+        return nsmallest(limit, found)
 
     def _delete_part(self, directory: SafeDirectory, name: str) -> None:
         self._quotas.removed(directory, delete_part(self._root, directory, name))

@@ -15,6 +15,7 @@ from downloadd.api.routes import create_api
 from downloadd.api.server import Api, ApiRunner
 from downloadd.config import UserConfig
 from downloadd.events import EventBus
+from downloadd.web.dashboard import load_dashboard
 
 TOKEN = "open-sesame"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
@@ -64,10 +65,16 @@ class ServedApi:
             clock=self.clock,
             allow=lambda: self.allowed,
             may_use=lambda user, directory: directory != f"not-for-{user}",
+            directories=self._directories,
+            page=load_dashboard(),
         )
         self.let_go = api.let_go
         self.server = ApiTestServer(api)
         self.client: TestClient[BaseRequest, None] = TestClient(self.server, headers=AUTH)
+
+    async def _directories(self, prefix: str, limit: int) -> list[str]:
+        known = ["Downloads", "Imports", "not-for-alice"]
+        return [one for one in known if one.startswith(prefix)][:limit]
 
     async def exchange(self, request: bytes) -> bytes:
         """Sends bytes as they are, and reads until the server closes the connection."""

@@ -1,0 +1,48 @@
+"""`GET /` and its files: the page for people. It needs no token; what it shows does."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from downloadd.api.answers import COMMON_FIELDS
+from downloadd.api.call import Call
+from downloadd.errors import NotFoundError
+from downloadd.web.dashboard import START, Asset
+
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Nothing from other hosts, nothing that stands in the page itself (CSP level 3)."""
+
+
+class PageEndpoints:
+    """The page and its files."""
+
+    def __init__(self, assets: Mapping[str, Asset]) -> None:
+        self._assets = assets
+
+    async def start(self, call: Call) -> web.Response:
+        """`GET /`: the page."""
+        return self._answer(call, START)
+
+    async def file(self, call: Call) -> web.Response:
+        """`GET /api/v1/page/{file}`: what the page refers to."""
+        return self._answer(call, call.id)
+
+    def _answer(self, call: Call, name: str) -> web.Response:
+        asset = self._assets.get(name)
+        if asset is None:
+            raise NotFoundError("the page has no such file")
+        fields = CIMultiDict(COMMON_FIELDS)
+        fields["Content-Security-Policy"] = _POLICY
+        # Asked for anew each time, and sent only when it has changed: after an update nobody sees half an old page.
+        fields["Cache-Control"] = "no-cache"
+        fields["ETag"] = asset.entity_tag
+        known = call.request.headers.get("If-None-Match", "")
+        if asset.entity_tag in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+            return web.Response(status=304, headers=fields)
+        fields["Content-Type"] = asset.media_type
+        return web.Response(body=asset.content, headers=fields)
