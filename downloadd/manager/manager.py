@@ -346,6 +346,9 @@ class Manager:
         changed = await self._records.amend(id, change)
         if changed is None:
             raise NotFoundError("no download has this id")
+        run = self._runs.get(id)
+        if run is not None:
+            run.amended(changed[1])
         return changed
 
     async def _stopped(self, download: Download, why: Stop) -> Download:
@@ -435,7 +438,7 @@ class Manager:
     def _snapshot(self, row: Download) -> Snapshot:
         run = self._runs.get(row.id)
         if run is not None and row.state in RUNNING:
-            return run.snapshot(row)
+            return run.snapshot()
         return Snapshot(download=row, reason=self._reason(row))
 
     def _reason(self, row: Download) -> str | None:

@@ -130,11 +130,15 @@ class Run:
         new, self._counted = taken - self._counted, taken
         return new
 
-    def snapshot(self, row: Download | None = None) -> Snapshot:
-        """The download as it is now; `row` has what users may have changed since."""
+    def amended(self, row: Download) -> None:
+        """Users have changed something, and it is written down in this row: the run shows it, too, from now on."""
+        self._attempt.download = replace(
+            self._attempt.download, desired=row.desired, priority=row.priority, speed_limit=row.speed_limit
+        )
+
+    def snapshot(self) -> Snapshot:
+        """The download as it is now."""
         known, progress, now = self._attempt.download, self._attempt.progress, self._clock.monotonic()
-        if row is not None and row is not known:
-            known = replace(known, desired=row.desired, priority=row.priority, speed_limit=row.speed_limit)
         if known.received != progress.received:
             known = replace(known, received=progress.received)
         if known.state is not State.DOWNLOADING:

@@ -40,6 +40,8 @@ export class Adding {
       this.submit();
     });
     this.links.addEventListener("input", () => this.#look());
+    // Another order is another order.
+    this.form.addEventListener("input", () => (this.key = ""));
     this.links.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.form.requestSubmit();
     });
@@ -83,6 +85,7 @@ export class Adding {
       }
       this.key = "";
     } catch (error) {
+      if (sent) this.key = "";
       for (const url of links.slice(sent)) failures.push({ url });
       this.onError(error);
     } finally {
@@ -135,7 +138,6 @@ export class Adding {
   }
 
   #look() {
-    this.key = "";
     this.#explain([]);
     const { links, linesWithout } = findLinks(this.links.value);
     const typed = this.links.value.trim() !== "";

@@ -88,22 +88,23 @@ export class Rows {
       }
       mark(row.element, "aria-setsize", String(items.length));
       row.update(items[at]);
-      if (!row.element.isConnected) this.#insert(row.element, at);
     }
+    this.#order();
     this.onSeen(end);
   }
 
-  /** In the order of the list, so that Tab goes from row to row. @param {HTMLElement} element @param {number} at */
-  #insert(element, at) {
-    let after = null;
-    let nearest = Infinity;
-    for (const row of this.#shown.values()) {
-      if (row.element !== element && row.element.isConnected && row.at > at && row.at < nearest) {
-        nearest = row.at;
-        after = row.element;
+  /** Puts the rows into the page in the list's order, so that Tab and a screen reader go from row to row. */
+  #order() {
+    const rows = [...this.#shown.values()].sort((one, other) => other.at - one.at);
+    let next = null;
+    for (const { element } of rows) {
+      if (!element.isConnected || element.nextElementSibling !== next) {
+        const focused = element.contains(document.activeElement) ? document.activeElement : null;
+        this.list.insertBefore(element, next);
+        /** @type {HTMLElement | null} */ (focused)?.focus({ preventScroll: true });
       }
+      next = element;
     }
-    this.list.insertBefore(element, after);
   }
 
   /** The row that had the keyboard is gone: its neighbour has it now. @param {number} at @param {number} first */

@@ -1,0 +1,32 @@
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from end_to_end.conftest import daemon as daemon
+from end_to_end.conftest import mortal as mortal
+from end_to_end.conftest import origin as origin
+from playwright.async_api import Browser, Playwright, async_playwright
+
+
+@pytest.fixture
+async def playwright() -> AsyncIterator[Playwright]:
+    async with async_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture
+async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
+    """Debian's Chromium; a container has no place for its sandbox."""
+    browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+    yield browser
+    await browser.close()
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """axe-core, as published on npm: one script."""
+    folder = tmp_path_factory.mktemp("axe")
+    quiet = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
+    subprocess.run(["npm", "install", *quiet, "axe-core@^4.10"], cwd=folder, check=True, timeout=120)
+    return folder / "node_modules/axe-core/axe.min.js"
