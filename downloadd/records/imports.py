@@ -23,6 +23,7 @@ from downloadd.operation import (
     Tally,
     Wanted,
 )
+from downloadd.records.access import Access
 from downloadd.records.rows import bindable
 
 T = TypeVar("T")
@@ -166,18 +167,6 @@ class ImportRecords(Protocol):
 
     async def files(self, run: str, after: int, limit: int) -> list[PendingFile]:
         """The files of a run with what has become of them, by number, from `after` on."""
-        ...
-
-
-class Access(Protocol):
-    """How a database is written and read."""
-
-    async def write(self, run: Callable[[sqlite3.Cursor], T], *, rows: int = 1) -> T:
-        """Runs an operation in a durable transaction."""
-        ...
-
-    async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs a lookup."""
         ...
 
 

@@ -15,6 +15,7 @@ from downloadd.api.routes import create_api
 from downloadd.api.server import Api, ApiRunner
 from downloadd.config import UserConfig
 from downloadd.events import EventBus
+from downloadd.metrics import Moment
 
 TOKEN = "open-sesame"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
@@ -59,6 +60,7 @@ class ServedApi:
             imports=FakeImports(),
             bus=self.bus,
             metrics=self.metrics,
+            observe=self.observe,
             accounts=self.accounts,
             gate=Gate(names=HostNames((), ("api",)), logins=FailedLogins(failed_logins)),
             clock=self.clock,
@@ -68,6 +70,9 @@ class ServedApi:
         self.let_go = api.let_go
         self.server = ApiTestServer(api)
         self.client: TestClient[BaseRequest, None] = TestClient(self.server, headers=AUTH)
+
+    async def observe(self) -> Moment:
+        return Moment(active=await self.engine.counts())
 
     async def exchange(self, request: bytes) -> bytes:
         """Sends bytes as they are, and reads until the server closes the connection."""
