@@ -11,7 +11,7 @@ import tomllib
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +23,9 @@ from downloadd.errors import InvalidPathError, InvalidUrlError, StartupError
 from downloadd.sizes import parse_size
 
 ALL_PERMISSIONS = ("download", "view-downloads", "run-import", "view-import-operations")
+
+HOOK_EVENTS: Final = ("completed", "failed", "cancelled", "skipped")
+"""How a download ends."""
 
 ENVIRONMENT_PREFIX: Final = "DOWNLOADD_"
 """Starts the name of every variable of ours: `DOWNLOADD_<TABLE>__<KEY>`."""
@@ -42,10 +45,6 @@ Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 ByteSize = Annotated[int, Meta(ge=0, le=2**62, extra={"unit": "bytes"})]
 """Written as an integer or as a string such as "4 GiB"; the loader turns both into bytes."""
-
-
-PastState = Literal["completed", "failed", "cancelled", "skipped"]
-"""How a download ends."""
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,7 +159,7 @@ class HookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             extra={"expected": "1 to 64 letters, digits, hyphens and underscores"},
         ),
     ]
-    events: Annotated[tuple[PastState, ...], Meta(min_length=1, extra={"expected": "a list of events"})] = (
+    events: Annotated[tuple[str, ...], Meta(min_length=1, extra={"expected": "a list of events"})] = (
         "completed",
         "failed",
     )
@@ -557,13 +556,10 @@ class _Loader:
             for missing in msgspec.structs.fields(of):
                 if missing.required and missing.name not in item:
                     self._add(source, f"{key}.{missing.name}", "is missing")
-            for event in item.get("events") or () if name == "hooks" else ():
-                if event not in get_args(PastState):
-                    self._add(
-                        source,
-                        f"{key}.events",
-                        f"{_show(event)}: {_unknown(str(event), _as_they_are(get_args(PastState)), kind='event')}",
-                    )
+            for event in values.get("events") or ():
+                if event not in HOOK_EVENTS:
+                    problem = _unknown(event, _as_they_are(HOOK_EVENTS), kind="event")
+                    self._add(source, f"{key}.events", f"{_show(event)}: {problem}")
             for permission in values.get("permissions") or ():
                 if permission not in ALL_PERMISSIONS:
                     problem = _unknown(permission, _as_they_are(ALL_PERMISSIONS), kind="permission")

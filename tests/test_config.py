@@ -84,7 +84,10 @@ def test_the_commented_examples_work_once_uncommented(tmp_path: Path) -> None:
     assert [credential.host for credential in config.credentials] == ["files.example.com", "mirror.example.com"]
     assert [user.permissions for user in config.users] == [ALL_PERMISSIONS]
     used = {
-        key for table in ("credentials", "users", "directories", "hooks") for item in tomllib.loads(text)[table] for key in item
+        key
+        for table in ("credentials", "users", "directories", "hooks")
+        for item in tomllib.loads(text)[table]
+        for key in item
     }
     assert used == {
         *CredentialConfig.__struct_fields__,

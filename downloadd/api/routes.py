@@ -243,8 +243,8 @@ def create_api(
 ) -> Api:
     """The whole API; serve it with `ApiRunner`.
 
-    `observe` says what is so now, for the metrics; `allow`, at each request, whether the daemon was launched to download
-    at all; `may_use`, whether the user of an id may start and change downloads in a directory.
+    `observe` says what is so now, for the metrics; `allow`, at each request, whether the daemon was launched to
+    download at all; `may_use`, whether the user of an id may start and change downloads in a directory.
     """
     patience = Patience(manager)
     document = DocumentEndpoint()

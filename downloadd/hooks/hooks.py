@@ -61,7 +61,7 @@ class Hooks:
                 await self._tending
 
     def configure(self, hooks: Iterable[HookConfig]) -> None:
-        """Sets the hooks; what waits for one that is left out is dropped, what waits for the others is not."""
+        """Sets the hooks: what waits for one that is left out is dropped, what waits for the others is told now."""
         self._hooks = tuple(hooks)
         self._changed.set()
 
@@ -82,13 +82,16 @@ class Hooks:
                 hooks = self._hooks
                 await self._let_go([hook for hook in self._workers if hook not in hooks])
                 names = [hook.name for hook in hooks]
-                dropped = await insist(partial(self._records.forget_others, names), "hook_messages_not_dropped")
+                # Whoever starts or reloads the daemon may just have mended a receiver.
+                begin = partial(self._records.begin_anew, names, now=self._clock.wall())
+                dropped = await insist(begin, "hook_messages_not_settled")
                 if dropped:
                     log.warning("hook_messages_dropped", count=dropped, reason="their hooks are configured no more")
                 for hook in hooks:
                     if hook not in self._workers:
                         self._metrics.know_hook(hook.name)
                         self._workers[hook] = self._employ(hook)
+                self.look()
                 await self._changed.wait()
         finally:
             await self._let_go(list(self._workers))

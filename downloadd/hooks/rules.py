@@ -3,9 +3,11 @@
 Pure: no I/O and no clock.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from typing import Final
 
 import msgspec
 
@@ -13,6 +15,8 @@ from downloadd.api.bodies import PastEntry, past_entry
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
 from downloadd.download import Download
+
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +87,7 @@ def message_of(download: Download, event_id: str) -> bytes:
     except UnicodeEncodeError:
         # Fields of an origin may hold any byte, and reach us as text with lone surrogates.
         texts = {
-            name: value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            name: _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", value)
             for name, value in msgspec.structs.asdict(message.data).items()
             if type(value) is str
         }

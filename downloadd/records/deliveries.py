@@ -25,6 +25,7 @@ _NEXT: Final = "SELECT min(due) FROM deliveries WHERE hook = ? AND due > ?"
 _POSTPONE: Final = "UPDATE deliveries SET tries = ?, due = ? WHERE number = ?"
 _REMOVE: Final = "DELETE FROM deliveries WHERE number = ?"
 _FORGET: Final = "DELETE FROM deliveries WHERE hook NOT IN (SELECT value FROM json_each(?))"
+_HASTEN: Final = "UPDATE deliveries SET due = ? WHERE due > ?"
 _WAITING: Final = "SELECT hook, count(*) FROM deliveries GROUP BY hook"
 
 
@@ -50,8 +51,8 @@ class DeliveryRecords(Protocol):
         """The hook has been told, or will not be."""
         ...
 
-    async def forget_others(self, hooks: Iterable[str]) -> int:
-        """Removes what was meant for other hooks than these, and says how much that was."""
+    async def begin_anew(self, hooks: Iterable[str], *, now: float) -> int:
+        """Makes all that waits for these hooks due now (Unix time), and removes the rest; says how much that was."""
         ...
 
     async def waiting(self) -> dict[str, int]:
@@ -101,11 +102,12 @@ class SqliteDeliveries:
 
         await self._access.write(write)
 
-    async def forget_others(self, hooks: Iterable[str]) -> int:
-        """See `DeliveryRecords.forget_others`."""
+    async def begin_anew(self, hooks: Iterable[str], *, now: float) -> int:
+        """See `DeliveryRecords.begin_anew`."""
         known = msgspec.json.encode(list(hooks)).decode()
 
         def write(cursor: sqlite3.Cursor) -> int:
+            cursor.execute(_HASTEN, (now, now))
             return cursor.execute(_FORGET, (known,)).rowcount
 
         return await self._access.write(write)

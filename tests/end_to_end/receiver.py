@@ -57,7 +57,8 @@ class Receiver:
 
 def hook(name: str = "chat", **keys: object) -> str:
     """A `[[hooks]]` table."""
-    return "".join(("\n[[hooks]]\n", *(f"{key} = {json.dumps(value)}\n" for key, value in {"name": name, **keys}.items())))
+    lines = [f"{key} = {json.dumps(value)}" for key, value in {"name": name, **keys}.items()]
+    return "\n".join(("", "[[hooks]]", *lines, ""))
 
 
 def posts_to(receiver: Receiver, name: str = "chat", **keys: object) -> str:

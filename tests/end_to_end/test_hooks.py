@@ -1,6 +1,5 @@
 """Hooks: every end is told to whoever wants to know, once the daemon lives, at least once, and nobody waits for it."""
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -12,13 +11,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, DaemonProcess, configured, until
+from daemon_process import DEFAULT_CONFIG, DaemonProcess, until
 from end_to_end.receiver import KEY, Receiver, events_of, hook, posts_to
 from nginx_origin import free_port
-from origin.answer import Answer, failure
+from origin.answer import Answer
 from origin.origin import Origin
 
 ALL = ["completed", "failed", "cancelled", "skipped"]
@@ -76,16 +74,15 @@ async def test_every_kind_of_end_is_told_signed_with_the_entry_of_the_history(
 async def test_a_hook_is_told_only_of_its_events_and_directories(
     tmp_path: Path, origin: Origin, receiver: Receiver
 ) -> None:
-    origin.script("/a", Answer(size=10))
+    origin.script("/f", Answer(size=10))
     config = DEFAULT_CONFIG + posts_to(receiver, directory="team/*", events=["completed"])
-    async with Receiver() as other:
-        async with DaemonProcess(tmp_path, config=config + posts_to(other, "all")) as daemon:
-            for directory in ("team", "d", "team/a", "team/a/b", "teams/a"):
-                await daemon.fetch(directory, origin.url("/a"))
-            await daemon.fetch("team/a", origin.url("/missing"))
-            await until(lambda: len(other.received) == 6)
-            await until(lambda: len(receiver.received) == 2)
-            assert [message["data"]["directory"] for message in receiver.messages] == ["team/a", "team/a/b"]
+    async with Receiver() as other, DaemonProcess(tmp_path, config=config + posts_to(other, "all")) as daemon:
+        for directory in ("team", "d", "team/a", "team/a/b", "teams/a"):
+            await daemon.fetch(directory, origin.url("/f"))
+        await daemon.fetch("team/a", origin.url("/missing"))
+        await until(lambda: len(other.received) == 6)
+        await until(lambda: len(receiver.received) == 2)
+        assert [message["data"]["directory"] for message in receiver.messages] == ["team/a", "team/a/b"]
 
 
 async def test_what_the_daemon_could_not_tell_before_it_was_killed_is_told_by_the_next_one(
@@ -112,9 +109,12 @@ async def test_kills_at_any_moment_lose_no_message(tmp_path: Path, origin: Origi
     daemon = DaemonProcess(tmp_path, config=DEFAULT_CONFIG + posts_to(receiver))
     ids: list[str] = []
     async with daemon:
-        for turn in range(4):
+        for turn in range(3):
             body = {"downloads": [{"url": origin.url("/a"), "directory": "d"} for _ in range(20)]}
-            ids += [each["download_id"] for each in (await daemon.ask("POST", "/api/v1/downloads", json=body))[1]["downloads"]]
+            ids += [
+                each["download_id"]
+                for each in (await daemon.ask("POST", "/api/v1/downloads", json=body))[1]["downloads"]
+            ]
             told = len(receiver.received)
             await until(lambda told=told, turn=turn: len(receiver.received) > told + 2 * turn)
             await daemon.kill()
@@ -124,26 +124,32 @@ async def test_kills_at_any_moment_lose_no_message(tmp_path: Path, origin: Origi
         assert len({message["id"] for message in receiver.messages}) == len(ids)
 
 
-async def test_a_receiver_that_fails_is_asked_again_and_downloads_go_on(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/a", Answer(size=10))
-    async with Receiver(503, 302, 200, headers={"Location": "/elsewhere", "Retry-After": "0"}) as receiver:
+async def test_a_receiver_that_fails_is_asked_again_at_the_latest_when_the_daemon_is_told_to_reload(
+    tmp_path: Path, origin: Origin
+) -> None:
+    async with Receiver(503, 302, 200, headers={"Location": "/elsewhere"}) as receiver:
         config = DEFAULT_CONFIG + posts_to(receiver)
-        async with DaemonProcess(tmp_path, config=config, launcher=impatient(tmp_path)) as daemon:
-            _, entry = await daemon.fetch("d", origin.url("/a"))
+        async with DaemonProcess(tmp_path, config=config) as daemon:
+            _, entry = await daemon.fetch("d", origin.url("/missing"))
+            for number in (1, 2):
+                await until(lambda number=number: len(events_of(daemon.log_lines(), "hook_failed")) == number)
+                await until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="chat"} 1.0'))
+                await daemon.reload(config)
             (told,) = await until(lambda: events_of(daemon.log_lines(), "hook_told"))
             assert (told["hook_try"], told["download_id"], told["hook"]) == (3, entry["download_id"], "chat")
-            failures = events_of(daemon.log_lines(), "hook_failed")
-            assert [line["reason"] for line in failures] == [
-                "the answer was 503",
-                "the answer was 302, and redirects are not followed",
-            ]
+            first, second = events_of(daemon.log_lines(), "hook_failed")
+            assert first["reason"] == "the answer was 503"
+            assert 2.5 <= first["retry_in"] <= 5
+            assert second["reason"] == "the answer was 302, and redirects are not followed"
+            assert 5 <= second["retry_in"] <= 10
             assert len({fields["webhook-id"] for fields, _ in receiver.received}) == 1
             assert len(receiver.received) == 3
 
 
 async def test_a_receiver_that_says_gone_is_asked_no_more(tmp_path: Path, origin: Origin) -> None:
     async with Receiver(410) as receiver:
-        async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + posts_to(receiver)) as daemon:
+        config = DEFAULT_CONFIG + posts_to(receiver)
+        async with DaemonProcess(tmp_path, config=config) as daemon:
             await daemon.fetch("d", origin.url("/missing"))
             (line,) = await until(lambda: events_of(daemon.log_lines(), "hook_given_up"))
             assert line["reason"] == "the answer was 410"
@@ -171,7 +177,8 @@ async def test_a_receiver_that_hangs_holds_up_no_download_and_no_other_hook(
 
 async def test_no_answer_in_time_is_a_failure(tmp_path: Path, origin: Origin) -> None:
     async with Receiver(0) as hanging:
-        async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + posts_to(hanging, timeout=1)) as daemon:
+        config = DEFAULT_CONFIG + posts_to(hanging, timeout=1)
+        async with DaemonProcess(tmp_path, config=config) as daemon:
             await daemon.fetch("d", origin.url("/missing"))
             (line,) = await until(lambda: events_of(daemon.log_lines(), "hook_failed"))
             assert line["reason"] == "no answer within 1 s"
@@ -182,7 +189,8 @@ async def test_a_reload_brings_hooks_and_takes_them_away_with_what_waits_for_the
 ) -> None:
     origin.script("/a", Answer(size=10))
     async with Receiver(503) as failing:
-        async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + posts_to(failing, "failing")) as daemon:
+        config = DEFAULT_CONFIG + posts_to(failing, "failing")
+        async with DaemonProcess(tmp_path, config=config) as daemon:
             await daemon.fetch("d", origin.url("/a"))
             await until(lambda: events_of(daemon.log_lines(), "hook_failed"))
             await daemon.reload(DEFAULT_CONFIG + posts_to(receiver))
@@ -232,7 +240,7 @@ async def test_a_command_gets_the_facts_and_nothing_of_the_daemons_own(tmp_path:
         assert line["answer"] == "exit status 0"
 
 
-async def test_a_command_that_fails_is_logged_with_its_status_and_its_last_words(tmp_path: Path, origin: Origin) -> None:
+async def test_a_command_that_fails_is_logged_with_status_and_last_words(tmp_path: Path, origin: Origin) -> None:
     command = program(tmp_path, "import sys; print('x' * 100_000); sys.exit('the scanner is away')")
     async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + hook(command=command)) as daemon:
         await daemon.fetch("d", origin.url("/missing"))
