@@ -1,9 +1,11 @@
 """The Prometheus series, in a registry of their own.
 
-The methods are named for what happened and cost about a microsecond; may be called from the event loop only. What is a
-matter of the moment, such as the length of the queue, is looked up when it is asked for, and handed in as a `Moment`.
+The methods are named for what happened and cost about two microseconds; they may be called from the event loop only.
+What is a matter of the moment, such as the length of the queue, is looked up when it is asked for, and handed in as a
+`Moment`.
 """
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
@@ -96,6 +98,8 @@ class Metrics:
     """What the daemon counts."""
 
     def __init__(self) -> None:
+        # Two moments must not be mixed in one exposition.
+        self._rendering = threading.Lock()
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._registry)
         self._count_downloads()
@@ -173,7 +177,16 @@ class Metrics:
     # -- what is shown -------------------------------------------------------------------------------------------------
 
     def render(self, moment: Moment, accept: str = "") -> tuple[bytes, str]:
-        """The exposition and its media type: Prometheus text, or OpenMetrics when the `Accept` field asks for it."""
+        """The exposition and its media type: Prometheus text, or OpenMetrics when the `Accept` field asks for it.
+
+        Reads files of /proc: for threads.
+        """
+        with self._rendering:
+            self._show(moment)
+            encode, media_type = choose_encoder(accept)
+            return encode(self._registry), media_type
+
+    def _show(self, moment: Moment) -> None:
         for state in sorted(ACTIVE):
             self._active.labels(state.value).set(moment.active.get(state, 0))
         for hold in Hold:
@@ -189,8 +202,6 @@ class Metrics:
         for hook, count in moment.messages.items():
             self._messages.labels(hook).set(count)
         self._show_storage(moment.storage)
-        encode, media_type = choose_encoder(accept)
-        return encode(self._registry), media_type
 
     def _show_storage(self, storage: StorageUse | None) -> None:
         # A gauge that nobody can read says so by its absence.

@@ -1,5 +1,6 @@
 """Whether the daemon hears, and what it counts."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -26,7 +27,9 @@ class HealthEndpoints:
 
     async def metrics(self, call: Call) -> web.Response:
         """`GET /api/v1/metrics`: the Prometheus exposition."""
-        body, media_type = self._metrics.render(await self._observe(), call.request.headers.get("Accept", ""))
+        moment, accept = await self._observe(), call.request.headers.get("Accept", "")
+        # What is known of the process is read from /proc, and a thousand lines take their time.
+        body, media_type = await asyncio.to_thread(self._metrics.render, moment, accept)
         fields = CIMultiDict(COMMON_FIELDS)
         fields["Content-Type"] = media_type
         return web.Response(body=body, headers=fields)

@@ -28,17 +28,18 @@ class Runner:
         self._environment = {
             name: value for name, value in environment.items() if not name.startswith(ENVIRONMENT_PREFIX)
         }
-        self._root = os.path.abspath(root)
+        self._root = root
 
     async def run(self, hook: HookConfig, delivery: Delivery) -> Told | NotTold:
         """Runs the hook's program; exit status 0 is success. One that takes too long is killed with its group."""
+        root = await asyncio.to_thread(os.path.abspath, self._root)
         try:
             process = await asyncio.create_subprocess_exec(
                 *hook.command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
-                env={**self._environment, **facts(_DECODER.decode(delivery.body), self._root, delivery.tries + 1)},
+                env={**self._environment, **facts(_DECODER.decode(delivery.body), root, delivery.tries + 1)},
                 # Where downloads lie, a file could pass itself off as a module or a setting of the program.
                 cwd="/",
                 start_new_session=True,

@@ -11,6 +11,7 @@ from downloadd.config import HookConfig, decode_secret
 from downloadd.delivery import Delivery
 from downloadd.hooks.outcome import NotTold, Told
 from downloadd.hooks.signature import signed_fields
+from downloadd.policy.resolver import SystemResolver
 
 GONE: Final = 410
 """The receiver wants to hear no more of it, says the Standard Webhooks specification."""
@@ -25,12 +26,14 @@ class Poster:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        # Not the event loop's own, in whose few threads a name server that hangs would hold up others.
+        self._resolver = SystemResolver()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             # A connection that was closed meanwhile would look like a receiver that fails.
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True, resolver=self._resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"downloadd/{__version__}", "Content-Type": "application/json"},
         )
@@ -41,6 +44,7 @@ class Poster:
     ) -> None:
         if self._session is not None:
             await self._session.close()
+        await self._resolver.close()
 
     async def post(self, hook: HookConfig, delivery: Delivery) -> Told | NotTold:
         """Posts a message; any answer but one of success is a failure. What the answer says is not read."""
