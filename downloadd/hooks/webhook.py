@@ -12,6 +12,7 @@ from downloadd.delivery import Delivery
 from downloadd.hooks.outcome import NotTold, Told
 from downloadd.hooks.signature import signed_fields
 from downloadd.policy.resolver import SystemResolver
+from downloadd.transfer.fields import parse_retry_after
 
 GONE: Final = 410
 """The receiver wants to hear no more of it, says the Standard Webhooks specification."""
@@ -60,7 +61,7 @@ class Poster:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=hook.timeout),
             ) as response:
-                status, asked = response.status, response.headers.get("Retry-After", "")
+                status, asked = response.status, response.headers.get("Retry-After")
         except TimeoutError:
             return NotTold(reason=f"no answer within {hook.timeout:g} s")
         except aiohttp.ClientConnectorError as error:
@@ -73,5 +74,5 @@ class Poster:
         reason = f"the answer was {status}"
         if 300 <= status < 400:
             reason += ", and redirects are not followed"
-        seconds = float(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else None
-        return NotTold(reason=reason, retry_after=seconds, final=status == GONE)
+        retry_after = parse_retry_after(asked, now=self._clock.wall())
+        return NotTold(reason=reason, retry_after=retry_after, final=status == GONE)
