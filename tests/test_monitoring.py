@@ -88,11 +88,16 @@ async def busy_daemon(folder: Path) -> AsyncIterator[DaemonProcess]:
             await daemon.fetch("d", origin.url("/missing"))
             await daemon.fetch("d", origin.url("/cut"))
             running = [(await daemon.start_download("d", origin.url("/stalls")))["download_id"] for _ in range(2)]
-            await origin.requested("/stalls", times=2)
+            for id in running:
+                await until(lambda id=id: has_come(daemon, id, 100))
             await daemon.verb(running.pop(), "cancel")
             assert (await daemon.fetch("d", "nonsense"))[0] == 400
             await until(lambda: len(receiver.received) == 6)
             yield daemon
+
+
+async def has_come(daemon: DaemonProcess, id: str, nbytes: int) -> bool:
+    return bool((await daemon.one(id))["current_size"] == nbytes)
 
 
 @pytest.fixture

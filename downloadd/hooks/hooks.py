@@ -16,7 +16,7 @@ from downloadd.hooks.outcome import NotTold, Told
 from downloadd.hooks.program import Runner
 from downloadd.hooks.webhook import Poster
 from downloadd.hooks.worker import Worker
-from downloadd.manager.run import insist
+from downloadd.manager.run import insist, report_broken
 from downloadd.metrics import Metrics
 from downloadd.records.deliveries import DeliveryRecords
 
@@ -49,6 +49,7 @@ class Hooks:
     async def __aenter__(self) -> Self:
         """Goes on with what was under way."""
         self._tending = asyncio.get_running_loop().create_task(self._tend())
+        self._tending.add_done_callback(report_broken)
         return self
 
     async def __aexit__(

@@ -18,7 +18,7 @@ from downloadd.clock import Clock
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
 from downloadd.hooks.outcome import LIFETIME, GiveUp, Later, NotTold, Told, decide
-from downloadd.manager.run import insist
+from downloadd.manager.run import insist, report_broken
 from downloadd.metrics import Metrics, Telling
 from downloadd.records.deliveries import DeliveryRecords
 
@@ -56,6 +56,7 @@ class Worker:
         self._read: deque[Delivery] = deque()
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._working = asyncio.get_running_loop().create_task(self._work())
+        self._working.add_done_callback(report_broken)
 
     def look(self) -> None:
         """There may be something to tell."""
@@ -80,6 +81,7 @@ class Worker:
             while self._read and len(self._under_way) < PARALLEL:
                 delivery = self._read.popleft()
                 task = asyncio.get_running_loop().create_task(self._deliver(delivery))
+                task.add_done_callback(report_broken)
                 self._under_way[delivery.number] = task
             try:
                 async with asyncio.timeout(wait):

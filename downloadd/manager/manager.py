@@ -30,7 +30,7 @@ from downloadd.manager.intake import Order, accept_order, refuse
 from downloadd.manager.leftovers import remove_leftover
 from downloadd.manager.rate import DownloadPace, RateLimit
 from downloadd.manager.recovery import reconcile, sweep
-from downloadd.manager.run import HostWaits, Run, Stop, insist
+from downloadd.manager.run import HostWaits, Run, Stop, insist, report_broken
 from downloadd.manager.scheduler import Limits
 from downloadd.manager.supervision import Pulse, feel, stands_still
 from downloadd.metrics import Metrics, Origins
@@ -637,7 +637,7 @@ class Manager:
         task = asyncio.get_running_loop().create_task(work)
         keep.add(task)
         task.add_done_callback(keep.discard)
-        task.add_done_callback(_report)
+        task.add_done_callback(report_broken)
 
 
 async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
@@ -648,11 +648,6 @@ async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
 
 async def _ended(performing: asyncio.Task[tuple[Download, HostWaits | None] | None]) -> None:
     await performing
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("task_broke", exc_info=error)
 
 
 def limits_of(config: DownloadsConfig) -> Limits:

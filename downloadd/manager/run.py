@@ -348,3 +348,9 @@ async def insist(write: Callable[[], Awaitable[T]], failure: str, **facts: objec
         except DownloadError as error:
             log.error(failure, error=error.code, detail=error.detail, **facts)
             await asyncio.sleep(INSISTENCE)
+
+
+def report_broken(task: asyncio.Task[None]) -> None:
+    """Logs what a task that ought to go on for ever has ended with; for `add_done_callback`."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("task_broke", exc_info=error)
