@@ -6,13 +6,15 @@ What is a matter of the moment, such as the length of the queue, is looked up wh
 """
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from downloadd import __version__
 from downloadd.errors import ErrorCode
@@ -193,27 +195,16 @@ class Metrics:
             self._waiting.labels(hold.value).set(moment.waiting.get(hold, 0))
         self._connections.set(moment.origins.connections)
         self._busiest.set(moment.origins.busiest)
-        for name in ("connected", "waiting", "blocked"):
-            self._hosts.labels(name).set(getattr(moment.origins, name))
+        self._hosts_connected.set(moment.origins.connected)
+        self._hosts_waiting.set(moment.origins.waiting)
+        self._hosts_blocked.set(moment.origins.blocked)
         self._subscribers.set(moment.subscribers)
         self._imports_active.set(moment.imports)
-        # Hooks and quotas come and go with the configuration.
+        # Hooks come and go with the configuration.
         self._messages.clear()
         for hook, count in moment.messages.items():
             self._messages.labels(hook).set(count)
-        self._show_storage(moment.storage)
-
-    def _show_storage(self, storage: StorageUse | None) -> None:
-        # A gauge that nobody can read says so by its absence.
-        for gauge in (self._disk, self._quota_used, self._quota_limit):
-            gauge.clear()
-        if storage is None:
-            return
-        for kind in ("free", "size", "reserved"):
-            self._disk.labels(kind).set(getattr(storage, kind))
-        for quota in storage.quotas:
-            self._quota_used.labels(quota.directory).set(quota.used)
-            self._quota_limit.labels(quota.directory).set(quota.limit)
+        self._storage.use = moment.storage
 
     # -- the series ----------------------------------------------------------------------------------------------------
 
@@ -303,21 +294,18 @@ class Metrics:
         self._busiest = self._gauge(
             "downloadd_origin_connections_busiest_host", "Connections in use on the host that has the most."
         )
-        self._hosts = self._gauge("downloadd_origin_hosts", "Hosts of origins, by what is going on there.", ("state",))
+        self._hosts_connected = self._gauge("downloadd_origin_hosts_connected", "Hosts with a connection in use.")
+        self._hosts_waiting = self._gauge("downloadd_origin_hosts_waiting", "Hosts that downloads wait for.")
+        self._hosts_blocked = self._gauge(
+            "downloadd_origin_hosts_blocked", "Hosts that asked to be left alone for a while (Retry-After)."
+        )
         self._subscribers = self._gauge("downloadd_event_subscribers", "Readers of the event stream.")
         self._imports_active = self._gauge("downloadd_imports_active", "Import operations at work.")
         self._messages = self._gauge(
             "downloadd_hook_messages_waiting", "Ends of downloads that a hook is still to be told of.", ("hook",)
         )
-        self._disk = self._gauge(
-            "downloadd_storage_bytes",
-            "Bytes of the storage root's file system: free, in all (size), and to be kept free (reserved).",
-            ("kind",),
-        )
-        self._quota_used = self._gauge(
-            "downloadd_quota_used_bytes", "Bytes below a directory that has a quota.", ("directory",)
-        )
-        self._quota_limit = self._gauge("downloadd_quota_limit_bytes", "The quota of a directory.", ("directory",))
+        self._storage = _StorageCollector()
+        self._registry.register(self._storage)
 
     def _counter(self, name: str, documentation: str, labels: Iterable[str] = ()) -> Counter:
         return Counter(name, documentation, tuple(labels), registry=self._registry)
@@ -327,6 +315,38 @@ class Metrics:
 
     def _histogram(self, name: str, documentation: str, buckets: Sequence[float]) -> Histogram:
         return Histogram(name, documentation, buckets=buckets, registry=self._registry)
+
+
+class _StorageCollector(Collector):
+    """The series of the storage, which say by their absence that the disk does not answer."""
+
+    def __init__(self) -> None:
+        self.use: StorageUse | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """What is known."""
+        if self.use is None:
+            return
+        yield GaugeMetricFamily(
+            "downloadd_storage_free_bytes", "Bytes that are free where the files go.", value=self.use.free
+        )
+        yield GaugeMetricFamily(
+            "downloadd_storage_size_bytes", "Bytes of all that the file system holds.", value=self.use.size
+        )
+        yield GaugeMetricFamily(
+            "downloadd_storage_reserved_bytes",
+            "Bytes that must stay free (storage.min_free).",
+            value=self.use.reserved,
+        )
+        used = GaugeMetricFamily(
+            "downloadd_quota_used_bytes", "Bytes below a directory that has a quota.", labels=("directory",)
+        )
+        limit = GaugeMetricFamily("downloadd_quota_limit_bytes", "The quota of a directory.", labels=("directory",))
+        for quota in self.use.quotas:
+            used.add_metric((quota.directory,), quota.used)
+            limit.add_metric((quota.directory,), quota.limit)
+        yield used
+        yield limit
 
 
 class _Children(dict[tuple[object, ...], Counter]):

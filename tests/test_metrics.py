@@ -135,10 +135,10 @@ def test_hooks_quotas_and_a_disk_that_are_there_no_more_are_not_shown() -> None:
     expected: list[tuple[str, dict[str, str], Any, Any]] = [
         ("downloadd_origin_connections", {}, 5, 0),
         ("downloadd_origin_connections_busiest_host", {}, 3, 0),
-        ("downloadd_origin_hosts", {"state": "connected"}, 2, 0),
+        ("downloadd_origin_hosts_connected", {}, 2, 0),
         ("downloadd_hook_messages_waiting", {"hook": "chat"}, 3, None),
-        ("downloadd_storage_bytes", {"kind": "free"}, 1, None),
-        ("downloadd_storage_bytes", {"kind": "reserved"}, 3, None),
+        ("downloadd_storage_free_bytes", {}, 1, None),
+        ("downloadd_storage_reserved_bytes", {}, 3, None),
         ("downloadd_quota_used_bytes", {"directory": "team"}, 5, None),
         ("downloadd_quota_limit_bytes", {"directory": "team"}, 10, None),
     ]
