@@ -419,10 +419,12 @@ def test_without_any_home_the_state_directory_must_be_set() -> None:
 # -- systemd credentials -----------------------------------------------------------------------------------------------
 
 
-def test_a_systemd_credential_adds_users_and_credentials(tmp_path: Path) -> None:
-    (tmp_path / "downloadd.toml").write_text(user("b", OTHER_HASH) + credential('user = "v"', "b.example"))
+def test_a_systemd_credential_adds_users_credentials_and_hooks(tmp_path: Path) -> None:
+    secrets = user("b", OTHER_HASH) + credential('user = "v"', "b.example") + hook(POSTED)
+    (tmp_path / "downloadd.toml").write_text(secrets)
     config = load(tmp_path, user() + credential('user = "u"'), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert [each.id for each in config.users] == ["a", "b"]
+    assert [each.name for each in config.hooks] == ["chat"]
     assert [each.host for each in config.credentials] == ["a.example", "b.example"]
 
 
