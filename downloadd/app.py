@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,10 @@ from downloadd.clock import Clock, SystemClock
 from downloadd.config import Config
 from downloadd.errors import InvalidUrlError
 from downloadd.events import EventBus
+from downloadd.hooks.hooks import Hooks
+from downloadd.hooks.program import Runner
+from downloadd.hooks.rules import HookRules
+from downloadd.hooks.webhook import Poster
 from downloadd.imports.importing import Imports
 from downloadd.imports.uploads import Uploads
 from downloadd.manager.dispatcher import LocalDispatcher
@@ -31,6 +35,7 @@ from downloadd.policy.url import is_address, parse_host
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
+from downloadd.vitals import Vitals
 from downloadd.web.dashboard import load_dashboard
 
 HANDLERS_DRAIN: Final = 1.5
@@ -42,10 +47,13 @@ BACKLOG: Final = 1024
 class App:
     """The daemon's parts, wired. Opens with `async with`; then `listen`."""
 
-    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
-        """`config` has its state directory resolved and at least one user."""
+    def __init__(
+        self, config: Config, *, clock: Clock | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`config` has its state directory resolved and at least one user; `environment` is what hooks inherit."""
         self._config = config
         self._clock = clock or SystemClock()
+        self._environment = environment or {}
         self._stack = AsyncExitStack()
         self.metrics = Metrics()
 
@@ -57,10 +65,26 @@ class App:
         """
         config, clock = self._config, self._clock
         async with AsyncExitStack() as stack:
-            self._bus = bus = EventBus()
             metrics = self.metrics
+            self._bus = bus = EventBus(lost=metrics.reader_lost)
+            self._hook_rules = HookRules(config.hooks)
             records = await stack.enter_async_context(
-                SqliteRecords(Path(config.server.state_dir), clock, committed=metrics.committed)
+                SqliteRecords(
+                    Path(config.server.state_dir),
+                    clock,
+                    committed=self._committed,
+                    to_tell=lambda download: self._hook_rules.deliveries(download, clock.wall()),
+                )
+            )
+            self._hooks = await stack.enter_async_context(
+                Hooks(
+                    config.hooks,
+                    records=records.deliveries,
+                    poster=await stack.enter_async_context(Poster(clock)),
+                    runner=Runner(self._environment, config.storage.root),
+                    metrics=metrics,
+                    clock=clock,
+                )
             )
             self._directories = DirectoryRules(config.directories)
             destination = await stack.enter_async_context(
@@ -102,14 +126,25 @@ class App:
                     bus=bus,
                     clock=clock,
                     config=config.imports,
+                    moved=metrics.import_moved,
                 )
             )
+            vitals = Vitals(
+                manager=self._manager,
+                imports=imports,
+                hooks=self._hooks,
+                bus=bus,
+                destination=destination,
+                quotas=lambda: self._directories.quotas,
+            )
+            stack.push_async_callback(vitals.close)
             self._accounts = Accounts(config.users)
             api = create_api(
                 manager=self._manager,
                 imports=imports,
                 bus=bus,
                 metrics=metrics,
+                observe=vitals.observe,
                 accounts=self._accounts,
                 gate=Gate(
                     names=HostNames(_own_names(config.server.host), config.server.hosts),
@@ -140,7 +175,7 @@ class App:
             await web.SockSite(self._runner, sock, backlog=BACKLOG, ssl_context=context).start()
 
     def reload(self, config: Config) -> None:
-        """Takes over users, credentials, policy, directories and limits; what runs already goes on as it began.
+        """Takes over users, credentials, policy, directories, limits and hooks; what runs already goes on as it began.
 
         Everything else of the configuration needs a restart.
         """
@@ -156,6 +191,12 @@ class App:
             policy=policy, credentials=config.credentials, stall_timeout=config.downloads.stall_timeout
         )
         self._manager.configure(policy=policy, directories=self._directories, config=config.downloads)
+        self._hook_rules = HookRules(config.hooks)
+        self._hooks.configure(config.hooks)
+
+    def _committed(self, rows: int, seconds: float) -> None:
+        self.metrics.committed(rows, seconds)
+        self._hooks.look()
 
 
 def _own_names(host: str) -> list[str]:

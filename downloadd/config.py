@@ -8,9 +8,11 @@ import json
 import os
 import re
 import tomllib
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -22,13 +24,21 @@ from downloadd.sizes import parse_size
 
 ALL_PERMISSIONS = ("download", "view-downloads", "run-import", "view-import-operations")
 
+HOOK_EVENTS: Final = ("completed", "failed", "cancelled", "skipped")
+"""How a download ends."""
+
 ENVIRONMENT_PREFIX: Final = "DOWNLOADD_"
 """Starts the name of every variable of ours: `DOWNLOADD_<TABLE>__<KEY>`."""
 CREDENTIAL_NAME: Final = "downloadd.toml"
-"""The systemd credential that may hold `[[credentials]]` and `[[users]]`."""
+"""The systemd credential that may hold `[[credentials]]`, `[[users]]` and `[[hooks]]`."""
 
 DEFAULT_PORTS_ALLOWED: Final = (80, 443, "1024-65535")
 """Those of HTTP, and all that need no privilege to listen on."""
+
+SIGNING_PREFIX: Final = "whsec_"
+"""Begins the secret of a webhook."""
+MAKE_SIGNING_KEY: Final = """printf 'whsec_%s\\n' "$(head -c 32 /dev/urandom | base64)\""""
+"""The command that makes one."""
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
@@ -139,6 +149,35 @@ class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return [("id", self.id), ("permissions", self.permissions)]
 
 
+class HookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[hooks]]`: who is told when a download has ended, by a webhook or by a command."""
+
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z",
+            extra={"expected": "1 to 64 letters, digits, hyphens and underscores"},
+        ),
+    ]
+    events: Annotated[tuple[str, ...], Meta(min_length=1, extra={"expected": "a list of events"})] = (
+        "completed",
+        "failed",
+    )
+    directory: str = ""
+    url: str = ""
+    secret: str = ""
+    command: tuple[str, ...] = ()
+    timeout: Annotated[float, Meta(ge=1, le=3600)] = 30
+
+    def __repr__(self) -> str:
+        """Leaves out what may hold a secret: URL, key and arguments."""
+        return f"HookConfig(name={self.name!r}, events={self.events!r}, ...)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Leaves out what may hold a secret."""
+        return [("name", self.name), ("events", self.events)]
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole configuration."""
 
@@ -149,6 +188,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     credentials: tuple[CredentialConfig, ...] = ()
     users: tuple[UserConfig, ...] = ()
     directories: tuple[DirectoryConfig, ...] = ()
+    hooks: tuple[HookConfig, ...] = ()
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,7 +230,7 @@ def load_config(*, file: Path | None, environment: Mapping[str, str], flags: Fla
     """The configuration that file, environment and flags make, its state directory resolved.
 
     A list given in the environment or by flags takes the place of the file's. The systemd credential
-    `downloadd.toml` adds its credentials and users to all others. Reads files: blocks.
+    `downloadd.toml` adds its credentials, users and hooks to all others. Reads files: blocks.
 
     Raises:
         ConfigError: unknown keys, wrong types, impossible values, unreadable files; all of them at once.
@@ -220,13 +260,16 @@ _LISTS: Final[dict[str, type[msgspec.Struct]]] = {
     "credentials": CredentialConfig,
     "users": UserConfig,
     "directories": DirectoryConfig,
+    "hooks": HookConfig,
 }
-_SECRET_LISTS: Final = frozenset({"credentials", "users"})
+_SECRET_LISTS: Final = frozenset({"credentials", "users", "hooks"})
 LONGEST_SOCKET_PATH: Final = 107
 """Bytes, as `sockaddr_un` of Linux has them (unix(7))."""
 
 _SERVER_PATHS: Final = ("state_dir", "unix_socket", "tls_cert", "tls_key")
-_SECRET_KEYS: Final = frozenset({"headers", "user", "password", "token_hash", "credentials", "users"})
+_SECRET_KEYS: Final = frozenset(
+    {"headers", "user", "password", "token_hash", "secret", "url", "command", "credentials", "users", "hooks"}
+)
 _DEFAULTS: Final = "default"
 
 _OWN_FIELDS: Final = frozenset(
@@ -255,6 +298,7 @@ _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_FIELD: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What no field value may hold (RFC 9110, section 5.5)."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
 _NOT_IN_HOST: Final = re.compile(r"[\x00-\x20\x7f/@?#]")
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+(_[0-9]+)*")
 _TOML_PLACE: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
@@ -301,7 +345,7 @@ class _Loader:
             if name in _SECRET_LISTS:
                 self._take_list(name, content, source)
             else:
-                self._add(source, name, "only [[credentials]] and [[users]] may be given as a systemd credential")
+                self._add(source, name, "only [[credentials]], [[users]] and [[hooks]] may be a systemd credential")
 
     def read_environment(self, environment: Mapping[str, str]) -> None:
         known = {_variable(f"{table}.{key}"): (table, key) for table, key in _fields()}
@@ -355,6 +399,7 @@ class _Loader:
             credentials=tuple(self._credentials()),
             users=tuple(self._users()),
             directories=tuple(self._directories()),
+            hooks=tuple(self._hooks()),
         )
 
     def _table(self, table: str) -> dict[str, Any]:
@@ -464,6 +509,19 @@ class _Loader:
                     self._add(given.source, f"{given.key}.owner", str(error))
             yield config
 
+    def _hooks(self) -> Iterator[HookConfig]:
+        names: dict[str, str] = {}
+        for given in self._lists["hooks"]:
+            hook: HookConfig = given.value
+            for field, problem in _hook_problems(hook):
+                self._add(given.source, f"{given.key}.{field}".rstrip("."), problem)
+            if hook.name in names:
+                self._add(
+                    given.source, f"{given.key}.name", f"{_show(hook.name)} is taken already, by {names[hook.name]}"
+                )
+            names.setdefault(hook.name, f"{given.key} of {given.source}")
+            yield msgspec.structs.replace(hook, directory=hook.directory.strip("/"))
+
     # -- single values -------------------------------------------------------------------------------------------------
 
     def _add(self, source: str, key: str, problem: str) -> None:
@@ -498,6 +556,10 @@ class _Loader:
             for missing in msgspec.structs.fields(of):
                 if missing.required and missing.name not in item:
                     self._add(source, f"{key}.{missing.name}", "is missing")
+            for event in values.get("events") or ():
+                if event not in HOOK_EVENTS:
+                    problem = _unknown(event, _as_they_are(HOOK_EVENTS), kind="event")
+                    self._add(source, f"{key}.events", f"{_show(event)}: {problem}")
             for permission in values.get("permissions") or ():
                 if permission not in ALL_PERMISSIONS:
                     problem = _unknown(permission, _as_they_are(ALL_PERMISSIONS), kind="permission")
@@ -589,6 +651,39 @@ def _credential_problems(credential: CredentialConfig) -> Iterator[tuple[str, st
             yield (key, "may hold no control characters")
     if ":" in credential.user:
         yield ("user", "may hold no colon")
+
+
+def _hook_problems(hook: HookConfig) -> Iterator[tuple[str, str]]:
+    """Key and problem of a hook that could tell nobody."""
+    if bool(hook.url) == bool(hook.command):
+        yield ("", "expected either url and secret, or command")
+    if hook.url:
+        try:
+            parts = urlsplit(hook.url)
+            reachable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            reachable = False
+        if not reachable or _NOT_IN_URL.search(hook.url):
+            yield ("url", "expected an http:// or https:// URL")
+        if decode_secret(hook.secret) is None:
+            yield ("secret", f"expected {SIGNING_PREFIX} and 24 to 64 bytes in Base64, as `{MAKE_SIGNING_KEY}` prints")
+    elif hook.secret:
+        yield ("secret", "is given without url")
+    if hook.command and (not hook.command[0] or any("\0" in word for word in hook.command)):
+        yield ("command", "expected a program and its arguments, without NUL")
+    if _CONTROL.search(hook.directory):
+        yield ("directory", "may hold no control characters")
+
+
+def decode_secret(secret: str) -> bytes | None:
+    """The key of a webhook's signature, as the Standard Webhooks specification writes it; None when it is none."""
+    if not secret.startswith(SIGNING_PREFIX):
+        return None
+    try:
+        key = b64decode(secret.removeprefix(SIGNING_PREFIX), validate=True)
+    except ValueError:
+        return None
+    return key if 24 <= len(key) <= 64 else None
 
 
 def _default_state_dir(environment: Mapping[str, str]) -> str:

@@ -74,6 +74,8 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     """Media type that whoever named the file says it is of."""
     operation: str | None = None
     """Id of the import operation that it belongs to."""
+    request_id: str | None = None
+    """Of the request that it was accepted by: ties its log lines to that of the request."""
     timeout: int
     """Seconds in all, waiting in the queue and pauses not counted; 0 for none."""
     segments: int = 1
@@ -149,6 +151,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 def join_path(directory: str, filename: str) -> str:
     """The path of `filename` in `directory`, relative to the storage root ("" is the root itself)."""
     return f"{directory}/{filename}" if directory else filename
+
+
+def ids_of(download: Download) -> dict[str, str]:
+    """What ties a log line to a download, and to the request and the import that it was accepted by."""
+    ids = {"download_id": download.id, "request_id": download.request_id, "operation": download.operation}
+    return {name: id for name, id in ids.items() if id is not None}
 
 
 def new_id(now: float, random: int) -> str:

@@ -96,12 +96,18 @@ class Subscription:
     """
 
     def __init__(
-        self, start: EventId, missed: tuple[Published, ...] | None, limit: int, leave: "Callable[[Subscription], None]"
+        self,
+        start: EventId,
+        missed: tuple[Published, ...] | None,
+        limit: int,
+        leave: "Callable[[Subscription], None]",
+        lost: Callable[[int], None],
     ) -> None:
         self.start = start
         self.missed = missed
         self._limit = limit
         self._leave = leave
+        self._lost = lost
         self._queue: deque[Published] = deque()
         self._filled = asyncio.Event()
         self._over = False
@@ -116,6 +122,7 @@ class Subscription:
         if self._over:
             return
         if len(self._queue) >= self._limit:
+            self._lost(len(self._queue) + 1)
             self.cut()
             return
         self._queue.append(published)
@@ -147,10 +154,17 @@ class Subscription:
 class EventBus:
     """Carries events from the manager to every reader. Belongs to one event loop.
 
-    `remembered` events are kept for readers that come back; each reader may be `backlog` events behind.
+    `remembered` events are kept for readers that come back; each reader may be `backlog` events behind. `lost` is told
+    how many events a reader that fell further behind had not read.
     """
 
-    def __init__(self, *, remembered: int = REMEMBERED, backlog: int = BACKLOG) -> None:
+    def __init__(
+        self,
+        *,
+        remembered: int = REMEMBERED,
+        backlog: int = BACKLOG,
+        lost: Callable[[int], None] = lambda events: None,
+    ) -> None:
         self._generation = secrets.token_hex(6)
         self._number = 0
         self._ended_seq = 0
@@ -159,6 +173,7 @@ class EventBus:
         self._ring: deque[Published] = deque(maxlen=remembered)
         self._remembered = remembered
         self._backlog = backlog
+        self._lost = lost
         self._readers: set[Subscription] = set()
         # Publishers may be silent while nobody watches. For as many events as the ring holds the bus passes for watched
         # after its last reader has left, so that one that comes back soon is told everything.
@@ -170,6 +185,11 @@ class EventBus:
     def watched(self) -> bool:
         """Whether events find a reader; while not, they need not be published."""
         return bool(self._readers) or self._lingering > 0
+
+    @property
+    def readers(self) -> int:
+        """How many read now."""
+        return len(self._readers)
 
     @property
     def place(self) -> EventId:
@@ -216,7 +236,7 @@ class EventBus:
             self._number += 1
             self._gap = self._number
             self._ring.clear()
-        subscription = Subscription(self.place, self._since(after), self._backlog, self._drop)
+        subscription = Subscription(self.place, self._since(after), self._backlog, self._drop, self._lost)
         self._readers.add(subscription)
         if self._closed:
             subscription.cut()

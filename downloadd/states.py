@@ -47,6 +47,22 @@ class Event(StrEnum):
     """The name is taken and the download asked to leave it so."""
 
 
+class Hold(StrEnum):
+    """What a waiting download waits for."""
+
+    LATER = "later"
+    """The time of its next attempt."""
+    NO_ROOM = "no_room"
+    """Room on the disk: nothing starts without."""
+    HOST_ASKED = "host_asked"
+    """Its host asked to be left alone for a while."""
+    HOST_FULL = "max_per_host"
+    """As many run from its host as may."""
+    ALL_FULL = "max_concurrent"
+    """As many run as may."""
+    NOTHING = "about_to_start"
+
+
 WAITING: Final = frozenset({State.QUEUED, State.RETRYING})
 """States in which a run may take the download up."""
 

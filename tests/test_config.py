@@ -2,6 +2,7 @@ import json
 import os
 import re
 import tomllib
+from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from downloadd.config import (
     DirectoryConfig,
     DownloadsConfig,
     Flags,
+    HookConfig,
     ImportsConfig,
     ServerConfig,
     StorageConfig,
@@ -82,12 +84,16 @@ def test_the_commented_examples_work_once_uncommented(tmp_path: Path) -> None:
     assert [credential.host for credential in config.credentials] == ["files.example.com", "mirror.example.com"]
     assert [user.permissions for user in config.users] == [ALL_PERMISSIONS]
     used = {
-        key for table in ("credentials", "users", "directories") for item in tomllib.loads(text)[table] for key in item
+        key
+        for table in ("credentials", "users", "directories", "hooks")
+        for item in tomllib.loads(text)[table]
+        for key in item
     }
     assert used == {
         *CredentialConfig.__struct_fields__,
         *UserConfig.__struct_fields__,
         *DirectoryConfig.__struct_fields__,
+        *HookConfig.__struct_fields__,
     }
 
 
@@ -300,6 +306,49 @@ def test_wrong_credentials_are_refused_without_showing_them(tmp_path: Path, toml
     assert SECRET not in found
 
 
+def hook(rest: str, name: str = "chat") -> str:
+    return f'[[hooks]]\nname = "{name}"\n{rest}\n'
+
+
+KEY = f"whsec_{b64encode(bytes(range(24))).decode()}"
+POSTED = f'url = "https://a.example/{SECRET}"\nsecret = "{KEY}"'
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        pytest.param(hook(""), "hooks[0]: expected either url and secret, or command", id="neither"),
+        pytest.param(hook(f'{POSTED}\ncommand = ["x"]'), "hooks[0]: expected either url and secret", id="both"),
+        pytest.param(hook(f'url = "https://a/{SECRET}"'), "hooks[0].secret: expected whsec_ and 24", id="no secret"),
+        pytest.param(hook(f'url = "https://a"\nsecret = "{SECRET}"'), "secret: expected whsec_", id="another secret"),
+        pytest.param(hook('url = "https://a"\nsecret = "whsec_QUJD"'), "secret: expected whsec_", id="short secret"),
+        pytest.param(hook(f'command = ["x"]\nsecret = "{KEY}"'), "secret: is given without url", id="secret alone"),
+        pytest.param(hook(f'url = "ftp://{SECRET}/"\nsecret = "{KEY}"'), "url: expected an http://", id="scheme"),
+        pytest.param(hook(f'url = "https://[{SECRET}"\nsecret = "{KEY}"'), "url: expected an http://", id="no URL"),
+        pytest.param(hook(f'command = "{SECRET}"'), "command: expected a list of texts", id="command line"),
+        pytest.param(hook('command = [""]'), "command: expected a program", id="empty command"),
+        pytest.param(hook(f'{POSTED}\nevents = ["complete"]'), "did you mean completed?", id="event"),
+        pytest.param(hook(f"{POSTED}\nevents = []"), "events: expected a list of events", id="no events"),
+        pytest.param(hook(f"{POSTED}\ntimeout = 0"), "timeout: expected a number from 1 to 3600", id="no time"),
+        pytest.param(hook(POSTED, name="a b"), "name: expected 1 to 64 letters", id="bad name"),
+        pytest.param(hook(POSTED) + hook(POSTED), 'hooks[1].name: "chat" is taken already, by hooks[0]', id="name"),
+    ],
+)
+def test_a_wrong_hook_is_refused_without_showing_its_secrets(tmp_path: Path, toml: str, expected: str) -> None:
+    (found,) = mistakes(tmp_path, toml)
+    assert expected in found
+    assert SECRET not in found
+    assert KEY not in found
+
+
+def test_a_hook_is_printed_without_its_secrets(tmp_path: Path) -> None:
+    config = load(tmp_path, hook(POSTED) + hook(f'command = ["x", "{SECRET}"]', "scan"))
+    shown = repr(config) + str([each.__rich_repr__() for each in config.hooks])
+    assert "scan" in shown
+    assert SECRET not in shown
+    assert KEY not in shown
+
+
 def test_hosts_of_credentials_get_their_canonical_spelling(tmp_path: Path) -> None:
     config = load(tmp_path, credential('user = "u"', host="BÜCHER.example."))
     assert config.credentials[0].host == "xn--bcher-kva.example"
@@ -370,17 +419,19 @@ def test_without_any_home_the_state_directory_must_be_set() -> None:
 # -- systemd credentials -----------------------------------------------------------------------------------------------
 
 
-def test_a_systemd_credential_adds_users_and_credentials(tmp_path: Path) -> None:
-    (tmp_path / "downloadd.toml").write_text(user("b", OTHER_HASH) + credential('user = "v"', "b.example"))
+def test_a_systemd_credential_adds_users_credentials_and_hooks(tmp_path: Path) -> None:
+    secrets = user("b", OTHER_HASH) + credential('user = "v"', "b.example") + hook(POSTED)
+    (tmp_path / "downloadd.toml").write_text(secrets)
     config = load(tmp_path, user() + credential('user = "u"'), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert [each.id for each in config.users] == ["a", "b"]
+    assert [each.name for each in config.hooks] == ["chat"]
     assert [each.host for each in config.credentials] == ["a.example", "b.example"]
 
 
 def test_a_systemd_credential_may_not_change_anything_else(tmp_path: Path) -> None:
     (tmp_path / "downloadd.toml").write_text("[server]\nport = 1\n" + user())
     found = mistakes(tmp_path, user(), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
-    assert "downloadd.toml: server: only [[credentials]] and [[users]]" in found[0]
+    assert "downloadd.toml: server: only [[credentials]], [[users]] and [[hooks]]" in found[0]
     assert 'downloadd.toml: users[0].id: "a" is taken already, by users[0] of ' in found[1]
 
 

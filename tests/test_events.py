@@ -50,12 +50,15 @@ async def test_a_bus_is_watched_while_it_has_a_subscriber() -> None:
 
 
 async def test_a_slow_subscriber_is_cut_off_and_the_others_are_not() -> None:
-    bus = EventBus(backlog=2)
+    lost: list[int] = []
+    bus = EventBus(backlog=2, lost=lost.append)
     with bus.subscribe() as slow, bus.subscribe() as quick:
-        for _ in range(3):
+        assert bus.readers == 2
+        for _ in range(5):
             bus.publish(changed())
             await quick.take()
         assert slow.over
+        assert lost == [3]
         assert await slow.take() == []
         assert not quick.over
 

@@ -1,17 +1,20 @@
-from collections.abc import Mapping
+from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import REGISTRY
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from downloadd.errors import ErrorCode
-from downloadd.metrics import Metrics
-from downloadd.states import ACTIVE, State
+from downloadd.metrics import Metrics, Moment, Origins, QuotaUse, StorageUse, Telling
+from downloadd.operation import Kind, Operation, Status
+from downloadd.states import ACTIVE, Hold, State
 
 
-def sample(metrics: Metrics, name: str, active: Mapping[State, int] | None = None, **labels: str) -> float | None:
+def sample(metrics: Metrics, name: str, moment: Moment | None = None, **labels: str) -> float | None:
     """The value of a series as a scraper reads it; None when there is no such series."""
-    for family in text_string_to_metric_families(metrics.render(active or {})[0].decode()):
+    for family in text_string_to_metric_families(metrics.render(moment or Moment())[0].decode()):
         for each in family.samples:
             if each.name == name and each.labels == labels:
                 return float(each.value)
@@ -25,14 +28,35 @@ def test_what_happened_is_counted() -> None:
     metrics.received(1000)
     metrics.received(24)
     metrics.attempt_failed(ErrorCode.NETWORK_ERROR)
-    metrics.committed(512)
-    metrics.loop_lagged(0.25)
+    metrics.login_failed()
+    metrics.reader_lost(17)
     assert sample(metrics, "downloadd_downloads_accepted_total") == 5
     assert sample(metrics, "downloadd_received_bytes_total") == 1024
     assert sample(metrics, "downloadd_attempts_failed_total", error="NETWORK_ERROR") == 1
-    assert sample(metrics, "downloadd_store_commits_total") == 1
-    assert sample(metrics, "downloadd_store_rows_total") == 512
-    assert sample(metrics, "downloadd_event_loop_lag_seconds") == 0.25
+    assert sample(metrics, "downloadd_failed_logins_total") == 1
+    assert sample(metrics, "downloadd_event_subscribers_lost_total") == 1
+    assert sample(metrics, "downloadd_events_lost_total") == 17
+
+
+def test_commits_and_the_loop_are_measured() -> None:
+    metrics = Metrics()
+    metrics.committed(512, 0.25)
+    metrics.committed(1, 0.004)
+    metrics.loop_lagged(0.2)
+    assert sample(metrics, "downloadd_store_commit_rows_sum") == 513
+    assert sample(metrics, "downloadd_store_commit_rows_count") == 2
+    assert sample(metrics, "downloadd_store_commit_duration_seconds_bucket", le="0.005") == 1
+    assert sample(metrics, "downloadd_event_loop_lag_seconds_bucket", le="0.1") == 0
+    assert sample(metrics, "downloadd_event_loop_lag_seconds_bucket", le="0.25") == 1
+
+
+def test_attempts_are_counted_and_the_wait_for_the_first_is_measured() -> None:
+    metrics = Metrics()
+    for waited in (3.0, None, -1.0):
+        metrics.attempt_started(waited)
+    assert sample(metrics, "downloadd_attempts_started_total") == 3
+    assert sample(metrics, "downloadd_queue_wait_seconds_count") == 2
+    assert sample(metrics, "downloadd_queue_wait_seconds_sum") == 3
 
 
 def test_ends_are_counted_by_outcome_and_error_and_measured() -> None:
@@ -43,6 +67,7 @@ def test_ends_are_counted_by_outcome_and_error_and_measured() -> None:
     name = "downloadd_downloads_ended_total"
     assert sample(metrics, name, outcome="completed", error="") == 1
     assert sample(metrics, name, outcome="failed", error="DOWNLOAD_TIMEOUT") == 2
+    assert sample(metrics, name, outcome="cancelled", error="CANCELLED") == 0
     assert sample(metrics, "downloadd_download_duration_seconds_count") == 3
     assert sample(metrics, "downloadd_download_duration_seconds_sum") == 602
     assert sample(metrics, "downloadd_download_duration_seconds_bucket", le="5.0") == 1
@@ -54,21 +79,72 @@ def test_a_clock_that_was_set_back_does_not_break_the_histogram() -> None:
     assert sample(metrics, "downloadd_download_duration_seconds_sum") == 0
 
 
-def test_requests_are_counted_by_method_and_status() -> None:
+def test_requests_are_counted_by_method_and_status_and_measured() -> None:
     metrics = Metrics()
     for method, status in (("GET", 200), ("GET", 201), ("GET", 200)):
-        metrics.request(method, status)
+        metrics.request(method, status, 0.02)
     assert sample(metrics, "downloadd_http_requests_total", method="GET", status="200") == 2
     assert sample(metrics, "downloadd_http_requests_total", method="GET", status="201") == 1
+    assert sample(metrics, "downloadd_http_request_duration_seconds_bucket", le="0.025") == 3
 
 
-def test_active_downloads_are_those_of_the_moment() -> None:
+def test_imports_are_counted_when_they_end() -> None:
     metrics = Metrics()
-    metrics.render({State.QUEUED: 1, State.PAUSED: 1})
-    values = {
-        state: sample(metrics, "downloadd_downloads_active", {State.QUEUED: 7}, state=state.value) for state in State
-    }
-    assert values == {state: (7 if state is State.QUEUED else 0) if state in ACTIVE else None for state in State}
+    operation = Operation(id="x", kind=Kind.SLACK, user="u", ts=0, updated_at=0)
+    for status in (Status.PREPARING_STARTED, Status.DONE, Status.FAILED, Status.CANCELLED, Status.DONE):
+        operation = msgspec.structs.replace(operation, status=status)
+        metrics.import_moved(operation)
+    name = "downloadd_imports_ended_total"
+    outcomes = {outcome: sample(metrics, name, importer="slack", outcome=outcome) for outcome in OUTCOMES}
+    assert outcomes == {"done": 2, "failed": 1, "cancelled": 1}
+    assert sample(metrics, name, importer="csv", outcome="done") == 0
+
+
+OUTCOMES = ("done", "failed", "cancelled")
+
+
+def test_tries_to_tell_a_hook_are_counted_from_the_moment_that_it_is_known() -> None:
+    metrics = Metrics()
+    metrics.know_hook("chat")
+    metrics.told("chat", Telling.FAILED, 0.5)
+    metrics.told("chat", Telling.DELIVERED, 0.5)
+    name = "downloadd_hook_tries_total"
+    told = {outcome.value: sample(metrics, name, hook="chat", outcome=outcome) for outcome in Telling}
+    assert told == {"delivered": 1, "failed": 1, "given_up": 0}
+    assert sample(metrics, "downloadd_hook_try_duration_seconds_sum") == 1
+
+
+def test_downloads_of_the_moment_are_shown_by_state_and_by_what_they_wait_for() -> None:
+    metrics = Metrics()
+    metrics.render(Moment(active={State.QUEUED: 1, State.PAUSED: 1}, waiting={Hold.LATER: 5}))
+    moment = Moment(active={State.QUEUED: 7}, waiting={Hold.HOST_FULL: 7})
+    states = {state: sample(metrics, "downloadd_downloads_active", moment, state=state.value) for state in State}
+    assert states == {state: (7 if state is State.QUEUED else 0) if state in ACTIVE else None for state in State}
+    holds = {hold: sample(metrics, "downloadd_downloads_waiting", moment, reason=hold.value) for hold in Hold}
+    assert holds == {hold: 7 if hold is Hold.HOST_FULL else 0 for hold in Hold}
+
+
+def test_hooks_quotas_and_a_disk_that_are_there_no_more_are_not_shown() -> None:
+    metrics = Metrics()
+    quota = QuotaUse(directory="team", used=5, limit=10)
+    full = Moment(
+        origins=Origins(connections=5, busiest=3, connected=2, waiting=1, blocked=1),
+        messages={"chat": 3},
+        storage=StorageUse(free=1, size=2, reserved=3, quotas=[quota]),
+    )
+    expected: list[tuple[str, dict[str, str], Any, Any]] = [
+        ("downloadd_origin_connections", {}, 5, 0),
+        ("downloadd_origin_connections_busiest_host", {}, 3, 0),
+        ("downloadd_origin_hosts_connected", {}, 2, 0),
+        ("downloadd_hook_messages_waiting", {"hook": "chat"}, 3, None),
+        ("downloadd_storage_free_bytes", {}, 1, None),
+        ("downloadd_storage_reserved_bytes", {}, 3, None),
+        ("downloadd_quota_used_bytes", {"directory": "team"}, 5, None),
+        ("downloadd_quota_limit_bytes", {"directory": "team"}, 10, None),
+    ]
+    for name, labels, shown, gone in expected:
+        assert sample(metrics, name, full, **labels) == shown
+        assert sample(metrics, name, Moment(), **labels) == gone
 
 
 def test_each_has_a_registry_of_its_own() -> None:
@@ -86,23 +162,8 @@ def test_each_has_a_registry_of_its_own() -> None:
     ],
 )
 def test_the_exposition_says_its_media_type(accept: str, media_type: str) -> None:
-    body, content_type = Metrics().render({}, accept)
+    body, content_type = Metrics().render(Moment(), accept)
     assert content_type.startswith(media_type)
-    assert body.startswith(b"# HELP downloadd_")
-
-
-def test_series_are_named_as_the_documentation_says() -> None:
-    names = {family.name for family in text_string_to_metric_families(Metrics().render({})[0].decode())}
-    assert {name for name in names if not name.endswith("_created")} == {
-        "downloadd_build_info",
-        "downloadd_downloads_active",
-        "downloadd_downloads_accepted",
-        "downloadd_downloads_ended",
-        "downloadd_attempts_failed",
-        "downloadd_received_bytes",
-        "downloadd_http_requests",
-        "downloadd_download_duration_seconds",
-        "downloadd_event_loop_lag_seconds",
-        "downloadd_store_commits",
-        "downloadd_store_rows",
-    }
+    assert body.startswith(b"# HELP ")
+    parse = openmetrics.text_string_to_metric_families if accept else text_string_to_metric_families
+    assert "downloadd_build_info" in {family.name for family in parse(body.decode())}

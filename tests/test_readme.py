@@ -30,6 +30,7 @@ from downloadd.config import (
     CredentialConfig,
     DirectoryConfig,
     DownloadsConfig,
+    HookConfig,
     ImportsConfig,
     ServerConfig,
     StorageConfig,
@@ -56,6 +57,7 @@ LISTS: Final[dict[str, type[msgspec.Struct]]] = {
     "credentials": CredentialConfig,
     "users": UserConfig,
     "directories": DirectoryConfig,
+    "hooks": HookConfig,
 }
 
 

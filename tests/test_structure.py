@@ -21,12 +21,38 @@ from downloadd.errors import ErrorCode
 PACKAGE: Final = Path(downloadd.__file__).parent
 README: Final = Path(__file__).parents[1] / "README.md"
 
-STORY: Final = ("daemon", "app", "api", "web", "imports", "manager", "transfer", "middle", "verify", "nouns")
+STORY: Final = (
+    "daemon",
+    "app",
+    "vitals",
+    "hooks",
+    "api",
+    "web",
+    "imports",
+    "manager",
+    "transfer",
+    "middle",
+    "verify",
+    "nouns",
+)
 """From the top to the bottom; each may import what is below it."""
 MIDDLE: Final = frozenset({"policy", "storage", "records"})
 """Rooms of one height that know nothing of each other."""
 NOUNS: Final = frozenset(
-    {"download", "states", "errors", "config", "clock", "events", "sizes", "logs", "metrics", "operation", "terms"}
+    {
+        "download",
+        "delivery",
+        "states",
+        "errors",
+        "config",
+        "clock",
+        "events",
+        "sizes",
+        "logs",
+        "metrics",
+        "operation",
+        "terms",
+    }
 )
 
 PURE: Final = (
@@ -38,6 +64,7 @@ PURE: Final = (
     *("manager.scheduler", "manager.retry", "manager.supervision", "manager.lifecycle", "manager.intake"),
     *("transfer.fields", "transfer.response", "transfer.plan", "transfer.progress"),
     *("storage.names", "storage.conflicts"),
+    *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("api.target", "api.bodies", "api.import_bodies", "api.auth", "api.gate"),
 )
 """Decisions apart from I/O, which must say so themselves; others may say it too."""

@@ -71,7 +71,7 @@ class DirectoryEndpoints:
                     return None
                 return key.keep(status_of(result), encode(result), created=self._clock.wall())
 
-        started = await self._engine.start((order,), user=call.user.id, answer=keep)
+        started = await self._engine.start((order,), user=call.user.id, request_id=call.request_id, answer=keep)
         if started.replayed is not None:
             return await self._again(call, started.replayed, wait)
         download = started.downloads[0]

@@ -85,7 +85,7 @@ class DownloadEndpoints:
                     return None
                 return key.keep(batch_status(result), encode(result), created=self._clock.wall())
 
-        started = await self._engine.start(orders, user=call.user.id, answer=keep)
+        started = await self._engine.start(orders, user=call.user.id, request_id=call.request_id, answer=keep)
         if started.replayed is not None:
             return answer(started.replayed.body, status=started.replayed.status)
         result = batch_answer(started.downloads)

@@ -1,13 +1,13 @@
 """What the API asks of the rooms below it: the manager's face, and the counters of requests."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from downloadd.download import Download, Snapshot
 from downloadd.manager.intake import Order
 from downloadd.manager.manager import Amendment, Started
+from downloadd.metrics import Moment
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredAnswer
-from downloadd.states import State
 
 
 class Engine(Protocol):
@@ -18,6 +18,7 @@ class Engine(Protocol):
         orders: Sequence[Order],
         *,
         user: str,
+        request_id: str | None = None,
         answer: Callable[[Sequence[Download]], StoredAnswer | None] | None = None,
     ) -> Started:
         """Writes orders down; `answer` is called before that, and what it returns is kept for repeated requests."""
@@ -55,10 +56,6 @@ class Engine(Protocol):
         """Downloads that have not ended, oldest first."""
         ...
 
-    async def counts(self) -> Mapping[State, int]:
-        """How many downloads are in each active state; states that are left out have none."""
-        ...
-
     async def history(self, wanted: HistoryFilter) -> list[Download]:
         """A page of ended downloads."""
         ...
@@ -75,10 +72,14 @@ class Engine(Protocol):
 class RequestMetrics(Protocol):
     """The metrics, as the API sees them."""
 
-    def request(self, method: str, status: int) -> None:
-        """Counts one answered request."""
+    def request(self, method: str, status: int, seconds: float) -> None:
+        """Counts one request that was answered after so many seconds."""
         ...
 
-    def render(self, active: Mapping[State, int], accept: str = "") -> tuple[bytes, str]:
-        """The exposition, with the downloads in each active state, in what `Accept` asks for; and its media type."""
+    def login_failed(self) -> None:
+        """Counts wrong credentials."""
+        ...
+
+    def render(self, moment: Moment, accept: str = "") -> tuple[bytes, str]:
+        """The exposition, with what is so now, in what `Accept` asks for; and its media type."""
         ...

@@ -1,5 +1,8 @@
 """Whether the daemon hears, and what it counts."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
@@ -8,15 +11,16 @@ from downloadd import __version__
 from downloadd.api.answers import COMMON_FIELDS, answer
 from downloadd.api.bodies import ErrorEntry, ErrorTable, Health
 from downloadd.api.call import Call
-from downloadd.api.engine import Engine, RequestMetrics
+from downloadd.api.engine import RequestMetrics
 from downloadd.errors import ERRORS
+from downloadd.metrics import Moment
 
 
 class HealthEndpoints:
-    """For those who watch over the daemon."""
+    """For those who watch over the daemon; `observe` says what is so now."""
 
-    def __init__(self, *, engine: Engine, metrics: RequestMetrics) -> None:
-        self._engine = engine
+    def __init__(self, *, metrics: RequestMetrics, observe: Callable[[], Awaitable[Moment]]) -> None:
+        self._observe = observe
         self._metrics = metrics
 
     async def health(self, call: Call) -> web.Response:
@@ -29,7 +33,9 @@ class HealthEndpoints:
 
     async def metrics(self, call: Call) -> web.Response:
         """`GET /api/v1/metrics`: the Prometheus exposition."""
-        body, media_type = self._metrics.render(await self._engine.counts(), call.request.headers.get("Accept", ""))
+        moment, accept = await self._observe(), call.request.headers.get("Accept", "")
+        # What is known of the process is read from /proc, and a thousand lines take their time.
+        body, media_type = await asyncio.to_thread(self._metrics.render, moment, accept)
         fields = CIMultiDict(COMMON_FIELDS)
         fields["Content-Type"] = media_type
         return web.Response(body=body, headers=fields)

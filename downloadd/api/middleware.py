@@ -43,8 +43,9 @@ class Edge:
             response = await self._answer(call)
             status = response.status
         finally:
-            self._metrics.request(request.method if request.method in METHODS else "other", status)
-            self._write_line(call, status, self._clock.monotonic() - started)
+            seconds = self._clock.monotonic() - started
+            self._metrics.request(request.method if request.method in METHODS else "other", status, seconds)
+            self._write_line(call, status, seconds)
         if not response.prepared:
             response.headers["X-Request-Id"] = call.request_id
         return response

@@ -31,6 +31,7 @@ from downloadd.api.target import SELECTORS, Target
 from downloadd.clock import Clock
 from downloadd.errors import InvalidParameterError, MethodNotAllowedError, NotFoundError
 from downloadd.events import EventBus
+from downloadd.metrics import Moment
 from downloadd.web.dashboard import Asset
 
 EXPECTATION: Final = "100-continue"
@@ -135,7 +136,10 @@ class Router:
     Paths are matched as they came: nothing is decoded or normalised before, except in a directory.
     """
 
-    def __init__(self, table: tuple[Route, ...], accounts: Accounts, gate: Gate, clock: Clock) -> None:
+    def __init__(
+        self, table: tuple[Route, ...], accounts: Accounts, gate: Gate, metrics: RequestMetrics, clock: Clock
+    ) -> None:
+        self._metrics = metrics
         self._accounts = accounts
         self._gate = gate
         self._clock = clock
@@ -204,6 +208,7 @@ class Router:
         user = self._accounts.identify(request.headers)
         self._gate.logins.require_patience(address, None if user is None else user.id, now=now)
         if user is None:
+            self._metrics.login_failed()
             self._gate.logins.failed(address, hash(shown), now=now)
         else:
             self._gate.logins.succeeded(address, user.id)
@@ -241,6 +246,7 @@ def create_api(
     imports: ImportEngine,
     bus: EventBus,
     metrics: RequestMetrics,
+    observe: Callable[[], Awaitable[Moment]],
     accounts: Accounts,
     gate: Gate,
     clock: Clock,
@@ -251,9 +257,9 @@ def create_api(
 ) -> Api:
     """The whole API; serve it with `ApiRunner`.
 
-    `allow` says, at each request, whether the daemon was launched to download at all; `may_use`, whether the
-    user of an id may start and change downloads in a directory. `directories` finds up to so many that begin with a
-    prefix; `page` has the files of the page for people.
+    `observe` says what is so now, for the metrics; `allow`, at each request, whether the daemon was launched to
+    download at all; `may_use`, whether the user of an id may start and change downloads in a directory. `directories`
+    finds up to so many that begin with a prefix; `page` has the files of the page for people.
     """
     patience = Patience(manager)
     document = DocumentEndpoint()
@@ -263,7 +269,7 @@ def create_api(
             downloads=DownloadEndpoints(engine=manager, clock=clock, allow=allow, may_use=may_use),
             history=HistoryEndpoints(engine=manager),
             events=EventStream(engine=manager, bus=bus),
-            health=HealthEndpoints(engine=manager, metrics=metrics),
+            health=HealthEndpoints(metrics=metrics, observe=observe),
             imports=ImportEndpoints(
                 engine=imports, allow=allow, may_import=lambda user: may_use(user, imports.directory)
             ),
@@ -278,7 +284,7 @@ def create_api(
         patience.end()
         bus.close()
 
-    return Api(Edge(Router(table, accounts, gate, clock).answer, metrics=metrics, clock=clock).answer, let_go)
+    return Api(Edge(Router(table, accounts, gate, metrics, clock).answer, metrics=metrics, clock=clock).answer, let_go)
 
 
 def _methods(route: Route) -> dict[str, Route]:

@@ -113,7 +113,10 @@ class Imports:
         bus: EventBus,
         clock: Clock,
         config: ImportsConfig,
+        moved: Callable[[Operation], None] = lambda operation: None,
     ) -> None:
+        """`moved` is told of every operation that has another status."""
+        self._moved = moved
         self._records = records
         self._downloads = downloads
         self._destination = destination
@@ -129,6 +132,11 @@ class Imports:
     def directory(self) -> str:
         """Where the files of imports go, below the storage root."""
         return self._config.directory
+
+    @property
+    def at_work(self) -> int:
+        """How many operations something is being done for."""
+        return len(self._tasks)
 
     async def __aenter__(self) -> Self:
         """Goes on with what was under way."""
@@ -462,6 +470,7 @@ class Imports:
     async def _move(self, operation: Operation, status: Status) -> Operation:
         moved = replace(operation, status=status, updated_at=self._now())
         await self._records.save(moved)
+        self._moved(moved)
         self._tell(moved)
         return moved
 

@@ -4,7 +4,7 @@ In one process that is the scheduler and a loop around it; in a cluster it will 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -12,7 +12,9 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.manager.retry import LONGEST_RETRY_AFTER
 from downloadd.manager.scheduler import Limits, Scheduler
+from downloadd.metrics import Origins
 from downloadd.records.protocol import Waiting
+from downloadd.states import Hold
 
 
 class Dispatcher(Protocol):
@@ -47,12 +49,20 @@ class Dispatcher(Protocol):
         """Nothing of `host` starts before that Unix time."""
         ...
 
-    def hold(self, reason: str | None) -> None:
-        """Lets nothing start for this reason, until it is None again."""
+    def lack_room(self, lacking: bool) -> None:
+        """Lets nothing start while there is no room on the disk."""
         ...
 
     def reason(self, host: str, not_before: float | None) -> str:
         """What a waiting download of `host` waits for, in words."""
+        ...
+
+    def holds(self) -> Mapping[Hold, int]:
+        """How many downloads wait for what; what none waits for may be left out."""
+        ...
+
+    def origins(self) -> Origins:
+        """How hosts are used."""
         ...
 
     def change_limits(self, limits: Limits) -> None:
@@ -108,15 +118,23 @@ class LocalDispatcher:
         self._scheduler.block(host, self._moment(until))
         self._changed.set()
 
-    def hold(self, reason: str | None) -> None:
-        """Lets nothing start for this reason, until it is None again."""
-        self._scheduler.hold(reason)
+    def lack_room(self, lacking: bool) -> None:
+        """Lets nothing start while there is no room on the disk."""
+        self._scheduler.lack_room(lacking)
         self._changed.set()
 
     def reason(self, host: str, not_before: float | None) -> str:
         """What a waiting download of `host` waits for, in words."""
         due = None if not_before is None else self._moment(not_before)
         return self._scheduler.reason(host, due, self._clock.monotonic())
+
+    def holds(self) -> Mapping[Hold, int]:
+        """How many downloads wait for what."""
+        return self._scheduler.holds(self._clock.monotonic())
+
+    def origins(self) -> Origins:
+        """How hosts are used."""
+        return self._scheduler.origins(self._clock.monotonic())
 
     def change_limits(self, limits: Limits) -> None:
         """Sets new limits; what runs already goes on."""

@@ -59,6 +59,7 @@ def accept_order(
     user: str,
     now: float,
     id: str,
+    request_id: str | None = None,
 ) -> Download:
     """The download that an order makes: `queued` when it may be fetched, else `failed` with the reason."""
     try:
@@ -70,7 +71,7 @@ def accept_order(
         wanted = None if order.filename is None else parse_filename(order.filename)
         checksum = None if order.checksum is None else parse_checksum(order.checksum)
     except DownloadError as error:
-        return refuse(_refusable(order, user=user, now=now, id=id), error, now=now)
+        return refuse(_refusable(order, user=user, now=now, id=id, request_id=request_id), error, now=now)
     return Download(
         id=id,
         user=user,
@@ -85,6 +86,7 @@ def accept_order(
         size_wanted=order.size,
         type_wanted=order.content_type,
         operation=order.operation,
+        request_id=request_id,
         timeout=defaults.timeout if order.timeout is None else order.timeout,
         segments=defaults.segments if order.segments is None else order.segments,
         start_time=int(now),
@@ -114,7 +116,7 @@ def _judge_mirrors(order: Order, policy: Policy) -> tuple[Mirror, ...]:
     return tuple(mirrors)
 
 
-def _refusable(order: Order, *, user: str, now: float, id: str) -> Download:
+def _refusable(order: Order, *, user: str, now: float, id: str, request_id: str | None) -> Download:
     """What can be said of an order that is wrong somewhere. Its empty `host` marks it as never judged fit to run."""
     path = order.url.partition("?")[0].partition("#")[0]
     last_segment = path.rpartition("/")[2] if path.count("/") > 2 else ""
@@ -129,4 +131,5 @@ def _refusable(order: Order, *, user: str, now: float, id: str) -> Download:
         start_time=int(now),
         filename=(order.filename or safe_name(last_segment))[:LONGEST_SHOWN],
         operation=order.operation,
+        request_id=request_id,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from random import getrandbits
 from types import TracebackType
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
-from downloadd.download import Conflict, Desired, Download, Snapshot, new_id
+from downloadd.download import Conflict, Desired, Download, Snapshot, ids_of, new_id
 from downloadd.errors import (
     DownloadError,
     ErrorCode,
@@ -32,15 +32,15 @@ from downloadd.manager.intake import Order, accept_order, refuse
 from downloadd.manager.leftovers import remove_leftover
 from downloadd.manager.rate import DownloadPace, RateLimit
 from downloadd.manager.recovery import reconcile, sweep
-from downloadd.manager.run import HostWaits, Run, Stop, insist
+from downloadd.manager.run import HostWaits, Run, Stop, insist, report_broken
 from downloadd.manager.scheduler import Limits
 from downloadd.manager.supervision import Pulse, feel, stands_still
-from downloadd.metrics import Metrics
+from downloadd.metrics import Metrics, Origins
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.masking import show_url
 from downloadd.policy.policy import Policy
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, Records, StoredAnswer, Waiting
-from downloadd.states import ENDED, RUNNING, WAITING, State
+from downloadd.states import ENDED, RUNNING, WAITING, Hold, State
 from downloadd.storage.destination import Destination
 from downloadd.transfer.session import Session
 
@@ -58,7 +58,6 @@ SOONEST_FLUSH: Final = 0.25
 """Seconds."""
 PULSE_SECONDS: Final = 5.0
 """How often it is looked whether a run moves."""
-NO_ROOM: Final = "there is no room on the disk"
 LITTLE_ROOM: Final = 1 << 20
 """Bytes; a disk with less room is full."""
 ROOM_SECONDS: Final = 2.0
@@ -169,11 +168,13 @@ class Manager:
         orders: Sequence[Order],
         *,
         user: str,
+        request_id: str | None = None,
         answer: Callable[[Sequence[Download]], StoredAnswer | None] | None = None,
     ) -> Started:
         """Judges orders and writes them all down, durably, in one transaction; accepted ones run when it is their turn.
 
-        `answer` makes the answer that is kept under the request's Idempotency-Key, if one is to be kept.
+        `request_id` is what the request is called in the log. `answer` makes the answer that is kept under the
+        request's Idempotency-Key, if one is to be kept.
 
         Raises:
             ShuttingDownError: the daemon stops and accepts nothing.
@@ -183,7 +184,7 @@ class Manager:
             raise ShuttingDownError
         self._accepting += len(orders)
         try:
-            downloads = await self._judge(orders, user)
+            downloads = await self._judge(orders, user, request_id)
             accepted = await self._records.accept(downloads, answer(downloads) if answer is not None else None)
         finally:
             self._accepting -= len(orders)
@@ -205,7 +206,7 @@ class Manager:
         self._dispatcher.enqueue(waiting)
         return Started(downloads=downloads)
 
-    async def _judge(self, orders: Sequence[Order], user: str) -> list[Download]:
+    async def _judge(self, orders: Sequence[Order], user: str, request_id: str | None) -> list[Download]:
         now = self._clock.wall()
         room = self._room + len(orders)
         downloads: list[Download] = []
@@ -220,6 +221,7 @@ class Manager:
                 user=user,
                 now=now,
                 id=order.id or new_id(now, getrandbits(74)),
+                request_id=request_id,
             )
             if download.state is State.QUEUED:
                 try:
@@ -409,6 +411,14 @@ class Manager:
         counts.update(run.download.state for run in self._runs.values())
         return counts
 
+    def holds(self) -> Mapping[Hold, int]:
+        """How many downloads wait for what; what none waits for may be left out."""
+        return self._dispatcher.holds()
+
+    def origins(self) -> Origins:
+        """How hosts are used."""
+        return self._dispatcher.origins()
+
     async def history(self, wanted: HistoryFilter) -> list[Download]:
         """A page of ended downloads."""
         return await self._records.history(wanted)
@@ -456,7 +466,9 @@ class Manager:
         claimed = await insist(lambda: self._records.claim(seqs), "claim_failed")
         for seq in set(seqs) - {download.seq for download in claimed}:
             self._dispatcher.finished(seq)
+        now = self._clock.wall()
         for download in claimed:
+            self._metrics.attempt_started(now - download.start_time if download.epoch == 1 else None)
             pace = DownloadPace(RateLimit(download.speed_limit), self._rate)
             run = Run(
                 download,
@@ -533,9 +545,9 @@ class Manager:
 
     async def _give_up(self, run: Run, *, seconds: float) -> None:
         error = StorageError(f"nothing has moved for {seconds:.0f} s: the storage does not answer")
-        log.error("run_stands_still", download_id=run.download.id, state=run.download.state, detail=error.detail)
+        log.error("run_stands_still", state=run.download.state, detail=error.detail, **ids_of(run.download))
         row = lifecycle.failed(run.download, error, now=self._clock.wall())
-        failed = await insist(partial(self._records.save, row), "outcome_not_recorded", download_id=row.id)
+        failed = await insist(partial(self._records.save, row), "outcome_not_recorded", **ids_of(row))
         given_up = self._given_up.get(row.id)
         if failed is not None and given_up is not None:
             given_up.set_result(failed)
@@ -545,7 +557,7 @@ class Manager:
         if host_waits is not None:
             self._dispatcher.block(host_waits.host, host_waits.until)
         if row.error is ErrorCode.INSUFFICIENT_STORAGE:
-            self._dispatcher.hold(NO_ROOM)
+            self._dispatcher.lack_room(True)
             self._short_of_room.set()
 
     async def _wait_for_room(self) -> None:
@@ -558,10 +570,10 @@ class Manager:
             await self._short_of_room.wait()
             until = self._clock.monotonic() + LONGEST_HOLD
             while await self._is_full() and self._clock.monotonic() < until:
-                self._dispatcher.hold(NO_ROOM)
+                self._dispatcher.lack_room(True)
                 await asyncio.sleep(ROOM_SECONDS)
             self._short_of_room.clear()
-            self._dispatcher.hold(None)
+            self._dispatcher.lack_room(False)
 
     async def _is_full(self) -> bool:
         try:
@@ -628,7 +640,7 @@ class Manager:
         self._metrics.ended(row.state, row.error, seconds)
         log.info(
             "download_ended",
-            download_id=row.id,
+            **ids_of(row),
             outcome=row.state,
             error=row.error,
             detail=row.detail,
@@ -671,7 +683,7 @@ class Manager:
         task = asyncio.get_running_loop().create_task(work)
         keep.add(task)
         task.add_done_callback(keep.discard)
-        task.add_done_callback(_report)
+        task.add_done_callback(report_broken)
 
 
 async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
@@ -682,11 +694,6 @@ async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
 
 async def _ended(performing: asyncio.Task[tuple[Download, HostWaits | None] | None]) -> None:
     await performing
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("task_broke", exc_info=error)
 
 
 def limits_of(config: DownloadsConfig) -> Limits:

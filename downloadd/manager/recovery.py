@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from downloadd.clock import Clock
-from downloadd.download import Download
+from downloadd.download import Download, ids_of
 from downloadd.errors import DownloadError
 from downloadd.manager import lifecycle
 from downloadd.manager.leftovers import remove_leftover
@@ -35,7 +35,7 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
         if changed is None:
             continue
         before, after = changed
-        log.info("download_recovered", download_id=row.id, was=before.state, now=after.state)
+        log.info("download_recovered", was=before.state, now=after.state, **ids_of(row))
         if after.state in ENDED:
             ended.append(after)
             if before.part_name is not None:
@@ -55,7 +55,7 @@ async def _is_in_place(destination: Destination, row: Download) -> bool:
         )
     except DownloadError as error:
         # One directory that is out of order must not hold up all others: its download is published once more.
-        log.warning("file_not_found_again", download_id=row.id, error=error.code, detail=error.detail)
+        log.warning("file_not_found_again", error=error.code, detail=error.detail, **ids_of(row))
         return False
 
 

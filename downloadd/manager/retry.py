@@ -65,8 +65,15 @@ def decide(
     if failures > retries:
         return GiveUp(failures=failures, host_waits=asked)
     first = FIRST_DELAY_FOR_ROOM if isinstance(error, InsufficientStorageError) else FIRST_DELAY
-    backoff = min(first * 2.0 ** min(failures - 1, 30), LONGEST_DELAY)
-    delay = max(backoff * (0.5 + random / 2), asked or 0.0)
+    delay = max(backoff(failures, first=first, longest=LONGEST_DELAY, random=random), asked or 0.0)
     if time_left is not None and delay >= time_left:
         return GiveUp(failures=failures, host_waits=asked)
     return Retry(delay=delay, failures=failures, host_waits=asked is not None)
+
+
+def backoff(failures: int, *, first: float, longest: float, random: float) -> float:
+    """Seconds before another try after so many failures in a row: twice as long each time, with jitter.
+
+    `first` and `longest` are seconds before the jitter, which takes off up to half; `random` is from [0, 1).
+    """
+    return min(first * 2.0 ** min(failures - 1, 30), longest) * (0.5 + random / 2)

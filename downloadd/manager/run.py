@@ -16,7 +16,7 @@ import structlog
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
-from downloadd.download import Conflict, Download, Snapshot
+from downloadd.download import Conflict, Download, Snapshot, ids_of
 from downloadd.errors import DownloadError, DownloadTimeoutError, InsufficientStorageError, InternalError
 from downloadd.manager import lifecycle, retry
 from downloadd.records.protocol import Records
@@ -99,7 +99,7 @@ class Run:
         self._counted = 0
         self._transferring: asyncio.Task[Fetched] | None = None
         self._changed = partial(changed, self)
-        self._log = log.bind(download_id=download.id, attempt=download.attempt)
+        self._log = log.bind(**ids_of(download), attempt=download.attempt)
         self._attempt = Attempt(
             download,
             session=session,
@@ -160,6 +160,7 @@ class Run:
             The row, and which host has asked to be left alone; None when another run holds the download now.
         """
         started = self._clock.monotonic()
+        self._log.info("attempt_started", url=self.download.shown_url, received=self.download.received)
         self._transferring = asyncio.get_running_loop().create_task(self._transfer())
         if self._stop is not None:
             self._transferring.cancel()
@@ -289,6 +290,7 @@ class Run:
                     HostWaits(host=self._attempt.answered_by, until=not_before) if decision.host_waits else None,
                 )
             case retry.GiveUp():
+                self._log.info("attempt_failed", error=error.code, detail=error.detail)
                 await self._remove_part()
                 failed = lifecycle.failed(self.download, error, now=now)
                 if decision.host_waits is None:
@@ -306,7 +308,7 @@ class Run:
                 row = lifecycle.without_part(row)
             except DownloadError:
                 pass
-        return await insist(lambda: self._save(row), "outcome_not_recorded", download_id=row.id)
+        return await insist(lambda: self._save(row), "outcome_not_recorded", **ids_of(row))
 
     async def _kept(self, error: DownloadError) -> Download:
         """The row with what the next attempt goes on from."""
@@ -350,3 +352,9 @@ async def insist(write: Callable[[], Awaitable[T]], failure: str, **facts: objec
         except DownloadError as error:
             log.error(failure, error=error.code, detail=error.detail, **facts)
             await asyncio.sleep(INSISTENCE)
+
+
+def report_broken(task: asyncio.Task[None]) -> None:
+    """Logs what a task that ought to go on for ever has ended with; for `add_done_callback`."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("task_broke", exc_info=error)

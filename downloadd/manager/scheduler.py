@@ -8,7 +8,9 @@ from heapq import heappop, heappush
 
 import msgspec
 
+from downloadd.metrics import Origins
 from downloadd.records.protocol import Waiting
+from downloadd.states import Hold
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,17 +20,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_per_host: int
 
 
-Key = tuple[int, int]
-"""(minus priority, seq): the smallest is the next."""
+Key = tuple[int, int, str]
+"""(minus priority, seq, host): the smallest is the next; the host tells whose line it is in."""
 
 
 class _Host:
     """One host's line and places."""
 
-    __slots__ = ("blocked_until", "heap", "running")
+    __slots__ = ("blocked_until", "heap", "running", "waiting")
 
     def __init__(self) -> None:
         self.heap: list[Key] = []
+        # Not the length of the heap, which keeps what was withdrawn until it comes up.
+        self.waiting = 0
         self.running = 0
         self.blocked_until = 0.0
 
@@ -50,12 +54,14 @@ class Scheduler:
         # Hosts that can start something, by the key of their head. Entries may be stale: a host is entered again
         # whenever its head or its places change, and judged anew when it is taken out.
         self._ready: list[tuple[Key, str]] = []
-        self._delayed: list[tuple[float, Key, str]] = []
+        self._delayed: list[tuple[float, Key]] = []
+        # Those of `_waiting` that are in no line yet.
+        self._put_off: set[int] = set()
         self._blocked: list[tuple[float, str]] = []
         self._running: dict[int, str] = {}
         # What was added while it ran: only the end of the run tells whether that came too late, or early.
         self._returning: dict[int, Waiting] = {}
-        self._held: str | None = None
+        self._lacks_room = False
 
     @property
     def waiting(self) -> int:
@@ -86,16 +92,18 @@ class Scheduler:
         if waiting.seq in self._running:
             self._returning[waiting.seq] = waiting
             return
-        key = (-waiting.priority, waiting.seq)
+        self._leave(waiting.seq)
+        key = (-waiting.priority, waiting.seq, waiting.host)
         self._waiting[waiting.seq] = key
         if waiting.not_before is not None:
-            heappush(self._delayed, (waiting.not_before, key, waiting.host))
+            self._put_off.add(waiting.seq)
+            heappush(self._delayed, (waiting.not_before, key))
         else:
-            self._join(waiting.host, key)
+            self._join(key)
 
     def withdraw(self, seq: int) -> None:
         """A download waits no longer. Unknown ones are ignored."""
-        self._waiting.pop(seq, None)
+        self._leave(seq)
         self._returning.pop(seq, None)
 
     def finished(self, seq: int) -> None:
@@ -128,18 +136,19 @@ class Scheduler:
             line.blocked_until = until
             heappush(self._blocked, (until, host))
 
-    def hold(self, reason: str | None) -> None:
-        """Lets nothing start for this reason, until it is None again."""
-        self._held = reason
+    def lack_room(self, lacking: bool) -> None:
+        """Lets nothing start while there is no room on the disk."""
+        self._lacks_room = lacking
 
     def pick(self, now: float) -> list[int]:
         """The downloads (by `seq`) that start now, most urgent first; they count as running from here on."""
-        if self._held is not None:
+        if self._lacks_room:
             return []
         while self._delayed and self._delayed[0][0] <= now:
-            _, key, name = heappop(self._delayed)
+            _, key = heappop(self._delayed)
             if self._waiting.get(key[1]) is key:
-                self._join(name, key)
+                self._put_off.discard(key[1])
+                self._join(key)
         while self._blocked and self._blocked[0][0] <= now:
             until, name = heappop(self._blocked)
             host = self._hosts[name]
@@ -157,7 +166,7 @@ class Scheduler:
                 self._enter(name)
                 continue
             heappop(line.heap)
-            del self._waiting[key[1]]
+            self._leave(key[1])
             line.running += 1
             self._running[key[1]] = name
             picked.append(key[1])
@@ -166,28 +175,74 @@ class Scheduler:
 
     def next_due(self) -> float | None:
         """The time at which `pick` may have something new to say, if nothing else happens before."""
-        if self._held is not None:
+        if self._lacks_room:
             return None
         times = [heap[0][0] for heap in (self._delayed, self._blocked) if heap]
         return min(times, default=None)
 
     def reason(self, host: str, not_before: float | None, now: float) -> str:
         """What a waiting download of `host` waits for, in words."""
-        line = self._hosts.get(host)
-        if not_before is not None and not_before > now:
-            return f"the next attempt starts in {not_before - now:.0f} s"
-        if self._held is not None:
-            return self._held
-        if line is not None and line.blocked_until > now:
-            return f"{host} asked to wait, {line.blocked_until - now:.0f} s more"
-        if line is not None and line.running >= self._limits.max_per_host:
-            return f"{line.running} downloads from {host} are running (max_per_host)"
-        if len(self._running) >= self._limits.max_concurrent:
-            return f"{len(self._running)} downloads are running (max_concurrent)"
-        return "about to start"
+        line = self._hosts.get(host) or _Host()
+        match Hold.LATER if not_before is not None and not_before > now else self._hold(line, now):
+            case Hold.LATER:
+                return f"the next attempt starts in {(not_before or now) - now:.0f} s"
+            case Hold.NO_ROOM:
+                return "there is no room on the disk"
+            case Hold.HOST_ASKED:
+                return f"{host} asked to wait, {line.blocked_until - now:.0f} s more"
+            case Hold.HOST_FULL:
+                return f"{line.running} downloads from {host} are running (max_per_host)"
+            case Hold.ALL_FULL:
+                return f"{len(self._running)} downloads are running (max_concurrent)"
+            case Hold.NOTHING:
+                return "about to start"
 
-    def _join(self, name: str, key: Key) -> None:
+    def holds(self, now: float) -> dict[Hold, int]:
+        """How many downloads wait for what; in time by the number of hosts."""
+        holds = {Hold.LATER: len(self._put_off)}
+        for line in self._hosts.values():
+            hold = self._hold(line, now)
+            holds[hold] = holds.get(hold, 0) + line.waiting
+        return holds
+
+    def origins(self, now: float) -> Origins:
+        """How hosts are used."""
+        lines = self._hosts.values()
+        used = [line.running for line in lines if line.running]
+        return Origins(
+            connections=sum(used),
+            busiest=max(used, default=0),
+            connected=len(used),
+            waiting=sum(line.waiting > 0 for line in lines),
+            blocked=sum(line.blocked_until > now for line in lines),
+        )
+
+    def _hold(self, line: _Host, now: float) -> Hold:
+        """What a download waits for whose time has come."""
+        if self._lacks_room:
+            return Hold.NO_ROOM
+        if line.blocked_until > now:
+            return Hold.HOST_ASKED
+        if line.running >= self._limits.max_per_host:
+            return Hold.HOST_FULL
+        if len(self._running) >= self._limits.max_concurrent:
+            return Hold.ALL_FULL
+        return Hold.NOTHING
+
+    def _leave(self, seq: int) -> None:
+        """A download waits no longer, wherever it did."""
+        key = self._waiting.pop(seq, None)
+        if key is None:
+            return
+        if seq in self._put_off:
+            self._put_off.discard(seq)
+        else:
+            self._hosts[key[2]].waiting -= 1
+
+    def _join(self, key: Key) -> None:
+        name = key[2]
         host = self._hosts.setdefault(name, _Host())
+        host.waiting += 1
         heappush(host.heap, key)
         if host.heap[0] is key:
             self._enter(name)

@@ -6,7 +6,7 @@ sets a quota alone lets nobody in; quotas hold all together, since each counts e
 Pure: no I/O and no clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from msgspec import UNSET
@@ -29,6 +29,12 @@ class DirectoryRules:
     def terms_of(self, directory: str) -> Terms:
         """What holds in a directory, given as users write it: slashes at the ends and doubled ones are forgiven."""
         return self._remembered(directory) if self._configured else Terms()
+
+    @property
+    def quotas(self) -> Sequence[Quota]:
+        """Every quota that is configured."""
+        configured = self._configured.values()
+        return [Quota(directory=each.path, limit=each.quota) for each in configured if each.quota is not UNSET]
 
     def may_use(self, user: str, directory: str) -> bool:
         """Whether a user who may download at all may start and change downloads there."""

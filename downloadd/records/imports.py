@@ -23,6 +23,7 @@ from downloadd.operation import (
     Tally,
     Wanted,
 )
+from downloadd.records.access import Access
 from downloadd.records.rows import bindable
 
 T = TypeVar("T")
@@ -195,18 +196,6 @@ class ImportRecords(Protocol):
 
     async def given(self, operation: str, after: int, limit: int) -> list[PendingFile]:
         """The files and avatars of an import that any run was given, like `files`."""
-        ...
-
-
-class Access(Protocol):
-    """How a database is written and read."""
-
-    async def write(self, run: Callable[[sqlite3.Cursor], T], *, rows: int = 1) -> T:
-        """Runs an operation in a durable transaction."""
-        ...
-
-    async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs a lookup."""
         ...
 
 

@@ -32,6 +32,7 @@ ASKED: Final = (
     "size_wanted",
     "type_wanted",
     "operation",
+    "request_id",
 )
 """Columns of what was asked for."""
 
@@ -117,6 +118,7 @@ def encode_request(download: Download) -> Row:
         download.size_wanted,
         download.type_wanted,
         download.operation,
+        download.request_id,
         download.desired._value_,
         download.priority,
         download.speed_limit,
@@ -171,6 +173,7 @@ def decode(row: Row) -> Download:
         size_wanted,
         type_wanted,
         operation,
+        request_id,
         desired,
         priority,
         speed_limit,
@@ -214,6 +217,7 @@ def decode(row: Row) -> Download:
         size_wanted=size_wanted,
         type_wanted=type_wanted,
         operation=operation,
+        request_id=request_id,
         desired=_DESIRED[desired],
         priority=priority,
         speed_limit=speed_limit,

@@ -13,9 +13,11 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from downloadd.clock import Clock
+from downloadd.delivery import Delivery
 from downloadd.download import Desired, Download
 from downloadd.errors import IdempotencyKeyReusedError, ShuttingDownError
 from downloadd.records.database import Migration, StateDirectory, shipped_migrations, storage_error
+from downloadd.records.deliveries import DeliveryRecords, SqliteDeliveries, add_deliveries
 from downloadd.records.history import active_query, history_query
 from downloadd.records.imports import ImportRecords, SqliteImports
 from downloadd.records.protocol import NOTHING, Accepted, ActiveFilter, HistoryFilter, Owner, StoredAnswer, Waiting
@@ -100,18 +102,30 @@ class SqliteRecords:
         clock: Clock,
         *,
         migrations: Sequence[Migration] | None = None,
-        committed: Callable[[int], None] | None = None,
+        committed: Callable[[int, float], None] | None = None,
+        to_tell: Callable[[Download], Sequence[Delivery]] = lambda download: (),
     ) -> None:
-        """`committed` is told the rows of each durable transaction; `migrations` replace those of the package."""
+        """Makes records that are not open yet.
+
+        Args:
+            state_dir: where the database lies.
+            clock: the time.
+            migrations: replace those of the package.
+            committed: is told the rows of each durable transaction, and how many seconds it took; on the event loop.
+            to_tell: what hooks are to be told of a download that has ended, written down together with its end;
+                called in another thread, perhaps twice.
+        """
         self._directory = StateDirectory(Path(state_dir))
         self._clock = clock
         self._migrations = migrations
-        self._writer = Writer(self._open_for_writing, committed)
+        self._to_tell = to_tell
+        self._writer = Writer(self._open_for_writing, clock, committed)
         self._lookups = _Readers("records-lookup", _LOOKUP_THREADS)
         # A search walks the whole history: the one thread that does it leaves the others to everybody else.
         self._searches = _Readers("records-search", 1)
         self._last_ended = 0
         self.imports: ImportRecords = SqliteImports(self)
+        self.deliveries: DeliveryRecords = SqliteDeliveries(self)
 
     async def write(self, run: Callable[[sqlite3.Cursor], T], *, rows: int = 1) -> T:
         """Runs an operation in a durable transaction; it may be called twice."""
@@ -186,9 +200,11 @@ class SqliteRecords:
             rows = _execute(cursor, _SAVE, (*encode_run(download), ended_seq, download.id, download.epoch)).fetchall()
             if not rows:
                 return None
+            saved = decode(rows[0])
             if ended_seq is not None:
                 self._last_ended = ended_seq
-            return decode(rows[0])
+                add_deliveries(cursor, self._to_tell(saved))
+            return saved
 
         return await self._writer.run(write)
 
@@ -217,7 +233,10 @@ class SqliteRecords:
             else:
                 ended_seq = self._last_ended = self._last_ended + 1
             _execute(cursor, _REWRITE, (*encode(after, ended_seq), before.seq))
-            return before, msgspec.structs.replace(after, ended_seq=ended_seq)
+            after = msgspec.structs.replace(after, ended_seq=ended_seq)
+            if ended_seq != before.ended_seq and ended_seq is not None:
+                add_deliveries(cursor, self._to_tell(after))
+            return before, after
 
         return await self._writer.run(write)
 
@@ -367,6 +386,8 @@ class SqliteRecords:
             _execute(cursor, _INSERT_FRESH, fresh)
         seq = cursor.lastrowid
         assert seq is not None  # noqa: S101 - an INSERT has set it
+        if ended_seq is not None:
+            add_deliveries(cursor, self._to_tell(msgspec.structs.replace(download, seq=seq, ended_seq=ended_seq)))
         return seq
 
     def _find_answer(self, cursor: sqlite3.Cursor, answer: StoredAnswer) -> StoredAnswer | None:

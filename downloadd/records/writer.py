@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from downloadd.clock import Clock
 from downloadd.errors import ShuttingDownError
 from downloadd.records.database import storage_error
 
@@ -39,14 +40,18 @@ class _Operation(Generic[T]):
 class Writer:
     """Runs operations in the order of their arrival, up to `MAX_BATCH` rows in one durable transaction.
 
-    `open_connection` is called in the thread; `committed` on the event loop, with the rows of each transaction. The
-    queue needs no bound: whoever puts something in waits for it.
+    `open_connection` is called in the thread; `committed` on the event loop, with the rows of each transaction
+    and the seconds that it took. The queue needs no bound: whoever puts something in waits for it.
     """
 
     def __init__(
-        self, open_connection: Callable[[], sqlite3.Connection], committed: Callable[[int], None] | None = None
+        self,
+        open_connection: Callable[[], sqlite3.Connection],
+        clock: Clock,
+        committed: Callable[[int, float], None] | None = None,
     ) -> None:
         self._open_connection = open_connection
+        self._clock = clock
         self._committed = committed
         self._queue: SimpleQueue[_Operation[Any] | None] = SimpleQueue()
         self._closed = True
@@ -125,9 +130,11 @@ class Writer:
                     break
                 batch.append(following)
                 rows += following.rows
+            started = self._clock.monotonic()
             outcomes = self._commit(cursor, batch)
+            seconds = self._clock.monotonic() - started
             self._answer(
-                [(operation.future, outcome) for operation, outcome in zip(batch, outcomes, strict=True)], rows
+                [(operation.future, outcome) for operation, outcome in zip(batch, outcomes, strict=True)], rows, seconds
             )
 
     def _commit(self, cursor: sqlite3.Cursor, batch: list[_Operation[Any]]) -> list[Any]:
@@ -147,14 +154,14 @@ class Writer:
             return [self._commit(cursor, [operation])[0] for operation in batch]
         return outcomes
 
-    def _answer(self, answers: list[tuple[asyncio.Future[Any], Any]], rows: int = 0) -> None:
+    def _answer(self, answers: list[tuple[asyncio.Future[Any], Any]], rows: int = 0, seconds: float = 0.0) -> None:
         # One wake-up of the loop for all of them. A closed loop has nobody left who waits.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._settle, answers, rows)
+            self._loop.call_soon_threadsafe(self._settle, answers, rows, seconds)
 
-    def _settle(self, answers: list[tuple[asyncio.Future[Any], Any]], rows: int) -> None:
+    def _settle(self, answers: list[tuple[asyncio.Future[Any], Any]], rows: int, seconds: float) -> None:
         if rows and self._committed is not None:
-            self._committed(rows)
+            self._committed(rows, seconds)
         for future, outcome in answers:
             if future.done():
                 continue

@@ -11,7 +11,9 @@ from typing import Protocol
 import msgspec
 
 from downloadd.download import Conflict
+from downloadd.metrics import StorageUse
 from downloadd.storage.splice import Moved, SocketSource
+from downloadd.terms import Quota
 
 
 class StrayPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +159,10 @@ class Destination(Protocol):
         Raises:
             InsufficientStorageError: they do not.
         """
+        ...
+
+    async def use(self, quotas: Sequence[Quota]) -> StorageUse:
+        """How full the storage is, and the directories that these quotas are for."""
         ...
 
     def stray_parts(self) -> AsyncIterator[Sequence[StrayPart]]:

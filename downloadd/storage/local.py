@@ -12,6 +12,7 @@ from typing import Final, Self
 from downloadd.clock import Clock, SystemClock
 from downloadd.download import Conflict, join_path
 from downloadd.errors import InvalidPathError
+from downloadd.metrics import QuotaUse, StorageUse
 from downloadd.storage.commit import Committer
 from downloadd.storage.conflicts import Reservations, settle_name
 from downloadd.storage.destination import StrayPart
@@ -21,7 +22,7 @@ from downloadd.storage.names import SafeDirectory, SafeName, parse_directory, pa
 from downloadd.storage.part_file import PartFile, delete_part
 from downloadd.storage.quotas import Quotas
 from downloadd.storage.root import StorageRoot, is_out_of_reach, status_of
-from downloadd.terms import Terms
+from downloadd.terms import Quota, Terms
 
 STRAYS_AT_ONCE: Final = 500
 """The most part files in one chunk of a sweep."""
@@ -62,6 +63,7 @@ class LocalDestination:
         self._root = StorageRoot(root, fsync=fsync, terms=terms)
         self._quotas = Quotas(terms=terms, count=self._bytes_below, clock=clock)
         self._fsync = fsync
+        self._min_free = min_free
         self._threads = DiskThreads()
         self._committer = Committer(fsync=fsync, umask=0)
         self._reservations = Reservations()
@@ -196,6 +198,27 @@ class LocalDestination:
         around, _, start = prefix.lstrip("/").rpartition("/")
         place = parse_directory(around)
         return await self._threads.run(Lane.CALLS, place, self._directories_in, place, start, limit)
+
+    async def use(self, quotas: Sequence[Quota]) -> StorageUse:
+        """How full the file system of the root is, and the directories that these quotas are for.
+
+        Raises:
+            StorageError: the disk says nothing.
+        """
+        space = await self._threads.run(Lane.CALLS, "", self._root.space)
+        return StorageUse(
+            free=space.free,
+            size=space.capacity,
+            reserved=self._min_free,
+            quotas=[
+                QuotaUse(
+                    directory=quota.directory,
+                    used=await self._threads.run(Lane.CALLS, quota.directory, self._quotas.used, quota.directory),
+                    limit=quota.limit,
+                )
+                for quota in quotas
+            ],
+        )
 
     async def stray_parts(self) -> AsyncIterator[Sequence[StrayPart]]:
         """All part files below the root, in chunks, for the sweep after start.

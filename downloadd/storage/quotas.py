@@ -46,6 +46,11 @@ class Quotas:
         """The quotas that hold in a directory."""
         return self._terms(directory).quotas
 
+    def used(self, directory: str) -> int:
+        """Bytes that count towards the quota of a directory."""
+        with self._lock:
+            return self._used(directory)
+
     def removed(self, directory: str, nbytes: int) -> None:
         """So many bytes of closed files in a directory are gone."""
         with self._lock:

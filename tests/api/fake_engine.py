@@ -20,6 +20,7 @@ from downloadd.errors import (
 from downloadd.events import DownloadChanged, DownloadEnded, EventBus
 from downloadd.manager.intake import Order, accept_order, refuse
 from downloadd.manager.manager import Amendment, Started
+from downloadd.metrics import Moment
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.domains import DomainRules
@@ -46,12 +47,17 @@ class FakeMetrics:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, int]] = []
+        self.failed_logins = 0
 
-    def request(self, method: str, status: int) -> None:
+    def request(self, method: str, status: int, seconds: float) -> None:
+        assert seconds >= 0
         self.requests.append((method, status))
 
-    def render(self, active: Mapping[State, int], accept: str = "") -> tuple[bytes, str]:
-        lines = "".join(f"{state} {count}\n" for state, count in active.items())
+    def login_failed(self) -> None:
+        self.failed_logins += 1
+
+    def render(self, moment: Moment, accept: str = "") -> tuple[bytes, str]:
+        lines = "".join(f"{state} {count}\n" for state, count in moment.active.items())
         return lines.encode(), accept or "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -111,6 +117,7 @@ class FakeEngine:
         orders: Sequence[Order],
         *,
         user: str,
+        request_id: str | None = None,
         answer: Callable[[Sequence[Download]], StoredAnswer | None] | None = None,
     ) -> Started:
         if self.closing:

@@ -15,6 +15,7 @@ from downloadd.api.routes import create_api
 from downloadd.api.server import Api, ApiRunner
 from downloadd.config import UserConfig
 from downloadd.events import EventBus
+from downloadd.metrics import Moment
 from downloadd.web.dashboard import load_dashboard
 
 TOKEN = "open-sesame"
@@ -60,6 +61,7 @@ class ServedApi:
             imports=FakeImports(),
             bus=self.bus,
             metrics=self.metrics,
+            observe=self.observe,
             accounts=self.accounts,
             gate=Gate(names=HostNames((), ("api",)), logins=FailedLogins(failed_logins)),
             clock=self.clock,
@@ -75,6 +77,9 @@ class ServedApi:
     async def _directories(self, prefix: str, limit: int) -> list[str]:
         known = ["Downloads", "Imports", "not-for-alice"]
         return [one for one in known if one.startswith(prefix)][:limit]
+
+    async def observe(self) -> Moment:
+        return Moment(active=await self.engine.counts())
 
     async def exchange(self, request: bytes) -> bytes:
         """Sends bytes as they are, and reads until the server closes the connection."""

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from downloadd.manager.scheduler import Limits, Scheduler
+from downloadd.metrics import Origins
 from downloadd.records.protocol import Waiting
+from downloadd.states import Hold
 
 
 def scheduler(max_concurrent: int = 100, max_per_host: int = 100) -> Scheduler:
@@ -159,15 +161,16 @@ def test_a_delay_can_be_cut_short() -> None:
     assert line.pick(now=2000) == []
 
 
-def test_a_held_queue_starts_nothing_and_says_why() -> None:
+def test_without_room_nothing_starts_and_it_is_said_why() -> None:
     line = scheduler()
     line.add(waiting(1))
     line.add(waiting(2, not_before=10))
-    line.hold("the disk is full")
+    line.lack_room(True)
     assert line.pick(now=20) == []
     assert line.next_due() is None
-    assert line.reason("a", None, 20) == "the disk is full"
-    line.hold(None)
+    assert line.reason("a", None, 20) == "there is no room on the disk"
+    assert line.holds(now=5) == {Hold.LATER: 1, Hold.NO_ROOM: 1}
+    line.lack_room(False)
     assert line.pick(now=20) == [1, 2]
 
 
@@ -178,6 +181,26 @@ def test_higher_limits_let_more_start_at_once() -> None:
     assert line.pick(now=0) == [1]
     line.change_limits(Limits(max_concurrent=2, max_per_host=2))
     assert line.pick(now=0) == [2]
+
+
+def test_what_is_waited_for_is_counted() -> None:
+    line = scheduler(max_concurrent=3, max_per_host=2)
+    for seq in range(1, 6):
+        line.add(waiting(seq, host="full"))
+    line.add(waiting(10, host="later", not_before=50))
+    line.block("asked", until=30)
+    line.add(waiting(20, host="asked"))
+    line.add(waiting(30, host="free"))
+    assert line.pick(now=0) == [1, 2, 30]
+    line.add(waiting(31, host="free"))
+    assert line.holds(now=0) == {Hold.LATER: 1, Hold.HOST_FULL: 3, Hold.HOST_ASKED: 1, Hold.ALL_FULL: 1}
+    assert line.origins(now=0) == Origins(connections=3, busiest=2, connected=2, waiting=3, blocked=1)
+    line.withdraw(10)
+    line.withdraw(3)
+    line.borrow("free", 1)
+    assert line.holds(now=0)[Hold.LATER] == 0
+    assert line.holds(now=0)[Hold.HOST_FULL] == 3
+    assert line.origins(now=0).connections == 4
 
 
 def test_idle_hosts_are_forgotten() -> None:
@@ -260,6 +283,12 @@ class SchedulerAgainstAModel(RuleBasedStateMachine):
         assert self.line.pick(self.now) == expected
         for seq in expected:
             self.running[seq] = self.model.pop(seq).host
+
+    @invariant()
+    def every_waiting_download_is_counted_by_what_it_waits_for(self) -> None:
+        holds = self.line.holds(self.now)
+        assert sum(holds.values()) == self.line.waiting
+        assert min(holds.values()) >= 0
 
     @invariant()
     def counts_agree(self) -> None:

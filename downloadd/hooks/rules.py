@@ -1,0 +1,96 @@
+"""Which hooks want to know of an end, and what they are told.
+
+Pure: no I/O and no clock.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Final
+
+import msgspec
+
+from downloadd.api.bodies import PastEntry, past_entry
+from downloadd.config import HookConfig
+from downloadd.delivery import Delivery
+from downloadd.download import Download
+
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hook is told, as JSON: the envelope of the Standard Webhooks specification."""
+
+    id: str
+    """Names this end of this download."""
+    type: str
+    """`download.` and how it ended."""
+    timestamp: datetime
+    """Of the end."""
+    data: PastEntry
+    """The entry of the history."""
+
+
+class HookRules:
+    """All hooks that are configured."""
+
+    __slots__ = ("_hooks",)
+
+    def __init__(self, hooks: Iterable[HookConfig]) -> None:
+        self._hooks = tuple(hooks)
+
+    def deliveries(self, download: Download, now: float) -> Sequence[Delivery]:
+        """What is to be told of a download that has ended; `now` is Unix time. Never raises."""
+        wanting = [hook for hook in self._hooks if wants(hook, download)]
+        if not wanting:
+            return ()
+        event_id = event_id_of(download)
+        body = message_of(download, event_id)
+        return [
+            Delivery(event_id=event_id, hook=hook.name, download_id=download.id, body=body, created=now, due=now)
+            for hook in wanting
+        ]
+
+
+def wants(hook: HookConfig, download: Download) -> bool:
+    """Whether a hook is to be told of a download that has ended."""
+    return download.state.value in hook.events and is_below(download.directory, hook.directory)
+
+
+def is_below(directory: str, pattern: str) -> bool:
+    """Whether a directory is one that a pattern names, or lies below it.
+
+    `*`, `?` and `[...]` stand for characters of one segment; the empty pattern names the root.
+    """
+    if not pattern:
+        return True
+    wanted, real = pattern.split("/"), directory.split("/")
+    return len(real) >= len(wanted) and all(map(fnmatchcase, real, wanted))
+
+
+def event_id_of(download: Download) -> str:
+    """Names an end: a download that is retried ends again, under another number."""
+    return f"{download.id}.{download.ended_seq}"
+
+
+def message_of(download: Download, event_id: str) -> bytes:
+    """The message about a download that has ended."""
+    message = Message(
+        id=event_id,
+        type=f"download.{download.state.value}",
+        timestamp=datetime.fromtimestamp(download.end_time or download.start_time, UTC),
+        data=past_entry(download),
+    )
+    try:
+        return msgspec.json.encode(message)
+    except UnicodeEncodeError:
+        # Fields of an origin may hold any byte, and reach us as text with lone surrogates.
+        texts = {
+            name: _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", value)
+            for name, value in msgspec.structs.asdict(message.data).items()
+            if type(value) is str
+        }
+        return msgspec.json.encode(
+            msgspec.structs.replace(message, data=msgspec.structs.replace(message.data, **texts))
+        )

@@ -1,0 +1,78 @@
+"""A webhook: a message is posted to the administrator's URL, signed."""
+
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+
+from downloadd import __version__
+from downloadd.clock import Clock
+from downloadd.config import HookConfig, decode_secret
+from downloadd.delivery import Delivery
+from downloadd.hooks.outcome import NotTold, Told
+from downloadd.hooks.signature import signed_fields
+from downloadd.policy.resolver import SystemResolver
+from downloadd.transfer.fields import parse_retry_after
+
+GONE: Final = 410
+"""The receiver wants to hear no more of it, says the Standard Webhooks specification."""
+
+
+class Poster:
+    """Posts messages. Opens with `async with`.
+
+    The URL is the administrator's own, so it may lead anywhere, into the own network too; where it redirects to is
+    nobody's choice but the receiver's, and is not followed.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        # Not the event loop's own, in whose few threads a name server that hangs would hold up others.
+        self._resolver = SystemResolver()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            # A connection that was closed meanwhile would look like a receiver that fails.
+            connector=aiohttp.TCPConnector(limit=0, force_close=True, resolver=self._resolver),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": f"downloadd/{__version__}", "Content-Type": "application/json"},
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+        await self._resolver.close()
+
+    async def post(self, hook: HookConfig, delivery: Delivery) -> Told | NotTold:
+        """Posts a message; any answer but one of success is a failure. What the answer says is not read."""
+        key = decode_secret(hook.secret)
+        assert key is not None  # noqa: S101 - the configuration was refused otherwise
+        assert self._session is not None  # noqa: S101 - it is open
+        fields = signed_fields(key, event_id=delivery.event_id, timestamp=int(self._clock.wall()), body=delivery.body)
+        try:
+            async with self._session.post(
+                hook.url,
+                data=delivery.body,
+                headers=fields,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=hook.timeout),
+            ) as response:
+                status, asked = response.status, response.headers.get("Retry-After")
+        except TimeoutError:
+            return NotTold(reason=f"no answer within {hook.timeout:g} s")
+        except aiohttp.ClientConnectorError as error:
+            return NotTold(reason=f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # Their own words may repeat the URL.
+            return NotTold(reason=f"the connection broke: {type(error).__name__}")
+        if 200 <= status < 300:
+            return Told(answer=str(status))
+        reason = f"the answer was {status}"
+        if 300 <= status < 400:
+            reason += ", and redirects are not followed"
+        retry_after = parse_retry_after(asked, now=self._clock.wall())
+        return NotTold(reason=reason, retry_after=retry_after, final=status == GONE)

@@ -1,0 +1,65 @@
+import json
+
+import msgspec
+import pytest
+from records.contract import asked
+
+from downloadd.config import HookConfig
+from downloadd.hooks.rules import HookRules, is_below, message_of
+from downloadd.states import State
+
+
+@pytest.mark.parametrize(
+    ("directory", "pattern", "expected"),
+    [
+        ("", "", True),
+        ("a/b", "", True),
+        ("a", "a", True),
+        ("a/b/c", "a/b", True),
+        ("ab", "a", False),
+        ("", "a", False),
+        ("a", "a/*", False),
+        ("a/b", "a/*", True),
+        ("a/b/c", "a/*", True),
+        ("a/b", "*/b", True),
+        ("a/x/b", "*/b", False),
+        ("A", "a", False),
+        ("a1", "a[0-9]", True),
+    ],
+)
+def test_a_pattern_names_directories_and_all_below(directory: str, pattern: str, expected: bool) -> None:
+    assert is_below(directory, pattern) is expected
+
+
+def test_each_hook_that_wants_to_know_gets_the_same_message_under_the_same_id() -> None:
+    rules = HookRules(
+        [
+            HookConfig(name="one", command=("x",)),
+            HookConfig(name="two", command=("x",), directory="elsewhere"),
+            HookConfig(name="three", command=("x",), events=("skipped", "completed")),
+            HookConfig(name="four", command=("x",), events=("cancelled",)),
+        ]
+    )
+    download = msgspec.structs.replace(asked(), state=State.COMPLETED, ended_seq=7, end_time=1_700_000_000)
+    first, second = rules.deliveries(download, now=5.0)
+    assert (first.hook, second.hook) == ("one", "three")
+    assert first.event_id == second.event_id == f"{download.id}.7"
+    assert first.body == second.body
+    assert (first.created, first.due, first.tries) == (5.0, 5.0, 0)
+    assert json.loads(first.body)["timestamp"] == "2023-11-14T22:13:20Z"
+
+
+def test_another_end_has_another_id() -> None:
+    rules = HookRules([HookConfig(name="one", command=("x",))])
+    ended = msgspec.structs.replace(asked(), state=State.FAILED, end_time=1)
+    ids = {rules.deliveries(msgspec.structs.replace(ended, ended_seq=seq), now=0)[0].event_id for seq in (1, 2)}
+    assert len(ids) == 2
+
+
+def test_text_that_is_no_unicode_is_told_all_the_same() -> None:
+    download = msgspec.structs.replace(
+        asked(), state=State.FAILED, ended_seq=1, end_time=1, filename="a\udcff", content_type="\ud800", detail="\udce9"
+    )
+    entry = json.loads(message_of(download, "x"))["data"]
+    assert entry["filename"] == "a\N{REPLACEMENT CHARACTER}"
+    assert "surrog" not in str(entry)

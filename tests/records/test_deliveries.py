@@ -1,0 +1,107 @@
+"""What hooks are to be told is written with the end of a download, and only then."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from records.contract import NOW, HandClock, added, asked, claimed
+
+from downloadd.delivery import Delivery
+from downloadd.download import Download
+from downloadd.errors import ErrorCode, InvalidStateError
+from downloadd.manager import lifecycle
+from downloadd.records.sqlite import SqliteRecords
+from downloadd.states import State
+
+
+def to_tell(download: Download) -> Sequence[Delivery]:
+    """Two hooks that want to know everything."""
+    event_id = f"{download.id}.{download.ended_seq}"
+    assert download.seq
+    return [
+        Delivery(event_id=event_id, hook=hook, download_id=download.id, body=b"{}", created=NOW, due=NOW)
+        for hook in ("one", "two")
+    ]
+
+
+@pytest.fixture
+async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
+    async with SqliteRecords(tmp_path, clock=HandClock(), to_tell=to_tell) as opened:
+        yield opened
+
+
+async def due(records: SqliteRecords, hook: str = "one", now: float = NOW, limit: int = 100) -> list[Delivery]:
+    return await records.deliveries.due(hook, now=now, latest=now + 86_400, limit=limit)
+
+
+async def test_what_has_not_ended_is_nothing_to_tell(records: SqliteRecords) -> None:
+    download = await claimed(records, asked())
+    await records.save(replace(download, received=5))
+    await records.amend(download.id, lambda row: replace(row, priority=5))
+    assert await records.deliveries.waiting() == {}
+
+
+async def test_each_way_to_an_end_is_told_once(records: SqliteRecords) -> None:
+    failed = replace(asked(), state=State.FAILED, error=ErrorCode.INVALID_URL, end_time=int(NOW))
+    (refused,) = await added(records, failed)
+    (cancelled,) = await added(records, asked())
+    await records.amend(cancelled.id, lambda row: lifecycle.cancel(row, now=NOW))
+    # What is changed after its end has not ended again.
+    await records.amend(cancelled.id, lambda row: replace(row, detail="x"))
+    held = await claimed(records, asked())
+    assert await records.save(replace(held, state=State.FAILED, error=ErrorCode.NETWORK_ERROR)) is not None
+    # A run that has lost its download changes nothing.
+    assert await records.save(replace(held, state=State.FAILED, error=ErrorCode.NETWORK_ERROR)) is None
+    found = await due(records)
+    assert [each.download_id for each in found] == [refused.id, cancelled.id, held.id]
+    assert len({each.event_id for each in found}) == 3
+    assert await records.deliveries.waiting() == {"one": 3, "two": 3}
+
+
+async def test_a_retried_download_is_told_again_under_another_id(records: SqliteRecords) -> None:
+    (download,) = await added(records, asked())
+    for _ in range(2):
+        await records.amend(download.id, lambda row: lifecycle.cancel(row, now=NOW))
+        await records.amend(download.id, lifecycle.retry)
+    first, second = await due(records)
+    assert first.download_id == second.download_id
+    assert first.event_id != second.event_id
+
+
+async def test_operations_that_are_done_again_because_another_failed_tell_once(records: SqliteRecords) -> None:
+    (download,) = await added(records, asked())
+
+    def broken(row: Download) -> Download:
+        return replace(row, filename=None)
+
+    outcomes = await asyncio.gather(
+        records.amend(download.id, lambda row: lifecycle.cancel(row, now=NOW)),
+        records.amend(download.id, broken),
+        records.amend(download.id, lambda row: lifecycle.cancel(row, now=NOW)),
+        return_exceptions=True,
+    )
+    assert isinstance(outcomes[2], InvalidStateError)
+    assert len(await due(records)) == 1
+
+
+async def test_what_is_put_off_comes_when_it_is_due_or_when_everything_begins_anew(records: SqliteRecords) -> None:
+    for _ in range(3):
+        (download,) = await added(records, asked())
+        await records.amend(download.id, lambda row: lifecycle.cancel(row, now=NOW))
+    first, second, third = await due(records)
+    await records.deliveries.postpone(first.number, tries=1, due=NOW + 50)
+    await records.deliveries.postpone(second.number, tries=4, due=NOW + 20)
+    await records.deliveries.remove(third.number)
+    assert await due(records) == []
+    assert await records.deliveries.next_due("one", now=NOW) == NOW + 20
+    assert await due(records, now=NOW + 30) == [replace(second, tries=4, due=NOW + 20)]
+    assert [each.number for each in await due(records, now=NOW + 60)] == [second.number, first.number]
+    assert [each.number for each in await due(records, now=NOW + 60, limit=1)] == [second.number]
+    # Written down before the clock was set back by a week.
+    assert len(await due(records, now=NOW - 7 * 86_400)) == 2
+    assert await records.deliveries.begin_anew(["one", "three"], now=NOW) == 3
+    assert {each.number for each in await due(records)} == {first.number, second.number}
+    assert await records.deliveries.waiting() == {"one": 2}
+    assert await records.deliveries.next_due("one", now=NOW) is None
