@@ -34,6 +34,7 @@ PURE: Final = (
     *("imports.refusal", "imports.selection", "imports.layout", "imports.text"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.masking"),
     "policy.ports",
+    "policy.proxies",
     "policy.directories",
     *("manager.scheduler", "manager.retry", "manager.supervision", "manager.lifecycle", "manager.intake"),
     *("transfer.fields", "transfer.response", "transfer.plan", "transfer.progress"),

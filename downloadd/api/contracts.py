@@ -175,6 +175,7 @@ METRICS: Final = Contract(
 DOCUMENT: Final = Contract(
     reply=Reply(description="This document", media_type="application/json"), errors=(ErrorCode.INVALID_PARAMETER,)
 )
+PAGE: Final = Contract(reply=Reply(description="A page", media_type="text/html"), errors=(ErrorCode.INVALID_PARAMETER,))
 _IMPORT_REFUSALS: Final = (ErrorCode.INVALID_PARAMETER,)
 _IMPORT_ERRORS: Final = (ErrorCode.INVALID_PARAMETER, ErrorCode.STORAGE_ERROR, ErrorCode.SHUTTING_DOWN)
 _DONE: Final = Reply(description="It was done", types=(Flag,))

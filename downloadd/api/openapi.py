@@ -57,17 +57,17 @@ class DocumentEndpoint:
     def __init__(self) -> None:
         self._document = b"{}"
 
-    def describe(self, table: Sequence[Route]) -> None:
+    def describe(self, table: Sequence[Route], base_path: str) -> None:
         """Makes the document of a table of routes."""
-        self._document = msgspec.json.encode(build_document(table))
+        self._document = msgspec.json.encode(build_document(table, base_path))
 
     async def show(self, call: Call) -> web.Response:
         """`GET /api/v1/openapi.json`."""
         return answer(self._document)
 
 
-def build_document(table: Sequence[Route]) -> Json:
-    """The OpenAPI document of a table of routes."""
+def build_document(table: Sequence[Route], base_path: str = "") -> Json:
+    """The OpenAPI document of a table of routes that live below `base_path`."""
     schemas = _schemas(table)
     by_place: dict[tuple[str, str], list[Route]] = {}
     for route in table:
@@ -89,7 +89,7 @@ def build_document(table: Sequence[Route]) -> Json:
             "description": f"One HTTP request makes the server fetch a remote file.\n\n{_error_table()}",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": base_path or "/"}],
         "security": _SECURITY,
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": _SECURITY_SCHEMES, "headers": _RESPONSE_FIELDS},
@@ -142,10 +142,7 @@ def _operation_id(path: str, choices: Sequence[Route]) -> str:
 
 def _description(route: Route) -> str:
     asks = f"`{route.selector}` in the query: {route.summary[:1].lower()}{route.summary[1:]}." if route.selector else ""
-    if isinstance(route.access, Permission):
-        needs = f"Needs the permission `{route.access}`."
-    else:
-        needs = "Needs no token." if route.access is Access.EVERYBODY else "Needs a valid token."
+    needs = f"Needs the permission `{route.access}`." if isinstance(route.access, Permission) else "Needs no token."
     return f"{asks} {needs}".strip()
 
 

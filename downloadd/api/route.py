@@ -19,8 +19,6 @@ class Access(Enum):
 
     EVERYBODY = "everybody"
     """No token needed."""
-    USERS = "users"
-    """Any valid token."""
 
 
 class Route(msgspec.Struct, frozen=True):

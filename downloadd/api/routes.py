@@ -22,12 +22,14 @@ from downloadd.api.imports import ImportEndpoints, ImportEngine
 from downloadd.api.middleware import Edge
 from downloadd.api.openapi import DocumentEndpoint
 from downloadd.api.patience import Patience
+from downloadd.api.reference import FILES, ReferencePage
 from downloadd.api.route import Access, Route
 from downloadd.api.server import Api
 from downloadd.api.target import SELECTORS, Target
 from downloadd.clock import Clock
 from downloadd.errors import InvalidParameterError, MethodNotAllowedError, NotFoundError
 from downloadd.events import EventBus
+from downloadd.policy.proxies import TrustedProxies
 
 EXPECTATION: Final = "100-continue"
 """The one that RFC 9110, section 10.1.1 defines."""
@@ -50,7 +52,6 @@ _SEE: Final = Permission.VIEW_DOWNLOADS
 _IMPORT: Final = Permission.RUN_IMPORT
 _SEE_IMPORTS: Final = Permission.VIEW_IMPORT_OPERATIONS
 _ANY: Final = Access.EVERYBODY
-_USERS: Final = Access.USERS
 _HERE: Final = "/{directory}"
 _ALL: Final = "/api/v1/downloads"
 _ONE: Final = "/api/v1/downloads/{id}"
@@ -100,7 +101,18 @@ def routes(to: Endpoints) -> tuple[Route, ...]:
         Route("GET", "/api/v1/events", _SEE, to.events.stream, c.EVENTS, "Follow what happens"),
         Route("GET", "/api/v1/metrics", _SEE, to.health.metrics, c.METRICS, "Read the metrics", head=True),
         Route("GET", "/api/v1/health", _ANY, to.health.health, c.HEALTH, "Ask whether it runs", head=True),
-        Route("GET", "/api/v1/openapi.json", _USERS, to.document.show, c.DOCUMENT, "Read this document", head=True),
+        Route("GET", "/api/v1/openapi.json", _ANY, to.document.show, c.DOCUMENT, "Read this document", head=True),
+    )
+
+
+def pages(reference: ReferencePage) -> tuple[Route, ...]:
+    """What browsers load besides: pages and their files, for everybody; no part of the document."""
+    return (
+        Route("GET", f"{_API}/docs", _ANY, reference.page, contracts.PAGE, "Try the API in a browser", head=True),
+        *(
+            Route("GET", f"{_API}/docs/{name}", _ANY, reference.file(name), contracts.PAGE, "Its files", head=True)
+            for name in FILES
+        ),
     )
 
 
@@ -153,17 +165,19 @@ class Router:
             HostNotAllowedError, CrossSiteError, TooManyFailedLoginsError: what the gate says of who asks.
         """
         request, target = call.request, call.target
-        self._require_host(request)
+        self._require_host(call)
         if request.headers.get("Expect", EXPECTATION).lower() != EXPECTATION:
             raise InvalidParameterError("Expect", f"only {EXPECTATION} can be met")
+        if not target.inside:
+            raise NotFoundError(f"everything here lives below {target.base_path}/")
         if target.path == "/api" or target.path.startswith("/api/"):
             route, call.id = self._in_api(request.method, target.path)
             call.download_id = call.id or None
         else:
             route = self._of_directory(request.method, target)
         if route.access is not Access.EVERYBODY:
-            refuse_other_sites(request.headers)
-            user = self._identify(request)
+            refuse_other_sites(request.headers, call.client)
+            user = self._identify(call)
             call.user = user or NOBODY
             if user is None:
                 return unauthorized()
@@ -173,24 +187,29 @@ class Router:
             _check_query(route, target)
         return await route.answerer(call)
 
-    def _require_host(self, request: web.BaseRequest) -> None:
+    def _require_host(self, call: Call) -> None:
+        request, client = call.request, call.client
         hosts = request.headers.getall("Host", ())
         # RFC 9112, section 3.2: one in every request of HTTP/1.1. No page in a browser reaches a Unix socket.
         if len(hosts) != 1 and not (not hosts and request.version < HttpVersion11):
             raise InvalidParameterError("Host", "expected one Host field")
-        if hosts and request.remote:
+        if hosts and client.address:
             self._gate.names.require(hosts[0])
+        # Besides the Host field, never in its place: a proxy may pass on what a page wrote here.
+        if client.host:
+            self._gate.names.require(client.host)
 
-    def _identify(self, request: web.BaseRequest) -> User | None:
+    def _identify(self, call: Call) -> User | None:
         """The user whose credentials the request has; whoever guesses them has to wait.
 
         Raises:
             TooManyFailedLoginsError: the address has to wait.
         """
+        request = call.request
         shown = credentials_shown(request.headers)
         if not shown:
             return None
-        address, now = request.remote or "", self._clock.monotonic()
+        address, now = call.client.address, self._clock.monotonic()
         user = self._accounts.identify(request.headers)
         self._gate.logins.require_patience(address, None if user is None else user.id, now=now)
         if user is None:
@@ -234,6 +253,8 @@ def create_api(
     clock: Clock,
     allow: Callable[[], bool],
     may_use: Callable[[str, str], bool],
+    proxies: TrustedProxies,
+    base_path: str = "",
 ) -> Api:
     """The whole API; serve it with `ApiRunner`.
 
@@ -255,13 +276,15 @@ def create_api(
             document=document,
         )
     )
-    document.describe(table)
+    document.describe(table, base_path)
 
     def let_go() -> None:
         patience.end()
         bus.close()
 
-    return Api(Edge(Router(table, accounts, gate, clock).answer, metrics=metrics, clock=clock).answer, let_go)
+    router = Router((*table, *pages(ReferencePage())), accounts, gate, clock)
+    edge = Edge(router.answer, metrics=metrics, clock=clock, proxies=proxies, base_path=base_path)
+    return Api(edge.answer, let_go)
 
 
 def _methods(route: Route) -> dict[str, Route]:

@@ -15,6 +15,7 @@ from downloadd.api.routes import create_api
 from downloadd.api.server import Api, ApiRunner
 from downloadd.config import UserConfig
 from downloadd.events import EventBus
+from downloadd.policy.proxies import TrustedProxies
 
 TOKEN = "open-sesame"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
@@ -64,6 +65,7 @@ class ServedApi:
             clock=self.clock,
             allow=lambda: self.allowed,
             may_use=lambda user, directory: directory != f"not-for-{user}",
+            proxies=TrustedProxies(()),
         )
         self.let_go = api.let_go
         self.server = ApiTestServer(api)

@@ -144,7 +144,6 @@ EVERY_ROUTE = [
     ("POST", f"/api/v1/downloads/{ID}/retry", Permission.DOWNLOAD),
     ("GET", "/api/v1/events", Permission.VIEW_DOWNLOADS),
     ("GET", "/api/v1/metrics", Permission.VIEW_DOWNLOADS),
-    ("GET", "/api/v1/openapi.json", None),
 ]
 
 
