@@ -21,7 +21,7 @@ from downloadd.errors import ErrorCode
 PACKAGE: Final = Path(downloadd.__file__).parent
 README: Final = Path(__file__).parents[1] / "README.md"
 
-STORY: Final = ("daemon", "app", "api", "imports", "manager", "transfer", "middle", "verify", "nouns")
+STORY: Final = ("documentation", "daemon", "app", "api", "imports", "manager", "transfer", "middle", "verify", "nouns")
 """From the top to the bottom; each may import what is below it."""
 MIDDLE: Final = frozenset({"policy", "storage", "records"})
 """Rooms of one height that know nothing of each other."""

@@ -15,6 +15,7 @@ import pytest
 import trustme
 from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
 from nginx_origin import free_port
+from yarl import URL
 
 CONFIG = (Path(__file__).parents[2] / "docs" / "nginx.conf").read_text()
 BASE = "/downloads-api"
@@ -106,10 +107,8 @@ async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: P
                     assert response.status == 200
                 # More than nginx takes by default, and in no buffer file of its own.
                 upload = {"importerKey": "urls", "fileName": "big.txt"}
-                body = b"# nothing\n" * 400_000
-                async with session.post(
-                    f"{site}{BASE}/api/v1/imports", params=upload, data=io.BytesIO(body)
-                ) as response:
+                body = io.BytesIO(b"# nothing\n" * 400_000 + b"http://127.0.0.1/f\n")
+                async with session.post(f"{site}{BASE}/api/v1/imports", params=upload, data=body) as response:
                     assert response.status == 200, await response.text()
                 assert not any((tmp_path / "nginx" / "client_body").iterdir())
                 # Who guesses has to wait, whatever it claims to be; nginx replaces what it wrote.
@@ -126,7 +125,8 @@ async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: P
 
 
 async def ask(daemon: DaemonProcess, path: str, fields: Sequence[tuple[str, str]]) -> int:
-    async with aiohttp.ClientSession() as session, session.get(daemon.url + path, headers=fields) as response:
+    url = URL(daemon.url + path, encoded=True)
+    async with aiohttp.ClientSession() as session, session.get(url, headers=fields) as response:
         return response.status
 
 
