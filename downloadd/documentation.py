@@ -6,7 +6,6 @@ The API's page is made from the OpenAPI document, the settings' from the structs
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, cast, get_args
@@ -125,9 +124,10 @@ def _configuration(example: str) -> Iterator[str]:
             default = (
                 "" if field.required or field.default in (msgspec.NODEFAULT, msgspec.UNSET) else _toml(field.default)
             )
-            variable = f"`{ENVIRONMENT_PREFIX}{table.name.upper()}__{field.name.upper()}`"
-            single = struct is table.type
-            yield f"| `{field.name}` | {default} | {variable if single else ''} | {_cell(meanings.get((table.name, field.name), ''))} |"
+            # A list of tables is given as a whole.
+            variable = f"`{ENVIRONMENT_PREFIX}{table.name}__{field.name}`".upper() if struct is table.type else ""
+            meaning = _cell(meanings.get((table.name, field.name), ""))
+            yield f"| `{field.name}` | {default} | {variable} | {meaning} |"
 
 
 def _toml(value: Any) -> str:
@@ -161,4 +161,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

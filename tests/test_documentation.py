@@ -1,5 +1,7 @@
 """The pages in docs/: the generated ones are fresh, the commands run, the links lead somewhere."""
 
+import asyncio
+import json
 import os
 import re
 import shutil
@@ -10,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from daemon_process import DaemonProcess
+from daemon_process import TOKEN, DaemonProcess
+from nginx_origin import NginxOrigin
 
 from downloadd.documentation import ADVICE
 from downloadd.errors import ErrorCode
@@ -44,6 +47,28 @@ def test_every_setting_is_explained() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+async def test_the_first_commands_of_a_newcomer_run(tmp_path: Path) -> None:
+    """Those of getting-started.md that ask the daemon, as they stand there but for the port."""
+    [block] = re.findall(
+        r"^```console\n(.*?)^```$", (DOCS / "getting-started.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    with NginxOrigin(tmp_path / "origin") as origin:
+        (origin.www / "f.bin").write_bytes(b"first")
+        environment = {**os.environ, "TOKEN": TOKEN, "URL": f"{origin.http}/f.bin"}
+        async with DaemonProcess(tmp_path) as daemon:
+            printed = []
+            for command in re.findall(r"^\$ (.+)$", block, re.MULTILINE):
+                real = command.replace("http://127.0.0.1:8080", daemon.url)
+                done = await asyncio.to_thread(
+                    subprocess.run, ["sh", "-ec", real], env=environment, check=True, capture_output=True
+                )
+                printed.append(json.loads(done.stdout))
+            health, started, active, history = printed
+            assert (health["status"], started["message"], active) == ("ok", "Download completed", {"downloads": []})
+            assert [row["status"] for row in history["history"]] == ["completed"]
+            assert daemon.files() == {"Downloads/f.bin": b"first"}
 
 
 async def test_a_backup_while_the_daemon_runs_can_be_restored(tmp_path: Path) -> None:

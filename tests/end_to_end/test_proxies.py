@@ -109,7 +109,7 @@ async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: P
                 upload = {"importerKey": "urls", "fileName": "big.txt"}
                 body = io.BytesIO(b"# nothing\n" * 400_000 + b"http://127.0.0.1/f\n")
                 async with session.post(f"{site}{BASE}/api/v1/imports", params=upload, data=body) as response:
-                    assert response.status == 200, await response.text()
+                    assert response.status == 201, await response.text()
                 assert not any((tmp_path / "nginx" / "client_body").iterdir())
                 # Who guesses has to wait, whatever it claims to be; nginx replaces what it wrote.
                 for number in range(4):
