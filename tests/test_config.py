@@ -155,7 +155,7 @@ def test_users_can_be_given_in_the_environment(tmp_path: Path) -> None:
 # -- mistakes ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/", "x", "/x/", "//x", "/x/../y", "/.", "/a b", "/%41", "/x?", "/x#", "/ä", "/x\\n"])
+@pytest.mark.parametrize("path", ["/", "x", "/x/", "//x", "/x/../y", "/.", "/a b", "/%41", "/x?", "/x#", "/x\\n"])
 def test_a_base_path_that_no_request_could_match_is_refused(tmp_path: Path, path: str) -> None:
     file = tmp_path / "c.toml"
     file.write_text(f'[server]\nbase_path = "{path}"\n')
