@@ -31,6 +31,7 @@ from downloadd.manager.manager import Manager, limits_of
 from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
+from downloadd.policy.proxies import TrustedProxies
 from downloadd.policy.url import is_address, parse_host
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.local import LocalDestination
@@ -155,6 +156,8 @@ class App:
                 may_use=lambda user, directory: self._directories.may_use(user, directory),
                 directories=destination.directories,
                 page=await asyncio.to_thread(load_dashboard),
+                proxies=TrustedProxies(config.server.trusted_proxies),
+                base_path=config.server.base_path,
             )
             self._runner = ApiRunner(api, shutdown_timeout=HANDLERS_DRAIN)
             await self._runner.setup()

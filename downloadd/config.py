@@ -53,6 +53,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Port = 8080
     hosts: tuple[str, ...] = ()
+    base_path: str = ""
+    trusted_proxies: tuple[str, ...] = ()
     unix_socket: str = ""
     tls_cert: str = ""
     tls_key: str = ""
@@ -300,6 +302,7 @@ _NOT_IN_FIELD: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
 _NOT_IN_HOST: Final = re.compile(r"[\x00-\x20\x7f/@?#]")
+_BASE_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+(_[0-9]+)*")
 _TOML_PLACE: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
 _WORDS: Final = {
@@ -417,6 +420,10 @@ class _Loader:
         given = self._values.get(("server", "host"))
         if given is not None and _NOT_IN_HOST.search(given.value):
             self._add(given.source, given.key, "expected a host name or an IP address alone")
+        given = self._values.get(("server", "base_path"))
+        if given is not None and not _BASE_PATH.fullmatch(given.value):
+            problem = 'expected a path such as "/downloads-api": a slash before each name, none at the end'
+            self._add(given.source, given.key, problem)
         given = self._values.get(("server", "tls_key"))
         if given is not None and given.value and not self._get("server", "tls_cert", ""):
             self._add(given.source, given.key, "is of no use without server.tls_cert")
@@ -429,12 +436,14 @@ class _Loader:
         from downloadd.policy.addresses import AddressRules
         from downloadd.policy.domains import DomainRules
         from downloadd.policy.ports import PortRules
+        from downloadd.policy.proxies import TrustedProxies
 
         rules = (
             ("downloads", "allowed_domains", DomainRules),
             ("downloads", "allowed_networks", AddressRules),
             ("downloads", "allowed_ports", PortRules),
             ("server", "hosts", DomainRules),
+            ("server", "trusted_proxies", TrustedProxies),
         )
         for table, key, parse in rules:
             given = self._values.get((table, key))

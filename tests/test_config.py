@@ -161,6 +161,22 @@ def test_users_can_be_given_in_the_environment(tmp_path: Path) -> None:
 # -- mistakes ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("path", ["/", "x", "/x/", "//x", "/x/../y", "/.", "/a b", "/%41", "/x?", "/x#", "/x\\n"])
+def test_a_base_path_that_no_request_could_match_is_refused(tmp_path: Path, path: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(f'[server]\nbase_path = "{path}"\n')
+    with pytest.raises(ConfigError, match=r"server.base_path: expected a path such as"):
+        load_config(file=file, environment={"HOME": "/home/u"})
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "0.0.0.0/0", "::/0", "proxy.example", "", "Unix"])
+def test_a_trusted_proxy_that_is_no_network_is_refused(tmp_path: Path, network: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(f'[server]\ntrusted_proxies = ["{network}"]\n')
+    with pytest.raises(ConfigError, match=r"server.trusted_proxies"):
+        load_config(file=file, environment={"HOME": "/home/u"})
+
+
 def test_all_mistakes_are_reported_together_each_with_its_source(tmp_path: Path) -> None:
     found = mistakes(
         tmp_path,

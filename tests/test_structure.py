@@ -22,6 +22,7 @@ PACKAGE: Final = Path(downloadd.__file__).parent
 README: Final = Path(__file__).parents[1] / "README.md"
 
 STORY: Final = (
+    "documentation",
     "daemon",
     "app",
     "vitals",
@@ -60,6 +61,7 @@ PURE: Final = (
     *("imports.refusal", "imports.selection", "imports.layout", "imports.text"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.masking"),
     "policy.ports",
+    "policy.proxies",
     "policy.directories",
     *("manager.scheduler", "manager.retry", "manager.supervision", "manager.lifecycle", "manager.intake"),
     *("transfer.fields", "transfer.response", "transfer.plan", "transfer.progress"),

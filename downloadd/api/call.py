@@ -6,6 +6,7 @@ from aiohttp import web
 
 from downloadd.api.auth import User
 from downloadd.api.target import Query, Target
+from downloadd.policy.proxies import Client
 
 NOBODY: Final = User(id="", permissions=frozenset())
 
@@ -14,17 +15,19 @@ class Call:
     """A request with its target read and its user known.
 
     Attributes:
+        client: who asks, behind the proxies that are trusted.
         request_id: of the answer's `X-Request-Id`, and of every log line.
         id: what stands for the placeholder of the path, "" where it has none.
         download_id: the download that the answer is about, for the access log.
         shown_url: its URL without credentials, for the access log.
     """
 
-    __slots__ = ("download_id", "id", "request", "request_id", "shown_url", "target", "user")
+    __slots__ = ("client", "download_id", "id", "request", "request_id", "shown_url", "target", "user")
 
-    def __init__(self, request: web.BaseRequest, target: Target, request_id: str) -> None:
+    def __init__(self, request: web.BaseRequest, target: Target, client: Client, request_id: str) -> None:
         self.request = request
         self.target = target
+        self.client = client
         self.request_id = request_id
         self.user = NOBODY
         self.id = ""

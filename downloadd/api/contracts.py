@@ -177,14 +177,6 @@ DIRECTORIES: Final = Contract(
 ERROR_TABLE: Final = Contract(
     reply=Reply(description="What each error code means", types=(ErrorTable,)), errors=(ErrorCode.INVALID_PARAMETER,)
 )
-PAGE: Final = Contract(
-    reply=Reply(description="The page", media_type="text/html", headers=("ETag",)),
-    errors=(ErrorCode.INVALID_PARAMETER,),
-)
-PAGE_FILE: Final = Contract(
-    reply=Reply(description="A file of the page", media_type="*/*", headers=("ETag",)),
-    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.NOT_FOUND),
-)
 HEALTH: Final = Contract(
     reply=Reply(description="The daemon hears", types=(Health,)), errors=(ErrorCode.INVALID_PARAMETER,)
 )
@@ -194,6 +186,7 @@ METRICS: Final = Contract(
 DOCUMENT: Final = Contract(
     reply=Reply(description="This document", media_type="application/json"), errors=(ErrorCode.INVALID_PARAMETER,)
 )
+PAGE: Final = Contract(reply=Reply(description="A page", media_type="text/html"), errors=(ErrorCode.INVALID_PARAMETER,))
 _IMPORT_REFUSALS: Final = (ErrorCode.INVALID_PARAMETER,)
 _IMPORT_ERRORS: Final = (ErrorCode.INVALID_PARAMETER, ErrorCode.STORAGE_ERROR, ErrorCode.SHUTTING_DOWN)
 _DONE: Final = Reply(description="It was done", types=(Flag,))

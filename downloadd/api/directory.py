@@ -79,7 +79,7 @@ class DirectoryEndpoints:
         call.shown_url = download.shown_url
         if wait and download.state not in ENDED:
             download = await self._patience.wait(download, wait)
-        return self._result(start_answer(download))
+        return self._result(call, start_answer(download))
 
     async def listing(self, call: Call) -> web.Response:
         """`GET /{directory}?downloads=`: what is active in this directory, oldest first."""
@@ -91,13 +91,13 @@ class DirectoryEndpoints:
         result = msgspec.json.decode(stored.body, type=StartAnswer)
         call.download_id = result.download_id
         if not wait or not result.success:
-            return self._result(result)
+            return self._result(call, result)
         snapshot = await self._engine.get(result.download_id)
-        return self._result(start_answer(await self._patience.wait(snapshot.download, wait)))
+        return self._result(call, start_answer(await self._patience.wait(snapshot.download, wait)))
 
-    def _result(self, result: StartAnswer) -> web.Response:
+    def _result(self, call: Call, result: StartAnswer) -> web.Response:
         if result.success:
-            return answer(result, status=201, location=location_of(result.download_id))
+            return answer(result, status=201, location=location_of(call, result.download_id))
         response = answer(result, status=status_of(result))
         if result.error is ErrorCode.QUEUE_FULL:
             response.headers["Retry-After"] = str(self._engine.retry_after())
@@ -143,9 +143,9 @@ def status_of(result: StartAnswer) -> int:
     return 201 if result.error is None else ERRORS[result.error].status
 
 
-def location_of(id: str) -> str:
+def location_of(call: Call, id: str) -> str:
     """Where a download can be looked at."""
-    return f"/api/v1/downloads/{id}"
+    return f"{call.target.base_path}/api/v1/downloads/{id}"
 
 
 def _without_wait(target: str) -> str:

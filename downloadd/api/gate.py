@@ -17,6 +17,7 @@ from multidict import CIMultiDictProxy
 
 from downloadd.errors import CrossSiteError, HostNotAllowedError, InvalidUrlError, TooManyFailedLoginsError
 from downloadd.policy.domains import DomainRules
+from downloadd.policy.proxies import Client
 from downloadd.policy.url import DEFAULT_PORTS, is_address, parse_host
 
 ADDRESSES: Final = 10_000
@@ -59,8 +60,10 @@ class HostNames:
             raise HostNotAllowedError(f"{host} is not a name of this server; add it to server.hosts if it is")
 
 
-def refuse_other_sites(headers: CIMultiDictProxy[str]) -> None:
+def refuse_other_sites(headers: CIMultiDictProxy[str], client: Client) -> None:
     """Passes requests of programs, of our own page, and of persons who typed the address.
+
+    Behind a trusted proxy, our own page is the one of the host (and scheme) that the proxy was called by.
 
     Raises:
         CrossSiteError: a page of another site sent it.
@@ -69,7 +72,10 @@ def refuse_other_sites(headers: CIMultiDictProxy[str]) -> None:
     if site is not None and site.strip().lower() not in _OWN_SITES:
         raise CrossSiteError
     origin = headers.get("Origin")
-    if origin is not None and not _is_of(origin, headers.get("Host", "")):
+    if origin is None:
+        return
+    scheme = origin.strip().lower().partition("://")[0]
+    if client.scheme not in {"", scheme} or not _is_of(origin, client.host or headers.get("Host", "")):
         raise CrossSiteError
 
 

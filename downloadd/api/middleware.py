@@ -14,6 +14,7 @@ from downloadd.api.engine import RequestMetrics
 from downloadd.api.target import parse_target
 from downloadd.clock import Clock
 from downloadd.errors import DownloadError, InternalError
+from downloadd.policy.proxies import Client, TrustedProxies
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 """Methods that the counters know; all others are one, so that no client can fill them."""
@@ -23,9 +24,17 @@ class Edge:
     """The outermost layer; nothing leaves the API but through it."""
 
     def __init__(
-        self, inner: Callable[[Call], Awaitable[web.StreamResponse]], *, metrics: RequestMetrics, clock: Clock
+        self,
+        inner: Callable[[Call], Awaitable[web.StreamResponse]],
+        *,
+        metrics: RequestMetrics,
+        clock: Clock,
+        proxies: TrustedProxies,
+        base_path: str,
     ) -> None:
         self._inner = inner
+        self._proxies = proxies
+        self._base_path = base_path
         self._metrics = metrics
         self._clock = clock
         self._log = structlog.get_logger().bind()
@@ -36,7 +45,8 @@ class Edge:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers the request, whatever happens, and writes one line about it."""
         started = self._clock.monotonic()
-        call = Call(request, parse_target(request.raw_path), f"{self._life}{next(self._numbers):x}")
+        target = parse_target(request.raw_path, self._base_path)
+        call = Call(request, target, self._client_of(request), f"{self._life}{next(self._numbers):x}")
         structlog.contextvars.bind_contextvars(request_id=call.request_id)
         status = 499
         try:
@@ -62,14 +72,25 @@ class Edge:
             self._log.exception("request_broke")
             return refusal(InternalError(), request_id=call.request_id)
 
+    def _client_of(self, request: web.BaseRequest) -> Client:
+        headers = request.headers
+        return self._proxies.client_of(
+            request.remote or "",
+            headers.getall("X-Forwarded-For", ()),
+            ",".join(headers.getall("X-Forwarded-Proto", ())),
+            ",".join(headers.getall("X-Forwarded-Host", ())),
+            request.forwarded if "Forwarded" in headers else (),
+        )
+
     def _write_line(self, call: Call, status: int, seconds: float) -> None:
-        path = call.target.path
+        path = f"{call.target.base_path}{call.target.path}" if call.target.inside else call.target.path
         fields: dict[str, object] = {
             "method": call.request.method,
             "path": path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
             "status": status,
             "duration_ms": round(seconds * 1000, 3),
             "user": call.user.id or None,
+            "client": call.client.address or None,
         }
         if call.query.values:
             # Nothing else of the query: a value may be a secret, and so may a name that nobody knows.

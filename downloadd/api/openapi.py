@@ -55,19 +55,19 @@ class DocumentEndpoint:
     """Serves the document; `describe` makes it once."""
 
     def __init__(self) -> None:
-        self._document = b"{}"
+        self.document = b"{}"
 
-    def describe(self, table: Sequence[Route]) -> None:
+    def describe(self, table: Sequence[Route], base_path: str) -> None:
         """Makes the document of a table of routes."""
-        self._document = msgspec.json.encode(build_document(table))
+        self.document = msgspec.json.encode(build_document(table, base_path))
 
     async def show(self, call: Call) -> web.Response:
         """`GET /api/v1/openapi.json`."""
-        return answer(self._document)
+        return answer(self.document)
 
 
-def build_document(table: Sequence[Route]) -> Json:
-    """The OpenAPI document of a table of routes."""
+def build_document(table: Sequence[Route], base_path: str = "") -> Json:
+    """The OpenAPI document of a table of routes that live below `base_path`."""
     schemas = _schemas(table)
     by_place: dict[tuple[str, str], list[Route]] = {}
     for route in table:
@@ -89,7 +89,7 @@ def build_document(table: Sequence[Route]) -> Json:
             "description": f"One HTTP request makes the server fetch a remote file.\n\n{_error_table()}",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": base_path or "/"}],
         "security": _SECURITY,
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": _SECURITY_SCHEMES, "headers": _RESPONSE_FIELDS},
@@ -116,8 +116,11 @@ def _operation(path: str, choices: Sequence[Route], schemas: Json) -> Json:
         "parameters": _parameters(path, choices, schemas),
         "responses": _responses(choices),
     }
-    if all(route.access is Access.EVERYBODY for route in choices):
+    open_to_all = [route.access is Access.EVERYBODY for route in choices]
+    if all(open_to_all):
         operation["security"] = []
+    elif any(open_to_all):
+        operation["security"] = [*_SECURITY, {}]
     body = choices[0].contract.body
     if choices[0].contract.file:
         operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
@@ -247,12 +250,15 @@ def _error_response(status: int, codes: dict[ErrorCode, list[Json]]) -> Json:
 
 
 def _content(replies: Sequence[Reply]) -> Json:
-    media_type = replies[0].media_type
-    types = [kind for reply in replies for kind in reply.types]
-    if types:
-        schema = _any_of(_ref(kind) for kind in types)
-        return {media_type: {"schema": {"type": "array", "items": schema} if replies[0].many else schema}}
-    return {media_type: {"schema": {"type": "object" if media_type == "application/json" else "string"}}}
+    by_media_type: dict[str, list[Json]] = {}
+    for reply in replies:
+        schemas = [_ref(kind) for kind in reply.types]
+        if not schemas:
+            schemas = [{"type": "object" if reply.media_type == "application/json" else "string"}]
+        elif reply.many:
+            schemas = [{"type": "array", "items": _any_of(schemas)}]
+        by_media_type.setdefault(reply.media_type, []).extend(schemas)
+    return {media_type: {"schema": _any_of(schemas)} for media_type, schemas in by_media_type.items()}
 
 
 def _any_of(refs: Iterable[Json]) -> Json:

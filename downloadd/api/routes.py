@@ -25,6 +25,7 @@ from downloadd.api.middleware import Edge
 from downloadd.api.openapi import DocumentEndpoint
 from downloadd.api.page import PageEndpoints
 from downloadd.api.patience import Patience
+from downloadd.api.reference import FILES, ReferencePage
 from downloadd.api.route import Access, Route
 from downloadd.api.server import Api
 from downloadd.api.target import SELECTORS, Target
@@ -32,6 +33,7 @@ from downloadd.clock import Clock
 from downloadd.errors import InvalidParameterError, MethodNotAllowedError, NotFoundError
 from downloadd.events import EventBus
 from downloadd.metrics import Moment
+from downloadd.policy.proxies import TrustedProxies
 from downloadd.web.dashboard import Asset
 
 EXPECTATION: Final = "100-continue"
@@ -56,8 +58,8 @@ _DO: Final = Permission.DOWNLOAD
 _SEE: Final = Permission.VIEW_DOWNLOADS
 _IMPORT: Final = Permission.RUN_IMPORT
 _SEE_IMPORTS: Final = Permission.VIEW_IMPORT_OPERATIONS
-_ANY: Final = Access.EVERYBODY
 _USERS: Final = Access.USERS
+_ANY: Final = Access.EVERYBODY
 _HERE: Final = "/{directory}"
 _ALL: Final = "/api/v1/downloads"
 _ONE: Final = "/api/v1/downloads/{id}"
@@ -107,11 +109,22 @@ def routes(to: Endpoints) -> tuple[Route, ...]:
         Route("GET", "/api/v1/events", _SEE, to.events.stream, c.EVENTS, "Follow what happens"),
         Route("GET", "/api/v1/metrics", _SEE, to.health.metrics, c.METRICS, "Read the metrics", head=True),
         Route("GET", "/api/v1/directories", _SEE, to.directories.show, c.DIRECTORIES, "List directories", head=True),
-        Route("GET", "/api/v1/errors", _ANY, to.health.errors, c.ERROR_TABLE, "Read what errors mean", head=True),
+        Route("GET", "/api/v1/errors", _USERS, to.health.errors, c.ERROR_TABLE, "Read what errors mean", head=True),
         Route("GET", "/api/v1/health", _ANY, to.health.health, c.HEALTH, "Ask whether it runs", head=True),
         Route("GET", "/api/v1/openapi.json", _USERS, to.document.show, c.DOCUMENT, "Read this document", head=True),
         Route("GET", "/", _ANY, to.page.start, c.PAGE, "Open the page", head=True),
-        Route("GET", "/api/v1/page/{file}", _ANY, to.page.file, c.PAGE_FILE, "Get a file of the page", head=True),
+    )
+
+
+def files(page: PageEndpoints, reference: ReferencePage) -> tuple[Route, ...]:
+    """What browsers load besides, for everybody; no part of the document."""
+    return (
+        Route("GET", f"{_API}/page/{{file}}", _ANY, page.file, contracts.PAGE, "Its files", head=True),
+        Route("GET", f"{_API}/docs", _ANY, reference.page, contracts.PAGE, "Try the API in a browser", head=True),
+        *(
+            Route("GET", f"{_API}/docs/{name}", _ANY, reference.file(name), contracts.PAGE, "Its files", head=True)
+            for name in FILES
+        ),
     )
 
 
@@ -167,17 +180,19 @@ class Router:
             HostNotAllowedError, CrossSiteError, TooManyFailedLoginsError: what the gate says of who asks.
         """
         request, target = call.request, call.target
-        self._require_host(request)
+        self._require_host(call)
         if request.headers.get("Expect", EXPECTATION).lower() != EXPECTATION:
             raise InvalidParameterError("Expect", f"only {EXPECTATION} can be met")
+        if not target.inside:
+            raise NotFoundError(f"everything here lives below {target.base_path}/")
         if target.path == "/api" or target.path.startswith("/api/"):
             route, call.id = self._in_api(request.method, target.path)
             call.download_id = call.id if "{id}" in route.path else None
         else:
             route = self._of_directory(request.method, target)
         if route.access is not Access.EVERYBODY:
-            refuse_other_sites(request.headers)
-            user = self._identify(request)
+            refuse_other_sites(request.headers, call.client)
+            user = self._identify(call)
             call.user = user or NOBODY
             if user is None:
                 return unauthorized()
@@ -187,24 +202,29 @@ class Router:
             _check_query(route, target)
         return await route.answerer(call)
 
-    def _require_host(self, request: web.BaseRequest) -> None:
+    def _require_host(self, call: Call) -> None:
+        request, client = call.request, call.client
         hosts = request.headers.getall("Host", ())
         # RFC 9112, section 3.2: one in every request of HTTP/1.1. No page in a browser reaches a Unix socket.
         if len(hosts) != 1 and not (not hosts and request.version < HttpVersion11):
             raise InvalidParameterError("Host", "expected one Host field")
-        if hosts and request.remote:
+        if hosts and client.address:
             self._gate.names.require(hosts[0])
+        # Besides the Host field, never in its place: a proxy may pass on what a page wrote here.
+        if client.host:
+            self._gate.names.require(client.host)
 
-    def _identify(self, request: web.BaseRequest) -> User | None:
+    def _identify(self, call: Call) -> User | None:
         """The user whose credentials the request has; whoever guesses them has to wait.
 
         Raises:
             TooManyFailedLoginsError: the address has to wait.
         """
+        request = call.request
         shown = credentials_shown(request.headers)
         if not shown:
             return None
-        address, now = request.remote or "", self._clock.monotonic()
+        address, now = call.client.address, self._clock.monotonic()
         user = self._accounts.identify(request.headers)
         self._gate.logins.require_patience(address, None if user is None else user.id, now=now)
         if user is None:
@@ -254,6 +274,8 @@ def create_api(
     may_use: Callable[[str, str], bool],
     directories: Callable[[str, int], Awaitable[list[str]]],
     page: Mapping[str, Asset],
+    proxies: TrustedProxies,
+    base_path: str = "",
 ) -> Api:
     """The whole API; serve it with `ApiRunner`.
 
@@ -263,6 +285,7 @@ def create_api(
     """
     patience = Patience(manager)
     document = DocumentEndpoint()
+    people = PageEndpoints(page)
     table = routes(
         Endpoints(
             directory=DirectoryEndpoints(engine=manager, patience=patience, clock=clock, allow=allow, may_use=may_use),
@@ -275,16 +298,19 @@ def create_api(
             ),
             document=document,
             directories=DirectoriesEndpoint(find=directories, may_use=may_use),
-            page=PageEndpoints(page),
+            page=people,
         )
     )
-    document.describe(table)
+    document.describe(table, base_path)
 
     def let_go() -> None:
         patience.end()
         bus.close()
 
-    return Api(Edge(Router(table, accounts, gate, metrics, clock).answer, metrics=metrics, clock=clock).answer, let_go)
+    beside = files(people, ReferencePage(document.document))
+    router = Router((*table, *beside), accounts, gate, metrics, clock)
+    edge = Edge(router.answer, metrics=metrics, clock=clock, proxies=proxies, base_path=base_path)
+    return Api(edge.answer, let_go)
 
 
 def _methods(route: Route) -> dict[str, Route]:

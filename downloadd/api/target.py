@@ -38,18 +38,30 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """What a request line asks for."""
 
     path: str
+    """Below the base path."""
     query: Query
+    base_path: str = ""
+    inside: bool = True
+    """Whether the path that was asked for is below the base path."""
 
 
-def parse_target(text: str) -> Target:
-    """Splits a request target in origin form, or in absolute form, whose authority is ignored."""
+def parse_target(text: str, base_path: str = "") -> Target:
+    """Splits a request target in origin form, or in absolute form, whose authority is ignored.
+
+    `base_path` is compared as it stands: no other spelling of it leads inside.
+    """
     if not text.startswith("/") and "://" in text:
         _, _, rest = text.partition("://")
         before_query, question, query = rest.partition("?")
         _, _, path = before_query.partition("/")
         text = f"/{path}{question}{query}"
     path, _, query = text.partition("?")
-    return Target(path=path, query=parse_query(query) if query else Query())
+    split = parse_query(query) if query else Query()
+    if not base_path:
+        return Target(path=path, query=split)
+    below = path.removeprefix(base_path)
+    inside = path.startswith(base_path) and below[:1] in {"", "/"}
+    return Target(path=(below or "/") if inside else path, query=split, base_path=base_path, inside=inside)
 
 
 def parse_query(raw: str) -> Query:
@@ -104,7 +116,7 @@ def decode_directory(path: str) -> str:
 
 def link_next(target: Target, cursor: str) -> str:
     """The value of a `Link` field that leads to the next page of a listing."""
-    return f'<{_quoted(target.path)}?{target.query.with_cursor(cursor)}>; rel="next"'
+    return f'<{target.base_path}{_quoted(target.path)}?{target.query.with_cursor(cursor)}>; rel="next"'
 
 
 def _name(piece: str) -> str:

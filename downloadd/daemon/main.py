@@ -165,7 +165,7 @@ def run(settings: Settings, clock: Clock | None = None) -> None:
     with ExitStack() as stack:
         tls = ServerTls.from_config(config.server.tls_cert, config.server.tls_key)
         sockets = _sockets(settings, config, stack)
-        config, greeting = _with_users(config, settings, _shown_url(sockets, tls))
+        config, greeting = _with_users(config, settings, _shown_url(sockets, tls) + config.server.base_path)
         pipe = stack.enter_context(logging_to(format=settings.log_format, level=settings.log_level))
         notifier = stack.enter_context(systemd.Notifier(settings.environment.get("NOTIFY_SOCKET")))
         daemon = Daemon(
@@ -276,7 +276,9 @@ class Daemon:
         config = load_config(file=settings.file, environment=settings.environment, flags=settings.flags)
         if self._tls is not None and config.server.tls_cert:
             self._tls.reload(config.server.tls_cert, config.server.tls_key)
-        config, greeting = _with_users(config, self._settings, _shown_url(self._sockets, self._tls))
+        config, greeting = _with_users(
+            config, self._settings, _shown_url(self._sockets, self._tls) + config.server.base_path
+        )
         _greet(greeting)
         return config
 

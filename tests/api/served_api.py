@@ -16,6 +16,7 @@ from downloadd.api.server import Api, ApiRunner
 from downloadd.config import UserConfig
 from downloadd.events import EventBus
 from downloadd.metrics import Moment
+from downloadd.policy.proxies import TrustedProxies
 from downloadd.web.dashboard import load_dashboard
 
 TOKEN = "open-sesame"
@@ -69,6 +70,7 @@ class ServedApi:
             may_use=lambda user, directory: directory != f"not-for-{user}",
             directories=self._directories,
             page=load_dashboard(),
+            proxies=TrustedProxies(()),
         )
         self.let_go = api.let_go
         self.server = ApiTestServer(api)

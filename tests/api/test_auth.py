@@ -144,6 +144,8 @@ EVERY_ROUTE = [
     ("POST", f"/api/v1/downloads/{ID}/retry", Permission.DOWNLOAD),
     ("GET", "/api/v1/events", Permission.VIEW_DOWNLOADS),
     ("GET", "/api/v1/metrics", Permission.VIEW_DOWNLOADS),
+    ("GET", "/api/v1/directories", Permission.VIEW_DOWNLOADS),
+    ("GET", "/api/v1/errors", None),
     ("GET", "/api/v1/openapi.json", None),
 ]
 

@@ -10,6 +10,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from downloadd.api.gate import ADDRESSES, FailedLogins, HostNames, refuse_other_sites
 from downloadd.errors import CrossSiteError, HostNotAllowedError, TooManyFailedLoginsError
+from downloadd.policy.proxies import Client
 
 NAMES = HostNames(("nas",), ("dl.example.com", "*.lan"))
 
@@ -66,7 +67,7 @@ def test_a_host_is_let_in_or_refused_and_nothing_else(host: str) -> None:
     ],
 )
 def test_programs_and_our_own_page_are_let_in(pairs: tuple[tuple[str, str], ...]) -> None:
-    refuse_other_sites(fields(*pairs))
+    refuse_other_sites(fields(*pairs), Client(address="192.0.2.1"))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_programs_and_our_own_page_are_let_in(pairs: tuple[tuple[str, str], ...]
 )
 def test_pages_of_other_sites_are_refused(pairs: tuple[tuple[str, str], ...]) -> None:
     with pytest.raises(CrossSiteError):
-        refuse_other_sites(fields(*pairs))
+        refuse_other_sites(fields(*pairs), Client(address="192.0.2.1"))
 
 
 # -- guessing ----------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ IMPORTS_DONE = (
     "uploadImportFile", "imports", "downloadPublicImportFile", "startImport", "downloadPendingFiles",
     "downloadPendingAvatars",
 )  # fmt: skip
+FACTS = ("metrics", "health", "openapi.json", "errors", "directories")
 ID = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
 
 
@@ -47,7 +48,7 @@ async def test_every_path_and_method_is_described(api: ServedApi) -> None:
         *((f"/api/v1/{name}", "get") for name in IMPORTS_READ),
         *((f"/api/v1/{name}", "post") for name in IMPORTS_DONE),
         ("/api/v1/imports/{id}", "delete"),
-        *((f"/api/v1/{name}", method) for name in ("metrics", "health", "openapi.json") for method in ("get", "head")),
+        *((f"/api/v1/{name}", method) for name in FACTS for method in ("get", "head")),
     }  # fmt: skip
 
 

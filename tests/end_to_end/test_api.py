@@ -156,6 +156,10 @@ ENDPOINTS = {
     ("GET", "/api/v1/events"): "view-downloads",
     ("GET", "/api/v1/metrics"): "view-downloads",
     ("HEAD", "/api/v1/metrics"): "view-downloads",
+    ("GET", "/api/v1/directories"): "view-downloads",
+    ("HEAD", "/api/v1/directories"): "view-downloads",
+    ("GET", "/api/v1/errors"): "",
+    ("HEAD", "/api/v1/errors"): "",
     ("GET", "/api/v1/openapi.json"): "",
     ("HEAD", "/api/v1/openapi.json"): "",
 }

@@ -1,0 +1,113 @@
+"""Who really asks, when proxies stand in between: what `X-Forwarded-*` and `Forwarded` (RFC 7239) may be believed.
+
+Any client can send these fields. Only what a trusted proxy wrote counts: the right-most entries, up to and including
+the first address that is no trusted proxy's itself. What is malformed ends the walk there, so that at worst the
+nearest proxy is taken for the client; nothing here raises for what a request holds.
+
+Pure: no I/O and no clock.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final
+
+import msgspec
+
+UNIX: Final = "unix"
+"""Stands for whoever connects through the Unix socket."""
+
+_WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?|([0-9.]{7,15}):[0-9]{1,5}")
+_LONGEST: Final = 64
+"""Proxies of one request that are looked at; more have no honest use."""
+_SCHEMES: Final = frozenset({"http", "https"})
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, and how it called us."""
+
+    address: str
+    """In the spelling of `ipaddress`; "" for a program of this machine on the Unix socket."""
+    scheme: str = ""
+    """http or https, as a trusted proxy tells; "" where none does."""
+    host: str = ""
+    """The Host field that a trusted proxy received; "" where none tells."""
+
+
+class TrustedProxies:
+    """The proxies whose word is taken."""
+
+    def __init__(self, given: Iterable[str]) -> None:
+        """`given` are networks, addresses, or `unix`.
+
+        Raises:
+            ValueError: one of them is something else, or would make everybody a proxy.
+        """
+        given = tuple(given)
+        self._unix = UNIX in given
+        networks = [ip_network(text) for text in given if text != UNIX]
+        for network in networks:
+            if network.prefixlen == 0:
+                raise ValueError(f"{network} would let everybody pretend to be somebody else")
+        self._networks = tuple(networks)
+
+    def client_of(
+        self, peer: str, listed: Sequence[str], scheme: str, host: str, forwarded: Sequence[Mapping[str, str]]
+    ) -> Client:
+        """Who asks, when `peer` ("" on the Unix socket) sent the request.
+
+        `listed` are the values of `X-Forwarded-For`, `scheme` and `host` those of `X-Forwarded-Proto` and
+        `X-Forwarded-Host`, `forwarded` the elements of `Forwarded`. A proxy sets one kind, and may pass on what a
+        client wrote into the other: where the two contradict each other, neither is believed.
+        """
+        if not self._trusts(peer):
+            return Client(address=peer)
+        theirs = [entry.strip() for value in listed for entry in value.split(",")]
+        standard = [element.get("for", "") for element in forwarded]
+        last = forwarded[-1] if forwarded else {}
+        if theirs and standard:
+            address = self._walk(peer, theirs)
+            if address != self._walk(peer, standard):
+                return Client(address=peer)
+        else:
+            address = self._walk(peer, theirs or standard)
+        told = {_last(scheme).lower(), last.get("proto", "").lower()} - {""}
+        hosts = {_last(host), last.get("host", "")} - {""}
+        return Client(
+            address=address,
+            scheme=told.pop() if len(told) == 1 and told <= _SCHEMES else "",
+            host=hosts.pop() if len(hosts) == 1 else "",
+        )
+
+    def _walk(self, peer: str, entries: Sequence[str]) -> str:
+        """The right-most address that is no trusted proxy's; the last one that can be read where there is none."""
+        nearest = peer
+        for entry in reversed(entries[-_LONGEST:]):
+            address = _parse_address(entry)
+            if address is None:
+                break
+            nearest = str(address)
+            if not self._trusts(nearest):
+                break
+        return nearest
+
+    def _trusts(self, peer: str) -> bool:
+        if not peer:
+            return self._unix
+        address = _parse_address(peer)
+        return address is not None and any(address in network for network in self._networks)
+
+
+def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address of an entry, with or without a port; None when it names none."""
+    if found := _WITH_PORT.fullmatch(text):
+        text = found[1] or found[2]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _last(value: str) -> str:
+    return value.rpartition(",")[2].strip()
