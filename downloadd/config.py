@@ -268,6 +268,8 @@ _SECRET_LISTS: Final = frozenset({"credentials", "users", "hooks"})
 LONGEST_SOCKET_PATH: Final = 107
 """Bytes, as `sockaddr_un` of Linux has them (unix(7))."""
 
+CLIENT_VARIABLES: Final = frozenset({"DOWNLOADD_URL", "DOWNLOADD_TOKEN", "DOWNLOADD_CA_FILE"})
+"""What `downloadctl` reads: the daemon lets it be."""
 _SERVER_PATHS: Final = ("state_dir", "unix_socket", "tls_cert", "tls_key")
 _SECRET_KEYS: Final = frozenset(
     {"headers", "user", "password", "token_hash", "secret", "url", "command", "credentials", "users", "hooks"}
@@ -367,7 +369,7 @@ class _Loader:
                 if content is not None:
                     self._lists[lists[variable]] = []
                     self._take_list(lists[variable], content, variable)
-            else:
+            elif variable not in CLIENT_VARIABLES:
                 word = variable.removeprefix(ENVIRONMENT_PREFIX)
                 words = {each.removeprefix(ENVIRONMENT_PREFIX): each for each in (*known, *lists)}
                 self._add(variable, "", _unknown(word, words, kind="variable"))
@@ -390,7 +392,7 @@ class _Loader:
     def build(self, environment: Mapping[str, str]) -> Config:
         self._check_texts()
         self._check_policy()
-        state_dir = self._get("server", "state_dir", "") or _default_state_dir(environment)
+        state_dir = self._get("server", "state_dir", "") or default_state_dir(environment)
         if not state_dir:
             self._add(_DEFAULTS, "server.state_dir", "there is no HOME to put it in; set server.state_dir")
         self._values["server", "state_dir"] = _Given(value=state_dir, source=_DEFAULTS, key="server.state_dir")
@@ -695,7 +697,7 @@ def decode_secret(secret: str) -> bytes | None:
     return key if 24 <= len(key) <= 64 else None
 
 
-def _default_state_dir(environment: Mapping[str, str]) -> str:
+def default_state_dir(environment: Mapping[str, str]) -> str:
     """Where the service manager or the user keeps such things; empty when neither says."""
     # systemd.exec(5): several directories are separated by colons.
     given = environment.get("STATE_DIRECTORY", "").partition(":")[0]

@@ -22,6 +22,7 @@ from downloadd.app import App
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import Config, Flags, load_config
 from downloadd.daemon import systemd
+from downloadd.daemon.address_file import leave_address, remove_address
 from downloadd.daemon.deadline import Deadline
 from downloadd.daemon.first_user import describe_first_user, ensure_first_user
 from downloadd.daemon.listeners import address_of, bind, bind_unix, unlink_unix, url_of
@@ -234,6 +235,7 @@ class Daemon:
                         await self._reload(app)
                     for duty in running:
                         duty.cancel()
+            remove_address(Path(self._config.server.state_dir))
             self._log.info("stopped")
             least, most = LEFTOVER_SECONDS
             self._deadline.set(min(most, max(least, self._stop_by - self._clock.monotonic())), 0)
@@ -243,8 +245,17 @@ class Daemon:
         for listener, url in zip(self._sockets, urls, strict=True):
             host, port = address_of(listener)
             self._log.info("listening", host=host, port=port, url=url, version=__version__)
+        self._leave_address(urls)
         _greet(self._greeting)
         self._notifier.ready(f"Listening on {', '.join(urls)}")
+
+    def _leave_address(self, urls: Sequence[str]) -> None:
+        config = self._config.server
+        url = next((f"{url}{config.base_path}" for url in urls if not url.startswith("unix:")), urls[0])
+        try:
+            leave_address(Path(config.state_dir), url)
+        except OSError as error:
+            self._log.warning("address_not_left", reason=str(error))
 
     async def _feed_watchdog(self) -> None:
         """Signs of life from inside the loop: a loop that hangs is restarted."""

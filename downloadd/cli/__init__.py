@@ -1,0 +1,1 @@
+"""`downloadctl`: the daemon from a terminal and from scripts."""

@@ -1,0 +1,97 @@
+"""What a shell suggests after Tab, asked from the daemon; nothing when it does not answer at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import click
+from click.shell_completion import CompletionItem
+
+from downloadd.cli import words
+from downloadd.cli.following import MOST_ACTIVE
+from downloadd.cli.names import LATEST, tail_of
+from downloadd.cli.terminal import Terminal
+from downloadd.cli.whereabouts import find_daemon
+from downloadd.client import ActiveEntry, Client, ClientError, PastEntry
+
+PATIENCE: Final = 2.0
+"""Seconds that somebody who pressed Tab may wait."""
+
+Suggestions = list[tuple[str, str]]
+"""Words, each with what is said beside it."""
+
+
+def active_downloads(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """Downloads that have not ended."""
+
+    async def ask(client: Client) -> Suggestions:
+        listing = await client.files.downloads.list_global(limit=MOST_ACTIVE)
+        return [(tail_of(entry.id), words.name_of(entry)) for entry in listing.downloads]
+
+    return _suggest(context, start, ask)
+
+
+def all_downloads(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """Downloads, those that have ended lately too."""
+
+    async def ask(client: Client) -> Suggestions:
+        downloads = client.files.downloads
+        listing = await downloads.list_global(limit=MOST_ACTIVE)
+        known: list[ActiveEntry | PastEntry] = [
+            *listing.downloads,
+            *(await downloads.get_history(limit=LATEST)).history,
+        ]
+        return [(tail_of(entry.id), words.name_of(entry)) for entry in known]
+
+    return _suggest(context, start, ask)
+
+
+def ended_downloads(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """Downloads that have ended lately."""
+
+    async def ask(client: Client) -> Suggestions:
+        past = await client.files.downloads.get_history(limit=LATEST)
+        return [(tail_of(entry.id), words.name_of(entry)) for entry in past.history]
+
+    return _suggest(context, start, ask)
+
+
+def directories(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """Directories that exist."""
+
+    async def ask(client: Client) -> Suggestions:
+        return [(directory, "") for directory in await client.directories(start)]
+
+    return _suggest(context, start, ask)
+
+
+def _suggest(
+    context: click.Context, start: str, ask: Callable[[Client], Awaitable[Suggestions]]
+) -> list[CompletionItem]:
+    root = context.find_root()
+    given, terminal = root.params, root.find_object(Terminal)
+    if terminal is None:
+        return []
+
+    async def find() -> Suggestions:
+        whereabouts = find_daemon(
+            url=given.get("url"),
+            token=given.get("token"),
+            token_file=_path(given.get("token_file")),
+            ca_file=_path(given.get("ca_file")),
+            state_dir=_path(given.get("state_dir")),
+            environment=terminal.environment,
+        )
+        async with asyncio.timeout(PATIENCE), whereabouts.client() as client:
+            return await ask(client)
+
+    try:
+        found = asyncio.run(find())
+    except (ClientError, click.ClickException, TimeoutError, OSError):
+        return []
+    return [CompletionItem(word, help=said or None) for word, said in found if word.startswith(start)]
+
+
+def _path(text: str | Path | None) -> Path | None:
+    return None if text is None else Path(text)

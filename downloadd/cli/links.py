@@ -1,0 +1,42 @@
+"""Links in whatever somebody pastes, and what kind of list a file is. Pure: no I/O and no clock."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from downloadd.operation import Kind
+
+_LINK: Final = re.compile(r"""\bhttps?://[^\s<>"'`\\^{|}\x00-\x1f]+""", re.IGNORECASE)
+_PAIRS: Final = (("(", ")"), ("[", "]"))
+_ENDS: Final = ".,;:!?…*_"
+"""What follows a link in a sentence, and is none of it."""
+
+
+def find_links(lines: Iterable[str]) -> list[str]:
+    """The links of a text, each once, in their order."""
+    return list(dict.fromkeys(_trimmed(link) for line in lines for link in _LINK.findall(line)))
+
+
+def _trimmed(link: str) -> str:
+    while True:
+        shorter = link.rstrip(_ENDS)
+        for opening, closing in _PAIRS:
+            if shorter.endswith(closing) and shorter.count(closing) > shorter.count(opening):
+                shorter = shorter[:-1]
+        if shorter == link:
+            return link
+        link = shorter
+
+
+def kind_of(name: str, head: bytes) -> Kind | None:
+    """The importer for a file, by its name and first bytes; None when it can be no list."""
+    extension = name.lower().rpartition(".")[2]
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith(b"PK"):
+        return Kind.SLACK
+    if extension in {"meta4", "metalink"} or start.startswith((b"<?xml", b"<metalink")):
+        return Kind.METALINK
+    if extension == "csv":
+        return Kind.CSV
+    is_text = b"\0" not in head or head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return Kind.URLS if is_text else None

@@ -1,0 +1,276 @@
+"""Commands that bring something in: `add` and `import`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Final, TextIO
+
+import click
+import msgspec
+from rich.text import Text
+
+from downloadd.api.import_bodies import Counted
+from downloadd.cli import completion, words
+from downloadd.cli.board import GOOD
+from downloadd.cli.following import follow
+from downloadd.cli.links import find_links, kind_of
+from downloadd.cli.names import tail_of
+from downloadd.cli.outcome import Ending, Exit, Problem
+from downloadd.cli.parameters import SIZE
+from downloadd.cli.terminal import Terminal, asks
+from downloadd.client import (
+    BatchAnswer,
+    BatchItem,
+    Client,
+    FileDataAnswer,
+    OperationEntry,
+    PastEntry,
+    Progress,
+    StartAnswer,
+    Waiting,
+)
+from downloadd.download import Conflict
+from downloadd.errors import ERRORS
+from downloadd.operation import OVER, Kind, Status
+
+MOST_AT_ONCE: Final = 10_000
+"""Downloads of one batch."""
+CHUNK: Final = 1 << 20
+"""Bytes of an upload that are read at once."""
+POLL: Final = 0.5
+"""Seconds between two looks at an import."""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How downloads that were watched have ended, as the history has them."""
+
+    history: list[PastEntry]
+    success: bool
+
+
+@click.command()
+@click.argument("urls", metavar="URL…", nargs=-1)
+@click.option(
+    "-i",
+    "--input",
+    "lists",
+    metavar="FILE",
+    multiple=True,
+    type=click.File(encoding="utf-8", errors="replace"),
+    help="Take every link of a text, too; - is standard input.",
+)
+@click.option(
+    "-d", "--dir", "directory", default="Downloads", show_default=True, shell_complete=completion.directories,
+    help="Destination below the storage root.",
+)  # fmt: skip
+@click.option("-n", "--name", help="Name for the file, in place of the one that its origin gives it.")
+@click.option("-m", "--mirror", "mirrors", multiple=True, metavar="URL", help="Another address of the same file.")
+@click.option("-p", "--priority", type=int, default=0, help="Higher starts first.")
+@click.option("-l", "--limit", "speed_limit", type=SIZE, default=0, help="Bytes a second, such as '2 MiB'.")
+@click.option("-c", "--checksum", help="What the file must be, such as sha-256=<hex>.")
+@click.option("-s", "--segments", type=click.IntRange(1, 16), help="Parallel connections.")
+@click.option("-t", "--timeout", type=click.IntRange(0), metavar="SECONDS", help="For the whole download.")
+@click.option(
+    "--conflict", type=click.Choice([str(each) for each in Conflict]), help="What to do when the name is taken."
+)
+@click.option("-w", "--watch", is_flag=True, help="Stay until all have ended; fails when one has failed.")
+@asks
+async def add(
+    client: Client,
+    terminal: Terminal,
+    *,
+    urls: tuple[str, ...],
+    lists: Sequence[TextIO],
+    directory: str,
+    name: str | None,
+    mirrors: tuple[str, ...],
+    watch: bool,
+    priority: int,
+    speed_limit: int,
+    checksum: str | None,
+    segments: int | None,
+    timeout: int | None,
+    conflict: str | None,
+) -> None:
+    """Start downloads.
+
+    \b
+    Examples:
+      downloadctl add https://www.rfc-editor.org/rfc/rfc9110.txt
+      downloadctl add --dir iso --watch --checksum sha-256=… https://…/debian.iso
+      downloadctl add --input links.txt --limit '2 MiB'
+      xclip -o | downloadctl add -i -
+    """
+    wanted = [*urls]
+    for text in lists:
+        found = find_links(text)
+        if not found:
+            raise click.UsageError(f"there is no link in {text.name}; links begin with http:// or https://")
+        wanted += found
+    if not wanted:
+        raise click.UsageError("name at least one URL, or a text with --input")
+    if (name or mirrors or checksum) and len(wanted) > 1:
+        raise click.UsageError("--name, --mirror and --checksum are about one file; name one URL")
+    items = [
+        BatchItem(
+            url=url,
+            mirrors=list(mirrors),
+            directory=directory,
+            filename=name,
+            timeout=timeout,
+            segments=segments,
+            checksum=checksum,
+            conflict=None if conflict is None else Conflict(conflict),
+            priority=priority,
+            speed_limit=speed_limit,
+        )
+        for url in wanted
+    ]
+    answers: list[StartAnswer] = []
+    for first in range(0, len(items), MOST_AT_ONCE):
+        answers += (await client.files.downloads.batch(items[first : first + MOST_AT_ONCE])).downloads
+    refused = [answer for answer in answers if not answer.success]
+    for url, answer in zip(wanted, answers, strict=True):
+        _tell_start(terminal, url, answer)
+    if not watch:
+        if terminal.as_json:
+            terminal.write_json(BatchAnswer(downloads=answers, success=not refused))
+        if refused:
+            raise Ending(Exit.FAILED, _counted(len(refused), len(answers), "refused"))
+        return
+    ended = await _watch(client, terminal, [answer.download_id for answer in answers if answer.success])
+    failed = [entry for entry in ended if entry.status not in GOOD]
+    if terminal.as_json:
+        past = [await client.files.downloads.get(answer.download_id) for answer in refused]
+        entries = [*ended, *(entry for entry in past if isinstance(entry, PastEntry))]
+        terminal.write_json(Ended(history=entries, success=not failed and not refused))
+    if failed or refused:
+        codes = dict.fromkeys(entry.error for entry in failed if entry.error is not None)
+        advice = [f"{ERRORS[code].resolution}." for code in codes]
+        raise Ending(Exit.FAILED, _counted(len(failed) + len(refused), len(answers), "not completed"), *advice)
+
+
+def _tell_start(terminal: Terminal, url: str, answer: StartAnswer) -> None:
+    if answer.success:
+        line = Text(f"{tail_of(answer.download_id)}  {words.printable(answer.path or url)}")
+        line.stylize("cyan", 0, len(tail_of(answer.download_id)))
+        terminal.say(line)
+    elif not terminal.as_json:
+        detail = answer.detail if isinstance(answer.detail, str) else None
+        code = answer.error or "INTERNAL_ERROR"
+        click.echo(f"{words.printable(url)}: {words.printable(words.explained(code, detail))}", err=True)
+        if (what_to_do := words.advice(code)) is not None:
+            click.echo(f"  {what_to_do}.", err=True)
+
+
+def _counted(bad: int, all: int, became: str) -> str:
+    return f"The download was {became}." if all == 1 else f"{bad} of {all} downloads were {became}."
+
+
+async def _watch(client: Client, terminal: Terminal, ids: list[str]) -> list[PastEntry]:
+    if terminal.as_json:
+        ended = await follow(client, ids, lambda event: None)
+    else:
+        with terminal.board() as board:
+            ended = await follow(client, ids, board.see)
+    return [ended[id] for id in ids]
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--kind",
+    type=click.Choice([Kind.SLACK, Kind.CSV, Kind.URLS, Kind.METALINK]),
+    help="What the file is; found out from its name and first bytes by default.",
+)
+@click.option("--channel", "channels", metavar="NAME", multiple=True, help="Only files of this channel; repeatable.")
+@click.option("--avatars", is_flag=True, help="Fetch the pictures of users, too.")
+@click.option("--look", is_flag=True, help="Only tell what is in it.")
+@click.option("-w", "--watch", is_flag=True, help="Stay until it is done; fails when a file has failed.")
+@asks
+async def import_(
+    client: Client,
+    terminal: Terminal,
+    *,
+    file: Path,
+    kind: str | None,
+    channels: tuple[str, ...],
+    avatars: bool,
+    look: bool,
+    watch: bool,
+) -> None:
+    """Upload an export (Slack, CSV, a list of URLs, Metalink) and fetch every file that it names.
+
+    \b
+    Examples:
+      downloadctl import "Acme Slack export.zip" --look
+      downloadctl import "Acme Slack export.zip" --channel general --channel design --watch
+      downloadctl import links.txt --kind urls
+    """
+    with file.open("rb") as stream:
+        found = kind_of(file.name, stream.read(4096))
+    chosen = Kind(kind) if kind is not None else found
+    if chosen is None:
+        raise click.UsageError(f"{file} is no list that can be imported; if it is one after all, say what with --kind")
+    await client.imports.upload(importer_key=chosen, file_name=file.name, file=_chunks(file))
+    data = await _read(client)
+    if look:
+        terminal.show(data, _contents(data))
+        return
+    known = {channel.name: channel.channel_id for channel in data.channels}
+    unknown = [name for name in channels if name not in known]
+    if unknown:
+        raise click.UsageError(
+            f"there is no channel {', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}"
+        )
+    selection = {"list": [known[name] for name in channels]} if channels else {"all": True}
+    await client.imports.start(users={"all": True}, channels=selection)
+    terminal.say(_contents(data))
+    count = await client.imports.download_files()
+    if avatars:
+        count += await client.imports.download_avatars()
+    if not watch:
+        terminal.show(Counted(success=True, count=count), f"{count} files are being fetched.")
+        return
+    operation, progress = await _until_done(client, terminal)
+    count_ = progress.count
+    terminal.show(progress, f"{count_.completed} of {count_.total} files are there, {count_.error} have failed.")
+    if operation.status is not Status.DONE or count_.error:
+        why = operation.reason if isinstance(operation.reason, str) else "some files have failed"
+        hint = "See downloadctl history --status failed; downloadctl retry tries one again."
+        raise Ending(Exit.FAILED, f"The import is not complete: {words.printable(why)}.", hint)
+
+
+async def _chunks(file: Path) -> AsyncIterator[bytes]:
+    stream = await asyncio.to_thread(file.open, "rb")
+    with stream:
+        while chunk := await asyncio.to_thread(stream.read, CHUNK):
+            yield chunk
+
+
+async def _read(client: Client) -> FileDataAnswer:
+    while True:
+        data = await client.imports.data()
+        if not isinstance(data, Waiting):
+            return data
+        await asyncio.sleep(POLL)
+
+
+def _contents(data: FileDataAnswer) -> str:
+    names = ", ".join(words.printable(channel.name) for channel in data.channels)
+    return f"{len(data.users)} users, {data.message_count} messages, {len(data.channels)} channels: {names}"
+
+
+async def _until_done(client: Client, terminal: Terminal) -> tuple[OperationEntry, Progress]:
+    said = -1
+    while True:
+        operation, progress = await client.imports.current(), await client.imports.progress()
+        if operation is None:
+            problem = Problem(error="NOT_FOUND", detail="the import is gone")
+            raise Ending(Exit.FAILED, "The import is gone.", problem=problem)
+        if operation.status in OVER:
+            return operation, progress
+        if progress.count.completed != said and not terminal.as_json:
+            said = progress.count.completed
+            click.echo(f"{said} of {progress.count.total} files", err=True)
+        await asyncio.sleep(POLL)

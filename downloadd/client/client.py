@@ -1,0 +1,157 @@
+"""The client itself: one connection, and the calls by their subjects."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from random import uniform
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+
+from downloadd.api.bodies import Directories, ErrorEntry, ErrorTable, Health
+from downloadd.client.connection import ApiError, Connection, ConnectionLostError
+from downloadd.client.downloads import Downloads
+from downloadd.client.events import Connected, Disconnected, Event, EventParser
+from downloadd.client.imports import Imports
+
+FIRST_WAIT: Final = 0.5
+"""Seconds before a stream that broke off is asked for again; doubled each time."""
+LONGEST_WAIT: Final = 15.0
+"""Seconds, at most."""
+_LONGEST_EVENT: Final = 1 << 20
+"""Bytes of one line of the stream."""
+
+
+class Files:
+    """Calls about files."""
+
+    def __init__(self, downloads: Downloads) -> None:
+        self.downloads = downloads
+
+
+class Client:
+    """Asks one daemon, as long as the context: `async with Client(…) as client`.
+
+    Args:
+        base_url: where the API begins, such as `https://dl.example.com/fetch/` or `unix:/run/downloadd/api.sock`.
+        token: sent as `Authorization: Bearer`.
+        ca_file: certificates in PEM to trust besides those of the system.
+        silence: seconds without a byte after which a connection is taken for dead.
+
+    Raises:
+        ValueError: it is no such address.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8080/",
+        *,
+        token: str | None = None,
+        ca_file: Path | None = None,
+        silence: float = 45.0,
+    ) -> None:
+        self._connection = Connection(base_url, token=token, ca_file=ca_file, silence=silence)
+        self.files = Files(Downloads(self._connection, self.events))
+        self.imports = Imports(self._connection)
+
+    @property
+    def base_url(self) -> str:
+        """Where the API begins."""
+        return self._connection.base_url
+
+    async def __aenter__(self) -> Self:
+        await self._connection.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connection.close()
+
+    async def health(self) -> Health:
+        """Whether it answers, and its version; needs no token.
+
+        Raises:
+            ConnectionLostError: it does not.
+        """
+        return await self._connection.call(Health, "GET", "api/v1/health")
+
+    async def errors(self) -> list[ErrorEntry]:
+        """What each error code means, and what to do about it.
+
+        Raises:
+            ApiError, ConnectionLostError: there is no answer.
+        """
+        return (await self._connection.call(ErrorTable, "GET", "api/v1/errors")).errors
+
+    async def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document.
+
+        Raises:
+            ApiError, ConnectionLostError: there is no answer.
+        """
+        return await self._connection.call(dict[str, Any], "GET", "api/v1/openapi.json")
+
+    async def metrics(self) -> str:
+        """The Prometheus exposition.
+
+        Raises:
+            ApiError, ConnectionLostError: there is no answer.
+        """
+        async with self._connection.send("GET", "api/v1/metrics", fields={"Accept": "text/plain"}) as response:
+            return await response.text()
+
+    async def directories(self, prefix: str = "", *, limit: int | None = None) -> list[str]:
+        """Directories whose paths begin with `prefix`, one level below its last slash.
+
+        Raises:
+            ApiError, ConnectionLostError: there is no answer.
+        """
+        query = {"prefix": prefix, "limit": limit}
+        return (await self._connection.call(Directories, "GET", "api/v1/directories", query=query)).directories
+
+    async def events(self, *, last_event_id: str = "") -> AsyncGenerator[Event]:
+        """What happens, without an end; `last_event_id` is where an earlier reader was.
+
+        A stream that breaks off is taken up again where it was: nothing is missed, though something may be told twice.
+
+        Raises:
+            ApiError: the token may not look.
+        """
+        parser = EventParser(last_event_id)
+        wait = FIRST_WAIT
+        while True:
+            reason = "the stream has ended"
+            try:
+                fields = {"Last-Event-ID": parser.last_id} if parser.last_id else {}
+                async with self._connection.send("GET", "api/v1/events", fields=fields) as response:
+                    yield Event(data=Connected(), id=parser.last_id)
+                    async for line in _lines(response.content):
+                        event = parser.feed(line)
+                        if event is not None:
+                            wait = FIRST_WAIT
+                            yield event
+            except ConnectionLostError as error:
+                reason = str(error)
+            except ApiError as error:
+                # Asked anew with the same token, the answer would be the same.
+                if error.status < 500 and error.status != 429:
+                    raise
+                reason = str(error)
+                wait = max(wait, error.retry_after or 0)
+            parser = EventParser(parser.last_id)
+            yield Event(data=Disconnected(reason=reason), id=parser.last_id)
+            await asyncio.sleep(wait * uniform(0.75, 1.25))  # noqa: S311 - jitter
+            wait = min(wait * 2, LONGEST_WAIT)
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length below a bound; the last one is left out when it has no end."""
+    rest = b""
+    async for chunk in stream.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _LONGEST_EVENT:
+            raise ConnectionLostError("a line of the event stream has no end")
+        for line in lines:
+            yield line

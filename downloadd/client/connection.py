@@ -1,0 +1,213 @@
+"""One request out, one answer in: addresses, credentials, and what an answer that means no success is raised as."""
+
+import os
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from downloadd import __version__
+
+T = TypeVar("T")
+Parameter = str | int | Iterable[str] | None
+"""A value of a query: None is left out, several are repeated."""
+
+UNIX: Final = "unix:"
+"""What the address of a Unix socket begins with."""
+_CONNECT_SECONDS: Final = 20.0
+_IN_BRACKETS: Final = (" [", "]")
+"""Around the code at the end of a sentence, in the manner of Rocket.Chat."""
+
+
+class ClientError(Exception):
+    """Anything that a call of the client can fail with."""
+
+
+class ConnectionLostError(ClientError):
+    """Nobody answered, or the answer broke off; whether the daemon has done what it was asked is not known."""
+
+
+class UnexpectedAnswerError(ClientError):
+    """What answered is no downloadd, or one of another version."""
+
+
+class ApiError(ClientError):
+    """The daemon refused.
+
+    `code` is that of the error table, or `unauthorized` or `error-unauthorized`; `status` is that of HTTP, `detail` one
+    sentence about this case, `retry_after` the seconds to wait before asking again, and `body` the whole answer.
+    """
+
+    def __init__(
+        self, code: str, status: int, *, detail: str | None = None, retry_after: int | None = None, body: bytes = b""
+    ) -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.status = status
+        self.detail = detail
+        self.retry_after = retry_after
+        self.body = body
+
+
+class Connection:
+    """Asks one daemon; open as long as the context.
+
+    Args:
+        base_url: where the API begins, such as `https://dl.example.com/fetch/` or `unix:/run/downloadd/api.sock`.
+        token: sent as `Authorization: Bearer`.
+        ca_file: certificates in PEM to trust besides those of the system.
+        silence: seconds without a byte after which a connection is taken for dead.
+
+    Raises:
+        ValueError: it is no such address.
+    """
+
+    def __init__(self, base_url: str, *, token: str | None, ca_file: Path | None, silence: float) -> None:
+        self._socket = base_url.removeprefix(UNIX) if base_url.startswith(UNIX) else None
+        split = urlsplit("http://localhost/" if self._socket is not None else base_url)
+        if split.scheme not in {"http", "https"} or not split.hostname:
+            raise ValueError(f"{base_url!r} is no address; it must begin with http://, https:// or unix:")
+        self.base_url = f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path.rstrip('/')}/"
+        self._fields = {"Accept": "application/json", "User-Agent": f"downloadd/{__version__}"}
+        if token is not None:
+            self._fields["Authorization"] = f"Bearer {token}"
+        self._ca_file = ca_file
+        self.silence = silence
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Makes ready; nothing is connected yet.
+
+        Raises:
+            OSError: the file of certificates cannot be read.
+        """
+        if self._socket is not None:
+            connector: aiohttp.BaseConnector = aiohttp.UnixConnector(self._socket)
+        else:
+            tls = ssl.create_default_context()
+            if self._ca_file is not None:
+                tls.load_verify_locations(self._ca_file)
+            connector = aiohttp.TCPConnector(ssl=tls)
+        # Proxies of the environment are not for a daemon that is named by its address.
+        self._session = aiohttp.ClientSession(connector=connector, headers=self._fields, trust_env=False)
+
+    async def close(self) -> None:
+        """Ends every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def call(self, kind: type[T], method: str, path: str, **options: Any) -> T:
+        """The answer to a request, as a struct; options are those of `send`.
+
+        Raises:
+            ApiError, ConnectionLostError, UnexpectedAnswerError: there is none.
+        """
+        async with self.send(method, path, **options) as response:
+            body = await response.read()
+        return decode(body, kind)
+
+    @asynccontextmanager
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Parameter] | None = None,
+        body: bytes | AsyncIterable[bytes] | None = None,
+        json: object = None,
+        fields: Mapping[str, str] | None = None,
+        held: float = 0,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer that means success, while the context lasts; `held` is how long the daemon may wait with it.
+
+        Raises:
+            ApiError: the daemon refused.
+            ConnectionLostError: there was no answer, or it broke off.
+        """
+        if self._session is None:
+            raise RuntimeError("the client is closed; use it as `async with Client(…) as client`")
+        search = format_query(query or {})
+        # Encoded here, once: the library would take %2F for a slash that was written so for no reason.
+        url = URL(self.base_url + path + (f"?{search}" if search else ""), encoded=True)
+        sent = dict(fields or {})
+        if json is not None:
+            body = msgspec.json.encode(json)
+            sent["Content-Type"] = "application/json"
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=self.silence + held)
+        try:
+            async with self._session.request(
+                method, url, data=body, headers=sent, timeout=patience, allow_redirects=False
+            ) as response:
+                if response.status >= 300:
+                    raise refusal_of(response.status, await response.read(), response.headers.get("Retry-After"))
+                yield response
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            where = self._socket or self.base_url
+            raise ConnectionLostError(f"{where} cannot be reached: {_reason_of(error)}") from error
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """JSON as a struct.
+
+    Raises:
+        UnexpectedAnswerError: it is something else.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnexpectedAnswerError(
+            f"the answer is not one of downloadd {__version__}; is it another version, or another program? ({error})"
+        ) from error
+
+
+def refusal_of(status: int, body: bytes, retry_after: str | None) -> ApiError:
+    """What an answer is raised as that means no success, whoever gave it."""
+    try:
+        said = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # A proxy between us and the daemon, or another program.
+        said = {}
+    said = said if isinstance(said, dict) else {}
+    code, detail = said.get("error"), said.get("detail")
+    opening, closing = _IN_BRACKETS
+    if isinstance(code, str) and code.endswith(closing) and opening in code:
+        detail, _, code = code.removesuffix(closing).rpartition(opening)
+    return ApiError(
+        code if isinstance(code, str) and code else f"HTTP_{status}",
+        status,
+        detail=detail if isinstance(detail, str) else None,
+        retry_after=int(retry_after) if retry_after and retry_after.isdecimal() else None,
+        body=body,
+    )
+
+
+def format_query(query: Mapping[str, Parameter]) -> str:
+    """The query string of these parameters."""
+    pairs: list[str] = []
+    for name, value in query.items():
+        values = [value] if isinstance(value, str | int) else value or ()
+        pairs.extend(f"{quote(name, safe='')}={quote(str(one), safe='')}" for one in values)
+    return "&".join(pairs)
+
+
+def format_directory(directory: str) -> str:
+    """A directory as the path of a request: one segment, so that nobody on the way resolves dots in it."""
+    path = "%2F".join(quote(name, safe="") for name in directory.split("/") if name)
+    return f"%2F{path}" if path in {".", ".."} else path
+
+
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted ({error.certificate_error})"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return os.strerror(error.os_error.errno) if error.os_error.errno else str(error.os_error)
+    return str(error) or type(error).__name__
