@@ -85,8 +85,6 @@ def asks(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
                     await function(client, terminal, **options)
             except ClientError as error:
                 raise ending_of(error, url=terminal.whereabouts.url) from None
-            except OSError as error:
-                raise click.UsageError(f"{error.filename or ''}: {error.strerror}") from None
 
         asyncio.run(ask())
 

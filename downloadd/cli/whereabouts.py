@@ -35,12 +35,12 @@ class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
         """A client for it.
 
         Raises:
-            click.UsageError: the address is none.
+            click.UsageError: the address is none, or the certificates cannot be read.
         """
         try:
             return Client(self.url, token=self.token, ca_file=self.ca_file)
         except ValueError as error:
-            raise click.UsageError(f"{error} (--url, DOWNLOADD_URL)") from None
+            raise click.UsageError(str(error)) from None
 
 
 def find_daemon(

@@ -40,7 +40,7 @@ class Client:
         silence: seconds without a byte after which a connection is taken for dead.
 
     Raises:
-        ValueError: it is no such address.
+        ValueError: it is no such address, or the certificates cannot be read.
     """
 
     def __init__(

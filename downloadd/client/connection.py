@@ -65,7 +65,7 @@ class Connection:
         silence: seconds without a byte after which a connection is taken for dead.
 
     Raises:
-        ValueError: it is no such address.
+        ValueError: it is no such address, or the certificates cannot be read.
     """
 
     def __init__(self, base_url: str, *, token: str | None, ca_file: Path | None, silence: float) -> None:
@@ -77,23 +77,16 @@ class Connection:
         self._fields = {"Accept": "application/json", "User-Agent": f"downloadd/{__version__}"}
         if token is not None:
             self._fields["Authorization"] = f"Bearer {token}"
-        self._ca_file = ca_file
+        self._tls = _trust(ca_file) if split.scheme == "https" or ca_file is not None else None
         self.silence = silence
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        """Makes ready; nothing is connected yet.
-
-        Raises:
-            OSError: the file of certificates cannot be read.
-        """
+        """Makes ready; nothing is connected yet."""
         if self._socket is not None:
             connector: aiohttp.BaseConnector = aiohttp.UnixConnector(self._socket)
         else:
-            tls = ssl.create_default_context()
-            if self._ca_file is not None:
-                tls.load_verify_locations(self._ca_file)
-            connector = aiohttp.TCPConnector(ssl=tls)
+            connector = aiohttp.TCPConnector(ssl=self._tls or True)
         # Proxies of the environment are not for a daemon that is named by its address.
         self._session = aiohttp.ClientSession(connector=connector, headers=self._fields, trust_env=False)
 
@@ -201,6 +194,16 @@ def format_directory(directory: str) -> str:
     """A directory as the path of a request: one segment, so that nobody on the way resolves dots in it."""
     path = "%2F".join(quote(name, safe="") for name in directory.split("/") if name)
     return f"%2F{path}" if path in {".", ".."} else path
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    try:
+        if ca_file is not None:
+            context.load_verify_locations(ca_file)
+    except OSError as error:
+        raise ValueError(f"no certificates can be read in {ca_file}: {error.strerror or error}") from error
+    return context
 
 
 def _reason_of(error: Exception) -> str:

@@ -109,7 +109,15 @@ def test_the_description_says_everything_that_curl_needs(tmp_path: Path) -> None
     assert f"token     {first.token}\n" in text
     assert str(first.file) in text
     assert "'http://127.0.0.1:4711/Downloads?download=" in text
+    assert f"\n  http://127.0.0.1:4711/#token={first.token}\n" in text
     assert "--allow-download" not in text
+
+
+def test_what_others_may_read_has_no_token(tmp_path: Path) -> None:
+    first = ensure_first_user(tmp_path)
+    text = describe_first_user(first, url="http://127.0.0.1:4711", allow=True, show_token=False)
+    assert first.token not in text
+    assert str(first.file) in text
 
 
 def test_the_description_says_when_downloads_are_not_allowed(tmp_path: Path) -> None:

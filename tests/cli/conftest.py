@@ -1,0 +1,53 @@
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from daemon_process import TOKEN, DaemonProcess
+from end_to_end.conftest import daemon as daemon
+from end_to_end.conftest import mortal as mortal
+from end_to_end.conftest import origin as origin
+
+DOWNLOADCTL = str(Path(sys.executable).with_name("downloadctl"))
+
+
+class Done(msgspec.Struct, frozen=True):
+    """How a command ended, and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Awaitable[Done]]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Somebody's who has no daemon."""
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "nothing")}
+
+
+@pytest.fixture
+def run(environment: dict[str, str], daemon: DaemonProcess) -> Run:
+    """Runs the command, told of the daemon by the variables; further ones may be given."""
+
+    async def run(*arguments: str, text: str = "", **variables: str) -> Done:
+        told = {"DOWNLOADD_URL": daemon.url, "DOWNLOADD_TOKEN": TOKEN}
+        process = await asyncio.create_subprocess_exec(
+            *(DOWNLOADCTL, *arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**environment, **told, **variables},
+        )
+        async with asyncio.timeout(40):
+            out, err = await process.communicate(text.encode())
+        assert b"Traceback" not in err, err.decode()
+        assert process.returncode is not None
+        return Done(process.returncode, out.decode(), err.decode())
+
+    return run

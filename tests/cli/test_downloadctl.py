@@ -1,0 +1,479 @@
+"""The command as scripts use it, and as people do on a terminal, against a real daemon."""
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cli.conftest import DOWNLOADCTL, Run
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
+from end_to_end.test_imports import export, serve
+from imports.test_readers import packed
+from origin.answer import Answer, failure
+from origin.origin import Origin
+
+from downloadd.cli.main import downloadctl
+
+SLOW = Answer(size=10_000_000, rate=100_000)
+
+# -- starting ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_download_is_started_and_listed_and_shown(run: Run, origin: Origin) -> None:
+    origin.script("/slow.iso", SLOW)
+    done = await run("add", "--dir", "iso", "--priority", "4", "--limit", "50 KiB", origin.url("/slow.iso"))
+    assert (done.status, done.err) == (0, "")
+    [tail] = re.findall(r"^([0-9a-f]{12})  iso/slow.iso$", done.out, re.MULTILINE)
+    listed = await run("list", "--dir", "iso")
+    assert re.search(rf"^{tail} +(starting|downloading) .* iso/slow.iso$", listed.out, re.MULTILINE)
+    assert not re.search(r" $", listed.out, re.MULTILINE)
+    for name in (tail, "slow.iso", "iso/slow.iso"):
+        shown = await run("show", name)
+        assert re.search(r"^priority +4$", shown.out, re.MULTILINE)
+        assert re.search(r"^limit +50.0 KiB/s$", shown.out, re.MULTILINE)
+    assert (await run("list", "--dir", "elsewhere")).out == "Nothing is being downloaded.\n"
+
+
+async def test_watching_ends_with_the_download_and_says_how(run: Run, origin: Origin) -> None:
+    origin.script("/f", Answer(size=2048, rate=2048))
+    origin.script("/gone", failure(404))
+    good = await run("add", "--watch", origin.url("/f"))
+    assert good.status == 0
+    assert re.search(r"^Downloads/f: completed, 2.00 KiB in \d s$", good.out, re.MULTILINE)
+    bad = await run("add", "--watch", origin.url("/f"), origin.url("/gone"))
+    assert bad.status == 1
+    assert "Downloads/gone: failed, Remote file not found: the origin answered 404\n" in bad.out
+    assert bad.err == (
+        "downloadctl: 1 of 2 downloads were not completed.\n  Verify the URL is correct and the file exists.\n"
+    )
+    as_json = await run("add", "--watch", "--json", origin.url("/gone"))
+    [answer] = [json.loads(line) for line in as_json.out.splitlines()]
+    assert (as_json.status, answer["success"], answer["history"][0]["error"]) == (1, False, "REMOTE_FILE_NOT_FOUND")
+
+
+async def test_a_refused_url_is_explained_and_the_others_start(run: Run, origin: Origin) -> None:
+    origin.script("/f", Answer(size=10))
+    done = await run("add", "ftp://x.example/y", origin.url("/f"), "http://10.0.0.1/")
+    assert done.status == 1
+    assert len(re.findall(r"^[0-9a-f]{12}  Downloads/f$", done.out, re.MULTILINE)) == 1
+    assert done.err == (
+        "ftp://x.example/y: Invalid URL: the scheme of the URL is neither http nor https\n"
+        "  Verify URL format is correct and includes protocol (http:// or https://).\n"
+        "http://10.0.0.1/: Domain not allowed: the address 10.0.0.1 is not allowed (private use)\n"
+        "  Contact administrator to whitelist this domain or use allowed domains.\n"
+        "downloadctl: 2 of 3 downloads were refused.\n"
+    )
+    as_json = await run("add", "--json", "nonsense")
+    assert (as_json.status, json.loads(as_json.out)["downloads"][0]["error"]) == (1, "INVALID_URL")
+
+
+async def test_links_are_found_in_a_pasted_page(run: Run, origin: Origin, daemon: DaemonProcess) -> None:
+    names = ("/a", "/b(1)", "/c")
+    for name in names:
+        origin.script(name, Answer(size=10))
+    lines = [f"line {number} of a page" for number in range(200)]
+    lines[20] = f"see <a href='{origin.url('/a')}'>here</a> and ({origin.url('/b(1)')})."
+    lines[90] = f"{origin.url('/c')}, {origin.url('/a')}!"
+    done = await run("add", "--input", "-", "--watch", text="\n".join(lines))
+    assert done.status == 0, done.err
+    assert set(daemon.files()) == {"Downloads/a", "Downloads/b(1)", "Downloads/c"}
+    nothing = await run("add", "--input", "-", text="no link\n" * 200)
+    assert (nothing.status, "there is no link in <stdin>" in nothing.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("add",), "name at least one URL, or a text with --input"),
+        (("add", "--name", "x", "http://a.example/", "http://b.example/"), "name one URL"),
+        (("add", "--limit", "fast", "http://a.example/"), "expected a size in bytes"),
+        (("add", "--segments", "99", "http://a.example/"), "is not in the range 1<=x<=16"),
+        (("add", "--input", "missing.txt"), "No such file or directory"),
+        (("set", "x"), "say what to change"),
+        (("pause",), "name downloads, or all of them with --all"),
+        (("retry",), "name downloads"),
+        (("nonsense",), "No such command 'nonsense'"),
+        (("--url", "ftp://x", "list"), "must begin with http://, https:// or unix:"),
+        (("--token", "a", "--token-file", "b", "list"), "give one of them"),
+        (("--token-file", "missing", "list"), "there is no token that can be read in missing"),
+        (("--ca-file", "missing", "list"), "no certificates can be read in missing: No such file"),
+        (("import", "missing.zip"), "does not exist"),
+    ],
+)
+async def test_commands_that_make_no_sense_are_explained(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    done = await run(*arguments, **({"DOWNLOADD_TOKEN": ""} if "--token-file" in arguments else {}))
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+    assert done.err.startswith("downloadctl: ")
+    assert re.search(r"\(see downloadctl.* --help\)$", done.err)
+
+
+# -- looking -----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_history_is_searched(run: Run, origin: Origin, daemon: DaemonProcess) -> None:
+    origin.script("/f.bin", Answer(size=2048))
+    origin.script("/gone", failure(404))
+    await daemon.fetch("d", origin.url("/f.bin"))
+    await daemon.fetch("d", origin.url("/gone"))
+    done = await run("history")
+    assert re.search(r"completed +2.00 KiB +d/f.bin$", done.out, re.MULTILINE)
+    assert re.search(r"failed +d/gone +Remote file not found: the origin answered 404$", done.out, re.MULTILINE)
+    assert "d/gone" not in (await run("history", "--search", "f.bin")).out
+    assert "d/f.bin" not in (await run("history", "--status", "failed", "--dir", "d")).out
+    assert (await run("history", "--search", "nothing")).out == "Nothing like that has ended.\n"
+    limited = await run("history", "--limit", "1", "--json")
+    assert [len(json.loads(limited.out)["history"]), json.loads(limited.out)["next"] is not None] == [1, True]
+    shown = await run("show", "gone")
+    assert re.search(r"^to do +Verify the URL is correct and the file exists$", shown.out, re.MULTILINE)
+
+
+async def test_the_status_is_told(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/slow", SLOW)
+    quiet = await run("status")
+    assert quiet.out == f"downloadd 0.1.0 at {daemon.url}/\nNothing is being downloaded.\n"
+    id = (await daemon.start_download("d", origin.url("/slow")))["download_id"]
+    await daemon.reaches(id, "downloading")
+    assert "\n1 downloading; " in (await run("status")).out
+    assert json.loads((await run("status", "--json")).out)["active"]["downloading"] == 1
+
+
+async def test_watching_without_a_terminal_writes_lines_or_json(
+    run: Run, daemon: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/f", Answer(size=2000, rate=1000))
+    id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
+    lines, events = await asyncio.gather(run("watch", id), run("watch", "--json", "f"))
+    assert (lines.status, events.status) == (0, 0)
+    assert re.search(r"^d/f: downloading, \d+ B of 1.95 KiB", lines.out, re.MULTILINE)
+    assert re.search(r"^d/f: completed, 1.95 KiB in \d s$", lines.out, re.MULTILINE)
+    told = [json.loads(line) for line in events.out.splitlines()]
+    assert {one["event"] for one in told} == {"download", "history"}
+    assert told[-1]["data"]["id"] == id
+
+
+async def test_a_lost_connection_is_said_and_taken_up_again(run: Run, mortal: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=300_000, rate=100_000, etag='"1"'))
+    await mortal.start()
+    mortal.flags = (*mortal.flags, "--port", mortal.url.rpartition(":")[2])
+    id = (await mortal.start_download("d", origin.url("/f")))["download_id"]
+    watching = asyncio.ensure_future(run("watch", id, DOWNLOADD_URL=mortal.url))
+    await origin.sent("/f", 50_000)
+    await asyncio.sleep(1)
+    await mortal.kill()
+    await asyncio.sleep(1)
+    await mortal.start()
+    done = await watching
+    assert done.status == 0
+    assert "cannot be reached: " in done.out
+    assert "; trying again\n" in done.out
+    assert "d/f: completed" in done.out
+
+
+# -- changing ----------------------------------------------------------------------------------------------------------
+
+
+async def test_downloads_are_changed_one_by_one_and_all_together(
+    run: Run, daemon: DaemonProcess, origin: Origin
+) -> None:
+    for name in ("/a", "/b"):
+        origin.script(name, SLOW)
+        await daemon.start_download("d", origin.url(name))
+    assert (await run("pause", "a")).out == "Download paused: d/a\n"
+    both = await run("pause", "--all")
+    assert both.out == "Download paused: d/b\n"
+    assert {entry["status"] for entry in await daemon.active()} == {"paused"}
+    assert (await run("pause", "--all")).out == "There is nothing to do.\n"
+    assert "Download changed" in (await run("set", "a", "--priority", "7", "--limit", "1 MiB")).out
+    assert (await daemon.active())[0]["priority"] == 7
+    assert len((await run("resume", "--all")).out.splitlines()) == 2
+    assert (await run("cancel", "a", "b")).status == 0
+    assert await daemon.active() == []
+    wrong = await run("pause", "a")
+    assert (wrong.status, "d/a" in wrong.out) == (1, False)
+    assert re.match(r"downloadctl: [0-9a-f]{12}: .+\. .+\.$", wrong.err)
+    assert (await run("retry", "a")).out.endswith(": d/a\n")
+    as_json = json.loads((await run("cancel", "a", "b", "--json")).out)
+    assert [one["success"] for one in as_json["downloads"]] == [True, False]
+    assert as_json["success"] is False
+
+
+async def test_a_name_that_several_have_is_asked_about(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=10))
+    for directory in ("one", "two"):
+        await daemon.fetch(directory, origin.url("/f"))
+    done = await run("show", "f")
+    assert done.status == 1
+    assert done.err.startswith("downloadctl: 2 downloads are called f; name one by its id:\n")
+    assert len(re.findall(r"^  [0-9a-f]{12}  completed  (?:one|two)/f$", done.err, re.MULTILINE)) == 2
+    nothing = await run("show", "--json", "nothing")
+    assert (nothing.status, json.loads(nothing.out)["error"]) == (1, "NOT_FOUND")
+    assert "No download is called nothing." in nothing.err
+
+
+# -- imports -----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_export_is_imported_and_watched(
+    run: Run, daemon: DaemonProcess, origin: Origin, tmp_path: Path
+) -> None:
+    serve(origin)
+    file = tmp_path / "Acme export.zip"
+    file.write_bytes(packed(export(origin, ["F1", "F2", "F3"])))
+    look = await run("import", str(file), "--look")
+    assert look.out == "1 users, 3 messages, 2 channels: general, empty\n"
+    assert json.loads((await run("import", str(file), "--look", "--json")).out)["message_count"] == 3
+    wrong = await run("import", str(file), "--channel", "nonsense")
+    assert (wrong.status, "there is no channel nonsense; there are empty, general" in wrong.err) == (2, True)
+    done = await run("import", str(file), "--channel", "general", "--avatars", "--watch")
+    assert done.status == 0, done.err
+    assert "files are there, 0 have failed." in done.out
+    assert sum(path.endswith(".gif") for path in daemon.files()) == 3
+
+
+async def test_a_list_is_imported_and_what_fails_is_said(run: Run, origin: Origin, tmp_path: Path) -> None:
+    origin.script("/good", Answer(size=10))
+    origin.script("/gone", failure(404))
+    file = tmp_path / "links.txt"
+    file.write_text(f"{origin.url('/good')}\n{origin.url('/gone')}\n")
+    done = await run("import", str(file), "--watch")
+    assert done.status == 1
+    assert "1 of 2 files are there, 1 have failed." in done.out
+    assert "downloadctl: The import is not complete" in done.err
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")
+    assert "is no list that can be imported" in (await run("import", str(picture))).err
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"PK\x03\x04 and nothing more")
+    refused = await run("import", str(broken))
+    assert (refused.status, refused.err.startswith("downloadctl: ")) == (1, True)
+
+
+# -- where the daemon is -----------------------------------------------------------------------------------------------
+
+
+async def test_on_the_daemon_s_machine_nothing_has_to_be_told(
+    tmp_path: Path, environment: dict[str, str], origin: Origin
+) -> None:
+    state = tmp_path / "home" / "downloadd"
+    config = DEFAULT_CONFIG.partition("[[users]]")[0] + '[server]\nbase_path = "/fetch"\n'
+    daemon = DaemonProcess(tmp_path, config=config)
+    daemon.state = state
+    asked = {**environment, "XDG_STATE_HOME": str(tmp_path / "home")}
+
+    def status() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([DOWNLOADCTL, "status"], env=asked, capture_output=True, text=True, check=False)
+
+    await daemon.start()
+    try:
+        done = await asyncio.to_thread(status)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"at {daemon.url.removesuffix('/fetch')}/fetch/\n" in done.stdout
+        assert (state / "address").stat().st_mode & 0o777 == 0o600
+        # The token that lies there is for that daemon only.
+        elsewhere = [DOWNLOADCTL, "--url", origin.url("/"), "list"]
+        await asyncio.to_thread(subprocess.run, elsewhere, env=asked, capture_output=True, check=False)
+        assert [request.field("authorization") for request in origin.requests("/api/v1/downloads")] == [None]
+        await daemon.stop()
+        assert not (state / "address").exists()
+        done = await asyncio.to_thread(status)
+        assert (done.returncode, "Is the daemon running?" in done.stderr) == (3, True)
+    finally:
+        if daemon.process is not None:
+            await daemon.kill()
+
+
+async def test_a_socket_and_a_file_with_the_token_can_be_named(tmp_path: Path, environment: dict[str, str]) -> None:
+    config = f'{DEFAULT_CONFIG}[server]\nunix_socket = "{tmp_path}/api.sock"\n'
+    (tmp_path / "secret").write_text(f"{TOKEN}\n")
+    async with DaemonProcess(tmp_path, config=config):
+        command = [DOWNLOADCTL, "--url", f"unix:{tmp_path}/api.sock", "--token-file", f"{tmp_path}/secret", "list"]
+        done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"Nothing is being downloaded.\n")
+
+
+async def test_who_may_not_and_who_is_not_there_have_exits_of_their_own(run: Run, daemon: DaemonProcess) -> None:
+    denied = await run("list", DOWNLOADD_TOKEN="wrong" * 10)
+    assert (denied.status, denied.out) == (4, "")
+    assert denied.err.startswith("downloadctl: The token is missing or wrong.\n  Give one with --token-file")
+    told = await run("list", "--json", DOWNLOADD_TOKEN="wrong" * 10)
+    assert json.loads(told.out) == {"success": False, "error": "unauthorized", "detail": None}
+    away = await run("list", DOWNLOADD_URL="http://127.0.0.1:9")
+    assert away.status == 3
+    assert away.err.startswith("downloadctl: http://127.0.0.1:9/ cannot be reached: Connection refused.\n  Is the")
+    assert (await run("list", DOWNLOADD_TOKEN="", DOWNLOADD_URL=daemon.url)).status == 4
+
+
+# -- without a daemon --------------------------------------------------------------------------------------------------
+
+
+async def test_a_new_token_lets_somebody_in(run: Run, daemon: DaemonProcess) -> None:
+    made = json.loads((await run("new-token", "--json")).out)
+    assert made["token_hash"] == f"sha256:{hashlib.sha256(made['token'].encode()).hexdigest()}"
+    shown = (await run("new-token", "--id", 'al"ice')).out
+    [token] = re.findall(r"^token  (\S+)$", shown, re.MULTILINE)
+    await daemon.reload(DEFAULT_CONFIG + shown[shown.index("[[users]]") :])
+    assert (await run("list", DOWNLOADD_TOKEN=token)).status == 0
+    assert (await run("import", __file__, "--look", DOWNLOADD_TOKEN=token)).status == 4
+
+
+@pytest.mark.parametrize("name", ["", *sorted(downloadctl.commands)])
+async def test_every_help_text_has_an_example(run: Run, name: str) -> None:
+    done = await run(*([name] if name else []), "--help")
+    assert done.status == 0
+    assert re.search(r"^  Examples?:\n    downloadctl|^  Examples?:\n    eval", done.out, re.MULTILINE), done.out
+    if name not in {"", "completion"}:
+        assert "--json" in done.out
+
+
+async def test_the_shell_completes_commands_downloads_and_directories(
+    run: Run, daemon: DaemonProcess, origin: Origin
+) -> None:
+    for shell in ("bash", "zsh", "fish"):
+        script = (await run("completion", shell)).out
+        assert "_DOWNLOADCTL_COMPLETE" in script
+        if shell == "bash":
+            subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    origin.script("/slow", SLOW)
+    id = (await daemon.start_download("films/new", origin.url("/slow")))["download_id"]
+
+    async def completed(line: str) -> list[str]:
+        words = line.split(" ")
+        variables = {
+            "_DOWNLOADCTL_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+        }
+        return (await run(**variables)).out.splitlines()
+
+    assert await completed("downloadctl pau") == ["plain,pause"]
+    assert await completed("downloadctl pause ") == [f"plain,{id[-12:]}"]
+    assert await completed("downloadctl add --dir fi") == ["plain,films"]
+
+
+# -- on a terminal -----------------------------------------------------------------------------------------------------
+
+
+class Screen:
+    """A pseudo-terminal with a command in it."""
+
+    def __init__(self, terminal: int, process: subprocess.Popen[bytes]) -> None:
+        self.terminal = terminal
+        self.process = process
+        self.written = ""
+
+    def sees(self, condition: Callable[[str], object], seconds: float = 20) -> None:
+        """Reads until what was written is so."""
+        end = time.monotonic() + seconds
+        while not condition(self.written):
+            assert time.monotonic() < end, self.written
+            if select.select([self.terminal], [], [], 0.1)[0]:
+                try:
+                    self.written += os.read(self.terminal, 65536).decode("utf-8", "replace")
+                except OSError:
+                    assert condition(self.written), self.written
+                    return
+
+
+@contextmanager
+def on_a_terminal(environment: dict[str, str], *arguments: str, columns: int = 120, rows: int = 20) -> Iterator[Screen]:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    process = subprocess.Popen(
+        [DOWNLOADCTL, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**environment, "TERM": "xterm-256color"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        yield Screen(ours, process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+        os.close(ours)
+
+
+@pytest.fixture
+def told(environment: dict[str, str], daemon: DaemonProcess) -> dict[str, str]:
+    return {**environment, "DOWNLOADD_URL": daemon.url, "DOWNLOADD_TOKEN": TOKEN}
+
+
+async def test_bars_move_and_what_has_ended_stays(told: dict[str, str], daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/slow.iso", SLOW)
+    origin.script("/quick", Answer(size=30_000, rate=10_000))
+    await daemon.start_download("d", origin.url("/slow.iso"))
+    with on_a_terminal(told, "add", "--watch", origin.url("/quick")) as screen:
+        await asyncio.to_thread(screen.sees, lambda text: "━" in text and "KiB/s" in text)
+        await asyncio.to_thread(screen.sees, lambda text: "completed" in text)
+        assert await asyncio.to_thread(screen.process.wait, 10) == 0
+        assert "slow.iso" not in screen.written, "only what was added is watched"
+    with on_a_terminal(told, "watch") as screen:
+        await asyncio.to_thread(screen.sees, lambda text: "slow.iso" in text and "1 running" in text)
+        screen.process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(screen.process.wait, 10) == 130
+        await asyncio.to_thread(screen.sees, lambda text: text.endswith("\x1b[?25h") or "\x1b[?25h" in text)
+        assert "Traceback" not in screen.written
+
+
+async def test_a_small_terminal_shows_what_fits_and_counts_the_rest(
+    told: dict[str, str], daemon: DaemonProcess, origin: Origin
+) -> None:
+    for number in range(12):
+        origin.script(f"/f{number}", SLOW)
+        await daemon.start_download("d", origin.url(f"/f{number}"))
+    with on_a_terminal(told, "watch", columns=60, rows=8) as screen:
+        await asyncio.to_thread(screen.sees, lambda text: "7 more" in text)
+        assert "━" not in screen.written, "a bar would leave no room for names"
+
+
+async def test_what_an_origin_says_cannot_command_the_terminal(
+    told: dict[str, str], daemon: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/evil\x1b]0;x\x07", failure(404))
+    await daemon.fetch("d", "nonsense\x1b[31m\x07\u202e")
+    for command in ("history", "list"):
+        with on_a_terminal(told, command) as screen:
+            await asyncio.to_thread(screen.process.wait, 10)
+            await asyncio.to_thread(screen.sees, lambda text: "id" in text or "Nothing" in text)
+            assert "\x07" not in screen.written
+            assert "\u202e" not in screen.written
+            assert "\x1b[31m\x07" not in screen.written
+
+
+async def test_a_thousand_downloads_are_watched_at_ease(told: dict[str, str], tmp_path: Path, origin: Origin) -> None:
+    config = DEFAULT_CONFIG.replace("[downloads]\n", "[downloads]\nmax_concurrent = 1000\nmax_per_host = 1000\n")
+    origin.script("/slow", Answer(size=10_000_000, rate=2000))
+    async with DaemonProcess(tmp_path, config=config) as busy:
+        orders = [{"url": origin.url("/slow"), "directory": f"d{number}"} for number in range(1000)]
+        assert (await busy.ask("POST", "/api/v1/downloads", json={"downloads": orders}))[0] == 201
+        await until(lambda: origin.active("/slow") > 900)
+        with on_a_terminal({**told, "DOWNLOADD_URL": busy.url}, "watch") as screen:
+            await asyncio.to_thread(screen.sees, lambda text: "more" in text)
+            watched = Path(f"/proc/{screen.process.pid}/stat")
+
+            def seconds_used() -> float:
+                fields = watched.read_text().rpartition(")")[2].split()
+                return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+            before, start = seconds_used(), time.monotonic()
+            while time.monotonic() - start < 3:
+                await asyncio.to_thread(screen.sees, lambda text: True)
+                await asyncio.to_thread(os.read, screen.terminal, 65536)
+            assert (seconds_used() - before) / (time.monotonic() - start) < 0.2

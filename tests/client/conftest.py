@@ -1,0 +1,15 @@
+from collections.abc import AsyncIterator
+
+import pytest
+from daemon_process import TOKEN, DaemonProcess
+from end_to_end.conftest import daemon as daemon
+from end_to_end.conftest import mortal as mortal
+from end_to_end.conftest import origin as origin
+
+from downloadd.client import Client
+
+
+@pytest.fixture
+async def client(daemon: DaemonProcess) -> AsyncIterator[Client]:
+    async with Client(daemon.url, token=TOKEN) as client:
+        yield client

@@ -1,0 +1,257 @@
+"""The client for Python, every call of it, against a real daemon."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing
+from pathlib import Path
+
+import msgspec
+import pytest
+import trustme
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
+from end_to_end.test_imports import export, serve
+from end_to_end.test_specification import ENDED, LISTED, assert_shaped
+from imports.test_readers import packed
+from origin.answer import Answer, failure
+from origin.origin import Origin
+
+from downloadd.client import (
+    ActiveEntry,
+    ApiError,
+    BatchItem,
+    Client,
+    Connected,
+    ConnectionLostError,
+    Disconnected,
+    Event,
+    FileDataAnswer,
+    PastEntry,
+    StartAnswer,
+    State,
+    UnexpectedAnswerError,
+    Waiting,
+)
+from downloadd.errors import ERRORS
+
+UNKNOWN = "01a20a2c-1331-706e-8ff2-4677a3499851"
+
+
+async def refusal(call: Awaitable[object]) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        await call
+    return caught.value
+
+
+# -- downloads ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_calls_of_the_specification_answer_as_it_says(client: Client, origin: Origin) -> None:
+    origin.script("/data.csv", Answer(size=1_000_000, rate=1000))
+    origin.script("/missing.csv", failure(404))
+    result = await client.files.downloads.fetch(
+        directory="Downloads", download=origin.url("/data.csv"), filename="renamed-data.csv", timeout=600
+    )
+    assert msgspec.structs.asdict(result) | {"download_id": "", "detail": None} == {
+        "download_id": "",
+        "filename": "renamed-data.csv",
+        "path": "Downloads/renamed-data.csv",
+        "success": True,
+        "message": "Download started",
+        "error": None,
+        "detail": None,
+    }
+    await client.files.downloads.fetch(directory="other", download=origin.url("/data.csv"))
+    active = await client.files.downloads.list_active(directory="Downloads", downloads="")
+    assert [entry.id for entry in active.downloads] == [result.download_id]
+    assert len((await client.files.downloads.list_global()).downloads) == 2
+    assert_shaped(msgspec.to_builtins(active.downloads[0]), LISTED)
+    error = await refusal(client.files.downloads.fetch(download=origin.url("/missing.csv"), wait=20))
+    assert (error.code, error.status) == ("REMOTE_FILE_NOT_FOUND", 404)
+    assert msgspec.json.decode(error.body, type=StartAnswer).path == "missing.csv"
+    history = await client.files.downloads.get_history()
+    assert_shaped(msgspec.to_builtins(history.history[0]), ENDED)
+
+
+async def test_names_reach_the_daemon_as_they_are(client: Client, daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/small", Answer(size=1000))
+    url = origin.url("/small?x=1&y=2")
+    odd = await client.files.downloads.fetch(directory="a b/ü/c%2Fd+&?#", download=url, filename="n ü+%41", wait=20)
+    assert odd.path == "a b/ü/c%2Fd+&?#/n ü+%41"
+    assert list(daemon.files()) == [odd.path]
+    for directory in ("..", ".", "a/../b"):
+        error = await refusal(client.files.downloads.fetch(directory=directory, download=url))
+        assert error.code == "INVALID_PATH"
+
+
+async def test_a_repeated_start_is_one(client: Client, origin: Origin) -> None:
+    origin.script("/small", Answer(size=1000))
+    one, other = [
+        await client.files.downloads.fetch(directory="d", download=origin.url("/small"), idempotency_key="once")
+        for _ in range(2)
+    ]
+    assert one.download_id == other.download_id
+
+
+async def test_a_download_is_held_changed_and_waited_for(client: Client, origin: Origin) -> None:
+    downloads = client.files.downloads
+    origin.script("/slow", Answer(size=3000, rate=3000))
+    origin.script("/gone", failure(404))
+    id = (await downloads.fetch(download=origin.url("/slow"), segments=1, priority=1)).download_id
+    assert (await downloads.pause(id)).status is State.PAUSED
+    changed = await downloads.change(id, priority=3, speed_limit=5_000_000)
+    assert (changed.priority, changed.speed_limit) == (3, 5_000_000)
+    assert isinstance(await downloads.get(id), ActiveEntry)
+    assert (await downloads.resume(id)).success
+    assert (await downloads.wait(id)).status is State.COMPLETED
+    assert (await downloads.wait(id)).id == id, "it has ended long ago"
+    assert isinstance(await downloads.get(id), PastEntry)
+    assert (await refusal(downloads.pause(id))).code == "INVALID_STATE"
+    assert (await refusal(downloads.wait(UNKNOWN))).code == "NOT_FOUND"
+    failed = (await downloads.fetch(download=origin.url("/gone"))).download_id
+    assert (await downloads.wait(failed)).error == "REMOTE_FILE_NOT_FOUND"
+    assert (await downloads.retry(failed)).attempt == 0
+    assert (await downloads.wait(failed)).status is State.FAILED
+    endless = (await downloads.fetch(download=origin.url("/slow"), speed_limit=10)).download_id
+    assert (await downloads.cancel(endless)).status is State.CANCELLED
+
+
+async def test_a_batch_has_one_result_for_each(client: Client, origin: Origin) -> None:
+    origin.script("/small", Answer(size=1000))
+    mixed = await client.files.downloads.batch([BatchItem(url=origin.url("/small")), BatchItem(url="nonsense")])
+    assert [each.success for each in mixed.downloads] == [True, False]
+    refused = await client.files.downloads.batch([BatchItem(url="nonsense")])
+    assert [each.error for each in refused.downloads] == ["INVALID_URL"]
+    assert (await refusal(client.files.downloads.batch([]))).code == "INVALID_PARAMETER"
+
+
+async def test_the_history_is_read_page_by_page(client: Client, origin: Origin) -> None:
+    origin.script("/small", Answer(size=10))
+    for number in range(3):
+        await client.files.downloads.fetch(directory=f"d{number}", download=origin.url("/small"), wait=20)
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = await client.files.downloads.get_history(limit=1, cursor=cursor, q="small", status="completed")
+        seen += [entry.directory for entry in page.history]
+        if page.next is None:
+            break
+        cursor = page.next
+    assert seen == ["d2", "d1", "d0"]
+    assert await client.directories("d") == ["d0", "d1", "d2"]
+
+
+async def test_what_the_daemon_tells_of_itself(client: Client) -> None:
+    assert (await client.health()).status == "ok"
+    assert {entry.code for entry in await client.errors()} == set(ERRORS)
+    assert (await client.openapi())["openapi"].startswith("3.1")
+    assert "downloadd_downloads_active" in await client.metrics()
+
+
+# -- imports -----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_export_is_imported(client: Client, daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    content = packed(export(origin, ["F1", "F2"]))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), 100):
+            yield content[start : start + 100]
+
+    operation = await client.imports.upload(importer_key="slack", file_name="export.zip", file=pieces())
+    while isinstance(data := await client.imports.data(), Waiting):
+        await asyncio.sleep(0.02)
+    assert isinstance(data, FileDataAnswer)
+    assert {channel.name for channel in data.channels} == {"general", "empty"}
+    await client.imports.start(users={"list": []}, channels={"all": True})
+    assert await client.imports.download_files() == 2
+    assert await client.imports.download_avatars() == 0
+    await until(lambda: sum(path.startswith("Imports/") and path.endswith(".gif") for path in daemon.files()) == 2)
+    assert (await client.imports.progress()).success
+    assert await client.imports.current() is not None
+    assert len(await client.imports.latest()) >= 1
+    assert (await refusal(client.imports.cancel("nonsense"))).code == "NOT_FOUND"
+    error = await refusal(client.imports.fetch(importer_key="nonsense", file_url=origin.url("/x")))
+    assert error.status == 400
+    assert operation.importer_key == "slack"
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+
+async def test_events_outlive_a_death_and_miss_nothing(mortal: DaemonProcess, origin: Origin) -> None:
+    origin.script("/slow", Answer(size=300_000, rate=100_000, etag='"1"'))
+    await mortal.start()
+    port = mortal.url.rpartition(":")[2]
+    mortal.flags = (*mortal.flags, "--port", port)
+    async with Client(mortal.url, token=TOKEN) as client:
+        id = (await client.files.downloads.fetch(download=origin.url("/slow"))).download_id
+        waiting = asyncio.create_task(client.files.downloads.wait(id))
+        told: list[Event] = []
+        async with aclosing(client.events()) as events:
+            async for event in events:
+                told.append(event)
+                match event.data:
+                    case ActiveEntry(current_size=size) if size and mortal.process is not None and len(told) < 50:
+                        await mortal.kill()
+                    case Disconnected() if mortal.process is None:
+                        await mortal.start()
+                    case PastEntry():
+                        break
+                    case _:
+                        pass
+        assert isinstance(told[0].data, Connected)
+        assert any(isinstance(event.data, Disconnected) for event in told)
+        assert told[-1].data.id == id  # type: ignore[union-attr]
+        assert (await asyncio.wait_for(waiting, 20)).status is State.COMPLETED
+
+
+async def test_a_wrong_token_ends_the_stream(daemon: DaemonProcess) -> None:
+    async with Client(daemon.url, token="wrong" * 10) as client, aclosing(client.events()) as events:
+        assert (await refusal(anext(events))).code == "unauthorized"
+
+
+# -- ways and wrong ways -----------------------------------------------------------------------------------------------
+
+
+async def test_refusals_and_silence_are_told_apart(daemon: DaemonProcess, origin: Origin) -> None:
+    async with Client(daemon.url) as stranger:
+        assert (await stranger.health()).status == "ok"
+        error = await refusal(stranger.files.downloads.list_global())
+        assert (error.code, error.status) == ("unauthorized", 401)
+    async with Client("http://127.0.0.1:9/", token=TOKEN) as nobody:
+        with pytest.raises(ConnectionLostError, match=r"http://127.0.0.1:9/ cannot be reached: Connection refused"):
+            await nobody.health()
+    origin.script("/api/v1/health", Answer(body=b"<html>no daemon</html>"))
+    origin.script("/api/v1/errors", failure(502))
+    async with Client(origin.url("/"), token=TOKEN) as other:
+        with pytest.raises(UnexpectedAnswerError, match="another program"):
+            await other.health()
+        assert (await refusal(other.errors())).code == "HTTP_502"
+    with pytest.raises(ValueError, match="must begin with http://, https:// or unix:"):
+        Client("ftp://x.example")
+    with pytest.raises(RuntimeError, match="async with"):
+        await Client(daemon.url).health()
+
+
+async def test_a_silent_daemon_is_taken_for_dead(origin: Origin) -> None:
+    origin.script("/api/v1/health", Answer(body=b"{}", delay=20))
+    async with Client(origin.url("/"), silence=0.2) as client:
+        with pytest.raises(ConnectionLostError, match="did not answer in time"):
+            await client.health()
+
+
+async def test_a_prefix_a_unix_socket_and_tls_lead_to_it_too(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    server = f'[server]\nbase_path = "/fetch"\nunix_socket = "{tmp_path}/api.sock"\n'
+    server += f'tls_cert = "{tmp_path}/cert.pem"\ntls_key = "{tmp_path}/key.pem"\n'
+    async with DaemonProcess(tmp_path, config=f"{DEFAULT_CONFIG}{server}") as daemon:
+        async with Client(f"{daemon.url}/fetch", token=TOKEN, ca_file=tmp_path / "ca.pem") as client:
+            assert (await client.files.downloads.list_global()).downloads == []
+        async with Client(f"{daemon.url}/fetch", token=TOKEN) as distrustful:
+            with pytest.raises(ConnectionLostError, match="certificate is not trusted"):
+                await distrustful.health()
