@@ -1,5 +1,6 @@
 """The README says what is so: its tables are those of the code, and its tour can be walked."""
 
+import asyncio
 import hashlib
 import inspect
 import json
@@ -21,6 +22,7 @@ from unittest.mock import MagicMock
 import click
 import msgspec
 import pytest
+from daemon_process import TOKEN, DaemonProcess
 from nginx_origin import NginxOrigin, free_port
 
 from downloadd.api.bodies import DirectoryListingQuery, HistoryQuery, StartQuery
@@ -233,7 +235,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def repeatable(self) -> bool:
         """Whether it only looks."""
-        looks = self.command.startswith(("curl ", "ls ", "grep "))
+        looks = self.command.startswith(("curl ", "ls ", "grep ", "downloadctl list", "downloadctl status"))
         return looks and not re.search(r"download=| -X | --json ", self.command)
 
     @property
@@ -379,11 +381,12 @@ def masked(value: object) -> object:
         return value
     text = re.sub(r"^(Date|X-Request-Id): .*", r"\1: <differs>", value)
     text = ID.sub("<id>", text)
-    text = re.sub(r"(?<=token     )\S+|(?<=user id   )\S+|(?<=X-User-Id: )\w+", "<secret>", text)
+    text = re.sub(r"(?<=token     )\S+|(?<=user id   )\S+|(?<=X-User-Id: )\w+|(?<=#token=)\S+", "<secret>", text)
     text = re.sub(r"/\S*/(?=\.local/)", "<home>/", text)
-    text = re.sub(r"\b[0-9a-f]{16,}\b", "<hex>", text)
+    text = re.sub(r"\b[0-9a-f]{12,}\b", "<hex>", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "<address>", text)
     text = re.sub(r"\d+(?:[-:.]\d+)*(?:e\+?\d+)?", "<n>", text)
+    text = re.sub(r"<n> [KMG]?i?B\b", "<size>", text)
     return re.sub(r"\s+", " ", text)
 
 
@@ -444,3 +447,46 @@ def test_the_tour_asks_every_endpoint() -> None:
         else:
             pattern = re.escape(one.path).replace(r"\{id\}", rf"(?:{ID.pattern}|\$id)")
             assert re.search(rf"\$api{pattern}(?![\w/])", tour), one.path
+
+
+# -- programs ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", ["python", "js"])
+async def test_the_snippets_run_as_they_stand(tmp_path: Path, packages: NginxOrigin, language: str) -> None:
+    [snippet] = blocks(language)
+    (packages.www / "data.csv").write_bytes(b"a;b\n")
+    program = tmp_path / {"python": "snippet.py", "js": "snippet.mjs"}[language]
+    program.write_text(snippet)
+    async with DaemonProcess(tmp_path) as daemon:
+        assert daemon.client is not None
+        async with daemon.client.get(f"{daemon.url}/api/v1/page/client.js") as response:
+            (tmp_path / "client.js").write_bytes(await response.read())
+        arguments = [str(program), daemon.url, TOKEN, f"{packages.http}/data.csv"]
+        interpreter = {"python": sys.executable, "js": "node"}[language]
+        done = await asyncio.to_thread(
+            subprocess.run, [interpreter, *arguments], capture_output=True, text=True, check=True
+        )
+    name = "renamed-data.csv" if language == "python" else "data.csv"
+    assert done.stdout == f"completed Downloads/{name} 4\n"
+
+
+def test_the_first_commands_fetch_a_file(tmp_path: Path, packages: NginxOrigin) -> None:
+    """Those below the two that set everything up, as they stand there but for the port and the file that is fetched."""
+    first = next(block for block in blocks("sh") if "downloadctl add" in block)
+    (packages.www / "rfc9110.txt").write_bytes(b"HTTP Semantics")
+    home, port = tmp_path / "home", free_port()
+    home.mkdir()
+    environment = {
+        "HOME": str(home),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "DOWNLOADD_SERVER__PORT": str(port),
+        "DOWNLOADD_DOWNLOADS__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
+        "DOWNLOADD_STORAGE__MIN_FREE": "0",
+    }
+    real = first.replace(TOUR_API, f"http://127.0.0.1:{port}").replace("https://www.rfc-editor.org/rfc", packages.http)
+    with Shell(home, environment) as shell:
+        shell.run("downloadd --allow-download 2>/dev/null &", at_least=10)
+        assert '"message":"Download completed"' in shell.run(real)
+    files = sorted(path.name for path in (home / "downloads/Downloads").iterdir())
+    assert files == ["rfc9110 (1).txt", "rfc9110.txt"]

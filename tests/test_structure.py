@@ -23,6 +23,8 @@ README: Final = Path(__file__).parents[1] / "README.md"
 
 STORY: Final = (
     "documentation",
+    "cli",
+    "client",
     "daemon",
     "app",
     "vitals",
@@ -67,6 +69,7 @@ PURE: Final = (
     *("transfer.fields", "transfer.response", "transfer.plan", "transfer.progress"),
     *("storage.names", "storage.conflicts"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
+    *("cli.words", "cli.links", "client.events"),
     *("api.target", "api.bodies", "api.import_bodies", "api.auth", "api.gate"),
 )
 """Decisions apart from I/O, which must say so themselves; others may say it too."""

@@ -41,7 +41,7 @@ def _verb(name: str, do: Verb, *, all_of: frozenset[State] | None, explanation: 
             listing = await client.files.downloads.list_global(limit=MOST_ACTIVE)
             ids = [entry.id for entry in listing.downloads if all_of is not None and entry.status in all_of]
         else:
-            ids = await find_ids(client, downloads)
+            ids = await find_ids(client, downloads, PastEntry if all_of is None else ActiveEntry)
         await _do_to_each(client, terminal, ids, do)
 
     change.__doc__ = explanation

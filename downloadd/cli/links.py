@@ -1,4 +1,7 @@
-"""Links in whatever somebody pastes, and what kind of list a file is. Pure: no I/O and no clock."""
+"""Links in whatever somebody pastes, and what kind of list a file is.
+
+Pure: no I/O and no clock.
+"""
 
 import re
 from collections.abc import Iterable

@@ -20,8 +20,11 @@ def tail_of(id: str) -> str:
     return id[-TAIL:]
 
 
-async def find_ids(client: Client, wanted: tuple[str, ...]) -> list[str]:
-    """The whole ids of these downloads.
+Entry = ActiveEntry | PastEntry
+
+
+async def find_ids(client: Client, wanted: tuple[str, ...], likely: type[Entry] = ActiveEntry) -> list[str]:
+    """The whole ids of these downloads; where several have a name, a `likely` one is meant.
 
     Raises:
         Ending: there is none, or several are meant.
@@ -29,16 +32,18 @@ async def find_ids(client: Client, wanted: tuple[str, ...]) -> list[str]:
     if all(_ID.fullmatch(word) for word in wanted):
         return list(wanted)
     downloads = client.files.downloads
-    known: list[ActiveEntry | PastEntry] = [*(await downloads.list_global(limit=MOST_ACTIVE)).downloads]
+    known: list[Entry] = [*(await downloads.list_global(limit=MOST_ACTIVE)).downloads]
     known += (await downloads.get_history(limit=LATEST)).history
-    return [_meant(word, known) for word in wanted]
+    return [_meant(word, known, likely) for word in wanted]
 
 
-def _meant(word: str, known: list[ActiveEntry | PastEntry]) -> str:
+def _meant(word: str, known: list[Entry], likely: type[Entry]) -> str:
     if _ID.fullmatch(word):
         return word
     found = {entry.id: entry for entry in known if entry.id.endswith(word)}
     found = found or {entry.id: entry for entry in known if word in {entry.filename, entry.file_path}}
+    if len(found) > 1:
+        found = {id: entry for id, entry in found.items() if isinstance(entry, likely)} or found
     if len(found) == 1:
         return next(iter(found))
     if not found:

@@ -1,4 +1,7 @@
-"""Numbers, times, states and errors in the words that people read. Pure: no I/O and no clock."""
+"""Numbers, times, states and errors in the words that people read.
+
+Pure: no I/O and no clock.
+"""
 
 from datetime import datetime
 from typing import Final

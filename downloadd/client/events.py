@@ -1,4 +1,7 @@
-"""The event stream: server-sent events (the HTML standard, section 9.2) to structs. Pure."""
+"""The event stream: server-sent events (the HTML standard, section 9.2) to structs.
+
+Pure: no I/O and no clock.
+"""
 
 from typing import Final
 
