@@ -21,6 +21,8 @@ BAR: Final = 24
 """Columns."""
 NARROW: Final = 90
 """Columns of a terminal in which a bar is left out."""
+SOON_OVER: Final = frozenset({State.QUEUED, State.STARTING})
+"""States that deserve no line: nothing has come yet, and mostly it does at once."""
 QUIET: Final = 5.0
 """Seconds between two lines about the same download that only moves."""
 
@@ -140,7 +142,7 @@ class PlainBoard:
     def see(self, event: Event) -> None:
         """Takes an event, and writes its line if it is worth one."""
         match event.data:
-            case ActiveEntry() as entry:
+            case ActiveEntry() as entry if entry.status not in SOON_OVER:
                 before, at = self._said.get(entry.id, (None, 0.0))
                 now = self._clock.monotonic()
                 if entry.status is not before or now - at >= QUIET:

@@ -61,6 +61,34 @@ def test_the_user_and_the_directories_are_made(tmp_path: Path) -> None:
         assert (root / name).is_dir()
 
 
+@needs("systemd-sysusers")
+@needs("systemctl")
+def test_the_commands_that_install_the_service_do_so(tmp_path: Path) -> None:
+    """Those of the README below a root of their own: no systemd runs here that could be told to start anything."""
+    readme = (UNITS.parent / "README.md").read_text()
+    [block] = re.findall(r"^```sh\n(sudo python3.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    root = tmp_path / "root"
+    for folder in ("etc/systemd/system", "var/lib/downloadd", "opt/downloadd/bin"):
+        (root / folder).mkdir(parents=True)
+    (root / "var/lib/downloadd/token").write_text("secret\n")
+    # What pip brings there is shown where the same two commands stand in getting-started.md.
+    _, _, commands = block.partition("\n")
+    commands = re.sub(r" (/(?:etc|var|opt)/)", rf" {root}\1", commands.replace("sudo ", ""))
+    for tool in ("systemd-sysusers", "systemd-tmpfiles", "systemctl"):
+        commands = commands.replace(f"{tool} ", f"{tool} --root={root} ")
+    commands = commands.replace(f"systemctl --root={root} daemon-reload && ", "").replace("enable --now", "enable")
+    done = subprocess.run(
+        ["bash", "-ec", commands], cwd=UNITS.parent, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("secret\n")
+    assert "\nallow = true " in (root / "etc/downloadd/config.toml").read_text()
+    assert (root / "var/lib/downloadd/downloads").is_dir()
+    wanted = root / "etc/systemd/system"
+    assert (wanted / "sockets.target.wants/downloadd.socket").is_symlink()
+    assert (wanted / "multi-user.target.wants/downloadd.service").is_symlink()
+
+
 def value(name: str, key: str) -> str:
     found = re.findall(rf"^{key}=(.*)$", (UNITS / name).read_text(), re.MULTILINE)
     assert len(found) == 1, key

@@ -120,8 +120,18 @@ async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: P
                     }
                     async with session.get(f"{site}{BASE}/api/v1/downloads", headers=claims) as response:
                         assert response.status == (401 if number < 3 else 429)
-        lines = [line for line in daemon.log_lines() if line["event"] == "request"]
-        assert {line["client"] for line in lines} == {"127.0.0.1"}
+            # Somebody else is somebody else.
+            elsewhere = aiohttp.TCPConnector(ssl=context, local_addr=("127.0.0.2", 0))
+            async with aiohttp.ClientSession(connector=elsewhere) as session:
+                address = site.replace("localhost", "127.0.0.1")
+                fields = {"Authorization": "Bearer wrong", "Host": URL(site).authority}
+                async with session.get(f"{address}{BASE}/api/v1/downloads", headers=fields) as response:
+                    assert response.status == 401
+
+        def clients() -> set[str]:
+            return {line["client"] for line in daemon.log_lines() if line["event"] == "request"}
+
+        await until(lambda: clients() == {"127.0.0.1", "127.0.0.2"})
 
 
 async def ask(daemon: DaemonProcess, path: str, fields: Sequence[tuple[str, str]]) -> int:
