@@ -470,6 +470,24 @@ async def test_nothing_keeps_anybody_out(
         assert await findings(page, axe) == []
 
 
+async def test_below_a_prefix_everything_is_found(browser: Browser, tmp_path: Path, origin: Origin) -> None:
+    origin.script("/f", Answer(size=10))
+    config = f'{DEFAULT_CONFIG}[server]\nbase_path = "/fetch"\n'
+    async with DaemonProcess(tmp_path, config=config) as daemon:
+        site = daemon.url.removesuffix("/fetch")
+        daemon.url = f"{site}/fetch"
+        async with visiting(browser, daemon) as visit:
+            await visit.page.get_by_label("Links").fill(origin.url("/f"))
+            await visit.page.locator("#add-button").click()
+            await visit.page.locator("#ended").get_by_role("button", name="f", exact=True).wait_for()
+            await visit.page.get_by_role("link", name="History").click()
+            await visit.sees("#past", "Downloads/f")
+            # Without the slash it is found too.
+            await visit.page.goto(f"{site}/fetch#token={TOKEN}")
+            await visit.sees("#connection", "Live")
+            assert visit.page.url.startswith(f"{site}/fetch/")
+
+
 async def test_the_colours_can_be_chosen(browser: Browser, daemon: DaemonProcess) -> None:
     async with visiting(browser, daemon) as visit:
         page = visit.page
