@@ -190,7 +190,6 @@ function arrive() {
 }
 
 setTheme(localStorage.getItem(THEME) ?? "auto");
-explain();
 const kept = sessionStorage.getItem(TOKEN);
 if (location.hash.startsWith("#token=")) arrive();
 else if (kept) {

@@ -65,7 +65,7 @@ export class Client {
     return this.call("GET", "api/v1/health");
   }
 
-  /** What each error code means and what to do about it; needs no token. */
+  /** What each error code means and what to do about it. */
   async errors() {
     return (await this.call("GET", "api/v1/errors")).errors;
   }
