@@ -56,13 +56,7 @@ class ApiError(ClientError):
 
 
 class Connection:
-    """Asks one daemon; open as long as the context.
-
-    Args:
-        base_url: where the API begins, such as `https://dl.example.com/fetch/` or `unix:/run/downloadd/api.sock`.
-        token: sent as `Authorization: Bearer`.
-        ca_file: certificates in PEM to trust besides those of the system.
-        silence: seconds without a byte after which a connection is taken for dead.
+    """Asks one daemon, between `open` and `close`; its arguments are those of `Client`.
 
     Raises:
         ValueError: it is no such address, or the certificates cannot be read.
