@@ -32,17 +32,31 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def run(environment: dict[str, str], daemon: DaemonProcess) -> Run:
+def run(told: dict[str, str]) -> Run:
     """Runs the command, told of the daemon by the variables; further ones may be given."""
+    return runner(told)
 
+
+@pytest.fixture
+def told(environment: dict[str, str], daemon: DaemonProcess) -> dict[str, str]:
+    """Somebody's who has said where the daemon is."""
+    return {**environment, "DOWNLOADD_URL": daemon.url, "DOWNLOADD_TOKEN": TOKEN}
+
+
+@pytest.fixture
+def run_alone(environment: dict[str, str]) -> Run:
+    """Runs the command where there is no daemon."""
+    return runner({**environment, "DOWNLOADD_URL": "http://127.0.0.1:9", "DOWNLOADD_TOKEN": TOKEN})
+
+
+def runner(environment: dict[str, str]) -> Run:
     async def run(*arguments: str, text: str = "", **variables: str) -> Done:
-        told = {"DOWNLOADD_URL": daemon.url, "DOWNLOADD_TOKEN": TOKEN}
         process = await asyncio.create_subprocess_exec(
             *(DOWNLOADCTL, *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**environment, **told, **variables},
+            env={**environment, **variables},
         )
         async with asyncio.timeout(40):
             out, err = await process.communicate(text.encode())

@@ -113,8 +113,8 @@ async def test_links_are_found_in_a_pasted_page(run: Run, origin: Origin, daemon
         (("import", "missing.zip"), "does not exist"),
     ],
 )
-async def test_commands_that_make_no_sense_are_explained(run: Run, arguments: tuple[str, ...], said: str) -> None:
-    done = await run(*arguments, **({"DOWNLOADD_TOKEN": ""} if "--token-file" in arguments else {}))
+async def test_commands_that_make_no_sense_are_explained(run_alone: Run, arguments: tuple[str, ...], said: str) -> None:
+    done = await run_alone(*arguments, **({"DOWNLOADD_TOKEN": ""} if "--token-file" in arguments else {}))
     assert (done.status, done.out) == (2, "")
     assert said in done.err
     assert done.err.startswith("downloadctl: ")
@@ -331,8 +331,8 @@ async def test_a_new_token_lets_somebody_in(run: Run, daemon: DaemonProcess) -> 
 
 
 @pytest.mark.parametrize("name", ["", *sorted(downloadctl.commands)])
-async def test_every_help_text_has_an_example(run: Run, name: str) -> None:
-    done = await run(*([name] if name else []), "--help")
+async def test_every_help_text_has_an_example(run_alone: Run, name: str) -> None:
+    done = await run_alone(*([name] if name else []), "--help")
     assert done.status == 0
     assert re.search(r"^  Examples?:\n    downloadctl|^  Examples?:\n    eval", done.out, re.MULTILINE), done.out
     if name not in {"", "completion"}:
@@ -408,11 +408,6 @@ def on_a_terminal(environment: dict[str, str], *arguments: str, columns: int = 1
             process.kill()
         process.wait(10)
         os.close(ours)
-
-
-@pytest.fixture
-def told(environment: dict[str, str], daemon: DaemonProcess) -> dict[str, str]:
-    return {**environment, "DOWNLOADD_URL": daemon.url, "DOWNLOADD_TOKEN": TOKEN}
 
 
 async def test_bars_move_and_what_has_ended_stays(told: dict[str, str], daemon: DaemonProcess, origin: Origin) -> None:
