@@ -12,6 +12,8 @@ TAIL: Final = 12
 """Characters of an id that listings show: as many as tell downloads apart."""
 LATEST: Final = 1000
 """Ended downloads among which one is looked for."""
+SHORTEST_TAIL: Final = 4
+"""Fewer characters are a name: files are called f and a, too."""
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -40,7 +42,8 @@ async def find_ids(client: Client, wanted: tuple[str, ...], likely: type[Entry] 
 def _meant(word: str, known: list[Entry], likely: type[Entry]) -> str:
     if _ID.fullmatch(word):
         return word
-    found = {entry.id: entry for entry in known if entry.id.endswith(word)}
+    is_tail = len(word) >= SHORTEST_TAIL
+    found = {entry.id: entry for entry in known if is_tail and entry.id.endswith(word)}
     found = found or {entry.id: entry for entry in known if word in {entry.filename, entry.file_path}}
     if len(found) > 1:
         found = {id: entry for id, entry in found.items() if isinstance(entry, likely)} or found

@@ -100,7 +100,7 @@ async def test_schemathesis_finds_no_answer_that_the_document_does_not_promise(t
             *("--checks", "all", "--exclude-checks", "positive_data_acceptance"),
             # A stream has no end.
             *("--exclude-path", "/api/v1/events"),
-            *("--max-time", "9", "--continue-on-failure", "--request-timeout", "10", "--no-color"),
+            *("--max-time", "6", "--continue-on-failure", "--request-timeout", "10", "--no-color"),
             cwd=tmp_path,
             env={**os.environ, "PYTHONWARNINGS": "ignore"},
             stdout=asyncio.subprocess.PIPE,

@@ -1,6 +1,8 @@
 """Origins that lie, stall and break: the whole representation under its name, or a code and no file."""
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +65,28 @@ GOOD: dict[str, tuple[list[Answer], int]] = {
 }
 
 
-@pytest.mark.parametrize("name", GOOD)
-async def test_the_whole_file_arrives(impatient: DaemonProcess, origin: Origin, name: str) -> None:
-    answers, requests = GOOD[name]
-    origin.script("/f.bin", answers)
-    status, answer = await impatient.fetch("d", origin.url("/f.bin"))
-    assert (status, answer["message"]) == (201, "Download completed"), answer
-    assert impatient.files() == {"d/f.bin": b"" if answers[-1].raw is None and answers[-1].size == 0 else WHOLE}
-    assert len(origin.requests("/f.bin")) == requests
+@asynccontextmanager
+async def fetched(
+    daemon: DaemonProcess, scripts: Mapping[str, list[Answer]]
+) -> AsyncIterator[dict[str, tuple[Origin, int, dict[str, Any]]]]:
+    """All scripts at once, each by an origin of its own and into a directory of its name: what came of them."""
+    async with AsyncExitStack() as stack:
+        origins = {name: await stack.enter_async_context(Origin()) for name in scripts}
+        for name, origin in origins.items():
+            origin.script("/f.bin", scripts[name])
+        answers = await asyncio.gather(*(daemon.fetch(name, origins[name].url("/f.bin")) for name in scripts))
+        yield {name: (origins[name], *answer) for name, answer in zip(scripts, answers, strict=True)}
+
+
+async def test_the_whole_file_arrives(impatient: DaemonProcess) -> None:
+    async with fetched(impatient, {name: answers for name, (answers, _) in GOOD.items()}) as outcomes:
+        files = impatient.files()
+        for name, (origin, status, answer) in outcomes.items():
+            answers, requests = GOOD[name]
+            assert (status, answer["message"]) == (201, "Download completed"), (name, answer)
+            empty = answers[-1].raw is None and answers[-1].size == 0
+            assert files[f"{name}/f.bin"] == (b"" if empty else WHOLE), name
+            assert len(origin.requests("/f.bin")) == requests, name
     assert impatient.parts() == []
 
 
@@ -101,12 +117,11 @@ CHANGED: dict[str, list[Answer]] = {
 }
 
 
-@pytest.mark.parametrize("name", CHANGED)
-async def test_two_versions_are_never_mixed(impatient: DaemonProcess, origin: Origin, name: str) -> None:
-    origin.script("/f.bin", CHANGED[name])
-    status, answer = await impatient.fetch("d", origin.url("/f.bin"))
-    assert (status, answer["message"]) == (201, "Download completed"), answer
-    assert impatient.files() == {"d/f.bin": VERSION_2}
+async def test_two_versions_are_never_mixed(impatient: DaemonProcess) -> None:
+    async with fetched(impatient, CHANGED) as outcomes:
+        for name, (_, status, answer) in outcomes.items():
+            assert (status, answer["message"]) == (201, "Download completed"), (name, answer)
+        assert impatient.files() == {f"{name}/f.bin": VERSION_2 for name in CHANGED}
 
 
 # Scripts that end badly: the code, a word of the sentence, and the number of requests.
@@ -140,21 +155,21 @@ BAD: dict[str, tuple[list[Answer], str, str, int]] = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-async def test_a_bad_end_has_a_code_and_leaves_no_file(impatient: DaemonProcess, origin: Origin, name: str) -> None:
-    answers, code, word, requests = BAD[name]
-    origin.script("/f.bin", answers)
-    status, answer = await impatient.fetch("d", origin.url("/f.bin"))
-    assert answer["success"] is False
-    assert answer["error"] in ({code} if code else {"NETWORK_ERROR", "REMOTE_ERROR"}), answer
-    assert status >= 400
-    assert word in answer["detail"]
-    if requests:
-        assert len(origin.requests("/f.bin")) == requests
+async def test_a_bad_end_has_a_code_and_leaves_no_file(impatient: DaemonProcess) -> None:
+    async with fetched(impatient, {name: answers for name, (answers, *_) in BAD.items()}) as outcomes:
+        history = {entry["directory"]: entry for entry in await impatient.history()}
+        for name, (origin, status, answer) in outcomes.items():
+            _, code, word, requests = BAD[name]
+            assert answer["success"] is False, name
+            assert answer["error"] in ({code} if code else {"NETWORK_ERROR", "REMOTE_ERROR"}), (name, answer)
+            assert status >= 400, name
+            assert word in answer["detail"], (name, answer)
+            if requests:
+                assert len(origin.requests("/f.bin")) == requests, name
+            entry = history[name]
+            assert (entry["status"], entry["error"], entry["total_bytes"]) == ("failed", answer["error"], None), name
     assert impatient.files() == {}
     await until(lambda: impatient.parts() == [])
-    [entry] = await impatient.history()
-    assert (entry["status"], entry["error"], entry["total_bytes"]) == ("failed", answer["error"], None)
 
 
 async def test_a_redirect_is_followed_and_names_the_file(daemon: DaemonProcess, origin: Origin) -> None:
