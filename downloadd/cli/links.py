@@ -31,7 +31,7 @@ def _trimmed(link: str) -> str:
         link = shorter
 
 
-def kind_of(name: str, head: bytes) -> Kind | None:
+def guess_kind(name: str, head: bytes) -> Kind | None:
     """The importer for a file, by its name and first bytes; None when it can be no list."""
     extension = name.lower().rpartition(".")[2]
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")

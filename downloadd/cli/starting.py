@@ -13,7 +13,7 @@ from downloadd.api.import_bodies import Counted
 from downloadd.cli import completion, words
 from downloadd.cli.board import GOOD
 from downloadd.cli.following import follow
-from downloadd.cli.links import find_links, kind_of
+from downloadd.cli.links import find_links, guess_kind
 from downloadd.cli.names import tail_of
 from downloadd.cli.outcome import Ending, Exit, Problem
 from downloadd.cli.parameters import SIZE
@@ -208,7 +208,7 @@ async def import_(
       downloadctl import links.txt --kind urls
     """
     with file.open("rb") as stream:
-        found = kind_of(file.name, stream.read(4096))
+        found = guess_kind(file.name, stream.read(4096))
     chosen = Kind(kind) if kind is not None else found
     if chosen is None:
         raise click.UsageError(f"{file} is no list that can be imported; if it is one after all, say what with --kind")

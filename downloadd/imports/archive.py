@@ -3,9 +3,11 @@
 The format: PKWARE's APPNOTE, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
 """
 
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -22,6 +24,8 @@ HIGHEST_RATIO: Final = 200
 
 _SMALL: Final = 1 << 20
 _ENCRYPTED: Final = 0x1
+_IN_UTF_8: Final = 0x800
+"""Bit 11 of the flags: so is the name (APPNOTE, 4.4.4)."""
 
 
 class Archive:
@@ -42,7 +46,7 @@ class Archive:
         except BaseException:
             self._zip.close()
             raise
-        self._entries = {info.filename: info for info in self._zip.infolist() if not info.is_dir()}
+        self._entries = {_name_of(info): info for info in self._zip.infolist() if not info.is_dir()}
 
     def __enter__(self) -> Self:
         """Nothing is to be done."""
@@ -63,11 +67,13 @@ class Archive:
         """One file of the archive; empty when there is none of that name.
 
         Raises:
-            ImportRefusedError: it is damaged, or packed in a way that is not known.
+            ImportRefusedError: it is damaged, packed in a way that is not known, or too long.
         """
         info = self._entries.get(name)
         if info is None:
             return b""
+        if info.file_size > LARGEST_ENTRY:
+            raise _too_large(f"{_shown(name)} in the archive is too large")
         try:
             with self._zip.open(info) as entry:
                 data = entry.read(LARGEST_ENTRY + 1)
@@ -89,8 +95,6 @@ class Archive:
                 raise ImportRefusedError(f"the archive holds a name that leads elsewhere: {_shown(info.filename)}")
             total += info.file_size
             packed += info.compress_size
-            if info.file_size > LARGEST_ENTRY:
-                raise _too_large(f"{_shown(info.filename)} in the archive is too large")
             if info.file_size > _SMALL and info.file_size > HIGHEST_RATIO * max(1, info.compress_size):
                 raise _too_large(f"{_shown(info.filename)} in the archive is packed like a zip bomb")
         if total > LARGEST_TOTAL:
@@ -98,6 +102,15 @@ class Archive:
         # Entries that lie over each other unpack to more than any ratio of theirs tells.
         if packed > file.seek(0, 2):
             raise _too_large("entries of the archive lie over each other, like in a zip bomb")
+
+
+def _name_of(info: zipfile.ZipInfo) -> str:
+    """The name as whoever packed it meant it, composed (Unicode's NFC): macOS says nothing of UTF-8, and decomposes."""
+    name = info.filename
+    if not info.flag_bits & _IN_UTF_8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return unicodedata.normalize("NFC", name)
 
 
 def _leads_elsewhere(name: str) -> bool:

@@ -6,6 +6,7 @@ Files are named in the messages' `files`, in older exports in `file`. Links that
 their own; others need the workspace's.
 """
 
+import unicodedata
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, TypeVar
 
@@ -57,7 +58,7 @@ class _File(msgspec.Struct):
 class _Message(msgspec.Struct):
     user: str | None = None
     ts: str = ""
-    files: list[_File] | None = None
+    files: list[_File | None] | None = None
     file: _File | None = None
 
 
@@ -75,7 +76,7 @@ def read_slack(file: BinaryIO) -> Iterator[Item]:
                 if channel is None or not channel.name:
                     yield Skipped(reason=f"{name}: an entry that is no channel")
                     continue
-                folders[channel.name] = channel.id
+                folders[unicodedata.normalize("NFC", channel.name)] = channel.id
                 yield Channel(
                     channel_id=channel.id,
                     name=channel.name,
@@ -114,8 +115,8 @@ def _read_days(archive: Archive, top: str, folders: dict[str, str]) -> Iterator[
             yield from _read_loosely(archive.read(name), name, messages)
         yield Messages(count=len(messages))
         for message in messages:
-            for file in (*(message.files or ()), *((message.file,) if message.file is not None else ())):
-                if file.id and file.id in seen:
+            for file in (*(message.files or ()), message.file):
+                if file is None or (file.id and file.id in seen):
                     continue
                 seen.add(file.id)
                 yield _link(file, message, channel_id)

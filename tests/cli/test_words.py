@@ -1,7 +1,7 @@
 import pytest
 
 from downloadd.cli import words
-from downloadd.cli.links import find_links, kind_of
+from downloadd.cli.links import find_links, guess_kind
 from downloadd.client import ApiError
 from downloadd.errors import ErrorCode
 from downloadd.operation import Kind
@@ -67,4 +67,4 @@ def test_links_are_found_in_text(text: str, links: list[str]) -> None:
     ],
 )
 def test_a_list_is_known_by_its_name_and_first_bytes(name: str, head: bytes, kind: Kind | None) -> None:
-    assert kind_of(name, head) is kind
+    assert guess_kind(name, head) is kind

@@ -2,10 +2,11 @@
 
 import io
 import json
+import unicodedata
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -187,6 +188,34 @@ def test_an_entry_that_is_longer_than_it_says_is_damaged() -> None:
     with pytest.raises(ImportRefusedError):
         items = read(Kind.SLACK, bytes(cut).replace(b"users.json", b"other.json"))
     assert items == []
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_folders_are_found_whoever_packed_them(form: Literal["NFC", "NFD"]) -> None:
+    """macOS packs decomposed names in UTF-8, and does not say so."""
+    name = "grüße-日本"
+    members = {
+        "users.json": [],
+        "channels.json": [{"id": "C1", "name": name}],
+        f"{unicodedata.normalize(form, name)}/2020-01-01.json": [{"ts": "1.0", "files": [None, slack_file()]}],
+    }
+    data = bytearray(packed(members))
+    for signature, offset in ((b"PK\x03\x04", 7), (b"PK\x01\x02", 9)):
+        at = data.find(signature)
+        while at >= 0:
+            data[at + offset] &= ~0x08 & 0xFF
+            at = data.find(signature, at + 1)
+    assert zipfile.ZipFile(io.BytesIO(data)).namelist()[2] not in members
+    assert [link.channel_id for link in links(read(Kind.SLACK, bytes(data)))] == ["C1"]
+
+
+def test_what_is_not_read_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "LARGEST_ENTRY", 10_000)
+    logs = {"integration_logs.json": bytes(range(256)) * 100}
+    assert len(links(read(Kind.SLACK, packed({**EXPORT, **logs})))) == 6
+    day = {"general/2020-01-03.json": [{"text": "x" * 20_000}]}
+    with pytest.raises(ImportRefusedError, match=r"2020-01-03.*too large"):
+        read(Kind.SLACK, packed({**EXPORT, **day}))
 
 
 def test_too_many_entries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
