@@ -8,11 +8,12 @@ from typing import Final
 import click
 
 from downloadd import __version__
+from downloadd.cli.adding import add
 from downloadd.cli.changing import cancel, pause, resume, retry, set_
+from downloadd.cli.importing import import_
 from downloadd.cli.local import completion, new_token
 from downloadd.cli.looking import history, list_, show, status, watch
 from downloadd.cli.outcome import Ending, Exit
-from downloadd.cli.starting import add, import_
 from downloadd.cli.terminal import Terminal, complain
 from downloadd.cli.whereabouts import find_daemon
 from downloadd.clock import SystemClock

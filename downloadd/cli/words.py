@@ -50,6 +50,11 @@ def size(nbytes: int | None) -> str:
     return f"{value:.{digits}f} {UNITS[unit]}"
 
 
+def count(number: int, one: str) -> str:
+    """So many of something."""
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"
+
+
 def span(seconds: float) -> str:
     """A duration in its two biggest units."""
     whole = max(0, round(seconds))

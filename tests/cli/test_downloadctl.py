@@ -234,7 +234,7 @@ async def test_an_export_is_imported_and_watched(
     file = tmp_path / "Acme export.zip"
     file.write_bytes(packed(export(origin, ["F1", "F2", "F3"])))
     look = await run("import", str(file), "--look")
-    assert look.out == "1 users, 3 messages, 2 channels: general, empty\n"
+    assert look.out == "1 user, 3 messages, 2 channels: general, empty\n"
     assert json.loads((await run("import", str(file), "--look", "--json")).out)["message_count"] == 3
     wrong = await run("import", str(file), "--channel", "nonsense")
     assert (wrong.status, "there is no channel nonsense; there are empty, general" in wrong.err) == (2, True)

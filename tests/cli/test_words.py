@@ -25,6 +25,10 @@ def test_spans_have_two_units(seconds: float, shown: str) -> None:
     assert words.span(seconds) == shown
 
 
+def test_one_is_no_plural() -> None:
+    assert [words.count(number, "file") for number in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
+
+
 def test_every_state_and_error_has_words() -> None:
     assert set(words.STATES) == set(State)
     for code in (*ErrorCode, "unauthorized", "error-unauthorized"):
