@@ -26,6 +26,7 @@ from downloadd.policy.redirects import keeps_credentials, next_hop
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, to_yarl
 from downloadd.transfer.fields import format_range
+from downloadd.transfer.origin_protocol import OriginProtocol
 from downloadd.transfer.response import Asked, Head
 from downloadd.transfer.takeover import BufferedContent, SocketContent, TakenOver, take_over
 
@@ -118,8 +119,10 @@ class Content:
 
     async def _parsed(self, limit: int) -> bytes:
         try:
-            data = await (self._response.content.readany() if limit < 0 else self._response.content.read(limit))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # Bytes that bring no content (chunk extensions, trailers) do not count as progress.
+            async with asyncio.timeout(self._stall_timeout):
+                data = await (self._response.content.readany() if limit < 0 else self._response.content.read(limit))
+        except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
             # aiohttp raises what ended the stream before it gives what came until then, which a reader that is late
             # would lose: an attempt that is cut again and again would then never get further.
             data = self._response.content._read_nowait(limit)
@@ -170,8 +173,11 @@ class Session:
         self._timeout = aiohttp.ClientTimeout(total=None, connect=limit, sock_connect=limit, sock_read=limit)
 
     async def __aenter__(self) -> Self:
+        connector = build_connector(lambda: self._policy.addresses, resolver=self._resolver)
+        # The library has no public way to bound what comes before an answer.
+        connector._factory = partial(OriginProtocol, loop=asyncio.get_running_loop())  # type: ignore[assignment]
         self._client = aiohttp.ClientSession(
-            connector=build_connector(lambda: self._policy.addresses, resolver=self._resolver),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -310,7 +316,8 @@ def network_error(error: BaseException) -> DownloadError:
             return NetworkError("the origin closed the connection without an answer")
         case aiohttp.ClientPayloadError():
             return NetworkError("the connection ended before the last byte, or the body is malformed")
-        case aiohttp.ClientResponseError():
+        # The parser gave up within the content: it is told of as a closed connection.
+        case aiohttp.ClientResponseError() | RuntimeError():
             return NetworkError("the origin's answer is not valid HTTP")
         case aiohttp.ClientOSError() | OSError():
             return NetworkError(f"the connection failed: {error.strerror or type(error).__name__}")

@@ -106,6 +106,70 @@ async def test_silence_ends_in_time_in_every_phase(tmp_path: Path, scheme: str, 
         assert daemon.files() == {}
 
 
+FLOODS: dict[str, tuple[bytes, bytes]] = {
+    "interim": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000),
+    "big interim": (b"", (b"HTTP/1.1 103 Early Hints\r\n" + b"Link: <x>\r\n" * 50 + b"\r\n") * 100),
+    "empty lines": (b"", b"\r\n" * 50_000),
+    "a reason": (b"HTTP/1.1 200 ", b"a" * 65_536),
+    "an extension": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"a" * 65_536),
+    "zeros": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0" * 65_536),
+    "trailers": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+        b"X-Trailer: value\r\n" * 1000,
+    ),
+    "a trailer": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: ",
+        b"a" * 65_536,
+    ),
+}
+"""What an origin begins with, and goes on with without an end."""
+
+
+@pytest.mark.parametrize("name", FLOODS)
+async def test_floods_end_in_time_and_cost_nobody_anything(tmp_path: Path, name: str) -> None:
+    start, flood = FLOODS[name]
+
+    async def say(writer: asyncio.StreamWriter) -> None:
+        writer.write(start)
+        while not writer.is_closing():
+            writer.write(flood)
+            await writer.drain()
+
+    async with speaking(say) as port, DaemonProcess(tmp_path, config=HURRIED) as daemon:
+        before = daemon.resident_bytes()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        fetching = asyncio.ensure_future(daemon.fetch("d", f"http://127.0.0.1:{port}/f", timeout="0"))
+        slowest = 0.0
+        while not fetching.done():
+            asked = loop.time()
+            await daemon.ask("GET", "/api/v1/health")
+            slowest = max(slowest, loop.time() - asked)
+            await asyncio.sleep(0.05)
+        status, answer = await fetching
+        assert (status, answer["error"]) == (502, "NETWORK_ERROR")
+        assert loop.time() - began < 6
+        assert slowest < 1
+        assert daemon.resident_bytes() - before < 40 << 20
+        assert daemon.files() == {}
+        assert "Traceback" not in daemon.log.read_text()
+
+
+@pytest.mark.parametrize("drop", [b"X: a\r\n", b"a"], ids=["trailers", "a trailer"])
+async def test_drops_that_bring_no_content_are_no_progress(tmp_path: Path, drop: bytes) -> None:
+    async def say(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: a\r\n")
+        while not writer.is_closing():
+            writer.write(drop)
+            await asyncio.sleep(0.2)
+
+    async with speaking(say) as port, DaemonProcess(tmp_path, config=HURRIED) as daemon:
+        async with asyncio.timeout(6):
+            status, answer = await daemon.fetch("d", f"http://127.0.0.1:{port}/f", timeout="0")
+        assert (status, answer["error"]) == (502, "NETWORK_ERROR")
+        assert "stall timeout" in answer["detail"]
+
+
 async def test_a_head_that_trickles_is_ended_by_the_timeout(tmp_path: Path) -> None:
     async def say(writer: asyncio.StreamWriter) -> None:
         for octet in b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100:
