@@ -24,8 +24,8 @@ MAX_SOURCES: Final = 16
 MAX_BODY: Final = 16 * 1024 * 1024
 """Bytes of the longest request body."""
 
-LONGEST_NAME_SHOWN: Final = 100
-"""Characters of an unknown parameter's name that an error repeats."""
+_NAME_SHOWN: Final = re.compile(r"[A-Za-z_]{1,32}")
+"""Names of unknown parameters that an error repeats: a URL that was not percent-encoded may leave a secret for one."""
 
 LONGEST_PROBLEM_SHOWN: Final = 300
 """Characters of a sentence about a foreign value, which it may quote."""
@@ -332,6 +332,11 @@ def explain(error: msgspec.ValidationError, *, root: str = "") -> InvalidParamet
     return InvalidParameterError(name or "body", sentence[:LONGEST_PROBLEM_SHOWN])
 
 
+def shown_name(name: str) -> str:
+    """What may be said of the name of a parameter that nobody knows."""
+    return name if _NAME_SHOWN.fullmatch(name) else "a name that is not repeated here"
+
+
 Q = TypeVar("Q", bound=msgspec.Struct)
 
 
@@ -359,7 +364,7 @@ class QueryForm(Generic[Q]):
             values[name] = [value] if name in self._lists else value
         for name, texts in query.repeated.items():
             if name not in self._lists:
-                raise InvalidParameterError(name[:LONGEST_NAME_SHOWN], f"given more than once{self._hint()}")
+                raise InvalidParameterError(shown_name(name), f"given more than once{self._hint()}")
             values[name] = [self._value(name, text) for text in (query.values[name], *texts)]
         try:
             return msgspec.convert(values, self.type)
@@ -369,7 +374,7 @@ class QueryForm(Generic[Q]):
     def _value(self, name: str, text: str) -> str | int:
         if name not in self._names:
             raise InvalidParameterError(
-                name[:LONGEST_NAME_SHOWN], f"unknown parameter; known are {', '.join(self._names)}{self._hint()}"
+                shown_name(name), f"unknown parameter; known are {', '.join(self._names)}{self._hint()}"
             )
         try:
             # A URL holds no space, and a plus in it is meant: it must reach the origin as it is.

@@ -18,6 +18,7 @@ from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.errors import ERRORS, DownloadError, ErrorCode, InvalidPathError
 from downloadd.manager.intake import Order
+from downloadd.policy.masking import show_url
 from downloadd.records.protocol import StoredAnswer
 from downloadd.states import ENDED
 from downloadd.storage.names import parse_directory
@@ -111,7 +112,8 @@ def read_order(call: Call) -> tuple[Order, int]:
         directory = decode_directory(call.target.path)
     except InvalidPathError as error:
         problem = error
-        directory = decode_percent(call.target.path, errors="replace").strip("/")
+        # It is shown in the history, and may be a URL in the wrong place.
+        directory = show_url(decode_percent(call.target.path, errors="replace").strip("/"))
     try:
         wanted = START_FORM.read(call.query)
     except DownloadError as error:

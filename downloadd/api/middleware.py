@@ -14,6 +14,7 @@ from downloadd.api.engine import RequestMetrics
 from downloadd.api.target import parse_target
 from downloadd.clock import Clock
 from downloadd.errors import DownloadError, InternalError
+from downloadd.policy.masking import show_url
 from downloadd.policy.proxies import Client, TrustedProxies
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
@@ -86,7 +87,10 @@ class Edge:
         path = f"{call.target.base_path}{call.target.path}" if call.target.inside else call.target.path
         fields: dict[str, object] = {
             "method": call.request.method,
-            "path": path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+            # Whoever forgets `?download=` has a URL here, with all its secrets.
+            "path": show_url(
+                path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            ),
             "status": status,
             "duration_ms": round(seconds * 1000, 3),
             "user": call.user.id or None,

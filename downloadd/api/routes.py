@@ -10,7 +10,7 @@ from aiohttp import HttpVersion11, web
 from downloadd.api import contracts
 from downloadd.api.answers import permission_missing, unauthorized
 from downloadd.api.auth import Accounts, Permission, User, credentials_shown
-from downloadd.api.bodies import LONGEST_NAME_SHOWN
+from downloadd.api.bodies import shown_name
 from downloadd.api.call import NOBODY, Call
 from downloadd.api.directories import DirectoriesEndpoint
 from downloadd.api.directory import DirectoryEndpoints
@@ -326,7 +326,7 @@ def _of_method(methods: dict[str, Route], method: str) -> Route:
 
 def _check_query(route: Route, target: Target) -> None:
     if route.contract.query is None:
-        name = next(iter(target.query.values))[:LONGEST_NAME_SHOWN]
+        name = shown_name(next(iter(target.query.values)))
         raise InvalidParameterError(name, "unknown parameter; there are none here")
     if route.selector and len(selectors := target.query.selectors) > 1:
         raise InvalidParameterError(

@@ -106,12 +106,15 @@ def decode_directory(path: str) -> str:
     """The directory that a path names, with `%2F` as a slash and dot segments as they are.
 
     Raises:
-        InvalidPathError: the path is no UTF-8.
+        InvalidPathError: the path is no UTF-8, or is a URL.
     """
     try:
-        return decode_percent(path).strip("/")
+        directory = decode_percent(path).strip("/")
     except UnicodeDecodeError:
         raise InvalidPathError("the directory is not UTF-8; percent-encode its UTF-8 bytes") from None
+    if directory.casefold().startswith(("http:/", "https:/")):
+        raise InvalidPathError("the directory is a URL; what is to be downloaded belongs into ?download=")
+    return directory
 
 
 def link_next(target: Target, cursor: str) -> str:

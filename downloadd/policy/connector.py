@@ -3,14 +3,14 @@
 Twice, for every connection: the answers of the resolver are sifted, so that a host with allowed and forbidden addresses
 is reached at the allowed ones; and the address that a socket is made for is judged once more, which catches addresses
 in the place of a host name and answers that were kept from before. What was judged is what is connected to, so a name
-that changes its address in between (rebinding) wins nothing.
+that changes its address in between (rebinding) wins nothing. A connection that is used again is judged again.
 """
 
 import errno
 import socket
 from collections.abc import Callable, Iterator
 from ssl import SSLContext
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -70,6 +70,23 @@ class JudgedResolver(AbstractResolver):
         await self._resolver.close()
 
 
+class JudgedConnector(aiohttp.TCPConnector):
+    """A connector that takes no connection from its pool which it would not make now."""
+
+    def __init__(self, rules: Callable[[], AddressRules], **options: Any) -> None:
+        """`rules` gives those of the moment; `options` are the library's."""
+        super().__init__(**options)
+        self._rules = rules
+
+    async def _get(self, key: Any, traces: Any) -> Any:
+        # The library has no public way to look at what it is about to use again.
+        for protocol, _ in tuple(self._conns.get(key, ())):
+            peer = protocol.transport.get_extra_info("peername") if protocol.transport is not None else None
+            if protocol.should_close or peer is None or self._rules().forbidden_reason(str(peer[0])) is not None:
+                protocol.close()
+        return await super()._get(key, traces)
+
+
 def build_connector(
     rules: Callable[[], AddressRules],
     *,
@@ -97,7 +114,8 @@ def build_connector(
             raise AddressForbidden(DomainBlockedError("the host is at an address that is not allowed"))
         return socket.socket(family=family, type=kind, proto=protocol)
 
-    return aiohttp.TCPConnector(
+    return JudgedConnector(
+        rules,
         resolver=JudgedResolver(rules, resolver),
         socket_factory=make_socket,
         use_dns_cache=True,

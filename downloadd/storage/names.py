@@ -177,7 +177,8 @@ def _problem(segment: str) -> str | None:
         return "is no valid Unicode"
     if size > MAX_NAME_BYTES:
         return f"is longer than {MAX_NAME_BYTES} bytes"
-    if parse_part_name(segment) is not None:
+    # A file system that ignores case takes them for ours, too.
+    if parse_part_name(unicodedata.normalize("NFC", segment).casefold()) is not None:
         return "is reserved: unfinished downloads are named like that"
     return None
 

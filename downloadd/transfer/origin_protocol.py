@@ -1,4 +1,4 @@
-"""How much of an origin's talk is listened to before its answer."""
+"""What of an origin's talk is listened to: so much before its answer, and nothing after it."""
 
 from typing import Any, Final
 
@@ -14,19 +14,25 @@ PIECE: Final = 16 * 1024
 
 
 class OriginProtocol(ResponseHandler):
-    """A connection to an origin, which is given up when it talks on and on without an answer."""
+    """A connection to an origin, given up when it talks on and on without an answer, or when nobody has asked."""
 
     _interim = 0
     _heard = 0
     _is_answered = False
+    _is_idle = False
 
     def set_response_params(self, **parameters: Any) -> None:
         """The next request goes out."""
-        self._interim, self._heard, self._is_answered = 0, 0, False
+        self._interim, self._heard, self._is_answered, self._is_idle = 0, 0, False, False
         super().set_response_params(**parameters)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
+        if self._is_idle and data:
+            # They would be taken for the answer to the next request (RFC 9112, section 9.2).
+            if self.transport is not None:
+                self.transport.close()
+            return
         # Nothing at all means that the parser is to go on with what it has.
         is_nothing = not data
         while data and not self._is_answered:
@@ -44,9 +50,13 @@ class OriginProtocol(ResponseHandler):
         code = data[0].code
         if code >= 200 or code == 101:
             self._is_answered = True
+            data[1].on_eof(self._rest)
         else:
             self._interim += 1
         super().feed_data(data, size)
+
+    def _rest(self) -> None:
+        self._is_idle = True
 
     def _give_up(self) -> None:
         if self.transport is not None:

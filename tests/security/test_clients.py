@@ -253,3 +253,17 @@ async def test_ten_thousand_idle_connections_hold_up_nobody(daemon: DaemonProces
         return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
 
     await until(lambda: descriptors() < 100)
+
+
+async def test_a_url_in_the_wrong_place_is_logged_without_its_secrets(tmp_path: Path) -> None:
+    async with DaemonProcess(tmp_path) as daemon:
+        port = int(daemon.url.rpartition(":")[2])
+        for target in ("/https://bob:s3cret@h.example/f", "/https:%2F%2Fbob:s3cret@h.example/f?downloads="):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            await reader.read()
+            writer.close()
+        status, answer = await daemon.ask("GET", "/https:%2F%2Fbob:s3cret@h.example/f?download=http://h.example/x")
+        assert (status, answer["error"]) == (400, "INVALID_PATH")
+        await until(lambda: sum(line["event"] == "request" for line in daemon.log_lines()) == 3)
+        assert "s3cret" not in daemon.log.read_text()

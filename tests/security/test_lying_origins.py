@@ -6,12 +6,13 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from daemon_process import DaemonProcess, configured, until
 from origin.answer import Answer
 from origin.origin import Origin
-from security.lies import LIES
+from security.lies import LIES, length
 
 TABLE = (Path(__file__).parents[2] / "docs" / "origins.md").read_text()
 ROWS = dict(re.findall(r"^\| `([\w.-]+)` \|.* \| (saved|`\w+`) \| [^|]+ \|$", TABLE, re.MULTILINE))
@@ -104,6 +105,44 @@ async def test_silence_ends_in_time_in_every_phase(tmp_path: Path, scheme: str, 
         assert (status, answer["error"]) == (502, "NETWORK_ERROR")
         assert asyncio.get_running_loop().time() - began < 5
         assert daemon.files() == {}
+
+
+async def test_what_nobody_asked_for_is_nobody_s_file(tmp_path: Path) -> None:
+    """A second answer on a connection at rest: whole, or cut so that the rest comes after the next request."""
+    for number, unasked in enumerate((length("100", body=b"x" * 100), b"HTTP/1.1 200 OK\r\nContent-Le")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+
+        async def converse(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter, unasked: bytes = unasked
+        ) -> None:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                while True:
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    writer.write(length("100", body=(b"1" if b"GET /1 " in head else b"2") * 100))
+                    await asyncio.sleep(0.1)
+                    writer.write(unasked)
+            writer.close()
+
+        server = await asyncio.start_server(converse, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, DaemonProcess(folder, config=HURRIED) as daemon:
+            for name in ("1", "2"):
+                assert (await daemon.fetch("d", f"http://127.0.0.1:{port}/{name}"))[0] == 201
+                await asyncio.sleep(0.3)
+            assert daemon.files() == {"d/1": b"1" * 100, "d/2": b"2" * 100}
+
+
+async def test_a_connection_is_used_again_only_if_it_would_be_made_again(tmp_path: Path) -> None:
+    async with Origin() as origin, DaemonProcess(tmp_path, config=HURRIED) as daemon:
+        for name in ("1", "2"):
+            origin.script(f"/{name}", Answer(size=10))
+        names = f"http://localhost:{urlsplit(origin.url('/')).port}"
+        assert (await daemon.fetch("d", f"{names}/1"))[0] == 201
+        await daemon.reload(HURRIED.replace('"127.0.0.0/8", ', ""))
+        status, answer = await daemon.fetch("d", f"{names}/2")
+        assert (status, answer["success"]) != (201, True)
+        assert origin.requests("/2") == []
 
 
 FLOODS: dict[str, tuple[bytes, bytes]] = {

@@ -141,12 +141,12 @@ async def all_ended(daemon: DaemonProcess) -> bool:
 BAD_NAMES = [
     "", ".", "..", "/", "\\", "a/b", "a\\b", "../x", "..\\x", "/etc/passwd", "C:\\x", "a\0", "\0", "a\n", "\r", "\x7f",
     "\x1b[31m", "\u0085", "a" * 256, "\u00fc" * 128, "\U0001f600" * 64, f".x.{ID}.1.part", f".f.{ID}.0.part",
-    f".\u00fc.{ID}.9223372036854775807.part",
+    f".\u00fc.{ID}.9223372036854775807.part", f".x.{ID}.1.Part",
 ]  # fmt: skip
 GOOD_NAMES = [
     "CON", "NUL", "aux.txt", "COM1", "trailing.", "trailing ", " leading", ".hidden", "...", "a:b", "a*b?", "-rf", "~",
     "$(id)", "`id`", ";x", "|x", "%2e%2e", "%00", "..%2f", "File", "file", "FILE", "\u00e9", "e\u0301", "\u212a",
-    "a" * 255, "\u00fc" * 127, "\U0001f600" * 63, "api", "x.part", f".x.{ID}.1.Part", f"x.{ID}.1.part", "\u202egpj",
+    "a" * 255, "\u00fc" * 127, "\U0001f600" * 63, "api", "x.part", f"x.{ID}.1.part", "\u202egpj",
 ]  # fmt: skip
 
 

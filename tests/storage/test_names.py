@@ -68,6 +68,7 @@ def test_a_directory_is_taken(text: str, directory: str) -> None:
         pytest.param("a/\ud800", id="lone surrogate"),
         pytest.param("a/\udcff", id="byte that was no UTF-8"),
         pytest.param(PART, id="part file"),
+        pytest.param(PART.upper(), id="part file where case is ignored"),
     ],
 )
 def test_a_directory_is_refused_with_a_sentence_that_can_be_sent(text: str) -> None:
@@ -119,6 +120,7 @@ def test_an_explicit_filename_is_taken_as_it_is(text: str) -> None:
         pytest.param("é" * 128, id="256 bytes in 128 characters"),
         pytest.param("\ud83d", id="half an emoji"),
         pytest.param(PART, id="part file"),
+        pytest.param(PART.upper(), id="part file where case is ignored"),
     ],
 )
 def test_an_explicit_filename_is_refused(text: str) -> None:
