@@ -31,10 +31,8 @@ class RepeatKey(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def read_repeat_key(
-    headers: CIMultiDictProxy[str], *, user: str, method: str, target: str, body: bytes = b""
-) -> RepeatKey | None:
-    """The key of a request, None when it has none. Keys of different users are different keys.
+def read_key(headers: CIMultiDictProxy[str]) -> str | None:
+    """What a request gives for a key, whether it does anything with it or not.
 
     Raises:
         InvalidParameterError: it is given twice, or is not 1 to 255 visible ASCII characters.
@@ -47,6 +45,20 @@ def read_repeat_key(
     key = keys[0]
     if not 1 <= len(key) <= LONGEST or not all("!" <= character <= "~" for character in key):
         raise InvalidParameterError(FIELD, f"expected 1 to {LONGEST} visible ASCII characters")
+    return key
+
+
+def read_repeat_key(
+    headers: CIMultiDictProxy[str], *, user: str, method: str, target: str, body: bytes = b""
+) -> RepeatKey | None:
+    """The key of a request, None when it has none. Keys of different users are different keys.
+
+    Raises:
+        InvalidParameterError: it is given twice, or is not 1 to 255 visible ASCII characters.
+    """
+    key = read_key(headers)
+    if key is None:
+        return None
     digest = hashlib.sha256()
     for part in (user, method, target):
         digest.update(part.encode("utf-8", "surrogateescape") + b"\0")

@@ -8,7 +8,6 @@ from multidict import CIMultiDict
 
 from downloadd.api.answers import COMMON_FIELDS
 from downloadd.api.call import Call
-from downloadd.api.idempotency import read_repeat_key
 from downloadd.errors import NotFoundError
 from downloadd.web.dashboard import START, Asset
 
@@ -27,8 +26,6 @@ class PageEndpoints:
 
     async def start(self, call: Call) -> web.Response:
         """`GET /`: the page. Its files are named relative to it, so the path has to end with a slash."""
-        # `GET /` is one operation of the document, whatever it answers with: what it forbids is forbidden here too.
-        read_repeat_key(call.request.headers, user="", method="GET", target="/")
         if not call.request.raw_path.partition("?")[0].endswith("/"):
             fields = CIMultiDict(COMMON_FIELDS)
             fields["Location"] = f"{call.target.base_path}/"

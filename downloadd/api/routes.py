@@ -20,6 +20,7 @@ from downloadd.api.event_stream import EventStream
 from downloadd.api.gate import Gate, refuse_other_sites
 from downloadd.api.health import HealthEndpoints
 from downloadd.api.history import HistoryEndpoints
+from downloadd.api.idempotency import FIELD, read_key
 from downloadd.api.imports import ImportEndpoints, ImportEngine
 from downloadd.api.middleware import Edge
 from downloadd.api.openapi import DocumentEndpoint
@@ -200,6 +201,9 @@ class Router:
                 return permission_missing()
         if target.query.values:
             _check_query(route, target)
+        if FIELD not in route.contract.headers:
+            # Of several routes of one path, the document knows but one operation: what that forbids, all forbid.
+            read_key(request.headers)
         return await route.answerer(call)
 
     def _require_host(self, call: Call) -> None:

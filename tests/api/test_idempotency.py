@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from api.served_api import ServedApi
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -48,3 +49,10 @@ def test_another_body_has_another_fingerprint() -> None:
     assert one is not None
     assert two is not None
     assert one.fingerprint != two.fingerprint
+
+
+@pytest.mark.parametrize("target", ["/", "/?downloads=", "/d?downloads=", "/?download_history=", "/api/v1/downloads"])
+async def test_a_key_that_is_none_is_refused_where_it_does_nothing_too(api: ServedApi, target: str) -> None:
+    status, _, body = await api.raw("GET", target, "Idempotency-Key: not one")
+    assert (status, b"INVALID_PARAMETER" in body) == (400, True)
+    assert (await api.raw("GET", target, "Idempotency-Key: one"))[0] == 200
