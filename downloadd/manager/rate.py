@@ -120,7 +120,7 @@ class RateLimit:
                 break
         if self._line:
             # Whoever was let go on may be back at once, and still have had least.
-            owed = max(0.0, -self._balance)
+            owed = max(0.0, -self._balance) if self._rate else 0.0
             self._timer = loop.call_later(owed / self._rate, self._serve) if owed else loop.call_soon(self._serve)
 
 

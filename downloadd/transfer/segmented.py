@@ -200,7 +200,7 @@ class SegmentedFetch:
                 segment = due
                 async with self._on(segment), self._ask(source, segment) as answer:
                     await self._take(answer.content, segment)
-            rate = segment.rate(loop.time()) or rate
+            rate = segment.average(loop.time()) or rate
 
     @asynccontextmanager
     async def _on(self, segment: Segment) -> AsyncIterator[None]:

@@ -62,6 +62,12 @@ class Segment:
             return None
         return (self.reach - self.start) / (now - self.begun)
 
+    def average(self, now: float) -> float | None:
+        """Bytes a second of a segment that ends at this moment; None when nothing can be said."""
+        if self.begun is None or now <= self.begun or self.reach == self.start:
+            return None
+        return (self.reach - self.start) / (now - self.begun)
+
 
 def divide(gaps: Sequence[tuple[int, int]], count: int) -> list[Segment]:
     """Segments that fill the gaps: at least one for each of them, and up to `count` in all where that is worth it."""

@@ -511,3 +511,21 @@ async def test_the_host_that_asked_is_the_one_that_waits(
     assert entry["status"] == "queued"
     assert "asked to wait" in entry["reason"]
     assert other_origin.requests("/there") == []
+
+
+async def test_a_limit_is_taken_away_from_many_by_a_reload_and_by_a_change(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    mortal.config.write_text(configured(speed_limit=400_000))
+    origin.script("/f", Answer(size=3_000_000, etag='"1"'))
+    await mortal.start()
+    ids = [
+        (await mortal.start_download(f"d{number}", origin.url("/f"), segments="4", speed_limit="100000"))["download_id"]
+        for number in range(4)
+    ]
+    await asyncio.sleep(1)
+    await mortal.reload(configured(speed_limit=0))
+    for id in ids:
+        assert (await mortal.amend(id, speed_limit=0))[0] == 200
+    for id in ids:
+        assert (await mortal.ended(id))["status"] == "completed"

@@ -204,3 +204,15 @@ async def test_each_url_is_judged_before_anything_starts(daemon: DaemonProcess, 
     status, answer = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": [item]})
     assert (status, answer["downloads"][0]["error"]) == (400, "INVALID_PARAMETER")
     assert origin.requests("/f") == []
+
+
+@pytest.mark.parametrize("size", [3 << 20, 20 << 20])
+async def test_a_fast_source_that_is_done_at_once_relieves_one_that_crawls(
+    daemon: DaemonProcess, origin: Origin, size: int
+) -> None:
+    async with Origin() as fast:
+        origin.script("/f", Answer(size=size, etag='"1"', rate=1000))
+        fast.script("/f", Answer(size=size, etag='"1"'))
+        status, _ = await daemon.fetch("d", [origin.url("/f"), fast.url("/f")])
+        assert status == 201
+        assert daemon.files() == {"d/f": expected_bytes(0, 0, size)}

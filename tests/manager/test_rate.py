@@ -156,3 +156,12 @@ async def test_a_limit_can_be_given_and_taken_while_running() -> None:
     pace.limit(0)
     assert await asyncio.wait_for(waiting, 1) == SMALLEST_PORTION
     assert await pace.grant(MANY) == MANY
+
+
+async def test_a_limit_that_is_taken_away_lets_everybody_go_on() -> None:
+    limit, account = RateLimit(1000), Account()
+    await limit.take(1000, account)
+    waiting = [asyncio.ensure_future(limit.take(5000, account)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    limit.rate = 0
+    await asyncio.wait_for(asyncio.gather(*waiting), 1)
