@@ -57,8 +57,6 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     """The URL as given, byte for byte, secrets included: never shown, see `shown_url`."""
     shown_url: str
     """The URL without credentials, for answers, history, logs and events."""
-    host: str
-    """Lower-case A-label host that `max_per_host` counts; empty for a refused URL."""
     mirrors: tuple[Mirror, ...] = ()
     """Where else the file can be had, in the order given."""
     directory: str
@@ -90,6 +88,11 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes a second; 0 for none."""
 
     # how far it has come
+    host: str
+    """Lower-case A-label host of the source that is asked first, a place of which the download waits for; empty for a
+    refused URL."""
+    turn: int = 0
+    """Which source that is: 0 for `url`, then the mirrors."""
     state: State = State.QUEUED
     epoch: int = 0
     """Counts the runs; every write of a run is fenced by it."""

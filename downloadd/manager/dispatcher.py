@@ -38,7 +38,7 @@ class Dispatcher(Protocol):
         ...
 
     def borrow(self, host: str, wanted: int) -> int:
-        """Takes up to `wanted` free places of a host for further connections of a download that runs there."""
+        """Takes up to `wanted` free places of a host for further connections of a download that runs already."""
         ...
 
     def give_back(self, host: str, places: int) -> None:
@@ -105,7 +105,7 @@ class LocalDispatcher:
         self._changed.set()
 
     def borrow(self, host: str, wanted: int) -> int:
-        """Takes up to `wanted` free places of a host for further connections of a download that runs there."""
+        """Takes up to `wanted` free places of a host for further connections of a download that runs already."""
         return self._scheduler.borrow(host, wanted)
 
     def give_back(self, host: str, places: int) -> None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from downloadd.download import Desired, Download
 from downloadd.errors import CancelledByUserError, DownloadError, InvalidStateError, QueueFullError
 from downloadd.states import ACTIVE, ENDED, RUNNING, WAITING, Event, State, advance, allows
+from downloadd.transfer.sources import turn_to
 
 # -- what users want ---------------------------------------------------------------------------------------------------
 
@@ -94,7 +95,7 @@ def retry(download: Download, *, full: QueueFullError | None = None) -> Download
     if full is not None:
         raise full
     return replace(
-        download,
+        turn_to(download, 0),
         state=state,
         desired=Desired.RUN,
         attempt=0,
@@ -142,7 +143,7 @@ def redirect(
     """
     if download.state in RUNNING:
         raise InvalidStateError("the download is running; pause it before you change its URL")
-    return replace(then(download), url=url, shown_url=shown_url, host=host, moved=True)
+    return replace(then(download), url=url, shown_url=shown_url, host=host, turn=0, moved=True)
 
 
 # -- what happens to a run ---------------------------------------------------------------------------------------------
@@ -201,16 +202,26 @@ def paused(download: Download) -> Download:
     )
 
 
-def deferred(download: Download, error: DownloadError, *, not_before: float, failures: int) -> Download:
-    """The attempt failed with `error`; the next one starts at `not_before` (Unix time) at the earliest."""
+def deferred(
+    download: Download, error: DownloadError, *, not_before: float, failures: int, progressed: bool
+) -> Download:
+    """The attempt failed with `error`; the next one starts at `not_before` (Unix time) at the earliest.
+
+    It asks another source first, unless this attempt has `progressed`.
+    """
     return replace(
-        download,
+        download if progressed else turn_to(download, download.turn + 1),
         state=advance(download.state, Event.DEFER),
         not_before=not_before,
         failures=failures,
         error=error.code,
         detail=error.detail,
     )
+
+
+def waits_elsewhere(download: Download, *, source: int, failures: int, now: float) -> Download:
+    """Nothing that could be asked was of use; a source that is left has no free place, and is waited for."""
+    return interrupted(replace(turn_to(download, source), failures=failures), now=now)
 
 
 def interrupted(download: Download, *, now: float) -> Download:

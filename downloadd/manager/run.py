@@ -22,7 +22,7 @@ from downloadd.manager import lifecycle, retry
 from downloadd.records.protocol import Records
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
-from downloadd.transfer.attempt import Attempt, Fetched, Places
+from downloadd.transfer.attempt import Attempt, Fetched, NoPlaceError, Places
 from downloadd.transfer.reception import Pace
 from downloadd.transfer.session import Session
 from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_digest, check_expected, check_length, format_checksum
@@ -172,6 +172,8 @@ class Run:
                 row = await (self._skip() if fetched is Fetched.SKIPPED else self._commit())
             except asyncio.CancelledError:
                 row = await self._stopped(self._stop or Stop.INTERRUPT, started)
+            except NoPlaceError as error:
+                row, host_waits = await self._has_no_place(error, started)
             except DownloadError as error:
                 row, host_waits = await self._failed(error, started)
             except FencedError:
@@ -270,11 +272,12 @@ class Run:
             return await self._stopped(Stop.CANCEL, started), None
         download, now = self.download, self._clock.wall()
         spent = download.time_spent + self._clock.monotonic() - started
+        progressed = self._attempt.progressed
         decision = retry.decide(
             error,
             failures=download.failures,
             retries=self._retries,
-            progressed=self._attempt.progressed,
+            progressed=progressed,
             time_left=download.timeout - spent if download.timeout else None,
             random=random(),  # noqa: S311 - jitter, not a secret
         )
@@ -286,7 +289,9 @@ class Run:
                 row = replace(await self._kept(error), time_spent=spent + decision.delay)
                 not_before = now + decision.delay
                 return (
-                    lifecycle.deferred(row, error, not_before=not_before, failures=decision.failures),
+                    lifecycle.deferred(
+                        row, error, not_before=not_before, failures=decision.failures, progressed=progressed
+                    ),
                     HostWaits(host=self._attempt.answered_by, until=not_before) if decision.host_waits else None,
                 )
             case retry.GiveUp():
@@ -296,6 +301,16 @@ class Run:
                 if decision.host_waits is None:
                     return failed, None
                 return failed, HostWaits(host=self._attempt.answered_by, until=now + decision.host_waits)
+
+    async def _has_no_place(self, error: NoPlaceError, started: float) -> tuple[Download, HostWaits | None]:
+        """Waits for the source that could not be asked; not for ever, if those that can be asked are of no use."""
+        download = self.download
+        failures = 1 if self._attempt.progressed else download.failures + 1
+        if self._stop is Stop.CANCEL or failures > self._retries + len(download.mirrors):
+            return await self._failed(error.failure, started)
+        self._log.info("waits_elsewhere", detail=str(error))
+        row = replace(await self._attempt.keep(), time_spent=download.time_spent + self._clock.monotonic() - started)
+        return lifecycle.waits_elsewhere(row, source=error.source, failures=failures, now=self._clock.wall()), None
 
     async def _record(self, row: Download) -> Download:
         """Writes down what became of the attempt, whatever it takes."""

@@ -117,8 +117,14 @@ class Scheduler:
             self.add(returning)
 
     def borrow(self, host: str, wanted: int) -> int:
-        """Takes up to `wanted` free places of a host for further connections of a download that runs there."""
-        line = self._hosts.setdefault(host, _Host())
+        """Takes up to `wanted` free places of a host for further connections of a download that runs already.
+
+        A host that asked to be left alone has none.
+        """
+        line = self._hosts.get(host) or _Host()
+        if line.blocked_until:
+            return 0
+        self._hosts[host] = line
         taken = max(0, min(wanted, self._limits.max_per_host - line.running))
         line.running += taken
         return taken

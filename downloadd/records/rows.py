@@ -20,7 +20,6 @@ ASKED: Final = (
     "user",
     "secret_url",
     "shown_url",
-    "host",
     "directory",
     "wanted_name",
     "conflict",
@@ -40,6 +39,7 @@ USER_OWNED: Final = ("desired", "priority", "speed_limit")
 """Columns that users change."""
 
 RUN_OWNED: Final = (
+    "host",
     "state",
     "filename",
     "attempt",
@@ -59,6 +59,7 @@ RUN_OWNED: Final = (
     "end_time",
     "received_ranges",
     "moved",
+    "turn",
 )
 """Columns that the run which holds the download writes."""
 
@@ -71,10 +72,10 @@ WRITTEN: Final = (*ASKED, *USER_OWNED, *RUN_OWNED, *RECORDS_OWNED)
 COLUMNS: Final = ("seq", *WRITTEN)
 """Every column, in the order that `decode` takes them."""
 
-FRESH: Final = (*ASKED, *USER_OWNED, *RUN_OWNED[:2])
+FRESH: Final = (*ASKED, *USER_OWNED, *RUN_OWNED[:3])
 """Columns that say all about a download that no run has touched; the table has the defaults of the others."""
 
-_FRESH_RUN: Final = (0, 0, None, 0.0, 0, None, None, None, 0, None, None, None, None, None, None, None, 0)
+_FRESH_RUN: Final = (0, 0, None, 0.0, 0, None, None, None, 0, None, None, None, None, None, None, None, 0, 0)
 
 # Looking an enum's member up by calling the enum costs five times as much.
 _CONFLICTS: Final = {member.value: member for member in Conflict}
@@ -92,9 +93,9 @@ def encode(download: Download, ended_seq: int | None) -> Row:
 def encode_fresh(download: Download) -> Row | None:
     """The values of the `FRESH` columns; None if the download is not fresh, so that they do not say it all."""
     run = encode_run(download)
-    if download.epoch or run[2:] != _FRESH_RUN:
+    if download.epoch or run[3:] != _FRESH_RUN:
         return None
-    return (*encode_request(download), run[0], run[1])
+    return (*encode_request(download), *run[:3])
 
 
 def encode_request(download: Download) -> Row:
@@ -106,7 +107,6 @@ def encode_request(download: Download) -> Row:
         # Few URLs hold secrets: a null for all others saves a third of the row.
         None if download.url == shown_url else download.url,
         shown_url,
-        download.host,
         download.directory,
         download.wanted_name,
         download.conflict._value_,
@@ -129,6 +129,7 @@ def encode_run(download: Download) -> Row:
     """The values of the `RUN_OWNED` columns."""
     error = download.error
     return (
+        download.host,
         download.state._value_,
         download.filename,
         download.attempt,
@@ -148,6 +149,7 @@ def encode_run(download: Download) -> Row:
         download.end_time,
         download.received_ranges,
         int(download.moved),
+        download.turn,
     )
 
 
@@ -161,7 +163,6 @@ def decode(row: Row) -> Download:
         user,
         secret_url,
         shown_url,
-        host,
         directory,
         wanted_name,
         conflict,
@@ -177,6 +178,7 @@ def decode(row: Row) -> Download:
         desired,
         priority,
         speed_limit,
+        host,
         state,
         filename,
         attempt,
@@ -196,6 +198,7 @@ def decode(row: Row) -> Download:
         end_time,
         received_ranges,
         moved,
+        turn,
         epoch,
         ended_seq,
     ) = row
@@ -205,7 +208,6 @@ def decode(row: Row) -> Download:
         user=user,
         url=shown_url if secret_url is None else secret_url,
         shown_url=shown_url,
-        host=host,
         directory=directory,
         wanted_name=wanted_name,
         conflict=_CONFLICTS[conflict],
@@ -221,6 +223,8 @@ def decode(row: Row) -> Download:
         desired=_DESIRED[desired],
         priority=priority,
         speed_limit=speed_limit,
+        host=host,
+        turn=turn,
         state=_STATES[state],
         epoch=epoch,
         filename=filename,

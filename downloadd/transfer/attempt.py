@@ -32,7 +32,7 @@ from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, Promis
 from downloadd.transfer.segmented import First, OtherVersionError, SegmentedFetch
 from downloadd.transfer.segments import Segment, divide
 from downloadd.transfer.session import Answer, Session
-from downloadd.transfer.sources import Source, share_out, sources_of
+from downloadd.transfer.sources import Source, share_out, sources_of, turn_to
 from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_expected, check_length
 
 SMALL: Final = 1 << 20
@@ -47,7 +47,7 @@ class Places(Protocol):
     """The connections that a host may have."""
 
     def borrow(self, host: str, wanted: int) -> int:
-        """Takes up to `wanted` free places of a host for further connections of a download that runs there."""
+        """Takes up to `wanted` free places of a host for further connections of a download that runs already."""
         ...
 
     def give_back(self, host: str, places: int) -> None:
@@ -56,6 +56,20 @@ class Places(Protocol):
 
 
 Verdict = Accepted | AlreadyComplete | StartOver
+
+
+class NoPlaceError(Exception):
+    """What could be asked was of no use, and what is left has no free place.
+
+    Attributes:
+        source: the number of one that is left.
+        failure: what the attempt fails with if it is not waited for.
+    """
+
+    def __init__(self, source: int, failure: DownloadError) -> None:
+        super().__init__(failure.detail)
+        self.source = source
+        self.failure = failure
 
 
 class Fetched(Enum):
@@ -123,6 +137,8 @@ class Attempt:
         self._record_checksum = record_checksum
         self._places = places
         self._sources = sources_of(download)
+        # The run has one place, and it is there.
+        self._host = download.host
         self._remarks: dict[str, str] = {}
         self._segmented: SegmentedFetch | None = None
         self._one_connection = False
@@ -180,6 +196,7 @@ class Attempt:
 
         Raises:
             DownloadError: the attempt failed; what came is kept in the part file.
+            NoPlaceError: a source that was not asked may have it.
         """
         download = self.download
         if download.part_name is not None:
@@ -214,6 +231,7 @@ class Attempt:
                         await self._start_over()
                         continue
                     case Accepted():
+                        self.download = turn_to(self.download, source.number)
                         if not await self._open(answer, verdict, asked):
                             return Fetched.SKIPPED
                         if not await self._receive(source, answer, verdict):
@@ -227,10 +245,15 @@ class Attempt:
 
         Raises:
             DownloadError: none does. One that may pass is told before one that lasts.
+            NoPlaceError: none does of those that have a free place.
         """
         failures: list[tuple[DownloadError, str]] = []
+        busy: list[Source] = []
         for source in self._sources:
             async with AsyncExitStack() as stack:
+                if not stack.enter_context(self._place_at(source.host)):
+                    busy.append(source)
+                    continue
                 self.answered_by = source.host
                 try:
                     answer = await stack.enter_async_context(self._session.get(source.url, asked))
@@ -241,11 +264,27 @@ class Attempt:
                     self._remark(source, error.detail)
                     continue
                 # Those that have just failed are not asked for more.
-                self._sources = self._sources[self._sources.index(source) :]
+                self._sources = [*self._sources[self._sources.index(source) :], *busy]
                 yield source, answer, verdict
                 return
+        if not failures:
+            raise NoPlaceError(busy[0].number, NetworkError(f"no place is free at {busy[0].host}"))
         worst, self.answered_by = next((one for one in failures if one[0].transient), failures[0])
+        if busy:
+            raise NoPlaceError(busy[0].number, worst)
         raise worst
+
+    @contextmanager
+    def _place_at(self, host: str) -> Iterator[bool]:
+        """Whether there is a place for one connection to the host, as long as it lasts."""
+        if host == self._host:
+            yield True
+            return
+        places = self._places.borrow(host, 1)
+        try:
+            yield places > 0
+        finally:
+            self._places.give_back(host, places)
 
     def _remark(self, source: Source, problem: str) -> None:
         """Keeps what is wrong with one of several sources, to be told at the end."""

@@ -5,8 +5,11 @@ Pure: no I/O and no clock.
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from downloadd.download import Download
 from downloadd.policy.masking import show_url
+from downloadd.policy.url import parse_url
 
 
 class Source:
@@ -15,14 +18,16 @@ class Source:
     Attributes:
         url: as given, secrets included.
         shown_url: the URL without credentials.
+        number: 0 for the download's URL, then the mirrors.
         host: the host that `max_per_host` counts.
         places: connections that it may have.
         connections: connections that it has.
     """
 
-    __slots__ = ("connections", "host", "places", "shown_url", "url")
+    __slots__ = ("connections", "host", "number", "places", "shown_url", "url")
 
-    def __init__(self, url: str, host: str) -> None:
+    def __init__(self, number: int, url: str, host: str) -> None:
+        self.number = number
         self.url = url
         self.shown_url = show_url(url)
         self.host = host
@@ -36,10 +41,22 @@ class Source:
 
 
 def sources_of(download: Download) -> list[Source]:
-    """The sources of a download, the one to ask first at the head: each failure moves the next one there."""
-    sources = [Source(download.url, download.host), *(Source(one.url, one.host) for one in download.mirrors)]
-    first = download.failures % len(sources)
-    return sources[first:] + sources[:first]
+    """The sources of a download, the one to ask first at the head."""
+    mirrors = [Source(number, one.url, one.host) for number, one in enumerate(download.mirrors, start=1)]
+    sources = [Source(0, download.url, _host(download, 0)), *mirrors]
+    return sources[download.turn :] + sources[: download.turn]
+
+
+def turn_to(download: Download, number: int) -> Download:
+    """The download, to ask the source of this number first from now on; behind the last one comes the first again."""
+    turn = number % (1 + len(download.mirrors))
+    return download if turn == download.turn else replace(download, turn=turn, host=_host(download, turn))
+
+
+def _host(download: Download, number: int) -> str:
+    if number == download.turn:
+        return download.host
+    return download.mirrors[number - 1].host if number else parse_url(download.url).host
 
 
 def share_out(sources: Sequence[Source], count: int, borrow: Callable[[str, int], int]) -> list[tuple[str, int]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, DaemonProcess, until
+from daemon_process import DEFAULT_CONFIG, DaemonProcess, configured, until
 from msgspec.structs import replace
 from origin.answer import Answer, Cut, failure
 from origin.content import expected_bytes, expected_sha256
@@ -216,3 +216,40 @@ async def test_a_fast_source_that_is_done_at_once_relieves_one_that_crawls(
         status, _ = await daemon.fetch("d", [origin.url("/f"), fast.url("/f")])
         assert status == 201
         assert daemon.files() == {"d/f": expected_bytes(0, 0, size)}
+
+
+async def test_a_mirror_that_stands_in_has_no_more_connections_than_its_host_may_have(
+    tmp_path: Path, origin: Origin
+) -> None:
+    origin.script("/m", Answer(size=MIB, rate=4 * MIB))
+    async with DaemonProcess(tmp_path, config=configured(max_per_host=1)) as daemon:
+        # Nobody listens at the first source of each, which is a host of its own.
+        orders = [[f"http://127.0.0.{n}:65001/f", origin.url("/m")] for n in range(2, 6)]
+        ids = [(await daemon.start_download("d", urls, filename="f"))["download_id"] for urls in orders]
+        entries = [await daemon.ended(id) for id in ids]
+        assert [entry["status"] for entry in entries] == ["completed"] * 4
+        assert origin.most_active("/m") == 1
+        assert len(origin.requests("/m")) == 4
+
+
+async def test_a_mirror_that_has_no_place_is_waited_for_though_the_first_source_is_gone_for_good(
+    tmp_path: Path, origin: Origin
+) -> None:
+    gate = asyncio.Event()
+    async with Origin(host="127.0.0.2") as gone, DaemonProcess(tmp_path, config=configured(max_per_host=1)) as daemon:
+        gone.script("/f", failure(404))
+        origin.script("/busy", Answer(size=10, gate=gate))
+        origin.script("/m", Answer(size=10))
+        busy = (await daemon.start_download("d", origin.url("/busy")))["download_id"]
+        await origin.requested("/busy")
+        id = (await daemon.start_download("d", [gone.url("/f"), origin.url("/m")]))["download_id"]
+
+        async def waits() -> bool:
+            entry = await daemon.one(id)
+            return entry["status"] == "queued" and "from 127.0.0.1 are running" in str(entry["reason"])
+
+        await until(waits)
+        assert origin.requests("/m") == []
+        gate.set()
+        assert [(await daemon.ended(one))["status"] for one in (busy, id)] == ["completed", "completed"]
+        assert len(gone.requests("/f")) == 1

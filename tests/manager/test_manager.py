@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from manager.house import CONFIG, House, open_house
 from msgspec.structs import replace
-from origin.answer import Answer
+from origin.answer import Answer, failure
 from origin.content import expected_bytes
 from origin.origin import Origin
 
 from downloadd.errors import ErrorCode, InvalidStateError, NotFoundError, ShuttingDownError
+from downloadd.manager.dispatcher import LocalDispatcher
 from downloadd.manager.intake import Order
 from downloadd.manager.manager import Amendment
 from downloadd.policy.directories import DirectoryRules
@@ -151,3 +152,18 @@ async def test_a_wish_may_come_at_any_moment(
     assert len(files) == completed
     assert set(files.values()) <= {WHOLE}
     assert await house.manager.active(ActiveFilter()) == []
+
+
+async def test_sources_of_no_use_are_not_waited_for_in_turns_for_ever(
+    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whichever is asked, the other one has no place at that moment.
+    monkeypatch.setattr(LocalDispatcher, "borrow", lambda *_: 0)
+    async with Origin(host="127.0.0.2") as other, open_house(tmp_path, replace(CONFIG, retries=1)) as house:
+        for one in (origin, other):
+            one.script("/gone", failure(404))
+        order = Order(url=origin.url("/gone"), mirrors=(other.url("/gone"),), directory="d")
+        started = await house.manager.start([order], user="ann")
+        ended = await house.manager.wait(started.downloads[0].id, 20)
+        assert (ended.state, ended.error, ended.attempt) == (State.FAILED, ErrorCode.REMOTE_FILE_NOT_FOUND, 3)
+        assert (len(origin.requests("/gone")), len(other.requests("/gone"))) == (2, 1)

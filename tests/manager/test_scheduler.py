@@ -314,3 +314,11 @@ def test_borrowed_places_are_the_hosts_and_come_back() -> None:
     line.give_back("a", 2)
     assert line.pick(0) == [2]
     line.give_back("a", 0)
+
+
+def test_a_host_that_asked_to_be_left_alone_lends_no_place() -> None:
+    line = scheduler(max_per_host=3)
+    line.block("a", 10)
+    assert (line.borrow("a", 1), line.borrow("b", 1)) == (0, 1)
+    line.pick(10)
+    assert line.borrow("a", 1) == 1

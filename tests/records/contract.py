@@ -142,6 +142,7 @@ DOWNLOADS = st.builds(
     last_modified=st.none() | _INTEGER,
     received_ranges=st.none() | st.just("0-5,7-9"),
     moved=st.booleans(),
+    turn=st.just(0) | _INTEGER,
     content_type=st.none() | _TEXT,
     checksum=st.none() | _TEXT,
     error=st.none() | st.sampled_from(ErrorCode),
@@ -352,6 +353,8 @@ class RecordsContract:
         held = await claimed(records, asked())
         told = msgspec.structs.replace(
             held,
+            host="other.example.com",
+            turn=1,
             state=State.RETRYING,
             filename="other.csv",
             attempt=2,

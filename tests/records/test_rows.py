@@ -39,6 +39,7 @@ TOUCHED = msgspec.structs.replace(
     publishing=True,
     received_ranges="",
     moved=True,
+    turn=1,
     last_modified=0,
     content_type="",
     checksum="",

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downloadd.download import Download, Mirror
-from downloadd.transfer.sources import Source, share_out, sources_of
+from downloadd.transfer.sources import Source, share_out, sources_of, turn_to
 
 
-def download(failures: int = 0) -> Download:
+def download() -> Download:
     return Download(
         id="x",
         user="u",
@@ -22,16 +22,26 @@ def download(failures: int = 0) -> Download:
         timeout=0,
         start_time=0,
         filename="f",
-        failures=failures,
     )
 
 
 @pytest.mark.parametrize(
-    ("failures", "hosts"),
-    [(0, ["a.example", "b.example", "c"]), (1, ["b.example", "c", "a.example"]), (5, ["c", "a.example", "b.example"])],
+    ("turns", "hosts"),
+    [
+        ([], ["a.example", "b.example", "c"]),
+        ([1], ["b.example", "c", "a.example"]),
+        ([1, 2], ["c", "a.example", "b.example"]),
+        ([2, 3], ["a.example", "b.example", "c"]),
+        ([2, 2, 4], ["b.example", "c", "a.example"]),
+    ],
 )
-def test_each_failure_lets_another_source_go_first(failures: int, hosts: list[str]) -> None:
-    assert [source.host for source in sources_of(download(failures))] == hosts
+def test_the_one_whose_turn_it_is_comes_first_and_its_host_is_waited_for(turns: list[int], hosts: list[str]) -> None:
+    row = download()
+    for turn in turns:
+        row = turn_to(row, turn)
+    assert [source.host for source in sources_of(row)] == hosts
+    assert row.host == hosts[0]
+    assert sorted(source.number for source in sources_of(row)) == [0, 1, 2]
 
 
 def test_what_is_shown_holds_no_secret() -> None:
@@ -48,7 +58,7 @@ def test_what_is_shown_holds_no_secret() -> None:
 def test_places_are_shared_out_evenly_as_far_as_hosts_have_them(
     hosts: list[str], count: int, free: dict[str, int]
 ) -> None:
-    sources = [Source(f"http://{host}/{number}", host) for number, host in enumerate(hosts)]
+    sources = [Source(number, f"http://{host}/{number}", host) for number, host in enumerate(hosts)]
     left = Counter(free)
 
     def borrow(host: str, wanted: int) -> int:
