@@ -107,9 +107,11 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     time_spent: float = 0.0
     """Seconds of `timeout` used up by earlier runs and waits between attempts."""
     received: int = 0
-    """Bytes in the part file when the row was written."""
+    """Bytes in the part file that were on stable storage when the row was written; of a file that has completed, all
+    of them."""
     received_ranges: str | None = None
-    """Which bytes those are, as `ByteRanges` writes them; None: the first ones."""
+    """Which bytes those are, as `ByteRanges` writes them; the part vouches for no others. None: the first ones, and
+    for as long as the machine runs, the part vouches for whatever follows them."""
     moved: bool = False
     """The URL was changed since those bytes came: they go on only if its bytes prove to be the same."""
     total: int | None = None

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from downloadd.download import Desired, Download
 from downloadd.errors import CancelledByUserError, DownloadError, InvalidStateError, QueueFullError
 from downloadd.states import ACTIVE, ENDED, RUNNING, WAITING, Event, State, advance, allows
+from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.sources import turn_to
 
 # -- what users want ---------------------------------------------------------------------------------------------------
@@ -149,14 +150,16 @@ def redirect(
 # -- what happens to a run ---------------------------------------------------------------------------------------------
 
 
-def verifying(download: Download, *, received: int, remark: str | None) -> Download:
-    """The last byte is in the part file, which holds `received` bytes; `remark` is worth to be kept all the same."""
+def verifying(download: Download, *, total: int, remark: str | None) -> Download:
+    """The last byte is in the part file, which has `total` bytes; `remark` is worth to be kept all the same."""
+    ranges = download.received_ranges
     return replace(
         download,
         state=advance(download.state, Event.RECEIVE),
-        received=received,
+        # No more than before is known to be on stable storage.
+        received=download.received if ranges is None else ByteRanges.parse(ranges).prefix,
         received_ranges=None,
-        total=received,
+        total=total,
         error=None,
         detail=remark,
     )
@@ -165,7 +168,7 @@ def verifying(download: Download, *, received: int, remark: str | None) -> Downl
 def completed(download: Download, *, now: float) -> Download:
     """The file lies under its final name."""
     return _ended(
-        replace(download, publishing=False, part_name=None),
+        replace(download, publishing=False, part_name=None, received=download.total or 0),
         Event.COMMIT,
         now=now,
     )

@@ -205,7 +205,7 @@ class Run:
         check_length(part.size, self.download.total)
         # An origin need not say a length before.
         check_expected(size=part.size, content_type=None, wanted_size=self.download.size_wanted, wanted_type=None)
-        self._attempt.download = lifecycle.verifying(self.download, received=part.size, remark=self._attempt.remark)
+        self._attempt.download = lifecycle.verifying(self.download, total=part.size, remark=self._attempt.remark)
         algorithms = self._attempt.algorithms
         if not algorithms:
             return

@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ LOCK_NAME: Final = "downloadd.lock"
 
 _BUSY_TIMEOUT: Final = 5.0
 _SMALLEST_PAGE: Final = 512
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _MIGRATION_NAME: Final = re.compile(r"(\d{4})_\w+\.sql")
 # 16 MiB of pages between checkpoints: ids are random, so that a small log would be written back over and over.
 _CHECKPOINT_PAGES: Final = 4096
@@ -65,6 +67,13 @@ def shipped_migrations() -> tuple[Migration, ...]:
         if match:
             found.append(Migration(version=int(match[1]), sql=file.read_text(encoding="utf-8")))
     return tuple(sorted(found, key=lambda migration: migration.version))
+
+
+def boot_id() -> str | None:
+    """Names the time since the machine was started; None where nobody tells."""
+    with suppress(OSError):
+        return _BOOT_ID.read_text(encoding="ascii").strip() or None
+    return None
 
 
 class StateDirectory:

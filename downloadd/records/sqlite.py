@@ -16,7 +16,7 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Desired, Download
 from downloadd.errors import IdempotencyKeyReusedError, ShuttingDownError
-from downloadd.records.database import Migration, StateDirectory, shipped_migrations, storage_error
+from downloadd.records.database import Migration, StateDirectory, boot_id, shipped_migrations, storage_error
 from downloadd.records.deliveries import DeliveryRecords, SqliteDeliveries, add_deliveries
 from downloadd.records.history import active_query, history_query
 from downloadd.records.imports import ImportRecords, SqliteImports
@@ -75,6 +75,10 @@ _COUNTS: Final = "SELECT state, count(*) FROM downloads WHERE ended_seq IS NULL 
 _LAST_ENDED: Final = "SELECT coalesce(max(ended_seq), 0) FROM downloads WHERE ended_seq IS NOT NULL"
 _WITHDRAWN: Final = "SELECT max(ended_seq) FROM withdrawn"
 _WITHDRAW: Final = "UPDATE withdrawn SET ended_seq = max(ended_seq, ?)"
+_DISTRUST: Final = (
+    "UPDATE downloads SET received_ranges = '0-' || received "
+    "WHERE ended_seq IS NULL AND part_name IS NOT NULL AND received_ranges IS NULL"
+)
 _FIND_ANSWER: Final = "SELECT fingerprint, status, body, created FROM answers WHERE user = ? AND key = ?"
 _KEEP_ANSWER: Final = (
     "INSERT OR REPLACE INTO answers (user, key, fingerprint, status, body, created) VALUES (?, ?, ?, ?, ?, ?)"
@@ -359,6 +363,7 @@ class SqliteRecords:
         migrations = shipped_migrations() if self._migrations is None else self._migrations
         connection = self._directory.open_for_writing(migrations)
         try:
+            _note_boot(connection, boot_id())
             last_ended, withdrawn = (connection.execute(sql).fetchone()[0] for sql in (_LAST_ENDED, _WITHDRAWN))
         except sqlite3.Error as error:
             connection.close()
@@ -464,6 +469,27 @@ class _Readers:
                 connection.close()
         # For those who come too late, one after the other.
         self._connections.put(None)
+
+
+def _note_boot(connection: sqlite3.Connection, boot: str | None) -> None:
+    """After a start of the machine, parts vouch for no more than what was on stable storage before.
+
+    What the kernel had not written yet may be missing, or be zeros in a file that is as long as ever.
+    """
+    noted = connection.execute("SELECT id FROM boot").fetchone()
+    if noted is not None and noted[0] == boot:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(_DISTRUST)
+        connection.execute("DELETE FROM boot")
+        if boot is not None:
+            connection.execute("INSERT INTO boot VALUES (?)", (boot,))
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _execute(cursor: sqlite3.Cursor, sql: str, parameters: Row) -> sqlite3.Cursor:

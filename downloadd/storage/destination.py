@@ -38,6 +38,11 @@ class Part(Protocol):
         """Where its last byte ends."""
         ...
 
+    @property
+    def synced(self) -> int:
+        """Where its last byte ended when it was last brought to stable storage; 0 before that."""
+        ...
+
     def hash_while_writing(self, algorithms: Iterable[str]) -> None:
         """Computes digests as bytes are written one after the other; to be called before something is written."""
         ...
@@ -85,6 +90,10 @@ class Part(Protocol):
 
     async def sync(self) -> None:
         """Brings the bytes to stable storage (nothing with `fsync = false`)."""
+        ...
+
+    def sync_ahead(self) -> None:
+        """Begins to bring what is there to stable storage; `synced` tells when it is done."""
         ...
 
     async def publish(self, filename: str, *, replace: bool, last_modified: int | None) -> bool:

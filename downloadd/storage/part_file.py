@@ -78,6 +78,7 @@ class PartFile:
         self._working = threading.Condition()
         self._writers = 0
         self._unsynced = 0
+        self._synced = 0
         self._syncing_ahead = False
         self._sync_error: OSError | None = None
         self._fd: int | None = None
@@ -96,6 +97,11 @@ class PartFile:
     def size(self) -> int:
         """Where its last byte ends."""
         return self._size
+
+    @property
+    def synced(self) -> int:
+        """Where its last byte ended when it was last brought to stable storage; 0 before that."""
+        return self._synced
 
     async def take_over(self, existing: Sequence[str]) -> None:
         """Takes over the first of the parts named `existing` that is there, or makes an empty one.
@@ -172,6 +178,14 @@ class PartFile:
     async def sync(self) -> None:
         """Brings the bytes to stable storage (nothing with `fsync = false`)."""
         await self._threads.run(Lane.SYNCS, self._path, self._sync)
+
+    def sync_ahead(self) -> None:
+        """Begins to bring what is there to stable storage; `synced` tells when it is done."""
+        # Not under the lock, which the event loop must not wait for: at worst there are two of them.
+        if not self._syncing_ahead:
+            self._unsynced = 0
+            self._syncing_ahead = True
+            self._threads.start(Lane.SYNCS, self._sync_ahead)
 
     async def publish(self, filename: str, *, replace: bool, last_modified: int | None) -> bool:
         """Gives the part its final name, atomically, and brings the name to stable storage.
@@ -307,15 +321,16 @@ class PartFile:
         with self._working:
             self._size = max(self._size, end)
             self._unsynced += nbytes
-            if self._unsynced >= AHEAD_BYTES and not self._syncing_ahead:
-                self._unsynced = 0
-                self._syncing_ahead = True
-                self._threads.start(Lane.SYNCS, self._sync_ahead)
+            is_much = self._unsynced >= AHEAD_BYTES
+        if is_much:
+            self.sync_ahead()
 
     def _sync_ahead(self) -> None:
         try:
             with self._writing() as fd:
+                size = self._size
                 self._committer.sync_ahead(fd)
+                self._synced = size
         except OSError as error:
             # The kernel tells it only once, so it is told again when the file is to be published.
             self._sync_error = error
@@ -332,7 +347,7 @@ class PartFile:
     def _clear(self) -> None:
         with self._alone():
             os.ftruncate(self._open_fd(), 0)
-            self._size = 0
+            self._size = self._synced = 0
             self._charge.shrink()
             self._digests = RunningDigests(self._digests.algorithms)
 
@@ -354,7 +369,9 @@ class PartFile:
         with self._writing() as fd:
             if self._sync_error is not None:
                 raise self._sync_error
+            size = self._size
             self._committer.sync(fd)
+            self._synced = size
 
     def _publish(self, final: SafeName, replace: bool, last_modified: int | None) -> bool:
         with self._alone():

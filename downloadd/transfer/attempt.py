@@ -39,6 +39,10 @@ SMALL: Final = 1 << 20
 """Bytes of a file that is fetched anew rather than written down twice."""
 
 
+NOTE_SECONDS: Final = 5.0
+"""How often it is written down how much of a file over one connection is on stable storage: after a power cut, twice
+as much is fetched again."""
+
 SAMPLE: Final = 64 * 1024
 """Bytes that are compared after the URL was changed."""
 
@@ -147,6 +151,7 @@ class Attempt:
         self.promises: tuple[Promise, ...] = ()
         self._kept_before = 0
         self._recorded = False
+        self._noted_at = 0.0
 
     @property
     def algorithms(self) -> list[str]:
@@ -167,6 +172,12 @@ class Attempt:
         return self._kept > self._kept_before and self.download.validator is not None
 
     @property
+    def _written_down(self) -> ByteRanges:
+        """What the row says of the part file."""
+        ranges = self.download.received_ranges
+        return ByteRanges.parse(f"0-{self.download.received}" if ranges is None else ranges)
+
+    @property
     def _kept(self) -> int:
         """Bytes in the part file."""
         if self._segmented is not None:
@@ -177,19 +188,24 @@ class Attempt:
         """Lets go of the part file; the row then says what is in it, as far as the disk is in order."""
         if self.part is None:
             return self.download
-        received, ranges = self._kept, None
-        if self._segmented is not None:
-            kept = self._segmented.received()
-            try:
-                # What is written down must be there after a power cut too.
+        kept = None if self._segmented is None else self._segmented.received()
+        received = self.part.size if kept is None else kept.size
+        try:
+            # What is written down must be there after a power cut too. Without a validator it is of no use anyway.
+            if self.download.validator is not None:
                 await self.part.sync()
-            except DownloadError:
-                # That holds for what was written down before, and for nothing since.
-                kept = ByteRanges.parse(self.download.received_ranges or "")
-            received, ranges = kept.size, kept.format()
+        except DownloadError:
+            # That holds for what was written down before, and for nothing since.
+            kept = self._written_down
+            received = kept.size
         with suppress(DownloadError):
             await self.part.close()
-        return replace(self.download, part_name=self.part.name, received=received, received_ranges=ranges)
+        return replace(
+            self.download,
+            part_name=self.part.name,
+            received=received,
+            received_ranges=None if kept is None else kept.format(),
+        )
 
     async def fetch(self) -> Fetched:
         """Fetches what is missing.
@@ -211,8 +227,13 @@ class Attempt:
             self.download = replace(self.download, part_name=self.part.name)
             if self.download.moved and not await self._proves_the_same(self.part):
                 await self._start_over()
-            if self.download.received_ranges is not None and await self._go_on_with_segments(self.part):
-                return Fetched.WHOLE
+            if self.download.received_ranges is not None:
+                if await self._go_on_with_segments(self.part):
+                    return Fetched.WHOLE
+            elif self.part.size > self.download.received:
+                # A run that was killed has left more than it could write down.
+                await self.part.sync()
+                self.download = replace(self.download, received=self.part.size)
             self._kept_before = self.part.size
             self.progress.reset(self.part.size)
         elif download.wanted_name is not None and await self._name_taken():
@@ -305,7 +326,8 @@ class Attempt:
     async def _proves_the_same(self, part: Part) -> bool:
         """Whether the changed URL leads to what is in the part: the same length, validator, and last bytes."""
         download = self.download
-        received = ByteRanges.parse(download.received_ranges or f"0-{part.size}")
+        ranges = download.received_ranges
+        received = ByteRanges.parse(f"0-{part.size}" if ranges is None else ranges)
         if not received.size or received.end > part.size or download.total is None:
             return False
         start, end = next(iter(received))
@@ -493,9 +515,23 @@ class Attempt:
     async def _prepare_write(self, size: int, last: bool) -> None:
         # Whoever has everything writes down next that it is about to be published: a part that is not vouched for until
         # then is lost to a crash in between, and so is little more than the time of a write.
-        if not self._recorded and not (last and size <= SMALL):
+        if not self._recorded:
+            if last and size <= SMALL:
+                return
             self.download = await self._save(self.download)
             self._recorded = True
+            self._noted_at = self._clock.monotonic()
+        elif self._segmented is None and self._clock.monotonic() - self._noted_at >= NOTE_SECONDS:
+            self._noted_at = self._clock.monotonic()
+            await self._note()
+
+    async def _note(self) -> None:
+        """Writes down what was brought to stable storage meanwhile, and begins with what has come since."""
+        assert self.part is not None  # noqa: S101 - narrows the type; opened before
+        if self.download.validator is not None:
+            if self.part.synced > self.download.received:
+                self.download = await self._save(replace(self.download, received=self.part.synced))
+            self.part.sync_ahead()
 
     def _is_whole(self, accepted: Accepted) -> bool:
         """Whether nothing is missing; an origin may send less than the range it was asked for."""

@@ -36,6 +36,11 @@ class ByteRanges:
         """Where the last one ends; 0 when there is none."""
         return self._ranges[-1][1] if self._ranges else 0
 
+    @property
+    def prefix(self) -> int:
+        """How many of the first bytes are among them."""
+        return self._ranges[0][1] if self._ranges and self._ranges[0][0] == 0 else 0
+
     def add(self, start: int, end: int) -> None:
         """Takes in the bytes from `start` up to `end`; those that are there already do not matter."""
         if start >= end:

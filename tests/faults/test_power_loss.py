@@ -3,16 +3,27 @@
 `tests/storage/test_commit.py` looks at the commit of a file alone; here the daemon's records and answers stand between.
 """
 
+import asyncio
+import contextlib
+import os
 import re
+import sqlite3
 from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 import pytest
 from daemon_process import DaemonProcess, until
+from manager.house import CONFIG, open_house
+from msgspec.structs import replace
 from origin.answer import Answer
 from origin.content import expected_bytes
 from origin.origin import Origin
+
+from downloadd.manager.intake import Order
+from downloadd.records.database import DATABASE_NAME
+from downloadd.states import ENDED
+from downloadd.transfer.byte_ranges import ByteRanges
 
 CALLS = "mkdirat,pwritev,pwritev2,pwrite64,write,writev,sendto,sendmsg,fsync,fdatasync,linkat,renameat,unlinkat"
 LINE = re.compile(r"(?P<pid>\d+) +(?:<\.\.\. (?P<resumed>\w+) resumed>|(?P<call>\w+)\()(?P<rest>.*)")
@@ -71,12 +82,17 @@ def steps_of(trace: Path) -> list[Step]:
     return steps
 
 
+def tracer(trace: Path) -> tuple[str, ...]:
+    """What runs a command and writes its calls down."""
+    strace = ("strace", "-D", "-f", "-y", "-q", "--seccomp-bpf", "-s", "64", "-e", "signal=none", "-o", str(trace))
+    return (*strace, "-e", f"trace={CALLS}")
+
+
 async def traced(tmp_path: Path, origin: Origin, **parameters: str) -> list[Step]:
     """The steps of one download, from its request to its answer, and to its end."""
     origin.script("/f", Answer(size=100, etag='"v"'))
     trace = tmp_path / "trace"
-    strace = ("strace", "-D", "-f", "-y", "-q", "--seccomp-bpf", "-s", "64", "-e", "signal=none", "-o", str(trace))
-    async with DaemonProcess(tmp_path, launcher=(*strace, "-e", f"trace={CALLS}")) as daemon:
+    async with DaemonProcess(tmp_path, launcher=tracer(trace)) as daemon:
         begin = len(trace.read_text(errors="replace").splitlines())
         answer = await daemon.start_download("d", origin.url("/f"), **parameters)
         await daemon.ended(answer["download_id"])
@@ -119,3 +135,135 @@ async def test_bytes_name_and_history_reach_stable_storage_one_after_the_other(
         "answer",
     ]
     assert_one_after_the_other(path)
+
+
+SIZE = 4_000_000
+SLOW = Answer(size=SIZE, etag='"v"', rate=SIZE // 2)
+
+
+async def cut_power(daemon: DaemonProcess) -> ByteRanges:
+    """Kills the daemon and starts the machine anew: zeros are left of whatever the records do not vouch for."""
+    await daemon.kill()
+    with contextlib.closing(sqlite3.connect(daemon.state / DATABASE_NAME, isolation_level=None)) as connection:
+        connection.execute("UPDATE boot SET id = 'another'")
+        ((received, ranges, validator),) = connection.execute(
+            "SELECT received, received_ranges, validator FROM downloads"
+        )
+    kept = ByteRanges.parse(f"0-{received}" if ranges is None else ranges)
+    (part,) = daemon.parts()
+    size = part.stat().st_size
+    # Otherwise nothing would be lost, and the test would show nothing.
+    assert validator is None or kept.size < size
+    with part.open("r+b") as file:
+        for start, end in kept.gaps(size) if validator is not None else [(0, size)]:
+            file.seek(start)
+            file.write(bytes(end - start))
+    return kept
+
+
+async def receives(daemon: DaemonProcess, id: str, nbytes: int) -> None:
+    """Waits until so many bytes have come, and are in the part file."""
+
+    async def has_come() -> bool:
+        parts = daemon.parts()
+        return bool(parts and (await daemon.one(id))["current_size"] >= nbytes and parts[0].stat().st_size >= nbytes)
+
+    await until(has_come)
+
+
+@pytest.mark.parametrize("segments", ["1", "2"])
+async def test_zeros_that_a_power_cut_left_are_never_taken_for_bytes(
+    mortal: DaemonProcess, origin: Origin, segments: str
+) -> None:
+    origin.script("/f", SLOW)
+    await mortal.start()
+    id = (await mortal.start_download("d", origin.url("/f"), segments=segments))["download_id"]
+    await receives(mortal, id, SIZE // 4)
+    assert (await mortal.verb(id, "pause"))[0] == 200
+    paused_at = (await mortal.one(id))["current_size"]
+    assert (await mortal.verb(id, "resume"))[0] == 200
+    await receives(mortal, id, paused_at + SIZE // 8)
+    kept = await cut_power(mortal)
+    assert kept.size >= paused_at
+    await origin.idle("/f")
+    before = origin.bytes_sent("/f")
+    await mortal.start()
+    assert (await mortal.ended(id))["status"] == "completed"
+    assert mortal.files() == {"d/f": expected_bytes(0, 0, SIZE)}
+    # What was on stable storage is not fetched again.
+    assert origin.bytes_sent("/f") - before == SIZE - kept.size
+
+
+async def test_without_a_validator_nothing_is_taken_over_from_before_a_power_cut(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/f", replace(SLOW, etag=None))
+    await mortal.start()
+    id = (await mortal.start_download("d", origin.url("/f")))["download_id"]
+    await receives(mortal, id, SIZE // 4)
+    await cut_power(mortal)
+    await mortal.start()
+    assert (await mortal.ended(id))["status"] == "completed"
+    assert mortal.files() == {"d/f": expected_bytes(0, 0, SIZE)}
+
+
+async def test_after_a_kill_that_the_machine_survived_nothing_is_fetched_twice(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/f", SLOW)
+    await mortal.start()
+    id = (await mortal.start_download("d", origin.url("/f")))["download_id"]
+    await receives(mortal, id, SIZE // 4)
+    await mortal.kill()
+    (part,) = mortal.parts()
+    await origin.idle("/f")
+    size, before = part.stat().st_size, origin.bytes_sent("/f")
+    await mortal.start()
+    assert (await mortal.ended(id))["status"] == "completed"
+    assert mortal.files() == {"d/f": expected_bytes(0, 0, SIZE)}
+    assert origin.bytes_sent("/f") - before == SIZE - size
+
+
+async def test_what_the_records_vouch_for_was_on_stable_storage_before(
+    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    real = os.fdatasync
+
+    def fdatasync(fd: int) -> None:
+        size = os.fstat(fd).st_size
+        real(fd)
+        synced.append(size)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    monkeypatch.setattr("downloadd.transfer.attempt.NOTE_SECONDS", 0.1)
+    origin.script("/f", SLOW)
+    async with open_house(tmp_path, CONFIG, fsync=True) as house:
+        started = await house.manager.start([Order(url=origin.url("/f"), directory="d")], user="u")
+        seen: set[int] = set()
+        while (row := await house.records.get(started.downloads[0].id)) is not None and row.state not in ENDED:
+            assert row.received <= max(synced, default=0)
+            seen.add(row.received)
+            await asyncio.sleep(0.01)
+        assert len(seen) >= 4
+        assert house.files() == {"d/f": expected_bytes(0, 0, SIZE)}
+
+
+async def test_what_is_kept_of_a_paused_download_is_on_stable_storage_before_the_records_say_so(
+    tmp_path: Path, origin: Origin
+) -> None:
+    origin.script("/f", SLOW)
+    trace = tmp_path / "trace"
+    async with DaemonProcess(tmp_path, launcher=tracer(trace)) as daemon:
+        id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
+        await receives(daemon, id, SIZE // 8)
+        assert (await daemon.verb(id, "pause"))[0] == 200
+        assert daemon.process is not None
+        last_line = f"{daemon.process.pid} +++ exited with 0 +++"
+        assert await daemon.stop() == 0
+        await until(lambda: last_line in re.sub(" +", " ", trace.read_text(errors="replace")))
+    steps = steps_of(trace)
+    last_write = max(number for number, step in enumerate(steps) if step.what == "write part")
+    synced = next(number for number in range(last_write, len(steps)) if steps[number].what == "sync part")
+    assert [step.what for step in steps[synced : synced + 2]] == ["sync part", "records"]
+    assert_one_after_the_other([steps[last_write], *steps[synced : synced + 2]])

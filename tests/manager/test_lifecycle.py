@@ -145,10 +145,22 @@ def test_a_wish_that_a_run_has_missed_takes_effect_on_what_it_left_waiting_only(
 
 def test_a_completed_download_has_no_error_and_no_part() -> None:
     failed_before = replace(download(State.DOWNLOADING), error=ErrorCode.NETWORK_ERROR, detail="broken")
-    whole = lifecycle.verifying(failed_before, received=1, remark="a mirror was not used")
+    whole = lifecycle.verifying(failed_before, total=1, remark="a mirror was not used")
     after = lifecycle.completed(whole, now=NOW)
     assert after.detail == "a mirror was not used"
     assert (after.state, after.error, after.part_name, after.end_time) == (State.COMPLETED, None, None, int(NOW))
+    assert (after.received, after.total) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "received"),
+    [(None, 100), ("0-40,60-90", 40), ("60-90", 0), ("", 0)],
+    ids=["first", "gaps", "no", "none"],
+)
+def test_a_whole_part_vouches_for_what_was_on_stable_storage_before(ranges: str | None, received: int) -> None:
+    before = replace(download(State.DOWNLOADING), received_ranges=ranges)
+    after = lifecycle.verifying(before, total=200, remark=None)
+    assert (after.received, after.received_ranges, after.total) == (received, None, 200)
 
 
 @given(st.sampled_from(State), st.sampled_from(Desired))

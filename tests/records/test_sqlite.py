@@ -407,3 +407,36 @@ def test_a_full_database_is_insufficient_storage() -> None:
         with pytest.raises(sqlite3.Error) as caught:
             connection.execute("CREATE TABLE t AS SELECT zeroblob(100000)")
     assert type(downloadd.records.database.storage_error(caught.value)) is InsufficientStorageError
+
+
+def start_machine_anew(state: Path, boot: str = "another") -> None:
+    with contextlib.closing(sqlite3.connect(state / DATABASE_NAME, isolation_level=None)) as connection:
+        connection.execute("UPDATE boot SET id = ?", (boot,))
+
+
+async def test_after_a_start_of_the_machine_parts_vouch_for_what_was_written_down_alone(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    state = tmp_path / "state"
+    with_part = [asked(state=one, part_name="p") for one in (State.QUEUED, State.PAUSED, State.DOWNLOADING)]
+    ranged = msgspec.structs.replace(asked(part_name="p"), received_ranges="3-9")
+    others = [asked(), asked(state=State.FAILED)]
+    async with SqliteRecords(state, clock) as records:
+        rows = await added(records, *(msgspec.structs.replace(one, received=7) for one in with_part), ranged, *others)
+    async with SqliteRecords(state, clock) as records:
+        assert [await present(records, row.id) for row in rows] == rows
+    start_machine_anew(state)
+    for _ in range(2):
+        async with SqliteRecords(state, clock) as records:
+            found = [(await present(records, row.id)).received_ranges for row in rows]
+            assert found == ["0-7", "0-7", "0-7", "3-9", None, None]
+
+
+async def test_where_nobody_tells_whether_the_machine_was_started_anew_it_may_have_been(
+    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloadd.records.database, "_BOOT_ID", tmp_path / "nothing")
+    async with SqliteRecords(tmp_path / "state", clock) as records:
+        (row,) = await added(records, msgspec.structs.replace(asked(part_name="p"), received=7))
+    async with SqliteRecords(tmp_path / "state", clock) as records:
+        assert (await present(records, row.id)).received_ranges == "0-7"
