@@ -529,7 +529,14 @@ class Manager:
             await asyncio.sleep(PULSE_SECONDS)
             now = self._clock.monotonic()
             pulses = {
-                id: feel(pulses.get(id), state=run.download.state, taken=run.taken, now=now)
+                id: feel(
+                    pulses.get(id),
+                    state=run.download.state,
+                    taken=run.taken,
+                    asked=run.asked,
+                    waits_for_limit=self._paces[id].is_waited_for,
+                    now=now,
+                )
                 for id, run in self._runs.items()
             }
             for id, pulse in pulses.items():
@@ -538,7 +545,6 @@ class Manager:
                     pulse,
                     size=run.download.total or run.taken,
                     stall_timeout=self._config.stall_timeout,
-                    limited=bool(self._config.speed_limit or run.download.speed_limit),
                     now=now,
                 ):
                     await self._give_up(run, seconds=now - pulse.seen_at)

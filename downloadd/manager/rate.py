@@ -96,7 +96,8 @@ class RateLimit:
         """So many bytes that were paid for did not come."""
         if nbytes and self._rate:
             account.had -= nbytes
-            self._balance += nbytes
+            # More than may be saved up was paid for before the limit was set.
+            self._balance = min(self._balance + nbytes, self._rate * BURST_SECONDS)
             self._serve()
 
     def _serve(self) -> None:
@@ -132,6 +133,12 @@ class DownloadPace:
         self._shared = shared
         self._of_own = Account()
         self._of_shared = Account()
+        self._waiting = 0
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for bytes to be granted at this moment."""
+        return self._waiting > 0
 
     def limit(self, rate: int) -> None:
         """Changes the download's own limit, in bytes a second; 0 for none."""
@@ -141,12 +148,16 @@ class DownloadPace:
     async def grant(self, wanted: int) -> int:
         """Waits until bytes may be read, and says how many of those wanted; they count as read."""
         portion = min(wanted, self._portion())
-        await self._own.take(portion, self._of_own)
+        self._waiting += 1
         try:
-            await self._shared.take(portion, self._of_shared)
-        except asyncio.CancelledError:
-            self._own.give_back(portion, self._of_own)
-            raise
+            await self._own.take(portion, self._of_own)
+            try:
+                await self._shared.take(portion, self._of_shared)
+            except asyncio.CancelledError:
+                self._own.give_back(portion, self._of_own)
+                raise
+        finally:
+            self._waiting -= 1
         return portion
 
     def give_back(self, nbytes: int) -> None:

@@ -124,6 +124,11 @@ class Run:
         """Bytes that the origin has sent to this run."""
         return self._attempt.taken
 
+    @property
+    def asked(self) -> int:
+        """Requests that this run has made, of whichever source."""
+        return self._attempt.asked
+
     def take_count(self) -> int:
         """Bytes that the origin has sent since this was last asked."""
         taken = self._attempt.taken

@@ -6,6 +6,7 @@ Pure: no I/O and no clock.
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from downloadd.states import State
 
@@ -22,28 +23,33 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     taken: int
     """Bytes that the origin has sent."""
+    asked: int
+    """Requests that were made, of whichever source."""
     seen_at: float
     """Seconds of the monotonic clock: the first time that it was seen so."""
 
 
-def feel(before: Pulse | None, *, state: State, taken: int, now: float) -> Pulse:
-    """The pulse now; that of `before`, with its time, when nothing has moved since."""
-    if before is not None and (before.state, before.taken) == (state, taken):
-        return before
-    return Pulse(state=state, taken=taken, seen_at=now)
+def feel(before: Pulse | None, *, state: State, taken: int, asked: int, waits_for_limit: bool, now: float) -> Pulse:
+    """The pulse now; that of `before`, with its time, when nothing has moved since.
+
+    What waits for its share of a speed limit moves: the limit lets everybody go on, if slowly.
+    """
+    pulse = Pulse(state=state, taken=taken, asked=asked, seen_at=now)
+    if before is None or waits_for_limit or replace(before, seen_at=now) != pulse:
+        return pulse
+    return before
 
 
-def stands_still(pulse: Pulse, *, size: int, stall_timeout: float, limited: bool, now: float) -> bool:
+def stands_still(pulse: Pulse, *, size: int, stall_timeout: float, now: float) -> bool:
     """Whether a run is to be ended.
 
     Args:
         pulse: what it was seen at last.
         size: bytes in its part file.
         stall_timeout: seconds, as configured; 0 for no limit.
-        limited: it may be waiting for a speed limit.
         now: of the monotonic clock.
     """
-    if not stall_timeout or (limited and pulse.state is not State.VERIFYING):
+    if not stall_timeout:
         return False
     patience = stall_timeout + MARGIN
     if pulse.state is State.VERIFYING:

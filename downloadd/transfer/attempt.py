@@ -147,11 +147,17 @@ class Attempt:
         self._segmented: SegmentedFetch | None = None
         self._one_connection = False
         self.taken = 0
+        self._asked = 0
         self.answered_by = download.host
         self.promises: tuple[Promise, ...] = ()
         self._kept_before = 0
         self._recorded = False
         self._noted_at = 0.0
+
+    @property
+    def asked(self) -> int:
+        """Requests that it has made, of whichever source."""
+        return self._asked + (0 if self._segmented is None else self._segmented.asked)
 
     @property
     def algorithms(self) -> list[str]:
@@ -276,6 +282,7 @@ class Attempt:
                     busy.append(source)
                     continue
                 self.answered_by = source.host
+                self._asked += 1
                 try:
                     answer = await stack.enter_async_context(self._session.get(source.url, asked))
                     self.answered_by = answer.url.host

@@ -45,7 +45,11 @@ class First(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SegmentedFetch:
-    """Fetches what is missing of one representation."""
+    """Fetches what is missing of one representation.
+
+    Attributes:
+        asked: requests that it has made.
+    """
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class SegmentedFetch:
         self._running: list[Segment] = []
         self._ended: list[Segment] = []
         self._working: dict[asyncio.Task[None], Source] = {}
+        self.asked = 0
 
     def received(self) -> ByteRanges:
         """What is in the part file."""
@@ -218,6 +223,7 @@ class SegmentedFetch:
     @asynccontextmanager
     async def _ask(self, source: Source, segment: Segment) -> AsyncIterator[Answer]:
         asked = Asked(start=segment.position, end=segment.end, validator=self._validator, total=self._total)
+        self.asked += 1
         async with self._session.get(source.url, asked) as answer:
             match judge(asked, answer.head, now=self._now(), max_size=0):
                 case Accepted() if answer.head.status == 206:

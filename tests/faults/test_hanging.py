@@ -1,5 +1,6 @@
 """Nothing holds a place for ever: what hangs is ended, and whoever comes next has the place."""
 
+import asyncio
 import os
 import threading
 from collections.abc import Iterator
@@ -28,9 +29,10 @@ def let_go() -> Iterator[threading.Event]:
     event.set()
 
 
+@pytest.mark.parametrize("limit", [0, 1 << 20])
 @pytest.mark.parametrize("call", ["pwritev", "fsync", "link"])
 async def test_a_disk_that_does_not_answer_costs_its_download_and_not_the_place(
-    call: str, tmp_path: Path, origin: Origin, let_go: threading.Event, monkeypatch: pytest.MonkeyPatch
+    call: str, limit: int, tmp_path: Path, origin: Origin, let_go: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origin.script("/f", Answer(size=1000))
     real = getattr(os, call)
@@ -44,7 +46,7 @@ async def test_a_disk_that_does_not_answer_costs_its_download_and_not_the_place(
 
     monkeypatch.setattr("downloadd.manager.supervision.MARGIN", 0.2)
     monkeypatch.setattr("downloadd.manager.manager.PULSE_SECONDS", 0.05)
-    async with open_house(tmp_path, NARROW, fsync=True) as house:
+    async with open_house(tmp_path, replace(NARROW, speed_limit=limit), fsync=True) as house:
         (tmp_path / "files" / "d").mkdir()
         monkeypatch.setattr(os, call, hang)
         started = await house.manager.start([Order(url=origin.url("/f"), directory="d") for _ in range(2)], user="u")
@@ -57,31 +59,64 @@ async def test_a_disk_that_does_not_answer_costs_its_download_and_not_the_place(
         let_go.set()
 
 
+async def test_many_sources_that_hang_are_asked_one_after_the_other(
+    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("downloadd.manager.supervision.MARGIN", 0.2)
+    monkeypatch.setattr("downloadd.manager.manager.PULSE_SECONDS", 0.05)
+    hanging = [f"/hangs/{number}" for number in range(5)]
+    for path in hanging:
+        origin.script(path, Answer(size=1000, head_gate=asyncio.Event()))
+    origin.script("/f", Answer(size=1000))
+    async with open_house(tmp_path, NARROW) as house:
+        order = Order(url=origin.url(hanging[0]), mirrors=list(map(origin.url, [*hanging[1:], "/f"])), directory="d")
+        started = await house.manager.start([order], user="u")
+        ended = await house.manager.wait(started.downloads[0].id, 20)
+        assert ended.state is State.COMPLETED
+        assert [len(origin.requests(path)) for path in hanging] == [1] * 5
+
+
+async def test_what_waits_for_a_slow_limit_is_left_alone(
+    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("downloadd.manager.supervision.MARGIN", 0.2)
+    monkeypatch.setattr("downloadd.manager.manager.PULSE_SECONDS", 0.05)
+    origin.script("/f", Answer(size=3000))
+    # A portion takes a second.
+    async with open_house(tmp_path, replace(NARROW, speed_limit=1024)) as house:
+        started = await house.manager.start([Order(url=origin.url("/f"), directory="d")], user="u")
+        assert (await house.manager.wait(started.downloads[0].id, 20)).state is State.COMPLETED
+
+
 def test_whatever_moves_is_left_alone() -> None:
-    begun = feel(None, state=State.DOWNLOADING, taken=0, now=0)
-    assert feel(begun, state=State.DOWNLOADING, taken=0, now=5) is begun
-    assert feel(begun, state=State.DOWNLOADING, taken=1, now=5).seen_at == 5
-    assert feel(begun, state=State.VERIFYING, taken=0, now=5).seen_at == 5
+    begun = Pulse(state=State.DOWNLOADING, taken=0, asked=1, seen_at=0)
+
+    def felt(state: State = State.DOWNLOADING, taken: int = 0, asked: int = 1, waits_for_limit: bool = False) -> Pulse:
+        return feel(begun, state=state, taken=taken, asked=asked, waits_for_limit=waits_for_limit, now=5)
+
+    assert felt() is begun
+    assert felt(taken=1).seen_at == 5
+    assert felt(asked=2).seen_at == 5
+    assert felt(state=State.VERIFYING).seen_at == 5
+    assert felt(waits_for_limit=True).seen_at == 5
 
 
 @pytest.mark.parametrize(
-    ("pulse", "stall_timeout", "limited", "after"),
+    ("pulse", "stall_timeout", "after"),
     [
-        (State.STARTING, 10.0, False, 10 + MARGIN),
-        (State.DOWNLOADING, 10.0, False, 10 + MARGIN),
-        (State.VERIFYING, 10.0, False, 10 + MARGIN + 100),
-        (State.VERIFYING, 10.0, True, 10 + MARGIN + 100),
-        (State.DOWNLOADING, 10.0, True, None),
-        (State.DOWNLOADING, 0.0, False, None),
+        (State.STARTING, 10.0, 10 + MARGIN),
+        (State.DOWNLOADING, 10.0, 10 + MARGIN),
+        (State.VERIFYING, 10.0, 10 + MARGIN + 100),
+        (State.DOWNLOADING, 0.0, None),
     ],
 )
 def test_it_is_ended_when_every_other_limit_would_have_ended_it(
-    pulse: State, stall_timeout: float, limited: bool, after: float | None
+    pulse: State, stall_timeout: float, after: float | None
 ) -> None:
-    last = Pulse(state=pulse, taken=0, seen_at=0)
+    last = Pulse(state=pulse, taken=0, asked=0, seen_at=0)
 
     def still(now: float) -> bool:
-        return stands_still(last, size=100 * SLOWEST_DISK, stall_timeout=stall_timeout, limited=limited, now=now)
+        return stands_still(last, size=100 * SLOWEST_DISK, stall_timeout=stall_timeout, now=now)
 
     if after is None:
         assert not still(1e9)

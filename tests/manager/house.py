@@ -43,7 +43,7 @@ async def open_house(folder: Path, config: DownloadsConfig = CONFIG, *, fsync: b
     async with (
         SqliteRecords(folder / "state", clock) as records,
         LocalDestination(folder / "files", min_free=0, fsync=fsync) as destination,
-        Session(policy=policy, credentials=(), stall_timeout=5) as session,
+        Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout) as session,
         Manager(
             records=records,
             destination=destination,
