@@ -18,6 +18,9 @@ from downloadd.records.history import FOLDED_CONTAINS, folded_contains
 DATABASE_NAME: Final = "records.db"
 LOCK_NAME: Final = "downloadd.lock"
 
+CHECKED_BYTES: Final = 1 << 30
+"""A bigger database, of some millions of downloads, is not looked through for damage: a start must not take minutes."""
+
 _BUSY_TIMEOUT: Final = 5.0
 _SMALLEST_PAGE: Final = 512
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -186,10 +189,7 @@ class StateDirectory:
         else:
             reason = str(error)
             if _primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-                return RecordsUnreadableError(
-                    self.database,
-                    f"{self.database} is damaged or no database ({reason}); restore a backup or move it away",
-                )
+                return self._damaged(reason)
         return RecordsUnreadableError(
             self.path,
             f"the state directory {self.path} cannot be used ({reason}); check its owner, permissions and disk",
@@ -210,6 +210,7 @@ class StateDirectory:
                 self.database,
                 f"{self.database} is a database of another program; move it away or choose another state directory",
             )
+        self._check(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         if 0 < version < newest:
             self._back_up(connection, version)
@@ -224,6 +225,20 @@ class StateDirectory:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
                     raise
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Reads the database once, before something is written that would make damage worse."""
+        if os.stat(self.database).st_size > CHECKED_BYTES:
+            return
+        (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if result != "ok":
+            raise self._damaged(result.splitlines()[-1])
+
+    def _damaged(self, reason: str) -> RecordsUnreadableError:
+        return RecordsUnreadableError(
+            self.database,
+            f"{self.database} is damaged or no database ({reason}); restore a backup or move it away",
+        )
 
     def _back_up(self, connection: sqlite3.Connection, version: int) -> None:
         backup = self.path / f"{DATABASE_NAME}.v{version}.backup"

@@ -22,7 +22,9 @@ from downloadd.records.database import (
     shipped_migrations,
 )
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.states import State
 
+PAGE = 4096
 ADD_NOTES = Migration(version=len(shipped_migrations()) + 1, sql="CREATE TABLE notes (text TEXT);")
 FAILING = Migration(version=ADD_NOTES.version, sql="CREATE TABLE notes (text TEXT); INSERT INTO nowhere VALUES (1);")
 
@@ -87,6 +89,40 @@ async def test_a_damaged_database_is_refused_and_left_alone(tmp_path: Path) -> N
     assert isinstance(error, RecordsUnreadableError)
     assert "damaged" in str(error)
     assert database.read_bytes() == damaged
+
+
+async def test_damage_to_any_page_is_noticed_before_something_is_written(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        await records.accept([asked() for _ in range(300)])
+    database = tmp_path / DATABASE_NAME
+    content = database.read_bytes()
+    pages = len(content) // PAGE
+    assert pages > 40
+    for page in range(pages):
+        spoiled = content[: page * PAGE] + b"\xa5" * PAGE + content[(page + 1) * PAGE :]
+        database.write_bytes(spoiled)
+        error = await refused(tmp_path)
+        assert isinstance(error, RecordsUnreadableError), page
+        assert "is damaged" in str(error)
+        assert database.read_bytes() == spoiled
+    database.write_bytes(content)
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        assert await records.counts() == {State.QUEUED: 300}
+
+
+async def test_a_database_too_big_to_be_looked_through_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        rows = await added(records, *(asked() for _ in range(1000)))
+    database = tmp_path / DATABASE_NAME
+    content = database.read_bytes()
+    middle = len(content) // PAGE // 2 * PAGE
+    database.write_bytes(content[:middle] + b"\xa5" * PAGE + content[middle + PAGE :])
+    await refused(tmp_path)
+    monkeypatch.setattr("downloadd.records.database.CHECKED_BYTES", len(content) - 1)
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        assert await present(records, rows[0].id) == rows[0]
 
 
 async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
