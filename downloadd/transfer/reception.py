@@ -180,6 +180,8 @@ class Reception:
                 raise NetworkError("the connection ended before the last byte")
             if moved.nbytes < most and content.left:
                 await content.readable(most - moved.nbytes, self._flush_interval())
+        if not content.left:
+            content.check_end()
 
     async def _turn(self, content: SocketContent, segment: Segment, most: int) -> Moved:
         try:

@@ -26,9 +26,9 @@ from downloadd.policy.redirects import keeps_credentials, next_hop
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, to_yarl
 from downloadd.transfer.fields import format_range
-from downloadd.transfer.origin_protocol import OriginProtocol
+from downloadd.transfer.origin_protocol import OriginProtocol, SurplusError
 from downloadd.transfer.response import Asked, Head
-from downloadd.transfer.takeover import BufferedContent, SocketContent, TakenOver, take_over
+from downloadd.transfer.takeover import BufferedContent, SocketContent, TakenOver, surplus, take_over
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 READ_BUFFER: Final = 256 * 1024
@@ -314,6 +314,8 @@ def network_error(error: BaseException) -> DownloadError:
             return NetworkError("the origin sent nothing within the stall timeout")
         case aiohttp.ServerDisconnectedError():
             return NetworkError("the origin closed the connection without an answer")
+        case SurplusError():
+            return surplus()
         case aiohttp.ClientPayloadError():
             return NetworkError("the connection ended before the last byte, or the body is malformed")
         # The parser gave up within the content: it is told of as a closed connection.

@@ -20,6 +20,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from downloadd.errors import NetworkError
 from downloadd.storage.splice import SocketSource
+from downloadd.transfer.origin_protocol import is_surplus
 
 LEAST: Final = 4 << 20
 """Bytes of content from which on a connection is worth to be taken over."""
@@ -33,6 +34,9 @@ RING_BYTES: Final = 4 << 20
 
 READ_BYTES: Final = 512 * 1024
 """Bytes that a reader is woken for: one that is woken for each packet does little else."""
+
+SURPLUS_BYTES: Final = 16
+"""Bytes behind the last one that are looked at."""
 
 READ_SECONDS: Final = 0.05
 """How long fewer bytes wait for more to come."""
@@ -85,6 +89,11 @@ def take_over(response: aiohttp.ClientResponse) -> TakenOver | None:
         left=length - response.content.total_bytes,
         is_plain=transport.get_extra_info("sslcontext") is None,
     )
+
+
+def surplus() -> NetworkError:
+    """More came than the content that was announced."""
+    return NetworkError("the origin sent more bytes than it had announced")
 
 
 class Ring:
@@ -168,10 +177,10 @@ class BufferedContent(asyncio.BufferedProtocol):
                 self._earlier.appendleft(piece[limit:])
             return piece[:limit] if limit >= 0 else piece
         while not self._ring.unseen:
-            if not self._left:
-                return b""
             if self._broken is not None:
                 raise self._broken
+            if not self._left:
+                return b""
             self._came.clear()
             try:
                 async with asyncio.timeout(self._stall_timeout):
@@ -195,8 +204,9 @@ class BufferedContent(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many bytes have been put there."""
-        # What follows the content was not asked for.
         wanted = min(nbytes, self._left)
+        if nbytes > wanted and is_surplus(bytes(self._ring.space()[wanted:nbytes])):
+            self._broken = surplus()
         self._ring.fill(wanted)
         self._left -= wanted
         if not self._paused and (not self._ring.room or not self._left):
@@ -222,6 +232,8 @@ class BufferedContent(asyncio.BufferedProtocol):
         self._protocol.connection_lost(exc)
 
     def _break(self, error: Exception | None) -> None:
+        if not self._left:
+            return
         reason = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
         self._broken = self._broken or NetworkError(f"the connection ended before the last byte{reason}")
         self._came.set()
@@ -262,6 +274,16 @@ class SocketContent:
         if nbytes:
             self.left -= nbytes
             self._last_came = asyncio.get_running_loop().time()
+
+    def check_end(self) -> None:
+        """To be called when nothing is left.
+
+        Raises:
+            NetworkError: something came behind the last byte.
+        """
+        with socket.socket(fileno=os.dup(self.source.fd)) as same, suppress(OSError):
+            if is_surplus(same.recv(SURPLUS_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)):
+                raise surplus()
 
     async def readable(self, wanted: int, patience: float) -> None:
         """Waits until about `wanted` bytes have come, the connection has ended, or `patience` (seconds) is over.

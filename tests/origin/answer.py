@@ -85,6 +85,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """More fields, sent as they are (UTF-8, lone surrogates as raw octets), behind the others."""
     raw_head: bytes | None = None
     """The whole head as sent, final blank line included; nothing else of a head is sent then."""
+    raw_pause: float = 0
+    """Seconds between the head and the content of `raw`."""
     raw: bytes | None = None
     """The whole response as sent (`b""`: none at all); then the connection ends, by `cut` when `cut_after` is given."""
     interim: bytes = b""

@@ -275,7 +275,13 @@ class Origin:
         if answer.head_gate is not None:
             await _pass(answer.head_gate, reader)
         if answer.raw is not None:
-            writer.write(answer.raw[: answer.cut_after])
+            raw = answer.raw[: answer.cut_after]
+            if answer.raw_pause:
+                end = raw.find(b"\r\n\r\n") + 4
+                writer.write(raw[:end])
+                await asyncio.sleep(answer.raw_pause)
+                raw = raw[end:]
+            writer.write(raw)
             await writer.drain()
             return Cut.FIN if answer.cut_after is None else answer.cut
         planned = plan_response(

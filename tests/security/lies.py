@@ -42,6 +42,8 @@ LIES: Final[dict[str, Lie]] = {
     # the length
     "length": Lie(length("100"), BODY),
     "length-short": Lie(length("50"), N),
+    "length-and-empty-line": Lie(length("100", body=BODY + b"\r\n"), BODY),
+    "length-another-answer": Lie(length("100") + length("100"), N),
     "length-long": Lie(length("101"), N),
     "length-missing": Lie(answer(), BODY),
     "length-zero": Lie(length("0", body=b""), b""),
@@ -62,13 +64,15 @@ LIES: Final[dict[str, Lie]] = {
     "length-other-digits": Lie(length("\u00b9\u00b2"), N),
     "long": Lie(length(str(len(LONG)), body=LONG), LONG),
     "long-cut": Lie(length(str(len(LONG) + 1), body=LONG), N),
-    "long-and-more": Lie(length(str(len(LONG) - 9), body=LONG), LONG[:-9]),
+    "long-and-empty-line": Lie(length(str(len(LONG)), body=LONG + b"\r\n"), LONG),
+    "long-and-more": Lie(length(str(len(LONG) - 9), body=LONG), N),
     "long-without-length": Lie(answer(body=LONG), LONG),
     # the transfer coding
     "chunked": Lie(chunked(b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), BODY),
     "chunked-pieces": Lie(chunked(b"32\r\n" + BODY[:50] + b"\r\n32\r\n" + BODY[50:] + b"\r\n0\r\n\r\n"), BODY),
     "chunked-extension": Lie(chunked(b'64;name="value"\r\n' + BODY + b"\r\n0\r\n\r\n"), BODY),
     "chunked-zeros": Lie(chunked(b"0064\r\n" + BODY + b"\r\n000\r\n\r\n"), BODY),
+    "chunked-and-more": Lie(chunked(b"64\r\n" + BODY + b"\r\n0\r\n\r\n" + BODY), N),
     "chunked-trailer": Lie(chunked(b"64\r\n" + BODY + b"\r\n0\r\nX-Sum: 1\r\n\r\n", "Trailer: X-Sum"), BODY),
     "chunked-empty": Lie(chunked(b"0\r\n\r\n"), b""),
     "chunked-without-end": Lie(chunked(b"64\r\n" + BODY + b"\r\n"), N),
@@ -132,7 +136,7 @@ LIES: Final[dict[str, Lie]] = {
     "status-101": Lie(answer("Upgrade: x", "Connection: Upgrade", start=b"HTTP/1.1 101 Switching Protocols"), R),
     "status-203": Lie(answer("Content-Length: 100", start=b"HTTP/1.1 203 Non-Authoritative"), BODY),
     "status-204": Lie(answer(start=b"HTTP/1.1 204 No Content", body=b""), R),
-    "status-204-with-content": Lie(answer("Content-Length: 100", start=b"HTTP/1.1 204 No Content"), N),
+    "status-204-with-content": Lie(answer("Content-Length: 100", start=b"HTTP/1.1 204 No Content"), R),
     "status-205": Lie(answer("Content-Length: 0", start=b"HTTP/1.1 205 Reset Content", body=b""), R),
     "status-206-unasked": Lie(
         answer("Content-Length: 100", "Content-Range: bytes 0-99/200", start=b"HTTP/1.1 206 Partial Content"), R
