@@ -222,9 +222,13 @@ def deferred(
     )
 
 
-def waits_elsewhere(download: Download, *, source: int, failures: int, now: float) -> Download:
+def waits_elsewhere(download: Download, *, source: int, failures: int) -> Download:
     """Nothing that could be asked was of use; a source that is left has no free place, and is waited for."""
-    return interrupted(replace(turn_to(download, source), failures=failures), now=now)
+    return replace(
+        turn_to(download, source),
+        state=advance(download.state, Event.INTERRUPT),
+        failures=failures,
+    )
 
 
 def interrupted(download: Download, *, now: float) -> Download:

@@ -315,7 +315,7 @@ class Run:
             return await self._failed(error.failure, started)
         self._log.info("waits_elsewhere", detail=str(error))
         row = replace(await self._attempt.keep(), time_spent=download.time_spent + self._clock.monotonic() - started)
-        return lifecycle.waits_elsewhere(row, source=error.source, failures=failures, now=self._clock.wall()), None
+        return lifecycle.waits_elsewhere(row, source=error.source, failures=failures), None
 
     async def _record(self, row: Download) -> Download:
         """Writes down what became of the attempt, whatever it takes."""
