@@ -5,6 +5,8 @@ has another version or ignores ranges. What may be resumed after a crash is writ
 reach the disk, so a record never vouches for bytes of another version.
 """
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from enum import Enum
@@ -42,6 +44,9 @@ SMALL: Final = 1 << 20
 NOTE_SECONDS: Final = 5.0
 """How often it is written down how much of a file over one connection is on stable storage: after a power cut, twice
 as much is fetched again."""
+
+PATIENCE: Final = 5.0
+"""Seconds that a source has to answer in while others have not been asked; it is asked once more behind them."""
 
 SAMPLE: Final = 64 * 1024
 """Bytes that are compared after the URL was changed."""
@@ -276,7 +281,9 @@ class Attempt:
         """
         failures: list[tuple[DownloadError, str]] = []
         busy: list[Source] = []
-        for source in self._sources:
+        line = deque((source, True) for source in self._sources)
+        while line:
+            source, is_new = line.popleft()
             async with AsyncExitStack() as stack:
                 if not stack.enter_context(self._place_at(source.host)):
                     busy.append(source)
@@ -284,15 +291,19 @@ class Attempt:
                 self.answered_by = source.host
                 self._asked += 1
                 try:
-                    answer = await stack.enter_async_context(self._session.get(source.url, asked))
+                    async with asyncio.timeout(PATIENCE if is_new and line else None):
+                        answer = await stack.enter_async_context(self._session.get(source.url, asked))
                     self.answered_by = answer.url.host
                     verdict = judge(asked, answer.head, now=self._clock.wall(), max_size=self._max_size)
+                except TimeoutError:
+                    line.append((source, False))
+                    continue
                 except OF_THE_ORIGIN as error:
                     failures.append((error, self.answered_by))
                     self._remark(source, error.detail)
                     continue
                 # Those that have just failed are not asked for more.
-                self._sources = [*self._sources[self._sources.index(source) :], *busy]
+                self._sources = [source, *(other for other, _ in line), *busy]
                 yield source, answer, verdict
                 return
         if not failures:

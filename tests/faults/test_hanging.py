@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from manager.house import CONFIG, open_house
 from msgspec.structs import replace
-from origin.answer import Answer
+from origin.answer import Answer, failure
 from origin.origin import Origin
 
 from downloadd.errors import ErrorCode
@@ -74,6 +74,33 @@ async def test_many_sources_that_hang_are_asked_one_after_the_other(
         ended = await house.manager.wait(started.downloads[0].id, 20)
         assert ended.state is State.COMPLETED
         assert [len(origin.requests(path)) for path in hanging] == [1] * 5
+
+
+async def test_a_source_that_hangs_costs_little_while_there_are_others(
+    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("downloadd.transfer.attempt.PATIENCE", 0.2)
+    hanging = [f"/hangs/{number}" for number in range(5)]
+    for path in hanging:
+        origin.script(path, Answer(size=1000, head_gate=asyncio.Event()))
+    origin.script("/f", Answer(size=1000))
+    async with open_house(tmp_path, replace(NARROW, stall_timeout=60)) as house:
+        order = Order(url=origin.url(hanging[0]), mirrors=list(map(origin.url, [*hanging[1:], "/f"])), directory="d")
+        started = await house.manager.start([order], user="u")
+        assert (await house.manager.wait(started.downloads[0].id, 10)).state is State.COMPLETED
+
+
+async def test_a_source_that_takes_its_time_is_waited_for_when_no_other_has_it(
+    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("downloadd.transfer.attempt.PATIENCE", 0.2)
+    origin.script("/slow", Answer(size=1000, delay=1))
+    origin.script("/gone", failure(404))
+    async with open_house(tmp_path, replace(NARROW, stall_timeout=60, retries=0)) as house:
+        order = Order(url=origin.url("/slow"), mirrors=[origin.url("/gone")], directory="d")
+        started = await house.manager.start([order], user="u")
+        assert (await house.manager.wait(started.downloads[0].id, 10)).state is State.COMPLETED
+        assert (len(origin.requests("/slow")), len(origin.requests("/gone"))) == (2, 1)
 
 
 async def test_what_waits_for_a_slow_limit_is_left_alone(
