@@ -150,8 +150,14 @@ class Stage:
         """The fault is over: everything that was accepted comes to its end, and so does what is new."""
         rows = await self.house.records.active(ActiveFilter())
         for row in rows:
+            # Whoever was told that a wish could not be written down wishes once more.
             with suppress(InvalidStateError):
-                await (self.manager.cancel(row.id) if "stalled" in row.url else self.manager.resume(row.id))
+                if "stalled" in row.url:
+                    await self.manager.cancel(row.id)
+                elif "held" in row.url:
+                    await self.manager.pause(row.id)
+            with suppress(InvalidStateError):
+                await self.manager.resume(row.id)
         for row in rows:
             await self.ends(row.id)
         row = await self.ends(await self.start("/other", filename="after"))
