@@ -71,8 +71,9 @@ async def test_downloads_that_found_the_disk_full_go_on_by_themselves_when_it_is
             # As many bytes as leave room for the records, and for half of the file.
             space = os.statvfs(ballast)
             file.write(bytes(space.f_bavail * space.f_frsize - (4 << 20)))
-        gate.set()
+        # While there is still room to write down that it is accepted.
         fresh = (await daemon.start_download("d", origin.url("/fresh")))["download_id"]
+        gate.set()
         for id in (resumed, fresh):
             entry = await daemon.reaches(id, "retrying")
             assert entry["error"] == "INSUFFICIENT_STORAGE"
