@@ -55,11 +55,12 @@ NOUNS: Final = frozenset(
         "metrics",
         "operation",
         "terms",
+        "folding",
     }
 )
 
 PURE: Final = (
-    *("download", "states", "errors", "sizes", "terms", "verify", "operation"),
+    *("download", "states", "errors", "sizes", "terms", "folding", "verify", "operation"),
     *("imports.refusal", "imports.selection", "imports.layout", "imports.text"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.masking"),
     "policy.ports",

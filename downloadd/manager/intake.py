@@ -68,6 +68,7 @@ def accept_order(
         url = policy.judge(order.url)
         mirrors = _judge_mirrors(order, policy)
         directory = parse_directory(order.directory)
+        directories.require_distinct(directory)
         wanted = None if order.filename is None else parse_filename(order.filename)
         checksum = None if order.checksum is None else parse_checksum(order.checksum)
     except DownloadError as error:

@@ -6,24 +6,27 @@ sets a quota alone lets nobody in; quotas hold all together, since each counts e
 Pure: no I/O and no clock.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from downloadd.config import DirectoryConfig
+from downloadd.errors import InvalidPathError
+from downloadd.folding import fold_path
 from downloadd.terms import Quota, Terms
 
 
 class DirectoryRules:
     """The terms of every directory below the root."""
 
-    __slots__ = ("_configured", "_remembered")
+    __slots__ = ("_configured", "_folded", "_remembered")
 
     def __init__(self, configured: Iterable[DirectoryConfig] = ()) -> None:
         """Takes tables as the loader leaves them: paths are clean, owners are numbers."""
         self._configured = {config.path: config for config in configured}
+        self._folded = {fold_path(path): path for path in self._configured if path}
         self._remembered = lru_cache(maxsize=1024)(self._find)
 
     def terms_of(self, directory: str) -> Terms:
@@ -41,15 +44,37 @@ class DirectoryRules:
         users = self.terms_of(directory).users
         return users is None or user in users
 
+    def require_distinct(self, directory: str) -> None:
+        """Refuses a spelling of a directory with terms that would not be recognised as that directory.
+
+        On a file system that ignores case, say, it leads there all the same.
+
+        Raises:
+            InvalidPathError: it, or a directory on the way, is too like a configured one.
+        """
+        for path in _on_the_way(directory):
+            meant = self._folded.get(fold_path(path)) if path else None
+            if meant is not None and path not in self._configured:
+                raise InvalidPathError(
+                    f"the directory {path!r} is too like {meant!r}, which has terms of its own: choose another name, "
+                    "or write it as it is configured"
+                )
+
     def _find(self, directory: str) -> Terms:
         terms = Terms()
-        path = ""
-        for segment in ("", *filter(None, directory.split("/"))):
-            path = f"{path}/{segment}" if path else segment
+        for path in _on_the_way(directory):
             config = self._configured.get(path)
             if config is not None:
                 terms = _narrowed(terms, config)
         return terms
+
+
+def _on_the_way(directory: str) -> Iterator[str]:
+    """The root, every directory around this one, and itself."""
+    path = ""
+    for segment in ("", *filter(None, directory.split("/"))):
+        path = f"{path}/{segment}" if path else segment
+        yield path
 
 
 def _narrowed(terms: Terms, config: DirectoryConfig) -> Terms:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final, NewType
 
 from downloadd.errors import InvalidPathError
+from downloadd.folding import fold
 
 SafeDirectory = NewType("SafeDirectory", str)
 """A directory below the root: segments joined by `/`, "" for the root itself."""
@@ -177,8 +178,8 @@ def _problem(segment: str) -> str | None:
         return "is no valid Unicode"
     if size > MAX_NAME_BYTES:
         return f"is longer than {MAX_NAME_BYTES} bytes"
-    # A file system that ignores case takes them for ours, too.
-    if parse_part_name(unicodedata.normalize("NFC", segment).casefold()) is not None:
+    # A forgiving file system takes them for ours, too.
+    if parse_part_name(fold(segment)) is not None:
         return "is reserved: unfinished downloads are named like that"
     return None
 

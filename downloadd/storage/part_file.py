@@ -17,7 +17,7 @@ from downloadd.storage.disk_threads import DiskThreads, Lane
 from downloadd.storage.free_space import FreeSpace
 from downloadd.storage.names import SafeDirectory, SafeName, parse_filename
 from downloadd.storage.quotas import Charge
-from downloadd.storage.root import StorageRoot, is_out_of_reach, status_of
+from downloadd.storage.root import StorageRoot, is_out_of_reach, making_in, status_of
 from downloadd.storage.running_digests import RunningDigests
 from downloadd.storage.splice import Moved, SocketSource
 from downloadd.terms import Terms
@@ -223,7 +223,8 @@ class PartFile:
     def _make(self, directory_fd: int) -> int:
         name = self._name.encode()
         try:
-            fd = os.open(name, _NEW, PART_MODE, dir_fd=directory_fd)
+            with making_in(directory_fd):
+                fd = os.open(name, _NEW, PART_MODE, dir_fd=directory_fd)
         except FileExistsError:
             # Of the same run, which has decided to start afresh.
             os.unlink(name, dir_fd=directory_fd)

@@ -120,7 +120,7 @@ class StorageRoot:
                 raise
         # Another download may make the same directory at this moment.
         made = False
-        with suppress(FileExistsError):
+        with suppress(FileExistsError), making_in(parent):
             os.mkdir(segment, _MADE_MODE, dir_fd=parent)
             made = True
             if self._fsync:
@@ -155,6 +155,21 @@ def status_of(name: str, directory_fd: int) -> os.stat_result | None:
         return os.stat(name.encode(), dir_fd=directory_fd, follow_symlinks=False)
     except FileNotFoundError:
         return None
+
+
+@contextmanager
+def making_in(directory_fd: int) -> Iterator[None]:
+    """Tells a name that this disk does not take, though it says that nothing is there, from a directory that is gone.
+
+    Raises:
+        OSError: EINVAL, for what the disk has answered with ENOENT though the directory is there.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        if os.fstat(directory_fd).st_nlink:
+            raise OSError(errno.EINVAL, "the name cannot be made") from error
+        raise
 
 
 def is_out_of_reach(error: OSError) -> bool:

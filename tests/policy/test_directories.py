@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from downloadd.config import DirectoryConfig
 from downloadd.download import Conflict
+from downloadd.errors import InvalidPathError
 from downloadd.policy.directories import DirectoryRules
 from downloadd.terms import Quota, Terms
 
@@ -41,6 +42,38 @@ def test_each_key_is_that_of_the_longest_path_that_gives_it_and_quotas_hold_toge
     # A table that sets a quota alone lets nobody in.
     assert terms.users == frozenset({"ann", "bob"})
     assert RULES.terms_of("team/inner/deep/er/x").users == frozenset({"eve"})
+
+
+@pytest.mark.parametrize(
+    "directory",
+    [
+        "Team",
+        "TEAM/x",
+        "team.",
+        "team ",
+        "te\u200bam",
+        "\uff54eam",
+        "team/Inner",
+        "team/inner/deep/ER/x",
+        "team/\u0131nner",
+    ],
+)
+def test_a_spelling_that_a_forgiving_file_system_takes_for_another_is_refused(directory: str) -> None:
+    with pytest.raises(InvalidPathError, match="too like 'team"):
+        RULES.require_distinct(directory)
+
+
+@pytest.mark.parametrize("directory", ["", "team", "team/inner/deep/er", "team/x/Inner", "teams", "x/Team", "e\u0301"])
+def test_any_other_spelling_is_another_directory(directory: str) -> None:
+    RULES.require_distinct(directory)
+
+
+def test_both_of_two_that_are_alike_may_be_configured() -> None:
+    rules = DirectoryRules([DirectoryConfig(path="a/e\u0301"), DirectoryConfig(path="a/E\u0301")])
+    rules.require_distinct("a/e\u0301")
+    rules.require_distinct("a/E\u0301")
+    with pytest.raises(InvalidPathError):
+        rules.require_distinct("a/\u00e9")
 
 
 def test_the_root_may_have_terms_too() -> None:
