@@ -199,6 +199,8 @@ class Router:
                 return unauthorized()
             if isinstance(route.access, Permission) and not user.may(route.access):
                 return permission_missing()
+        if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise InvalidParameterError("Content-Encoding", "send the body as it is, without a content coding")
         if target.query.values:
             _check_query(route, target)
         if FIELD not in route.contract.headers:

@@ -65,6 +65,8 @@ class ApiServer(web.Server):
         # The API writes the access log itself.
         self._settings = {
             "access_log": None,
+            # A small body can unpack to any size, on the event loop, before anybody has looked at the token.
+            "auto_decompress": False,
             "max_line_size": LONGEST_LINE,
             "keepalive_timeout": IDLE_SECONDS,
             **settings,

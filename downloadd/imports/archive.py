@@ -3,6 +3,8 @@
 The format: PKWARE's APPNOTE, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
 """
 
+import lzma
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -22,6 +24,11 @@ LARGEST_TOTAL: Final = 64 << 30
 HIGHEST_RATIO: Final = 200
 """How many times as long an entry of more than a MiB may get; real text stays under 30."""
 
+_DAMAGE: Final = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(ArithmeticError, LookupError, RuntimeError, ValueError),
+)
+"""What the standard library says of archives that are damaged, or made to be."""
 _SMALL: Final = 1 << 20
 _ENCRYPTED: Final = 0x1
 _IN_UTF_8: Final = 0x800
@@ -39,14 +46,14 @@ class Archive:
         """
         try:
             self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError, RecursionError) as error:
+        except _DAMAGE as error:
             raise ImportRefusedError("the file is no zip archive, or it is cut short") from error
         try:
             self._judge(file)
         except BaseException:
             self._zip.close()
             raise
-        self._entries = {_name_of(info): info for info in self._zip.infolist() if not info.is_dir()}
+        self._entries = {_name_of(info): info for info in self._zip.infolist() if not _is_directory(info)}
 
     def __enter__(self) -> Self:
         """Nothing is to be done."""
@@ -77,7 +84,7 @@ class Archive:
         try:
             with self._zip.open(info) as entry:
                 data = entry.read(LARGEST_ENTRY + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+        except _DAMAGE as error:
             raise ImportRefusedError(f"{_shown(name)} in the archive is damaged or packed in an unknown way") from error
         if len(data) > LARGEST_ENTRY:
             raise _too_large(f"{_shown(name)} in the archive is too large")
@@ -111,6 +118,11 @@ def _name_of(info: zipfile.ZipInfo) -> str:
         with suppress(UnicodeError):
             name = name.encode("cp437").decode()
     return unicodedata.normalize("NFC", name)
+
+
+def _is_directory(info: zipfile.ZipInfo) -> bool:
+    # A name may be empty, which `is_dir` does not expect.
+    return info.filename.endswith("/")
 
 
 def _leads_elsewhere(name: str) -> bool:

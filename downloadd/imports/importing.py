@@ -177,13 +177,13 @@ class Imports:
         """
         operation = self._new(kind, user, Status.UPLOADING, name=name, content_type=content_type)
         await self._uploads.keep(operation.id, pieces)
+        operation = replace(operation, status=Status.FILE_LOADED)
         try:
             await asyncio.to_thread(self._probe, operation)
-        except ImportRefusedError:
+            await self._create(operation)
+        except BaseException:
             await self._uploads.remove(operation.id)
             raise
-        operation = replace(operation, status=Status.FILE_LOADED)
-        await self._create(operation)
         return operation
 
     async def fetch(self, kind: Kind, url: str, *, user: str) -> Operation:
@@ -192,10 +192,8 @@ class Imports:
         Raises:
             ImportRefusedError: the URL may not be fetched.
         """
-        name = url.partition("?")[0].rpartition("/")[2]
-        operation = self._new(kind, user, Status.DOWNLOADING_FILE, name=name)
+        operation = self._new(kind, user, Status.DOWNLOADING_FILE)
         id = self._new_download_id()
-        operation = replace(operation, download_id=id)
         order = Order(url=url, directory=self._config.directory, operation=operation.id, id=id)
         started = await self._downloads.start((order,), user=user)
         download = started.downloads[0]
@@ -203,6 +201,9 @@ class Imports:
             raise ImportRefusedError(
                 f"the file cannot be fetched: {download.detail or download.error}", RefusalCode.INVALID_PARAMS
             )
+        # Not the end of the URL, which may be a password.
+        name = download.filename
+        operation = replace(operation, download_id=id, name=name, file=kept_name(operation.ts, user, name))
         await self._create(operation)
         self._own(operation, self._await_file)
         return operation
@@ -366,6 +367,8 @@ class Imports:
     async def _follow(self, operation: Operation) -> None:
         """Hands files to the manager, as many as fit, and waits until all have ended."""
         wanted = _WANTED[operation.kind]
+        # Before any of the files has a name, so that none gets this one.
+        await self._write_manifests(operation)
         while lost := await self._records.lost(operation.id, TAKEN_AT_ONCE):
             await self._order(operation, lost, wanted)
         while True:

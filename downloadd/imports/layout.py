@@ -24,7 +24,7 @@ def folder_of(ts: int, name: str) -> str:
     stem = name.rpartition("/")[2]
     stem = stem.rpartition(".")[0] or stem
     date = datetime.fromtimestamp(ts / 1000, UTC).strftime("%Y-%m-%d %H-%M-%S")
-    return f"{date} {safe_name(stem[:_LONGEST])}" if stem else date
+    return safe_name(f"{date} {safe_name(stem[:_LONGEST])}") if stem else date
 
 
 def place_of(pending: PendingFile, wanted: Wanted) -> tuple[str, str | None]:

@@ -17,6 +17,7 @@ NAMESPACE: Final = "urn:ietf:params:xml:ns:metalink"
 _LOWEST_PRIORITY: Final = 999_999
 """Of a URL that names none (RFC 5854, section 4.2.16.1)."""
 _STRONGEST_FIRST: Final = ("sha-512", "sha-256", "sha-1", "md5")
+_MOST_DIGITS: Final = 19
 _LONGEST_TEXT: Final = 16 * 1024
 _PIECE: Final = 64 * 1024
 
@@ -40,6 +41,8 @@ def read_metalink(file: BinaryIO) -> Iterator[Item]:
     except expat.ExpatError as error:
         reason = expat.ErrorString(error.code)
         raise ImportRefusedError(f"line {error.lineno} of the file is no XML: {reason}") from error
+    except (ValueError, LookupError) as error:
+        raise ImportRefusedError("the file is in an encoding that is not known; save it as UTF-8") from error
     if not reader.is_metalink:
         raise ImportRefusedError("the file is XML, but no Metalink of RFC 5854")
     found = found or bool(reader.items)
@@ -83,13 +86,13 @@ class _Reader:
         if self._in("file"):
             self.items.append(self._finish())
         elif self._in("file", "size"):
-            self._size = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+            self._size = _number(text)
         elif self._in("file", "hash"):
             # Those of pieces stand elsewhere.
             self._hashes[self._attributes.get("type", "").lower()] = text.lower()
         elif self._in("file", "url"):
-            priority = self._attributes.get("priority", "")
-            self._urls.append((int(priority) if priority.isascii() and priority.isdigit() else _LOWEST_PRIORITY, text))
+            priority = _number(self._attributes.get("priority", ""))
+            self._urls.append((_LOWEST_PRIORITY if priority is None else priority, text))
         self._path.pop()
         self._text = ""
 
@@ -117,6 +120,11 @@ class _Reader:
             size=self._size,
             checksum=None if algorithm is None else f"{algorithm}={self._hashes[algorithm]}",
         )
+
+
+def _number(text: str) -> int | None:
+    """What can be counted; None for what is no number, or has more digits than anything has bytes."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS else None
 
 
 def _refuse_doctype(*_: object) -> None:

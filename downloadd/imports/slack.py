@@ -6,6 +6,7 @@ Files are named in the messages' `files`, in older exports in `file`. Links that
 their own; others need the workspace's.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, TypeVar
@@ -21,6 +22,16 @@ T = TypeVar("T")
 _LISTS: Final = ("users.json", "channels.json", "groups.json", "mpims.json", "dms.json")
 _GONE: Final = frozenset({"tombstone", "hidden_by_limit", "file_access"})
 """Modes of files of which nothing is left to fetch."""
+
+
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What the JSON parser says of what is none, or none that can be read."""
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+_LONGEST: Final = (1 << 63) - 1
+"""Bytes of a file: what the records can hold."""
 
 
 class _Profile(msgspec.Struct):
@@ -50,7 +61,7 @@ class _File(msgspec.Struct):
     mode: str | None = None
     is_external: bool = False
     mimetype: str | None = None
-    size: int | None = None
+    size: Any = None
     url_private_download: str | None = None
     user: str | None = None
 
@@ -108,11 +119,12 @@ def _read_days(archive: Archive, top: str, folders: dict[str, str]) -> Iterator[
                 unknown.add(folder)
                 yield Skipped(reason=f"the folder {folder[:80]!r} belongs to no channel")
             continue
+        data = archive.read(name)
         try:
-            messages = msgspec.json.decode(archive.read(name), type=list[_Message])
-        except (msgspec.DecodeError, msgspec.ValidationError):
+            messages = msgspec.json.decode(data, type=list[_Message])
+        except _UNREADABLE:
             messages = []
-            yield from _read_loosely(archive.read(name), name, messages)
+            yield from _read_loosely(_mended(data), name, messages)
         yield Messages(count=len(messages))
         for message in messages:
             for file in (*(message.files or ()), message.file):
@@ -126,7 +138,7 @@ def _read_loosely(data: bytes, name: str, messages: list[_Message]) -> Iterator[
     """Takes the messages of a day one by one, because not all of them are as they should be."""
     try:
         raws = msgspec.json.decode(data, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except _UNREADABLE:
         yield Skipped(reason=f"{name[:120]!r} is no list of messages")
         return
     for raw in raws:
@@ -152,7 +164,7 @@ def _link(file: _File, message: _Message, channel_id: str) -> FileLink | Skipped
         channel_id=channel_id,
         user=file.user or message.user or "",
         time=_seconds(message.ts),
-        size=file.size,
+        size=_size(file.size),
         content_type=file.mimetype,
     )
 
@@ -182,16 +194,30 @@ def _entries(archive: Archive, name: str) -> list[msgspec.Raw]:
     if not data.strip():
         return []
     try:
-        return msgspec.json.decode(data, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        return msgspec.json.decode(_mended(data), type=list[msgspec.Raw])
+    except _UNREADABLE as error:
         raise ImportRefusedError(f"{name} in the archive is no list, or is cut short") from error
 
 
 def _read(raw: msgspec.Raw, type_: type[T]) -> T | None:
     try:
         return msgspec.json.decode(raw, type=type_)
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except _UNREADABLE:
         return None
+
+
+def _mended(data: bytes) -> bytes:
+    """The JSON with U+FFFD in the place of half a surrogate pair and of bytes that are no UTF-8.
+
+    Whoever cuts a text in the middle of an emoji writes the former, and no day is to be lost for it.
+    """
+    text = data.decode(errors="replace")
+    return _ESCAPE.sub(lambda found: "\\ufffd" if found["half"] else found[0], text).encode()
+
+
+def _size(given: Any) -> int | None:
+    """A length in bytes; None for what is none, which is no reason not to fetch the file."""
+    return given if type(given) is int and 0 <= given <= _LONGEST else None
 
 
 def _seconds(ts: Any) -> float | None:

@@ -11,7 +11,7 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Download, Mirror
 from downloadd.errors import DownloadError
 from downloadd.policy.directories import DirectoryRules
-from downloadd.policy.masking import show_url
+from downloadd.policy.masking import naming_segment, show_url
 from downloadd.policy.policy import Policy
 from downloadd.states import State
 from downloadd.storage.names import parse_directory, parse_filename, safe_name, suggest_name
@@ -93,7 +93,7 @@ def accept_order(
         start_time=int(now),
         priority=order.priority,
         speed_limit=order.speed_limit,
-        filename=wanted or suggest_name(None, None, url.last_segment),
+        filename=wanted or suggest_name(None, None, naming_segment(url)),
     )
 
 
@@ -119,13 +119,14 @@ def _judge_mirrors(order: Order, policy: Policy) -> tuple[Mirror, ...]:
 
 def _refusable(order: Order, *, user: str, now: float, id: str, request_id: str | None) -> Download:
     """What can be said of an order that is wrong somewhere. Its empty `host` marks it as never judged fit to run."""
-    path = order.url.partition("?")[0].partition("#")[0]
+    shown_url = show_url(order.url)
+    path = shown_url.partition("?")[0].partition("#")[0]
     last_segment = path.rpartition("/")[2] if path.count("/") > 2 else ""
     return Download(
         id=id,
         user=user,
         url=order.url,
-        shown_url=show_url(order.url),
+        shown_url=shown_url,
         host="",
         directory=order.directory.strip("/")[:LONGEST_SHOWN],
         timeout=0,

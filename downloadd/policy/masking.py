@@ -5,10 +5,10 @@ Pure: no I/O and no clock.
 
 import re
 from typing import Final
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from downloadd.errors import InvalidUrlError
-from downloadd.policy.url import parse_url
+from downloadd.policy.url import AllowedUrl, parse_url
 
 MASK: Final = "***"
 
@@ -93,6 +93,15 @@ def show_url(text: str) -> str:
     return path + _QUERY_PARAMETER.sub(_mask_slack if _is_slack(path) else _mask, mark + query)
 
 
+def naming_segment(url: AllowedUrl) -> str:
+    """What a file may be named by: the last segment of the path, percent-decoded as UTF-8, without secret parameters.
+
+    "" when the path ends with a slash.
+    """
+    segment = url.request_target.partition("?")[0].rpartition("/")[2]
+    return unquote(_PATH_PARAMETER.sub(lambda found: "" if _hides(found) else found[0], segment))
+
+
 def _without_userinfo(text: str) -> str:
     try:
         parse_url(text)
@@ -108,8 +117,11 @@ def _without_userinfo(text: str) -> str:
 
 
 def _mask(found: re.Match[str]) -> str:
-    secret = _is_secret(found[2]) or _SLACK_TOKEN.match(found[3])
-    return f"{found[1]}{found[2]}={MASK}" if secret else found[0]
+    return f"{found[1]}{found[2]}={MASK}" if _hides(found) else found[0]
+
+
+def _hides(found: re.Match[str]) -> bool:
+    return _is_secret(found[2]) or _SLACK_TOKEN.match(found[3]) is not None
 
 
 def _mask_slack(found: re.Match[str]) -> str:

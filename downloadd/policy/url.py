@@ -16,7 +16,7 @@ import ipaddress
 import re
 from functools import lru_cache
 from typing import Final
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 import idna
 import msgspec
@@ -67,11 +67,6 @@ class AllowedUrl(msgspec.Struct, frozen=True, kw_only=True):
     def origin(self) -> tuple[str, str, int]:
         """Scheme, host and port (RFC 9110, section 4.3.1)."""
         return self.scheme, self.host, self.port
-
-    @property
-    def last_segment(self) -> str:
-        """The last segment of the path, percent-decoded as UTF-8; "" when the path ends with a slash."""
-        return unquote(self.request_target.partition("?")[0].rpartition("/")[2])
 
 
 def parse_url(text: str) -> AllowedUrl:

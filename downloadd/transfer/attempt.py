@@ -23,6 +23,7 @@ from downloadd.errors import (
     FileTooLargeError,
     NetworkError,
 )
+from downloadd.policy.masking import naming_segment
 from downloadd.states import Event, advance
 from downloadd.storage.destination import Destination, Part
 from downloadd.storage.names import suggest_name
@@ -383,7 +384,7 @@ class Attempt:
             await self._start_over()
         self._check_expected(accepted.total, accepted.content_type)
         if asked.start == 0:
-            name = suggest_name(self.download.wanted_name, accepted.name_hint, answer.url.last_segment)
+            name = suggest_name(self.download.wanted_name, accepted.name_hint, naming_segment(answer.url))
             self.download = replace(self.download, filename=name)
             if await self._name_taken():
                 return False

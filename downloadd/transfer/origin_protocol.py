@@ -58,21 +58,26 @@ class OriginProtocol(ResponseHandler):
             data = data[len(piece) :]
             self._heard += len(piece)
             if self._heard > MOST_BYTES or self._interim > MOST_INTERIM:
-                self._give_up()
+                self._give_up("no answer, and no end of what comes before it")
                 return
             super().data_received(piece)
         if data or is_nothing:
             failed_before = self.exception() is not None
             super().data_received(data)
-            if self._is_idle and not failed_before and self.exception() is not None:
-                self._refuse_surplus()
+            if not failed_before and self.exception() is not None:
+                self._fail_content()
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """The head of a response came."""
         if self._content is not None:
             self._refuse_surplus()
             return
-        code = data[0].code
+        head = data[0]
+        if "chunked" in ",".join(head.headers.getall("Transfer-Encoding", ())).lower() and not head.chunked:
+            # The parser has understood the field otherwise: it would give out the framing as content.
+            self._give_up("a transfer coding that is not what it seems")
+            return
+        code = head.code
         if code >= 200 or code == 101:
             self._content = data[1]
             self._content.on_eof(self._rest)
@@ -103,10 +108,17 @@ class OriginProtocol(ResponseHandler):
         if self._content is not None:
             self._content.set_exception(SurplusError("more came than the content that was announced"))
 
+    def _fail_content(self) -> None:
+        """What the parser cannot read is told of the connection, and not always of the content that is waited for."""
+        if self._is_idle:
+            self._refuse_surplus()
+        elif self._content is not None and self._content.exception() is None:
+            self._content.set_exception(ClientPayloadError("the framing of the content is malformed"))
+
     def _rest(self) -> None:
         self._is_idle = True
 
-    def _give_up(self) -> None:
+    def _give_up(self, why: str) -> None:
         if self.transport is not None:
             self.transport.close()
-        self.set_exception(HttpProcessingError(code=400, message="no answer, and no end of what comes before it"))
+        self.set_exception(HttpProcessingError(code=400, message=why))

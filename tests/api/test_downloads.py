@@ -1,5 +1,6 @@
 """`/api/v1/downloads`: the listing, the batch, and the verbs on one download."""
 
+import gzip
 import io
 import json
 from typing import Any
@@ -184,12 +185,15 @@ async def test_a_body_that_is_not_said_to_be_json_is_refused(api: ServedApi, med
     assert (status, body["detail"]) == (400, "Content-Type: expected application/json")
 
 
-async def test_a_body_with_a_broken_coding_is_refused(api: ServedApi) -> None:
+@pytest.mark.parametrize("body", [b"\0\0\0\0", gzip.compress(b'{"downloads": [{"url": "https://a.example/1"}]}')])
+async def test_a_body_with_a_content_coding_is_refused(api: ServedApi, body: bytes) -> None:
     request = (
         b"POST /api/v1/downloads HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame\r\nConnection: close\r\n"
-        b"Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\0\0\0\0"
+        b"Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s"
     )
-    assert (await api.exchange(request)).startswith(b"HTTP/1.1 400 ")
+    answer = await api.exchange(request % (len(body), body))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Content-Encoding: send the body as it is" in answer
 
 
 async def test_a_repeated_batch_gets_the_first_answer(api: ServedApi) -> None:

@@ -417,6 +417,54 @@ async def test_lists_are_fetched_where_they_say(daemon: DaemonProcess, origin: O
     assert path.endswith(" list/x/y/z.bin")
 
 
+async def test_no_file_is_lost_to_the_manifest(daemon: DaemonProcess, origin: Origin) -> None:
+    """Neither one that a list calls by that name, nor one that its origin does."""
+    for seed, path in enumerate(("/named", "/manifest.jsonl")):
+        origin.script(path, Answer(size=100, seed=seed))
+    data = f"{origin.url('/named')}\n  out=manifest.jsonl\n{origin.url('/manifest.jsonl')}\n"
+    await upload(daemon, "urls", data.encode(), "list.txt")
+    await file_data(daemon)
+    await select_all(daemon)
+    assert await download_pending(daemon) == 2
+    assert (await done(daemon))["count"]["completed"] == 2
+    files = {path.rpartition("/")[2]: content for path, content in daemon.files().items()}
+    lines = [json.loads(line) for line in files.pop("manifest.jsonl").splitlines()]
+    assert sorted(files.values()) == sorted(expected_bytes(seed, 0, 100) for seed in (0, 1))
+    assert {line["path"].rpartition("/")[2] for line in lines} == set(files)
+    assert [line["status"] for line in lines] == ["completed"] * 2
+
+
+async def test_an_import_may_have_a_long_name_in_any_script(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/a", Answer(size=100))
+    await upload(daemon, "urls", origin.url("/a").encode(), "\u6f22" * 120 + ".txt")
+    await file_data(daemon)
+    await select_all(daemon)
+    await download_pending(daemon)
+    assert (await done(daemon))["count"]["completed"] == 1
+
+
+async def test_a_size_that_no_file_has_holds_up_no_import(daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    members = export(origin, ["F1", "F2"])
+    members["general/2020-01-01.json"][0]["files"][0]["size"] = 1 << 64
+    await upload(daemon, "slack", packed(members))
+    await file_data(daemon)
+    await select_all(daemon)
+    await download_pending(daemon)
+    assert (await done(daemon))["count"] == {"completed": 2, "total": 2, "error": 0}
+
+
+@pytest.mark.parametrize("end", [";token=s3cret", "#s3cret", "?token=s3cret", ""])
+async def test_no_secret_of_the_url_of_a_public_file_is_told(daemon: DaemonProcess, origin: Origin, end: str) -> None:
+    origin.fall_back_to(lambda request: Answer(body=b"http://h.example/x\n"))
+    url = origin.url(f"/list{end}" if end else "").replace("http://", "http://ann:s3cret@")
+    body = {"fileUrl": url, "importerKey": "urls"}
+    assert await daemon.ask("POST", "/api/v1/downloadPublicImportFile", json=body) == (200, {"success": True})
+    await file_data(daemon)
+    told = [await current(daemon), await daemon.history(), sorted(daemon.files()), daemon.log.read_text()]
+    assert "s3cret" not in json.dumps(told)
+
+
 async def test_a_public_file_is_fetched_by_the_daemon_itself(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     origin.script("/public/export.zip", Answer(body=packed(export(origin, ["F1"]))))
@@ -463,6 +511,7 @@ async def test_a_bad_upload_is_a_400_in_the_manner_of_rocket_chat(daemon: Daemon
     assert (status, answer["success"], answer["errorType"]) == (400, False, code)
     assert answer["error"].endswith(f" [{code}]")
     assert (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1] == []
+    assert list((daemon.state / "imports").iterdir()) == []
 
 
 async def test_calls_at_the_wrong_time_or_with_nobody_are_refused(daemon: DaemonProcess) -> None:

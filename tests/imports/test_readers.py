@@ -377,6 +377,104 @@ def test_whatever_is_uploaded_is_read_or_refused(kind: Kind, data: bytes) -> Non
             read(kind, start + data)
 
 
+def packed_by(method: int) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as target:
+        for name in ("users.json", "channels.json", "general/2020-01-01.json"):
+            target.writestr(name, json.dumps(EXPORT[name]))
+    return file.getvalue()
+
+
+ARCHIVES = [
+    packed_by(method) for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+]
+
+
+@given(st.data())
+def test_an_archive_with_any_bytes_changed_is_read_or_refused(data: st.DataObject) -> None:
+    archive = bytearray(data.draw(st.sampled_from(ARCHIVES)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        archive[data.draw(st.integers(0, len(archive) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(ImportRefusedError):
+        read(Kind.SLACK, bytes(archive))
+
+
+@pytest.mark.parametrize("archive", ARCHIVES, ids=["stored", "deflated", "bzip2", "lzma"])
+def test_an_archive_with_any_one_byte_changed_is_read_or_refused(archive: bytes) -> None:
+    for position in range(len(archive)):
+        for value in (0, 255, archive[position] ^ 1):
+            with suppress(ImportRefusedError):
+                read(Kind.SLACK, archive[:position] + bytes([value]) + archive[position + 1 :])
+
+
+def test_an_entry_without_a_name_is_no_file() -> None:
+    # What the reader makes of a name that begins with NUL.
+    archive = packed({**EXPORT, "~": b""}).replace(b"~", b"\0")
+    with suppress(ImportRefusedError):
+        assert links(read(Kind.SLACK, archive)) == links(read(Kind.SLACK, packed(EXPORT)))
+
+
+@pytest.mark.parametrize("size", [1 << 63, 1 << 64, 10**400, -1, 1.5, True, "7", None, [], {}])
+def test_a_size_that_is_none_costs_no_file(size: Any) -> None:
+    [link] = links(read(Kind.SLACK, packed(one_file(size=size))))
+    assert link.size is None
+
+
+def one_file(**fields: Any) -> dict[str, Any]:
+    return {
+        **EXPORT,
+        "general/2020-01-01.json": [{"files": [slack_file(**fields)]}],
+        "secret/2020-01-01.json": [],
+        "D1/2020-01-01.json": [],
+    }
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"user": "\xff"}',
+        b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"text": "cut \\ud83d"}',
+        b'{"user": "\\udc00\\\\ud800\\ud83d\\ude00"}',
+    ],
+)
+def test_a_message_that_cannot_be_read_costs_no_other(bad: bytes) -> None:
+    good = json.dumps({"files": [slack_file("F77")]}).encode()
+    items = read(Kind.SLACK, packed({**EXPORT, "general/2020-01-01.json": b"[" + bad + b"," + good + b"]"}))
+    # What is nested too deep hides where the next one begins.
+    assert ("F77" in {link.file_id for link in links(items)}) or (b"[[" in bad and skipped(items))
+
+
+@pytest.mark.parametrize("name", ["users.json", "channels.json", "dms.json"])
+@pytest.mark.parametrize("content", [b"[" * 200_000, b'["\xff"', b"{}", b"[1e999999]", b"nul"])
+def test_a_list_that_cannot_be_read_is_refused_or_has_no_entries(name: str, content: bytes) -> None:
+    with suppress(ImportRefusedError):
+        assert not any(
+            isinstance(item, FileLink) for item in read(Kind.SLACK, packed({"users.json": [], name: content}))
+        )
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        '<?xml version="1.0" encoding="utf-7"?>',
+        '<?xml version="1.0" encoding="big5"?>',
+        '<?xml version="1.0" encoding="x"?>',
+    ],
+)
+def test_a_metalink_in_an_unknown_encoding_is_refused(start: str) -> None:
+    with pytest.raises(ImportRefusedError, match="encoding"):
+        read(Kind.METALINK, (start + METALINK.partition("?>")[2]).encode())
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-1", "\u0663", "1_0", ""])
+def test_a_metalink_with_odd_numbers_is_read(number: str) -> None:
+    text = METALINK.replace('priority="1"', f'priority="{number}"').replace("14471447", number)
+    first, _ = links(read(Kind.METALINK, text.encode()))
+    assert first.size is None
+    assert first.url.startswith("https://b.example")
+
+
 def test_an_unknown_importer_is_refused_in_the_words_of_rocket_chat() -> None:
     assert kind_of("slack") is Kind.SLACK
     for key in ("hipchat", "", "pending-files"):

@@ -5,7 +5,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from downloadd.errors import InvalidUrlError
-from downloadd.policy.masking import show_url
+from downloadd.policy.masking import naming_segment, show_url
 from downloadd.policy.url import parse_url
 
 
@@ -137,3 +137,24 @@ def test_a_value_of_a_secret_name_is_never_shown(path: str, value: str) -> None:
 def test_what_is_shown_has_nothing_left_to_hide(text: str) -> None:
     shown = show_url(f"http://u:p@h/?{text}")
     assert show_url(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "segment"),
+    [
+        ("http://h", ""),
+        ("http://h?a/b", ""),
+        ("http://h/", ""),
+        ("http://h/a/", ""),
+        ("http://h/a/b.tar.gz?x=/y", "b.tar.gz"),
+        ("http://h/a%20b%2Fc", "a b/c"),
+        ("http://h/\u00fc", "\u00fc"),
+        ("http://h/%ff+", "\ufffd+"),
+        ("http://h/f;v=1;token=S3CRET;w", "f;v=1;w"),
+        ("http://h/;jsessionid=S3CRET", ""),
+        ("http://S3CRET@h", ""),
+        ("http://h/a#S3CRET", "a"),
+    ],
+)
+def test_a_file_is_named_by_the_last_segment_without_secrets(text: str, segment: str) -> None:
+    assert naming_segment(parse_url(text)) == segment

@@ -285,23 +285,6 @@ def test_userinfo_is_taken_out_and_decoded(text: str, userinfo: tuple[str, str] 
     assert url.text == "http://h/"
 
 
-@pytest.mark.parametrize(
-    ("text", "segment"),
-    [
-        ("http://h", ""),
-        ("http://h?a/b", ""),
-        ("http://h/", ""),
-        ("http://h/a/", ""),
-        ("http://h/a/b.tar.gz?x=/y", "b.tar.gz"),
-        ("http://h/a%20b%2Fc", "a b/c"),
-        ("http://h/\u00fc", "\u00fc"),
-        ("http://h/%ff+", "\ufffd+"),
-    ],
-)
-def test_the_last_segment_is_decoded(text: str, segment: str) -> None:
-    assert parse_url(text).last_segment == segment
-
-
 def test_the_origin_is_scheme_host_and_port() -> None:
     assert parse_url("HTTPS://u:p@Example.COM./a").origin == ("https", "example.com", 443)
 

@@ -102,6 +102,10 @@ LIES: Final[dict[str, Lie]] = {
     "coding-other-letters": Lie(
         answer("Transfer-Encoding: chun\u212aed".encode(), body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), N
     ),
+    "coding-folded": Lie(answer("Transfer-Encoding: chunked\r\n ", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), N),
+    "coding-folded-first": Lie(
+        answer("Transfer-Encoding:\r\n chunked", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), BODY
+    ),
     "coding-capitals": Lie(answer("Transfer-Encoding: CHUNKED", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), BODY),
     "coding-empty": Lie(answer("Transfer-Encoding:"), N),
     "coding-identity": Lie(answer("Transfer-Encoding: identity"), N),

@@ -8,6 +8,7 @@ import ssl
 import stat
 import subprocess
 import time
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -253,6 +254,29 @@ async def test_ten_thousand_idle_connections_hold_up_nobody(daemon: DaemonProces
         return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
 
     await until(lambda: descriptors() < 100)
+
+
+async def test_bodies_that_would_unpack_to_gigabytes_hold_up_nobody(daemon: DaemonProcess) -> None:
+    packer = zlib.compressobj()
+    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(256)) + packer.flush()
+    assert daemon.client is not None
+    before = daemon.resident_bytes()
+
+    async def throw(headers: dict[str, str]) -> int:
+        fields = {"Content-Type": "application/json", "Content-Encoding": "deflate", **headers}
+        assert daemon.client is not None
+        async with daemon.client.post(f"{daemon.url}/api/v1/downloads", data=bomb, headers=fields) as answer:
+            return answer.status
+
+    thrown = asyncio.gather(*(throw(headers) for headers in [{"Authorization": ""}, {}] * 8))
+    took = []
+    while not thrown.done():
+        began = time.perf_counter()
+        assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+        took.append(time.perf_counter() - began)
+    assert await thrown == [401, 400] * 8
+    assert max(took) < 0.5
+    assert daemon.resident_bytes() - before < 64 << 20
 
 
 async def test_a_url_in_the_wrong_place_is_logged_without_its_secrets(tmp_path: Path) -> None:
