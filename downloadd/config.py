@@ -326,6 +326,7 @@ class _Loader:
         self.mistakes: list[Mistake] = []
         self._values: dict[tuple[str, str], _Given] = {}
         self._lists: dict[str, list[_Given]] = {name: [] for name in _LISTS}
+        self._files: list[Path] = []
 
     # -- the sources ---------------------------------------------------------------------------------------------------
 
@@ -392,10 +393,12 @@ class _Loader:
     def build(self, environment: Mapping[str, str]) -> Config:
         self._check_texts()
         self._check_policy()
+        self._check_imports()
         state_dir = self._get("server", "state_dir", "") or default_state_dir(environment)
         if not state_dir:
             self._add(_DEFAULTS, "server.state_dir", "there is no HOME to put it in; set server.state_dir")
         self._values["server", "state_dir"] = _Given(value=state_dir, source=_DEFAULTS, key="server.state_dir")
+        self._check_root()
         return Config(
             server=ServerConfig(**self._table("server")),
             storage=StorageConfig(**self._table("storage")),
@@ -432,6 +435,30 @@ class _Loader:
         given = self._values.get(("server", "unix_socket"))
         if given is not None and len(os.fsencode(given.value)) > LONGEST_SOCKET_PATH:
             self._add(given.source, given.key, f"the path of a socket may have {LONGEST_SOCKET_PATH} bytes at most")
+
+    def _check_root(self) -> None:
+        """Nothing that the daemon itself lives by may lie where downloads go, and can be overwritten by one."""
+        given = self._values.get(("storage", "root"))
+        root, source = (StorageConfig().root, _DEFAULTS) if given is None else (given.value, given.source)
+        own = [(f"server.{key}", self._get("server", key, "")) for key in _SERVER_PATHS]
+        for name, path in (*own, *(("the configuration", str(file)) for file in self._files)):
+            # What cannot be a path has been said before.
+            if path and not _CONTROL.search(path + root) and _lies_in(path, root):
+                self._add(
+                    source,
+                    "storage.root",
+                    f"{name} ({path}) lies in it, where a download could overwrite it; put one of them elsewhere",
+                )
+
+    def _check_imports(self) -> None:
+        from downloadd.storage.names import parse_directory
+
+        given = self._values.get(("imports", "directory"))
+        if given is not None:
+            try:
+                parse_directory(given.value)
+            except InvalidPathError as error:
+                self._add(given.source, given.key, error.detail)
 
     def _check_policy(self) -> None:
         # The rooms below know their own grammar. Imported here, because they import the nouns at the top level.
@@ -621,6 +648,7 @@ class _Loader:
             return None
 
     def _read_toml(self, file: Path) -> dict[str, Any]:
+        self._files.append(file)
         try:
             return tomllib.loads(file.read_bytes().decode())
         except OSError as error:
@@ -772,6 +800,12 @@ def _expected(info: shape.Type) -> str:
             return "a table of texts"
         case _:
             return "a list of texts"
+
+
+def _lies_in(path: str, directory: str) -> bool:
+    """Whether a path is a directory, or anything below it, once links are followed."""
+    real, around = os.path.realpath(path), os.path.realpath(directory)
+    return os.path.commonpath((real, around)) == around
 
 
 def _show(value: object) -> str:

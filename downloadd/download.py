@@ -37,6 +37,15 @@ class Mirror(msgspec.Struct, frozen=True, kw_only=True):
     """Lower-case A-label host that `max_per_host` counts."""
 
 
+class Promise(msgspec.Struct, frozen=True, kw_only=True):
+    """What an origin says of the bytes of the whole representation."""
+
+    source: str
+    """The field that says so."""
+    checksum: str
+    """`<algorithm>=<lower-case hex>`."""
+
+
 class Download(msgspec.Struct, frozen=True, kw_only=True):
     """One accepted or refused download, as it is written down.
 
@@ -118,6 +127,10 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     """Complete length of the representation in bytes, once the origin has said."""
     validator: str | None = None
     """The strong validator of the bytes in the part file, exactly as `If-Range` sends it (RFC 9110, section 13.1.5)."""
+    coding: str | None = None
+    """The content coding that those bytes came in (RFC 9110, section 8.4.1): one entity tag may stand for several."""
+    promises: tuple[Promise, ...] = ()
+    """What the origin has said of the representation that they belong to."""
     part_name: str | None = None
     """Name of the part file in `directory`, while there is one."""
     publishing: bool = False

@@ -19,7 +19,7 @@ _MARKS: Final = frozenset(
         ],
     )
 )
-"""Unicode's Default_Ignorable_Code_Point, as far as they are no formatting characters."""
+"""Those that are no formatting characters."""
 
 
 def fold(name: str) -> str:
@@ -29,7 +29,7 @@ def fold(name: str) -> str:
     """
     if name.isascii():
         return name.lower().rstrip(". ")
-    visible = "".join(character for character in name if not _is_ignorable(character))
+    visible = "".join(character for character in name if not is_ignorable(character))
     # Some compare capitals, some small letters: a dotless i has only the former in common with an i.
     alike = unicodedata.normalize("NFKD", visible).casefold().upper().casefold()
     return unicodedata.normalize("NFKD", alike).rstrip(". ")
@@ -40,5 +40,6 @@ def fold_path(path: str) -> str:
     return "/".join(map(fold, path.split("/")))
 
 
-def _is_ignorable(character: str) -> bool:
+def is_ignorable(character: str) -> bool:
+    """Whether nothing is to be seen of a character, and nothing changes by it (Unicode's Default_Ignorable)."""
     return unicodedata.category(character) == "Cf" or character in _MARKS

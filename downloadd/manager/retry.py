@@ -17,6 +17,8 @@ LONGEST_DELAY: Final = 60.0
 """Seconds; what the origin asks for may be longer."""
 LONGEST_RETRY_AFTER: Final = 86_400.0
 """Seconds; an origin that asks for more than a day is taken to mean a day."""
+LONGEST_HOST_WAIT: Final = 3_600.0
+"""Seconds for which one answer can hold back the other downloads from its host, whatever their own timeouts are."""
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,8 +28,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds from now."""
     failures: int
     """Failed attempts in a row that brought nothing new, this one included."""
-    host_waits: bool
-    """The origin asked for the delay: every download from the host waits it out."""
+    host_waits: float | None
+    """Seconds, if the origin asked for the delay: every download from the host waits them out."""
 
 
 class GiveUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,12 +65,16 @@ def decide(
         return GiveUp(failures=failures)
     asked = None if error.retry_after is None else min(error.retry_after, LONGEST_RETRY_AFTER)
     if failures > retries:
-        return GiveUp(failures=failures, host_waits=asked)
+        return GiveUp(failures=failures, host_waits=_of_host(asked))
     first = FIRST_DELAY_FOR_ROOM if isinstance(error, InsufficientStorageError) else FIRST_DELAY
     delay = max(backoff(failures, first=first, longest=LONGEST_DELAY, random=random), asked or 0.0)
     if time_left is not None and delay >= time_left:
-        return GiveUp(failures=failures, host_waits=asked)
-    return Retry(delay=delay, failures=failures, host_waits=asked is not None)
+        return GiveUp(failures=failures, host_waits=_of_host(asked))
+    return Retry(delay=delay, failures=failures, host_waits=None if asked is None else _of_host(delay))
+
+
+def _of_host(delay: float | None) -> float | None:
+    return None if delay is None else min(delay, LONGEST_HOST_WAIT)
 
 
 def backoff(failures: int, *, first: float, longest: float, random: float) -> float:

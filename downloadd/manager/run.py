@@ -219,7 +219,7 @@ class Run:
         wanted = self.download.checksum_wanted
         if wanted is not None:
             check_digest(wanted, digests[algorithm_of(wanted)])
-        for promise in self._attempt.promises:
+        for promise in self.download.promises:
             check_digest(promise.checksum, digests[algorithm_of(promise.checksum)], source=promise.source)
         kept = KEPT_ALGORITHM if wanted is None else algorithm_of(wanted)
         self._attempt.download = replace(self.download, checksum=digests.get(KEPT_ALGORITHM) or digests.get(kept))
@@ -297,15 +297,16 @@ class Run:
                     lifecycle.deferred(
                         row, error, not_before=not_before, failures=decision.failures, progressed=progressed
                     ),
-                    HostWaits(host=self._attempt.answered_by, until=not_before) if decision.host_waits else None,
+                    self._host_waits(decision.host_waits, now),
                 )
             case retry.GiveUp():
                 self._log.info("attempt_failed", error=error.code, detail=error.detail)
                 await self._remove_part()
                 failed = lifecycle.failed(self.download, error, now=now)
-                if decision.host_waits is None:
-                    return failed, None
-                return failed, HostWaits(host=self._attempt.answered_by, until=now + decision.host_waits)
+                return failed, self._host_waits(decision.host_waits, now)
+
+    def _host_waits(self, seconds: float | None, now: float) -> HostWaits | None:
+        return None if seconds is None else HostWaits(host=self._attempt.answered_by, until=now + seconds)
 
     async def _has_no_place(self, error: NoPlaceError, started: float) -> tuple[Download, HostWaits | None]:
         """Waits for the source that could not be asked; not for ever, if those that can be asked are of no use."""

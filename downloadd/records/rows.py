@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from downloadd.download import Conflict, Desired, Download, Mirror
+from downloadd.download import Conflict, Desired, Download, Mirror, Promise
 from downloadd.errors import ErrorCode
 from downloadd.states import State
 
@@ -60,6 +60,8 @@ RUN_OWNED: Final = (
     "received_ranges",
     "moved",
     "turn",
+    "coding",
+    "promises",
 )
 """Columns that the run which holds the download writes."""
 
@@ -75,13 +77,35 @@ COLUMNS: Final = ("seq", *WRITTEN)
 FRESH: Final = (*ASKED, *USER_OWNED, *RUN_OWNED[:3])
 """Columns that say all about a download that no run has touched; the table has the defaults of the others."""
 
-_FRESH_RUN: Final = (0, 0, None, 0.0, 0, None, None, None, 0, None, None, None, None, None, None, None, 0, 0)
+_FRESH_RUN: Final = (
+    0,
+    0,
+    None,
+    0.0,
+    0,
+    None,
+    None,
+    None,
+    0,
+    None,
+    None,
+    None,
+    None,
+    None,
+    None,
+    None,
+    0,
+    0,
+    None,
+    None,
+)
 
 # Looking an enum's member up by calling the enum costs five times as much.
 _CONFLICTS: Final = {member.value: member for member in Conflict}
 _DESIRED: Final = {member.value: member for member in Desired}
 _STATES: Final = {member.value: member for member in State}
 _ERRORS: Final = {member.value: member for member in ErrorCode}
+_PROMISES: Final = msgspec.json.Decoder(tuple[Promise, ...])
 _MIRRORS: Final = msgspec.json.Decoder(tuple[Mirror, ...])
 
 
@@ -150,6 +174,8 @@ def encode_run(download: Download) -> Row:
         download.received_ranges,
         int(download.moved),
         download.turn,
+        download.coding,
+        msgspec.json.encode(download.promises).decode() if download.promises else None,
     )
 
 
@@ -199,6 +225,8 @@ def decode(row: Row) -> Download:
         received_ranges,
         moved,
         turn,
+        coding,
+        promises,
         epoch,
         ended_seq,
     ) = row
@@ -235,6 +263,8 @@ def decode(row: Row) -> Download:
         received=received,
         total=total,
         validator=validator,
+        coding=coding,
+        promises=() if promises is None else _PROMISES.decode(promises),
         part_name=part_name,
         publishing=publishing == 1,
         last_modified=last_modified,

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final, NewType
 
 from downloadd.errors import InvalidPathError
-from downloadd.folding import fold
+from downloadd.folding import fold, is_ignorable
 
 SafeDirectory = NewType("SafeDirectory", str)
 """A directory below the root: segments joined by `/`, "" for the root itself."""
@@ -40,6 +40,11 @@ _PART: Final = re.compile(
 # Controls, invisible formatting (bidi overrides and isolates, zero-width characters, byte order marks), line and
 # paragraph separators, and lone surrogates, which have no UTF-8.
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
+
+_NONCHARACTER: Final = 0xFFFE
+"""How the last two code points of every plane end, which are none (the Unicode Standard, section 23.7)."""
+
+_BLANK: Final = " \u2800"
 
 _RESERVED_CHARACTERS: Final = str.maketrans(dict.fromkeys('<>:"|?*', "_"))
 
@@ -193,12 +198,18 @@ def _made_safe(text: str) -> str:
     # Windows finds the device behind any extension, and behind blanks before it.
     if name.partition(".")[0].rstrip().upper() in _RESERVED_DEVICES:
         name = f"_{name}"
+    if all(is_ignorable(character) or character in _BLANK for character in name):
+        return ""
     stem, extension = split_extension(name)
     return _trimmed(_cut(stem, MAX_NAME_BYTES - len(extension.encode())) + extension)
 
 
 def _visible(text: str) -> Iterator[str]:
-    return (character for character in text if unicodedata.category(character) not in _INVISIBLE)
+    return (
+        character
+        for character in text
+        if unicodedata.category(character) not in _INVISIBLE and ord(character) & 0xFFFE != _NONCHARACTER
+    )
 
 
 def _trimmed(name: str) -> str:

@@ -31,7 +31,7 @@ from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.plan import Whole, plan, plan_segments
 from downloadd.transfer.progress import Progress
 from downloadd.transfer.reception import Pace, Reception
-from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, Promise, StartOver, judge, judge_sample
+from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, StartOver, judge, judge_sample
 from downloadd.transfer.segmented import First, OtherVersionError, SegmentedFetch
 from downloadd.transfer.segments import Segment, divide
 from downloadd.transfer.session import Answer, Session
@@ -100,7 +100,6 @@ class Attempt:
         progress: what has come so far.
         taken: bytes that this attempt received from the origin.
         answered_by: the host that answered last, after redirects.
-        promises: what the origin says of the bytes.
     """
 
     def __init__(
@@ -155,7 +154,7 @@ class Attempt:
         self.taken = 0
         self._asked = 0
         self.answered_by = download.host
-        self.promises: tuple[Promise, ...] = ()
+        self._started_over = False
         self._kept_before = 0
         self._recorded = False
         self._noted_at = 0.0
@@ -169,7 +168,7 @@ class Attempt:
     def algorithms(self) -> list[str]:
         """Of the digests that the file is verified with, or that are kept."""
         wanted = self.download.checksum_wanted
-        checksums = [promise.checksum for promise in self.promises] + ([] if wanted is None else [wanted])
+        checksums = [promise.checksum for promise in self.download.promises] + ([] if wanted is None else [wanted])
         kept = [KEPT_ALGORITHM] if self._record_checksum else []
         return sorted({*map(algorithm_of, checksums), *kept})
 
@@ -180,8 +179,11 @@ class Attempt:
 
     @property
     def progressed(self) -> bool:
-        """Whether a further attempt starts nearer to the end: more was kept than before, and can be resumed."""
-        return self._kept > self._kept_before and self.download.validator is not None
+        """Whether a further attempt starts nearer to the end: more was kept than before, and can be resumed.
+
+        Not if what was kept before was given up: an origin that changes again and again would be asked for ever.
+        """
+        return self._kept > self._kept_before and self.download.validator is not None and not self._started_over
 
     @property
     def _written_down(self) -> ByteRanges:
@@ -252,7 +254,8 @@ class Attempt:
             return Fetched.SKIPPED
         while True:
             received = 0 if self.part is None else self.part.size
-            asked = plan(received=received, validator=self.download.validator, total=self.download.total)
+            row = self.download
+            asked = plan(received=received, validator=row.validator, total=row.total, coding=row.coding)
             if isinstance(asked, Whole):
                 return Fetched.WHOLE
             async with self._first_answer(asked) as (source, answer, verdict):
@@ -296,6 +299,8 @@ class Attempt:
                         answer = await stack.enter_async_context(self._session.get(source.url, asked))
                     self.answered_by = answer.url.host
                     verdict = judge(asked, answer.head, now=self._clock.wall(), max_size=self._max_size)
+                    if isinstance(verdict, Accepted):
+                        answer.content.announced = verdict.length
                 except TimeoutError:
                     line.append((source, False))
                     continue
@@ -365,6 +370,7 @@ class Attempt:
 
     async def _start_over(self) -> None:
         if self.part is not None:
+            self._started_over = self._started_over or self._kept_before > 0
             await self.part.clear()
         self.progress.reset(0)
         self.download = await self._save(
@@ -399,8 +405,6 @@ class Attempt:
         if accepted.total is not None:
             await self._destination.require_free(accepted.total - accepted.start)
             await self.part.reserve(accepted.total)
-        self.promises = accepted.promises
-        self.part.hash_while_writing(self.algorithms)
         self.progress.total = accepted.total
         # A 206 need not repeat what the 200 before it said (RFC 9110, section 15.3.7).
         earlier = self.download if accepted.start > 0 else None
@@ -411,9 +415,14 @@ class Attempt:
             moved=False,
             total=accepted.total,
             validator=accepted.validator,
+            coding=accepted.coding,
+            promises=accepted.promises
+            if earlier is None
+            else (*earlier.promises, *(promise for promise in accepted.promises if promise not in earlier.promises)),
             last_modified=accepted.last_modified or (earlier and earlier.last_modified),
             content_type=accepted.content_type or (earlier and earlier.content_type),
         )
+        self.part.hash_while_writing(self.algorithms)
         self._recorded = False
         self._changed()
         return True
@@ -478,6 +487,7 @@ class Attempt:
             kept=kept,
             validator=validator,
             total=total,
+            coding=self.download.coding,
             now=self._clock.wall,
             write_down=self._write_down,
             dropped=self._remark,

@@ -32,6 +32,8 @@ makes a synchronization issue unlikely. A client cannot know the clocks; 60 s is
 _DIGESTS: Final = {"sha-512": "sha-512", "sha-256": "sha-256", "sha": "sha-1", "md5": "md5"}
 """Names of algorithms in fields (RFC 9530, section 7.2), strongest first, and those of `verify`."""
 
+_DIGEST_MEMBER: Final = re.compile(r"(?P<name>[^=]+)=:(?P<value>[^:]*):(?:[ \t]*;.*)?", re.DOTALL)
+
 _OWS: Final = " \t"
 
 _DIGITS: Final = re.compile(r"[0-9]+")
@@ -186,10 +188,11 @@ def format_http_date(time: int) -> str:
 def parse_digest_field(text: str | None) -> str | None:
     """The strongest checksum in a Content-Digest or Repr-Digest (RFC 9530, section 2), in its normal form.
 
-    None when there is none of a known algorithm; what is malformed says nothing.
+    None when there is none of a known algorithm; what is malformed says nothing. Parameters (RFC 8941, section 3.1.2)
+    are ignored.
     """
-    members = (member.strip(_OWS).partition("=") for member in (text or "").split(","))
-    return _strongest({name: value[1:-1] for name, _, value in members if value[:1] == value[-1:] == ":"})
+    members = (_DIGEST_MEMBER.fullmatch(member.strip(_OWS)) for member in (text or "").split(","))
+    return _strongest({member["name"]: member["value"] for member in members if member is not None})
 
 
 def parse_legacy_digest(text: str | None) -> str | None:
@@ -268,6 +271,13 @@ def _parameters(text: str) -> Iterator[tuple[str, str]]:
     """The parameters in order, names in lower case, values unquoted; the disposition type has no `=` and is passed."""
     position = 0
     while position < len(text):
+        position = _skip_blanks(text, position)
+        if text.startswith('"', position):
+            # In the place of a type or a name: what looks like a parameter within is none.
+            _, position = _take_quoted(text, position + 1)
+            _, position = _take(text, position, _VALUE_END)
+            position += 1
+            continue
         name, position = _take(text, position, _NAME_END)
         if not text.startswith("=", position):
             position += 1

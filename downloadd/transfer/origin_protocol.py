@@ -1,22 +1,24 @@
 """What of an origin's talk is listened to: so much before its answer, and nothing after it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, Final
 
-from aiohttp import ClientPayloadError, StreamReader
+from aiohttp import ClientPayloadError, HttpVersion11, StreamReader
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
+
+from downloadd.transfer.response_head import LONGEST, START, MalformedHeadError, find_end, mend_head
 
 MOST_INTERIM: Final = 256
 """Interim responses (RFC 9110, section 15.2) before the final one."""
 MOST_BYTES: Final = 1 << 20
 """Of everything before the final response has its head: interim ones, and empty lines."""
-PIECE: Final = 16 * 1024
-"""Bytes that are parsed at once until then: a flood of small messages must not hold the event loop up."""
 
-
-END_OF_HEAD: Final = b"\r\n\r\n"
-WITHOUT_CONTENT: Final = frozenset({204, 304})
-"""Statuses whose responses end with their head, whatever it says (RFC 9112, section 6.3, rule 1)."""
+WITHOUT_CONTENT: Final = frozenset({101, 204, 304})
+"""Statuses whose responses end with their head, whatever it says (RFC 9112, section 6.3, rule 1), be it that another
+protocol begins there (RFC 9110, section 15.2.2)."""
 
 
 class SurplusError(ClientPayloadError):
@@ -33,14 +35,16 @@ class OriginProtocol(ResponseHandler):
 
     _interim = 0
     _heard = 0
-    _last = b""
+    _searched = 0
     _content: StreamReader | None = None
-    _is_idle = False
+    _is_idle = True
 
     def set_response_params(self, **parameters: Any) -> None:
         """The next request goes out."""
-        self._interim, self._heard, self._last, self._content, self._is_idle = 0, 0, b"", None, False
-        super().set_response_params(**parameters)
+        self._interim, self._heard, self._searched, self._content, self._is_idle = 0, 0, 0, None, False
+        self._head = bytearray()
+        with _strict():
+            super().set_response_params(**parameters)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -53,14 +57,8 @@ class OriginProtocol(ResponseHandler):
             return
         # Nothing at all means that the parser is to go on with what it has.
         is_nothing = not data
-        while data and self._content is None:
-            piece = self._up_to_the_end_of_a_head(data)
-            data = data[len(piece) :]
-            self._heard += len(piece)
-            if self._heard > MOST_BYTES or self._interim > MOST_INTERIM:
-                self._give_up("no answer, and no end of what comes before it")
-                return
-            super().data_received(piece)
+        if data and self._content is None:
+            data = self._hear(data)
         if data or is_nothing:
             failed_before = self.exception() is not None
             super().data_received(data)
@@ -81,26 +79,56 @@ class OriginProtocol(ResponseHandler):
         if code >= 200 or code == 101:
             self._content = data[1]
             self._content.on_eof(self._rest)
-            if code in WITHOUT_CONTENT:
-                # What follows all the same would be taken for the answer to the next request.
+            if code in WITHOUT_CONTENT or (head.version < HttpVersion11 and "Transfer-Encoding" in head.headers):
+                # What follows all the same would be taken for the answer to the next request. Whoever speaks HTTP/1.0
+                # cannot be relied on to know where its message ends (RFC 9112, section 6.1).
                 self.force_close()
         else:
             self._interim += 1
         super().feed_data(data, size)
 
-    def _up_to_the_end_of_a_head(self, data: bytes) -> bytes:
-        """The parser forgets a head when something is wrong with what it is given together with it."""
-        piece = data[:PIECE]
-        # Empty lines before a head belong to none.
-        begin = 0 if self._last else len(piece) - len(piece.lstrip(b"\r\n"))
-        seen = self._last + piece
-        end = seen.find(END_OF_HEAD, begin)
-        if end < 0:
-            self._last = seen[begin:][1 - len(END_OF_HEAD) :]
-            return piece
-        end += len(END_OF_HEAD) - len(self._last)
-        self._last = b""
-        return piece[:end]
+    def _hear(self, data: bytes) -> bytes:
+        """Lets the parser have every head that is there, up to that of the answer; what follows that one."""
+        self._heard += len(data)
+        self._head += data
+        # What has come is progress, though the parser is not told of it yet.
+        self.start_timeout()
+        while self._content is None:
+            if self._interim > MOST_INTERIM:
+                self._give_up("interim responses without an end")
+                return b""
+            head = self._take_head()
+            if head is None:
+                if self._heard > MOST_BYTES:
+                    self._give_up("no answer, and no end of what comes before it")
+                return b""
+            super().data_received(head)
+            if self.exception() is not None:
+                return b""
+        rest, self._head = bytes(self._head), bytearray()
+        return rest
+
+    def _take_head(self) -> bytes | None:
+        """The next head, strict, once it is there, and nothing else that has come; None before, or if it is none."""
+        begin = len(self._head) - len(self._head.lstrip(b"\r\n"))
+        del self._head[:begin]
+        if not (START.startswith(self._head) or self._head.startswith(START)):
+            self._give_up("another protocol")
+            return None
+        end = find_end(self._head, self._searched - begin)
+        self._searched = len(self._head)
+        if end is None:
+            if self._searched > LONGEST:
+                self._give_up("a head without an end")
+            return None
+        head = bytes(self._head[:end])
+        del self._head[:end]
+        self._searched = 0
+        try:
+            return mend_head(head)
+        except MalformedHeadError as error:
+            self._give_up(str(error))
+            return None
 
     def _refuse_surplus(self) -> None:
         if self.transport is not None:
@@ -122,3 +150,18 @@ class OriginProtocol(ResponseHandler):
         if self.transport is not None:
             self.transport.close()
         self.set_exception(HttpProcessingError(code=400, message=why))
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    """Lets the parser that is made within be strict about chunks.
+
+    The library has no public way to say so. A lenient one takes the carriage return behind a chunk for content, if the
+    chunk's size says so (RFC 9112, section 7.1); heads are strict before it sees them.
+    """
+    parsers: Any = import_module("aiohttp._http_parser")
+    before, parsers.DEBUG = parsers.DEBUG, True
+    try:
+        yield
+    finally:
+        parsers.DEBUG = before

@@ -33,7 +33,7 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
     """Every byte is in the part file: there is nothing to ask for."""
 
 
-def plan(*, received: int, validator: str | None, total: int | None) -> Asked | Whole:
+def plan(*, received: int, validator: str | None, total: int | None, coding: str | None = None) -> Asked | Whole:
     """Decides whether to resume, to start over, or to ask nothing at all.
 
     An empty part file vouches for nothing, not even for an empty representation; one longer than its representation
@@ -43,9 +43,10 @@ def plan(*, received: int, validator: str | None, total: int | None) -> Asked | 
         received: bytes in the part file.
         validator: the strong validator that they came under, if any.
         total: the complete length that came with them, if any.
+        coding: the content coding that they came in, if any.
     """
     if received > 0 and received == total:
         return Whole()
     if received == 0 or validator is None or (total is not None and received > total):
         return Asked()
-    return Asked(start=received, validator=validator, total=total)
+    return Asked(start=received, validator=validator, total=total, coding=coding)

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from downloadd.download import Promise
 from downloadd.errors import FileTooLargeError, NetworkError, RemoteError, RemoteFileNotFoundError
 from downloadd.transfer import fields
 
@@ -31,6 +32,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """The strong validator of the bytes before `start`."""
     total: int | None = None
     """The complete length that came with those bytes, if it did."""
+    coding: str | None = None
+    """The content coding that they came in."""
     to_compare: bool = False
     """Whether the range is only compared with bytes that are there already, so that no validator is needed."""
 
@@ -63,15 +66,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     digest: str | None = None
 
 
-class Promise(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody says of the bytes of the whole representation."""
-
-    source: str
-    """Who says so: the field, or the parameter."""
-    checksum: str
-    """In its normal form, see `verify`."""
-
-
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """The content is taken."""
 
@@ -88,6 +82,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str | None
     name_hint: str | None
     """The file name in Content-Disposition; not safe."""
+    coding: str | None = None
+    """The content coding that the bytes are in; None: as they are."""
     promises: tuple[Promise, ...] = ()
     """What the origin says of the representation's bytes."""
 
@@ -169,6 +165,7 @@ def _judge_whole(head: Head, now: float) -> Accepted:
         length=length,
         total=length,
         validator=validator,
+        coding=_coding(head),
         last_modified=fields.parse_http_date(head.last_modified, now=now),
         content_type=_content_type(head),
         name_hint=fields.parse_content_disposition(head.content_disposition),
@@ -201,6 +198,9 @@ def _judge_part(asked: Asked, head: Head, now: float) -> Accepted | StartOver:
     if length not in {None, end - asked.start}:
         return StartOver(reason="the origin answered 206 with a length that does not fit its range")
     changed = _changed(asked.validator, head, now)
+    if changed is None and _coding(head) != asked.coding:
+        # Common origins give the same entity tag to every coding (Apache's bug 39727).
+        changed = "the origin has another version (in another content coding)"
     if changed is None and fields.is_entity_tag(asked.validator) and head.etag is None:
         # RFC 9110, section 15.3.7: it has to be there. An origin that overlooks If-Range would go unnoticed.
         changed = "the origin answered 206 without its entity tag"
@@ -214,6 +214,7 @@ def _judge_part(asked: Asked, head: Head, now: float) -> Accepted | StartOver:
         length=end - asked.start,
         total=total,
         validator=asked.validator,
+        coding=asked.coding,
         last_modified=fields.parse_http_date(modified, now=now),
         content_type=_content_type(head),
         name_hint=fields.parse_content_disposition(head.content_disposition),
@@ -261,7 +262,9 @@ def _refusal(head: Head, now: float) -> RemoteError:
             explanation = "a success without the file"
         case _:
             explanation = ""
-    return RemoteError(head.status, explanation, retry_after=fields.parse_retry_after(head.retry_after, now=now))
+    # RFC 6585, section 4, and RFC 9110, section 15.6.4: elsewhere it is nobody's business to hold a host back.
+    asked = fields.parse_retry_after(head.retry_after, now=now) if head.status in {429, 503} else None
+    return RemoteError(head.status, explanation, retry_after=asked)
 
 
 def _promises(head: Head) -> tuple[Promise, ...]:
@@ -294,8 +297,13 @@ def _is_chunked(transfer_encoding: str) -> bool:
 
 
 def _is_coded(head: Head) -> bool:
-    codings = {coding.strip().lower() for coding in (head.content_encoding or "").split(",")}
-    return not codings <= {"", "identity"}
+    return _coding(head) is not None
+
+
+def _coding(head: Head) -> str | None:
+    """The content codings, in the order in which they were applied; None for none."""
+    codings = (coding.strip().lower() for coding in (head.content_encoding or "").split(","))
+    return ",".join(coding for coding in codings if coding not in {"", "identity"}) or None
 
 
 def _is_multipart(head: Head) -> bool:

@@ -60,6 +60,7 @@ class SegmentedFetch:
         kept: ByteRanges,
         validator: str,
         total: int,
+        coding: str | None,
         now: Callable[[], float],
         write_down: Callable[[ByteRanges], Awaitable[None]],
         dropped: Callable[[Source, str], None],
@@ -73,6 +74,7 @@ class SegmentedFetch:
             kept: what is there already.
             validator: the strong validator of the bytes.
             total: the complete length.
+            coding: the content coding of the bytes.
             now: Unix time.
             write_down: called with what is there, again and again.
             dropped: told which source is of no use, and why.
@@ -83,6 +85,7 @@ class SegmentedFetch:
         self._kept = kept
         self._validator = validator
         self._total = total
+        self._coding = coding
         self._now = now
         self._write_down = write_down
         self._dropped = dropped
@@ -222,11 +225,18 @@ class SegmentedFetch:
 
     @asynccontextmanager
     async def _ask(self, source: Source, segment: Segment) -> AsyncIterator[Answer]:
-        asked = Asked(start=segment.position, end=segment.end, validator=self._validator, total=self._total)
+        asked = Asked(
+            start=segment.position,
+            end=segment.end,
+            validator=self._validator,
+            total=self._total,
+            coding=self._coding,
+        )
         self.asked += 1
         async with self._session.get(source.url, asked) as answer:
             match judge(asked, answer.head, now=self._now(), max_size=0):
-                case Accepted() if answer.head.status == 206:
+                case Accepted(length=length) if answer.head.status == 206:
+                    answer.content.announced = length
                     yield answer
                 case Accepted(validator=self._validator, total=self._total):
                     raise RangeRefusedError

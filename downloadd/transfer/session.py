@@ -5,6 +5,7 @@ aiohttp are mapped to `DownloadError`s here, and nowhere else.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -44,6 +45,9 @@ class Content:
         self._buffered: BufferedContent | None = None
         self._taken: TakenOver | None = None
         self._begun = False
+        self.announced: int | None = None
+        """Bytes that this content has, by what the head says; None if it does not."""
+        self._given = 0
         self._delimited = response.content_length is not None or response.headers.get("Transfer-Encoding") is not None
         connection = response.connection
         protocol = connection.protocol if connection is not None else None
@@ -128,6 +132,10 @@ class Content:
             data = self._response.content._read_nowait(limit)
             if not data:
                 raise network_error(error) from error
+        self._given += len(data)
+        if self.announced is not None and self._given > self.announced:
+            # The framing need not know: a range may come in chunks, or end with the connection.
+            raise surplus()
         # A message without a length ends with the connection (RFC 9112, section 6.3, rule 8): only an orderly close
         # says that it is whole.
         if not data and self._closed is not None and self._closed.done() and self._closed.exception() is not None:
@@ -253,34 +261,36 @@ class Session:
             fields.update(configured.headers)
             if configured.user:
                 fields["Authorization"] = aiohttp.encode_basic_auth(configured.user, configured.password)
-        userinfo = target.userinfo
-        if userinfo is None and keeps_credentials(first, target):
-            userinfo = first.userinfo
-        if userinfo is not None:
-            fields["Authorization"] = aiohttp.encode_basic_auth(*userinfo)
+        # What an origin writes before the host of a redirect is not the user's to send (RFC 9110, section 4.2.4).
+        if first.userinfo is not None and keeps_credentials(first, target):
+            fields["Authorization"] = aiohttp.encode_basic_auth(*first.userinfo)
         return fields
 
 
 def head_of(status: int, fields: MultiMapping[str]) -> Head:
     """The parts of a response's head that decide what becomes of it."""
     # A list over several lines is one list (RFC 9110, section 5.3); of the other fields the first line counts.
-    codings = fields.getall("Transfer-Encoding", None)
     return Head(
         status=status,
         content_length=fields.get("Content-Length"),
         content_range=fields.get("Content-Range"),
         content_type=fields.get("Content-Type"),
-        content_encoding=fields.get("Content-Encoding"),
+        content_encoding=_list_of(fields, "Content-Encoding"),
         content_disposition=fields.get("Content-Disposition"),
         etag=fields.get("ETag"),
         last_modified=fields.get("Last-Modified"),
         date=fields.get("Date"),
         retry_after=fields.get("Retry-After"),
-        transfer_encoding=None if codings is None else ", ".join(codings),
-        content_digest=fields.get("Content-Digest"),
-        repr_digest=fields.get("Repr-Digest"),
-        digest=fields.get("Digest"),
+        transfer_encoding=_list_of(fields, "Transfer-Encoding"),
+        content_digest=_list_of(fields, "Content-Digest"),
+        repr_digest=_list_of(fields, "Repr-Digest"),
+        digest=_list_of(fields, "Digest"),
     )
+
+
+def _list_of(fields: MultiMapping[str], name: str) -> str | None:
+    lines = fields.getall(name, None)
+    return None if lines is None else ", ".join(lines)
 
 
 def _was_closed_in_order(tls: SSLObject) -> bool:
@@ -322,7 +332,9 @@ def network_error(error: BaseException) -> DownloadError:
         case aiohttp.ClientResponseError() | RuntimeError():
             return NetworkError("the origin's answer is not valid HTTP")
         case aiohttp.ClientOSError() | OSError():
-            return NetworkError(f"the connection failed: {error.strerror or type(error).__name__}")
+            # Not the library's own words, which name the address.
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else type(error).__name__
+            return NetworkError(f"the connection failed: {reason}")
         case _:
             return NetworkError(f"the request failed: {type(error).__name__}")
 

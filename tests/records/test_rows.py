@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from records.contract import DOWNLOADS, asked
 
-from downloadd.download import Download
+from downloadd.download import Download, Promise
 from downloadd.errors import ErrorCode
 from downloadd.records.rows import COLUMNS, FRESH, WRITTEN, bindable, decode, encode, encode_fresh
 from downloadd.states import State
@@ -40,6 +40,8 @@ TOUCHED = msgspec.structs.replace(
     received_ranges="",
     moved=True,
     turn=1,
+    coding="gzip",
+    promises=(Promise(source="Digest", checksum="md5=0"),),
     last_modified=0,
     content_type="",
     checksum="",

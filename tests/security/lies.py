@@ -85,6 +85,9 @@ LIES: Final[dict[str, Lie]] = {
     "chunked-huge": Lie(chunked(b"f" * 17 + b"\r\n" + BODY + b"\r\n0\r\n\r\n"), N),
     "chunked-size-too-small": Lie(chunked(b"32\r\n" + BODY + b"\r\n0\r\n\r\n"), N),
     "chunked-space-before": Lie(chunked(b" 64\r\n" + BODY + b"\r\n0\r\n\r\n"), N),
+    "chunked-bare-lf-once": Lie(chunked(b"64\r\n" + BODY + b"\n0\r\n\r\n"), N),
+    "chunked-one-too-many": Lie(chunked(b"65\r\n" + BODY + b"\r\n0\r\n\r\n"), N),
+    "chunked-space-after": Lie(chunked(b"64 \r\n" + BODY + b"\r\n0\r\n\r\n"), N),
     "chunked-bare-lf": Lie(chunked(b"64\n" + BODY + b"\n0\n\n"), N),
     "chunked-long-extension": Lie(chunked(b"64;" + b"x" * 100_000 + b"\r\n" + BODY + b"\r\n0\r\n\r\n"), BODY),
     "chunked-and-length": Lie(
@@ -102,7 +105,10 @@ LIES: Final[dict[str, Lie]] = {
     "coding-other-letters": Lie(
         answer("Transfer-Encoding: chun\u212aed".encode(), body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), N
     ),
-    "coding-folded": Lie(answer("Transfer-Encoding: chunked\r\n ", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), N),
+    "coding-space-before-colon": Lie(
+        answer("Transfer-Encoding : gzip, chunked", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), N
+    ),
+    "coding-folded": Lie(answer("Transfer-Encoding: chunked\r\n ", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), BODY),
     "coding-folded-first": Lie(
         answer("Transfer-Encoding:\r\n chunked", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n"), BODY
     ),
@@ -113,6 +119,10 @@ LIES: Final[dict[str, Lie]] = {
     "field-flood": Lie(answer(*(f"X-{n}: y" for n in range(50_000)), "Content-Length: 100"), N),
     "field-huge": Lie(answer("X: " + "y" * (1 << 20), "Content-Length: 100"), N),
     "field-nul": Lie(answer("X: a\0b", "Content-Length: 100"), N),
+    "field-nul-in-reason": Lie(answer("Content-Length: 100", start=b"HTTP/1.1 200 O\0K"), N),
+    "field-nul-in-trailer": Lie(chunked(b"64\r\n" + BODY + b"\r\n0\r\nX: a\0b\r\n\r\n"), N),
+    "field-blank-line-first": Lie(answer(" ", "Content-Length: 100"), N),
+    "field-type-twice": Lie(answer("Content-Type: a/b", "Content-Type: c/d", "Content-Length: 100"), BODY),
     "field-control": Lie(answer("X: a\x01b", "Content-Length: 100"), BODY),
     "field-folded": Lie(answer("X: a\r\n b", "Content-Length: 100"), BODY),
     "field-space-before-colon": Lie(answer("Content-Length : 100"), BODY),
@@ -127,6 +137,7 @@ LIES: Final[dict[str, Lie]] = {
         answer("Transfer-Encoding: chunked", body=b"64\r\n" + BODY + b"\r\n0\r\n\r\n", start=b"HTTP/1.0 200 OK"), BODY
     ),
     "http-2": Lie(answer("Content-Length: 100", start=b"HTTP/2.0 200 OK"), N),
+    "http-rtsp": Lie(answer("Content-Length: 100", start=b"RTSP/1.0 200 OK"), N),
     "http-icy": Lie(answer("Content-Length: 100", start=b"ICY 200 OK"), N),
     "http-no-reason": Lie(answer("Content-Length: 100", start=b"HTTP/1.1 200"), BODY),
     "http-status-words": Lie(answer("Content-Length: 100", start=b"HTTP/1.1 OK 200"), N),
@@ -178,6 +189,13 @@ LIES: Final[dict[str, Lie]] = {
     "coded-ten-times": Lie(answer("Content-Encoding: " + "gzip, " * 10 + "gzip", "Content-Length: 100"), BODY),
     # digests
     "digest-wrong": Lie(answer("Content-Length: 100", f"Repr-Digest: sha-256=:{'A' * 43}=:"), "CHECKSUM_MISMATCH"),
+    "digest-parameter": Lie(
+        answer("Content-Length: 100", f"Repr-Digest: sha-256=:{'A' * 43}=:;x=1"), "CHECKSUM_MISMATCH"
+    ),
+    "digest-second-line": Lie(
+        answer("Content-Length: 100", "Repr-Digest: unixsum=:AAAA:", f"Repr-Digest: sha-256=:{'A' * 43}=:"),
+        "CHECKSUM_MISMATCH",
+    ),
     "digest-nonsense": Lie(answer("Content-Length: 100", "Repr-Digest: nonsense"), BODY),
     "digest-unknown": Lie(answer("Content-Length: 100", "Repr-Digest: crc=:AAAA:"), BODY),
 }

@@ -1,0 +1,204 @@
+"""Origins that go on otherwise than they began: no byte of two versions, and none beyond the range."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from daemon_process import DaemonProcess, configured
+from origin.answer import Answer
+from origin.content import expected_bytes
+from origin.origin import Origin, Request
+from security.lies import answer
+
+A, B = b"a" * 100, b"b" * 100
+FIRST = answer("Content-Length: 200", 'ETag: "v"', body=A)
+"""Half of it, and then the connection is cut."""
+WHOLE = answer("Content-Length: 200", 'ETag: "v"', body=A + B)
+OTHER = b"x" * 200
+MIB = 1 << 20
+
+
+def part(*fields: str, body: bytes = B, range: str = "bytes 100-199/200") -> bytes:
+    """What a polite origin would go on with, but for what is given."""
+    return answer(f"Content-Range: {range}", *fields, body=body, start=b"HTTP/1.1 206 Partial Content")
+
+
+def chunked(body: bytes) -> bytes:
+    return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Origin]:
+    async with Origin() as origin:
+        yield origin
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+    async with DaemonProcess(tmp_path, config=configured(retries=2, stall_timeout=5)) as daemon:
+        yield daemon
+        assert daemon.parts() == []
+        assert "Traceback" not in daemon.log.read_text()
+
+
+LIES: dict[str, tuple[Sequence[bytes], bytes]] = {
+    "polite": ([FIRST, part('ETag: "v"', "Content-Length: 100")], A + B),
+    "polite, in chunks": ([FIRST, part('ETag: "v"', "Transfer-Encoding: chunked", body=chunked(B))], A + B),
+    "polite, until the end": ([FIRST, part('ETag: "v"')], A + B),
+    "more than the range, in chunks": (
+        [
+            FIRST,
+            part('ETag: "v"', "Transfer-Encoding: chunked", body=chunked(B[:50] + OTHER), range="bytes 100-149/200"),
+            WHOLE,
+        ],
+        A + B,
+    ),
+    "more than the range, until the end": (
+        [FIRST, part('ETag: "v"', body=B[:50] + OTHER, range="bytes 100-149/200"), WHOLE],
+        A + B,
+    ),
+    "more than all, in chunks": (
+        [FIRST, part('ETag: "v"', "Transfer-Encoding: chunked", body=chunked(B + OTHER)), WHOLE],
+        A + B,
+    ),
+    "another coding": ([FIRST, part('ETag: "v"', "Content-Encoding: gzip", "Content-Length: 100"), WHOLE], A + B),
+    "no coding any more": (
+        [
+            answer("Content-Length: 200", 'ETag: "v"', "Content-Encoding: gzip", body=OTHER[:100]),
+            part('ETag: "v"', "Content-Length: 100"),
+            WHOLE,
+        ],
+        A + B,
+    ),
+    "the same coding": (
+        [
+            answer("Content-Length: 200", 'ETag: "v"', "Content-Encoding: X-GZip", body=A),
+            part('ETag: "v"', "Content-Encoding: x-gzip", "Content-Length: 100"),
+        ],
+        A + B,
+    ),
+    "two entity tags": ([FIRST, part('ETag: "v"', 'ETag: "w"', "Content-Length: 100", body=OTHER[:100]), WHOLE], A + B),
+    "one entity tag twice": ([FIRST, part('ETag: "v"', 'ETag: "v"', "Content-Length: 100")], A + B),
+    "two ranges": (
+        [FIRST, part('ETag: "v"', "Content-Range: bytes 0-99/200", "Content-Length: 100", body=OTHER[:100]), WHOLE],
+        A + B,
+    ),
+}
+"""What an origin says, one answer after the other, and what is saved."""
+
+
+@pytest.mark.parametrize("name", LIES)
+async def test_whatever_an_origin_goes_on_with_the_bytes_are_those_of_one_version(
+    daemon: DaemonProcess, origin: Origin, name: str
+) -> None:
+    said, saved = LIES[name]
+    origin.script("/f", [Answer(raw=raw) for raw in said])
+    status, result = await daemon.fetch("d", origin.url("/f"))
+    assert (status, result["error"]) == (201, None), result
+    assert daemon.files() == {"d/f": saved}
+    assert len(origin.requests("/f")) == len(said)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_what_an_origin_has_promised_of_its_bytes_holds_across_attempts(
+    daemon: DaemonProcess, origin: Origin, killed: bool
+) -> None:
+    size = 4 * MIB
+    head = f'HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nETag: "v"\r\nRepr-Digest: sha-256=:{"A" * 43}=:\r\n\r\n'
+    content = expected_bytes(0, 0, size)
+    origin.script(
+        "/f",
+        [
+            Answer(size=size, etag='"v"', stall_after=3 * MIB, headers=[("Repr-Digest", f"sha-256=:{'A' * 43}=:")])
+            if killed
+            else Answer(raw=head.encode() + content[: 3 * MIB]),
+            Answer(size=size, etag='"v"'),
+        ],
+    )
+    id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
+    if killed:
+        await origin.sent("/f", 3 * MIB)
+        await daemon.verb(id, "pause")
+        await daemon.kill()
+        await daemon.start()
+        await daemon.verb(id, "resume")
+    entry = await daemon.ended(id)
+    assert (entry["status"], entry["error"]) == ("failed", "CHECKSUM_MISMATCH")
+    assert "Repr-Digest" in entry["detail"]
+    assert [request.field("Range") is not None for request in origin.requests("/f")] == [False, True]
+    assert daemon.files() == {}
+
+
+@pytest.mark.parametrize("lie", ["surplus", "coding"])
+async def test_no_connection_of_several_brings_more_than_its_range_or_another_coding(
+    daemon: DaemonProcess, origin: Origin, lie: str
+) -> None:
+    size = 6 * MIB
+    content = expected_bytes(0, 0, size)
+
+    def say(request: Request) -> Answer:
+        wanted = request.field("Range")
+        if wanted is None:
+            return Answer(size=size, etag='"v"', rate=4 * MIB)
+        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        start = int(first)
+        if lie == "coding":
+            end = int(last or size - 1)
+            fields = ['ETag: "v"', "Content-Encoding: gzip", f"Content-Length: {end + 1 - start}"]
+            return Answer(raw=part(*fields, body=b"x" * (end + 1 - start), range=f"bytes {start}-{end}/{size}"))
+        end = min(start + 99_999, size - 1)
+        garbage = b"x" * (size - end - 1)
+        body = chunked(content[start : end + 1] + garbage)
+        fields = ['ETag: "v"', "Transfer-Encoding: chunked"]
+        return Answer(raw=part(*fields, body=body, range=f"bytes {start}-{end}/{size}"))
+
+    origin.fall_back_to(say)
+    _, result = await daemon.fetch("d", origin.url("/f"), segments="4")
+    assert daemon.files() == ({"d/f": content} if result["success"] else {})
+    assert len(origin.requests("/f")) > 1
+
+
+async def test_an_origin_that_changes_again_and_again_is_given_up(daemon: DaemonProcess, origin: Origin) -> None:
+    cut = [
+        answer("Content-Length: 200", f'ETag: "{number}"', body=OTHER[: 50 + 100 * (number % 2)])
+        for number in range(30)
+    ]
+    refused = answer("Content-Range: bytes */5", "Content-Length: 0", body=b"", start=b"HTTP/1.1 416 No")
+    turns = iter(cut)
+    origin.fall_back_to(lambda request: Answer(raw=refused if request.field("Range") else next(turns)))
+    status, result = await daemon.fetch("d", origin.url("/f"))
+    assert (status, result["error"]) == (502, "NETWORK_ERROR")
+    assert len(origin.requests("/f")) < 10
+    assert daemon.files() == {}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 101 Switching\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+    ],
+    ids=["101", "chunks of HTTP/1.0", "204"],
+)
+async def test_a_connection_whose_message_may_not_be_over_is_not_used_again(daemon: DaemonProcess, said: bytes) -> None:
+    connections = 0
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(said if b"GET /1 " in head else answer("Content-Length: 4", body=b"good"))
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        await daemon.fetch("d", f"http://127.0.0.1:{port}/1")
+        status, _ = await daemon.fetch("d", f"http://127.0.0.1:{port}/2")
+        assert (status, connections) == (201, 2)
