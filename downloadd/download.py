@@ -129,6 +129,8 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     """The strong validator of the bytes in the part file, exactly as `If-Range` sends it (RFC 9110, section 13.1.5)."""
     coding: str | None = None
     """The content coding that those bytes came in (RFC 9110, section 8.4.1): one entity tag may stand for several."""
+    found_at: str | None = None
+    """Where redirects led to for them, as a digest; None: nowhere. An entity tag means nothing anywhere else."""
     promises: tuple[Promise, ...] = ()
     """What the origin has said of the representation that they belong to."""
     part_name: str | None = None

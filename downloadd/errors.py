@@ -324,13 +324,15 @@ class NetworkError(DownloadError):
 
     Attributes:
         lasting: the cause will not go away by itself (a certificate that is not trusted, say), so a retry is vain.
+        voids: what has come is not to be believed either, and no attempt goes on from it.
     """
 
     code = ErrorCode.NETWORK_ERROR
 
-    def __init__(self, detail: str, *, lasting: bool = False) -> None:
+    def __init__(self, detail: str, *, lasting: bool = False, voids: bool = False) -> None:
         super().__init__(detail)
         self.lasting = lasting
+        self.voids = voids
 
     @property
     def transient(self) -> bool:

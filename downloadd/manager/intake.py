@@ -13,6 +13,7 @@ from downloadd.errors import DownloadError
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.masking import naming_segment, show_url
 from downloadd.policy.policy import Policy
+from downloadd.policy.url import parse_url
 from downloadd.states import State
 from downloadd.storage.names import parse_directory, parse_filename, safe_name, suggest_name
 from downloadd.verify import parse_checksum
@@ -95,6 +96,11 @@ def accept_order(
         speed_limit=order.speed_limit,
         filename=wanted or suggest_name(None, None, naming_segment(url)),
     )
+
+
+def foreseen_name(download: Download) -> str:
+    """The name that the user can expect: the one asked for, else what the URL ends with."""
+    return download.wanted_name or suggest_name(None, None, naming_segment(parse_url(download.url)))
 
 
 def refuse(download: Download, error: DownloadError, *, now: float) -> Download:

@@ -19,6 +19,7 @@ from downloadd.clock import Clock
 from downloadd.download import Conflict, Download, Snapshot, ids_of
 from downloadd.errors import DownloadError, DownloadTimeoutError, InsufficientStorageError, InternalError
 from downloadd.manager import lifecycle, retry
+from downloadd.manager.intake import foreseen_name
 from downloadd.records.protocol import Records
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
@@ -228,13 +229,13 @@ class Run:
         """Gives the part its final name; nothing stops a run from here on but the end of the process."""
         download = self.download
         # Nearly always the name is free, and to ask costs as much as to try. What is to be overwritten is looked at.
-        if download.conflict is not Conflict.OVERWRITE:
+        if self._conflict is not Conflict.OVERWRITE:
             row = await self._publish(download.filename)
             if row is not None:
                 return row
         while True:
             name = await self._destination.choose_name(
-                directory=download.directory, filename=download.filename, conflict=download.conflict
+                directory=download.directory, filename=download.filename, conflict=self._conflict
             )
             if name is None:
                 return await self._skip()
@@ -251,9 +252,17 @@ class Run:
         # Written down before the rename, so that a file that is in place is never fetched again.
         row = await self._save(replace(download, filename=name, publishing=True))
         published = await self._part().publish(
-            name, replace=download.conflict is Conflict.OVERWRITE, last_modified=download.last_modified
+            name, replace=self._conflict is Conflict.OVERWRITE, last_modified=download.last_modified
         )
         return lifecycle.completed(row, now=self._clock.wall()) if published else None
+
+    @property
+    def _conflict(self) -> Conflict:
+        """What is done when the name is taken. No origin chooses which file is overwritten."""
+        download = self.download
+        if download.conflict is Conflict.OVERWRITE and download.filename != foreseen_name(download):
+            return Conflict.RENAME
+        return download.conflict
 
     async def _skip(self) -> Download:
         await self._remove_part()

@@ -62,6 +62,7 @@ RUN_OWNED: Final = (
     "turn",
     "coding",
     "promises",
+    "found_at",
 )
 """Columns that the run which holds the download writes."""
 
@@ -78,26 +79,9 @@ FRESH: Final = (*ASKED, *USER_OWNED, *RUN_OWNED[:3])
 """Columns that say all about a download that no run has touched; the table has the defaults of the others."""
 
 _FRESH_RUN: Final = (
-    0,
-    0,
-    None,
-    0.0,
-    0,
-    None,
-    None,
-    None,
-    0,
-    None,
-    None,
-    None,
-    None,
-    None,
-    None,
-    None,
-    0,
-    0,
-    None,
-    None,
+    *(0, 0, None, 0.0, 0, None, None, None, 0),
+    *(None, None, None, None, None, None, None, 0, 0),
+    *(None, None, None),
 )
 
 # Looking an enum's member up by calling the enum costs five times as much.
@@ -176,6 +160,7 @@ def encode_run(download: Download) -> Row:
         download.turn,
         download.coding,
         msgspec.json.encode(download.promises).decode() if download.promises else None,
+        download.found_at,
     )
 
 
@@ -227,6 +212,7 @@ def decode(row: Row) -> Download:
         turn,
         coding,
         promises,
+        found_at,
         epoch,
         ended_seq,
     ) = row
@@ -265,6 +251,7 @@ def decode(row: Row) -> Download:
         validator=validator,
         coding=coding,
         promises=() if promises is None else _PROMISES.decode(promises),
+        found_at=found_at,
         part_name=part_name,
         publishing=publishing == 1,
         last_modified=last_modified,

@@ -49,6 +49,9 @@ as much is fetched again."""
 PATIENCE: Final = 5.0
 """Seconds that a source has to answer in while others have not been asked; it is asked once more behind them."""
 
+MORSEL: Final = 64 * 1024
+"""Bytes of an answer that brings less than it was asked for; after fewer, the origin is left alone for a moment."""
+
 SAMPLE: Final = 64 * 1024
 """Bytes that are compared after the URL was changed."""
 
@@ -266,6 +269,9 @@ class Attempt:
                     case StartOver():
                         await self._start_over()
                         continue
+                    case Accepted() if verdict.start > 0 and self._leads_elsewhere(source, answer):
+                        await self._start_over()
+                        continue
                     case Accepted():
                         self.download = turn_to(self.download, source.number)
                         if not await self._open(answer, verdict, asked):
@@ -274,6 +280,13 @@ class Attempt:
                             continue
             if self._is_whole(verdict):
                 return Fetched.WHOLE
+
+    def _leads_elsewhere(self, source: Source, answer: Answer) -> bool:
+        """Whether redirects have led to another resource than for the bytes that are there.
+
+        Of mirrors, whoever named them has said that they have the same file.
+        """
+        return source.number == self.download.turn and answer.found_at != self.download.found_at
 
     @asynccontextmanager
     async def _first_answer(self, asked: Asked) -> AsyncIterator[tuple[Source, Answer, Verdict]]:
@@ -365,7 +378,9 @@ class Attempt:
                 sample += data
         if sample != await part.read(asked.start, end - asked.start):
             return False
-        self.download = await self._save(replace(self.download, validator=validator, moved=False))
+        self.download = await self._save(
+            replace(self.download, validator=validator, found_at=answer.found_at, moved=False)
+        )
         return True
 
     async def _start_over(self) -> None:
@@ -416,6 +431,7 @@ class Attempt:
             total=accepted.total,
             validator=accepted.validator,
             coding=accepted.coding,
+            found_at=answer.found_at,
             promises=accepted.promises
             if earlier is None
             else (*earlier.promises, *(promise for promise in accepted.promises if promise not in earlier.promises)),
@@ -444,7 +460,13 @@ class Attempt:
                     return await self._fetch_segments(self.part, kept, sources, segments, first)
         segment = Segment(accepted.start)
         reception = self._reception(self.part)
-        await reception.receive(answer.content, segment, by_socket=not self.algorithms)
+        try:
+            await reception.receive(answer.content, segment, by_socket=not self.algorithms)
+        except NetworkError as error:
+            if error.voids:
+                # It has the length that was announced, and the next attempt would take it for whole.
+                await self._start_over()
+            raise
         check_length(segment.position - accepted.start, accepted.length)
         return True
 
@@ -488,6 +510,7 @@ class Attempt:
             validator=validator,
             total=total,
             coding=self.download.coding,
+            found_at={self.download.turn: self.download.found_at},
             now=self._clock.wall,
             write_down=self._write_down,
             dropped=self._remark,
@@ -566,6 +589,6 @@ class Attempt:
         """Whether nothing is missing; an origin may send less than the range it was asked for."""
         if accepted.total is None or self._kept == accepted.total:
             return True
-        if accepted.length == 0:
-            raise NetworkError("the origin answered a range request without a byte")
+        if accepted.length is not None and accepted.length < MORSEL:
+            raise NetworkError(f"the origin sent {accepted.length} bytes of the rest")
         return False

@@ -138,9 +138,10 @@ def strong_validator(*, etag: str | None, last_modified: str | None, date: str |
         date: the field's value, or None.
         now: Unix time, for years of two digits.
     """
-    tag = parse_entity_tag(etag)
-    if tag is not None:
-        return None if tag.startswith("W/") else tag
+    if etag is not None:
+        # One that cannot be read is one all the same.
+        tag = parse_entity_tag(etag)
+        return None if tag is None or tag.startswith("W/") else tag
     modified, sent = parse_http_date(last_modified, now=now), parse_http_date(date, now=now)
     if last_modified is None or modified is None or sent is None or sent - modified < CLOCK_DIFFERENCE:
         return None

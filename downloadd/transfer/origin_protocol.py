@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from aiohttp import ClientPayloadError, HttpVersion11, StreamReader
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from downloadd.transfer.response_head import LONGEST, START, MalformedHeadError, find_end, mend_head
@@ -36,12 +37,15 @@ class OriginProtocol(ResponseHandler):
     _interim = 0
     _heard = 0
     _searched = 0
+    _left: int | None = None
+    """Bytes of the content that are still to come; None if only the parser knows."""
     _content: StreamReader | None = None
     _is_idle = True
 
     def set_response_params(self, **parameters: Any) -> None:
         """The next request goes out."""
-        self._interim, self._heard, self._searched, self._content, self._is_idle = 0, 0, 0, None, False
+        self._interim, self._heard, self._searched, self._left = 0, 0, 0, None
+        self._content, self._is_idle = None, False
         self._head = bytearray()
         with _strict():
             super().set_response_params(**parameters)
@@ -59,11 +63,17 @@ class OriginProtocol(ResponseHandler):
         is_nothing = not data
         if data and self._content is None:
             data = self._hear(data)
+        surplus = b""
+        if self._left is not None:
+            data, surplus = data[: self._left], data[self._left :]
+            self._left -= len(data)
         if data or is_nothing:
             failed_before = self.exception() is not None
             super().data_received(data)
             if not failed_before and self.exception() is not None:
                 self._fail_content()
+        if is_surplus(surplus):
+            self._refuse_surplus()
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """The head of a response came."""
@@ -79,6 +89,7 @@ class OriginProtocol(ResponseHandler):
         if code >= 200 or code == 101:
             self._content = data[1]
             self._content.on_eof(self._rest)
+            self._left = _length_of(head)
             if code in WITHOUT_CONTENT or (head.version < HttpVersion11 and "Transfer-Encoding" in head.headers):
                 # What follows all the same would be taken for the answer to the next request. Whoever speaks HTTP/1.0
                 # cannot be relied on to know where its message ends (RFC 9112, section 6.1).
@@ -105,6 +116,9 @@ class OriginProtocol(ResponseHandler):
             super().data_received(head)
             if self.exception() is not None:
                 return b""
+            if self._content is None:
+                # The library takes an interim response for the end of all waiting.
+                self.start_timeout()
         rest, self._head = bytes(self._head), bytearray()
         return rest
 
@@ -150,6 +164,14 @@ class OriginProtocol(ResponseHandler):
         if self.transport is not None:
             self.transport.close()
         self.set_exception(HttpProcessingError(code=400, message=why))
+
+
+def _length_of(head: RawResponseMessage) -> int | None:
+    """Bytes of the content that follows a head, if it says so (RFC 9112, section 6.3)."""
+    if head.code in WITHOUT_CONTENT or "Transfer-Encoding" in head.headers:
+        return None
+    length = head.headers.get("Content-Length")
+    return None if length is None else int(length)
 
 
 @contextmanager

@@ -153,6 +153,11 @@ def judge_sample(asked: Asked, head: Head, *, now: float) -> str | None:
 
 
 def _judge_whole(head: Head, now: float) -> Accepted:
+    part = fields.parse_content_range(head.content_range)
+    if _is_multipart(head) or (
+        part is not None and (part.first_pos, part.last_pos) != (0, (part.complete_length or 0) - 1)
+    ):
+        raise RemoteError(head.status, "a part of the file, by its own word")
     try:
         length = _length(head)
     except ValueError as error:

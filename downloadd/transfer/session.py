@@ -5,6 +5,7 @@ aiohttp are mapped to `DownloadError`s here, and nowhere else.
 """
 
 import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -29,11 +30,16 @@ from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, to_yarl
 from downloadd.transfer.fields import format_range
 from downloadd.transfer.origin_protocol import OriginProtocol, SurplusError
 from downloadd.transfer.response import Asked, Head
+from downloadd.transfer.response_head import LONGEST
 from downloadd.transfer.takeover import BufferedContent, SocketContent, TakenOver, surplus, take_over
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 READ_BUFFER: Final = 256 * 1024
 """Bytes that a connection reads ahead of the writer, before the transport is paused (at twice as many)."""
+
+
+MOST_FIELDS: Final = 1_000
+"""In one head."""
 
 
 class Content:
@@ -150,6 +156,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     url: AllowedUrl
     """Where it came from, after redirects."""
+    found_at: str | None
+    """A digest of that without its query, where there were redirects: links that are signed anew lead to one place."""
     head: Head
     content: Content
 
@@ -190,6 +198,9 @@ class Session:
             auto_decompress=False,
             trust_env=False,
             read_bufsize=READ_BUFFER,
+            max_line_size=LONGEST,
+            max_field_size=LONGEST,
+            max_headers=MOST_FIELDS,
         )
         return self
 
@@ -226,7 +237,12 @@ class Session:
                     continue
                 content = Content(response, stall_timeout=self._timeout.sock_read)
                 try:
-                    yield Answer(url=target, head=head_of(response.status, response.headers), content=content)
+                    yield Answer(
+                        url=target,
+                        found_at=_digest_of(target) if hops else None,
+                        head=head_of(response.status, response.headers),
+                        content=content,
+                    )
                 finally:
                     content.let_go()
                 return
@@ -265,6 +281,10 @@ class Session:
         if first.userinfo is not None and keeps_credentials(first, target):
             fields["Authorization"] = aiohttp.encode_basic_auth(*first.userinfo)
         return fields
+
+
+def _digest_of(url: AllowedUrl) -> str:
+    return hashlib.sha256(url.text.partition("?")[0].encode()).hexdigest()[:16]
 
 
 def head_of(status: int, fields: MultiMapping[str]) -> Head:
@@ -331,6 +351,8 @@ def network_error(error: BaseException) -> DownloadError:
         # The parser gave up within the content: it is told of as a closed connection.
         case aiohttp.ClientResponseError() | RuntimeError():
             return NetworkError("the origin's answer is not valid HTTP")
+        case aiohttp.ClientConnectionResetError():
+            return NetworkError("the connection was closed before the request was out")
         case aiohttp.ClientOSError() | OSError():
             # Not the library's own words, which name the address.
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else type(error).__name__

@@ -93,7 +93,7 @@ def take_over(response: aiohttp.ClientResponse) -> TakenOver | None:
 
 def surplus() -> NetworkError:
     """More came than the content that was announced."""
-    return NetworkError("the origin sent more bytes than it had announced")
+    return NetworkError("the origin sent more bytes than it had announced", voids=True)
 
 
 class Ring:

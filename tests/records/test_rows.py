@@ -41,6 +41,7 @@ TOUCHED = msgspec.structs.replace(
     moved=True,
     turn=1,
     coding="gzip",
+    found_at="",
     promises=(Promise(source="Digest", checksum="md5=0"),),
     last_modified=0,
     content_type="",

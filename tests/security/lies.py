@@ -44,6 +44,8 @@ LIES: Final[dict[str, Lie]] = {
     "length-short": Lie(length("50"), N),
     "length-and-empty-line": Lie(length("100", body=BODY + b"\r\n"), BODY),
     "length-another-answer": Lie(length("100") + length("100"), N),
+    "length-and-a-letter": Lie(length("100", body=BODY + b"H"), N),
+    "length-and-half-an-answer": Lie(length("100", body=BODY + b"HTTP/1.1 200 OK\r\nX: y\r\n"), N),
     "length-long": Lie(length("101"), N),
     "length-missing": Lie(answer(), BODY),
     "length-zero": Lie(length("0", body=b""), b""),
@@ -117,6 +119,8 @@ LIES: Final[dict[str, Lie]] = {
     "coding-identity": Lie(answer("Transfer-Encoding: identity"), N),
     # fields and the start line
     "field-flood": Lie(answer(*(f"X-{n}: y" for n in range(50_000)), "Content-Length: 100"), N),
+    "field-many": Lie(answer(*(f"X-{n}: y" for n in range(500)), "Content-Length: 100"), BODY),
+    "field-long": Lie(answer("X: " + "y" * 60_000, "Content-Length: 100"), BODY),
     "field-huge": Lie(answer("X: " + "y" * (1 << 20), "Content-Length: 100"), N),
     "field-nul": Lie(answer("X: a\0b", "Content-Length: 100"), N),
     "field-nul-in-reason": Lie(answer("Content-Length: 100", start=b"HTTP/1.1 200 O\0K"), N),
@@ -156,6 +160,8 @@ LIES: Final[dict[str, Lie]] = {
     "status-206-unasked": Lie(
         answer("Content-Length: 100", "Content-Range: bytes 0-99/200", start=b"HTTP/1.1 206 Partial Content"), R
     ),
+    "status-200-of-a-part": Lie(answer("Content-Range: bytes 0-99/200", "Content-Length: 100"), R),
+    "status-200-of-parts": Lie(answer("Content-Type: multipart/byteranges; boundary=x", "Content-Length: 100"), R),
     "status-206-of-all": Lie(
         answer("Content-Length: 100", "Content-Range: bytes 0-99/100", start=b"HTTP/1.1 206 Partial Content"), R
     ),

@@ -101,6 +101,31 @@ async def test_whatever_an_origin_goes_on_with_the_bytes_are_those_of_one_versio
     assert len(origin.requests("/f")) == len(said)
 
 
+def redirect(location: str) -> Answer:
+    return Answer(raw=answer(f"Location: {location}", "Content-Length: 0", body=b"", start=b"HTTP/1.1 302 Found"))
+
+
+@pytest.mark.parametrize("begins_with", ["/f", "/g"])
+async def test_another_resource_is_no_continuation_whatever_its_entity_tag(
+    daemon: DaemonProcess, origin: Origin, begins_with: str
+) -> None:
+    first = [Answer(raw=FIRST)] if begins_with == "/f" else [redirect("/g")]
+    origin.script("/f", [*first, redirect("/h"), redirect("/h")])
+    origin.script("/g", Answer(raw=FIRST))
+    other = answer("Content-Length: 200", 'ETag: "v"', body=OTHER)
+    origin.script("/h", [Answer(raw=part('ETag: "v"', "Content-Length: 100", body=OTHER[:100])), Answer(raw=other)])
+    assert (await daemon.fetch("d", origin.url("/f"), filename="f"))[0] == 201
+    assert daemon.files() == {"d/f": OTHER}
+
+
+async def test_links_that_are_signed_anew_lead_to_the_same_resource(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", [redirect("/g?sign=1"), redirect("/g?sign=2")])
+    origin.script("/g", [Answer(raw=FIRST), Answer(raw=part('ETag: "v"', "Content-Length: 100"))])
+    assert (await daemon.fetch("d", origin.url("/f"), filename="f"))[0] == 201
+    assert daemon.files() == {"d/f": A + B}
+    assert len(origin.requests("/g")) == 2
+
+
 @pytest.mark.parametrize("killed", [False, True])
 async def test_what_an_origin_has_promised_of_its_bytes_holds_across_attempts(
     daemon: DaemonProcess, origin: Origin, killed: bool

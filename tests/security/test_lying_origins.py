@@ -16,7 +16,6 @@ from security.lies import LIES, length
 
 TABLE = (Path(__file__).parents[2] / "docs" / "origins.md").read_text()
 ROWS = dict(re.findall(r"^\| `([\w.-]+)` \|.* \| (saved|`\w+`) \| [^|]+ \|$", TABLE, re.MULTILINE))
-PATIENT = configured(retries=0, stall_timeout=60, max_concurrent=200, max_per_host=200)
 HURRIED = configured(retries=0, stall_timeout=1, max_concurrent=200, max_per_host=200)
 
 
@@ -28,16 +27,17 @@ def test_each_row_has_a_case_and_each_case_a_row_with_its_outcome() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "pause"),
-    [({}, 0), ({}, 0.05), ({"segments": "4"}, 0), ({"checksum": None}, 0)],
-    ids=["plain", "head first", "segments", "hashed"],
+    ("parameters", "pause", "retries"),
+    [({}, 0, 0), ({}, 0, 1), ({}, 0.05, 0), ({"segments": "4"}, 0, 1), ({"checksum": None}, 0, 0)],
+    ids=["plain", "tried again", "head first", "segments", "hashed"],
 )
 async def test_every_behaviour_has_the_outcome_of_the_table(
-    tmp_path: Path, parameters: dict[str, str | None], pause: float
+    tmp_path: Path, parameters: dict[str, str | None], pause: float, retries: int
 ) -> None:
     """All at once, on one daemon: none of them may disturb another, and none is only ended by the stall timeout."""
     wrong: dict[str, object] = {}
-    async with DaemonProcess(tmp_path, config=PATIENT) as daemon:
+    config = configured(retries=retries, stall_timeout=60, max_concurrent=200, max_per_host=200)
+    async with DaemonProcess(tmp_path, config=config) as daemon:
 
         async def fetch(name: str, origin: Origin) -> None:
             lie = LIES[name]
@@ -64,7 +64,7 @@ async def test_every_behaviour_has_the_outcome_of_the_table(
                 for name in names:
                     await fetch(name, origin)
 
-        await asyncio.gather(*(fetch_some() for _ in range(25)))
+        await asyncio.gather(*(fetch_some() for _ in range(40)))
         assert wrong == {}
         await until(lambda: daemon.parts() == [])
         assert "Traceback" not in daemon.log.read_text()
@@ -76,20 +76,21 @@ def digest(content: bytes) -> str:
 
 @asynccontextmanager
 async def speaking(say: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
-    """The port of a server that says something to everybody who comes, and then waits."""
+    """The port of a server that says something to everybody who asks for anything, and then waits."""
     over = asyncio.Event()
     conversations: list[asyncio.Task[None]] = []
 
-    async def converse(writer: asyncio.StreamWriter) -> None:
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
+            await reader.read(1)
             await say(writer)
             await over.wait()
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
 
-    def meet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        conversations.append(asyncio.ensure_future(converse(writer)))
+    def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversations.append(asyncio.ensure_future(converse(reader, writer)))
 
     server = await asyncio.start_server(meet, "127.0.0.1", 0)
     try:
@@ -101,16 +102,24 @@ async def speaking(say: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> As
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n12345678"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n12345678",
+    ],
+)
 async def test_silence_ends_in_time_in_every_phase(tmp_path: Path, scheme: str, said: bytes) -> None:
-    """Before TLS is agreed on, before the head, within it, and before the last byte."""
+    """Before TLS is agreed on, before the head, behind an interim one, within it, and before the last byte."""
 
     async def say(writer: asyncio.StreamWriter) -> None:
         writer.write(said)
 
     async with speaking(say) as port, DaemonProcess(tmp_path, config=HURRIED) as daemon:
         began = asyncio.get_running_loop().time()
-        status, answer = await daemon.fetch("d", f"{scheme}://127.0.0.1:{port}/f")
+        status, answer = await daemon.fetch("d", f"{scheme}://127.0.0.1:{port}/f", timeout="0")
         assert (status, answer["error"]) == (502, "NETWORK_ERROR")
         assert asyncio.get_running_loop().time() - began < 5
         assert daemon.files() == {}

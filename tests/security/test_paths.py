@@ -191,6 +191,25 @@ async def test_what_an_origin_says_becomes_one_safe_name(daemon: DaemonProcess, 
         assert safe_name(name) == name == parse_filename(name)
 
 
+async def test_no_origin_chooses_which_file_is_overwritten(daemon: DaemonProcess, origin: Origin) -> None:
+    named = Answer(size=SIZE, headers=[("Content-Disposition", "attachment; filename=precious")])
+    origin.script("/said", named)
+    origin.script("/redirected", Answer(status=302, headers=[("Location", "/precious")]))
+    (daemon.root / "d").mkdir()
+    precious = daemon.root / "d" / "precious"
+    precious.write_bytes(b"precious")
+    for path in ("/said", "/redirected"):
+        status, answer = await daemon.fetch("d", origin.url(path), conflict="overwrite")
+        assert (status, answer["filename"][:10]) == (201, "precious (")
+    assert precious.read_bytes() == b"precious"
+    # Whoever names it, by the name or by the URL, means it.
+    for path, parameters in (("/precious", {}), ("/said", {"filename": "precious"})):
+        precious.write_bytes(b"precious")
+        status, answer = await daemon.fetch("d", origin.url(path), conflict="overwrite", **parameters)
+        assert (status, answer["filename"]) == (201, "precious")
+        assert precious.read_bytes() == expected_bytes(0, 0, SIZE)
+
+
 async def test_long_deep_and_invalid_paths_are_taken_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
     query = b"?wait=20&download=" + quote(origin.url("/f"), safe="").encode()
     good = [
