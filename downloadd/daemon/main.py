@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import resource
 import signal
 import socket
 import sys
@@ -24,6 +23,7 @@ from downloadd.config import Config, Flags, load_config
 from downloadd.daemon import systemd
 from downloadd.daemon.address_file import leave_address, remove_address
 from downloadd.daemon.deadline import Deadline
+from downloadd.daemon.descriptors import raise_limit, within_limit
 from downloadd.daemon.first_user import describe_first_user, ensure_first_user
 from downloadd.daemon.listeners import address_of, bind, bind_unix, unlink_unix, url_of
 from downloadd.daemon.loop_lag import measure_loop_lag
@@ -161,7 +161,7 @@ def run(settings: Settings, clock: Clock | None = None) -> None:
         StartupError: it cannot start.
     """
     config = load_config(file=settings.file, environment=settings.environment, flags=settings.flags)
-    _raise_descriptor_limit()
+    raise_limit()
     _tune_interpreter()
     with ExitStack() as stack:
         tls = ServerTls.from_config(config.server.tls_cert, config.server.tls_key)
@@ -221,7 +221,9 @@ class Daemon:
             StartupError: a part of the app cannot be opened.
         """
         with Signals(on_stop=self._begin_to_stop, on_impatience=self._end_at_once) as signals:
-            async with App(self._config, clock=self._clock, environment=self._settings.environment) as app:
+            async with App(
+                within_limit(self._config), clock=self._clock, environment=self._settings.environment
+            ) as app:
                 await app.listen(self._sockets, None if self._tls is None else self._tls.context)
                 # What is there now stays until the end: the collector need never look at it.
                 gc.freeze()
@@ -271,7 +273,7 @@ class Daemon:
         except StartupError as error:
             self._log.error("reload_refused", mistakes=error.sentence.splitlines())
         else:
-            app.reload(config)
+            app.reload(within_limit(config))
             later = [
                 name
                 for name in ("server", "storage", "imports")
@@ -344,15 +346,6 @@ def _greet(greeting: str | None) -> None:
         # Whoever cannot be told finds the token in its file.
         with suppress(OSError):
             click.echo(greeting)
-
-
-def _raise_descriptor_limit() -> None:
-    """Allows as many open files as the system does: every connection and part file is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        # A sandbox may forbid it, and a hard limit may be higher than what the kernel allows by now.
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _tune_interpreter() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import pytest
 from daemon_process import DaemonProcess, configured
 from origin.answer import Answer
 from origin.origin import Origin
@@ -40,13 +41,37 @@ async def test_accepts_pause_and_go_on(tmp_path: Path, origin: Origin) -> None:
         assert await daemon.stop() == 0
 
 
+@pytest.mark.parametrize("limit", [40, LIMIT])
+async def test_few_descriptors_are_not_taken_by_more_downloads_than_they_are_enough_for(
+    tmp_path: Path, origin: Origin, limit: int
+) -> None:
+    origin.script("/f", Answer(size=100_000, rate=400_000, etag='"v"'))
+    launcher = ("sh", "-c", f'ulimit -n {limit} && exec "$@"', "sh")
+    async with DaemonProcess(tmp_path, launcher=launcher, config=configured(max_per_host=64)) as daemon:
+        items = [{"url": origin.url("/f"), "directory": str(number % 3)} for number in range(16)]
+        status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+        assert status == 201, body
+        for item in body["downloads"]:
+            assert (await daemon.ended(item["download_id"]))["status"] == "completed"
+        assert "Too many open files" not in daemon.log.read_text()
+        [warning] = [line for line in daemon.log_lines() if line["event"] == "few_descriptors"]
+        assert warning["limit"] == limit
+
+
 async def test_downloads_that_get_no_descriptor_are_tried_again(tmp_path: Path, origin: Origin) -> None:
     origin.script("/f", Answer(size=1000, rate=4000, etag='"v"'))
     launcher = ("sh", "-c", f'ulimit -n {LIMIT} && exec "$@"', "sh")
-    async with DaemonProcess(tmp_path, launcher=launcher, config=configured(max_per_host=64)) as daemon:
-        items = [{"url": origin.url("/f"), "directory": str(number % 3)} for number in range(48)]
+    async with DaemonProcess(tmp_path, launcher=launcher) as daemon:
+        # This connection is there already, and is kept.
+        assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+        host, _, port = daemon.url.removeprefix("http://").partition(":")
+        idle = [await asyncio.open_connection(host, int(port)) for _ in range(LIMIT)]
+        items = [{"url": origin.url("/f"), "directory": str(number % 3)} for number in range(4)]
         status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
         assert status == 201, body
+        await daemon.reaches(body["downloads"][0]["download_id"], "retrying")
+        for _, writer in idle:
+            writer.close()
         for item in body["downloads"]:
             entry = await daemon.ended(item["download_id"])
             assert entry["status"] == "completed", entry

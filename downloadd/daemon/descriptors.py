@@ -1,0 +1,41 @@
+"""Open files: as many as the system allows, and no more downloads at once than they are enough for."""
+
+import resource
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from downloadd.config import Config
+
+_OWN: Final = 32
+"""Descriptors of the daemon itself: records, log, event loop, listeners, the root."""
+_OF_A_DOWNLOAD: Final = 6
+"""Those of a download at most: a connection, once more for the kernel to read from, a pipe, the part, a directory."""
+
+
+def raise_limit() -> None:
+    """Allows as many open files as the system does: every connection and part file is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # A sandbox may forbid it, and a hard limit may be higher than what the kernel allows by now.
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def within_limit(config: Config) -> Config:
+    """The configuration, with no more downloads at once than half of the descriptors are enough for.
+
+    More would take each other's, and none get on; the other half is for clients. Says so in the log.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return config
+    most = max(1, (soft - _OWN) // 2 // _OF_A_DOWNLOAD)
+    if config.downloads.max_concurrent <= most:
+        return config
+    structlog.get_logger("downloadd.daemon").warning(
+        "few_descriptors", limit=soft, wanted=config.downloads.max_concurrent, max_concurrent=most
+    )
+    return replace(config, downloads=replace(config.downloads, max_concurrent=most))
