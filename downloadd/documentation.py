@@ -50,6 +50,8 @@ ADVICE: Final[Mapping[ErrorCode, str]] = {
     ErrorCode.INVALID_STATE: "Look at `status` first: what has ended cannot be paused, what runs cannot be resumed.",
     ErrorCode.IDEMPOTENCY_KEY_REUSED: "Use a new key for a new request; a UUID for each is a good habit.",
     ErrorCode.BODY_TOO_LARGE: "Split a batch, or upload a big import file raw with `POST /api/v1/imports`.",
+    ErrorCode.BODY_TOO_SLOW: "A body is waited for 60 s, and a second more for every KiB that comes; then the "
+    "connection is closed.",
     ErrorCode.SHUTTING_DOWN: "The daemon restarts; ask again after `Retry-After`. Accepted downloads go on by "
     "themselves.",
     ErrorCode.CROSS_SITE_REQUEST: "Pages of other sites may not call. Behind a proxy, check that it is in "
@@ -57,6 +59,7 @@ ADVICE: Final[Mapping[ErrorCode, str]] = {
     ErrorCode.HOST_NOT_ALLOWED: "Add the name that clients call to `server.hosts`, and let the proxy pass it on.",
     ErrorCode.TOO_MANY_FAILED_LOGINS: "If it hits everybody behind a proxy, the proxy is not in "
     "`server.trusted_proxies`.",
+    ErrorCode.HTTP_VERSION_NOT_SUPPORTED: "curl has `--http1.1`. Behind a proxy, let it speak HTTP/1.1 to the daemon.",
     ErrorCode.INTERNAL_ERROR: "A defect: report it with the log line that has the answer's `request_id`.",
 }
 """What helps besides the resolution of the error table."""

@@ -39,10 +39,12 @@ class ErrorCode(StrEnum):
     INVALID_STATE = "INVALID_STATE"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
+    BODY_TOO_SLOW = "BODY_TOO_SLOW"
     SHUTTING_DOWN = "SHUTTING_DOWN"
     CROSS_SITE_REQUEST = "CROSS_SITE_REQUEST"
     HOST_NOT_ALLOWED = "HOST_NOT_ALLOWED"
     TOO_MANY_FAILED_LOGINS = "TOO_MANY_FAILED_LOGINS"
+    HTTP_VERSION_NOT_SUPPORTED = "HTTP_VERSION_NOT_SUPPORTED"
     INTERNAL_ERROR = "INTERNAL_ERROR"
 
 
@@ -220,6 +222,13 @@ _ROWS: Final = (
         resolution="Split the request into several smaller ones",
     ),
     ErrorInfo(
+        code=ErrorCode.BODY_TOO_SLOW,
+        status=408,
+        title="Body too slow",
+        description="The request body did not come, or came too slowly",
+        resolution="Send the body at once; check what lies between client and server",
+    ),
+    ErrorInfo(
         code=ErrorCode.SHUTTING_DOWN,
         status=503,
         title="Shutting down",
@@ -246,6 +255,13 @@ _ROWS: Final = (
         title="Too many failed logins",
         description="Wrong credentials came from this address too often",
         resolution="Wait as long as Retry-After says, and check the token",
+    ),
+    ErrorInfo(
+        code=ErrorCode.HTTP_VERSION_NOT_SUPPORTED,
+        status=505,
+        title="HTTP version not supported",
+        description="The request is made in another major version of HTTP than 1",
+        resolution="Use HTTP/1.1, or a proxy in front that translates",
     ),
     ErrorInfo(
         code=ErrorCode.INTERNAL_ERROR,
@@ -537,6 +553,19 @@ class BodyTooLargeError(DownloadError):
         self.limit = limit
 
 
+class BodyTooSlowError(DownloadError):
+    """The request body does not come, or at less than `least_rate` bytes a second, for `patience` seconds."""
+
+    code = ErrorCode.BODY_TOO_SLOW
+
+    def __init__(self, patience: float, least_rate: int) -> None:
+        super().__init__(
+            f"the body did not come: it was waited for {patience:g} s, and a second more for every {least_rate} bytes"
+        )
+        self.patience = patience
+        self.least_rate = least_rate
+
+
 class ShuttingDownError(DownloadError):
     """The daemon is stopping."""
 
@@ -571,6 +600,16 @@ class TooManyFailedLoginsError(DownloadError):
 
     def __init__(self, retry_after: float) -> None:
         super().__init__("wrong credentials came from this address too often", retry_after=retry_after)
+
+
+class HttpVersionNotSupportedError(DownloadError):
+    """The request is made in `version` (as in its request line), which is not spoken here."""
+
+    code = ErrorCode.HTTP_VERSION_NOT_SUPPORTED
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"HTTP/{version} is not spoken here; use HTTP/1.1")
+        self.version = version
 
 
 class InternalError(DownloadError):

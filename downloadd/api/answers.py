@@ -9,7 +9,7 @@ from msgspec import UNSET
 from multidict import CIMultiDict
 
 from downloadd.api.bodies import Failure
-from downloadd.errors import ERRORS, DownloadError, ErrorCode, MethodNotAllowedError
+from downloadd.errors import ERRORS, BodyTooSlowError, DownloadError, ErrorCode, MethodNotAllowedError
 
 SERVER: Final = "downloadd"
 """The `Server` field, without a version."""
@@ -52,6 +52,9 @@ def refusal(error: DownloadError, *, request_id: str = "") -> web.Response:
         response.headers["Retry-After"] = str(math.ceil(error.retry_after))
     if isinstance(error, MethodNotAllowedError):
         response.headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, BodyTooSlowError):
+        # The rest of the body stands between us and the next request (RFC 9110, section 15.5.9).
+        response.force_close()
     return response
 
 

@@ -2,11 +2,14 @@
 
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion, web
 
 from downloadd.api.auth import User
 from downloadd.api.target import Query, Target
 from downloadd.policy.proxies import Client
+
+ASKED_VERSION: Final = web.RequestKey("asked_version", HttpVersion)
+"""The version of HTTP that a request is made in, where it is none that is spoken here."""
 
 NOBODY: Final = User(id="", permissions=frozenset())
 

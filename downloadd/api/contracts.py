@@ -119,6 +119,7 @@ BATCH: Final = Contract(
         *_FETCH_ERRORS,
         ErrorCode.INVALID_PARAMETER,
         ErrorCode.BODY_TOO_LARGE,
+        ErrorCode.BODY_TOO_SLOW,
         ErrorCode.IDEMPOTENCY_KEY_REUSED,
     ),
 )
@@ -151,6 +152,7 @@ AMEND: Final = Contract(
         ErrorCode.INVALID_URL,
         ErrorCode.DOMAIN_BLOCKED,
         ErrorCode.BODY_TOO_LARGE,
+        ErrorCode.BODY_TOO_SLOW,
     ),
 )
 PAUSE: Final = Contract(
@@ -188,7 +190,12 @@ DOCUMENT: Final = Contract(
 )
 PAGE: Final = Contract(reply=Reply(description="A page", media_type="text/html"), errors=(ErrorCode.INVALID_PARAMETER,))
 _IMPORT_REFUSALS: Final = (ErrorCode.INVALID_PARAMETER,)
-_IMPORT_ERRORS: Final = (ErrorCode.INVALID_PARAMETER, ErrorCode.STORAGE_ERROR, ErrorCode.SHUTTING_DOWN)
+_IMPORT_ERRORS: Final = (
+    ErrorCode.INVALID_PARAMETER,
+    ErrorCode.BODY_TOO_SLOW,
+    ErrorCode.STORAGE_ERROR,
+    ErrorCode.SHUTTING_DOWN,
+)
 _DONE: Final = Reply(description="It was done", types=(Flag,))
 UPLOAD: Final = Contract(
     body=UploadBody, reply=_DONE, errors=_IMPORT_ERRORS, refusals=_IMPORT_REFUSALS, refusal_type=ImportFailure

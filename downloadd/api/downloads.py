@@ -24,11 +24,12 @@ from downloadd.api.bodies import (
     past_entry,
     start_answer,
 )
+from downloadd.api.body_reader import BodyReader
 from downloadd.api.call import Call
 from downloadd.api.directory import status_of
 from downloadd.api.engine import Engine
 from downloadd.api.idempotency import read_repeat_key
-from downloadd.api.json_body import decode_body, read_body
+from downloadd.api.json_body import decode_body
 from downloadd.api.listing import show_page
 from downloadd.clock import Clock
 from downloadd.download import Download, Snapshot
@@ -52,9 +53,16 @@ class DownloadEndpoints:
     """
 
     def __init__(
-        self, *, engine: Engine, clock: Clock, allow: Callable[[], bool], may_use: Callable[[str, str], bool]
+        self,
+        *,
+        engine: Engine,
+        reader: BodyReader,
+        clock: Clock,
+        allow: Callable[[], bool],
+        may_use: Callable[[str, str], bool],
     ) -> None:
         self._engine = engine
+        self._reader = reader
         self._clock = clock
         self._allow = allow
         self._may_use = may_use
@@ -67,7 +75,7 @@ class DownloadEndpoints:
         """`POST /api/v1/downloads`: many starts in one durable transaction, one result each, in order."""
         if not self._allow():
             return forbidden()
-        body = await read_body(call.request)
+        body = await self._reader.read_json(call.request)
         repeat = read_repeat_key(
             call.request.headers, user=call.user.id, method="POST", target=call.request.raw_path, body=body
         )
@@ -109,7 +117,7 @@ class DownloadEndpoints:
     async def amend(self, call: Call) -> web.Response:
         """`PATCH /api/v1/downloads/{id}`: changes priority, speed limit or URL."""
         id = download_id(call)
-        changes = decode_body(await read_body(call.request), AmendBody)
+        changes = decode_body(await self._reader.read_json(call.request), AmendBody)
         if changes == AmendBody():
             raise InvalidParameterError("body", "expected at least one of priority, speed_limit, url")
         if changes.url is not UNSET and not self._allow():

@@ -44,7 +44,7 @@ class HostNames:
         self._rules = DomainRules(("*.localhost", *own, *allowed))
 
     def require(self, field: str) -> None:
-        """Passes the value of a `Host` field.
+        """Passes the value of a `Host` field, or the authority of a target.
 
         Raises:
             HostNotAllowedError: it names somebody else, or is no host.
@@ -60,23 +60,23 @@ class HostNames:
             raise HostNotAllowedError(f"{host} is not a name of this server; add it to server.hosts if it is")
 
 
-def refuse_other_sites(headers: CIMultiDictProxy[str], client: Client) -> None:
+def refuse_other_sites(headers: CIMultiDictProxy[str], client: Client, authority: str | None = None) -> None:
     """Passes requests of programs, of our own page, and of persons who typed the address.
 
-    Behind a trusted proxy, our own page is the one of the host (and scheme) that the proxy was called by.
+    Behind a trusted proxy, our own page is the one of the host (and scheme) that the proxy was called by; else that of
+    the `authority` of the target, where it has one (RFC 9112, section 3.2.2), or of the `Host` field. Of a field that
+    is repeated, every value must be ours.
 
     Raises:
         CrossSiteError: a page of another site sent it.
     """
-    site = headers.get("Sec-Fetch-Site")
-    if site is not None and site.strip().lower() not in _OWN_SITES:
+    if any(site.strip().lower() not in _OWN_SITES for site in headers.getall("Sec-Fetch-Site", ())):
         raise CrossSiteError
-    origin = headers.get("Origin")
-    if origin is None:
-        return
-    scheme = origin.strip().lower().partition("://")[0]
-    if client.scheme not in {"", scheme} or not _is_of(origin, client.host or headers.get("Host", "")):
-        raise CrossSiteError
+    for origin in headers.getall("Origin", ()):
+        scheme = origin.strip().lower().partition("://")[0]
+        host = client.host or (headers.get("Host", "") if authority is None else authority)
+        if client.scheme not in {"", scheme} or not _is_of(origin, host):
+            raise CrossSiteError
 
 
 class _Logins(msgspec.Struct):

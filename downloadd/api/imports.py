@@ -10,6 +10,7 @@ from aiohttp import web
 
 from downloadd.api.answers import answer, permission_missing
 from downloadd.api.bodies import QueryForm
+from downloadd.api.body_reader import BodyReader
 from downloadd.api.call import Call
 from downloadd.api.import_bodies import (
     ChannelEntry,
@@ -28,8 +29,8 @@ from downloadd.api.import_bodies import (
     Waiting,
     entry_of,
 )
-from downloadd.api.json_body import decode_body, read_body
-from downloadd.errors import DownloadError, NotFoundError, ShuttingDownError, StorageError
+from downloadd.api.json_body import decode_body
+from downloadd.errors import BodyTooSlowError, DownloadError, NotFoundError, ShuttingDownError, StorageError
 from downloadd.imports.importers import kind_of
 from downloadd.imports.importing import FileData
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
@@ -91,8 +92,16 @@ class ImportEndpoints:
     `allow` says whether the daemon may fetch at all, `may_import` whether a user may put files where imports go.
     """
 
-    def __init__(self, *, engine: ImportEngine, allow: Callable[[], bool], may_import: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        *,
+        engine: ImportEngine,
+        reader: BodyReader,
+        allow: Callable[[], bool],
+        may_import: Callable[[str], bool],
+    ) -> None:
         self._engine = engine
+        self._reader = reader
         self._allow = allow
         self._may_import = may_import
 
@@ -100,7 +109,7 @@ class ImportEndpoints:
         """`POST /api/v1/uploadImportFile`: the file in base64."""
 
         async def work() -> web.Response:
-            body = decode_body(await read_body(call.request), UploadBody)
+            body = decode_body(await self._reader.read_json(call.request), UploadBody)
             kind = kind_of(body.importer_key)
             try:
                 content = base64.b64decode(body.binary_content, validate=True)
@@ -120,7 +129,7 @@ class ImportEndpoints:
             query = RAW_FORM.read(call.query)
             operation = await self._engine.upload(
                 kind_of(query.importerKey),
-                call.request.content.iter_chunked(1 << 20),
+                self._reader.pieces(call.request),
                 user=call.user.id,
                 name=query.fileName,
                 content_type=call.request.headers.get("Content-Type"),
@@ -135,7 +144,7 @@ class ImportEndpoints:
         async def work() -> web.Response:
             if not self._may_import(call.user.id):
                 return permission_missing()
-            body = decode_body(await read_body(call.request), PublicFileBody)
+            body = decode_body(await self._reader.read_json(call.request), PublicFileBody)
             self._require_allowed()
             await self._engine.fetch(kind_of(body.importer_key), body.file_url, user=call.user.id)
             return answer(Flag(success=True))
@@ -168,7 +177,7 @@ class ImportEndpoints:
         """`POST /api/v1/startImport`."""
 
         async def work() -> web.Response:
-            body = decode_body(await read_body(call.request), SelectionBody)
+            body = decode_body(await self._reader.read_json(call.request), SelectionBody)
             await self._engine.start(parse_selection(body.input), user=call.user.id)
             return answer(Flag(success=True))
 
@@ -233,7 +242,7 @@ async def _in_its_manner(work: Callable[[], Awaitable[web.Response]]) -> web.Res
         return await work()
     except ImportRefusedError as refused:
         return _refusal(refused.sentence, refused.code)
-    except (NotFoundError, StorageError, ShuttingDownError):
+    except (NotFoundError, StorageError, ShuttingDownError, BodyTooSlowError):
         raise
     except DownloadError as error:
         return _refusal(error.detail, RefusalCode.INVALID_PARAMS)

@@ -11,7 +11,8 @@ from downloadd.api import contracts
 from downloadd.api.answers import permission_missing, unauthorized
 from downloadd.api.auth import Accounts, Permission, User, credentials_shown
 from downloadd.api.bodies import shown_name
-from downloadd.api.call import NOBODY, Call
+from downloadd.api.body_reader import BodyReader
+from downloadd.api.call import ASKED_VERSION, NOBODY, Call
 from downloadd.api.directories import DirectoriesEndpoint
 from downloadd.api.directory import DirectoryEndpoints
 from downloadd.api.downloads import DownloadEndpoints
@@ -31,7 +32,7 @@ from downloadd.api.route import Access, Route
 from downloadd.api.server import Api
 from downloadd.api.target import SELECTORS, Target
 from downloadd.clock import Clock
-from downloadd.errors import InvalidParameterError, MethodNotAllowedError, NotFoundError
+from downloadd.errors import HttpVersionNotSupportedError, InvalidParameterError, MethodNotAllowedError, NotFoundError
 from downloadd.events import EventBus
 from downloadd.metrics import Moment
 from downloadd.policy.proxies import TrustedProxies
@@ -179,8 +180,12 @@ class Router:
             InvalidParameterError: the query asks for two things at once, or for one where there is none to ask for;
                 or the client expects what cannot be met.
             HostNotAllowedError, CrossSiteError, TooManyFailedLoginsError: what the gate says of who asks.
+            HttpVersionNotSupportedError: the request is made in a version of HTTP that is not spoken here.
         """
         request, target = call.request, call.target
+        version = request.get(ASKED_VERSION)
+        if version is not None:
+            raise HttpVersionNotSupportedError(f"{version.major}.{version.minor}")
         self._require_host(call)
         if request.headers.get("Expect", EXPECTATION).lower() != EXPECTATION:
             raise InvalidParameterError("Expect", f"only {EXPECTATION} can be met")
@@ -192,7 +197,7 @@ class Router:
         else:
             route = self._of_directory(request.method, target)
         if route.access is not Access.EVERYBODY:
-            refuse_other_sites(request.headers, call.client)
+            refuse_other_sites(request.headers, call.client, target.authority)
             user = self._identify(call)
             call.user = user or NOBODY
             if user is None:
@@ -214,8 +219,12 @@ class Router:
         # RFC 9112, section 3.2: one in every request of HTTP/1.1. No page in a browser reaches a Unix socket.
         if len(hosts) != 1 and not (not hosts and request.version < HttpVersion11):
             raise InvalidParameterError("Host", "expected one Host field")
-        if hosts and client.address:
-            self._gate.names.require(hosts[0])
+        if client.address:
+            for host in hosts:
+                self._gate.names.require(host)
+            # Whoever calls us by an absolute URL means the host in it, whatever the field says.
+            if call.target.authority is not None:
+                self._gate.names.require(call.target.authority)
         # Besides the Host field, never in its place: a proxy may pass on what a page wrote here.
         if client.host:
             self._gate.names.require(client.host)
@@ -282,25 +291,27 @@ def create_api(
     page: Mapping[str, Asset],
     proxies: TrustedProxies,
     base_path: str = "",
+    reader: BodyReader | None = None,
 ) -> Api:
     """The whole API; serve it with `ApiRunner`.
 
     `observe` says what is so now, for the metrics; `allow`, at each request, whether the daemon was launched to
     download at all; `may_use`, whether the user of an id may start and change downloads in a directory. `directories`
-    finds up to so many that begin with a prefix; `page` has the files of the page for people.
+    finds up to so many that begin with a prefix; `page` has the files of the page for people; `reader` reads bodies.
     """
     patience = Patience(manager)
+    reader = reader or BodyReader()
     document = DocumentEndpoint()
     people = PageEndpoints(page)
     table = routes(
         Endpoints(
             directory=DirectoryEndpoints(engine=manager, patience=patience, clock=clock, allow=allow, may_use=may_use),
-            downloads=DownloadEndpoints(engine=manager, clock=clock, allow=allow, may_use=may_use),
+            downloads=DownloadEndpoints(engine=manager, reader=reader, clock=clock, allow=allow, may_use=may_use),
             history=HistoryEndpoints(engine=manager),
             events=EventStream(engine=manager, bus=bus),
             health=HealthEndpoints(metrics=metrics, observe=observe),
             imports=ImportEndpoints(
-                engine=imports, allow=allow, may_import=lambda user: may_use(user, imports.directory)
+                engine=imports, reader=reader, allow=allow, may_import=lambda user: may_use(user, imports.directory)
             ),
             document=document,
             directories=DirectoriesEndpoint(find=directories, may_use=may_use),

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
-from aiohttp import StreamReader, web
+from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
 from downloadd.api.answers import refusal
 from downloadd.api.bodies import MAX_BODY
+from downloadd.api.call import ASKED_VERSION
 from downloadd.errors import InternalError, InvalidParameterError
 
 _log: Final = structlog.get_logger()
@@ -107,6 +108,14 @@ def _request(
     writer: AbstractStreamWriter,
     task: "asyncio.Task[None]",
 ) -> web.BaseRequest:
-    return web.BaseRequest(
+    asked = message.version
+    if asked.major != 1:
+        # An answer takes its version from the request, and may claim none that is not spoken here (RFC 9110, section
+        # 6.2).
+        message = message._replace(version=HttpVersion11, should_close=True)
+    request = web.BaseRequest(
         message, payload, connection, writer, task, asyncio.get_running_loop(), client_max_size=MAX_BODY
     )
+    if asked.major != 1:
+        request[ASKED_VERSION] = asked
+    return request

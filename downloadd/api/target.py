@@ -43,25 +43,34 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     base_path: str = ""
     inside: bool = True
     """Whether the path that was asked for is below the base path."""
+    authority: str | None = None
+    """Whom a target in absolute form names: it counts as a `Host` field (RFC 9112, section 3.2.2)."""
 
 
 def parse_target(text: str, base_path: str = "") -> Target:
-    """Splits a request target in origin form, or in absolute form, whose authority is ignored.
+    """Splits a request target in origin form, or in absolute form.
 
     `base_path` is compared as it stands: no other spelling of it leads inside.
     """
+    authority: str | None = None
     if not text.startswith("/") and "://" in text:
         _, _, rest = text.partition("://")
         before_query, question, query = rest.partition("?")
-        _, _, path = before_query.partition("/")
+        authority, _, path = before_query.partition("/")
         text = f"/{path}{question}{query}"
     path, _, query = text.partition("?")
     split = parse_query(query) if query else Query()
     if not base_path:
-        return Target(path=path, query=split)
+        return Target(path=path, query=split, authority=authority)
     below = path.removeprefix(base_path)
     inside = path.startswith(base_path) and below[:1] in {"", "/"}
-    return Target(path=(below or "/") if inside else path, query=split, base_path=base_path, inside=inside)
+    return Target(
+        path=(below or "/") if inside else path,
+        query=split,
+        base_path=base_path,
+        inside=inside,
+        authority=authority,
+    )
 
 
 def parse_query(raw: str) -> Query:

@@ -10,6 +10,7 @@ from api.fake_engine import FakeClock, FakeEngine, FakeMetrics
 from api.fake_imports import FakeImports
 
 from downloadd.api.auth import Accounts
+from downloadd.api.body_reader import BodyReader
 from downloadd.api.gate import FailedLogins, Gate, HostNames
 from downloadd.api.routes import create_api
 from downloadd.api.server import Api, ApiRunner
@@ -32,19 +33,27 @@ class ApiTestServer(BaseTestServer):
 
     __test__ = False
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, settings: dict[str, Any]) -> None:
         super().__init__()
         self._api = api
+        self._settings = settings
 
     async def _make_runner(self, **settings: Any) -> BaseRunner:
         del settings["handler_cancellation"]
-        return ApiRunner(self._api, **settings)
+        return ApiRunner(self._api, **settings, **self._settings)
 
 
 class ServedApi:
     """Everything that a test of the API needs to hold in its hands."""
 
-    def __init__(self, *, failed_logins: int = 0, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        failed_logins: int = 0,
+        reader: BodyReader | None = None,
+        server: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
         self.clock = FakeClock()
         self.bus = EventBus()
         self.engine = FakeEngine(self.bus, self.clock, **settings)
@@ -71,9 +80,10 @@ class ServedApi:
             directories=self._directories,
             page=load_dashboard(),
             proxies=TrustedProxies(()),
+            reader=reader,
         )
         self.let_go = api.let_go
-        self.server = ApiTestServer(api)
+        self.server = ApiTestServer(api, server or {})
         self.client: TestClient[BaseRequest, None] = TestClient(self.server, headers=AUTH)
 
     async def _directories(self, prefix: str, limit: int) -> list[str]:

@@ -64,6 +64,8 @@ def test_a_host_is_let_in_or_refused_and_nothing_else(host: str) -> None:
         (("Origin", "https://dl.example.com"), ("Host", "dl.example.com:443")),
         (("Origin", "http://[::1]:8080"), ("Host", "[::1]:8080")),
         (("Origin", "http://[::1]"), ("Host", "[::1]")),
+        (("Origin", "http://nas"), ("Origin", "http://nas:80"), ("Host", "nas")),
+        (("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "none")),
     ],
 )
 def test_programs_and_our_own_page_are_let_in(pairs: tuple[tuple[str, str], ...]) -> None:
@@ -89,11 +91,24 @@ def test_programs_and_our_own_page_are_let_in(pairs: tuple[tuple[str, str], ...]
         (("Origin", "chrome-extension://nas"), ("Host", "nas")),
         (("Origin", "http://evil@nas"), ("Host", "nas")),
         (("Origin", "http://[::1]:8080"), ("Host", "[::1]")),
+        (("Origin", "http://nas"), ("Origin", "http://evil.example"), ("Host", "nas")),
+        (("Origin", "http://evil.example"), ("Origin", "http://nas"), ("Host", "nas")),
+        (("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")),
+        (("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-origin")),
+        (("Sec-Fetch-Site", "same-origin, cross-site"),),
     ],
 )
 def test_pages_of_other_sites_are_refused(pairs: tuple[tuple[str, str], ...]) -> None:
     with pytest.raises(CrossSiteError):
         refuse_other_sites(fields(*pairs), Client(address="192.0.2.1"))
+
+
+def test_our_own_page_is_that_of_the_authority_where_the_target_has_one() -> None:
+    headers, client = fields(("Origin", "http://nas"), ("Host", "localhost")), Client(address="192.0.2.1")
+    refuse_other_sites(headers, client, "nas")
+    for authority in ("localhost", "", None):
+        with pytest.raises(CrossSiteError):
+            refuse_other_sites(headers, client, authority)
 
 
 # -- guessing ----------------------------------------------------------------------------------------------------------
@@ -198,6 +213,21 @@ async def test_the_gate_stands_before_every_endpoint_that_needs_a_token(api: Ser
 async def test_one_host_field_is_needed_and_health_is_for_all(api: ServedApi, request_head: bytes, status: int) -> None:
     answer = await api.exchange(request_head + b"Connection: close\r\n\r\n")
     assert int(answer.split()[1]) == status, answer
+
+
+@pytest.mark.parametrize(
+    ("authority", "status"),
+    [("api", 200), ("API:8080", 200), ("127.0.0.1", 200), ("evil.example", 421), ("api@evil.example", 421), ("", 421)],
+)
+async def test_the_authority_of_a_target_must_be_ours_whatever_the_host_field_says(
+    api: ServedApi, authority: str, status: int
+) -> None:
+    target = f"http://{authority}/api/v1/downloads"
+    if authority:
+        assert (await api.raw("GET", target))[0] == status
+    # Nor does a good one make up for the field.
+    request = f"GET {target} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+    assert int((await api.exchange(request.encode())).split()[1]) == (421 if authority else 400)
 
 
 async def test_who_guesses_is_answered_429_right_or_wrong() -> None:

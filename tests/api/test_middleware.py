@@ -132,8 +132,35 @@ async def test_a_long_url_is_taken(api: ServedApi) -> None:
 
 
 async def test_the_absolute_form_of_a_target_is_understood(api: ServedApi) -> None:
-    status, _, _ = await api.raw("GET", "http://somewhere.example/d?downloads=")
+    status, _, _ = await api.raw("GET", "http://api:8080/d?downloads=")
     assert status == 200
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /d?downloads=\r\n\r\n",
+        b"GET /api/v1/health HTTP/0.9\r\nHost: api\r\n\r\n",
+        b"GET /api/v1/health HTTP/2.0\r\nHost: api\r\n\r\n",
+        b"POST /api/v1/downloads HTTP/2.0\r\nHost: evil.example\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+    ids=["simple-0.9", "0.9", "2.0", "2.0-with-a-body"],
+)
+async def test_another_major_version_of_http_is_refused_in_ours(
+    api: ServedApi, lines: Lines, request_bytes: bytes
+) -> None:
+    head, _, body = (await api.exchange(request_bytes)).decode().partition("\r\n\r\n")
+    status, *rest = head.split("\r\n")
+    fields = dict(line.split(": ", 1) for line in rest)
+    assert status == "HTTP/1.1 505 HTTP Version Not Supported"
+    assert json.loads(body)["error"] == "HTTP_VERSION_NOT_SUPPORTED"
+    assert (fields["Connection"], fields["Server"], fields["X-Content-Type-Options"]) == (
+        "close",
+        "downloadd",
+        "nosniff",
+    )
+    assert fields["X-Request-Id"]
+    assert [line["event"] for line in lines] == ["request"]
 
 
 async def test_an_unknown_expectation_is_refused_and_not_repeated(api: ServedApi) -> None:

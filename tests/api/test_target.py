@@ -36,6 +36,14 @@ def test_a_target_is_split_without_being_changed(text: str, path: str, query: st
     assert (target.path, target.query.raw) == (path, query)
 
 
+@pytest.mark.parametrize(
+    ("text", "authority"),
+    [("http://h:1/a?b", "h:1"), ("http://u@h?b", "u@h"), ("http:///a", ""), ("/a://b?c", None), ("*", None)],
+)
+def test_only_a_target_in_absolute_form_has_an_authority(text: str, authority: str | None) -> None:
+    assert parse_target(text).authority == parse_target(text, "/base").authority == authority
+
+
 def test_a_query_keeps_raw_values_and_decodes_names() -> None:
     query = parse_query("a=1%2B+&&b&%63=x=y&a=2&")
     assert query.values == {"a": "1%2B+", "b": "", "c": "x=y"}
