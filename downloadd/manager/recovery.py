@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from downloadd.clock import Clock
-from downloadd.download import Download, ids_of
+from downloadd.download import Download, ids_of, is_older
 from downloadd.errors import DownloadError
 from downloadd.manager import lifecycle
 from downloadd.manager.leftovers import remove_leftover
@@ -60,14 +60,35 @@ async def _is_in_place(destination: Destination, row: Download) -> bool:
 
 
 async def sweep(records: Records, destination: Destination) -> None:
-    """Removes part files that no active download owns."""
+    """Removes part files that no active download owns, and leaves those alone that are older than the records.
+
+    Records that were lost are begun anew, empty: what they do not know may go on once the lost ones are restored.
+    """
+    begun = await records.begun()
+    older = 0
     async for parts in destination.stray_parts():
         owners = await records.owners([part.download_id for part in parts])
         for part in parts:
-            if is_stray(part, owners.get(part.download_id)) and await remove_leftover(
+            owner = owners.get(part.download_id)
+            if not is_stray(part, owner):
+                continue
+            if owner is None and begun is not None and await _is_of_others(records, part, begun):
+                older += 1
+            elif await remove_leftover(
                 destination, download_id=part.download_id, directory=part.directory, name=part.name
             ):
                 log.info("stray_part_removed", download_id=part.download_id, directory=part.directory)
+    if older:
+        log.warning(
+            "parts_of_other_records_left",
+            parts=older,
+            detail="these part files are older than the records, which do not know them; restore the earlier records "
+            "to let their downloads go on, or remove the files",
+        )
+
+
+async def _is_of_others(records: Records, part: StrayPart, begun: float) -> bool:
+    return is_older(part.download_id, begun) and await records.get(part.download_id) is None
 
 
 def is_stray(part: StrayPart, owner: Owner | None) -> bool:

@@ -139,6 +139,13 @@ class Records(Protocol):
         """The newest `ended_seq`; 0 for an empty history."""
         ...
 
+    async def begun(self) -> float | None:
+        """When these records were begun (Unix time), empty; None: so long ago that nobody wrote it down.
+
+        What is older than that is not theirs, even if they do not know it: other records may.
+        """
+        ...
+
     def held(self) -> AsyncIterator[Download]:
         """Rows in a running state, for recovery at start, when nothing can be running."""
         ...

@@ -73,6 +73,7 @@ _WAITING: Final = (
 )
 _COUNTS: Final = "SELECT state, count(*) FROM downloads WHERE ended_seq IS NULL GROUP BY state"
 _LAST_ENDED: Final = "SELECT coalesce(max(ended_seq), 0) FROM downloads WHERE ended_seq IS NOT NULL"
+_BEGUN: Final = "SELECT min(begun) FROM birth"
 _WITHDRAWN: Final = "SELECT max(ended_seq) FROM withdrawn"
 _WITHDRAW: Final = "UPDATE withdrawn SET ended_seq = max(ended_seq, ?)"
 _DISTRUST: Final = (
@@ -311,6 +312,15 @@ class SqliteRecords:
 
         return await self._lookups.run(read)
 
+    async def begun(self) -> float | None:
+        """When these records were begun; see `Records.begun`."""
+
+        def read(connection: sqlite3.Connection) -> float | None:
+            begun: float | None = connection.execute(_BEGUN).fetchone()[0]
+            return begun
+
+        return await self._lookups.run(read)
+
     async def held(self) -> AsyncIterator[Download]:
         """Rows in a running state, oldest first."""
         after = 0
@@ -361,7 +371,7 @@ class SqliteRecords:
     def _open_for_writing(self) -> sqlite3.Connection:
         self._directory.lock()
         migrations = shipped_migrations() if self._migrations is None else self._migrations
-        connection = self._directory.open_for_writing(migrations)
+        connection = self._directory.open_for_writing(migrations, now=self._clock.wall())
         try:
             _note_boot(connection, boot_id())
             last_ended, withdrawn = (connection.execute(sql).fetchone()[0] for sql in (_LAST_ENDED, _WITHDRAWN))

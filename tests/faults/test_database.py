@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from daemon_process import DaemonProcess, until
 from origin.answer import Answer
+from origin.content import expected_bytes
 from origin.origin import Origin
 
 from downloadd.records.database import DATABASE_NAME, shipped_migrations
@@ -19,6 +20,10 @@ from downloadd.records.database import DATABASE_NAME, shipped_migrations
 
 def truncate(database: Path) -> None:
     database.write_bytes(database.read_bytes()[: 3 * 4096 + 100])
+
+
+def empty(database: Path) -> None:
+    database.write_bytes(b"")
 
 
 def overwrite(database: Path) -> None:
@@ -34,7 +39,12 @@ def make_newer(database: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
-    [(truncate, "is damaged"), (overwrite, "is damaged"), (make_newer, "was written by a newer downloadd")],
+    [
+        (truncate, "is damaged"),
+        (empty, "(the file is empty)"),
+        (overwrite, "is damaged"),
+        (make_newer, "was written by a newer downloadd"),
+    ],
 )
 async def test_a_database_that_cannot_be_used_is_said_so_and_left_alone(
     mortal: DaemonProcess, origin: Origin, spoil: Callable[[Path], None], sentence: str
@@ -56,6 +66,34 @@ async def test_a_database_that_cannot_be_used_is_said_so_and_left_alone(
     assert "Traceback" not in said
     assert len(said.splitlines()) == 1
     assert database.read_bytes() == content
+
+
+async def test_bytes_that_lost_records_knew_of_are_left_and_go_on_once_the_records_are_restored(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    size = 4_000_000
+    origin.script("/f", [Answer(size=size, etag='"v"', stall_after=1_000_000), Answer(size=size, etag='"v"')])
+    await mortal.start()
+    id = (await mortal.start_download("d", origin.url("/f")))["download_id"]
+    await until(lambda: [part for part in mortal.parts() if part.stat().st_size == 1_000_000])
+    assert (await mortal.verb(id, "pause"))[0] == 200
+    await mortal.stop()
+    database = mortal.state / DATABASE_NAME
+    lost = database.rename(mortal.folder / DATABASE_NAME)
+    for _ in range(2):
+        written = len(mortal.log.read_text())
+        await mortal.start()
+        await until(lambda written=written: "parts_of_other_records_left" in mortal.log.read_text()[written:])
+        assert await mortal.active() == []
+        await mortal.stop()
+    assert mortal.log.read_text().count('"records_begun_anew"') == 1
+    assert len(mortal.parts()) == 1
+    lost.replace(database)
+    await mortal.start()
+    assert (await mortal.verb(id, "resume"))[0] == 200
+    assert (await mortal.ended(id))["status"] == "completed"
+    assert mortal.files() == {"d/f": expected_bytes(0, 0, size)}
+    assert origin.requests("/f")[-1].field("Range") == "bytes=1000000-"
 
 
 async def test_a_database_that_somebody_else_holds_costs_nothing_once_it_is_let_go(
