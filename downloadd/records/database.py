@@ -31,6 +31,10 @@ _SMALLEST_PAGE: Final = 512
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 # What SQLite or a migration puts beside a database, and what is made only once there is one.
 _OF_AN_EARLIER_LIFE: Final = re.compile(re.escape(DATABASE_NAME) + r"(-wal|-shm|-journal|\.v\d+\.backup)")
+_ASTRAY: Final = (
+    "the daemon's records were removed or moved away while it ran, so that nothing can be written down; put its state "
+    "directory back as it was, or restart the daemon"
+)
 _MIGRATION_NAME: Final = re.compile(r"(\d{4})_\w+\.sql")
 # 16 MiB of pages between checkpoints: ids are random, so that a small log would be written back over and over.
 _CHECKPOINT_PAGES: Final = 4096
@@ -86,6 +90,10 @@ def boot_id() -> str | None:
     return None
 
 
+_Identity = tuple[int, int]
+"""Device and number of a file."""
+
+
 class StateDirectory:
     """The directory that one daemon at a time keeps its records in.
 
@@ -97,6 +105,8 @@ class StateDirectory:
         self.database = path / DATABASE_NAME
         self._lock: int | None = None
         self._was_used = False
+        self._held: tuple[tuple[str, _Identity], ...] = ()
+        self._is_astray = False
 
     def lock(self) -> None:
         """Makes the directory (mode 0700) when it is missing, and keeps every other daemon out of it.
@@ -191,10 +201,41 @@ class StateDirectory:
                 check_same_thread=False,
             )
             connection.execute("PRAGMA query_only = ON")
+            # SQLite opens the log at the first look, and by then another one may lie there.
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             connection.create_function(FOLDED_CONTAINS, 2, folded_contains, deterministic=True)
         except sqlite3.Error as error:
             raise self.unusable(error) from error
         return connection
+
+    def hold(self) -> None:
+        """Remembers which files are written to, once the database is open.
+
+        Raises:
+            OSError: they are gone already.
+        """
+        database = os.path.realpath(self.database)
+        # What is committed is in the log first, so that it must not be lost either.
+        self._held = tuple((path, _identity(path)) for path in (str(self.database), f"{database}-wal"))
+
+    def require_in_place(self) -> None:
+        """Sees to it that what is written now will be found by the next start. Costs some microseconds.
+
+        Raises:
+            StorageError: the files that are written to have been removed or moved away.
+        """
+        try:
+            in_place = all(_identity(path) == held for path, held in self._held)
+        except OSError:
+            in_place = False
+        if in_place == self._is_astray:
+            self._is_astray = not in_place
+            if in_place:
+                log.warning("records_back", database=str(self.database))
+            else:
+                log.error("records_gone", database=str(self.database), detail=_ASTRAY)
+        if not in_place:
+            raise StorageError(_ASTRAY)
 
     def unusable(self, error: OSError | sqlite3.Error) -> RecordsUnreadableError:
         """What it means when opening the directory or the database fails with `error`."""
@@ -329,6 +370,11 @@ def _primary_code(error: sqlite3.Error) -> int:
     # Only errors that SQLite itself reports have a code; its low byte is the primary one.
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     return code & 0xFF
+
+
+def _identity(path: str) -> _Identity:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _sync_directory(path: Path) -> None:

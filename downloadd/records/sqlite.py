@@ -124,7 +124,7 @@ class SqliteRecords:
         self._clock = clock
         self._migrations = migrations
         self._to_tell = to_tell
-        self._writer = Writer(self._open_for_writing, clock, committed)
+        self._writer = Writer(self._open_for_writing, clock, committed, check=self._directory.require_in_place)
         self._lookups = _Readers("records-lookup", _LOOKUP_THREADS)
         # A search walks the whole history: the one thread that does it leaves the others to everybody else.
         self._searches = _Readers("records-search", 1)
@@ -375,7 +375,8 @@ class SqliteRecords:
         try:
             _note_boot(connection, boot_id())
             last_ended, withdrawn = (connection.execute(sql).fetchone()[0] for sql in (_LAST_ENDED, _WITHDRAWN))
-        except sqlite3.Error as error:
+            self._directory.hold()
+        except (OSError, sqlite3.Error) as error:
             connection.close()
             raise self._directory.unusable(error) from error
         self._last_ended = max(last_ended, withdrawn)

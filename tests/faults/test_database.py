@@ -5,6 +5,7 @@ What each of these is recognised by is tested in `tests/records/test_database.py
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,29 @@ async def test_bytes_that_lost_records_knew_of_are_left_and_go_on_once_the_recor
     assert (await mortal.ended(id))["status"] == "completed"
     assert mortal.files() == {"d/f": expected_bytes(0, 0, size)}
     assert origin.requests("/f")[-1].field("Range") == "bytes=1000000-"
+
+
+async def test_no_download_is_accepted_while_the_state_directory_is_gone(mortal: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=10))
+    await mortal.start()
+    before = (await mortal.fetch("d", origin.url("/f")))[1]["download_id"]
+    away = mortal.state.rename(mortal.folder / "away")
+    body = {"downloads": [{"url": origin.url("/f"), "directory": "d"}] * 100}
+    for _ in range(3):
+        status, answer = await mortal.ask("POST", "/api/v1/downloads", json=body)
+        assert (status, answer["error"]) == (500, "STORAGE_ERROR")
+        assert "put its state directory back as it was, or restart the daemon" in answer["detail"]
+    away.rename(mortal.state)
+    after = (await mortal.fetch("d", origin.url("/f"), filename="g"))[1]["download_id"]
+    shutil.rmtree(mortal.state)
+    status, answer = await mortal.fetch("d", origin.url("/f"), filename="h")
+    assert (status, answer["error"]) == (500, "STORAGE_ERROR")
+    assert {entry["id"] for entry in await mortal.history()} == {before, after}
+    assert await mortal.stop() == 0
+    events = [line["event"] for line in mortal.log_lines()]
+    assert (events.count("records_gone"), events.count("records_back")) == (2, 1)
+    assert "Traceback" not in mortal.log.read_text()
+    assert set(mortal.files()) == {"d/f", "d/g"}
 
 
 async def test_a_database_that_somebody_else_holds_costs_nothing_once_it_is_let_go(
