@@ -6,7 +6,7 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.download import Download, ids_of, is_older
-from downloadd.errors import DownloadError
+from downloadd.errors import DownloadError, StorageError
 from downloadd.manager import lifecycle
 from downloadd.manager.leftovers import remove_leftover
 from downloadd.records.protocol import Owner, Records
@@ -88,7 +88,13 @@ async def sweep(records: Records, destination: Destination) -> None:
 
 
 async def _is_of_others(records: Records, part: StrayPart, begun: float) -> bool:
-    return is_older(part.download_id, begun) and await records.get(part.download_id) is None
+    if not is_older(part.download_id, begun):
+        return False
+    try:
+        return await records.get(part.download_id) is None
+    except StorageError:
+        # It has ended, and nothing else can be read of it.
+        return False
 
 
 def is_stray(part: StrayPart, owner: Owner | None) -> bool:
@@ -96,10 +102,10 @@ def is_stray(part: StrayPart, owner: Owner | None) -> bool:
 
     Its download ended or was never accepted; or the daemon was killed before it had written down that the part is
     there, so that a later run began another one. A download that has a part may own one of another name too: a run
-    that was killed while it took the part over had renamed it already.
+    that was killed while it took the part over had renamed it already. Of a row that cannot be read nobody knows.
     """
     if owner is None:
         return True
-    if owner.part_name is not None:
+    if owner.part_name is not None or owner.state is None:
         return False
     return part.epoch < owner.epoch or (part.epoch == owner.epoch and owner.state not in RUNNING)

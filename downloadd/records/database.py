@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from downloadd.errors import DownloadError, InsufficientStorageError, StartupError, StorageError
+from downloadd.records.damage import is_undecodable
 from downloadd.records.history import FOLDED_CONTAINS, folded_contains
 
 log = structlog.get_logger()
@@ -266,6 +267,7 @@ class StateDirectory:
                 "another state directory",
             )
         self._check(connection)
+        self._require_whole_schema(connection, [one for one in migrations if one.version <= version])
         connection.execute("PRAGMA journal_mode = WAL")
         if version < newest:
             self._back_up(connection, version)
@@ -324,6 +326,18 @@ class StateDirectory:
         if result != "ok":
             raise self._damaged(result.splitlines()[-1])
 
+    def _require_whole_schema(self, connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
+        """What these migrations have made must be there; what else is there is somebody's own."""
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
+            _bring_forward(model, migrations, 0)
+            missing = sorted(_schema(model) - _schema(connection))
+        if missing:
+            raise RecordsUnreadableError(
+                self.database,
+                f"{self.database} is damaged: it has no {', no '.join(missing)}; restore a backup, or move it away, "
+                "together with the files beside it whose names begin with its own, to begin with empty records",
+            )
+
     def _damaged(self, reason: str) -> RecordsUnreadableError:
         return RecordsUnreadableError(
             self.database,
@@ -345,6 +359,23 @@ class StateDirectory:
         _sync_directory(self.path)
 
 
+def _schema(connection: sqlite3.Connection) -> set[str]:
+    """Tables, columns and indexes, each in words."""
+    found = set()
+    for kind, name in connection.execute(
+        "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'index') AND name NOT LIKE 'sqlite%'"
+    ).fetchall():
+        columns = [
+            str(column)
+            for (column,) in connection.execute(f"SELECT name FROM pragma_{kind}_info(?)", (name,))  # noqa: S608 - ours
+        ]
+        if kind == "index":
+            found.add(f"index {name} of {', '.join(columns)}")
+        else:
+            found |= {f"table {name}", *(f"column {column} of {name}" for column in columns)}
+    return found
+
+
 def _bring_forward(connection: sqlite3.Connection, migrations: Sequence[Migration], version: int) -> None:
     for migration in migrations:
         if migration.version > version:
@@ -363,6 +394,8 @@ def storage_error(error: sqlite3.Error | OverflowError) -> DownloadError:
     """What a failed statement means to the caller of the records."""
     if isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_FULL:
         return InsufficientStorageError("the disk that holds the daemon's records is full")
+    if isinstance(error, sqlite3.Error) and is_undecodable(error):
+        return StorageError("a text in the daemon's records is damaged; restore a backup of them")
     return StorageError(f"the daemon's records failed: {error}")
 
 

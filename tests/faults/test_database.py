@@ -97,6 +97,45 @@ async def test_bytes_that_lost_records_knew_of_are_left_and_go_on_once_the_recor
     assert origin.requests("/f")[-1].field("Range") == "bytes=1000000-"
 
 
+async def test_a_damaged_row_costs_no_other_download_and_is_left_as_it_is(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    size = 1_000_000
+    origin.script("/f", Answer(size=10))
+    origin.script("/half", [Answer(size=size, etag='"v"', stall_after=500_000)] * 2 + [Answer(size=size, etag='"v"')])
+    await mortal.start()
+    past = [(await mortal.fetch("d", origin.url("/f")))[1]["download_id"] for _ in range(3)]
+    active = [(await mortal.start_download("d", origin.url("/half")))["download_id"] for _ in range(2)]
+    await until(lambda: [part.stat().st_size for part in mortal.parts()] == [500_000] * 2)
+    await mortal.kill()
+    with contextlib.closing(sqlite3.connect(mortal.state / DATABASE_NAME, isolation_level=None)) as connection:
+        for id in (past[1], active[0]):
+            connection.execute("UPDATE downloads SET state = 'nonsense' WHERE id = ?", (id,))
+    await mortal.start()
+    assert (await mortal.ended(active[1]))["status"] == "completed"
+    assert [entry["id"] for entry in await mortal.history()] == [active[1], past[2], past[0]]
+    assert await mortal.active() == []
+    for method, path in (
+        ("GET", f"/api/v1/downloads/{past[1]}"),
+        ("GET", f"/api/v1/downloads/{active[0]}"),
+        ("POST", f"/api/v1/downloads/{active[0]}/pause"),
+        ("DELETE", f"/api/v1/downloads/{active[0]}"),
+        ("POST", f"/api/v1/downloads/{past[1]}/retry"),
+    ):
+        status, answer = await mortal.ask(method, path)
+        assert (status, answer["error"]) == (500, "STORAGE_ERROR"), path
+        assert "is damaged (nothing is called 'nonsense'); it is left as it is: mend it, or restore" in answer["detail"]
+    await until(lambda: any(line["event"] == "row_not_readable" for line in mortal.log_lines()))
+    await mortal.stop()
+    assert "Traceback" not in mortal.log.read_text()
+    assert [part.stat().st_size for part in mortal.parts()] == [500_000]
+    with contextlib.closing(sqlite3.connect(mortal.state / DATABASE_NAME, isolation_level=None)) as connection:
+        connection.execute("UPDATE downloads SET state = 'queued' WHERE id = ?", (active[0],))
+    await mortal.start()
+    assert (await mortal.ended(active[0]))["status"] == "completed"
+    assert mortal.parts() == []
+
+
 async def test_no_download_is_accepted_while_the_state_directory_is_gone(mortal: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", Answer(size=10))
     await mortal.start()

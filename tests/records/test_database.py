@@ -218,6 +218,49 @@ async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path:
     assert (tmp_path / DATABASE_NAME).read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    ("spoiling", "missing"),
+    [
+        pytest.param("DROP TABLE answers", "no index answers_created of created, no table answers", id="table"),
+        pytest.param("ALTER TABLE downloads DROP COLUMN priority", "no column priority of downloads", id="column"),
+        pytest.param(
+            "ALTER TABLE deliveries RENAME COLUMN due TO late",
+            "no column due of deliveries, no index deliveries_due of hook, due",
+            id="renamed",
+        ),
+        pytest.param("DROP INDEX downloads_active", "no index downloads_active of seq, state", id="index"),
+    ],
+)
+@pytest.mark.parametrize("added_since", [(), (ADD_NOTES,)], ids=["of-this-version", "to-be-migrated"])
+async def test_a_database_that_lacks_something_is_refused_and_left_alone(
+    tmp_path: Path, spoiling: str, missing: str, added_since: tuple[Migration, ...]
+) -> None:
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        await records.accept([asked()])
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
+        connection.execute(spoiling)
+    content = (tmp_path / DATABASE_NAME).read_bytes()
+    with pytest.raises(RecordsUnreadableError) as caught:
+        async with SqliteRecords(tmp_path, clock=HandClock(), migrations=(*shipped_migrations(), *added_since)):
+            pass
+    assert_one_sentence(caught.value, tmp_path / DATABASE_NAME)
+    assert "is damaged: it has " in str(caught.value)
+    assert missing in str(caught.value)
+    assert "restore a backup" in str(caught.value)
+    assert (tmp_path / DATABASE_NAME).read_bytes() == content
+    assert not list(tmp_path.glob("*.backup"))
+
+
+async def test_what_an_administrator_has_added_to_a_database_is_nobodys_business(tmp_path: Path) -> None:
+    for sql in ("CREATE TABLE mine (x)", "CREATE INDEX mine_too ON downloads (user)"):
+        async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+            await records.accept([asked()])
+        with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
+            connection.execute(sql)
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        assert await records.counts() == {State.QUEUED: 2}
+
+
 async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     migrations = (*shipped_migrations(), ADD_NOTES)
     async with SqliteRecords(tmp_path, clock=HandClock(), migrations=migrations) as newer:
