@@ -33,6 +33,7 @@ from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.policy.url import is_address, parse_host
+from downloadd.records.database import UPLOADS_NAME
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
@@ -123,7 +124,7 @@ class App:
                     records=records.imports,
                     downloads=self._manager,
                     destination=destination,
-                    uploads=Uploads(Path(config.server.state_dir) / "imports", config.imports.max_upload),
+                    uploads=Uploads(Path(config.server.state_dir) / UPLOADS_NAME, config.imports.max_upload),
                     bus=bus,
                     clock=clock,
                     config=config.imports,

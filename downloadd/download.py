@@ -193,3 +193,8 @@ def new_id(now: float, random: int) -> str:
     # Not by uuid.UUID, which takes several times as long to write it.
     digits = f"{milliseconds << 80 | 7 << 76 | rand_a << 64 | 2 << 62 | rand_b:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def is_older(id: str, time: float) -> bool:
+    """Whether an id of `new_id` was made before `time` (Unix time)."""
+    return int(id[:8] + id[9:13], 16) < int(time * 1000)

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.config import ImportsConfig
 from downloadd.download import Download, new_id
-from downloadd.errors import DownloadError, NotFoundError
+from downloadd.errors import DownloadError, NotFoundError, StorageError
 from downloadd.events import EventBus, ImportChanged
 from downloadd.imports.importers import IMPORTERS
 from downloadd.imports.layout import MANIFEST, folder_of, place_of
@@ -142,7 +142,18 @@ class Imports:
         """Goes on with what was under way."""
         await self._uploads.open()
         unfinished = await self._records.unfinished()
-        await self._uploads.sweep({operation.id for operation in unfinished})
+        wanted = {operation.id for operation in unfinished}
+
+        async def is_wanted(operation: str) -> bool:
+            if operation not in wanted:
+                try:
+                    await self._records.get(operation)
+                except StorageError:
+                    # Its row is damaged: nobody knows what is to become of it.
+                    return True
+            return operation in wanted
+
+        await self._uploads.sweep(is_wanted)
         for operation in unfinished:
             if operation.status in {Status.NEW, Status.UPLOADING}:
                 await self._fail(operation, ImportRefusedError("the upload was cut short"))

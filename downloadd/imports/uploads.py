@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -70,10 +70,10 @@ class Uploads:
         """Removes the file of an operation; does nothing when it is gone."""
         await asyncio.to_thread(self.path(operation).unlink, missing_ok=True)
 
-    async def sweep(self, wanted: set[str]) -> None:
-        """Removes all files but those of these operations."""
+    async def sweep(self, is_wanted: Callable[[str], Awaitable[bool]]) -> None:
+        """Removes all files but those of operations that are wanted."""
         for name in await asyncio.to_thread(os.listdir, self._folder):
-            if name not in wanted:
+            if not await is_wanted(name):
                 await self.remove(name)
 
 

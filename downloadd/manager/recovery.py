@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import structlog
 
 from downloadd.clock import Clock
-from downloadd.download import Download, ids_of
-from downloadd.errors import DownloadError
+from downloadd.download import Download, ids_of, is_older
+from downloadd.errors import DownloadError, StorageError
 from downloadd.manager import lifecycle
 from downloadd.manager.leftovers import remove_leftover
 from downloadd.records.protocol import Owner, Records
@@ -60,14 +60,41 @@ async def _is_in_place(destination: Destination, row: Download) -> bool:
 
 
 async def sweep(records: Records, destination: Destination) -> None:
-    """Removes part files that no active download owns."""
+    """Removes part files that no active download owns, and leaves those alone that are older than the records.
+
+    Records that were lost are begun anew, empty: what they do not know may go on once the lost ones are restored.
+    """
+    begun = await records.begun()
+    older = 0
     async for parts in destination.stray_parts():
         owners = await records.owners([part.download_id for part in parts])
         for part in parts:
-            if is_stray(part, owners.get(part.download_id)) and await remove_leftover(
+            owner = owners.get(part.download_id)
+            if not is_stray(part, owner):
+                continue
+            if owner is None and begun is not None and await _is_of_others(records, part, begun):
+                older += 1
+            elif await remove_leftover(
                 destination, download_id=part.download_id, directory=part.directory, name=part.name
             ):
                 log.info("stray_part_removed", download_id=part.download_id, directory=part.directory)
+    if older:
+        log.warning(
+            "parts_of_other_records_left",
+            parts=older,
+            detail="these part files are older than the records, which do not know them; restore the earlier records "
+            "to let their downloads go on, or remove the files",
+        )
+
+
+async def _is_of_others(records: Records, part: StrayPart, begun: float) -> bool:
+    if not is_older(part.download_id, begun):
+        return False
+    try:
+        return await records.get(part.download_id) is None
+    except StorageError:
+        # It has ended, and nothing else can be read of it.
+        return False
 
 
 def is_stray(part: StrayPart, owner: Owner | None) -> bool:
@@ -75,10 +102,10 @@ def is_stray(part: StrayPart, owner: Owner | None) -> bool:
 
     Its download ended or was never accepted; or the daemon was killed before it had written down that the part is
     there, so that a later run began another one. A download that has a part may own one of another name too: a run
-    that was killed while it took the part over had renamed it already.
+    that was killed while it took the part over had renamed it already. Of a row that cannot be read nobody knows.
     """
     if owner is None:
         return True
-    if owner.part_name is not None:
+    if owner.part_name is not None or owner.state is None:
         return False
     return part.epoch < owner.epoch or (part.epoch == owner.epoch and owner.state not in RUNNING)

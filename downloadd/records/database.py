@@ -5,18 +5,24 @@ import os
 import re
 import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
 from downloadd.errors import DownloadError, InsufficientStorageError, StartupError, StorageError
+from downloadd.records.damage import is_undecodable
 from downloadd.records.history import FOLDED_CONTAINS, folded_contains
+
+log = structlog.get_logger()
 
 DATABASE_NAME: Final = "records.db"
 LOCK_NAME: Final = "downloadd.lock"
+UPLOADS_NAME: Final = "imports"
+"""The directory beside the database in which files that were uploaded wait to be read."""
 
 CHECKED_BYTES: Final = 1 << 30
 """A bigger database, of some millions of downloads, is not looked through for damage: a start must not take minutes."""
@@ -24,6 +30,12 @@ CHECKED_BYTES: Final = 1 << 30
 _BUSY_TIMEOUT: Final = 5.0
 _SMALLEST_PAGE: Final = 512
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+# What SQLite or a migration puts beside a database, and what is made only once there is one.
+_OF_AN_EARLIER_LIFE: Final = re.compile(re.escape(DATABASE_NAME) + r"(-wal|-shm|-journal|\.v\d+\.backup)")
+_ASTRAY: Final = (
+    "the daemon's records were removed or moved away while it ran, so that nothing can be written down; put its state "
+    "directory back as it was, or restart the daemon"
+)
 _MIGRATION_NAME: Final = re.compile(r"(\d{4})_\w+\.sql")
 # 16 MiB of pages between checkpoints: ids are random, so that a small log would be written back over and over.
 _CHECKPOINT_PAGES: Final = 4096
@@ -79,6 +91,10 @@ def boot_id() -> str | None:
     return None
 
 
+_Identity = tuple[int, int]
+"""Device and number of a file."""
+
+
 class StateDirectory:
     """The directory that one daemon at a time keeps its records in.
 
@@ -89,6 +105,9 @@ class StateDirectory:
         self.path = path
         self.database = path / DATABASE_NAME
         self._lock: int | None = None
+        self._was_used = False
+        self._held: tuple[tuple[str, _Identity], ...] = ()
+        self._is_astray = False
 
     def lock(self) -> None:
         """Makes the directory (mode 0700) when it is missing, and keeps every other daemon out of it.
@@ -106,6 +125,7 @@ class StateDirectory:
             raise self.unusable(error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._was_used = os.fstat(lock).st_size > 0
             os.ftruncate(lock, 0)
             os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError as error:
@@ -127,20 +147,25 @@ class StateDirectory:
             os.close(self._lock)
             self._lock = None
 
-    def open_for_writing(self, migrations: Sequence[Migration]) -> sqlite3.Connection:
+    def open_for_writing(self, migrations: Sequence[Migration], *, now: float) -> sqlite3.Connection:
         """The one connection that writes, to a database (mode 0600) of the newest version in `migrations`.
 
-        An older database is migrated, each step in one transaction, after a backup was put beside it.
+        An older database is migrated, each step in one transaction, after a backup was put beside it. Where there is
+        none, and nothing that one has left behind, it is begun at `now` (Unix time).
 
         Raises:
             RecordsTooNewError: the database is newer than all migrations; it is left as it is.
-            RecordsUnreadableError: it is no database, is damaged, or cannot be read; it is left as it is.
+            RecordsUnreadableError: it is no database, is damaged, has vanished, or cannot be read; it is left as it is.
         """
         try:
-            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            # SQLite would take a file that is shorter than a page for an empty one, and write over it.
-            if 0 < os.stat(self.database).st_size < _SMALLEST_PAGE:
-                raise sqlite3.DatabaseError("file is too short")
+            if not self.database.exists():
+                self._begin(migrations, now)
+            os.close(os.open(self.database, os.O_RDWR | os.O_CLOEXEC))
+            # SQLite would take a file that is shorter than a page for an empty one, write over it, and throw the log
+            # away that may lie beside it.
+            size = os.stat(self.database).st_size
+            if size < _SMALLEST_PAGE:
+                raise self._damaged("the file is too short" if size else "the file is empty")
             os.chmod(self.database, 0o600)
             connection = sqlite3.connect(
                 self.database, timeout=_BUSY_TIMEOUT, isolation_level=None, cached_statements=64
@@ -177,10 +202,41 @@ class StateDirectory:
                 check_same_thread=False,
             )
             connection.execute("PRAGMA query_only = ON")
+            # SQLite opens the log at the first look, and by then another one may lie there.
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             connection.create_function(FOLDED_CONTAINS, 2, folded_contains, deterministic=True)
         except sqlite3.Error as error:
             raise self.unusable(error) from error
         return connection
+
+    def hold(self) -> None:
+        """Remembers which files are written to, once the database is open.
+
+        Raises:
+            OSError: they are gone already.
+        """
+        database = os.path.realpath(self.database)
+        # What is committed is in the log first, so that it must not be lost either.
+        self._held = tuple((path, _identity(path)) for path in (str(self.database), f"{database}-wal"))
+
+    def require_in_place(self) -> None:
+        """Sees to it that what is written now will be found by the next start. Costs some microseconds.
+
+        Raises:
+            StorageError: the files that are written to have been removed or moved away.
+        """
+        try:
+            in_place = all(_identity(path) == held for path, held in self._held)
+        except OSError:
+            in_place = False
+        if in_place == self._is_astray:
+            self._is_astray = not in_place
+            if in_place:
+                log.warning("records_back", database=str(self.database))
+            else:
+                log.error("records_gone", database=str(self.database), detail=_ASTRAY)
+        if not in_place:
+            raise StorageError(_ASTRAY)
 
     def unusable(self, error: OSError | sqlite3.Error) -> RecordsUnreadableError:
         """What it means when opening the directory or the database fails with `error`."""
@@ -204,27 +260,63 @@ class StateDirectory:
                 f"{self.database} was written by a newer downloadd (version {version} of the records, this one knows "
                 f"up to {newest}); start the newer one or restore a backup",
             )
-        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if version == 0 and tables:
+        if version == 0:
             raise RecordsUnreadableError(
                 self.database,
-                f"{self.database} is a database of another program; move it away or choose another state directory",
+                f"{self.database} is a database of another program, or has lost its version; move it away or choose "
+                "another state directory",
             )
         self._check(connection)
+        self._require_whole_schema(connection, [one for one in migrations if one.version <= version])
         connection.execute("PRAGMA journal_mode = WAL")
-        if 0 < version < newest:
+        if version < newest:
             self._back_up(connection, version)
-        for migration in migrations:
-            if migration.version > version:
-                # The script begins its transaction itself, because `executescript` would commit an open one.
-                try:
-                    connection.executescript(
-                        f"BEGIN IMMEDIATE;\n{migration.sql}\nPRAGMA user_version = {migration.version};\nCOMMIT;"
-                    )
-                except sqlite3.Error:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
+        _bring_forward(connection, migrations, version)
+
+    def _begin(self, migrations: Sequence[Migration], now: float) -> None:
+        """Makes the database, whole, under another name first: a kill leaves all of it behind, or nothing."""
+        self._require_no_earlier_life()
+        draft = self.path / f"{DATABASE_NAME}.unfinished"
+        draft.unlink(missing_ok=True)
+        os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(draft, isolation_level=None)
+        try:
+            # Whatever is unfinished is thrown away, so that nothing of it need be lasting before it is whole.
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            connection.execute("PRAGMA synchronous = OFF")
+            _bring_forward(connection, migrations, 0)
+            connection.execute("INSERT INTO birth VALUES (?)", (now,))
+        finally:
+            connection.close()
+        _sync(draft, os.O_RDONLY)
+        os.replace(draft, self.database)
+        _sync_directory(self.path)
+        if self._was_used:
+            log.warning(
+                "records_begun_anew",
+                database=str(self.database),
+                detail="no database was there, though a downloadd has used this directory before; if there should have "
+                "been one, stop the daemon and restore a backup",
+            )
+
+    def _require_no_earlier_life(self) -> None:
+        """Whether this is a first start, or the database has gone astray, must not be guessed."""
+        if self.database.is_symlink():
+            raise RecordsUnreadableError(
+                self.database,
+                f"{self.database} is a link to {os.readlink(self.database)}, which is not there; bring that back, or "
+                "remove the link to begin with empty records",
+            )
+        left = sorted(name for name in os.listdir(self.path) if _OF_AN_EARLIER_LIFE.fullmatch(name))
+        uploads = self.path / UPLOADS_NAME
+        if uploads.is_dir() and any(uploads.iterdir()):
+            left.append(UPLOADS_NAME)
+        if left:
+            raise RecordsUnreadableError(
+                self.database,
+                f"{self.database} is missing, though there is {', '.join(left)} of an earlier life of the daemon; "
+                "restore the database or a backup of it, or move these away too to begin with empty records",
+            )
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Reads the database once, before something is written that would make damage worse."""
@@ -234,10 +326,23 @@ class StateDirectory:
         if result != "ok":
             raise self._damaged(result.splitlines()[-1])
 
+    def _require_whole_schema(self, connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
+        """What these migrations have made must be there; what else is there is somebody's own."""
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
+            _bring_forward(model, migrations, 0)
+            missing = sorted(_schema(model) - _schema(connection))
+        if missing:
+            raise RecordsUnreadableError(
+                self.database,
+                f"{self.database} is damaged: it has no {', no '.join(missing)}; restore a backup, or move it away, "
+                "together with the files beside it whose names begin with its own, to begin with empty records",
+            )
+
     def _damaged(self, reason: str) -> RecordsUnreadableError:
         return RecordsUnreadableError(
             self.database,
-            f"{self.database} is damaged or no database ({reason}); restore a backup or move it away",
+            f"{self.database} is damaged or no database ({reason}); restore a backup, or move it away, together with "
+            "the files beside it whose names begin with its own, to begin with empty records",
         )
 
     def _back_up(self, connection: sqlite3.Connection, version: int) -> None:
@@ -254,10 +359,43 @@ class StateDirectory:
         _sync_directory(self.path)
 
 
+def _schema(connection: sqlite3.Connection) -> set[str]:
+    """Tables, columns and indexes, each in words."""
+    found = set()
+    for kind, name in connection.execute(
+        "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'index') AND name NOT LIKE 'sqlite%'"
+    ).fetchall():
+        columns = [
+            str(column)
+            for (column,) in connection.execute(f"SELECT name FROM pragma_{kind}_info(?)", (name,))  # noqa: S608 - ours
+        ]
+        if kind == "index":
+            found.add(f"index {name} of {', '.join(columns)}")
+        else:
+            found |= {f"table {name}", *(f"column {column} of {name}" for column in columns)}
+    return found
+
+
+def _bring_forward(connection: sqlite3.Connection, migrations: Sequence[Migration], version: int) -> None:
+    for migration in migrations:
+        if migration.version > version:
+            # The script begins its transaction itself, because `executescript` would commit an open one.
+            try:
+                connection.executescript(
+                    f"BEGIN IMMEDIATE;\n{migration.sql}\nPRAGMA user_version = {migration.version};\nCOMMIT;"
+                )
+            except sqlite3.Error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+
 def storage_error(error: sqlite3.Error | OverflowError) -> DownloadError:
     """What a failed statement means to the caller of the records."""
     if isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_FULL:
         return InsufficientStorageError("the disk that holds the daemon's records is full")
+    if isinstance(error, sqlite3.Error) and is_undecodable(error):
+        return StorageError("a text in the daemon's records is damaged; restore a backup of them")
     return StorageError(f"the daemon's records failed: {error}")
 
 
@@ -267,9 +405,18 @@ def _primary_code(error: sqlite3.Error) -> int:
     return code & 0xFF
 
 
+def _identity(path: str) -> _Identity:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
+
+
 def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)

@@ -11,6 +11,8 @@ import msgspec
 
 from downloadd.delivery import Delivery
 from downloadd.records.access import Access
+from downloadd.records.damage import Damage
+from downloadd.records.rows import Row, damaged, texts
 
 _FIELDS: Final = ("event_id", "hook", "download_id", "body", "created", "tries", "due")
 # The SQL is put together from the one list of columns, never from anything foreign.
@@ -65,15 +67,13 @@ class SqliteDeliveries:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        self._damage = Damage()
 
     async def due(self, hook: str, *, now: float, latest: float, limit: int) -> list[Delivery]:
         """See `DeliveryRecords.due`."""
 
         def read(connection: sqlite3.Connection) -> list[Delivery]:
-            return [
-                Delivery(number=number, **dict(zip(_FIELDS, values, strict=True)))
-                for number, *values in connection.execute(_DUE, (hook, now, latest, limit))
-            ]
+            return self._damage.page(connection, _DUE, (hook, now, latest, limit), _delivery)
 
         return await self._access.read(read)
 
@@ -115,6 +115,17 @@ class SqliteDeliveries:
     async def waiting(self) -> dict[str, int]:
         """See `DeliveryRecords.waiting`."""
         return await self._access.read(lambda connection: dict(connection.execute(_WAITING).fetchall()))
+
+
+def _delivery(row: Row) -> Delivery:
+    number, event_id, hook, download_id, body, created, tries, due = row
+    # Not the body, which is bytes.
+    event_id, hook, download_id = texts((event_id, hook, download_id), 0, "hook's message")
+    values = zip(_FIELDS, (event_id, hook, download_id, body, created, tries, due), strict=True)
+    try:
+        return msgspec.convert({"number": number, **dict(values)}, Delivery)
+    except msgspec.ValidationError as error:
+        raise damaged("hook's message", event_id, "a value is of another type") from error
 
 
 def add_deliveries(cursor: sqlite3.Cursor, deliveries: Sequence[Delivery]) -> None:

@@ -14,17 +14,16 @@ from downloadd.operation import (
     OVER,
     Channel,
     FileLink,
-    Kind,
     Operation,
     PendingFile,
     Person,
     Selection,
-    Status,
     Tally,
     Wanted,
 )
 from downloadd.records.access import Access
-from downloadd.records.rows import bindable
+from downloadd.records.damage import Damage, read_one
+from downloadd.records.rows import Row, bindable, damaged, texts
 
 T = TypeVar("T")
 
@@ -89,6 +88,7 @@ SET run = ?, status = CASE
     THEN 'downloading' ELSE 'reserved' END
 WHERE status = 'pending' AND wanted = ? AND operation IN (SELECT id FROM operations WHERE user = ?)
 """
+_RELEASE: Final = "UPDATE import_files SET status = 'pending' WHERE status = 'reserved' AND run = ?"
 _TALLY: Final = """
 SELECT count(*),
     count(*) FILTER (WHERE f.status = 'completed'
@@ -204,6 +204,7 @@ class SqliteImports:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        self._damage = Damage()
 
     async def create(self, operation: Operation) -> None:
         """See `ImportRecords.create`."""
@@ -228,12 +229,12 @@ class SqliteImports:
 
     async def latest(self, count: int) -> list[Operation]:
         """See `ImportRecords.latest`."""
-        return await self._access.read(lambda c: [_operation(row) for row in c.execute(_LATEST, (count,))])
+        return await self._access.read(lambda c: self._damage.page(c, _LATEST, (count,), _operation))
 
     async def unfinished(self) -> list[Operation]:
         """See `ImportRecords.unfinished`."""
         return await self._access.read(
-            lambda c: [_operation(row) for row in c.execute(_UNFINISHED, [status.value for status in OVER])]
+            lambda c: self._damage.rows(c, _UNFINISHED, [status.value for status in OVER], _operation)
         )
 
     async def forget_contents(self, operation: str) -> None:
@@ -275,18 +276,16 @@ class SqliteImports:
 
     async def people(self, operation: str) -> list[tuple[Person, bool]]:
         """See `ImportRecords.people`."""
-        sql = "SELECT person, do_import FROM import_people WHERE operation = ?"
+        sql = "SELECT user_id, person, do_import FROM import_people WHERE operation = ?"
         return await self._access.read(
-            lambda c: [(msgspec.json.decode(row[0], type=Person), bool(row[1])) for row in c.execute(sql, (operation,))]
+            lambda c: self._damage.rows(c, sql, (operation,), lambda row: _choice(row, Person, "person"))
         )
 
     async def channels(self, operation: str) -> list[tuple[Channel, bool]]:
         """See `ImportRecords.channels`."""
-        sql = "SELECT channel, do_import FROM import_channels WHERE operation = ?"
+        sql = "SELECT channel_id, channel, do_import FROM import_channels WHERE operation = ?"
         return await self._access.read(
-            lambda c: [
-                (msgspec.json.decode(row[0], type=Channel), bool(row[1])) for row in c.execute(sql, (operation,))
-            ]
+            lambda c: self._damage.rows(c, sql, (operation,), lambda row: _choice(row, Channel, "channel"))
         )
 
     async def select(self, operation: str, selection: Selection) -> int:
@@ -325,21 +324,22 @@ class SqliteImports:
 
     async def release(self, run: str) -> None:
         """See `ImportRecords.release`."""
-        sql = "UPDATE import_files SET status = 'pending' WHERE status = 'reserved' AND run = ?"
-        await self._access.write(lambda cursor: _nothing(cursor.execute(sql, (run,))))
+        await self._access.write(lambda cursor: _nothing(cursor.execute(_RELEASE, (run,))))
 
     async def take(self, run: str, limit: int, new_id: Callable[[], str]) -> list[PendingFile]:
         """See `ImportRecords.take`."""
 
         def write(cursor: sqlite3.Cursor) -> list[PendingFile]:
-            found = cursor.execute(
-                f"{_FILES} WHERE f.run = ? AND f.status = 'reserved' ORDER BY f.number LIMIT ?", (run, limit)
-            ).fetchall()
-            taken = [msgspec.structs.replace(_file(row), download_id=new_id(), status="downloading") for row in found]
+            sql = f"{_FILES} WHERE f.run = ? AND f.status = 'reserved' ORDER BY f.number LIMIT ?"
+            found = self._damage.page(cursor.connection, sql, (run, limit), _file)
+            taken = [msgspec.structs.replace(one, download_id=new_id(), status="downloading") for one in found]
             cursor.executemany(
                 "UPDATE import_files SET status = 'downloading', download_id = ? WHERE number = ?",
                 [(one.download_id, one.number) for one in taken],
             )
+            if len(taken) < limit:
+                # Whatever is left cannot be read: it must not keep the run from coming to its end.
+                cursor.execute(_RELEASE, (run,))
             return taken
 
         return await self._access.write(write, rows=limit)
@@ -357,7 +357,7 @@ class SqliteImports:
     async def lost(self, run: str, limit: int) -> list[PendingFile]:
         """See `ImportRecords.lost`."""
         sql = f"{_FILES} WHERE f.run = ? AND f.status = 'downloading' AND d.id IS NULL ORDER BY f.number LIMIT ?"
-        return await self._access.read(lambda c: [_file(row) for row in c.execute(sql, (run, limit))])
+        return await self._access.read(lambda c: self._damage.page(c, sql, (run, limit), _file))
 
     async def settle(self) -> None:
         """See `ImportRecords.settle`."""
@@ -375,21 +375,20 @@ class SqliteImports:
     async def files(self, run: str, after: int, limit: int) -> list[PendingFile]:
         """See `ImportRecords.files`."""
         sql = f"{_FILES} WHERE f.run = ? AND f.number > ? ORDER BY f.number LIMIT ?"
-        return await self._access.read(lambda c: [_file(row) for row in c.execute(sql, (run, after, limit))])
+        return await self._access.read(lambda c: self._damage.page(c, sql, (run, after, limit), _file))
 
     async def sources(self, run: str) -> list[Operation]:
         """See `ImportRecords.sources`."""
-        return await self._access.read(lambda c: [_operation(row) for row in c.execute(_SOURCES, (run,))])
+        return await self._access.read(lambda c: self._damage.rows(c, _SOURCES, (run,), _operation))
 
     async def given(self, operation: str, after: int, limit: int) -> list[PendingFile]:
         """See `ImportRecords.given`."""
         sql = f"{_FILES} WHERE f.operation = ? AND f.run IS NOT NULL AND f.number > ? ORDER BY f.number LIMIT ?"
-        return await self._access.read(lambda c: [_file(row) for row in c.execute(sql, (operation, after, limit))])
+        return await self._access.read(lambda c: self._damage.page(c, sql, (operation, after, limit), _file))
 
     async def _one(self, sql: str, parameter: str) -> Operation | None:
         def read(connection: sqlite3.Connection) -> Operation | None:
-            row = connection.execute(sql, bindable((parameter,))).fetchone()
-            return None if row is None else _operation(row)
+            return read_one(connection, sql, bindable((parameter,)), _operation)
 
         return await self._access.read(read)
 
@@ -419,26 +418,27 @@ def _row(operation: Operation) -> tuple[Any, ...]:
     )
 
 
-def _operation(row: Sequence[Any]) -> Operation:
-    values = dict(zip(_FIELDS, row, strict=True))
-    tally = Tally(total=values.pop("total"), completed=values.pop("completed"), failed=values.pop("failed"))
-    return Operation(
-        **{
-            **values,
-            "kind": Kind(values["kind"]),
-            "status": Status(values["status"]),
-            "valid": bool(values["valid"]),
-            "tally": tally,
-        }
+def _operation(row: Row) -> Operation:
+    values = dict(zip(_FIELDS, texts(row, 0, "import operation"), strict=True))
+    tally = {name: values.pop(name) for name in ("total", "completed", "failed")}
+    try:
+        return msgspec.convert({**values, "valid": values["valid"] == 1, "tally": tally}, Operation)
+    except msgspec.ValidationError as error:
+        raise damaged("import operation", values["id"], "a value is malformed") from error
+
+
+def _file(row: Row) -> PendingFile:
+    number, link, channel, ts, name, download_id, status, state, directory, filename, _, checksum, total, error = texts(
+        row, 0, "import file no."
     )
-
-
-def _file(row: Sequence[Any]) -> PendingFile:
-    number, link, channel, ts, name, download_id, status, state, directory, filename, _, checksum, total, error = row
+    try:
+        found = msgspec.json.decode(link, type=FileLink)
+    except (msgspec.MsgspecError, ValueError, TypeError) as problem:
+        raise damaged("import file no.", number, "its link is malformed") from problem
     completed = state == "completed"
     return PendingFile(
         number=number,
-        link=msgspec.json.decode(link, type=FileLink),
+        link=found,
         channel=channel,
         import_ts=ts,
         import_name=name,
@@ -449,6 +449,14 @@ def _file(row: Sequence[Any]) -> PendingFile:
         saved_checksum=checksum if completed else None,
         error=error,
     )
+
+
+def _choice(row: Row, kind: type[T], word: str) -> tuple[T, bool]:
+    id, text, chosen = texts(row, 0, f"imported {word}")
+    try:
+        return msgspec.json.decode(text, type=kind), chosen == 1
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        raise damaged(f"imported {word}", id, "it is malformed") from error
 
 
 def _avatar(person: Person) -> FileLink:

@@ -42,7 +42,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
     """What decides whether a part file still belongs to its download."""
 
-    state: State
+    state: State | None
+    """None: the row cannot be read, so that nobody knows what belongs to it."""
     epoch: int
     part_name: str | None
 
@@ -81,7 +82,11 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Records(Protocol):
-    """The durable truth about every download."""
+    """The durable truth about every download.
+
+    A row that is damaged, so that it cannot be read, is left out of listings, pages and chunks, and never claimed or
+    changed; who asks for it by its id gets a `StorageError`.
+    """
 
     async def accept(self, downloads: Sequence[Download], answer: StoredAnswer | None = None) -> Accepted:
         """Writes new downloads down, all or none, in one transaction.
@@ -137,6 +142,13 @@ class Records(Protocol):
 
     async def last_ended_seq(self) -> int:
         """The newest `ended_seq`; 0 for an empty history."""
+        ...
+
+    async def begun(self) -> float | None:
+        """When these records were begun (Unix time), empty; None: so long ago that nobody wrote it down.
+
+        What is older than that is not theirs, even if they do not know it: other records may.
+        """
         ...
 
     def held(self) -> AsyncIterator[Download]:

@@ -3,13 +3,17 @@
 Pure: no I/O and no clock.
 """
 
+import re
 from collections.abc import Sequence
-from typing import Any, Final
+from enum import StrEnum
+from functools import lru_cache
+from types import NoneType
+from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
 from downloadd.download import Conflict, Desired, Download, Mirror, Promise
-from downloadd.errors import ErrorCode
+from downloadd.errors import ErrorCode, StorageError
 from downloadd.states import State
 
 Row = tuple[Any, ...]
@@ -87,9 +91,12 @@ _FRESH_RUN: Final = (
 # Looking an enum's member up by calling the enum costs five times as much.
 _CONFLICTS: Final = {member.value: member for member in Conflict}
 _DESIRED: Final = {member.value: member for member in Desired}
-_STATES: Final = {member.value: member for member in State}
+STATES: Final = {member.value: member for member in State}
+"""The states by what is written for them."""
 _ERRORS: Final = {member.value: member for member in ErrorCode}
 _PROMISES: Final = msgspec.json.Decoder(tuple[Promise, ...])
+# As `ByteRanges` writes them, a room above.
+_RANGES: Final = re.compile(r"(?:\d{1,19}-\d{1,19}(?:,\d{1,19}-\d{1,19})*)?")
 _MIRRORS: Final = msgspec.json.Decoder(tuple[Mirror, ...])
 
 
@@ -165,9 +172,83 @@ def encode_run(download: Download) -> Row:
 
 
 def decode(row: Row) -> Download:
-    """The download in a row of `COLUMNS`."""
-    if bytes in map(type, row):
-        row = tuple(value.decode("utf-8", "surrogatepass") if type(value) is bytes else value for value in row)
+    """The download in a row of `COLUMNS`.
+
+    Raises:
+        StorageError: the row is damaged: what is in it was never written.
+    """
+    if _wrong_column(tuple(map(type, row))) is not None:
+        row = texts(row, 1, "download")
+        wrong = _wrong_column(tuple(map(type, row)))
+        if wrong is not None:
+            raise damaged("download", row[1], f"{wrong} is of another type")
+    try:
+        return _decode(row)
+    except (KeyError, ValueError, msgspec.MsgspecError) as error:
+        raise damaged("download", row[1], _reason(error)) from error
+
+
+def texts(row: Row, name: int, kind: str) -> Row:
+    """The row, with text in place of bytes; its cell `name` is what the `kind` of thing in it is called by.
+
+    Raises:
+        StorageError: some bytes are no text.
+    """
+    if bytes not in map(type, row):
+        return row
+    try:
+        return tuple(value.decode("utf-8", "surrogatepass") if type(value) is bytes else value for value in row)
+    except UnicodeDecodeError as error:
+        called = row[name]
+        raise damaged(
+            kind, called.decode(errors="replace") if isinstance(called, bytes) else called, "a text is no text"
+        ) from error
+
+
+def damaged(kind: str, name: object, reason: str) -> StorageError:
+    """What is said of a row that cannot be read."""
+    return StorageError(
+        f"the row of {kind} {name} in the daemon's records is damaged ({reason}); it is left as it is: mend it, or "
+        "restore a backup of the records"
+    )
+
+
+def _reason(error: Exception) -> str:
+    # A key is one of our own words, or what has become of it; other messages may hold what was to be read.
+    return f"nothing is called {error!s:.40}" if isinstance(error, KeyError) else "a value is malformed"
+
+
+@lru_cache(maxsize=1024)
+def _wrong_column(types: tuple[type, ...]) -> str | None:
+    """The first column that holds what is never written there. There are few shapes of rows, and many rows."""
+    for column, found, kinds in zip(COLUMNS, types, _KINDS, strict=True):
+        if found not in kinds:
+            return column
+    return None
+
+
+def _kinds(column: str) -> frozenset[type]:
+    """What SQLite gives for a column, when it is not damaged."""
+    if column == "secret_url":
+        return frozenset({str, NoneType})
+    hint = get_type_hints(Download)[column]
+    return frozenset(kind for one in get_args(hint) or (hint,) for kind in _stored_as(one))
+
+
+def _stored_as(hint: Any) -> tuple[type, ...]:
+    if hint is bool:
+        return (int,)
+    if hint is float:
+        return (float, int)
+    return (str,) if issubclass(hint, StrEnum) else (hint,)
+
+
+_KINDS: Final = tuple(
+    frozenset({str, NoneType}) if column in {"mirrors", "promises"} else _kinds(column) for column in COLUMNS
+)
+
+
+def _decode(row: Row) -> Download:
     (
         seq,
         id,
@@ -216,6 +297,8 @@ def decode(row: Row) -> Download:
         epoch,
         ended_seq,
     ) = row
+    if received_ranges is not None and not _RANGES.fullmatch(received_ranges):
+        raise ValueError("these are no byte ranges")
     return Download(
         id=id,
         seq=seq,
@@ -239,7 +322,7 @@ def decode(row: Row) -> Download:
         speed_limit=speed_limit,
         host=host,
         turn=turn,
-        state=_STATES[state],
+        state=STATES[state],
         epoch=epoch,
         filename=filename,
         attempt=attempt,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Final, Self, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Desired, Download
 from downloadd.errors import IdempotencyKeyReusedError, ShuttingDownError
+from downloadd.records.damage import Damage, read_one
 from downloadd.records.database import Migration, StateDirectory, boot_id, shipped_migrations, storage_error
 from downloadd.records.deliveries import DeliveryRecords, SqliteDeliveries, add_deliveries
 from downloadd.records.history import active_query, history_query
@@ -25,16 +26,19 @@ from downloadd.records.rows import (
     COLUMNS,
     FRESH,
     RUN_OWNED,
+    STATES,
     WRITTEN,
     Row,
     bindable,
+    damaged,
     decode,
     encode,
     encode_fresh,
     encode_run,
+    texts,
 )
 from downloadd.records.writer import Refused, Writer
-from downloadd.states import ENDED, RUNNING, WAITING, Event, State, advance
+from downloadd.states import ACTIVE, ENDED, RUNNING, WAITING, Event, State, advance
 
 T = TypeVar("T")
 
@@ -71,9 +75,16 @@ _WAITING: Final = (
     "SELECT seq, host, priority, not_before FROM downloads INDEXED BY downloads_active "
     f"WHERE ended_seq IS NULL AND seq > ? AND state IN ({', '.join('?' * len(WAITING))}) ORDER BY seq LIMIT ?"
 )
-_COUNTS: Final = "SELECT state, count(*) FROM downloads WHERE ended_seq IS NULL GROUP BY state"
-_LAST_ENDED: Final = "SELECT coalesce(max(ended_seq), 0) FROM downloads WHERE ended_seq IS NOT NULL"
-_WITHDRAWN: Final = "SELECT max(ended_seq) FROM withdrawn"
+_COUNTS: Final = (
+    "SELECT state, count(*) FROM downloads "
+    f"WHERE ended_seq IS NULL AND state IN ({', '.join('?' * len(ACTIVE))}) GROUP BY state"
+)
+# Whatever is no number is greater than any, and comes by damage.
+_LAST_ENDED: Final = (
+    "SELECT coalesce(max(ended_seq), 0) FROM downloads WHERE ended_seq IS NOT NULL AND ended_seq <= 9223372036854775807"
+)
+_WITHDRAWN: Final = "SELECT coalesce(max(ended_seq), 0) FROM withdrawn WHERE ended_seq <= 9223372036854775807"
+_BEGUN: Final = "SELECT min(begun) FROM birth WHERE typeof(begun) = 'real'"
 _WITHDRAW: Final = "UPDATE withdrawn SET ended_seq = max(ended_seq, ?)"
 _DISTRUST: Final = (
     "UPDATE downloads SET received_ranges = '0-' || received "
@@ -123,10 +134,11 @@ class SqliteRecords:
         self._clock = clock
         self._migrations = migrations
         self._to_tell = to_tell
-        self._writer = Writer(self._open_for_writing, clock, committed)
+        self._writer = Writer(self._open_for_writing, clock, committed, check=self._directory.require_in_place)
         self._lookups = _Readers("records-lookup", _LOOKUP_THREADS)
         # A search walks the whole history: the one thread that does it leaves the others to everybody else.
         self._searches = _Readers("records-search", 1)
+        self._damage = Damage()
         self._last_ended = 0
         self.imports: ImportRecords = SqliteImports(self)
         self.deliveries: DeliveryRecords = SqliteDeliveries(self)
@@ -173,8 +185,8 @@ class SqliteRecords:
         """Gives waiting downloads to runs; see `Records.claim`."""
 
         def write(cursor: sqlite3.Cursor) -> list[Download]:
-            rows = cursor.execute(_BY_SEQS, (msgspec.json.encode(list(seqs)).decode(),)).fetchall()
-            found = {download.seq: download for download in map(decode, rows)}
+            wanted = (msgspec.json.encode(list(seqs)).decode(),)
+            found = {row.seq: row for row in self._damage.rows(cursor.connection, _BY_SEQS, wanted, decode)}
             claimed = []
             for seq in seqs:
                 download = found.pop(seq, None)
@@ -216,11 +228,10 @@ class SqliteRecords:
         """Applies a pure `change` to a row in one transaction; see `Records.amend`. It may be called twice."""
 
         def write(cursor: sqlite3.Cursor) -> tuple[Download, Download] | Refused | None:
-            row = _execute(cursor, _BY_ID, (id,)).fetchone()
-            if row is None:
-                return None
-            before = decode(row)
             try:
+                before = read_one(cursor.connection, _BY_ID, bindable([id]), decode)
+                if before is None:
+                    return None
                 after = change(before)
             except Exception as error:
                 # It belongs to the caller, who gets it.
@@ -248,8 +259,7 @@ class SqliteRecords:
         """One download, active or ended."""
 
         def read(connection: sqlite3.Connection) -> Download | None:
-            row = connection.execute(_BY_ID, bindable([id])).fetchone()
-            return None if row is None else decode(row)
+            return read_one(connection, _BY_ID, bindable([id]), decode)
 
         return await self._lookups.run(read)
 
@@ -263,8 +273,9 @@ class SqliteRecords:
                 found = [known[seq] for seq in seqs if seq in known]
                 if len(found) == len(seqs):
                     return found
-            rows = connection.execute(query.sql, query.parameters)
-            return [known.get(row[0]) or decode(row) for row in rows]
+            return self._damage.page(
+                connection, query.sql, query.parameters, lambda row: known.get(row[0]) or decode(row)
+            )
 
         return await self._lookups.run(read)
 
@@ -276,7 +287,7 @@ class SqliteRecords:
         query = history_query(wanted)
 
         def read(connection: sqlite3.Connection) -> list[Download]:
-            return [decode(row) for row in connection.execute(query.sql, query.parameters)]
+            return self._damage.page(connection, query.sql, query.parameters, decode)
 
         if not wanted.contains:
             return await self._lookups.run(read)
@@ -298,7 +309,7 @@ class SqliteRecords:
         """How many downloads are in each active state."""
 
         def read(connection: sqlite3.Connection) -> dict[State, int]:
-            return {State(state): count for state, count in connection.execute(_COUNTS)}
+            return {State(state): count for state, count in connection.execute(_COUNTS, [one.value for one in ACTIVE])}
 
         return await self._lookups.run(read)
 
@@ -308,6 +319,15 @@ class SqliteRecords:
         def read(connection: sqlite3.Connection) -> int:
             last: int = connection.execute(_LAST_ENDED).fetchone()[0]
             return last
+
+        return await self._lookups.run(read)
+
+    async def begun(self) -> float | None:
+        """When these records were begun; see `Records.begun`."""
+
+        def read(connection: sqlite3.Connection) -> float | None:
+            begun: float | None = connection.execute(_BEGUN).fetchone()[0]
+            return begun
 
         return await self._lookups.run(read)
 
@@ -330,10 +350,7 @@ class SqliteRecords:
             parameters = (after, *states, _WAITING_CHUNK)
 
             def read(connection: sqlite3.Connection, parameters: Row = parameters) -> list[Waiting]:
-                return [
-                    Waiting(seq=seq, host=host, priority=priority, not_before=not_before)
-                    for seq, host, priority, not_before in connection.execute(_WAITING, parameters)
-                ]
+                return self._damage.page(connection, _WAITING, parameters, _waiting)
 
             chunk = await self._lookups.run(read)
             if chunk:
@@ -349,23 +366,21 @@ class SqliteRecords:
         for chunk in _chunks([id for id in ids if id.isascii()], _OWNERS_CHUNK):
             parameters = (msgspec.json.encode(chunk).decode(),)
 
-            def read(connection: sqlite3.Connection, parameters: Row = parameters) -> list[Row]:
-                return connection.execute(_OWNERS, parameters).fetchall()
+            def read(connection: sqlite3.Connection, parameters: Row = parameters) -> list[tuple[str, Owner]]:
+                return self._damage.rows(connection, _OWNERS, parameters, _owner, instead=_owner_unknown)
 
-            owners.update(
-                (id, Owner(state=State(state), epoch=epoch, part_name=part_name))
-                for id, state, epoch, part_name in await self._lookups.run(read)
-            )
+            owners.update(await self._lookups.run(read))
         return owners
 
     def _open_for_writing(self) -> sqlite3.Connection:
         self._directory.lock()
         migrations = shipped_migrations() if self._migrations is None else self._migrations
-        connection = self._directory.open_for_writing(migrations)
+        connection = self._directory.open_for_writing(migrations, now=self._clock.wall())
         try:
             _note_boot(connection, boot_id())
             last_ended, withdrawn = (connection.execute(sql).fetchone()[0] for sql in (_LAST_ENDED, _WITHDRAWN))
-        except sqlite3.Error as error:
+            self._directory.hold()
+        except (OSError, sqlite3.Error) as error:
             connection.close()
             raise self._directory.unusable(error) from error
         self._last_ended = max(last_ended, withdrawn)
@@ -397,9 +412,13 @@ class SqliteRecords:
 
     def _find_answer(self, cursor: sqlite3.Cursor, answer: StoredAnswer) -> StoredAnswer | None:
         row = _execute(cursor, _FIND_ANSWER, (answer.user, answer.key)).fetchone()
-        if row is None or row[3] < self._clock.wall() - ANSWER_LIFETIME:
+        if row is None:
             return None
         fingerprint, status, body, created = row
+        if (type(fingerprint), type(status), type(body), type(created)) != (bytes, int, bytes, float):
+            raise damaged("the answer kept under the Idempotency-Key", answer.key, "a value is of another type")
+        if created < self._clock.wall() - ANSWER_LIFETIME:
+            return None
         return msgspec.structs.replace(answer, fingerprint=fingerprint, status=status, body=body, created=created)
 
     def _keep_answer(self, cursor: sqlite3.Cursor, answer: StoredAnswer) -> None:
@@ -469,6 +488,27 @@ class _Readers:
                 connection.close()
         # For those who come too late, one after the other.
         self._connections.put(None)
+
+
+def _waiting(row: Row) -> Waiting:
+    seq, host, priority, not_before = row
+    if type(host) is not str:
+        host = texts(row, 0, "waiting download no.")[1]
+    if type(host) is not str or type(priority) is not int or type(not_before) not in (float, NoneType):
+        raise damaged("waiting download no.", seq, "a value is of another type")
+    return Waiting(seq=seq, host=host, priority=priority, not_before=not_before)
+
+
+def _owner(row: Row) -> tuple[str, Owner]:
+    id, state, epoch, part_name = texts(row, 0, "download")
+    if type(epoch) is not int or state not in STATES:
+        raise damaged("download", id, "its state or epoch is none")
+    return id, Owner(state=STATES[state], epoch=epoch, part_name=part_name)
+
+
+def _owner_unknown(row: Row) -> tuple[str, Owner]:
+    id = row[0]
+    return id.decode() if isinstance(id, bytes) else id, Owner(state=None, epoch=0, part_name=None)
 
 
 def _note_boot(connection: sqlite3.Connection, boot: str | None) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from downloadd.clock import Clock
-from downloadd.errors import ShuttingDownError
+from downloadd.errors import ShuttingDownError, StorageError
 from downloadd.records.database import storage_error
 
 T = TypeVar("T")
@@ -40,7 +40,8 @@ class _Operation(Generic[T]):
 class Writer:
     """Runs operations in the order of their arrival, up to `MAX_BATCH` rows in one durable transaction.
 
-    `open_connection` is called in the thread; `committed` on the event loop, with the rows of each transaction
+    `open_connection` is called in the thread, and so is `check`, before each transaction: what it raises, a
+    `StorageError`, fails all that is in it. `committed` is called on the event loop, with the rows of each transaction
     and the seconds that it took. The queue needs no bound: whoever puts something in waits for it.
     """
 
@@ -49,10 +50,13 @@ class Writer:
         open_connection: Callable[[], sqlite3.Connection],
         clock: Clock,
         committed: Callable[[int, float], None] | None = None,
+        *,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._open_connection = open_connection
         self._clock = clock
         self._committed = committed
+        self._check = check
         self._queue: SimpleQueue[_Operation[Any] | None] = SimpleQueue()
         self._closed = True
         self._loop: asyncio.AbstractEventLoop
@@ -139,9 +143,10 @@ class Writer:
 
     def _commit(self, cursor: sqlite3.Cursor, batch: list[_Operation[Any]]) -> list[Any]:
         try:
+            self._check()
             cursor.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            # Locked by a foreign program, or the disk is gone: nothing that a second try would cure.
+        except (sqlite3.Error, StorageError) as error:
+            # Locked by a foreign program, or the database or its disk is gone: nothing that a second try would cure.
             return [Refused(_mapped(error))] * len(batch)
         try:
             outcomes = [operation.run(cursor) for operation in batch]

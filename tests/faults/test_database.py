@@ -5,6 +5,7 @@ What each of these is recognised by is tested in `tests/records/test_database.py
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from daemon_process import DaemonProcess, until
 from origin.answer import Answer
+from origin.content import expected_bytes
 from origin.origin import Origin
 
 from downloadd.records.database import DATABASE_NAME, shipped_migrations
@@ -19,6 +21,10 @@ from downloadd.records.database import DATABASE_NAME, shipped_migrations
 
 def truncate(database: Path) -> None:
     database.write_bytes(database.read_bytes()[: 3 * 4096 + 100])
+
+
+def empty(database: Path) -> None:
+    database.write_bytes(b"")
 
 
 def overwrite(database: Path) -> None:
@@ -34,7 +40,12 @@ def make_newer(database: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
-    [(truncate, "is damaged"), (overwrite, "is damaged"), (make_newer, "was written by a newer downloadd")],
+    [
+        (truncate, "is damaged"),
+        (empty, "(the file is empty)"),
+        (overwrite, "is damaged"),
+        (make_newer, "was written by a newer downloadd"),
+    ],
 )
 async def test_a_database_that_cannot_be_used_is_said_so_and_left_alone(
     mortal: DaemonProcess, origin: Origin, spoil: Callable[[Path], None], sentence: str
@@ -56,6 +67,96 @@ async def test_a_database_that_cannot_be_used_is_said_so_and_left_alone(
     assert "Traceback" not in said
     assert len(said.splitlines()) == 1
     assert database.read_bytes() == content
+
+
+async def test_bytes_that_lost_records_knew_of_are_left_and_go_on_once_the_records_are_restored(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    size = 4_000_000
+    origin.script("/f", [Answer(size=size, etag='"v"', stall_after=1_000_000), Answer(size=size, etag='"v"')])
+    await mortal.start()
+    id = (await mortal.start_download("d", origin.url("/f")))["download_id"]
+    await until(lambda: [part for part in mortal.parts() if part.stat().st_size == 1_000_000])
+    assert (await mortal.verb(id, "pause"))[0] == 200
+    await mortal.stop()
+    database = mortal.state / DATABASE_NAME
+    lost = database.rename(mortal.folder / DATABASE_NAME)
+    for _ in range(2):
+        written = len(mortal.log.read_text())
+        await mortal.start()
+        await until(lambda written=written: "parts_of_other_records_left" in mortal.log.read_text()[written:])
+        assert await mortal.active() == []
+        await mortal.stop()
+    assert mortal.log.read_text().count('"records_begun_anew"') == 1
+    assert len(mortal.parts()) == 1
+    lost.replace(database)
+    await mortal.start()
+    assert (await mortal.verb(id, "resume"))[0] == 200
+    assert (await mortal.ended(id))["status"] == "completed"
+    assert mortal.files() == {"d/f": expected_bytes(0, 0, size)}
+    assert origin.requests("/f")[-1].field("Range") == "bytes=1000000-"
+
+
+async def test_a_damaged_row_costs_no_other_download_and_is_left_as_it_is(
+    mortal: DaemonProcess, origin: Origin
+) -> None:
+    size = 1_000_000
+    origin.script("/f", Answer(size=10))
+    origin.script("/half", [Answer(size=size, etag='"v"', stall_after=500_000)] * 2 + [Answer(size=size, etag='"v"')])
+    await mortal.start()
+    past = [(await mortal.fetch("d", origin.url("/f")))[1]["download_id"] for _ in range(3)]
+    active = [(await mortal.start_download("d", origin.url("/half")))["download_id"] for _ in range(2)]
+    await until(lambda: [part.stat().st_size for part in mortal.parts()] == [500_000] * 2)
+    await mortal.kill()
+    with contextlib.closing(sqlite3.connect(mortal.state / DATABASE_NAME, isolation_level=None)) as connection:
+        for id in (past[1], active[0]):
+            connection.execute("UPDATE downloads SET state = 'nonsense' WHERE id = ?", (id,))
+    await mortal.start()
+    assert (await mortal.ended(active[1]))["status"] == "completed"
+    assert [entry["id"] for entry in await mortal.history()] == [active[1], past[2], past[0]]
+    assert await mortal.active() == []
+    for method, path in (
+        ("GET", f"/api/v1/downloads/{past[1]}"),
+        ("GET", f"/api/v1/downloads/{active[0]}"),
+        ("POST", f"/api/v1/downloads/{active[0]}/pause"),
+        ("DELETE", f"/api/v1/downloads/{active[0]}"),
+        ("POST", f"/api/v1/downloads/{past[1]}/retry"),
+    ):
+        status, answer = await mortal.ask(method, path)
+        assert (status, answer["error"]) == (500, "STORAGE_ERROR"), path
+        assert "is damaged (nothing is called 'nonsense'); it is left as it is: mend it, or restore" in answer["detail"]
+    await until(lambda: any(line["event"] == "row_not_readable" for line in mortal.log_lines()))
+    await mortal.stop()
+    assert "Traceback" not in mortal.log.read_text()
+    assert [part.stat().st_size for part in mortal.parts()] == [500_000]
+    with contextlib.closing(sqlite3.connect(mortal.state / DATABASE_NAME, isolation_level=None)) as connection:
+        connection.execute("UPDATE downloads SET state = 'queued' WHERE id = ?", (active[0],))
+    await mortal.start()
+    assert (await mortal.ended(active[0]))["status"] == "completed"
+    assert mortal.parts() == []
+
+
+async def test_no_download_is_accepted_while_the_state_directory_is_gone(mortal: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", Answer(size=10))
+    await mortal.start()
+    before = (await mortal.fetch("d", origin.url("/f")))[1]["download_id"]
+    away = mortal.state.rename(mortal.folder / "away")
+    body = {"downloads": [{"url": origin.url("/f"), "directory": "d"}] * 100}
+    for _ in range(3):
+        status, answer = await mortal.ask("POST", "/api/v1/downloads", json=body)
+        assert (status, answer["error"]) == (500, "STORAGE_ERROR")
+        assert "put its state directory back as it was, or restart the daemon" in answer["detail"]
+    away.rename(mortal.state)
+    after = (await mortal.fetch("d", origin.url("/f"), filename="g"))[1]["download_id"]
+    shutil.rmtree(mortal.state)
+    status, answer = await mortal.fetch("d", origin.url("/f"), filename="h")
+    assert (status, answer["error"]) == (500, "STORAGE_ERROR")
+    assert {entry["id"] for entry in await mortal.history()} == {before, after}
+    assert await mortal.stop() == 0
+    events = [line["event"] for line in mortal.log_lines()]
+    assert (events.count("records_gone"), events.count("records_back")) == (2, 1)
+    assert "Traceback" not in mortal.log.read_text()
+    assert set(mortal.files()) == {"d/f", "d/g"}
 
 
 async def test_a_database_that_somebody_else_holds_costs_nothing_once_it_is_let_go(

@@ -1,11 +1,13 @@
 """What a killed daemon left, put in order: every place where it may have been cut off."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from records.contract import HandClock, added, asked, claimed, present
+from structlog.testing import capture_logs
 
 from downloadd.download import Desired, Download, new_id
 from downloadd.errors import StorageError
@@ -103,18 +105,51 @@ async def test_a_name_that_somebody_else_took_meanwhile_is_not_ours(
 
 
 async def test_parts_of_nobody_and_of_ended_downloads_are_swept(
-    tmp_path: Path, records: SqliteRecords, destination: LocalDestination
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
 ) -> None:
     (ended,) = await added(records, asked(state=State.FAILED))
     kept, part = await running(records, destination)
     await part.close()
-    for id in (ended.id, "00000000-0000-7000-8000-000000000000"):
+    for id in (ended.id, new_id(clock.wall(), 7)):
         stray = await destination.open_part(directory="Downloads", filename="x", download_id=id, epoch=1, existing=None)
+        await stray.write([BYTES], 0)
         await stray.close()
     (tmp_path / "files" / "Downloads" / "mine.part").write_bytes(b"not ours")
     await sweep(records, destination)
     assert set(files(tmp_path)) == {part.name, "mine.part"}
     assert kept.part_name == part.name
+
+
+async def test_parts_that_are_older_than_the_records_are_left_alone_however_often_they_are_opened(
+    tmp_path: Path, destination: LocalDestination, clock: HandClock
+) -> None:
+    older = []
+    for directory in ("Downloads", "elsewhere"):
+        part = await destination.open_part(
+            directory=directory, filename="f", download_id=new_id(clock.wall() - 0.001, 7), epoch=1, existing=None
+        )
+        await part.write([BYTES], 0)
+        await part.close()
+        older.append(tmp_path / "files" / directory / part.name)
+    known = replace(asked(state=State.FAILED), id=new_id(clock.wall() - 1, 8))
+    for _ in range(2):
+        async with SqliteRecords(tmp_path / "state", clock) as records:
+            if await records.get(known.id) is None:
+                await added(records, known)
+            for id in (known.id, new_id(clock.wall(), 7)):
+                stray = await destination.open_part(
+                    directory="Downloads", filename="x", download_id=id, epoch=1, existing=None
+                )
+                await stray.write([BYTES], 0)
+                await stray.close()
+            with capture_logs() as lines:
+                await sweep(records, destination)
+        clock.now += 3600
+        assert [path.read_bytes() for path in older] == [BYTES, BYTES]
+        assert len(list((tmp_path / "files").rglob(".*.part"))) == 2
+        assert Counter(line["event"] for line in lines) == {"stray_part_removed": 2, "parts_of_other_records_left": 1}
+        (warning,) = (line for line in lines if line["log_level"] == "warning")
+        assert warning["parts"] == 2
 
 
 @pytest.mark.parametrize(
@@ -158,7 +193,7 @@ async def test_a_directory_that_is_out_of_order_holds_up_nothing_else(
         await part.close()
         for directory in ("Downloads", "elsewhere"):
             stray = await destination.open_part(
-                directory=directory, filename="f", download_id=new_id(0, 7), epoch=1, existing=None
+                directory=directory, filename="f", download_id=new_id(clock.wall(), 7), epoch=1, existing=None
             )
             await stray.write([], 0)
             await stray.close()

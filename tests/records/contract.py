@@ -194,6 +194,9 @@ def page_of(rows: Sequence[Download], wanted: HistoryFilter) -> list[Download]:
 class RecordsContract:
     """What every implementation of `Records` promises."""
 
+    async def test_they_know_when_they_were_begun(self, records: Records) -> None:
+        assert await records.begun() == NOW
+
     # accept and get
 
     async def test_an_accepted_download_is_found_by_its_id(self, records: Records) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -9,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from records.contract import HandClock, added, asked, ids, present
+from records.contract import NOW, HandClock, added, asked, ids, present
+from structlog.testing import capture_logs
 
 from downloadd.records.database import (
     DATABASE_NAME,
@@ -70,7 +72,7 @@ async def test_a_refused_opening_lets_the_next_one_in(tmp_path: Path) -> None:
         assert await added(records, asked())
 
 
-@pytest.mark.parametrize("content", [b"garbage " * 1000, b"x"], ids=["pages", "one-byte"])
+@pytest.mark.parametrize("content", [b"garbage " * 1000, b"x", b""], ids=["pages", "one-byte", "nothing"])
 async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     (tmp_path / DATABASE_NAME).write_bytes(content)
     error = await refused(tmp_path)
@@ -89,6 +91,87 @@ async def test_a_damaged_database_is_refused_and_left_alone(tmp_path: Path) -> N
     assert isinstance(error, RecordsUnreadableError)
     assert "damaged" in str(error)
     assert database.read_bytes() == damaged
+
+
+async def test_an_emptied_database_is_refused_and_its_log_is_left_alone(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path / "state", clock=HandClock()) as records:
+        await records.accept([asked()])
+        shutil.copytree(tmp_path / "state", tmp_path / "killed")
+    database, written = tmp_path / "killed" / DATABASE_NAME, tmp_path / "killed" / f"{DATABASE_NAME}-wal"
+    content, log = database.read_bytes(), written.read_bytes()
+    database.write_bytes(b"")
+    error = await refused(tmp_path / "killed")
+    assert "is damaged or no database (the file is empty); restore a backup, or move it away" in str(error)
+    assert (database.read_bytes(), written.read_bytes()) == (b"", log)
+    database.write_bytes(content)
+    async with SqliteRecords(tmp_path / "killed", clock=HandClock()) as records:
+        assert await records.counts() == {State.QUEUED: 1}
+
+
+@pytest.mark.parametrize(
+    "left", [f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm", f"{DATABASE_NAME}.v3.backup", "imports/upload"]
+)
+async def test_a_database_that_has_vanished_is_missed_and_not_begun_anew(tmp_path: Path, left: str) -> None:
+    (tmp_path / "imports").mkdir()
+    (tmp_path / left).write_bytes(b"of an earlier life")
+    error = await refused(tmp_path)
+    assert isinstance(error, RecordsUnreadableError)
+    assert f"is missing, though there is {left.partition('/')[0]} of an earlier life of the daemon; restore" in str(
+        error
+    )
+    assert (tmp_path / left).read_bytes() == b"of an earlier life"
+    assert not (tmp_path / DATABASE_NAME).exists()
+    (tmp_path / left).unlink()
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        assert await added(records, asked())
+
+
+async def test_a_link_to_a_database_that_is_not_there_is_refused_and_one_that_is_there_is_followed(
+    tmp_path: Path,
+) -> None:
+    database = tmp_path / "state" / DATABASE_NAME
+    database.parent.mkdir()
+    database.symlink_to(tmp_path / "disk" / DATABASE_NAME)
+    error = await refused(database.parent)
+    assert f"is a link to {tmp_path / 'disk' / DATABASE_NAME}, which is not there" in str(error)
+    async with SqliteRecords(tmp_path / "disk", clock=HandClock()) as records:
+        (row,) = await added(records, asked())
+    async with SqliteRecords(database.parent, clock=HandClock()) as records:
+        assert await present(records, row.id) == row
+    assert database.is_symlink()
+
+
+async def test_a_database_is_whole_from_its_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[bool, int]] = []
+    real = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        seen.append((target.exists(), version_of(source)))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    # What a first start that was killed has left.
+    (tmp_path / f"{DATABASE_NAME}.unfinished").write_bytes(b"half a database")
+    async with SqliteRecords(tmp_path, clock=HandClock()):
+        pass
+    assert seen == [(False, len(shipped_migrations()))]
+    assert not (tmp_path / f"{DATABASE_NAME}.unfinished").exists()
+
+
+async def test_records_that_are_begun_anew_are_said_so(tmp_path: Path) -> None:
+    said: list[list[str]] = []
+    for _ in range(2):
+        with capture_logs() as lines:
+            async with SqliteRecords(tmp_path, clock=HandClock()):
+                pass
+        said.append([line["event"] for line in lines])
+    (tmp_path / DATABASE_NAME).unlink()
+    with capture_logs() as lines:
+        async with SqliteRecords(tmp_path, clock=HandClock()):
+            pass
+    assert said == [[], []]
+    (line,) = lines
+    assert (line["event"], line["log_level"]) == ("records_begun_anew", "warning")
 
 
 async def test_damage_to_any_page_is_noticed_before_something_is_written(tmp_path: Path) -> None:
@@ -133,6 +216,49 @@ async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path:
     assert isinstance(error, RecordsUnreadableError)
     assert "another program" in str(error)
     assert (tmp_path / DATABASE_NAME).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("spoiling", "missing"),
+    [
+        pytest.param("DROP TABLE answers", "no index answers_created of created, no table answers", id="table"),
+        pytest.param("ALTER TABLE downloads DROP COLUMN priority", "no column priority of downloads", id="column"),
+        pytest.param(
+            "ALTER TABLE deliveries RENAME COLUMN due TO late",
+            "no column due of deliveries, no index deliveries_due of hook, due",
+            id="renamed",
+        ),
+        pytest.param("DROP INDEX downloads_active", "no index downloads_active of seq, state", id="index"),
+    ],
+)
+@pytest.mark.parametrize("added_since", [(), (ADD_NOTES,)], ids=["of-this-version", "to-be-migrated"])
+async def test_a_database_that_lacks_something_is_refused_and_left_alone(
+    tmp_path: Path, spoiling: str, missing: str, added_since: tuple[Migration, ...]
+) -> None:
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        await records.accept([asked()])
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
+        connection.execute(spoiling)
+    content = (tmp_path / DATABASE_NAME).read_bytes()
+    with pytest.raises(RecordsUnreadableError) as caught:
+        async with SqliteRecords(tmp_path, clock=HandClock(), migrations=(*shipped_migrations(), *added_since)):
+            pass
+    assert_one_sentence(caught.value, tmp_path / DATABASE_NAME)
+    assert "is damaged: it has " in str(caught.value)
+    assert missing in str(caught.value)
+    assert "restore a backup" in str(caught.value)
+    assert (tmp_path / DATABASE_NAME).read_bytes() == content
+    assert not list(tmp_path.glob("*.backup"))
+
+
+async def test_what_an_administrator_has_added_to_a_database_is_nobodys_business(tmp_path: Path) -> None:
+    for sql in ("CREATE TABLE mine (x)", "CREATE INDEX mine_too ON downloads (user)"):
+        async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+            await records.accept([asked()])
+        with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
+            connection.execute(sql)
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        assert await records.counts() == {State.QUEUED: 2}
 
 
 async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
@@ -228,7 +354,7 @@ def test_a_reading_connection_cannot_write(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path / "odd ?#% name")
     directory.lock()
     with (
-        contextlib.closing(directory.open_for_writing(shipped_migrations())),
+        contextlib.closing(directory.open_for_writing(shipped_migrations(), now=NOW)),
         contextlib.closing(directory.open_for_reading()) as reader,
         pytest.raises(sqlite3.OperationalError, match="readonly"),
     ):

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from records.contract import DAY, NOW, HandClock, RecordsContract, added, answer, asked, ids, present
+from structlog.testing import capture_logs
 
 import downloadd.records.database
 from downloadd.download import Download
@@ -260,6 +261,34 @@ async def test_a_database_locked_by_others_is_a_storage_error(
             assert {type(result) for result in results} == {StorageError}
             other.execute("ROLLBACK")
         assert (await records.accept([asked()])).seqs
+
+
+@pytest.mark.parametrize("moved", [".", DATABASE_NAME, f"{DATABASE_NAME}-wal"], ids=["directory", "database", "log"])
+async def test_nothing_is_accepted_while_the_files_are_not_where_the_next_start_looks_for_them(
+    tmp_path: Path, clock: HandClock, moved: str
+) -> None:
+    place, elsewhere = tmp_path / "state" / moved, tmp_path / "elsewhere"
+    async with SqliteRecords(tmp_path / "state", clock=clock) as records:
+        rows = await added(records, asked())
+        place.rename(elsewhere)
+        with capture_logs() as lines:
+            results = await asyncio.gather(*(records.accept([asked()]) for _ in range(20)), return_exceptions=True)
+            assert {type(result) for result in results} == {StorageError}
+            assert "put its state directory back as it was, or restart the daemon" in str(results[0])
+            # What is known may still be read.
+            assert await records.active(ActiveFilter()) == rows
+            if moved == ".":
+                # One that was made in its place is another one.
+                place.mkdir()
+                (place / DATABASE_NAME).write_bytes((elsewhere / DATABASE_NAME).read_bytes())
+                assert type(await failure_of(records, asked())) is StorageError
+                (place / DATABASE_NAME).unlink()
+                place.rmdir()
+            elsewhere.rename(place)
+            rows += await added(records, asked())
+        assert [line["event"] for line in lines] == ["records_gone", "records_back"]
+    async with SqliteRecords(tmp_path / "state", clock=clock) as records:
+        assert await records.active(ActiveFilter()) == rows
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,181 @@
+"""Rows that are damaged: each costs itself, is said once, and is neither run nor changed."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from records.contract import HandClock, added, answer, asked, ids
+from structlog.testing import capture_logs
+
+from downloadd.delivery import Delivery
+from downloadd.download import Download
+from downloadd.errors import StorageError
+from downloadd.operation import Kind, Operation
+from downloadd.records.database import DATABASE_NAME
+from downloadd.records.protocol import ActiveFilter, HistoryFilter, Owner
+from downloadd.records.sqlite import SqliteRecords
+from downloadd.states import RUNNING, State
+
+SECRET = "s3cret"
+
+
+def spoil(state: Path, sql: str, *values: Any) -> None:
+    """Changes the database behind the daemon's back."""
+    with contextlib.closing(sqlite3.connect(state / DATABASE_NAME, isolation_level=None)) as connection:
+        assert connection.execute(sql, values).rowcount != 0
+
+
+def rows_of(state: Path) -> list[tuple[Any, ...]]:
+    """Every byte of every row."""
+    with contextlib.closing(sqlite3.connect(state / DATABASE_NAME)) as connection:
+        connection.text_factory = bytes
+        return connection.execute("SELECT * FROM downloads ORDER BY seq").fetchall()
+
+
+DAMAGE = {
+    "no-state": "state = 'nonsense'",
+    "no-wish": "desired = 'rum'",
+    "no-conflict-policy": "conflict = 'rename '",
+    "no-error-code": "error = 'NO_ERROR_CODE'",
+    "text-for-a-number": "received = 'abc'",
+    "fraction-for-a-number": "timeout = 1.5",
+    "number-for-a-text": "filename = x'00ff', priority = 'high'",
+    "text-for-a-time": "time_spent = 'soon'",
+    "mirrors-that-are-no-json": f'mirrors = \'[{{"url":"{SECRET}\'',
+    "mirrors-of-another-shape": "mirrors = '[7]'",
+    "ranges-that-are-none": "received_ranges = '0-5,7'",
+    "text-that-is-no-text": f"shown_url = CAST(x'ff00fe' || '{SECRET}' AS TEXT)",
+    "bytes-that-are-no-text": f"secret_url = x'ff00fe' || '{SECRET}'",
+}
+
+
+@pytest.fixture(params=list(DAMAGE))
+def damage(request: pytest.FixtureRequest) -> str:
+    return DAMAGE[request.param]
+
+
+async def test_a_damaged_row_costs_itself_alone_and_is_left_as_it_is(tmp_path: Path, damage: str) -> None:
+    clock = HandClock()
+    async with SqliteRecords(tmp_path, clock) as records:
+        before, victim, after = await added(records, asked(part_name="p"), asked(part_name="p"), asked(part_name="p"))
+    spoil(tmp_path, f"UPDATE downloads SET {damage} WHERE seq = ?", victim.seq)
+    spoiled = rows_of(tmp_path)[1]
+    with capture_logs() as lines:
+        async with SqliteRecords(tmp_path, clock) as records:
+            for _ in range(2):
+                assert ids(await records.active(ActiveFilter())) == [before.id, after.id]
+            with pytest.raises(
+                StorageError, match=rf"download {victim.id} .* is damaged .* restore a backup"
+            ) as caught:
+                await records.get(victim.id)
+            with pytest.raises(StorageError, match="is damaged"):
+                await records.amend(victim.id, lambda row: msgspec.structs.replace(row, state=State.PAUSED))
+            owners = await records.owners([victim.id])
+            assert owners.keys() == {victim.id}
+            waiting = [one.seq async for chunk in records.waiting() for one in chunk]
+            assert set(waiting) >= {before.seq, after.seq}
+            claimed = await records.claim([before.seq, victim.seq, after.seq])
+            assert ids(claimed) == [before.id, after.id]
+            assert sum((await records.counts()).values()) in {2, 3}
+            assert ids([row async for row in records.held()]) == [before.id, after.id]
+    assert rows_of(tmp_path)[1] == spoiled
+    said = [line["detail"] for line in lines if line["event"] == "row_not_readable"]
+    assert len(said) == len(set(said))
+    assert any(victim.id in one for one in said)
+    assert SECRET not in str((lines, caught.value))
+
+
+async def test_a_damaged_row_costs_no_other_row_of_the_history(tmp_path: Path, damage: str) -> None:
+    async with SqliteRecords(tmp_path, HandClock()) as records:
+        rows = await added(records, *(asked(state=State.FAILED) for _ in range(9)))
+        spoil(tmp_path, f"UPDATE downloads SET {damage} WHERE seq IN (?, ?)", rows[3].seq, rows[8].seq)
+        readable = ids([rows[number] for number in (7, 6, 5, 4, 2, 1, 0)])
+        assert ids(await records.history(HistoryFilter())) == readable
+        # A page that is shorter than its limit is the last one.
+        assert ids(await records.history(HistoryFilter(limit=5))) == readable[:5]
+        assert ids(await records.history(HistoryFilter(limit=5, before_ended_seq=rows[2].ended_seq))) == readable[5:]
+        assert ids(await records.history(HistoryFilter(limit=4, after_ended_seq=rows[0].ended_seq))) == [
+            rows[number].id for number in (1, 2, 4, 5)
+        ]
+        assert ids(await records.history(HistoryFilter(contains="example"))) == readable
+
+
+async def test_a_run_whose_row_is_damaged_meanwhile_overwrites_nothing(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, HandClock()) as records:
+        (row,) = await added(records, asked())
+        (held,) = await records.claim([row.seq])
+        spoil(tmp_path, "UPDATE downloads SET desired = 'rum' WHERE seq = ?", row.seq)
+        spoiled = rows_of(tmp_path)
+        with pytest.raises(StorageError, match=row.id):
+            await records.save(msgspec.structs.replace(held, state=State.DOWNLOADING))
+        assert rows_of(tmp_path) == spoiled
+
+
+async def test_of_a_row_that_cannot_be_read_nobody_knows_what_it_owns(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, HandClock()) as records:
+        rows = await added(records, *(asked(part_name="p") for _ in range(4)))
+        for row, change in zip(
+            rows, ("state = 'x'", "epoch = 'x'", "part_name = CAST(x'ff' AS TEXT)", "priority = 'x'"), strict=True
+        ):
+            spoil(tmp_path, f"UPDATE downloads SET {change} WHERE seq = ?", row.seq)
+        unknown = Owner(state=None, epoch=0, part_name=None)
+        known = Owner(state=State.QUEUED, epoch=0, part_name="p")
+        owners = await records.owners(ids(rows))
+        assert [owners[row.id] for row in rows] == [unknown, unknown, unknown, known]
+
+
+async def test_numbers_of_the_history_go_on_beside_one_that_is_none(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, HandClock()) as records:
+        first, second, third = await added(records, *(asked(state=State.FAILED) for _ in range(3)))
+    spoil(tmp_path, "UPDATE downloads SET ended_seq = 'last' WHERE seq = ?", second.seq)
+    async with SqliteRecords(tmp_path, HandClock()) as records:
+        assert await records.last_ended_seq() == third.ended_seq
+        (fourth,) = await added(records, asked(state=State.FAILED))
+        assert fourth.ended_seq == (third.ended_seq or 0) + 1
+        assert ids(await records.history(HistoryFilter())) == ids([fourth, third, first])
+
+
+async def test_a_damaged_answer_is_not_given_again(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, HandClock()) as records:
+        await records.accept([], answer())
+        spoil(tmp_path, "UPDATE answers SET status = 'fine'")
+        with pytest.raises(StorageError, match="is damaged"):
+            await records.accept([asked()], answer())
+        assert await records.active(ActiveFilter()) == []
+
+
+@pytest.mark.parametrize("change", ["status = 'x'", "kind = 'x'", "total = 'x'", "name = CAST(x'ff' AS TEXT)"])
+async def test_a_damaged_operation_costs_no_other_one(tmp_path: Path, change: str) -> None:
+    async with SqliteRecords(tmp_path, HandClock()) as records:
+        operations = [Operation(id=id, kind=Kind.SLACK, user=id, ts=1, updated_at=1) for id in ("a", "b", "c")]
+        for operation in operations:
+            await records.imports.create(operation)
+        spoil(tmp_path, f"UPDATE operations SET {change} WHERE id = 'b'")
+        left = [operations[0], operations[2]]
+        assert await records.imports.unfinished() == left
+        assert await records.imports.latest(2) == left[::-1]
+        with pytest.raises(StorageError, match=r"import operation b .* is damaged"):
+            await records.imports.get("b")
+
+
+@pytest.mark.parametrize("change", ["tries = 'x'", "body = 7", "event_id = CAST(x'ff' AS TEXT)"])
+async def test_a_damaged_message_holds_up_no_other_one(tmp_path: Path, change: str) -> None:
+    def to_tell(row: Download) -> list[Delivery]:
+        return [Delivery(event_id=row.id, hook="h", download_id=row.id, body=b"{}", created=1.0, due=1.0)]
+
+    async with SqliteRecords(tmp_path, HandClock(), to_tell=to_tell) as records:
+        rows = await added(records, *(asked(state=State.FAILED) for _ in range(3)))
+        spoil(tmp_path, f"UPDATE deliveries SET {change} WHERE download_id = ?", rows[1].id)
+        due = await records.deliveries.due("h", now=2.0, latest=9.0, limit=2)
+        assert [one.download_id for one in due] == [rows[0].id, rows[2].id]
+
+
+async def test_a_running_state_survives_damage_at_the_next_start(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, HandClock()) as records:
+        rows = await added(records, *(asked(state=state) for state in sorted(RUNNING)))
+    spoil(tmp_path, "UPDATE downloads SET user = 7.5, priority = 'x' WHERE seq = ?", rows[0].seq)
+    async with SqliteRecords(tmp_path, HandClock()) as records:
+        assert ids([row async for row in records.held()]) == ids(rows[1:])
