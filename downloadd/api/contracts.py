@@ -189,15 +189,16 @@ DOCUMENT: Final = Contract(
 PAGE: Final = Contract(reply=Reply(description="A page", media_type="text/html"), errors=(ErrorCode.INVALID_PARAMETER,))
 _IMPORT_REFUSALS: Final = (ErrorCode.INVALID_PARAMETER,)
 _IMPORT_ERRORS: Final = (ErrorCode.INVALID_PARAMETER, ErrorCode.STORAGE_ERROR, ErrorCode.SHUTTING_DOWN)
+_UPLOAD_ERRORS: Final = (*_IMPORT_ERRORS, ErrorCode.INSUFFICIENT_STORAGE)
 _DONE: Final = Reply(description="It was done", types=(Flag,))
 UPLOAD: Final = Contract(
-    body=UploadBody, reply=_DONE, errors=_IMPORT_ERRORS, refusals=_IMPORT_REFUSALS, refusal_type=ImportFailure
+    body=UploadBody, reply=_DONE, errors=_UPLOAD_ERRORS, refusals=_IMPORT_REFUSALS, refusal_type=ImportFailure
 )
 UPLOAD_RAW: Final = Contract(
     query=RawUploadQuery,
     file=True,
     reply=Reply(status=201, description="The operation", types=(CurrentOperation,)),
-    errors=_IMPORT_ERRORS,
+    errors=_UPLOAD_ERRORS,
     refusals=_IMPORT_REFUSALS,
     refusal_type=ImportFailure,
 )

@@ -29,7 +29,7 @@ from downloadd.api.import_bodies import (
     entry_of,
 )
 from downloadd.api.json_body import decode_body, read_body
-from downloadd.errors import DownloadError, NotFoundError, ShuttingDownError, StorageError
+from downloadd.errors import DownloadError, InsufficientStorageError, NotFoundError, ShuttingDownError, StorageError
 from downloadd.imports.importers import kind_of
 from downloadd.imports.importing import FileData
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
@@ -233,7 +233,7 @@ async def _in_its_manner(work: Callable[[], Awaitable[web.Response]]) -> web.Res
         return await work()
     except ImportRefusedError as refused:
         return _refusal(refused.sentence, refused.code)
-    except (NotFoundError, StorageError, ShuttingDownError):
+    except (NotFoundError, InsufficientStorageError, StorageError, ShuttingDownError):
         raise
     except DownloadError as error:
         return _refusal(error.detail, RefusalCode.INVALID_PARAMS)

@@ -108,8 +108,7 @@ class StorageRoot:
 
     def space(self) -> Space:
         """How much room the file system of the root has."""
-        space = os.statvfs(self._fd)
-        return Space(free=space.f_bavail * space.f_frsize, capacity=space.f_blocks * space.f_frsize)
+        return space_of(self._fd)
 
     def _open_segment(self, parent: int, segment: bytes, *, path: str | None) -> int:
         """The descriptor of a directory in `parent`; with a `path`, one that is missing is made."""
@@ -142,6 +141,12 @@ class StorageRoot:
             os.fchown(fd, *terms.owner)
         if terms.mode is not None:
             os.fchmod(fd, directory_mode(terms.mode))
+
+
+def space_of(place: int | os.PathLike[str]) -> Space:
+    """How much room the file system has that a path or descriptor lies on."""
+    space = os.statvfs(place)
+    return Space(free=space.f_bavail * space.f_frsize, capacity=space.f_blocks * space.f_frsize)
 
 
 def directory_mode(mode: int) -> int:
