@@ -124,7 +124,12 @@ class App:
                     records=records.imports,
                     downloads=self._manager,
                     destination=destination,
-                    uploads=Uploads(Path(config.server.state_dir) / UPLOADS_NAME, config.imports.max_upload),
+                    uploads=Uploads(
+                        Path(config.server.state_dir) / UPLOADS_NAME,
+                        max_upload=config.imports.max_upload,
+                        min_free=config.storage.min_free,
+                        clock=clock,
+                    ),
                     bus=bus,
                     clock=clock,
                     config=config.imports,

@@ -40,7 +40,8 @@ ADVICE: Final[Mapping[ErrorCode, str]] = {
     ErrorCode.INSUFFICIENT_STORAGE: "`df` tells what is free; `storage.min_free` stays free always, and a "
     "directory may "
     "have a `quota`.",
-    ErrorCode.STORAGE_ERROR: "The log has the system's own words: permissions, a read-only disk, a broken one.",
+    ErrorCode.STORAGE_ERROR: "The log has the system's own words: permissions, a read-only disk, a broken one. A "
+    "storage root that is gone (unmounted, moved, removed) is waited for; put it back, and everything goes on.",
     ErrorCode.CHECKSUM_MISMATCH: "`detail` has the checksum that the bytes have. No file is left behind.",
     ErrorCode.UNEXPECTED_CONTENT: "Open the URL in a browser: often a login or error page came in the file's place.",
     ErrorCode.QUEUE_FULL: "Wait as long as `Retry-After` says. The limit is `downloads.max_queued`.",

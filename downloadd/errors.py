@@ -453,7 +453,7 @@ class StorageError(DownloadError):
     """The storage directory refused a write for another reason than space.
 
     Attributes:
-        passing: it was the daemon that had too much in hand at that moment.
+        passing: what was in the way goes away by itself, or is not in the way of whoever begins anew.
     """
 
     code = ErrorCode.STORAGE_ERROR
@@ -466,6 +466,16 @@ class StorageError(DownloadError):
     def transient(self) -> bool:
         """Whether the same request may well succeed later."""
         return self.passing
+
+
+class StorageGoneError(StorageError):
+    """The storage root does not lie at its path any more, or is another one than it was.
+
+    While there is none, nothing can be kept, and it is nobody's fault: whoever needs it waits until it is back.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, passing=True)
 
 
 class ChecksumMismatchError(DownloadError):

@@ -53,7 +53,7 @@ class Hold(StrEnum):
     LATER = "later"
     """The time of its next attempt."""
     NO_ROOM = "no_room"
-    """Room on the disk: nothing starts without."""
+    """Room on the disk, or the disk itself: nothing starts without."""
     HOST_ASKED = "host_asked"
     """Its host asked to be left alone for a while."""
     HOST_FULL = "max_per_host"

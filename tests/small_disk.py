@@ -22,6 +22,13 @@ def seen_by(daemon: DaemonProcess, place: Path) -> Path:
     return Path(f"/proc/{daemon.process.pid}/root{place}")
 
 
+def mounting(daemon: DaemonProcess, *command: str | Path) -> None:
+    """Runs a command that mounts or unmounts something where the daemon sees it."""
+    assert daemon.process is not None
+    among = ["nsenter", "--target", str(daemon.process.pid), "--user", "--mount", "--preserve-credentials"]
+    subprocess.run([*among, *command], check=True)
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
     """A place where a daemon may mount a disk of its own."""

@@ -196,15 +196,16 @@ _IMPORT_ERRORS: Final = (
     ErrorCode.STORAGE_ERROR,
     ErrorCode.SHUTTING_DOWN,
 )
+_UPLOAD_ERRORS: Final = (*_IMPORT_ERRORS, ErrorCode.INSUFFICIENT_STORAGE)
 _DONE: Final = Reply(description="It was done", types=(Flag,))
 UPLOAD: Final = Contract(
-    body=UploadBody, reply=_DONE, errors=_IMPORT_ERRORS, refusals=_IMPORT_REFUSALS, refusal_type=ImportFailure
+    body=UploadBody, reply=_DONE, errors=_UPLOAD_ERRORS, refusals=_IMPORT_REFUSALS, refusal_type=ImportFailure
 )
 UPLOAD_RAW: Final = Contract(
     query=RawUploadQuery,
     file=True,
     reply=Reply(status=201, description="The operation", types=(CurrentOperation,)),
-    errors=_IMPORT_ERRORS,
+    errors=_UPLOAD_ERRORS,
     refusals=_IMPORT_REFUSALS,
     refusal_type=ImportFailure,
 )

@@ -30,7 +30,14 @@ from downloadd.api.import_bodies import (
     entry_of,
 )
 from downloadd.api.json_body import decode_body
-from downloadd.errors import BodyTooSlowError, DownloadError, NotFoundError, ShuttingDownError, StorageError
+from downloadd.errors import (
+    BodyTooSlowError,
+    DownloadError,
+    InsufficientStorageError,
+    NotFoundError,
+    ShuttingDownError,
+    StorageError,
+)
 from downloadd.imports.importers import kind_of
 from downloadd.imports.importing import FileData
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
@@ -242,7 +249,7 @@ async def _in_its_manner(work: Callable[[], Awaitable[web.Response]]) -> web.Res
         return await work()
     except ImportRefusedError as refused:
         return _refusal(refused.sentence, refused.code)
-    except (NotFoundError, StorageError, ShuttingDownError, BodyTooSlowError):
+    except (NotFoundError, InsufficientStorageError, StorageError, ShuttingDownError, BodyTooSlowError):
         raise
     except DownloadError as error:
         return _refusal(error.detail, RefusalCode.INVALID_PARAMS)

@@ -184,6 +184,7 @@ class Imports:
 
         Raises:
             ImportRefusedError: it is too long, or not what its kind is.
+            InsufficientStorageError: the disk is full, or `min_free` would not stay free.
             StorageError: the disk refuses it.
         """
         operation = self._new(kind, user, Status.UPLOADING, name=name, content_type=content_type)
@@ -191,7 +192,8 @@ class Imports:
         operation = replace(operation, status=Status.FILE_LOADED)
         try:
             await asyncio.to_thread(self._probe, operation)
-            await self._create(operation)
+            async with self._turn:
+                await self._create(operation)
         except BaseException:
             await self._uploads.remove(operation.id)
             raise
@@ -215,7 +217,8 @@ class Imports:
         # Not the end of the URL, which may be a password.
         name = download.filename
         operation = replace(operation, download_id=id, name=name, file=kept_name(operation.ts, user, name))
-        await self._create(operation)
+        async with self._turn:
+            await self._create(operation)
         self._own(operation, self._await_file)
         return operation
 
@@ -350,8 +353,13 @@ class Imports:
         except ImportRefusedError as error:
             await self._uploads.remove(operation.id)
             await self._fail(operation, error)
-        else:
-            await self._move(operation, Status.FILE_LOADED)
+            return
+        async with self._turn:
+            if (await self._fresh(operation)).valid:
+                await self._move(operation, Status.FILE_LOADED)
+                return
+        # Another operation has taken its place meanwhile, and nobody will ask what is in this file.
+        await self._uploads.remove(operation.id)
 
     async def _prepare(self, operation: Operation) -> None:
         await self._records.forget_contents(operation.id)
@@ -478,8 +486,13 @@ class Imports:
         )
 
     async def _create(self, operation: Operation) -> None:
+        """Writes a new operation down, which takes the place of the user's earlier one; only by whose turn it is."""
+        replaced = await self._records.current(operation.user)
         await self._records.create(operation)
         self._tell(operation)
+        # One that is being fetched or read is removed by whoever does that.
+        if replaced is not None and replaced.status is Status.FILE_LOADED:
+            await self._uploads.remove(replaced.id)
 
     async def _move(self, operation: Operation, status: Status) -> Operation:
         moved = replace(operation, status=status, updated_at=self._now())

@@ -4,12 +4,14 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-import aiofiles
-
-from downloadd.errors import StorageError
+from downloadd.clock import Clock
+from downloadd.errors import InsufficientStorageError, StorageError
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+from downloadd.storage.free_space import FreeSpace
+from downloadd.storage.os_errors import FULL
+from downloadd.storage.root import Space, space_of
 
 PRIVATE: Final = 0o600
 PIECE: Final = 1 << 20
@@ -18,10 +20,11 @@ PIECE: Final = 1 << 20
 class Uploads:
     """A directory with one file for each operation."""
 
-    def __init__(self, folder: Path, max_upload: int) -> None:
-        """`max_upload` in bytes."""
+    def __init__(self, folder: Path, *, max_upload: int, min_free: int, clock: Clock) -> None:
+        """`max_upload` and `min_free` in bytes; the latter stay free on the file system of `folder`."""
         self._folder = folder
         self._max_upload = max_upload
+        self._space = FreeSpace(self._look, min_free=min_free, clock=clock)
 
     async def open(self) -> None:
         """Makes the directory when it is missing.
@@ -43,11 +46,13 @@ class Uploads:
 
         Raises:
             ImportRefusedError: it is too long.
+            InsufficientStorageError: the disk is full, or `min_free` would not stay free.
             StorageError: the disk refuses it.
         """
         size = 0
         try:
-            async with aiofiles.open(self.path(operation), "wb", opener=_private) as file:
+            file = await asyncio.to_thread(open, self.path(operation), "wb", opener=_private)
+            try:
                 async for piece in pieces:
                     size += len(piece)
                     if size > self._max_upload:
@@ -55,12 +60,15 @@ class Uploads:
                             f"the file is larger than the limit of {self._max_upload} bytes (imports.max_upload)",
                             RefusalCode.FILE_TOO_LARGE,
                         )
-                    await file.write(piece)
-                await file.flush()
-                await asyncio.to_thread(os.fsync, file.fileno())
+                    await asyncio.to_thread(self._write, file, piece)
+                await asyncio.to_thread(_bring_to_stable_storage, file)
+            finally:
+                # Waits for a write that was cancelled and goes on in its thread.
+                await asyncio.to_thread(file.close)
         except OSError as error:
             await self.remove(operation)
-            raise StorageError(f"the upload cannot be kept: {error.strerror}") from error
+            sentence = f"the upload cannot be kept: {error.strerror}"
+            raise (InsufficientStorageError if error.errno in FULL else StorageError)(sentence) from error
         except BaseException:
             await self.remove(operation)
             raise
@@ -75,6 +83,20 @@ class Uploads:
         for name in await asyncio.to_thread(os.listdir, self._folder):
             if not await is_wanted(name):
                 await self.remove(name)
+
+    # What follows runs in threads.
+
+    def _look(self) -> Space:
+        return space_of(self._folder)
+
+    def _write(self, file: BinaryIO, piece: bytes) -> None:
+        with self._space.claim(len(piece)):
+            file.write(piece)
+
+
+def _bring_to_stable_storage(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _private(path: str, flags: int) -> int:

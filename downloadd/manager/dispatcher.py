@@ -49,8 +49,8 @@ class Dispatcher(Protocol):
         """Nothing of `host` starts before that Unix time."""
         ...
 
-    def lack_room(self, lacking: bool) -> None:
-        """Lets nothing start while there is no room on the disk."""
+    def lack_room(self, lacking: str | None) -> None:
+        """Lets nothing start while nothing can be kept; `lacking` says why, in words, and None that it is over."""
         ...
 
     def reason(self, host: str, not_before: float | None) -> str:
@@ -118,8 +118,8 @@ class LocalDispatcher:
         self._scheduler.block(host, self._moment(until))
         self._changed.set()
 
-    def lack_room(self, lacking: bool) -> None:
-        """Lets nothing start while there is no room on the disk."""
+    def lack_room(self, lacking: str | None) -> None:
+        """Lets nothing start while nothing can be kept; `lacking` says why, in words, and None that it is over."""
         self._scheduler.lack_room(lacking)
         self._changed.set()
 

@@ -24,6 +24,7 @@ from downloadd.errors import (
     QueueFullError,
     ShuttingDownError,
     StorageError,
+    StorageGoneError,
 )
 from downloadd.events import DownloadChanged, DownloadEnded, EventBus
 from downloadd.manager import lifecycle
@@ -64,6 +65,8 @@ ROOM_SECONDS: Final = 2.0
 """How often a full disk is looked at."""
 LONGEST_HOLD: Final = 60.0
 """Seconds for which the queue is held back by a full disk before some may try."""
+NO_ROOM: Final = "there is no room on the disk"
+"""What downloads wait for then, in words."""
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,7 +245,12 @@ class Manager:
     async def _require_free_name(self, download: Download) -> None:
         if download.conflict is not Conflict.ERROR or download.wanted_name is None:
             return
-        if await self._destination.exists(directory=download.directory, filename=download.wanted_name):
+        try:
+            exists = await self._destination.exists(directory=download.directory, filename=download.wanted_name)
+        except StorageGoneError:
+            # It is asked again before anything is fetched.
+            return
+        if exists:
             raise FileExistsAlreadyError(download.file_path)
 
     def retry_after(self) -> int:
@@ -562,34 +570,49 @@ class Manager:
         """Before the place of a run is free: what must not start in it."""
         if host_waits is not None:
             self._dispatcher.block(host_waits.host, host_waits.until)
-        if row.error is ErrorCode.INSUFFICIENT_STORAGE:
-            self._dispatcher.lack_room(True)
+        is_lacking = row.error is ErrorCode.INSUFFICIENT_STORAGE or (
+            row.error is ErrorCode.STORAGE_ERROR and row.state in WAITING
+        )
+        if is_lacking and not self._short_of_room.is_set():
+            # Until it has been looked at what is the matter.
+            self._dispatcher.lack_room(NO_ROOM)
             self._short_of_room.set()
 
     async def _wait_for_room(self) -> None:
-        """Holds the queue back while the disk is full, so that it is not spent on attempts which must fail.
+        """Holds the queue back while the disk is full or gone, so that it is not spent on attempts which must fail.
 
-        Now and then some go on all the same: what fills the disk may be the parts of those that wait, and it is free
-        again only when these have used up their retries.
+        Now and then some go on all the same when it is full: what fills it may be the parts of those that wait, and it
+        is free again only when these have used up their retries. A disk that is gone nobody but an administrator can
+        bring back.
         """
         while True:
             await self._short_of_room.wait()
             until = self._clock.monotonic() + LONGEST_HOLD
-            while await self._is_full() and self._clock.monotonic() < until:
-                self._dispatcher.lack_room(True)
+            told: str | None = None
+            while (lacking := await self._what_is_lacking()) is not None:
+                is_gone = isinstance(lacking, StorageGoneError)
+                if not is_gone and self._clock.monotonic() >= until:
+                    break
+                reason = lacking.detail if is_gone else NO_ROOM
+                if reason != told:
+                    (log.error if is_gone else log.warning)("queue_held", reason=reason)
+                    told = reason
+                self._dispatcher.lack_room(reason)
                 await asyncio.sleep(ROOM_SECONDS)
             self._short_of_room.clear()
-            self._dispatcher.lack_room(False)
+            self._dispatcher.lack_room(None)
+            if told is not None:
+                log.info("queue_released", reason=told)
 
-    async def _is_full(self) -> bool:
+    async def _what_is_lacking(self) -> InsufficientStorageError | StorageGoneError | None:
         try:
             await self._destination.require_free(LITTLE_ROOM)
-        except InsufficientStorageError:
-            return True
+        except (InsufficientStorageError, StorageGoneError) as error:
+            return error
         except DownloadError:
             # What is wrong with the disk besides is for the attempts to tell.
             pass
-        return False
+        return None
 
     async def _settle(self, row: Download) -> None:
         if row.state in WAITING and row.desired is not Desired.RUN:

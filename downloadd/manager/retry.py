@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from downloadd.errors import DownloadError, InsufficientStorageError
+from downloadd.errors import DownloadError, InsufficientStorageError, StorageGoneError
 
 FIRST_DELAY: Final = 0.5
 """Seconds before the first retry, before jitter."""
@@ -60,7 +60,8 @@ def decide(
             none.
         random: from [0, 1), for the jitter, so that many downloads do not come back at the same moment.
     """
-    failures = 1 if progressed else failures + 1
+    # While the storage is gone, nothing starts: no attempt is to blame, and none is spent.
+    failures = 1 if progressed else failures + (not isinstance(error, StorageGoneError))
     if not error.transient:
         return GiveUp(failures=failures)
     asked = None if error.retry_after is None else min(error.retry_after, LONGEST_RETRY_AFTER)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import Conflict, Download, Snapshot, ids_of
-from downloadd.errors import DownloadError, DownloadTimeoutError, InsufficientStorageError, InternalError
+from downloadd.errors import DownloadError, DownloadTimeoutError, InsufficientStorageError, InternalError, StorageError
 from downloadd.manager import lifecycle, retry
 from downloadd.manager.intake import foreseen_name
 from downloadd.records.protocol import Records
@@ -286,7 +286,8 @@ class Run:
             return await self._stopped(Stop.CANCEL, started), None
         download, now = self.download, self._clock.wall()
         spent = download.time_spent + self._clock.monotonic() - started
-        progressed = self._attempt.progressed
+        # What was kept by a storage that is out of order need not be there for the next attempt.
+        progressed = self._attempt.progressed and not isinstance(error, StorageError)
         decision = retry.decide(
             error,
             failures=download.failures,

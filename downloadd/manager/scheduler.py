@@ -61,7 +61,7 @@ class Scheduler:
         self._running: dict[int, str] = {}
         # What was added while it ran: only the end of the run tells whether that came too late, or early.
         self._returning: dict[int, Waiting] = {}
-        self._lacks_room = False
+        self._lacking: str | None = None
 
     @property
     def waiting(self) -> int:
@@ -142,13 +142,13 @@ class Scheduler:
             line.blocked_until = until
             heappush(self._blocked, (until, host))
 
-    def lack_room(self, lacking: bool) -> None:
-        """Lets nothing start while there is no room on the disk."""
-        self._lacks_room = lacking
+    def lack_room(self, lacking: str | None) -> None:
+        """Lets nothing start while nothing can be kept; `lacking` says why, in words, and None that it is over."""
+        self._lacking = lacking
 
     def pick(self, now: float) -> list[int]:
         """The downloads (by `seq`) that start now, most urgent first; they count as running from here on."""
-        if self._lacks_room:
+        if self._lacking is not None:
             return []
         while self._delayed and self._delayed[0][0] <= now:
             _, key = heappop(self._delayed)
@@ -181,7 +181,7 @@ class Scheduler:
 
     def next_due(self) -> float | None:
         """The time at which `pick` may have something new to say, if nothing else happens before."""
-        if self._lacks_room:
+        if self._lacking is not None:
             return None
         times = [heap[0][0] for heap in (self._delayed, self._blocked) if heap]
         return min(times, default=None)
@@ -193,7 +193,7 @@ class Scheduler:
             case Hold.LATER:
                 return f"the next attempt starts in {(not_before or now) - now:.0f} s"
             case Hold.NO_ROOM:
-                return "there is no room on the disk"
+                return self._lacking or "about to start"
             case Hold.HOST_ASKED:
                 return f"{host} asked to wait, {line.blocked_until - now:.0f} s more"
             case Hold.HOST_FULL:
@@ -225,7 +225,7 @@ class Scheduler:
 
     def _hold(self, line: _Host, now: float) -> Hold:
         """What a download waits for whose time has come."""
-        if self._lacks_room:
+        if self._lacking is not None:
             return Hold.NO_ROOM
         if line.blocked_until > now:
             return Hold.HOST_ASKED

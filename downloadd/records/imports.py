@@ -54,7 +54,9 @@ _FIELDS: Final = (
 # ruff: noqa: S608
 _COLUMNS: Final = ", ".join(_FIELDS)
 _INSERT: Final = f"INSERT INTO operations ({_COLUMNS}) VALUES ({', '.join('?' * len(_FIELDS))})"
-_UPDATE: Final = f"UPDATE operations SET {', '.join(f'{name} = ?' for name in _FIELDS)} WHERE id = ?"
+# Whoever still works for an operation whose place another one has taken does not know it.
+_SET: Final = ", ".join("valid = min(valid, ?)" if name == "valid" else f"{name} = ?" for name in _FIELDS)
+_UPDATE: Final = f"UPDATE operations SET {_SET} WHERE id = ?"
 _INVALIDATE: Final = "UPDATE operations SET valid = 0 WHERE user = ? AND id != ? AND valid = 1"
 _CURRENT: Final = f"SELECT {_COLUMNS} FROM operations WHERE user = ? ORDER BY ts DESC, rowid DESC LIMIT 1"
 _LATEST: Final = f"SELECT {_COLUMNS} FROM operations ORDER BY updated_at DESC, rowid DESC LIMIT ?"
@@ -116,7 +118,7 @@ class ImportRecords(Protocol):
         ...
 
     async def save(self, operation: Operation) -> None:
-        """Writes all fields of an operation."""
+        """Writes all fields of an operation; one that is no longer valid stays so."""
         ...
 
     async def get(self, id: str) -> Operation | None:

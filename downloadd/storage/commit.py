@@ -58,15 +58,18 @@ class Committer:
             False when `final` is taken and `replace` is false; nothing has changed then.
 
         Raises:
-            FileNotFoundError: the name of the part is gone, or belongs to another file by now.
+            FileNotFoundError: the name of the part is gone.
+            FileExistsError: it belongs to another file by now.
             IsADirectoryError: `replace` is true, and `final` is a directory.
             OSError: whatever else the operating system says.
         """
         own = os.fstat(fd)
         found = status_of(part, directory_fd)
-        if found is None or not os.path.samestat(own, found):
-            # Somebody else took the part over, or removed it: what lies there now is not what was verified.
+        if found is None:
             raise FileNotFoundError(errno.ENOENT, "the part file is gone")
+        if not os.path.samestat(own, found):
+            # Somebody else took the part over: what lies there now is not what was verified.
+            raise FileExistsError(errno.EEXIST, "another file has the name of the part")
         taken = status_of(final, directory_fd)
         if taken is not None and not replace and not os.path.samestat(own, taken):
             return False

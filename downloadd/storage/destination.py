@@ -2,7 +2,7 @@
 
 Every call may come from the event loop and leaves disk work to threads. Errors of the operating system come out as
 `DownloadError`s: `InsufficientStorageError` for a full disk or quota, `InvalidPathError` for a path that cannot be,
-`StorageError` for everything else.
+`StorageGoneError` for as long as the storage is not there, `StorageError` for everything else.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -167,6 +167,7 @@ class Destination(Protocol):
 
         Raises:
             InsufficientStorageError: they do not.
+            StorageGoneError: the storage is not there.
         """
         ...
 

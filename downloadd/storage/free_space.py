@@ -59,6 +59,10 @@ class FreeSpace:
         if self._missing(needed):
             self._refuse(needed)
 
+    def forget(self) -> None:
+        """What was seen holds no longer: the next question takes a look."""
+        self._seen_at = None
+
     @contextmanager
     def claim(self, needed: int) -> Iterator[None]:
         """Sees to it that nobody else is promised the room for these bytes while they are being written.

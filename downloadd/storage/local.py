@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from downloadd.clock import Clock, SystemClock
 from downloadd.download import Conflict, join_path
-from downloadd.errors import InvalidPathError
+from downloadd.errors import InvalidPathError, StorageGoneError
 from downloadd.metrics import QuotaUse, StorageUse
 from downloadd.storage.commit import Committer
 from downloadd.storage.conflicts import Reservations, settle_name
@@ -35,6 +35,9 @@ _DIRECTORIES_AT_ONCE: Final = 64
 
 class LocalDestination:
     """A directory of this machine; implements `Destination`. To be used within `async with`.
+
+    When the root vanishes, everything fails with `StorageGoneError` until a directory lies at its path again. A part
+    that is open below an earlier one stays lost.
 
     Every part must be closed before the end of the `async with`, which waits for the threads still at work.
 
@@ -60,7 +63,7 @@ class LocalDestination:
     ) -> None:
         clock = clock or SystemClock()
         self._terms = terms
-        self._root = StorageRoot(root, fsync=fsync, terms=terms)
+        self._root = StorageRoot(root, fsync=fsync, terms=terms, moved=self._forget)
         self._quotas = Quotas(terms=terms, count=self._bytes_below, clock=clock)
         self._fsync = fsync
         self._min_free = min_free
@@ -183,6 +186,7 @@ class LocalDestination:
 
         Raises:
             InsufficientStorageError: they do not.
+            StorageGoneError: the root is not there.
         """
         if not self._space.has_room(needed):
             await self._threads.run(Lane.CALLS, "", self._space.require, needed)
@@ -249,6 +253,11 @@ class LocalDestination:
                 del self._turns[directory]
 
     # What follows runs in threads.
+
+    def _forget(self) -> None:
+        """The root is gone, or another one: what was known holds for neither."""
+        self._space.forget()
+        self._quotas.forget()
 
     def _open_file(self, directory: SafeDirectory, filename: SafeName) -> int:
         with self._root.directory(directory) as directory_fd:
@@ -347,7 +356,7 @@ class LocalDestination:
             directory = left.pop()
             try:
                 self._survey_directory(directory, left, found)
-            except OSError:
+            except (OSError, StorageGoneError):
                 # Gone by now, or not ours to read (lost+found); a sweep takes what it finds.
                 continue
         return found

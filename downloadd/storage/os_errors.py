@@ -14,6 +14,9 @@ FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 BUSY: Final = frozenset({errno.EMFILE, errno.ENFILE})
 """No descriptor is left, until something else is done with its own."""
 
+REMOVED: Final = frozenset({errno.ENOENT, errno.ESTALE})
+"""What a download had made was taken away under it; the next attempt makes it anew."""
+
 IMPOSSIBLE_PATH: Final = frozenset(
     {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ}
 )
@@ -38,4 +41,4 @@ def translate(error: OSError, path: str) -> DownloadError:
         return InsufficientStorageError(sentence)
     if number in IMPOSSIBLE_PATH:
         return InvalidPathError(sentence)
-    return StorageError(sentence, passing=number in BUSY)
+    return StorageError(sentence, passing=number in BUSY | REMOVED)

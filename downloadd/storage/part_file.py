@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from downloadd.download import join_path
-from downloadd.errors import DownloadError
+from downloadd.errors import DownloadError, StorageGoneError
 from downloadd.storage.commit import Committer
 from downloadd.storage.disk_threads import DiskThreads, Lane
 from downloadd.storage.free_space import FreeSpace
@@ -82,6 +82,7 @@ class PartFile:
         self._syncing_ahead = False
         self._sync_error: OSError | None = None
         self._fd: int | None = None
+        self._generation = 0
         self._size = 0
         self._closed = False
         self._off_disk = False
@@ -216,6 +217,8 @@ class PartFile:
         with self._alone():
             if self._closed:
                 return
+            # Before anything is opened: one that is exchanged meanwhile is noticed at the next use.
+            self._generation = self._root.generation
             with self._root.directory(self._directory, make=True) as directory_fd:
                 if not any(self._take_over(name, directory_fd) for name in existing):
                     self._make(directory_fd)
@@ -275,6 +278,7 @@ class PartFile:
     def _write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
         size = sum(map(len, pieces))
         with self._space.claim(size), self._writing() as fd:
+            self._require_root()
             begin = offset
             self._charge.grow(offset + size)
             left = deque(memoryview(piece) for piece in pieces if piece)
@@ -292,6 +296,7 @@ class PartFile:
 
     def _receive(self, source: SocketSource, offset: int, most: int) -> Moved:
         with self._space.claim(most), self._writing() as fd:
+            self._require_root()
             self._charge.grow(offset + most)
             moved = source.move(fd, offset, most)
             if moved.nbytes:
@@ -335,8 +340,8 @@ class PartFile:
         except OSError as error:
             # The kernel tells it only once, so it is told again when the file is to be published.
             self._sync_error = error
-        except PartClosedError:
-            # Whoever closed it needs no more bytes on the disk.
+        except (PartClosedError, StorageGoneError):
+            # Whoever closed it needs no more bytes on the disk; and there are none yet where there is no root.
             pass
         finally:
             self._syncing_ahead = False
@@ -379,6 +384,7 @@ class PartFile:
             fd = self._open_fd()
             if self._sync_error is not None:
                 raise self._sync_error
+            self._require_root()
             with self._charge.quotas.publishing(), self._root.directory(self._directory) as directory_fd:
                 replaced = status_of(final, directory_fd) if replace else None
                 published = self._committer.publish(
@@ -413,9 +419,14 @@ class PartFile:
         if self._closed:
             raise PartClosedError
         if self._fd is None:
+            self._generation = self._root.generation
             with self._root.directory(self._directory, make=True) as directory_fd:
                 return self._make(directory_fd)
         return self._fd
+
+    def _require_root(self) -> None:
+        """What lies where the root has been, nobody would find: neither is it written to nor published."""
+        self._root.require(self._generation)
 
     def _let_go(self) -> None:
         fd, self._fd = self._fd, None

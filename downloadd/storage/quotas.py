@@ -56,6 +56,11 @@ class Quotas:
         with self._lock:
             self._settle(directory, -nbytes)
 
+    def forget(self) -> None:
+        """What was counted lies elsewhere now: it is counted anew when it is asked for."""
+        with self._lock:
+            self._closed.clear()
+
     @contextmanager
     def publishing(self) -> Iterator[None]:
         """While a file gets its name, a count could find it twice or not at all: nothing is counted anew."""

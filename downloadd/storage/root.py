@@ -7,6 +7,7 @@ neither a link in the tree nor one that is slipped in between a check and its us
 import errno
 import fcntl
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -14,7 +15,7 @@ from typing import Final, Self
 
 import msgspec
 
-from downloadd.errors import StorageError
+from downloadd.errors import StorageError, StorageGoneError
 from downloadd.storage.names import SafeDirectory
 from downloadd.terms import Terms
 
@@ -33,48 +34,54 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StorageRoot:
-    """The directory that holds everything; opened once, and made when missing. A `with` opens and closes it.
+    """The directory that holds everything; made when it is missing at the start. A `with` opens and closes it.
+
+    When another directory lies at its path later, because a disk was mounted there, say, that one is the root from then
+    on. While there is none, it is waited for and never made: it may lie on a disk that is about to be mounted again.
 
     All methods block, so they belong in a thread. Names go to the operating system as UTF-8, whatever the locale.
 
     Args:
-        path: where the root lies; symbolic links in it are resolved once, at the start.
+        path: where the root lies; symbolic links in it are resolved when it is opened.
         fsync: whether a directory that was made is brought to stable storage.
         terms: those of a directory; say whose one that is made becomes.
+        moved: told, by any thread, when the root is found to be gone or another one.
+
+    Attributes:
+        generation: of how many directories this one is the last; what was opened below an earlier one is not in it.
 
     Raises:
         StorageError: on entering, when the root cannot be made, opened or written to, or is in use.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, fsync: bool, terms: Callable[[str], Terms] = lambda directory: Terms()
+        self,
+        path: str | os.PathLike[str],
+        *,
+        fsync: bool,
+        terms: Callable[[str], Terms] = lambda directory: Terms(),
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
+        self.generation = 0
         self._path = os.fspath(path)
         self._fsync = fsync
         self._terms = terms
+        self._moved = moved
+        self._exchanging = threading.Lock()
         self._fd = -1
+        self._place = self._path
+        self._first: os.stat_result | None = None
+        self._was_mounted = False
 
     def __enter__(self) -> Self:
         try:
             os.makedirs(self._path, _MADE_MODE, exist_ok=True)
-            path = os.path.realpath(self._path, strict=True)
-            self._fd = os.open(path, _DIRECTORY)
+            self._place = os.path.realpath(self._path, strict=True)
+            self._fd = _open_root(self._place)
         except OSError as error:
-            reason = "it is no directory" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
-            raise StorageError(f"the storage root {self._path} cannot be used: {reason}") from error
-        try:
-            # A second daemon would take the parts of this one for stray, and remove them.
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self.__exit__(None, None, None)
-            raise StorageError(f"the storage root {self._path} is in use by another downloadd") from error
-        except OSError as error:
-            # Not every network file system knows locks.
-            if error.errno not in {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}:
-                raise
-        if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._fd, effective_ids=True):
-            self.__exit__(None, None, None)
-            raise StorageError(f"the storage root {self._path} cannot be used: no permission to write in it")
+            raise StorageError(f"the storage root {self._path} cannot be used: {_why_unusable(error)}") from error
+        self._first = os.fstat(self._fd)
+        self._was_mounted = os.path.ismount(self._place)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -93,8 +100,10 @@ class StorageRoot:
         Raises:
             FileNotFoundError: a directory is missing and `make` is false.
             NotADirectoryError: something on the way is a file or a symbolic link.
+            StorageGoneError: the root is not there.
             OSError: whatever else the operating system says.
         """
+        self.require()
         fd = os.dup(self._fd)
         try:
             segments = path.split("/") if path else []
@@ -107,9 +116,64 @@ class StorageRoot:
             os.close(fd)
 
     def space(self) -> Space:
-        """How much room the file system of the root has."""
-        space = os.statvfs(self._fd)
-        return Space(free=space.f_bavail * space.f_frsize, capacity=space.f_blocks * space.f_frsize)
+        """How much room the file system of the root has.
+
+        Raises:
+            StorageGoneError: the root is not there.
+        """
+        self.require()
+        return space_of(self._fd)
+
+    def require(self, generation: int | None = None) -> None:
+        """Sees to it that the root lies at its path, or turns to the one that lies there now.
+
+        Args:
+            generation: the one that is needed.
+
+        Raises:
+            StorageGoneError: there is none, or it is not the one that is needed.
+        """
+        if not self._is_in_place():
+            try:
+                self._exchange()
+            finally:
+                self._moved()
+        if generation is not None and generation != self.generation:
+            raise StorageGoneError("the storage root was exchanged meanwhile; what had come is not in this one")
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._place), os.fstat(self._fd))
+        except PermissionError:
+            # What may not be looked at need not be gone.
+            return True
+        except OSError:
+            return False
+
+    def _exchange(self) -> None:
+        with self._exchanging:
+            if self._is_in_place():
+                # Somebody else was faster.
+                return
+            try:
+                place = os.path.realpath(self._path, strict=True)
+                fd = _open_root(place)
+            except OSError as error:
+                raise StorageGoneError(f"the storage root is gone ({_why_unusable(error)}); put it back") from error
+            try:
+                is_mounted = os.path.ismount(place)
+                # Below a disk that was unmounted, its mount point comes to light, which nobody means.
+                if self._was_mounted and not is_mounted and not self._is_first(fd):
+                    raise StorageGoneError("the storage root is gone (nothing is mounted there any more); put it back")
+                # In one step, so that nobody finds the number closed, or another file under it.
+                os.dup2(fd, self._fd, inheritable=False)
+                self.generation += 1
+                self._place, self._was_mounted = place, is_mounted
+            finally:
+                os.close(fd)
+
+    def _is_first(self, fd: int) -> bool:
+        return self._first is not None and os.path.samestat(os.fstat(fd), self._first)
 
     def _open_segment(self, parent: int, segment: bytes, *, path: str | None) -> int:
         """The descriptor of a directory in `parent`; with a `path`, one that is missing is made."""
@@ -142,6 +206,45 @@ class StorageRoot:
             os.fchown(fd, *terms.owner)
         if terms.mode is not None:
             os.fchmod(fd, directory_mode(terms.mode))
+
+
+def _open_root(path: str) -> int:
+    """Opens a directory for this daemon alone.
+
+    Raises:
+        OSError: it is not there, no directory, not to be written to, or in use (EWOULDBLOCK).
+    """
+    fd = os.open(path, _DIRECTORY)
+    try:
+        try:
+            # A second daemon would take the parts of this one for stray, and remove them.
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            # Not every network file system knows locks.
+            if error.errno not in {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}:
+                raise
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True):
+            raise PermissionError(errno.EACCES, "no permission to write in it")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _why_unusable(error: OSError) -> str:
+    match error:
+        case BlockingIOError():
+            return "it is in use by another downloadd"
+        case FileExistsError() | NotADirectoryError():
+            return "it is no directory"
+        case _:
+            return error.strerror or type(error).__name__
+
+
+def space_of(place: int | os.PathLike[str]) -> Space:
+    """How much room the file system has that a path or descriptor lies on."""
+    space = os.statvfs(place)
+    return Space(free=space.f_bavail * space.f_frsize, capacity=space.f_blocks * space.f_frsize)
 
 
 def directory_mode(mode: int) -> int:

@@ -2,8 +2,11 @@
 
 import asyncio
 import base64
+import io
 import json
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from nginx_origin import NginxOrigin
 from origin.answer import Answer, failure
 from origin.content import expected_bytes, expected_sha256
 from origin.origin import Origin, Request
+from small_disk import on_disk, seen_by
 
 UPLOAD = {"binaryContent": "", "contentType": "a/b", "fileName": "x", "importerKey": "slack"}
 
@@ -382,6 +386,40 @@ async def test_an_upload_that_is_too_long_leaves_nothing(tmp_path: Any) -> None:
         assert list((daemon.state / "imports").iterdir()) == []
 
 
+async def upload_list(daemon: DaemonProcess, nbytes: int) -> tuple[int, dict[str, Any]]:
+    """Uploads a list of URLs of about that length as it is."""
+    line = b"https://example.org/" + b"x" * 79 + b"\n"
+    return await daemon.ask(
+        "POST", "/api/v1/imports?importerKey=urls&fileName=u.txt", data=io.BytesIO(line * (nbytes // len(line)))
+    )
+
+
+async def test_uploads_leave_min_free_free(tmp_path: Path, disk: Path) -> None:
+    config = DEFAULT_CONFIG.replace("min_free = 0", 'min_free = "12 MiB"')
+    async with on_disk(tmp_path, disk, "size=32m", config=config) as daemon:
+        kept = seen_by(daemon, daemon.state) / "imports"
+        for nbytes in (30 << 20, 22 << 20):
+            status, answer = await upload_list(daemon, nbytes)
+            assert (status, answer["success"], answer["error"]) == (507, False, "INSUFFICIENT_STORAGE")
+            assert "min_free" in answer["detail"]
+            assert list(kept.iterdir()) == []
+        # Together they do not fit: what each is about to write is not there for the others.
+        results = await asyncio.gather(*(upload_list(daemon, 11 << 20) for _ in range(3)))
+        assert 507 in {status for status, _ in results} <= {201, 507}
+        space = os.statvfs(kept)
+        # The records lie on this disk too, and are written all the same.
+        assert space.f_bavail * space.f_frsize > (12 << 20) - 600_000
+
+
+async def test_a_disk_that_an_upload_fills_is_insufficient_storage(tmp_path: Path, disk: Path) -> None:
+    async with on_disk(tmp_path, disk, "size=16m") as daemon:
+        status, answer = await upload_list(daemon, 30 << 20)
+        assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE")
+        assert answer["detail"] == "the upload cannot be kept: No space left on device"
+        assert list((seen_by(daemon, daemon.state) / "imports").iterdir()) == []
+        assert (await upload_list(daemon, 1000))[0] == 201
+
+
 async def test_an_import_is_followed_by_events(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     async with watching(daemon) as events:
@@ -536,6 +574,28 @@ async def test_a_new_upload_makes_the_earlier_one_invalid(daemon: DaemonProcess)
         await upload(daemon, "slack", packed(EXPORT))
     newer, older = (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1]
     assert (newer["valid"], older["valid"]) == (True, False)
+    assert [kept.name for kept in (daemon.state / "imports").iterdir()] == [newer["_id"]]
+
+
+async def test_a_file_that_comes_after_another_upload_is_not_kept(daemon: DaemonProcess, origin: Origin) -> None:
+    gate = asyncio.Event()
+    data = packed(EXPORT)
+    origin.script("/e.zip", Answer(body=data, gate=gate))
+    body = {"importerKey": "slack", "fileUrl": origin.url("/e.zip")}
+    assert (await daemon.ask("POST", "/api/v1/downloadPublicImportFile", json=body))[0] == 200
+    await origin.requested("/e.zip")
+    await upload(daemon, "slack", data)
+    gate.set()
+    await until(daemon.history)
+
+    async def only_the_newer_is_there() -> bool:
+        (newer, _) = sorted(
+            (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1], key=lambda one: not one["valid"]
+        )
+        return [kept.name for kept in (daemon.state / "imports").iterdir()] == [newer["_id"]]
+
+    await until(only_the_newer_is_there)
+    assert (await file_data(daemon))["message_count"] > 0
 
 
 async def test_what_is_being_fetched_goes_on_when_another_export_comes_and_the_daemon_is_killed(

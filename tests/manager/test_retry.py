@@ -9,6 +9,7 @@ from downloadd.errors import (
     NetworkError,
     RemoteError,
     RemoteFileNotFoundError,
+    StorageGoneError,
 )
 from downloadd.manager.retry import FIRST_DELAY_FOR_ROOM, LONGEST_DELAY, LONGEST_RETRY_AFTER, GiveUp, Retry, decide
 
@@ -115,3 +116,10 @@ def test_room_is_waited_for_longer_and_what_never_fits_is_not() -> None:
     assert decision.delay == FIRST_DELAY_FOR_ROOM / 2
     assert isinstance(decided(InsufficientStorageError("too small", lasting=True)), GiveUp)
     assert isinstance(decided(InsufficientStorageError("full"), time_left=FIRST_DELAY_FOR_ROOM / 2), GiveUp)
+
+
+@pytest.mark.parametrize("failures", [0, 5])
+def test_a_storage_that_is_gone_costs_no_retry(failures: int) -> None:
+    decision = decided(StorageGoneError("gone"), failures=failures, retries=failures)
+    assert isinstance(decision, Retry)
+    assert decision.failures == failures

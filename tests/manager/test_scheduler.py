@@ -165,12 +165,14 @@ def test_without_room_nothing_starts_and_it_is_said_why() -> None:
     line = scheduler()
     line.add(waiting(1))
     line.add(waiting(2, not_before=10))
-    line.lack_room(True)
+    line.lack_room("there is no room on the disk")
     assert line.pick(now=20) == []
     assert line.next_due() is None
     assert line.reason("a", None, 20) == "there is no room on the disk"
     assert line.holds(now=5) == {Hold.LATER: 1, Hold.NO_ROOM: 1}
-    line.lack_room(False)
+    line.lack_room("the disk is gone")
+    assert line.reason("a", None, 20) == "the disk is gone"
+    line.lack_room(None)
     assert line.pick(now=20) == [1, 2]
 
 

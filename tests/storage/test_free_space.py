@@ -168,3 +168,12 @@ async def test_the_reserve_is_kept_on_a_real_disk(tmp_path: Path) -> None:
     async with LocalDestination(tmp_path / "root", min_free=2**62, fsync=True) as destination:
         with pytest.raises(InsufficientStorageError):
             await destination.require_free(0)
+
+
+def test_what_was_seen_can_be_forgotten() -> None:
+    disk = Disk(free=10)
+    space = FreeSpace(disk.look, min_free=0, clock=Hands())
+    space.require(10)
+    assert space.has_room(10)
+    space.forget()
+    assert not space.has_room(10)

@@ -7,10 +7,11 @@ from uuid import uuid4
 import pytest
 
 from downloadd.download import Conflict
-from downloadd.errors import FileExistsAlreadyError, InvalidPathError, StorageError
+from downloadd.errors import FileExistsAlreadyError, InvalidPathError, StorageError, StorageGoneError
 from downloadd.storage.destination import Destination, Part, StrayPart
 from downloadd.storage.local import STRAYS_AT_ONCE, LocalDestination
 from downloadd.storage.names import part_name
+from downloadd.terms import Quota, Terms
 
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
 
@@ -333,3 +334,30 @@ async def test_a_part_that_a_killed_run_took_over_without_recording_it_is_found(
         assert part.size == 4
         await part.close()
         assert [path.name for path in (tmp_path / "d").iterdir()] == [part.name]
+
+
+async def test_what_a_vanished_root_held_counts_towards_no_quota(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    quota = Quota(directory="d", limit=100)
+    async with LocalDestination(
+        root, min_free=0, fsync=False, terms=lambda directory: Terms(quotas=(quota,) if directory == "d" else ())
+    ) as destination:
+        assert await download(destination, "f", b"x" * 90, Conflict.ERROR) == "f"
+        assert (await destination.use([quota])).quotas[0].used == 90
+        root.rename(tmp_path / "away")
+        with pytest.raises(StorageGoneError):
+            await destination.use([quota])
+        root.mkdir()
+        assert (await destination.use([quota])).quotas[0].used == 0
+        assert await download(destination, "f", b"x" * 90, Conflict.ERROR) == "f"
+
+
+async def test_room_on_a_vanished_root_is_no_room(destination: LocalDestination, root: Path) -> None:
+    await destination.require_free(1)
+    root.rename(root.with_name("away"))
+    with pytest.raises(StorageGoneError):
+        await destination.exists(directory="d", filename="f")
+    # What was seen half a second ago does not count.
+    with pytest.raises(StorageGoneError):
+        await destination.require_free(1)
+    assert await strays(destination) == []

@@ -40,3 +40,12 @@ def test_no_error_of_the_system_is_left_out_and_none_shows_where_the_root_lies(n
 
 def test_an_error_without_a_number_has_a_sentence_too() -> None:
     assert translate(OSError(), "").detail == "the storage root: OSError"
+
+
+@pytest.mark.parametrize(
+    ("number", "passing"),
+    [(errno.EMFILE, True), (errno.ENOENT, True), (errno.ESTALE, True), (errno.EIO, False), (errno.EACCES, False)],
+    ids=lambda value: errno.errorcode[value] if not isinstance(value, bool) else "",
+)
+def test_what_was_in_use_or_taken_away_may_be_had_again(number: int, passing: bool) -> None:
+    assert translate(OSError(number, "because"), "a/b").transient is passing

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from downloadd.errors import InsufficientStorageError, InvalidPathError, NetworkError, StorageError
+from downloadd.errors import InsufficientStorageError, InvalidPathError, NetworkError, StorageError, StorageGoneError
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import part_name
 from downloadd.storage.part_file import PartFile
@@ -574,4 +574,44 @@ async def test_a_disk_that_fails_while_it_is_synced_ahead_is_not_forgotten(
     await until(failed)
     with pytest.raises(StorageError):
         await part.publish("data.csv", replace=False, last_modified=None)
+    await part.close()
+
+
+@pytest.mark.parametrize("back", ["another root", "the same root", "no root"])
+async def test_a_part_is_written_and_published_only_in_the_root_where_it_was_opened(
+    destination: LocalDestination, root: Path, back: str
+) -> None:
+    part = await new_part(destination, "a")
+    await part.write([b"abc"], 0)
+    root.rename(root.with_name("away of root"))
+    if back == "another root":
+        (root / "a").mkdir(parents=True)
+    for use in (
+        lambda: part.write([b"def"], 3),
+        lambda: part.publish("f", replace=False, last_modified=None),
+        lambda: new_part(destination, "b") if back == "no root" else part.publish("f", replace=True, last_modified=1),
+    ):
+        with pytest.raises(StorageGoneError):
+            await use()
+    if back == "another root":
+        assert [path.name for path in root.rglob("*")] == ["a"]
+    # What it holds can still be brought to stable storage: it may come back.
+    await part.sync()
+    assert part.size == 3
+    if back == "the same root":
+        root.with_name("away of root").rename(root)
+        await part.write([b"def"], 3)
+        assert await part.publish("f", replace=False, last_modified=None)
+        assert (root / "a" / "f").read_bytes() == b"abcdef"
+    await part.close()
+
+
+async def test_a_part_that_lay_in_another_root_starts_over(destination: LocalDestination, root: Path) -> None:
+    lost = await new_part(destination, "a")
+    await lost.write([b"abc"], 0)
+    root.rename(root.with_name("away of root"))
+    root.mkdir()
+    part = await new_part(destination, "a", epoch=2, existing=lost.name)
+    assert (part.size, [path.name for path in (root / "a").iterdir()]) == (0, [part.name])
+    await lost.close()
     await part.close()

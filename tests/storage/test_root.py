@@ -2,12 +2,13 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from downloadd.errors import StorageError
-from downloadd.storage.names import parse_directory
+from downloadd.errors import StorageError, StorageGoneError
+from downloadd.storage.names import SafeDirectory, parse_directory
 from downloadd.storage.root import StorageRoot
 
 
@@ -154,3 +155,101 @@ def test_a_root_belongs_to_one_daemon_at_a_time(tmp_path: Path) -> None:
             pass
     with StorageRoot(tmp_path, fsync=False):
         assert list(tmp_path.iterdir()) == []
+
+
+# -- a root that vanishes ----------------------------------------------------------------------------------------------
+
+
+def test_a_root_that_is_gone_is_waited_for_and_never_made(tmp_path: Path) -> None:
+    top, told = tmp_path / "root", []
+    with StorageRoot(top, fsync=False, moved=lambda: told.append(1)) as root:
+        top.rename(tmp_path / "away")
+        for ask in (root.require, root.space, root.directory(parse_directory("a"), make=True).__enter__):
+            with pytest.raises(
+                StorageGoneError, match=r"the storage root is gone \(No such file .*\); put it back"
+            ) as e:
+                ask()
+            assert (e.value.transient, str(tmp_path) in e.value.detail) == (True, False)
+        assert len(told) == 3
+        assert not top.exists()
+        assert list((tmp_path / "away").iterdir()) == []
+        (tmp_path / "away").rename(top)
+        with root.directory(parse_directory("a"), make=True) as fd:
+            assert path_of(fd) == top / "a"
+        assert (root.generation, len(told)) == (0, 3), "it is the same one"
+
+
+def test_another_directory_at_its_path_is_the_root_from_then_on(tmp_path: Path) -> None:
+    top = tmp_path / "root"
+    with StorageRoot(top, fsync=False) as root:
+        (tmp_path / "new").mkdir()
+        top.rename(tmp_path / "old")
+        (tmp_path / "new").rename(top)
+        with root.directory(parse_directory("a"), make=True) as fd:
+            assert path_of(fd) == top / "a"
+        with pytest.raises(StorageGoneError, match="the storage root was exchanged"):
+            root.require(0)
+        root.require(root.generation)
+        # The new one is locked, the old one is not.
+        with pytest.raises(StorageError, match="in use"), StorageRoot(top, fsync=False):
+            pass
+        with StorageRoot(tmp_path / "old", fsync=False):
+            pass
+    with StorageRoot(top, fsync=False):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["file", "in use", "dangling link"])
+def test_what_cannot_be_the_root_is_not_turned_to(tmp_path: Path, kind: str) -> None:
+    top = tmp_path / "root"
+    with StorageRoot(top, fsync=False) as root, StorageRoot(tmp_path / "other", fsync=False):
+        top.rename(tmp_path / "old")
+        match kind:
+            case "file":
+                top.touch()
+                why = "it is no directory"
+            case "in use":
+                top.symlink_to("other")
+                why = "it is in use by another downloadd"
+            case _:
+                top.symlink_to("nowhere")
+                why = "No such file"
+        for _ in range(2):
+            with pytest.raises(StorageGoneError, match=rf"the storage root is gone \({why}.*\); put it back"):
+                root.require()
+        top.unlink()
+        (tmp_path / "old").rename(top)
+        root.require(0)
+
+
+def test_a_root_that_many_threads_find_exchanged_is_opened_once(tmp_path: Path) -> None:
+    top = tmp_path / "root"
+    with StorageRoot(top, fsync=False) as root, ThreadPoolExecutor(8) as threads:
+        for number in range(1, 50):
+            top.rename(tmp_path / str(number))
+            top.mkdir()
+            place = parse_directory("a")
+
+            def make(place: SafeDirectory = place) -> Path:
+                with root.directory(place, make=True) as fd:
+                    return path_of(fd)
+
+            made = [asking.result() for asking in [threads.submit(make) for _ in range(8)]]
+            assert set(made) == {top / "a"}
+            assert root.generation == number
+
+
+@pytest.mark.parametrize("blocked", [True, False], ids=["no right to look", "the right to look"])
+def test_a_root_that_may_not_be_looked_at_is_not_gone(tmp_path: Path, blocked: bool) -> None:
+    user = os.geteuid()
+    if user:
+        pytest.skip("needs to become somebody else")
+    top = tmp_path / "shut" / "root"
+    with StorageRoot(top, fsync=False) as root:
+        top.parent.chmod(0o700 if blocked else 0o711)
+        tmp_path.chmod(0o711)
+        os.seteuid(65534)
+        try:
+            root.require(0)
+        finally:
+            os.seteuid(user)

@@ -1,0 +1,223 @@
+"""A storage root that is removed, moved, unmounted or covered while the daemon runs, and is there again later."""
+
+import asyncio
+import contextlib
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemon_process import DaemonProcess, configured, until
+from origin.answer import Answer, Framing
+from origin.content import expected_bytes
+from origin.origin import Origin
+from small_disk import mounted, mounting, seen_by
+
+SMALL = 100_000
+BIG = 4_000_000
+GONE = "the storage root is gone"
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+    """A daemon that forgives no attempt."""
+    async with DaemonProcess(tmp_path, config=configured(retries=0, max_concurrent=8)) as daemon:
+        yield daemon
+        assert "Traceback" not in daemon.log.read_text()
+
+
+async def waiting(daemon: DaemonProcess, count: int) -> list[dict[str, Any]]:
+    """The active downloads, once so many wait for the root."""
+
+    async def all_wait() -> list[dict[str, Any]]:
+        active = await daemon.active()
+        held = [entry for entry in active if str(entry["reason"]).startswith(GONE)]
+        return active if len(held) == count else []
+
+    return list(await until(all_wait))
+
+
+async def completed(daemon: DaemonProcess) -> int:
+    """How many downloads there were, once all have ended: well."""
+
+    async def none_is_left() -> bool:
+        return await daemon.active() == []
+
+    await until(none_is_left, 60)
+    ended = await daemon.history()
+    assert [entry["detail"] for entry in ended if entry["status"] != "completed"] == []
+    return len(ended)
+
+
+def serve(origin: Origin) -> asyncio.Event:
+    """Small files; others that come slowly, over every way that bytes can take; and some that wait at a gate."""
+    gate = asyncio.Event()
+    origin.script("/small", Answer(size=SMALL))
+    origin.script("/known", Answer(size=BIG, rate=BIG // 2, etag='"v"'))
+    origin.script("/unknown", Answer(size=BIG, rate=BIG // 2, framing=Framing.CHUNKED))
+    origin.script("/fast", Answer(size=BIG, etag='"v"'))
+    origin.script("/gated", Answer(size=SMALL, gate=gate))
+    return gate
+
+
+async def test_a_removed_root_costs_no_download_and_whatever_comes_back_is_used(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
+    gate = serve(origin)
+    running = [
+        await daemon.start_download("d", origin.url(path), **more)
+        for path, more in (
+            ("/known", {}),
+            ("/known", {"segments": 2}),
+            ("/known", {"checksum": f"sha-256={'0' * 64}", "filename": "cancelled"}),
+            ("/unknown", {}),
+            ("/gated", {"filename": "a"}),
+            ("/gated", {"filename": "b", "conflict": "error"}),
+            ("/gated", {"filename": "c", "conflict": "overwrite"}),
+            ("/gated", {"filename": "d", "conflict": "skip"}),
+        )
+    ]
+    await until(lambda: len(daemon.parts()) == 4)
+    items = [{"url": origin.url("/small"), "directory": "q"} for _ in range(300)]
+    assert (await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items}))[0] == 201
+    shutil.rmtree(daemon.root)
+    gate.set()
+    # What is wanted meanwhile is accepted, and waits too.
+    for number, conflict in enumerate(("rename", "error", "skip")):
+        await daemon.start_download("later", origin.url("/small"), filename=f"{number}", conflict=conflict)
+    active = await waiting(daemon, 311)
+    assert Counter(entry["error"] for entry in active) == {None: 303, "STORAGE_ERROR": 8}
+    assert str(daemon.root) not in str(active)
+    assert await daemon.history() == []
+    assert origin.requests("/small") == []
+    assert not daemon.root.exists()
+    assert (await daemon.ask("DELETE", f"/api/v1/downloads/{running[2]['download_id']}"))[0] == 200
+    assert (await daemon.history(status="cancelled"))[0]["id"] == running[2]["download_id"]
+    daemon.root.mkdir()
+
+    async def none_is_left() -> bool:
+        return await daemon.active() == []
+
+    await until(none_is_left, 60)
+    assert Counter(entry["status"] for entry in await daemon.history()) == {"completed": 310, "cancelled": 1}
+    files = daemon.files()
+    assert files.pop("d/known") == files.pop("d/known (1)") == files.pop("d/unknown") == expected_bytes(0, 0, BIG)
+    assert len(files) == 307
+    assert set(files.values()) == {expected_bytes(0, 0, SMALL)}
+    assert daemon.parts() == []
+    # It is said once, not by everybody who waits.
+    events = Counter(line["event"] for line in daemon.log_lines())
+    assert (events["queue_held"], events["queue_released"]) == (1, 1)
+
+
+async def test_nobody_but_the_first_asks_an_origin_while_the_root_is_gone(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
+    serve(origin)
+    shutil.rmtree(daemon.root)
+    first = (await daemon.start_download("d", origin.url("/small")))["download_id"]
+    await waiting(daemon, 1)
+    for _ in range(20):
+        await daemon.start_download("d", origin.url("/small"))
+    await waiting(daemon, 21)
+    assert (await daemon.one(first))["status"] == "retrying"
+    assert len(origin.requests("/small")) == 1
+    daemon.root.mkdir()
+    assert await completed(daemon) == 21
+    assert len(daemon.files()) == 21
+
+
+async def test_what_lies_in_a_root_that_comes_back_is_not_fetched_again(daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    for more in ({}, {"segments": "2"}):
+        await daemon.start_download("d", origin.url("/known"), **more)
+    await until(lambda: [part.stat().st_size > BIG // 4 for part in daemon.parts()] == [True, True])
+    away = daemon.root.rename(daemon.folder / "away")
+    await waiting(daemon, 2)
+    before = len(origin.requests("/known"))
+    away.rename(daemon.root)
+    assert await completed(daemon) == 2
+    assert set(daemon.files().values()) == {expected_bytes(0, 0, BIG)}
+    assert not {None, "bytes=0-"} & {one.field("Range") for one in origin.requests("/known")[before:]}
+
+
+async def test_a_restart_while_the_root_is_gone_loses_nothing(daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    for _ in range(3):
+        await daemon.start_download("d", origin.url("/known"))
+    await until(lambda: len(daemon.parts()) == 3)
+    shutil.rmtree(daemon.root)
+    await waiting(daemon, 3)
+    await daemon.kill()
+    await daemon.start()
+    assert await completed(daemon) == 3
+    assert set(daemon.files().values()) == {expected_bytes(0, 0, BIG)}
+
+
+async def test_a_root_that_is_exchanged_again_and_again_loses_nothing(mortal: DaemonProcess, origin: Origin) -> None:
+    daemon = mortal
+    # A part that is removed a moment before its root is costs a retry.
+    daemon.config.write_text(configured(retries=5))
+    await daemon.start()
+    serve(origin)
+    items = [
+        {"url": origin.url("/fast" if number % 10 else "/known"), "directory": str(number % 7)} for number in range(120)
+    ]
+    assert (await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items}))[0] == 201
+    for _ in range(8):
+        await asyncio.sleep(0.1)
+        # Not all at once: what is written into it meanwhile is in its way.
+        while daemon.root.exists():
+            with contextlib.suppress(OSError):
+                shutil.rmtree(daemon.root)
+        await asyncio.sleep(0.05)
+        daemon.root.mkdir()
+    assert await completed(daemon) == 120
+    assert set(daemon.files().values()) <= {expected_bytes(0, 0, BIG)}
+
+
+async def test_on_an_unmounted_disk_nothing_is_completed(tmp_path: Path, disk: Path, origin: Origin) -> None:
+    serve(origin)
+    # Once the root is a directory of the disk, and once the disk itself, whose mount point comes to light.
+    for root in (disk / "files", disk):
+        folder = tmp_path / f"daemon of {root.name}"
+        folder.mkdir()
+        daemon = DaemonProcess(folder, config=configured(retries=0), launcher=mounted("size=64m", disk))
+        daemon.root = root
+        async with daemon:
+            daemon.root = seen_by(daemon, root)
+            await daemon.fetch("d", origin.url("/small"))
+            await daemon.start_download("d", origin.url("/known"))
+            await until(daemon.parts)
+            mounting(daemon, "umount", "--lazy", disk)
+            await daemon.start_download("d", origin.url("/small"))
+            await waiting(daemon, 2)
+            assert list(seen_by(daemon, disk).iterdir()) == []
+            mounting(daemon, "mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk)
+            daemon.root.mkdir(exist_ok=True)
+            assert await completed(daemon) == 3
+            assert daemon.files() == {"d/known": expected_bytes(0, 0, BIG), "d/small": expected_bytes(0, 0, SMALL)}
+            assert "Traceback" not in daemon.log.read_text()
+
+
+async def test_a_disk_that_is_mounted_over_the_root_is_used_and_so_is_what_it_covered(
+    tmp_path: Path, disk: Path, origin: Origin
+) -> None:
+    serve(origin)
+    daemon = DaemonProcess(tmp_path, config=configured(retries=0), launcher=mounted("size=64m", disk))
+    daemon.root = disk / "files"
+    async with daemon:
+        daemon.root = seen_by(daemon, daemon.root)
+        await daemon.start_download("d", origin.url("/known"))
+        await until(daemon.parts)
+        mounting(daemon, "mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk / "files")
+        await daemon.start_download("d", origin.url("/small"))
+        assert await completed(daemon) == 2
+        assert daemon.files() == {"d/known": expected_bytes(0, 0, BIG), "d/small": expected_bytes(0, 0, SMALL)}
+        mounting(daemon, "umount", "--lazy", disk / "files")
+        assert daemon.files() == {}
+        assert (await daemon.fetch("d", origin.url("/small")))[1]["message"] == "Download completed"
+        assert daemon.files() == {"d/small": expected_bytes(0, 0, SMALL)}
+        assert "Traceback" not in daemon.log.read_text()
