@@ -182,6 +182,10 @@ class StateDirectory:
         except (OSError, sqlite3.Error) as error:
             connection.close()
             raise self.unusable(error) from error
+        except UnicodeDecodeError as error:
+            # SQLite's own message quotes a damaged schema.
+            connection.close()
+            raise self._damaged("its schema is malformed") from error
         except BaseException:
             connection.close()
             raise
@@ -394,6 +398,8 @@ def storage_error(error: sqlite3.Error | OverflowError) -> DownloadError:
     """What a failed statement means to the caller of the records."""
     if isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_FULL:
         return InsufficientStorageError("the disk that holds the daemon's records is full")
+    if isinstance(error, sqlite3.Error) and _primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return StorageError(f"the daemon's records are damaged ({error}); stop the daemon and restore a backup of them")
     if isinstance(error, sqlite3.Error) and is_undecodable(error):
         return StorageError("a text in the daemon's records is damaged; restore a backup of them")
     return StorageError(f"the daemon's records failed: {error}")

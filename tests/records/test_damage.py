@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.errors import StorageError
-from downloadd.operation import Kind, Operation
+from downloadd.operation import Channel, FileLink, Kind, Operation, Selection, Wanted
 from downloadd.records.database import DATABASE_NAME
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, Owner
 from downloadd.records.sqlite import SqliteRecords
@@ -159,6 +159,20 @@ async def test_a_damaged_operation_costs_no_other_one(tmp_path: Path, change: st
         assert await records.imports.latest(2) == left[::-1]
         with pytest.raises(StorageError, match=r"import operation b .* is damaged"):
             await records.imports.get("b")
+
+
+async def test_a_damaged_file_of_an_import_stays_pending_and_holds_up_no_other_one(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, HandClock()) as records:
+        imports = records.imports
+        await imports.create(Operation(id="i", kind=Kind.SLACK, user="u", ts=1, updated_at=1))
+        await imports.add("i", [Channel(channel_id="c", name="c")])
+        await imports.add("i", [FileLink(file_id=str(n), url="http://h/", name="n", channel_id="c") for n in range(3)])
+        await imports.select("i", Selection(users=None, channels=None))
+        assert await imports.reserve("run", "u", Wanted.FILE) == 3
+        spoil(tmp_path, "UPDATE import_files SET link = '{' WHERE number = 2")
+        assert [one.number for one in await imports.take("run", 2, lambda: "x")] == [1, 3]
+        assert await imports.take("run", 2, lambda: "x") == []
+        assert (await imports.tally("run")).failed == 1
 
 
 @pytest.mark.parametrize("change", ["tries = 'x'", "body = 7", "event_id = CAST(x'ff' AS TEXT)"])

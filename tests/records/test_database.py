@@ -193,6 +193,16 @@ async def test_damage_to_any_page_is_noticed_before_something_is_written(tmp_pat
         assert await records.counts() == {State.QUEUED: 300}
 
 
+async def test_a_damaged_schema_is_refused_whatever_the_damage_is_quoted_as(tmp_path: Path) -> None:
+    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+        await records.accept([asked()])
+    database = tmp_path / DATABASE_NAME
+    database.write_bytes(database.read_bytes().replace(b"key TEXT NOT NULL", b"key TEXT NOT \xf3ULL", 1))
+    error = await refused(tmp_path)
+    assert isinstance(error, RecordsUnreadableError)
+    assert "is damaged or no database" in str(error)
+
+
 async def test_a_database_too_big_to_be_looked_through_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
