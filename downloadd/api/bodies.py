@@ -27,6 +27,12 @@ MAX_BODY: Final = 16 * 1024 * 1024
 _NAME_SHOWN: Final = re.compile(r"[A-Za-z_]{1,32}")
 """Names of unknown parameters that an error repeats: a URL that was not percent-encoded may leave a secret for one."""
 
+_NOT_REPEATED: Final = "a name that is not repeated here"
+
+_UNKNOWN_FIELD: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_JSON_PATH: Final = re.compile(r" - at `\$([A-Za-z0-9_.\[\]]*)`\Z")
+"""Where the library says that a value is wrong, at the end of its sentence."""
+
 LONGEST_PROBLEM_SHOWN: Final = 300
 """Characters of a sentence about a foreign value, which it may quote."""
 
@@ -322,10 +328,15 @@ _PLAIN_WORDS: Final = (
 
 def explain(error: msgspec.ValidationError, *, root: str = "") -> InvalidParameterError:
     """The one sentence about a value that is not as it must be; `root` names what a JSON path begins at."""
-    problem, _, path = str(error).partition(" - at `$")
-    name = f"{root}{path}".rstrip("`").lstrip(".")
-    if path.endswith(".conflict`") and problem.startswith("Invalid enum value"):
-        problem = _one_of(tuple(Conflict))
+    text = str(error)
+    # A path of ours: what a client writes may look like one too, but comes before it.
+    found = _JSON_PATH.search(text)
+    problem, path = (text[: found.start()], found[1]) if found else (text, "")
+    name = f"{root}{path}".lstrip(".")
+    if unknown := _UNKNOWN_FIELD.match(problem):
+        problem = f"object contains {_unknown_field(unknown[1])}"
+    elif problem.startswith("Invalid enum value"):
+        problem = _one_of(tuple(Conflict)) if path.endswith(".conflict") else "invalid value"
     for pattern, words in _PLAIN_WORDS:
         problem = pattern.sub(words, problem)
     sentence = problem[:1].lower() + problem[1:].replace("`", "")
@@ -334,7 +345,12 @@ def explain(error: msgspec.ValidationError, *, root: str = "") -> InvalidParamet
 
 def shown_name(name: str) -> str:
     """What may be said of the name of a parameter that nobody knows."""
-    return name if _NAME_SHOWN.fullmatch(name) else "a name that is not repeated here"
+    return name if _NAME_SHOWN.fullmatch(name) else _NOT_REPEATED
+
+
+def _unknown_field(name: str) -> str:
+    shown = shown_name(name)
+    return f"an unknown field with {shown}" if shown == _NOT_REPEATED else f"unknown field {shown}"
 
 
 Q = TypeVar("Q", bound=msgspec.Struct)

@@ -15,6 +15,8 @@ from downloadd.api.bodies import PastEntry, past_entry
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
 from downloadd.download import Download
+from downloadd.errors import InvalidPathError
+from downloadd.storage.names import parse_filename, safe_directory, safe_name
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
@@ -42,6 +44,7 @@ class HookRules:
 
     def deliveries(self, download: Download, now: float) -> Sequence[Delivery]:
         """What is to be told of a download that has ended; `now` is Unix time. Never raises."""
+        download = told(download)
         wanting = [hook for hook in self._hooks if wants(hook, download)]
         if not wanting:
             return ()
@@ -51,6 +54,18 @@ class HookRules:
             Delivery(event_id=event_id, hook=hook.name, download_id=download.id, body=body, created=now, due=now)
             for hook in wanting
         ]
+
+
+def told(download: Download) -> Download:
+    """The download with a path that a program may use: of one that was refused, directory and name are foreign text."""
+    # Without a host, nobody has judged it fit to run.
+    if download.host:
+        return download
+    try:
+        name = parse_filename(download.filename)
+    except InvalidPathError:
+        name = safe_name(download.filename)
+    return msgspec.structs.replace(download, directory=safe_directory(download.directory), filename=name)
 
 
 def wants(hook: HookConfig, download: Download) -> bool:

@@ -13,6 +13,7 @@ from downloadd.imports.slack import read_slack
 from downloadd.imports.tables import read_csv
 from downloadd.imports.urls import read_urls
 from downloadd.operation import Item, Kind
+from downloadd.policy.masking import show_misplaced
 
 
 class Importer(Protocol):
@@ -41,7 +42,8 @@ def kind_of(importer_key: str) -> Kind:
     for kind in IMPORTERS:
         if kind == importer_key:
             return kind
+    shown = show_misplaced(importer_key)[:100]
     raise ImportRefusedError(
-        f"The importer ({importer_key[:100]}) has no import class defined; use one of {', '.join(IMPORTERS)}.",
+        f"The importer ({shown}) has no import class defined; use one of {', '.join(IMPORTERS)}.",
         RefusalCode.IMPORTER_NOT_DEFINED,
     )

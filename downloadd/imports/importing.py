@@ -48,7 +48,7 @@ from downloadd.operation import (
     Tally,
     Wanted,
 )
-from downloadd.policy.masking import show_url
+from downloadd.policy.masking import show_misplaced, show_url
 from downloadd.records.imports import CHUNK, ImportRecords
 from downloadd.states import ENDED
 from downloadd.storage.destination import Destination
@@ -187,7 +187,8 @@ class Imports:
             InsufficientStorageError: the disk is full, or `min_free` would not stay free.
             StorageError: the disk refuses it.
         """
-        operation = self._new(kind, user, Status.UPLOADING, name=name, content_type=content_type)
+        # The name is shown, and given to a directory.
+        operation = self._new(kind, user, Status.UPLOADING, name=show_misplaced(name), content_type=content_type)
         await self._uploads.keep(operation.id, pieces)
         operation = replace(operation, status=Status.FILE_LOADED)
         try:

@@ -11,7 +11,7 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Download, Mirror
 from downloadd.errors import DownloadError
 from downloadd.policy.directories import DirectoryRules
-from downloadd.policy.masking import naming_segment, show_url
+from downloadd.policy.masking import naming_segment, show_misplaced, show_url
 from downloadd.policy.policy import Policy
 from downloadd.policy.url import parse_url
 from downloadd.states import State
@@ -134,10 +134,10 @@ def _refusable(order: Order, *, user: str, now: float, id: str, request_id: str 
         url=order.url,
         shown_url=shown_url,
         host="",
-        directory=order.directory.strip("/")[:LONGEST_SHOWN],
+        directory=show_misplaced(order.directory.strip("/"))[:LONGEST_SHOWN],
         timeout=0,
         start_time=int(now),
-        filename=(order.filename or safe_name(last_segment))[:LONGEST_SHOWN],
+        filename=(show_misplaced(order.filename or "") or safe_name(last_segment))[:LONGEST_SHOWN],
         operation=order.operation,
         request_id=request_id,
     )

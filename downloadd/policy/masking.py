@@ -4,15 +4,19 @@ Pure: no I/O and no clock.
 """
 
 import re
+from functools import partial
 from typing import Final
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import quote, unquote, unquote_plus
 
 from downloadd.errors import InvalidUrlError
 from downloadd.policy.url import AllowedUrl, parse_url
 
 MASK: Final = "***"
 
-_SUSPECT: Final = re.compile(r"[@?#;\x80-\U0010ffff]|%40")
+NESTING: Final = 4
+"""How often a URL within a URL may be percent-encoded and is still looked into."""
+
+_SUSPECT: Final = re.compile(r"[@?#;\x80-\U0010ffff]|%40|%3[Ff]|/bot[0-9]")
 """Without one of these, a secret has no place in a URL."""
 _HALF_PAIR: Final = re.compile(r"[\ud800-\udfff]")
 _AT: Final = re.compile("@|%40|[\uff20\ufe6b]")
@@ -20,8 +24,16 @@ _AT: Final = re.compile("@|%40|[\uff20\ufe6b]")
 _KNOWN_SCHEME: Final = re.compile(r"(?:https?|ftps?|sftp|ssh|scp|file|wss?|smb|s3):[/\\]*", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(r"[A-Za-z]+:[/\\]*([^/?#\\]*)")
 
-_QUERY_PARAMETER: Final = re.compile(r"([?&;])([^=?&;]+)=([^?&;]*)")
+_URL: Final = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2}")
+"""How a value begins that is a URL, and not a text with an at sign in it."""
+_MISPLACED: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
+
+_QUERY_PIECE: Final = re.compile(r"([?&;])([^=?&;]*)(?:=([^?&;]*))?")
+_DELIMITER: Final = re.compile(r"[?&;]")
 _PATH_PARAMETER: Final = re.compile(r"(;)([^=/;]+)=([^/;]*)")
+
+_BOT_TOKEN: Final = re.compile(r"((?:^|/)bot[0-9]+(?::|%3[Aa]))[^/;]+")
+"""The token of a bot of Telegram's, which is a segment of the path."""
 
 _SECRET_PARTS: Final = re.compile(
     "token|secret|passw|passphrase|passcode|signature|credential|apikey|accesskey|accessid|privatekey|sharedkey"
@@ -38,9 +50,11 @@ _SECRET_NAMES: Final = frozenset(
         "code",
         "consumerkey",
         "functionkey",
+        "hash",
         "hdnea",
         "hdntl",
         "hdnts",
+        "hm",
         "hmac",
         "jsessionid",
         "jwt",
@@ -49,9 +63,11 @@ _SECRET_NAMES: Final = frozenset(
         "md5",
         "oauth",
         "oauthverifier",
+        "oh",
         "otp",
         "pass",
         "phpsessid",
+        "policy",
         "pwd",
         "resourcekey",
         "rlkey",
@@ -65,6 +81,7 @@ _SECRET_NAMES: Final = frozenset(
         "tempauth",
         "ticket",
         "userkey",
+        "verify",
     }
 )
 _SLACK_TOKEN: Final = re.compile(r"xox[a-z]-", re.IGNORECASE)
@@ -76,21 +93,22 @@ def show_url(text: str) -> str:
     """The URL for answers, history, logs, events and metrics: without userinfo and fragment, secret values as `***`.
 
     A parameter is secret by its name, whatever its case and percent-encoding: signatures, tokens, keys, passwords, as
-    in the links of S3, GCS, Azure, CloudFront and Slack; or when it begins like a token of Slack's. Everything else
-    stays byte for byte. Takes any text: of what is no URL, everything up to the last at sign is left out, and half
-    surrogate pairs are replaced. Never raises.
+    in the links of S3, GCS, Azure, CloudFront, Discord, Facebook and Slack; or when it begins like a token of Slack's.
+    So is the token of a bot in a path of Telegram's. A URL that is the value of a parameter, or a segment of the path,
+    is shown in the same way. Everything else stays byte for byte. Takes any text: of what is no URL, everything up to
+    the last at sign is left out, and half surrogate pairs are replaced. Never raises.
     """
-    if not _SUSPECT.search(text):
-        return text
-    text = _HALF_PAIR.sub("\ufffd", text)
-    if _AT.search(text):
-        text = _without_userinfo(text)
-    path, mark, query = text.partition("#")[0].partition("?")
-    if ";" in path:
-        path = _PATH_PARAMETER.sub(_mask, path)
-    if not mark:
-        return path
-    return path + _QUERY_PARAMETER.sub(_mask_slack if _is_slack(path) else _mask, mark + query)
+    for _ in range(NESTING):
+        before, text = text, _show(text, NESTING)
+        if text == before or "%" not in text:
+            break
+        # What was left out of a value may have hidden what begins behind it.
+    return text
+
+
+def show_misplaced(text: str) -> str:
+    """What should be a name or a path, for the same places: a URL is shown as one, everything else as it is."""
+    return show_url(text) if "://" in text or _MISPLACED.match(text) else text
 
 
 def naming_segment(url: AllowedUrl) -> str:
@@ -99,7 +117,45 @@ def naming_segment(url: AllowedUrl) -> str:
     "" when the path ends with a slash.
     """
     segment = url.request_target.partition("?")[0].rpartition("/")[2]
-    return unquote(_PATH_PARAMETER.sub(lambda found: "" if _hides(found) else found[0], segment))
+    segment = _PATH_PARAMETER.sub(lambda found: "" if _hides(found) else found[0], segment)
+    segment = _BOT_TOKEN.sub(lambda found: found[1].removesuffix(":").removesuffix("%3A").removesuffix("%3a"), segment)
+    return unquote(_show_value(segment, NESTING))
+
+
+def _show(text: str, depth: int) -> str:
+    if not _SUSPECT.search(text):
+        return text
+    text = _HALF_PAIR.sub("\ufffd", text)
+    if _AT.search(text):
+        text = _without_userinfo(text)
+    path, mark, query = text.partition("#")[0].partition("?")
+    slack = _is_slack(path)
+    if ";" in path:
+        path = _PATH_PARAMETER.sub(_mask_parameter, path)
+    if "/bot" in path:
+        path = _BOT_TOKEN.sub(rf"\1{MASK}", path)
+    if "%" in path:
+        path = "/".join([_show_value(segment, depth) if "%" in segment else segment for segment in path.split("/")])
+    return path + _QUERY_PIECE.sub(partial(_mask_piece, slack=slack, depth=depth), mark + query)
+
+
+def _show_value(value: str, depth: int) -> str:
+    """The value of a parameter, of which no more is changed than has to be hidden."""
+    if depth == 0 or ("%" not in value and "@" not in value):
+        return value
+    decoded = unquote(value)
+    if _URL.match(decoded):
+        shown = _show(decoded, depth - 1)
+    elif decoded == value:
+        return value
+    else:
+        # Perhaps a path with a query, or encoded more than once.
+        start = next((found.start() for found in _DELIMITER.finditer(decoded)), len(decoded))
+        mask = partial(_mask_piece, slack=False, depth=depth - 1)
+        shown = _show_value(decoded[:start], depth - 1) + _QUERY_PIECE.sub(mask, decoded[start:])
+    if shown == decoded:
+        return value
+    return shown if decoded == value else quote(shown, safe="*", errors="replace")
 
 
 def _without_userinfo(text: str) -> str:
@@ -116,17 +172,21 @@ def _without_userinfo(text: str) -> str:
     return text[: authority.start(1)] + authority[1].rpartition("@")[2] + text[authority.end(1) :]
 
 
-def _mask(found: re.Match[str]) -> str:
+def _mask_parameter(found: re.Match[str]) -> str:
     return f"{found[1]}{found[2]}={MASK}" if _hides(found) else found[0]
+
+
+def _mask_piece(found: re.Match[str], *, slack: bool, depth: int) -> str:
+    name = _show_value(found[2], depth)
+    if found[3] is None:
+        return f"{found[1]}{name}"
+    # `t` is the token of Slack's links to exports and files, and a position in a video elsewhere.
+    secret = _hides(found) or (slack and _plain_name(found[2]) == "t")
+    return f"{found[1]}{name}={MASK if secret else _show_value(found[3], depth)}"
 
 
 def _hides(found: re.Match[str]) -> bool:
     return _is_secret(found[2]) or _SLACK_TOKEN.match(found[3]) is not None
-
-
-def _mask_slack(found: re.Match[str]) -> str:
-    # `t` is the token of Slack's links to exports and files, and a position in a video elsewhere.
-    return f"{found[1]}{found[2]}={MASK}" if _plain_name(found[2]) == "t" else _mask(found)
 
 
 def _is_secret(name: str) -> bool:

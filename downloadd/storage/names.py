@@ -37,6 +37,8 @@ _PART: Final = re.compile(
     r"\.part"
 )
 
+_URL: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
+
 # Controls, invisible formatting (bidi overrides and isolates, zero-width characters, byte order marks), line and
 # paragraph separators, and lone surrogates, which have no UTF-8.
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
@@ -66,8 +68,12 @@ def parse_directory(text: str) -> SafeDirectory:
 
     Raises:
         InvalidPathError: a segment is `.` or `..`, holds a control character or backslash, has no UTF-8, is longer
-            than 255 bytes or named like a part file; or the first one is `api`; or all are longer than 3,072 bytes.
+            than 255 bytes or named like a part file; or the first one is `api`; or all are longer than 3,072 bytes; or
+            the text is a URL.
     """
+    if _URL.match(text.lstrip("/")):
+        # A URL may hold secrets: no sentence repeats it.
+        raise InvalidPathError("the directory is a URL; what is to be downloaded belongs elsewhere in the request")
     segments = [segment for segment in text.split("/") if segment]
     for segment in segments:
         if problem := _problem(segment):
@@ -87,6 +93,8 @@ def parse_filename(text: str) -> SafeName:
         InvalidPathError: it is empty, `.` or `..`, holds a slash, backslash or control character, has no UTF-8, is
             longer than 255 bytes or named like a part file.
     """
+    if _URL.match(text):
+        raise InvalidPathError("the filename is a URL; what is to be downloaded belongs elsewhere in the request")
     if problem := _problem(text):
         raise InvalidPathError(f"the filename {_shown(text)} {problem}")
     return SafeName(text)
@@ -100,6 +108,18 @@ def safe_name(text: str) -> SafeName:
     a leading one hides), the rest is NFC and at most 255 bytes, the extension kept. `download` when nothing is left.
     """
     return SafeName(_made_safe(text) or FALLBACK_NAME)
+
+
+def safe_directory(text: str) -> SafeDirectory:
+    """A directory that was refused, as it may be told to whoever builds a path of it: never out of the root.
+
+    Segments are made safe as names are, and those left out that are none. What `parse_directory` takes stays.
+    """
+    try:
+        return parse_directory(text)
+    except InvalidPathError:
+        names = (_made_safe(segment) for segment in re.split(r"[/\\]", text))
+        return SafeDirectory(_cut("/".join(name for name in names if name), MAX_DIRECTORY_BYTES).rstrip("/. "))
 
 
 def suggest_name(wanted: str | None, disposition: str | None, last_segment: str) -> SafeName:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downloadd.api.bodies import (
+    BatchBody,
     DirectoryListingQuery,
     HistoryQuery,
     QueryForm,
@@ -16,6 +17,7 @@ from downloadd.api.bodies import (
     percentage,
     start_answer,
 )
+from downloadd.api.json_body import decode_body
 from downloadd.api.target import parse_query
 from downloadd.download import Snapshot
 from downloadd.errors import ErrorCode, InvalidParameterError
@@ -69,3 +71,28 @@ def test_any_query_is_read_or_refused(type: type[StartQuery], text: str) -> None
         form.read(parse_query(text))
     except InvalidParameterError as error:
         error.detail.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ('{"downloads": [{"url": "a", "colour": 1}]}', "downloads[0]: object contains unknown field colour"),
+        ('{"colour": 1}', "body: object contains unknown field colour"),
+        (
+            '{"downloads": [{"url": "a", "https://u:s3cret@h/?token=s3cret": 1}]}',
+            "downloads[0]: object contains an unknown field with a name that is not repeated here",
+        ),
+        (
+            '{"s3cret` - at `$.x`": 1}',
+            "body: object contains an unknown field with a name that is not repeated here",
+        ),
+        (
+            '{"downloads": [{"url": "a", "conflict": "https://u:s3cret@h/ - at `$.x`"}]}',
+            "downloads[0].conflict: expected one of rename, overwrite, skip, error",
+        ),
+    ],
+)
+def test_what_a_body_holds_is_not_repeated_where_it_may_be_a_secret(body: str, detail: str) -> None:
+    with pytest.raises(InvalidParameterError) as refused:
+        decode_body(body.encode(), BatchBody)
+    assert refused.value.detail == detail

@@ -1,6 +1,7 @@
 """The HTTP API of the real daemon: what its document promises, who may call, what survives, and what nobody sees."""
 
 import asyncio
+import base64
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import aiohttp
@@ -520,6 +522,9 @@ SECRETS = (
     "pub_secret",
     "api_key",
     "password",
+    "Policy",
+    "hm",
+    "verify",
 )
 
 TO_FILE = ("sh", "-c", 'exec "$@" >"$OUT"', "sh")
@@ -565,6 +570,18 @@ async def test_secrets_in_urls_are_sent_to_the_origin_and_shown_to_nobody(tmp_pa
                 "POST", "/api/v1/downloads", json={"downloads": [{"url": f"http://{host}/f?{query}"}, {"url": 7}]}
             )
             await see("POST", "/api/v1/downloads", json={"downloads": [{"url": f"http://{host}/f?{query}", "x": 1}]})
+            # A URL within a URL, and one where a name belongs.
+            inner = f"http://{host}/f?{query}"
+            await see("GET", "/d", params={"download": f"http://[bad/f?url={quote(inner, safe='')}"})
+            await see("GET", "/d", params={"download": f"http://127.0.0.1:{origin.port}/bot1:{SECRET}/f"})
+            await see("GET", "/d", params={"download": "http://files.test/f", "filename": inner})
+            for item in ({inner: 1}, {"filename": inner}, {"directory": inner}, {"conflict": inner}):
+                await see("POST", "/api/v1/downloads", json={"downloads": [{"url": "http://files.test/", **item}]})
+            await see("POST", "/api/v1/downloads", json={"downloads": [], inner: 1})
+            for key in ("urls", inner):
+                body = {"binaryContent": base64.b64encode(b"http://files.test/a").decode(), "contentType": "text/plain"}
+                await see("POST", "/api/v1/uploadImportFile", json={**body, "fileName": inner, "importerKey": key})
+            await see("GET", "/api/v1/getLatestImportOperations")
             await see("GET", "/d", params={"download": f"http://{host}/held?{query}", "filename": "held"})
             [held] = await until(daemon.active)
             await see("PATCH", f"/api/v1/downloads/{held['id']}", json={"url": f"http://u:{SECRET}@x y/?{query}"})

@@ -2,11 +2,14 @@ import json
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from records.contract import asked
 
 from downloadd.config import HookConfig
-from downloadd.hooks.rules import HookRules, is_below, message_of
+from downloadd.hooks.rules import HookRules, is_below, message_of, told
 from downloadd.states import State
+from downloadd.storage.names import parse_directory, parse_filename
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,50 @@ def test_another_end_has_another_id() -> None:
     ended = msgspec.structs.replace(asked(), state=State.FAILED, end_time=1)
     ids = {rules.deliveries(msgspec.structs.replace(ended, ended_seq=seq), now=0)[0].event_id for seq in (1, 2)}
     assert len(ids) == 2
+
+
+refused = msgspec.structs.replace(asked(), state=State.FAILED, host="", ended_seq=1, end_time=1)
+
+
+@pytest.mark.parametrize(
+    ("directory", "filename", "path"),
+    [
+        ("../../../etc", "passwd", "etc/passwd"),
+        ("a", "../../../etc/passwd", "a/passwd"),
+        ("a/./../b\\..\\c", "..", "a/b/c/download"),
+        ("..", "\0", "download"),
+        ("a/b", ".hidden:1", "a/b/.hidden:1"),
+        ("", "", "download"),
+        ("/etc", "/etc/cron.d/x", "etc/x"),
+    ],
+)
+def test_no_path_of_a_refused_download_leads_out_of_the_root(directory: str, filename: str, path: str) -> None:
+    rules = HookRules([HookConfig(name="one", command=("x",))])
+    download = msgspec.structs.replace(refused, directory=directory, filename=filename)
+    (delivery,) = rules.deliveries(download, now=0)
+    entry = json.loads(delivery.body)["data"]
+    assert entry["file_path"] == path
+    assert entry["filename"] == path.rpartition("/")[2]
+    assert entry["directory"] == path.rpartition("/")[0]
+
+
+@given(st.text() | st.text("./\\a~\0 "), st.text() | st.text("./\\a\0 "))
+def test_whatever_was_refused_a_hook_can_make_a_path_of_it(directory: str, filename: str) -> None:
+    entry = told(msgspec.structs.replace(refused, directory=directory, filename=filename))
+    assert parse_filename(entry.filename) == entry.filename
+    assert ".." not in entry.file_path.split("/")
+    assert not entry.file_path.startswith("/")
+    assert parse_directory(f"x/{entry.directory}").removeprefix("x").removeprefix("/") == entry.directory
+
+
+def test_a_directory_that_was_refused_is_that_of_no_hook_it_leads_out_of() -> None:
+    rules = HookRules([HookConfig(name="one", command=("x",), directory="team/a")])
+    assert not rules.deliveries(msgspec.structs.replace(refused, directory="team/../team/a/../b"), now=0)
+
+
+def test_what_was_accepted_is_told_as_it_is() -> None:
+    download = msgspec.structs.replace(asked(), state=State.FAILED, ended_seq=1, end_time=1, filename="a: b")
+    assert told(download) is download
 
 
 def test_text_that_is_no_unicode_is_told_all_the_same() -> None:

@@ -107,6 +107,23 @@ def test_secrets_are_not_in_what_is_shown(url: str) -> None:
     assert "s3cret" not in accept(Order(url=url, directory="d")).shown_url
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param(Order(url=URL, directory="https://u:s3cret@h.example/a?token=s3cret"), id="directory"),
+        pytest.param(Order(url=URL, directory="/HTTPS:/u:s3cret@h.example"), id="directory-with-one-slash"),
+        pytest.param(Order(url=URL, directory="d", filename="https://u:s3cret@h.example/a?token=s3cret"), id="name"),
+        pytest.param(Order(url=URL, directory="d", filename="ftp://h/https://u:s3cret@h.example/"), id="name-twice"),
+        pytest.param(Order(url=URL, directory="d", filename="https:\\\\u:s3cret@h.example"), id="name-backwards"),
+    ],
+)
+def test_a_url_in_the_place_of_a_name_is_refused_and_shown_without_its_secrets(order: Order) -> None:
+    download = accept(order)
+    assert download.error is ErrorCode.INVALID_PATH
+    assert "is a URL" in (download.detail or "")
+    assert "s3cret" not in f"{download.directory} {download.filename} {download.detail}"
+
+
 @given(url=st.text(), directory=st.text(), filename=st.none() | st.text(), checksum=st.none() | st.text())
 def test_any_order_becomes_a_download(url: str, directory: str, filename: str | None, checksum: str | None) -> None:
     download = accept(Order(url=url, directory=directory, filename=filename, checksum=checksum))

@@ -1,11 +1,12 @@
 from contextlib import suppress
+from urllib.parse import quote
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from downloadd.errors import InvalidUrlError
-from downloadd.policy.masking import naming_segment, show_url
+from downloadd.policy.masking import NESTING, naming_segment, show_misplaced, show_url
 from downloadd.policy.url import parse_url
 
 
@@ -18,7 +19,10 @@ from downloadd.policy.url import parse_url
         "http://h/?t=1m30s", "http://evilslack.com/?t=1", "http://slack.com.evil/?t=1", "http://h/slack.com?t=1",
         "http://h/?keyword=a&monkey=b&author=c&design=d&codec=e&passage=f&sigma=g&page=2", "http://h/?=x&=", "", "?",
         "http://h/?a=b;c=d", "http://\u00fc.example/\u00fc?\u00fc=\u00fc", "ftp://h/x", "http://h/a b?c d=e f",
-        "http://h/%zz?%zz=%zz",
+        "http://h/%zz?%zz=%zz", "http://h/?u=https%3A%2F%2Fe%2Fa%3Fb%3Dc%26d%3De&q=ann%40example.com&e=a%26b",
+        "http://h/?u=https%3A%2F%2Fe%2F%40scope%2Fx&v=https://e/@scope/x", "http://h/https%3A%2F%2Fe%2Fa%3Fb%3Dc/x",
+        "http://h/?u=%2Fa%3Fb%3Dc&v=%2541%252F%3D%20+&%=%&%25252525252525", "http://h/robot12:3/bot/bot12/bots:1",
+        "http://h/?homer=a&oho=b&verified=c&policies=d&hashtag=e&rehash=f",
     ],
 )  # fmt: skip
 def test_a_url_without_secrets_is_shown_byte_for_byte(text: str) -> None:
@@ -49,6 +53,33 @@ def test_a_url_without_secrets_is_shown_byte_for_byte(text: str) -> None:
         ("https://Files.SLACK.com.:443/x?%74=S3CRET", "https://Files.SLACK.com.:443/x?%74=***"),
         ("https://mirror.example/x?t=xoxe-S3CRET&d=1", "https://mirror.example/x?t=***&d=1"),
         ("https://u:p@files.slack.com/x?t=S3CRET", "https://files.slack.com/x?t=***"),
+        ("http://h/q?url=http%3A%2F%2Fu%3AS3CRET%40h%2F&x=1", "http://h/q?url=http%3A%2F%2Fh%2F&x=1"),
+        ("http://h/q?url=http://u:S3CRET@h/&x=1", "http://h/q?url=http://h/&x=1"),
+        ("http://h/?a=http%3a%2f%2fh%2f%3Fx%26token=S3CRET", "http://h/?a=http%3A%2F%2Fh%2F%3Fx%26token%3D***"),
+        (
+            "http://h/?n=https%3A%2F%2Fh%2F%3Ftoken%3DS3CRET%26x%3D1",
+            "http://h/?n=https%3A%2F%2Fh%2F%3Ftoken%3D***%26x%3D1",
+        ),
+        ("http://h/?n=https%253A%252F%252Fh%253Fsig%253DS3CRET", "http://h/?n=https%253A%252F%252Fh%253Fsig%253D***"),
+        ("http://h/?n=%2Flogin%3Fcode%3DS3CRET", "http://h/?n=%2Flogin%3Fcode%3D***"),
+        ("http://h/?n=https%3A%2F%2Fh%2F%23S3CRET", "http://h/?n=https%3A%2F%2Fh%2F"),
+        ("http://h/?n=%2F%2Fu%3AS3CRET%40h%2F", "http://h/?n=h%2F"),
+        ("http://h/?n=redis%3A%2F%2Fu%3AS3CRET%40h%2F1", "http://h/?n=h%2F1"),
+        ("http://h/?https%3A%2F%2Fh%3Fkey%3DS3CRET", "http://h/?https%3A%2F%2Fh%3Fkey%3D***"),
+        (
+            "http://h/?n=https%3A%2F%2Ffiles.slack.com%2Fx%3Ft%3DS3CRET",
+            "http://h/?n=https%3A%2F%2Ffiles.slack.com%2Fx%3Ft%3D***",
+        ),
+        ("http://h/p/https%3A%2F%2Fh%2F%3Ftoken%3DS3CRET/x", "http://h/p/https%3A%2F%2Fh%2F%3Ftoken%3D***/x"),
+        ("http://h/p/x%3Fa%3D1%26token%3DS3CRET/y", "http://h/p/x%3Fa%3D1%26token%3D***/y"),
+        ("http://[bad/?u=http%3A%2F%2Fu%3Ap%40h%3Fsig%3DS3CRET", "http://h%3Fsig%3D***"),
+        ("http://h/p/https%3A%2F%2Fu%3AS3CRET%40h", "http://h/p/https%3A%2F%2Fh"),
+        (
+            "https://api.telegram.org/file/bot123:S3CRET/photos/a.jpg",
+            "https://api.telegram.org/file/bot123:***/photos/a.jpg",
+        ),
+        ("https://api.telegram.org/bot123%3AS3CRET/getMe?x=1", "https://api.telegram.org/bot123%3A***/getMe?x=1"),
+        ("https://api.telegram.org/bot123:S3CRET", "https://api.telegram.org/bot123:***"),
     ],
 )
 def test_secrets_are_left_out_or_masked_and_the_rest_stays(text: str, shown: str) -> None:
@@ -66,6 +97,7 @@ def test_secrets_are_left_out_or_masked_and_the_rest_stays(text: str, shown: str
         "oauth_signature", "private_token", "privateKey", "x-api-key", "OSSAccessKeyId", "Key-Pair-Id", "hdnts", "sign",
         "auth_key", "rlkey", "resourcekey", "tempauth", "subscription-key", "ticket", "__token__", "wsSecret",
         "otp", "md5", "Passphrase", "x-oss-signature", "AccountKey", "sharedKey", "SAMLResponse", "hmac", "bearer",
+        "hm", "oh", "verify", "Policy", "hash",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("form", [str, str.upper, str.lower])
@@ -133,10 +165,74 @@ def test_a_value_of_a_secret_name_is_never_shown(path: str, value: str) -> None:
     assert f"S3CRET{value}" not in show_url(f"http://h/{path}?a=b&X-Amz-Signature=S3CRET{value}&c=d")
 
 
-@given(st.text())
+pieces = st.sampled_from(
+    [
+        "http://",
+        "%3A",
+        "%2F",
+        "%3F",
+        "%26",
+        "%23",
+        "%40",
+        "%25",
+        "@",
+        "/",
+        "?",
+        "&",
+        ";",
+        "=",
+        "token",
+        "a",
+        "bot1:",
+        "+",
+        "%3D",
+    ]
+)
+
+
+@given(st.text() | st.lists(pieces).map("".join))
+@example("http%3A%2F%2Fa@")
+@example("a=%2F%2F%2540%40")
 def test_what_is_shown_has_nothing_left_to_hide(text: str) -> None:
     shown = show_url(f"http://u:p@h/?{text}")
     assert show_url(shown) == shown
+
+
+@given(
+    words, st.integers(1, NESTING), st.sampled_from(["u:S3CRET@h/{0}", "h/{0}?token=S3CRET", "h/a?b={0}&sig=S3CRET"])
+)
+def test_a_secret_of_a_url_within_a_url_is_never_shown(text: str, times: int, form: str) -> None:
+    inner = form.format(quote(text, safe=""))
+    encoded = f"https://{inner}"
+    for _ in range(times):
+        encoded = quote(encoded, safe="")
+    for outer in (f"https://h/?a=1&url={encoded}&b=2", f"https://h/?{encoded}"):
+        assert "S3CRET" not in show_url(outer)
+
+
+@given(words)
+def test_a_value_without_secrets_stays_however_it_is_encoded(text: str) -> None:
+    assume(not any(mark in text for mark in "?&;#@%"))
+    for value in (quote(text, safe=""), quote(f"https://example.com/{text}?b=c", safe="")):
+        assert show_url(f"http://h/?a={value}") == f"http://h/?a={value}"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://u:S3CRET@h/x", "https://h/x"),
+        ("https:/u:S3CRET@h/x", "https:/h/x"),
+        ("https:\\\\u:S3CRET@h", "https:\\\\h"),
+        ("http://h/?token=S3CRET", "http://h/?token=***"),
+        ("a/http://u:S3CRET@h/x", "h/x"),
+        ("a@b/c?token=d#e.txt", "a@b/c?token=d#e.txt"),
+        ("file: a#b@c.txt", "file: a#b@c.txt"),
+        ("../../etc/passwd", "../../etc/passwd"),
+        ("", ""),
+    ],
+)
+def test_a_name_is_shown_as_it_is_unless_it_is_a_url(text: str, shown: str) -> None:
+    assert show_misplaced(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -154,6 +250,9 @@ def test_what_is_shown_has_nothing_left_to_hide(text: str) -> None:
         ("http://h/;jsessionid=S3CRET", ""),
         ("http://S3CRET@h", ""),
         ("http://h/a#S3CRET", "a"),
+        ("http://h/bot123:S3CRET", "bot123"),
+        ("http://h/bot123%3AS3CRET", "bot123"),
+        ("http://h/https%3A%2F%2Fh%2Fx%3Ftoken%3DS3CRET", "https://h/x?token=***"),
     ],
 )
 def test_a_file_is_named_by_the_last_segment_without_secrets(text: str, segment: str) -> None:

@@ -14,6 +14,7 @@ from downloadd.storage.names import (
     parse_filename,
     parse_part_name,
     part_name,
+    safe_directory,
     safe_name,
     split_extension,
     suggest_name,
@@ -249,6 +250,37 @@ def test_other_names_are_no_part_names(name: str) -> None:
 )
 def test_a_name_is_split_where_a_person_would(name: str, stem: str, extension: str) -> None:
     assert split_extension(name) == (stem, extension)
+
+
+@pytest.mark.parametrize(
+    ("text", "directory"),
+    [
+        ("a//b/", "a/b"),
+        ("../../etc", "etc"),
+        ("/..\\..\\etc/", "etc"),
+        ("a/\0/b\n", "a/b"),
+        ("a/" + "b" * 300, "a/" + "b" * 255),
+        ("https://h/x", "https_/h/x"),
+        ("..", ""),
+    ],
+)
+def test_a_refused_directory_is_made_safe(text: str, directory: str) -> None:
+    assert safe_directory(text) == directory
+
+
+@given(st.text() | st.text("./\\ab~\0 ", max_size=5000))
+def test_a_directory_that_was_made_safe_can_be_used(text: str) -> None:
+    directory = safe_directory(text)
+    # The one that belongs to the API is safe, too, but for nobody to use.
+    assert directory.split("/")[0] == "api" or parse_directory(directory) == directory
+
+
+@pytest.mark.parametrize("text", ["https://h/x", " HTTP:/h", "ftp:\\\\h"])
+def test_a_url_is_neither_a_directory_nor_a_name_and_is_not_repeated(text: str) -> None:
+    for parse in (parse_directory, parse_filename):
+        with pytest.raises(InvalidPathError, match="is a URL") as refused:
+            parse(text)
+        assert text not in refused.value.detail
 
 
 @pytest.mark.parametrize(
