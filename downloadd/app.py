@@ -50,9 +50,22 @@ class App:
     """The daemon's parts, wired. Opens with `async with`; then `listen`."""
 
     def __init__(
-        self, config: Config, *, clock: Clock | None = None, environment: Mapping[str, str] | None = None
+        self,
+        config: Config,
+        *,
+        clock: Clock | None = None,
+        environment: Mapping[str, str] | None = None,
+        most_clients: int | None = None,
     ) -> None:
-        """`config` has its state directory resolved and at least one user; `environment` is what hooks inherit."""
+        """Takes what the parts are made from.
+
+        Args:
+            config: has its state directory resolved and at least one user.
+            clock: the time; by default the machine's.
+            environment: what hooks inherit.
+            most_clients: connections of clients at once; None for no limit.
+        """
+        self._most_clients = most_clients
         self._config = config
         self._clock = clock or SystemClock()
         self._environment = environment or {}
@@ -165,7 +178,7 @@ class App:
                 proxies=TrustedProxies(config.server.trusted_proxies),
                 base_path=config.server.base_path,
             )
-            self._runner = ApiRunner(api, shutdown_timeout=HANDLERS_DRAIN)
+            self._runner = ApiRunner(api, most=self._most_clients, shutdown_timeout=HANDLERS_DRAIN)
             await self._runner.setup()
             stack.push_async_callback(self._runner.cleanup)
             self._stack = stack.pop_all()

@@ -17,6 +17,8 @@ from downloadd.errors import DownloadError, InternalError
 from downloadd.policy.masking import show_url
 from downloadd.policy.proxies import Client, TrustedProxies
 
+LONGEST_LOGGED: Final = 2_048
+"""Characters of a path in the log: whoever may ask may not fill a disk."""
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 """Methods that the counters know; all others are one, so that no client can fill them."""
 
@@ -90,7 +92,7 @@ class Edge:
             # Whoever forgets `?download=` has a URL here, with all its secrets.
             "path": show_url(
                 path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            ),
+            )[:LONGEST_LOGGED],
             "status": status,
             "duration_ms": round(seconds * 1000, 3),
             "user": call.user.id or None,

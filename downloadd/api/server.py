@@ -13,6 +13,7 @@ from aiohttp.http import RawRequestMessage
 from downloadd.api.answers import refusal
 from downloadd.api.bodies import MAX_BODY
 from downloadd.api.call import ASKED_VERSION
+from downloadd.api.crowd import Crowd
 from downloadd.errors import InternalError, InvalidParameterError
 
 _log: Final = structlog.get_logger()
@@ -28,12 +29,20 @@ LONGEST_LINE: Final = 64 * 1024
 class ApiConnection(web.RequestHandler):
     """One connection of a client."""
 
+    crowd: Crowd
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Lets the kernel cut a client off that reads nothing: an answer that nobody takes would be kept for ever."""
         connection = transport.get_extra_info("socket")
         if connection is not None and connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
         super().connection_made(transport)
+        self.crowd.enter(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client has gone."""
+        self.crowd.leave(self)
+        super().connection_lost(exc)
 
     def handle_error(
         self,
@@ -60,9 +69,11 @@ class ApiConnection(web.RequestHandler):
 class ApiServer(web.Server):
     """Makes the connections of one listening API."""
 
-    def __init__(self, api: "Api", **settings: Any) -> None:
-        """`settings` are those of aiohttp's request handler."""
-        super().__init__(api.answer, request_factory=_request)
+    def __init__(self, api: "Api", *, most: int | None = None, **settings: Any) -> None:
+        """`most` connections at once; `settings` are those of aiohttp's request handler."""
+        super().__init__(self._answer, request_factory=_request)
+        self._api = api
+        self._crowd = Crowd(most)
         # The API writes the access log itself.
         self._settings = {
             "access_log": None,
@@ -75,7 +86,16 @@ class ApiServer(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         """A connection."""
-        return ApiConnection(self, loop=asyncio.get_running_loop(), **self._settings)
+        connection = ApiConnection(self, loop=asyncio.get_running_loop(), **self._settings)
+        connection.crowd = self._crowd
+        return connection
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._crowd.ask(request.protocol)
+        try:
+            return await self._api.answer(request)
+        finally:
+            self._crowd.rest(request.protocol)
 
 
 class Api:
@@ -90,10 +110,14 @@ class Api:
 
 
 class ApiRunner(web.ServerRunner):
-    """Serves an API; `shutdown_timeout` is in seconds, `settings` are those of aiohttp's request handler."""
+    """Serves an API.
 
-    def __init__(self, api: Api, *, shutdown_timeout: float = 60.0, **settings: Any) -> None:
-        super().__init__(ApiServer(api, **settings), shutdown_timeout=shutdown_timeout)
+    `most` connections at once, None for no limit; `shutdown_timeout` is in seconds, `settings` are those of aiohttp's
+    request handler.
+    """
+
+    def __init__(self, api: Api, *, most: int | None = None, shutdown_timeout: float = 60.0, **settings: Any) -> None:
+        super().__init__(ApiServer(api, most=most, **settings), shutdown_timeout=shutdown_timeout)
         self._api = api
 
     async def shutdown(self) -> None:

@@ -24,6 +24,12 @@ def raise_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def most_clients() -> int | None:
+    """How many connections clients may have, so that downloads keep theirs; None for any number."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else max(1, (soft - _OWN) // 2)
+
+
 def within_limit(config: Config) -> Config:
     """The configuration, with no more downloads at once than half of the descriptors are enough for.
 

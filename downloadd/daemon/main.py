@@ -23,7 +23,7 @@ from downloadd.config import Config, Flags, load_config
 from downloadd.daemon import systemd
 from downloadd.daemon.address_file import leave_address, remove_address
 from downloadd.daemon.deadline import Deadline
-from downloadd.daemon.descriptors import raise_limit, within_limit
+from downloadd.daemon.descriptors import most_clients, raise_limit, within_limit
 from downloadd.daemon.first_user import describe_first_user, ensure_first_user
 from downloadd.daemon.listeners import address_of, bind, bind_unix, unlink_unix, url_of
 from downloadd.daemon.loop_lag import measure_loop_lag
@@ -222,7 +222,10 @@ class Daemon:
         """
         with Signals(on_stop=self._begin_to_stop, on_impatience=self._end_at_once) as signals:
             async with App(
-                within_limit(self._config), clock=self._clock, environment=self._settings.environment
+                within_limit(self._config),
+                clock=self._clock,
+                environment=self._settings.environment,
+                most_clients=most_clients(),
             ) as app:
                 await app.listen(self._sockets, None if self._tls is None else self._tls.context)
                 # What is there now stays until the end: the collector need never look at it.

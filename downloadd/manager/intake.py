@@ -19,7 +19,7 @@ from downloadd.storage.names import parse_directory, parse_filename, safe_name, 
 from downloadd.verify import parse_checksum
 
 LONGEST_SHOWN = 4096
-"""Characters of a refused directory or name that are kept in the history."""
+"""Characters of a refused URL, directory or name that are kept in the history."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,13 +125,14 @@ def _judge_mirrors(order: Order, policy: Policy) -> tuple[Mirror, ...]:
 
 def _refusable(order: Order, *, user: str, now: float, id: str, request_id: str | None) -> Download:
     """What can be said of an order that is wrong somewhere. Its empty `host` marks it as never judged fit to run."""
-    shown_url = show_url(order.url)
+    # Nobody will ask for it: neither its secrets nor all of its length are worth to be kept.
+    shown_url = show_url(order.url)[:LONGEST_SHOWN]
     path = shown_url.partition("?")[0].partition("#")[0]
     last_segment = path.rpartition("/")[2] if path.count("/") > 2 else ""
     return Download(
         id=id,
         user=user,
-        url=order.url,
+        url=shown_url,
         shown_url=shown_url,
         host="",
         directory=show_misplaced(order.directory.strip("/"))[:LONGEST_SHOWN],

@@ -9,9 +9,11 @@ from typing import Final
 from urllib.parse import quote, unquote, unquote_plus
 
 from downloadd.errors import InvalidUrlError
-from downloadd.policy.url import AllowedUrl, parse_url
+from downloadd.policy.url import LONGEST, AllowedUrl, parse_url
 
 MASK: Final = "***"
+LONGEST_LOOKED_AT: Final = 4 * LONGEST
+"""Characters: to look for secrets takes time."""
 
 NESTING: Final = 4
 """How often a URL within a URL may be percent-encoded and is still looked into."""
@@ -96,8 +98,11 @@ def show_url(text: str) -> str:
     in the links of S3, GCS, Azure, CloudFront, Discord, Facebook and Slack; or when it begins like a token of Slack's.
     So is the token of a bot in a path of Telegram's. A URL that is the value of a parameter, or a segment of the path,
     is shown in the same way. Everything else stays byte for byte. Takes any text: of what is no URL, everything up to
-    the last at sign is left out, and half surrogate pairs are replaced. Never raises.
+    the last at sign is left out, and half surrogate pairs are replaced; of what is far too long to be one, only its
+    length is told. Never raises.
     """
+    if len(text) > LONGEST_LOOKED_AT:
+        return f"(a text of {len(text)} characters)"
     for _ in range(NESTING):
         before, text = text, _show(text, NESTING)
         if text == before or "%" not in text:
@@ -108,6 +113,7 @@ def show_url(text: str) -> str:
 
 def show_misplaced(text: str) -> str:
     """What should be a name or a path, for the same places: a URL is shown as one, everything else as it is."""
+    text = text[:LONGEST_LOOKED_AT]
     return show_url(text) if "://" in text or _MISPLACED.match(text) else text
 
 

@@ -15,6 +15,13 @@ async def api() -> AsyncIterator[ServedApi]:
         yield api
 
 
+@pytest.fixture
+async def api_with_room_for_three() -> AsyncIterator[ServedApi]:
+    api = ServedApi(server={"most": 3})
+    async with api.client:
+        yield api
+
+
 @pytest.fixture(autouse=True)
 def lines() -> Iterator[list[MutableMapping[str, Any]]]:
     """What is logged."""

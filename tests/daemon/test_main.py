@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import resource
 import select
 import signal
@@ -111,6 +112,24 @@ def running(
         if process.poll() is None:
             process.kill()
         process.wait(10)
+
+
+def test_a_signal_to_reload_while_everything_is_being_loaded_ends_nothing(tmp_path: Path) -> None:
+    with running(tmp_path) as daemon:
+        ignored = 0
+        while not ignored & 1 << (signal.SIGHUP - 1):
+            status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+            ignored = int(re.search(r"SigIgn:\s*([0-9a-f]+)", status)[1], 16)  # type: ignore[index]
+        daemon.process.send_signal(signal.SIGHUP)
+        assert daemon.port
+
+
+def test_whoever_may_read_the_journal_is_not_told_the_first_token(tmp_path: Path) -> None:
+    with running(tmp_path, "", extra={"JOURNAL_STREAM": "8:12345"}) as daemon:
+        assert daemon.port
+        token = (tmp_path / "state" / "downloadd" / "token").read_text().strip()
+        assert token
+        assert token not in (tmp_path / "out").read_text() + (tmp_path / "log").read_text()
 
 
 def complaint(

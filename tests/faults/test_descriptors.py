@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from daemon_process import DaemonProcess, configured
 from origin.answer import Answer
+from origin.content import expected_bytes
 from origin.origin import Origin
 
 LIMIT = 96
@@ -58,24 +59,39 @@ async def test_few_descriptors_are_not_taken_by_more_downloads_than_they_are_eno
         assert warning["limit"] == limit
 
 
-async def test_downloads_that_get_no_descriptor_are_tried_again(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/f", Answer(size=1000, rate=4000, etag='"v"'))
-    launcher = ("sh", "-c", f'ulimit -n {LIMIT} && exec "$@"', "sh")
-    async with DaemonProcess(tmp_path, launcher=launcher) as daemon:
-        # This connection is there already, and is kept.
-        assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+async def test_idle_clients_take_no_descriptor_of_a_download(tmp_path: Path, origin: Origin) -> None:
+    origin.script("/f", Answer(size=20_000, rate=40_000, etag='"v"'))
+    launcher = ("sh", "-c", 'ulimit -n 256 && exec "$@"', "sh")
+    async with DaemonProcess(tmp_path, launcher=launcher, config=configured(max_per_host=64, retries=0)) as daemon:
         host, _, port = daemon.url.removeprefix("http://").partition(":")
-        idle = [await asyncio.open_connection(host, int(port)) for _ in range(LIMIT)]
-        items = [{"url": origin.url("/f"), "directory": str(number % 3)} for number in range(4)]
+        items = [{"url": origin.url("/f"), "directory": str(number % 3)} for number in range(40)]
         status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
         assert status == 201, body
-        await daemon.reaches(body["downloads"][0]["download_id"], "retrying")
+        idle = []
+        for _ in range(600):
+            idle.append(await asyncio.open_connection(host, int(port)))
+            if len(idle) % 50 == 0:
+                assert (await daemon.ask("GET", "/api/v1/downloads"))[0] == 200
+        for item in body["downloads"]:
+            assert (await daemon.ended(item["download_id"]))["status"] == "completed"
+        assert "Too many open files" not in daemon.log.read_text()
         for _, writer in idle:
             writer.close()
+
+
+async def test_connections_that_get_no_descriptor_are_done_without(tmp_path: Path, origin: Origin) -> None:
+    size = 16 << 20
+    origin.script("/f", Answer(size=size, rate=8 << 20, etag='"v"'))
+    launcher = ("sh", "-c", f'ulimit -n {LIMIT} && exec "$@"', "sh")
+    config = configured(max_per_host=64, segments=16)
+    async with DaemonProcess(tmp_path, launcher=launcher, config=config) as daemon:
+        items = [{"url": origin.url("/f"), "directory": str(number)} for number in range(4)]
+        status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+        assert status == 201, body
         for item in body["downloads"]:
             entry = await daemon.ended(item["download_id"])
             assert entry["status"] == "completed", entry
-        assert (await daemon.fetch("after", origin.url("/f")))[0] == 201
+        assert daemon.files() == {f"{number}/f": expected_bytes(0, 0, size) for number in range(4)}
         assert daemon.parts() == []
-        assert "Too many open files" in daemon.log.read_text()
+        assert origin.most_active("/f") > 16
         assert "Traceback" not in daemon.log.read_text()

@@ -3,6 +3,9 @@
 `min_free` on a disk of its own is tested in `end_to_end/test_storage.py`, quotas in `test_directories.py`.
 """
 
+import asyncio
+import io
+import json
 from pathlib import Path
 
 from daemon_process import DaemonProcess, configured
@@ -10,6 +13,27 @@ from origin.answer import Answer, Framing
 from origin.origin import Origin
 
 LIMIT = 300_000
+
+
+async def test_a_url_of_sixteen_megabytes_is_refused_and_not_kept(tmp_path: Path) -> None:
+    async with DaemonProcess(tmp_path) as daemon:
+        monster = "http://u:s3cret@h.example/" + "x" * (15 << 20)
+        for _ in range(2):
+            batch = io.BytesIO(json.dumps({"downloads": [{"url": monster}]}).encode())
+            asking = asyncio.ensure_future(
+                daemon.ask("POST", "/api/v1/downloads", data=batch, headers={"Content-Type": "application/json"})
+            )
+            await asyncio.sleep(0)
+            while not asking.done():
+                began = asyncio.get_running_loop().time()
+                assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+                assert asyncio.get_running_loop().time() - began < 1
+            status, body = await asking
+            assert (status, body["downloads"][0]["error"]) == (400, "INVALID_URL")
+        assert all(len(str(entry)) < 20_000 for entry in await daemon.history())
+        assert daemon.log.stat().st_size < 100_000
+        assert sum(path.stat().st_size for path in daemon.state.glob("records.db*")) < 8 << 20
+        assert "s3cret" not in daemon.log.read_text()
 
 
 async def test_no_way_brings_more_than_the_largest_file(tmp_path: Path) -> None:
