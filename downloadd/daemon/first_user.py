@@ -31,7 +31,7 @@ class FirstUser(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     file: Path
     created: bool
-    """Whether this call made it."""
+    """Whether the call that gave it has made it."""
 
     def __repr__(self) -> str:
         """Leaves the token out."""
@@ -53,12 +53,25 @@ def ensure_first_user(state_dir: Path) -> FirstUser:
     file = state_dir.absolute() / TOKEN_NAME
     try:
         created = not file.exists() and _create(file)
+    except OSError as error:
+        raise _unusable(file, error) from error
+    return msgspec.structs.replace(read_first_user(state_dir), created=created)
+
+
+def read_first_user(state_dir: Path) -> FirstUser:
+    """Reads the first user's token, and makes nothing. Blocks.
+
+    Raises:
+        StartupError: there is none, its file cannot be used, or others may read the token.
+    """
+    file = state_dir.absolute() / TOKEN_NAME
+    try:
         token = _read(file)
     except OSError as error:
-        raise StartupError(f"the token file {file} cannot be used: {error.strerror or error}") from error
+        raise _unusable(file, error) from error
     digest = hashlib.sha256(token.encode()).hexdigest()
     user = UserConfig(id=_user_id(digest), token_hash=f"sha256:{digest}", permissions=ALL_PERMISSIONS)
-    return FirstUser(user=user, token=token, file=file, created=created)
+    return FirstUser(user=user, token=token, file=file, created=False)
 
 
 def describe_first_user(first: FirstUser, *, url: str, allow: bool, show_token: bool = True) -> str:
@@ -86,6 +99,10 @@ def describe_first_user(first: FirstUser, *, url: str, allow: bool, show_token: 
     if not allow:
         lines += ["Downloads are not allowed yet: start with --allow-download for that.", ""]
     return "\n".join(lines)
+
+
+def _unusable(file: Path, error: OSError) -> StartupError:
+    return StartupError(f"the token file {file} cannot be used: {error.strerror or error}")
 
 
 def _create(file: Path) -> bool:

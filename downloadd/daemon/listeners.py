@@ -8,10 +8,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+import msgspec
+
 from downloadd.errors import StartupError
 
 UNIX_MODE: Final = 0o660
 """Of a Unix socket: its owner and group may connect, and need a token all the same."""
+
+
+class UnixName(msgspec.Struct, frozen=True, kw_only=True):
+    """The name of a Unix socket of ours, and by what it is known again."""
+
+    path: str
+    device: int
+    inode: int
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -44,8 +54,10 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return bound
 
 
-def bind_unix(path: str) -> socket.socket:
+def bind_unix(path: str) -> tuple[socket.socket, UnixName]:
     """A Unix socket bound to `path`, open to its owner and group, listening. What a killed daemon left is removed.
+
+    The name is for `unlink_unix`, once it is listened on no longer.
 
     Raises:
         StartupError: another program listens there, something else lies there, or it cannot be made.
@@ -55,6 +67,7 @@ def bind_unix(path: str) -> socket.socket:
         _remove_stale(path)
         listener.setblocking(False)
         listener.bind(path)
+        made = os.lstat(path)
         os.chmod(path, UNIX_MODE)
         listener.listen(socket.SOMAXCONN)
     except OSError as error:
@@ -63,13 +76,15 @@ def bind_unix(path: str) -> socket.socket:
     except StartupError:
         listener.close()
         raise
-    return listener
+    return listener, UnixName(path=path, device=made.st_dev, inode=made.st_ino)
 
 
-def unlink_unix(path: str) -> None:
-    """Removes the name of a Unix socket that is listened on no longer."""
+def unlink_unix(name: UnixName) -> None:
+    """Removes the name of a Unix socket; whatever else lies there by now, another daemon's socket say, is left."""
     with suppress(OSError):
-        os.unlink(path)
+        found = os.lstat(name.path)
+        if (found.st_dev, found.st_ino) == (name.device, name.inode):
+            os.unlink(name.path)
 
 
 def _remove_stale(path: str) -> None:

@@ -24,7 +24,7 @@ from downloadd.daemon import systemd
 from downloadd.daemon.address_file import leave_address, remove_address
 from downloadd.daemon.deadline import Deadline
 from downloadd.daemon.descriptors import most_clients, raise_limit, within_limit
-from downloadd.daemon.first_user import describe_first_user, ensure_first_user
+from downloadd.daemon.first_user import describe_first_user, ensure_first_user, read_first_user
 from downloadd.daemon.listeners import address_of, bind, bind_unix, unlink_unix, url_of
 from downloadd.daemon.loop_lag import measure_loop_lag
 from downloadd.daemon.signals import Signals, Wish
@@ -166,12 +166,14 @@ def run(settings: Settings, clock: Clock | None = None) -> None:
     with ExitStack() as stack:
         tls = ServerTls.from_config(config.server.tls_cert, config.server.tls_key)
         sockets = _sockets(settings, config, stack)
+        names_users = bool(config.users)
         config, greeting = _with_users(config, settings, _shown_url(sockets, tls) + config.server.base_path)
         pipe = stack.enter_context(logging_to(format=settings.log_format, level=settings.log_level))
         notifier = stack.enter_context(systemd.Notifier(settings.environment.get("NOTIFY_SOCKET")))
         daemon = Daemon(
             settings,
             config,
+            names_users=names_users,
             greeting=greeting,
             sockets=sockets,
             tls=tls,
@@ -195,6 +197,7 @@ class Daemon:
         settings: Settings,
         config: Config,
         *,
+        names_users: bool,
         greeting: str | None,
         sockets: Sequence[socket.socket],
         tls: ServerTls | None,
@@ -202,9 +205,13 @@ class Daemon:
         notifier: systemd.Notifier,
         clock: Clock,
     ) -> None:
-        """`config` has at least one user; `sockets` are bound; `greeting` is printed once the daemon is heard."""
+        """`config` has at least one user, whom the file itself names if `names_users`; `sockets` are bound.
+
+        `greeting` is printed once the daemon is heard.
+        """
         self._settings = settings
         self._config = config
+        self._names_users = names_users
         self._greeting = greeting
         self._sockets = sockets
         self._tls = tls
@@ -290,12 +297,20 @@ class Daemon:
     def _load_again(self) -> Config:
         settings = self._settings
         config = load_config(file=settings.file, environment=settings.environment, flags=settings.flags)
+        names_users = bool(config.users)
+        if not names_users:
+            if self._names_users:
+                # A file that is being written is empty for a moment.
+                raise StartupError(
+                    "the configuration names no users any more, so nothing of it was taken over; "
+                    "restart the daemon if it is meant to have a first user instead"
+                )
+            # The one that runs already: nobody looks for a new one in the middle of a life.
+            first = read_first_user(Path(self._config.server.state_dir))
+            config = msgspec.structs.replace(config, users=(first.user,))
         if self._tls is not None and config.server.tls_cert:
             self._tls.reload(config.server.tls_cert, config.server.tls_key)
-        config, greeting = _with_users(
-            config, self._settings, _shown_url(self._sockets, self._tls) + config.server.base_path
-        )
-        _greet(greeting)
+        self._names_users = names_users
         return config
 
     def _begin_to_stop(self, number: signal.Signals) -> None:
@@ -316,8 +331,9 @@ def _sockets(settings: Settings, config: Config, stack: ExitStack) -> list[socke
         sockets = bind(config.server.host, config.server.port)
         path = config.server.unix_socket
         if path:
-            sockets.append(bind_unix(path))
-            stack.callback(unlink_unix, path)
+            listener, name = bind_unix(path)
+            sockets.append(listener)
+            stack.callback(unlink_unix, name)
     for listener in sockets:
         stack.callback(listener.close)
     return sockets

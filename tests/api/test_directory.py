@@ -128,7 +128,24 @@ async def test_the_directory_is_read_from_the_raw_path(api: ServedApi, path: str
 
 @pytest.mark.parametrize(
     "path",
-    ["/../etc", "/a/../b", "/a/%2e%2e/b", "/a/%2E./b", "/./a", "/a%2F..%2Fb", "/a%00b", "/%FF", "/%61pi/v1", "//api/x"],
+    [
+        "/../etc",
+        "/a/../b",
+        "/a/%2e%2e/b",
+        "/a/%2E./b",
+        "/./a",
+        "/a%2F..%2Fb",
+        "/a%00b",
+        "/%FF",
+        "/%61pi/v1",
+        "//api/x",
+        "/api",
+        "/api/",
+        "/api/x",
+        "/api/v1",
+        "/api/v2/downloads",
+        "/api/../d",
+    ],
 )
 async def test_a_directory_that_cannot_be_is_refused_and_recorded(api: ServedApi, path: str) -> None:
     status, _, body = await api.raw("GET", f"{path}?download={ENCODED_A}")

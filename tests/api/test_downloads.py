@@ -348,8 +348,8 @@ async def test_a_method_that_a_path_does_not_have_is_405(api: ServedApi, method:
      "/api/v1/downloads//pause", "/api/v1/./downloads", "/api/../Downloads"],
 )  # fmt: skip
 async def test_an_unknown_path_of_the_api_is_404_and_never_a_directory(api: ServedApi, path: str) -> None:
-    for query in ("", "?download=https%3A%2F%2Fa.example%2F", "?downloads="):
-        status, _, body = await api.raw("GET", path + query)
+    for method, query in (("GET", ""), ("GET", "?downloads="), ("POST", "?download=https%3A%2F%2Fa.example%2F")):
+        status, _, body = await api.raw(method, path + query)
         assert (status, json.loads(body)["error"]) == (404, "NOT_FOUND")
     assert api.engine.orders == []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from downloadd.config import ALL_PERMISSIONS
-from downloadd.daemon.first_user import FirstUser, describe_first_user, ensure_first_user
+from downloadd.daemon.first_user import FirstUser, describe_first_user, ensure_first_user, read_first_user
 from downloadd.errors import StartupError
 
 
@@ -32,6 +32,15 @@ def test_later_starts_find_the_same_user(tmp_path: Path) -> None:
     first, second = ensure_first_user(tmp_path), ensure_first_user(tmp_path)
     assert not second.created
     assert (second.user, second.token) == (first.user, first.token)
+
+
+def test_reading_finds_the_same_user_and_makes_none(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match=r"the token file .* cannot be used: No such file"):
+        read_first_user(tmp_path)
+    assert os.listdir(tmp_path) == []
+    first = ensure_first_user(tmp_path)
+    second = read_first_user(tmp_path)
+    assert (second.user, second.token, second.created) == (first.user, first.token, False)
 
 
 def test_every_machine_gets_a_token_of_its_own(tmp_path: Path) -> None:

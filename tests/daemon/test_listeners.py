@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from downloadd.daemon.listeners import address_of, bind, url_of
+from downloadd.daemon.listeners import address_of, bind, bind_unix, unlink_unix, url_of
 from downloadd.errors import StartupError
 
 
@@ -54,6 +54,31 @@ def test_a_unix_socket_has_a_path() -> None:
         listener.bind("\0downloadd-test-listener")
         assert url_of(listener).startswith("unix:")
         assert address_of(listener)[1] is None
+
+
+def test_the_name_of_a_unix_socket_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "sock"
+    listener, name = bind_unix(str(path))
+    with listener, socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    unlink_unix(name)
+    assert not path.exists()
+    unlink_unix(name)
+
+
+def test_what_lies_at_the_name_of_a_unix_socket_by_now_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "sock"
+    first, name_of_first = bind_unix(str(path))
+    with first:
+        path.unlink()
+        second, name_of_second = bind_unix(str(path))
+        with second, socket.socket(socket.AF_UNIX) as client:
+            unlink_unix(name_of_first)
+            client.connect(str(path))
+            path.unlink()
+            path.write_text("mine")
+            unlink_unix(name_of_second)
+    assert path.read_text() == "mine"
 
 
 def test_a_port_in_use_is_one_sentence() -> None:

@@ -460,3 +460,49 @@ def test_a_reload_takes_over_new_users_and_refuses_a_broken_file(tmp_path: Path)
         assert daemon.get("/api/v1/downloads", other) == 200
         assert daemon.get("/api/v1/downloads", TOKEN) == 401
         assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("emptied", ["", "# nothing yet\n", LOCAL], ids=["empty", "comment", "half-written"])
+def test_a_reload_of_a_file_that_names_nobody_any_more_changes_nothing(tmp_path: Path, emptied: str) -> None:
+    state = str(tmp_path / "elsewhere")
+    with running(tmp_path, f'[server]\nstate_dir = "{state}"\n{USER}') as daemon:
+        assert daemon.get("/api/v1/downloads", TOKEN) == 200
+        (tmp_path / "config.toml").write_text(emptied)
+        daemon.process.send_signal(signal.SIGHUP)
+        (mistake,) = daemon.event("reload_refused")["mistakes"]
+        assert "names no users any more" in mistake
+        assert daemon.get("/api/v1/downloads", TOKEN) == 200
+        # Nobody was allowed to download, and nobody is.
+        assert daemon.get("/d?download=http://127.0.0.1/", TOKEN) == 403
+        assert daemon.stop() == 0
+    assert (tmp_path / "out").read_text() == ""
+    assert not list(tmp_path.rglob("token"))
+
+
+def test_a_reload_leaves_the_first_user_who_it_is_and_makes_no_other(tmp_path: Path) -> None:
+    elsewhere = f'[server]\nstate_dir = "{tmp_path / "elsewhere"}"\n'
+    with running(tmp_path, "") as daemon:
+        assert daemon.port
+        file = tmp_path / "state" / "downloadd" / "token"
+        token = file.read_text().strip()
+        printed = (tmp_path / "out").read_text()
+        (tmp_path / "config.toml").write_text(elsewhere)
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.event("reloaded")
+        assert daemon.get("/api/v1/downloads", token) == 200
+        file.unlink()
+        daemon.process.send_signal(signal.SIGHUP)
+        assert str(file) in daemon.event("reload_refused")["mistakes"][0]
+        assert daemon.get("/api/v1/downloads", token) == 200
+        # From the file that names users, there is no way back to the first one but a restart.
+        (tmp_path / "config.toml").write_text(USER)
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.event("reloaded", 2)
+        assert daemon.get("/api/v1/downloads", token) == 401
+        (tmp_path / "config.toml").write_text("")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.event("reload_refused", 2)
+        assert daemon.get("/api/v1/downloads", TOKEN) == 200
+        assert daemon.stop() == 0
+    assert (tmp_path / "out").read_text() == printed
+    assert [each.name for each in tmp_path.rglob("token")] == []

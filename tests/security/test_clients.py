@@ -164,6 +164,15 @@ async def test_a_unix_socket_is_for_its_owner_and_group_and_needs_a_token_all_th
         assert not path.exists()
 
 
+async def test_what_took_the_place_of_the_unix_socket_is_left_at_the_stop(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    async with DaemonProcess(tmp_path, config=serving(unix_socket=str(path))) as daemon:
+        path.unlink()
+        path.write_text("mine")
+        assert await daemon.stop() == 0
+    assert path.read_text() == "mine"
+
+
 def test_a_unix_socket_takes_nothing_away_from_others(tmp_path: Path) -> None:
     taken, file = tmp_path / "taken", tmp_path / "file"
     file.write_text("mine")
