@@ -238,11 +238,18 @@ class DaemonProcess:
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
     def resident_bytes(self) -> int:
+        return self._status_bytes("VmRSS:")
+
+    def peak_bytes(self) -> int:
+        """The most that was resident at any moment."""
+        return self._status_bytes("VmHWM:")
+
+    def _status_bytes(self, field: str) -> int:
         assert self.process is not None
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(field):
                 return int(line.split()[1]) * 1024
-        raise AssertionError("no VmRSS")
+        raise AssertionError(f"no {field}")
 
 
 @asynccontextmanager

@@ -61,7 +61,7 @@ NOUNS: Final = frozenset(
 
 PURE: Final = (
     *("download", "states", "errors", "sizes", "terms", "folding", "verify", "operation"),
-    *("imports.refusal", "imports.selection", "imports.layout", "imports.text"),
+    *("imports.refusal", "imports.selection", "imports.layout", "imports.elements"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.masking"),
     "policy.ports",
     "policy.proxies",

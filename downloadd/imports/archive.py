@@ -3,6 +3,7 @@
 The format: PKWARE's APPNOTE, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
 """
 
+import io
 import lzma
 import struct
 import unicodedata
@@ -12,11 +13,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, Self, cast
 
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
 
-MOST_ENTRIES: Final = 1_000_000
+MOST_ENTRIES: Final = 300_000
+"""Some 600 bytes of memory each."""
+LARGEST_DIRECTORY: Final = 32 << 20
+"""Bytes of the archive's own list of its entries."""
+LONGEST_NAME: Final = 4096
+"""Characters; more than any system packs."""
 LARGEST_ENTRY: Final = 64 << 20
 """Bytes of one entry once it is unpacked: it is held in memory."""
 LARGEST_TOTAL: Final = 64 << 30
@@ -30,6 +36,9 @@ _DAMAGE: Final = (
 )
 """What the standard library says of archives that are damaged, or made to be."""
 _SMALL: Final = 1 << 20
+_PIECE: Final = 1 << 20
+_DIRECTORY_ENTRY: Final = b"PK\x01\x02"
+"""What each entry of the directory begins with (APPNOTE, 4.3.12)."""
 _ENCRYPTED: Final = 0x1
 _IN_UTF_8: Final = 0x800
 """Bit 11 of the flags: so is the name (APPNOTE, 4.4.4)."""
@@ -45,7 +54,7 @@ class Archive:
             ImportRefusedError: it is no zip, encrypted, a bomb, or holds names that lead elsewhere.
         """
         try:
-            self._zip = zipfile.ZipFile(file)
+            self._zip = zipfile.ZipFile(cast("BinaryIO", _Sparing(file)))
         except _DAMAGE as error:
             raise ImportRefusedError("the file is no zip archive, or it is cut short") from error
         try:
@@ -82,22 +91,25 @@ class Archive:
         if info.file_size > LARGEST_ENTRY:
             raise _too_large(f"{_shown(name)} in the archive is too large")
         try:
-            with self._zip.open(info) as entry:
-                data = entry.read(LARGEST_ENTRY + 1)
+            with self._zip.open(info) as entry, io.BytesIO() as data:
+                # Piece by piece, so that what is packed and what is unpacked never lie whole beside each other.
+                while data.tell() <= LARGEST_ENTRY and (piece := entry.read(_PIECE)):
+                    data.write(piece)
+                unpacked = data.getvalue()
         except _DAMAGE as error:
             raise ImportRefusedError(f"{_shown(name)} in the archive is damaged or packed in an unknown way") from error
-        if len(data) > LARGEST_ENTRY:
+        if len(unpacked) > LARGEST_ENTRY:
             raise _too_large(f"{_shown(name)} in the archive is too large")
-        return data
+        return unpacked
 
     def _judge(self, file: BinaryIO) -> None:
         entries = self._zip.infolist()
-        if len(entries) > MOST_ENTRIES:
-            raise _too_large(f"the archive has more than {MOST_ENTRIES} entries")
         total = packed = 0
         for info in entries:
             if info.flag_bits & _ENCRYPTED:
                 raise ImportRefusedError("the archive is encrypted; export it without a password")
+            if len(info.filename) > LONGEST_NAME:
+                raise ImportRefusedError(f"the archive holds a name that is too long: {_shown(info.filename)}")
             if _leads_elsewhere(info.filename):
                 raise ImportRefusedError(f"the archive holds a name that leads elsewhere: {_shown(info.filename)}")
             total += info.file_size
@@ -111,10 +123,33 @@ class Archive:
             raise _too_large("entries of the archive lie over each other, like in a zip bomb")
 
 
+class _Sparing:
+    """The file of an archive, for a reader that takes the whole directory into memory at once.
+
+    It goes by how long the directory is said to be, and by no count of entries; so they are counted here, where it
+    asks for the bytes, and no other reading of the end of the archive can be at odds with its own.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek = file.seek
+        self.tell = file.tell
+        self.seekable = file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size > LARGEST_DIRECTORY:
+            raise _too_large(f"the directory of the archive is longer than {LARGEST_DIRECTORY >> 20} MiB")
+        data = self._file.read(size)
+        # The entries themselves are read in pieces, of which none can hold so many.
+        if data.count(_DIRECTORY_ENTRY) > MOST_ENTRIES:
+            raise _too_large(f"the archive has more than {MOST_ENTRIES} entries")
+        return data
+
+
 def _name_of(info: zipfile.ZipInfo) -> str:
     """The name as whoever packed it meant it, composed (Unicode's NFC): macOS says nothing of UTF-8, and decomposes."""
     name = info.filename
-    if not info.flag_bits & _IN_UTF_8:
+    if not info.flag_bits & _IN_UTF_8 and not name.isascii():
         with suppress(UnicodeError):
             name = name.encode("cp437").decode()
     return unicodedata.normalize("NFC", name)

@@ -9,12 +9,13 @@ their own; others need the workspace's.
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import Any, BinaryIO, Final, Generic, TypeVar
 
 import msgspec
 
 from downloadd.imports.archive import Archive
-from downloadd.imports.refusal import ImportRefusedError
+from downloadd.imports.elements import NoArrayError, read_elements
+from downloadd.imports.refusal import ImportRefusedError, RefusalCode
 from downloadd.operation import DIRECT_MESSAGES, Channel, FileLink, Item, Messages, Person, Skipped
 
 T = TypeVar("T")
@@ -32,6 +33,17 @@ _ESCAPE: Final = re.compile(
 )
 _LONGEST: Final = (1 << 63) - 1
 """Bytes of a file: what the records can hold."""
+_LONGEST_ID: Final = 255
+_LONGEST_SHOWN: Final = 80
+_LONGEST_CHANNEL: Final = 1_000
+"""Characters of a channel's name, of which Slack allows 80."""
+_MOST_CONVERSATIONS: Final = 200_000
+_MOST_FILES: Final = 1_000_000
+
+_SHORT: Final = 24 << 20
+_FEW_OBJECTS: Final = 250_000
+_FEW_QUOTES: Final = 6_000_000
+"""What is decoded at once; real days and lists are below it. An object may take 130 bytes, a text 50 and its own."""
 
 
 class _Profile(msgspec.Struct):
@@ -73,18 +85,72 @@ class _Message(msgspec.Struct):
     file: _File | None = None
 
 
+class _Entries(Generic[T]):
+    """Reads arrays of one kind of entry."""
+
+    def __init__(self, one: type[T], many: type[list[T]]) -> None:
+        self._one = msgspec.json.Decoder(one)
+        self._many = msgspec.json.Decoder(many)
+
+    def read(self, data: bytes) -> Iterator[T | None]:
+        """The entries of an array; None for each that cannot be read.
+
+        Raises:
+            NoArrayError: at the place where the array ends to be one.
+        """
+        entries = self._read_at_once(data)
+        if entries is not None:
+            return iter(entries)
+        return (None if raw is None else self._read_one(raw) for raw in read_elements(data))
+
+    def read_list(self, data: bytes) -> Iterator[T | None]:
+        """The same, but the array is an array to its end before any entry is told.
+
+        Raises:
+            NoArrayError: it is not.
+        """
+        entries = self._read_at_once(data)
+        if entries is not None:
+            return iter(entries)
+        for _ in read_elements(data):
+            pass
+        return self.read(data)
+
+    def _read_at_once(self, data: bytes) -> list[T] | None:
+        """All entries, when they are as they should be and few enough."""
+        if len(data) > _SHORT or data.count(b"{") > _FEW_OBJECTS or data.count(b'"') > _FEW_QUOTES:
+            return None
+        try:
+            return self._many.decode(data)
+        except _UNREADABLE:
+            return None
+
+    def _read_one(self, raw: bytes) -> T | None:
+        try:
+            return self._one.decode(raw)
+        except _UNREADABLE:
+            pass
+        try:
+            return self._one.decode(_mended(raw))
+        except _UNREADABLE:
+            return None
+
+
+_USERS: Final = _Entries(_User, list[_User])
+_CHANNELS: Final = _Entries(_Channel, list[_Channel])
+_MESSAGES: Final = _Entries(_Message, list[_Message])
+
+
 def read_slack(file: BinaryIO) -> Iterator[Item]:
     """What an export holds; see `importers.Importer`. A file that is named again is not told again."""
     with Archive(file) as archive:
         top = _top_of(archive)
-        for raw in _entries(archive, f"{top}users.json"):
-            user = _read(raw, _User)
+        for user in _listed(archive, f"{top}users.json", _USERS):
             yield Skipped(reason="users.json: an entry that is no user") if user is None else _person(user)
         folders: dict[str, str] = {}
         for name, private in (("channels.json", False), ("groups.json", True), ("mpims.json", True)):
-            for raw in _entries(archive, f"{top}{name}"):
-                channel = _read(raw, _Channel)
-                if channel is None or not channel.name:
+            for channel in _listed(archive, f"{top}{name}", _CHANNELS):
+                if channel is None or not channel.name or not _is_short(channel):
                     yield Skipped(reason=f"{name}: an entry that is no channel")
                     continue
                 folders[unicodedata.normalize("NFC", channel.name)] = channel.id
@@ -94,20 +160,22 @@ def read_slack(file: BinaryIO) -> Iterator[Item]:
                     is_archived=channel.is_archived,
                     is_private=private,
                 )
-        direct = _entries(archive, f"{top}dms.json")
-        if direct:
-            yield Channel(channel_id=DIRECT_MESSAGES, name="Direct Messages", is_private=True, is_direct=True)
-        for raw in direct:
-            conversation = _read(raw, _Channel)
-            if conversation is None:
+        conversations = _listed(archive, f"{top}dms.json", _CHANNELS)
+        for number, conversation in enumerate(conversations):
+            if not number:
+                yield Channel(channel_id=DIRECT_MESSAGES, name="Direct Messages", is_private=True, is_direct=True)
+            if conversation is None or not _is_short(conversation):
                 yield Skipped(reason="dms.json: an entry that is no conversation")
-            else:
-                folders[conversation.id] = DIRECT_MESSAGES
+                continue
+            folders[conversation.id] = DIRECT_MESSAGES
+            if len(folders) > _MOST_CONVERSATIONS:
+                raise _too_large(f"the export has more than {_MOST_CONVERSATIONS} channels and conversations")
         yield from _read_days(archive, top, folders)
 
 
 def _read_days(archive: Archive, top: str, folders: dict[str, str]) -> Iterator[Item]:
-    seen: set[str] = set()
+    # A number for each id takes less room than the id, and two ids never have the same one in practice.
+    seen: set[int] = set()
     unknown: set[str] = set()
     for name in archive.names:
         folder, slash, day = name.removeprefix(top).partition("/")
@@ -119,42 +187,32 @@ def _read_days(archive: Archive, top: str, folders: dict[str, str]) -> Iterator[
                 unknown.add(folder)
                 yield Skipped(reason=f"the folder {folder[:80]!r} belongs to no channel")
             continue
-        data = archive.read(name)
+        count = 0
         try:
-            messages = msgspec.json.decode(data, type=list[_Message])
-        except _UNREADABLE:
-            messages = []
-            yield from _read_loosely(_mended(data), name, messages)
-        yield Messages(count=len(messages))
-        for message in messages:
-            for file in (*(message.files or ()), message.file):
-                if file is None or (file.id and file.id in seen):
+            for message in _MESSAGES.read(archive.read(name)):
+                if message is None:
+                    yield Skipped(reason=f"{name[:120]!r}: a message that cannot be read")
                     continue
-                seen.add(file.id)
-                yield _link(file, message, channel_id)
-
-
-def _read_loosely(data: bytes, name: str, messages: list[_Message]) -> Iterator[Skipped]:
-    """Takes the messages of a day one by one, because not all of them are as they should be."""
-    try:
-        raws = msgspec.json.decode(data, type=list[msgspec.Raw])
-    except _UNREADABLE:
-        yield Skipped(reason=f"{name[:120]!r} is no list of messages")
-        return
-    for raw in raws:
-        message = _read(raw, _Message)
-        if message is None:
-            yield Skipped(reason=f"{name[:120]!r}: a message that cannot be read")
-        else:
-            messages.append(message)
+                count += 1
+                for file in (*(message.files or ()), message.file):
+                    if file is None or (file.id and hash(file.id) in seen):
+                        continue
+                    seen.add(hash(file.id))
+                    yield _link(file, message, channel_id)
+                if len(seen) > _MOST_FILES:
+                    raise _too_large(f"the export names more than {_MOST_FILES} files")
+        except NoArrayError as error:
+            yield Skipped(reason=f"{name[:120]!r} is no list of messages, or is cut short: {error}")
+        yield Messages(count=count)
 
 
 def _link(file: _File, message: _Message, channel_id: str) -> FileLink | Skipped:
+    named = f"file {file.id[:_LONGEST_SHOWN]!r}"
     if file.mode in _GONE:
-        return Skipped(reason=f"file {file.id}: it was deleted, or is hidden by the workspace's limit")
+        return Skipped(reason=f"{named} was deleted, or is hidden by the workspace's limit")
     if not file.url_private_download:
-        where = "it lies outside Slack" if file.is_external or file.mode == "external" else "it has no download URL"
-        return Skipped(reason=f"file {file.id}: {where}")
+        where = "lies outside Slack" if file.is_external or file.mode == "external" else "has no download URL"
+        return Skipped(reason=f"{named} {where}")
     if not file.id:
         return Skipped(reason="a file without an id")
     return FileLink(
@@ -189,21 +247,18 @@ def _top_of(archive: Archive) -> str:
     return f"{top}/" if top else ""
 
 
-def _entries(archive: Archive, name: str) -> list[msgspec.Raw]:
+def _listed(archive: Archive, name: str, entries: _Entries[T]) -> Iterator[T | None]:
     data = archive.read(name)
-    if not data.strip():
-        return []
+    if not data or data.isspace():
+        return
     try:
-        return msgspec.json.decode(_mended(data), type=list[msgspec.Raw])
-    except _UNREADABLE as error:
-        raise ImportRefusedError(f"{name} in the archive is no list, or is cut short") from error
+        yield from entries.read_list(data)
+    except NoArrayError as error:
+        raise ImportRefusedError(f"{name} in the archive is no list, or is cut short: {error}") from error
 
 
-def _read(raw: msgspec.Raw, type_: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(raw, type=type_)
-    except _UNREADABLE:
-        return None
+def _is_short(channel: _Channel) -> bool:
+    return len(channel.id) <= _LONGEST_ID and len(channel.name) <= _LONGEST_CHANNEL
 
 
 def _mended(data: bytes) -> bytes:
@@ -212,7 +267,13 @@ def _mended(data: bytes) -> bytes:
     Whoever cuts a text in the middle of an emoji writes the former, and no day is to be lost for it.
     """
     text = data.decode(errors="replace")
-    return _ESCAPE.sub(lambda found: "\\ufffd" if found["half"] else found[0], text).encode()
+    pieces: list[str] = []
+    at = 0
+    for found in _ESCAPE.finditer(text):
+        if found["half"]:
+            pieces += (text[at : found.start()], "\\ufffd")
+            at = found.end()
+    return "".join((*pieces, text[at:])).encode()
 
 
 def _size(given: Any) -> int | None:
@@ -225,3 +286,7 @@ def _seconds(ts: Any) -> float | None:
         return float(ts)
     except ValueError:
         return None
+
+
+def _too_large(sentence: str) -> ImportRefusedError:
+    return ImportRefusedError(sentence, RefusalCode.FILE_TOO_LARGE)

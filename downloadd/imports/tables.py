@@ -9,12 +9,13 @@ header lines: https://docs.rocket.chat/docs/csv-importer. The bare table has a h
 import csv
 import io
 from collections.abc import Iterator
+from itertools import chain
 from typing import BinaryIO, Final
 
 from downloadd.imports.archive import Archive
-from downloadd.imports.refusal import ImportRefusedError, RefusalCode
-from downloadd.imports.text import decode_text
-from downloadd.imports.urls import LARGEST, file_id_of
+from downloadd.imports.refusal import ImportRefusedError
+from downloadd.imports.text import LONGEST_LINE, read_lines
+from downloadd.imports.urls import file_id_of, require_short
 from downloadd.operation import DIRECT_MESSAGES, Channel, FileLink, Item, Messages, Person, Skipped
 
 _ZIP: Final = b"PK\x03\x04"
@@ -38,12 +39,12 @@ def _read_workspace(archive: Archive) -> Iterator[Item]:
     if not names & {"users.csv", "channels.csv"}:
         raise ImportRefusedError("the archive holds neither users.csv nor channels.csv at its top level")
     known: set[str] = set()
-    for row in _rows(archive.read("users.csv")):
+    for row in _rows_in(archive, "users.csv"):
         if len(row) < 2 or not row[0]:
             yield Skipped(reason="users.csv: a line without username and email")
         else:
             yield Person(user_id=row[0], username=row[0], email=row[1])
-    for row in _rows(archive.read("channels.csv")):
+    for row in _rows_in(archive, "channels.csv"):
         if not row or not row[0]:
             yield Skipped(reason="channels.csv: a line without a name")
         else:
@@ -62,14 +63,12 @@ def _read_workspace(archive: Archive) -> Iterator[Item]:
         elif folder not in known:
             known.add(folder)
             yield Channel(channel_id=folder, name=folder)
-        yield Messages(count=sum(1 for row in _rows(archive.read(name)) if row))
+        yield Messages(count=sum(1 for row in _rows_in(archive, name) if row))
 
 
 def _read_table(file: BinaryIO) -> Iterator[Item]:
-    data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise ImportRefusedError(f"the table is longer than {LARGEST >> 20} MiB", RefusalCode.FILE_TOO_LARGE)
-    rows = _rows(data)
+    require_short(file, "table")
+    rows = _rows(file)
     header = [cell.strip().lower() for cell in next(rows, [])]
     if "url" not in header:
         raise ImportRefusedError("the table has no column that is headed url")
@@ -94,11 +93,36 @@ def _read_table(file: BinaryIO) -> Iterator[Item]:
         raise ImportRefusedError("the table names no file: the column url is empty")
 
 
-def _rows(data: bytes) -> Iterator[list[str]]:
-    text = decode_text(data).replace("\0", "")
-    first = text.partition("\n")[0]
-    separator = max(_SEPARATORS, key=first.count)
+def _rows_in(archive: Archive, name: str) -> Iterator[list[str]]:
+    return _rows(io.BytesIO(archive.read(name)))
+
+
+def _rows(file: BinaryIO) -> Iterator[list[str]]:
+    lines = _Lines(file)
     try:
-        yield from csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        for row in csv.reader(lines, delimiter=lines.separator):
+            lines.row_ends()
+            yield row
     except csv.Error as error:
         raise ImportRefusedError(f"the table cannot be read: {error}") from error
+
+
+class _Lines:
+    """The lines of a table, for a reader that holds all cells of a row, which a quotation mark keeps from ending."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._lines = read_lines(file)
+        self._length = 0
+        first = next(self._lines, "")
+        self._lines = chain((first,), self._lines)
+        self.separator = max(_SEPARATORS, key=first.count)
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self._length += len(line)
+            if self._length > LONGEST_LINE:
+                raise ImportRefusedError(f"a row of the table is longer than {LONGEST_LINE} characters")
+            yield line.replace("\0", "")
+
+    def row_ends(self) -> None:
+        self._length = 0

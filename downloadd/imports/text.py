@@ -1,27 +1,57 @@
-"""Text of unknown encoding.
+"""Text of unknown encoding, line by line, so that no more of it is held than one line.
 
-Pure: no I/O and no clock.
+Nothing is read but the file that is handed in.
 """
 
 import codecs
-from typing import Final
+import io
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+LONGEST_LINE: Final = 512 * 1024
+"""Characters: sixteen URLs of the greatest length, and room."""
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_PIECE: Final = 64 * 1024
 
 
-def decode_text(data: bytes) -> str:
-    """The text, by its byte order mark if it has one, else as UTF-8, else as Windows-1252 of old spreadsheets.
+def read_lines(file: BinaryIO) -> Iterator[str]:
+    """The lines of a file from its start, each with its end; of a line that is too long only `LONGEST_LINE` + 1.
 
+    The encoding is that of the byte order mark if there is one, else UTF-8, else Windows-1252 of old spreadsheets.
     What fits none of them becomes U+FFFD: one broken name must not cost a whole list.
     """
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            return data[len(mark) :].decode(encoding, "replace")
+    start, encoding = _encoding_of(file)
+    file.seek(start)
+    text = io.TextIOWrapper(file, encoding, "replace", newline="")
     try:
-        return data.decode()
+        whole = True
+        while line := text.readline(LONGEST_LINE + 1):
+            if whole:
+                yield line
+            # What follows is the rest of a line that was too long.
+            whole = len(line) <= LONGEST_LINE or line.endswith(("\n", "\r"))
+    finally:
+        text.detach()
+
+
+def _encoding_of(file: BinaryIO) -> tuple[int, str]:
+    """Where the text begins, and how it is encoded."""
+    file.seek(0)
+    start = file.read(4)
+    for mark, encoding in _MARKS:
+        if start.startswith(mark):
+            return len(mark), encoding
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while piece := file.read(_PIECE):
+            decoder.decode(piece)
+        decoder.decode(b"", True)
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+        return 0, "cp1252"
+    return 0, "utf-8"

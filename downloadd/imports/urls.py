@@ -8,10 +8,11 @@ https://www.gnu.org/software/wget/manual/html_node/Logging-and-Input-File-Option
 
 import hashlib
 from collections.abc import Iterator
+from itertools import chain
 from typing import BinaryIO, Final
 
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
-from downloadd.imports.text import decode_text
+from downloadd.imports.text import LONGEST_LINE, read_lines
 from downloadd.operation import FileLink, Item, Skipped
 
 LARGEST: Final = 64 << 20
@@ -19,22 +20,23 @@ LARGEST: Final = 64 << 20
 
 MOST_MIRRORS: Final = 15
 
+_OPTIONS: Final = frozenset({"out", "dir", "checksum"})
+
 
 def read_urls(file: BinaryIO) -> Iterator[Item]:
     """The files of a list; see `importers.Importer`."""
-    data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise ImportRefusedError(f"the list is longer than {LARGEST >> 20} MiB", RefusalCode.FILE_TOO_LARGE)
+    require_short(file, "list")
     urls: list[str] = []
     options: dict[str, str] = {}
     found = False
-    for line in (*decode_text(data).splitlines(), ""):
+    for number, line in enumerate(chain(read_lines(file), ("",)), start=1):
         stripped = line.strip()
         if stripped.startswith("#"):
             continue
         if stripped and line[0] in " \t" and urls:
             name, _, value = stripped.partition("=")
-            options[name.strip()] = value.strip()
+            if name.strip() in _OPTIONS:
+                options[name.strip()] = value.strip()
             continue
         if urls:
             found = True
@@ -42,12 +44,26 @@ def read_urls(file: BinaryIO) -> Iterator[Item]:
             urls, options = [], {}
         if not stripped:
             continue
+        if len(line) > LONGEST_LINE:
+            yield Skipped(reason=f"line {number}: longer than {LONGEST_LINE} characters")
+            continue
         urls = [url for part in stripped.split("\t") if (url := part.strip())]
         if "://" not in urls[0]:
-            yield Skipped(reason=f"no URL: {urls[0][:80]!r}")
+            # Not what stands there: without its scheme, a URL with a password is no less one.
+            yield Skipped(reason=f"line {number}: no URL with its scheme, such as https://")
             urls = []
     if not found:
         raise ImportRefusedError("the list holds no URL; write one a line")
+
+
+def require_short(file: BinaryIO, what: str) -> None:
+    """Checks that a file is no longer than `LARGEST`.
+
+    Raises:
+        ImportRefusedError: it is; the sentence calls it `what`.
+    """
+    if file.seek(0, 2) > LARGEST:
+        raise ImportRefusedError(f"the {what} is longer than {LARGEST >> 20} MiB", RefusalCode.FILE_TOO_LARGE)
 
 
 def file_id_of(url: str) -> str:

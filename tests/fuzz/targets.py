@@ -4,7 +4,9 @@
 other than 0 as soon as a promise is broken: another exception than the documented one, or a name that is not safe.
 """
 
+import io
 import sys
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -13,11 +15,15 @@ import atheris
 with atheris.instrument_imports():
     from downloadd.api.target import parse_target
     from downloadd.errors import DownloadError
+    from downloadd.imports.elements import NoArrayError, read_elements
+    from downloadd.imports.importers import IMPORTERS
+    from downloadd.imports.refusal import ImportRefusedError
     from downloadd.policy.masking import show_url
     from downloadd.policy.url import parse_url
     from downloadd.storage.names import MAX_NAME_BYTES, parse_directory, parse_filename, safe_name
     from downloadd.transfer import fields
 
+METALINK = b'<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="a">'
 NOW = 1_700_000_000.0
 
 
@@ -35,6 +41,25 @@ def fuzz_fields(data: bytes) -> None:
     with suppress(ValueError):
         length = fields.parse_content_length(text)
         assert length is None or length >= 0
+
+
+def fuzz_imports(data: bytes) -> None:
+    """Import files: read, or refused."""
+    archives = []
+    for name in ("users.json", "general/1.json", "general/1.csv"):
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as target:
+            target.writestr("channels.json", '[{"id": "C", "name": "general"}]')
+            target.writestr("channels.csv", "general")
+            target.writestr(name, data)
+        archives.append(archive.getvalue())
+    for read in IMPORTERS.values():
+        for file in (data, METALINK + data, b"url,filename\n" + data, *archives):
+            with suppress(ImportRefusedError):
+                for _ in read(io.BytesIO(file)):
+                    pass
+    with suppress(NoArrayError):
+        assert all(raw for raw in read_elements(data))
 
 
 def fuzz_names(data: bytes) -> None:
@@ -64,7 +89,12 @@ def fuzz_urls(data: bytes) -> None:
         assert url.text.isascii()
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"fields": fuzz_fields, "names": fuzz_names, "urls": fuzz_urls}
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "fields": fuzz_fields,
+    "imports": fuzz_imports,
+    "names": fuzz_names,
+    "urls": fuzz_urls,
+}
 
 if __name__ == "__main__":
     target = TARGETS[sys.argv.pop(1)]

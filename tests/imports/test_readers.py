@@ -7,12 +7,14 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal
+from xml.sax.saxutils import escape, quoteattr
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from downloadd.imports import archive
+from downloadd.imports import archive, metalink, slack
 from downloadd.imports.importers import IMPORTERS, kind_of
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
 from downloadd.operation import DIRECT_MESSAGES, Channel, FileLink, Item, Kind, Messages, Person, Skipped
@@ -139,7 +141,21 @@ def test_one_broken_entry_does_not_cost_the_rest() -> None:
     items = read(Kind.SLACK, packed(broken))
     assert [link.file_id for link in links(items)] == ["F1", "F2"]
     assert [link.time for link in links(items)] == [1.0, None]
-    assert len(skipped(items)) == 3 + 2 + 2 + 1
+    assert len(skipped(items)) == 3 + 2 + 4 + 1
+
+
+def test_a_day_that_is_cut_short_gives_what_comes_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = json.dumps([{"ts": "1", "files": [slack_file("F1")]}, {"ts": "2", "files": [slack_file("F2")]}])
+    items = read(Kind.SLACK, packed({**EXPORT, "general/2020-01-01.json": day[:-20]}))
+    assert links(items)[0].file_id == "F1"
+    assert "cut short" in skipped(items)[0]
+
+
+@pytest.mark.parametrize("limit", ["_SHORT", "_FEW_OBJECTS", "_FEW_QUOTES"])
+def test_an_export_that_is_read_piece_by_piece_holds_the_same(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    at_once = read(Kind.SLACK, packed(EXPORT))
+    monkeypatch.setattr(slack, limit, 0)
+    assert read(Kind.SLACK, packed(EXPORT)) == at_once
 
 
 @pytest.mark.parametrize(
@@ -216,6 +232,21 @@ def test_what_is_not_read_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
     day = {"general/2020-01-03.json": [{"text": "x" * 20_000}]}
     with pytest.raises(ImportRefusedError, match=r"2020-01-03.*too large"):
         read(Kind.SLACK, packed({**EXPORT, **day}))
+
+
+def test_a_directory_is_judged_by_its_bytes_and_not_by_what_the_archive_says_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = bytearray(packed({f"{number}.json": "[]" for number in range(6)}))
+    end = data.rindex(b"PK\x05\x06")
+    data[end + 8 : end + 12] = bytes(4)
+    assert len(zipfile.ZipFile(io.BytesIO(data)).namelist()) == 6
+    monkeypatch.setattr(archive, "MOST_ENTRIES", 5)
+    with pytest.raises(ImportRefusedError, match="entries"):
+        read(Kind.SLACK, bytes(data))
+    monkeypatch.setattr(archive, "LARGEST_DIRECTORY", 100)
+    with pytest.raises(ImportRefusedError, match="directory of the archive"):
+        read(Kind.SLACK, bytes(data))
 
 
 def test_too_many_entries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +336,21 @@ def test_a_list_is_read_as_wget_and_aria2c_read_it() -> None:
         ("https://a.example/2", ("https://b.example/2",), "two.bin", "some/where", "sha-256=00"),
         ("https://a.example/3", (), "", "", None),
     ]
-    assert skipped(items) == ["no URL: 'nonsense'", "no URL: 'out=lost'"]
+    assert skipped(items) == [f"line {n}: no URL with its scheme, such as https://" for n in (11, 12)]
+
+
+def test_a_line_that_is_too_long_costs_no_other() -> None:
+    items = read(Kind.URLS, b"http://a.example/" + b"x" * 600_000 + b"\nhttps://a.example/1\n")
+    assert [link.url for link in links(items)] == ["https://a.example/1"]
+    assert skipped(items) == ["line 1: longer than 524288 characters"]
+
+
+@pytest.mark.parametrize("line", ["ann:s3cret@h.example/x", "//ann:s3cret@h.example/x", "h.example/x?token=s3cret"])
+@pytest.mark.parametrize("kind", [Kind.URLS, Kind.CSV])
+def test_a_line_without_a_scheme_is_not_repeated(kind: Kind, line: str) -> None:
+    items = read(kind, f"url\n{line}\nhttp://a.example/\n".encode())
+    assert skipped(items)
+    assert "s3cret" not in str(items)
 
 
 @pytest.mark.parametrize("data", [b"", b"# nothing\n", b"\0\1\2", b"nonsense\n"])
@@ -349,6 +394,20 @@ def test_a_metalink_is_read_with_its_mirrors_by_priority() -> None:
     assert len(skipped(items)) == 3
 
 
+def test_of_very_many_mirrors_the_best_are_taken() -> None:
+    urls = "".join(f'<url priority="{n}">http://m{n}.example/</url>' for n in range(1000, 0, -1))
+    long = f"<url>http://long.example/{'x' * 20_000}</url>"
+    text = f'<metalink xmlns="{metalink.NAMESPACE}"><file name="a">{long}{urls}</file></metalink>'
+    [link] = links(read(Kind.METALINK, text.encode()))
+    assert [link.url, *link.mirrors] == [f"http://m{n}.example/" for n in range(1, 17)]
+
+
+def test_a_metalink_may_be_long_and_name_many_files() -> None:
+    files = "".join(f'<file name="{n}"><url>http://a.example/{n}</url></file>' for n in range(20_000))
+    text = f'<metalink xmlns="{metalink.NAMESPACE}"><!--{"x" * 100_000}-->{files}</metalink>'
+    assert len(links(read(Kind.METALINK, text.encode()))) == 20_000
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
@@ -375,6 +434,79 @@ def test_whatever_is_uploaded_is_read_or_refused(kind: Kind, data: bytes) -> Non
     for start in (b"", b"PK\x03\x04", b"url\n", b"http://a/\n", b"<metalink>"):
         with suppress(ImportRefusedError):
             read(kind, start + data)
+
+
+SHAPES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["id", "name", "files", "file", "profile", "ts", "user", "size", "url_private_download", "mode"]
+            )
+            | st.text(max_size=5),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=15,
+)
+"""JSON in which the fields of exports hold anything."""
+
+
+@settings(max_examples=60)
+@given(
+    name=st.sampled_from(["users.json", "channels.json", "dms.json", "general/2020-01-01.json"]),
+    content=SHAPES.map(json.dumps).map(str.encode) | st.lists(SHAPES).map(json.dumps).map(str.encode) | st.binary(),
+    cut=st.integers(0, 9),
+)
+def test_whatever_json_or_bytes_an_export_holds_it_is_read_or_refused(name: str, content: bytes, cut: int) -> None:
+    for data in (content, content[:-cut], b"[" + content + b', {"id": "F"}]'):
+        with suppress(ImportRefusedError):
+            for item in read(Kind.SLACK, packed({**EXPORT, name: data})):
+                msgspec.json.encode(item)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_a_metalink_with_any_texts_is_read_or_refused(data: st.DataObject) -> None:
+    text = data.draw(st.text(max_size=30).map(quoteattr))
+    for spot in ('"dir/example.ext"', '"2"', '"sha-1"', '"UTF-8"', '"urn:ietf:params:xml:ns:metalink"'):
+        with suppress(ImportRefusedError):
+            read(Kind.METALINK, METALINK.replace(spot, text, 1).encode("utf-8", "replace"))
+    for spot in ("14471447", "80bc95fd391772fa61c91ed68567f0980bb45fd9", "http://a.example/5"):
+        with suppress(ImportRefusedError):
+            read(Kind.METALINK, METALINK.replace(spot, escape(text), 1).encode("utf-8", "replace"))
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_a_metalink_with_any_bytes_changed_is_read_or_refused(data: st.DataObject) -> None:
+    changed = bytearray(METALINK.encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(changed) - 1))
+        changed[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
+    with suppress(ImportRefusedError):
+        for item in read(Kind.METALINK, bytes(changed)):
+            msgspec.json.encode(item)
+
+
+@settings(max_examples=60)
+@given(
+    rows=st.lists(st.lists(st.text(max_size=12) | st.sampled_from(["http://a/", "url", '"', "\n"]), max_size=4)),
+    separator=st.sampled_from(",;\t\n\r"),
+    encoding=st.sampled_from(["utf-8", "utf-16", "cp1252"]),
+)
+def test_whatever_text_a_list_or_table_holds_it_is_read_or_refused(
+    rows: list[list[str]], separator: str, encoding: str
+) -> None:
+    data = "\n".join(separator.join(row) for row in rows).encode(encoding, "replace")
+    for kind, start in ((Kind.CSV, b""), (Kind.CSV, b"url,filename\n"), (Kind.URLS, b""), (Kind.URLS, b"http://a/\n")):
+        with suppress(ImportRefusedError):
+            read(kind, start + data)
+    for name in ("users.csv", "channels.csv", "general/1.csv"):
+        with suppress(ImportRefusedError):
+            read(Kind.CSV, packed({"users.csv": "", name: data}))
 
 
 def packed_by(method: int) -> bytes:

@@ -1,0 +1,56 @@
+"""Who and what is imported, however a client writes it."""
+
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.api.import_bodies import PublicFileBody, SelectionBody, UploadBody
+from downloadd.api.json_body import decode_body
+from downloadd.errors import InvalidParameterError
+from downloadd.imports.refusal import ImportRefusedError
+from downloadd.imports.selection import parse_selection
+
+KEYS = st.sampled_from(["users", "channels", "user_id", "channel_id", "do_import", "all", "list", "input", "fileName"])
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS | st.text(max_size=5), inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@pytest.mark.parametrize(
+    ("given_", "selected"),
+    [
+        ({"all": True}, None),
+        ({"all": False}, set()),
+        (None, set()),
+        ({"list": ["a", "b", "a"]}, {"a", "b"}),
+        ([{"user_id": "a", "do_import": True}, {"user_id": "b", "do_import": False}, {"user_id": "c"}], {"a", "c"}),
+    ],
+)
+def test_both_shapes_are_understood(given_: Any, selected: set[str] | None) -> None:
+    users = parse_selection({"users": given_}).users
+    assert users == selected
+
+
+@given(anything=ANYTHING)
+def test_whatever_is_selected_is_understood_or_refused(anything: Any) -> None:
+    for given_ in (anything, {"users": anything}, {"users": [anything], "channels": {"list": anything}}):
+        with suppress(ImportRefusedError):
+            selection = parse_selection(given_)
+            for ids in (selection.users, selection.channels):
+                assert ids is None or all(isinstance(id, str) for id in ids)
+
+
+@given(body=st.binary(max_size=60) | ANYTHING.map(msgspec.json.encode))
+def test_whatever_body_comes_is_read_or_refused(body: bytes) -> None:
+    for shape in (SelectionBody, UploadBody, PublicFileBody):
+        with suppress(InvalidParameterError):
+            assert isinstance(decode_body(body, shape), shape)
+    for start in (b'{"input":', b'{"fileName":'):
+        with suppress(InvalidParameterError, ImportRefusedError):
+            parse_selection(decode_body(start + body + b"}", SelectionBody).input)

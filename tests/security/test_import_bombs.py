@@ -1,0 +1,169 @@
+"""Import files that are made to take memory or time are refused or read within bounds, and nobody else waits."""
+
+import asyncio
+import io
+import struct
+import zipfile
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+
+import pytest
+from daemon_process import DaemonProcess, until
+
+MIB = 1 << 20
+MOST_MEMORY = 300 * MIB
+LONGEST_SILENCE = 0.3
+"""Seconds; how long others may wait for an answer."""
+
+CHANNELS = b'[{"id": "C1", "name": "c"}]'
+
+
+def stored(members: Mapping[str, bytes]) -> bytes:
+    """A zip that nothing in it is packed in, so that no ratio gives it away."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as target:
+        for name, content in members.items():
+            target.writestr(name, content)
+    return file.getvalue()
+
+
+def array(element: bytes, size: int = 24 * MIB) -> bytes:
+    """A JSON array of so many of the same that it is of about this size."""
+    return b"[" + (element + b",") * (size // (len(element) + 1)) + element + b"]"
+
+
+def day(content: bytes) -> bytes:
+    return stored({"users.json": b"[]", "channels.json": CHANNELS, "c/2020-01-01.json": content})
+
+
+def directory(count: int) -> bytes:
+    """The end of an archive of so many entries, which are not there."""
+    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\1\2", 20, 3, 20, 0, 0, 0, 0, 33, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0)
+    entries = b"".join(entry + number.to_bytes(4, "little") for number in range(count))
+    return (
+        entries
+        + struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, len(entries), 0)
+        + struct.pack("<4sLQL", b"PK\6\7", 0, len(entries), 1)
+        + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    )
+
+
+def metalink(inner: bytes) -> bytes:
+    return b'<metalink xmlns="urn:ietf:params:xml:ns:metalink">' + inner
+
+
+def numbered(form: str, size: int) -> bytes:
+    """So many of the same with a number of its own each, of about this size."""
+    return "".join(form.replace("#", f"{number:x}") for number in range(size // (len(form) + 5))).encode()
+
+
+BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "list of numbers": ("slack", lambda: stored({"users.json": array(b"1")})),
+    "list of objects": ("slack", lambda: stored({"users.json": array(b"{}")})),
+    "list of users": ("slack", lambda: stored({"users.json": b"[" + numbered('{"id":"#"},', 25 * MIB) + b"{}]"})),
+    "list of escapes": ("slack", lambda: stored({"users.json": b'["' + b"\\n" * (12 * MIB) + b'"]'})),
+    "list of brackets": ("slack", lambda: stored({"users.json": b"[" * (4 * MIB)})),
+    "one long name": (
+        "slack",
+        lambda: stored({"users.json": b'[{"id":"1","name":"' + b"a" * (60 * MIB) + "\U0001f600".encode() + b'"}]'}),
+    ),
+    "conversations": (
+        "slack",
+        lambda: stored({"users.json": b"[]", "dms.json": b"[" + numbered('{"id":"#"},', 25 * MIB) + b"{}]"}),
+    ),
+    "day of objects": ("slack", lambda: day(array(b"{}"))),
+    "day of files": ("slack", lambda: day(b'[{"files":' + array(b"{}", 8 * MIB) + b"}]")),
+    "day of many files": ("slack", lambda: day(array(b'{"files":' + array(b"{}", MIB) + b"}"))),
+    "day of escapes": ("slack", lambda: day(b'[{"text":"\\ud83d' + b"\\n" * (12 * MIB) + b'"}]')),
+    "day of long links": (
+        "slack",
+        lambda: day(array(b'{"file":{"id":"1","url_private_download":"%s"}}' % (b"x" * MIB))),
+    ),
+    "directory of an archive": ("slack", lambda: directory(1_000_000)),
+    "long directory": ("slack", lambda: directory(300_001)),
+    "header of a table": ("csv", lambda: b"a," * (30 * MIB)),
+    "row without an end": ("csv", lambda: b"url\n" + b'"\n",' * (15 * MIB)),
+    "table of short rows": ("csv", lambda: b"url\n" + b"a\n" * (4 * MIB)),
+    "table in one character": ("csv", lambda: b"url\nhttp://a/\n" + b"a," * 1000 + "\U0001f600".encode() * (15 * MIB)),
+    "table of users": ("csv", lambda: stored({"users.csv": numbered("#,b\n", 16 * MIB)})),
+    "table of channels": ("csv", lambda: stored({"channels.csv": numbered("#\n", 16 * MIB)})),
+    "list of nonsense": ("urls", lambda: b"ab\n" * (4 * MIB)),
+    "list in one line": ("urls", lambda: b"http://a/\t" * (6 * MIB)),
+    "list of mirrors": ("urls", lambda: (b"http://a/" + b"\thttp://b/" * 40_000 + "\U0001f600\n".encode()) * 100),
+    "list of options": ("urls", lambda: b"http://a/\n" + numbered(" #=1\n", 20 * MIB)),
+    "elements in each other": ("metalink", lambda: metalink(b"<a>" * (8 * MIB))),
+    "long attribute": ("metalink", lambda: metalink(b'<file name="' + b"x" * (48 * MIB))),
+    "long comment": ("metalink", lambda: metalink(b"<!--" + b"x" * (48 * MIB))),
+    "many tags": ("metalink", lambda: metalink(numbered("<a#/>", 30 * MIB))),
+    "many attributes": ("metalink", lambda: metalink(numbered('<a a#=""/>', 30 * MIB))),
+    "many prefixes": ("metalink", lambda: metalink(numbered('<a xmlns:a#="a"/>', 30 * MIB))),
+    "many hashes": ("metalink", lambda: metalink(b'<file name="a">' + numbered('<hash type="#">a</hash>', 8 * MIB))),
+    "many URLs": ("metalink", lambda: metalink(b'<file name="a">' + b"<url>http://a/</url>" * 500_000)),
+    "long URLs": (
+        "metalink",
+        lambda: metalink(b'<file name="a">' + b"<url>http://a/%s</url>" % (b"x" * 15_000) * 2_000),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+async def test_no_import_file_takes_much_memory_or_holds_up_others(tmp_path: Path, name: str) -> None:
+    key, make = BOMBS[name]
+    bomb = tmp_path / "bomb"
+    bomb.write_bytes(make())
+    async with DaemonProcess(tmp_path) as daemon:
+        before = daemon.peak_bytes()
+        # What holds the daemon up does so every time; a busy machine does not.
+        silence = LONGEST_SILENCE
+        for _ in range(3):
+            if silence >= LONGEST_SILENCE:
+                silence = await longest_silence_while(daemon, upload_and_read(daemon, key, bomb))
+        assert silence < LONGEST_SILENCE
+        assert daemon.peak_bytes() - before < MOST_MEMORY
+        assert not [line for line in daemon.log_lines() if line["event"] in {"import_broke", "request_broke"}]
+
+
+async def test_a_list_of_very_many_users_is_told_and_holds_up_nobody(tmp_path: Path) -> None:
+    count = 60_000
+    form = (
+        '{"id":"U%08d","name":"somebody.%d","profile":{"email":"somebody-%d@mail.example.com",'
+        '"image_512":"https://avatars.example.com/2020-01-01/%d_512.png"}}'
+    )
+    listed = ",".join(form % (n, n, n, n) for n in range(count))
+    export = tmp_path / "export"
+    export.write_bytes(stored({"users.json": f"[{listed}]".encode()}))
+    async with DaemonProcess(tmp_path) as daemon:
+        before = daemon.peak_bytes()
+        silence = await longest_silence_while(daemon, upload_and_read(daemon, "slack", export))
+        _, data = await daemon.ask("GET", "/api/v1/getImportFileData")
+        assert len(data["users"]) == count
+        assert silence < LONGEST_SILENCE
+        assert daemon.peak_bytes() - before < MOST_MEMORY
+
+
+async def upload_and_read(daemon: DaemonProcess, key: str, path: Path) -> None:
+    """Until it is known what is in the file, or that it is refused."""
+
+    async def is_read() -> bool:
+        status, answer = await daemon.ask("GET", "/api/v1/getImportFileData")
+        return status == 400 or not answer.get("waiting")
+
+    with path.open("rb") as file:
+        status, answer = await daemon.ask("POST", f"/api/v1/imports?importerKey={key}&fileName=x", data=file)
+    assert status in {201, 400}, answer
+    if status == 201:
+        await until(is_read, 50, every=0.1)
+
+
+async def longest_silence_while(daemon: DaemonProcess, work: Coroutine[None, None, None]) -> float:
+    """How many seconds others had to wait for an answer at most while that is done."""
+    loop = asyncio.get_running_loop()
+    longest = 0.0
+    task = loop.create_task(work)
+    while not task.done():
+        began = loop.time()
+        await daemon.ask("GET", "/api/v1/health")
+        longest = max(longest, loop.time() - began)
+        await asyncio.sleep(0.01)
+    await task
+    return longest
