@@ -21,7 +21,7 @@ from downloadd.storage.free_space import FreeSpace
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory, parse_filename, parse_part_name, part_name
 from downloadd.storage.part_file import PartFile, delete_part
 from downloadd.storage.quotas import Quotas
-from downloadd.storage.root import StorageRoot, is_out_of_reach, status_of
+from downloadd.storage.root import StorageRoot, is_out_of_reach, is_taken, status_of
 from downloadd.terms import Quota, Terms
 
 STRAYS_AT_ONCE: Final = 500
@@ -363,6 +363,9 @@ class LocalDestination:
 
     def _survey_directory(self, directory: SafeDirectory, left: list[SafeDirectory], found: list[StrayPart]) -> None:
         with self._root.directory(directory) as directory_fd, os.scandir(directory_fd) as entries:
+            if directory and is_taken(directory_fd):
+                # The root of another daemon, whose parts are not stray.
+                return
             for entry in entries:
                 try:
                     name = os.fsencode(entry.name).decode()

@@ -231,6 +231,18 @@ def _open_root(path: str) -> int:
     return fd
 
 
+def is_taken(directory_fd: int) -> bool:
+    """Whether a directory is the root of another daemon at this moment, as far as the file system knows locks."""
+    try:
+        fcntl.flock(directory_fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    fcntl.flock(directory_fd, fcntl.LOCK_UN)
+    return False
+
+
 def _why_unusable(error: OSError) -> str:
     match error:
         case BlockingIOError():

@@ -361,3 +361,17 @@ async def test_room_on_a_vanished_root_is_no_room(destination: LocalDestination,
     with pytest.raises(StorageGoneError):
         await destination.require_free(1)
     assert await strays(destination) == []
+
+
+async def test_parts_below_the_root_of_another_daemon_are_not_stray(tmp_path: Path) -> None:
+    async with (
+        LocalDestination(tmp_path / "outer", min_free=0, fsync=False) as outer,
+        LocalDestination(tmp_path / "outer" / "inner", min_free=0, fsync=False) as inner,
+    ):
+        part = await inner.open_part(directory="d", filename="f", download_id=ID, epoch=1, existing=None)
+        await part.write([b"x"], 0)
+        await part.close()
+        assert await strays(outer) == []
+        assert len(await strays(inner)) == 1
+    async with LocalDestination(tmp_path / "outer", min_free=0, fsync=False) as outer:
+        assert len(await strays(outer)) == 1
