@@ -278,7 +278,8 @@ ABSENT = (
     ("GET", "/api/v1/downloads/", 404, "NOT_FOUND"),
     ("GET", "/api/v1/downloads/x/y", 404, "NOT_FOUND"),
     ("GET", "/api/v1/../../etc/passwd", 404, "NOT_FOUND"),
-    ("GET", START.replace("/d?", "/api/d?"), 404, "NOT_FOUND"),
+    # Meant for a directory, and refused as one.
+    ("GET", START.replace("/d?", "/api/d?"), 400, "INVALID_PATH"),
     ("GET", "/d", 404, "NOT_FOUND"),
     ("POST", "/d", 405, "METHOD_NOT_ALLOWED"),
     ("DELETE", "/", 405, "METHOD_NOT_ALLOWED"),
