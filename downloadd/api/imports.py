@@ -1,5 +1,6 @@
 """The endpoints of imports, as clients of Rocket.Chat know them: https://developer.rocket.chat/apidocs (imports)."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +13,7 @@ from downloadd.api.answers import answer, permission_missing
 from downloadd.api.bodies import QueryForm
 from downloadd.api.call import Call
 from downloadd.api.import_bodies import (
+    LONGEST_TYPE,
     ChannelEntry,
     Counted,
     CurrentOperation,
@@ -29,7 +31,7 @@ from downloadd.api.import_bodies import (
     entry_of,
 )
 from downloadd.api.json_body import decode_body, read_body
-from downloadd.errors import DownloadError, NotFoundError, ShuttingDownError, StorageError
+from downloadd.errors import DownloadError, InvalidParameterError, NotFoundError, ShuttingDownError, StorageError
 from downloadd.imports.importers import kind_of
 from downloadd.imports.importing import FileData
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
@@ -118,12 +120,15 @@ class ImportEndpoints:
 
         async def work() -> web.Response:
             query = RAW_FORM.read(call.query)
+            content_type = call.request.headers.get("Content-Type")
+            if len(content_type or "") > LONGEST_TYPE:
+                raise InvalidParameterError("Content-Type", f"longer than {LONGEST_TYPE} characters")
             operation = await self._engine.upload(
                 kind_of(query.importerKey),
                 call.request.content.iter_chunked(1 << 20),
                 user=call.user.id,
                 name=query.fileName,
-                content_type=call.request.headers.get("Content-Type"),
+                content_type=content_type,
             )
             return answer(CurrentOperation(operation=entry_of(operation), success=True), status=201)
 
@@ -149,7 +154,8 @@ class ImportEndpoints:
             data = await self._engine.file_data(call.user.id)
             if data is None:
                 return answer(Waiting(waiting=True, success=True))
-            return answer(file_data_answer(data))
+            # There may be many thousands.
+            return await asyncio.to_thread(lambda: answer(file_data_answer(data)))
 
         return await _in_its_manner(work)
 

@@ -185,7 +185,9 @@ async def test_a_body_that_is_not_said_to_be_json_is_refused(api: ServedApi, med
     assert (status, body["detail"]) == (400, "Content-Type: expected application/json")
 
 
-@pytest.mark.parametrize("body", [b"\0\0\0\0", gzip.compress(b'{"downloads": [{"url": "https://a.example/1"}]}')])
+@pytest.mark.parametrize(
+    "body", [b"\0\0\0\0", gzip.compress(b'{"downloads": [{"url": "https://a.example/1"}]}')], ids=["broken", "whole"]
+)
 async def test_a_body_with_a_content_coding_is_refused(api: ServedApi, body: bytes) -> None:
     request = (
         b"POST /api/v1/downloads HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame\r\nConnection: close\r\n"
