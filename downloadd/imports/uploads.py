@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Final
 
 import aiofiles
+import structlog
 
 from downloadd.errors import StorageError
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+from downloadd.operation import is_operation_id
+
+log = structlog.get_logger()
 
 PRIVATE: Final = 0o600
 PIECE: Final = 1 << 20
@@ -71,10 +75,22 @@ class Uploads:
         await asyncio.to_thread(self.path(operation).unlink, missing_ok=True)
 
     async def sweep(self, wanted: set[str]) -> None:
-        """Removes all files but those of these operations."""
-        for name in await asyncio.to_thread(os.listdir, self._folder):
-            if name not in wanted:
-                await self.remove(name)
+        """Removes the files of operations but these; what else lies there is nobody's upload, and is left alone."""
+        await asyncio.to_thread(self._sweep, wanted)
+
+    def _sweep(self, wanted: set[str]) -> None:
+        try:
+            with os.scandir(self._folder) as entries:
+                stale = [e.path for e in entries if e.name not in wanted and is_operation_id(e.name) and _is_file(e)]
+            for path in stale:
+                Path(path).unlink(missing_ok=True)
+        except OSError as error:
+            # They only take room; the next start tries again.
+            log.warning("uploads_not_swept", error=error.strerror)
+
+
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    return entry.is_file(follow_symlinks=False)
 
 
 def _private(path: str, flags: int) -> int:
