@@ -364,7 +364,7 @@ class Imports:
 
     async def _read(self, operation: Operation) -> None:
         await self._records.forget_contents(operation.id)
-        found = _Found(self._top_of(operation.ts, operation.name))
+        found = Found(self._top_of(operation.ts, operation.name))
         try:
             items = found.judge(read_items(operation.kind, self._uploads.path(operation.id)))
             while chunk := await self._reading.run(_chunk, items):
@@ -380,6 +380,8 @@ class Imports:
         except OSError as error:
             await self._fail(operation, ImportRefusedError(f"the upload cannot be read: {error.strerror}"))
             return
+        finally:
+            found.abandoned = True
         await self._move(replace(operation, message_count=found.messages, skipped=found.skipped), Status.USER_SELECTION)
         await self._uploads.remove(operation.id)
 
@@ -540,19 +542,23 @@ class Imports:
         return new_id(self._clock.wall(), getrandbits(74))
 
 
-class _Found:
+class Found:
     """Judges what an importer finds, and counts; `top` is the directory of the import."""
 
     def __init__(self, top: str) -> None:
         self.messages = 0
         self.skipped = 0
         self.without_channel = False
+        self.abandoned = False
+        """Nobody wants to know any more; set from elsewhere, for a reader cannot be cancelled."""
         self._top = top
         self._entities = 0
         self._of_entities = 0
 
     def judge(self, items: Iterator[Item]) -> Iterator[Person | Channel | FileLink]:
         for item in items:
+            if self.abandoned:
+                return
             match item:
                 case Messages(count=count):
                     self.messages += count

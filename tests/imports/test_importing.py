@@ -1,15 +1,16 @@
 """What an import makes of its entries, and of the file that was fetched for it."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from downloadd.download import Download
 from downloadd.errors import StorageError
-from downloadd.imports.importing import as_fetched, weight_of
-from downloadd.imports.refusal import ImportRefusedError
-from downloadd.operation import Channel, FileLink
+from downloadd.imports import importing
+from downloadd.imports.importing import Found, as_fetched, weight_of
+from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+from downloadd.operation import Channel, FileLink, Item, Messages, Person, Skipped
 
 CONTENT = b"what was fetched"
 
@@ -62,6 +63,38 @@ async def test_a_file_of_another_content_in_its_place_is_refused() -> None:
 async def test_a_file_that_is_gone_fails_the_import_and_is_not_waited_for() -> None:
     with pytest.raises(ImportRefusedError, match="cannot be read"):
         assert [piece async for piece in as_fetched(pieces(StorageError("it is gone")), download(None))]
+
+
+def test_a_reader_that_nobody_waits_for_ends_at_its_next_entry() -> None:
+    found = Found("Imports/x")
+
+    def endless() -> Iterator[Item]:
+        while True:
+            yield Messages(count=1)
+            found.abandoned = found.messages == 3
+
+    assert list(found.judge(endless())) == []
+    assert found.messages == 3
+
+
+@pytest.mark.parametrize("name", ["MOST_ENTITIES", "MOST_OF_ENTITIES", "MOST_SKIPPED"])
+def test_a_file_that_says_too_much_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    items: list[Item] = [Person(user_id="u", username="ann"), Skipped(reason="x")] * 3
+    assert len(list(Found("i").judge(iter(items)))) == 3
+    monkeypatch.setattr(importing, name, 2)
+    with pytest.raises(ImportRefusedError) as refused:
+        list(Found("i").judge(iter(items)))
+    assert refused.value.code is RefusalCode.FILE_TOO_LARGE
+
+
+def test_an_entry_that_is_too_long_costs_no_other() -> None:
+    found = Found("i")
+    links = [
+        FileLink(file_id=id, url="http://a/", channel_id="C", name=name)
+        for id, name in (("1", "x" * 600_000), ("2", ""))
+    ]
+    assert [link.file_id for link in found.judge(iter(links)) if isinstance(link, FileLink)] == ["2"]
+    assert found.skipped == 1
 
 
 def test_the_weight_of_an_entry_is_that_of_its_texts() -> None:
