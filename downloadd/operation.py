@@ -16,6 +16,14 @@ DIRECT_MESSAGES: Final = "__directMessages__"
 FILES: Final = "__files__"
 """The id of the one channel that files are in where there are no channels."""
 
+ID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
+ID_LENGTH: Final = 17
+
+
+def is_operation_id(text: str) -> bool:
+    """Whether an operation could have this id."""
+    return len(text) == ID_LENGTH and set(ID_ALPHABET).issuperset(text)
+
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
     """A user of the workspace."""

@@ -4,13 +4,19 @@ Pure: no I/O and no clock.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from downloadd.operation import TITLES, Operation, Status
 
+LONGEST_NAME: Final = 255
+"""Characters of a file name, which every listing of operations repeats."""
+LONGEST_TYPE: Final = 255
+"""Characters of a media type (RFC 6838, section 4.2, allows 127 for each half)."""
+
+FileName = Annotated[str, Meta(max_length=LONGEST_NAME, description="What the file is called.")]
 ImporterKey = Annotated[str, Meta(description="slack, csv, urls or metalink.")]
 
 
@@ -18,8 +24,8 @@ class UploadBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`POST /api/v1/uploadImportFile`."""
 
     binary_content: Annotated[str, Meta(description="The file in base64 (RFC 4648, section 4).")]
-    content_type: str
-    file_name: str
+    content_type: Annotated[str, Meta(max_length=LONGEST_TYPE, description="Media type of the file.")]
+    file_name: FileName
     importer_key: ImporterKey
 
 
@@ -34,7 +40,7 @@ class RawUploadQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """`POST /api/v1/imports`."""
 
     importerKey: ImporterKey
-    fileName: str
+    fileName: FileName
 
 
 class SelectionBody(msgspec.Struct, frozen=True, kw_only=True):

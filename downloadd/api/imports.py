@@ -1,5 +1,6 @@
 """The endpoints of imports, as clients of Rocket.Chat know them: https://developer.rocket.chat/apidocs (imports)."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +14,7 @@ from downloadd.api.bodies import QueryForm
 from downloadd.api.body_reader import BodyReader
 from downloadd.api.call import Call
 from downloadd.api.import_bodies import (
+    LONGEST_TYPE,
     ChannelEntry,
     Counted,
     CurrentOperation,
@@ -34,6 +36,7 @@ from downloadd.errors import (
     BodyTooSlowError,
     DownloadError,
     InsufficientStorageError,
+    InvalidParameterError,
     NotFoundError,
     ShuttingDownError,
     StorageError,
@@ -134,12 +137,15 @@ class ImportEndpoints:
 
         async def work() -> web.Response:
             query = RAW_FORM.read(call.query)
+            content_type = call.request.headers.get("Content-Type")
+            if len(content_type or "") > LONGEST_TYPE:
+                raise InvalidParameterError("Content-Type", f"longer than {LONGEST_TYPE} characters")
             operation = await self._engine.upload(
                 kind_of(query.importerKey),
                 self._reader.pieces(call.request),
                 user=call.user.id,
                 name=query.fileName,
-                content_type=call.request.headers.get("Content-Type"),
+                content_type=content_type,
             )
             return answer(CurrentOperation(operation=entry_of(operation), success=True), status=201)
 
@@ -165,7 +171,8 @@ class ImportEndpoints:
             data = await self._engine.file_data(call.user.id)
             if data is None:
                 return answer(Waiting(waiting=True, success=True))
-            return answer(file_data_answer(data))
+            # There may be many thousands.
+            return await asyncio.to_thread(lambda: answer(file_data_answer(data)))
 
         return await _in_its_manner(work)
 

@@ -5,11 +5,11 @@ be missed, or to be told twice, and after a crash everything goes on from what i
 """
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
 from random import getrandbits
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -20,17 +20,19 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.config import ImportsConfig
-from downloadd.download import Download, new_id
+from downloadd.download import Conflict, Download, new_id
 from downloadd.errors import DownloadError, NotFoundError, StorageError
 from downloadd.events import EventBus, ImportChanged
-from downloadd.imports.importers import IMPORTERS
 from downloadd.imports.layout import MANIFEST, folder_of, place_of
+from downloadd.imports.reading import ReadingRoom, read_items
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
 from downloadd.imports.uploads import Uploads
 from downloadd.manager.intake import Order
 from downloadd.manager.manager import Started
 from downloadd.operation import (
     FILES,
+    ID_ALPHABET,
+    ID_LENGTH,
     OVER,
     PREPARING,
     UNPREPARED,
@@ -50,10 +52,10 @@ from downloadd.operation import (
 )
 from downloadd.policy.masking import show_misplaced, show_url
 from downloadd.records.imports import CHUNK, ImportRecords
-from downloadd.states import ENDED
+from downloadd.states import ENDED, State
 from downloadd.storage.destination import Destination
-from downloadd.storage.names import parse_directory, parse_filename
-from downloadd.verify import parse_checksum
+from downloadd.storage.names import parse_directory, parse_filename, visible_text
+from downloadd.verify import KEPT_ALGORITHM, algorithm_of, format_checksum, parse_checksum
 
 log = structlog.get_logger()
 
@@ -70,9 +72,18 @@ TAKEN_AT_ONCE: Final = 2_000
 """Files that are handed to the manager at once."""
 ROOM: Final = 8_000
 """Files of one operation that may be with the manager, so that they do not fill its queue."""
+MOST_ENTITIES: Final = 200_000
+"""Users and channels of one import, which are listed in one answer."""
+MOST_OF_ENTITIES: Final = 48 << 20
+"""Bytes of memory for their texts."""
+MOST_SKIPPED: Final = 1_000_000
+"""Entries that cannot be taken, in a file that is still believed to be of its kind."""
+SKIPPED_LOGGED: Final = 1_000
+LARGEST_ENTRY: Final = 512 * 1024
+"""Bytes of memory for the texts of one entry: sixteen URLs, and room."""
+LARGEST_CHUNK: Final = 8 << 20
+"""Bytes of memory for the texts of entries that are written down at once."""
 
-_ID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
-_ID_LENGTH: Final = 17
 _WANTED: Final = {Kind.PENDING_FILES: Wanted.FILE, Kind.PENDING_AVATARS: Wanted.AVATAR}
 
 
@@ -127,6 +138,7 @@ class Imports:
         # One change of an operation at a time; a user's calls come one after the other anyway.
         self._turn = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._reading = ReadingRoom()
 
     @property
     def directory(self) -> str:
@@ -174,6 +186,7 @@ class Imports:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        self._reading.close()
 
     # -- getting the file ----------------------------------------------------------------------------------------------
 
@@ -192,7 +205,7 @@ class Imports:
         await self._uploads.keep(operation.id, pieces)
         operation = replace(operation, status=Status.FILE_LOADED)
         try:
-            await asyncio.to_thread(self._probe, operation)
+            await self._probe(operation)
             async with self._turn:
                 await self._create(operation)
         except BaseException:
@@ -208,7 +221,10 @@ class Imports:
         """
         operation = self._new(kind, user, Status.DOWNLOADING_FILE)
         id = self._new_download_id()
-        order = Order(url=url, directory=self._config.directory, operation=operation.id, id=id)
+        # Whatever is the rule in that directory: what is read is what was fetched, and nobody else's file.
+        order = Order(
+            url=url, directory=self._config.directory, conflict=Conflict.RENAME, operation=operation.id, id=id
+        )
         started = await self._downloads.start((order,), user=user)
         download = started.downloads[0]
         if download.state in ENDED:
@@ -336,21 +352,21 @@ class Imports:
 
     # -- at work -------------------------------------------------------------------------------------------------------
 
-    def _probe(self, operation: Operation) -> None:
-        with self._uploads.path(operation.id).open("rb") as file:
-            next(IMPORTERS[operation.kind](file), None)
+    async def _probe(self, operation: Operation) -> None:
+        await self._reading.probe(operation.kind, self._uploads.path(operation.id))
 
     async def _await_file(self, operation: Operation) -> None:
         download_id = operation.download_id or ""
         while (download := await self._downloads.wait(download_id, 60)).state not in ENDED:
             pass
-        if download.total is None or download.error is not None:
-            await self._fail(operation, ImportRefusedError(f"the file was not fetched: {download.detail}"))
+        if download.state is not State.COMPLETED:
+            why = download.detail or download.error or f"it was {download.state}"
+            await self._fail(operation, ImportRefusedError(f"the file was not fetched: {why}"))
             return
         try:
             pieces = self._destination.read_file(directory=download.directory, filename=download.filename)
-            await self._uploads.keep(operation.id, pieces)
-            await asyncio.to_thread(self._probe, operation)
+            await self._uploads.keep(operation.id, as_fetched(pieces, download))
+            await self._probe(operation)
         except ImportRefusedError as error:
             await self._uploads.remove(operation.id)
             await self._fail(operation, error)
@@ -363,16 +379,19 @@ class Imports:
         await self._uploads.remove(operation.id)
 
     async def _prepare(self, operation: Operation) -> None:
+        async with self._reading.seat:
+            await self._read(operation)
+
+    async def _read(self, operation: Operation) -> None:
         await self._records.forget_contents(operation.id)
-        found = _Found()
+        found = Found(self._top_of(operation.ts, operation.name))
         try:
-            with self._uploads.path(operation.id).open("rb") as file:
-                items = found.judge(IMPORTERS[operation.kind](file))
-                while chunk := await asyncio.to_thread(_chunk, items):
-                    await self._records.add(operation.id, chunk)
-                    status = _status_of(chunk[-1])
-                    if status is not operation.status:
-                        operation = await self._move(operation, status)
+            items = found.judge(read_items(operation.kind, self._uploads.path(operation.id)))
+            while chunk := await self._reading.run(_chunk, items):
+                await self._records.add(operation.id, chunk)
+                status = _status_of(chunk[-1])
+                if status is not operation.status:
+                    operation = await self._move(operation, status)
             if found.without_channel:
                 await self._records.add(operation.id, [Channel(channel_id=FILES, name=operation.name or "Files")])
         except ImportRefusedError as error:
@@ -381,6 +400,8 @@ class Imports:
         except OSError as error:
             await self._fail(operation, ImportRefusedError(f"the upload cannot be read: {error.strerror}"))
             return
+        finally:
+            found.abandoned = True
         await self._move(replace(operation, message_count=found.messages, skipped=found.skipped), Status.USER_SELECTION)
         await self._uploads.remove(operation.id)
 
@@ -414,7 +435,7 @@ class Imports:
     def _order_of(self, operation: Operation, file: PendingFile, wanted: Wanted) -> Order:
         link = file.link
         directory, name = place_of(file, wanted)
-        top = f"{self._config.directory}/{folder_of(file.import_ts, file.import_name)}"
+        top = self._top_of(file.import_ts, file.import_name)
         return Order(
             url=link.url,
             mirrors=link.mirrors,
@@ -428,6 +449,9 @@ class Imports:
             id=file.download_id,
         )
 
+    def _top_of(self, ts: int, name: str) -> str:
+        return f"{self._config.directory}/{folder_of(ts, name)}"
+
     async def _write_manifests(self, run: Operation) -> None:
         """For each import that the files of this run come from: what has become of all that was ever to be fetched."""
         for source in await self._records.sources(run.id):
@@ -438,7 +462,7 @@ class Imports:
 
     async def _write_manifest(self, source: Operation) -> None:
         part = await self._destination.open_part(
-            directory=f"{self._config.directory}/{folder_of(source.ts, source.name)}",
+            directory=self._top_of(source.ts, source.name),
             filename=MANIFEST,
             download_id=self._new_download_id(),
             epoch=1,
@@ -475,14 +499,14 @@ class Imports:
     ) -> Operation:
         now = self._now()
         return Operation(
-            id="".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH)),
+            id="".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH)),
             kind=kind,
             user=user,
             ts=now,
             updated_at=now,
             status=status,
-            name=name,
-            content_type=content_type,
+            name=visible_text(name),
+            content_type=None if content_type is None else visible_text(content_type),
             file=None if kind in _WANTED else kept_name(now, user, name),
         )
 
@@ -543,46 +567,73 @@ class Imports:
         return new_id(self._clock.wall(), getrandbits(74))
 
 
-class _Found:
-    """Judges what an importer finds, and counts."""
+class Found:
+    """Judges what an importer finds, and counts; `top` is the directory of the import."""
 
-    def __init__(self) -> None:
+    def __init__(self, top: str) -> None:
         self.messages = 0
         self.skipped = 0
         self.without_channel = False
+        self.abandoned = False
+        """Nobody wants to know any more; set from elsewhere, for a reader cannot be cancelled."""
+        self._top = top
+        self._entities = 0
+        self._of_entities = 0
 
     def judge(self, items: Iterator[Item]) -> Iterator[Person | Channel | FileLink]:
         for item in items:
+            if self.abandoned:
+                return
             match item:
                 case Messages(count=count):
                     self.messages += count
                 case Skipped(reason=reason):
                     self._skip(reason)
+                case _ if weight_of(item) > LARGEST_ENTRY:
+                    self._skip(f"an entry that is longer than {LARGEST_ENTRY >> 10} KiB")
                 case FileLink():
                     link = self._judge_link(item)
                     if link is not None:
                         yield link
                 case _:
+                    self._count(item)
                     yield item
 
     def _judge_link(self, link: FileLink) -> FileLink | None:
         if link.channel_id:
             return link
         try:
-            parse_directory(link.directory)
+            parse_directory(f"{self._top}/{link.directory}")
             if link.name:
                 parse_filename(link.name)
             if link.checksum is not None:
                 parse_checksum(link.checksum)
         except DownloadError as error:
-            self._skip(error.detail)
+            # The sentence repeats what is wrong, and a whole URL may have got there.
+            shown = all(show_url(text) == text for text in (link.directory, link.name, link.checksum or ""))
+            self._skip(error.detail if shown else "a directory, name or checksum that holds a secret")
             return None
         self.without_channel = True
         return replace(link, channel_id=FILES)
 
+    def _count(self, entity: Person | Channel) -> None:
+        self._entities += 1
+        self._of_entities += weight_of(entity)
+        if self._entities > MOST_ENTITIES or self._of_entities > MOST_OF_ENTITIES:
+            raise ImportRefusedError(
+                f"the file names more than {MOST_ENTITIES} users and channels, or says too much of them",
+                RefusalCode.FILE_TOO_LARGE,
+            )
+
     def _skip(self, reason: str) -> None:
         self.skipped += 1
-        log.info("import_entry_skipped", reason=reason)
+        if self.skipped > MOST_SKIPPED:
+            raise ImportRefusedError(
+                f"more than {MOST_SKIPPED} entries of the file cannot be taken", RefusalCode.FILE_TOO_LARGE
+            )
+        # A file can be made of nothing else; the operation tells how many there were.
+        if self.skipped <= SKIPPED_LOGGED:
+            log.info("import_entry_skipped", reason=reason)
 
 
 class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -604,7 +655,7 @@ def kept_name(ts: int, user: str, name: str) -> str:
     """The name that Rocket.Chat would keep an upload under, as in the seed's example: month from 0, nothing padded."""
     at = datetime.fromtimestamp(ts / 1000, UTC)
     stamp = f"{at.year}{at.month - 1}{at.day}{at.hour}{at.minute}{at.second}"
-    return f"{stamp}_{user}_{name.replace('/', '_')}"
+    return f"{stamp}_{user}_{visible_text(name).replace('/', '_')}"
 
 
 def _manifest_entry(file: PendingFile) -> ManifestEntry:
@@ -624,8 +675,44 @@ def _manifest_entry(file: PendingFile) -> ManifestEntry:
     )
 
 
+async def as_fetched(pieces: AsyncIterator[bytes], download: Download) -> AsyncIterator[bytes]:
+    """The file of a download, piece by piece, when it is what was fetched, as far as length and checksum tell.
+
+    Raises:
+        ImportRefusedError: at its end, because something else lies under its name by now; or it cannot be read.
+    """
+    wanted = download.checksum
+    hashed = wanted is not None and algorithm_of(wanted) == KEPT_ALGORITHM
+    digest, size = hashlib.sha256(), 0
+    try:
+        async for piece in pieces:
+            size += len(piece)
+            if hashed:
+                await asyncio.to_thread(digest.update, piece)
+            yield piece
+    except DownloadError as error:
+        raise ImportRefusedError(f"the file that was fetched cannot be read: {error.detail}") from error
+    if size != download.received or (hashed and format_checksum(KEPT_ALGORITHM, digest.hexdigest()) != wanted):
+        raise ImportRefusedError("another file lies in the place of the one that was fetched")
+
+
+def weight_of(item: Person | Channel | FileLink) -> int:
+    """About how many bytes of memory the texts of an entry take."""
+    texts = [text for text in msgspec.structs.astuple(item) if isinstance(text, str)]
+    if isinstance(item, FileLink):
+        texts += item.mirrors
+    # One character beyond the basic plane makes all of a text take four bytes each.
+    return sum(len(text) if text.isascii() else 4 * len(text) for text in texts)
+
+
 def _chunk(items: Iterator[Person | Channel | FileLink]) -> list[Person | Channel | FileLink]:
-    return list(islice(items, CHUNK))
+    chunk, weight = [], 0
+    for item in items:
+        chunk.append(item)
+        weight += weight_of(item)
+        if len(chunk) >= CHUNK or weight >= LARGEST_CHUNK:
+            break
+    return chunk
 
 
 def _status_of(item: Person | Channel | FileLink) -> Status:

@@ -6,12 +6,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import structlog
+
 from downloadd.clock import Clock
 from downloadd.errors import InsufficientStorageError, StorageError
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+from downloadd.operation import is_operation_id
 from downloadd.storage.free_space import FreeSpace
 from downloadd.storage.os_errors import FULL
 from downloadd.storage.root import Space, space_of
+
+log = structlog.get_logger()
 
 PRIVATE: Final = 0o600
 PIECE: Final = 1 << 20
@@ -79,12 +84,21 @@ class Uploads:
         await asyncio.to_thread(self.path(operation).unlink, missing_ok=True)
 
     async def sweep(self, is_wanted: Callable[[str], Awaitable[bool]]) -> None:
-        """Removes all files but those of operations that are wanted."""
-        for name in await asyncio.to_thread(os.listdir, self._folder):
+        """Removes the files of operations that are not wanted; what else lies there is nobody's upload, and stays."""
+        for name in await asyncio.to_thread(self._names):
             if not await is_wanted(name):
                 await self.remove(name)
 
     # What follows runs in threads.
+
+    def _names(self) -> list[str]:
+        try:
+            with os.scandir(self._folder) as entries:
+                return [one.name for one in entries if is_operation_id(one.name) and one.is_file(follow_symlinks=False)]
+        except OSError as error:
+            # They only take room; the next start tries again.
+            log.warning("uploads_not_swept", error=error.strerror)
+            return []
 
     def _look(self) -> Space:
         return space_of(self._folder)

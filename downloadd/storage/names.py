@@ -6,7 +6,6 @@ lengths are bytes of UTF-8. Pure: no I/O and no clock.
 
 import re
 import unicodedata
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NewType
 
@@ -122,6 +121,17 @@ def safe_directory(text: str) -> SafeDirectory:
         return SafeDirectory(_cut("/".join(name for name in names if name), MAX_DIRECTORY_BYTES).rstrip("/. "))
 
 
+def visible_text(text: str) -> str:
+    """The text without what is not seen: controls, bidi overrides, zero widths, halves of surrogate pairs."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character
+        for character in text
+        if unicodedata.category(character) not in _INVISIBLE and ord(character) & 0xFFFE != _NONCHARACTER
+    )
+
+
 def suggest_name(wanted: str | None, disposition: str | None, last_segment: str) -> SafeName:
     """The final name to try first: what the user wants, else what the origin says, else what the URL says.
 
@@ -212,8 +222,7 @@ def _problem(segment: str) -> str | None:
 def _made_safe(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.partition(".")[0].upper() not in _RESERVED_DEVICES:
         return text
-    visible = "".join(_visible(text))
-    last = re.split(r"[/\\]", visible)[-1].translate(_RESERVED_CHARACTERS)
+    last = re.split(r"[/\\]", visible_text(text))[-1].translate(_RESERVED_CHARACTERS)
     name = _trimmed(unicodedata.normalize("NFC", last))
     # Windows finds the device behind any extension, and behind blanks before it.
     if name.partition(".")[0].rstrip().upper() in _RESERVED_DEVICES:
@@ -222,14 +231,6 @@ def _made_safe(text: str) -> str:
         return ""
     stem, extension = split_extension(name)
     return _trimmed(_cut(stem, MAX_NAME_BYTES - len(extension.encode())) + extension)
-
-
-def _visible(text: str) -> Iterator[str]:
-    return (
-        character
-        for character in text
-        if unicodedata.category(character) not in _INVISIBLE and ord(character) & 0xFFFE != _NONCHARACTER
-    )
 
 
 def _trimmed(name: str) -> str:

@@ -492,6 +492,118 @@ async def test_a_size_that_no_file_has_holds_up_no_import(daemon: DaemonProcess,
     assert (await done(daemon))["count"] == {"completed": 2, "total": 2, "error": 0}
 
 
+@pytest.mark.parametrize(
+    ("lines", "skipped"),
+    [
+        ("ann:s3cret@h.example/x\n//ann:s3cret@h.example/x\nh.example/?token=s3cret\n", 3),
+        ("http://a.example/1\n  out=http://ann:s3cret@h.example/x\n", 1),
+        (f"http://a.example/1\n  dir=../?token=s3cret\nhttp://a.example/2\n  out={'a' * 60}s3cret@h/x\n", 2),
+        ("http://a.example/1\n  checksum=ann:s3cret@h.example\n", 1),
+    ],
+)
+async def test_no_line_of_a_list_is_logged_with_its_credentials(
+    daemon: DaemonProcess, lines: str, skipped: int
+) -> None:
+    await upload(daemon, "urls", f"http://a.example/\n{lines}".encode(), "list.txt")
+    await file_data(daemon)
+    log = daemon.log.read_text()
+    assert log.count("import_entry_skipped") == skipped
+    assert "s3cret" not in log
+
+
+async def test_a_directory_of_a_list_is_judged_where_it_will_lie(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/a", Answer(size=100))
+    long = "/".join(["d" * 254] * 12)
+    await upload(daemon, "urls", f"{origin.url('/a')}\n  dir=api/v2\n{origin.url('/b')}\n  dir={long}\n".encode(), "l")
+    await file_data(daemon)
+    assert [line["reason"] for line in daemon.log_lines() if line["event"] == "import_entry_skipped"] == [
+        "the directory is longer than 3072 bytes"
+    ]
+    await select_all(daemon)
+    assert await download_pending(daemon) == 1
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0}
+    assert [path.partition(" l/")[2] for path in daemon.files() if not path.endswith(".jsonl")] == ["api/v2/a"]
+
+
+@pytest.mark.parametrize(
+    ("field", "name"), [("fileName", "\u6f22" * 256), ("fileName", "x" * 1_000_000), ("contentType", "x" * 256)]
+)
+async def test_what_every_listing_repeats_is_short(daemon: DaemonProcess, field: str, name: str) -> None:
+    body = {**UPLOAD, field: name}
+    status, answer = await daemon.ask("POST", "/api/v1/uploadImportFile", json=body)
+    assert (status, answer["errorType"]) == (400, "error-invalid-params")
+    assert field in answer["error"]
+    if len(name) < 1000:
+        headers = {"Content-Type": name} if field == "contentType" else {}
+        query = {"importerKey": "urls", "fileName": name if field == "fileName" else "x"}
+        status, answer = await daemon.ask("POST", "/api/v1/imports", params=query, data=b"http://a/", headers=headers)
+        assert (status, answer["errorType"]) == (400, "error-invalid-params")
+    assert (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1] == []
+
+
+async def test_no_control_or_bidi_character_of_a_name_reaches_others(daemon: DaemonProcess) -> None:
+    body = {
+        **UPLOAD,
+        "binaryContent": base64.b64encode(b"http://a.example/").decode(),
+        "importerKey": "urls",
+        "fileName": "a\x1b[31m\u202egnp\u2066.t\0xt\n\ud800",
+        "contentType": "text/\x07plain",
+    }
+    raw = json.dumps(body).replace("\\ud800", "")
+    headers = {"Content-Type": "application/json"}
+    assert (await daemon.ask("POST", "/api/v1/uploadImportFile", data=raw, headers=headers))[0] == 200
+    operation = await current(daemon)
+    assert operation["file"].endswith("_a[31mgnp.txt")
+    assert operation["contentType"] == "text/plain"
+
+
+async def test_a_public_file_is_never_another_one_of_its_name(tmp_path: Any, origin: Origin) -> None:
+    config = f'{DEFAULT_CONFIG}[[directories]]\npath = "Imports"\nconflict = "skip"\n'
+    origin.script("/list", Answer(body=origin.url("/right").encode()))
+    async with DaemonProcess(tmp_path, config=config) as daemon:
+        (daemon.root / "Imports").mkdir(parents=True)
+        (daemon.root / "Imports" / "list").write_text(origin.url("/WRONG"))
+        origin.script("/right", Answer(size=100))
+        body = {"fileUrl": origin.url("/list"), "importerKey": "urls"}
+        assert await daemon.ask("POST", "/api/v1/downloadPublicImportFile", json=body) == (200, {"success": True})
+        assert (await file_data(daemon))["success"]
+        await select_all(daemon)
+        assert await download_pending(daemon) == 1
+        await done(daemon)
+        assert [line["url"] for line in manifest(daemon)] == [origin.url("/right")]
+        assert (daemon.root / "Imports" / "list").read_text() == origin.url("/WRONG")
+
+
+async def test_a_public_file_that_was_not_fetched_to_its_end_is_not_read(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/list", Answer(size=1_000_000, rate=1000))
+    body = {"fileUrl": origin.url("/list"), "importerKey": "urls"}
+    await daemon.ask("POST", "/api/v1/downloadPublicImportFile", json=body)
+    await until(daemon.parts)
+    (download,) = await daemon.active()
+    # Whoever sees the name may have put a file there.
+    (daemon.root / "Imports" / "list").write_text(origin.url("/WRONG"))
+    assert (await daemon.verb(download["id"], "cancel"))[0] == 200
+    operation = await done(daemon)
+    assert (operation["status"], "was not fetched" in operation["reason"]) == ("importer_import_failed", True)
+    assert "None" not in operation["reason"]
+
+
+async def test_what_is_no_upload_stops_no_start_and_is_left_alone(mortal: DaemonProcess) -> None:
+    await mortal.start()
+    await upload(mortal, "slack", packed(EXPORT))
+    id = (await current(mortal))["_id"]
+    await mortal.kill()
+    folder = mortal.state / "imports"
+    (folder / "lost+found").mkdir()
+    (folder / "notes.txt").write_text("keep me")
+    (folder / ("a" * 17)).mkdir()
+    (folder / ("b" * 17)).write_text("of an operation that is over")
+    (folder / ("c" * 17)).symlink_to(folder / "notes.txt")
+    await mortal.start()
+    assert {path.name for path in folder.iterdir()} == {id, "lost+found", "notes.txt", "a" * 17, "c" * 17}
+    assert (await file_data(mortal))["message_count"] == 8
+
+
 @pytest.mark.parametrize("end", [";token=s3cret", "#s3cret", "?token=s3cret", ""])
 async def test_no_secret_of_the_url_of_a_public_file_is_told(daemon: DaemonProcess, origin: Origin, end: str) -> None:
     origin.fall_back_to(lambda request: Answer(body=b"http://h.example/x\n"))
