@@ -581,6 +581,11 @@ class Found:
         self._of_entities = 0
 
     def judge(self, items: Iterator[Item]) -> Iterator[Person | Channel | FileLink]:
+        """What of the items is to be written down.
+
+        Raises:
+            ImportRefusedError: the file says too much, or too little of it can be taken.
+        """
         for item in items:
             if self.abandoned:
                 return
