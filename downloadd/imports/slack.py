@@ -46,13 +46,15 @@ _FEW_QUOTES: Final = 6_000_000
 """What is decoded at once; real days and lists are below it. An object may take 130 bytes, a text 50 and its own."""
 
 
-class _Profile(msgspec.Struct):
+# There are hundreds of thousands of them at once, and none can be part of a circle: the collector of circles, which
+# stops everything meanwhile, need not look at them.
+class _Profile(msgspec.Struct, gc=False):
     email: str | None = None
     image_original: str | None = None
     image_512: str | None = None
 
 
-class _User(msgspec.Struct):
+class _User(msgspec.Struct, gc=False):
     id: str
     name: str = ""
     deleted: bool = False
@@ -60,13 +62,13 @@ class _User(msgspec.Struct):
     profile: _Profile = msgspec.field(default_factory=_Profile)
 
 
-class _Channel(msgspec.Struct):
+class _Channel(msgspec.Struct, gc=False):
     id: str
     name: str = ""
     is_archived: bool = False
 
 
-class _File(msgspec.Struct):
+class _File(msgspec.Struct, gc=False):
     id: str = ""
     name: str | None = None
     title: str | None = None
@@ -78,7 +80,7 @@ class _File(msgspec.Struct):
     user: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     user: str | None = None
     ts: str = ""
     files: list[_File | None] | None = None

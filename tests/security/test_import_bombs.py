@@ -62,14 +62,14 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "list of objects": ("slack", lambda: stored({"users.json": array(b"{}")})),
     "list of users": ("slack", lambda: stored({"users.json": b"[" + numbered('{"id":"#"},', 25 * MIB) + b"{}]"})),
     "list of escapes": ("slack", lambda: stored({"users.json": b'["' + b"\\n" * (12 * MIB) + b'"]'})),
-    "list of brackets": ("slack", lambda: stored({"users.json": b"[" * (4 * MIB)})),
+    "list of brackets": ("slack", lambda: stored({"users.json": b"[" * MIB})),
     "one long name": (
         "slack",
         lambda: stored({"users.json": b'[{"id":"1","name":"' + b"a" * (60 * MIB) + "\U0001f600".encode() + b'"}]'}),
     ),
     "conversations": (
         "slack",
-        lambda: stored({"users.json": b"[]", "dms.json": b"[" + numbered('{"id":"#"},', 25 * MIB) + b"{}]"}),
+        lambda: stored({"users.json": b"[]", "dms.json": b"[" + numbered('{"id":"#"},', 8 * MIB) + b"{}]"}),
     ),
     "day of objects": ("slack", lambda: day(array(b"{}"))),
     "day of files": ("slack", lambda: day(b'[{"files":' + array(b"{}", 8 * MIB) + b"}]")),
