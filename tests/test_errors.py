@@ -52,9 +52,13 @@ def test_the_words_of_the_specification_are_kept(code: ErrorCode) -> None:
     assert (row.status, row.title, row.description) == FROM_THE_SEED[code]
 
 
-def test_no_two_exception_types_share_a_code() -> None:
-    codes = [kind.code for kind in EXCEPTIONS]
+def test_no_two_exception_types_share_a_code_but_one_that_is_a_case_of_the_other() -> None:
+    codes = [kind.code for kind in EXCEPTIONS if kind.__mro__[1] is DownloadError]
     assert len(codes) == len(set(codes))
+    for kind in EXCEPTIONS:
+        parent = kind.__mro__[1]
+        assert issubclass(parent, DownloadError)
+        assert parent is DownloadError or kind.code is parent.code
 
 
 def test_every_code_but_that_of_the_launch_flag_has_an_exception_type() -> None:
