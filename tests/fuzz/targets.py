@@ -22,6 +22,7 @@ with atheris.instrument_imports():
     from downloadd.policy.url import parse_url
     from downloadd.storage.names import MAX_NAME_BYTES, parse_directory, parse_filename, safe_name
     from downloadd.transfer import fields
+    from downloadd.transfer.response_head import START, MalformedHeadError, find_end, mend_head
 
 METALINK = b'<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="a">'
 NOW = 1_700_000_000.0
@@ -41,6 +42,16 @@ def fuzz_fields(data: bytes) -> None:
     with suppress(ValueError):
         length = fields.parse_content_length(text)
         assert length is None or length >= 0
+
+
+def fuzz_heads(data: bytes) -> None:
+    """Heads of origins: brought into the one strict form, or refused."""
+    with suppress(MalformedHeadError):
+        head = mend_head(START + data)
+        assert find_end(head) == len(head)
+        assert b"\0" not in head
+        assert head.count(b"\r") == head.count(b"\n") == head.count(b"\r\n")
+        assert mend_head(head) == head
 
 
 def fuzz_imports(data: bytes) -> None:
@@ -91,6 +102,7 @@ def fuzz_urls(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "fields": fuzz_fields,
+    "heads": fuzz_heads,
     "imports": fuzz_imports,
     "names": fuzz_names,
     "urls": fuzz_urls,
