@@ -17,7 +17,14 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import Conflict, Download, Snapshot, ids_of
-from downloadd.errors import DownloadError, DownloadTimeoutError, InsufficientStorageError, InternalError, StorageError
+from downloadd.errors import (
+    ChecksumMismatchError,
+    DownloadError,
+    DownloadTimeoutError,
+    InsufficientStorageError,
+    InternalError,
+    StorageError,
+)
 from downloadd.manager import lifecycle, retry
 from downloadd.manager.intake import foreseen_name
 from downloadd.records.protocol import Records
@@ -288,6 +295,8 @@ class Run:
         spent = download.time_spent + self._clock.monotonic() - started
         # What was kept by a storage that is out of order need not be there for the next attempt.
         progressed = self._attempt.progressed and not isinstance(error, StorageError)
+        if isinstance(error, ChecksumMismatchError) and download.mirrors and download.failures <= len(download.mirrors):
+            return await self._doubts_sources(error, time_spent=spent), None
         decision = retry.decide(
             error,
             failures=download.failures,
@@ -314,6 +323,15 @@ class Run:
                 await self._remove_part()
                 failed = lifecycle.failed(self.download, error, now=now)
                 return failed, self._host_waits(decision.host_waits, now)
+
+    async def _doubts_sources(self, error: ChecksumMismatchError, *, time_spent: float) -> Download:
+        """Some source lies, and nobody knows which: from now on each is asked alone, one after the other."""
+        self._log.info("attempt_failed", error=error.code, detail=error.detail, retry_in=0)
+        await self._remove_part()
+        row = replace(lifecycle.without_part(self.download), time_spent=time_spent)
+        return lifecycle.deferred(
+            row, error, not_before=self._clock.wall(), failures=row.failures + 1, progressed=False
+        )
 
     def _host_waits(self, seconds: float | None, now: float) -> HostWaits | None:
         return None if seconds is None else HostWaits(host=self._attempt.answered_by, until=now + seconds)

@@ -19,6 +19,7 @@ from downloadd.download import Conflict, Download
 from downloadd.errors import (
     OF_THE_ORIGIN,
     DownloadError,
+    ErrorCode,
     FileExistsAlreadyError,
     FileTooLargeError,
     NetworkError,
@@ -149,6 +150,9 @@ class Attempt:
         self._record_checksum = record_checksum
         self._places = places
         self._sources = sources_of(download)
+        if download.error is ErrorCode.CHECKSUM_MISMATCH:
+            # One of them lies: together, they would only mix what is true with what is not.
+            del self._sources[1:]
         # The run has one place, and it is there.
         self._host = download.host
         self._remarks: dict[str, str] = {}

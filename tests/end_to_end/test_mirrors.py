@@ -206,6 +206,30 @@ async def test_each_url_is_judged_before_anything_starts(daemon: DaemonProcess, 
     assert origin.requests("/f") == []
 
 
+@pytest.mark.parametrize("liar", [0, 1, 2])
+async def test_a_source_that_lies_is_found_out_and_done_without(
+    daemon: DaemonProcess, origin: Origin, liar: int
+) -> None:
+    size = 6 * MIB
+    for number in range(3):
+        origin.script(f"/{number}/f", Answer(size=size, seed=9 if number == liar else 0, etag='"1"', rate=20 * MIB))
+    urls = [origin.url(f"/{number}/f") for number in range(3)]
+    status, answer = await daemon.fetch("d", urls, checksum=f"sha-256={expected_sha256(0, size)}")
+    assert (status, answer["error"]) == (201, None), answer
+    assert daemon.files() == {"d/f": expected_bytes(0, 0, size)}
+
+
+async def test_sources_that_all_lie_are_given_up(daemon: DaemonProcess, origin: Origin) -> None:
+    for number in range(3):
+        origin.script(f"/{number}/f", Answer(size=1000, seed=9, etag='"1"'))
+    urls = [origin.url(f"/{number}/f") for number in range(3)]
+    status, answer = await daemon.fetch("d", urls, checksum=f"sha-256={expected_sha256(0, 1000)}")
+    assert (status, answer["error"]) == (422, "CHECKSUM_MISMATCH")
+    assert sum(len(origin.requests(f"/{number}/f")) for number in range(3)) < 10
+    assert daemon.files() == {}
+    assert daemon.parts() == []
+
+
 @pytest.mark.parametrize("size", [3 << 20, 20 << 20])
 async def test_a_fast_source_that_is_done_at_once_relieves_one_that_crawls(
     daemon: DaemonProcess, origin: Origin, size: int
