@@ -35,7 +35,7 @@ from downloadd.transfer.reception import Pace, Reception
 from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, StartOver, judge, judge_sample
 from downloadd.transfer.segmented import First, OtherVersionError, SegmentedFetch
 from downloadd.transfer.segments import Segment, divide
-from downloadd.transfer.session import Answer, Session
+from downloadd.transfer.session import Answer, Content, Session
 from downloadd.transfer.sources import Source, share_out, sources_of, turn_to
 from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_expected, check_length
 
@@ -162,6 +162,7 @@ class Attempt:
         self._asked = 0
         self.answered_by = download.host
         self._started_over = False
+        self._in_doubt = False
         self._kept_before = 0
         self._recorded = False
         self._noted_at = 0.0
@@ -262,7 +263,13 @@ class Attempt:
         while True:
             received = 0 if self.part is None else self.part.size
             row = self.download
-            asked = plan(received=received, validator=row.validator, total=row.total, coding=row.coding)
+            asked = plan(
+                received=received,
+                validator=row.validator,
+                total=row.total,
+                coding=row.coding,
+                overlap=SAMPLE if self._in_doubt or row.found_at is not None else 0,
+            )
             if isinstance(asked, Whole):
                 return Fetched.WHOLE
             async with self._first_answer(asked) as (source, answer, verdict):
@@ -273,8 +280,8 @@ class Attempt:
                     case StartOver():
                         await self._start_over()
                         continue
-                    case Accepted() if verdict.start > 0 and self._leads_elsewhere(source, answer):
-                        await self._start_over()
+                    case Accepted() if verdict.start == received > 0 and self._leads_elsewhere(source, answer):
+                        self._in_doubt = True
                         continue
                     case Accepted():
                         self.download = turn_to(self.download, source.number)
@@ -286,9 +293,10 @@ class Attempt:
                 return Fetched.WHOLE
 
     def _leads_elsewhere(self, source: Source, answer: Answer) -> bool:
-        """Whether redirects have led to another resource than for the bytes that are there.
+        """Whether redirects have led to another resource than for the bytes that are there, whose end must agree then.
 
-        Of mirrors, whoever named them has said that they have the same file.
+        An entity tag says nothing of other resources (RFC 9110, section 8.8.3), but those that a redirect chooses among
+        are copies as a rule. Of mirrors, whoever named them has said so.
         """
         return source.number == self.download.turn and answer.found_at != self.download.found_at
 
@@ -450,11 +458,15 @@ class Attempt:
     async def _receive(self, source: Source, answer: Answer, accepted: Accepted) -> bool:
         """Moves the content into the part file; False when another version came in between, so that nothing is kept."""
         assert self.part is not None  # noqa: S101 - narrows the type; opened before
+        begin = max(accepted.start, self.part.size)
+        if begin > accepted.start and not await self._agrees(self.part, answer.content, accepted.start, begin):
+            await self._start_over()
+            return False
         divisible = accepted.total is not None and accepted.validator is not None and not self._one_connection
         if divisible and self._connections > 1:
             assert accepted.total is not None  # noqa: S101 - narrows the type
             kept = ByteRanges()
-            kept.add(0, accepted.start)
+            kept.add(0, begin)
             sources = [source, *(other for other in self._sources if other is not source)]
             with self._places_for(sources) as places:
                 segments = divide(kept.gaps(accepted.total), places)
@@ -462,7 +474,7 @@ class Attempt:
                     self.download = replace(self.download, received_ranges=kept.format())
                     first = First(source=source, content=answer.content, segment=segments[0])
                     return await self._fetch_segments(self.part, kept, sources, segments, first)
-        segment = Segment(accepted.start)
+        segment = Segment(begin)
         reception = self._reception(self.part)
         try:
             await reception.receive(answer.content, segment, by_socket=not self.algorithms)
@@ -473,6 +485,14 @@ class Attempt:
             raise
         check_length(segment.position - accepted.start, accepted.length)
         return True
+
+    async def _agrees(self, part: Part, content: Content, start: int, end: int) -> bool:
+        """Whether a content begins with what the part has there."""
+        again = bytearray()
+        while len(again) < end - start and (data := await content.read(end - start - len(again))):
+            again += data
+            content.release(len(data))
+        return bytes(again) == await part.read(start, end - start)
 
     async def _go_on_with_segments(self, part: Part) -> bool:
         """Fetches what is missing of a part that has gaps; False when nothing of it can be kept."""
@@ -514,7 +534,6 @@ class Attempt:
             validator=validator,
             total=total,
             coding=self.download.coding,
-            found_at={self.download.turn: self.download.found_at},
             now=self._clock.wall,
             write_down=self._write_down,
             dropped=self._remark,

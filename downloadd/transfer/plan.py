@@ -33,7 +33,9 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
     """Every byte is in the part file: there is nothing to ask for."""
 
 
-def plan(*, received: int, validator: str | None, total: int | None, coding: str | None = None) -> Asked | Whole:
+def plan(
+    *, received: int, validator: str | None, total: int | None, coding: str | None = None, overlap: int = 0
+) -> Asked | Whole:
     """Decides whether to resume, to start over, or to ask nothing at all.
 
     An empty part file vouches for nothing, not even for an empty representation; one longer than its representation
@@ -44,9 +46,10 @@ def plan(*, received: int, validator: str | None, total: int | None, coding: str
         validator: the strong validator that they came under, if any.
         total: the complete length that came with them, if any.
         coding: the content coding that they came in, if any.
+        overlap: how many of them are asked for once more, to be compared.
     """
     if received > 0 and received == total:
         return Whole()
-    if received == 0 or validator is None or (total is not None and received > total):
+    if received <= overlap or validator is None or (total is not None and received > total):
         return Asked()
-    return Asked(start=received, validator=validator, total=total, coding=coding)
+    return Asked(start=received - overlap, validator=validator, total=total, coding=coding)

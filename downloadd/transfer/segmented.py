@@ -6,7 +6,7 @@ come is written down while it comes, and only after it is on the disk.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -61,7 +61,6 @@ class SegmentedFetch:
         validator: str,
         total: int,
         coding: str | None,
-        found_at: Mapping[int, str | None],
         now: Callable[[], float],
         write_down: Callable[[ByteRanges], Awaitable[None]],
         dropped: Callable[[Source, str], None],
@@ -76,7 +75,6 @@ class SegmentedFetch:
             validator: the strong validator of the bytes.
             total: the complete length.
             coding: the content coding of the bytes.
-            found_at: where redirects led to for them, by the number of the source.
             now: Unix time.
             write_down: called with what is there, again and again.
             dropped: told which source is of no use, and why.
@@ -88,7 +86,6 @@ class SegmentedFetch:
         self._validator = validator
         self._total = total
         self._coding = coding
-        self._found_at = dict(found_at)
         self._now = now
         self._write_down = write_down
         self._dropped = dropped
@@ -238,8 +235,6 @@ class SegmentedFetch:
         self.asked += 1
         async with self._session.get(source.url, asked) as answer:
             match judge(asked, answer.head, now=self._now(), max_size=0):
-                case Accepted() if answer.found_at != self._found_at.setdefault(source.number, answer.found_at):
-                    raise OtherVersionError("its redirects lead to different places")
                 case Accepted(length=length) if answer.head.status == 206:
                     answer.content.announced = length
                     yield answer

@@ -101,13 +101,15 @@ class Content:
             self.close()
 
     def as_socket(self) -> tuple[list[bytes], SocketContent] | None:
-        """What has come already, and the rest as a socket; None where the content has to be read.
+        """What has come already, and the rest as a socket; None where the content has to be read, or that has begun.
 
-        To be called before anything is read; where it gives a socket, nothing can be read here any more.
+        Where it gives a socket, nothing can be read here any more.
 
         Raises:
             NetworkError: the connection broke.
         """
+        if self._begun:
+            return None
         taken = self._take_over()
         if taken is None:
             return None

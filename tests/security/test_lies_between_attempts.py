@@ -106,24 +106,34 @@ def redirect(location: str) -> Answer:
 
 
 @pytest.mark.parametrize("begins_with", ["/f", "/g"])
-async def test_another_resource_is_no_continuation_whatever_its_entity_tag(
-    daemon: DaemonProcess, origin: Origin, begins_with: str
+@pytest.mark.parametrize("is_copy", [True, False])
+async def test_where_redirects_lead_elsewhere_the_end_of_what_has_come_must_be_the_same(
+    daemon: DaemonProcess, origin: Origin, begins_with: str, is_copy: bool
 ) -> None:
-    first = [Answer(raw=FIRST)] if begins_with == "/f" else [redirect("/g")]
-    origin.script("/f", [*first, redirect("/h"), redirect("/h")])
-    origin.script("/g", Answer(raw=FIRST))
-    other = answer("Content-Length: 200", 'ETag: "v"', body=OTHER)
-    origin.script("/h", [Answer(raw=part('ETag: "v"', "Content-Length: 100", body=OTHER[:100])), Answer(raw=other)])
+    """The entity tag is that of a copy, or of another file."""
+    size, come = 6 * MIB, 2 * MIB
+    cut = Answer(size=size, etag='"v"', cut_after=come)
+    first = cut if begins_with == "/f" else redirect("/g")
+    origin.script("/f", [first, redirect("/h"), redirect("/i"), redirect("/j")])
+    origin.script("/g", cut)
+    for path in ("/h", "/i", "/j"):
+        origin.script(path, Answer(size=size, seed=0 if is_copy else 9, etag='"v"'))
     assert (await daemon.fetch("d", origin.url("/f"), filename="f"))[0] == 201
-    assert daemon.files() == {"d/f": OTHER}
+    assert daemon.files() == {"d/f": expected_bytes(0 if is_copy else 9, 0, size)}
+    if is_copy:
+        asked = [request.field("Range") for path in ("/h", "/i", "/j") for request in origin.requests(path)]
+        assert asked
+        assert all(asked)
 
 
-async def test_links_that_are_signed_anew_lead_to_the_same_resource(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", [redirect("/g?sign=1"), redirect("/g?sign=2")])
-    origin.script("/g", [Answer(raw=FIRST), Answer(raw=part('ETag: "v"', "Content-Length: 100"))])
-    assert (await daemon.fetch("d", origin.url("/f"), filename="f"))[0] == 201
-    assert daemon.files() == {"d/f": A + B}
-    assert len(origin.requests("/g")) == 2
+async def test_several_connections_may_be_led_to_different_copies(daemon: DaemonProcess, origin: Origin) -> None:
+    size = 8 * MIB
+    origin.script("/f", [redirect(f"/{number}") for number in range(8)])
+    for number in range(8):
+        origin.script(f"/{number}", Answer(size=size, etag='"v"', rate=8 * MIB))
+    assert (await daemon.fetch("d", origin.url("/f"), filename="f", segments="4"))[0] == 201
+    assert daemon.files() == {"d/f": expected_bytes(0, 0, size)}
+    assert sum(bool(origin.requests(f"/{number}")) for number in range(8)) >= 4
 
 
 @pytest.mark.parametrize("killed", [False, True])
