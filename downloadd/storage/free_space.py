@@ -107,7 +107,8 @@ class FreeSpace:
     def _look_anew(self) -> None:
         asked_at = self._clock.monotonic()
         with self._looking:
-            if self._seen_at is not None and self._seen_at > asked_at:
+            seen_at = self._seen_at
+            if seen_at is not None and seen_at > asked_at:
                 # Somebody else's look, begun since.
                 return
             begun_at = self._clock.monotonic()
@@ -120,4 +121,6 @@ class FreeSpace:
                 self._seen_at = begun_at
 
     def _is_fresh(self) -> bool:
-        return self._seen_at is not None and self._clock.monotonic() - self._seen_at < FRESH_SECONDS
+        # Another thread may forget it in between.
+        seen_at = self._seen_at
+        return seen_at is not None and self._clock.monotonic() - seen_at < FRESH_SECONDS
