@@ -6,8 +6,8 @@ from typing import Protocol
 class Connection(Protocol):
     """One connection of a client."""
 
-    def force_close(self) -> None:
-        """Ends it at once."""
+    def abort(self) -> None:
+        """Ends it at once, whatever it has left unread."""
         ...
 
 
@@ -27,7 +27,7 @@ class Crowd:
             # If all others are being answered, it is the new one that has to go.
             quietest = next(iter(self._quiet), connection)
             self.leave(quietest)
-            quietest.force_close()
+            quietest.abort()
             if quietest is connection:
                 return
         self._quiet[connection] = None

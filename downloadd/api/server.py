@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import HttpVersion11, StreamReader, web
@@ -38,6 +38,13 @@ class ApiConnection(web.RequestHandler):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
         super().connection_made(transport)
         self.crowd.enter(self)
+
+    def abort(self) -> None:
+        """Ends the connection at once: an orderly end would wait until the client has read everything."""
+        transport = self.transport
+        self.force_close()
+        if transport is not None:
+            transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client has gone."""
@@ -91,11 +98,12 @@ class ApiServer(web.Server):
         return connection
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._crowd.ask(request.protocol)
+        connection = cast("ApiConnection", request.protocol)
+        self._crowd.ask(connection)
         try:
             return await self._api.answer(request)
         finally:
-            self._crowd.rest(request.protocol)
+            self._crowd.rest(connection)
 
 
 class Api:

@@ -12,7 +12,8 @@ from downloadd.config import Config
 _OWN: Final = 32
 """Descriptors of the daemon itself: records, log, event loop, listeners, the root."""
 _OF_A_DOWNLOAD: Final = 6
-"""Those of a download at most: a connection, once more for the kernel to read from, a pipe, the part, a directory."""
+"""Those of a download over one connection: that one, once more for the kernel to read from, a pipe, the part, a
+directory. Further connections are done without when there are none left."""
 
 
 def raise_limit() -> None:

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from downloadd.errors import DownloadError, InsufficientStorageError, StartupError, StorageError
+from downloadd.operation import is_operation_id
 from downloadd.records.damage import is_undecodable
 from downloadd.records.history import FOLDED_CONTAINS, folded_contains
 
@@ -313,7 +314,7 @@ class StateDirectory:
             )
         left = sorted(name for name in os.listdir(self.path) if _OF_AN_EARLIER_LIFE.fullmatch(name))
         uploads = self.path / UPLOADS_NAME
-        if uploads.is_dir() and any(uploads.iterdir()):
+        if uploads.is_dir() and any(is_operation_id(one.name) for one in uploads.iterdir()):
             left.append(UPLOADS_NAME)
         if left:
             raise RecordsUnreadableError(

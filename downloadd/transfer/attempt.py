@@ -268,7 +268,7 @@ class Attempt:
                 validator=row.validator,
                 total=row.total,
                 coding=row.coding,
-                overlap=SAMPLE if self._in_doubt or row.found_at is not None else 0,
+                overlap=SAMPLE if self._in_doubt or row.found_at is not None or row.coding is not None else 0,
             )
             if isinstance(asked, Whole):
                 return Fetched.WHOLE

@@ -50,6 +50,13 @@ class ContentRange(msgspec.Struct, frozen=True, kw_only=True):
     complete_length: int | None = None
     """None for `*`: the origin does not know it, or does not say."""
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether these are known not to be all bytes."""
+        if self.first_pos is None or self.last_pos is None:
+            return False
+        return self.first_pos > 0 or self.complete_length not in {None, self.last_pos + 1}
+
 
 def parse_content_length(text: str | None) -> int | None:
     """The bytes of one message's content; None when the field is absent.
@@ -138,10 +145,9 @@ def strong_validator(*, etag: str | None, last_modified: str | None, date: str |
         date: the field's value, or None.
         now: Unix time, for years of two digits.
     """
-    if etag is not None:
-        # One that cannot be read is one all the same.
-        tag = parse_entity_tag(etag)
-        return None if tag is None or tag.startswith("W/") else tag
+    tag = parse_entity_tag(etag)
+    if tag is not None:
+        return None if tag.startswith("W/") else tag
     modified, sent = parse_http_date(last_modified, now=now), parse_http_date(date, now=now)
     if last_modified is None or modified is None or sent is None or sent - modified < CLOCK_DIFFERENCE:
         return None

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from aiohttp import ClientPayloadError, HttpVersion11, StreamReader
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http import RawResponseMessage
+from aiohttp.http import HttpResponseParser, RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
+from downloadd.errors import StartupError
 from downloadd.transfer.response_head import LONGEST, START, MalformedHeadError, find_end, mend_head
 
 MOST_INTERIM: Final = 256
@@ -20,6 +21,9 @@ MOST_BYTES: Final = 1 << 20
 WITHOUT_CONTENT: Final = frozenset({101, 204, 304})
 """Statuses whose responses end with their head, whatever it says (RFC 9112, section 6.3, rule 1), be it that another
 protocol begins there (RFC 9110, section 15.2.2)."""
+
+
+_COMPILED: Final = "aiohttp._http_parser"
 
 
 class SurplusError(ClientPayloadError):
@@ -166,6 +170,19 @@ class OriginProtocol(ResponseHandler):
         self.set_exception(HttpProcessingError(code=400, message=why))
 
 
+def require_strict_parser() -> None:
+    """Sees to it that chunks can be read strictly.
+
+    Raises:
+        StartupError: they cannot.
+    """
+    if HttpResponseParser.__module__ != _COMPILED:
+        raise StartupError(
+            "aiohttp runs without its compiled HTTP parser, which alone can be strict: install it from a wheel, and "
+            "leave AIOHTTP_NO_EXTENSIONS unset"
+        )
+
+
 def _length_of(head: RawResponseMessage) -> int | None:
     """Bytes of the content that follows a head, if it says so (RFC 9112, section 6.3)."""
     if head.code in WITHOUT_CONTENT or "Transfer-Encoding" in head.headers:
@@ -181,7 +198,7 @@ def _strict() -> Iterator[None]:
     The library has no public way to say so. A lenient one takes the carriage return behind a chunk for content, if the
     chunk's size says so (RFC 9112, section 7.1); heads are strict before it sees them.
     """
-    parsers: Any = import_module("aiohttp._http_parser")
+    parsers: Any = import_module(_COMPILED)
     before, parsers.DEBUG = parsers.DEBUG, True
     try:
         yield

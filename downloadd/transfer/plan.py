@@ -52,4 +52,4 @@ def plan(
         return Whole()
     if received <= overlap or validator is None or (total is not None and received > total):
         return Asked()
-    return Asked(start=received - overlap, validator=validator, total=total, coding=coding)
+    return Asked(start=received - overlap, validator=validator, total=total, coding=coding, overlaps=overlap > 0)

@@ -114,6 +114,7 @@ class Reception:
                     await self._prepare(size, False)
                     writing = asyncio.get_running_loop().create_task(self._write_read(content, gathered, segment))
                 gathered, size, flush_at = [], 0, clock.monotonic() + self._flush_interval()
+            content.check_end()
         except BaseException:
             # Whatever ended the attempt, bytes that came are kept: the next one goes on from there.
             with suppress(DownloadError):

@@ -34,6 +34,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """The complete length that came with those bytes, if it did."""
     coding: str | None = None
     """The content coding that they came in."""
+    overlaps: bool = False
+    """Whether it begins with bytes that are there already, so that they can be compared."""
     to_compare: bool = False
     """Whether the range is only compared with bytes that are there already, so that no validator is needed."""
 
@@ -154,9 +156,7 @@ def judge_sample(asked: Asked, head: Head, *, now: float) -> str | None:
 
 def _judge_whole(head: Head, now: float) -> Accepted:
     part = fields.parse_content_range(head.content_range)
-    if _is_multipart(head) or (
-        part is not None and (part.first_pos, part.last_pos) != (0, (part.complete_length or 0) - 1)
-    ):
+    if _is_multipart(head) or (part is not None and part.is_partial):
         raise RemoteError(head.status, "a part of the file, by its own word")
     try:
         length = _length(head)
@@ -203,8 +203,9 @@ def _judge_part(asked: Asked, head: Head, now: float) -> Accepted | StartOver:
     if length not in {None, end - asked.start}:
         return StartOver(reason="the origin answered 206 with a length that does not fit its range")
     changed = _changed(asked.validator, head, now)
-    if changed is None and _coding(head) != asked.coding:
-        # Common origins give the same entity tag to every coding (Apache's bug 39727).
+    if changed is None and _coding(head) != asked.coding and not (asked.overlaps and head.content_encoding is None):
+        # Common origins give the same entity tag to every coding (Apache's bug 39727). To say nothing of it is right,
+        # all the same (RFC 9110, section 15.3.7): then the bytes must tell.
         changed = "the origin has another version (in another content coding)"
     if changed is None and fields.is_entity_tag(asked.validator) and head.etag is None:
         # RFC 9110, section 15.3.7: it has to be there. An origin that overlooks If-Range would go unnoticed.

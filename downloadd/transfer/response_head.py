@@ -10,6 +10,8 @@ from typing import Final
 
 LONGEST: Final = 256 * 1024
 """Bytes of a head."""
+MOST_LINES: Final = 1_000
+"""In one head: a flood of small fields must not hold the event loop up."""
 START: Final = b"HTTP/"
 """How every one begins (RFC 9112, section 2.3)."""
 
@@ -21,7 +23,9 @@ _CONTROL: Final = re.compile(rb"[\x01-\x08\x0b-\x1f\x7f]")
 
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 """Fields that say where the content ends: nothing is to be guessed in them."""
-_FIRST_COUNTS: Final = frozenset({b"content-location", b"content-type", b"server"})
+_FIRST_COUNTS: Final = frozenset(
+    {b"content-location", b"content-type", b"host", b"max-forwards", b"server", b"user-agent"}
+)
 """Fields that may stand there but once, and often stand there twice: nothing hangs on which of them is meant."""
 _MUST_AGREE: Final = frozenset({b"content-range", b"etag", b"last-modified", b"location"})
 """Fields that may stand there but once: of several that differ, none is to be believed."""
@@ -49,25 +53,27 @@ def mend_head(head: bytes) -> bytes:
     Raises:
         MalformedHeadError: it cannot be mended.
     """
-    if _FORBIDDEN.search(head.replace(b"\r\n", b"\n")):
+    if head.count(b"\n") > MOST_LINES:
+        raise MalformedHeadError("more lines than any head needs")
+    head = head.replace(b"\r\n", b"\n")
+    if _FORBIDDEN.search(head):
         raise MalformedHeadError("a NUL or a lone carriage return")
-    start, *lines = head.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
+    start, *lines = head.rstrip(b"\n").split(b"\n")
     if not start.startswith(START):
         raise MalformedHeadError("another protocol")
-    fields: list[tuple[bytes, bytes]] = []
+    fields: list[tuple[bytes, list[bytes]]] = []
     for line in lines:
         if line[:1] in {b" ", b"\t"}:
             if not fields:
                 raise MalformedHeadError("a folded line before the first field")
-            name, value = fields.pop()
-            fields.append((name, b"%s %s" % (value, line)))
+            fields[-1][1].append(line)
             continue
         name, colon, value = line.partition(b":")
         name = name.rstrip(b" \t")
         if not colon or not _NAME.fullmatch(name):
             raise MalformedHeadError("a line that is no field")
-        fields.append((name, value))
-    kept = _without_repetitions([(name, _mended(name, value)) for name, value in fields])
+        fields.append((name, [value]))
+    kept = _without_repetitions([(name, _mended(name, b" ".join(folds))) for name, folds in fields])
     return b"\r\n".join([_CONTROL.sub(b" ", start), *(b"%s: %s" % field for field in kept), b"", b""])
 
 

@@ -164,6 +164,9 @@ class SegmentedFetch:
         try:
             worker.result()
         except OF_THE_ORIGIN as error:
+            if isinstance(error, NetworkError) and error.voids:
+                self._drop(source, error.detail)
+                return error
             source.places -= 1
             if not source.places:
                 self._dropped(source, error.detail)
@@ -217,6 +220,10 @@ class SegmentedFetch:
         self._running.append(segment)
         try:
             yield
+        except NetworkError as error:
+            if error.voids:
+                segment.position = segment.reach = segment.start
+            raise
         finally:
             self._running.remove(segment)
             self._ended.append(segment)

@@ -28,18 +28,14 @@ from downloadd.policy.redirects import keeps_credentials, next_hop
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, to_yarl
 from downloadd.transfer.fields import format_range
-from downloadd.transfer.origin_protocol import OriginProtocol, SurplusError
+from downloadd.transfer.origin_protocol import OriginProtocol, SurplusError, require_strict_parser
 from downloadd.transfer.response import Asked, Head
-from downloadd.transfer.response_head import LONGEST
+from downloadd.transfer.response_head import LONGEST, MOST_LINES
 from downloadd.transfer.takeover import BufferedContent, SocketContent, TakenOver, surplus, take_over
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 READ_BUFFER: Final = 256 * 1024
 """Bytes that a connection reads ahead of the writer, before the transport is paused (at twice as many)."""
-
-
-MOST_FIELDS: Final = 1_000
-"""In one head."""
 
 
 class Content:
@@ -80,6 +76,17 @@ class Content:
             if taken is not None:
                 self._buffered = BufferedContent(taken, stall_timeout=self._stall_timeout)
         return await (self._parsed(limit) if self._buffered is None else self._buffered.read(limit))
+
+    def check_end(self) -> None:
+        """To be called by whoever has what it wants, and does not read on.
+
+        Raises:
+            NetworkError: more came than was announced, as far as is known by now.
+        """
+        if self._buffered is not None:
+            self._buffered.check_end()
+        elif isinstance(self._response.content.exception(), SurplusError):
+            raise surplus()
 
     def release(self, nbytes: int) -> None:
         """The oldest bytes that were read are not needed any more: their memory may be used again."""
@@ -191,6 +198,12 @@ class Session:
         self._timeout = aiohttp.ClientTimeout(total=None, connect=limit, sock_connect=limit, sock_read=limit)
 
     async def __aenter__(self) -> Self:
+        """Opens the client.
+
+        Raises:
+            StartupError: the HTTP library lacks its compiled parser, which alone can be told to be strict.
+        """
+        require_strict_parser()
         connector = build_connector(lambda: self._policy.addresses, resolver=self._resolver)
         # The library has no public way to bound what comes before an answer.
         connector._factory = partial(OriginProtocol, loop=asyncio.get_running_loop())  # type: ignore[assignment]
@@ -202,7 +215,7 @@ class Session:
             read_bufsize=READ_BUFFER,
             max_line_size=LONGEST,
             max_field_size=LONGEST,
-            max_headers=MOST_FIELDS,
+            max_headers=MOST_LINES,
         )
         return self
 

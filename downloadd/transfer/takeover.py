@@ -189,6 +189,11 @@ class BufferedContent(asyncio.BufferedProtocol):
                 raise NetworkError("the origin sent nothing within the stall timeout") from None
         return self._ring.look(limit)
 
+    def check_end(self) -> None:
+        """See `Content.check_end`."""
+        if self._broken is not None and self._broken.voids:
+            raise self._broken
+
     def release(self, nbytes: int) -> None:
         """The oldest bytes that were read are not needed any more; without it, reading comes to a halt."""
         earlier = min(nbytes, self._earlier_bytes)

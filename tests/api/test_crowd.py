@@ -8,7 +8,7 @@ class Somebody:
     def __init__(self) -> None:
         self.closed = False
 
-    def force_close(self) -> None:
+    def abort(self) -> None:
         self.closed = True
 
 

@@ -109,7 +109,7 @@ async def test_an_emptied_database_is_refused_and_its_log_is_left_alone(tmp_path
 
 
 @pytest.mark.parametrize(
-    "left", [f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm", f"{DATABASE_NAME}.v3.backup", "imports/upload"]
+    "left", [f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm", f"{DATABASE_NAME}.v3.backup", "imports/23456789ABCDEFGHJ"]
 )
 async def test_a_database_that_has_vanished_is_missed_and_not_begun_anew(tmp_path: Path, left: str) -> None:
     (tmp_path / "imports").mkdir()

@@ -106,6 +106,9 @@ def test_an_invalid_length_is_an_error(content_length: str) -> None:
         pytest.param(BY_TAG, replace(REST, content_range="bytes 400-999/*"), 1000, id="length known from before"),
         pytest.param(BY_TAG_OF_UNKNOWN_LENGTH, REST, 1000, id="length not known before"),
         pytest.param(replace(BY_TAG, coding="gzip"), replace(REST, content_encoding="gzip"), 1000, id="same coding"),
+        pytest.param(
+            replace(BY_TAG, coding="gzip", overlaps=True), REST, 1000, id="no word of the coding, but bytes to compare"
+        ),
         pytest.param(BY_DATE, REST_BY_DATE, 1000, id="same date"),
         pytest.param(BY_DATE, REST, 1000, id="same date, and a tag"),
         pytest.param(BY_DATE, replace(REST_BY_DATE, last_modified=None), 1000, id="no date, as RFC 9110 15.3.7 wants"),

@@ -63,6 +63,8 @@ def test_a_head_gets_its_strict_form(head: bytes, mended: bytes) -> None:
         START + b"A: b\0\r\n\r\n",
         START + b"A: b\rc\r\n\r\n",
         START + b"A: b\r\r\n\r\n",
+        START + b"A: b\r\n" * 1_000 + b"\r\n",
+        START + b"A: b\r\n" + b" \r\n" * 1_000 + b"\r\n",
     ],
 )
 def test_what_readers_understand_differently_is_refused(head: bytes) -> None:
