@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from daemon_process import DaemonProcess, configured
 from origin.answer import Answer
 from origin.content import expected_bytes
 from origin.origin import Origin, Request
+from security.conversations import conversing
 from security.lies import answer
 
 A, B = b"a" * 100, b"b" * 100
@@ -254,16 +254,12 @@ async def test_a_connection_whose_message_may_not_be_over_is_not_used_again(daem
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         connections += 1
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(said if b"GET /1 " in head else answer("Content-Length: 4", body=b"good"))
-                await writer.drain()
-        writer.close()
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(said if b"GET /1 " in head else answer("Content-Length: 4", body=b"good"))
+            await writer.drain()
 
-    server = await asyncio.start_server(converse, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
+    async with conversing(converse) as port:
         await daemon.fetch("d", f"http://127.0.0.1:{port}/1")
         status, _ = await daemon.fetch("d", f"http://127.0.0.1:{port}/2")
         assert (status, connections) == (201, 2)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ import pytest
 from daemon_process import DaemonProcess, configured, until
 from origin.answer import Answer
 from origin.origin import Origin
+from security.conversations import conversing
 from security.lies import LIES, length
 
 TABLE = (Path(__file__).parents[2] / "docs" / "origins.md").read_text()
@@ -77,28 +78,14 @@ def digest(content: bytes) -> str:
 @asynccontextmanager
 async def speaking(say: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
     """The port of a server that says something to everybody who asks for anything, and then waits."""
-    over = asyncio.Event()
-    conversations: list[asyncio.Task[None]] = []
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            await reader.read(1)
-            await say(writer)
-            await over.wait()
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
+        await reader.read(1)
+        await say(writer)
+        await asyncio.Event().wait()
 
-    def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        conversations.append(asyncio.ensure_future(converse(reader, writer)))
-
-    server = await asyncio.start_server(meet, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        over.set()
-        server.close()
-        await asyncio.gather(*conversations)
+    async with conversing(converse) as port:
+        yield port
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -134,17 +121,13 @@ async def test_what_nobody_asked_for_is_nobody_s_file(tmp_path: Path) -> None:
         async def converse(
             reader: asyncio.StreamReader, writer: asyncio.StreamWriter, unasked: bytes = unasked
         ) -> None:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
-                while True:
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(length("100", body=(b"1" if b"GET /1 " in head else b"2") * 100))
-                    await asyncio.sleep(0.1)
-                    writer.write(unasked)
-            writer.close()
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(length("100", body=(b"1" if b"GET /1 " in head else b"2") * 100))
+                await asyncio.sleep(0.1)
+                writer.write(unasked)
 
-        server = await asyncio.start_server(converse, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        async with server, DaemonProcess(folder, config=HURRIED) as daemon:
+        async with conversing(converse) as port, DaemonProcess(folder, config=HURRIED) as daemon:
             for name in ("1", "2"):
                 assert (await daemon.fetch("d", f"http://127.0.0.1:{port}/{name}"))[0] == 201
                 await asyncio.sleep(0.3)
