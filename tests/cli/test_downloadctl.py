@@ -374,13 +374,16 @@ class Screen:
         self.terminal = terminal
         self.process = process
         self.written = ""
+        # Unlike select, it takes descriptors of any number: an origin of a thousand connections is in this process.
+        self._poll = select.poll()
+        self._poll.register(terminal, select.POLLIN)
 
     def sees(self, condition: Callable[[str], object], seconds: float = 20) -> None:
         """Reads until what was written is so."""
         end = time.monotonic() + seconds
         while not condition(self.written):
             assert time.monotonic() < end, self.written
-            if select.select([self.terminal], [], [], 0.1)[0]:
+            if self._poll.poll(100):
                 try:
                     self.written += os.read(self.terminal, 65536).decode("utf-8", "replace")
                 except OSError:
