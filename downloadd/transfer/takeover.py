@@ -286,7 +286,7 @@ class SocketContent:
         Raises:
             NetworkError: something came behind the last byte.
         """
-        with socket.socket(fileno=os.dup(self.source.fd)) as same, suppress(OSError):
+        with suppress(OSError), socket.socket(fileno=os.dup(self.source.fd)) as same:
             if is_surplus(same.recv(SURPLUS_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)):
                 raise surplus()
 
@@ -314,7 +314,7 @@ class SocketContent:
         # A wish: the kernel wakes earlier when its buffer holds no more, and at the end of the connection.
         if nbytes != self._lowat:
             self._lowat = nbytes
-            with socket.socket(fileno=os.dup(self.source.fd)) as same, suppress(OSError):
+            with suppress(OSError), socket.socket(fileno=os.dup(self.source.fd)) as same:
                 same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, nbytes)
 
 

@@ -83,7 +83,7 @@ async def test_connections_that_get_no_descriptor_are_done_without(tmp_path: Pat
     size = 16 << 20
     origin.script("/f", Answer(size=size, rate=8 << 20, etag='"v"'))
     launcher = ("sh", "-c", f'ulimit -n {LIMIT} && exec "$@"', "sh")
-    config = configured(max_per_host=64, segments=16)
+    config = configured(max_per_host=64, segments=16, retries=30)
     async with DaemonProcess(tmp_path, launcher=launcher, config=config) as daemon:
         items = [{"url": origin.url("/f"), "directory": str(number)} for number in range(4)]
         status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
