@@ -357,20 +357,28 @@ class NetworkError(DownloadError):
 
 
 class RemoteError(DownloadError):
-    """The origin answered with a `status` that is no success."""
+    """The origin answered with a `status` that is no success, or with content that cannot be the file.
+
+    Attributes:
+        status: the status of the response.
+        passing: the response is transient whatever its status: another host than the origin may have sent it.
+    """
 
     code = ErrorCode.REMOTE_ERROR
     TRANSIENT_STATUSES: ClassVar = frozenset({408, 429, 500, 502, 503, 504})
 
-    def __init__(self, status: int, explanation: str = "", *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, status: int, explanation: str = "", *, retry_after: float | None = None, passing: bool = False
+    ) -> None:
         detail = f"the origin answered {status}"
         super().__init__(f"{detail}: {explanation}" if explanation else detail, retry_after=retry_after)
         self.status = status
+        self.passing = passing
 
     @property
     def transient(self) -> bool:
         """Whether the same request may well succeed later."""
-        return self.status in self.TRANSIENT_STATUSES
+        return self.passing or self.status in self.TRANSIENT_STATUSES
 
 
 class TooManyRedirectsError(DownloadError):

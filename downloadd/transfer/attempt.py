@@ -260,15 +260,21 @@ class Attempt:
             self.progress.reset(self.part.size)
         elif download.wanted_name is not None and await self._name_taken():
             return Fetched.SKIPPED
+        without_range = False
         while True:
             received = 0 if self.part is None else self.part.size
             row = self.download
-            asked = plan(
-                received=received,
-                validator=row.validator,
-                total=row.total,
-                coding=row.coding,
-                overlap=SAMPLE if self._in_doubt or row.found_at is not None or row.coding is not None else 0,
+            asked = (
+                Asked()
+                if without_range
+                else plan(
+                    received=received,
+                    validator=row.validator,
+                    total=row.total,
+                    coding=row.coding,
+                    content_type=row.content_type,
+                    overlap=SAMPLE if self._in_doubt or row.found_at is not None or row.coding is not None else 0,
+                )
             )
             if isinstance(asked, Whole):
                 return Fetched.WHOLE
@@ -278,12 +284,14 @@ class Attempt:
                         self.download = replace(self.download, total=asked.start)
                         return Fetched.WHOLE
                     case StartOver():
-                        await self._start_over()
+                        # What was received stays until the answer to that is accepted.
+                        without_range = True
                         continue
                     case Accepted() if verdict.start == received > 0 and self._leads_elsewhere(source, answer):
                         self._in_doubt = True
                         continue
                     case Accepted():
+                        without_range = False
                         self.download = turn_to(self.download, source.number)
                         if not await self._open(answer, verdict, asked):
                             return Fetched.SKIPPED
@@ -534,6 +542,7 @@ class Attempt:
             validator=validator,
             total=total,
             coding=self.download.coding,
+            content_type=self.download.content_type,
             now=self._clock.wall,
             write_down=self._write_down,
             dropped=self._remark,

@@ -34,7 +34,13 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(
-    *, received: int, validator: str | None, total: int | None, coding: str | None = None, overlap: int = 0
+    *,
+    received: int,
+    validator: str | None,
+    total: int | None,
+    coding: str | None = None,
+    content_type: str | None = None,
+    overlap: int = 0,
 ) -> Asked | Whole:
     """Decides whether to resume, to start over, or to ask nothing at all.
 
@@ -46,10 +52,18 @@ def plan(
         validator: the strong validator that they came under, if any.
         total: the complete length that came with them, if any.
         coding: the content coding that they came in, if any.
+        content_type: the media type that they came with, if any.
         overlap: how many of them are asked for once more, to be compared.
     """
     if received > 0 and received == total:
         return Whole()
     if received <= overlap or validator is None or (total is not None and received > total):
         return Asked()
-    return Asked(start=received - overlap, validator=validator, total=total, coding=coding, overlaps=overlap > 0)
+    return Asked(
+        start=received - overlap,
+        validator=validator,
+        total=total,
+        coding=coding,
+        content_type=content_type,
+        overlaps=overlap > 0,
+    )

@@ -34,6 +34,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """The complete length that came with those bytes, if it did."""
     coding: str | None = None
     """The content coding that they came in."""
+    content_type: str | None = None
+    """The media type that they came with."""
     overlaps: bool = False
     """Whether it begins with bytes that are there already, so that they can be compared."""
     to_compare: bool = False
@@ -88,6 +90,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """The content coding that the bytes are in; None: as they are."""
     promises: tuple[Promise, ...] = ()
     """What the origin says of the representation's bytes."""
+    partial: bool = False
+    """The content is the range that was asked for, and not the representation."""
 
 
 class AlreadyComplete(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +99,10 @@ class AlreadyComplete(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartOver(msgspec.Struct, frozen=True, kw_only=True):
-    """The part file cannot be continued: make a new request without Range. Never the answer to such a request."""
+    """The part file cannot be continued: make a new request without Range. Never the answer to such a request.
+
+    What was received stays until that request is answered with the representation.
+    """
 
     reason: str
 
@@ -114,7 +121,8 @@ def judge(asked: Asked, head: Head, *, now: float, max_size: int) -> Accepted | 
 
     Raises:
         RemoteFileNotFoundError: 404 or 410.
-        RemoteError: any other response that has no usable representation, redirects included.
+        RemoteError: any other response that has no usable representation, redirects included; a transient one if a
+            request for a range was answered with content that contradicts what is known of the representation.
         NetworkError: its transfer coding is not known.
         FileTooLargeError: the representation is over `max_size`.
     """
@@ -123,8 +131,9 @@ def judge(asked: Asked, head: Head, *, now: float, max_size: int) -> Accepted | 
     if head.transfer_encoding is not None and not _is_chunked(head.transfer_encoding):
         # RFC 9112, section 6.1: none but this one was asked for, and what is coded otherwise has no end that is known.
         raise NetworkError("the origin used a transfer coding that was not asked for", lasting=True)
+    verdict: Accepted | AlreadyComplete | StartOver
     if head.status in WHOLE_STATUSES:
-        verdict: Accepted | AlreadyComplete | StartOver = _judge_whole(head, now)
+        verdict = _judge_range_ignored(asked, head, now) if asked.ranged else _judge_whole(head, now)
     elif not asked.ranged:
         raise _refusal(head, now)
     elif head.status == 206:
@@ -179,6 +188,47 @@ def _judge_whole(head: Head, now: float) -> Accepted:
     )
 
 
+def _judge_range_ignored(asked: Asked, head: Head, now: float) -> Accepted | StartOver:
+    """Judge a 200 to a request for a range.
+
+    Its content is taken in two cases only: it has the known complete length under the known validator, or it is
+    exactly the requested range under the known validator by its own Content-Range. Some origins send the requested
+    range under status 200; if nothing shows which of the two came, only a request without Range is safe.
+
+    Raises:
+        RemoteError: transient; the content contradicts what is known of the representation, and is not a new version.
+    """
+    is_same = _is_same_version(asked, head, now)
+    if _is_multipart(head):
+        return StartOver(reason="the origin answered a single range with multipart/byteranges")
+    if is_same is None and _has_other_media_type(asked, head):
+        # A captive portal, or a proxy that wants a login, answers in the origin's place.
+        known, came = _essence(asked.content_type), _essence(head.content_type)
+        raise RemoteError(head.status, f"{came} in place of the rest of {known}", passing=True)
+    if is_same is None:
+        return StartOver(reason="the origin ignored the range, and does not say which version it has")
+    if not is_same:
+        return StartOver(reason="the origin has another version (another validator)")
+    content_range = fields.parse_content_range(head.content_range)
+    if content_range is not None and content_range.is_partial:
+        last = (content_range.last_pos or 0) + 1
+        if content_range.complete_length is None or last != (asked.end or content_range.complete_length):
+            return StartOver(reason="the origin sent another range than was asked for, under the status of the whole")
+        return _judge_part(asked, head, now)
+    try:
+        length = _length(head)
+    except ValueError:
+        return StartOver(reason="the origin ignored the range, and sent an invalid Content-Length")
+    if length is None or asked.total is None or _coding(head) != asked.coding:
+        return StartOver(reason="the origin ignored the range, and nothing shows that it sent the whole file")
+    if length == asked.total:
+        return _judge_whole(head, now)
+    if length == (asked.end or asked.total) - asked.start:
+        return StartOver(reason="the origin sent a part of the file under the status of the whole")
+    contradiction = f"the file has {length} bytes instead of {asked.total} under the same validator"
+    raise RemoteError(head.status, contradiction, passing=True)
+
+
 def _judge_part(asked: Asked, head: Head, now: float) -> Accepted | StartOver:
     assert asked.validator is not None  # noqa: S101 - narrows the type; a range is asked for under a validator
     content_range = fields.parse_content_range(head.content_range)
@@ -225,6 +275,7 @@ def _judge_part(asked: Asked, head: Head, now: float) -> Accepted | StartOver:
         content_type=_content_type(head),
         name_hint=fields.parse_content_disposition(head.content_disposition),
         promises=_promises(head),
+        partial=True,
     )
 
 
@@ -251,6 +302,27 @@ def _changed(validator: str, head: Head, now: float) -> str | None:
     modified, known = (fields.parse_http_date(text, now=now) for text in (head.last_modified, validator))
     same = head.last_modified is None or modified == known
     return None if same else "the origin has another version (another Last-Modified)"
+
+
+def _is_same_version(asked: Asked, head: Head, now: float) -> bool | None:
+    """Return True if a strong validator shows the version that was asked for, False for another one, None if none does.
+
+    An entity tag is compared with an entity tag only. A date does not tell content codings apart.
+    """
+    assert asked.validator is not None  # noqa: S101 - narrows the type; a range is asked for under a validator
+    found = fields.strong_validator(etag=head.etag, last_modified=head.last_modified, date=head.date, now=now)
+    if fields.is_entity_tag(asked.validator):
+        return found == asked.validator if found is not None and fields.is_entity_tag(found) else None
+    modified, known = (fields.parse_http_date(text, now=now) for text in (head.last_modified, asked.validator))
+    if modified is not None and modified == known:
+        return None if _is_coded(head) else True
+    return None if found is None else False
+
+
+def _has_other_media_type(asked: Asked, head: Head) -> bool:
+    """Return True if both media types are known and differ, parameters aside."""
+    known, came = _essence(asked.content_type), _essence(head.content_type)
+    return known != "" and came not in {"", known}
 
 
 def _refusal(head: Head, now: float) -> RemoteError:
@@ -314,6 +386,12 @@ def _coding(head: Head) -> str | None:
 
 def _is_multipart(head: Head) -> bool:
     return (head.content_type or "").strip().lower().startswith("multipart/byteranges")
+
+
+def _essence(content_type: str | None) -> str:
+    """Return the type and subtype in lower case; "" if there is none, or if it cannot be shown."""
+    text = (content_type or "").partition(";")[0].strip().lower()
+    return text if text.isascii() and text.isprintable() else ""
 
 
 def _content_type(head: Head) -> str | None:

@@ -61,6 +61,7 @@ class SegmentedFetch:
         validator: str,
         total: int,
         coding: str | None,
+        content_type: str | None,
         now: Callable[[], float],
         write_down: Callable[[ByteRanges], Awaitable[None]],
         dropped: Callable[[Source, str], None],
@@ -75,6 +76,7 @@ class SegmentedFetch:
             validator: the strong validator of the bytes.
             total: the complete length.
             coding: the content coding of the bytes.
+            content_type: the media type that they came with, if any.
             now: Unix time.
             write_down: called with what is there, again and again.
             dropped: told which source is of no use, and why.
@@ -86,6 +88,7 @@ class SegmentedFetch:
         self._validator = validator
         self._total = total
         self._coding = coding
+        self._content_type = content_type
         self._now = now
         self._write_down = write_down
         self._dropped = dropped
@@ -238,19 +241,16 @@ class SegmentedFetch:
             validator=self._validator,
             total=self._total,
             coding=self._coding,
+            content_type=self._content_type,
         )
         self.asked += 1
         async with self._session.get(source.url, asked) as answer:
             match judge(asked, answer.head, now=self._now(), max_size=0):
-                case Accepted(length=length) if answer.head.status == 206:
+                case Accepted(partial=True, length=length):
                     answer.content.announced = length
                     yield answer
-                case Accepted(validator=self._validator, total=self._total):
-                    raise RangeRefusedError
-                case Accepted(total=total) if total not in {None, self._total}:
-                    raise OtherVersionError(f"its file has {total} bytes instead of {self._total}")
                 case Accepted():
-                    raise OtherVersionError("its file has another validator")
+                    raise RangeRefusedError
                 case StartOver(reason=reason):
                     raise OtherVersionError(reason)
                 case AlreadyComplete():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from daemon_process import DaemonProcess, configured
+from msgspec.structs import replace
 from origin.answer import Answer
 from origin.content import expected_bytes
 from origin.origin import Origin, Request
@@ -17,6 +18,7 @@ FIRST = answer("Content-Length: 200", 'ETag: "v"', body=A)
 """Half of it, and then the connection is cut."""
 WHOLE = answer("Content-Length: 200", 'ETag: "v"', body=A + B)
 OTHER = b"x" * 200
+LOGIN_PAGE = answer("Content-Type: text/html", "Content-Length: 14", body=b"<title>Welcome")
 MIB = 1 << 20
 
 
@@ -77,6 +79,36 @@ LIES: dict[str, tuple[Sequence[bytes], bytes]] = {
         [FIRST, part('ETag: "v"', "Content-Range: bytes 0-99/200", "Content-Length: 100", body=OTHER[:100]), WHOLE],
         A + B,
     ),
+    "the rest under status 200, with its range": (
+        [FIRST, answer("Content-Range: bytes 100-199/200", "Content-Length: 100", 'ETag: "v"', body=B)],
+        A + B,
+    ),
+    "another range under status 200": (
+        [FIRST, answer("Content-Range: bytes 50-149/200", "Content-Length: 100", 'ETag: "v"', body=OTHER), WHOLE],
+        A + B,
+    ),
+    "the rest under status 200, bare": ([FIRST, answer("Content-Length: 100", 'ETag: "v"', body=B), WHOLE], A + B),
+    "the rest under status 200, in chunks": (
+        [FIRST, answer("Transfer-Encoding: chunked", 'ETag: "v"', body=chunked(B)), WHOLE],
+        A + B,
+    ),
+    "the rest of another version under status 200": (
+        [FIRST, answer("Content-Length: 100", 'ETag: "w"', body=OTHER[:100]), WHOLE],
+        A + B,
+    ),
+    "all under status 200": ([FIRST, WHOLE], A + B),
+    "another length under the same entity tag": (
+        [FIRST, answer("Content-Length: 150", 'ETag: "v"', body=OTHER[:150]), part('ETag: "v"', "Content-Length: 100")],
+        A + B,
+    ),
+    "a login page": (
+        [
+            answer("Content-Length: 200", "Content-Type: application/zip", 'ETag: "v"', body=A),
+            LOGIN_PAGE,
+            part('ETag: "v"', "Content-Length: 100"),
+        ],
+        A + B,
+    ),
 }
 """What an origin says, one answer after the other, and what is saved."""
 
@@ -91,6 +123,77 @@ async def test_whatever_an_origin_goes_on_with_the_bytes_are_those_of_one_versio
     assert (status, result["error"]) == (201, None), result
     assert daemon.files() == {"d/f": saved}
     assert len(origin.requests("/f")) == len(said)
+
+
+async def test_what_was_received_stays_until_an_answer_without_range_is_accepted(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
+    ignored = answer("Content-Length: 200", 'ETag: W/"v"', body=OTHER)
+    busy = answer("Content-Length: 0", body=b"", start=b"HTTP/1.1 503 Busy")
+    origin.script("/f", [Answer(raw=raw) for raw in (FIRST, ignored, busy, part('ETag: "v"', "Content-Length: 100"))])
+    assert (await daemon.fetch("d", origin.url("/f")))[0] == 201
+    assert daemon.files() == {"d/f": A + B}
+    asked = [request.field("Range") for request in origin.requests("/f")]
+    assert asked == [None, "bytes=100-", None, "bytes=100-"]
+
+
+async def test_a_login_page_that_stays_ends_with_a_code_and_no_file(daemon: DaemonProcess, origin: Origin) -> None:
+    first = answer("Content-Length: 200", "Content-Type: application/zip", 'ETag: "v"', body=A)
+    origin.script("/f", [Answer(raw=first), Answer(raw=LOGIN_PAGE)])
+    status, result = await daemon.fetch("d", origin.url("/f"))
+    assert (status, result["error"]) == (502, "REMOTE_ERROR")
+    detail = (await daemon.one(result["download_id"]))["detail"]
+    assert "text/html in place of the rest of application/zip" in detail
+    assert [request.field("Range") for request in origin.requests("/f")] == [None, "bytes=100-", "bytes=100-"]
+    assert daemon.files() == {}
+
+
+async def test_a_login_page_takes_nothing_from_a_download_over_several_connections(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
+    size = 8 * MIB
+    good = Answer(size=size, etag='"v"')
+    requests = 0
+
+    def say(request: Request) -> Answer:
+        nonlocal requests
+        requests += 1
+        if requests <= 2:
+            return replace(good, cut_after=MIB)
+        return Answer(raw=LOGIN_PAGE) if requests <= 4 else good
+
+    origin.fall_back_to(say)
+    entry = await daemon.ended((await daemon.start_download("d", origin.url("/f"), segments="2"))["download_id"])
+    assert entry["status"] == "completed", entry
+    assert daemon.files() == {"d/f": expected_bytes(0, 0, size)}
+    asked = [request.field("Range") for request in origin.requests("/f")]
+    assert asked.count(None) == 1
+    assert len(asked) > 4
+
+
+@pytest.mark.parametrize("says_its_range", [True, False])
+async def test_ranges_under_status_200_over_several_connections_are_never_the_whole(
+    daemon: DaemonProcess, origin: Origin, says_its_range: bool
+) -> None:
+    size = 6 * MIB
+    content = expected_bytes(0, 0, size)
+
+    def say(request: Request) -> Answer:
+        wanted = request.field("Range")
+        if wanted is None:
+            return Answer(size=size, etag='"v"', rate=4 * MIB)
+        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        body = content[int(first) : int(last or size - 1) + 1]
+        fields = ['ETag: "v"', f"Content-Length: {len(body)}"]
+        if says_its_range:
+            fields.append(f"Content-Range: bytes {first}-{last or size - 1}/{size}")
+        return Answer(raw=answer(*fields, body=body))
+
+    origin.fall_back_to(say)
+    assert (await daemon.fetch("d", origin.url("/f"), segments="4"))[0] == 201
+    assert daemon.files() == {"d/f": content}
+    whole = [request for request in origin.requests("/f") if request.field("Range") is None]
+    assert len(whole) == (1 if says_its_range else 2)
 
 
 def redirect(location: str) -> Answer:

@@ -62,15 +62,148 @@ def test_the_rest_is_accepted_where_the_part_file_ends() -> None:
         last_modified=MODIFIED,
         content_type=None,
         name_hint=None,
+        partial=True,
     )
 
 
 @pytest.mark.parametrize("status", [200, 203])
 @pytest.mark.parametrize("asked", [ALL, BY_TAG, BY_DATE])
 def test_a_whole_representation_starts_over_in_place_whatever_was_asked(asked: Asked, status: int) -> None:
-    got = verdict(asked, replace(WHOLE, status=status, etag='"v2"'))
+    got = verdict(asked, replace(WHOLE, status=status))
     assert isinstance(got, Accepted)
-    assert (got.start, got.total, got.validator) == (0, 1000, '"v2"')
+    assert (got.start, got.total, got.validator, got.partial) == (0, 1000, '"v1"', False)
+
+
+@pytest.mark.parametrize(
+    "content_range", [None, "bytes 0-999/1000", "bytes 0-999/*", "bytes */1000", "items 400-999/1000", "nonsense"]
+)
+def test_a_whole_representation_may_say_its_range(content_range: str | None) -> None:
+    got = verdict(BY_TAG, replace(WHOLE, content_range=content_range))
+    assert isinstance(got, Accepted)
+    assert (got.start, got.length, got.total) == (0, 1000, 1000)
+
+
+REST_UNDER_200 = replace(REST, status=200)
+SEGMENT = Asked(start=400, end=700, validator='"v1"', total=1000)
+FIRST_SEGMENT = Asked(start=0, end=400, validator='"v1"', total=1000)
+
+
+@pytest.mark.parametrize(
+    ("asked", "head", "length"),
+    [
+        pytest.param(BY_TAG, REST_UNDER_200, 600, id="the rest"),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, content_length=None), 600, id="no length"),
+        pytest.param(BY_TAG_OF_UNKNOWN_LENGTH, REST_UNDER_200, 600, id="length not known before"),
+        pytest.param(BY_DATE, replace(REST_UNDER_200, etag=None), 600, id="same date"),
+        pytest.param(
+            SEGMENT,
+            replace(REST_UNDER_200, content_range="bytes 400-699/1000", content_length="300"),
+            300,
+            id="segment",
+        ),
+        pytest.param(
+            FIRST_SEGMENT,
+            replace(REST_UNDER_200, content_range="bytes 0-399/1000", content_length="400"),
+            400,
+            id="first segment",
+        ),
+    ],
+)
+def test_the_very_range_under_status_200_is_accepted_as_what_it_is(asked: Asked, head: Head, length: int) -> None:
+    got = verdict(asked, head)
+    assert isinstance(got, Accepted)
+    assert (got.start, got.length, got.total, got.partial) == (asked.start, length, 1000, True)
+    assert got.validator == asked.validator
+
+
+PAGE = Head(status=200, content_length="94", content_type="text/html; charset=utf-8", date=DATE)
+TYPED = replace(BY_TAG, content_type="application/zip")
+
+
+@pytest.mark.parametrize(
+    ("asked", "head"),
+    [
+        pytest.param(BY_TAG, replace(WHOLE, etag='"v2"'), id="another tag"),
+        pytest.param(BY_TAG, replace(WHOLE, etag='"v2"', content_length="900"), id="another tag and length"),
+        pytest.param(TYPED, replace(PAGE, etag='"v2"'), id="another tag and media type"),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, etag='"v2"'), id="a part of another version"),
+        pytest.param(BY_TAG, replace(WHOLE, etag=None), id="no tag any more"),
+        pytest.param(TYPED, replace(WHOLE, etag=None), id="no tag any more, same media type"),
+        pytest.param(
+            replace(TYPED, content_type="Application/ZIP; x=y"),
+            replace(WHOLE, etag=None),
+            id="no tag any more, media type respelt",
+        ),
+        pytest.param(TYPED, replace(WHOLE, etag=None, content_type=None), id="no tag and no media type any more"),
+        pytest.param(BY_TAG, PAGE, id="no tag, and the media type was not known"),
+        pytest.param(BY_TAG, replace(WHOLE, etag='W/"v1"'), id="a weak tag"),
+        pytest.param(BY_DATE, replace(WHOLE, last_modified="Mon, 07 Nov 1994 08:49:37 GMT"), id="another date"),
+        pytest.param(BY_DATE, replace(WHOLE, last_modified=None), id="a tag instead of the date"),
+        pytest.param(BY_DATE, replace(WHOLE, etag=None, last_modified=DATE), id="a date that is too fresh"),
+        pytest.param(
+            BY_DATE, replace(WHOLE, etag=None, content_encoding="gzip"), id="a coding that a date cannot tell"
+        ),
+        pytest.param(BY_TAG, replace(WHOLE, content_encoding="gzip"), id="a coding that the tag does not tell"),
+        pytest.param(BY_TAG, replace(WHOLE, content_length=None), id="no length"),
+        pytest.param(BY_TAG, replace(WHOLE, transfer_encoding="chunked"), id="chunked"),
+        pytest.param(BY_TAG, replace(WHOLE, content_length="many"), id="an invalid length"),
+        pytest.param(BY_TAG_OF_UNKNOWN_LENGTH, WHOLE, id="the length was not known"),
+        pytest.param(BY_TAG, replace(WHOLE, content_length="600"), id="the length of the rest"),
+        pytest.param(SEGMENT, replace(WHOLE, content_length="300"), id="the length of the segment"),
+        pytest.param(FIRST_SEGMENT, replace(WHOLE, content_length="400"), id="the length of the first segment"),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, content_range="bytes 401-999/1000"), id="starts later"),
+        pytest.param(
+            BY_TAG, replace(REST_UNDER_200, content_range="bytes 400-998/1000", content_length="599"), id="ends earlier"
+        ),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, content_range="bytes 400-999/*"), id="without complete length"),
+        pytest.param(
+            BY_TAG,
+            replace(REST_UNDER_200, content_range="bytes 400-1000/1001", content_length="601"),
+            id="of another complete length",
+        ),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, content_length="599"), id="shorter than its range"),
+        pytest.param(SEGMENT, REST_UNDER_200, id="more than the segment"),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, etag=None), id="a part without a tag"),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, content_encoding="gzip"), id="a part in another coding"),
+        pytest.param(BY_TAG, replace(WHOLE, content_type="multipart/byteranges; boundary=x"), id="multipart"),
+        pytest.param(TYPED, replace(PAGE, content_type="multipart/byteranges; boundary=x"), id="multipart without tag"),
+    ],
+)
+def test_a_200_that_is_not_proved_to_be_the_whole_file_is_asked_for_without_a_range(asked: Asked, head: Head) -> None:
+    got = verdict(asked, head)
+    assert isinstance(got, StartOver)
+    assert got.reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "head", "detail"),
+    [
+        pytest.param(TYPED, PAGE, "text/html in place of the rest of application/zip", id="a login page"),
+        pytest.param(TYPED, replace(PAGE, status=203), "text/html", id="a login page by a proxy"),
+        pytest.param(TYPED, replace(PAGE, etag='W/"5e"'), "text/html", id="a login page with a weak tag"),
+        pytest.param(TYPED, replace(PAGE, last_modified=LAST_MODIFIED), "text/html", id="a login page with a date"),
+        pytest.param(TYPED, replace(PAGE, content_length="1000"), "text/html", id="a login page of the same length"),
+        pytest.param(
+            replace(BY_DATE, content_type="application/zip"), PAGE, "text/html", id="a login page for a dated file"
+        ),
+        pytest.param(BY_TAG, replace(WHOLE, content_length="999"), "999 bytes instead of 1000", id="shorter"),
+        pytest.param(BY_TAG, replace(WHOLE, content_length="1001"), "1001 bytes instead of 1000", id="longer"),
+        pytest.param(BY_TAG, replace(WHOLE, content_length="0"), "0 bytes instead of 1000", id="empty"),
+        pytest.param(BY_DATE, replace(WHOLE, content_length="999", etag=None), "999 bytes", id="shorter, same date"),
+    ],
+)
+def test_a_200_that_contradicts_what_is_known_is_a_failure_that_passes(asked: Asked, head: Head, detail: str) -> None:
+    with pytest.raises(RemoteError) as caught:
+        verdict(asked, head)
+    assert caught.value.transient
+    assert detail in caught.value.detail
+
+
+@pytest.mark.parametrize("head", [PAGE, WHOLE, replace(WHOLE, content_length="999")])
+def test_without_a_range_any_whole_representation_is_accepted(head: Head) -> None:
+    got = verdict(replace(ALL, validator='"v1"', total=1000, content_type="application/zip"), head)
+    assert isinstance(got, Accepted)
+    assert got.start == 0
 
 
 @pytest.mark.parametrize(
@@ -324,7 +457,9 @@ HEADS = st.builds(
 )
 
 
-@given(asked=st.sampled_from([ALL, BY_TAG, BY_DATE, BY_TAG_OF_UNKNOWN_LENGTH]), head=HEADS)
+@given(
+    asked=st.sampled_from([ALL, BY_TAG, BY_DATE, BY_TAG_OF_UNKNOWN_LENGTH, TYPED, SEGMENT, FIRST_SEGMENT]), head=HEADS
+)
 def test_a_foreign_head_gets_a_consistent_verdict_or_an_error_with_a_code(asked: Asked, head: Head) -> None:
     try:
         got = verdict(asked, head, max_size=10_000)
@@ -334,18 +469,22 @@ def test_a_foreign_head_gets_a_consistent_verdict_or_an_error_with_a_code(asked:
         case Accepted():
             assert got.start in {0, asked.start}
             assert got.total is None or got.total <= 10_000
-            if got.start > 0:
-                assert head.status == 206
+            if got.partial:
+                assert head.status in {200, 203, 206}
+                assert got.start == asked.start
                 assert got.validator == asked.validator
                 assert got.total is not None
                 assert got.length is not None
                 assert got.start < got.start + got.length <= got.total
                 assert asked.total in {None, got.total}
             else:
+                assert got.start == 0
                 assert got.length == got.total
+                # What was asked for with a range is whole under status 200 only if its known length says so.
+                assert not asked.ranged or (got.total is not None and got.total == asked.total)
         case StartOver() | AlreadyComplete():
             # A request without Range that is told to start over would go on for ever.
-            assert asked.start > 0
+            assert asked.ranged
 
 
 SAMPLED = Asked(start=10, end=20, total=100, to_compare=True)
