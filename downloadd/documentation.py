@@ -42,6 +42,8 @@ ADVICE: Final[Mapping[ErrorCode, str]] = {
     "have a `quota`.",
     ErrorCode.STORAGE_ERROR: "The log has the system's own words: permissions, a read-only disk, a broken one. A "
     "storage root that is gone (unmounted, moved, removed) is waited for; put it back, and everything goes on.",
+    ErrorCode.STORE_UNAVAILABLE: "Ask again after `Retry-After`: another program holds a lock on `records.db`, the "
+    "state directory was moved away, or its disk refuses writes; `detail` says which. Accepted downloads wait for it.",
     ErrorCode.CHECKSUM_MISMATCH: "`detail` has the checksum that the bytes have. No file is left behind.",
     ErrorCode.UNEXPECTED_CONTENT: "Open the URL in a browser: often a login or error page came in the file's place.",
     ErrorCode.QUEUE_FULL: "Wait as long as `Retry-After` says. The limit is `downloads.max_queued`.",

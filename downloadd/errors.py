@@ -30,6 +30,7 @@ class ErrorCode(StrEnum):
     FILE_TOO_LARGE = "FILE_TOO_LARGE"
     INSUFFICIENT_STORAGE = "INSUFFICIENT_STORAGE"
     STORAGE_ERROR = "STORAGE_ERROR"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
     UNEXPECTED_CONTENT = "UNEXPECTED_CONTENT"
     QUEUE_FULL = "QUEUE_FULL"
@@ -157,6 +158,13 @@ _ROWS: Final = (
         title="Storage error",
         description="The server could not write to its storage directory",
         resolution="Contact administrator to check the storage directory's permissions and health",
+    ),
+    ErrorInfo(
+        code=ErrorCode.STORE_UNAVAILABLE,
+        status=503,
+        title="Store unavailable",
+        description="The server's records cannot be used at the moment; nothing was changed",
+        resolution="Try again after the time in the Retry-After header",
     ),
     ErrorInfo(
         code=ErrorCode.CHECKSUM_MISMATCH,
@@ -484,6 +492,25 @@ class StorageGoneError(StorageError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, passing=True)
+
+
+class StoreUnavailableError(DownloadError):
+    """The records are locked by another program, moved away, or refused by their disk; nothing was changed.
+
+    It is trouble that passes, and not the fault of a download.
+    """
+
+    code = ErrorCode.STORE_UNAVAILABLE
+    RETRY_AFTER: ClassVar = 5.0
+    """Seconds that a client is asked to wait."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, retry_after=self.RETRY_AFTER)
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may well succeed later."""
+        return True
 
 
 class ChecksumMismatchError(DownloadError):

@@ -97,9 +97,14 @@ _END_ERRORS: Final = (
     ErrorCode.CHECKSUM_MISMATCH,
     ErrorCode.CANCELLED,
 )
-_FETCH_ERRORS: Final = (ErrorCode.DOWNLOAD_FORBIDDEN, ErrorCode.SHUTTING_DOWN)
+_FETCH_ERRORS: Final = (ErrorCode.DOWNLOAD_FORBIDDEN, ErrorCode.SHUTTING_DOWN, ErrorCode.STORE_UNAVAILABLE)
 _REPEAT: Final = "Idempotency-Key"
-_VERB_ERRORS: Final = (ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE, ErrorCode.INVALID_PARAMETER)
+_VERB_ERRORS: Final = (
+    ErrorCode.NOT_FOUND,
+    ErrorCode.INVALID_STATE,
+    ErrorCode.INVALID_PARAMETER,
+    ErrorCode.STORE_UNAVAILABLE,
+)
 
 START: Final = Contract(
     query=StartQuery,
@@ -126,21 +131,21 @@ BATCH: Final = Contract(
 LISTING_HERE: Final = Contract(
     query=DirectoryListingQuery,
     reply=Reply(description="Active downloads, oldest first", types=(Listing,), headers=(LINK,)),
-    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.INVALID_PATH, ErrorCode.NOT_FOUND),
+    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.INVALID_PATH, ErrorCode.NOT_FOUND, ErrorCode.STORE_UNAVAILABLE),
 )
 LISTING: Final = Contract(
     query=ListingQuery,
     reply=Reply(description="Active downloads, oldest first", types=(Listing,), headers=(LINK,)),
-    errors=(ErrorCode.INVALID_PARAMETER,),
+    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
 )
 HISTORY: Final = Contract(
     query=HistoryQuery,
     reply=Reply(description="Ended downloads, newest first", types=(History,), headers=(LINK,)),
-    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.INVALID_PATH, ErrorCode.NOT_FOUND),
+    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.INVALID_PATH, ErrorCode.NOT_FOUND, ErrorCode.STORE_UNAVAILABLE),
 )
 ONE: Final = Contract(
     reply=Reply(description="The download, active or ended", types=(ActiveEntry, PastEntry)),
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_PARAMETER),
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
 )
 CANCEL: Final = Contract(reply=Reply(description="Its final entry", types=(PastAnswer,)), errors=_VERB_ERRORS)
 AMEND: Final = Contract(
@@ -195,6 +200,7 @@ _IMPORT_ERRORS: Final = (
     ErrorCode.BODY_TOO_SLOW,
     ErrorCode.STORAGE_ERROR,
     ErrorCode.SHUTTING_DOWN,
+    ErrorCode.STORE_UNAVAILABLE,
 )
 _UPLOAD_ERRORS: Final = (*_IMPORT_ERRORS, ErrorCode.INSUFFICIENT_STORAGE)
 _DONE: Final = Reply(description="It was done", types=(Flag,))
@@ -214,13 +220,13 @@ FETCH_FILE: Final = Contract(
 )
 FILE_DATA: Final = Contract(
     reply=Reply(description="What is in the file, or that it is being read", types=(FileDataAnswer, Waiting)),
-    errors=(ErrorCode.INVALID_PARAMETER,),
+    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
     refusals=_IMPORT_REFUSALS,
     refusal_type=ImportFailure,
 )
 PROGRESS: Final = Contract(
     reply=Reply(description="The newest operation", types=(Progress,)),
-    errors=(ErrorCode.INVALID_PARAMETER,),
+    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
     refusals=_IMPORT_REFUSALS,
     refusal_type=ImportFailure,
 )
@@ -229,20 +235,21 @@ START_IMPORT: Final = Contract(
 )
 PENDING: Final = Contract(
     reply=Reply(description="How many start to download", types=(Counted,)),
-    errors=(ErrorCode.INVALID_PARAMETER,),
+    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
     refusals=_IMPORT_REFUSALS,
     refusal_type=ImportFailure,
 )
 CURRENT_OPERATION: Final = Contract(
-    reply=Reply(description="The newest operation", types=(CurrentOperation,)), errors=(ErrorCode.INVALID_PARAMETER,)
+    reply=Reply(description="The newest operation", types=(CurrentOperation,)),
+    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
 )
 LATEST_OPERATIONS: Final = Contract(
     reply=Reply(description="The 20 operations that were updated last", types=(OperationEntry,), many=True),
-    errors=(ErrorCode.INVALID_PARAMETER,),
+    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
 )
 CANCEL_IMPORT: Final = Contract(
     reply=Reply(description="The operation", types=(CurrentOperation,)),
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_PARAMETER),
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
     refusals=_IMPORT_REFUSALS,
     refusal_type=ImportFailure,
 )

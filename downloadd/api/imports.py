@@ -40,6 +40,7 @@ from downloadd.errors import (
     NotFoundError,
     ShuttingDownError,
     StorageError,
+    StoreUnavailableError,
 )
 from downloadd.imports.importers import kind_of
 from downloadd.imports.importing import FileData
@@ -256,7 +257,14 @@ async def _in_its_manner(work: Callable[[], Awaitable[web.Response]]) -> web.Res
         return await work()
     except ImportRefusedError as refused:
         return _refusal(refused.sentence, refused.code)
-    except (NotFoundError, InsufficientStorageError, StorageError, ShuttingDownError, BodyTooSlowError):
+    except (
+        NotFoundError,
+        InsufficientStorageError,
+        StorageError,
+        StoreUnavailableError,
+        ShuttingDownError,
+        BodyTooSlowError,
+    ):
         raise
     except DownloadError as error:
         return _refusal(error.detail, RefusalCode.INVALID_PARAMS)

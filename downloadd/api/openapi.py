@@ -28,6 +28,9 @@ _SECURITY_SCHEMES: Final[Json] = {
 
 _SECURITY: Final[list[Json]] = [{"bearer": []}, {"userId": [], "authToken": []}]
 
+_RETRIED_AFTER: Final = frozenset(
+    {ErrorCode.QUEUE_FULL, ErrorCode.SHUTTING_DOWN, ErrorCode.STORE_UNAVAILABLE, ErrorCode.TOO_MANY_FAILED_LOGINS}
+)
 _GUARDED: Final = (ErrorCode.CROSS_SITE_REQUEST, ErrorCode.TOO_MANY_FAILED_LOGINS)
 """What may be said of every request that needs a token."""
 
@@ -240,7 +243,7 @@ def _responses(choices: Sequence[Route]) -> Json:
 
 def _error_response(status: int, codes: dict[ErrorCode, list[Json]]) -> Json:
     fields = ["X-Request-Id"]
-    if {ErrorCode.QUEUE_FULL, ErrorCode.SHUTTING_DOWN, ErrorCode.TOO_MANY_FAILED_LOGINS} & set(codes):
+    if _RETRIED_AFTER & set(codes):
         fields.append("Retry-After")
     return {
         "description": "; ".join(f"`{code}`: {ERRORS[code].title}" for code in codes),

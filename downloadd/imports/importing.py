@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.config import ImportsConfig
 from downloadd.download import Conflict, Download, new_id
-from downloadd.errors import DownloadError, NotFoundError, StorageError
+from downloadd.errors import DownloadError, NotFoundError, StorageError, StoreUnavailableError
 from downloadd.events import EventBus, ImportChanged
 from downloadd.imports.layout import MANIFEST, folder_of, place_of
 from downloadd.imports.reading import ReadingRoom, read_items
@@ -51,6 +51,7 @@ from downloadd.operation import (
     Wanted,
 )
 from downloadd.policy.masking import show_misplaced, show_url
+from downloadd.records.availability import once_available
 from downloadd.records.imports import CHUNK, ImportRecords
 from downloadd.states import ENDED, State
 from downloadd.storage.destination import Destination
@@ -160,8 +161,8 @@ class Imports:
             if operation not in wanted:
                 try:
                     await self._records.get(operation)
-                except StorageError:
-                    # Its row is damaged: nobody knows what is to become of it.
+                except (StorageError, StoreUnavailableError):
+                    # Its row is damaged, or cannot be read: nobody knows what is to become of it.
                     return True
             return operation in wanted
 
@@ -199,6 +200,7 @@ class Imports:
             ImportRefusedError: it is too long, or not what its kind is.
             InsufficientStorageError: the disk is full, or `min_free` would not stay free.
             StorageError: the disk refuses it.
+            StoreUnavailableError: it cannot be written down; nothing is kept.
         """
         # The name is shown, and given to a directory.
         operation = self._new(kind, user, Status.UPLOADING, name=show_misplaced(name), content_type=content_type)
@@ -218,6 +220,7 @@ class Imports:
 
         Raises:
             ImportRefusedError: the URL may not be fetched.
+            StoreUnavailableError: it cannot be written down; nothing is fetched.
         """
         operation = self._new(kind, user, Status.DOWNLOADING_FILE)
         id = self._new_download_id()
@@ -235,7 +238,7 @@ class Imports:
         name = download.filename
         operation = replace(operation, download_id=id, name=name, file=kept_name(operation.ts, user, name))
         async with self._turn:
-            await self._create(operation)
+            await once_available(partial(self._create, operation))
         self._own(operation, self._await_file)
         return operation
 
@@ -252,7 +255,7 @@ class Imports:
             if operation is None or operation.kind in _WANTED:
                 return FileData()
             if operation.status is Status.FILE_LOADED:
-                operation = await self._move(operation, Status.PREPARING_STARTED)
+                operation = await self._begin(operation, Status.PREPARING_STARTED)
                 self._own(operation, self._prepare)
         if operation.status in UNPREPARED:
             return None
@@ -269,16 +272,18 @@ class Imports:
 
         Raises:
             ImportRefusedError: there is nothing to select from, or nobody is selected.
+            StoreUnavailableError: it cannot be written down; nothing is selected.
         """
         async with self._turn:
             operation = await self._records.current(user)
-            if operation is None or operation.status is not Status.USER_SELECTION:
+            # By whoever's turn it is, one that has started was cut off by the end of the daemon.
+            if operation is None or operation.status not in {Status.USER_SELECTION, Status.IMPORTING_STARTED}:
                 raise ImportRefusedError(
                     "there is no import that waits for a selection; upload a file and get its data first",
                     RefusalCode.NOT_READY,
                 )
-            operation = await self._move(operation, Status.IMPORTING_STARTED)
-            chosen = await self._records.select(operation.id, selection)
+            operation = await self._begin(operation, Status.IMPORTING_STARTED)
+            chosen = await once_available(partial(self._records.select, operation.id, selection))
             if not chosen:
                 await self._move(operation, Status.USER_SELECTION)
                 raise ImportRefusedError("the selection names nobody and nothing", RefusalCode.NOTHING_SELECTED)
@@ -291,6 +296,9 @@ class Imports:
         """Starts to fetch the user's pending files, or avatars, and says how many there are.
 
         Those that another call has taken are with that one.
+
+        Raises:
+            StoreUnavailableError: it cannot be written down; nothing is taken.
         """
         async with self._turn:
             operation = self._new(kind, user, Status.IMPORTING_FILES)
@@ -299,7 +307,7 @@ class Imports:
             operation = replace(operation, tally=Tally(total=count))
             if not count:
                 operation = replace(operation, status=Status.DONE)
-            await self._create(operation)
+            await once_available(partial(self._create, operation))
         if count:
             self._own(operation, self._follow)
         return count
@@ -310,29 +318,38 @@ class Imports:
         Raises:
             NotFoundError: the user has no such operation.
             ImportRefusedError: it has ended already.
+            StoreUnavailableError: it cannot be written down; the operation goes on.
         """
         operation = await self._records.get(id)
         if operation is None or operation.user != user:
             raise NotFoundError("no import operation has this id")
         if operation.status in OVER:
             raise ImportRefusedError("the import has ended already", RefusalCode.NOT_READY)
+        # The first change: while it is refused, the operation goes on.
+        await self._records.release(id)
         task = self._tasks.pop(id, None)
         if task is not None:
             task.cancel()
             await asyncio.wait((task,))
-        operation = replace(await self._fresh(operation), valid=False)
+        # Nobody works for it from here on, so that it has to be gone through with.
+        operation = replace(await once_available(partial(self._fresh, operation)), valid=False)
         if operation.download_id is not None:
-            await self._cancel_download(operation.download_id)
+            await once_available(partial(self._cancel_download, operation.download_id))
         if operation.kind in _WANTED:
-            await self._records.release(id)
-            async for file in self._files(id):
-                if file.download_id is not None and file.status not in {"completed", "pending"}:
-                    await self._cancel_download(file.download_id)
-            await self._records.settle()
-            operation = replace(operation, tally=await self._records.tally(id))
-            await self._write_manifests(operation)
+            operation = await once_available(partial(self._cancel_files, operation))
         await self._uploads.remove(id)
         return await self._move(operation, Status.CANCELLED)
+
+    async def _cancel_files(self, operation: Operation) -> Operation:
+        """End the downloads of an operation; what has been done before is not done again."""
+        await self._records.release(operation.id)
+        async for file in self._files(operation.id):
+            if file.download_id is not None and file.status not in {"completed", "pending"}:
+                await self._cancel_download(file.download_id)
+        await self._records.settle()
+        operation = replace(operation, tally=await self._records.tally(operation.id))
+        await self._write_manifests(operation)
+        return operation
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -457,6 +474,8 @@ class Imports:
         for source in await self._records.sources(run.id):
             try:
                 await self._write_manifest(source)
+            except StoreUnavailableError:
+                raise
             except DownloadError as error:
                 log.warning("manifest_not_written", operation=run.id, error=error.code, detail=error.detail)
 
@@ -488,6 +507,8 @@ class Imports:
     async def _cancel_download(self, id: str) -> None:
         try:
             await self._downloads.cancel(id)
+        except StoreUnavailableError:
+            raise
         except DownloadError:
             # It has ended meanwhile, or was never made.
             return
@@ -519,12 +540,17 @@ class Imports:
         if replaced is not None and replaced.status is Status.FILE_LOADED:
             await self._uploads.remove(replaced.id)
 
-    async def _move(self, operation: Operation, status: Status) -> Operation:
+    async def _begin(self, operation: Operation, status: Status) -> Operation:
+        """Take the first step of what a user asks for: who is refused now finds nothing changed."""
         moved = replace(operation, status=status, updated_at=self._now())
         await self._records.save(moved)
         self._moved(moved)
         self._tell(moved)
         return moved
+
+    async def _move(self, operation: Operation, status: Status) -> Operation:
+        """Take a step of what is under way, as soon as the records are available."""
+        return await once_available(partial(self._begin, operation, status))
 
     async def _fail(self, operation: Operation, error: ImportRefusedError) -> None:
         log.warning("import_failed", operation=operation.id, reason=error.sentence)

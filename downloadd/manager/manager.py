@@ -542,7 +542,7 @@ class Manager:
                     state=run.download.state,
                     taken=run.taken,
                     asked=run.asked,
-                    waits_for_limit=self._paces[id].is_waited_for,
+                    waits=self._paces[id].is_waited_for or run.waits_for_records,
                     now=now,
                 )
                 for id, run in self._runs.items()

@@ -1,6 +1,7 @@
 """Records against disk, at start: what a killed daemon left is put in order before anything runs."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -9,6 +10,7 @@ from downloadd.download import Download, ids_of, is_older
 from downloadd.errors import DownloadError, StorageError
 from downloadd.manager import lifecycle
 from downloadd.manager.leftovers import remove_leftover
+from downloadd.records.availability import once_available
 from downloadd.records.protocol import Owner, Records
 from downloadd.states import ENDED, RUNNING
 from downloadd.storage.destination import Destination, StrayPart
@@ -31,7 +33,7 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
                 return lifecycle.completed(row, now=clock.wall())
             return lifecycle.interrupted(row, now=clock.wall())
 
-        changed = await records.amend(row.id, settle)
+        changed = await once_available(partial(records.amend, row.id, settle))
         if changed is None:
             continue
         before, after = changed
@@ -64,10 +66,10 @@ async def sweep(records: Records, destination: Destination) -> None:
 
     Records that were lost are begun anew, empty: what they do not know may go on once the lost ones are restored.
     """
-    begun = await records.begun()
+    begun = await once_available(records.begun)
     older = 0
     async for parts in destination.stray_parts():
-        owners = await records.owners([part.download_id for part in parts])
+        owners = await once_available(partial(records.owners, [part.download_id for part in parts]))
         for part in parts:
             owner = owners.get(part.download_id)
             if not is_stray(part, owner):
@@ -91,7 +93,7 @@ async def _is_of_others(records: Records, part: StrayPart, begun: float) -> bool
     if not is_older(part.download_id, begun):
         return False
     try:
-        return await records.get(part.download_id) is None
+        return await once_available(partial(records.get, part.download_id)) is None
     except StorageError:
         # It has ended, and nothing else can be read of it.
         return False

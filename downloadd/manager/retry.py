@@ -46,6 +46,7 @@ def decide(
     failures: int,
     retries: int,
     progressed: bool,
+    excused: bool = False,
     time_left: float | None,
     random: float,
 ) -> Retry | GiveUp:
@@ -56,12 +57,13 @@ def decide(
         failures: failed attempts in a row before this one.
         retries: how many are allowed in a row.
         progressed: the attempt brought bytes that are kept, so the count starts anew.
+        excused: the attempt had to wait for the records, so that no failure of it counts.
         time_left: seconds of the download's timeout; None without one. A retry that could only start after it is
             none.
         random: from [0, 1), for the jitter, so that many downloads do not come back at the same moment.
     """
     # While the storage is gone, nothing starts: no attempt is to blame, and none is spent.
-    failures = 1 if progressed else failures + (not isinstance(error, StorageGoneError))
+    failures = 1 if progressed else failures + (not (excused or isinstance(error, StorageGoneError)))
     if not error.transient:
         return GiveUp(failures=failures)
     asked = None if error.retry_after is None else min(error.retry_after, LONGEST_RETRY_AFTER)

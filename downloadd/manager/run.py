@@ -5,7 +5,8 @@ under a higher epoch, tries again; so a retry that waits holds no place, and sur
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from random import random
@@ -27,6 +28,7 @@ from downloadd.errors import (
 )
 from downloadd.manager import lifecycle, retry
 from downloadd.manager.intake import foreseen_name
+from downloadd.records.availability import once_available
 from downloadd.records.protocol import Records
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
@@ -106,6 +108,13 @@ class Run:
         self._stop: Stop | None = None
         self._counted = 0
         self._transferring: asyncio.Task[Fetched] | None = None
+        self._time_limit: asyncio.Timeout | None = None
+        self._time_left: float | None = None
+        self._saving = 0
+        self._saving_since = 0.0
+        self._seconds_saving = 0.0
+        self._records_away = False
+        self._has_waited = False
         self._changed = partial(changed, self)
         self._log = log.bind(**ids_of(download), attempt=download.attempt)
         self._attempt = Attempt(
@@ -136,6 +145,11 @@ class Run:
     def asked(self) -> int:
         """Requests that this run has made, of whichever source."""
         return self._attempt.asked
+
+    @property
+    def waits_for_records(self) -> bool:
+        """Whether the records have refused something that this run still tries to write down."""
+        return self._records_away and self._saving > 0
 
     def take_count(self) -> int:
         """Bytes that the origin has sent since this was last asked."""
@@ -206,13 +220,15 @@ class Run:
         limit = self.download.timeout
         left = max(0.0, limit - self.download.time_spent) if limit else None
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(left) as self._time_limit:
                 fetched = await self._attempt.fetch()
                 if fetched is Fetched.WHOLE:
                     await self._verify(self._part())
                 return fetched
         except TimeoutError:
             raise DownloadTimeoutError(limit) from None
+        finally:
+            self._time_limit = None
 
     async def _verify(self, part: Part) -> None:
         check_length(part.size, self.download.total)
@@ -279,9 +295,7 @@ class Run:
         if why is Stop.CANCEL:
             await self._remove_part()
             return lifecycle.cancelled(self.download, now=self._clock.wall())
-        row = replace(
-            await self._attempt.keep(), time_spent=self.download.time_spent + self._clock.monotonic() - started
-        )
+        row = replace(await self._attempt.keep(), time_spent=self._spent(started))
         if why is Stop.PAUSE:
             return lifecycle.paused(row)
         # An interruption is not the attempt's fault.
@@ -292,7 +306,7 @@ class Run:
         if self._stop is Stop.CANCEL:
             return await self._stopped(Stop.CANCEL, started), None
         download, now = self.download, self._clock.wall()
-        spent = download.time_spent + self._clock.monotonic() - started
+        spent = self._spent(started)
         # What was kept by a storage that is out of order need not be there for the next attempt.
         progressed = self._attempt.progressed and not isinstance(error, StorageError)
         if isinstance(error, ChecksumMismatchError) and download.mirrors and download.failures <= len(download.mirrors):
@@ -302,6 +316,7 @@ class Run:
             failures=download.failures,
             retries=self._retries,
             progressed=progressed,
+            excused=self._has_waited,
             time_left=download.timeout - spent if download.timeout else None,
             random=random(),  # noqa: S311 - jitter, not a secret
         )
@@ -339,11 +354,11 @@ class Run:
     async def _has_no_place(self, error: NoPlaceError, started: float) -> tuple[Download, HostWaits | None]:
         """Waits for the source that could not be asked; not for ever, if those that can be asked are of no use."""
         download = self.download
-        failures = 1 if self._attempt.progressed else download.failures + 1
+        failures = 1 if self._attempt.progressed else download.failures + (not self._has_waited)
         if self._stop is Stop.CANCEL or failures > self._retries + len(download.mirrors):
             return await self._failed(error.failure, started)
         self._log.info("waits_elsewhere", detail=str(error))
-        row = replace(await self._attempt.keep(), time_spent=download.time_spent + self._clock.monotonic() - started)
+        row = replace(await self._attempt.keep(), time_spent=self._spent(started))
         return lifecycle.waits_elsewhere(row, source=error.source, failures=failures), None
 
     async def _record(self, row: Download) -> Download:
@@ -368,10 +383,49 @@ class Run:
         return await self._attempt.keep()
 
     async def _save(self, download: Download) -> Download:
-        saved = await self._records.save(download)
+        """Write the row down, as soon as the records are available."""
+        if self._records_away:
+            self._require_time()
+        with self._off_the_clock():
+            saved = await once_available(partial(self._records.save, download), refused=self._was_refused)
+        self._records_away = False
         if saved is None:
             raise FencedError
         return saved
+
+    def _was_refused(self) -> None:
+        self._records_away = self._has_waited = True
+        self._require_time()
+
+    def _require_time(self) -> None:
+        """Give up what the next start will put in order: the daemon stops, and this run has had its time for it."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+
+    @contextmanager
+    def _off_the_clock(self) -> Iterator[None]:
+        """Stop the time of the download's timeout for as long as something is being written down."""
+        loop, limit = asyncio.get_running_loop(), self._time_limit
+        if not self._saving:
+            self._saving_since = self._clock.monotonic()
+            if limit is not None and not limit.expired() and (end := limit.when()) is not None:
+                self._time_left = end - loop.time()
+                limit.reschedule(None)
+        self._saving += 1
+        try:
+            yield
+        finally:
+            self._saving -= 1
+            if not self._saving:
+                self._seconds_saving += self._clock.monotonic() - self._saving_since
+                left, self._time_left = self._time_left, None
+                if limit is not None and limit is self._time_limit and left is not None:
+                    limit.reschedule(loop.time() + left)
+
+    def _spent(self, started: float) -> float:
+        """Return the seconds of the download's timeout that are spent."""
+        return self.download.time_spent + self._clock.monotonic() - started - self._seconds_saving
 
     def _part(self) -> Part:
         part = self._attempt.part
@@ -391,13 +445,14 @@ class Run:
 
 
 async def insist(write: Callable[[], Awaitable[T]], failure: str, **facts: object) -> T:
-    """What `write` returns, tried again for as long as the store is out of order; logs every `failure`.
+    """Return the result of `write`, tried again until it succeeds; log every `failure`.
 
-    For what must not be lost, and has nobody who could be told that it failed.
+    For what must not be lost, and has nobody who could be told that it failed. Records that are unavailable are waited
+    for; they say it themselves.
     """
     while True:
         try:
-            return await write()
+            return await once_available(write)
         except DownloadError as error:
             log.error(failure, error=error.code, detail=error.detail, **facts)
             await asyncio.sleep(INSISTENCE)

@@ -29,13 +29,14 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of the monotonic clock: the first time that it was seen so."""
 
 
-def feel(before: Pulse | None, *, state: State, taken: int, asked: int, waits_for_limit: bool, now: float) -> Pulse:
+def feel(before: Pulse | None, *, state: State, taken: int, asked: int, waits: bool, now: float) -> Pulse:
     """The pulse now; that of `before`, with its time, when nothing has moved since.
 
-    What waits for its share of a speed limit moves: the limit lets everybody go on, if slowly.
+    What `waits` counts as moving: for its share of a speed limit, which lets everybody go on, if slowly; or for the
+    records, which are to blame then.
     """
     pulse = Pulse(state=state, taken=taken, asked=asked, seen_at=now)
-    if before is None or waits_for_limit or replace(before, seen_at=now) != pulse:
+    if before is None or waits or replace(before, seen_at=now) != pulse:
         return pulse
     return before
 

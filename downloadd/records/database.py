@@ -13,7 +13,13 @@ from typing import Final
 import msgspec
 import structlog
 
-from downloadd.errors import DownloadError, InsufficientStorageError, StartupError, StorageError
+from downloadd.errors import (
+    DownloadError,
+    InsufficientStorageError,
+    StartupError,
+    StorageError,
+    StoreUnavailableError,
+)
 from downloadd.operation import is_operation_id
 from downloadd.records.damage import is_undecodable
 from downloadd.records.history import FOLDED_CONTAINS, folded_contains
@@ -37,6 +43,19 @@ _ASTRAY: Final = (
     "the daemon's records were removed or moved away while it ran, so that nothing can be written down; put its state "
     "directory back as it was, or restart the daemon"
 )
+_PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
+"""Primary codes of trouble around the database, which may pass; others are about its content or about a statement."""
 _MIGRATION_NAME: Final = re.compile(r"(\d{4})_\w+\.sql")
 # 16 MiB of pages between checkpoints: ids are random, so that a small log would be written back over and over.
 _CHECKPOINT_PAGES: Final = 4096
@@ -228,7 +247,7 @@ class StateDirectory:
         """Sees to it that what is written now will be found by the next start. Costs some microseconds.
 
         Raises:
-            StorageError: the files that are written to have been removed or moved away.
+            StoreUnavailableError: the files that are written to have been removed or moved away.
         """
         try:
             in_place = all(_identity(path) == held for path, held in self._held)
@@ -241,7 +260,7 @@ class StateDirectory:
             else:
                 log.error("records_gone", database=str(self.database), detail=_ASTRAY)
         if not in_place:
-            raise StorageError(_ASTRAY)
+            raise StoreUnavailableError(_ASTRAY)
 
     def unusable(self, error: OSError | sqlite3.Error) -> RecordsUnreadableError:
         """What it means when opening the directory or the database fails with `error`."""
@@ -249,7 +268,7 @@ class StateDirectory:
             reason = error.strerror or str(error)
         else:
             reason = str(error)
-            if _primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            if primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
                 return self._damaged(reason)
         return RecordsUnreadableError(
             self.path,
@@ -397,16 +416,19 @@ def _bring_forward(connection: sqlite3.Connection, migrations: Sequence[Migratio
 
 def storage_error(error: sqlite3.Error | OverflowError) -> DownloadError:
     """What a failed statement means to the caller of the records."""
-    if isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_FULL:
+    if isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_FULL:
         return InsufficientStorageError("the disk that holds the daemon's records is full")
-    if isinstance(error, sqlite3.Error) and _primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+    if isinstance(error, sqlite3.Error) and primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return StorageError(f"the daemon's records are damaged ({error}); stop the daemon and restore a backup of them")
+    if isinstance(error, sqlite3.Error) and primary_code(error) in _PASSING:
+        return StoreUnavailableError(f"the daemon's records cannot be used at the moment: {error}")
     if isinstance(error, sqlite3.Error) and is_undecodable(error):
         return StorageError("a text in the daemon's records is damaged; restore a backup of them")
     return StorageError(f"the daemon's records failed: {error}")
 
 
-def _primary_code(error: sqlite3.Error) -> int:
+def primary_code(error: sqlite3.Error) -> int:
+    """Return what SQLite calls the kind of an error, without its finer cause."""
     # Only errors that SQLite itself reports have a code; its low byte is the primary one.
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     return code & 0xFF

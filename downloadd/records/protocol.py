@@ -1,7 +1,8 @@
 """The Records seam: what may be asked of the store, whichever database stands behind it.
 
 Every call that changes something returns after the change is durable. Calls may come from the event loop only; none
-blocks it.
+blocks it. Each raises `StoreUnavailableError` while the store is locked, gone or disconnected; it has changed nothing
+then, and may be asked again.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence

@@ -37,7 +37,7 @@ from downloadd.records.rows import (
     encode_run,
     texts,
 )
-from downloadd.records.writer import Refused, Writer
+from downloadd.records.writer import LOCK_PATIENCE, Refused, Writer
 from downloadd.states import ACTIVE, ENDED, RUNNING, WAITING, Event, State, advance
 
 T = TypeVar("T")
@@ -119,6 +119,7 @@ class SqliteRecords:
         migrations: Sequence[Migration] | None = None,
         committed: Callable[[int, float], None] | None = None,
         to_tell: Callable[[Download], Sequence[Delivery]] = lambda download: (),
+        patience: float = LOCK_PATIENCE,
     ) -> None:
         """Makes records that are not open yet.
 
@@ -129,12 +130,15 @@ class SqliteRecords:
             committed: is told the rows of each durable transaction, and how many seconds it took; on the event loop.
             to_tell: what hooks are to be told of a download that has ended, written down together with its end;
                 called in another thread, perhaps twice.
+            patience: seconds that a change waits for a lock that another program holds, before it is refused.
         """
         self._directory = StateDirectory(Path(state_dir))
         self._clock = clock
         self._migrations = migrations
         self._to_tell = to_tell
-        self._writer = Writer(self._open_for_writing, clock, committed, check=self._directory.require_in_place)
+        self._writer = Writer(
+            self._open_for_writing, clock, committed, check=self._directory.require_in_place, patience=patience
+        )
         self._lookups = _Readers("records-lookup", _LOOKUP_THREADS)
         # A search walks the whole history: the one thread that does it leaves the others to everybody else.
         self._searches = _Readers("records-search", 1)
@@ -453,6 +457,7 @@ class _Readers:
         """Runs `read` in one of the threads.
 
         Raises:
+            StoreUnavailableError: the database cannot be read at the moment.
             StorageError: the database failed.
             ShuttingDownError: the records are closed.
         """

@@ -9,15 +9,22 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
+import structlog
 
 from downloadd.clock import Clock
-from downloadd.errors import ShuttingDownError, StorageError
-from downloadd.records.database import storage_error
+from downloadd.errors import DownloadError, ShuttingDownError, StoreUnavailableError
+from downloadd.records.database import primary_code, storage_error
 
 T = TypeVar("T")
 
+log = structlog.get_logger()
+
 MAX_BATCH: Final = 512
 """Rows in one transaction, about: the last operation taken may bring more."""
+LOCK_PATIENCE: Final = 2.0
+"""Seconds that a transaction waits for a lock that another program holds, before all that is in it is refused."""
+LOCK_SLICE: Final = 0.1
+"""Seconds of them that are waited at once: in between it is looked whether the records are being closed."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -41,8 +48,11 @@ class Writer:
     """Runs operations in the order of their arrival, up to `MAX_BATCH` rows in one durable transaction.
 
     `open_connection` is called in the thread, and so is `check`, before each transaction: what it raises, a
-    `StorageError`, fails all that is in it. `committed` is called on the event loop, with the rows of each transaction
-    and the seconds that it took. The queue needs no bound: whoever puts something in waits for it.
+    `StoreUnavailableError`, fails all that is in it. `committed` is called on the event loop, with the rows of each
+    transaction and the seconds that it took. The queue needs no bound: whoever puts something in waits for it.
+
+    An operation that fails has changed nothing: its transaction did not begin, or was rolled back. While a lock lasts,
+    only the first transaction is patient.
     """
 
     def __init__(
@@ -52,11 +62,15 @@ class Writer:
         committed: Callable[[int, float], None] | None = None,
         *,
         check: Callable[[], None] = lambda: None,
+        patience: float = LOCK_PATIENCE,
     ) -> None:
         self._open_connection = open_connection
         self._clock = clock
         self._committed = committed
         self._check = check
+        self._patience = patience
+        # What is not available is said once, and so is its return.
+        self._unavailable = False
         self._queue: SimpleQueue[_Operation[Any] | None] = SimpleQueue()
         self._closed = True
         self._loop: asyncio.AbstractEventLoop
@@ -78,7 +92,7 @@ class Writer:
         self._closed = False
 
     async def close(self) -> None:
-        """Finishes what was put in, and closes the connection."""
+        """Finishes what was put in, and closes the connection; waits for no lock of another program."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
@@ -92,6 +106,7 @@ class Writer:
 
         Raises:
             InsufficientStorageError: the disk is full.
+            StoreUnavailableError: the database is locked, gone or cannot be written at the moment.
             StorageError: the database refused it for another reason.
             ShuttingDownError: the records are closed.
         """
@@ -109,6 +124,7 @@ class Writer:
             self._answer([(opened, Refused(error)), (self._stopped, None)])
             return
         try:
+            connection.execute(f"PRAGMA busy_timeout = {round(min(LOCK_SLICE, self._patience) * 1000)}")
             self._answer([(opened, None)])
             self._work_off(connection)
         finally:
@@ -142,12 +158,9 @@ class Writer:
             )
 
     def _commit(self, cursor: sqlite3.Cursor, batch: list[_Operation[Any]]) -> list[Any]:
-        try:
-            self._check()
-            cursor.execute("BEGIN IMMEDIATE")
-        except (sqlite3.Error, StorageError) as error:
-            # Locked by a foreign program, or the database or its disk is gone: nothing that a second try would cure.
-            return [Refused(_mapped(error))] * len(batch)
+        refused = self._begin(cursor)
+        if refused is not None:
+            return [refused] * len(batch)
         try:
             outcomes = [operation.run(cursor) for operation in batch]
             cursor.execute("COMMIT")
@@ -155,9 +168,34 @@ class Writer:
             # It belongs to who waits for the operation; this thread must go on for all others.
             _roll_back(cursor)
             if len(batch) == 1:
-                return [Refused(_mapped(error))]
+                return [self._refusal(error)]
             return [self._commit(cursor, [operation])[0] for operation in batch]
+        if self._unavailable:
+            self._unavailable = False
+            log.warning("records_available")
         return outcomes
+
+    def _begin(self, cursor: sqlite3.Cursor) -> Refused | None:
+        """Begin a transaction, or return what refuses all that is in it."""
+        waited = 0.0
+        while True:
+            try:
+                self._check()
+                cursor.execute("BEGIN IMMEDIATE")
+            except (sqlite3.Error, DownloadError) as error:
+                waited += LOCK_SLICE
+                if _is_locked(error) and waited < self._patience and not (self._unavailable or self._closed):
+                    continue
+                return self._refusal(error)
+            return None
+
+    def _refusal(self, error: Exception) -> Refused:
+        mapped = _mapped(error)
+        # Files that are gone are told of by whoever has looked for them.
+        if isinstance(mapped, StoreUnavailableError) and mapped is not error and not self._unavailable:
+            self._unavailable = True
+            log.error("records_unavailable", detail=mapped.detail)
+        return Refused(mapped)
 
     def _answer(self, answers: list[tuple[asyncio.Future[Any], Any]], rows: int = 0, seconds: float = 0.0) -> None:
         # One wake-up of the loop for all of them. A closed loop has nobody left who waits.
@@ -181,6 +219,10 @@ def _roll_back(cursor: sqlite3.Cursor) -> None:
     if cursor.connection.in_transaction:
         with contextlib.suppress(sqlite3.Error):
             cursor.execute("ROLLBACK")
+
+
+def _is_locked(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_BUSY
 
 
 def _mapped(error: Exception) -> Exception:

@@ -47,6 +47,9 @@ NOTE_SECONDS: Final = 5.0
 """How often it is written down how much of a file over one connection is on stable storage: after a power cut, twice
 as much is fetched again."""
 
+NOTE_PATIENCE: Final = 0.25
+"""Seconds that the bytes of a file over one connection wait for such a note; the next one says the same and more."""
+
 PATIENCE: Final = 5.0
 """Seconds that a source has to answer in while others have not been asked; it is asked once more behind them."""
 
@@ -614,7 +617,10 @@ class Attempt:
         assert self.part is not None  # noqa: S101 - narrows the type; opened before
         if self.download.validator is not None:
             if self.part.synced > self.download.received:
-                self.download = await self._save(replace(self.download, received=self.part.synced))
+                # What was asked of the records is done in its order, so that a note that comes late undoes nothing.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(NOTE_PATIENCE):
+                        self.download = await self._save(replace(self.download, received=self.part.synced))
             self.part.sync_ahead()
 
     def _is_whole(self, accepted: Accepted) -> bool:

@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
 import os
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from origin.answer import Answer, failure
 from origin.content import expected_bytes, expected_sha256
 from origin.origin import Origin, Request
 from small_disk import on_disk, seen_by
+
+from downloadd.records.database import DATABASE_NAME
 
 UPLOAD = {"binaryContent": "", "contentType": "a/b", "fileName": "x", "importerKey": "slack"}
 
@@ -754,6 +758,44 @@ async def test_cancelling_an_operation_cancels_its_downloads(daemon: DaemonProce
     assert (await daemon.ask("DELETE", "/api/v1/imports/nobody"))[0] == 404
     # What was cancelled is pending still.
     assert await download_pending(daemon) == 2
+
+
+async def test_an_import_waits_for_records_that_another_program_holds(daemon: DaemonProcess, origin: Origin) -> None:
+    gate = asyncio.Event()
+    ids = [f"F{number}" for number in range(1, 9)]
+    for id in ids:
+        origin.script(f"/{id}", Answer(size=size_of(id), content_type="image/gif", gate=gate))
+    exported = packed(export(origin, ids))
+    assert (await upload(daemon, "slack", exported))[0] == 200
+    await file_data(daemon)
+    selection = {"input": {"users": {"all": True}, "channels": {"all": True}}}
+    with contextlib.closing(sqlite3.connect(daemon.state / DATABASE_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for status, answer in (
+            await daemon.ask("POST", "/api/v1/startImport", json=selection),
+            await upload(daemon, "slack", exported),
+        ):
+            assert (status, answer["error"]) == (503, "STORE_UNAVAILABLE")
+        assert (await current(daemon))["status"] == "importer_user_selection"
+        other.execute("ROLLBACK")
+        await select_all(daemon)
+        assert await download_pending(daemon) == len(ids)
+        for id in ids:
+            await origin.requested(f"/{id}")
+        operation = (await current(daemon))["_id"]
+        other.execute("BEGIN IMMEDIATE")
+        gate.set()
+        for method, path in (
+            ("DELETE", f"/api/v1/imports/{operation}"),
+            ("POST", "/api/v1/downloadPendingFiles"),
+            ("POST", "/api/v1/downloadPendingAvatars"),
+        ):
+            status, answer = await daemon.ask(method, path)
+            assert (status, answer["error"]) == (503, "STORE_UNAVAILABLE"), path
+        other.execute("ROLLBACK")
+    assert (await done(daemon))["_id"] == operation
+    assert {entry["status"] for entry in manifest(daemon)} == {"completed"}
+    assert [len(origin.requests(f"/{id}")) for id in ids] == [1] * len(ids)
 
 
 async def test_without_the_launch_flag_nothing_is_fetched(tmp_path: Any, origin: Origin) -> None:

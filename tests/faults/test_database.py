@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -144,13 +144,13 @@ async def test_no_download_is_accepted_while_the_state_directory_is_gone(mortal:
     body = {"downloads": [{"url": origin.url("/f"), "directory": "d"}] * 100}
     for _ in range(3):
         status, answer = await mortal.ask("POST", "/api/v1/downloads", json=body)
-        assert (status, answer["error"]) == (500, "STORAGE_ERROR")
+        assert (status, answer["error"]) == (503, "STORE_UNAVAILABLE")
         assert "put its state directory back as it was, or restart the daemon" in answer["detail"]
     away.rename(mortal.state)
     after = (await mortal.fetch("d", origin.url("/f"), filename="g"))[1]["download_id"]
     shutil.rmtree(mortal.state)
     status, answer = await mortal.fetch("d", origin.url("/f"), filename="h")
-    assert (status, answer["error"]) == (500, "STORAGE_ERROR")
+    assert (status, answer["error"]) == (503, "STORE_UNAVAILABLE")
     assert {entry["id"] for entry in await mortal.history()} == {before, after}
     assert await mortal.stop() == 0
     events = [line["event"] for line in mortal.log_lines()]
@@ -159,19 +159,78 @@ async def test_no_download_is_accepted_while_the_state_directory_is_gone(mortal:
     assert set(mortal.files()) == {"d/f", "d/g"}
 
 
-async def test_a_database_that_somebody_else_holds_costs_nothing_once_it_is_let_go(
-    mortal: DaemonProcess, origin: Origin
+@contextlib.contextmanager
+def held(daemon: DaemonProcess) -> Iterator[None]:
+    """Holds the database as another program may, one that changes something or lets a table be looked at in peace."""
+    with contextlib.closing(sqlite3.connect(daemon.state / DATABASE_NAME, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
+
+
+@contextlib.contextmanager
+def moved_away(daemon: DaemonProcess) -> Iterator[None]:
+    """Moves the state directory away, and back."""
+    away = daemon.state.rename(daemon.folder / "away")
+    try:
+        yield
+    finally:
+        away.rename(daemon.state)
+
+
+AWAY = pytest.mark.parametrize("away", [held, moved_away])
+
+
+@AWAY
+async def test_records_that_are_away_for_a_while_fail_no_download_and_start_none_twice(
+    mortal: DaemonProcess, origin: Origin, away: Callable[[DaemonProcess], contextlib.AbstractContextManager[None]]
+) -> None:
+    gate = asyncio.Event()
+    paths = [f"/{number}" for number in range(4)]
+    for path in paths:
+        origin.script(path, Answer(size=10, gate=gate))
+    origin.script("/later", Answer(size=10))
+    await mortal.start()
+    ids = {(await mortal.start_download("d", origin.url(path)))["download_id"] for path in paths}
+    for path in paths:
+        await origin.requested(path)
+    assert mortal.client is not None
+    with away(mortal):
+        gate.set()
+        await until(lambda: len(mortal.parts()) == len(paths))
+        for _ in range(2):
+            async with mortal.client.get(f"{mortal.url}/d", params={"download": origin.url("/later")}) as response:
+                answer = await response.json()
+                assert (response.status, answer["success"], answer["error"]) == (503, False, "STORE_UNAVAILABLE")
+                assert int(response.headers["Retry-After"]) > 0
+        # Whoever only reads is not held up.
+        assert {entry["id"] for entry in await mortal.active()} == ids
+        assert await mortal.history() == []
+    for id in ids:
+        assert (await mortal.ended(id))["status"] == "completed"
+    assert (await mortal.fetch("d", origin.url("/later")))[0] == 201
+    assert set(mortal.files()) == {f"d{path}" for path in (*paths, "/later")}
+    assert len(await mortal.history()) == len(paths) + 1
+    assert [len(origin.requests(path)) for path in (*paths, "/later")] == [1] * (len(paths) + 1)
+
+
+@AWAY
+async def test_the_daemon_stops_in_time_while_its_records_are_away(
+    mortal: DaemonProcess, origin: Origin, away: Callable[[DaemonProcess], contextlib.AbstractContextManager[None]]
 ) -> None:
     gate = asyncio.Event()
     origin.script("/f", Answer(size=10, gate=gate))
     await mortal.start()
     id = (await mortal.start_download("d", origin.url("/f")))["download_id"]
     await origin.requested("/f")
-    with contextlib.closing(sqlite3.connect(mortal.state / DATABASE_NAME, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    with away(mortal):
         gate.set()
         await until(mortal.parts)
-        # Whoever only reads is not held up.
-        assert (await mortal.one(id))["status"] in {"starting", "downloading", "verifying", "queued"}
-        connection.execute("ROLLBACK")
+        # One that came to the end of its time would say so.
+        assert await mortal.stop() == 0
+    await mortal.start()
     assert (await mortal.ended(id))["status"] == "completed"
+    assert set(mortal.files()) == {"d/f"}
+    assert "Traceback" not in mortal.log.read_text()

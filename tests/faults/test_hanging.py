@@ -118,14 +118,14 @@ async def test_what_waits_for_a_slow_limit_is_left_alone(
 def test_whatever_moves_is_left_alone() -> None:
     begun = Pulse(state=State.DOWNLOADING, taken=0, asked=1, seen_at=0)
 
-    def felt(state: State = State.DOWNLOADING, taken: int = 0, asked: int = 1, waits_for_limit: bool = False) -> Pulse:
-        return feel(begun, state=state, taken=taken, asked=asked, waits_for_limit=waits_for_limit, now=5)
+    def felt(state: State = State.DOWNLOADING, taken: int = 0, asked: int = 1, waits: bool = False) -> Pulse:
+        return feel(begun, state=state, taken=taken, asked=asked, waits=waits, now=5)
 
     assert felt() is begun
     assert felt(taken=1).seen_at == 5
     assert felt(asked=2).seen_at == 5
     assert felt(state=State.VERIFYING).seen_at == 5
-    assert felt(waits_for_limit=True).seen_at == 5
+    assert felt(waits=True).seen_at == 5
 
 
 @pytest.mark.parametrize(

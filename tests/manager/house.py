@@ -13,6 +13,7 @@ from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.records.writer import LOCK_PATIENCE
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
 
@@ -37,11 +38,13 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(folder: Path, config: DownloadsConfig = CONFIG, *, fsync: bool = False) -> AsyncIterator[House]:
+async def open_house(
+    folder: Path, config: DownloadsConfig = CONFIG, *, fsync: bool = False, lock_patience: float = LOCK_PATIENCE
+) -> AsyncIterator[House]:
     """Opens everything in order, and closes it as the daemon does."""
     clock, bus, metrics, policy = SystemClock(), EventBus(), Metrics(), Policy.from_config(config)
     async with (
-        SqliteRecords(folder / "state", clock) as records,
+        SqliteRecords(folder / "state", clock, patience=lock_patience) as records,
         LocalDestination(folder / "files", min_free=0, fsync=fsync) as destination,
         Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout) as session,
         Manager(

@@ -20,10 +20,19 @@ def decided(
     failures: int = 0,
     retries: int = 5,
     progressed: bool = False,
+    excused: bool = False,
     time_left: float | None = None,
     random: float = 0.0,
 ) -> Retry | GiveUp:
-    return decide(error, failures=failures, retries=retries, progressed=progressed, time_left=time_left, random=random)
+    return decide(
+        error,
+        failures=failures,
+        retries=retries,
+        progressed=progressed,
+        excused=excused,
+        time_left=time_left,
+        random=random,
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,6 +63,12 @@ def test_what_lasts_is_not(error: DownloadError) -> None:
 @pytest.mark.parametrize(("failures", "retries", "expected"), [(0, 0, GiveUp), (4, 5, Retry), (5, 5, GiveUp)])
 def test_it_gives_up_when_the_retries_are_spent(failures: int, retries: int, expected: type) -> None:
     assert isinstance(decided(NetworkError("x"), failures=failures, retries=retries), expected)
+
+
+def test_an_attempt_that_had_to_wait_for_the_records_is_not_counted() -> None:
+    decision = decided(NetworkError("x"), failures=5, retries=5, excused=True)
+    assert isinstance(decision, Retry)
+    assert decision.failures == 5
 
 
 def test_an_attempt_that_brought_something_starts_the_count_anew() -> None:

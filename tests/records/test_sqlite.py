@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,11 +17,12 @@ from structlog.testing import capture_logs
 
 import downloadd.records.database
 from downloadd.download import Download
-from downloadd.errors import InsufficientStorageError, ShuttingDownError, StorageError
+from downloadd.errors import InsufficientStorageError, ShuttingDownError, StorageError, StoreUnavailableError
 from downloadd.records.database import DATABASE_NAME
 from downloadd.records.history import active_query, history_query
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.records.writer import LOCK_SLICE
 from downloadd.states import State
 
 CHILD = [sys.executable, "-P", "-c"]
@@ -250,17 +251,74 @@ async def test_a_commit_is_on_stable_storage(records: SqliteRecords) -> None:
     assert await records._writer.run(look) == ["wal", 2]
 
 
-async def test_a_database_locked_by_others_is_a_storage_error(
-    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(downloadd.records.database, "_BUSY_TIMEOUT", 0.05)
-    async with SqliteRecords(tmp_path, clock=clock) as records:
-        with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            results = await asyncio.gather(*(records.accept([asked()]) for _ in range(20)), return_exceptions=True)
-            assert {type(result) for result in results} == {StorageError}
+@contextlib.contextmanager
+def locked(state: Path, kind: str = "IMMEDIATE") -> Iterator[None]:
+    """Holds the lock of whoever writes, as another program may."""
+    with contextlib.closing(sqlite3.connect(state / DATABASE_NAME, isolation_level=None)) as other:
+        other.execute(f"BEGIN {kind}")
+        try:
+            yield
+        finally:
             other.execute("ROLLBACK")
-        assert (await records.accept([asked()])).seqs
+
+
+@pytest.mark.parametrize("kind", ["IMMEDIATE", "EXCLUSIVE"])
+async def test_a_database_locked_by_others_is_unavailable_and_nothing_that_was_refused_happens_later(
+    tmp_path: Path, clock: HandClock, kind: str
+) -> None:
+    async with SqliteRecords(tmp_path, clock=clock, patience=0.05) as records:
+        (row,) = await added(records, asked())
+        with capture_logs() as lines:
+            with locked(tmp_path, kind):
+                results = await asyncio.gather(*(records.accept([asked()]) for _ in range(20)), return_exceptions=True)
+                assert {type(result) for result in results} == {StoreUnavailableError}
+                assert await records.active(ActiveFilter()) == [row]
+            later = await added(records, asked())
+        assert [line["event"] for line in lines] == ["records_unavailable", "records_available"]
+        assert await records.active(ActiveFilter()) == [row, *later]
+
+
+async def test_a_lock_that_is_let_go_soon_is_waited_for(tmp_path: Path, clock: HandClock) -> None:
+    async with SqliteRecords(tmp_path, clock=clock, patience=60) as records, asyncio.TaskGroup() as group:
+        with locked(tmp_path):
+            accepting = group.create_task(records.accept([asked()]))
+            # Longer than SQLite waits at once.
+            assert await asyncio.wait((accepting,), timeout=3 * LOCK_SLICE) == (set(), {accepting})
+        assert (await accepting).seqs
+
+
+async def test_closing_waits_for_no_lock_of_others(tmp_path: Path, clock: HandClock) -> None:
+    with contextlib.ExitStack() as stack:
+        async with asyncio.timeout(20), SqliteRecords(tmp_path, clock=clock, patience=3600) as records:
+            stack.enter_context(locked(tmp_path))
+            waiting = [asyncio.create_task(records.accept([asked() for _ in range(600)])) for _ in range(3)]
+            await asyncio.sleep(0)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(result) for result in results} == {StoreUnavailableError}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, StoreUnavailableError),
+        (sqlite3.SQLITE_LOCKED, StoreUnavailableError),
+        (sqlite3.SQLITE_IOERR_FSYNC, StoreUnavailableError),
+        (sqlite3.SQLITE_CANTOPEN, StoreUnavailableError),
+        (sqlite3.SQLITE_READONLY_DBMOVED, StoreUnavailableError),
+        (sqlite3.SQLITE_FULL, InsufficientStorageError),
+        (sqlite3.SQLITE_CORRUPT, StorageError),
+        (sqlite3.SQLITE_NOTADB, StorageError),
+        (sqlite3.SQLITE_CONSTRAINT_UNIQUE, StorageError),
+        (sqlite3.SQLITE_ERROR, StorageError),
+    ],
+)
+def test_trouble_that_passes_is_told_from_damage(code: int, kind: type[Exception]) -> None:
+    error = sqlite3.OperationalError("in the words of SQLite")
+    error.sqlite_errorcode = code
+    mapped = downloadd.records.database.storage_error(error)
+    assert type(mapped) is kind
+    if kind is StoreUnavailableError:
+        assert mapped.retry_after == StoreUnavailableError.RETRY_AFTER
 
 
 @pytest.mark.parametrize("moved", [".", DATABASE_NAME, f"{DATABASE_NAME}-wal"], ids=["directory", "database", "log"])
@@ -273,7 +331,7 @@ async def test_nothing_is_accepted_while_the_files_are_not_where_the_next_start_
         place.rename(elsewhere)
         with capture_logs() as lines:
             results = await asyncio.gather(*(records.accept([asked()]) for _ in range(20)), return_exceptions=True)
-            assert {type(result) for result in results} == {StorageError}
+            assert {type(result) for result in results} == {StoreUnavailableError}
             assert "put its state directory back as it was, or restart the daemon" in str(results[0])
             # What is known may still be read.
             assert await records.active(ActiveFilter()) == rows
@@ -281,7 +339,8 @@ async def test_nothing_is_accepted_while_the_files_are_not_where_the_next_start_
                 # One that was made in its place is another one.
                 place.mkdir()
                 (place / DATABASE_NAME).write_bytes((elsewhere / DATABASE_NAME).read_bytes())
-                assert type(await failure_of(records, asked())) is StorageError
+                with pytest.raises(StoreUnavailableError):
+                    await records.accept([asked()])
                 (place / DATABASE_NAME).unlink()
                 place.rmdir()
             elsewhere.rename(place)

@@ -1,0 +1,58 @@
+"""Waiting for records that are unavailable: with a lock that another program holds on a real database."""
+
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from records.contract import HandClock, added, asked
+
+from downloadd.errors import StorageError
+from downloadd.records.availability import once_available
+from downloadd.records.database import DATABASE_NAME
+from downloadd.records.protocol import ActiveFilter
+from downloadd.records.sqlite import SqliteRecords
+
+
+@pytest.fixture
+async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
+    async with SqliteRecords(tmp_path, clock=HandClock(), patience=0.01) as opened:
+        yield opened
+
+
+@pytest.fixture
+def lock(tmp_path: Path, records: SqliteRecords) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
+
+
+async def test_what_waits_is_done_once_and_only_once(records: SqliteRecords, lock: sqlite3.Connection) -> None:
+    refusals = 0
+
+    def refused() -> None:
+        nonlocal refusals
+        refusals += 1
+        if refusals == 3:
+            lock.execute("ROLLBACK")
+
+    download = asked()
+    accepted = await once_available(partial(records.accept, [download]), refused=refused)
+    assert refusals == 3
+    assert [(row.id, row.seq) for row in await records.active(ActiveFilter())] == [(download.id, accepted.seqs[0])]
+
+
+async def test_what_is_wrong_with_the_operation_itself_is_not_waited_for(records: SqliteRecords) -> None:
+    (known,) = await added(records, asked())
+    with pytest.raises(StorageError, match="UNIQUE"):
+        await once_available(partial(records.accept, [known]))
+
+
+async def test_whoever_is_refused_may_end_the_waiting(records: SqliteRecords, lock: sqlite3.Connection) -> None:
+    def give_up() -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        await once_available(partial(records.accept, [asked()]), refused=give_up)
