@@ -9,21 +9,26 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 from unittest.mock import MagicMock
 
 import msgspec
 import pytest
+from api.rows import row
 from daemon_process import DEFAULT_CONFIG, DaemonProcess
 from nginx_origin import NginxOrigin, free_port
 
 from downloadd.api.bodies import StartQuery
+from downloadd.api.event_stream import encode_event
 from downloadd.api.import_bodies import RawUploadQuery
 from downloadd.api.routes import routes
 from downloadd.client import ApiError, Client
 from downloadd.config import DownloadsConfig, StorageConfig
 from downloadd.documentation import ADVICE
+from downloadd.download import Snapshot
 from downloadd.errors import ErrorCode
+from downloadd.events import DownloadChanged, DownloadEnded, Event, EventId, ImportChanged
+from downloadd.operation import Kind, Operation, Status
 
 TOP: Final = Path(__file__).parents[1]
 DOCS: Final = TOP / "docs"
@@ -48,6 +53,23 @@ def test_every_setting_is_explained() -> None:
     rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", (DOCS / "configuration.md").read_text(), re.MULTILINE)
     assert len(rows) > 30
     assert [name for name, meaning in rows if not meaning] == []
+
+
+def test_every_kind_of_event_is_documented() -> None:
+    operation = Operation(id="MJxTRZsYdho8Ww2qq", kind=Kind.SLACK, user="u", ts=0, updated_at=0, status=Status.NEW)
+    events: list[Event] = [
+        DownloadChanged(snapshot=Snapshot(download=row())),
+        DownloadEnded(download=row(ended_seq=1)),
+        ImportChanged(operation=operation),
+    ]
+    assert {type(event) for event in events} == set(get_args(Event))
+    frames = b"".join(encode_event(EventId(generation="a", number=1, ended_seq=1), event) for event in events).decode()
+    kinds = {*re.findall(r"^event: (\w+)$", frames, re.MULTILINE), "reset"}
+    assert len(kinds) == len(events) + 1
+    readme, api = (TOP / "README.md").read_text(), (DOCS / "api.md").read_text()
+    for text, heading in ((readme, "## Events\n"), (api, "## `GET /api/v1/events`\n")):
+        section = text.partition(heading)[2].partition("\n## ")[0]
+        assert kinds - set(re.findall(r"`(\w+)`", section)) == set(), heading
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
