@@ -26,6 +26,9 @@ from origin.answer import Answer, failure
 from origin.origin import Origin
 
 from downloadd.cli.main import downloadctl
+from downloadd.download import Conflict
+from downloadd.operation import Kind
+from downloadd.states import ACTIVE, ENDED
 
 SLOW = Answer(size=10_000_000, rate=100_000)
 
@@ -132,13 +135,42 @@ async def test_the_history_is_searched(run: Run, origin: Origin, daemon: DaemonP
     done = await run("history")
     assert re.search(r"completed +2.00 KiB +d/f.bin$", done.out, re.MULTILINE)
     assert re.search(r"failed +d/gone +Remote file not found: the origin answered 404$", done.out, re.MULTILINE)
-    assert "d/gone" not in (await run("history", "--search", "f.bin")).out
-    assert "d/f.bin" not in (await run("history", "--status", "failed", "--dir", "d")).out
+    searched = await run("history", "--search", "f.bin")
+    assert (searched.status, "d/f.bin" in searched.out, "d/gone" in searched.out) == (0, True, False)
+    failed = await run("history", "--status", "failed", "--dir", "d")
+    assert (failed.status, "d/gone" in failed.out, "d/f.bin" in failed.out) == (0, True, False)
     assert (await run("history", "--search", "nothing")).out == "Nothing like that has ended.\n"
     limited = await run("history", "--limit", "1", "--json")
     assert [len(json.loads(limited.out)["history"]), json.loads(limited.out)["next"] is not None] == [1, True]
     shown = await run("show", "gone")
     assert re.search(r"^to do +Verify the URL is correct and the file exists$", shown.out, re.MULTILINE)
+
+
+async def test_every_word_that_an_option_offers_is_taken(run: Run, origin: Origin, tmp_path: Path) -> None:
+    origin.script("/f", Answer(size=10))
+    links = tmp_path / "links.txt"
+    links.write_text(f"{origin.url('/f')}\n")
+    offered = {
+        ("list", "--status"): ACTIVE,
+        ("history", "--status"): ENDED,
+        ("add", origin.url("/f"), "--conflict"): Conflict,
+        ("import", str(links), "--look", "--kind"): (Kind.URLS,),
+    }
+    commands = [(*command, member.value) for command, members in offered.items() for member in members]
+    assert len(commands) == 6 + 4 + 4 + 1
+    outcomes = [await run(*command) for command in commands]
+    assert [
+        (command, outcome.err) for command, outcome in zip(commands, outcomes, strict=True) if outcome.status != 0
+    ] == []
+
+
+@pytest.mark.parametrize("kind", [Kind.SLACK, Kind.CSV, Kind.METALINK])
+async def test_a_kind_of_import_that_the_file_is_not_is_refused_by_the_daemon(
+    run: Run, tmp_path: Path, kind: Kind
+) -> None:
+    (tmp_path / "links.txt").write_text("http://a.example/\n")
+    refused = await run("import", str(tmp_path / "links.txt"), "--look", "--kind", kind.value)
+    assert refused.status == 1, refused.err
 
 
 async def test_the_status_is_told(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
