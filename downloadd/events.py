@@ -204,16 +204,24 @@ class EventBus:
 
     @contextmanager
     def telling_later(self) -> Iterator[None]:
-        """For ends that are recorded already, and published only later, or in several turns of the loop.
+        """Hold back the ids of ends that are recorded already and published later, or in several turns of the loop.
 
         Others may be published in between; until all are, no id vouches for any of them, lest a reader that leaves
-        meanwhile is never told of those that were still to come. If they are not published after all, none ever does.
+        meanwhile is never told of those that were still to come. If an exception ends the block, some of them may never
+        be published: every reader is sent back to the records, which have them.
         """
         self._late += 1
-        yield
-        self._late -= 1
-        if not self._late:
-            self._vouched = self._ended_seq
+        try:
+            yield
+        except BaseException:
+            self._generation = secrets.token_hex(6)
+            self._ring.clear()
+            self.cut()
+            raise
+        finally:
+            self._late -= 1
+            if not self._late:
+                self._vouched = self._ended_seq
 
     def publish(self, event: Event) -> None:
         """Tells every reader. Never waits."""

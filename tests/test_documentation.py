@@ -9,21 +9,26 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 from unittest.mock import MagicMock
 
 import msgspec
 import pytest
+from api.rows import row
 from daemon_process import DEFAULT_CONFIG, DaemonProcess
 from nginx_origin import NginxOrigin, free_port
 
 from downloadd.api.bodies import StartQuery
+from downloadd.api.event_stream import encode_event
 from downloadd.api.import_bodies import RawUploadQuery
 from downloadd.api.routes import routes
 from downloadd.client import ApiError, Client
 from downloadd.config import DownloadsConfig, StorageConfig
 from downloadd.documentation import ADVICE
+from downloadd.download import Snapshot
 from downloadd.errors import ErrorCode
+from downloadd.events import DownloadChanged, DownloadEnded, Event, EventId, ImportChanged
+from downloadd.operation import Kind, Operation, Status
 
 TOP: Final = Path(__file__).parents[1]
 DOCS: Final = TOP / "docs"
@@ -50,10 +55,31 @@ def test_every_setting_is_explained() -> None:
     assert [name for name, meaning in rows if not meaning] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
-        assert (page.parent / target).exists(), target
+def test_every_kind_of_event_is_documented() -> None:
+    operation = Operation(id="MJxTRZsYdho8Ww2qq", kind=Kind.SLACK, user="u", ts=0, updated_at=0, status=Status.NEW)
+    events: list[Event] = [
+        DownloadChanged(snapshot=Snapshot(download=row())),
+        DownloadEnded(download=row(ended_seq=1)),
+        ImportChanged(operation=operation),
+    ]
+    assert {type(event) for event in events} == set(get_args(Event))
+    frames = b"".join(encode_event(EventId(generation="a", number=1, ended_seq=1), event) for event in events).decode()
+    kinds = {*re.findall(r"^event: (\w+)$", frames, re.MULTILINE), "reset"}
+    assert len(kinds) == len(events) + 1
+    readme, api = (TOP / "README.md").read_text(), (DOCS / "api.md").read_text()
+    for text, heading in ((readme, "## Events\n"), (api, "## `GET /api/v1/events`\n")):
+        section = text.partition(heading)[2].partition("\n## ")[0]
+        assert kinds - set(re.findall(r"`(\w+)`", section)) == set(), heading
+
+
+LINKS: Final = [
+    (page, target) for page in PAGES for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
+]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    assert {page.name for page, _ in LINKS} >= {"README.md", "from-aria2.md"}
+    assert [(page.name, target) for page, target in LINKS if not (page.parent / target).exists()] == []
 
 
 @pytest.mark.timeout(240)
@@ -138,12 +164,20 @@ TRIED: Final = {
 """Which test runs the commands and programs of a block, by its page and how it begins."""
 
 
+def commands(page: Path) -> list[str]:
+    """The blocks of a page that hold commands or programs."""
+    return re.findall(r"^```(?:sh|bash|console|python|js)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(("name", "start"), TRIED)
+def test_every_command_that_is_run_stands_in_its_page(name: str, start: str) -> None:
+    assert [block for block in commands(TOP / name if name == "README.md" else DOCS / name) if block.startswith(start)]
+
+
 @pytest.mark.parametrize("page", [TOP / "README.md", TOP / "SECURITY.md", *PAGES], ids=lambda page: page.name)
 def test_every_command_is_run_by_a_test(page: Path) -> None:
     tests = "".join(path.read_text() for path in (TOP / "tests").rglob("test_*.py"))
-    for block in re.findall(
-        r"^```(?:sh|bash|console|python|js)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL
-    ):
+    for block in commands(page):
         names = {test for (name, start), test in TRIED.items() if name == page.name and block.startswith(start)}
         assert names, f"no test runs this block of {page.name}:\n{block}"
         for name in names:

@@ -1,6 +1,7 @@
 """The bus: nothing is lost between two visits, and no reader slows another one."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from api.rows import changed, row
@@ -134,6 +135,54 @@ async def test_ids_carry_the_newest_end() -> None:
         bus.publish(ended(8))
         bus.publish(ended(None))
         assert [one.id.ended_seq for one in await subscription.take()] == [5, 9, 9, 9]
+
+
+async def test_no_id_vouches_for_ends_that_are_still_to_be_told() -> None:
+    bus = EventBus()
+    with bus.subscribe() as subscription:
+        with bus.telling_later():
+            bus.publish(ended(2))
+            with bus.telling_later():
+                bus.publish(ended(1))
+            bus.publish(changed())
+        bus.publish(changed())
+        assert [one.id.ended_seq for one in await subscription.take()] == [0, 0, 0, 2]
+
+
+async def test_a_telling_that_fails_holds_back_no_later_id() -> None:
+    bus = EventBus()
+    with pytest.raises(ZeroDivisionError), bus.telling_later():
+        raise ZeroDivisionError
+    with bus.subscribe() as subscription:
+        bus.publish(ended(5))
+        assert [one.id.ended_seq for one in await subscription.take()] == [5]
+
+
+async def test_a_telling_that_fails_does_not_let_another_s_ids_through() -> None:
+    bus = EventBus()
+    with bus.telling_later():
+        with pytest.raises(ZeroDivisionError), bus.telling_later():
+            raise ZeroDivisionError
+        with bus.subscribe() as subscription:
+            bus.publish(ended(5))
+            assert [one.id.ended_seq for one in await subscription.take()] == [0]
+    assert bus.place.ended_seq == 5
+
+
+async def test_readers_are_sent_to_the_records_when_a_telling_fails() -> None:
+    bus = EventBus()
+    bus.remember_ended(3)
+    with bus.subscribe() as subscription:
+        with suppress(ZeroDivisionError), bus.telling_later():
+            bus.publish(ended(5))
+            (last,) = await subscription.take()
+            raise ZeroDivisionError
+        assert subscription.over
+    assert last.id.ended_seq == 3, "the end before it, 4, was not told"
+    with bus.subscribe(last.id) as again:
+        assert again.missed is None
+        bus.publish(changed())
+        assert [one.id.ended_seq for one in await again.take()] == [5]
 
 
 async def test_an_event_is_encoded_once_for_all() -> None:

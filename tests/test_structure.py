@@ -3,8 +3,10 @@
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, get_args
 from unittest.mock import MagicMock
@@ -211,6 +213,13 @@ def test_a_pure_module_has_neither_input_and_output_nor_a_clock(name: str) -> No
 def called(tree: ast.AST) -> set[str]:
     """Names of the functions that are called by their bare name."""
     return {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+
+
+def test_the_library_whose_internals_are_used_is_held_below_its_next_minor_version() -> None:
+    project = tomllib.loads((README.parent / "pyproject.toml").read_text())["project"]
+    [wanted] = [each for each in project["dependencies"] if re.match(r"aiohttp\b", each)]
+    major, minor, *_ = version("aiohttp").split(".")
+    assert wanted == f"aiohttp>={major}.{minor},<{major}.{int(minor) + 1}"
 
 
 @EACH

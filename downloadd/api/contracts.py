@@ -173,7 +173,11 @@ RETRY: Final = Contract(
 )
 EVENTS: Final = Contract(
     headers=("Last-Event-ID",),
-    reply=Reply(description="`download`, `history` and `reset` events", media_type="text/event-stream"),
+    reply=Reply(
+        description="`download` events with the entry of a listing, `history` events with that of the history, "
+        "`import` events with an import operation, and `reset` events, which say that the history has to be read",
+        media_type="text/event-stream",
+    ),
     errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.SHUTTING_DOWN),
 )
 DIRECTORIES: Final = Contract(

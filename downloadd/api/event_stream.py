@@ -1,9 +1,9 @@
 """`GET /api/v1/events`: what happens, as server-sent events (the HTML standard, section 9.2).
 
-A `download` event has the entry of a listing, a `history` event that of the history. A reader without
-`Last-Event-ID` is first told what is active; one that comes back is told what it missed: event by event while the bus
-remembers, else what has ended since, from the records, and what is active now. A `reset` event says that too much has
-ended since: read the history. Events may be told twice, never not at all.
+A `download` event has the entry of a listing, a `history` event that of the history, an `import` event an import
+operation that moved on. A reader without `Last-Event-ID` is first told what is active; one that comes back is told what
+it missed: event by event while the bus remembers, else what has ended since, from the records, and what is active now.
+A `reset` event says that too much has ended since: read the history. Ends may be told twice, never not at all.
 """
 
 import asyncio

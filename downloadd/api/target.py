@@ -22,7 +22,10 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     raw: str = ""
     values: dict[str, str] = {}
-    """The raw value of each parameter, by its decoded name; the first one where a name is repeated."""
+    """The raw value of each parameter, by its decoded name; the first one where a name is repeated.
+
+    Of a selector, the first that is not empty: an empty one beside it only marks the action.
+    """
     repeated: dict[str, list[str]] = {}
     """The raw values after the first, by the decoded name, of names that occur more than once."""
     selectors: tuple[str, ...] = ()
@@ -74,7 +77,11 @@ def parse_target(text: str, base_path: str = "") -> Target:
 
 
 def parse_query(raw: str) -> Query:
-    """Splits a query string at `&` and the first `=` of each piece."""
+    """Split a query string at `&` and the first `=` of each piece.
+
+    An empty value of a selector is left out where that selector is repeated: clients generated from the API's
+    description send the action of the path and its parameter, as in `?download=&download=<url>`.
+    """
     values: dict[str, str] = {}
     repeated: dict[str, list[str]] = {}
     for piece in raw.split("&"):
@@ -88,6 +95,12 @@ def parse_query(raw: str) -> Query:
         else:
             values[name] = value
     selectors = tuple([name for name in SELECTORS if name in values])
+    for name in selectors:
+        if name in repeated:
+            first, *others = [value for value in (values[name], *repeated.pop(name)) if value] or [""]
+            values[name] = first
+            if others:
+                repeated[name] = others
     return Query(raw=raw, values=values, repeated=repeated, selectors=selectors)
 
 

@@ -13,7 +13,7 @@ from downloadd.cli.following import follow
 from downloadd.cli.links import find_links
 from downloadd.cli.names import tail_of
 from downloadd.cli.outcome import Ending, Exit
-from downloadd.cli.parameters import SIZE
+from downloadd.cli.parameters import SIZE, one_of
 from downloadd.cli.terminal import Terminal, asks
 from downloadd.client import BatchAnswer, BatchItem, Client, PastEntry, StartAnswer
 from downloadd.download import Conflict
@@ -52,9 +52,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("-c", "--checksum", help="What the file must be, such as sha-256=<hex>.")
 @click.option("-s", "--segments", type=click.IntRange(1, 16), help="Parallel connections.")
 @click.option("-t", "--timeout", type=click.IntRange(0), metavar="SECONDS", help="For the whole download.")
-@click.option(
-    "--conflict", type=click.Choice([str(each) for each in Conflict]), help="What to do when the name is taken."
-)
+@click.option("--conflict", type=one_of(Conflict), help="What to do when the name is taken.")
 @click.option("-w", "--watch", is_flag=True, help="Stay until all have ended; fails when one has failed.")
 @asks
 async def add(

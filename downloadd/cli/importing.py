@@ -11,6 +11,7 @@ from downloadd.api.import_bodies import Counted
 from downloadd.cli import words
 from downloadd.cli.links import guess_kind
 from downloadd.cli.outcome import Ending, Exit, Problem
+from downloadd.cli.parameters import one_of
 from downloadd.cli.terminal import Terminal, asks
 from downloadd.client import Client, FileDataAnswer, OperationEntry, Progress, Waiting
 from downloadd.operation import OVER, Kind, Status
@@ -25,7 +26,7 @@ POLL: Final = 0.5
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
     "--kind",
-    type=click.Choice([Kind.SLACK, Kind.CSV, Kind.URLS, Kind.METALINK]),
+    type=one_of((Kind.SLACK, Kind.CSV, Kind.URLS, Kind.METALINK)),
     help="What the file is; found out from its name and first bytes by default.",
 )
 @click.option("--channel", "channels", metavar="NAME", multiple=True, help="Only files of this channel; repeatable.")

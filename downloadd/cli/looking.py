@@ -14,6 +14,7 @@ from downloadd.cli.board import GOOD
 from downloadd.cli.following import MOST_ACTIVE, follow
 from downloadd.cli.names import find_ids, tail_of
 from downloadd.cli.outcome import Ending, Exit
+from downloadd.cli.parameters import one_of
 from downloadd.cli.terminal import Terminal, asks
 from downloadd.client import (
     ActiveEntry,
@@ -53,7 +54,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command("list")
 @click.option("-d", "--dir", "directory", shell_complete=completion.directories, help="Only in this directory.")
-@click.option("--status", type=click.Choice(sorted(ACTIVE)), help="Only in this state.")
+@click.option("--status", type=one_of(sorted(ACTIVE)), help="Only in this state.")
 @click.option("--limit", type=click.IntRange(1, MOST_ACTIVE), default=1000, show_default=True, help="At most so many.")
 @asks
 async def list_(client: Client, terminal: Terminal, *, directory: str | None, status: str | None, limit: int) -> None:
@@ -117,7 +118,7 @@ def _write_event(terminal: Terminal, event: Event) -> None:
 
 @click.command()
 @click.option("-q", "--search", "q", metavar="TEXT", help="Only those whose URL or name has this in it.")
-@click.option("--status", type=click.Choice(sorted(ENDED)), help="Only those that ended so.")
+@click.option("--status", type=one_of(sorted(ENDED)), help="Only those that ended so.")
 @click.option("-d", "--dir", "directory", shell_complete=completion.directories, help="Only in this directory.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
 @asks

@@ -1,13 +1,21 @@
 """Values of flags that people write in more ways than one."""
 
-from typing import Any, Final
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from downloadd.sizes import parse_size
 
+if TYPE_CHECKING:
+    _SizeType = click.ParamType[int]
+else:
+    # Generic in the latest versions of click only.
+    _SizeType = click.ParamType
 
-class Size(click.ParamType[int]):
+
+class Size(_SizeType):
     """Bytes, such as `10 MiB`."""
 
     name = "SIZE"
@@ -23,3 +31,11 @@ class Size(click.ParamType[int]):
 
 
 SIZE: Final = Size()
+
+
+def one_of(members: Iterable[StrEnum]) -> "click.Choice[str]":
+    """Return the type of an option that takes the value of one of these members.
+
+    Of an enumeration, click before 8.2 takes the values, and click from 8.2 on the names.
+    """
+    return click.Choice([member.value for member in members])

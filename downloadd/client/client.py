@@ -114,6 +114,9 @@ class Client:
     async def events(self, *, last_event_id: str = "") -> AsyncGenerator[Event]:
         """What happens, without an end; `last_event_id` is where an earlier reader was.
 
+        The type of `Event.data` tells the kind: an `ActiveEntry` is an active download, a `PastEntry` one that ended,
+        an `OperationEntry` an import that moved on.
+
         A stream that breaks off is taken up again where it was: nothing is missed, though something may be told twice.
 
         Raises:

@@ -62,8 +62,9 @@ async def _is_in_place(destination: Destination, row: Download) -> bool:
 
 
 async def sweep(records: Records, destination: Destination) -> None:
-    """Removes part files that no active download owns, and leaves those alone that are older than the records.
+    """Remove part files that no active download owns, and leave those alone that are older than the records.
 
+    A part file that is open is being written, though no row may know it: the manifest of an import is no download.
     Records that were lost are begun anew, empty: what they do not know may go on once the lost ones are restored.
     """
     begun = await once_available(records.begun)

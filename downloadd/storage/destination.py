@@ -176,5 +176,5 @@ class Destination(Protocol):
         ...
 
     def stray_parts(self) -> AsyncIterator[Sequence[StrayPart]]:
-        """All part files below the root, in chunks, for the sweep after start."""
+        """Yield all part files below the root but those that are open, in chunks, for the sweep after start."""
         ...

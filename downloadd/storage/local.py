@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from heapq import nsmallest
 from types import TracebackType
 from typing import Final, Self
+from weakref import WeakSet
 
 from downloadd.clock import Clock, SystemClock
 from downloadd.download import Conflict, join_path
@@ -71,6 +72,7 @@ class LocalDestination:
         self._committer = Committer(fsync=fsync, umask=0)
         self._reservations = Reservations()
         self._turns: dict[SafeDirectory, _Turn] = {}
+        self._parts: WeakSet[PartFile] = WeakSet()
         self._space = FreeSpace(self._root.space, min_free=min_free, clock=clock)
 
     async def __aenter__(self) -> Self:
@@ -118,6 +120,7 @@ class LocalDestination:
             charge=self._quotas.charge(place, name),
             space=self._space,
         )
+        self._parts.add(part)
         if existing is not None:
             await part.take_over(candidates)
         return part
@@ -225,15 +228,26 @@ class LocalDestination:
         )
 
     async def stray_parts(self) -> AsyncIterator[Sequence[StrayPart]]:
-        """All part files below the root, in chunks, for the sweep after start.
+        """Yield all part files below the root but those that are open, in chunks, for the sweep after start.
 
         Directories that cannot be read, or that no download can lie in, are passed over. Links are not followed.
         """
         left = [SafeDirectory("")]
         while left:
-            found = await self._threads.run(Lane.CALLS, "", self._survey, left)
+            # One may be opened or closed while its directory is read.
+            before = self._open_parts()
+            surveyed = await self._threads.run(Lane.CALLS, "", self._survey, left)
+            being_written = before | self._open_parts()
+            found = [part for part in surveyed if (part.download_id, part.epoch) not in being_written]
             for start in range(0, len(found), STRAYS_AT_ONCE):
                 yield found[start : start + STRAYS_AT_ONCE]
+
+    def _open_parts(self) -> set[tuple[str, int] | None]:
+        """Return the download ids and epochs of the parts that are open now.
+
+        They are compared in place of names, which a disk may spell its own way.
+        """
+        return {parse_part_name(part.name) for part in self._parts if not part.closed}
 
     async def _close(self) -> None:
         await self._threads.close()

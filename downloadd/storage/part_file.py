@@ -95,6 +95,11 @@ class PartFile:
         return self._name
 
     @property
+    def closed(self) -> bool:
+        """Whether it was let go of: closed, published or removed."""
+        return self._closed
+
+    @property
     def size(self) -> int:
         """Where its last byte ends."""
         return self._size

@@ -173,6 +173,31 @@ async def test_the_url_reaches_the_manager_byte_for_byte(api: ServedApi, value: 
     assert api.engine.orders[0].url == url
 
 
+async def test_an_empty_url_beside_others_is_none_of_the_mirrors(api: ServedApi) -> None:
+    status, _, _ = await get(api, f"/d?download=&download={ENCODED_A}&download=&download=https%3A%2F%2Fx.example%2Fa")
+    assert status == 201
+    (order,) = api.engine.orders
+    assert (order.url, order.mirrors) == (URL_A, ["https://x.example/a"])
+
+
+async def test_markers_do_not_count_as_mirrors(api: ServedApi) -> None:
+    status, _, _ = await get(api, "/d?" + "download=&" * 20 + f"download={ENCODED_A}")
+    assert status == 201
+    assert api.engine.orders[0].mirrors == []
+
+
+@pytest.mark.parametrize("query", ["download", "download=", "download=&download=", "download&filename=a"])
+async def test_an_empty_url_alone_is_refused_and_recorded(api: ServedApi, query: str) -> None:
+    status, body, _ = await get(api, f"/Downloads?{query}")
+    assert (status, body["error"]) == (400, "INVALID_URL")
+    assert api.engine.downloads[body["download_id"]].error is ErrorCode.INVALID_URL
+
+
+async def test_a_refusal_beside_a_marker_names_the_url(api: ServedApi) -> None:
+    _, body, _ = await get(api, f"/Downloads?download=&download={ENCODED_A}&timeout=-1")
+    assert (body["error"], body["filename"]) == ("INVALID_PARAMETER", URL_A.rpartition("/")[2])
+
+
 async def test_every_parameter_reaches_the_manager(api: ServedApi) -> None:
     status, _, _ = await get(
         api,
@@ -414,7 +439,17 @@ async def test_a_listing_shows_its_directory_only_and_pages(api: ServedApi) -> N
 
 @pytest.mark.parametrize(
     "query",
-    ["downloads=x", "limit=0", "limit=10001", "status=completed", "cursor=a", "cursor=-1", f"cursor={'9' * 19}", "q=a"],
+    [
+        "downloads=x",
+        "downloads=&downloads=x",
+        "limit=0",
+        "limit=10001",
+        "status=completed",
+        "cursor=a",
+        "cursor=-1",
+        f"cursor={'9' * 19}",
+        "q=a",
+    ],
 )
 async def test_a_wrong_listing_is_refused(api: ServedApi, query: str) -> None:
     prefix = "" if query.startswith("downloads") else "downloads=&"

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from aiohttp import ClientResponse
 from api.rows import changed, row
@@ -14,8 +15,10 @@ from api.served_api import ServedApi
 
 from downloadd.api import routes
 from downloadd.api.event_stream import CATCH_UP, EventStream
+from downloadd.api.import_bodies import entry_of
 from downloadd.download import Snapshot
-from downloadd.events import DownloadChanged, parse_event_id
+from downloadd.events import DownloadChanged, ImportChanged, parse_event_id
+from downloadd.operation import Kind, Operation, Status
 from downloadd.states import State
 
 
@@ -97,6 +100,16 @@ async def test_events_have_the_entries_of_listing_and_history(api: ServedApi) ->
         ended = await reader.next()
         async with api.client.get("/?download_history=") as response:
             assert (await response.json())["history"] == [ended.data]
+
+
+async def test_an_import_that_moves_on_is_told_with_its_operation(api: ServedApi) -> None:
+    operation = Operation(id="MJxTRZsYdho8Ww2qq", kind=Kind.SLACK, user="alice", ts=0, updated_at=0, status=Status.DONE)
+    async with reading(api) as reader:
+        await reader.until_live()
+        api.bus.publish(ImportChanged(operation=operation))
+        one = await reader.next()
+    assert (one.event, one.data) == ("import", json.loads(msgspec.json.encode(entry_of(operation))))
+    assert (one.data["_id"], one.data["status"]) == (operation.id, "importer_done")
 
 
 async def test_a_long_snapshot_is_told_completely(api: ServedApi) -> None:

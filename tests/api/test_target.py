@@ -50,6 +50,28 @@ def test_a_query_keeps_raw_values_and_decodes_names() -> None:
     assert query.repeated == {"a": ["2"]}
 
 
+@pytest.mark.parametrize(
+    ("text", "value", "others"),
+    [
+        pytest.param("download=&download=a", "a", [], id="marker-first"),
+        pytest.param("download=a&download", "a", [], id="marker-last"),
+        pytest.param("download=&download=a&download=&download=b", "a", ["b"], id="markers-between-mirrors"),
+        pytest.param("download=&d%6Fwnload=a", "a", [], id="spelled-another-way"),
+        pytest.param("download=&download=", "", [], id="markers-alone"),
+        pytest.param("download=", "", [], id="one-alone"),
+    ],
+)
+def test_an_empty_selector_beside_others_is_a_marker(text: str, value: str, others: list[str]) -> None:
+    query = parse_query(text)
+    assert query.selectors == ("download",)
+    assert (query.values, query.repeated) == ({"download": value}, {"download": others} if others else {})
+
+
+def test_an_empty_value_of_another_name_is_a_value() -> None:
+    query = parse_query("downloads&limit=&limit=1")
+    assert (query.values, query.repeated) == ({"downloads": "", "limit": ""}, {"limit": ["1"]})
+
+
 def test_selectors_are_found_in_a_fixed_order() -> None:
     assert parse_query("download_history&x&download=a").selectors == ("download", "download_history")
 

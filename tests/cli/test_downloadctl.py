@@ -13,10 +13,12 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 
+import click
 import pytest
 from cli.conftest import DOWNLOADCTL, Run
 from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
@@ -26,6 +28,9 @@ from origin.answer import Answer, failure
 from origin.origin import Origin
 
 from downloadd.cli.main import downloadctl
+from downloadd.download import Conflict
+from downloadd.operation import Kind
+from downloadd.states import ACTIVE, ENDED
 
 SLOW = Answer(size=10_000_000, rate=100_000)
 
@@ -132,13 +137,48 @@ async def test_the_history_is_searched(run: Run, origin: Origin, daemon: DaemonP
     done = await run("history")
     assert re.search(r"completed +2.00 KiB +d/f.bin$", done.out, re.MULTILINE)
     assert re.search(r"failed +d/gone +Remote file not found: the origin answered 404$", done.out, re.MULTILINE)
-    assert "d/gone" not in (await run("history", "--search", "f.bin")).out
-    assert "d/f.bin" not in (await run("history", "--status", "failed", "--dir", "d")).out
+    searched = await run("history", "--search", "f.bin")
+    assert (searched.status, "d/f.bin" in searched.out, "d/gone" in searched.out) == (0, True, False)
+    failed = await run("history", "--status", "failed", "--dir", "d")
+    assert (failed.status, "d/gone" in failed.out, "d/f.bin" in failed.out) == (0, True, False)
     assert (await run("history", "--search", "nothing")).out == "Nothing like that has ended.\n"
     limited = await run("history", "--limit", "1", "--json")
     assert [len(json.loads(limited.out)["history"]), json.loads(limited.out)["next"] is not None] == [1, True]
     shown = await run("show", "gone")
     assert re.search(r"^to do +Verify the URL is correct and the file exists$", shown.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "members"),
+    [
+        ("list", "status", ACTIVE),
+        ("history", "status", ENDED),
+        ("add", "conflict", Conflict),
+        ("import", "kind", (Kind.SLACK, Kind.CSV, Kind.URLS, Kind.METALINK)),
+    ],
+)
+def test_an_option_takes_the_words_that_the_api_takes(command: str, option: str, members: Iterable[StrEnum]) -> None:
+    [parameter] = [each for each in downloadctl.commands[command].params if each.name == option]
+    words = [member.value for member in members]
+    assert isinstance(parameter.type, click.Choice)
+    assert sorted(parameter.type.choices) == sorted(words)
+    for word in words:
+        taken = parameter.type.convert(word, parameter, None)
+        assert (type(taken), taken) == (str, word)
+
+
+async def test_an_option_with_choices_is_taken_by_the_command(run: Run, origin: Origin, tmp_path: Path) -> None:
+    origin.script("/f", Answer(size=10))
+    links = tmp_path / "links.txt"
+    links.write_text(f"{origin.url('/f')}\n")
+    for command in (
+        ("list", "--status", "queued"),
+        ("history", "--status", "failed"),
+        ("add", "--conflict", "skip", origin.url("/f")),
+        ("import", str(links), "--look", "--kind", "urls"),
+    ):
+        done = await run(*command)
+        assert (done.status, done.err) == (0, "")
 
 
 async def test_the_status_is_told(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
@@ -441,15 +481,14 @@ async def test_a_small_terminal_shows_what_fits_and_counts_the_rest(
         assert "━" not in screen.written, "a bar would leave no room for names"
 
 
-async def test_what_an_origin_says_cannot_command_the_terminal(
-    told: dict[str, str], daemon: DaemonProcess, origin: Origin
-) -> None:
-    origin.script("/evil\x1b]0;x\x07", failure(404))
-    await daemon.fetch("d", "nonsense\x1b[31m\x07\u202e")
-    for command in ("history", "list"):
+async def test_what_an_origin_says_cannot_command_the_terminal(told: dict[str, str], daemon: DaemonProcess) -> None:
+    hostile = "\x1b[31m\x07\u202e"
+    status, answer = await daemon.fetch("d", "http://x.example/f", filename=f"named{hostile}")
+    assert (status, answer["filename"]) == (400, f"named{hostile}")
+    for command, shown in (("history", "named"), ("list", "Nothing")):
         with on_a_terminal(told, command) as screen:
-            await asyncio.to_thread(screen.process.wait, 10)
-            await asyncio.to_thread(screen.sees, lambda text: "id" in text or "Nothing" in text)
+            assert await asyncio.to_thread(screen.process.wait, 10) == 0
+            await asyncio.to_thread(screen.sees, re.compile(shown).search)
             assert "\x07" not in screen.written
             assert "\u202e" not in screen.written
             assert "\x1b[31m\x07" not in screen.written

@@ -1,13 +1,16 @@
 """The examples of the user's specification, replayed and compared field by field."""
 
 import asyncio
+import json
 import re
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from daemon_process import TOKEN, USER, DaemonProcess, until
 from origin.answer import Answer, failure
 from origin.origin import Origin
+from yarl import URL
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LISTED = {
@@ -174,3 +177,61 @@ async def test_both_schemes_let_a_user_in(daemon: DaemonProcess, headers: dict[s
     daemon.client.headers.clear()
     assert (await daemon.ask("GET", "/api/v1/downloads", headers=headers))[0] == 200
     assert await daemon.ask("GET", "/api/v1/downloads") == (401, {"success": False, "error": "unauthorized"})
+
+
+def published_sdk(target: str, port: int) -> bytes:
+    """What the published SDK sends for `target` on Node.js, byte for byte."""
+    return (
+        f"GET {target} HTTP/1.1\r\n"
+        f"host: 127.0.0.1:{port}\r\n"
+        "connection: keep-alive\r\n"
+        "Content-Type: application/json\r\n"
+        f"Authorization: Bearer {TOKEN}\r\n"
+        "accept: */*\r\n"
+        "accept-language: *\r\n"
+        "sec-fetch-mode: cors\r\n"
+        "user-agent: node\r\n"
+        "accept-encoding: gzip, deflate\r\n"
+        "\r\n"
+    ).encode()
+
+
+async def test_the_published_sdk_is_answered(daemon: DaemonProcess, origin: Origin) -> None:
+    """It sends each action twice, once from the path of the specification and once as its parameter."""
+    origin.script("/slow/data.csv", Answer(size=10_000_000, rate=1000))
+    port = URL(daemon.url).port
+    assert port is not None
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def ask(target: str) -> tuple[int, Any]:
+        writer.write(published_sdk(target, port))
+        async with asyncio.timeout(10):
+            status, *fields = (await reader.readuntil(b"\r\n\r\n")).decode().rstrip().split("\r\n")
+            [length] = [field.split(": ")[1] for field in fields if field.lower().startswith("content-length: ")]
+            return int(status.split()[1]), json.loads(await reader.readexactly(int(length)))
+
+    try:
+        # downloads.fetch("Downloads/new films", {download, filename: "renamed data.csv", timeout: 600})
+        url = f"{origin.url('/slow/data.csv')}?a=b&c=d+e"
+        encoded = quote_plus(url)
+        status, started = await ask(
+            f"/Downloads%2Fnew%20films?download=&download={encoded}&filename=renamed+data.csv&timeout=600"
+        )
+        assert (status, started["success"], started["error"]) == (201, True, None)
+        assert started["path"] == "Downloads/new films/renamed data.csv"
+        # downloads.listActive("Downloads/new films", {downloads: ""})
+        status, listed = await ask("/Downloads%2Fnew%20films?downloads=&downloads=")
+        assert status == 200
+        assert [(entry["id"], entry["url"]) for entry in listed["downloads"]] == [(started["download_id"], url)]
+        assert (await ask("/Downloads%2Fold?downloads=&downloads="))[1] == {"downloads": []}
+        # downloads.listGlobal()
+        status, listed = await ask("/api/v1/downloads")
+        assert (status, [entry["id"] for entry in listed["downloads"]]) == (200, [started["download_id"]])
+        # downloads.fetch("Downloads", {download: "ftp://files.example.com/data.csv"})
+        status, refused = await ask("/Downloads?download=&download=ftp%3A%2F%2Ffiles.example.com%2Fdata.csv")
+        assert (status, refused["filename"], refused["error"]) == (400, "data.csv", "INVALID_URL")
+        # downloads.getHistory({download_history: ""})
+        status, past = await ask("/?download_history=&download_history=")
+        assert (status, [entry["id"] for entry in past["history"]]) == (200, [refused["download_id"]])
+    finally:
+        writer.close()

@@ -120,6 +120,20 @@ async def test_parts_of_nobody_and_of_ended_downloads_are_swept(
     assert kept.part_name == part.name
 
 
+async def test_a_part_that_is_being_written_is_not_swept_though_no_download_owns_it(
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
+) -> None:
+    part = await destination.open_part(
+        directory="Downloads", filename="manifest.jsonl", download_id=new_id(clock.wall(), 7), epoch=1, existing=None
+    )
+    await part.write([BYTES[:4]], 0)
+    await sweep(records, destination)
+    await part.write([BYTES[4:]], 4)
+    assert await part.publish("manifest.jsonl", replace=True, last_modified=None)
+    await sweep(records, destination)
+    assert files(tmp_path) == {"manifest.jsonl": BYTES}
+
+
 async def test_parts_that_are_older_than_the_records_are_left_alone_however_often_they_are_opened(
     tmp_path: Path, destination: LocalDestination, clock: HandClock
 ) -> None:

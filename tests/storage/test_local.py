@@ -321,6 +321,15 @@ async def test_a_sweep_that_is_given_up_holds_nothing(destination: LocalDestinat
         break
 
 
+async def test_a_part_that_is_open_is_not_stray(destination: LocalDestination, root: Path) -> None:
+    part = await destination.open_part(directory="d", filename="f", download_id=ID, epoch=1, existing=None)
+    await part.write([b"x"], 0)
+    (root / "d" / part_name("f", ID, 2)).touch()
+    assert [found.epoch for found in await strays(destination)] == [2]
+    await part.close()
+    assert {found.epoch for found in await strays(destination)} == {1, 2}
+
+
 async def test_a_part_that_a_killed_run_took_over_without_recording_it_is_found(tmp_path: Path) -> None:
     id = str(uuid4())
     async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:

@@ -91,7 +91,8 @@ export class Client {
 
   /**
    * What happens, one `{event, data, id}` after the other, for as long as it is iterated. A lost connection is taken up
-   * again where it broke off; nothing is missed, though something may be told twice.
+   * again where it broke off; nothing is missed, though something may be told twice. `event` is `download` (an entry of
+   * the listing), `history` (one of the history), `import` (an operation that moved on) or `reset` (read the history).
    *
    * @param {object} [options]
    * @param {AbortSignal} [options.signal] ends it
