@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from downloadd.download import Promise
+from downloadd.download import OriginDigest
 from downloadd.errors import FileTooLargeError, NetworkError, RemoteError, RemoteFileNotFoundError
 from downloadd.transfer import fields
 
@@ -86,7 +86,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """The file name in Content-Disposition; not safe."""
     coding: str | None = None
     """The content coding that the bytes are in; None: as they are."""
-    promises: tuple[Promise, ...] = ()
+    origin_digests: tuple[OriginDigest, ...] = ()
     """What the origin says of the representation's bytes."""
 
 
@@ -175,7 +175,10 @@ def _judge_whole(head: Head, now: float) -> Accepted:
         content_type=_content_type(head),
         name_hint=fields.parse_content_disposition(head.content_disposition),
         # The content of a whole response is the representation.
-        promises=(*_promises(head), *_named("Content-Digest", fields.parse_digest_field(head.content_digest))),
+        origin_digests=(
+            *_origin_digests(head),
+            *_named("Content-Digest", fields.parse_digest_field(head.content_digest)),
+        ),
     )
 
 
@@ -224,7 +227,7 @@ def _judge_part(asked: Asked, head: Head, now: float) -> Accepted | StartOver:
         last_modified=fields.parse_http_date(modified, now=now),
         content_type=_content_type(head),
         name_hint=fields.parse_content_disposition(head.content_disposition),
-        promises=_promises(head),
+        origin_digests=_origin_digests(head),
     )
 
 
@@ -273,7 +276,7 @@ def _refusal(head: Head, now: float) -> RemoteError:
     return RemoteError(head.status, explanation, retry_after=asked)
 
 
-def _promises(head: Head) -> tuple[Promise, ...]:
+def _origin_digests(head: Head) -> tuple[OriginDigest, ...]:
     """What the fields say that mean the representation, whatever part of it the message holds (RFC 9530, section 3)."""
     return (
         *_named("Repr-Digest", fields.parse_digest_field(head.repr_digest)),
@@ -281,8 +284,8 @@ def _promises(head: Head) -> tuple[Promise, ...]:
     )
 
 
-def _named(source: str, checksum: str | None) -> tuple[Promise, ...]:
-    return () if checksum is None else (Promise(source=source, checksum=checksum),)
+def _named(source: str, checksum: str | None) -> tuple[OriginDigest, ...]:
+    return () if checksum is None else (OriginDigest(source=source, checksum=checksum),)
 
 
 def _length(head: Head) -> int | None:
