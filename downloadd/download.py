@@ -1,18 +1,20 @@
-"""The download: what was asked for, and how far it has come. The noun that every room shares.
+"""The download: its request, control, progress and result. All packages share this noun.
 
 Pure: no I/O and no clock.
 """
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from downloadd.errors import ErrorCode
 from downloadd.states import State
 
 
 class Conflict(StrEnum):
-    """What to do when the final name is taken (the API's `conflict`)."""
+    """Action when the final name is taken (`conflict` in the API)."""
 
     RENAME = "rename"
     OVERWRITE = "overwrite"
@@ -21,7 +23,7 @@ class Conflict(StrEnum):
 
 
 class Desired(StrEnum):
-    """What a user wants of a download that runs; the run obeys it."""
+    """Action that a user requests of a running download; its run applies it."""
 
     RUN = "run"
     PAUSE = "pause"
@@ -29,160 +31,197 @@ class Desired(StrEnum):
 
 
 class Mirror(msgspec.Struct, frozen=True, kw_only=True):
-    """Another place where the same file can be had."""
+    """Another URL of the same file."""
 
     url: str
-    """As given, secrets included: never shown."""
+    """As given, with its secrets: never show it."""
     host: str
     """Lower-case A-label host that `max_per_host` counts."""
 
 
-class Promise(msgspec.Struct, frozen=True, kw_only=True):
-    """What an origin says of the bytes of the whole representation."""
+class OriginDigest(msgspec.Struct, frozen=True, kw_only=True):
+    """Digest of the whole representation, as an origin states it."""
 
     source: str
-    """The field that says so."""
+    """The field that states it."""
     checksum: str
     """`<algorithm>=<lower-case hex>`."""
 
 
-class Download(msgspec.Struct, frozen=True, kw_only=True):
-    """One accepted or refused download, as it is written down.
+# The parts of a download are not keyword-only for the store alone: it constructs thousands of them for one listing, and
+# passing values by position takes an eighth of the time. All other code passes keywords.
 
-    A change makes a new struct (`msgspec.structs.replace`). The fields under "what users may change" are written by
-    `Records.amend` alone, all others by the run that holds the download, fenced by its `epoch`.
-    """
 
-    # identity
-    id: str
-    """A UUID in its usual spelling."""
-    seq: int = 0
-    """The order of acceptance; handed out by the records, 0 before."""
-    user: str
-    """Id of the user who asked."""
+class Request(msgspec.Struct, frozen=True):
+    """The parameters of the request for a download."""
 
-    # what was asked for
     url: str
-    """The URL as given, byte for byte, secrets included: never shown, see `shown_url`."""
-    shown_url: str
+    """The URL as given, byte for byte, with its secrets: never show it; see `redacted_url`."""
+    redacted_url: str
     """The URL without credentials, for answers, history, logs and events."""
-    mirrors: tuple[Mirror, ...] = ()
-    """Where else the file can be had, in the order given."""
     directory: str
     """Destination below the storage root: segments joined by `/`, no leading or trailing slash, "" for the root."""
-    wanted_name: str | None = None
+    timeout: int
+    """Seconds in all, without the time in the queue and in pauses; 0 for none."""
+    mirrors: tuple[Mirror, ...] = ()
+    """Other URLs of the file, in the order given."""
+    requested_name: str | None = None
     """The `filename` parameter."""
     conflict: Conflict = Conflict.RENAME
-    checksum_wanted: str | None = None
+    requested_checksum: str | None = None
     """`<algorithm>=<lower-case hex>`."""
-    size_wanted: int | None = None
-    """Bytes that whoever named the file says it has."""
-    type_wanted: str | None = None
-    """Media type that whoever named the file says it is of."""
+    expected_size: int | None = None
+    """Size of the file in bytes, as the source of the request states it."""
+    expected_type: str | None = None
+    """Media type of the file, as the source of the request states it."""
     operation: str | None = None
-    """Id of the import operation that it belongs to."""
-    request_id: str | None = None
-    """Of the request that it was accepted by: ties its log lines to that of the request."""
-    timeout: int
-    """Seconds in all, waiting in the queue and pauses not counted; 0 for none."""
+    """Id of the import operation that the download belongs to."""
     segments: int = 1
-    start_time: int
-    """Unix time of acceptance."""
 
-    # what users may change
+
+class Control(msgspec.Struct, frozen=True):
+    """The values that users may change while the download is active."""
+
     desired: Desired = Desired.RUN
     priority: int = 0
     """Higher first."""
     speed_limit: int = 0
     """Bytes a second; 0 for none."""
 
-    # how far it has come
+
+class Progress(msgspec.Struct, frozen=True):
+    """The values that runs record, and that a fresh start resets."""
+
     host: str
-    """Lower-case A-label host of the source that is asked first, a place of which the download waits for; empty for a
-    refused URL."""
-    turn: int = 0
-    """Which source that is: 0 for `url`, then the mirrors."""
-    state: State = State.QUEUED
-    epoch: int = 0
-    """Counts the runs; every write of a run is fenced by it."""
-    filename: str
-    """The best known final name; settled when the download has completed."""
+    """Lower-case A-label host of the source to ask first; the download waits for a slot of it. Empty for a refused
+    URL."""
+    source: int = 0
+    """Number of that source: 0 for `Request.url`, then the mirrors."""
     attempt: int = 0
     """Attempts so far, the running one included."""
     failures: int = 0
-    """Failed attempts in a row that brought nothing new."""
+    """Consecutive failed attempts that received nothing new."""
     not_before: float | None = None
     """Unix time before which no new attempt may start."""
     time_spent: float = 0.0
-    """Seconds of `timeout` used up by earlier runs and waits between attempts."""
+    """Seconds of `Request.timeout` that earlier runs and the waits between attempts have used."""
     received: int = 0
-    """Bytes in the part file that were on stable storage when the row was written; of a file that has completed, all
-    of them."""
+    """Bytes of the part file that were on stable storage when the row was written; for a completed file, all bytes."""
     received_ranges: str | None = None
-    """Which bytes those are, as `ByteRanges` writes them; the part vouches for no others. None: the first ones, and
-    for as long as the machine runs, the part vouches for whatever follows them."""
-    moved: bool = False
-    """The URL was changed since those bytes came: they go on only if its bytes prove to be the same."""
+    """The ranges of those bytes, in the format of `ByteRanges`; the part vouches for no others. None: the first bytes;
+    until the machine restarts, the part vouches for the bytes after them too."""
+    url_changed: bool = False
+    """The URL was changed since those bytes were received: resume only if the new URL has the same bytes."""
     total: int | None = None
-    """Complete length of the representation in bytes, once the origin has said."""
+    """Complete length of the representation in bytes, once the origin has stated it."""
     validator: str | None = None
     """The strong validator of the bytes in the part file, exactly as `If-Range` sends it (RFC 9110, section 13.1.5)."""
     coding: str | None = None
-    """The content coding that those bytes came in (RFC 9110, section 8.4.1): one entity tag may stand for several."""
-    found_at: str | None = None
-    """Where redirects led to for them, as a digest; None: nowhere. An entity tag means nothing anywhere else."""
-    promises: tuple[Promise, ...] = ()
-    """What the origin has said of the representation that they belong to."""
+    """The content coding of those bytes (RFC 9110, section 8.4.1): one entity tag may stand for several codings."""
+    final_url_digest: str | None = None
+    """Digest of the URL, without its query, that redirects led to for those bytes; None without redirects. The entity
+    tag is valid for that URL only."""
+    origin_digests: tuple[OriginDigest, ...] = ()
+    """Digests that the origin has stated for the representation of those bytes."""
     part_name: str | None = None
-    """Name of the part file in `directory`, while there is one."""
+    """Name of the part file in `Request.directory`, while it exists."""
     publishing: bool = False
-    """The part is whole and verified, `filename` and `total` are final, and the rename is about to happen."""
+    """The part is complete and verified, `filename` and `total` are final, and the rename is next."""
     last_modified: int | None = None
     """Unix time of the representation's Last-Modified."""
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The outcome of the download, or of its last attempt."""
+
     content_type: str | None = None
     checksum: str | None = None
     """`<algorithm>=<hex>` of the saved bytes, when computed."""
     error: ErrorCode | None = None
-    """Why the last attempt, or the download, ended."""
+    """Reason why the last attempt, or the download, ended."""
     detail: str | None = None
     end_time: int | None = None
     """Unix time of the end, in history only."""
     ended_seq: int | None = None
-    """The order of ending; handed out by the records."""
+    """Position in the order of ends; the store assigns it."""
+
+
+class Download(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted or refused download, as the store keeps it.
+
+    Immutable: a change makes a new struct. `Records.amend` alone writes `request` and `control` of a stored download;
+    the run that holds the download writes the rest, fenced by its `epoch`.
+    """
+
+    id: str
+    """A UUID in its usual spelling."""
+    seq: int = 0
+    """Position in the order of acceptance; the store assigns it, 0 before."""
+    user: str
+    """Id of the user who requested it."""
+    request_id: str | None = None
+    """Id of the HTTP request that started it; connects the log lines of both."""
+    start_time: int
+    """Unix time of acceptance."""
+    state: State = State.QUEUED
+    epoch: int = 0
+    """Number of runs so far; fences each write of a run."""
+    filename: str
+    """The best known final name; final when the download has completed."""
+    request: Request
+    control: Control = Control()
+    progress: Progress
+    result: Result = Result()
 
     @property
     def file_path(self) -> str:
-        """Directory and name, relative to the storage root."""
-        return join_path(self.directory, self.filename)
+        """Return directory and name, relative to the storage root."""
+        return join_path(self.request.directory, self.filename)
+
+    def with_request(self, **changes: Any) -> "Download":
+        """Return the download with these fields of `request` changed."""
+        return replace(self, request=replace(self.request, **changes))
+
+    def with_control(self, **changes: Any) -> "Download":
+        """Return the download with these fields of `control` changed."""
+        return replace(self, control=replace(self.control, **changes))
+
+    def with_progress(self, **changes: Any) -> "Download":
+        """Return the download with these fields of `progress` changed."""
+        return replace(self, progress=replace(self.progress, **changes))
+
+    def with_result(self, **changes: Any) -> "Download":
+        """Return the download with these fields of `result` changed."""
+        return replace(self, result=replace(self.result, **changes))
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A download at one moment: the row with the live state of its run laid over it."""
+    """A download at one moment: its row, with the live state of its run."""
 
     download: Download
     speed: float | None = None
     """Bytes a second over the last seconds; None while nothing is transferred."""
     eta: float | None = None
-    """Seconds until the last byte at this speed; None when unknown."""
+    """Seconds until the last byte at this speed; None if unknown."""
     reason: str | None = None
-    """For `queued`, `retrying` and `paused`: what it waits for."""
+    """For `queued`, `retrying` and `paused`: the reason why it waits."""
 
 
 def join_path(directory: str, filename: str) -> str:
-    """The path of `filename` in `directory`, relative to the storage root ("" is the root itself)."""
+    """Return the path of `filename` in `directory`, relative to the storage root ("" is the root itself)."""
     return f"{directory}/{filename}" if directory else filename
 
 
 def ids_of(download: Download) -> dict[str, str]:
-    """What ties a log line to a download, and to the request and the import that it was accepted by."""
-    ids = {"download_id": download.id, "request_id": download.request_id, "operation": download.operation}
+    """Return the ids that connect a log line to a download, its HTTP request and its import."""
+    ids = {"download_id": download.id, "request_id": download.request_id, "operation": download.request.operation}
     return {name: id for name, id in ids.items() if id is not None}
 
 
 def new_id(now: float, random: int) -> str:
-    """A fresh download id: a UUID version 7 (RFC 9562, section 5.7).
+    """Return a new download id: a UUID version 7 (RFC 9562, section 5.7).
 
-    Ids that grow with time fill the pages of the store's index one after the other; random ones touch a page each.
+    Ids that grow with time fill the pages of the store's index one after the other; a random id touches a page each.
 
     Args:
         now: Unix time.
@@ -190,11 +229,11 @@ def new_id(now: float, random: int) -> str:
     """
     rand_a, rand_b = random >> 62 & 0xFFF, random & (1 << 62) - 1
     milliseconds = int(now * 1000) & (1 << 48) - 1
-    # Not by uuid.UUID, which takes several times as long to write it.
+    # uuid.UUID takes several times as long to format it.
     digits = f"{milliseconds << 80 | 7 << 76 | rand_a << 64 | 2 << 62 | rand_b:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def is_older(id: str, time: float) -> bool:
-    """Whether an id of `new_id` was made before `time` (Unix time)."""
+    """Return True if an id of `new_id` was made before `time` (Unix time)."""
     return int(id[:8] + id[9:13], 16) < int(time * 1000)

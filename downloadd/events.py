@@ -226,8 +226,8 @@ class EventBus:
     def publish(self, event: Event) -> None:
         """Tells every reader. Never waits."""
         self._number += 1
-        if isinstance(event, DownloadEnded) and event.download.ended_seq is not None:
-            self.remember_ended(event.download.ended_seq)
+        if isinstance(event, DownloadEnded) and event.download.result.ended_seq is not None:
+            self.remember_ended(event.download.result.ended_seq)
         if not self.watched:
             return
         if not self._readers:

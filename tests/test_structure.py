@@ -69,7 +69,7 @@ PURE: Final = (
     "policy.proxies",
     "policy.directories",
     *("manager.scheduler", "manager.retry", "manager.supervision", "manager.lifecycle", "manager.intake"),
-    *("transfer.fields", "transfer.response", "transfer.plan", "transfer.progress"),
+    *("transfer.fields", "transfer.response", "transfer.plan", "transfer.progress_meter"),
     *("storage.names", "storage.conflicts"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.words", "cli.links", "client.events"),

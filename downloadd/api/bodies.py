@@ -283,7 +283,7 @@ def start_answer(download: Download) -> StartAnswer:
         success=not failed,
         message=_OUTCOMES.get(download.state, "Download started"),
         error=_error_of(download) if failed else None,
-        detail=download.detail if failed and download.detail is not None else UNSET,
+        detail=download.result.detail if failed and download.result.detail is not None else UNSET,
     )
 
 
@@ -449,22 +449,22 @@ def _active_fields(snapshot: Snapshot) -> dict[str, Any]:
         "id": row.id,
         "filename": row.filename,
         "file_path": row.file_path,
-        "directory": row.directory,
-        "url": row.shown_url,
+        "directory": row.request.directory,
+        "url": row.request.redacted_url,
         "status": row.state,
-        "current_size": row.received,
-        "expected_size": row.total,
-        "progress_percentage": percentage(row.received, row.total),
+        "current_size": row.progress.received,
+        "expected_size": row.progress.total,
+        "progress_percentage": percentage(row.progress.received, row.progress.total),
         "start_time": row.start_time,
         "speed": None if snapshot.speed is None else round(snapshot.speed),
         "eta": None if snapshot.eta is None or not math.isfinite(snapshot.eta) else math.ceil(snapshot.eta),
-        "attempt": row.attempt,
-        "priority": row.priority,
-        "speed_limit": row.speed_limit,
-        "error": row.error,
+        "attempt": row.progress.attempt,
+        "priority": row.control.priority,
+        "speed_limit": row.control.speed_limit,
+        "error": row.result.error,
         "reason": snapshot.reason,
-        "detail": row.detail,
-        "operation": UNSET if row.operation is None else row.operation,
+        "detail": row.result.detail,
+        "operation": UNSET if row.request.operation is None else row.request.operation,
     }
 
 
@@ -473,24 +473,24 @@ def _past_fields(row: Download) -> dict[str, Any]:
         "id": row.id,
         "filename": row.filename,
         "file_path": row.file_path,
-        "directory": row.directory,
-        "url": row.shown_url,
+        "directory": row.request.directory,
+        "url": row.request.redacted_url,
         "status": row.state,
-        "total_bytes": row.total if row.state is State.COMPLETED else None,
+        "total_bytes": row.progress.total if row.state is State.COMPLETED else None,
         "start_time": row.start_time,
-        "end_time": row.start_time if row.end_time is None else row.end_time,
-        "error": row.error,
-        "checksum": row.checksum,
-        "content_type": row.content_type,
+        "end_time": row.start_time if row.result.end_time is None else row.result.end_time,
+        "error": row.result.error,
+        "checksum": row.result.checksum,
+        "content_type": row.result.content_type,
         "user": row.user,
-        "detail": row.detail,
-        "operation": UNSET if row.operation is None else row.operation,
+        "detail": row.result.detail,
+        "operation": UNSET if row.request.operation is None else row.request.operation,
     }
 
 
 def _error_of(download: Download) -> ErrorCode:
-    if download.error is not None:
-        return download.error
+    if download.result.error is not None:
+        return download.result.error
     return ErrorCode.CANCELLED if download.state is State.CANCELLED else ErrorCode.INTERNAL_ERROR
 
 

@@ -77,7 +77,7 @@ class DirectoryEndpoints:
             return await self._again(call, started.replayed, wait)
         download = started.downloads[0]
         call.download_id = download.id
-        call.shown_url = download.shown_url
+        call.shown_url = download.request.redacted_url
         if wait and download.state not in ENDED:
             download = await self._patience.wait(download, wait)
         return self._result(call, start_answer(download))

@@ -162,7 +162,7 @@ class DownloadEndpoints:
             NotFoundError: there is none.
         """
         snapshot = await self._engine.get(download_id(call))
-        return self._may_use(call.user.id, snapshot.download.directory)
+        return self._may_use(call.user.id, snapshot.download.request.directory)
 
 
 def download_id(call: Call) -> str:

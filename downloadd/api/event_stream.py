@@ -111,7 +111,7 @@ class EventStream:
         if self._bus.place.ended_seq == 0:
             newest = await self._engine.history(HistoryFilter(limit=1))
             if newest:
-                self._bus.remember_ended(newest[0].ended_seq or 0)
+                self._bus.remember_ended(newest[0].result.ended_seq or 0)
 
     async def _catch_up(self, last: EventId | None) -> AsyncIterator[bytes]:
         if last is None:
@@ -123,7 +123,9 @@ class EventStream:
         if ended:
             # The ids are the reader's own with a newer end: leaving in between, it is told the rest another time.
             yield b"".join(
-                _frame("history", encode(past_entry(row)), replace(last, ended_seq=row.ended_seq or last.ended_seq))
+                _frame(
+                    "history", encode(past_entry(row)), replace(last, ended_seq=row.result.ended_seq or last.ended_seq)
+                )
                 for row in ended
             )
 

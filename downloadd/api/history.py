@@ -36,5 +36,5 @@ class HistoryEndpoints:
             )
         )
         shown = rows[: wanted.limit]
-        link = link_next(call.target, str(shown[-1].ended_seq)) if len(rows) > len(shown) else ""
+        link = link_next(call.target, str(shown[-1].result.ended_seq)) if len(rows) > len(shown) else ""
         return answer(History(history=[past_entry(row) for row in shown]), link=link)

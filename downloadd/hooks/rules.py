@@ -59,18 +59,20 @@ class HookRules:
 def told(download: Download) -> Download:
     """The download with a path that a program may use: of one that was refused, directory and name are foreign text."""
     # Without a host, nobody has judged it fit to run.
-    if download.host:
+    if download.progress.host:
         return download
     try:
         name = parse_filename(download.filename)
     except InvalidPathError:
         name = safe_name(download.filename)
-    return msgspec.structs.replace(download, directory=safe_directory(download.directory), filename=name)
+    return msgspec.structs.replace(
+        download.with_request(directory=safe_directory(download.request.directory)), filename=name
+    )
 
 
 def wants(hook: HookConfig, download: Download) -> bool:
     """Whether a hook is to be told of a download that has ended."""
-    return download.state.value in hook.events and is_below(download.directory, hook.directory)
+    return download.state.value in hook.events and is_below(download.request.directory, hook.directory)
 
 
 def is_below(directory: str, pattern: str) -> bool:
@@ -86,7 +88,7 @@ def is_below(directory: str, pattern: str) -> bool:
 
 def event_id_of(download: Download) -> str:
     """Names an end: a download that is retried ends again, under another number."""
-    return f"{download.id}.{download.ended_seq}"
+    return f"{download.id}.{download.result.ended_seq}"
 
 
 def message_of(download: Download, event_id: str) -> bytes:
@@ -94,7 +96,7 @@ def message_of(download: Download, event_id: str) -> bytes:
     message = Message(
         id=event_id,
         type=f"download.{download.state.value}",
-        timestamp=datetime.fromtimestamp(download.end_time or download.start_time, UTC),
+        timestamp=datetime.fromtimestamp(download.result.end_time or download.start_time, UTC),
         data=past_entry(download),
     )
     try:

@@ -232,7 +232,8 @@ class Imports:
         download = started.downloads[0]
         if download.state in ENDED:
             raise ImportRefusedError(
-                f"the file cannot be fetched: {download.detail or download.error}", RefusalCode.INVALID_PARAMS
+                f"the file cannot be fetched: {download.result.detail or download.result.error}",
+                RefusalCode.INVALID_PARAMS,
             )
         # Not the end of the URL, which may be a password.
         name = download.filename
@@ -377,11 +378,11 @@ class Imports:
         while (download := await self._downloads.wait(download_id, 60)).state not in ENDED:
             pass
         if download.state is not State.COMPLETED:
-            why = download.detail or download.error or f"it was {download.state}"
+            why = download.result.detail or download.result.error or f"it was {download.state}"
             await self._fail(operation, ImportRefusedError(f"the file was not fetched: {why}"))
             return
         try:
-            pieces = self._destination.read_file(directory=download.directory, filename=download.filename)
+            pieces = self._destination.read_file(directory=download.request.directory, filename=download.filename)
             await self._uploads.keep(operation.id, as_fetched(pieces, download))
             await self._probe(operation)
         except ImportRefusedError as error:
@@ -712,7 +713,7 @@ async def as_fetched(pieces: AsyncIterator[bytes], download: Download) -> AsyncI
     Raises:
         ImportRefusedError: at its end, because something else lies under its name by now; or it cannot be read.
     """
-    wanted = download.checksum
+    wanted = download.result.checksum
     hashed = wanted is not None and algorithm_of(wanted) == KEPT_ALGORITHM
     digest, size = hashlib.sha256(), 0
     try:
@@ -723,7 +724,7 @@ async def as_fetched(pieces: AsyncIterator[bytes], download: Download) -> AsyncI
             yield piece
     except DownloadError as error:
         raise ImportRefusedError(f"the file that was fetched cannot be read: {error.detail}") from error
-    if size != download.received or (hashed and format_checksum(KEPT_ALGORITHM, digest.hexdigest()) != wanted):
+    if size != download.progress.received or (hashed and format_checksum(KEPT_ALGORITHM, digest.hexdigest()) != wanted):
         raise ImportRefusedError("another file lies in the place of the one that was fetched")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from downloadd.config import DownloadsConfig
-from downloadd.download import Conflict, Download, Mirror
+from downloadd.download import Conflict, Control, Download, Mirror, Progress, Request, Result
 from downloadd.errors import DownloadError
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.masking import naming_segment, show_misplaced, show_url
@@ -77,36 +77,37 @@ def accept_order(
     return Download(
         id=id,
         user=user,
-        url=order.url,
-        shown_url=show_url(order.url),
-        host=url.host,
-        mirrors=mirrors,
-        directory=directory,
-        wanted_name=wanted,
-        conflict=order.conflict or directories.terms_of(directory).conflict,
-        checksum_wanted=checksum,
-        size_wanted=order.size,
-        type_wanted=order.content_type,
-        operation=order.operation,
         request_id=request_id,
-        timeout=defaults.timeout if order.timeout is None else order.timeout,
-        segments=defaults.segments if order.segments is None else order.segments,
         start_time=int(now),
-        priority=order.priority,
-        speed_limit=order.speed_limit,
         filename=wanted or suggest_name(None, None, naming_segment(url)),
+        request=Request(
+            url=order.url,
+            redacted_url=show_url(order.url),
+            directory=directory,
+            timeout=defaults.timeout if order.timeout is None else order.timeout,
+            mirrors=mirrors,
+            requested_name=wanted,
+            conflict=order.conflict or directories.terms_of(directory).conflict,
+            requested_checksum=checksum,
+            expected_size=order.size,
+            expected_type=order.content_type,
+            operation=order.operation,
+            segments=defaults.segments if order.segments is None else order.segments,
+        ),
+        control=Control(priority=order.priority, speed_limit=order.speed_limit),
+        progress=Progress(host=url.host),
     )
 
 
 def foreseen_name(download: Download) -> str:
     """The name that the user can expect: the one asked for, else what the URL ends with."""
-    return download.wanted_name or suggest_name(None, None, naming_segment(parse_url(download.url)))
+    return download.request.requested_name or suggest_name(None, None, naming_segment(parse_url(download.request.url)))
 
 
 def refuse(download: Download, error: DownloadError, *, now: float) -> Download:
     """The same download, refused: it goes straight to history."""
     return msgspec.structs.replace(
-        download, state=State.FAILED, error=error.code, detail=error.detail, end_time=int(now)
+        download, state=State.FAILED, result=Result(error=error.code, detail=error.detail, end_time=int(now))
     )
 
 
@@ -126,19 +127,21 @@ def _judge_mirrors(order: Order, policy: Policy) -> tuple[Mirror, ...]:
 def _refusable(order: Order, *, user: str, now: float, id: str, request_id: str | None) -> Download:
     """What can be said of an order that is wrong somewhere. Its empty `host` marks it as never judged fit to run."""
     # Nobody will ask for it: neither its secrets nor all of its length are worth to be kept.
-    shown_url = show_url(order.url)[:LONGEST_SHOWN]
-    path = shown_url.partition("?")[0].partition("#")[0]
+    redacted_url = show_url(order.url)[:LONGEST_SHOWN]
+    path = redacted_url.partition("?")[0].partition("#")[0]
     last_segment = path.rpartition("/")[2] if path.count("/") > 2 else ""
     return Download(
         id=id,
         user=user,
-        url=shown_url,
-        shown_url=shown_url,
-        host="",
-        directory=show_misplaced(order.directory.strip("/"))[:LONGEST_SHOWN],
-        timeout=0,
+        request_id=request_id,
         start_time=int(now),
         filename=(show_misplaced(order.filename or "") or safe_name(last_segment))[:LONGEST_SHOWN],
-        operation=order.operation,
-        request_id=request_id,
+        request=Request(
+            url=redacted_url,
+            redacted_url=redacted_url,
+            directory=show_misplaced(order.directory.strip("/"))[:LONGEST_SHOWN],
+            timeout=0,
+            operation=order.operation,
+        ),
+        progress=Progress(host=""),
     )

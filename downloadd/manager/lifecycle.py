@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from downloadd.download import Desired, Download
+from downloadd.download import Desired, Download, Progress, Result
 from downloadd.errors import CancelledByUserError, DownloadError, InvalidStateError, QueueFullError
 from downloadd.states import ACTIVE, ENDED, RUNNING, WAITING, Event, State, advance, allows
 from downloadd.transfer.byte_ranges import ByteRanges
@@ -26,7 +26,7 @@ def cancel(download: Download, *, now: float) -> Download:
     if download.state in ENDED:
         raise InvalidStateError(f"the download is {download.state} already; only an active one can be cancelled")
     if download.state in RUNNING:
-        return replace(download, desired=Desired.CANCEL)
+        return download.with_control(desired=Desired.CANCEL)
     return cancelled(download, now=now)
 
 
@@ -38,10 +38,10 @@ def pause(download: Download) -> Download:
     """
     if download.state in ENDED:
         raise InvalidStateError(f"the download is {download.state} already; only an active one can be paused")
-    if download.desired is Desired.CANCEL:
+    if download.control.desired is Desired.CANCEL:
         raise InvalidStateError("the download is being cancelled")
     if download.state in RUNNING:
-        return replace(download, desired=Desired.PAUSE)
+        return download.with_control(desired=Desired.PAUSE)
     if download.state is State.PAUSED:
         return download
     return paused(download)
@@ -52,9 +52,9 @@ def obey(download: Download, *, now: float) -> Download:
 
     Another wish may have come first: then there is nothing to obey, and the row stays as it is.
     """
-    if download.state in WAITING and download.desired is Desired.CANCEL:
+    if download.state in WAITING and download.control.desired is Desired.CANCEL:
         return cancelled(download, now=now)
-    if download.state in WAITING and download.desired is Desired.PAUSE:
+    if download.state in WAITING and download.control.desired is Desired.PAUSE:
         return paused(download)
     return download
 
@@ -68,12 +68,8 @@ def resume(download: Download) -> Download:
     if download.state is not State.PAUSED:
         raise InvalidStateError(f"the download is {download.state}; only a paused one can be resumed")
     return replace(
-        download,
+        download.with_control(desired=Desired.RUN).with_progress(not_before=None).with_result(error=None, detail=None),
         state=advance(download.state, Event.RESUME),
-        desired=Desired.RUN,
-        not_before=None,
-        error=None,
-        detail=None,
     )
 
 
@@ -84,7 +80,7 @@ def retry(download: Download, *, full: QueueFullError | None = None) -> Download
         InvalidStateError: there is nothing to retry.
         QueueFullError: it has ended, and there is no room to wait in, as `full` says.
     """
-    if not download.host:
+    if not download.progress.host:
         raise InvalidStateError("the download was refused as it was asked for; correct that and start a new one")
     if not allows(download.state, Event.RETRY):
         raise InvalidStateError(
@@ -92,28 +88,14 @@ def retry(download: Download, *, full: QueueFullError | None = None) -> Download
         )
     state = advance(download.state, Event.RETRY)
     if download.state in ACTIVE:
-        return replace(download, state=state, not_before=None)
+        return replace(download.with_progress(not_before=None), state=state)
     if full is not None:
         raise full
     return replace(
-        turn_to(download, 0),
+        download.with_control(desired=Desired.RUN),
         state=state,
-        desired=Desired.RUN,
-        attempt=0,
-        failures=0,
-        not_before=None,
-        time_spent=0.0,
-        received=0,
-        received_ranges=None,
-        moved=False,
-        total=None,
-        validator=None,
-        part_name=None,
-        publishing=False,
-        checksum=None,
-        error=None,
-        detail=None,
-        end_time=None,
+        progress=Progress(host=turn_to(download, 0).progress.host),
+        result=Result(),
     )
 
 
@@ -125,15 +107,14 @@ def amend(download: Download, *, priority: int | None, speed_limit: int | None) 
     """
     if download.state in ENDED:
         raise InvalidStateError(f"the download is {download.state} already; only an active one can be changed")
-    return replace(
-        download,
-        priority=download.priority if priority is None else priority,
-        speed_limit=download.speed_limit if speed_limit is None else speed_limit,
+    return download.with_control(
+        priority=download.control.priority if priority is None else priority,
+        speed_limit=download.control.speed_limit if speed_limit is None else speed_limit,
     )
 
 
 def redirect(
-    download: Download, *, url: str, shown_url: str, host: str, then: Callable[[Download], Download]
+    download: Download, *, url: str, redacted_url: str, host: str, then: Callable[[Download], Download]
 ) -> Download:
     """A user gives the download another URL, for one that has expired, say; `then` makes the other changes.
 
@@ -144,7 +125,8 @@ def redirect(
     """
     if download.state in RUNNING:
         raise InvalidStateError("the download is running; pause it before you change its URL")
-    return replace(then(download), url=url, shown_url=shown_url, host=host, turn=0, moved=True)
+    changed = then(download).with_request(url=url, redacted_url=redacted_url)
+    return changed.with_progress(host=host, source=0, url_changed=True)
 
 
 # -- what happens to a run ---------------------------------------------------------------------------------------------
@@ -152,23 +134,20 @@ def redirect(
 
 def verifying(download: Download, *, total: int, remark: str | None) -> Download:
     """The last byte is in the part file, which has `total` bytes; `remark` is worth to be kept all the same."""
-    ranges = download.received_ranges
-    return replace(
-        download,
-        state=advance(download.state, Event.RECEIVE),
+    ranges = download.progress.received_ranges
+    received = download.with_progress(
         # No more than before is known to be on stable storage.
-        received=download.received if ranges is None else ByteRanges.parse(ranges).prefix,
+        received=download.progress.received if ranges is None else ByteRanges.parse(ranges).prefix,
         received_ranges=None,
         total=total,
-        error=None,
-        detail=remark,
     )
+    return replace(received.with_result(error=None, detail=remark), state=advance(download.state, Event.RECEIVE))
 
 
 def completed(download: Download, *, now: float) -> Download:
     """The file lies under its final name."""
     return _ended(
-        replace(download, publishing=False, part_name=None, received=download.total or 0),
+        download.with_progress(publishing=False, part_name=None, received=download.progress.total or 0),
         Event.COMMIT,
         now=now,
     )
@@ -182,7 +161,7 @@ def skipped(download: Download, *, now: float) -> Download:
 def failed(download: Download, error: DownloadError, *, now: float) -> Download:
     """The download ends with `error`."""
     return _ended(
-        replace(without_part(download), error=error.code, detail=error.detail),
+        without_part(download).with_result(error=error.code, detail=error.detail),
         Event.FAIL,
         now=now,
     )
@@ -192,7 +171,7 @@ def cancelled(download: Download, *, now: float) -> Download:
     """A user's cancel has taken effect."""
     error = CancelledByUserError()
     return _ended(
-        replace(without_part(download), error=error.code, detail=error.detail),
+        without_part(download).with_result(error=error.code, detail=error.detail),
         Event.CANCEL,
         now=now,
     )
@@ -201,7 +180,8 @@ def cancelled(download: Download, *, now: float) -> Download:
 def paused(download: Download) -> Download:
     """A user's pause has taken effect; the part file stays."""
     return replace(
-        download, state=advance(download.state, Event.PAUSE), desired=Desired.PAUSE, not_before=None, publishing=False
+        download.with_control(desired=Desired.PAUSE).with_progress(not_before=None, publishing=False),
+        state=advance(download.state, Event.PAUSE),
     )
 
 
@@ -212,44 +192,38 @@ def deferred(
 
     It asks another source first, unless this attempt has `progressed`.
     """
+    next_source = download if progressed else turn_to(download, download.progress.source + 1)
     return replace(
-        download if progressed else turn_to(download, download.turn + 1),
+        next_source.with_progress(not_before=not_before, failures=failures).with_result(
+            error=error.code, detail=error.detail
+        ),
         state=advance(download.state, Event.DEFER),
-        not_before=not_before,
-        failures=failures,
-        error=error.code,
-        detail=error.detail,
     )
 
 
 def waits_elsewhere(download: Download, *, source: int, failures: int) -> Download:
     """Nothing that could be asked was of use; a source that is left has no free place, and is waited for."""
     return replace(
-        turn_to(download, source),
-        state=advance(download.state, Event.INTERRUPT),
-        failures=failures,
+        turn_to(download, source).with_progress(failures=failures), state=advance(download.state, Event.INTERRUPT)
     )
 
 
 def interrupted(download: Download, *, now: float) -> Download:
     """The daemon stopped or was killed while a run held the download: what a user wanted then takes effect now."""
-    if download.desired is Desired.CANCEL:
+    if download.control.desired is Desired.CANCEL:
         return cancelled(download, now=now)
-    if download.desired is Desired.PAUSE:
+    if download.control.desired is Desired.PAUSE:
         return paused(download)
-    return replace(download, state=advance(download.state, Event.INTERRUPT), publishing=False)
+    return replace(download.with_progress(publishing=False), state=advance(download.state, Event.INTERRUPT))
 
 
 def _ended(download: Download, event: Event, *, now: float) -> Download:
     return replace(
-        download,
+        download.with_control(desired=Desired.RUN).with_progress(not_before=None).with_result(end_time=int(now)),
         state=advance(download.state, event),
-        desired=Desired.RUN,
-        not_before=None,
-        end_time=int(now),
     )
 
 
 def without_part(download: Download) -> Download:
     """What has come is thrown away."""
-    return replace(download, part_name=None, received=0, received_ranges=None, validator=None, publishing=False)
+    return download.with_progress(part_name=None, received=0, received_ranges=None, validator=None, publishing=False)

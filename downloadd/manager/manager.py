@@ -200,7 +200,7 @@ class Manager:
                     await asyncio.sleep(0)
                 row = replace(download, seq=seq)
                 if row.state is State.QUEUED:
-                    waiting.append(Waiting(seq=seq, host=row.host, priority=row.priority))
+                    waiting.append(Waiting(seq=seq, host=row.progress.host, priority=row.control.priority))
                     if self._bus.watched:
                         self._bus.publish(DownloadChanged(snapshot=self._snapshot(row)))
                 else:
@@ -243,10 +243,12 @@ class Manager:
         return self._config.max_queued - self._dispatcher.waiting - self._accepting
 
     async def _require_free_name(self, download: Download) -> None:
-        if download.conflict is not Conflict.ERROR or download.wanted_name is None:
+        if download.request.conflict is not Conflict.ERROR or download.request.requested_name is None:
             return
         try:
-            exists = await self._destination.exists(directory=download.directory, filename=download.wanted_name)
+            exists = await self._destination.exists(
+                directory=download.request.directory, filename=download.request.requested_name
+            )
         except StorageGoneError:
             # It is asked again before anything is fetched.
             return
@@ -338,14 +340,14 @@ class Manager:
             change = partial(
                 lifecycle.redirect,
                 url=amendment.url,
-                shown_url=show_url(amendment.url),
+                redacted_url=show_url(amendment.url),
                 host=url.host,
                 then=change,
             )
         _, after = await self._amend(id, change)
         pace = self._paces.get(id)
         if pace is not None:
-            pace.limit(after.speed_limit)
+            pace.limit(after.control.speed_limit)
         if after.state in WAITING:
             self._waits(after)
         else:
@@ -464,7 +466,7 @@ class Manager:
             case State.PAUSED:
                 return "paused by a user"
             case State.QUEUED | State.RETRYING:
-                return self._dispatcher.reason(row.host, row.not_before)
+                return self._dispatcher.reason(row.progress.host, row.progress.not_before)
             case _:
                 return None
 
@@ -477,7 +479,7 @@ class Manager:
         now = self._clock.wall()
         for download in claimed:
             self._metrics.attempt_started(now - download.start_time if download.epoch == 1 else None)
-            pace = DownloadPace(RateLimit(download.speed_limit), self._rate)
+            pace = DownloadPace(RateLimit(download.control.speed_limit), self._rate)
             run = Run(
                 download,
                 records=self._records,
@@ -488,7 +490,7 @@ class Manager:
                 flush_interval=self._flush_interval,
                 max_size=self._config.max_size,
                 # The manifest of an import has them all.
-                record_checksum=self._config.record_checksum or download.operation is not None,
+                record_checksum=self._config.record_checksum or download.request.operation is not None,
                 places=self._dispatcher,
                 retries=self._config.retries,
                 changed=self._run_changed,
@@ -551,7 +553,7 @@ class Manager:
                 run = self._runs.get(id)
                 if run is not None and stands_still(
                     pulse,
-                    size=run.download.total or run.taken,
+                    size=run.download.progress.total or run.taken,
                     stall_timeout=self._config.stall_timeout,
                     now=now,
                 ):
@@ -570,8 +572,8 @@ class Manager:
         """Before the place of a run is free: what must not start in it."""
         if host_waits is not None:
             self._dispatcher.block(host_waits.host, host_waits.until)
-        is_lacking = row.error is ErrorCode.INSUFFICIENT_STORAGE or (
-            row.error is ErrorCode.STORAGE_ERROR and row.state in WAITING
+        is_lacking = row.result.error is ErrorCode.INSUFFICIENT_STORAGE or (
+            row.result.error is ErrorCode.STORAGE_ERROR and row.state in WAITING
         )
         if is_lacking and not self._short_of_room.is_set():
             # Until it has been looked at what is the matter.
@@ -615,7 +617,7 @@ class Manager:
         return None
 
     async def _settle(self, row: Download) -> None:
-        if row.state in WAITING and row.desired is not Desired.RUN:
+        if row.state in WAITING and row.control.desired is not Desired.RUN:
             # The user's wish and the end of the attempt crossed; the wish still holds.
             before, row = await insist(
                 lambda: self._amend(row.id, partial(lifecycle.obey, now=self._clock.wall())), "wish_not_recorded"
@@ -632,8 +634,8 @@ class Manager:
         if row.state in ENDED:
             self._has_ended(row)
         elif row.state in WAITING:
-            if row.error is not None:
-                self._metrics.attempt_failed(row.error)
+            if row.result.error is not None:
+                self._metrics.attempt_failed(row.result.error)
             self._waits(row)
         else:
             self._has_changed(row)
@@ -641,9 +643,12 @@ class Manager:
 
     async def _remove_part(self, download: Download) -> None:
         """Removes what has come, if something has."""
-        if download.part_name is not None:
+        if download.progress.part_name is not None:
             await remove_leftover(
-                self._destination, download_id=download.id, directory=download.directory, name=download.part_name
+                self._destination,
+                download_id=download.id,
+                directory=download.request.directory,
+                name=download.progress.part_name,
             )
 
     def _flush_interval(self) -> float:
@@ -653,7 +658,14 @@ class Manager:
 
     def _waits(self, row: Download) -> None:
         self._dispatcher.enqueue(
-            [Waiting(seq=row.seq, host=row.host, priority=row.priority, not_before=row.not_before)]
+            [
+                Waiting(
+                    seq=row.seq,
+                    host=row.progress.host,
+                    priority=row.control.priority,
+                    not_before=row.progress.not_before,
+                )
+            ]
         )
         self._has_changed(row)
 
@@ -665,18 +677,18 @@ class Manager:
 
     def _has_ended(self, row: Download) -> None:
         # The clock may have been set back since.
-        seconds = max(0, (row.end_time or row.start_time) - row.start_time)
-        self._metrics.ended(row.state, row.error, seconds)
+        seconds = max(0, (row.result.end_time or row.start_time) - row.start_time)
+        self._metrics.ended(row.state, row.result.error, seconds)
         log.info(
             "download_ended",
             **ids_of(row),
             outcome=row.state,
-            error=row.error,
-            detail=row.detail,
+            error=row.result.error,
+            detail=row.result.detail,
             path=row.file_path,
-            url=row.shown_url,
-            size=row.total if row.state is State.COMPLETED else None,
-            attempts=row.attempt,
+            url=row.request.redacted_url,
+            size=row.progress.total if row.state is State.COMPLETED else None,
+            attempts=row.progress.attempt,
         )
         self._bus.publish(DownloadEnded(download=row))
         self._tell_watchers(row)

@@ -40,20 +40,26 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
         log.info("download_recovered", was=before.state, now=after.state, **ids_of(row))
         if after.state in ENDED:
             ended.append(after)
-            if before.part_name is not None:
+            if before.progress.part_name is not None:
                 await remove_leftover(
-                    destination, download_id=before.id, directory=before.directory, name=before.part_name
+                    destination,
+                    download_id=before.id,
+                    directory=before.request.directory,
+                    name=before.progress.part_name,
                 )
     return ended
 
 
 async def _is_in_place(destination: Destination, row: Download) -> bool:
     """Whether the file of a download that was being published has its name."""
-    if not row.publishing or row.total is None:
+    if not row.progress.publishing or row.progress.total is None:
         return False
     try:
         return await destination.published(
-            directory=row.directory, filename=row.filename, total=row.total, part_name=row.part_name
+            directory=row.request.directory,
+            filename=row.filename,
+            total=row.progress.total,
+            part_name=row.progress.part_name,
         )
     except DownloadError as error:
         # One directory that is out of order must not hold up all others: its download is published once more.

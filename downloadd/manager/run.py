@@ -116,7 +116,7 @@ class Run:
         self._records_away = False
         self._has_waited = False
         self._changed = partial(changed, self)
-        self._log = log.bind(**ids_of(download), attempt=download.attempt)
+        self._log = log.bind(**ids_of(download), attempt=download.progress.attempt)
         self._attempt = Attempt(
             download,
             session=session,
@@ -159,19 +159,17 @@ class Run:
 
     def amended(self, row: Download) -> None:
         """Users have changed something, and it is written down in this row: the run shows it, too, from now on."""
-        self._attempt.download = replace(
-            self._attempt.download, desired=row.desired, priority=row.priority, speed_limit=row.speed_limit
-        )
+        self._attempt.download = replace(self._attempt.download, control=row.control)
 
     def snapshot(self) -> Snapshot:
         """The download as it is now."""
-        known, progress, now = self._attempt.download, self._attempt.progress, self._clock.monotonic()
-        if known.received != progress.received:
-            known = replace(known, received=progress.received)
+        known, meter, now = self._attempt.download, self._attempt.meter, self._clock.monotonic()
+        if known.progress.received != meter.received:
+            known = known.with_progress(received=meter.received)
         if known.state is not State.DOWNLOADING:
             return Snapshot(download=known)
-        speed = progress.speed(now)
-        return Snapshot(download=known, speed=speed, eta=progress.eta(speed))
+        speed = meter.speed(now)
+        return Snapshot(download=known, speed=speed, eta=meter.eta(speed))
 
     def stop(self, why: Stop) -> None:
         """Tells the run to stop; it takes effect unless the file is being committed already."""
@@ -187,7 +185,9 @@ class Run:
             The row, and which host has asked to be left alone; None when another run holds the download now.
         """
         started = self._clock.monotonic()
-        self._log.info("attempt_started", url=self.download.shown_url, received=self.download.received)
+        self._log.info(
+            "attempt_started", url=self.download.request.redacted_url, received=self.download.progress.received
+        )
         self._transferring = asyncio.get_running_loop().create_task(self._transfer())
         if self._stop is not None:
             self._transferring.cancel()
@@ -217,8 +217,8 @@ class Run:
         return saved, host_waits
 
     async def _transfer(self) -> Fetched:
-        limit = self.download.timeout
-        left = max(0.0, limit - self.download.time_spent) if limit else None
+        limit = self.download.request.timeout
+        left = max(0.0, limit - self.download.progress.time_spent) if limit else None
         try:
             async with asyncio.timeout(left) as self._time_limit:
                 fetched = await self._attempt.fetch()
@@ -231,22 +231,24 @@ class Run:
             self._time_limit = None
 
     async def _verify(self, part: Part) -> None:
-        check_length(part.size, self.download.total)
+        check_length(part.size, self.download.progress.total)
         # An origin need not say a length before.
-        check_expected(size=part.size, content_type=None, wanted_size=self.download.size_wanted, wanted_type=None)
+        check_expected(
+            size=part.size, content_type=None, wanted_size=self.download.request.expected_size, wanted_type=None
+        )
         self._attempt.download = lifecycle.verifying(self.download, total=part.size, remark=self._attempt.remark)
         algorithms = self._attempt.algorithms
         if not algorithms:
             return
         self._changed()
         digests = {name: format_checksum(name, await part.digest(name)) for name in algorithms}
-        wanted = self.download.checksum_wanted
+        wanted = self.download.request.requested_checksum
         if wanted is not None:
             check_digest(wanted, digests[algorithm_of(wanted)])
-        for promise in self.download.promises:
-            check_digest(promise.checksum, digests[algorithm_of(promise.checksum)], source=promise.source)
+        for stated in self.download.progress.origin_digests:
+            check_digest(stated.checksum, digests[algorithm_of(stated.checksum)], source=stated.source)
         kept = KEPT_ALGORITHM if wanted is None else algorithm_of(wanted)
-        self._attempt.download = replace(self.download, checksum=digests.get(KEPT_ALGORITHM) or digests.get(kept))
+        self._attempt.download = self.download.with_result(checksum=digests.get(KEPT_ALGORITHM) or digests.get(kept))
 
     async def _commit(self) -> Download:
         """Gives the part its final name; nothing stops a run from here on but the end of the process."""
@@ -258,7 +260,7 @@ class Run:
                 return row
         while True:
             name = await self._destination.choose_name(
-                directory=download.directory, filename=download.filename, conflict=self._conflict
+                directory=download.request.directory, filename=download.filename, conflict=self._conflict
             )
             if name is None:
                 return await self._skip()
@@ -267,15 +269,15 @@ class Run:
                 if row is not None:
                     return row
             finally:
-                self._destination.release_name(directory=download.directory, filename=name)
+                self._destination.release_name(directory=download.request.directory, filename=name)
 
     async def _publish(self, name: str) -> Download | None:
         """The row of a download that has this name now; None when the name is taken."""
         download = self.download
         # Written down before the rename, so that a file that is in place is never fetched again.
-        row = await self._save(replace(download, filename=name, publishing=True))
+        row = await self._save(replace(download.with_progress(publishing=True), filename=name))
         published = await self._part().publish(
-            name, replace=self._conflict is Conflict.OVERWRITE, last_modified=download.last_modified
+            name, replace=self._conflict is Conflict.OVERWRITE, last_modified=download.progress.last_modified
         )
         return lifecycle.completed(row, now=self._clock.wall()) if published else None
 
@@ -283,9 +285,9 @@ class Run:
     def _conflict(self) -> Conflict:
         """What is done when the name is taken. No origin chooses which file is overwritten."""
         download = self.download
-        if download.conflict is Conflict.OVERWRITE and download.filename != foreseen_name(download):
+        if download.request.conflict is Conflict.OVERWRITE and download.filename != foreseen_name(download):
             return Conflict.RENAME
-        return download.conflict
+        return download.request.conflict
 
     async def _skip(self) -> Download:
         await self._remove_part()
@@ -295,11 +297,11 @@ class Run:
         if why is Stop.CANCEL:
             await self._remove_part()
             return lifecycle.cancelled(self.download, now=self._clock.wall())
-        row = replace(await self._attempt.keep(), time_spent=self._spent(started))
+        row = (await self._attempt.keep()).with_progress(time_spent=self._spent(started))
         if why is Stop.PAUSE:
             return lifecycle.paused(row)
         # An interruption is not the attempt's fault.
-        return lifecycle.interrupted(replace(row, attempt=row.attempt - 1), now=self._clock.wall())
+        return lifecycle.interrupted(row.with_progress(attempt=row.progress.attempt - 1), now=self._clock.wall())
 
     async def _failed(self, error: DownloadError, started: float) -> tuple[Download, HostWaits | None]:
         """What follows an error, and which host waits."""
@@ -309,15 +311,19 @@ class Run:
         spent = self._spent(started)
         # What was kept by a storage that is out of order need not be there for the next attempt.
         progressed = self._attempt.progressed and not isinstance(error, StorageError)
-        if isinstance(error, ChecksumMismatchError) and download.mirrors and download.failures <= len(download.mirrors):
+        if (
+            isinstance(error, ChecksumMismatchError)
+            and download.request.mirrors
+            and download.progress.failures <= len(download.request.mirrors)
+        ):
             return await self._doubts_sources(error, time_spent=spent), None
         decision = retry.decide(
             error,
-            failures=download.failures,
+            failures=download.progress.failures,
             retries=self._retries,
             progressed=progressed,
             excused=self._has_waited,
-            time_left=download.timeout - spent if download.timeout else None,
+            time_left=download.request.timeout - spent if download.request.timeout else None,
             random=random(),  # noqa: S311 - jitter, not a secret
         )
         match decision:
@@ -325,7 +331,7 @@ class Run:
                 self._log.info(
                     "attempt_failed", error=error.code, detail=error.detail, retry_in=round(decision.delay, 3)
                 )
-                row = replace(await self._kept(error), time_spent=spent + decision.delay)
+                row = (await self._kept(error)).with_progress(time_spent=spent + decision.delay)
                 not_before = now + decision.delay
                 return (
                     lifecycle.deferred(
@@ -343,9 +349,9 @@ class Run:
         """Some source lies, and nobody knows which: from now on each is asked alone, one after the other."""
         self._log.info("attempt_failed", error=error.code, detail=error.detail, retry_in=0)
         await self._remove_part()
-        row = replace(lifecycle.without_part(self.download), time_spent=time_spent)
+        row = lifecycle.without_part(self.download).with_progress(time_spent=time_spent)
         return lifecycle.deferred(
-            row, error, not_before=self._clock.wall(), failures=row.failures + 1, progressed=False
+            row, error, not_before=self._clock.wall(), failures=row.progress.failures + 1, progressed=False
         )
 
     def _host_waits(self, seconds: float | None, now: float) -> HostWaits | None:
@@ -354,11 +360,11 @@ class Run:
     async def _has_no_place(self, error: NoPlaceError, started: float) -> tuple[Download, HostWaits | None]:
         """Waits for the source that could not be asked; not for ever, if those that can be asked are of no use."""
         download = self.download
-        failures = 1 if self._attempt.progressed else download.failures + (not self._has_waited)
-        if self._stop is Stop.CANCEL or failures > self._retries + len(download.mirrors):
+        failures = 1 if self._attempt.progressed else download.progress.failures + (not self._has_waited)
+        if self._stop is Stop.CANCEL or failures > self._retries + len(download.request.mirrors):
             return await self._failed(error.failure, started)
         self._log.info("waits_elsewhere", detail=str(error))
-        row = replace(await self._attempt.keep(), time_spent=self._spent(started))
+        row = (await self._attempt.keep()).with_progress(time_spent=self._spent(started))
         return lifecycle.waits_elsewhere(row, source=error.source, failures=failures), None
 
     async def _record(self, row: Download) -> Download:
@@ -376,7 +382,7 @@ class Run:
 
     async def _kept(self, error: DownloadError) -> Download:
         """The row with what the next attempt goes on from."""
-        if isinstance(error, InsufficientStorageError) and self.download.validator is None:
+        if isinstance(error, InsufficientStorageError) and self.download.progress.validator is None:
             # It has to start over, and these bytes may be the very ones that there is no room for.
             await self._remove_part()
             return lifecycle.without_part(self.download)
@@ -425,7 +431,7 @@ class Run:
 
     def _spent(self, started: float) -> float:
         """Return the seconds of the download's timeout that are spent."""
-        return self.download.time_spent + self._clock.monotonic() - started - self._seconds_saving
+        return self.download.progress.time_spent + self._clock.monotonic() - started - self._seconds_saving
 
     def _part(self) -> Part:
         part = self._attempt.part
@@ -437,8 +443,10 @@ class Run:
         try:
             if part is not None:
                 await part.remove()
-            elif download.part_name is not None:
-                await self._destination.remove_part(directory=download.directory, name=download.part_name)
+            elif download.progress.part_name is not None:
+                await self._destination.remove_part(
+                    directory=download.request.directory, name=download.progress.part_name
+                )
         except DownloadError as error:
             # The sweep after the next start tries again.
             self._log.warning("part_not_removed", error=error.code, detail=error.detail)

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
+from downloadd.records.columns import COLUMNS, names
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
-from downloadd.records.rows import COLUMNS, bindable
+from downloadd.records.rows import bindable
 
 FOLDED_CONTAINS: Final = "folded_contains"
 """Name of the SQL function that calls `folded_contains`; every connection that runs a search has it."""
@@ -89,7 +90,7 @@ def _query(index: str, terms: list[str], parameters: list[Any], order: str, limi
     # The index is named, so that no statistics can talk the planner into sorting a million rows for one page.
     rest = f"FROM downloads INDEXED BY {index} WHERE {' AND '.join(terms)} ORDER BY {order} LIMIT ?"
     return Query(
-        sql=f"SELECT {', '.join(COLUMNS)} {rest}",
+        sql=f"SELECT {names(COLUMNS)} {rest}",
         seqs=f"SELECT seq {rest}",
         parameters=bindable([*parameters, max(limit, 0)]),
     )

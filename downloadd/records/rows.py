@@ -1,191 +1,112 @@
-"""A download as a row of the table, and back.
+"""Encoding of a download as a row of the table, and decoding.
 
 Pure: no I/O and no clock.
 """
 
-import re
 from collections.abc import Sequence
-from enum import StrEnum
 from functools import lru_cache
-from types import NoneType
-from typing import Any, Final, get_args, get_type_hints
+from operator import attrgetter, itemgetter
+from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
-from downloadd.download import Conflict, Desired, Download, Mirror, Promise
-from downloadd.errors import ErrorCode, StorageError
-from downloadd.states import State
+from downloadd.download import Download, Progress, Result
+from downloadd.errors import StorageError
+from downloadd.records.columns import COLUMNS, FRESH, PARTS, RUN_OWNED, WRITTEN
 
 Row = tuple[Any, ...]
 """The values of one row, in the order of `COLUMNS`."""
 
-ASKED: Final = (
-    "id",
-    "user",
-    "secret_url",
-    "shown_url",
-    "directory",
-    "wanted_name",
-    "conflict",
-    "checksum_wanted",
-    "timeout",
-    "segments",
-    "start_time",
-    "mirrors",
-    "size_wanted",
-    "type_wanted",
-    "operation",
-    "request_id",
+# Derived from the table once: batches of thousands of rows are encoded and decoded.
+_INDEX: Final = {column.name: index for index, column in enumerate(COLUMNS)}
+_ID: Final = _INDEX["id"]
+_STORED: Final = tuple(column.stored for column in COLUMNS)
+_FLAT: Final = tuple(column.field for column in COLUMNS if not column.group)
+_DECODERS: Final = tuple(
+    (_INDEX[column.name], column.codec.decode)
+    for column in COLUMNS
+    if column.codec is not None and column.codec.decode is not None
 )
-"""Columns of what was asked for."""
+_SAME: Final = tuple((_INDEX[column.name], _INDEX[column.null_means]) for column in COLUMNS if column.null_means)
 
-USER_OWNED: Final = ("desired", "priority", "speed_limit")
-"""Columns that users change."""
 
-RUN_OWNED: Final = (
-    "host",
-    "state",
-    "filename",
-    "attempt",
-    "failures",
-    "not_before",
-    "time_spent",
-    "received",
-    "total",
-    "validator",
-    "part_name",
-    "publishing",
-    "last_modified",
-    "content_type",
-    "checksum",
-    "error",
-    "detail",
-    "end_time",
-    "received_ranges",
-    "moved",
-    "turn",
-    "coding",
-    "promises",
-    "found_at",
+def _span(part: str) -> slice:
+    indexes = [_INDEX[column.name] for column in COLUMNS if column.group == part]
+    return slice(min(indexes), max(indexes) + 1)
+
+
+_PARTS: Final = tuple((part, kind, _span(part)) for part, kind in PARTS.items())
+
+_WRITTEN_INDEX: Final = {column.name: index for index, column in enumerate(WRITTEN)}
+_WRITTEN_ENDED_SEQ: Final = _WRITTEN_INDEX["ended_seq"]
+_WRITTEN_FLAT: Final = attrgetter(*(column.path for column in WRITTEN if not column.group))
+_WRITTEN_ENCODERS: Final = tuple(
+    (index, column.codec.encode)
+    for index, column in enumerate(WRITTEN)
+    if column.codec is not None and column.codec.encode is not None
 )
-"""Columns that the run which holds the download writes."""
-
-RECORDS_OWNED: Final = ("epoch", "ended_seq")
-"""Columns that the records hand out, besides `seq`."""
-
-WRITTEN: Final = (*ASKED, *USER_OWNED, *RUN_OWNED, *RECORDS_OWNED)
-"""Every column but `seq`, in the order of `encode`."""
-
-COLUMNS: Final = ("seq", *WRITTEN)
-"""Every column, in the order that `decode` takes them."""
-
-FRESH: Final = (*ASKED, *USER_OWNED, *RUN_OWNED[:3])
-"""Columns that say all about a download that no run has touched; the table has the defaults of the others."""
-
-_FRESH_RUN: Final = (
-    *(0, 0, None, 0.0, 0, None, None, None, 0),
-    *(None, None, None, None, None, None, None, 0, 0),
-    *(None, None, None),
+_WRITTEN_SAME: Final = tuple(
+    (index, _WRITTEN_INDEX[column.null_means]) for index, column in enumerate(WRITTEN) if column.null_means
 )
-
-# Looking an enum's member up by calling the enum costs five times as much.
-_CONFLICTS: Final = {member.value: member for member in Conflict}
-_DESIRED: Final = {member.value: member for member in Desired}
-STATES: Final = {member.value: member for member in State}
-"""The states by what is written for them."""
-_ERRORS: Final = {member.value: member for member in ErrorCode}
-_PROMISES: Final = msgspec.json.Decoder(tuple[Promise, ...])
-# As `ByteRanges` writes them, a room above.
-_RANGES: Final = re.compile(r"(?:\d{1,19}-\d{1,19}(?:,\d{1,19}-\d{1,19})*)?")
-_MIRRORS: Final = msgspec.json.Decoder(tuple[Mirror, ...])
+_FRESH: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in FRESH))
+_RUN_OWNED: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in RUN_OWNED))
+_NO_RESULT: Final = Result()
 
 
 def encode(download: Download, ended_seq: int | None) -> Row:
-    """The values of the `WRITTEN` columns; `ended_seq` goes in place of the download's own."""
-    return (*encode_request(download), *encode_run(download), download.epoch, ended_seq)
+    """Return the values of the `WRITTEN` columns, with `ended_seq` in place of the download's own."""
+    values = _encode(download)
+    values[_WRITTEN_ENDED_SEQ] = ended_seq
+    return tuple(values)
 
 
 def encode_fresh(download: Download) -> Row | None:
-    """The values of the `FRESH` columns; None if the download is not fresh, so that they do not say it all."""
-    run = encode_run(download)
-    if download.epoch or run[3:] != _FRESH_RUN:
+    """Return the values of the `FRESH` columns; None if another column has a value too."""
+    progress = download.progress
+    if download.epoch or download.result != _NO_RESULT or progress != Progress(host=progress.host):
         return None
-    return (*encode_request(download), *run[:3])
-
-
-def encode_request(download: Download) -> Row:
-    """The values of the `ASKED` and `USER_OWNED` columns."""
-    shown_url = download.shown_url
-    return (
-        download.id,
-        download.user,
-        # Few URLs hold secrets: a null for all others saves a third of the row.
-        None if download.url == shown_url else download.url,
-        shown_url,
-        download.directory,
-        download.wanted_name,
-        download.conflict._value_,
-        download.checksum_wanted,
-        download.timeout,
-        download.segments,
-        download.start_time,
-        msgspec.json.encode(download.mirrors).decode() if download.mirrors else None,
-        download.size_wanted,
-        download.type_wanted,
-        download.operation,
-        download.request_id,
-        download.desired._value_,
-        download.priority,
-        download.speed_limit,
-    )
+    row: Row = _FRESH(_encode(download))
+    return row
 
 
 def encode_run(download: Download) -> Row:
-    """The values of the `RUN_OWNED` columns."""
-    error = download.error
-    return (
-        download.host,
-        download.state._value_,
-        download.filename,
-        download.attempt,
-        download.failures,
-        download.not_before,
-        download.time_spent,
-        download.received,
-        download.total,
-        download.validator,
-        download.part_name,
-        1 if download.publishing else 0,
-        download.last_modified,
-        download.content_type,
-        download.checksum,
-        None if error is None else error._value_,
-        download.detail,
-        download.end_time,
-        download.received_ranges,
-        int(download.moved),
-        download.turn,
-        download.coding,
-        msgspec.json.encode(download.promises).decode() if download.promises else None,
-        download.found_at,
-    )
+    """Return the values of the `RUN_OWNED` columns."""
+    row: Row = _RUN_OWNED(_encode(download))
+    return row
+
+
+def _encode(download: Download) -> list[Any]:
+    values = [
+        *_WRITTEN_FLAT(download),
+        *astuple(download.request),
+        *astuple(download.control),
+        *astuple(download.progress),
+        *astuple(download.result),
+    ]
+    for index, other in _WRITTEN_SAME:
+        if values[index] == values[other]:
+            values[index] = None
+    for index, convert in _WRITTEN_ENCODERS:
+        values[index] = convert(values[index])
+    return values
 
 
 def decode(row: Row) -> Download:
-    """The download in a row of `COLUMNS`.
+    """Return the download in a row of `COLUMNS`.
 
     Raises:
-        StorageError: the row is damaged: what is in it was never written.
+        StorageError: the row is damaged: it holds a value that was never written.
     """
     if _wrong_column(tuple(map(type, row))) is not None:
-        row = texts(row, 1, "download")
+        row = texts(row, _ID, "download")
         wrong = _wrong_column(tuple(map(type, row)))
         if wrong is not None:
-            raise damaged("download", row[1], f"{wrong} is of another type")
+            raise damaged("download", row[_ID], f"{wrong} is of another type")
     try:
         return _decode(row)
     except (KeyError, ValueError, msgspec.MsgspecError) as error:
-        raise damaged("download", row[1], _reason(error)) from error
+        raise damaged("download", row[_ID], _reason(error)) from error
 
 
 def texts(row: Row, name: int, kind: str) -> Row:
@@ -220,133 +141,27 @@ def _reason(error: Exception) -> str:
 
 @lru_cache(maxsize=1024)
 def _wrong_column(types: tuple[type, ...]) -> str | None:
-    """The first column that holds what is never written there. There are few shapes of rows, and many rows."""
-    for column, found, kinds in zip(COLUMNS, types, _KINDS, strict=True):
-        if found not in kinds:
-            return column
+    """Return the first column with a value of a type that is never written there.
+
+    Cached: many rows have few combinations of types.
+    """
+    for column, found, stored in zip(COLUMNS, types, _STORED, strict=True):
+        if found not in stored:
+            return column.name
     return None
 
 
-def _kinds(column: str) -> frozenset[type]:
-    """What SQLite gives for a column, when it is not damaged."""
-    if column == "secret_url":
-        return frozenset({str, NoneType})
-    hint = get_type_hints(Download)[column]
-    return frozenset(kind for one in get_args(hint) or (hint,) for kind in _stored_as(one))
-
-
-def _stored_as(hint: Any) -> tuple[type, ...]:
-    if hint is bool:
-        return (int,)
-    if hint is float:
-        return (float, int)
-    return (str,) if issubclass(hint, StrEnum) else (hint,)
-
-
-_KINDS: Final = tuple(
-    frozenset({str, NoneType}) if column in {"mirrors", "promises"} else _kinds(column) for column in COLUMNS
-)
-
-
 def _decode(row: Row) -> Download:
-    (
-        seq,
-        id,
-        user,
-        secret_url,
-        shown_url,
-        directory,
-        wanted_name,
-        conflict,
-        checksum_wanted,
-        timeout,
-        segments,
-        start_time,
-        mirrors,
-        size_wanted,
-        type_wanted,
-        operation,
-        request_id,
-        desired,
-        priority,
-        speed_limit,
-        host,
-        state,
-        filename,
-        attempt,
-        failures,
-        not_before,
-        time_spent,
-        received,
-        total,
-        validator,
-        part_name,
-        publishing,
-        last_modified,
-        content_type,
-        checksum,
-        error,
-        detail,
-        end_time,
-        received_ranges,
-        moved,
-        turn,
-        coding,
-        promises,
-        found_at,
-        epoch,
-        ended_seq,
-    ) = row
-    if received_ranges is not None and not _RANGES.fullmatch(received_ranges):
-        raise ValueError("these are no byte ranges")
-    return Download(
-        id=id,
-        seq=seq,
-        user=user,
-        url=shown_url if secret_url is None else secret_url,
-        shown_url=shown_url,
-        directory=directory,
-        wanted_name=wanted_name,
-        conflict=_CONFLICTS[conflict],
-        checksum_wanted=checksum_wanted,
-        timeout=timeout,
-        segments=segments,
-        start_time=start_time,
-        mirrors=() if mirrors is None else _MIRRORS.decode(mirrors),
-        size_wanted=size_wanted,
-        type_wanted=type_wanted,
-        operation=operation,
-        request_id=request_id,
-        desired=_DESIRED[desired],
-        priority=priority,
-        speed_limit=speed_limit,
-        host=host,
-        turn=turn,
-        state=STATES[state],
-        epoch=epoch,
-        filename=filename,
-        attempt=attempt,
-        failures=failures,
-        not_before=not_before,
-        time_spent=time_spent,
-        received=received,
-        total=total,
-        validator=validator,
-        coding=coding,
-        promises=() if promises is None else _PROMISES.decode(promises),
-        found_at=found_at,
-        part_name=part_name,
-        publishing=publishing == 1,
-        last_modified=last_modified,
-        content_type=content_type,
-        checksum=checksum,
-        error=None if error is None else _ERRORS[error],
-        detail=detail,
-        end_time=end_time,
-        received_ranges=received_ranges,
-        moved=bool(moved),
-        ended_seq=ended_seq,
-    )
+    values = list(row)
+    for index, other in _SAME:
+        if values[index] is None:
+            values[index] = values[other]
+    for index, convert in _DECODERS:
+        values[index] = convert(values[index])
+    fields = dict(zip(_FLAT, values, strict=False))
+    for part, kind, span in _PARTS:
+        fields[part] = kind(*values[span])
+    return Download(**fields)
 
 
 def bindable(values: Sequence[Any]) -> Row:

@@ -16,27 +16,14 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Desired, Download
 from downloadd.errors import IdempotencyKeyReusedError, ShuttingDownError
+from downloadd.records.columns import COLUMNS, FRESH, RUN_OWNED, STATES, WRITTEN, assignments, names, placeholders
 from downloadd.records.damage import Damage, read_one
 from downloadd.records.database import Migration, StateDirectory, boot_id, shipped_migrations, storage_error
 from downloadd.records.deliveries import DeliveryRecords, SqliteDeliveries, add_deliveries
 from downloadd.records.history import active_query, history_query
 from downloadd.records.imports import ImportRecords, SqliteImports
 from downloadd.records.protocol import NOTHING, Accepted, ActiveFilter, HistoryFilter, Owner, StoredAnswer, Waiting
-from downloadd.records.rows import (
-    COLUMNS,
-    FRESH,
-    RUN_OWNED,
-    STATES,
-    WRITTEN,
-    Row,
-    bindable,
-    damaged,
-    decode,
-    encode,
-    encode_fresh,
-    encode_run,
-    texts,
-)
+from downloadd.records.rows import Row, bindable, damaged, decode, encode, encode_fresh, encode_run, texts
 from downloadd.records.writer import LOCK_PATIENCE, Refused, Writer
 from downloadd.states import ACTIVE, ENDED, RUNNING, WAITING, Event, State, advance
 
@@ -55,15 +42,15 @@ _SEARCH_STEPS: Final = 100_000
 
 # The SQL is put together from the one list of columns, never from anything foreign.
 # ruff: noqa: S608
-_COLUMN_LIST: Final = ", ".join(COLUMNS)
+_COLUMN_LIST: Final = names(COLUMNS)
 # Binding twenty more values, most of them null, costs as much as the insertion itself.
-_INSERT_FRESH: Final = f"INSERT INTO downloads ({', '.join(FRESH)}) VALUES ({', '.join('?' * len(FRESH))})"
-_INSERT: Final = f"INSERT INTO downloads ({', '.join(WRITTEN)}) VALUES ({', '.join('?' * len(WRITTEN))})"
+_INSERT_FRESH: Final = f"INSERT INTO downloads ({names(FRESH)}) VALUES ({placeholders(FRESH)})"
+_INSERT: Final = f"INSERT INTO downloads ({names(WRITTEN)}) VALUES ({placeholders(WRITTEN)})"
 _SAVE: Final = (
-    f"UPDATE downloads SET {', '.join(f'{column} = ?' for column in RUN_OWNED)}, ended_seq = ? "
+    f"UPDATE downloads SET {assignments(RUN_OWNED)}, ended_seq = ? "
     f"WHERE id = ? AND epoch = ? AND ended_seq IS NULL RETURNING {_COLUMN_LIST}"
 )
-_REWRITE: Final = f"UPDATE downloads SET {', '.join(f'{column} = ?' for column in WRITTEN)} WHERE seq = ?"
+_REWRITE: Final = f"UPDATE downloads SET {assignments(WRITTEN)} WHERE seq = ?"
 _BY_ID: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE id = ?"
 _BY_SEQS: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE seq IN (SELECT value FROM json_each(?))"
 _CLAIM: Final = "UPDATE downloads SET state = ?, epoch = ?, attempt = ?, not_before = NULL WHERE seq = ?"
@@ -194,19 +181,21 @@ class SqliteRecords:
             claimed = []
             for seq in seqs:
                 download = found.pop(seq, None)
-                if download is None or download.state not in WAITING or download.desired is not Desired.RUN:
+                if download is None or download.state not in WAITING or download.control.desired is not Desired.RUN:
                     continue
                 claimed.append(
                     msgspec.structs.replace(
-                        download,
+                        download.with_progress(attempt=download.progress.attempt + 1, not_before=None),
                         state=advance(download.state, Event.CLAIM),
                         epoch=download.epoch + 1,
-                        attempt=download.attempt + 1,
-                        not_before=None,
                     )
                 )
             cursor.executemany(
-                _CLAIM, [(download.state.value, download.epoch, download.attempt, download.seq) for download in claimed]
+                _CLAIM,
+                [
+                    (download.state.value, download.epoch, download.progress.attempt, download.seq)
+                    for download in claimed
+                ],
             )
             return claimed
 
@@ -244,16 +233,16 @@ class SqliteRecords:
                 return Refused(ValueError("a change must keep the id and the seq of a download"))
             if after.state not in ENDED:
                 ended_seq = None
-                if before.ended_seq is not None:
+                if before.result.ended_seq is not None:
                     # Its number is free now, and must not be handed out again after a restart.
-                    cursor.execute(_WITHDRAW, (before.ended_seq,))
-            elif before.ended_seq is not None:
-                ended_seq = before.ended_seq
+                    cursor.execute(_WITHDRAW, (before.result.ended_seq,))
+            elif before.result.ended_seq is not None:
+                ended_seq = before.result.ended_seq
             else:
                 ended_seq = self._last_ended = self._last_ended + 1
             _execute(cursor, _REWRITE, (*encode(after, ended_seq), before.seq))
-            after = msgspec.structs.replace(after, ended_seq=ended_seq)
-            if ended_seq != before.ended_seq and ended_seq is not None:
+            after = after.with_result(ended_seq=ended_seq)
+            if ended_seq != before.result.ended_seq and ended_seq is not None:
                 add_deliveries(cursor, self._to_tell(after))
             return before, after
 
@@ -411,7 +400,9 @@ class SqliteRecords:
         seq = cursor.lastrowid
         assert seq is not None  # noqa: S101 - an INSERT has set it
         if ended_seq is not None:
-            add_deliveries(cursor, self._to_tell(msgspec.structs.replace(download, seq=seq, ended_seq=ended_seq)))
+            add_deliveries(
+                cursor, self._to_tell(msgspec.structs.replace(download.with_result(ended_seq=ended_seq), seq=seq))
+            )
         return seq
 
     def _find_answer(self, cursor: sqlite3.Cursor, answer: StoredAnswer) -> StoredAnswer | None:

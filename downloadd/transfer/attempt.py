@@ -30,7 +30,7 @@ from downloadd.storage.destination import Destination, Part
 from downloadd.storage.names import suggest_name
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.plan import Whole, plan, plan_segments
-from downloadd.transfer.progress import Progress
+from downloadd.transfer.progress_meter import ProgressMeter
 from downloadd.transfer.reception import Pace, Reception
 from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, StartOver, judge, judge_sample
 from downloadd.transfer.segmented import First, OtherVersionError, SegmentedFetch
@@ -104,7 +104,7 @@ class Attempt:
     Attributes:
         download: the row as this attempt knows it.
         part: the part file, once it is open.
-        progress: what has come so far.
+        meter: what has come so far.
         taken: bytes that this attempt received from the origin.
         answered_by: the host that answered last, after redirects.
     """
@@ -141,7 +141,7 @@ class Attempt:
         """
         self.download = download
         self.part: Part | None = None
-        self.progress = Progress()
+        self.meter = ProgressMeter()
         self._session = session
         self._destination = destination
         self._clock = clock
@@ -153,17 +153,17 @@ class Attempt:
         self._record_checksum = record_checksum
         self._places = places
         self._sources = sources_of(download)
-        if download.error is ErrorCode.CHECKSUM_MISMATCH:
+        if download.result.error is ErrorCode.CHECKSUM_MISMATCH:
             # One of them lies: together, they would only mix what is true with what is not.
             del self._sources[1:]
         # The run has one place, and it is there.
-        self._host = download.host
+        self._host = download.progress.host
         self._remarks: dict[str, str] = {}
         self._segmented: SegmentedFetch | None = None
         self._one_connection = False
         self.taken = 0
         self._asked = 0
-        self.answered_by = download.host
+        self.answered_by = download.progress.host
         self._started_over = False
         self._in_doubt = False
         self._kept_before = 0
@@ -178,8 +178,10 @@ class Attempt:
     @property
     def algorithms(self) -> list[str]:
         """Of the digests that the file is verified with, or that are kept."""
-        wanted = self.download.checksum_wanted
-        checksums = [promise.checksum for promise in self.download.promises] + ([] if wanted is None else [wanted])
+        wanted = self.download.request.requested_checksum
+        checksums = [one.checksum for one in self.download.progress.origin_digests] + (
+            [] if wanted is None else [wanted]
+        )
         kept = [KEPT_ALGORITHM] if self._record_checksum else []
         return sorted({*map(algorithm_of, checksums), *kept})
 
@@ -194,13 +196,15 @@ class Attempt:
 
         Not if what was kept before was given up: an origin that changes again and again would be asked for ever.
         """
-        return self._kept > self._kept_before and self.download.validator is not None and not self._started_over
+        return (
+            self._kept > self._kept_before and self.download.progress.validator is not None and not self._started_over
+        )
 
     @property
     def _written_down(self) -> ByteRanges:
         """What the row says of the part file."""
-        ranges = self.download.received_ranges
-        return ByteRanges.parse(f"0-{self.download.received}" if ranges is None else ranges)
+        ranges = self.download.progress.received_ranges
+        return ByteRanges.parse(f"0-{self.download.progress.received}" if ranges is None else ranges)
 
     @property
     def _kept(self) -> int:
@@ -217,7 +221,7 @@ class Attempt:
         received = self.part.size if kept is None else kept.size
         try:
             # What is written down must be there after a power cut too. Without a validator it is of no use anyway.
-            if self.download.validator is not None:
+            if self.download.progress.validator is not None:
                 await self.part.sync()
         except DownloadError:
             # That holds for what was written down before, and for nothing since.
@@ -225,8 +229,7 @@ class Attempt:
             received = kept.size
         with suppress(DownloadError):
             await self.part.close()
-        return replace(
-            self.download,
+        return self.download.with_progress(
             part_name=self.part.name,
             received=received,
             received_ranges=None if kept is None else kept.format(),
@@ -240,28 +243,28 @@ class Attempt:
             NoPlaceError: a source that was not asked may have it.
         """
         download = self.download
-        if download.part_name is not None:
+        if download.progress.part_name is not None:
             self.part = await self._destination.open_part(
-                directory=download.directory,
+                directory=download.request.directory,
                 filename=download.filename,
                 download_id=download.id,
                 epoch=download.epoch,
-                existing=download.part_name,
+                existing=download.progress.part_name,
             )
             # It bears this run's epoch now: a crash while it is published must find it by this name.
-            self.download = replace(self.download, part_name=self.part.name)
-            if self.download.moved and not await self._proves_the_same(self.part):
+            self.download = self.download.with_progress(part_name=self.part.name)
+            if self.download.progress.url_changed and not await self._proves_the_same(self.part):
                 await self._start_over()
-            if self.download.received_ranges is not None:
+            if self.download.progress.received_ranges is not None:
                 if await self._go_on_with_segments(self.part):
                     return Fetched.WHOLE
-            elif self.part.size > self.download.received:
+            elif self.part.size > self.download.progress.received:
                 # A run that was killed has left more than it could write down.
                 await self.part.sync()
-                self.download = replace(self.download, received=self.part.size)
+                self.download = self.download.with_progress(received=self.part.size)
             self._kept_before = self.part.size
-            self.progress.reset(self.part.size)
-        elif download.wanted_name is not None and await self._name_taken():
+            self.meter.reset(self.part.size)
+        elif download.request.requested_name is not None and await self._name_taken():
             return Fetched.SKIPPED
         without_range = False
         while True:
@@ -272,11 +275,13 @@ class Attempt:
                 if without_range
                 else plan(
                     received=received,
-                    validator=row.validator,
-                    total=row.total,
-                    coding=row.coding,
-                    content_type=row.content_type,
-                    overlap=SAMPLE if self._in_doubt or row.found_at is not None or row.coding is not None else 0,
+                    validator=row.progress.validator,
+                    total=row.progress.total,
+                    coding=row.progress.coding,
+                    content_type=row.result.content_type,
+                    overlap=SAMPLE
+                    if self._in_doubt or row.progress.final_url_digest is not None or row.progress.coding is not None
+                    else 0,
                 )
             )
             if isinstance(asked, Whole):
@@ -284,7 +289,7 @@ class Attempt:
             async with self._first_answer(asked) as (source, answer, verdict):
                 match verdict:
                     case AlreadyComplete():
-                        self.download = replace(self.download, total=asked.start)
+                        self.download = self.download.with_progress(total=asked.start)
                         return Fetched.WHOLE
                     case StartOver():
                         # What was received stays until the answer to that is accepted.
@@ -309,7 +314,10 @@ class Attempt:
         An entity tag says nothing of other resources (RFC 9110, section 8.8.3), but those that a redirect chooses among
         are copies as a rule. Of mirrors, whoever named them has said so.
         """
-        return source.number == self.download.turn and answer.found_at != self.download.found_at
+        return (
+            source.number == self.download.progress.source
+            and answer.final_url_digest != self.download.progress.final_url_digest
+        )
 
     @asynccontextmanager
     async def _first_answer(self, asked: Asked) -> AsyncIterator[tuple[Source, Answer, Verdict]]:
@@ -369,32 +377,32 @@ class Attempt:
 
     def _remark(self, source: Source, problem: str) -> None:
         """Keeps what is wrong with one of several sources, to be told at the end."""
-        if self.download.mirrors:
+        if self.download.request.mirrors:
             self._remarks[source.shown_url] = problem
 
     async def _name_taken(self) -> bool:
         """Applies `skip` and `error` before bytes are fetched in vain; the commit applies them again."""
         download = self.download
-        if download.conflict not in {Conflict.SKIP, Conflict.ERROR}:
+        if download.request.conflict not in {Conflict.SKIP, Conflict.ERROR}:
             return False
-        if not await self._destination.exists(directory=download.directory, filename=download.filename):
+        if not await self._destination.exists(directory=download.request.directory, filename=download.filename):
             return False
-        if download.conflict is Conflict.ERROR:
+        if download.request.conflict is Conflict.ERROR:
             raise FileExistsAlreadyError(download.file_path)
         return True
 
     async def _proves_the_same(self, part: Part) -> bool:
         """Whether the changed URL leads to what is in the part: the same length, validator, and last bytes."""
         download = self.download
-        ranges = download.received_ranges
+        ranges = download.progress.received_ranges
         received = ByteRanges.parse(f"0-{part.size}" if ranges is None else ranges)
-        if not received.size or received.end > part.size or download.total is None:
+        if not received.size or received.end > part.size or download.progress.total is None:
             return False
         start, end = next(iter(received))
-        asked = Asked(start=max(start, end - SAMPLE), end=end, total=download.total, to_compare=True)
-        async with self._session.get(download.url, asked) as answer:
+        asked = Asked(start=max(start, end - SAMPLE), end=end, total=download.progress.total, to_compare=True)
+        async with self._session.get(download.request.url, asked) as answer:
             validator = judge_sample(asked, answer.head, now=self._clock.wall())
-            if validator is None or download.validator not in {None, validator}:
+            if validator is None or download.progress.validator not in {None, validator}:
                 return False
             sample = bytearray()
             while len(sample) <= end - asked.start and (data := await answer.content.read()):
@@ -402,7 +410,9 @@ class Attempt:
         if sample != await part.read(asked.start, end - asked.start):
             return False
         self.download = await self._save(
-            replace(self.download, validator=validator, found_at=answer.found_at, moved=False)
+            self.download.with_progress(
+                validator=validator, final_url_digest=answer.final_url_digest, url_changed=False
+            )
         )
         return True
 
@@ -410,15 +420,18 @@ class Attempt:
         if self.part is not None:
             self._started_over = self._started_over or self._kept_before > 0
             await self.part.clear()
-        self.progress.reset(0)
+        self.meter.reset(0)
         self.download = await self._save(
-            replace(self.download, received=0, received_ranges=None, moved=False, total=None, validator=None)
+            self.download.with_progress(received=0, received_ranges=None, url_changed=False, total=None, validator=None)
         )
 
     def _check_expected(self, size: int | None, content_type: str | None) -> None:
         wanted = self.download
         check_expected(
-            size=size, content_type=content_type, wanted_size=wanted.size_wanted, wanted_type=wanted.type_wanted
+            size=size,
+            content_type=content_type,
+            wanted_size=wanted.request.expected_size,
+            wanted_type=wanted.request.expected_type,
         )
 
     async def _open(self, answer: Answer, accepted: Accepted, asked: Asked) -> bool:
@@ -428,13 +441,13 @@ class Attempt:
             await self._start_over()
         self._check_expected(accepted.total, accepted.content_type)
         if asked.start == 0:
-            name = suggest_name(self.download.wanted_name, accepted.name_hint, naming_segment(answer.url))
+            name = suggest_name(self.download.request.requested_name, accepted.name_hint, naming_segment(answer.url))
             self.download = replace(self.download, filename=name)
             if await self._name_taken():
                 return False
         if self.part is None:
             self.part = await self._destination.open_part(
-                directory=self.download.directory,
+                directory=self.download.request.directory,
                 filename=self.download.filename,
                 download_id=self.download.id,
                 epoch=self.download.epoch,
@@ -443,23 +456,24 @@ class Attempt:
         if accepted.total is not None:
             await self._destination.require_free(accepted.total - accepted.start)
             await self.part.reserve(accepted.total)
-        self.progress.total = accepted.total
+        self.meter.total = accepted.total
         # A 206 need not repeat what the 200 before it said (RFC 9110, section 15.3.7).
         earlier = self.download if accepted.start > 0 else None
+        known = () if earlier is None else earlier.progress.origin_digests
         self.download = replace(
-            self.download,
+            self.download.with_result(
+                content_type=accepted.content_type or (earlier and earlier.result.content_type),
+            ).with_progress(
+                part_name=self.part.name,
+                url_changed=False,
+                total=accepted.total,
+                validator=accepted.validator,
+                coding=accepted.coding,
+                final_url_digest=answer.final_url_digest,
+                origin_digests=(*known, *(digest for digest in accepted.origin_digests if digest not in known)),
+                last_modified=accepted.last_modified or (earlier and earlier.progress.last_modified),
+            ),
             state=advance(self.download.state, Event.RESPOND),
-            part_name=self.part.name,
-            moved=False,
-            total=accepted.total,
-            validator=accepted.validator,
-            coding=accepted.coding,
-            found_at=answer.found_at,
-            promises=accepted.promises
-            if earlier is None
-            else (*earlier.promises, *(promise for promise in accepted.promises if promise not in earlier.promises)),
-            last_modified=accepted.last_modified or (earlier and earlier.last_modified),
-            content_type=accepted.content_type or (earlier and earlier.content_type),
         )
         self.part.hash_while_writing(self.algorithms)
         self._recorded = False
@@ -482,7 +496,7 @@ class Attempt:
             with self._places_for(sources) as places:
                 segments = divide(kept.gaps(accepted.total), places)
                 if len(segments) > 1:
-                    self.download = replace(self.download, received_ranges=kept.format())
+                    self.download = self.download.with_progress(received_ranges=kept.format())
                     first = First(source=source, content=answer.content, segment=segments[0])
                     return await self._fetch_segments(self.part, kept, sources, segments, first)
         segment = Segment(begin)
@@ -509,18 +523,18 @@ class Attempt:
         """Fetches what is missing of a part that has gaps; False when nothing of it can be kept."""
         download = self.download
         with self._places_for(self._sources) as places:
-            kept = ByteRanges.parse(download.received_ranges or "")
+            kept = ByteRanges.parse(download.progress.received_ranges or "")
             segments = plan_segments(
-                kept, size=part.size, validator=download.validator, total=download.total, count=places
+                kept, size=part.size, validator=download.progress.validator, total=download.progress.total, count=places
             )
             if segments is None:
                 await self._start_over()
                 return False
-            assert download.total is not None  # noqa: S101 - narrows the type; there are no segments without
-            await part.reserve(download.total)
+            assert download.progress.total is not None  # noqa: S101 - narrows the type; there are no segments without
+            await part.reserve(download.progress.total)
             self._kept_before = kept.size
-            self.progress.reset(kept.size)
-            self.progress.total = download.total
+            self.meter.reset(kept.size)
+            self.meter.total = download.progress.total
             self.download = replace(download, state=advance(download.state, Event.RESPOND))
             self._recorded = False
             self._changed()
@@ -534,7 +548,7 @@ class Attempt:
         segments: Sequence[Segment],
         first: First | None,
     ) -> bool:
-        validator, total = self.download.validator, self.download.total
+        validator, total = self.download.progress.validator, self.download.progress.total
         assert validator is not None  # noqa: S101 - narrows the type; there are no segments without
         assert total is not None  # noqa: S101 - likewise
         self._segmented = SegmentedFetch(
@@ -544,8 +558,8 @@ class Attempt:
             kept=kept,
             validator=validator,
             total=total,
-            coding=self.download.coding,
-            content_type=self.download.content_type,
+            coding=self.download.progress.coding,
+            content_type=self.download.result.content_type,
             now=self._clock.wall,
             write_down=self._write_down,
             dropped=self._remark,
@@ -565,13 +579,13 @@ class Attempt:
         if self._recorded:
             await self.part.sync()
             self.download = await self._save(
-                replace(self.download, received=received.size, received_ranges=received.format())
+                self.download.with_progress(received=received.size, received_ranges=received.format())
             )
 
     @property
     def _connections(self) -> int:
         """How many are wanted: as many as asked for, and one to each source at least."""
-        return max(self.download.segments, len(self._sources))
+        return max(self.download.request.segments, len(self._sources))
 
     @contextmanager
     def _places_for(self, sources: Sequence[Source]) -> Iterator[int]:
@@ -595,8 +609,8 @@ class Attempt:
 
     def _count(self, nbytes: int) -> None:
         self.taken += nbytes
-        self.progress.add(nbytes, now=self._clock.monotonic())
-        if self._max_size and self.progress.received > self._max_size:
+        self.meter.add(nbytes, now=self._clock.monotonic())
+        if self._max_size and self.meter.received > self._max_size:
             raise FileTooLargeError(self._max_size)
 
     async def _prepare_write(self, size: int, last: bool) -> None:
@@ -615,12 +629,12 @@ class Attempt:
     async def _note(self) -> None:
         """Writes down what was brought to stable storage meanwhile, and begins with what has come since."""
         assert self.part is not None  # noqa: S101 - narrows the type; opened before
-        if self.download.validator is not None:
-            if self.part.synced > self.download.received:
+        if self.download.progress.validator is not None:
+            if self.part.synced > self.download.progress.received:
                 # What was asked of the records is done in its order, so that a note that comes late undoes nothing.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(NOTE_PATIENCE):
-                        self.download = await self._save(replace(self.download, received=self.part.synced))
+                        self.download = await self._save(self.download.with_progress(received=self.part.synced))
             self.part.sync_ahead()
 
     def _is_whole(self, accepted: Accepted) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from downloadd.download import Promise
+from downloadd.download import OriginDigest
 from downloadd.errors import FileTooLargeError, NetworkError, RemoteError, RemoteFileNotFoundError
 from downloadd.transfer import fields
 
@@ -88,7 +88,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """The file name in Content-Disposition; not safe."""
     coding: str | None = None
     """The content coding that the bytes are in; None: as they are."""
-    promises: tuple[Promise, ...] = ()
+    origin_digests: tuple[OriginDigest, ...] = ()
     """What the origin says of the representation's bytes."""
     partial: bool = False
     """The content is the range that was asked for, and not the representation."""
@@ -184,7 +184,10 @@ def _judge_whole(head: Head, now: float) -> Accepted:
         content_type=_content_type(head),
         name_hint=fields.parse_content_disposition(head.content_disposition),
         # The content of a whole response is the representation.
-        promises=(*_promises(head), *_named("Content-Digest", fields.parse_digest_field(head.content_digest))),
+        origin_digests=(
+            *_origin_digests(head),
+            *_named("Content-Digest", fields.parse_digest_field(head.content_digest)),
+        ),
     )
 
 
@@ -274,7 +277,7 @@ def _judge_part(asked: Asked, head: Head, now: float) -> Accepted | StartOver:
         last_modified=fields.parse_http_date(modified, now=now),
         content_type=_content_type(head),
         name_hint=fields.parse_content_disposition(head.content_disposition),
-        promises=_promises(head),
+        origin_digests=_origin_digests(head),
         partial=True,
     )
 
@@ -345,7 +348,7 @@ def _refusal(head: Head, now: float) -> RemoteError:
     return RemoteError(head.status, explanation, retry_after=asked)
 
 
-def _promises(head: Head) -> tuple[Promise, ...]:
+def _origin_digests(head: Head) -> tuple[OriginDigest, ...]:
     """What the fields say that mean the representation, whatever part of it the message holds (RFC 9530, section 3)."""
     return (
         *_named("Repr-Digest", fields.parse_digest_field(head.repr_digest)),
@@ -353,8 +356,8 @@ def _promises(head: Head) -> tuple[Promise, ...]:
     )
 
 
-def _named(source: str, checksum: str | None) -> tuple[Promise, ...]:
-    return () if checksum is None else (Promise(source=source, checksum=checksum),)
+def _named(source: str, checksum: str | None) -> tuple[OriginDigest, ...]:
+    return () if checksum is None else (OriginDigest(source=source, checksum=checksum),)
 
 
 def _length(head: Head) -> int | None:

@@ -165,7 +165,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     url: AllowedUrl
     """Where it came from, after redirects."""
-    found_at: str | None
+    final_url_digest: str | None
     """A digest of that without its query, where there were redirects: links that are signed anew lead to one place."""
     head: Head
     content: Content
@@ -254,7 +254,7 @@ class Session:
                 try:
                     yield Answer(
                         url=target,
-                        found_at=_digest_of(target) if hops else None,
+                        final_url_digest=_digest_of(target) if hops else None,
                         head=head_of(response.status, response.headers),
                         content=content,
                     )

@@ -5,8 +5,6 @@ Pure: no I/O and no clock.
 
 from collections.abc import Callable, Sequence
 
-from msgspec.structs import replace
-
 from downloadd.download import Download
 from downloadd.policy.masking import show_url
 from downloadd.policy.url import parse_url
@@ -42,21 +40,25 @@ class Source:
 
 def sources_of(download: Download) -> list[Source]:
     """The sources of a download, the one to ask first at the head."""
-    mirrors = [Source(number, one.url, one.host) for number, one in enumerate(download.mirrors, start=1)]
-    sources = [Source(0, download.url, _host(download, 0)), *mirrors]
-    return sources[download.turn :] + sources[: download.turn]
+    mirrors = [Source(number, one.url, one.host) for number, one in enumerate(download.request.mirrors, start=1)]
+    sources = [Source(0, download.request.url, _host(download, 0)), *mirrors]
+    return sources[download.progress.source :] + sources[: download.progress.source]
 
 
 def turn_to(download: Download, number: int) -> Download:
     """The download, to ask the source of this number first from now on; behind the last one comes the first again."""
-    turn = number % (1 + len(download.mirrors))
-    return download if turn == download.turn else replace(download, turn=turn, host=_host(download, turn))
+    turn = number % (1 + len(download.request.mirrors))
+    return (
+        download
+        if turn == download.progress.source
+        else download.with_progress(source=turn, host=_host(download, turn))
+    )
 
 
 def _host(download: Download, number: int) -> str:
-    if number == download.turn:
-        return download.host
-    return download.mirrors[number - 1].host if number else parse_url(download.url).host
+    if number == download.progress.source:
+        return download.progress.host
+    return download.request.mirrors[number - 1].host if number else parse_url(download.request.url).host
 
 
 def share_out(sources: Sequence[Source], count: int, borrow: Callable[[str, int], int]) -> list[tuple[str, int]]:

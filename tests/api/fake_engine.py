@@ -5,6 +5,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from downloads import with_fields
 from msgspec.structs import replace
 
 from downloadd.config import DownloadsConfig
@@ -90,16 +91,16 @@ class FakeEngine:
         download = replace(download, seq=self._seq)
         if download.state in ENDED:
             self._ended_seq += 1
-            download = replace(download, ended_seq=self._ended_seq)
+            download = with_fields(download, ended_seq=self._ended_seq)
         self.downloads[download.id] = download
         return download
 
     async def move(self, id: str, state: State, **changes: object) -> Download:
         """Puts a download into another state and tells everybody."""
-        download = replace(self.downloads[id], state=state, **changes)
+        download = with_fields(self.downloads[id], state=state, **changes)
         if state in ENDED:
             self._ended_seq += 1
-            download = replace(download, ended_seq=self._ended_seq, end_time=int(self.clock.wall()))
+            download = with_fields(download, ended_seq=self._ended_seq, end_time=int(self.clock.wall()))
         self.downloads[id] = download
         self.bus.publish(
             DownloadEnded(download=download)
@@ -194,7 +195,7 @@ class FakeEngine:
             for row in sorted(self.downloads.values(), key=lambda row: row.seq)
             if row.state not in ENDED
             and row.seq > wanted.after_seq
-            and (wanted.directory is None or row.directory == wanted.directory)
+            and (wanted.directory is None or row.request.directory == wanted.directory)
             and (wanted.states is None or row.state in wanted.states)
         ]
         return [self.live.get(row.id) or Snapshot(download=row) for row in rows[: wanted.limit]]
@@ -207,18 +208,24 @@ class FakeEngine:
         before = wanted.before_ended_seq
         rows = [
             row
-            for row in sorted(self.downloads.values(), key=lambda row: -(row.ended_seq or 0))
+            for row in sorted(self.downloads.values(), key=lambda row: -(row.result.ended_seq or 0))
             if row.state in ENDED
-            and (before is None or (row.ended_seq or 0) < before)
-            and (wanted.directory is None or row.directory == wanted.directory)
+            and (before is None or (row.result.ended_seq or 0) < before)
+            and (wanted.directory is None or row.request.directory == wanted.directory)
             and (wanted.state is None or row.state is wanted.state)
-            and (wanted.contains is None or wanted.contains in row.filename or wanted.contains in row.shown_url)
+            and (
+                wanted.contains is None
+                or wanted.contains in row.filename
+                or wanted.contains in row.request.redacted_url
+            )
         ]
         return rows[: wanted.limit]
 
     async def ended_since(self, ended_seq: int, limit: int) -> list[Download]:
-        rows = [row for row in self.downloads.values() if row.state in ENDED and (row.ended_seq or 0) > ended_seq]
-        return sorted(rows, key=lambda row: row.ended_seq or 0)[:limit]
+        rows = [
+            row for row in self.downloads.values() if row.state in ENDED and (row.result.ended_seq or 0) > ended_seq
+        ]
+        return sorted(rows, key=lambda row: row.result.ended_seq or 0)[:limit]
 
     def retry_after(self) -> int:
         return 30

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from downloads import make_download
+
 from downloadd.download import Download, Snapshot
 from downloadd.events import DownloadChanged
 
@@ -11,14 +13,14 @@ def row(number: int = 0, **changes: Any) -> Download:
         "id": f"{number:08x}-0000-4000-8000-000000000000",
         "user": "u",
         "url": "https://files.example.com/a",
-        "shown_url": "https://files.example.com/a",
+        "redacted_url": "https://files.example.com/a",
         "host": "files.example.com",
         "directory": "",
         "timeout": 300,
         "start_time": 1,
         "filename": "a",
     }
-    return Download(**{**fields, **changes})
+    return make_download(**{**fields, **changes})
 
 
 def changed(number: int = 0) -> DownloadChanged:

@@ -190,7 +190,7 @@ async def test_markers_do_not_count_as_mirrors(api: ServedApi) -> None:
 async def test_an_empty_url_alone_is_refused_and_recorded(api: ServedApi, query: str) -> None:
     status, body, _ = await get(api, f"/Downloads?{query}")
     assert (status, body["error"]) == (400, "INVALID_URL")
-    assert api.engine.downloads[body["download_id"]].error is ErrorCode.INVALID_URL
+    assert api.engine.downloads[body["download_id"]].result.error is ErrorCode.INVALID_URL
 
 
 async def test_a_refusal_beside_a_marker_names_the_url(api: ServedApi) -> None:
@@ -254,7 +254,7 @@ async def test_a_wrong_parameter_is_a_recorded_refusal_that_names_it(api: Served
     assert (status, body["error"], body["success"]) == (400, "INVALID_PARAMETER", False)
     assert body["detail"].startswith(f"{name}: ")
     assert body["path"].startswith("Downloads/")
-    assert api.engine.downloads[body["download_id"]].error is ErrorCode.INVALID_PARAMETER
+    assert api.engine.downloads[body["download_id"]].result.error is ErrorCode.INVALID_PARAMETER
 
 
 async def test_an_ampersand_that_was_not_encoded_is_explained(api: ServedApi) -> None:
@@ -425,7 +425,7 @@ async def test_a_key_that_cannot_be_is_a_recorded_refusal(api: ServedApi, key: s
 async def test_a_listing_shows_its_directory_only_and_pages(api: ServedApi) -> None:
     for directory in ("d", "d/e", "d", "", "d"):
         await get(api, f"/{directory}?download={ENCODED_A}")
-    ids = [row.id for row in api.engine.downloads.values() if row.directory == "d"]
+    ids = [row.id for row in api.engine.downloads.values() if row.request.directory == "d"]
     target, seen = "/d?downloads=&limit=2&status=queued", []
     while target:
         status, body, headers = await get(api, target)

@@ -29,7 +29,7 @@ async def test_the_seed_s_global_listing_is_answered_field_by_field(api: ServedA
             id="7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c",
             filename="dataset.zip",
             directory="Downloads",
-            shown_url="https://files.example.com/dataset.zip",
+            redacted_url="https://files.example.com/dataset.zip",
             state=State.DOWNLOADING,
             received=52428800,
             total=104857600,
@@ -41,7 +41,7 @@ async def test_the_seed_s_global_listing_is_answered_field_by_field(api: ServedA
             id="8b4c9d23-5e6f-5b2c-ad90-3f7e8a9b0c1d",
             filename="report.pdf",
             directory="Documents",
-            shown_url="https://docs.example.com/report.pdf",
+            redacted_url="https://docs.example.com/report.pdf",
             state=State.STARTING,
             start_time=1700000050,
         )
@@ -136,7 +136,7 @@ async def test_a_wrong_item_is_a_refusal_of_that_item_alone(api: ServedApi, item
     assert good["success"] is True
     assert (bad["success"], bad["error"]) == (False, "INVALID_PARAMETER")
     assert bad["detail"].startswith(detail)
-    assert api.engine.downloads[bad["download_id"]].error is ErrorCode.INVALID_PARAMETER
+    assert api.engine.downloads[bad["download_id"]].result.error is ErrorCode.INVALID_PARAMETER
 
 
 @pytest.mark.parametrize(

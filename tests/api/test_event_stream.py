@@ -136,17 +136,17 @@ async def test_after_a_restart_the_ends_since_then_come_from_the_records(api: Se
     seen = [api.engine.put(row(number, state=State.FAILED)) for number in range(2)]
     missed = [api.engine.put(row(number, state=State.FAILED)) for number in range(2, 5)]
     active = api.engine.put(row(9))
-    async with reading(api, f"0123abcd-77-{seen[-1].ended_seq}") as reader:
+    async with reading(api, f"0123abcd-77-{seen[-1].result.ended_seq}") as reader:
         told = await reader.until_live()
     assert [(one.event, one.data["id"]) for one in told] == [
         *[("history", one.id) for one in missed],
         ("download", active.id),
     ]
     # Whoever leaves in the middle comes back with an id that leads to the rest.
-    assert told[0].id == f"0123abcd-77-{missed[0].ended_seq}"
+    assert told[0].id == f"0123abcd-77-{missed[0].result.ended_seq}"
     place = parse_event_id(reader.last_id)
     assert place is not None
-    assert place.ended_seq == missed[-1].ended_seq
+    assert place.ended_seq == missed[-1].result.ended_seq
 
 
 async def test_who_missed_too_much_is_told_to_read_the_history(api: ServedApi) -> None:
@@ -169,7 +169,7 @@ async def test_a_new_reader_starts_behind_the_history_that_there_is(api: ServedA
     past = api.engine.put(row(1, state=State.FAILED))
     async with reading(api) as reader:
         await reader.until_live()
-        assert reader.last_id.endswith(f"-{past.ended_seq}")
+        assert reader.last_id.endswith(f"-{past.result.ended_seq}")
 
 
 async def test_a_quiet_stream_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:

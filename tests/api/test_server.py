@@ -45,7 +45,7 @@ async def test_a_stream_that_nobody_reads_is_cut(api: ServedApi, monkeypatch: py
             await asyncio.sleep(0.01)
         while connections(api):
             for _ in range(50):
-                api.bus.publish(DownloadChanged(snapshot=Snapshot(download=row(shown_url="x" * 10_000))))
+                api.bus.publish(DownloadChanged(snapshot=Snapshot(download=row(redacted_url="x" * 10_000))))
             await asyncio.sleep(0.01)
     deaf.close()
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import msgspec
+from downloads import make_download, with_fields
 
 from downloadd.clock import SystemClock
 from downloadd.download import Download, new_id
@@ -34,11 +34,11 @@ def fresh_id() -> str:
 def download(number: int, *, state: State = State.QUEUED) -> Download:
     """A download such as a client would ask for."""
     url = f"https://files.example.com/releases/2024/package-{number:08}.tar.gz"
-    return Download(
+    return make_download(
         id=fresh_id(),
         user="d26x6zSkaPSe5gCyy",
         url=url,
-        shown_url=url,
+        redacted_url=url,
         host="files.example.com",
         directory=f"Downloads/{number % 50}",
         timeout=300,
@@ -89,8 +89,8 @@ async def runs(records: SqliteRecords, clients: int) -> None:
 
     async def client(mine: list[Download]) -> None:
         for held in mine:
-            await records.save(msgspec.structs.replace(held, state=State.VERIFYING, received=1000, total=1000))
-            ended = msgspec.structs.replace(held, state=State.COMPLETED, received=1000, total=1000, end_time=1)
+            await records.save(with_fields(held, state=State.VERIFYING, received=1000, total=1000))
+            ended = with_fields(held, state=State.COMPLETED, received=1000, total=1000, end_time=1)
             assert await records.save(ended) is not None
 
     begin = time.perf_counter()

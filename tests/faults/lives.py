@@ -141,7 +141,7 @@ class Stage:
 
     async def receives(self, id: str, nbytes: int) -> None:
         async with asyncio.timeout(SECONDS):
-            while (await self.manager.get(id)).download.received < nbytes:
+            while (await self.manager.get(id)).download.progress.received < nbytes:
                 if (await self.manager.get(id)).download.state in ENDED:
                     break
                 await asyncio.sleep(0.002)
@@ -152,9 +152,9 @@ class Stage:
         for row in rows:
             # Whoever was told that a wish could not be written down wishes once more.
             with suppress(InvalidStateError):
-                if "stalled" in row.url:
+                if "stalled" in row.request.url:
                     await self.manager.cancel(row.id)
-                elif "held" in row.url:
+                elif "held" in row.request.url:
                     await self.manager.pause(row.id)
             with suppress(InvalidStateError):
                 await self.manager.resume(row.id)
@@ -229,7 +229,7 @@ async def recovery(stage: Stage) -> None:
         while list(stage.house.root.rglob(".*.part")):
             await asyncio.sleep(0.002)
     for row in await stage.house.records.history(HistoryFilter(limit=1000)):
-        stage.tell(f"row {row.id} {row.state} {row.shown_url} {row.file_path}")
+        stage.tell(f"row {row.id} {row.state} {row.request.redacted_url} {row.file_path}")
 
 
 PLOTS: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {

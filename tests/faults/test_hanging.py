@@ -52,9 +52,9 @@ async def test_a_disk_that_does_not_answer_costs_its_download_and_not_the_place(
         started = await house.manager.start([Order(url=origin.url("/f"), directory="d") for _ in range(2)], user="u")
         first, second = [await house.manager.wait(one.id, 10) for one in started.downloads]
         assert hung.is_set()
-        assert (first.state, first.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
-        assert first.detail is not None
-        assert "does not answer" in first.detail
+        assert (first.state, first.result.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
+        assert first.result.detail is not None
+        assert "does not answer" in first.result.detail
         assert second.state is State.COMPLETED
         let_go.set()
 

@@ -242,8 +242,8 @@ async def test_what_the_records_vouch_for_was_on_stable_storage_before(
         started = await house.manager.start([Order(url=origin.url("/f"), directory="d")], user="u")
         seen: set[int] = set()
         while (row := await house.records.get(started.downloads[0].id)) is not None and row.state not in ENDED:
-            assert row.received <= max(synced, default=0)
-            seen.add(row.received)
+            assert row.progress.received <= max(synced, default=0)
+            seen.add(row.progress.received)
             await asyncio.sleep(0.01)
         assert len(seen) >= 4
         assert house.files() == {"d/f": expected_bytes(0, 0, SIZE)}

@@ -1,7 +1,7 @@
 import json
 
-import msgspec
 import pytest
+from downloads import with_fields
 from hypothesis import given
 from hypothesis import strategies as st
 from records.contract import asked
@@ -43,7 +43,7 @@ def test_each_hook_that_wants_to_know_gets_the_same_message_under_the_same_id() 
             HookConfig(name="four", command=("x",), events=("cancelled",)),
         ]
     )
-    download = msgspec.structs.replace(asked(), state=State.COMPLETED, ended_seq=7, end_time=1_700_000_000)
+    download = with_fields(asked(), state=State.COMPLETED, ended_seq=7, end_time=1_700_000_000)
     first, second = rules.deliveries(download, now=5.0)
     assert (first.hook, second.hook) == ("one", "three")
     assert first.event_id == second.event_id == f"{download.id}.7"
@@ -54,12 +54,12 @@ def test_each_hook_that_wants_to_know_gets_the_same_message_under_the_same_id() 
 
 def test_another_end_has_another_id() -> None:
     rules = HookRules([HookConfig(name="one", command=("x",))])
-    ended = msgspec.structs.replace(asked(), state=State.FAILED, end_time=1)
-    ids = {rules.deliveries(msgspec.structs.replace(ended, ended_seq=seq), now=0)[0].event_id for seq in (1, 2)}
+    ended = with_fields(asked(), state=State.FAILED, end_time=1)
+    ids = {rules.deliveries(with_fields(ended, ended_seq=seq), now=0)[0].event_id for seq in (1, 2)}
     assert len(ids) == 2
 
 
-refused = msgspec.structs.replace(asked(), state=State.FAILED, host="", ended_seq=1, end_time=1)
+refused = with_fields(asked(), state=State.FAILED, host="", ended_seq=1, end_time=1)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ refused = msgspec.structs.replace(asked(), state=State.FAILED, host="", ended_se
 )
 def test_no_path_of_a_refused_download_leads_out_of_the_root(directory: str, filename: str, path: str) -> None:
     rules = HookRules([HookConfig(name="one", command=("x",))])
-    download = msgspec.structs.replace(refused, directory=directory, filename=filename)
+    download = with_fields(refused, directory=directory, filename=filename)
     (delivery,) = rules.deliveries(download, now=0)
     entry = json.loads(delivery.body)["data"]
     assert entry["file_path"] == path
@@ -86,25 +86,27 @@ def test_no_path_of_a_refused_download_leads_out_of_the_root(directory: str, fil
 
 @given(st.text() | st.text("./\\a~\0 "), st.text() | st.text("./\\a\0 "))
 def test_whatever_was_refused_a_hook_can_make_a_path_of_it(directory: str, filename: str) -> None:
-    entry = told(msgspec.structs.replace(refused, directory=directory, filename=filename))
+    entry = told(with_fields(refused, directory=directory, filename=filename))
     assert parse_filename(entry.filename) == entry.filename
     assert ".." not in entry.file_path.split("/")
     assert not entry.file_path.startswith("/")
-    assert parse_directory(f"x/{entry.directory}").removeprefix("x").removeprefix("/") == entry.directory
+    assert (
+        parse_directory(f"x/{entry.request.directory}").removeprefix("x").removeprefix("/") == entry.request.directory
+    )
 
 
 def test_a_directory_that_was_refused_is_that_of_no_hook_it_leads_out_of() -> None:
     rules = HookRules([HookConfig(name="one", command=("x",), directory="team/a")])
-    assert not rules.deliveries(msgspec.structs.replace(refused, directory="team/../team/a/../b"), now=0)
+    assert not rules.deliveries(with_fields(refused, directory="team/../team/a/../b"), now=0)
 
 
 def test_what_was_accepted_is_told_as_it_is() -> None:
-    download = msgspec.structs.replace(asked(), state=State.FAILED, ended_seq=1, end_time=1, filename="a: b")
+    download = with_fields(asked(), state=State.FAILED, ended_seq=1, end_time=1, filename="a: b")
     assert told(download) is download
 
 
 def test_text_that_is_no_unicode_is_told_all_the_same() -> None:
-    download = msgspec.structs.replace(
+    download = with_fields(
         asked(), state=State.FAILED, ended_seq=1, end_time=1, filename="a\udcff", content_type="\ud800", detail="\udce9"
     )
     entry = json.loads(message_of(download, "x"))["data"]

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from downloads import make_download
 
 from downloadd.download import Download
 from downloadd.errors import StorageError
@@ -23,11 +24,11 @@ async def pieces(*given: bytes | Exception) -> AsyncIterator[bytes]:
 
 
 def download(checksum: str | None) -> Download:
-    return Download(
+    return make_download(
         id="1",
         user="u",
         url="http://a/",
-        shown_url="http://a/",
+        redacted_url="http://a/",
         host="a",
         directory="Imports",
         filename="x",

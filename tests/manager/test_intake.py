@@ -33,17 +33,25 @@ def accept(order: Order, policy: Policy | None = None, directories: DirectoryRul
 
 def test_a_good_order_waits_for_its_turn() -> None:
     download = accept(Order(url=URL, directory="/a//b/"))
-    assert (download.state, download.error) == (State.QUEUED, None)
+    assert (download.state, download.result.error) == (State.QUEUED, None)
     assert (download.id, download.user, download.start_time) == (ID, "ann", int(NOW))
-    assert (download.host, download.directory, download.filename) == ("files.example.com", "a/b", "data.csv")
-    assert download.url == URL
-    assert (download.wanted_name, download.checksum_wanted) == (None, None)
+    assert (download.progress.host, download.request.directory, download.filename) == (
+        "files.example.com",
+        "a/b",
+        "data.csv",
+    )
+    assert download.request.url == URL
+    assert (download.request.requested_name, download.request.requested_checksum) == (None, None)
 
 
 def test_what_is_left_out_comes_from_the_configuration() -> None:
     download = accept(Order(url=URL, directory=""))
-    assert (download.timeout, download.segments) == (120, 4)
-    assert (download.conflict, download.priority, download.speed_limit) == (Conflict.RENAME, 0, 0)
+    assert (download.request.timeout, download.request.segments) == (120, 4)
+    assert (download.request.conflict, download.control.priority, download.control.speed_limit) == (
+        Conflict.RENAME,
+        0,
+        0,
+    )
 
 
 def test_what_is_asked_for_is_kept() -> None:
@@ -59,10 +67,10 @@ def test_what_is_asked_for_is_kept() -> None:
         speed_limit=7,
     )
     download = accept(order)
-    assert (download.filename, download.wanted_name) == ("x.csv", "x.csv")
-    assert (download.timeout, download.segments, download.conflict) == (0, 2, Conflict.SKIP)
-    assert (download.priority, download.speed_limit) == (-3, 7)
-    assert download.checksum_wanted == f"sha-256={'ab' * 32}"
+    assert (download.filename, download.request.requested_name) == ("x.csv", "x.csv")
+    assert (download.request.timeout, download.request.segments, download.request.conflict) == (0, 2, Conflict.SKIP)
+    assert (download.control.priority, download.control.speed_limit) == (-3, 7)
+    assert download.request.requested_checksum == f"sha-256={'ab' * 32}"
 
 
 @pytest.mark.parametrize(
@@ -83,28 +91,32 @@ def test_what_is_asked_for_is_kept() -> None:
 )
 def test_a_bad_order_goes_straight_to_history(order: Order, code: ErrorCode) -> None:
     download = accept(order)
-    assert (download.state, download.error) == (State.FAILED, code)
-    assert download.detail
-    assert download.end_time == download.start_time == int(NOW)
+    assert (download.state, download.result.error) == (State.FAILED, code)
+    assert download.result.detail
+    assert download.result.end_time == download.start_time == int(NOW)
     # What was never judged fit to run is never tried again.
-    assert download.host == ""
+    assert download.progress.host == ""
 
 
 def test_a_host_outside_the_allowlist_is_refused() -> None:
     policy = Policy(domains=DomainRules(["example.org"]))
-    assert accept(Order(url=URL, directory="d"), policy).error is ErrorCode.DOMAIN_BLOCKED
+    assert accept(Order(url=URL, directory="d"), policy).result.error is ErrorCode.DOMAIN_BLOCKED
 
 
 def test_a_refusal_later_keeps_everything_else() -> None:
     download = accept(Order(url=URL, directory="d"))
     refused = refuse(download, QueueFullError(5, retry_after=30), now=NOW)
-    assert (refused.state, refused.error, refused.end_time) == (State.FAILED, ErrorCode.QUEUE_FULL, int(NOW))
-    assert (refused.url, refused.directory) == (download.url, download.directory)
+    assert (refused.state, refused.result.error, refused.result.end_time) == (
+        State.FAILED,
+        ErrorCode.QUEUE_FULL,
+        int(NOW),
+    )
+    assert (refused.request.url, refused.request.directory) == (download.request.url, download.request.directory)
 
 
 @pytest.mark.parametrize("url", ["https://u:s3cret@h.example/a?token=s3cret", "ftp://u:s3cret@h.example/a"])
 def test_secrets_are_not_in_what_is_shown(url: str) -> None:
-    assert "s3cret" not in accept(Order(url=url, directory="d")).shown_url
+    assert "s3cret" not in accept(Order(url=url, directory="d")).request.redacted_url
 
 
 @pytest.mark.parametrize(
@@ -119,14 +131,14 @@ def test_secrets_are_not_in_what_is_shown(url: str) -> None:
 )
 def test_a_url_in_the_place_of_a_name_is_refused_and_shown_without_its_secrets(order: Order) -> None:
     download = accept(order)
-    assert download.error is ErrorCode.INVALID_PATH
-    assert "is a URL" in (download.detail or "")
-    assert "s3cret" not in f"{download.directory} {download.filename} {download.detail}"
+    assert download.result.error is ErrorCode.INVALID_PATH
+    assert "is a URL" in (download.result.detail or "")
+    assert "s3cret" not in f"{download.request.directory} {download.filename} {download.result.detail}"
 
 
 @given(url=st.text(), directory=st.text(), filename=st.none() | st.text(), checksum=st.none() | st.text())
 def test_any_order_becomes_a_download(url: str, directory: str, filename: str | None, checksum: str | None) -> None:
     download = accept(Order(url=url, directory=directory, filename=filename, checksum=checksum))
-    assert (download.state is State.QUEUED) == (download.error is None)
-    assert len(download.directory) <= LONGEST_SHOWN
+    assert (download.state is State.QUEUED) == (download.result.error is None)
+    assert len(download.request.directory) <= LONGEST_SHOWN
     assert len(download.filename) <= LONGEST_SHOWN

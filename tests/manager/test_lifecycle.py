@@ -1,9 +1,9 @@
 from collections.abc import Callable
 
 import pytest
+from downloads import make_download, with_fields
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from downloadd.download import Desired, Download
 from downloadd.errors import ErrorCode, InvalidStateError, NetworkError
@@ -14,12 +14,12 @@ NOW = 1_700_000_000.75
 
 
 def download(state: State = State.QUEUED, desired: Desired = Desired.RUN, host: str = "files.example.com") -> Download:
-    return Download(
+    return make_download(
         id="7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c",
         seq=7,
         user="u",
         url="https://files.example.com/data.csv",
-        shown_url="https://files.example.com/data.csv",
+        redacted_url="https://files.example.com/data.csv",
         host=host,
         directory="Downloads",
         filename="data.csv",
@@ -41,14 +41,14 @@ def download(state: State = State.QUEUED, desired: Desired = Desired.RUN, host: 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RETRYING, State.PAUSED])
 def test_cancelling_what_does_not_run_ends_it_at_once(state: State) -> None:
     after = lifecycle.cancel(download(state), now=NOW)
-    assert (after.state, after.error, after.end_time) == (State.CANCELLED, ErrorCode.CANCELLED, int(NOW))
-    assert after.part_name is None
+    assert (after.state, after.result.error, after.result.end_time) == (State.CANCELLED, ErrorCode.CANCELLED, int(NOW))
+    assert after.progress.part_name is None
 
 
 @pytest.mark.parametrize("state", sorted(RUNNING))
 def test_cancelling_what_runs_is_a_wish_that_the_run_obeys(state: State) -> None:
     after = lifecycle.cancel(download(state), now=NOW)
-    assert (after.state, after.desired) == (state, Desired.CANCEL)
+    assert (after.state, after.control.desired) == (state, Desired.CANCEL)
 
 
 @pytest.mark.parametrize("state", sorted(ENDED))
@@ -70,7 +70,12 @@ def test_pausing_twice_is_pausing_once() -> None:
 
 def test_a_paused_download_keeps_its_bytes_and_goes_on() -> None:
     after = lifecycle.resume(lifecycle.pause(download()))
-    assert (after.state, after.desired, after.received, after.validator) == (State.QUEUED, Desired.RUN, 100, '"v1"')
+    assert (after.state, after.control.desired, after.progress.received, after.progress.validator) == (
+        State.QUEUED,
+        Desired.RUN,
+        100,
+        '"v1"',
+    )
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.PAUSED}))
@@ -89,13 +94,19 @@ def test_retrying_an_ended_download_starts_afresh_under_the_same_id() -> None:
     after = lifecycle.retry(ended)
     assert after.id == ended.id
     assert after.state is State.QUEUED
-    assert (after.error, after.end_time, after.attempt, after.failures, after.received) == (None, None, 0, 0, 0)
+    assert (
+        after.result.error,
+        after.result.end_time,
+        after.progress.attempt,
+        after.progress.failures,
+        after.progress.received,
+    ) == (None, None, 0, 0, 0)
     assert after.epoch == ended.epoch
 
 
 def test_retrying_what_waits_for_its_next_attempt_keeps_its_bytes() -> None:
     after = lifecycle.retry(download(State.RETRYING))
-    assert (after.state, after.not_before, after.received) == (State.QUEUED, None, 100)
+    assert (after.state, after.progress.not_before, after.progress.received) == (State.QUEUED, None, 100)
 
 
 @pytest.mark.parametrize("state", [State.COMPLETED, State.QUEUED, State.PAUSED, *sorted(RUNNING)])
@@ -112,11 +123,16 @@ def test_what_was_refused_as_it_was_asked_for_is_never_run() -> None:
 def test_another_url_needs_a_download_that_does_not_run() -> None:
     def redirected(before: Download) -> Download:
         return lifecycle.redirect(
-            before, url="http://b/x", shown_url="http://b/x", host="b", then=lambda d: replace(d, priority=9)
+            before, url="http://b/x", redacted_url="http://b/x", host="b", then=lambda d: with_fields(d, priority=9)
         )
 
     after = redirected(download(State.PAUSED))
-    assert (after.url, after.host, after.priority, after.validator) == ("http://b/x", "b", 9, '"v1"')
+    assert (after.request.url, after.progress.host, after.control.priority, after.progress.validator) == (
+        "http://b/x",
+        "b",
+        9,
+        '"v1"',
+    )
     with pytest.raises(InvalidStateError, match="pause it"):
         redirected(download(State.DOWNLOADING))
 
@@ -129,7 +145,7 @@ def test_another_url_needs_a_download_that_does_not_run() -> None:
 def test_after_a_kill_the_user_still_gets_what_was_wanted(state: State, desired: Desired, expected: State) -> None:
     after = lifecycle.interrupted(download(state, desired), now=NOW)
     assert after.state is expected
-    assert not after.publishing
+    assert not after.progress.publishing
 
 
 @pytest.mark.parametrize("state", sorted(State))
@@ -144,12 +160,17 @@ def test_a_wish_that_a_run_has_missed_takes_effect_on_what_it_left_waiting_only(
 
 
 def test_a_completed_download_has_no_error_and_no_part() -> None:
-    failed_before = replace(download(State.DOWNLOADING), error=ErrorCode.NETWORK_ERROR, detail="broken")
+    failed_before = with_fields(download(State.DOWNLOADING), error=ErrorCode.NETWORK_ERROR, detail="broken")
     whole = lifecycle.verifying(failed_before, total=1, remark="a mirror was not used")
     after = lifecycle.completed(whole, now=NOW)
-    assert after.detail == "a mirror was not used"
-    assert (after.state, after.error, after.part_name, after.end_time) == (State.COMPLETED, None, None, int(NOW))
-    assert (after.received, after.total) == (1, 1)
+    assert after.result.detail == "a mirror was not used"
+    assert (after.state, after.result.error, after.progress.part_name, after.result.end_time) == (
+        State.COMPLETED,
+        None,
+        None,
+        int(NOW),
+    )
+    assert (after.progress.received, after.progress.total) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -158,9 +179,9 @@ def test_a_completed_download_has_no_error_and_no_part() -> None:
     ids=["first", "gaps", "no", "none"],
 )
 def test_a_whole_part_vouches_for_what_was_on_stable_storage_before(ranges: str | None, received: int) -> None:
-    before = replace(download(State.DOWNLOADING), received_ranges=ranges)
+    before = with_fields(download(State.DOWNLOADING), received_ranges=ranges)
     after = lifecycle.verifying(before, total=200, remark=None)
-    assert (after.received, after.received_ranges, after.total) == (received, None, 200)
+    assert (after.progress.received, after.progress.received_ranges, after.progress.total) == (received, None, 200)
 
 
 @given(st.sampled_from(State), st.sampled_from(Desired))
@@ -172,4 +193,4 @@ def test_no_wish_ever_breaks(state: State, desired: Desired) -> None:
         except InvalidStateError:
             continue
         assert (after.id, after.seq, after.epoch) == (before.id, before.seq, before.epoch)
-        assert (after.end_time is not None) == (after.state in ENDED)
+        assert (after.result.end_time is not None) == (after.state in ENDED)

@@ -45,13 +45,13 @@ async def start(house: House, url: str, *, directory: str = "d") -> str:
 
 async def receives(house: House, id: str) -> None:
     async with asyncio.timeout(20):
-        while (await house.manager.get(id)).download.received == 0:
+        while (await house.manager.get(id)).download.progress.received == 0:
             await asyncio.sleep(0.005)
 
 
 async def test_a_download_arrives_and_is_history(house: House, origin: Origin) -> None:
     ended = await house.manager.wait(await start(house, origin.url("/a")), 20)
-    assert (ended.state, ended.total) == (State.COMPLETED, SIZE)
+    assert (ended.state, ended.progress.total) == (State.COMPLETED, SIZE)
     assert house.files() == {"d/a": WHOLE}
     assert [row.id for row in await house.manager.history(HistoryFilter())] == [ended.id]
     assert await house.manager.active(ActiveFilter()) == []
@@ -85,7 +85,7 @@ async def test_a_snapshot_says_how_fast_and_why_not(house: House, origin: Origin
     id = await start(house, origin.url("/slow"))
     await receives(house, id)
     (moving,) = await house.manager.active(ActiveFilter(states=frozenset({State.DOWNLOADING})))
-    assert (moving.download.id, moving.download.total, moving.reason) == (id, SIZE, None)
+    assert (moving.download.id, moving.download.progress.total, moving.reason) == (id, SIZE, None)
     paused = await house.manager.pause(id)
     assert (paused.download.state, paused.speed, paused.reason) == (State.PAUSED, None, "paused by a user")
     assert await house.manager.active(ActiveFilter(states=frozenset({State.DOWNLOADING}))) == []
@@ -111,7 +111,7 @@ async def test_new_limits_hold_for_what_starts_next(house: House, origin: Origin
         policy=house.manager._policy, directories=DirectoryRules(), config=replace(CONFIG, max_size=1000)
     )
     ended = await house.manager.wait(await start(house, origin.url("/a")), 20)
-    assert ended.error is ErrorCode.FILE_TOO_LARGE
+    assert ended.result.error is ErrorCode.FILE_TOO_LARGE
 
 
 async def cancelled_or_whole(house: House, id: str) -> None:
@@ -165,5 +165,9 @@ async def test_sources_of_no_use_are_not_waited_for_in_turns_for_ever(
         order = Order(url=origin.url("/gone"), mirrors=(other.url("/gone"),), directory="d")
         started = await house.manager.start([order], user="ann")
         ended = await house.manager.wait(started.downloads[0].id, 20)
-        assert (ended.state, ended.error, ended.attempt) == (State.FAILED, ErrorCode.REMOTE_FILE_NOT_FOUND, 3)
+        assert (ended.state, ended.result.error, ended.progress.attempt) == (
+            State.FAILED,
+            ErrorCode.REMOTE_FILE_NOT_FOUND,
+            3,
+        )
         assert (len(origin.requests("/gone")), len(other.requests("/gone"))) == (2, 1)

@@ -87,7 +87,9 @@ async def test_downloads_that_run_wait_and_complete_in_one_attempt(
             assert {one.download.id for one in await house.manager.active(ActiveFilter())} == set(ids)
             assert await house.manager.history(HistoryFilter()) == []
         rows = [await house.manager.wait(id, 20) for id in ids]
-        assert {(row.state, row.attempt, row.failures, row.detail) for row in rows} == {(State.COMPLETED, 1, 0, None)}
+        assert {(row.state, row.progress.attempt, row.progress.failures, row.result.detail) for row in rows} == {
+            (State.COMPLETED, 1, 0, None)
+        }
         assert sorted(row.id for row in await house.manager.history(HistoryFilter())) == sorted(ids)
     assert [len(origin.requests(path)) for path in paths] == [1] * 8
 
@@ -101,7 +103,7 @@ async def test_new_work_is_refused_changes_nothing_and_is_taken_afterwards(
         ended = await start(house, "ftp://a/")
         ids = [await start(house, origin.url("/f")) for _ in range(2)]
         await until(lambda: ids[0] in house.manager._runs)
-        before = [one.download.desired for one in await house.manager.active(ActiveFilter())]
+        before = [one.download.control.desired for one in await house.manager.active(ActiveFilter())]
         with away(tmp_path):
             for refused in (
                 *(house.manager.cancel(id) for id in ids),
@@ -115,7 +117,7 @@ async def test_new_work_is_refused_changes_nothing_and_is_taken_afterwards(
                     await refused
         after = await house.manager.active(ActiveFilter())
         assert [one.download.id for one in after] == ids
-        assert [one.download.desired for one in after] == before
+        assert [one.download.control.desired for one in after] == before
         assert house.manager._accepting == 0
         for id in ids:
             assert (await house.manager.cancel(id)).state is State.CANCELLED
@@ -135,9 +137,9 @@ async def test_a_transfer_goes_on_while_its_notes_wait(
         run = house.manager._runs[id]
         await until(lambda: run._attempt._recorded)
         with locked(tmp_path):
-            await until(lambda: run.snapshot().download.received == size)
+            await until(lambda: run.snapshot().download.progress.received == size)
         row = await house.manager.wait(id, 20)
-        assert (row.state, row.attempt) == (State.COMPLETED, 1)
+        assert (row.state, row.progress.attempt) == (State.COMPLETED, 1)
         assert house.files() == {"d/f": expected_bytes(0, 0, size)}
 
 
@@ -154,7 +156,7 @@ async def test_the_time_that_the_records_are_away_is_not_the_downloads(tmp_path:
             await until(lambda: waits(house, id))
             await until(lambda: loop.time() > begun + 1.5)
         row = await house.manager.wait(id, 20)
-        assert (row.state, row.attempt, row.time_spent) == (State.COMPLETED, 1, 0)
+        assert (row.state, row.progress.attempt, row.progress.time_spent) == (State.COMPLETED, 1, 0)
 
 
 async def test_an_origin_that_did_not_wait_for_the_records_costs_no_retry(tmp_path: Path, origin: Origin) -> None:
@@ -168,7 +170,7 @@ async def test_an_origin_that_did_not_wait_for_the_records_costs_no_retry(tmp_pa
             gate.set()
             await until(lambda: waits(house, id))
         row = await house.manager.wait(id, 20)
-        assert (row.state, row.attempt, row.failures) == (State.COMPLETED, 2, 0)
+        assert (row.state, row.progress.attempt, row.progress.failures) == (State.COMPLETED, 2, 0)
 
 
 @AWAY

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from downloads import with_fields
 from msgspec.structs import replace
 from records.contract import HandClock, added, asked, claimed, present
 from structlog.testing import capture_logs
@@ -42,10 +43,10 @@ async def running(records: SqliteRecords, destination: LocalDestination, data: b
     """A download whose run has written `data` and said so."""
     row = await claimed(records, asked())
     part = await destination.open_part(
-        directory=row.directory, filename=row.filename, download_id=row.id, epoch=row.epoch, existing=None
+        directory=row.request.directory, filename=row.filename, download_id=row.id, epoch=row.epoch, existing=None
     )
     await part.write([data], part.size)
-    row = replace(row, state=State.DOWNLOADING, part_name=part.name, total=len(BYTES), validator='"v"')
+    row = with_fields(row, state=State.DOWNLOADING, part_name=part.name, total=len(BYTES), validator='"v"')
     saved = await records.save(row)
     assert saved is not None
     return saved, part
@@ -64,7 +65,7 @@ async def test_a_run_that_was_cut_off_waits_again_and_keeps_its_part(
     assert await reconcile(records, destination, clock) == []
     await sweep(records, destination)
     after = await present(records, row.id)
-    assert (after.state, after.part_name, after.validator) == (State.QUEUED, part.name, '"v"')
+    assert (after.state, after.progress.part_name, after.progress.validator) == (State.QUEUED, part.name, '"v"')
     assert files(tmp_path) == {part.name: BYTES[:4]}
 
 
@@ -72,7 +73,7 @@ async def test_a_rename_that_was_only_announced_is_not_taken_for_done(
     tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
 ) -> None:
     row, part = await running(records, destination)
-    await records.save(replace(row, state=State.VERIFYING, publishing=True))
+    await records.save(with_fields(row, state=State.VERIFYING, publishing=True))
     await part.close()
     assert await reconcile(records, destination, clock) == []
     assert (await present(records, row.id)).state is State.QUEUED
@@ -83,11 +84,11 @@ async def test_a_rename_whose_history_is_missing_is_completed(
     tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
 ) -> None:
     row, part = await running(records, destination)
-    await records.save(replace(row, state=State.VERIFYING, publishing=True))
+    await records.save(with_fields(row, state=State.VERIFYING, publishing=True))
     assert await part.publish(row.filename, replace=False, last_modified=None)
     (ended,) = await reconcile(records, destination, clock)
     assert (ended.id, ended.state) == (row.id, State.COMPLETED)
-    assert (await present(records, row.id)).ended_seq == 1
+    assert (await present(records, row.id)).result.ended_seq == 1
     assert files(tmp_path) == {row.filename: BYTES}
     assert await reconcile(records, destination, clock) == []
 
@@ -96,7 +97,7 @@ async def test_a_name_that_somebody_else_took_meanwhile_is_not_ours(
     tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
 ) -> None:
     row, part = await running(records, destination)
-    await records.save(replace(row, state=State.VERIFYING, publishing=True))
+    await records.save(with_fields(row, state=State.VERIFYING, publishing=True))
     await part.close()
     (tmp_path / "files" / "Downloads" / row.filename).write_bytes(b"abcdefghij")
     assert await reconcile(records, destination, clock) == []
@@ -117,7 +118,7 @@ async def test_parts_of_nobody_and_of_ended_downloads_are_swept(
     (tmp_path / "files" / "Downloads" / "mine.part").write_bytes(b"not ours")
     await sweep(records, destination)
     assert set(files(tmp_path)) == {part.name, "mine.part"}
-    assert kept.part_name == part.name
+    assert kept.progress.part_name == part.name
 
 
 async def test_a_part_that_is_being_written_is_not_swept_though_no_download_owns_it(
@@ -201,9 +202,9 @@ async def test_a_directory_that_is_out_of_order_holds_up_nothing_else(
     async with OutOfOrder(tmp_path / "files", min_free=0, fsync=False) as destination:
         unwanted, part = await running(records, destination)
         await part.close()
-        await records.amend(unwanted.id, lambda row: replace(row, desired=Desired.CANCEL))
+        await records.amend(unwanted.id, lambda row: with_fields(row, desired=Desired.CANCEL))
         announced, part = await running(records, destination)
-        await records.save(replace(announced, state=State.VERIFYING, publishing=True))
+        await records.save(with_fields(announced, state=State.VERIFYING, publishing=True))
         await part.close()
         for directory in ("Downloads", "elsewhere"):
             stray = await destination.open_part(

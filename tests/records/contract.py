@@ -12,11 +12,11 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from downloads import make_download, with_fields
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from downloadd.download import Conflict, Desired, Download
+from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, Owner, Records, StoredAnswer, Waiting
 from downloadd.states import ACTIVE, ENDED, RUNNING, State
@@ -54,11 +54,11 @@ def asked(
     not_before: float | None = None,
 ) -> Download:
     """A download with only what a test is about."""
-    return Download(
+    return make_download(
         id=str(uuid4()),
         user="ann",
         url=url,
-        shown_url=url,
+        redacted_url=url,
         host=host,
         directory=directory,
         timeout=300,
@@ -106,21 +106,22 @@ def ids(downloads: Sequence[Download]) -> list[str]:
 
 # Any text at all: what an origin sends reaches us with lone surrogates where it is no UTF-8.
 _TEXT = st.text(st.characters(exclude_categories=()), max_size=40)
+_JSON_TEXT = st.text(max_size=40)
 _INTEGER = st.integers(-(2**63), 2**63 - 1)
 _SECONDS = st.floats(allow_nan=False)
 
 DOWNLOADS = st.builds(
-    Download,
+    make_download,
     id=st.builds(lambda: str(uuid4())),
     seq=st.just(0),
     user=_TEXT,
     url=st.sampled_from(["https://example.com/a", "https://example.com/a?token=s3cret"]) | _TEXT,
-    shown_url=st.just("https://example.com/a") | _TEXT,
+    redacted_url=st.just("https://example.com/a") | _TEXT,
     host=_TEXT,
     directory=_TEXT,
-    wanted_name=st.none() | _TEXT,
+    requested_name=st.none() | _TEXT,
     conflict=st.sampled_from(Conflict),
-    checksum_wanted=st.none() | _TEXT,
+    requested_checksum=st.none() | _TEXT,
     timeout=_INTEGER,
     segments=_INTEGER,
     start_time=_INTEGER,
@@ -141,14 +142,22 @@ DOWNLOADS = st.builds(
     publishing=st.booleans(),
     last_modified=st.none() | _INTEGER,
     received_ranges=st.none() | st.just("0-5,7-9"),
-    moved=st.booleans(),
-    turn=st.just(0) | _INTEGER,
+    url_changed=st.booleans(),
+    source=st.just(0) | _INTEGER,
     content_type=st.none() | _TEXT,
     checksum=st.none() | _TEXT,
     error=st.none() | st.sampled_from(ErrorCode),
     detail=st.none() | _TEXT,
     end_time=st.none() | _INTEGER,
     ended_seq=st.none() | _INTEGER,
+    request_id=st.none() | _TEXT,
+    operation=st.none() | _TEXT,
+    expected_size=st.none() | _INTEGER,
+    expected_type=st.none() | _TEXT,
+    coding=st.none() | _TEXT,
+    final_url_digest=st.none() | _TEXT,
+    mirrors=st.just(()) | st.tuples(st.builds(Mirror, url=_JSON_TEXT, host=_JSON_TEXT)),
+    origin_digests=st.just(()) | st.tuples(st.builds(OriginDigest, source=_JSON_TEXT, checksum=_JSON_TEXT)),
 )
 """Downloads with anything in any field."""
 
@@ -176,18 +185,18 @@ def page_of(rows: Sequence[Download], wanted: HistoryFilter) -> list[Download]:
     found = [
         row
         for row in rows
-        if row.ended_seq is not None
-        and (wanted.directory is None or row.directory == wanted.directory)
+        if row.result.ended_seq is not None
+        and (wanted.directory is None or row.request.directory == wanted.directory)
         and (wanted.state is None or row.state == wanted.state)
-        and (wanted.before_ended_seq is None or row.ended_seq < wanted.before_ended_seq)
-        and (wanted.after_ended_seq is None or row.ended_seq > wanted.after_ended_seq)
+        and (wanted.before_ended_seq is None or row.result.ended_seq < wanted.before_ended_seq)
+        and (wanted.after_ended_seq is None or row.result.ended_seq > wanted.after_ended_seq)
         and (
             not wanted.contains
-            or wanted.contains.lower() in row.shown_url.lower()
+            or wanted.contains.lower() in row.request.redacted_url.lower()
             or wanted.contains.lower() in row.filename.lower()
         )
     ]
-    found.sort(key=lambda row: row.ended_seq or 0, reverse=wanted.after_ended_seq is None)
+    found.sort(key=lambda row: row.result.ended_seq or 0, reverse=wanted.after_ended_seq is None)
     return found[: wanted.limit]
 
 
@@ -241,32 +250,30 @@ class RecordsContract:
 
     async def test_a_refused_download_goes_straight_to_history(self, records: Records) -> None:
         (row,) = await added(records, asked(state=State.FAILED))
-        assert row.ended_seq is not None
+        assert row.result.ended_seq is not None
         assert await records.active(ActiveFilter()) == []
         assert await records.history(HistoryFilter()) == [row]
-        assert await records.last_ended_seq() == row.ended_seq
+        assert await records.last_ended_seq() == row.result.ended_seq
 
     @_many_examples
     @given(download=DOWNLOADS)
     async def test_every_field_comes_back_as_it_was_written(self, records: Records, download: Download) -> None:
         (seq,) = (await records.accept([download])).seqs
         row = await present(records, download.id)
-        assert row == msgspec.structs.replace(download, seq=seq, ended_seq=row.ended_seq)
-        assert (row.ended_seq is not None) == (download.state in ENDED)
+        assert row == with_fields(download, seq=seq, ended_seq=row.result.ended_seq)
+        assert (row.result.ended_seq is not None) == (download.state in ENDED)
 
     @_many_examples
     @given(download=DOWNLOADS, changed=DOWNLOADS)
     async def test_amend_writes_every_field(self, records: Records, download: Download, changed: Download) -> None:
         (before,) = await added(records, download)
-        result = await records.amend(
-            download.id, lambda row: msgspec.structs.replace(changed, id=row.id, seq=row.seq, ended_seq=7)
-        )
+        result = await records.amend(download.id, lambda row: with_fields(changed, id=row.id, seq=row.seq, ended_seq=7))
         assert result is not None
         assert result[0] == before
         after = await present(records, download.id)
         assert after == result[1]
-        assert after == msgspec.structs.replace(changed, id=before.id, seq=before.seq, ended_seq=after.ended_seq)
-        assert (after.ended_seq is not None) == (changed.state in ENDED)
+        assert after == with_fields(changed, id=before.id, seq=before.seq, ended_seq=after.result.ended_seq)
+        assert (after.result.ended_seq is not None) == (changed.state in ENDED)
 
     # idempotency keys
 
@@ -316,13 +323,13 @@ class RecordsContract:
     async def test_claim_starts_a_run(self, records: Records) -> None:
         (queued,) = await added(records, asked(not_before=NOW + 5))
         (held,) = await records.claim([queued.seq])
-        assert held == msgspec.structs.replace(queued, state=State.STARTING, epoch=1, attempt=1, not_before=None)
+        assert held == with_fields(queued, state=State.STARTING, epoch=1, attempt=1, not_before=None)
         assert await present(records, held.id) == held
 
     async def test_claim_takes_up_a_retrying_download(self, records: Records) -> None:
         (waiting,) = await added(records, asked(state=State.RETRYING, epoch=4))
         (held,) = await records.claim([waiting.seq])
-        assert (held.state, held.epoch, held.attempt) == (State.DOWNLOADING, 5, 1)
+        assert (held.state, held.epoch, held.progress.attempt) == (State.DOWNLOADING, 5, 1)
 
     async def test_claim_answers_in_the_order_asked_for(self, records: Records) -> None:
         rows = await added(records, asked(), asked(), asked())
@@ -354,10 +361,10 @@ class RecordsContract:
 
     async def test_save_writes_what_the_run_knows(self, records: Records) -> None:
         held = await claimed(records, asked())
-        told = msgspec.structs.replace(
+        told = with_fields(
             held,
             host="other.example.com",
-            turn=1,
+            source=1,
             state=State.RETRYING,
             filename="other.csv",
             attempt=2,
@@ -371,7 +378,7 @@ class RecordsContract:
             publishing=True,
             last_modified=5,
             received_ranges="0-1,2-3",
-            moved=True,
+            url_changed=True,
             content_type="text/csv",
             checksum="md5=00",
             error=ErrorCode.NETWORK_ERROR,
@@ -384,29 +391,34 @@ class RecordsContract:
         held = await claimed(records, asked())
         await records.amend(
             held.id,
-            lambda row: msgspec.structs.replace(
-                row, desired=Desired.PAUSE, priority=7, speed_limit=99, url="https://example.com/new", shown_url="shown"
+            lambda row: with_fields(
+                row,
+                desired=Desired.PAUSE,
+                priority=7,
+                speed_limit=99,
+                url="https://example.com/new",
+                redacted_url="shown",
             ),
         )
-        saved = await records.save(msgspec.structs.replace(held, state=State.DOWNLOADING, received=5))
+        saved = await records.save(with_fields(held, state=State.DOWNLOADING, received=5))
         assert saved is not None
-        assert (saved.desired, saved.priority, saved.speed_limit) == (Desired.PAUSE, 7, 99)
-        assert (saved.url, saved.shown_url) == ("https://example.com/new", "shown")
-        assert (saved.state, saved.received) == (State.DOWNLOADING, 5)
+        assert (saved.control.desired, saved.control.priority, saved.control.speed_limit) == (Desired.PAUSE, 7, 99)
+        assert (saved.request.url, saved.request.redacted_url) == ("https://example.com/new", "shown")
+        assert (saved.state, saved.progress.received) == (State.DOWNLOADING, 5)
         assert await present(records, held.id) == saved
 
     async def test_save_of_an_end_moves_the_download_to_history(self, records: Records) -> None:
         held = await claimed(records, asked())
-        saved = await records.save(msgspec.structs.replace(held, state=State.CANCELLED, end_time=9))
+        saved = await records.save(with_fields(held, state=State.CANCELLED, end_time=9))
         assert saved is not None
-        assert saved.ended_seq == await records.last_ended_seq()
+        assert saved.result.ended_seq == await records.last_ended_seq()
         assert await records.history(HistoryFilter()) == [saved]
         assert await records.active(ActiveFilter()) == []
 
     @pytest.mark.parametrize("epoch", [0, 2], ids=["earlier", "later"])
     async def test_save_of_another_epoch_is_refused(self, records: Records, epoch: int) -> None:
         held = await claimed(records, asked())
-        assert await records.save(msgspec.structs.replace(held, epoch=epoch, received=5)) is None
+        assert await records.save(with_fields(held, epoch=epoch, received=5)) is None
         assert await present(records, held.id) == held
 
     async def test_save_of_an_ended_download_is_refused(self, records: Records) -> None:
@@ -422,8 +434,8 @@ class RecordsContract:
 
     async def test_amend_returns_the_row_before_and_after(self, records: Records) -> None:
         (row,) = await added(records, asked())
-        result = await records.amend(row.id, lambda before: msgspec.structs.replace(before, priority=3))
-        assert result == (row, msgspec.structs.replace(row, priority=3))
+        result = await records.amend(row.id, lambda before: with_fields(before, priority=3))
+        assert result == (row, with_fields(row, priority=3))
 
     async def test_what_a_change_raises_is_raised_and_nothing_is_written(self, records: Records) -> None:
         (row,) = await added(records, asked())
@@ -439,10 +451,10 @@ class RecordsContract:
         (row,) = await added(records, asked())
 
         def one_more(before: Download) -> Download:
-            return msgspec.structs.replace(before, priority=before.priority + 1)
+            return with_fields(before, priority=before.control.priority + 1)
 
         await asyncio.gather(*(records.amend(row.id, one_more) for _ in range(200)))
-        assert (await present(records, row.id)).priority == 200
+        assert (await present(records, row.id)).control.priority == 200
 
     async def test_a_change_of_the_id_is_refused(self, records: Records) -> None:
         (row,) = await added(records, asked())
@@ -452,15 +464,15 @@ class RecordsContract:
 
     async def test_an_ended_download_keeps_its_place_in_history(self, records: Records) -> None:
         first, _ = await added(records, asked(state=State.FAILED), asked(state=State.FAILED))
-        result = await records.amend(first.id, lambda before: msgspec.structs.replace(before, detail="seen"))
+        result = await records.amend(first.id, lambda before: with_fields(before, detail="seen"))
         assert result is not None
-        assert result[1].ended_seq == first.ended_seq
+        assert result[1].result.ended_seq == first.result.ended_seq
 
     async def test_a_retried_download_is_in_the_history_once(self, records: Records) -> None:
         (first, second) = await added(records, asked(state=State.FAILED), asked(state=State.COMPLETED))
         result = await records.amend(first.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
         assert result is not None
-        assert result[1].ended_seq is None
+        assert result[1].result.ended_seq is None
         assert ids(await records.history(HistoryFilter())) == [second.id]
         assert ids(await records.active(ActiveFilter())) == [first.id]
         (held,) = await records.claim([first.seq])
@@ -472,9 +484,9 @@ class RecordsContract:
         (first,) = await added(records, asked(state=State.FAILED))
         await records.amend(first.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
         (second,) = await added(records, asked(state=State.FAILED))
-        assert first.ended_seq is not None
-        assert second.ended_seq is not None
-        assert second.ended_seq > first.ended_seq
+        assert first.result.ended_seq is not None
+        assert second.result.ended_seq is not None
+        assert second.result.ended_seq > first.result.ended_seq
 
     # listings
 
@@ -486,10 +498,10 @@ class RecordsContract:
 
     async def test_active_takes_what_is_known_from_there(self, records: Records) -> None:
         rows = await added(records, *(asked() for _ in range(4)))
-        known = {row.seq: replace(row, received=7) for row in rows}
+        known = {row.seq: with_fields(row, received=7) for row in rows}
         assert await records.active(ActiveFilter(), known) == [known[row.seq] for row in rows]
         # What has ended is not listed, whatever is known of it, and what is not known is read.
-        cancelled = await records.amend(rows[1].id, lambda row: replace(row, state=State.CANCELLED, end_time=1))
+        cancelled = await records.amend(rows[1].id, lambda row: with_fields(row, state=State.CANCELLED, end_time=1))
         assert cancelled is not None
         del known[rows[2].seq]
         listed = await records.active(ActiveFilter(), known)
@@ -506,7 +518,7 @@ class RecordsContract:
                     row
                     for row in rows
                     if row.state in (ACTIVE if states is None else ACTIVE & states)
-                    and directory in (None, row.directory)
+                    and directory in (None, row.request.directory)
                 ]
                 assert await records.active(ActiveFilter(directory=directory, states=states)) == expected
 
@@ -523,7 +535,7 @@ class RecordsContract:
         rows = await added(records, *(asked(state=State.COMPLETED) for _ in range(25)))
         seen: list[Download] = []
         while page := await records.history(
-            HistoryFilter(limit=10, before_ended_seq=seen[-1].ended_seq if seen else None)
+            HistoryFilter(limit=10, before_ended_seq=seen[-1].result.ended_seq if seen else None)
         ):
             seen += page
         assert seen == rows[::-1]
@@ -533,8 +545,8 @@ class RecordsContract:
         assert await records.history(HistoryFilter(contains="%" * 100_000)) == []
 
     async def test_search_finds_only_what_may_be_shown(self, records: Records) -> None:
-        secret = msgspec.structs.replace(
-            asked(state=State.COMPLETED), url="https://u:pass@example.com/", shown_url="https://example.com/"
+        secret = with_fields(
+            asked(state=State.COMPLETED), url="https://u:pass@example.com/", redacted_url="https://example.com/"
         )
         await added(records, secret)
         assert await records.history(HistoryFilter(contains="pass")) == []
@@ -561,7 +573,9 @@ class RecordsContract:
             ),
         )
         expected = [
-            Waiting(seq=row.seq, host=row.host, priority=row.priority, not_before=row.not_before)
+            Waiting(
+                seq=row.seq, host=row.progress.host, priority=row.control.priority, not_before=row.progress.not_before
+            )
             for row in rows
             if row.state in (State.QUEUED, State.RETRYING)
         ]

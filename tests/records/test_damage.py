@@ -96,8 +96,11 @@ async def test_a_damaged_row_costs_no_other_row_of_the_history(tmp_path: Path, d
         assert ids(await records.history(HistoryFilter())) == readable
         # A page that is shorter than its limit is the last one.
         assert ids(await records.history(HistoryFilter(limit=5))) == readable[:5]
-        assert ids(await records.history(HistoryFilter(limit=5, before_ended_seq=rows[2].ended_seq))) == readable[5:]
-        assert ids(await records.history(HistoryFilter(limit=4, after_ended_seq=rows[0].ended_seq))) == [
+        assert (
+            ids(await records.history(HistoryFilter(limit=5, before_ended_seq=rows[2].result.ended_seq)))
+            == readable[5:]
+        )
+        assert ids(await records.history(HistoryFilter(limit=4, after_ended_seq=rows[0].result.ended_seq))) == [
             rows[number].id for number in (1, 2, 4, 5)
         ]
         assert ids(await records.history(HistoryFilter(contains="example"))) == readable
@@ -132,9 +135,9 @@ async def test_numbers_of_the_history_go_on_beside_one_that_is_none(tmp_path: Pa
         first, second, third = await added(records, *(asked(state=State.FAILED) for _ in range(3)))
     spoil(tmp_path, "UPDATE downloads SET ended_seq = 'last' WHERE seq = ?", second.seq)
     async with SqliteRecords(tmp_path, HandClock()) as records:
-        assert await records.last_ended_seq() == third.ended_seq
+        assert await records.last_ended_seq() == third.result.ended_seq
         (fourth,) = await added(records, asked(state=State.FAILED))
-        assert fourth.ended_seq == (third.ended_seq or 0) + 1
+        assert fourth.result.ended_seq == (third.result.ended_seq or 0) + 1
         assert ids(await records.history(HistoryFilter())) == ids([fourth, third, first])
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from downloads import with_fields
 from msgspec.structs import replace
 from records.contract import NOW, HandClock, added, asked, claimed
 
@@ -18,7 +19,7 @@ from downloadd.states import State
 
 def to_tell(download: Download) -> Sequence[Delivery]:
     """Two hooks that want to know everything."""
-    event_id = f"{download.id}.{download.ended_seq}"
+    event_id = f"{download.id}.{download.result.ended_seq}"
     assert download.seq
     return [
         Delivery(event_id=event_id, hook=hook, download_id=download.id, body=b"{}", created=NOW, due=NOW)
@@ -38,22 +39,22 @@ async def due(records: SqliteRecords, hook: str = "one", now: float = NOW, limit
 
 async def test_what_has_not_ended_is_nothing_to_tell(records: SqliteRecords) -> None:
     download = await claimed(records, asked())
-    await records.save(replace(download, received=5))
-    await records.amend(download.id, lambda row: replace(row, priority=5))
+    await records.save(with_fields(download, received=5))
+    await records.amend(download.id, lambda row: with_fields(row, priority=5))
     assert await records.deliveries.waiting() == {}
 
 
 async def test_each_way_to_an_end_is_told_once(records: SqliteRecords) -> None:
-    failed = replace(asked(), state=State.FAILED, error=ErrorCode.INVALID_URL, end_time=int(NOW))
+    failed = with_fields(asked(), state=State.FAILED, error=ErrorCode.INVALID_URL, end_time=int(NOW))
     (refused,) = await added(records, failed)
     (cancelled,) = await added(records, asked())
     await records.amend(cancelled.id, lambda row: lifecycle.cancel(row, now=NOW))
     # What is changed after its end has not ended again.
-    await records.amend(cancelled.id, lambda row: replace(row, detail="x"))
+    await records.amend(cancelled.id, lambda row: with_fields(row, detail="x"))
     held = await claimed(records, asked())
-    assert await records.save(replace(held, state=State.FAILED, error=ErrorCode.NETWORK_ERROR)) is not None
+    assert await records.save(with_fields(held, state=State.FAILED, error=ErrorCode.NETWORK_ERROR)) is not None
     # A run that has lost its download changes nothing.
-    assert await records.save(replace(held, state=State.FAILED, error=ErrorCode.NETWORK_ERROR)) is None
+    assert await records.save(with_fields(held, state=State.FAILED, error=ErrorCode.NETWORK_ERROR)) is None
     found = await due(records)
     assert [each.download_id for each in found] == [refused.id, cancelled.id, held.id]
     assert len({each.event_id for each in found}) == 3

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from downloads import with_fields
 from records.contract import DAY, NOW, HandClock, RecordsContract, added, answer, asked, ids, present
 from structlog.testing import capture_logs
 
@@ -73,7 +74,7 @@ async def test_of_a_batch_the_guilty_operation_fails_alone(records: SqliteRecord
     async with asyncio.TaskGroup() as group, busy_writer(records):
         tasks = [group.create_task(records.accept([download])) for download in good[:20]]
         guilty = group.create_task(failure_of(records, known))
-        too_big = group.create_task(failure_of(records, msgspec.structs.replace(asked(), total=2**64)))
+        too_big = group.create_task(failure_of(records, with_fields(asked(), total=2**64)))
         tasks += [group.create_task(records.accept([download])) for download in good[20:] + ended]
         await asyncio.sleep(0)
     assert "UNIQUE" in str(guilty.result())
@@ -158,7 +159,7 @@ async def test_what_was_written_is_there_after_opening_again(tmp_path: Path, clo
         assert (await records.accept([asked()], answer())).replayed == answer()
         (later,) = await added(records, asked(state=State.FAILED))
         assert later.seq > rows[-1].seq
-        assert later.ended_seq == (rows[-1].ended_seq or 0) + 1
+        assert later.result.ended_seq == (rows[-1].result.ended_seq or 0) + 1
 
 
 async def test_a_number_of_history_is_not_handed_out_again_after_a_restart(tmp_path: Path, clock: HandClock) -> None:
@@ -167,9 +168,9 @@ async def test_a_number_of_history_is_not_handed_out_again_after_a_restart(tmp_p
         await records.amend(last.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
     async with SqliteRecords(tmp_path, clock=clock) as records:
         (following,) = await added(records, asked(state=State.FAILED))
-    assert last.ended_seq is not None
-    assert following.ended_seq is not None
-    assert following.ended_seq > last.ended_seq
+    assert last.result.ended_seq is not None
+    assert following.result.ended_seq is not None
+    assert following.result.ended_seq > last.result.ended_seq
 
 
 async def test_what_is_under_way_is_finished_before_closing(tmp_path: Path, clock: HandClock) -> None:
@@ -217,11 +218,11 @@ async def test_closed_records_refuse_calls(tmp_path: Path, clock: HandClock) -> 
 
 async def test_secret_urls_are_stored_only_when_they_differ(records: SqliteRecords, tmp_path: Path) -> None:
     plain = asked()
-    secret = msgspec.structs.replace(asked(), url="https://u:p@example.com/", shown_url="https://example.com/")
+    secret = with_fields(asked(), url="https://u:p@example.com/", redacted_url="https://example.com/")
     await records.accept([plain, secret])
     with contextlib.closing(sqlite3.connect(tmp_path / "state" / DATABASE_NAME)) as connection:
         stored = dict(connection.execute("SELECT id, secret_url FROM downloads").fetchall())
-    assert stored == {plain.id: None, secret.id: secret.url}
+    assert stored == {plain.id: None, secret.id: secret.request.url}
 
 
 async def test_expired_answers_are_purged_by_later_ones(
@@ -507,16 +508,16 @@ async def test_after_a_start_of_the_machine_parts_vouch_for_what_was_written_dow
 ) -> None:
     state = tmp_path / "state"
     with_part = [asked(state=one, part_name="p") for one in (State.QUEUED, State.PAUSED, State.DOWNLOADING)]
-    ranged = msgspec.structs.replace(asked(part_name="p"), received_ranges="3-9")
+    ranged = with_fields(asked(part_name="p"), received_ranges="3-9")
     others = [asked(), asked(state=State.FAILED)]
     async with SqliteRecords(state, clock) as records:
-        rows = await added(records, *(msgspec.structs.replace(one, received=7) for one in with_part), ranged, *others)
+        rows = await added(records, *(with_fields(one, received=7) for one in with_part), ranged, *others)
     async with SqliteRecords(state, clock) as records:
         assert [await present(records, row.id) for row in rows] == rows
     start_machine_anew(state)
     for _ in range(2):
         async with SqliteRecords(state, clock) as records:
-            found = [(await present(records, row.id)).received_ranges for row in rows]
+            found = [(await present(records, row.id)).progress.received_ranges for row in rows]
             assert found == ["0-7", "0-7", "0-7", "3-9", None, None]
 
 
@@ -525,6 +526,6 @@ async def test_where_nobody_tells_whether_the_machine_was_started_anew_it_may_ha
 ) -> None:
     monkeypatch.setattr(downloadd.records.database, "_BOOT_ID", tmp_path / "nothing")
     async with SqliteRecords(tmp_path / "state", clock) as records:
-        (row,) = await added(records, msgspec.structs.replace(asked(part_name="p"), received=7))
+        (row,) = await added(records, with_fields(asked(part_name="p"), received=7))
     async with SqliteRecords(tmp_path / "state", clock) as records:
-        assert (await present(records, row.id)).received_ranges == "0-7"
+        assert (await present(records, row.id)).progress.received_ranges == "0-7"

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
+from downloads import with_fields
 from records.contract import asked
 
 from downloadd.clock import SystemClock
@@ -56,14 +56,14 @@ async def test_a_part_that_is_whole_already_is_known_by_its_new_name(
         saved.append(row)
         return row
 
-    row = replace(asked(), state=State.STARTING, epoch=2, total=3, validator='"v"')
+    row = with_fields(asked(), state=State.STARTING, epoch=2, total=3, validator='"v"')
     part = await destination.open_part(
-        directory=row.directory, filename=row.filename, download_id=row.id, epoch=1, existing=None
+        directory=row.request.directory, filename=row.filename, download_id=row.id, epoch=1, existing=None
     )
     await part.write([b"abc"], 0)
     await part.close()
     attempt = Attempt(
-        replace(row, part_name=part.name),
+        with_fields(row, part_name=part.name),
         session=session,
         destination=destination,
         clock=SystemClock(),
@@ -78,5 +78,5 @@ async def test_a_part_that_is_whole_already_is_known_by_its_new_name(
     assert await attempt.fetch() is Fetched.WHOLE
     assert attempt.part is not None
     assert attempt.part.name != part.name
-    assert attempt.download.part_name == attempt.part.name
+    assert attempt.download.progress.part_name == attempt.part.name
     await attempt.part.close()

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from downloads import make_download
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,11 +12,11 @@ from downloadd.transfer.sources import Source, share_out, sources_of, turn_to
 
 
 def download() -> Download:
-    return Download(
+    return make_download(
         id="x",
         user="u",
         url="http://u:p@a.example/f",
-        shown_url="http://a.example/f",
+        redacted_url="http://a.example/f",
         host="a.example",
         mirrors=(Mirror(url="http://b.example/f?token=t", host="b.example"), Mirror(url="http://c/f", host="c")),
         directory="",
@@ -40,7 +41,7 @@ def test_the_one_whose_turn_it_is_comes_first_and_its_host_is_waited_for(turns: 
     for turn in turns:
         row = turn_to(row, turn)
     assert [source.host for source in sources_of(row)] == hosts
-    assert row.host == hosts[0]
+    assert row.progress.host == hosts[0]
     assert sorted(source.number for source in sources_of(row)) == [0, 1, 2]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, configured, until
+from downloads import make_download
 from end_to_end.test_imports import export, serve
 from imports.test_readers import packed
 from origin.answer import Answer, failure
@@ -318,11 +319,11 @@ async def past(state: Path, count: int) -> None:
 def ended(number: int) -> Download:
     failed = number % 10 == 0
     url = f"https://files.example.com/{number}.bin"
-    return Download(
+    return make_download(
         id=new_id(1_700_000_000 + number, number),
         user="u",
         url=url,
-        shown_url=url,
+        redacted_url=url,
         host="files.example.com",
         directory="even" if number % 2 == 0 else "odd",
         timeout=300,

@@ -2,19 +2,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.transfer.progress import GRAIN, WINDOW, Progress
+from downloadd.transfer.progress_meter import GRAIN, WINDOW, ProgressMeter
 
 
-def steady(rate: int, seconds: float, *, start: float = 100.0, every: float = 0.1) -> tuple[Progress, float]:
+def steady(rate: int, seconds: float, *, start: float = 100.0, every: float = 0.1) -> tuple[ProgressMeter, float]:
     """A transfer that has brought `rate` bytes a second, and the time now."""
-    progress, pieces = Progress(), round(seconds / every)
+    progress, pieces = ProgressMeter(), round(seconds / every)
     for n in range(pieces + 1):
         progress.add(round(rate * every), now=start + n * every)
     return progress, start + pieces * every
 
 
 def test_counts_what_came_on_top_of_what_was_there() -> None:
-    progress = Progress()
+    progress = ProgressMeter()
     progress.reset(400)
     for n in range(10):
         progress.add(10, now=float(n))
@@ -28,7 +28,7 @@ def test_a_steady_transfer_has_its_speed(seconds: float) -> None:
 
 
 def test_bytes_of_earlier_attempts_have_no_speed() -> None:
-    progress = Progress()
+    progress = ProgressMeter()
     progress.reset(1_000_000)
     progress.add(10, now=0.0)
     progress.add(100, now=1.0)
@@ -36,7 +36,7 @@ def test_bytes_of_earlier_attempts_have_no_speed() -> None:
 
 
 def test_there_is_no_speed_before_there_is_enough_to_tell() -> None:
-    progress = Progress()
+    progress = ProgressMeter()
     assert progress.speed(0.0) is None
     progress.add(1_000_000, now=5.0)
     assert progress.speed(5.0) is None
@@ -76,7 +76,7 @@ def test_the_remaining_time_is_what_is_missing_at_this_speed() -> None:
 
 
 def test_nothing_missing_takes_no_time() -> None:
-    progress = Progress()
+    progress = ProgressMeter()
     progress.total = 0
     assert progress.eta(progress.speed(0.0)) == 0
 
@@ -106,7 +106,7 @@ PIECES = st.lists(st.tuples(st.floats(0, 20), st.integers(1, 10**9)), max_size=6
 def test_the_speed_is_never_more_than_all_that_came_and_never_negative(
     pieces: list[tuple[float, int]], later: float
 ) -> None:
-    progress, now = Progress(), 1000.0
+    progress, now = ProgressMeter(), 1000.0
     for pause, nbytes in pieces:
         now += pause
         progress.add(nbytes, now=now)

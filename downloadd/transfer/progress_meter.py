@@ -13,8 +13,8 @@ GRAIN: Final = 0.25
 """Seconds between two samples, so that a piece costs an addition and a comparison."""
 
 
-class Progress:
-    """The progress of one attempt.
+class ProgressMeter:
+    """The progress and the speed of one attempt.
 
     Attributes:
         received: bytes so far, those of earlier attempts included.

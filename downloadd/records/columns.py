@@ -1,0 +1,222 @@
+"""The table of the columns of a download: the one place that maps the fields of `Download` to SQL.
+
+A new field needs its line in a struct of `Download`, its line here, and a migration. Everything else is derived: the
+lists of columns in the statements, the encoding and decoding of rows, and the check of their types.
+
+Pure: no I/O and no clock.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from enum import Enum, StrEnum
+from operator import attrgetter
+from types import NoneType
+from typing import Any, Final, get_args, get_type_hints
+
+import msgspec
+
+from downloadd.download import (
+    Conflict,
+    Control,
+    Desired,
+    Download,
+    Mirror,
+    OriginDigest,
+    Progress,
+    Request,
+    Result,
+)
+from downloadd.errors import ErrorCode
+from downloadd.states import State
+
+PARTS: Final[dict[str, type[msgspec.Struct]]] = {
+    "request": Request,
+    "control": Control,
+    "progress": Progress,
+    "result": Result,
+}
+"""The structs in a `Download`, by field, in the order of a row."""
+
+
+class ColumnOwner(Enum):
+    """The writer of a column after the download was accepted."""
+
+    REQUEST = "request"
+    """Written once, with the request."""
+    USER = "user"
+    """Users, who may change it while the download is active."""
+    RUN = "run"
+    """The run that holds the download."""
+    STORE = "store"
+    """The store, which assigns the value."""
+
+
+class Codec(msgspec.Struct, frozen=True, kw_only=True):
+    """The conversion between the value of a field and the value that SQLite stores."""
+
+    stored: frozenset[type]
+    """Types that SQLite returns for an undamaged value."""
+    encode: Callable[[Any], Any] | None = None
+    decode: Callable[[Any], Any] | None = None
+    """Raises KeyError, ValueError or MsgspecError for a value that `encode` never returns."""
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of the table `downloads`."""
+
+    name: str
+    """In SQL."""
+    path: str
+    """The field of `Download`, as `operator.attrgetter` takes it."""
+    owner: ColumnOwner
+    codec: Codec | None = None
+    """None: SQLite stores the value of the field as it is."""
+    null_means: str | None = None
+    """Name of the column with the same value, if this one is null."""
+
+    @property
+    def group(self) -> str:
+        """Return the field of `Download` that holds the field; "" for a field of `Download` itself."""
+        return self.path.rpartition(".")[0]
+
+    @property
+    def field(self) -> str:
+        """Return the name of the field in its struct."""
+        return self.path.rpartition(".")[2]
+
+    @property
+    def stored(self) -> frozenset[type]:
+        """Return the types that SQLite returns for an undamaged value."""
+        types = _stored_as(_HINTS[self.group][self.field]) if self.codec is None else self.codec.stored
+        return types if self.null_means is None else types | {NoneType}
+
+
+def _members(kind: type[StrEnum]) -> Codec:
+    # Calling the enum costs five times as much as a lookup in a dictionary.
+    members = {member.value: member for member in kind}
+    return Codec(stored=frozenset({str}), encode=attrgetter("_value_"), decode=members.__getitem__)
+
+
+def _optional(codec: Codec) -> Codec:
+    encode, decode = codec.encode, codec.decode
+    assert encode is not None and decode is not None  # noqa: S101, PT018 - narrows the types
+    return Codec(
+        stored=codec.stored | {NoneType},
+        encode=lambda value: None if value is None else encode(value),
+        decode=lambda value: None if value is None else decode(value),
+    )
+
+
+def _list_of(kind: type[msgspec.Struct]) -> Codec:
+    """Return the codec of a tuple of structs: JSON, and null for an empty tuple."""
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(tuple[kind, ...])  # type: ignore[valid-type]
+    return Codec(
+        stored=frozenset({str, NoneType}),
+        encode=lambda items: msgspec.json.encode(items).decode() if items else None,
+        decode=lambda text: () if text is None else decoder.decode(text),
+    )
+
+
+# The format of `ByteRanges`, which this package may not import.
+_RANGES: Final = re.compile(r"(?:\d{1,19}-\d{1,19}(?:,\d{1,19}-\d{1,19})*)?")
+
+
+def _checked_ranges(text: str | None) -> str | None:
+    if text is not None and not _RANGES.fullmatch(text):
+        raise ValueError("not byte ranges")
+    return text
+
+
+def _stored_as(hint: Any) -> frozenset[type]:
+    """Return the types that SQLite returns for a field of this type hint."""
+    # SQLite returns an integer for a float that was bound to a column without an affinity.
+    return frozenset(kind for one in get_args(hint) or (hint,) for kind in ((float, int) if one is float else (one,)))
+
+
+def _is_reset(column: Column) -> bool:
+    """Return True if a download that starts afresh has the default of the field."""
+    return column.group in {"progress", "result"} and column.field != "host"
+
+
+STATES: Final = {member.value: member for member in State}
+"""The states by their stored text."""
+
+_FLAG: Final = Codec(stored=frozenset({int}), encode=(0, 1).__getitem__, decode={0: False, 1: True}.__getitem__)
+_BYTE_RANGES: Final = Codec(stored=frozenset({str, NoneType}), decode=_checked_ranges)
+_HINTS: Final = {"": get_type_hints(Download)} | {part: get_type_hints(kind) for part, kind in PARTS.items()}
+
+_REQUEST, _USER, _RUN, _STORE = ColumnOwner.REQUEST, ColumnOwner.USER, ColumnOwner.RUN, ColumnOwner.STORE
+
+COLUMNS: Final = (
+    Column("seq", "seq", _STORE),
+    Column("id", "id", _REQUEST),
+    Column("user", "user", _REQUEST),
+    Column("request_id", "request_id", _REQUEST),
+    Column("start_time", "start_time", _REQUEST),
+    Column("state", "state", _RUN, _members(State)),
+    Column("epoch", "epoch", _STORE),
+    Column("filename", "filename", _RUN),
+    # Few URLs hold secrets: null for all others saves a third of the row.
+    Column("secret_url", "request.url", _REQUEST, null_means="shown_url"),
+    Column("shown_url", "request.redacted_url", _REQUEST),
+    Column("directory", "request.directory", _REQUEST),
+    Column("timeout", "request.timeout", _REQUEST),
+    Column("mirrors", "request.mirrors", _REQUEST, _list_of(Mirror)),
+    Column("wanted_name", "request.requested_name", _REQUEST),
+    Column("conflict", "request.conflict", _REQUEST, _members(Conflict)),
+    Column("checksum_wanted", "request.requested_checksum", _REQUEST),
+    Column("size_wanted", "request.expected_size", _REQUEST),
+    Column("type_wanted", "request.expected_type", _REQUEST),
+    Column("operation", "request.operation", _REQUEST),
+    Column("segments", "request.segments", _REQUEST),
+    Column("desired", "control.desired", _USER, _members(Desired)),
+    Column("priority", "control.priority", _USER),
+    Column("speed_limit", "control.speed_limit", _USER),
+    Column("host", "progress.host", _RUN),
+    Column("turn", "progress.source", _RUN),
+    Column("attempt", "progress.attempt", _RUN),
+    Column("failures", "progress.failures", _RUN),
+    Column("not_before", "progress.not_before", _RUN),
+    Column("time_spent", "progress.time_spent", _RUN),
+    Column("received", "progress.received", _RUN),
+    Column("received_ranges", "progress.received_ranges", _RUN, _BYTE_RANGES),
+    Column("moved", "progress.url_changed", _RUN, _FLAG),
+    Column("total", "progress.total", _RUN),
+    Column("validator", "progress.validator", _RUN),
+    Column("coding", "progress.coding", _RUN),
+    Column("found_at", "progress.final_url_digest", _RUN),
+    Column("promises", "progress.origin_digests", _RUN, _list_of(OriginDigest)),
+    Column("part_name", "progress.part_name", _RUN),
+    Column("publishing", "progress.publishing", _RUN, _FLAG),
+    Column("last_modified", "progress.last_modified", _RUN),
+    Column("content_type", "result.content_type", _RUN),
+    Column("checksum", "result.checksum", _RUN),
+    Column("error", "result.error", _RUN, _optional(_members(ErrorCode))),
+    Column("detail", "result.detail", _RUN),
+    Column("end_time", "result.end_time", _RUN),
+    Column("ended_seq", "result.ended_seq", _STORE),
+)
+"""Every column, in the order of a row: the fields of `Download` itself, then those of each part, in its order."""
+
+WRITTEN: Final = tuple(column for column in COLUMNS if column.name != "seq")
+"""The columns that an insertion writes: SQLite assigns `seq`."""
+
+RUN_OWNED: Final = tuple(column for column in COLUMNS if column.owner is _RUN)
+
+FRESH: Final = tuple(column for column in WRITTEN if column.owner is not _STORE and not _is_reset(column))
+"""The columns that describe a download without a run; all others have their defaults, in the table too."""
+
+
+def names(columns: Iterable[Column]) -> str:
+    """Return the list of the columns, as a statement takes it."""
+    return ", ".join(column.name for column in columns)
+
+
+def placeholders(columns: Iterable[Column]) -> str:
+    """Return a parameter for each column, as `VALUES` takes it."""
+    return ", ".join("?" for _ in columns)
+
+
+def assignments(columns: Iterable[Column]) -> str:
+    """Return an assignment of a parameter to each column, as `SET` takes it."""
+    return ", ".join(f"{column.name} = ?" for column in columns)
