@@ -72,10 +72,14 @@ def test_every_kind_of_event_is_documented() -> None:
         assert kinds - set(re.findall(r"`(\w+)`", section)) == set(), heading
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
-        assert (page.parent / target).exists(), target
+LINKS: Final = [
+    (page, target) for page in PAGES for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
+]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    assert {page.name for page, _ in LINKS} >= {"README.md", "from-aria2.md"}
+    assert [(page.name, target) for page, target in LINKS if not (page.parent / target).exists()] == []
 
 
 @pytest.mark.timeout(240)
@@ -160,12 +164,20 @@ TRIED: Final = {
 """Which test runs the commands and programs of a block, by its page and how it begins."""
 
 
+def commands(page: Path) -> list[str]:
+    """The blocks of a page that hold commands or programs."""
+    return re.findall(r"^```(?:sh|bash|console|python|js)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(("name", "start"), TRIED)
+def test_every_command_that_is_run_stands_in_its_page(name: str, start: str) -> None:
+    assert [block for block in commands(TOP / name if name == "README.md" else DOCS / name) if block.startswith(start)]
+
+
 @pytest.mark.parametrize("page", [TOP / "README.md", TOP / "SECURITY.md", *PAGES], ids=lambda page: page.name)
 def test_every_command_is_run_by_a_test(page: Path) -> None:
     tests = "".join(path.read_text() for path in (TOP / "tests").rglob("test_*.py"))
-    for block in re.findall(
-        r"^```(?:sh|bash|console|python|js)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL
-    ):
+    for block in commands(page):
         names = {test for (name, start), test in TRIED.items() if name == page.name and block.startswith(start)}
         assert names, f"no test runs this block of {page.name}:\n{block}"
         for name in names:

@@ -205,7 +205,10 @@ def test_every_link_to_a_file_leads_somewhere(path: str) -> None:
 
 
 def test_every_file_of_the_service_and_every_benchmark_is_named() -> None:
-    for path in [*(PROJECT / "systemd").iterdir(), *(PROJECT / "tests/benchmarks").glob("bench_*.py")]:
+    services, benchmarks = [*(PROJECT / "systemd").iterdir()], [*(PROJECT / "tests/benchmarks").glob("bench_*.py")]
+    assert services
+    assert benchmarks
+    for path in [*services, *benchmarks]:
         assert path.name in README, path.name
 
 

@@ -12,5 +12,8 @@ async def test_what_blocks_the_loop_shows() -> None:
         await asyncio.sleep(0)
         time.sleep(INTERVAL + 0.3)
         assert await reported.get() >= 0.29
-        assert await reported.get() >= 0
+        async with asyncio.timeout(20):
+            while await reported.get() >= 0.29:
+                # The machine may be busy with something else.
+                pass
         measuring.cancel()

@@ -39,7 +39,12 @@ def test_both_shapes_are_understood(given_: Any, selected: set[str] | None) -> N
 
 @given(anything=ANYTHING)
 def test_whatever_is_selected_is_understood_or_refused(anything: Any) -> None:
-    for given_ in (anything, {"users": anything}, {"users": [anything], "channels": {"list": anything}}):
+    for given_ in (
+        anything,
+        {"users": anything},
+        {"users": [anything], "channels": {"list": anything}},
+        {"users": {"list": [anything]}, "channels": [{"channel_id": anything, "do_import": True}]},
+    ):
         with suppress(ImportRefusedError):
             selection = parse_selection(given_)
             for ids in (selection.users, selection.channels):
