@@ -44,7 +44,7 @@ async def test_a_start_is_logged_with_its_download_and_without_secrets(api: Serv
     assert line["user"] == "alice"
     assert line["download_id"] == json.loads(body)["download_id"]
     assert line["request_id"] == fields["X-Request-Id"]
-    assert 0 < line["duration_ms"] < 30_000
+    assert line["duration_ms"] == 0, "the clock stands still"
     assert line["url"].startswith("https://files.example.com/a")
     assert "pa55" not in str(line)
     assert "s3cret" not in str(line)
