@@ -1,4 +1,4 @@
-"""The pages in docs/: the generated ones are fresh, the commands run, the links lead somewhere."""
+"""The how-to pages: their commands, programs and configurations work."""
 
 import asyncio
 import json
@@ -8,150 +8,31 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 from unittest.mock import MagicMock
 
 import msgspec
 import pytest
-from daemon_process import DEFAULT_CONFIG, DaemonProcess
-from nginx_origin import NginxOrigin, free_port
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
+from docs.pages import RENAMED, TOP, blocks, read
+from nginx_origin import NginxOrigin
 
 from downloadd.api.bodies import StartQuery
 from downloadd.api.import_bodies import RawUploadQuery
 from downloadd.api.routes import routes
 from downloadd.client import ApiError, Client
-from downloadd.config import DownloadsConfig, StorageConfig
-from downloadd.documentation import ADVICE
-from downloadd.errors import ErrorCode
-
-TOP: Final = Path(__file__).parents[1]
-DOCS: Final = TOP / "docs"
-PAGES: Final = sorted(DOCS.glob("*.md"))
+from downloadd.config import ALL_PERMISSIONS, DownloadsConfig, StorageConfig
 
 
-def test_the_generated_pages_are_fresh(tmp_path: Path) -> None:
-    (tmp_path / "docs").mkdir()
-    shutil.copy(TOP / "config.example.toml", tmp_path)
-    subprocess.run([sys.executable, "-Im", "downloadd.documentation"], cwd=tmp_path, check=True)
-    made = {path.name: path.read_text() for path in (tmp_path / "docs").iterdir()}
-    assert set(made) == {"api.md", "configuration.md", "errors.md"}
-    for name, text in made.items():
-        assert (DOCS / name).read_text() == text, f"docs/{name} is stale: python -m downloadd.documentation"
-
-
-def test_each_error_code_has_advice() -> None:
-    assert set(ADVICE) == set(ErrorCode)
-
-
-def test_every_setting_is_explained() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", (DOCS / "configuration.md").read_text(), re.MULTILINE)
-    assert len(rows) > 30
-    assert [name for name, meaning in rows if not meaning] == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
-        assert (page.parent / target).exists(), target
-
-
-@pytest.mark.timeout(240)
-def test_a_newcomer_gets_from_nothing_to_the_first_file(tmp_path: Path) -> None:
-    """getting-started.md from its first command to its last, as they stand there but for the port."""
-    page = (DOCS / "getting-started.md").read_text()
-    checkout, home, port = tmp_path / "checkout", tmp_path / "home", free_port()
-    home.mkdir()
-    shutil.copytree(TOP, checkout, ignore=shutil.ignore_patterns(".*", "tests", "docs", "build", "*.egg-info"))
-    [set_up, start] = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    asks = re.findall(r"^\$ (.+)$", page, re.MULTILINE)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "DOWNLOADD_SERVER__PORT": str(port),
-        "DOWNLOADD_STORAGE__MIN_FREE": "0",
-        "DOWNLOADD_DOWNLOADS__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
-        **{name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.endswith("_proxy")},
-    }
-
-    def run(command: str, **variables: str) -> str:
-        real = command.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{port}")
-        return subprocess.run(
-            ["bash", "-ec", real],
-            cwd=checkout,
-            env={**environment, **variables},
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        ).stdout
-
-    run(set_up)
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[NginxOrigin]:
     with NginxOrigin(tmp_path / "origin") as origin:
-        (origin.www / "f.bin").write_bytes(b"first")
-        daemon = subprocess.Popen(
-            ["bash", "-ec", f"exec {start}"], cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True
-        )
-        assert daemon.stdout is not None
-        try:
-            greeting = "".join(
-                iter(daemon.stdout.readline, "Start a download, from this machine or with either kind of header:\n")
-            )
-            [link] = re.findall(r"http://\S+/#token=\S+", greeting)
-            assert "<!doctype html>" in run(f"curl -sS '{link}'")
-            assert "<svg" in run(f"curl -sS http://127.0.0.1:{port}/api/v1/page/icon.svg"), (
-                "files of the page are installed"
-            )
-            variables = {"URL": f"{origin.http}/f.bin"}
-            added, history, token, *answers = [run(command, **variables) for command in asks[:3]] + [
-                run(f"{asks[2]}; {command}", **variables) for command in asks[3:]
-            ]
-            assert "Downloads/f.bin: completed, 5 B in" in added
-            assert "Downloads/f.bin" in history
-            assert token == ""
-            health, started, active, past = map(json.loads, answers)
-            assert (health["status"], started["message"], active) == ("ok", "Download completed", {"downloads": []})
-            assert [row["status"] for row in past["history"]] == ["completed"] * 2
-            assert (checkout / "files/Downloads/f.bin").read_bytes() == b"first"
-        finally:
-            daemon.terminate()
-            daemon.communicate(timeout=20)
-
-
-TRIED: Final = {
-    ("README.md", "pip install . && downloadd --allow-download"): "test_a_newcomer_gets_from_nothing_to_the_first_file",
-    ("README.md", "pip install '.[test]' && pytest"): "test_ci_runs_the_test_command_of_the_readme",
-    ("README.md", "downloadctl add --watch"): "test_the_first_commands_fetch_a_file",
-    ("README.md", "downloadctl new-token"): "test_a_new_token_lets_somebody_in",
-    ("README.md", "sudo python3 -m venv /opt/downloadd"): "test_the_commands_that_install_the_service_do_so",
-    ("README.md", "import asyncio"): "test_the_snippets_run_as_they_stand",
-    ("README.md", "import { Client }"): "test_the_snippets_run_as_they_stand",
-    ("README.md", "$ "): "test_the_tour_can_be_walked_from_its_first_command_to_its_last",
-    ("deployment.md", "$ sqlite3"): "test_a_backup_while_the_daemon_runs_can_be_restored",
-    ("deployment.md", "$ install"): "test_a_backup_while_the_daemon_runs_can_be_restored",
-    ("getting-started.md", ""): "test_a_newcomer_gets_from_nothing_to_the_first_file",
-    ("hooks.md", "printf"): "test_the_command_that_makes_a_secret_makes_one",
-    ("hooks.md", "import base64"): "test_the_receiver_of_the_docs_accepts_what_is_signed_and_nothing_else",
-    ("monitoring.md", "curl"): "test_the_commands_about_metrics_and_the_log_show_them",
-    ("monitoring.md", "promtool check"): "test_the_scrape_configuration_of_the_docs_is_one",
-    ("monitoring.md", "journalctl"): "test_the_commands_about_metrics_and_the_log_show_them",
-}
-"""Which test runs the commands and programs of a block, by its page and how it begins."""
-
-
-@pytest.mark.parametrize("page", [TOP / "README.md", TOP / "SECURITY.md", *PAGES], ids=lambda page: page.name)
-def test_every_command_is_run_by_a_test(page: Path) -> None:
-    tests = "".join(path.read_text() for path in (TOP / "tests").rglob("test_*.py"))
-    for block in re.findall(
-        r"^```(?:sh|bash|console|python|js)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL
-    ):
-        names = {test for (name, start), test in TRIED.items() if name == page.name and block.startswith(start)}
-        assert names, f"no test runs this block of {page.name}:\n{block}"
-        for name in names:
-            assert f"def {name}(" in tests
+        yield origin
 
 
 async def test_the_commands_about_metrics_and_the_log_show_them(tmp_path: Path) -> None:
-    page = (DOCS / "monitoring.md").read_text()
+    page = read("docs/how-to/monitoring.md")
     [scrape] = re.findall(r"^(curl .*)$", page, re.MULTILINE)
     [story] = re.findall(r"^(journalctl .*)$", page, re.MULTILINE)
     state = tmp_path / ".local/state/downloadd"
@@ -182,13 +63,14 @@ async def test_the_commands_about_metrics_and_the_log_show_them(tmp_path: Path) 
 
 
 def test_what_aria2_s_words_are_moved_to_is_there() -> None:
-    page = (DOCS / "from-aria2.md").read_text()
+    page = read("docs/how-to/from-aria2.md")
     left, right = zip(*re.findall(r"^\| (`.*) \| (.*) \|$", page, re.MULTILINE), strict=True)
     assert len(left) > 20
     parameters = {field.name for form in (StartQuery, RawUploadQuery) for field in msgspec.structs.fields(form)}
     for words in right:
         for table, key in re.findall(r"`(storage|downloads)\.(\w+)`", words):
-            assert key in {"storage": StorageConfig, "downloads": DownloadsConfig}[table].__struct_fields__, words
+            fields = {"storage": StorageConfig, "downloads": DownloadsConfig}[table].__struct_fields__
+            assert key in {RENAMED.get(field, field) for field in fields}, words
         for name in re.findall(r"`(\w+)=", words):
             assert name in parameters, words
         for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) (/api/[^`?]*)", words):
@@ -197,8 +79,8 @@ def test_what_aria2_s_words_are_moved_to_is_there() -> None:
 
 
 async def test_a_backup_while_the_daemon_runs_can_be_restored(tmp_path: Path) -> None:
-    """The commands of deployment.md, as they stand there."""
-    page = (DOCS / "deployment.md").read_text()
+    """Run the commands of backup.md."""
+    page = read("docs/how-to/backup.md")
     [backup, restore] = re.findall(r"^```console\n\$ (sqlite3 .*|install .*)\n```$", page, re.MULTILINE)
     environment = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state"), "BACKUP": str(tmp_path / "backup.db")}
     async with DaemonProcess(tmp_path) as daemon:
@@ -217,9 +99,39 @@ async def test_a_backup_while_the_daemon_runs_can_be_restored(tmp_path: Path) ->
 
 
 def test_the_caddyfile_of_the_documentation_is_valid(tmp_path: Path) -> None:
-    [text] = re.findall(r"^```caddyfile\n(.*?)^```$", (DOCS / "deployment.md").read_text(), re.MULTILINE | re.DOTALL)
+    [text] = blocks(read("docs/how-to/deployment.md"), "caddyfile")
     (tmp_path / "Caddyfile").write_text(text)
     environment = {**os.environ, "HOME": str(tmp_path)}
     command = ["caddy", "validate", "--adapter", "caddyfile", "--config", "Caddyfile"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("language", ["python", "js"])
+async def test_the_snippets_run_as_they_stand(tmp_path: Path, nginx: NginxOrigin, language: str) -> None:
+    [snippet] = blocks(read("docs/how-to/programs.md"), language)
+    (nginx.www / "data.csv").write_bytes(b"a;b\n")
+    program = tmp_path / {"python": "snippet.py", "js": "snippet.mjs"}[language]
+    program.write_text(snippet)
+    async with DaemonProcess(tmp_path) as daemon:
+        assert daemon.client is not None
+        async with daemon.client.get(f"{daemon.url}/api/v1/page/client.js") as response:
+            (tmp_path / "client.js").write_bytes(await response.read())
+        arguments = [str(program), daemon.url, TOKEN, f"{nginx.http}/data.csv"]
+        interpreter = {"python": sys.executable, "js": "node"}[language]
+        done = await asyncio.to_thread(
+            subprocess.run, [interpreter, *arguments], capture_output=True, text=True, check=True
+        )
+    name = "renamed-data.csv" if language == "python" else "data.csv"
+    assert done.stdout == f"completed Downloads/{name} 4\n"
+
+
+def test_every_permission_is_explained() -> None:
+    page = read("docs/how-to/users.md")
+    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == list(ALL_PERMISSIONS)
+
+
+def test_every_file_of_the_service_is_named() -> None:
+    page = read("docs/how-to/deployment.md")
+    for path in (TOP / "systemd").iterdir():
+        assert path.name in page, path.name

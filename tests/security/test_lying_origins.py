@@ -1,4 +1,4 @@
-"""Every behaviour of docs/explanation/origins.md, on the wire: the whole file under a safe name, or a code and no file."""
+"""Every behaviour of docs/explanation/origins.md on the wire: the whole file, or a code and no file."""
 
 import asyncio
 import hashlib
