@@ -13,6 +13,7 @@ import pytest
 import downloadd
 
 PACKAGE: Final = Path(downloadd.__file__).parent
+README: Final = Path(__file__).parents[1] / "README.md"
 
 STORY: Final = (
     "documentation",

@@ -133,5 +133,7 @@ def test_every_permission_is_explained() -> None:
 
 def test_every_file_of_the_service_is_named() -> None:
     page = read("docs/how-to/deployment.md")
-    for path in (TOP / "systemd").iterdir():
+    files = [*(TOP / "systemd").iterdir()]
+    assert files
+    for path in files:
         assert path.name in page, path.name

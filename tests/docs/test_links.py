@@ -44,6 +44,15 @@ LISTS: Final = {
 }
 
 
+def commands(page: Path) -> list[str]:
+    """Return the blocks of a page that are commands or programs."""
+    return blocks(page.read_text(encoding="utf-8"), "sh|bash|console|python|js")
+
+
+def test_links_are_found() -> None:
+    assert len({link for page in PAGES for link in links(page.read_text(encoding="utf-8"))}) > 30
+
+
 @EACH
 def test_links_lead_to_files_and_headings(page: Path) -> None:
     for link in links(page.read_text(encoding="utf-8")):
@@ -68,10 +77,15 @@ def test_every_file_below_docs_is_linked() -> None:
     assert {path for path in DOCS.rglob("*") if path.is_file()} <= linked
 
 
+@pytest.mark.parametrize(("name", "start"), TRIED)
+def test_every_command_that_is_run_is_on_its_page(name: str, start: str) -> None:
+    assert [block for block in commands(TOP / name) if block.startswith(start)]
+
+
 @EACH
 def test_every_command_is_run_by_a_test(page: Path) -> None:
     tests = "".join(path.read_text() for path in (TOP / "tests").rglob("test_*.py"))
-    for block in blocks(page.read_text(encoding="utf-8"), "sh|bash|console|python|js"):
+    for block in commands(page):
         names = {test for (name, start), test in TRIED.items() if name == name_of(page) and block.startswith(start)}
         assert names, f"no test runs this block of {page.name}:\n{block}"
         for name in names:

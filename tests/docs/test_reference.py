@@ -13,15 +13,20 @@ from unittest.mock import MagicMock
 import click
 import msgspec
 import pytest
+from api.rows import row
 from docs.pages import DOCS, GENERATED, TOP, first_cells, read, rows, section
 
+from downloadd import events as events_of
 from downloadd.api.bodies import DirectoryListingQuery, HistoryQuery, StartQuery
+from downloadd.api.event_stream import encode_event
 from downloadd.api.routes import routes
 from downloadd.cli.main import downloadctl
 from downloadd.config import ALL_PERMISSIONS, Config
 from downloadd.daemon.main import command
 from downloadd.documentation import ADVICE
+from downloadd.download import Snapshot
 from downloadd.errors import ErrorCode
+from downloadd.operation import Kind, Operation, Status
 from downloadd.states import ENDED, TRANSITIONS, Event, State
 
 HTTP = read("docs/reference/http.md")
@@ -80,10 +85,10 @@ def test_the_table_of_endpoints_is_that_of_the_code_row_by_row() -> None:
     # The handlers do not matter here.
     table = routes(MagicMock())
     page = rows(section(HTTP, "Endpoints"))
-    assert [row[0] for row in page] == [shown(one.method, one.path, one.selector) for one in table]
-    for one, row in zip(table, page, strict=True):
+    assert [cells[0] for cells in page] == [shown(one.method, one.path, one.selector) for one in table]
+    for one, cells in zip(table, page, strict=True):
         permission = str(getattr(one.access, "value", ""))
-        assert (row[1] == f"`{permission}`") == (permission in ALL_PERMISSIONS), row
+        assert (cells[1] == f"`{permission}`") == (permission in ALL_PERMISSIONS), cells
 
 
 def test_the_table_of_parameters_is_that_of_a_start() -> None:
@@ -95,6 +100,20 @@ def test_every_parameter_of_a_listing_is_named(query: type[msgspec.Struct]) -> N
     text = section(HTTP, "Listings and history")
     for name in query.__struct_fields__:
         assert re.search(rf"`\??{name}\b", text), name
+
+
+def test_every_kind_of_event_is_documented() -> None:
+    operation = Operation(id="MJxTRZsYdho8Ww2qq", kind=Kind.SLACK, user="u", ts=0, updated_at=0, status=Status.NEW)
+    events: list[events_of.Event] = [
+        events_of.DownloadChanged(snapshot=Snapshot(download=row())),
+        events_of.DownloadEnded(download=row(ended_seq=1)),
+        events_of.ImportChanged(operation=operation),
+    ]
+    assert {type(event) for event in events} == set(get_args(events_of.Event))
+    place = events_of.EventId(generation="a", number=1, ended_seq=1)
+    frames = b"".join(encode_event(place, event) for event in events).decode()
+    kinds = [*re.findall(r"^event: (\w+)$", frames, re.MULTILINE), "reset"]
+    assert first_cells(section(HTTP, "Events")) == kinds
 
 
 # -- states ------------------------------------------------------------------------------------------------------------
@@ -160,5 +179,7 @@ def test_the_table_of_packages_names_every_package() -> None:
 
 def test_every_benchmark_is_named() -> None:
     page = read("docs/explanation/performance.md")
-    for path in (TOP / "tests/benchmarks").glob("bench_*.py"):
+    benchmarks = [*(TOP / "tests/benchmarks").glob("bench_*.py")]
+    assert benchmarks
+    for path in benchmarks:
         assert path.name in page, path.name
