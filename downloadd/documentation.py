@@ -160,10 +160,10 @@ class _Nobody:
 
 
 def main() -> None:
-    """Writes the pages into `docs` of the directory that it is called in."""
+    """Writes the pages into `docs/reference` of the directory that it is called in."""
     document = build_document(routes(cast(Endpoints, _Nobody())))
     for name, text in pages(document, Path("config.example.toml").read_text(encoding="utf-8")).items():
-        Path("docs", name).write_text(text, encoding="utf-8")
+        Path("docs/reference", name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,10 +28,10 @@ from downloadd.hooks.program import facts
 from downloadd.hooks.rules import Message
 
 PROJECT: Final = Path(__file__).parents[1]
-MONITORING: Final = (PROJECT / "docs/monitoring.md").read_text(encoding="utf-8")
-HOOKS: Final = (PROJECT / "docs/hooks.md").read_text(encoding="utf-8")
-ALERTS: Final = PROJECT / "docs/alerts.yml"
-DASHBOARD: Final = json.loads((PROJECT / "docs/grafana-dashboard.json").read_text(encoding="utf-8"))
+MONITORING: Final = (PROJECT / "docs/how-to/monitoring.md").read_text(encoding="utf-8")
+HOOKS: Final = (PROJECT / "docs/how-to/hooks.md").read_text(encoding="utf-8")
+ALERTS: Final = PROJECT / "docs/how-to/alerts.yml"
+DASHBOARD: Final = json.loads((PROJECT / "docs/how-to/grafana-dashboard.json").read_text(encoding="utf-8"))
 
 QUOTA: Final = '\n[[directories]]\npath = "d"\nquota = "1 MiB"\n'
 

@@ -1,24 +1,18 @@
 """The shape of the package: imports point down the story, pure modules stay pure, everything is documented."""
 
 import ast
-import re
 import sys
 import tomllib
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, get_args
-from unittest.mock import MagicMock
+from typing import Final
 
 import msgspec
 import pytest
 
 import downloadd
-from downloadd.api.route import Route
-from downloadd.api.routes import routes
-from downloadd.config import Config
-from downloadd.errors import ErrorCode
 
 PACKAGE: Final = Path(downloadd.__file__).parent
 README: Final = Path(__file__).parents[1] / "README.md"
@@ -244,49 +238,3 @@ def test_no_task_is_made_without_an_owner(module: Module) -> None:
             if isinstance(function, ast.Attribute) and function.attr == "create_task":
                 owner = ast.unparse(function.value)
                 assert owner.endswith(("group", "tasks", "duties")), f"{module.name}: {ast.unparse(node)}"
-
-
-# -- the README names everything ---------------------------------------------------------------------------------------
-
-
-def settings() -> Iterator[str]:
-    """Each key of the configuration, with its table."""
-    for table in msgspec.structs.fields(Config):
-        struct, *_ = get_args(table.type) or (table.type,)
-        for field in msgspec.structs.fields(struct):
-            yield f"{table.name}.{field.name}"
-
-
-def table_of_routes() -> tuple[Route, ...]:
-    # The handlers do not matter here.
-    return routes(MagicMock())
-
-
-ENDPOINTS: Final = sorted(
-    {f"{route.method} {route.path}" + (f"?{route.selector}=" if route.selector else "") for route in table_of_routes()}
-)
-
-
-@pytest.fixture(scope="module")
-def readme() -> str:
-    return README.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("setting", list(settings()))
-def test_every_setting_is_in_the_readme(readme: str, setting: str) -> None:
-    table, _, key = setting.partition(".")
-    assert re.search(rf"\[{table}\]|\b{table}\.{key}\b|`{table}`", readme)
-    assert re.search(rf"\b{key}\b", readme)
-
-
-@pytest.mark.parametrize("code", ErrorCode)
-def test_every_error_code_is_in_the_readme(readme: str, code: ErrorCode) -> None:
-    assert f"`{code}`" in readme
-
-
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_every_endpoint_is_in_the_readme_with_its_method(readme: str, endpoint: str) -> None:
-    """One line has method and path, a placeholder as `{id}` or `<id>`."""
-    method, _, path = endpoint.partition(" ")
-    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?:\\{\1\\}|<\1>)", re.escape(path))
-    assert re.search(rf"\b{method} {pattern}(?![\w/-])" if "?" not in path else rf"\b{method} {pattern}", readme)

@@ -64,14 +64,14 @@ def test_the_user_and_the_directories_are_made(tmp_path: Path) -> None:
 @needs("systemd-sysusers")
 @needs("systemctl")
 def test_the_commands_that_install_the_service_do_so(tmp_path: Path) -> None:
-    """Those of the README below a root of their own: no systemd runs here that could be told to start anything."""
-    readme = (UNITS.parent / "README.md").read_text()
-    [block] = re.findall(r"^```sh\n(sudo python3.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    """Run the commands of the page below a root of their own, because no systemd runs here."""
+    page = (UNITS.parent / "docs/how-to/deployment.md").read_text()
+    [block] = re.findall(r"^```sh\n(sudo python3.*?)^```$", page, re.MULTILINE | re.DOTALL)
     root = tmp_path / "root"
     for folder in ("etc/systemd/system", "var/lib/downloadd", "opt/downloadd/bin"):
         (root / folder).mkdir(parents=True)
     (root / "var/lib/downloadd/token").write_text("secret\n")
-    # What pip brings there is shown where the same two commands stand in getting-started.md.
+    # The test of getting-started.md runs the same two commands.
     _, _, commands = block.partition("\n")
     commands = re.sub(r" (/(?:etc|var|opt)/)", rf" {root}\1", commands.replace("sudo ", ""))
     for tool in ("systemd-sysusers", "systemd-tmpfiles", "systemctl"):

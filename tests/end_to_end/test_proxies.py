@@ -17,7 +17,7 @@ from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
 from nginx_origin import free_port
 from yarl import URL
 
-CONFIG = (Path(__file__).parents[2] / "docs" / "nginx.conf").read_text()
+CONFIG = (Path(__file__).parents[2] / "docs/how-to/nginx.conf").read_text()
 BASE = "/downloads-api"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 

@@ -1,4 +1,4 @@
-"""What origins may do, and what becomes of it: the rows of docs/origins.md as bytes on the wire."""
+"""What origins may do, and what becomes of it: the rows of docs/explanation/origins.md as bytes on the wire."""
 
 import gzip
 from typing import Final, NamedTuple

@@ -1,4 +1,4 @@
-"""Every behaviour of docs/origins.md, on the wire: the whole file under a safe name, or a code and no file."""
+"""Every behaviour of docs/explanation/origins.md on the wire: the whole file, or a code and no file."""
 
 import asyncio
 import hashlib
@@ -15,7 +15,7 @@ from origin.origin import Origin
 from security.conversations import conversing
 from security.lies import LIES, length
 
-TABLE = (Path(__file__).parents[2] / "docs" / "origins.md").read_text()
+TABLE = (Path(__file__).parents[2] / "docs/explanation/origins.md").read_text()
 ROWS = dict(re.findall(r"^\| `([\w.-]+)` \|.* \| (saved|`\w+`) \| [^|]+ \|$", TABLE, re.MULTILINE))
 HURRIED = configured(retries=0, stall_timeout=1, max_concurrent=200, max_per_host=200)
 

@@ -1,13 +1,12 @@
-"""Each promise of docs/guarantees.md names a test that there is."""
+"""Each promise of docs/explanation/guarantees.md names an existing test."""
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
+from docs.pages import TOP, read
 
-TOP = Path(__file__).parent.parent
-GUARANTEES = (TOP / "docs" / "guarantees.md").read_text()
+GUARANTEES = read("docs/explanation/guarantees.md")
 ROWS = re.findall(r"^\| (?!promise|---)(.+) \| (.+) \|$", GUARANTEES, re.MULTILINE)
 
 

@@ -1,0 +1,139 @@
+"""The how-to pages: their commands, programs and configurations work."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import msgspec
+import pytest
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
+from docs.pages import RENAMED, TOP, blocks, read
+from nginx_origin import NginxOrigin
+
+from downloadd.api.bodies import StartQuery
+from downloadd.api.import_bodies import RawUploadQuery
+from downloadd.api.routes import routes
+from downloadd.client import ApiError, Client
+from downloadd.config import ALL_PERMISSIONS, DownloadsConfig, StorageConfig
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[NginxOrigin]:
+    with NginxOrigin(tmp_path / "origin") as origin:
+        yield origin
+
+
+async def test_the_commands_about_metrics_and_the_log_show_them(tmp_path: Path) -> None:
+    page = read("docs/how-to/monitoring.md")
+    [scrape] = re.findall(r"^(curl .*)$", page, re.MULTILINE)
+    [story] = re.findall(r"^(journalctl .*)$", page, re.MULTILINE)
+    state = tmp_path / ".local/state/downloadd"
+    daemon = DaemonProcess(tmp_path, config=DEFAULT_CONFIG.partition("[[users]]")[0])
+    daemon.state = state
+    await daemon.start()
+    try:
+        token = (state / "token").read_text().strip()
+        async with Client(daemon.url, token=token) as client:
+            with pytest.raises(ApiError) as refused:
+                await client.files.downloads.fetch(download="nonsense")
+            id = json.loads(refused.value.body)["download_id"]
+
+        def run(command: str) -> str:
+            # Without systemd there is no journal; the lines are the same.
+            real = f'journalctl() {{ cat "{daemon.log}"; }}; {command}'
+            environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+            return subprocess.run(
+                ["bash", "-c", real], env=environment, check=True, stdout=subprocess.PIPE, text=True
+            ).stdout
+
+        metrics = await asyncio.to_thread(run, scrape.replace("http://127.0.0.1:8080", daemon.url))
+        assert 'downloadd_downloads_ended_total{error="INVALID_URL",outcome="failed"} 1.0' in metrics
+        told = await asyncio.to_thread(run, re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", id, story))
+        assert len(told.splitlines()) >= 1
+    finally:
+        await daemon.kill()
+
+
+def test_what_aria2_s_words_are_moved_to_is_there() -> None:
+    page = read("docs/how-to/from-aria2.md")
+    left, right = zip(*re.findall(r"^\| (`.*) \| (.*) \|$", page, re.MULTILINE), strict=True)
+    assert len(left) > 20
+    parameters = {field.name for form in (StartQuery, RawUploadQuery) for field in msgspec.structs.fields(form)}
+    for words in right:
+        for table, key in re.findall(r"`(storage|downloads)\.(\w+)`", words):
+            fields = {"storage": StorageConfig, "downloads": DownloadsConfig}[table].__struct_fields__
+            assert key in {RENAMED.get(field, field) for field in fields}, words
+        for name in re.findall(r"`(\w+)=", words):
+            assert name in parameters, words
+        for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) (/api/[^`?]*)", words):
+            paths = {(one.method, one.path) for one in routes(MagicMock())}
+            assert (method, path) in paths, words
+
+
+async def test_a_backup_while_the_daemon_runs_can_be_restored(tmp_path: Path) -> None:
+    """Run the commands of backup.md."""
+    page = read("docs/how-to/backup.md")
+    [backup, restore] = re.findall(r"^```console\n\$ (sqlite3 .*|install .*)\n```$", page, re.MULTILINE)
+    environment = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state"), "BACKUP": str(tmp_path / "backup.db")}
+    async with DaemonProcess(tmp_path) as daemon:
+        status, answer = await daemon.fetch("d", "http://127.0.0.1:1/f")
+        assert status == 403
+        subprocess.run(["sh", "-ec", backup], env=environment, check=True)
+        await daemon.stop()
+        shutil.rmtree(daemon.state)
+        daemon.state.mkdir(mode=0o700)
+        subprocess.run(["sh", "-ec", restore], env=environment, check=True)
+        await daemon.start()
+        assert [row["id"] for row in await daemon.history()] == [answer["download_id"]]
+    with sqlite3.connect(tmp_path / "backup.db") as copy:
+        assert copy.execute("pragma integrity_check").fetchone() == ("ok",)
+    copy.close()
+
+
+def test_the_caddyfile_of_the_documentation_is_valid(tmp_path: Path) -> None:
+    [text] = blocks(read("docs/how-to/deployment.md"), "caddyfile")
+    (tmp_path / "Caddyfile").write_text(text)
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    command = ["caddy", "validate", "--adapter", "caddyfile", "--config", "Caddyfile"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("language", ["python", "js"])
+async def test_the_snippets_run_as_they_stand(tmp_path: Path, nginx: NginxOrigin, language: str) -> None:
+    [snippet] = blocks(read("docs/how-to/programs.md"), language)
+    (nginx.www / "data.csv").write_bytes(b"a;b\n")
+    program = tmp_path / {"python": "snippet.py", "js": "snippet.mjs"}[language]
+    program.write_text(snippet)
+    async with DaemonProcess(tmp_path) as daemon:
+        assert daemon.client is not None
+        async with daemon.client.get(f"{daemon.url}/api/v1/page/client.js") as response:
+            (tmp_path / "client.js").write_bytes(await response.read())
+        arguments = [str(program), daemon.url, TOKEN, f"{nginx.http}/data.csv"]
+        interpreter = {"python": sys.executable, "js": "node"}[language]
+        done = await asyncio.to_thread(
+            subprocess.run, [interpreter, *arguments], capture_output=True, text=True, check=True
+        )
+    name = "renamed-data.csv" if language == "python" else "data.csv"
+    assert done.stdout == f"completed Downloads/{name} 4\n"
+
+
+def test_every_permission_is_explained() -> None:
+    page = read("docs/how-to/users.md")
+    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == list(ALL_PERMISSIONS)
+
+
+def test_every_file_of_the_service_is_named() -> None:
+    page = read("docs/how-to/deployment.md")
+    files = [*(TOP / "systemd").iterdir()]
+    assert files
+    for path in files:
+        assert path.name in page, path.name

@@ -1,0 +1,186 @@
+"""The reference: generated pages are fresh, and hand-written tables are those of the code."""
+
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+from unittest.mock import MagicMock
+
+import click
+import msgspec
+import pytest
+from api.rows import row
+from docs.pages import DOCS, GENERATED, TOP, first_cells, read, rows, section
+
+from downloadd import events as events_of
+from downloadd.api.bodies import DirectoryListingQuery, HistoryQuery, StartQuery
+from downloadd.api.event_stream import encode_event
+from downloadd.api.routes import routes
+from downloadd.cli.main import downloadctl
+from downloadd.config import ALL_PERMISSIONS, Config
+from downloadd.daemon.main import command
+from downloadd.documentation import ADVICE
+from downloadd.download import Snapshot
+from downloadd.errors import ErrorCode
+from downloadd.operation import Kind, Operation, Status
+from downloadd.states import ENDED, TRANSITIONS, Event, State
+
+HTTP = read("docs/reference/http.md")
+STATES = read("docs/reference/states.md")
+COMMANDS = read("docs/reference/command-line.md")
+
+
+# -- generated pages ---------------------------------------------------------------------------------------------------
+
+
+def test_the_generated_pages_are_fresh(tmp_path: Path) -> None:
+    (tmp_path / "docs/reference").mkdir(parents=True)
+    shutil.copy(TOP / "config.example.toml", tmp_path)
+    subprocess.run([sys.executable, "-Im", "downloadd.documentation"], cwd=tmp_path, check=True)
+    made = {path.name: path.read_text() for path in (tmp_path / "docs/reference").iterdir()}
+    assert set(made) == GENERATED
+    for name, text in made.items():
+        assert (DOCS / "reference" / name).read_text() == text, f"{name} is stale: python -m downloadd.documentation"
+
+
+def test_each_error_code_has_advice() -> None:
+    assert set(ADVICE) == set(ErrorCode)
+
+
+def test_every_error_code_has_a_section() -> None:
+    assert re.findall(r"^## `(\w+)`$", read("docs/reference/errors.md"), re.MULTILINE) == list(ErrorCode)
+
+
+def test_every_setting_has_a_row_with_its_meaning() -> None:
+    page = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", read("docs/reference/configuration.md"), re.MULTILINE)
+    assert [name for name, _ in page] == list(settings())
+    assert [name for name, meaning in page if not meaning] == []
+
+
+def settings() -> Iterator[str]:
+    for table in msgspec.structs.fields(Config):
+        struct, *_ = get_args(table.type) or (table.type,)
+        yield from struct.__struct_fields__
+
+
+def test_every_endpoint_has_a_section() -> None:
+    titles = set(re.findall(r"^## `(\w+ \S+)`$", read("docs/reference/api.md"), re.MULTILINE))
+    assert {f"{one.method} {one.path}" for one in routes(MagicMock()) if one.selector == ""} <= titles
+    assert {f"GET {one.path}" for one in routes(MagicMock())} <= titles | {
+        f"GET {one.path}" for one in routes(MagicMock()) if one.method != "GET"
+    }
+
+
+# -- requests and answers ----------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_endpoints_is_that_of_the_code_row_by_row() -> None:
+    def shown(method: str, path: str, selector: str) -> str:
+        return f"`{method} {path}?{selector}=`" if selector else f"`{method} {path}`"
+
+    # The handlers do not matter here.
+    table = routes(MagicMock())
+    page = rows(section(HTTP, "Endpoints"))
+    assert [cells[0] for cells in page] == [shown(one.method, one.path, one.selector) for one in table]
+    for one, cells in zip(table, page, strict=True):
+        permission = str(getattr(one.access, "value", ""))
+        assert (cells[1] == f"`{permission}`") == (permission in ALL_PERMISSIONS), cells
+
+
+def test_the_table_of_parameters_is_that_of_a_start() -> None:
+    assert first_cells(section(HTTP, "Parameters of a start")) == list(StartQuery.__struct_fields__)
+
+
+@pytest.mark.parametrize("query", [HistoryQuery, DirectoryListingQuery])
+def test_every_parameter_of_a_listing_is_named(query: type[msgspec.Struct]) -> None:
+    text = section(HTTP, "Listings and history")
+    for name in query.__struct_fields__:
+        assert re.search(rf"`\??{name}\b", text), name
+
+
+def test_every_kind_of_event_is_documented() -> None:
+    operation = Operation(id="MJxTRZsYdho8Ww2qq", kind=Kind.SLACK, user="u", ts=0, updated_at=0, status=Status.NEW)
+    events: list[events_of.Event] = [
+        events_of.DownloadChanged(snapshot=Snapshot(download=row())),
+        events_of.DownloadEnded(download=row(ended_seq=1)),
+        events_of.ImportChanged(operation=operation),
+    ]
+    assert {type(event) for event in events} == set(get_args(events_of.Event))
+    place = events_of.EventId(generation="a", number=1, ended_seq=1)
+    frames = b"".join(encode_event(place, event) for event in events).decode()
+    kinds = [*re.findall(r"^event: (\w+)$", frames, re.MULTILINE), "reset"]
+    assert first_cells(section(HTTP, "Events")) == kinds
+    assert set(kinds) <= set(re.findall(r"`(\w+)`", section(read("docs/reference/api.md"), "`GET /api/v1/events`")))
+
+
+# -- states ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_states_is_that_of_the_code() -> None:
+    page = {
+        (State(row[0].strip("`")), Event(event)): State(after)
+        for row in rows(STATES)
+        for event, after in re.findall(r"(\w+) → `(\w+)`", row[1])
+    }
+    assert page == TRANSITIONS
+    arrows = sum(row[1].count("→") for row in rows(STATES))
+    assert arrows == len(TRANSITIONS), "an arrow was not understood, or is there twice"
+
+
+def test_the_drawing_of_states_shows_transitions_of_the_code() -> None:
+    arrows = re.findall(r"^    (\w+) --> (\w+): (\w+)$", STATES, re.MULTILINE)
+    assert len(arrows) > 5
+    for before, after, event in arrows:
+        assert TRANSITIONS[State(before), Event(event)] == after
+
+
+def test_every_trigger_of_the_states_is_explained() -> None:
+    assert re.findall(r"^- \*\*(\w+)\*\*", STATES, re.MULTILINE) == [event.value for event in Event]
+
+
+def test_the_finished_states_are_named() -> None:
+    [sentence] = re.findall(r"^(.*) are finished:", STATES, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", sentence)) == set(ENDED)
+
+
+# -- command line ------------------------------------------------------------------------------------------------------
+
+
+def test_every_flag_of_the_daemon_is_explained_with_its_setting() -> None:
+    assert isinstance(command, click.Command)
+    flags = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    assert set(first_cells(section(COMMANDS, "`downloadd`"))) >= flags | {"--help"}
+    assert set(re.findall(r"`(--[a-z-]+)", section(COMMANDS, "`downloadd`"))) == flags | {"--help"}
+
+
+def test_every_command_and_option_of_downloadctl_is_explained() -> None:
+    assert isinstance(downloadctl, click.Group)
+    cells = first_cells(section(COMMANDS, "`downloadctl`"))
+    options = {option for parameter in downloadctl.params for option in parameter.opts if option.startswith("--")}
+    assert set(downloadctl.commands) <= set(cells)
+    assert options - {"--help", "--version"} <= set(cells)
+
+
+# -- architecture ------------------------------------------------------------------------------------------------------
+
+MOVING = frozenset({"api", "web"})
+"""Packages that the page describes below `fronts/` already."""
+
+
+def test_the_table_of_packages_names_every_package() -> None:
+    package = Path(inspect.getfile(command.callback or command)).parents[1]
+    folders = {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
+    page = {cell.partition("/")[0] for cell in first_cells(read("docs/explanation/architecture.md"))}
+    assert folders - MOVING <= page
+
+
+def test_every_benchmark_is_named() -> None:
+    page = read("docs/explanation/performance.md")
+    benchmarks = [*(TOP / "tests/benchmarks").glob("bench_*.py")]
+    assert benchmarks
+    for path in benchmarks:
+        assert path.name in page, path.name
