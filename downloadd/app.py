@@ -13,36 +13,36 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from downloadd.api.auth import Accounts
-from downloadd.api.gate import FailedLogins, Gate, HostNames
+from downloadd.api.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.api.routes import create_api
 from downloadd.api.server import ApiRunner
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import Config
 from downloadd.errors import InvalidUrlError
 from downloadd.events import EventBus
+from downloadd.gauges import GaugeCollector
 from downloadd.hooks.hooks import Hooks
-from downloadd.hooks.program import Runner
+from downloadd.hooks.program import ProgramRunner
 from downloadd.hooks.rules import HookRules
-from downloadd.hooks.webhook import Poster
-from downloadd.imports.importing import Imports
-from downloadd.imports.uploads import Uploads
+from downloadd.hooks.webhook import WebhookSender
+from downloadd.imports.service import ImportService
+from downloadd.imports.uploads import UploadStore
 from downloadd.manager.dispatcher import LocalDispatcher
-from downloadd.manager.manager import Manager, limits_of
+from downloadd.manager.manager import Manager, scheduler_limits
 from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.policy.url import is_address, parse_host
-from downloadd.records.database import UPLOADS_NAME
+from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
-from downloadd.vitals import Vitals
-from downloadd.web.dashboard import load_dashboard
+from downloadd.web.assets import load_assets
 
-HANDLERS_DRAIN: Final = 1.5
+SHUTDOWN_TIMEOUT_SECONDS: Final = 1.5
 """Seconds that answers under way get when the daemon stops."""
-BACKLOG: Final = 1024
+LISTEN_BACKLOG: Final = 1024
 """Connections that the kernel may hold for us."""
 
 
@@ -55,7 +55,7 @@ class App:
         *,
         clock: Clock | None = None,
         environment: Mapping[str, str] | None = None,
-        most_clients: int | None = None,
+        max_clients: int | None = None,
     ) -> None:
         """Takes what the parts are made from.
 
@@ -63,9 +63,9 @@ class App:
             config: has its state directory resolved and at least one user.
             clock: the time; by default the machine's.
             environment: what hooks inherit.
-            most_clients: connections of clients at once; None for no limit.
+            max_clients: connections of clients at once; None for no limit.
         """
-        self._most_clients = most_clients
+        self._max_clients = max_clients
         self._config = config
         self._clock = clock or SystemClock()
         self._environment = environment or {}
@@ -81,22 +81,22 @@ class App:
         config, clock = self._config, self._clock
         async with AsyncExitStack() as stack:
             metrics = self.metrics
-            self._bus = bus = EventBus(lost=metrics.reader_lost)
+            self._bus = bus = EventBus(on_reader_lost=metrics.reader_lost)
             self._hook_rules = HookRules(config.hooks)
             records = await stack.enter_async_context(
                 SqliteRecords(
                     Path(config.server.state_dir),
                     clock,
-                    committed=self._committed,
-                    to_tell=lambda download: self._hook_rules.deliveries(download, clock.wall()),
+                    on_commit=self._on_commit,
+                    make_deliveries=lambda download: self._hook_rules.deliveries(download, clock.wall()),
                 )
             )
             self._hooks = await stack.enter_async_context(
                 Hooks(
                     config.hooks,
                     records=records.deliveries,
-                    poster=await stack.enter_async_context(Poster(clock)),
-                    runner=Runner(self._environment, config.storage.root),
+                    webhook_sender=await stack.enter_async_context(WebhookSender(clock)),
+                    program_runner=ProgramRunner(self._environment, config.storage.root),
                     metrics=metrics,
                     clock=clock,
                 )
@@ -107,7 +107,7 @@ class App:
                     Path(config.storage.root),
                     min_free=config.storage.min_free,
                     fsync=config.storage.fsync,
-                    terms=lambda directory: self._directories.terms_of(directory),
+                    directory_settings=lambda directory: self._directories.settings_of(directory),
                 )
             )
             policy = Policy.from_config(config.downloads)
@@ -123,7 +123,7 @@ class App:
                     records=records,
                     destination=destination,
                     session=self._session,
-                    dispatcher=LocalDispatcher(limits_of(config.downloads), clock),
+                    dispatcher=LocalDispatcher(scheduler_limits(config.downloads), clock),
                     bus=bus,
                     metrics=metrics,
                     clock=clock,
@@ -133,12 +133,12 @@ class App:
                 )
             )
             imports = await stack.enter_async_context(
-                Imports(
+                ImportService(
                     records=records.imports,
                     downloads=self._manager,
                     destination=destination,
-                    uploads=Uploads(
-                        Path(config.server.state_dir) / UPLOADS_NAME,
+                    uploads=UploadStore(
+                        Path(config.server.state_dir) / UPLOADS_DIRECTORY_NAME,
                         max_upload=config.imports.max_upload,
                         min_free=config.storage.min_free,
                         clock=clock,
@@ -146,10 +146,10 @@ class App:
                     bus=bus,
                     clock=clock,
                     config=config.imports,
-                    moved=metrics.import_moved,
+                    on_status_change=metrics.import_status_changed,
                 )
             )
-            vitals = Vitals(
+            gauges = GaugeCollector(
                 manager=self._manager,
                 imports=imports,
                 hooks=self._hooks,
@@ -157,28 +157,28 @@ class App:
                 destination=destination,
                 quotas=lambda: self._directories.quotas,
             )
-            stack.push_async_callback(vitals.close)
+            stack.push_async_callback(gauges.close)
             self._accounts = Accounts(config.users)
             api = create_api(
                 manager=self._manager,
                 imports=imports,
                 bus=bus,
                 metrics=metrics,
-                observe=vitals.observe,
+                collect_gauges=gauges.collect,
                 accounts=self._accounts,
-                gate=Gate(
-                    names=HostNames(_own_names(config.server.host), config.server.hosts),
-                    logins=FailedLogins(config.server.failed_logins),
+                guards=RequestGuards(
+                    hosts=AllowedHosts(_machine_names(config.server.host), config.server.hosts),
+                    throttle=LoginThrottle(config.server.failed_logins),
                 ),
                 clock=clock,
-                allow=lambda: self._config.downloads.allow,
-                may_use=lambda user, directory: self._directories.may_use(user, directory),
+                is_enabled=lambda: self._config.downloads.allow,
+                can_use_directory=lambda user, directory: self._directories.allows_user(user, directory),
                 directories=destination.directories,
-                page=await asyncio.to_thread(load_dashboard),
+                page=await asyncio.to_thread(load_assets),
                 proxies=TrustedProxies(config.server.trusted_proxies),
                 base_path=config.server.base_path,
             )
-            self._runner = ApiRunner(api, most=self._most_clients, shutdown_timeout=HANDLERS_DRAIN)
+            self._runner = ApiRunner(api, max_connections=self._max_clients, shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS)
             await self._runner.setup()
             stack.push_async_callback(self._runner.cleanup)
             self._stack = stack.pop_all()
@@ -194,7 +194,7 @@ class App:
         """Answers requests on these sockets, which are bound already; over TLS where others could listen in."""
         for sock in sockets:
             context = None if sock.family == socket.AF_UNIX else tls
-            await web.SockSite(self._runner, sock, backlog=BACKLOG, ssl_context=context).start()
+            await web.SockSite(self._runner, sock, backlog=LISTEN_BACKLOG, ssl_context=context).start()
 
     def reload(self, config: Config) -> None:
         """Takes over users, credentials, policy, directories, limits and hooks; what runs already goes on as it began.
@@ -208,7 +208,7 @@ class App:
         policy = Policy.from_config(config.downloads)
         self._accounts.replace(config.users)
         # Whoever reads the events comes back, and is judged anew.
-        self._bus.cut()
+        self._bus.disconnect()
         self._session.configure(
             policy=policy, credentials=config.credentials, stall_timeout=config.downloads.stall_timeout
         )
@@ -216,12 +216,12 @@ class App:
         self._hook_rules = HookRules(config.hooks)
         self._hooks.configure(config.hooks)
 
-    def _committed(self, rows: int, seconds: float) -> None:
+    def _on_commit(self, rows: int, seconds: float) -> None:
         self.metrics.committed(rows, seconds)
-        self._hooks.look()
+        self._hooks.wake()
 
 
-def _own_names(host: str) -> list[str]:
+def _machine_names(host: str) -> list[str]:
     """What this machine is called, and what it was told to listen on."""
     names = []
     for name in (host, socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"):

@@ -15,8 +15,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
-from msgspec import inspect as shape
+from msgspec import UNSET, Meta, UnsetType, inspect
 
 from downloadd.download import Conflict
 from downloadd.errors import InvalidPathError, InvalidUrlError, StartupError
@@ -37,7 +36,7 @@ DEFAULT_PORTS_ALLOWED: Final = (80, 443, "1024-65535")
 
 SIGNING_PREFIX: Final = "whsec_"
 """Begins the secret of a webhook."""
-MAKE_SIGNING_KEY: Final = """printf 'whsec_%s\\n' "$(head -c 32 /dev/urandom | base64)\""""
+SIGNING_KEY_COMMAND: Final = """printf 'whsec_%s\\n' "$(head -c 32 /dev/urandom | base64)\""""
 """The command that makes one."""
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -204,7 +203,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: str | None = None
 
 
-class Mistake(msgspec.Struct, frozen=True, kw_only=True):
+class ConfigIssue(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong with the configuration."""
 
     source: str
@@ -219,13 +218,13 @@ class Mistake(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigError(StartupError):
-    """The configuration is wrong; `mistakes` has all that was found, and the sentence a line for each."""
+    """The configuration is wrong; `issues` has all that was found, and the sentence a line for each."""
 
     exit_status = 2
 
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        super().__init__("\n".join(str(mistake) for mistake in mistakes))
-        self.mistakes = tuple(mistakes)
+    def __init__(self, issues: Sequence[ConfigIssue]) -> None:
+        super().__init__("\n".join(str(issue) for issue in issues))
+        self.issues = tuple(issues)
 
 
 def load_config(*, file: Path | None, environment: Mapping[str, str], flags: Flags | None = None) -> Config:
@@ -247,8 +246,8 @@ def load_config(*, file: Path | None, environment: Mapping[str, str], flags: Fla
     if directory:
         loader.read_credential(Path(directory) / CREDENTIAL_NAME)
     config = loader.build(environment)
-    if loader.mistakes:
-        raise ConfigError(loader.mistakes)
+    if loader.issues:
+        raise ConfigError(loader.issues)
     return config
 
 
@@ -265,7 +264,7 @@ _LISTS: Final[dict[str, type[msgspec.Struct]]] = {
     "hooks": HookConfig,
 }
 _SECRET_LISTS: Final = frozenset({"credentials", "users", "hooks"})
-LONGEST_SOCKET_PATH: Final = 107
+MAX_SOCKET_PATH_BYTES: Final = 107
 """Bytes, as `sockaddr_un` of Linux has them (unix(7))."""
 
 CLIENT_VARIABLES: Final = frozenset({"DOWNLOADD_URL", "DOWNLOADD_TOKEN", "DOWNLOADD_CA_FILE"})
@@ -274,9 +273,9 @@ _SERVER_PATHS: Final = ("state_dir", "unix_socket", "tls_cert", "tls_key")
 _SECRET_KEYS: Final = frozenset(
     {"headers", "user", "password", "token_hash", "secret", "url", "command", "credentials", "users", "hooks"}
 )
-_DEFAULTS: Final = "default"
+_DEFAULT_SOURCE: Final = "default"
 
-_OWN_FIELDS: Final = frozenset(
+_RESERVED_FIELDS: Final = frozenset(
     {
         "accept-encoding",
         "connection",
@@ -299,21 +298,21 @@ _OWN_FIELDS: Final = frozenset(
 
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token (RFC 9110, section 5.6.2)."""
-_NOT_IN_FIELD: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_INVALID_IN_FIELD_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What no field value may hold (RFC 9110, section 5.5)."""
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_NOT_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
-_NOT_IN_HOST: Final = re.compile(r"[\x00-\x20\x7f/@?#]")
+_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
+_INVALID_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
+_INVALID_IN_HOST: Final = re.compile(r"[\x00-\x20\x7f/@?#]")
 _BASE_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+(_[0-9]+)*")
-_TOML_PLACE: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
-_WORDS: Final = {
+_TOML_POSITION: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
+_BOOLEAN_WORDS: Final = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
 
 
-class _Given(msgspec.Struct, frozen=True, kw_only=True):
+class _SourcedValue(msgspec.Struct, frozen=True, kw_only=True):
     value: Any
     source: str
     key: str
@@ -323,9 +322,9 @@ class _Loader:
     """Gathers values, each with where it came from, and mistakes."""
 
     def __init__(self) -> None:
-        self.mistakes: list[Mistake] = []
-        self._values: dict[tuple[str, str], _Given] = {}
-        self._lists: dict[str, list[_Given]] = {name: [] for name in _LISTS}
+        self.issues: list[ConfigIssue] = []
+        self._values: dict[tuple[str, str], _SourcedValue] = {}
+        self._lists: dict[str, list[_SourcedValue]] = {name: [] for name in _LISTS}
         self._files: list[Path] = []
 
     # -- the sources ---------------------------------------------------------------------------------------------------
@@ -334,14 +333,16 @@ class _Loader:
         source = str(file)
         for name, content in self._read_toml(file).items():
             if name in _LISTS:
-                self._take_list(name, content, source)
+                self._set_list(name, content, source)
             elif name not in _TABLES:
-                self._add(source, name, _unknown(name, _as_they_are((*_TABLES, *_LISTS)), _keys()))
+                self._add_issue(
+                    source, name, _describe_unknown(name, _map_to_themselves((*_TABLES, *_LISTS)), _qualified_keys())
+                )
             elif not isinstance(content, dict):
-                self._add(source, name, f"expected a table: write [{name}] and its keys below it")
+                self._add_issue(source, name, f"expected a table: write [{name}] and its keys below it")
             else:
                 for key, value in content.items():
-                    self._take(name, key, value, source)
+                    self._set_value(name, key, value, source)
 
     def read_credential(self, file: Path) -> None:
         source = str(file)
@@ -349,12 +350,14 @@ class _Loader:
             return
         for name, content in self._read_toml(file).items():
             if name in _SECRET_LISTS:
-                self._take_list(name, content, source)
+                self._set_list(name, content, source)
             else:
-                self._add(source, name, "only [[credentials]], [[users]] and [[hooks]] may be a systemd credential")
+                self._add_issue(
+                    source, name, "only [[credentials]], [[users]] and [[hooks]] may be a systemd credential"
+                )
 
     def read_environment(self, environment: Mapping[str, str]) -> None:
-        known = {_variable(f"{table}.{key}"): (table, key) for table, key in _fields()}
+        known = {_variable(f"{table}.{key}"): (table, key) for table, key in _iter_keys()}
         lists = {_variable(name): name for name in _LISTS}
         for variable in sorted(environment):
             if not variable.startswith(ENVIRONMENT_PREFIX):
@@ -364,16 +367,16 @@ class _Loader:
                 table, key = known[variable]
                 value = self._parse_text(_type_of(_TABLES[table], key), text, variable, f"{table}.{key}")
                 if value is not None:
-                    self._take(table, key, value, variable)
+                    self._set_value(table, key, value, variable)
             elif variable in lists:
                 content = self._parse_json(text, variable, lists[variable])
                 if content is not None:
                     self._lists[lists[variable]] = []
-                    self._take_list(lists[variable], content, variable)
+                    self._set_list(lists[variable], content, variable)
             elif variable not in CLIENT_VARIABLES:
                 word = variable.removeprefix(ENVIRONMENT_PREFIX)
                 words = {each.removeprefix(ENVIRONMENT_PREFIX): each for each in (*known, *lists)}
-                self._add(variable, "", _unknown(word, words, kind="variable"))
+                self._add_issue(variable, "", _describe_unknown(word, words, kind="variable"))
 
     def read_flags(self, flags: Flags) -> None:
         given: tuple[tuple[str, str, str, object], ...] = (
@@ -386,18 +389,20 @@ class _Loader:
         )
         for flag, table, key, value in given:
             if value is not None:
-                self._take(table, key, value, flag)
+                self._set_value(table, key, value, flag)
 
     # -- the result ----------------------------------------------------------------------------------------------------
 
     def build(self, environment: Mapping[str, str]) -> Config:
-        self._check_texts()
+        self._check_server()
         self._check_policy()
         self._check_imports()
-        state_dir = self._get("server", "state_dir", "") or default_state_dir(environment)
+        state_dir = self._value_of("server", "state_dir", "") or default_state_dir(environment)
         if not state_dir:
-            self._add(_DEFAULTS, "server.state_dir", "there is no HOME to put it in; set server.state_dir")
-        self._values["server", "state_dir"] = _Given(value=state_dir, source=_DEFAULTS, key="server.state_dir")
+            self._add_issue(_DEFAULT_SOURCE, "server.state_dir", "there is no HOME to put it in; set server.state_dir")
+        self._values["server", "state_dir"] = _SourcedValue(
+            value=state_dir, source=_DEFAULT_SOURCE, key="server.state_dir"
+        )
         self._check_root()
         return Config(
             server=ServerConfig(**self._table("server")),
@@ -413,38 +418,40 @@ class _Loader:
     def _table(self, table: str) -> dict[str, Any]:
         return {key: given.value for (of, key), given in self._values.items() if of == table}
 
-    def _get(self, table: str, key: str, default: Any) -> Any:
+    def _value_of(self, table: str, key: str, default: Any) -> Any:
         given = self._values.get((table, key))
         return default if given is None else given.value
 
-    def _check_texts(self) -> None:
+    def _check_server(self) -> None:
         for name in (("storage", "root"), *(("server", key) for key in _SERVER_PATHS)):
             given = self._values.get(name)
-            if given is not None and _CONTROL.search(given.value):
-                self._add(given.source, given.key, "a path may hold no control characters")
+            if given is not None and _CONTROL_CHARACTER.search(given.value):
+                self._add_issue(given.source, given.key, "a path may hold no control characters")
         given = self._values.get(("server", "host"))
-        if given is not None and _NOT_IN_HOST.search(given.value):
-            self._add(given.source, given.key, "expected a host name or an IP address alone")
+        if given is not None and _INVALID_IN_HOST.search(given.value):
+            self._add_issue(given.source, given.key, "expected a host name or an IP address alone")
         given = self._values.get(("server", "base_path"))
         if given is not None and not _BASE_PATH.fullmatch(given.value):
             problem = 'expected a path such as "/downloads-api": a slash before each name, none at the end'
-            self._add(given.source, given.key, problem)
+            self._add_issue(given.source, given.key, problem)
         given = self._values.get(("server", "tls_key"))
-        if given is not None and given.value and not self._get("server", "tls_cert", ""):
-            self._add(given.source, given.key, "is of no use without server.tls_cert")
+        if given is not None and given.value and not self._value_of("server", "tls_cert", ""):
+            self._add_issue(given.source, given.key, "is of no use without server.tls_cert")
         given = self._values.get(("server", "unix_socket"))
-        if given is not None and len(os.fsencode(given.value)) > LONGEST_SOCKET_PATH:
-            self._add(given.source, given.key, f"the path of a socket may have {LONGEST_SOCKET_PATH} bytes at most")
+        if given is not None and len(os.fsencode(given.value)) > MAX_SOCKET_PATH_BYTES:
+            self._add_issue(
+                given.source, given.key, f"the path of a socket may have {MAX_SOCKET_PATH_BYTES} bytes at most"
+            )
 
     def _check_root(self) -> None:
         """Nothing that the daemon itself lives by may lie where downloads go, and can be overwritten by one."""
         given = self._values.get(("storage", "root"))
-        root, source = (StorageConfig().root, _DEFAULTS) if given is None else (given.value, given.source)
-        own = [(f"server.{key}", self._get("server", key, "")) for key in _SERVER_PATHS]
+        root, source = (StorageConfig().root, _DEFAULT_SOURCE) if given is None else (given.value, given.source)
+        own = [(f"server.{key}", self._value_of("server", key, "")) for key in _SERVER_PATHS]
         for name, path in (*own, *(("the configuration", str(file)) for file in self._files)):
             # What cannot be a path has been said before.
-            if path and not _CONTROL.search(path + root) and _lies_in(path, root):
-                self._add(
+            if path and not _CONTROL_CHARACTER.search(path + root) and _is_within(path, root):
+                self._add_issue(
                     source,
                     "storage.root",
                     f"{name} ({path}) lies in it, where a download could overwrite it; put one of them elsewhere",
@@ -458,7 +465,7 @@ class _Loader:
             try:
                 parse_directory(given.value)
             except InvalidPathError as error:
-                self._add(given.source, given.key, error.detail)
+                self._add_issue(given.source, given.key, error.detail)
 
     def _check_policy(self) -> None:
         # The rooms below know their own grammar. Imported here, because they import the nouns at the top level.
@@ -482,7 +489,7 @@ class _Loader:
                 try:
                     parse((text,))
                 except ValueError as error:
-                    self._add(given.source, given.key, str(error))
+                    self._add_issue(given.source, given.key, str(error))
 
     def _credentials(self) -> Iterator[CredentialConfig]:
         from downloadd.policy.url import parse_host
@@ -490,15 +497,15 @@ class _Loader:
         hosts: dict[str, str] = {}
         for given in self._lists["credentials"]:
             credential: CredentialConfig = given.value
-            for field, problem in _credential_problems(credential):
-                self._add(given.source, f"{given.key}.{field}".rstrip("."), problem)
+            for field, problem in _check_credential(credential):
+                self._add_issue(given.source, f"{given.key}.{field}".rstrip("."), problem)
             try:
                 host = parse_host(credential.host)
             except InvalidUrlError as error:
-                self._add(given.source, f"{given.key}.host", f"expected a host alone: {error.detail}")
+                self._add_issue(given.source, f"{given.key}.host", f"expected a host alone: {error.detail}")
                 continue
             if host in hosts:
-                self._add(given.source, f"{given.key}.host", f"{host} has credentials already, in {hosts[host]}")
+                self._add_issue(given.source, f"{given.key}.host", f"{host} has credentials already, in {hosts[host]}")
             hosts.setdefault(host, f"{given.key} of {given.source}")
             yield msgspec.structs.replace(credential, host=host)
 
@@ -507,12 +514,16 @@ class _Loader:
         tokens: dict[str, str] = {}
         for given in self._lists["users"]:
             user: UserConfig = given.value
-            if _CONTROL.search(user.id) or user.id != user.id.strip():
-                self._add(given.source, f"{given.key}.id", "may hold no control characters and no spaces around it")
+            if _CONTROL_CHARACTER.search(user.id) or user.id != user.id.strip():
+                self._add_issue(
+                    given.source, f"{given.key}.id", "may hold no control characters and no spaces around it"
+                )
             if user.id in ids:
-                self._add(given.source, f"{given.key}.id", f"{_show(user.id)} is taken already, by {ids[user.id]}")
+                self._add_issue(
+                    given.source, f"{given.key}.id", f"{_format_value(user.id)} is taken already, by {ids[user.id]}"
+                )
             if user.token_hash in tokens:
-                self._add(
+                self._add_issue(
                     given.source, f"{given.key}.token_hash", f"is that of {tokens[user.token_hash]}; give each its own"
                 )
             place = f"{given.key} of {given.source}"
@@ -532,110 +543,118 @@ class _Loader:
             try:
                 config = msgspec.structs.replace(config, path=parse_directory(config.path))
             except InvalidPathError as error:
-                self._add(given.source, f"{given.key}.path", error.detail)
+                self._add_issue(given.source, f"{given.key}.path", error.detail)
             if config.path in paths:
-                self._add(given.source, f"{given.key}.path", f"is that of {paths[config.path]} already")
+                self._add_issue(given.source, f"{given.key}.path", f"is that of {paths[config.path]} already")
             paths.setdefault(config.path, f"{given.key} of {given.source}")
             for id in config.users or ():
                 # Without users of their own, the one that the first start makes is not known yet.
                 if known and id not in known:
-                    self._add(given.source, f"{given.key}.users", f"no user has the id {_show(id)}")
+                    self._add_issue(given.source, f"{given.key}.users", f"no user has the id {_format_value(id)}")
             if config.owner is not UNSET:
                 try:
                     config = msgspec.structs.replace(config, owner=resolve_owner(config.owner))
                 except ValueError as error:
-                    self._add(given.source, f"{given.key}.owner", str(error))
+                    self._add_issue(given.source, f"{given.key}.owner", str(error))
             yield config
 
     def _hooks(self) -> Iterator[HookConfig]:
         names: dict[str, str] = {}
         for given in self._lists["hooks"]:
             hook: HookConfig = given.value
-            for field, problem in _hook_problems(hook):
-                self._add(given.source, f"{given.key}.{field}".rstrip("."), problem)
+            for field, problem in _check_hook(hook):
+                self._add_issue(given.source, f"{given.key}.{field}".rstrip("."), problem)
             if hook.name in names:
-                self._add(
-                    given.source, f"{given.key}.name", f"{_show(hook.name)} is taken already, by {names[hook.name]}"
+                self._add_issue(
+                    given.source,
+                    f"{given.key}.name",
+                    f"{_format_value(hook.name)} is taken already, by {names[hook.name]}",
                 )
             names.setdefault(hook.name, f"{given.key} of {given.source}")
             yield msgspec.structs.replace(hook, directory=hook.directory.strip("/"))
 
     # -- single values -------------------------------------------------------------------------------------------------
 
-    def _add(self, source: str, key: str, problem: str) -> None:
-        self.mistakes.append(Mistake(source=source, key=key, problem=problem))
+    def _add_issue(self, source: str, key: str, problem: str) -> None:
+        self.issues.append(ConfigIssue(source=source, key=key, problem=problem))
 
-    def _take(self, table: str, key: str, value: object, source: str) -> None:
+    def _set_value(self, table: str, key: str, value: object, source: str) -> None:
         of, name = _TABLES[table], f"{table}.{key}"
-        if key not in _names(of):
-            self._add(source, name, _unknown(key, {each: f"{table}.{each}" for each in _names(of)}, _keys()))
+        if key not in _field_names(of):
+            self._add_issue(
+                source,
+                name,
+                _describe_unknown(key, {each: f"{table}.{each}" for each in _field_names(of)}, _qualified_keys()),
+            )
             return
         converted = self._convert(_type_of(of, key), value, source, name)
         if converted is not None:
-            self._values[table, key] = _Given(value=converted, source=source, key=name)
+            self._values[table, key] = _SourcedValue(value=converted, source=source, key=name)
 
-    def _take_list(self, name: str, content: object, source: str) -> None:
+    def _set_list(self, name: str, content: object, source: str) -> None:
         if not isinstance(content, list):
-            self._add(source, name, f"expected a list of tables: write [[{name}]]")
+            self._add_issue(source, name, f"expected a list of tables: write [[{name}]]")
             return
         for index, item in enumerate(content):
             key = f"{name}[{index}]"
             if not isinstance(item, dict):
-                self._add(source, key, f"expected a table: write [[{name}]] and its keys below it")
+                self._add_issue(source, key, f"expected a table: write [[{name}]] and its keys below it")
                 continue
             of = _LISTS[name]
-            found = len(self.mistakes)
+            found = len(self.issues)
             values = {}
             for field, value in item.items():
-                if field in _names(of):
+                if field in _field_names(of):
                     values[field] = self._convert(_type_of(of, field), value, source, f"{key}.{field}")
                 else:
-                    self._add(source, f"{key}.{field}", _unknown(field, _as_they_are(_names(of))))
+                    self._add_issue(
+                        source, f"{key}.{field}", _describe_unknown(field, _map_to_themselves(_field_names(of)))
+                    )
             for missing in msgspec.structs.fields(of):
                 if missing.required and missing.name not in item:
-                    self._add(source, f"{key}.{missing.name}", "is missing")
+                    self._add_issue(source, f"{key}.{missing.name}", "is missing")
             for event in values.get("events") or ():
                 if event not in HOOK_EVENTS:
-                    problem = _unknown(event, _as_they_are(HOOK_EVENTS), kind="event")
-                    self._add(source, f"{key}.events", f"{_show(event)}: {problem}")
+                    problem = _describe_unknown(event, _map_to_themselves(HOOK_EVENTS), kind="event")
+                    self._add_issue(source, f"{key}.events", f"{_format_value(event)}: {problem}")
             for permission in values.get("permissions") or ():
                 if permission not in ALL_PERMISSIONS:
-                    problem = _unknown(permission, _as_they_are(ALL_PERMISSIONS), kind="permission")
-                    self._add(source, f"{key}.permissions", f"{_show(permission)}: {problem}")
-            if len(self.mistakes) == found:
-                self._lists[name].append(_Given(value=of(**values), source=source, key=key))
+                    problem = _describe_unknown(permission, _map_to_themselves(ALL_PERMISSIONS), kind="permission")
+                    self._add_issue(source, f"{key}.permissions", f"{_format_value(permission)}: {problem}")
+            if len(self.issues) == found:
+                self._lists[name].append(_SourcedValue(value=of(**values), source=source, key=key))
 
     def _convert(self, type_: Any, value: object, source: str, key: str) -> Any:
         """The value as a field of `type_` holds it; None after a mistake."""
-        info = shape.type_info(type_)
+        info = inspect.type_info(type_)
         try:
             if _is_size(info) and isinstance(value, str):
                 value = parse_size(value)
             return msgspec.convert(value, type_)
         except msgspec.ValidationError:
             secret = key.rpartition(".")[2] in _SECRET_KEYS
-            got = "" if secret or isinstance(_bare(info), shape.DictType) else f", got {_show(value)}"
-            self._add(source, key, f"expected {_expected(info)}{got}")
+            got = "" if secret or isinstance(_unwrap_type(info), inspect.DictType) else f", got {_format_value(value)}"
+            self._add_issue(source, key, f"expected {_describe_expected(info)}{got}")
         except ValueError as error:
-            self._add(source, key, f"{error}, got {_show(value)}")
+            self._add_issue(source, key, f"{error}, got {_format_value(value)}")
         return None
 
     def _parse_text(self, type_: Any, text: str, source: str, key: str) -> object:
         """The value that a variable's text stands for; the text itself when it is none of its type."""
-        match _bare(shape.type_info(type_)):
-            case shape.BoolType():
-                return _WORDS.get(text.strip().lower(), text)
-            case shape.IntType() if _INTEGER.fullmatch(text.strip()):
+        match _unwrap_type(inspect.type_info(type_)):
+            case inspect.BoolType():
+                return _BOOLEAN_WORDS.get(text.strip().lower(), text)
+            case inspect.IntType() if _INTEGER.fullmatch(text.strip()):
                 # A longer number is out of range, and Python refuses to read one that is much longer.
                 return int(text) if len(text) < 100 else text
-            case shape.FloatType():
+            case inspect.FloatType():
                 try:
                     return float(text)
                 except ValueError:
                     return text
-            case shape.VarTupleType() if text.lstrip().startswith("["):
+            case inspect.VarTupleType() if text.lstrip().startswith("["):
                 return self._parse_json(text, source, key)
-            case shape.VarTupleType():
+            case inspect.VarTupleType():
                 return [part.strip() for part in text.split(",") if part.strip()]
             case _:
                 return text
@@ -644,7 +663,7 @@ class _Loader:
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            self._add(source, key, "expected a list in JSON")
+            self._add_issue(source, key, "expected a list in JSON")
             return None
 
     def _read_toml(self, file: Path) -> dict[str, Any]:
@@ -652,19 +671,19 @@ class _Loader:
         try:
             return tomllib.loads(file.read_bytes().decode())
         except OSError as error:
-            self._add(str(file), "", f"cannot be read: {error.strerror or error}")
+            self._add_issue(str(file), "", f"cannot be read: {error.strerror or error}")
         except UnicodeDecodeError as error:
-            self._add(str(file), "", f"is no TOML: byte {error.start} is not UTF-8")
+            self._add_issue(str(file), "", f"is no TOML: byte {error.start} is not UTF-8")
         except tomllib.TOMLDecodeError as error:
-            place = _TOML_PLACE.search(str(error))
+            place = _TOML_POSITION.search(str(error))
             source = f"{file}:{place[1]}:{place[2]}" if place else str(file)
-            self._add(source, "", f"is no TOML: {_TOML_PLACE.sub('', str(error))}")
+            self._add_issue(source, "", f"is no TOML: {_TOML_POSITION.sub('', str(error))}")
         except RecursionError:
-            self._add(str(file), "", "is no TOML that can be read: it is nested too deeply")
+            self._add_issue(str(file), "", "is no TOML that can be read: it is nested too deeply")
         return {}
 
 
-def _credential_problems(credential: CredentialConfig) -> Iterator[tuple[str, str]]:
+def _check_credential(credential: CredentialConfig) -> Iterator[tuple[str, str]]:
     """Key and problem of what no origin can be sent."""
     if not credential.headers and not credential.user:
         yield ("", "has nothing to send: give it headers, or user and password")
@@ -674,25 +693,25 @@ def _credential_problems(credential: CredentialConfig) -> Iterator[tuple[str, st
     for name, value in credential.headers.items():
         folded = name.lower()
         if not _FIELD_NAME.fullmatch(name):
-            yield ("headers", f"{_show(name)} is no name of a header field")
-        elif folded in _OWN_FIELDS:
+            yield ("headers", f"{_format_value(name)} is no name of a header field")
+        elif folded in _RESERVED_FIELDS:
             yield ("headers", f"{name} is set by downloadd itself")
         elif folded in seen:
             yield ("headers", f"{name} is given twice")
-        if _NOT_IN_FIELD.search(value):
-            yield ("headers", f"the value of {_show(name)} holds a line break or another control character")
+        if _INVALID_IN_FIELD_VALUE.search(value):
+            yield ("headers", f"the value of {_format_value(name)} holds a line break or another control character")
         seen.add(folded)
     if credential.user and "authorization" in seen:
         yield ("", "has both user and an Authorization header; only one of them can be sent")
     # RFC 7617, section 2: neither may hold control characters, and a colon ends the user.
     for key, text in (("user", credential.user), ("password", credential.password)):
-        if _CONTROL.search(text):
+        if _CONTROL_CHARACTER.search(text):
             yield (key, "may hold no control characters")
     if ":" in credential.user:
         yield ("user", "may hold no colon")
 
 
-def _hook_problems(hook: HookConfig) -> Iterator[tuple[str, str]]:
+def _check_hook(hook: HookConfig) -> Iterator[tuple[str, str]]:
     """Key and problem of a hook that could tell nobody."""
     if bool(hook.url) == bool(hook.command):
         yield ("", "expected either url and secret, or command")
@@ -702,15 +721,18 @@ def _hook_problems(hook: HookConfig) -> Iterator[tuple[str, str]]:
             reachable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
         except ValueError:
             reachable = False
-        if not reachable or _NOT_IN_URL.search(hook.url):
+        if not reachable or _INVALID_IN_URL.search(hook.url):
             yield ("url", "expected an http:// or https:// URL")
         if decode_secret(hook.secret) is None:
-            yield ("secret", f"expected {SIGNING_PREFIX} and 24 to 64 bytes in Base64, as `{MAKE_SIGNING_KEY}` prints")
+            yield (
+                "secret",
+                f"expected {SIGNING_PREFIX} and 24 to 64 bytes in Base64, as `{SIGNING_KEY_COMMAND}` prints",
+            )
     elif hook.secret:
         yield ("secret", "is given without url")
     if hook.command and (not hook.command[0] or any("\0" in word for word in hook.command)):
         yield ("command", "expected a program and its arguments, without NUL")
-    if _CONTROL.search(hook.directory):
+    if _CONTROL_CHARACTER.search(hook.directory):
         yield ("directory", "may hold no control characters")
 
 
@@ -739,21 +761,21 @@ def default_state_dir(environment: Mapping[str, str]) -> str:
     return f"{home.rstrip('/')}/.local/state/downloadd" if home.startswith("/") else ""
 
 
-def _names(of: type[msgspec.Struct]) -> tuple[str, ...]:
+def _field_names(of: type[msgspec.Struct]) -> tuple[str, ...]:
     return of.__struct_fields__
 
 
-def _fields() -> Iterator[tuple[str, str]]:
+def _iter_keys() -> Iterator[tuple[str, str]]:
     for table, of in _TABLES.items():
-        for key in _names(of):
+        for key in _field_names(of):
             yield table, key
 
 
-def _keys() -> dict[str, str]:
-    return {key: f"{table}.{key}" for table, key in _fields()}
+def _qualified_keys() -> dict[str, str]:
+    return {key: f"{table}.{key}" for table, key in _iter_keys()}
 
 
-def _as_they_are(words: Iterable[str]) -> dict[str, str]:
+def _map_to_themselves(words: Iterable[str]) -> dict[str, str]:
     return {word: word for word in words}
 
 
@@ -766,49 +788,49 @@ def _type_of(of: type[msgspec.Struct], key: str) -> Any:
     return next(field.type for field in msgspec.structs.fields(of) if field.name == key)
 
 
-def _bare(info: shape.Type) -> shape.Type:
-    return info.type if isinstance(info, shape.Metadata) else info
+def _unwrap_type(info: inspect.Type) -> inspect.Type:
+    return info.type if isinstance(info, inspect.Metadata) else info
 
 
-def _extra(info: shape.Type) -> Mapping[str, object]:
-    return (info.extra or {}) if isinstance(info, shape.Metadata) else {}
+def _type_metadata(info: inspect.Type) -> Mapping[str, object]:
+    return (info.extra or {}) if isinstance(info, inspect.Metadata) else {}
 
 
-def _is_size(info: shape.Type) -> bool:
-    return _extra(info).get("unit") == "bytes"
+def _is_size(info: inspect.Type) -> bool:
+    return _type_metadata(info).get("unit") == "bytes"
 
 
-def _expected(info: shape.Type) -> str:
-    if "expected" in _extra(info):
-        return str(_extra(info)["expected"])
+def _describe_expected(info: inspect.Type) -> str:
+    if "expected" in _type_metadata(info):
+        return str(_type_metadata(info)["expected"])
     if _is_size(info):
         return 'a size in bytes, at most 4 EiB, or one such as "10 MiB"'
-    match _bare(info):
-        case shape.BoolType():
+    match _unwrap_type(info):
+        case inspect.BoolType():
             return "true or false"
-        case shape.IntType(ge=low, le=high):
+        case inspect.IntType(ge=low, le=high):
             return f"an integer from {low} to {high}"
-        case shape.FloatType(ge=low, le=high):
+        case inspect.FloatType(ge=low, le=high):
             return f"a number from {low:g} to {high:.0f}"
-        case shape.StrType(min_length=None):
+        case inspect.StrType(min_length=None):
             return "a text in quotes"
-        case shape.StrType(max_length=None):
+        case inspect.StrType(max_length=None):
             return "a text in quotes that is not empty"
-        case shape.StrType(max_length=longest):
+        case inspect.StrType(max_length=longest):
             return f"a text in quotes of 1 to {longest} characters"
-        case shape.DictType():
+        case inspect.DictType():
             return "a table of texts"
         case _:
             return "a list of texts"
 
 
-def _lies_in(path: str, directory: str) -> bool:
+def _is_within(path: str, directory: str) -> bool:
     """Whether a path is a directory, or anything below it, once links are followed."""
     real, around = os.path.realpath(path), os.path.realpath(directory)
     return os.path.commonpath((real, around)) == around
 
 
-def _show(value: object) -> str:
+def _format_value(value: object) -> str:
     """A value in a sentence: texts and numbers as TOML writes them, others by their type."""
     match value:
         case bool() | str():
@@ -824,15 +846,17 @@ def _show(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def _unknown(word: str, near: Mapping[str, str], far: Mapping[str, str] | None = None, *, kind: str = "key") -> str:
-    """What to say of an unknown word: the most similar one of `near`, else of `far`, else all of `near`.
+def _describe_unknown(
+    word: str, candidates: Mapping[str, str], fallbacks: Mapping[str, str] | None = None, *, kind: str = "key"
+) -> str:
+    """What to say of an unknown word: the most similar one of `candidates`, else of `fallbacks`, else all of `candidates`.
 
     Both map a word to how it is to be written.
     """
-    if far is not None and word in far and word not in near:
-        return f"unknown {kind}; did you mean {far[word]}?"
-    for known in (near, far or {}):
+    if fallbacks is not None and word in fallbacks and word not in candidates:
+        return f"unknown {kind}; did you mean {fallbacks[word]}?"
+    for known in (candidates, fallbacks or {}):
         found = difflib.get_close_matches(word, known, n=1)
         if found:
             return f"unknown {kind}; did you mean {known[found[0]]}?"
-    return f"unknown {kind}; known ones: {', '.join(near.values())}"
+    return f"unknown {kind}; known ones: {', '.join(candidates.values())}"

@@ -13,11 +13,11 @@ from typing import Any, Final, cast, get_args
 import msgspec
 
 from downloadd.api.openapi import Json, build_document
-from downloadd.api.routes import Endpoints, routes
+from downloadd.api.routes import Endpoints, build_routes
 from downloadd.config import ENVIRONMENT_PREFIX, Config
 from downloadd.errors import ERRORS, ErrorCode
 
-_NOTICE: Final = "<!-- Made by `python -m downloadd.documentation`; change what it is made from. -->\n"
+_GENERATED_NOTICE: Final = "<!-- Made by `python -m downloadd.documentation`; change what it is made from. -->\n"
 
 ADVICE: Final[Mapping[ErrorCode, str]] = {
     ErrorCode.INVALID_URL: "Percent-encode the whole URL when it stands in a query: `curl -G --data-urlencode "
@@ -68,41 +68,41 @@ ADVICE: Final[Mapping[ErrorCode, str]] = {
 """What helps besides the resolution of the error table."""
 
 
-def pages(document: Json, example: str) -> dict[str, str]:
+def build_pages(document: Json, example: str) -> dict[str, str]:
     """Each generated page by its name."""
     return {
-        "api.md": "\n".join(_api(document)) + "\n",
-        "configuration.md": "\n".join(_configuration(example)) + "\n",
-        "errors.md": "\n".join(_errors()) + "\n",
+        "api.md": "\n".join(_render_api(document)) + "\n",
+        "configuration.md": "\n".join(_render_configuration(example)) + "\n",
+        "errors.md": "\n".join(_render_errors()) + "\n",
     }
 
 
-def _api(document: Json) -> Iterator[str]:
-    yield f"{_NOTICE}\n# The API\n\nEvery answer names its request in `X-Request-Id`. What the error codes mean is in "
+def _render_api(document: Json) -> Iterator[str]:
+    yield f"{_GENERATED_NOTICE}\n# The API\n\nEvery answer names its request in `X-Request-Id`. What the error codes mean is in "
     yield "[errors.md](errors.md); `GET /api/v1/docs` shows this in a browser and tries it."
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if method != "head":
-                yield from _operation(f"{method.upper()} {path}", operation)
+                yield from _render_operation(f"{method.upper()} {path}", operation)
 
 
-def _operation(title: str, operation: Json) -> Iterator[str]:
+def _render_operation(title: str, operation: Json) -> Iterator[str]:
     yield f"\n## `{title}`\n\n{operation['summary']}.\n\n{operation['description']}"
     if operation["parameters"]:
         yield "\n| parameter | in | type | description |\n| --- | --- | --- | --- |"
         for one in operation["parameters"]:
             name = f"`{one['name']}`" + (" (required)" if one["required"] else "")
-            yield f"| {name} | {one['in']} | {_type(one['schema'])} | {_cell(one.get('description', ''))} |"
+            yield f"| {name} | {one['in']} | {_describe_type(one['schema'])} | {_escape_cell(one.get('description', ''))} |"
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
-        yield f"\nTakes `{media_type}`: {_type(content['schema'])}."
+        yield f"\nTakes `{media_type}`: {_describe_type(content['schema'])}."
     yield "\n| status | meaning |\n| --- | --- |"
     for status, response in sorted(operation["responses"].items()):
-        yield f"| {status} | {_cell(response['description'])} |"
+        yield f"| {status} | {_escape_cell(response['description'])} |"
 
 
-def _type(schema: Json) -> str:
+def _describe_type(schema: Json) -> str:
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_type(each) for each in schema["anyOf"]))
+        return " or ".join(dict.fromkeys(_describe_type(each) for each in schema["anyOf"]))
     if "$ref" in schema:
         return f"`{schema['$ref'].rpartition('/')[2]}`"
     if "enum" in schema:
@@ -112,8 +112,8 @@ def _type(schema: Json) -> str:
     return ", ".join(part for part in (str(schema.get("type", "bytes")), " ".join(limits), default) if part)
 
 
-def _configuration(example: str) -> Iterator[str]:
-    yield f"{_NOTICE}\n# Configuration\n"
+def _render_configuration(example: str) -> Iterator[str]:
+    yield f"{_GENERATED_NOTICE}\n# Configuration\n"
     yield "The last one wins: the defaults, the file of `--config`, the environment, flags."
     meanings: dict[tuple[str, str], str] = {}
     section = ""
@@ -128,31 +128,33 @@ def _configuration(example: str) -> Iterator[str]:
         yield "| key | default | variable | meaning |\n| --- | --- | --- | --- |"
         for field in msgspec.structs.fields(struct):
             default = (
-                "" if field.required or field.default in (msgspec.NODEFAULT, msgspec.UNSET) else _toml(field.default)
+                ""
+                if field.required or field.default in (msgspec.NODEFAULT, msgspec.UNSET)
+                else _format_toml(field.default)
             )
             # A list of tables is given as a whole.
             variable = f"`{ENVIRONMENT_PREFIX}{table.name}__{field.name}`".upper() if struct is table.type else ""
-            meaning = _cell(meanings.get((table.name, field.name), ""))
+            meaning = _escape_cell(meanings.get((table.name, field.name), ""))
             yield f"| `{field.name}` | {default} | {variable} | {meaning} |"
 
 
-def _toml(value: Any) -> str:
+def _format_toml(value: Any) -> str:
     return f"`{json.dumps(list(value) if isinstance(value, tuple) else value)}`"
 
 
-def _errors() -> Iterator[str]:
-    yield f"{_NOTICE}\n# Errors, and what to do\n\n`error` in an answer and in the history is one of these;"
+def _render_errors() -> Iterator[str]:
+    yield f"{_GENERATED_NOTICE}\n# Errors, and what to do\n\n`error` in an answer and in the history is one of these;"
     yield "`detail` is one sentence about the case."
     for row in ERRORS.values():
         yield f"\n## `{row.code}`\n\n**{row.title}** (HTTP {row.status}). {row.description}.\n\n{row.resolution}."
         yield f"\n{ADVICE[row.code]}"
 
 
-def _cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-class _Nobody:
+class _EndpointStub:
     """Stands for every part that a route leads to; none is asked."""
 
     def __getattr__(self, name: str) -> Any:
@@ -161,8 +163,8 @@ class _Nobody:
 
 def main() -> None:
     """Writes the pages into `docs/reference` of the directory that it is called in."""
-    document = build_document(routes(cast(Endpoints, _Nobody())))
-    for name, text in pages(document, Path("config.example.toml").read_text(encoding="utf-8")).items():
+    document = build_document(build_routes(cast(Endpoints, _EndpointStub())))
+    for name, text in build_pages(document, Path("config.example.toml").read_text(encoding="utf-8")).items():
         Path("docs/reference", name).write_text(text, encoding="utf-8")
 
 

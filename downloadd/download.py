@@ -212,7 +212,7 @@ def join_path(directory: str, filename: str) -> str:
     return f"{directory}/{filename}" if directory else filename
 
 
-def ids_of(download: Download) -> dict[str, str]:
+def log_fields(download: Download) -> dict[str, str]:
     """Return the ids that connect a log line to a download, its HTTP request and its import."""
     ids = {"download_id": download.id, "request_id": download.request_id, "operation": download.request.operation}
     return {name: id for name, id in ids.items() if id is not None}
@@ -234,6 +234,6 @@ def new_id(now: float, random: int) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def is_older(id: str, time: float) -> bool:
+def is_created_before(id: str, time: float) -> bool:
     """Return True if an id of `new_id` was made before `time` (Unix time)."""
     return int(id[:8] + id[9:13], 16) < int(time * 1000)

@@ -347,21 +347,21 @@ class NetworkError(DownloadError):
     """No connection, or one that broke, stalled or did not speak HTTP.
 
     Attributes:
-        lasting: the cause will not go away by itself (a certificate that is not trusted, say), so a retry is vain.
-        voids: what has come is not to be believed either, and no attempt goes on from it.
+        permanent: the cause will not go away by itself (a certificate that is not trusted, say), so a retry is vain.
+        invalidates_part: what has come is not to be believed either, and no attempt goes on from it.
     """
 
     code = ErrorCode.NETWORK_ERROR
 
-    def __init__(self, detail: str, *, lasting: bool = False, voids: bool = False) -> None:
+    def __init__(self, detail: str, *, permanent: bool = False, invalidates_part: bool = False) -> None:
         super().__init__(detail)
-        self.lasting = lasting
-        self.voids = voids
+        self.permanent = permanent
+        self.invalidates_part = invalidates_part
 
     @property
     def transient(self) -> bool:
         """Whether the same request may well succeed later."""
-        return not self.lasting
+        return not self.permanent
 
 
 class RemoteError(DownloadError):
@@ -369,24 +369,24 @@ class RemoteError(DownloadError):
 
     Attributes:
         status: the status of the response.
-        passing: the response is transient whatever its status: another host than the origin may have sent it.
+        transient: the response is transient whatever its status: another host than the origin may have sent it.
     """
 
     code = ErrorCode.REMOTE_ERROR
     TRANSIENT_STATUSES: ClassVar = frozenset({408, 429, 500, 502, 503, 504})
 
     def __init__(
-        self, status: int, explanation: str = "", *, retry_after: float | None = None, passing: bool = False
+        self, status: int, explanation: str = "", *, retry_after: float | None = None, transient: bool = False
     ) -> None:
         detail = f"the origin answered {status}"
         super().__init__(f"{detail}: {explanation}" if explanation else detail, retry_after=retry_after)
         self.status = status
-        self.passing = passing
+        self._transient = transient
 
     @property
     def transient(self) -> bool:
         """Whether the same request may well succeed later."""
-        return self.passing or self.status in self.TRANSIENT_STATUSES
+        return self._transient or self.status in self.TRANSIENT_STATUSES
 
 
 class TooManyRedirectsError(DownloadError):
@@ -399,7 +399,7 @@ class TooManyRedirectsError(DownloadError):
         self.limit = limit
 
 
-OF_THE_ORIGIN: Final = (
+ORIGIN_ERRORS: Final = (
     InvalidUrlError,
     DomainBlockedError,
     RemoteFileNotFoundError,
@@ -450,48 +450,48 @@ class InsufficientStorageError(DownloadError):
     """The disk is full or would get too full.
 
     Attributes:
-        lasting: no room that is made soon will do: the disk is smaller than what is needed, or a quota is used up.
+        permanent: no room that is made soon will do: the disk is smaller than what is needed, or a quota is used up.
     """
 
     code = ErrorCode.INSUFFICIENT_STORAGE
 
-    def __init__(self, detail: str, *, lasting: bool = False) -> None:
+    def __init__(self, detail: str, *, permanent: bool = False) -> None:
         super().__init__(detail)
-        self.lasting = lasting
+        self.permanent = permanent
 
     @property
     def transient(self) -> bool:
         """Whether the same request may well succeed later."""
-        return not self.lasting
+        return not self.permanent
 
 
 class StorageError(DownloadError):
     """The storage directory refused a write for another reason than space.
 
     Attributes:
-        passing: what was in the way goes away by itself, or is not in the way of whoever begins anew.
+        transient: what was in the way goes away by itself, or is not in the way of whoever begins anew.
     """
 
     code = ErrorCode.STORAGE_ERROR
 
-    def __init__(self, detail: str, *, passing: bool = False) -> None:
+    def __init__(self, detail: str, *, transient: bool = False) -> None:
         super().__init__(detail)
-        self.passing = passing
+        self._transient = transient
 
     @property
     def transient(self) -> bool:
         """Whether the same request may well succeed later."""
-        return self.passing
+        return self._transient
 
 
-class StorageGoneError(StorageError):
+class StorageRootMissingError(StorageError):
     """The storage root does not lie at its path any more, or is another one than it was.
 
     While there is none, nothing can be kept, and it is nobody's fault: whoever needs it waits until it is back.
     """
 
     def __init__(self, detail: str) -> None:
-        super().__init__(detail, passing=True)
+        super().__init__(detail, transient=True)
 
 
 class StoreUnavailableError(DownloadError):
@@ -522,8 +522,8 @@ class ChecksumMismatchError(DownloadError):
     code = ErrorCode.CHECKSUM_MISMATCH
 
     def __init__(self, expected: str, actual: str, *, source: str | None = None) -> None:
-        said = "asked for" if source is None else f"the origin's {source} says"
-        super().__init__(f"{said} {expected}, received {actual}")
+        claim = "asked for" if source is None else f"the origin's {source} says"
+        super().__init__(f"{claim} {expected}, received {actual}")
         self.expected = expected
         self.actual = actual
         self.source = source
@@ -599,16 +599,16 @@ class BodyTooLargeError(DownloadError):
 
 
 class BodyTooSlowError(DownloadError):
-    """The request body does not come, or at less than `least_rate` bytes a second, for `patience` seconds."""
+    """The request body does not come, or at less than `min_rate` bytes a second, for `max_wait` seconds."""
 
     code = ErrorCode.BODY_TOO_SLOW
 
-    def __init__(self, patience: float, least_rate: int) -> None:
+    def __init__(self, max_wait: float, min_rate: int) -> None:
         super().__init__(
-            f"the body did not come: it was waited for {patience:g} s, and a second more for every {least_rate} bytes"
+            f"the body did not come: it was waited for {max_wait:g} s, and a second more for every {min_rate} bytes"
         )
-        self.patience = patience
-        self.least_rate = least_rate
+        self.max_wait = max_wait
+        self.min_rate = min_rate
 
 
 class ShuttingDownError(DownloadError):
@@ -670,14 +670,14 @@ class StartupError(Exception):
     """The daemon cannot start, or not with this configuration.
 
     Attributes:
-        sentence: what is wrong and what to do; a line for each mistake. Never holds a secret.
+        message: what is wrong and what to do; a line for each mistake. Never holds a secret.
         exit_status: 2 for a mistake in configuration or usage, 1 for everything else.
     """
 
     exit_status: int = 1
 
-    def __init__(self, sentence: str, *, exit_status: int | None = None) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+    def __init__(self, message: str, *, exit_status: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
         if exit_status is not None:
             self.exit_status = exit_status

@@ -14,12 +14,12 @@ from typing import Final, Self
 import msgspec
 
 from downloadd.download import Download, Snapshot
-from downloadd.operation import Operation
+from downloadd.import_operation import ImportOperation
 
-REMEMBERED: Final = 4096
+MAX_REPLAY_EVENTS: Final = 4096
 """Events that can be told again to a reader that comes back."""
 
-BACKLOG: Final = 4096
+MAX_BACKLOG_EVENTS: Final = 4096
 """Events that one reader may be behind."""
 
 
@@ -38,7 +38,7 @@ class DownloadEnded(msgspec.Struct, frozen=True, kw_only=True):
 class ImportChanged(msgspec.Struct, frozen=True, kw_only=True):
     """An import operation moved on."""
 
-    operation: Operation
+    operation: ImportOperation
 
 
 Event = DownloadChanged | DownloadEnded | ImportChanged
@@ -70,7 +70,7 @@ def parse_event_id(text: str) -> EventId | None:
     return EventId(generation=generation, number=int(number), ended_seq=int(ended_seq))
 
 
-class Published:
+class PublishedEvent:
     """An event with its place in the stream, and its encoded form once somebody has needed it."""
 
     __slots__ = ("_frame", "event", "id")
@@ -98,47 +98,47 @@ class Subscription:
     def __init__(
         self,
         start: EventId,
-        missed: tuple[Published, ...] | None,
+        missed: tuple[PublishedEvent, ...] | None,
         limit: int,
-        leave: "Callable[[Subscription], None]",
-        lost: Callable[[int], None],
+        on_close: "Callable[[Subscription], None]",
+        on_reader_lost: Callable[[int], None],
     ) -> None:
         self.start = start
         self.missed = missed
         self._limit = limit
-        self._leave = leave
-        self._lost = lost
-        self._queue: deque[Published] = deque()
-        self._filled = asyncio.Event()
-        self._over = False
+        self._on_close = on_close
+        self._on_reader_lost = on_reader_lost
+        self._queue: deque[PublishedEvent] = deque()
+        self._ready = asyncio.Event()
+        self._closed = False
 
     @property
-    def over(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether nothing will come any more: the reader was too slow, or the bus closed."""
-        return self._over
+        return self._closed
 
-    def offer(self, published: Published) -> None:
+    def push(self, published: PublishedEvent) -> None:
         """Queues an event; one too many cuts the reader off."""
-        if self._over:
+        if self._closed:
             return
         if len(self._queue) >= self._limit:
-            self._lost(len(self._queue) + 1)
-            self.cut()
+            self._on_reader_lost(len(self._queue) + 1)
+            self.disconnect()
             return
         self._queue.append(published)
-        self._filled.set()
+        self._ready.set()
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """Ends the subscription and drops what is queued: the reader can come back and ask for it."""
-        self._over = True
+        self._closed = True
         self._queue.clear()
-        self._filled.set()
+        self._ready.set()
 
-    async def take(self) -> list[Published]:
+    async def receive(self) -> list[PublishedEvent]:
         """Waits until there is something and takes all of it; nothing means that it is over."""
-        await self._filled.wait()
-        if not self._over:
-            self._filled.clear()
+        await self._ready.wait()
+        if not self._closed:
+            self._ready.clear()
         taken = list(self._queue)
         self._queue.clear()
         return taken
@@ -147,128 +147,130 @@ class Subscription:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.cut()
-        self._leave(self)
+        self.disconnect()
+        self._on_close(self)
 
 
 class EventBus:
     """Carries events from the manager to every reader. Belongs to one event loop.
 
-    `remembered` events are kept for readers that come back; each reader may be `backlog` events behind. `lost` is told
+    `replay_limit` events are kept for readers that come back; each reader may be `backlog` events behind. `on_reader_lost` is told
     how many events a reader that fell further behind had not read.
     """
 
     def __init__(
         self,
         *,
-        remembered: int = REMEMBERED,
-        backlog: int = BACKLOG,
-        lost: Callable[[int], None] = lambda events: None,
+        replay_limit: int = MAX_REPLAY_EVENTS,
+        backlog: int = MAX_BACKLOG_EVENTS,
+        on_reader_lost: Callable[[int], None] = lambda events: None,
     ) -> None:
         self._generation = secrets.token_hex(6)
         self._number = 0
         self._ended_seq = 0
-        self._vouched = 0
-        self._late = 0
-        self._ring: deque[Published] = deque(maxlen=remembered)
-        self._remembered = remembered
+        self._announced_ended_seq = 0
+        self._deferred_batches = 0
+        self._replay_buffer: deque[PublishedEvent] = deque(maxlen=replay_limit)
+        self._replay_limit = replay_limit
         self._backlog = backlog
-        self._lost = lost
+        self._on_reader_lost = on_reader_lost
         self._readers: set[Subscription] = set()
         # Publishers may be silent while nobody watches. For as many events as the ring holds the bus passes for watched
         # after its last reader has left, so that one that comes back soon is told everything.
-        self._lingering = 0
-        self._gap = 0
+        self._replay_remaining = 0
+        self._replay_gap = 0
         self._closed = False
 
     @property
-    def watched(self) -> bool:
+    def is_watched(self) -> bool:
         """Whether events find a reader; while not, they need not be published."""
-        return bool(self._readers) or self._lingering > 0
+        return bool(self._readers) or self._replay_remaining > 0
 
     @property
-    def readers(self) -> int:
+    def reader_count(self) -> int:
         """How many read now."""
         return len(self._readers)
 
     @property
-    def place(self) -> EventId:
+    def position(self) -> EventId:
         """Where the stream stands now."""
-        return EventId(generation=self._generation, number=self._number, ended_seq=self._vouched)
+        return EventId(generation=self._generation, number=self._number, ended_seq=self._announced_ended_seq)
 
-    def remember_ended(self, ended_seq: int) -> None:
+    def record_ended_seq(self, ended_seq: int) -> None:
         """Tells the bus of a history that is older than its own life."""
         self._ended_seq = max(self._ended_seq, ended_seq)
-        if not self._late:
-            self._vouched = self._ended_seq
+        if not self._deferred_batches:
+            self._announced_ended_seq = self._ended_seq
 
     @contextmanager
-    def telling_later(self) -> Iterator[None]:
+    def deferring_publication(self) -> Iterator[None]:
         """Hold back the ids of ends that are recorded already and published later, or in several turns of the loop.
 
         Others may be published in between; until all are, no id vouches for any of them, lest a reader that leaves
         meanwhile is never told of those that were still to come. If an exception ends the block, some of them may never
         be published: every reader is sent back to the records, which have them.
         """
-        self._late += 1
+        self._deferred_batches += 1
         try:
             yield
         except BaseException:
             self._generation = secrets.token_hex(6)
-            self._ring.clear()
-            self.cut()
+            self._replay_buffer.clear()
+            self.disconnect()
             raise
         finally:
-            self._late -= 1
-            if not self._late:
-                self._vouched = self._ended_seq
+            self._deferred_batches -= 1
+            if not self._deferred_batches:
+                self._announced_ended_seq = self._ended_seq
 
     def publish(self, event: Event) -> None:
         """Tells every reader. Never waits."""
         self._number += 1
         if isinstance(event, DownloadEnded) and event.download.result.ended_seq is not None:
-            self.remember_ended(event.download.result.ended_seq)
-        if not self.watched:
+            self.record_ended_seq(event.download.result.ended_seq)
+        if not self.is_watched:
             return
         if not self._readers:
-            self._lingering -= 1
-        published = Published(self.place, event)
-        self._ring.append(published)
+            self._replay_remaining -= 1
+        published = PublishedEvent(self.position, event)
+        self._replay_buffer.append(published)
         for reader in self._readers:
-            reader.offer(published)
+            reader.push(published)
 
     def subscribe(self, after: EventId | None = None) -> Subscription:
         """A reader's queue from now on, with what it missed since `after` as far as the bus still knows."""
-        if not self.watched:
+        if not self.is_watched:
             # Nobody watched, so not everything was published: a number that no event has marks the gap.
             self._number += 1
-            self._gap = self._number
-            self._ring.clear()
-        subscription = Subscription(self.place, self._since(after), self._backlog, self._drop, self._lost)
+            self._replay_gap = self._number
+            self._replay_buffer.clear()
+        subscription = Subscription(
+            self.position, self._find_missed(after), self._backlog, self._unsubscribe, self._on_reader_lost
+        )
         self._readers.add(subscription)
         if self._closed:
-            subscription.cut()
+            subscription.disconnect()
         return subscription
 
     def close(self) -> None:
         """Ends every subscription, now and later."""
         self._closed = True
-        self.cut()
+        self.disconnect()
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """Ends every subscription: who may still read comes back, and is told what it missed."""
         for reader in self._readers:
-            reader.cut()
+            reader.disconnect()
 
-    def _since(self, after: EventId | None) -> tuple[Published, ...] | None:
+    def _find_missed(self, after: EventId | None) -> tuple[PublishedEvent, ...] | None:
         if after is None or after.generation != self._generation or after.number > self._number:
             return None
-        oldest = self._ring[0].id.number if self._ring else self._number + 1
-        if after.number + 1 < oldest or after.number < self._gap:
+        oldest = self._replay_buffer[0].id.number if self._replay_buffer else self._number + 1
+        if after.number + 1 < oldest or after.number < self._replay_gap:
             return None
-        return tuple(published for published in self._ring if published.id.number > after.number)
+        return tuple(published for published in self._replay_buffer if published.id.number > after.number)
 
-    def _drop(self, subscription: Subscription) -> None:
+    def _unsubscribe(self, subscription: Subscription) -> None:
         self._readers.discard(subscription)
         if not self._readers:
-            self._lingering = self._remembered
+            self._replay_remaining = self._replay_limit

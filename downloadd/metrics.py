@@ -2,7 +2,7 @@
 
 The methods are named for what happened and cost about two microseconds; they may be called from the event loop only.
 What is a matter of the moment, such as the length of the queue, is looked up when it is asked for, and handed in as a
-`Moment`.
+`GaugeSnapshot`.
 """
 
 import threading
@@ -18,8 +18,8 @@ from prometheus_client.registry import Collector
 
 from downloadd import __version__
 from downloadd.errors import ErrorCode
-from downloadd.operation import OVER, Kind, Operation
-from downloadd.states import ACTIVE, ENDED, Hold, State
+from downloadd.import_operation import FINISHED_STATUSES, ImportKind, ImportOperation
+from downloadd.states import ACTIVE, FINISHED, State, WaitReason
 
 DURATION_BUCKETS: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400)
 """Seconds: from a small file on a fast line to a day."""
@@ -31,21 +31,21 @@ ROWS_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 10_000)
 """Rows of a transaction."""
 LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 """Seconds: an answer takes at least as long as the loop lags."""
-TELLING_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 3600)
+DELIVERY_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 3600)
 """Seconds of a try to tell a hook."""
 
 
-class Telling(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What became of a try to tell a hook."""
 
     DELIVERED = "delivered"
     FAILED = "failed"
     """Another try follows."""
-    GIVEN_UP = "given_up"
+    ABANDONED = "given_up"
     """It was the last one."""
 
 
-class Origins(msgspec.Struct, frozen=True, kw_only=True):
+class OriginUsage(msgspec.Struct, frozen=True, kw_only=True):
     """How hosts are used, all together: a label for each would grow with everything that is ever fetched."""
 
     connections: int = 0
@@ -60,7 +60,7 @@ class Origins(msgspec.Struct, frozen=True, kw_only=True):
     """Hosts that asked to be left alone."""
 
 
-class QuotaUse(msgspec.Struct, frozen=True, kw_only=True):
+class QuotaUsage(msgspec.Struct, frozen=True, kw_only=True):
     """How full a directory with a quota is, in bytes."""
 
     directory: str
@@ -68,31 +68,31 @@ class QuotaUse(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
 
 
-class StorageUse(msgspec.Struct, frozen=True, kw_only=True):
+class StorageUsage(msgspec.Struct, frozen=True, kw_only=True):
     """How full the storage is, in bytes."""
 
     free: int
     size: int
     reserved: int
     """What must stay free."""
-    quotas: Sequence[QuotaUse] = ()
+    quotas: Sequence[QuotaUsage] = ()
 
 
-class Moment(msgspec.Struct, frozen=True, kw_only=True):
+class GaugeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What is so right now."""
 
     active: Mapping[State, int] = {}
     """Downloads by state; states that are left out have none."""
-    waiting: Mapping[Hold, int] = {}
+    waiting: Mapping[WaitReason, int] = {}
     """Waiting downloads by what they wait for, likewise."""
-    origins: Origins = Origins()
+    origins: OriginUsage = OriginUsage()
     subscribers: int = 0
     """Readers of the event stream."""
     imports: int = 0
     """Import operations at work."""
     messages: Mapping[str, int] = {}
     """What hooks are still to be told, by hook."""
-    storage: StorageUse | None = None
+    storage: StorageUsage | None = None
     """None while the disk does not answer."""
 
 
@@ -101,13 +101,13 @@ class Metrics:
 
     def __init__(self) -> None:
         # Two moments must not be mixed in one exposition.
-        self._rendering = threading.Lock()
+        self._render_lock = threading.Lock()
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._registry)
-        self._count_downloads()
-        self._count_requests()
-        self._count_work_inside()
-        self._gauge_moments()
+        self._define_download_metrics()
+        self._define_request_metrics()
+        self._define_internal_metrics()
+        self._define_gauges()
         build = self._gauge("downloadd_build_info", "The version that runs; always 1.", ("version",))
         build.labels(__version__).set(1)
 
@@ -159,58 +159,58 @@ class Metrics:
         self._lost_readers.inc()
         self._lost_events.inc(events)
 
-    def import_moved(self, operation: Operation) -> None:
+    def import_status_changed(self, operation: ImportOperation) -> None:
         """An import operation has another status."""
-        if operation.status in OVER:
+        if operation.status in FINISHED_STATUSES:
             self._imports_ended[
                 operation.kind, operation.status.removeprefix("importer_").removeprefix("import_")
             ].inc()
 
-    def know_hook(self, name: str) -> None:
+    def register_hook(self, name: str) -> None:
         """A hook is configured: its series are there from now on."""
-        for outcome in Telling:
-            self._told[name, outcome].inc(0)
+        for outcome in DeliveryOutcome:
+            self._hook_tries[name, outcome].inc(0)
 
-    def told(self, hook: str, outcome: Telling, seconds: float) -> None:
+    def delivery_attempted(self, hook: str, outcome: DeliveryOutcome, seconds: float) -> None:
         """A try to tell a hook took so many seconds."""
-        self._told[hook, outcome].inc()
-        self._telling_duration.observe(seconds)
+        self._hook_tries[hook, outcome].inc()
+        self._hook_try_duration.observe(seconds)
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
-    def render(self, moment: Moment, accept: str = "") -> tuple[bytes, str]:
+    def render(self, gauges: GaugeSnapshot, accept: str = "") -> tuple[bytes, str]:
         """The exposition and its media type: Prometheus text, or OpenMetrics when the `Accept` field asks for it.
 
         Reads files of /proc: for threads.
         """
-        with self._rendering:
-            self._show(moment)
+        with self._render_lock:
+            self._set_gauges(gauges)
             encode, media_type = choose_encoder(accept)
             return encode(self._registry), media_type
 
-    def _show(self, moment: Moment) -> None:
+    def _set_gauges(self, gauges: GaugeSnapshot) -> None:
         for state in sorted(ACTIVE):
-            self._active.labels(state.value).set(moment.active.get(state, 0))
-        for hold in Hold:
-            self._waiting.labels(hold.value).set(moment.waiting.get(hold, 0))
-        self._connections.set(moment.origins.connections)
-        self._busiest.set(moment.origins.busiest)
-        self._hosts_connected.set(moment.origins.connected)
-        self._hosts_waiting.set(moment.origins.waiting)
-        self._hosts_blocked.set(moment.origins.blocked)
-        self._subscribers.set(moment.subscribers)
-        self._imports_active.set(moment.imports)
+            self._active.labels(state.value).set(gauges.active.get(state, 0))
+        for hold in WaitReason:
+            self._waiting.labels(hold.value).set(gauges.waiting.get(hold, 0))
+        self._connections.set(gauges.origins.connections)
+        self._busiest.set(gauges.origins.busiest)
+        self._hosts_connected.set(gauges.origins.connected)
+        self._hosts_waiting.set(gauges.origins.waiting)
+        self._hosts_blocked.set(gauges.origins.blocked)
+        self._subscribers.set(gauges.subscribers)
+        self._imports_active.set(gauges.imports)
         # Hooks come and go with the configuration.
-        self._messages.clear()
-        for hook, count in moment.messages.items():
-            self._messages.labels(hook).set(count)
-        self._storage.use = moment.storage
+        self._pending_messages.clear()
+        for hook, count in gauges.messages.items():
+            self._pending_messages.labels(hook).set(count)
+        self._storage.usage = gauges.storage
 
     # -- the series ----------------------------------------------------------------------------------------------------
 
-    def _count_downloads(self) -> None:
+    def _define_download_metrics(self) -> None:
         self._accepted = self._counter("downloadd_downloads_accepted", "Downloads written down to be fetched.")
-        self._ended = _Children(
+        self._ended = _ChildCache(
             self._counter(
                 "downloadd_downloads_ended",
                 "Downloads that have ended, refused ones included, by outcome and error code.",
@@ -218,7 +218,7 @@ class Metrics:
             )
         )
         # A series that is there from the start shows its first increase.
-        for outcome in sorted(ENDED - {State.FAILED}):
+        for outcome in sorted(FINISHED - {State.FAILED}):
             self._ended[outcome, ErrorCode.CANCELLED if outcome is State.CANCELLED else ""].inc(0)
         self._duration = self._histogram(
             "downloadd_download_duration_seconds",
@@ -229,15 +229,15 @@ class Metrics:
             "downloadd_queue_wait_seconds", "Seconds from acceptance to the first attempt.", DURATION_BUCKETS
         )
         self._attempts = self._counter("downloadd_attempts_started", "Attempts begun, retries included.")
-        self._failed = _Children(
+        self._failed = _ChildCache(
             self._counter(
                 "downloadd_attempts_failed", "Attempts that failed and are followed by another one.", ("error",)
             )
         )
         self._received = self._counter("downloadd_received_bytes", "Bytes of content received from origins.")
 
-    def _count_requests(self) -> None:
-        self._requests = _Children(
+    def _define_request_metrics(self) -> None:
+        self._requests = _ChildCache(
             self._counter("downloadd_http_requests", "Requests answered, by method and status.", ("method", "status"))
         )
         self._request_duration = self._histogram(
@@ -253,7 +253,7 @@ class Metrics:
             "downloadd_events_lost", "Events that those readers had not read; who comes back is told again."
         )
 
-    def _count_work_inside(self) -> None:
+    def _define_internal_metrics(self) -> None:
         self._commit_duration = self._histogram(
             "downloadd_store_commit_duration_seconds",
             "Seconds that the records took to make a transaction durable.",
@@ -267,23 +267,23 @@ class Metrics:
             "How much later than due the event loop ran a timer, measured twice a second.",
             LAG_BUCKETS,
         )
-        self._imports_ended = _Children(
+        self._imports_ended = _ChildCache(
             self._counter(
                 "downloadd_imports_ended", "Import operations that have ended, by outcome.", ("importer", "outcome")
             )
         )
-        for kind in Kind:
+        for kind in ImportKind:
             self._imports_ended[kind, "done"].inc(0)
-        self._told = _Children(
+        self._hook_tries = _ChildCache(
             self._counter(
                 "downloadd_hook_tries", "Tries to tell a hook that a download has ended.", ("hook", "outcome")
             )
         )
-        self._telling_duration = self._histogram(
-            "downloadd_hook_try_duration_seconds", "Seconds that a try to tell a hook took.", TELLING_BUCKETS
+        self._hook_try_duration = self._histogram(
+            "downloadd_hook_try_duration_seconds", "Seconds that a try to tell a hook took.", DELIVERY_BUCKETS
         )
 
-    def _gauge_moments(self) -> None:
+    def _define_gauges(self) -> None:
         self._active = self._gauge("downloadd_downloads_active", "Downloads by active state.", ("state",))
         self._waiting = self._gauge(
             "downloadd_downloads_waiting", "Queued and retrying downloads by what they wait for.", ("reason",)
@@ -301,7 +301,7 @@ class Metrics:
         )
         self._subscribers = self._gauge("downloadd_event_subscribers", "Readers of the event stream.")
         self._imports_active = self._gauge("downloadd_imports_active", "Import operations at work.")
-        self._messages = self._gauge(
+        self._pending_messages = self._gauge(
             "downloadd_hook_messages_waiting", "Ends of downloads that a hook is still to be told of.", ("hook",)
         )
         self._storage = _StorageCollector()
@@ -321,35 +321,35 @@ class _StorageCollector(Collector):
     """The series of the storage, which say by their absence that the disk does not answer."""
 
     def __init__(self) -> None:
-        self.use: StorageUse | None = None
+        self.usage: StorageUsage | None = None
 
     def collect(self) -> Iterator[Metric]:
         """What is known."""
-        if self.use is None:
+        if self.usage is None:
             return
         yield GaugeMetricFamily(
-            "downloadd_storage_free_bytes", "Bytes that are free where the files go.", value=self.use.free
+            "downloadd_storage_free_bytes", "Bytes that are free where the files go.", value=self.usage.free
         )
         yield GaugeMetricFamily(
-            "downloadd_storage_size_bytes", "Bytes of all that the file system holds.", value=self.use.size
+            "downloadd_storage_size_bytes", "Bytes of all that the file system holds.", value=self.usage.size
         )
         yield GaugeMetricFamily(
             "downloadd_storage_reserved_bytes",
             "Bytes that must stay free (storage.min_free).",
-            value=self.use.reserved,
+            value=self.usage.reserved,
         )
         used = GaugeMetricFamily(
             "downloadd_quota_used_bytes", "Bytes below a directory that has a quota.", labels=("directory",)
         )
         limit = GaugeMetricFamily("downloadd_quota_limit_bytes", "The quota of a directory.", labels=("directory",))
-        for quota in self.use.quotas:
+        for quota in self.usage.quotas:
             used.add_metric((quota.directory,), quota.used)
             limit.add_metric((quota.directory,), quota.limit)
         yield used
         yield limit
 
 
-class _Children(dict[tuple[object, ...], Counter]):
+class _ChildCache(dict[tuple[object, ...], Counter]):
     """The children of a counter, each made when it is first asked for.
 
     Looking a child up by its labels takes a lock and several microseconds: once is enough.

@@ -24,7 +24,7 @@ UNITS: Final[dict[str, int]] = {
 """Bytes in each unit: powers of 1000 (SI, with `KB` as people write it) and of 1024 (IEC 80000-13)."""
 
 _SIZE: Final = re.compile(r"([0-9][0-9_]{0,30}(?:\.[0-9]{1,30})?) ?([A-Za-z]*)")
-_WRITTEN: Final = ("PiB", "TiB", "GiB", "MiB", "KiB", "PB", "TB", "GB", "MB", "kB")
+_OUTPUT_UNITS: Final = ("PiB", "TiB", "GiB", "MiB", "KiB", "PB", "TB", "GB", "MB", "kB")
 
 
 def parse_size(text: str) -> int:
@@ -47,7 +47,7 @@ def parse_size(text: str) -> int:
 
 def format_size(size: int) -> str:
     """Writes `size` exactly, in the largest unit that needs no fraction; `parse_size` reads it back."""
-    for unit in _WRITTEN:
+    for unit in _OUTPUT_UNITS:
         if size and size % UNITS[unit] == 0:
             return f"{size // UNITS[unit]} {unit}"
     return f"{size} B"

@@ -22,7 +22,7 @@ class State(StrEnum):
     SKIPPED = "skipped"
 
 
-class Event(StrEnum):
+class Trigger(StrEnum):
     """What may happen to a download."""
 
     CLAIM = "claim"
@@ -47,20 +47,20 @@ class Event(StrEnum):
     """The name is taken and the download asked to leave it so."""
 
 
-class Hold(StrEnum):
+class WaitReason(StrEnum):
     """What a waiting download waits for."""
 
-    LATER = "later"
+    DELAYED = "later"
     """The time of its next attempt."""
-    NO_ROOM = "no_room"
+    STORAGE_UNAVAILABLE = "no_room"
     """Room on the disk, or the disk itself: nothing starts without."""
-    HOST_ASKED = "host_asked"
+    HOST_BACKOFF = "host_asked"
     """Its host asked to be left alone for a while."""
-    HOST_FULL = "max_per_host"
+    HOST_LIMIT = "max_per_host"
     """As many run from its host as may."""
-    ALL_FULL = "max_concurrent"
+    TOTAL_LIMIT = "max_concurrent"
     """As many run as may."""
-    NOTHING = "about_to_start"
+    READY = "about_to_start"
 
 
 WAITING: Final = frozenset({State.QUEUED, State.RETRYING})
@@ -69,73 +69,73 @@ WAITING: Final = frozenset({State.QUEUED, State.RETRYING})
 RUNNING: Final = frozenset({State.STARTING, State.DOWNLOADING, State.VERIFYING})
 """States in which a run holds the download."""
 
-ENDED: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.SKIPPED})
+FINISHED: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.SKIPPED})
 """States that are history."""
 
-ACTIVE: Final = frozenset(State) - ENDED
+ACTIVE: Final = frozenset(State) - FINISHED
 """States that the listings show."""
 
-TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
-    (State.QUEUED, Event.CLAIM): State.STARTING,
-    (State.QUEUED, Event.PAUSE): State.PAUSED,
-    (State.QUEUED, Event.CANCEL): State.CANCELLED,
-    (State.STARTING, Event.RESPOND): State.DOWNLOADING,
-    (State.STARTING, Event.RECEIVE): State.VERIFYING,
-    (State.STARTING, Event.DEFER): State.RETRYING,
-    (State.STARTING, Event.INTERRUPT): State.QUEUED,
-    (State.STARTING, Event.PAUSE): State.PAUSED,
-    (State.STARTING, Event.CANCEL): State.CANCELLED,
-    (State.STARTING, Event.FAIL): State.FAILED,
-    (State.STARTING, Event.SKIP): State.SKIPPED,
-    (State.DOWNLOADING, Event.RESPOND): State.DOWNLOADING,
-    (State.DOWNLOADING, Event.RECEIVE): State.VERIFYING,
-    (State.DOWNLOADING, Event.DEFER): State.RETRYING,
-    (State.DOWNLOADING, Event.INTERRUPT): State.QUEUED,
-    (State.DOWNLOADING, Event.PAUSE): State.PAUSED,
-    (State.DOWNLOADING, Event.CANCEL): State.CANCELLED,
-    (State.DOWNLOADING, Event.FAIL): State.FAILED,
-    (State.DOWNLOADING, Event.SKIP): State.SKIPPED,
-    (State.RETRYING, Event.CLAIM): State.DOWNLOADING,
-    (State.RETRYING, Event.RETRY): State.QUEUED,
-    (State.RETRYING, Event.PAUSE): State.PAUSED,
-    (State.RETRYING, Event.CANCEL): State.CANCELLED,
-    (State.VERIFYING, Event.COMMIT): State.COMPLETED,
-    (State.VERIFYING, Event.DEFER): State.RETRYING,
-    (State.VERIFYING, Event.INTERRUPT): State.QUEUED,
-    (State.VERIFYING, Event.PAUSE): State.PAUSED,
-    (State.VERIFYING, Event.CANCEL): State.CANCELLED,
-    (State.VERIFYING, Event.FAIL): State.FAILED,
-    (State.VERIFYING, Event.SKIP): State.SKIPPED,
-    (State.PAUSED, Event.RESUME): State.QUEUED,
-    (State.PAUSED, Event.CANCEL): State.CANCELLED,
-    (State.FAILED, Event.RETRY): State.QUEUED,
-    (State.CANCELLED, Event.RETRY): State.QUEUED,
-    (State.SKIPPED, Event.RETRY): State.QUEUED,
+TRANSITIONS: Final[dict[tuple[State, Trigger], State]] = {
+    (State.QUEUED, Trigger.CLAIM): State.STARTING,
+    (State.QUEUED, Trigger.PAUSE): State.PAUSED,
+    (State.QUEUED, Trigger.CANCEL): State.CANCELLED,
+    (State.STARTING, Trigger.RESPOND): State.DOWNLOADING,
+    (State.STARTING, Trigger.RECEIVE): State.VERIFYING,
+    (State.STARTING, Trigger.DEFER): State.RETRYING,
+    (State.STARTING, Trigger.INTERRUPT): State.QUEUED,
+    (State.STARTING, Trigger.PAUSE): State.PAUSED,
+    (State.STARTING, Trigger.CANCEL): State.CANCELLED,
+    (State.STARTING, Trigger.FAIL): State.FAILED,
+    (State.STARTING, Trigger.SKIP): State.SKIPPED,
+    (State.DOWNLOADING, Trigger.RESPOND): State.DOWNLOADING,
+    (State.DOWNLOADING, Trigger.RECEIVE): State.VERIFYING,
+    (State.DOWNLOADING, Trigger.DEFER): State.RETRYING,
+    (State.DOWNLOADING, Trigger.INTERRUPT): State.QUEUED,
+    (State.DOWNLOADING, Trigger.PAUSE): State.PAUSED,
+    (State.DOWNLOADING, Trigger.CANCEL): State.CANCELLED,
+    (State.DOWNLOADING, Trigger.FAIL): State.FAILED,
+    (State.DOWNLOADING, Trigger.SKIP): State.SKIPPED,
+    (State.RETRYING, Trigger.CLAIM): State.DOWNLOADING,
+    (State.RETRYING, Trigger.RETRY): State.QUEUED,
+    (State.RETRYING, Trigger.PAUSE): State.PAUSED,
+    (State.RETRYING, Trigger.CANCEL): State.CANCELLED,
+    (State.VERIFYING, Trigger.COMMIT): State.COMPLETED,
+    (State.VERIFYING, Trigger.DEFER): State.RETRYING,
+    (State.VERIFYING, Trigger.INTERRUPT): State.QUEUED,
+    (State.VERIFYING, Trigger.PAUSE): State.PAUSED,
+    (State.VERIFYING, Trigger.CANCEL): State.CANCELLED,
+    (State.VERIFYING, Trigger.FAIL): State.FAILED,
+    (State.VERIFYING, Trigger.SKIP): State.SKIPPED,
+    (State.PAUSED, Trigger.RESUME): State.QUEUED,
+    (State.PAUSED, Trigger.CANCEL): State.CANCELLED,
+    (State.FAILED, Trigger.RETRY): State.QUEUED,
+    (State.CANCELLED, Trigger.RETRY): State.QUEUED,
+    (State.SKIPPED, Trigger.RETRY): State.QUEUED,
 }
 """Every allowed transition. What is not here is a bug."""
 
 
 class IllegalTransitionError(RuntimeError):
-    """An event that its state does not allow: a bug in the daemon, never a user's mistake."""
+    """An trigger that its state does not allow: a bug in the daemon, never a user's mistake."""
 
-    def __init__(self, state: State, event: Event) -> None:
-        super().__init__(f"a download that is {state} cannot {event}")
+    def __init__(self, state: State, trigger: Trigger) -> None:
+        super().__init__(f"a download that is {state} cannot {trigger}")
         self.state = state
-        self.event = event
+        self.trigger = trigger
 
 
-def allows(state: State, event: Event) -> bool:
-    """Whether `event` may happen in `state`."""
-    return (state, event) in TRANSITIONS
+def allows(state: State, trigger: Trigger) -> bool:
+    """Whether `trigger` may happen in `state`."""
+    return (state, trigger) in TRANSITIONS
 
 
-def advance(state: State, event: Event) -> State:
-    """The state after `event`.
+def advance(state: State, trigger: Trigger) -> State:
+    """The state after `trigger`.
 
     Raises:
         IllegalTransitionError: the table has no such transition.
     """
     try:
-        return TRANSITIONS[state, event]
+        return TRANSITIONS[state, trigger]
     except KeyError:
-        raise IllegalTransitionError(state, event) from None
+        raise IllegalTransitionError(state, trigger) from None

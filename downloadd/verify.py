@@ -18,10 +18,10 @@ ALGORITHMS: Final[Mapping[str, str]] = MappingProxyType(
 """The API's names of the algorithms, and those of `hashlib`."""
 
 
-KEPT_ALGORITHM: Final = "sha-256"
+DEFAULT_ALGORITHM: Final = "sha-256"
 """Of the checksums in the history, unless another one was asked for."""
 
-HTML: Final = "text/html"
+HTML_TYPE: Final = "text/html"
 
 
 def parse_checksum(text: str) -> str:
@@ -38,7 +38,7 @@ def parse_checksum(text: str) -> str:
         raise InvalidParameterError("checksum", "write it as <algorithm>=<hex>, for example sha-256=9f86d0…")
     if algorithm not in ALGORITHMS:
         raise InvalidParameterError("checksum", f"unknown algorithm; use one of {', '.join(ALGORITHMS)}")
-    length = _hex_digits(algorithm)
+    length = _hex_length(algorithm)
     if len(digest) != length or not set(string.hexdigits).issuperset(digest):
         raise InvalidParameterError("checksum", f"{algorithm} takes exactly {length} hex digits")
     return format_checksum(algorithm, digest)
@@ -49,7 +49,7 @@ def format_checksum(algorithm: str, digest: str) -> str:
     return f"{algorithm}={digest}"
 
 
-def algorithm_of(checksum: str) -> str:
+def checksum_algorithm(checksum: str) -> str:
     """The algorithm (a key of `ALGORITHMS`) of a checksum in its normal form."""
     return checksum.partition("=")[0]
 
@@ -67,18 +67,18 @@ def check_length(received: int, total: int | None) -> None:
     raise NetworkError(f"the origin sent {received} bytes, but had announced {total}")
 
 
-def check_digest(wanted: str, actual: str, *, source: str | None = None) -> None:
+def check_digest(expected: str, actual: str, *, source: str | None = None) -> None:
     """Accepts `actual` when it is the checksum asked for, or promised by `source`; both in their normal form.
 
     Raises:
         ChecksumMismatchError: it is not.
     """
-    if wanted != actual:
-        raise ChecksumMismatchError(wanted, actual, source=source)
+    if expected != actual:
+        raise ChecksumMismatchError(expected, actual, source=source)
 
 
-def check_expected(
-    *, size: int | None, content_type: str | None, wanted_size: int | None, wanted_type: str | None
+def check_size_and_type(
+    *, size: int | None, content_type: str | None, expected_size: int | None, expected_type: str | None
 ) -> None:
     """Accepts what an origin sends in place of a file that is known by its size and media type; None is unknown.
 
@@ -88,15 +88,15 @@ def check_expected(
     Raises:
         UnexpectedContentError: this is not the file.
     """
-    if wanted_type is not None and _essence(content_type) == HTML and _essence(wanted_type) != HTML:
-        raise UnexpectedContentError(f"a web page came in place of {_essence(wanted_type)}")
-    if wanted_size is not None and size is not None and size != wanted_size:
-        raise UnexpectedContentError(f"{size} bytes came in place of {wanted_size}")
+    if expected_type is not None and _media_type(content_type) == HTML_TYPE and _media_type(expected_type) != HTML_TYPE:
+        raise UnexpectedContentError(f"a web page came in place of {_media_type(expected_type)}")
+    if expected_size is not None and size is not None and size != expected_size:
+        raise UnexpectedContentError(f"{size} bytes came in place of {expected_size}")
 
 
-def _essence(content_type: str | None) -> str:
+def _media_type(content_type: str | None) -> str:
     return (content_type or "").partition(";")[0].strip().lower()
 
 
-def _hex_digits(algorithm: str) -> int:
+def _hex_length(algorithm: str) -> int:
     return 2 * hashlib.new(ALGORITHMS[algorithm], usedforsecurity=False).digest_size

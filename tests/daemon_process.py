@@ -29,13 +29,13 @@ token_hash = "sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
 """
 
 
-def configured(**downloads: Any) -> str:
+def make_config(**downloads: Any) -> str:
     """The configuration of the tests with these keys of `[downloads]` besides."""
     lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in downloads.items())
     return DEFAULT_CONFIG.replace("[downloads]\n", f"[downloads]\n{lines}")
 
 
-async def until(condition: Any, seconds: float = 20, every: float = 0.02) -> Any:
+async def wait_until(condition: Any, seconds: float = 20, every: float = 0.02) -> Any:
     """What `condition` gives once it is true; fails after so many seconds."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
@@ -105,7 +105,7 @@ class DaemonProcess:
                     return str(json.loads(line)["url"])
             return ""
 
-        self.url = str(await until(listening)).rstrip("/")
+        self.url = str(await wait_until(listening)).rstrip("/")
         self.client = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {TOKEN}"}, connector=aiohttp.TCPConnector(limit=0)
         )
@@ -113,24 +113,24 @@ class DaemonProcess:
     async def reload(self, config: str, outcome: str = "reloaded") -> None:
         """Rewrites the configuration, sends SIGHUP, and waits for the log line that tells the outcome."""
 
-        def told() -> int:
+        def count_outcomes() -> int:
             return sum(line["event"] == outcome for line in self.log_lines())
 
         assert self.process is not None
-        before = told()
+        before = count_outcomes()
         self.config.write_text(config)
         self.process.send_signal(signal.SIGHUP)
-        await until(lambda: told() > before)
+        await wait_until(lambda: count_outcomes() > before)
 
     async def kill(self) -> None:
         """SIGKILL: no goodbye."""
-        await self._end(signal.SIGKILL)
+        await self._stop(signal.SIGKILL)
 
     async def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """Asks the daemon to stop; its exit status."""
-        return await self._end(sig)
+        return await self._stop(sig)
 
-    async def _end(self, sig: signal.Signals) -> int:
+    async def _stop(self, sig: signal.Signals) -> int:
         if self.client is not None:
             await self.client.close()
             self.client = None
@@ -152,7 +152,7 @@ class DaemonProcess:
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
-    async def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
+    async def request(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
         """Status and JSON of an answer."""
         assert self.client is not None
         async with self.client.request(method, self.url + path, **options) as response:
@@ -160,17 +160,17 @@ class DaemonProcess:
 
     async def start_download(self, directory: str, url: str | Sequence[str], **parameters: Any) -> dict[str, Any]:
         """Starts a download that must be accepted; several URLs are mirrors."""
-        status, body = await self.ask("GET", f"/{directory}", params={"download": url, **parameters})
+        status, body = await self.request("GET", f"/{directory}", params={"download": url, **parameters})
         assert status == 201, body
         return dict(body)
 
     async def fetch(self, directory: str, url: str | Sequence[str], **parameters: Any) -> tuple[int, dict[str, Any]]:
         """Starts a download and waits for its end."""
-        status, body = await self.ask("GET", f"/{directory}", params={"download": url, "wait": "30", **parameters})
+        status, body = await self.request("GET", f"/{directory}", params={"download": url, "wait": "30", **parameters})
         return status, dict(body)
 
     async def active(self) -> list[dict[str, Any]]:
-        return list((await self.ask("GET", "/api/v1/downloads"))[1]["downloads"])
+        return list((await self.request("GET", "/api/v1/downloads"))[1]["downloads"])
 
     async def history(self, **parameters: Any) -> list[dict[str, Any]]:
         """The whole history, every page."""
@@ -186,41 +186,43 @@ class DaemonProcess:
                 parameters = {}
         return entries
 
-    async def one(self, id: str) -> dict[str, Any]:
-        return dict((await self.ask("GET", f"/api/v1/downloads/{id}"))[1])
+    async def get_download(self, id: str) -> dict[str, Any]:
+        return dict((await self.request("GET", f"/api/v1/downloads/{id}"))[1])
 
-    async def verb(self, id: str, verb: str) -> tuple[int, dict[str, Any]]:
+    async def control(self, id: str, verb: str) -> tuple[int, dict[str, Any]]:
         """Does `cancel`, `pause`, `resume` or `retry` to a download."""
         path = f"/api/v1/downloads/{id}"
-        status, body = await (self.ask("DELETE", path) if verb == "cancel" else self.ask("POST", f"{path}/{verb}"))
+        status, body = await (
+            self.request("DELETE", path) if verb == "cancel" else self.request("POST", f"{path}/{verb}")
+        )
         return status, dict(body)
 
     async def amend(self, id: str, **changes: Any) -> tuple[int, dict[str, Any]]:
         """Changes priority, speed limit or URL of a download."""
-        status, body = await self.ask("PATCH", f"/api/v1/downloads/{id}", json=changes)
+        status, body = await self.request("PATCH", f"/api/v1/downloads/{id}", json=changes)
         return status, dict(body)
 
-    async def reaches(self, id: str, state: str, seconds: float = 20) -> dict[str, Any]:
+    async def wait_for_state(self, id: str, state: str, seconds: float = 20) -> dict[str, Any]:
         """The entry of a download once it is in that state."""
 
         async def is_there() -> dict[str, Any] | None:
-            entry = await self.one(id)
+            entry = await self.get_download(id)
             return entry if entry["status"] == state else None
 
-        return dict(await until(is_there, seconds))
+        return dict(await wait_until(is_there, seconds))
 
-    async def ended(self, id: str, seconds: float = 30) -> dict[str, Any]:
+    async def wait_until_finished(self, id: str, seconds: float = 30) -> dict[str, Any]:
         """The history entry of a download once it has ended."""
 
         async def has_ended() -> dict[str, Any] | None:
-            entry = await self.one(id)
+            entry = await self.get_download(id)
             return entry if entry["status"] in {"completed", "failed", "cancelled", "skipped"} else None
 
-        return dict(await until(has_ended, seconds))
+        return dict(await wait_until(has_ended, seconds))
 
     # -- watching ------------------------------------------------------------------------------------------------------
 
-    def parts(self) -> list[Path]:
+    def part_files(self) -> list[Path]:
         """Part files on disk."""
         return [path for path in self.root.rglob(".*.part") if path.is_file()]
 

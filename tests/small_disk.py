@@ -8,25 +8,25 @@ from pathlib import Path
 import pytest
 from daemon_process import DEFAULT_CONFIG, DaemonProcess
 
-MOUNTING = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
+MOUNT_SCRIPT = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
 
 
-def mounted(options: str, place: Path) -> list[str]:
+def mount_launcher(options: str, place: Path) -> list[str]:
     """A launcher that mounts a tmpfs for the daemon alone."""
-    return ["unshare", "--map-root-user", "--mount", "sh", "-c", MOUNTING, "sh", options, str(place)]
+    return ["unshare", "--map-root-user", "--mount", "sh", "-c", MOUNT_SCRIPT, "sh", options, str(place)]
 
 
-def seen_by(daemon: DaemonProcess, place: Path) -> Path:
+def path_seen_by(daemon: DaemonProcess, place: Path) -> Path:
     """A place as the daemon sees it, with its own mounts."""
     assert daemon.process is not None
     return Path(f"/proc/{daemon.process.pid}/root{place}")
 
 
-def mounting(daemon: DaemonProcess, *command: str | Path) -> None:
+def run_in_mount_namespace(daemon: DaemonProcess, *command: str | Path) -> None:
     """Runs a command that mounts or unmounts something where the daemon sees it."""
     assert daemon.process is not None
-    among = ["nsenter", "--target", str(daemon.process.pid), "--user", "--mount", "--preserve-credentials"]
-    subprocess.run([*among, *command], check=True)
+    command_prefix = ["nsenter", "--target", str(daemon.process.pid), "--user", "--mount", "--preserve-credentials"]
+    subprocess.run([*command_prefix, *command], check=True)
 
 
 @pytest.fixture
@@ -35,19 +35,19 @@ def disk(tmp_path: Path) -> Path:
     place = tmp_path / "disk"
     place.mkdir()
     with contextlib.suppress(FileNotFoundError):
-        if not subprocess.run([*mounted("size=1m", place), "true"], capture_output=True).returncode:
+        if not subprocess.run([*mount_launcher("size=1m", place), "true"], capture_output=True).returncode:
             return place
     pytest.skip("may not mount a small file system here")
 
 
 @contextlib.asynccontextmanager
-async def on_disk(
+async def daemon_on_disk(
     folder: Path, disk: Path, options: str, *, config: str = DEFAULT_CONFIG, launcher: Sequence[str] = ()
 ) -> AsyncIterator[DaemonProcess]:
     """A daemon whose root and records both lie on a disk of their own; `launcher` as that of `DaemonProcess`."""
-    daemon = DaemonProcess(folder, config=config, launcher=[*mounted(options, disk), *launcher])
+    daemon = DaemonProcess(folder, config=config, launcher=[*mount_launcher(options, disk), *launcher])
     daemon.root, daemon.state = disk / "files", disk / "state"
     async with daemon:
-        daemon.root = seen_by(daemon, daemon.root)
+        daemon.root = path_seen_by(daemon, daemon.root)
         yield daemon
         assert "Traceback" not in daemon.log.read_text()

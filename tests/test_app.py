@@ -8,40 +8,40 @@ from pathlib import Path
 import aiohttp
 import pytest
 from app_config import config_for
-from daemon_process import TOKEN, until
+from daemon_process import TOKEN, wait_until
 from msgspec.structs import replace
-from origin.answer import Answer
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse
 
 from downloadd.app import App
-from downloadd.daemon.listeners import bind, url_of
+from downloadd.daemon.listeners import bind, listener_url
 from downloadd.errors import StartupError
 
 
 async def test_it_downloads_and_leaves_nothing_running(tmp_path: Path) -> None:
     tasks, threads, descriptors = asyncio.all_tasks(), set(threading.enumerate()), set(os.listdir("/proc/self/fd"))
     async with Origin() as origin:
-        origin.script("/a", Answer(size=10))
+        origin.script("/a", ScriptedResponse(size=10))
         sockets = bind("127.0.0.1", 0)
-        base = url_of(sockets[0]).rstrip("/")
+        base = listener_url(sockets[0]).rstrip("/")
         async with App(config_for(tmp_path)) as app:
             await app.listen(sockets)
             async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
                 async with client.get(f"{base}/d", params={"download": origin.url("/a"), "wait": "20"}) as response:
                     assert (await response.json())["message"] == "Download completed"
                 # One that still runs when everything closes.
-                origin.script("/slow", Answer(size=1000, stall_after=10))
+                origin.script("/slow", ScriptedResponse(size=1000, stall_after=10))
                 async with client.get(f"{base}/d", params={"download": origin.url("/slow")}) as response:
                     assert response.status == 201
-                await origin.requested("/slow")
+                await origin.wait_requested("/slow")
     assert (tmp_path / "files/d/a").stat().st_size == 10
 
-    def all_over() -> bool:
+    def all_finished() -> bool:
         # The loop's own executor lives as long as the loop.
         left = {thread for thread in set(threading.enumerate()) - threads if not thread.name.startswith("asyncio_")}
         return not left and asyncio.all_tasks() <= tasks and set(os.listdir("/proc/self/fd")) <= descriptors
 
-    await until(all_over)
+    await wait_until(all_finished)
 
 
 async def test_a_second_one_on_the_same_state_directory_is_refused(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ async def test_what_fails_to_open_closes_what_was_open(tmp_path: Path) -> None:
 async def test_a_reload_brings_users_policy_and_permission_to_download(tmp_path: Path) -> None:
     config = config_for(tmp_path)
     sockets = bind("127.0.0.1", 0)
-    base = url_of(sockets[0]).rstrip("/")
+    base = listener_url(sockets[0]).rstrip("/")
     async with App(config) as app, aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
         await app.listen(sockets)
 

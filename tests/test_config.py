@@ -44,14 +44,14 @@ def load(
     return load_config(file=file, environment={**HOME, **(environment or {})}, flags=flags)
 
 
-def mistakes(
+def load_issues(
     tmp_path: Path, toml: str = "", environment: Mapping[str, str] | None = None, flags: Flags | None = None
 ) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, toml, environment, flags)
     assert caught.value.exit_status == 2
-    lines = caught.value.sentence.splitlines()
-    assert lines == [str(mistake) for mistake in caught.value.mistakes]
+    lines = caught.value.message.splitlines()
+    assert lines == [str(issue) for issue in caught.value.issues]
     return [line.replace(str(tmp_path) + "/", "") for line in lines]
 
 
@@ -178,7 +178,7 @@ def test_a_trusted_proxy_that_is_no_network_is_refused(tmp_path: Path, network: 
 
 
 def test_all_mistakes_are_reported_together_each_with_its_source(tmp_path: Path) -> None:
-    found = mistakes(
+    found = load_issues(
         tmp_path,
         '[downloads]\nmax_concurent = 3\ntimeout = "5"\nallowed_domains = ["*"]\n[[users]]\nid = "a"',
         {"DOWNLOADD_SERVER__PORT": "80a"},
@@ -232,7 +232,7 @@ def test_all_mistakes_are_reported_together_each_with_its_source(tmp_path: Path)
     ],
 )
 def test_a_wrong_value_is_refused_with_what_is_expected(tmp_path: Path, toml: str, expected: str) -> None:
-    (found,) = mistakes(tmp_path, toml)
+    (found,) = load_issues(tmp_path, toml)
     assert found.startswith("config.toml: ")
     assert expected in found
 
@@ -250,7 +250,7 @@ def test_a_wrong_value_is_refused_with_what_is_expected(tmp_path: Path, toml: st
     ],
 )
 def test_a_wrong_variable_is_refused_by_its_name(tmp_path: Path, variable: str, text: str, expected: str) -> None:
-    (found,) = mistakes(tmp_path, environment={variable: text})
+    (found,) = load_issues(tmp_path, environment={variable: text})
     assert found.startswith(f"{variable}: ")
     assert expected in found
 
@@ -279,7 +279,7 @@ def user(id: str = "a", token_hash: str = HASH, rest: str = "") -> str:
     ],
 )
 def test_a_wrong_user_is_refused(tmp_path: Path, toml: str, expected: str) -> None:
-    (found,) = mistakes(tmp_path, toml)
+    (found,) = load_issues(tmp_path, toml)
     assert expected in found
 
 
@@ -317,7 +317,7 @@ def credential(rest: str, host: str = "a.example") -> str:
     ],
 )
 def test_wrong_credentials_are_refused_without_showing_them(tmp_path: Path, toml: str, expected: str) -> None:
-    (found,) = mistakes(tmp_path, toml)
+    (found,) = load_issues(tmp_path, toml)
     assert expected in found
     assert SECRET not in found
 
@@ -351,7 +351,7 @@ POSTED = f'url = "https://a.example/{SECRET}"\nsecret = "{KEY}"'
     ],
 )
 def test_a_wrong_hook_is_refused_without_showing_its_secrets(tmp_path: Path, toml: str, expected: str) -> None:
-    (found,) = mistakes(tmp_path, toml)
+    (found,) = load_issues(tmp_path, toml)
     assert expected in found
     assert SECRET not in found
     assert KEY not in found
@@ -383,7 +383,7 @@ def test_broken_toml_is_refused_with_its_place(tmp_path: Path, content: bytes, e
     file.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         load_config(file=file, environment=HOME)
-    (found,) = caught.value.sentence.splitlines()
+    (found,) = caught.value.message.splitlines()
     assert expected in found
 
 
@@ -446,7 +446,7 @@ def test_a_systemd_credential_adds_users_credentials_and_hooks(tmp_path: Path) -
 
 def test_a_systemd_credential_may_not_change_anything_else(tmp_path: Path) -> None:
     (tmp_path / "downloadd.toml").write_text("[server]\nport = 1\n" + user())
-    found = mistakes(tmp_path, user(), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    found = load_issues(tmp_path, user(), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert "downloadd.toml: server: only [[credentials]], [[users]] and [[hooks]]" in found[0]
     assert 'downloadd.toml: users[0].id: "a" is taken already, by users[0] of ' in found[1]
 

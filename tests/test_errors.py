@@ -11,7 +11,7 @@ EXCEPTIONS = [
     if issubclass(kind, DownloadError) and kind is not DownloadError
 ]
 
-FROM_THE_SEED = {
+SPECIFIED_ROWS = {
     ErrorCode.INVALID_URL: (400, "Invalid URL", "The provided URL is malformed or invalid"),
     ErrorCode.DOMAIN_BLOCKED: (
         403,
@@ -46,10 +46,10 @@ def test_every_row_says_what_happened_and_what_to_do(code: ErrorCode) -> None:
     assert row.resolution
 
 
-@pytest.mark.parametrize("code", list(FROM_THE_SEED))
+@pytest.mark.parametrize("code", list(SPECIFIED_ROWS))
 def test_the_words_of_the_specification_are_kept(code: ErrorCode) -> None:
     row = ERRORS[code]
-    assert (row.status, row.title, row.description) == FROM_THE_SEED[code]
+    assert (row.status, row.title, row.description) == SPECIFIED_ROWS[code]
 
 
 def test_no_two_exception_types_share_a_code_but_one_that_is_a_case_of_the_other() -> None:
@@ -77,4 +77,4 @@ def test_other_answers_are_not(status: int) -> None:
 
 def test_a_network_error_is_transient_unless_its_cause_lasts() -> None:
     assert NetworkError("reset").transient
-    assert not NetworkError("certificate expired", lasting=True).transient
+    assert not NetworkError("certificate expired", permanent=True).transient

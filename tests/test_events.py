@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from api.rows import changed, row
+from api.sample_downloads import sample_change, sample_download
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,62 +19,62 @@ from downloadd.events import (
 
 
 def ended(ended_seq: int | None) -> DownloadEnded:
-    return DownloadEnded(download=row(ended_seq=ended_seq))
+    return DownloadEnded(download=sample_download(ended_seq=ended_seq))
 
 
 async def test_a_subscriber_gets_what_is_published_in_order() -> None:
     bus = EventBus()
-    events: list[Event] = [changed(1), changed(2), ended(1)]
+    events: list[Event] = [sample_change(1), sample_change(2), ended(1)]
     with bus.subscribe() as subscription:
         for event in events:
             bus.publish(event)
-        assert [one.event for one in await subscription.take()] == events
+        assert [one.event for one in await subscription.receive()] == events
 
 
 async def test_a_subscriber_waits_until_something_happens() -> None:
     bus = EventBus()
     with bus.subscribe() as subscription:
-        waiting = asyncio.create_task(subscription.take())
+        waiting = asyncio.create_task(subscription.receive())
         await asyncio.sleep(0)
         assert not waiting.done()
-        bus.publish(changed())
+        bus.publish(sample_change())
         assert len(await waiting) == 1
 
 
 async def test_a_bus_is_watched_while_it_has_a_subscriber() -> None:
-    bus = EventBus(remembered=1)
-    states = [bus.watched]
+    bus = EventBus(replay_limit=1)
+    states = [bus.is_watched]
     with bus.subscribe():
-        states.append(bus.watched)
-    bus.publish(changed())
-    assert [*states, bus.watched] == [False, True, False]
+        states.append(bus.is_watched)
+    bus.publish(sample_change())
+    assert [*states, bus.is_watched] == [False, True, False]
 
 
 async def test_a_slow_subscriber_is_cut_off_and_the_others_are_not() -> None:
     lost: list[int] = []
-    bus = EventBus(backlog=2, lost=lost.append)
+    bus = EventBus(backlog=2, on_reader_lost=lost.append)
     with bus.subscribe() as slow, bus.subscribe() as quick:
-        assert bus.readers == 2
+        assert bus.reader_count == 2
         for _ in range(5):
-            bus.publish(changed())
-            await quick.take()
-        assert slow.over
+            bus.publish(sample_change())
+            await quick.receive()
+        assert slow.is_closed
         assert lost == [3]
-        assert await slow.take() == []
-        assert not quick.over
+        assert await slow.receive() == []
+        assert not quick.is_closed
 
 
 async def test_one_that_comes_back_gets_exactly_what_it_missed() -> None:
     bus = EventBus()
     with bus.subscribe() as first:
-        bus.publish(changed(1))
-        (seen,) = await first.take()
-    bus.publish(changed(2))
+        bus.publish(sample_change(1))
+        (seen,) = await first.receive()
+    bus.publish(sample_change(2))
     bus.publish(ended(7))
     with bus.subscribe(seen.id) as second:
         assert second.missed is not None
-        assert [one.event for one in second.missed] == [changed(2), ended(7)]
-        assert second.start == bus.place
+        assert [one.event for one in second.missed] == [sample_change(2), ended(7)]
+        assert second.start == bus.position
 
 
 async def test_one_that_comes_back_without_having_missed_anything_gets_nothing() -> None:
@@ -85,12 +85,12 @@ async def test_one_that_comes_back_without_having_missed_anything_gets_nothing()
         assert second.missed == ()
 
 
-async def test_what_the_ring_has_forgotten_cannot_be_told() -> None:
-    bus = EventBus(remembered=2)
+async def test_events_evicted_from_the_replay_buffer_are_not_replayed() -> None:
+    bus = EventBus(replay_limit=2)
     with bus.subscribe() as first, bus.subscribe():
         start = first.start
         for _ in range(3):
-            bus.publish(changed())
+            bus.publish(sample_change())
         with bus.subscribe(start) as again:
             assert again.missed is None
         with bus.subscribe(EventId(generation=start.generation, number=start.number + 1, ended_seq=0)) as again:
@@ -99,16 +99,16 @@ async def test_what_the_ring_has_forgotten_cannot_be_told() -> None:
 
 
 async def test_events_that_nobody_watched_leave_a_gap() -> None:
-    bus = EventBus(remembered=1)
+    bus = EventBus(replay_limit=1)
     with bus.subscribe() as first:
         place = first.start
-    bus.publish(changed())
+    bus.publish(sample_change())
     # Now publishers may be silent: whoever was here before cannot be sure to be told everything.
-    assert not bus.watched
+    assert not bus.is_watched
     with bus.subscribe(place) as second:
         assert second.missed is None
-        after_the_gap = second.start
-        with bus.subscribe(after_the_gap) as third:
+        position_after_gap = second.start
+        with bus.subscribe(position_after_gap) as third:
             assert third.missed == ()
 
 
@@ -128,61 +128,61 @@ async def test_an_id_of_the_future_cannot_be_continued() -> None:
 
 async def test_ids_carry_the_newest_end() -> None:
     bus = EventBus()
-    bus.remember_ended(5)
+    bus.record_ended_seq(5)
     with bus.subscribe() as subscription:
-        bus.publish(changed())
+        bus.publish(sample_change())
         bus.publish(ended(9))
         bus.publish(ended(8))
         bus.publish(ended(None))
-        assert [one.id.ended_seq for one in await subscription.take()] == [5, 9, 9, 9]
+        assert [one.id.ended_seq for one in await subscription.receive()] == [5, 9, 9, 9]
 
 
 async def test_no_id_vouches_for_ends_that_are_still_to_be_told() -> None:
     bus = EventBus()
     with bus.subscribe() as subscription:
-        with bus.telling_later():
+        with bus.deferring_publication():
             bus.publish(ended(2))
-            with bus.telling_later():
+            with bus.deferring_publication():
                 bus.publish(ended(1))
-            bus.publish(changed())
-        bus.publish(changed())
-        assert [one.id.ended_seq for one in await subscription.take()] == [0, 0, 0, 2]
+            bus.publish(sample_change())
+        bus.publish(sample_change())
+        assert [one.id.ended_seq for one in await subscription.receive()] == [0, 0, 0, 2]
 
 
 async def test_a_telling_that_fails_holds_back_no_later_id() -> None:
     bus = EventBus()
-    with pytest.raises(ZeroDivisionError), bus.telling_later():
+    with pytest.raises(ZeroDivisionError), bus.deferring_publication():
         raise ZeroDivisionError
     with bus.subscribe() as subscription:
         bus.publish(ended(5))
-        assert [one.id.ended_seq for one in await subscription.take()] == [5]
+        assert [one.id.ended_seq for one in await subscription.receive()] == [5]
 
 
 async def test_a_telling_that_fails_does_not_let_another_s_ids_through() -> None:
     bus = EventBus()
-    with bus.telling_later():
-        with pytest.raises(ZeroDivisionError), bus.telling_later():
+    with bus.deferring_publication():
+        with pytest.raises(ZeroDivisionError), bus.deferring_publication():
             raise ZeroDivisionError
         with bus.subscribe() as subscription:
             bus.publish(ended(5))
-            assert [one.id.ended_seq for one in await subscription.take()] == [0]
-    assert bus.place.ended_seq == 5
+            assert [one.id.ended_seq for one in await subscription.receive()] == [0]
+    assert bus.position.ended_seq == 5
 
 
 async def test_readers_are_sent_to_the_records_when_a_telling_fails() -> None:
     bus = EventBus()
-    bus.remember_ended(3)
+    bus.record_ended_seq(3)
     with bus.subscribe() as subscription:
-        with suppress(ZeroDivisionError), bus.telling_later():
+        with suppress(ZeroDivisionError), bus.deferring_publication():
             bus.publish(ended(5))
-            (last,) = await subscription.take()
+            (last,) = await subscription.receive()
             raise ZeroDivisionError
-        assert subscription.over
+        assert subscription.is_closed
     assert last.id.ended_seq == 3, "the end before it, 4, was not told"
     with bus.subscribe(last.id) as again:
         assert again.missed is None
-        bus.publish(changed())
-        assert [one.id.ended_seq for one in await again.take()] == [5]
+        bus.publish(sample_change())
+        assert [one.id.ended_seq for one in await again.receive()] == [5]
 
 
 async def test_an_event_is_encoded_once_for_all() -> None:
@@ -194,9 +194,9 @@ async def test_an_event_is_encoded_once_for_all() -> None:
         return b"x"
 
     with bus.subscribe() as one, bus.subscribe() as other:
-        bus.publish(changed())
+        bus.publish(sample_change())
         for subscription in (one, other):
-            assert [event.frame(encode) for event in await subscription.take()] == [b"x"]
+            assert [event.frame(encode) for event in await subscription.receive()] == [b"x"]
     assert len(calls) == 1
 
 
@@ -204,10 +204,10 @@ async def test_closing_ends_every_subscription_now_and_later() -> None:
     bus = EventBus()
     with bus.subscribe() as subscription:
         bus.close()
-        assert await subscription.take() == []
-        assert subscription.over
+        assert await subscription.receive() == []
+        assert subscription.is_closed
     with bus.subscribe() as late:
-        assert late.over
+        assert late.is_closed
 
 
 @given(st.from_regex(r"[0-9a-f]{1,16}", fullmatch=True), st.integers(0, 10**18 - 1), st.integers(0, 10**18 - 1))

@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from downloadd.logs import ConsoleRenderer, LogFormat, LogLevel, LogPipe, logging_to, render_json
+from downloadd.logs import ConsoleRenderer, LogFormat, LogLevel, LogWriter, configured_logging, render_json
 
 
 class FixedClock:
@@ -31,7 +31,7 @@ class FixedClock:
         return self.now
 
 
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -45,7 +45,7 @@ def file(tmp_path: Path) -> Path:
 
 def written(file: Path, log: Callable[[Any], object], **options: Any) -> list[str]:
     """The lines that `log` leaves; it is given a logger."""
-    with file.open("wb") as stream, logging_to(stream.fileno(), clock=FixedClock(), **options):
+    with file.open("wb") as stream, configured_logging(stream.fileno(), clock=FixedClock(), **options):
         log(structlog.get_logger("test"))
     return file.read_text().splitlines()
 
@@ -81,7 +81,7 @@ def test_a_console_line_is_for_people(file: Path) -> None:
 def test_the_time_moves_with_the_clock(file: Path) -> None:
     clock = FixedClock()
     moments = (1_700_000_000.0, 1_700_000_000.9995, 1_700_000_001.0, 1_699_999_999.5)
-    with file.open("wb") as stream, logging_to(stream.fileno(), format=LogFormat.JSON, clock=clock):
+    with file.open("wb") as stream, configured_logging(stream.fileno(), format=LogFormat.JSON, clock=clock):
         for clock.now in moments:
             structlog.get_logger().info("tick")
     assert [json.loads(line)["timestamp"][-10:] for line in file.read_text().splitlines()] == [
@@ -123,7 +123,7 @@ def fail(logger: Any) -> None:
     try:
         raise RuntimeError("broken")
     except RuntimeError:
-        logger.exception("task_broke")
+        logger.exception("task_failed")
 
 
 def test_an_exception_is_one_field_of_a_json_line(file: Path) -> None:
@@ -135,13 +135,13 @@ def test_an_exception_is_one_field_of_a_json_line(file: Path) -> None:
 
 def test_an_exception_follows_a_console_line_indented(file: Path) -> None:
     first, *rest = written(file, fail)
-    assert first.endswith("error    task_broke")
+    assert first.endswith("error    task_failed")
     assert rest[-1] == "    RuntimeError: broken"
     assert all(line.startswith("    ") for line in rest)
 
 
 def test_an_exception_object_may_be_given(file: Path) -> None:
-    (entry,) = entries(file, lambda log: log.error("task_broke", exc_info=ValueError("given")))
+    (entry,) = entries(file, lambda log: log.error("task_failed", exc_info=ValueError("given")))
     assert entry["exception"] == "ValueError: given"
 
 
@@ -185,7 +185,7 @@ def test_no_value_forges_a_line_or_steers_a_terminal(text: str) -> None:
 def test_colours_are_for_terminals_only(file: Path) -> None:
     master, terminal = pty.openpty()
     try:
-        with logging_to(terminal, clock=FixedClock()):
+        with configured_logging(terminal, clock=FixedClock()):
             structlog.get_logger().info("hello")
         assert b"\x1b[1mhello\x1b[0m" in os.read(master, 4096)
     finally:
@@ -235,7 +235,7 @@ def test_a_broken_connection_is_logged_with_its_frames_and_no_message(file: Path
             logging.getLogger("aiohttp.server").exception("Unhandled exception")
 
     (entry,) = entries(file, log)
-    assert (entry["event"], entry["error"]) == ("connection_broke", "RuntimeError")
+    assert (entry["event"], entry["error"]) == ("connection_failed", "RuntimeError")
     assert "test_logs.py" in entry["exception"]
     # The frame shows the source line, which names the variable, and not what was in it.
     assert SECRET not in file.read_text()
@@ -271,7 +271,7 @@ def read_until(descriptor: int, end: bytes) -> bytes:
 def test_a_reader_that_stops_blocks_nobody_and_lost_lines_are_reported(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     capacity, sent = 100, 5000
-    with logging_to(writer, format=LogFormat.JSON, capacity=capacity):
+    with configured_logging(writer, format=LogFormat.JSON, capacity=capacity):
         log = structlog.get_logger()
         slowest = 0.0
         for number in range(sent):
@@ -298,7 +298,7 @@ def test_a_reader_that_stops_blocks_nobody_and_lost_lines_are_reported(pipe: tup
 def test_the_number_of_lost_lines_is_right(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     os.set_blocking(writer, False)
-    log = LogPipe(writer, report=lambda count: f"lost {count}\n".encode(), capacity=3)
+    log = LogWriter(writer, report=lambda count: f"lost {count}\n".encode(), capacity=3)
     for number in range(10):
         log.put(f"{number}\n".encode())
     log.open()
@@ -308,12 +308,12 @@ def test_the_number_of_lost_lines_is_right(pipe: tuple[int, int]) -> None:
 
 def test_lines_of_many_threads_arrive_whole(file: Path) -> None:
     def log(_: object) -> None:
-        def chatter(name: int) -> None:
+        def log_in_thread(name: int) -> None:
             logger = structlog.get_logger()
             for number in range(300):
                 logger.info("line", name=name, number=number)
 
-        threads = [threading.Thread(target=chatter, args=(name,)) for name in range(4)]
+        threads = [threading.Thread(target=log_in_thread, args=(name,)) for name in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -326,7 +326,7 @@ def test_lines_of_many_threads_arrive_whole(file: Path) -> None:
 
 def test_a_line_is_written_soon_and_not_only_at_the_end(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
-    with logging_to(writer):
+    with configured_logging(writer):
         structlog.get_logger().info("first")
         assert b"first" in os.read(reader, 4096)
         structlog.get_logger().info("second")
@@ -336,7 +336,7 @@ def test_a_line_is_written_soon_and_not_only_at_the_end(pipe: tuple[int, int]) -
 def test_a_descriptor_that_does_not_block_loses_nothing(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     os.set_blocking(writer, False)
-    with logging_to(writer, format=LogFormat.JSON):
+    with configured_logging(writer, format=LogFormat.JSON):
         for number in range(2000):
             structlog.get_logger().info("line", number=number, padding="x" * 100)
         data = read_until(reader, b'"number":1999,')
@@ -345,19 +345,19 @@ def test_a_descriptor_that_does_not_block_loses_nothing(pipe: tuple[int, int]) -
 
 def test_the_end_does_not_wait_for_a_reader_that_stopped(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
-    log = LogPipe(writer, report=lambda _: b"").open()
+    log = LogWriter(writer, report=lambda _: b"").open()
     log.put(b"x" * 1_000_000)
     start = time.monotonic()
     assert not log.close(0.1)
     assert time.monotonic() - start < 5
     os.close(reader)
-    until(lambda: not log._thread.is_alive())
+    wait_until(lambda: not log._thread.is_alive())
 
 
 def test_a_reader_that_has_gone_harms_nobody(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     os.close(reader)
-    log = LogPipe(writer, report=lambda _: b"").open()
+    log = LogWriter(writer, report=lambda _: b"").open()
     log.put(b"x")
     assert log.close()
 
@@ -375,5 +375,5 @@ def test_a_line_costs_little_where_it_is_logged(file: Path) -> None:
         # Several times the measured 6 µs, because a busy machine or a tracer must not fail this.
         assert best < (60e-6 if sys.gettrace() is None else 1)
 
-    with file.open("wb") as stream, logging_to(stream.fileno(), format=LogFormat.JSON, capacity=100_000):
+    with file.open("wb") as stream, configured_logging(stream.fileno(), format=LogFormat.JSON, capacity=100_000):
         log(structlog.get_logger())

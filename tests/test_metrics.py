@@ -7,14 +7,14 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from downloadd.errors import ErrorCode
-from downloadd.metrics import Metrics, Moment, Origins, QuotaUse, StorageUse, Telling
-from downloadd.operation import Kind, Operation, Status
-from downloadd.states import ACTIVE, Hold, State
+from downloadd.import_operation import ImportKind, ImportOperation, ImportStatus
+from downloadd.metrics import DeliveryOutcome, GaugeSnapshot, Metrics, OriginUsage, QuotaUsage, StorageUsage
+from downloadd.states import ACTIVE, State, WaitReason
 
 
-def sample(metrics: Metrics, name: str, moment: Moment | None = None, **labels: str) -> float | None:
+def sample(metrics: Metrics, name: str, moment: GaugeSnapshot | None = None, **labels: str) -> float | None:
     """The value of a series as a scraper reads it; None when there is no such series."""
-    for family in text_string_to_metric_families(metrics.render(moment or Moment())[0].decode()):
+    for family in text_string_to_metric_families(metrics.render(moment or GaugeSnapshot())[0].decode()):
         for each in family.samples:
             if each.name == name and each.labels == labels:
                 return float(each.value)
@@ -90,10 +90,16 @@ def test_requests_are_counted_by_method_and_status_and_measured() -> None:
 
 def test_imports_are_counted_when_they_end() -> None:
     metrics = Metrics()
-    operation = Operation(id="x", kind=Kind.SLACK, user="u", ts=0, updated_at=0)
-    for status in (Status.PREPARING_STARTED, Status.DONE, Status.FAILED, Status.CANCELLED, Status.DONE):
+    operation = ImportOperation(id="x", kind=ImportKind.SLACK, user="u", ts=0, updated_at=0)
+    for status in (
+        ImportStatus.PREPARING_STARTED,
+        ImportStatus.DONE,
+        ImportStatus.FAILED,
+        ImportStatus.CANCELLED,
+        ImportStatus.DONE,
+    ):
         operation = msgspec.structs.replace(operation, status=status)
-        metrics.import_moved(operation)
+        metrics.import_status_changed(operation)
     name = "downloadd_imports_ended_total"
     outcomes = {outcome: sample(metrics, name, importer="slack", outcome=outcome) for outcome in OUTCOMES}
     assert outcomes == {"done": 2, "failed": 1, "cancelled": 1}
@@ -103,34 +109,34 @@ def test_imports_are_counted_when_they_end() -> None:
 OUTCOMES = ("done", "failed", "cancelled")
 
 
-def test_tries_to_tell_a_hook_are_counted_from_the_moment_that_it_is_known() -> None:
+def test_delivery_attempts_are_counted_from_the_registration_of_a_hook() -> None:
     metrics = Metrics()
-    metrics.know_hook("chat")
-    metrics.told("chat", Telling.FAILED, 0.5)
-    metrics.told("chat", Telling.DELIVERED, 0.5)
+    metrics.register_hook("chat")
+    metrics.delivery_attempted("chat", DeliveryOutcome.FAILED, 0.5)
+    metrics.delivery_attempted("chat", DeliveryOutcome.DELIVERED, 0.5)
     name = "downloadd_hook_tries_total"
-    told = {outcome.value: sample(metrics, name, hook="chat", outcome=outcome) for outcome in Telling}
-    assert told == {"delivered": 1, "failed": 1, "given_up": 0}
+    tries = {outcome.value: sample(metrics, name, hook="chat", outcome=outcome) for outcome in DeliveryOutcome}
+    assert tries == {"delivered": 1, "failed": 1, "given_up": 0}
     assert sample(metrics, "downloadd_hook_try_duration_seconds_sum") == 1
 
 
 def test_downloads_of_the_moment_are_shown_by_state_and_by_what_they_wait_for() -> None:
     metrics = Metrics()
-    metrics.render(Moment(active={State.QUEUED: 1, State.PAUSED: 1}, waiting={Hold.LATER: 5}))
-    moment = Moment(active={State.QUEUED: 7}, waiting={Hold.HOST_FULL: 7})
+    metrics.render(GaugeSnapshot(active={State.QUEUED: 1, State.PAUSED: 1}, waiting={WaitReason.DELAYED: 5}))
+    moment = GaugeSnapshot(active={State.QUEUED: 7}, waiting={WaitReason.HOST_LIMIT: 7})
     states = {state: sample(metrics, "downloadd_downloads_active", moment, state=state.value) for state in State}
     assert states == {state: (7 if state is State.QUEUED else 0) if state in ACTIVE else None for state in State}
-    holds = {hold: sample(metrics, "downloadd_downloads_waiting", moment, reason=hold.value) for hold in Hold}
-    assert holds == {hold: 7 if hold is Hold.HOST_FULL else 0 for hold in Hold}
+    holds = {hold: sample(metrics, "downloadd_downloads_waiting", moment, reason=hold.value) for hold in WaitReason}
+    assert holds == {hold: 7 if hold is WaitReason.HOST_LIMIT else 0 for hold in WaitReason}
 
 
 def test_hooks_quotas_and_a_disk_that_are_there_no_more_are_not_shown() -> None:
     metrics = Metrics()
-    quota = QuotaUse(directory="team", used=5, limit=10)
-    full = Moment(
-        origins=Origins(connections=5, busiest=3, connected=2, waiting=1, blocked=1),
+    quota = QuotaUsage(directory="team", used=5, limit=10)
+    full = GaugeSnapshot(
+        origins=OriginUsage(connections=5, busiest=3, connected=2, waiting=1, blocked=1),
         messages={"chat": 3},
-        storage=StorageUse(free=1, size=2, reserved=3, quotas=[quota]),
+        storage=StorageUsage(free=1, size=2, reserved=3, quotas=[quota]),
     )
     expected: list[tuple[str, dict[str, str], Any, Any]] = [
         ("downloadd_origin_connections", {}, 5, 0),
@@ -144,7 +150,7 @@ def test_hooks_quotas_and_a_disk_that_are_there_no_more_are_not_shown() -> None:
     ]
     for name, labels, shown, gone in expected:
         assert sample(metrics, name, full, **labels) == shown
-        assert sample(metrics, name, Moment(), **labels) == gone
+        assert sample(metrics, name, GaugeSnapshot(), **labels) == gone
 
 
 def test_each_has_a_registry_of_its_own() -> None:
@@ -162,7 +168,7 @@ def test_each_has_a_registry_of_its_own() -> None:
     ],
 )
 def test_the_exposition_says_its_media_type(accept: str, media_type: str) -> None:
-    body, content_type = Metrics().render(Moment(), accept)
+    body, content_type = Metrics().render(GaugeSnapshot(), accept)
     assert content_type.startswith(media_type)
     assert body.startswith(b"# HELP ")
     parse = openmetrics.text_string_to_metric_families if accept else text_string_to_metric_families

@@ -14,17 +14,17 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from daemon_process import TOKEN, DaemonProcess, configured, until
-from end_to_end.receiver import KEY, Receiver, events_of, posts_to
+from daemon_process import TOKEN, DaemonProcess, make_config, wait_until
+from end_to_end.webhook_receiver import KEY, WebhookReceiver, filter_events, webhook_table
 from nginx_origin import free_port
-from origin.answer import Answer
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse
 from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from downloadd.config import HookConfig, decode_secret
-from downloadd.hooks.program import facts
+from downloadd.hooks.program import environment_variables
 from downloadd.hooks.rules import Message
 
 PROJECT: Final = Path(__file__).parents[1]
@@ -77,27 +77,27 @@ async def scrape(daemon: DaemonProcess, accept: str = "text/plain") -> Scrape:
 @asynccontextmanager
 async def busy_daemon(folder: Path) -> AsyncIterator[DaemonProcess]:
     """A daemon that has had 10 downloads: 6 completed, 2 failed, 1 cancelled, and 1 that runs."""
-    async with Origin() as origin, Receiver() as receiver:
-        config = configured(retries=1, max_per_host=4) + QUOTA + posts_to(receiver, events=["completed"])
+    async with Origin() as origin, WebhookReceiver() as receiver:
+        config = make_config(retries=1, max_per_host=4) + QUOTA + webhook_table(receiver, events=["completed"])
         async with DaemonProcess(folder, config=config) as daemon:
-            origin.script("/whole", Answer(size=1000))
-            origin.script("/cut", Answer(size=1000, raw=b""))
-            origin.script("/stalls", Answer(size=1000, etag='"v"', stall_after=100))
+            origin.script("/whole", ScriptedResponse(size=1000))
+            origin.script("/cut", ScriptedResponse(size=1000, raw=b""))
+            origin.script("/stalls", ScriptedResponse(size=1000, etag='"v"', stall_after=100))
             for number in range(6):
                 await daemon.fetch("d" if number else "elsewhere", origin.url("/whole"))
             await daemon.fetch("d", origin.url("/missing"))
             await daemon.fetch("d", origin.url("/cut"))
             running = [(await daemon.start_download("d", origin.url("/stalls")))["download_id"] for _ in range(2)]
             for id in running:
-                await until(lambda id=id: has_come(daemon, id, 100))
-            await daemon.verb(running.pop(), "cancel")
+                await wait_until(lambda id=id: has_received(daemon, id, 100))
+            await daemon.control(running.pop(), "cancel")
             assert (await daemon.fetch("d", "nonsense"))[0] == 400
-            await until(lambda: len(receiver.received) == 6)
+            await wait_until(lambda: len(receiver.received) == 6)
             yield daemon
 
 
-async def has_come(daemon: DaemonProcess, id: str, nbytes: int) -> bool:
-    return bool((await daemon.one(id))["current_size"] == nbytes)
+async def has_received(daemon: DaemonProcess, id: str, nbytes: int) -> bool:
+    return bool((await daemon.get_download(id))["current_size"] == nbytes)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ async def test_each_number_is_what_really_happened(tmp_path: Path, promtool: str
             assert refused.status == 401
         async with daemon.client.get(f"{daemon.url}/api/v1/events") as stream:
             assert stream.status == 200
-            seen = await until(has_settled)
+            seen = await wait_until(has_settled)
         assert seen.value("event_subscribers") == 1
         assert seen.value("downloads_accepted_total") == 10
         ended = {
@@ -178,16 +178,16 @@ async def test_a_long_queue_is_told_by_what_it_waits_for_and_scraped_in_no_time(
     async with (
         Origin() as origin,
         Origin(host="127.0.0.2") as other,
-        DaemonProcess(tmp_path, config=configured(max_per_host=2, max_concurrent=3)) as daemon,
+        DaemonProcess(tmp_path, config=make_config(max_per_host=2, max_concurrent=3)) as daemon,
     ):
         for one in (origin, other):
-            one.script("/f", Answer(size=10, stall_after=0))
+            one.script("/f", ScriptedResponse(size=10, stall_after=0))
         body = {"downloads": [{"url": origin.url("/f"), "directory": "d"} for _ in range(9_997)]}
-        await daemon.ask("POST", "/api/v1/downloads", json=body)
-        await origin.requested("/f", times=2)
+        await daemon.request("POST", "/api/v1/downloads", json=body)
+        await origin.wait_requested("/f", times=2)
         body["downloads"] = [{"url": other.url("/f"), "directory": "d"} for _ in range(6)]
-        await daemon.ask("POST", "/api/v1/downloads", json=body)
-        await other.requested("/f")
+        await daemon.request("POST", "/api/v1/downloads", json=body)
+        await other.wait_requested("/f")
         seen = await scrape(daemon)
         assert seen.all("downloads_waiting", "reason") == {"max_per_host": 9_995, "max_concurrent": 5}
         assert seen.all("downloads_active", "state").pop("queued") == 10_000
@@ -315,21 +315,21 @@ async def test_the_log_tells_the_whole_story_of_a_download_through_a_retry_and_a
         origin.script(
             "/f",
             [
-                Answer(size=1000, etag='"v"', cut_after=100),
-                Answer(size=1000, etag='"v"', stall_after=100),
-                Answer(size=1000, etag='"v"'),
+                ScriptedResponse(size=1000, etag='"v"', cut_after=100),
+                ScriptedResponse(size=1000, etag='"v"', stall_after=100),
+                ScriptedResponse(size=1000, etag='"v"'),
             ],
         )
         url = origin.url("/f").replace("http://", "http://ann:s3cret-password@") + "?token=s3cret-value"
         assert daemon.client is not None
         async with daemon.client.get(f"{daemon.url}/d", params={"download": url}) as response:
             request_id, id = response.headers["X-Request-Id"], (await response.json())["download_id"]
-        await origin.requested("/f", times=2)
-        await until(lambda: len(events_of(daemon.log_lines(), "attempt_started")) == 2)
+        await origin.wait_requested("/f", times=2)
+        await wait_until(lambda: len(filter_events(daemon.log_lines(), "attempt_started")) == 2)
         await daemon.kill()
         await daemon.start()
-        await daemon.ended(id)
-        story = await until(lambda: told_to_the_end(daemon, id))
+        await daemon.wait_until_finished(id)
+        story = await wait_until(lambda: complete_log_of(daemon, id))
         assert [line["event"] for line in story if line["event"] != "request"] == [
             "attempt_started",
             "attempt_failed",
@@ -352,19 +352,19 @@ async def test_the_log_tells_the_whole_story_of_a_download_through_a_retry_and_a
         assert {f"`{line['event']}`" for line in story} <= set(re.findall(r"`\w+`", MONITORING))
 
 
-def told_to_the_end(daemon: DaemonProcess, id: str) -> list[dict[str, Any]] | None:
+def complete_log_of(daemon: DaemonProcess, id: str) -> list[dict[str, Any]] | None:
     story = [line for line in daemon.log_lines() if line.get("download_id") == id]
-    return story if events_of(story, "download_ended") else None
+    return story if filter_events(story, "download_ended") else None
 
 
 async def test_a_batch_is_tied_to_its_request_too(tmp_path: Path) -> None:
     async with Origin() as origin, DaemonProcess(tmp_path) as daemon:
-        origin.script("/f", Answer(size=10))
+        origin.script("/f", ScriptedResponse(size=10))
         assert daemon.client is not None
         body = {"downloads": [{"url": origin.url("/f"), "directory": "d"}, {"url": "nonsense"}]}
         async with daemon.client.post(f"{daemon.url}/api/v1/downloads", json=body) as response:
             request_id = response.headers["X-Request-Id"]
-        ended = await until(lambda: pair(events_of(daemon.log_lines(), "download_ended")))
+        ended = await wait_until(lambda: pair(filter_events(daemon.log_lines(), "download_ended")))
         assert {line["request_id"] for line in ended} == {request_id}
         assert {line["outcome"] for line in ended} == {"completed", "failed"}
 
@@ -389,13 +389,13 @@ async def test_the_receiver_of_the_docs_accepts_what_is_signed_and_nothing_else(
             env={"SECRET": KEY, "PORT": str(port)},
         )
     try:
-        await until(lambda: listens(port))
-        posted = posts_to(Receiver(port=port))
-        wrong = posts_to(Receiver(port=port), "wrong").replace(KEY, KEY.replace("MDEy", "MDEz"))
-        async with DaemonProcess(tmp_path, config=configured() + posted + wrong) as daemon:
+        await wait_until(lambda: listens(port))
+        posted = webhook_table(WebhookReceiver(port=port))
+        wrong = webhook_table(WebhookReceiver(port=port), "wrong").replace(KEY, KEY.replace("MDEy", "MDEz"))
+        async with DaemonProcess(tmp_path, config=make_config() + posted + wrong) as daemon:
             _, entry = await daemon.fetch("d", "nonsense")
-            await until(lambda: events_of(daemon.log_lines(), "hook_told"))
-            (line,) = await until(lambda: events_of(daemon.log_lines(), "hook_failed"))
+            await wait_until(lambda: filter_events(daemon.log_lines(), "hook_delivered"))
+            (line,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_failed"))
             assert (line["hook"], line["reason"]) == ("wrong", "the answer was 401")
         lines = said.read_text().splitlines()
         assert sorted(line.split()[0] for line in lines) == ["accepted", "refused"]
@@ -423,7 +423,7 @@ def test_the_page_about_hooks_names_every_key_and_every_variable() -> None:
     keys = {key for row in rows(HOOKS, "| key | meaning |") for key in re.findall(r"`(\w+)`", row[0])}
     assert keys == set(HookConfig.__struct_fields__)
     (shown,) = re.findall(r"^```json\n(.*?)^```$", HOOKS, re.MULTILINE | re.DOTALL)
-    variables = facts(msgspec.json.decode(shown, type=Message), "/srv", 1)
+    variables = environment_variables(msgspec.json.decode(shown, type=Message), "/srv", 1)
     assert [row[0].strip("`") for row in rows(HOOKS, "| variable | holds |")] == list(variables)
     assert variables["HOOK_FILE"] == "/srv/team/a/report.pdf"
 

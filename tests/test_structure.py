@@ -1,6 +1,7 @@
 """The shape of the package: imports point down the story, pure modules stay pure, everything is documented."""
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -17,13 +18,13 @@ import downloadd
 PACKAGE: Final = Path(downloadd.__file__).parent
 README: Final = Path(__file__).parents[1] / "README.md"
 
-STORY: Final = (
+LAYERS: Final = (
     "documentation",
     "cli",
     "client",
     "daemon",
     "app",
-    "vitals",
+    "gauges",
     "hooks",
     "api",
     "web",
@@ -35,7 +36,7 @@ STORY: Final = (
     "nouns",
 )
 """From the top to the bottom; each may import what is below it."""
-MIDDLE: Final = frozenset({"policy", "storage", "records"})
+SIBLING_PACKAGES: Final = frozenset({"policy", "storage", "records"})
 """Rooms of one height that know nothing of each other."""
 NOUNS: Final = frozenset(
     {
@@ -49,25 +50,25 @@ NOUNS: Final = frozenset(
         "sizes",
         "logs",
         "metrics",
-        "operation",
-        "terms",
-        "folding",
+        "import_operation",
+        "directory_settings",
+        "name_collision",
     }
 )
 
 PURE: Final = (
-    *("download", "states", "errors", "sizes", "terms", "folding", "verify", "operation"),
-    *("imports.refusal", "imports.selection", "imports.layout", "imports.elements"),
-    *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.masking"),
+    *("download", "states", "errors", "sizes", "directory_settings", "name_collision", "verify", "import_operation"),
+    *("imports.refusal", "imports.selection", "imports.layout", "imports.json_array"),
+    *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.redaction"),
     "policy.ports",
     "policy.proxies",
     "policy.directories",
-    *("manager.scheduler", "manager.retry", "manager.supervision", "manager.lifecycle", "manager.intake"),
-    *("transfer.fields", "transfer.response", "transfer.plan", "transfer.progress_meter"),
+    *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
+    *("transfer.fields", "transfer.classification", "transfer.request_planning", "transfer.progress_meter"),
     *("storage.names", "storage.conflicts"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
-    *("cli.words", "cli.links", "client.events"),
-    *("api.target", "api.bodies", "api.import_bodies", "api.auth", "api.gate"),
+    *("cli.formatting", "cli.links", "client.events"),
+    *("api.target", "api.bodies", "api.import_bodies", "api.auth", "api.request_guards"),
 )
 """Decisions apart from I/O, which must say so themselves; others may say it too."""
 IMPURE: Final = frozenset({"asyncio", "aiohttp", "os", "time", "socket", "downloadd.clock"})
@@ -139,17 +140,17 @@ def own_imports(module: Module, *, lazy: bool = False) -> set[str]:
     return {name.removeprefix("downloadd.") for name in imports(module, lazy=lazy) if name.startswith("downloadd.")}
 
 
-def height(name: str) -> int:
+def layer_index(name: str) -> int:
     """How far down the story a module of the package lives."""
-    room = name.partition(".")[0]
-    if room == "__main__":
+    package_of = name.partition(".")[0]
+    if package_of == "__main__":
         return -1
-    if room in MIDDLE:
-        return STORY.index("middle")
-    return STORY.index("nouns" if room in NOUNS else room)
+    if package_of in SIBLING_PACKAGES:
+        return LAYERS.index("middle")
+    return LAYERS.index("nouns" if package_of in NOUNS else package_of)
 
 
-def room(name: str) -> str:
+def package_of(name: str) -> str:
     return name.partition(".")[0]
 
 
@@ -158,22 +159,22 @@ def test_the_source_is_there() -> None:
 
 
 @EACH
-def test_imports_point_down_the_story(module: Module) -> None:
+def test_imports_point_down_the_layers(module: Module) -> None:
     if not module.name:
         assert own_imports(module) | own_imports(module, lazy=True) == set()
         return
     for lazy in (False, True):
         for name in own_imports(module, lazy=lazy):
-            if lazy and (room(module.name), room(name)) in LAZY_EXCEPTIONS:
+            if lazy and (package_of(module.name), package_of(name)) in LAZY_EXCEPTIONS:
                 continue
-            same = room(name) == room(module.name) or {module.name, name} <= NOUNS
-            assert same or height(name) > height(module.name), f"{module.name} imports {name}"
+            same = package_of(name) == package_of(module.name) or {module.name, name} <= NOUNS
+            assert same or layer_index(name) > layer_index(module.name), f"{module.name} imports {name}"
 
 
 def test_every_exception_from_the_direction_is_still_needed() -> None:
     for above, below in LAZY_EXCEPTIONS:
-        assert below in {room(name) for name in own_imports(MODULES[above], lazy=True)}
-        assert below not in {room(name) for name in own_imports(MODULES[above])}
+        assert below in {package_of(name) for name in own_imports(MODULES[above], lazy=True)}
+        assert below not in {package_of(name) for name in own_imports(MODULES[above])}
 
 
 def test_no_module_is_imported_in_a_circle() -> None:
@@ -182,9 +183,9 @@ def test_no_module_is_imported_in_a_circle() -> None:
 
 
 def test_only_the_composition_root_and_the_daemon_know_the_implementations_behind_the_seams() -> None:
-    seams = {"records.sqlite", "manager.dispatcher", "storage.local"}
+    implementations = {"records.sqlite", "manager.dispatcher", "storage.local"}
     for name, module in MODULES.items():
-        known = own_imports(module) & seams
+        known = own_imports(module) & implementations
         if name != "app" and not (name == "manager.manager" and known == {"manager.dispatcher"}):
             assert known == set(), name
 

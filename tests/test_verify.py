@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downloadd.errors import ChecksumMismatchError, InvalidParameterError, NetworkError
-from downloadd.verify import ALGORITHMS, algorithm_of, check_digest, check_length, format_checksum, parse_checksum
+from downloadd.verify import ALGORITHMS, check_digest, check_length, checksum_algorithm, format_checksum, parse_checksum
 
 EMPTY_SHA256 = hashlib.sha256().hexdigest()
 EMPTY_MD5 = hashlib.md5(usedforsecurity=False).hexdigest()
@@ -54,7 +54,7 @@ def test_a_wrong_checksum_is_refused_with_what_to_do(text: str, sentence: str) -
 def test_format_then_parse_is_the_identity(algorithm: str, content: bytes) -> None:
     checksum = format_checksum(algorithm, hashlib.new(ALGORITHMS[algorithm], content).hexdigest())
     assert parse_checksum(checksum) == checksum
-    assert algorithm_of(checksum) == algorithm
+    assert checksum_algorithm(checksum) == algorithm
 
 
 @given(st.text() | st.text(alphabet=string.hexdigits + "=-shamd", max_size=80))

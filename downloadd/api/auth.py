@@ -31,7 +31,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     permissions: frozenset[str]
 
-    def may(self, permission: Permission) -> bool:
+    def has_permission(self, permission: Permission) -> bool:
         """Whether the user has `permission`, of itself or implied by another one."""
         return permission in self.permissions
 
@@ -41,9 +41,9 @@ class _Account(msgspec.Struct, frozen=True, kw_only=True):
     token_digest: bytes
 
 
-_CREDENTIALS: Final = ("Authorization", "X-User-Id", "X-Auth-Token")
-_IMPLIED: Final = {Permission.VIEW_DOWNLOADS: Permission.DOWNLOAD}
-_NO_DIGEST: Final = bytes(hashlib.sha256().digest_size)
+_CREDENTIAL_FIELDS: Final = ("Authorization", "X-User-Id", "X-Auth-Token")
+_IMPLIED_PERMISSIONS: Final = {Permission.VIEW_DOWNLOADS: Permission.DOWNLOAD}
+_PLACEHOLDER_DIGEST: Final = bytes(hashlib.sha256().digest_size)
 
 
 class Accounts:
@@ -54,29 +54,29 @@ class Accounts:
 
     def replace(self, users: Sequence[UserConfig]) -> None:
         """Knows these users from now on, and no others."""
-        self._by_id = {user.id: _account(user) for user in users}
+        self._by_id = {user.id: _make_account(user) for user in users}
 
-    def identify(self, headers: CIMultiDictProxy[str]) -> User | None:
+    def authenticate(self, headers: CIMultiDictProxy[str]) -> User | None:
         """The user whom the credentials name; None when they are missing, wrong, doubled or contradict each other."""
-        bearers, ids, tokens = (headers.getall(name, ()) for name in _CREDENTIALS)
+        bearers, ids, tokens = (headers.getall(name, ()) for name in _CREDENTIAL_FIELDS)
         user: User | None = None
         if bearers:
-            user = self._by_bearer(bearers[0]) if len(bearers) == 1 else None
+            user = self._find_by_bearer(bearers[0]) if len(bearers) == 1 else None
             if user is None:
                 return None
         if ids or tokens:
-            other = self._by_pair(ids[0], tokens[0]) if len(ids) == len(tokens) == 1 else None
+            other = self._find_by_id_and_token(ids[0], tokens[0]) if len(ids) == len(tokens) == 1 else None
             if other is None or (user is not None and user.id != other.id):
                 return None
             user = other
         return user
 
-    def _by_bearer(self, field: str) -> User | None:
+    def _find_by_bearer(self, field: str) -> User | None:
         # RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1).
         scheme, _, token = field.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return None
-        digest = _digest(token.strip())
+        digest = _hash_token(token.strip())
         found: User | None = None
         # Every account is compared, so that the time says nothing about which one fits.
         for account in self._by_id.values():
@@ -84,28 +84,30 @@ class Accounts:
                 found = account.user
         return found
 
-    def _by_pair(self, id: str, token: str) -> User | None:
+    def _find_by_id_and_token(self, id: str, token: str) -> User | None:
         # The hash of nothing is well known: an empty token is none, whatever the configuration says.
         if not token:
             return None
         account = self._by_id.get(id)
-        fits = hmac.compare_digest(_NO_DIGEST if account is None else account.token_digest, _digest(token))
-        return account.user if account is not None and fits else None
+        matches = hmac.compare_digest(
+            _PLACEHOLDER_DIGEST if account is None else account.token_digest, _hash_token(token)
+        )
+        return account.user if account is not None and matches else None
 
 
-def credentials_shown(headers: CIMultiDictProxy[str]) -> tuple[str, ...]:
+def read_credentials(headers: CIMultiDictProxy[str]) -> tuple[str, ...]:
     """What is there of credentials, right or wrong; empty when there is nothing."""
-    return tuple(value for name in _CREDENTIALS for value in headers.getall(name, ()))
+    return tuple(value for name in _CREDENTIAL_FIELDS for value in headers.getall(name, ()))
 
 
-def _digest(token: str) -> bytes:
+def _hash_token(token: str) -> bytes:
     # Header fields come decoded as UTF-8 with surrogates for what is none.
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
-def _account(user: UserConfig) -> _Account:
+def _make_account(user: UserConfig) -> _Account:
     granted = set(user.permissions)
-    granted.update(implied for implied, by in _IMPLIED.items() if by in granted)
+    granted.update(implied for implied, by in _IMPLIED_PERMISSIONS.items() if by in granted)
     return _Account(
         user=User(id=user.id, permissions=frozenset(granted)),
         token_digest=bytes.fromhex(user.token_hash.removeprefix("sha256:")),

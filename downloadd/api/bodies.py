@@ -21,19 +21,19 @@ MAX_ITEMS: Final = 10_000
 MAX_SOURCES: Final = 16
 """URLs that one download may be fetched from."""
 
-MAX_BODY: Final = 16 * 1024 * 1024
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 """Bytes of the longest request body."""
 
-_NAME_SHOWN: Final = re.compile(r"[A-Za-z_]{1,32}")
+_PRINTABLE_NAME: Final = re.compile(r"[A-Za-z_]{1,32}")
 """Names of unknown parameters that an error repeats: a URL that was not percent-encoded may leave a secret for one."""
 
-_NOT_REPEATED: Final = "a name that is not repeated here"
+_REDACTED_NAME: Final = "a name that is not repeated here"
 
 _UNKNOWN_FIELD: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _JSON_PATH: Final = re.compile(r" - at `\$([A-Za-z0-9_.\[\]]*)`\Z")
 """Where the library says that a value is wrong, at the end of its sentence."""
 
-LONGEST_PROBLEM_SHOWN: Final = 300
+MAX_PROBLEM_CHARACTERS: Final = 300
 """Characters of a sentence about a foreign value, which it may quote."""
 
 Timeout = Annotated[
@@ -42,7 +42,7 @@ Timeout = Annotated[
 Segments = Annotated[int, Meta(ge=1, le=16, description="Parallel connections.")]
 Priority = Annotated[int, Meta(ge=-1_000_000, le=1_000_000, description="Higher starts first.")]
 SpeedLimit = Annotated[int, Meta(ge=0, le=2**62, description="Bytes a second; 0 for no limit.")]
-Seconds = Annotated[int, Meta(ge=0, le=3600, description="Seconds to hold the answer until the download ends.")]
+WaitSeconds = Annotated[int, Meta(ge=0, le=3600, description="Seconds to hold the answer until the download ends.")]
 Filename = Annotated[str, Meta(description="Name for the file, at most 255 bytes.")]
 Checksum = Annotated[str, Meta(description="`<algorithm>=<hex>`; the algorithm is sha-256, sha-512, sha-1 or md5.")]
 ImportOperation = Annotated[str, Meta(description="Id of the import that it belongs to.")]
@@ -51,10 +51,10 @@ ActiveStatus = Annotated[
     Literal["queued", "starting", "downloading", "retrying", "verifying", "paused"],
     Meta(description="Only downloads in this state."),
 ]
-PastStatus = Annotated[
+FinishedStatus = Annotated[
     Literal["completed", "failed", "cancelled", "skipped"], Meta(description="Only downloads that ended so.")
 ]
-Empty = Annotated[str, Meta(max_length=0, description="Pass an empty string.")]
+EmptyString = Annotated[str, Meta(max_length=0, description="Pass an empty string.")]
 HistoryDirectory = Annotated[str, Meta(description="Only downloads to this directory; empty for the root itself.")]
 
 
@@ -76,7 +76,7 @@ class StartQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     conflict: Conflict | None = None
     priority: Priority = 0
     speed_limit: SpeedLimit = 0
-    wait: Seconds | None = None
+    wait: WaitSeconds | None = None
 
 
 class ListingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,16 +90,16 @@ class ListingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class DirectoryListingQuery(ListingQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`GET /{directory}?downloads=`."""
 
-    downloads: Empty
+    downloads: EmptyString
 
 
 class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`GET /?download_history=`."""
 
-    download_history: Empty
+    download_history: EmptyString
     limit: Annotated[int, Meta(ge=1, le=1000, description="Entries on a page.")] = 100
     cursor: Cursor | None = None
-    status: PastStatus | None = None
+    status: FinishedStatus | None = None
     directory: HistoryDirectory | None = None
     q: Annotated[str, Meta(description="Only downloads whose URL or file name contains this.")] | None = None
 
@@ -132,7 +132,7 @@ class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     downloads: Annotated[list[BatchItem], Meta(min_length=1, max_length=MAX_ITEMS)]
 
 
-class LooseBatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UncheckedBatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A batch whose items are judged one by one, once it is known that not all are as they must be."""
 
     downloads: Annotated[list[Any], Meta(min_length=1, max_length=MAX_ITEMS)]
@@ -146,7 +146,7 @@ class AmendBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     url: str | UnsetType = UNSET
 
 
-class StartAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class StartResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one order, accepted or refused."""
 
     download_id: str
@@ -158,10 +158,10 @@ class StartAnswer(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | UnsetType = UNSET
 
 
-class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class BatchResponse(msgspec.Struct, frozen=True, kw_only=True):
     """One result for each download of a batch, in order; `success` when all were accepted."""
 
-    downloads: list[StartAnswer]
+    downloads: list[StartResponse]
     success: bool
 
 
@@ -189,7 +189,7 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     operation: ImportOperation | UnsetType = UNSET
 
 
-class PastEntry(msgspec.Struct, frozen=True, kw_only=True):
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A download that has ended."""
 
     id: str
@@ -209,14 +209,14 @@ class PastEntry(msgspec.Struct, frozen=True, kw_only=True):
     operation: ImportOperation | UnsetType = UNSET
 
 
-class ActiveAnswer(ActiveEntry, frozen=True, kw_only=True):
+class ActiveEntryResponse(ActiveEntry, frozen=True, kw_only=True):
     """An active download after something was done to it."""
 
     success: bool
     message: str
 
 
-class PastAnswer(PastEntry, frozen=True, kw_only=True):
+class HistoryEntryResponse(HistoryEntry, frozen=True, kw_only=True):
     """An ended download after something was done to it."""
 
     success: bool
@@ -232,7 +232,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 class History(msgspec.Struct, frozen=True, kw_only=True):
     """Ended downloads, newest first."""
 
-    history: list[PastEntry]
+    history: list[HistoryEntry]
 
 
 class Directories(msgspec.Struct, frozen=True, kw_only=True):
@@ -257,7 +257,7 @@ class ErrorTable(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[ErrorEntry]
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class ErrorResponse(msgspec.Struct, frozen=True, kw_only=True):
     """An error that belongs to no download of its own."""
 
     error: str
@@ -273,41 +273,41 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-def start_answer(download: Download) -> StartAnswer:
+def make_start_response(download: Download) -> StartResponse:
     """What a start is answered with: at once, or after waiting for its end."""
-    failed = download.state in _MISSED
-    return StartAnswer(
+    failed = download.state in _UNSUCCESSFUL_STATES
+    return StartResponse(
         download_id=download.id,
         filename=download.filename,
         path=download.file_path,
         success=not failed,
-        message=_OUTCOMES.get(download.state, "Download started"),
-        error=_error_of(download) if failed else None,
+        message=_STATE_MESSAGES.get(download.state, "Download started"),
+        error=_reported_error(download) if failed else None,
         detail=download.result.detail if failed and download.result.detail is not None else UNSET,
     )
 
 
-def active_entry(snapshot: Snapshot) -> ActiveEntry:
+def make_active_entry(snapshot: Snapshot) -> ActiveEntry:
     """The entry of a listing."""
     return ActiveEntry(**_active_fields(snapshot))
 
 
-def active_answer(snapshot: Snapshot, message: str) -> ActiveAnswer:
+def make_active_response(snapshot: Snapshot, message: str) -> ActiveEntryResponse:
     """The entry of a listing, with what was done."""
-    return ActiveAnswer(**_active_fields(snapshot), success=True, message=message)
+    return ActiveEntryResponse(**_active_fields(snapshot), success=True, message=message)
 
 
-def past_entry(download: Download) -> PastEntry:
+def make_history_entry(download: Download) -> HistoryEntry:
     """The entry of the history."""
-    return PastEntry(**_past_fields(download))
+    return HistoryEntry(**_history_fields(download))
 
 
-def past_answer(download: Download, message: str) -> PastAnswer:
+def make_history_response(download: Download, message: str) -> HistoryEntryResponse:
     """The entry of the history, with what was done."""
-    return PastAnswer(**_past_fields(download), success=True, message=message)
+    return HistoryEntryResponse(**_history_fields(download), success=True, message=message)
 
 
-def percentage(current: int, expected: int | None) -> float | None:
+def compute_percentage(current: int, expected: int | None) -> float | None:
     """How much of a download is there, to two decimals, never rounded up: 100.0 means the last byte."""
     if expected is None:
         return None
@@ -316,7 +316,7 @@ def percentage(current: int, expected: int | None) -> float | None:
     return math.floor(current * 10_000 / expected) / 100
 
 
-_PLAIN_WORDS: Final = (
+_MESSAGE_REWRITES: Final = (
     (re.compile(r"^Expected `str` of length <= 0$"), "takes no value; leave it empty"),
     (re.compile(r"^Expected `(?:int|float)` >= (-?\d+)$"), r"must be at least \1"),
     (re.compile(r"^Expected `(?:int|float)` <= (\d+)$"), r"must be at most \1"),
@@ -326,7 +326,7 @@ _PLAIN_WORDS: Final = (
 """What the library says of values out of range, and how it is said to a user."""
 
 
-def explain(error: msgspec.ValidationError, *, root: str = "") -> InvalidParameterError:
+def describe_validation_error(error: msgspec.ValidationError, *, root: str = "") -> InvalidParameterError:
     """The one sentence about a value that is not as it must be; `root` names what a JSON path begins at."""
     text = str(error)
     # A path of ours: what a client writes may look like one too, but comes before it.
@@ -334,41 +334,41 @@ def explain(error: msgspec.ValidationError, *, root: str = "") -> InvalidParamet
     problem, path = (text[: found.start()], found[1]) if found else (text, "")
     name = f"{root}{path}".lstrip(".")
     if unknown := _UNKNOWN_FIELD.match(problem):
-        problem = f"object contains {_unknown_field(unknown[1])}"
+        problem = f"object contains {_describe_unknown_field(unknown[1])}"
     elif problem.startswith("Invalid enum value"):
-        problem = _one_of(tuple(Conflict)) if path.endswith(".conflict") else "invalid value"
-    for pattern, words in _PLAIN_WORDS:
-        problem = pattern.sub(words, problem)
-    sentence = problem[:1].lower() + problem[1:].replace("`", "")
-    return InvalidParameterError(name or "body", sentence[:LONGEST_PROBLEM_SHOWN])
+        problem = _describe_choices(tuple(Conflict)) if path.endswith(".conflict") else "invalid value"
+    for pattern, replacement in _MESSAGE_REWRITES:
+        problem = pattern.sub(replacement, problem)
+    message = problem[:1].lower() + problem[1:].replace("`", "")
+    return InvalidParameterError(name or "body", message[:MAX_PROBLEM_CHARACTERS])
 
 
-def shown_name(name: str) -> str:
+def redact_parameter_name(name: str) -> str:
     """What may be said of the name of a parameter that nobody knows."""
-    return name if _NAME_SHOWN.fullmatch(name) else _NOT_REPEATED
+    return name if _PRINTABLE_NAME.fullmatch(name) else _REDACTED_NAME
 
 
-def _unknown_field(name: str) -> str:
-    shown = shown_name(name)
-    return f"an unknown field with {shown}" if shown == _NOT_REPEATED else f"unknown field {shown}"
+def _describe_unknown_field(name: str) -> str:
+    shown = redact_parameter_name(name)
+    return f"an unknown field with {shown}" if shown == _REDACTED_NAME else f"unknown field {shown}"
 
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 
 
-class QueryForm(Generic[Q]):
+class QueryDecoder(Generic[Q]):
     """Reads query strings into one kind of struct."""
 
     def __init__(self, type: type[Q]) -> None:
         self.type = type
         fields = msgspec.structs.fields(type)
         self._names = tuple(field.name for field in fields)
-        kinds = {field.name: _kinds(field.type) for field in fields}
-        self._lists = frozenset(name for name, kind in kinds.items() if _holds_list(kind))
-        self._integers = frozenset(name for name, kind in kinds.items() if _holds_integer(kind))
-        self._choices = {name: choices for name, kind in kinds.items() if (choices := _choices(kind))}
+        kinds = {field.name: _member_types(field.type) for field in fields}
+        self._lists = frozenset(name for name, kind in kinds.items() if _accepts_list(kind))
+        self._integers = frozenset(name for name, kind in kinds.items() if _accepts_integer(kind))
+        self._choices = {name: choices for name, kind in kinds.items() if (choices := _allowed_values(kind))}
 
-    def read(self, query: Query) -> Q:
+    def decode(self, query: Query) -> Q:
         """The struct that a query means.
 
         Raises:
@@ -380,17 +380,18 @@ class QueryForm(Generic[Q]):
             values[name] = [value] if name in self._lists else value
         for name, texts in query.repeated.items():
             if name not in self._lists:
-                raise InvalidParameterError(shown_name(name), f"given more than once{self._hint()}")
+                raise InvalidParameterError(redact_parameter_name(name), f"given more than once{self._encoding_hint()}")
             values[name] = [self._value(name, text) for text in (query.values[name], *texts)]
         try:
             return msgspec.convert(values, self.type)
         except msgspec.ValidationError as error:
-            raise explain(error) from None
+            raise describe_validation_error(error) from None
 
     def _value(self, name: str, text: str) -> str | int:
         if name not in self._names:
             raise InvalidParameterError(
-                shown_name(name), f"unknown parameter; known are {', '.join(self._names)}{self._hint()}"
+                redact_parameter_name(name),
+                f"unknown parameter; known are {', '.join(self._names)}{self._encoding_hint()}",
             )
         try:
             # A URL holds no space, and a plus in it is meant: it must reach the origin as it is.
@@ -400,30 +401,30 @@ class QueryForm(Generic[Q]):
         if name in self._integers:
             return _parse_integer(name, value)
         if name in self._choices and value not in self._choices[name]:
-            raise InvalidParameterError(name, _one_of(self._choices[name]))
+            raise InvalidParameterError(name, _describe_choices(self._choices[name]))
         return value
 
-    def _hint(self) -> str:
+    def _encoding_hint(self) -> str:
         if "download" not in self._names:
             return ""
         return "; if it belongs to the URL in download, percent-encode that URL"
 
 
-def _kinds(annotation: object) -> tuple[inspect.Type, ...]:
+def _member_types(annotation: object) -> tuple[inspect.Type, ...]:
     kind = inspect.type_info(annotation)
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     return tuple(one.type if isinstance(one, inspect.Metadata) else one for one in kinds)
 
 
-def _holds_list(kinds: tuple[inspect.Type, ...]) -> bool:
+def _accepts_list(kinds: tuple[inspect.Type, ...]) -> bool:
     return any(isinstance(kind, inspect.ListType) for kind in kinds)
 
 
-def _holds_integer(kinds: tuple[inspect.Type, ...]) -> bool:
+def _accepts_integer(kinds: tuple[inspect.Type, ...]) -> bool:
     return any(isinstance(kind, inspect.IntType) for kind in kinds)
 
 
-def _choices(kinds: tuple[inspect.Type, ...]) -> tuple[str, ...]:
+def _allowed_values(kinds: tuple[inspect.Type, ...]) -> tuple[str, ...]:
     for kind in kinds:
         if isinstance(kind, inspect.EnumType):
             return tuple(str(member) for member in kind.cls)
@@ -432,7 +433,7 @@ def _choices(kinds: tuple[inspect.Type, ...]) -> tuple[str, ...]:
     return ()
 
 
-def _one_of(choices: tuple[str, ...]) -> str:
+def _describe_choices(choices: tuple[str, ...]) -> str:
     return f"expected one of {', '.join(choices)}"
 
 
@@ -454,7 +455,7 @@ def _active_fields(snapshot: Snapshot) -> dict[str, Any]:
         "status": row.state,
         "current_size": row.progress.received,
         "expected_size": row.progress.total,
-        "progress_percentage": percentage(row.progress.received, row.progress.total),
+        "progress_percentage": compute_percentage(row.progress.received, row.progress.total),
         "start_time": row.start_time,
         "speed": None if snapshot.speed is None else round(snapshot.speed),
         "eta": None if snapshot.eta is None or not math.isfinite(snapshot.eta) else math.ceil(snapshot.eta),
@@ -468,7 +469,7 @@ def _active_fields(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _past_fields(row: Download) -> dict[str, Any]:
+def _history_fields(row: Download) -> dict[str, Any]:
     return {
         "id": row.id,
         "filename": row.filename,
@@ -488,15 +489,15 @@ def _past_fields(row: Download) -> dict[str, Any]:
     }
 
 
-def _error_of(download: Download) -> ErrorCode:
+def _reported_error(download: Download) -> ErrorCode:
     if download.result.error is not None:
         return download.result.error
     return ErrorCode.CANCELLED if download.state is State.CANCELLED else ErrorCode.INTERNAL_ERROR
 
 
-_MISSED: Final = frozenset({State.FAILED, State.CANCELLED})
+_UNSUCCESSFUL_STATES: Final = frozenset({State.FAILED, State.CANCELLED})
 
-_OUTCOMES: Final = {
+_STATE_MESSAGES: Final = {
     State.COMPLETED: "Download completed",
     State.SKIPPED: "Download skipped",
     State.FAILED: "Download failed",

@@ -8,38 +8,38 @@ from typing import Final
 import msgspec
 
 from downloadd.api.bodies import (
-    ActiveAnswer,
     ActiveEntry,
+    ActiveEntryResponse,
     AmendBody,
-    BatchAnswer,
     BatchBody,
+    BatchResponse,
     Directories,
     DirectoriesQuery,
     DirectoryListingQuery,
     ErrorTable,
     Health,
     History,
+    HistoryEntry,
+    HistoryEntryResponse,
     HistoryQuery,
     Listing,
     ListingQuery,
-    PastAnswer,
-    PastEntry,
-    StartAnswer,
     StartQuery,
+    StartResponse,
 )
 from downloadd.api.import_bodies import (
-    Counted,
+    CountResponse,
     CurrentOperation,
-    FileDataAnswer,
-    Flag,
-    ImportFailure,
+    FileDataResponse,
+    ImportErrorResponse,
+    ImportProgress,
     OperationEntry,
-    Progress,
     PublicFileBody,
     RawUploadQuery,
     SelectionBody,
+    SuccessResponse,
     UploadBody,
-    Waiting,
+    WaitingResponse,
 )
 from downloadd.errors import ErrorCode
 
@@ -47,7 +47,7 @@ LOCATION: Final = "Location"
 LINK: Final = "Link"
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class ResponseSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One answer that means success."""
 
     status: int = 200
@@ -55,7 +55,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     types: tuple[type[msgspec.Struct], ...] = ()
     """JSON shapes; none for another media type."""
     media_type: str = "application/json"
-    many: bool = False
+    is_array: bool = False
     """Whether it is an array of them."""
     headers: tuple[str, ...] = ()
 
@@ -65,19 +65,19 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
 
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
-    file: bool = False
+    is_raw_body: bool = False
     """Whether the body is a file as it is."""
     headers: tuple[str, ...] = ()
     """Request header fields that mean something here."""
-    reply: Reply
-    refusals: tuple[ErrorCode, ...] = ()
+    response: ResponseSpec
+    result_errors: tuple[ErrorCode, ...] = ()
     """Errors with a download id of their own, or a list of results."""
-    refusal_type: type[msgspec.Struct] | None = None
+    result_error_type: type[msgspec.Struct] | None = None
     errors: tuple[ErrorCode, ...] = ()
     """Errors that belong to no download of their own."""
 
 
-_ORDER_ERRORS: Final = (
+_START_ERRORS: Final = (
     ErrorCode.INVALID_URL,
     ErrorCode.DOMAIN_BLOCKED,
     ErrorCode.INVALID_PARAMETER,
@@ -85,7 +85,7 @@ _ORDER_ERRORS: Final = (
     ErrorCode.FILE_EXISTS,
     ErrorCode.QUEUE_FULL,
 )
-_END_ERRORS: Final = (
+_OUTCOME_ERRORS: Final = (
     ErrorCode.DOWNLOAD_TIMEOUT,
     ErrorCode.REMOTE_FILE_NOT_FOUND,
     ErrorCode.NETWORK_ERROR,
@@ -97,9 +97,9 @@ _END_ERRORS: Final = (
     ErrorCode.CHECKSUM_MISMATCH,
     ErrorCode.CANCELLED,
 )
-_FETCH_ERRORS: Final = (ErrorCode.DOWNLOAD_FORBIDDEN, ErrorCode.SHUTTING_DOWN, ErrorCode.STORE_UNAVAILABLE)
-_REPEAT: Final = "Idempotency-Key"
-_VERB_ERRORS: Final = (
+_AVAILABILITY_ERRORS: Final = (ErrorCode.DOWNLOAD_FORBIDDEN, ErrorCode.SHUTTING_DOWN, ErrorCode.STORE_UNAVAILABLE)
+_IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+_ACTION_ERRORS: Final = (
     ErrorCode.NOT_FOUND,
     ErrorCode.INVALID_STATE,
     ErrorCode.INVALID_PARAMETER,
@@ -108,51 +108,55 @@ _VERB_ERRORS: Final = (
 
 START: Final = Contract(
     query=StartQuery,
-    headers=(_REPEAT,),
-    reply=Reply(status=201, description="Started, on stable storage", types=(StartAnswer,), headers=(LOCATION,)),
-    refusals=_ORDER_ERRORS + _END_ERRORS,
-    refusal_type=StartAnswer,
-    errors=(*_FETCH_ERRORS, ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.NOT_FOUND),
+    headers=(_IDEMPOTENCY_KEY,),
+    response=ResponseSpec(
+        status=201, description="Started, on stable storage", types=(StartResponse,), headers=(LOCATION,)
+    ),
+    result_errors=_START_ERRORS + _OUTCOME_ERRORS,
+    result_error_type=StartResponse,
+    errors=(*_AVAILABILITY_ERRORS, ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.NOT_FOUND),
 )
 BATCH: Final = Contract(
     body=BatchBody,
-    headers=(_REPEAT,),
-    reply=Reply(status=201, description="At least one was accepted", types=(BatchAnswer,)),
-    refusals=_ORDER_ERRORS,
-    refusal_type=BatchAnswer,
+    headers=(_IDEMPOTENCY_KEY,),
+    response=ResponseSpec(status=201, description="At least one was accepted", types=(BatchResponse,)),
+    result_errors=_START_ERRORS,
+    result_error_type=BatchResponse,
     errors=(
-        *_FETCH_ERRORS,
+        *_AVAILABILITY_ERRORS,
         ErrorCode.INVALID_PARAMETER,
         ErrorCode.BODY_TOO_LARGE,
         ErrorCode.BODY_TOO_SLOW,
         ErrorCode.IDEMPOTENCY_KEY_REUSED,
     ),
 )
-LISTING_HERE: Final = Contract(
+DIRECTORY_LISTING: Final = Contract(
     query=DirectoryListingQuery,
-    reply=Reply(description="Active downloads, oldest first", types=(Listing,), headers=(LINK,)),
+    response=ResponseSpec(description="Active downloads, oldest first", types=(Listing,), headers=(LINK,)),
     errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.INVALID_PATH, ErrorCode.NOT_FOUND, ErrorCode.STORE_UNAVAILABLE),
 )
 LISTING: Final = Contract(
     query=ListingQuery,
-    reply=Reply(description="Active downloads, oldest first", types=(Listing,), headers=(LINK,)),
+    response=ResponseSpec(description="Active downloads, oldest first", types=(Listing,), headers=(LINK,)),
     errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
 )
 HISTORY: Final = Contract(
     query=HistoryQuery,
-    reply=Reply(description="Ended downloads, newest first", types=(History,), headers=(LINK,)),
+    response=ResponseSpec(description="Ended downloads, newest first", types=(History,), headers=(LINK,)),
     errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.INVALID_PATH, ErrorCode.NOT_FOUND, ErrorCode.STORE_UNAVAILABLE),
 )
-ONE: Final = Contract(
-    reply=Reply(description="The download, active or ended", types=(ActiveEntry, PastEntry)),
+DOWNLOAD: Final = Contract(
+    response=ResponseSpec(description="The download, active or ended", types=(ActiveEntry, HistoryEntry)),
     errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
 )
-CANCEL: Final = Contract(reply=Reply(description="Its final entry", types=(PastAnswer,)), errors=_VERB_ERRORS)
+CANCEL: Final = Contract(
+    response=ResponseSpec(description="Its final entry", types=(HistoryEntryResponse,)), errors=_ACTION_ERRORS
+)
 AMEND: Final = Contract(
     body=AmendBody,
-    reply=Reply(description="The download as it is now", types=(ActiveAnswer,)),
+    response=ResponseSpec(description="The download as it is now", types=(ActiveEntryResponse,)),
     errors=(
-        *_VERB_ERRORS,
+        *_ACTION_ERRORS,
         ErrorCode.DOWNLOAD_FORBIDDEN,
         ErrorCode.INVALID_URL,
         ErrorCode.DOMAIN_BLOCKED,
@@ -161,19 +165,19 @@ AMEND: Final = Contract(
     ),
 )
 PAUSE: Final = Contract(
-    reply=Reply(description="The download as it is now", types=(ActiveAnswer,)), errors=_VERB_ERRORS
+    response=ResponseSpec(description="The download as it is now", types=(ActiveEntryResponse,)), errors=_ACTION_ERRORS
 )
 RESUME: Final = Contract(
-    reply=Reply(description="The download as it is now", types=(ActiveAnswer,)),
-    errors=(*_VERB_ERRORS, ErrorCode.DOWNLOAD_FORBIDDEN),
+    response=ResponseSpec(description="The download as it is now", types=(ActiveEntryResponse,)),
+    errors=(*_ACTION_ERRORS, ErrorCode.DOWNLOAD_FORBIDDEN),
 )
 RETRY: Final = Contract(
-    reply=Reply(description="The download as it is now", types=(ActiveAnswer,)),
-    errors=(*_VERB_ERRORS, ErrorCode.DOWNLOAD_FORBIDDEN, ErrorCode.QUEUE_FULL),
+    response=ResponseSpec(description="The download as it is now", types=(ActiveEntryResponse,)),
+    errors=(*_ACTION_ERRORS, ErrorCode.DOWNLOAD_FORBIDDEN, ErrorCode.QUEUE_FULL),
 )
 EVENTS: Final = Contract(
     headers=("Last-Event-ID",),
-    reply=Reply(
+    response=ResponseSpec(
         description="`download` events with the entry of a listing, `history` events with that of the history, "
         "`import` events with an import operation, and `reset` events, which say that the history has to be read",
         media_type="text/event-stream",
@@ -182,23 +186,28 @@ EVENTS: Final = Contract(
 )
 DIRECTORIES: Final = Contract(
     query=DirectoriesQuery,
-    reply=Reply(description="Directories, in the order of their names", types=(Directories,)),
+    response=ResponseSpec(description="Directories, in the order of their names", types=(Directories,)),
     errors=(ErrorCode.INVALID_PARAMETER,),
 )
 ERROR_TABLE: Final = Contract(
-    reply=Reply(description="What each error code means", types=(ErrorTable,)), errors=(ErrorCode.INVALID_PARAMETER,)
+    response=ResponseSpec(description="What each error code means", types=(ErrorTable,)),
+    errors=(ErrorCode.INVALID_PARAMETER,),
 )
 HEALTH: Final = Contract(
-    reply=Reply(description="The daemon hears", types=(Health,)), errors=(ErrorCode.INVALID_PARAMETER,)
+    response=ResponseSpec(description="The daemon hears", types=(Health,)), errors=(ErrorCode.INVALID_PARAMETER,)
 )
 METRICS: Final = Contract(
-    reply=Reply(description="Prometheus exposition", media_type="text/plain"), errors=(ErrorCode.INVALID_PARAMETER,)
+    response=ResponseSpec(description="Prometheus exposition", media_type="text/plain"),
+    errors=(ErrorCode.INVALID_PARAMETER,),
 )
-DOCUMENT: Final = Contract(
-    reply=Reply(description="This document", media_type="application/json"), errors=(ErrorCode.INVALID_PARAMETER,)
+OPENAPI_DOCUMENT: Final = Contract(
+    response=ResponseSpec(description="This document", media_type="application/json"),
+    errors=(ErrorCode.INVALID_PARAMETER,),
 )
-PAGE: Final = Contract(reply=Reply(description="A page", media_type="text/html"), errors=(ErrorCode.INVALID_PARAMETER,))
-_IMPORT_REFUSALS: Final = (ErrorCode.INVALID_PARAMETER,)
+PAGE: Final = Contract(
+    response=ResponseSpec(description="A page", media_type="text/html"), errors=(ErrorCode.INVALID_PARAMETER,)
+)
+_IMPORT_RESULT_ERRORS: Final = (ErrorCode.INVALID_PARAMETER,)
 _IMPORT_ERRORS: Final = (
     ErrorCode.INVALID_PARAMETER,
     ErrorCode.BODY_TOO_SLOW,
@@ -207,53 +216,69 @@ _IMPORT_ERRORS: Final = (
     ErrorCode.STORE_UNAVAILABLE,
 )
 _UPLOAD_ERRORS: Final = (*_IMPORT_ERRORS, ErrorCode.INSUFFICIENT_STORAGE)
-_DONE: Final = Reply(description="It was done", types=(Flag,))
+_SUCCESS: Final = ResponseSpec(description="It was done", types=(SuccessResponse,))
 UPLOAD: Final = Contract(
-    body=UploadBody, reply=_DONE, errors=_UPLOAD_ERRORS, refusals=_IMPORT_REFUSALS, refusal_type=ImportFailure
+    body=UploadBody,
+    response=_SUCCESS,
+    errors=_UPLOAD_ERRORS,
+    result_errors=_IMPORT_RESULT_ERRORS,
+    result_error_type=ImportErrorResponse,
 )
 UPLOAD_RAW: Final = Contract(
     query=RawUploadQuery,
-    file=True,
-    reply=Reply(status=201, description="The operation", types=(CurrentOperation,)),
+    is_raw_body=True,
+    response=ResponseSpec(status=201, description="The operation", types=(CurrentOperation,)),
     errors=_UPLOAD_ERRORS,
-    refusals=_IMPORT_REFUSALS,
-    refusal_type=ImportFailure,
+    result_errors=_IMPORT_RESULT_ERRORS,
+    result_error_type=ImportErrorResponse,
 )
 FETCH_FILE: Final = Contract(
-    body=PublicFileBody, reply=_DONE, errors=_IMPORT_ERRORS, refusals=_IMPORT_REFUSALS, refusal_type=ImportFailure
+    body=PublicFileBody,
+    response=_SUCCESS,
+    errors=_IMPORT_ERRORS,
+    result_errors=_IMPORT_RESULT_ERRORS,
+    result_error_type=ImportErrorResponse,
 )
 FILE_DATA: Final = Contract(
-    reply=Reply(description="What is in the file, or that it is being read", types=(FileDataAnswer, Waiting)),
+    response=ResponseSpec(
+        description="What is in the file, or that it is being read", types=(FileDataResponse, WaitingResponse)
+    ),
     errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
-    refusals=_IMPORT_REFUSALS,
-    refusal_type=ImportFailure,
+    result_errors=_IMPORT_RESULT_ERRORS,
+    result_error_type=ImportErrorResponse,
 )
 PROGRESS: Final = Contract(
-    reply=Reply(description="The newest operation", types=(Progress,)),
+    response=ResponseSpec(description="The newest operation", types=(ImportProgress,)),
     errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
-    refusals=_IMPORT_REFUSALS,
-    refusal_type=ImportFailure,
+    result_errors=_IMPORT_RESULT_ERRORS,
+    result_error_type=ImportErrorResponse,
 )
 START_IMPORT: Final = Contract(
-    body=SelectionBody, reply=_DONE, errors=_IMPORT_ERRORS, refusals=_IMPORT_REFUSALS, refusal_type=ImportFailure
+    body=SelectionBody,
+    response=_SUCCESS,
+    errors=_IMPORT_ERRORS,
+    result_errors=_IMPORT_RESULT_ERRORS,
+    result_error_type=ImportErrorResponse,
 )
-PENDING: Final = Contract(
-    reply=Reply(description="How many start to download", types=(Counted,)),
+FETCH_PENDING: Final = Contract(
+    response=ResponseSpec(description="How many start to download", types=(CountResponse,)),
     errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
-    refusals=_IMPORT_REFUSALS,
-    refusal_type=ImportFailure,
+    result_errors=_IMPORT_RESULT_ERRORS,
+    result_error_type=ImportErrorResponse,
 )
 CURRENT_OPERATION: Final = Contract(
-    reply=Reply(description="The newest operation", types=(CurrentOperation,)),
+    response=ResponseSpec(description="The newest operation", types=(CurrentOperation,)),
     errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
 )
 LATEST_OPERATIONS: Final = Contract(
-    reply=Reply(description="The 20 operations that were updated last", types=(OperationEntry,), many=True),
+    response=ResponseSpec(
+        description="The 20 operations that were updated last", types=(OperationEntry,), is_array=True
+    ),
     errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
 )
 CANCEL_IMPORT: Final = Contract(
-    reply=Reply(description="The operation", types=(CurrentOperation,)),
+    response=ResponseSpec(description="The operation", types=(CurrentOperation,)),
     errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
-    refusals=_IMPORT_REFUSALS,
-    refusal_type=ImportFailure,
+    result_errors=_IMPORT_RESULT_ERRORS,
+    result_error_type=ImportErrorResponse,
 )

@@ -6,151 +6,162 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from downloadd.api.answers import answer, encode, forbidden, permission_missing
-from downloadd.api.bodies import DirectoryListingQuery, QueryForm, StartAnswer, StartQuery, start_answer
-from downloadd.api.call import Call
-from downloadd.api.engine import Engine
-from downloadd.api.idempotency import read_repeat_key
-from downloadd.api.listing import show_page
-from downloadd.api.patience import Patience
+from downloadd.api.bodies import DirectoryListingQuery, QueryDecoder, StartQuery, StartResponse, make_start_response
+from downloadd.api.idempotency import read_idempotency_key
+from downloadd.api.listing import list_active_page
+from downloadd.api.long_poll import LongPoll
+from downloadd.api.request_context import RequestContext
+from downloadd.api.responses import encode, forbidden_response, json_response, permission_missing_response
+from downloadd.api.service import DownloadService
 from downloadd.api.target import decode_directory, decode_form, decode_percent
 from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.errors import ERRORS, DownloadError, ErrorCode, InvalidPathError
-from downloadd.manager.intake import Order
-from downloadd.policy.masking import show_url
-from downloadd.records.protocol import StoredAnswer
-from downloadd.states import ENDED
+from downloadd.manager.admission import DownloadRequest
+from downloadd.policy.redaction import redact_url
+from downloadd.records.protocol import StoredResponse
+from downloadd.states import FINISHED
 from downloadd.storage.names import parse_directory
 
-START_FORM: Final = QueryForm(StartQuery)
-LISTING_FORM: Final = QueryForm(DirectoryListingQuery)
+START_DECODER: Final = QueryDecoder(StartQuery)
+LISTING_DECODER: Final = QueryDecoder(DirectoryListingQuery)
 
 
 class DirectoryEndpoints:
     """What can be asked of a directory.
 
-    `allow` says whether the daemon may fetch at all, `may_use` whether the user of an id may start downloads there.
+    `is_enabled` says whether the daemon may fetch at all, `can_use_directory` whether the user of an id may start downloads there.
     """
 
     def __init__(
         self,
         *,
-        engine: Engine,
-        patience: Patience,
+        service: DownloadService,
+        long_poll: LongPoll,
         clock: Clock,
-        allow: Callable[[], bool],
-        may_use: Callable[[str, str], bool],
+        is_enabled: Callable[[], bool],
+        can_use_directory: Callable[[str, str], bool],
     ) -> None:
-        self._engine = engine
-        self._patience = patience
+        self._service = service
+        self._long_poll = long_poll
         self._clock = clock
-        self._allow = allow
-        self._may_use = may_use
+        self._is_enabled = is_enabled
+        self._can_use_directory = can_use_directory
 
-    async def start(self, call: Call) -> web.Response:
+    async def start(self, context: RequestContext) -> web.Response:
         """`GET /{directory}?download=`: 201 once the download is on stable storage, or a refusal that is recorded."""
-        if not self._allow():
-            return forbidden()
-        order, wait = read_order(call)
-        if not self._may_use(call.user.id, order.directory):
-            return permission_missing()
-        keep: Callable[[Sequence[Download]], StoredAnswer | None] | None = None
+        if not self._is_enabled():
+            return forbidden_response()
+        download_request, wait = read_download_request(context)
+        if not self._can_use_directory(context.user.id, download_request.directory):
+            return permission_missing_response()
+        make_stored_response: Callable[[Sequence[Download]], StoredResponse | None] | None = None
         try:
-            repeat = read_repeat_key(
-                call.request.headers, user=call.user.id, method="GET", target=_without_wait(call.request.raw_path)
+            idempotency_key = read_idempotency_key(
+                context.request.headers,
+                user=context.user.id,
+                method="GET",
+                target=_strip_wait(context.request.raw_path),
             )
         except DownloadError as error:
-            order, repeat = msgspec.structs.replace(order, problem=order.problem or error), None
-        if repeat is not None:
-            key = repeat
+            download_request, idempotency_key = (
+                msgspec.structs.replace(download_request, problem=download_request.problem or error),
+                None,
+            )
+        if idempotency_key is not None:
+            key = idempotency_key
 
-            def keep(downloads: Sequence[Download]) -> StoredAnswer | None:
-                result = start_answer(downloads[0])
+            def make_stored_response(downloads: Sequence[Download]) -> StoredResponse | None:
+                result = make_start_response(downloads[0])
                 if result.error is ErrorCode.QUEUE_FULL:
                     # The same request is meant to succeed later.
                     return None
-                return key.keep(status_of(result), encode(result), created=self._clock.wall())
+                return key.to_stored_response(select_status(result), encode(result), created=self._clock.wall())
 
-        started = await self._engine.start((order,), user=call.user.id, request_id=call.request_id, answer=keep)
+        started = await self._service.start(
+            (download_request,),
+            user=context.user.id,
+            request_id=context.request_id,
+            make_stored_response=make_stored_response,
+        )
         if started.replayed is not None:
-            return await self._again(call, started.replayed, wait)
+            return await self._replay(context, started.replayed, wait)
         download = started.downloads[0]
-        call.download_id = download.id
-        call.shown_url = download.request.redacted_url
-        if wait and download.state not in ENDED:
-            download = await self._patience.wait(download, wait)
-        return self._result(call, start_answer(download))
+        context.download_id = download.id
+        context.redacted_url = download.request.redacted_url
+        if wait and download.state not in FINISHED:
+            download = await self._long_poll.wait(download, wait)
+        return self._start_response(context, make_start_response(download))
 
-    async def listing(self, call: Call) -> web.Response:
+    async def listing(self, context: RequestContext) -> web.Response:
         """`GET /{directory}?downloads=`: what is active in this directory, oldest first."""
-        wanted = LISTING_FORM.read(call.query)
-        directory = parse_directory(decode_directory(call.target.path))
-        return await show_page(self._engine, call, wanted, directory=directory)
+        query = LISTING_DECODER.decode(context.query)
+        directory = parse_directory(decode_directory(context.target.path))
+        return await list_active_page(self._service, context, query, directory=directory)
 
-    async def _again(self, call: Call, stored: StoredAnswer, wait: int) -> web.Response:
-        result = msgspec.json.decode(stored.body, type=StartAnswer)
-        call.download_id = result.download_id
+    async def _replay(self, context: RequestContext, stored: StoredResponse, wait: int) -> web.Response:
+        result = msgspec.json.decode(stored.body, type=StartResponse)
+        context.download_id = result.download_id
         if not wait or not result.success:
-            return self._result(call, result)
-        snapshot = await self._engine.get(result.download_id)
-        return self._result(call, start_answer(await self._patience.wait(snapshot.download, wait)))
+            return self._start_response(context, result)
+        snapshot = await self._service.get(result.download_id)
+        return self._start_response(context, make_start_response(await self._long_poll.wait(snapshot.download, wait)))
 
-    def _result(self, call: Call, result: StartAnswer) -> web.Response:
+    def _start_response(self, context: RequestContext, result: StartResponse) -> web.Response:
         if result.success:
-            return answer(result, status=201, location=location_of(call, result.download_id))
-        response = answer(result, status=status_of(result))
+            return json_response(result, status=201, location=make_location(context, result.download_id))
+        response = json_response(result, status=select_status(result))
         if result.error is ErrorCode.QUEUE_FULL:
-            response.headers["Retry-After"] = str(self._engine.retry_after())
+            response.headers["Retry-After"] = str(self._service.retry_after())
         return response
 
 
-def read_order(call: Call) -> tuple[Order, int]:
-    """The order that a start asks for, with its problem if it has one, and the seconds to wait for its end."""
+def read_download_request(context: RequestContext) -> tuple[DownloadRequest, int]:
+    """The download request that a start asks for, with its problem if it has one, and the seconds to wait for its end."""
     problem: DownloadError | None = None
     try:
-        directory = decode_directory(call.target.path)
+        directory = decode_directory(context.target.path)
     except InvalidPathError as error:
         problem = error
         # It is shown in the history, and may be a URL in the wrong place.
-        directory = show_url(decode_percent(call.target.path, errors="replace").strip("/"))
+        directory = redact_url(decode_percent(context.target.path, errors="replace").strip("/"))
     try:
-        wanted = START_FORM.read(call.query)
+        query = START_DECODER.decode(context.query)
     except DownloadError as error:
-        values = call.query.values
+        values = context.query.values
         filename = values.get("filename")
-        return Order(
+        return DownloadRequest(
             url=decode_percent(values["download"], errors="replace"),
             directory=directory,
             filename=None if filename is None else decode_form(filename, errors="replace"),
             problem=problem or error,
         ), 0
-    return Order(
-        url=wanted.download[0],
-        mirrors=wanted.download[1:],
+    return DownloadRequest(
+        url=query.download[0],
+        mirrors=query.download[1:],
         directory=directory,
-        filename=wanted.filename,
-        timeout=wanted.timeout,
-        segments=wanted.segments,
-        checksum=wanted.checksum,
-        conflict=wanted.conflict,
-        priority=wanted.priority,
-        speed_limit=wanted.speed_limit,
+        filename=query.filename,
+        timeout=query.timeout,
+        segments=query.segments,
+        checksum=query.checksum,
+        conflict=query.conflict,
+        priority=query.priority,
+        speed_limit=query.speed_limit,
         problem=problem,
-    ), wanted.wait or 0
+    ), query.wait or 0
 
 
-def status_of(result: StartAnswer) -> int:
+def select_status(result: StartResponse) -> int:
     """The HTTP status of an answer that has this result alone."""
     return 201 if result.error is None else ERRORS[result.error].status
 
 
-def location_of(call: Call, id: str) -> str:
+def make_location(context: RequestContext, id: str) -> str:
     """Where a download can be looked at."""
-    return f"{call.target.base_path}/api/v1/downloads/{id}"
+    return f"{context.target.base_path}/api/v1/downloads/{id}"
 
 
-def _without_wait(target: str) -> str:
+def _strip_wait(target: str) -> str:
     """The target of a start without how long its answer is waited for, which asks nothing of the download."""
     path, mark, query = target.partition("?")
     return path + mark + "&".join(part for part in query.split("&") if not part.startswith("wait="))

@@ -8,38 +8,38 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from downloadd.api.answers import answer, encode, forbidden, permission_missing
 from downloadd.api.bodies import (
     AmendBody,
-    BatchAnswer,
     BatchBody,
     BatchItem,
+    BatchResponse,
     ListingQuery,
-    LooseBatchBody,
-    QueryForm,
-    active_answer,
-    active_entry,
-    explain,
-    past_answer,
-    past_entry,
-    start_answer,
+    QueryDecoder,
+    UncheckedBatchBody,
+    describe_validation_error,
+    make_active_entry,
+    make_active_response,
+    make_history_entry,
+    make_history_response,
+    make_start_response,
 )
 from downloadd.api.body_reader import BodyReader
-from downloadd.api.call import Call
-from downloadd.api.directory import status_of
-from downloadd.api.engine import Engine
-from downloadd.api.idempotency import read_repeat_key
+from downloadd.api.directory import select_status
+from downloadd.api.idempotency import read_idempotency_key
 from downloadd.api.json_body import decode_body
-from downloadd.api.listing import show_page
+from downloadd.api.listing import list_active_page
+from downloadd.api.request_context import RequestContext
+from downloadd.api.responses import encode, forbidden_response, json_response, permission_missing_response
+from downloadd.api.service import DownloadService
 from downloadd.clock import Clock
 from downloadd.download import Download, Snapshot
 from downloadd.errors import ERRORS, DownloadError, ErrorCode, InvalidParameterError, NotFoundError
-from downloadd.manager.intake import Order
-from downloadd.manager.manager import Amendment
-from downloadd.records.protocol import StoredAnswer
-from downloadd.states import ENDED
+from downloadd.manager.admission import DownloadRequest
+from downloadd.manager.manager import DownloadChange
+from downloadd.records.protocol import StoredResponse
+from downloadd.states import FINISHED
 
-FORM: Final = QueryForm(ListingQuery)
+QUERY_DECODER: Final = QueryDecoder(ListingQuery)
 
 _QUEUE_FULL: Final = ERRORS[ErrorCode.QUEUE_FULL].status
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -48,175 +48,189 @@ _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class DownloadEndpoints:
     """What can be asked of downloads by their ids, or of all.
 
-    `allow` says whether the daemon may fetch at all, `may_use` whether the user of an id may start and change downloads
+    `is_enabled` says whether the daemon may fetch at all, `can_use_directory` whether the user of an id may start and change downloads
     in a directory; a batch is refused whole when one of its directories is closed to the user.
     """
 
     def __init__(
         self,
         *,
-        engine: Engine,
+        service: DownloadService,
         reader: BodyReader,
         clock: Clock,
-        allow: Callable[[], bool],
-        may_use: Callable[[str, str], bool],
+        is_enabled: Callable[[], bool],
+        can_use_directory: Callable[[str, str], bool],
     ) -> None:
-        self._engine = engine
+        self._service = service
         self._reader = reader
         self._clock = clock
-        self._allow = allow
-        self._may_use = may_use
+        self._is_enabled = is_enabled
+        self._can_use_directory = can_use_directory
 
-    async def listing(self, call: Call) -> web.Response:
+    async def listing(self, context: RequestContext) -> web.Response:
         """`GET /api/v1/downloads`: what is active, oldest first."""
-        return await show_page(self._engine, call, FORM.read(call.query))
+        return await list_active_page(self._service, context, QUERY_DECODER.decode(context.query))
 
-    async def batch(self, call: Call) -> web.Response:
+    async def batch(self, context: RequestContext) -> web.Response:
         """`POST /api/v1/downloads`: many starts in one durable transaction, one result each, in order."""
-        if not self._allow():
-            return forbidden()
-        body = await self._reader.read_json(call.request)
-        repeat = read_repeat_key(
-            call.request.headers, user=call.user.id, method="POST", target=call.request.raw_path, body=body
+        if not self._is_enabled():
+            return forbidden_response()
+        body = await self._reader.read_json(context.request)
+        idempotency_key = read_idempotency_key(
+            context.request.headers, user=context.user.id, method="POST", target=context.request.raw_path, body=body
         )
-        orders = read_orders(body)
-        if not all(self._may_use(call.user.id, order.directory) for order in orders):
-            return permission_missing()
-        keep: Callable[[Sequence[Download]], StoredAnswer | None] | None = None
-        if repeat is not None:
-            key = repeat
+        download_requests = read_download_requests(body)
+        if not all(
+            self._can_use_directory(context.user.id, download_request.directory)
+            for download_request in download_requests
+        ):
+            return permission_missing_response()
+        make_stored_response: Callable[[Sequence[Download]], StoredResponse | None] | None = None
+        if idempotency_key is not None:
+            key = idempotency_key
 
-            def keep(downloads: Sequence[Download]) -> StoredAnswer | None:
-                result = batch_answer(downloads)
-                if batch_status(result) == _QUEUE_FULL:
+            def make_stored_response(downloads: Sequence[Download]) -> StoredResponse | None:
+                result = make_batch_response(downloads)
+                if select_batch_status(result) == _QUEUE_FULL:
                     # Nothing was accepted, and the same request is meant to succeed later.
                     return None
-                return key.keep(batch_status(result), encode(result), created=self._clock.wall())
+                return key.to_stored_response(select_batch_status(result), encode(result), created=self._clock.wall())
 
-        started = await self._engine.start(orders, user=call.user.id, request_id=call.request_id, answer=keep)
+        started = await self._service.start(
+            download_requests,
+            user=context.user.id,
+            request_id=context.request_id,
+            make_stored_response=make_stored_response,
+        )
         if started.replayed is not None:
-            return answer(started.replayed.body, status=started.replayed.status)
-        result = batch_answer(started.downloads)
-        response = answer(result, status=batch_status(result))
+            return json_response(started.replayed.body, status=started.replayed.status)
+        result = make_batch_response(started.downloads)
+        response = json_response(result, status=select_batch_status(result))
         if response.status == _QUEUE_FULL:
-            response.headers["Retry-After"] = str(self._engine.retry_after())
+            response.headers["Retry-After"] = str(self._service.retry_after())
         return response
 
-    async def show(self, call: Call) -> web.Response:
+    async def show(self, context: RequestContext) -> web.Response:
         """`GET /api/v1/downloads/{id}`: the listing's entry, or the history's once it has ended."""
-        snapshot = await self._engine.get(download_id(call))
+        snapshot = await self._service.get(download_id(context))
         row = snapshot.download
-        return answer(past_entry(row) if row.state in ENDED else active_entry(snapshot))
+        return json_response(make_history_entry(row) if row.state in FINISHED else make_active_entry(snapshot))
 
-    async def cancel(self, call: Call) -> web.Response:
+    async def cancel(self, context: RequestContext) -> web.Response:
         """`DELETE /api/v1/downloads/{id}`: cancels it and removes what has come."""
-        if not await self._may_change(call):
-            return permission_missing()
-        return answer(past_answer(await self._engine.cancel(download_id(call)), "Download cancelled"))
+        if not await self._can_change(context):
+            return permission_missing_response()
+        return json_response(
+            make_history_response(await self._service.cancel(download_id(context)), "Download cancelled")
+        )
 
-    async def amend(self, call: Call) -> web.Response:
+    async def amend(self, context: RequestContext) -> web.Response:
         """`PATCH /api/v1/downloads/{id}`: changes priority, speed limit or URL."""
-        id = download_id(call)
-        changes = decode_body(await self._reader.read_json(call.request), AmendBody)
+        id = download_id(context)
+        changes = decode_body(await self._reader.read_json(context.request), AmendBody)
         if changes == AmendBody():
             raise InvalidParameterError("body", "expected at least one of priority, speed_limit, url")
-        if changes.url is not UNSET and not self._allow():
-            return forbidden()
-        if not await self._may_change(call):
-            return permission_missing()
-        snapshot = await self._engine.amend(
+        if changes.url is not UNSET and not self._is_enabled():
+            return forbidden_response()
+        if not await self._can_change(context):
+            return permission_missing_response()
+        snapshot = await self._service.amend(
             id,
-            Amendment(
+            DownloadChange(
                 priority=None if changes.priority is UNSET else changes.priority,
                 speed_limit=None if changes.speed_limit is UNSET else changes.speed_limit,
                 url=None if changes.url is UNSET else changes.url,
             ),
         )
-        return done(snapshot, "Download changed")
+        return make_action_response(snapshot, "Download changed")
 
-    async def pause(self, call: Call) -> web.Response:
+    async def pause(self, context: RequestContext) -> web.Response:
         """`POST /api/v1/downloads/{id}/pause`."""
-        if not await self._may_change(call):
-            return permission_missing()
-        return done(await self._engine.pause(download_id(call)), "Download paused")
+        if not await self._can_change(context):
+            return permission_missing_response()
+        return make_action_response(await self._service.pause(download_id(context)), "Download paused")
 
-    async def resume(self, call: Call) -> web.Response:
+    async def resume(self, context: RequestContext) -> web.Response:
         """`POST /api/v1/downloads/{id}/resume`."""
-        return await self._go_on(call, self._engine.resume, "Download resumed")
+        return await self._reactivate(context, self._service.resume, "Download resumed")
 
-    async def retry(self, call: Call) -> web.Response:
+    async def retry(self, context: RequestContext) -> web.Response:
         """`POST /api/v1/downloads/{id}/retry`."""
-        return await self._go_on(call, self._engine.retry, "Download will be tried again")
+        return await self._reactivate(context, self._service.retry, "Download will be tried again")
 
-    async def _go_on(self, call: Call, verb: Callable[[str], Awaitable[Snapshot]], message: str) -> web.Response:
-        if not self._allow():
-            return forbidden()
-        if not await self._may_change(call):
-            return permission_missing()
-        return done(await verb(download_id(call)), message)
+    async def _reactivate(
+        self, context: RequestContext, action: Callable[[str], Awaitable[Snapshot]], message: str
+    ) -> web.Response:
+        if not self._is_enabled():
+            return forbidden_response()
+        if not await self._can_change(context):
+            return permission_missing_response()
+        return make_action_response(await action(download_id(context)), message)
 
-    async def _may_change(self, call: Call) -> bool:
+    async def _can_change(self, context: RequestContext) -> bool:
         """Whether the user may change the download of the path.
 
         Raises:
             NotFoundError: there is none.
         """
-        snapshot = await self._engine.get(download_id(call))
-        return self._may_use(call.user.id, snapshot.download.request.directory)
+        snapshot = await self._service.get(download_id(context))
+        return self._can_use_directory(context.user.id, snapshot.download.request.directory)
 
 
-def download_id(call: Call) -> str:
+def download_id(context: RequestContext) -> str:
     """The id in the path.
 
     Raises:
         NotFoundError: it is none, so no download can have it.
     """
-    if not _ID.fullmatch(call.id):
-        call.download_id = None
+    if not _ID.fullmatch(context.id):
+        context.download_id = None
         raise NotFoundError("no download has this id")
-    return call.id
+    return context.id
 
 
-def done(snapshot: Snapshot, message: str) -> web.Response:
+def make_action_response(snapshot: Snapshot, message: str) -> web.Response:
     """What a verb answers: the entry as it is now, with what was done."""
     row = snapshot.download
-    return answer(past_answer(row, message) if row.state in ENDED else active_answer(snapshot, message))
+    return json_response(
+        make_history_response(row, message) if row.state in FINISHED else make_active_response(snapshot, message)
+    )
 
 
-def batch_answer(downloads: Sequence[Download]) -> BatchAnswer:
+def make_batch_response(downloads: Sequence[Download]) -> BatchResponse:
     """One result for each download."""
-    results = [start_answer(download) for download in downloads]
-    return BatchAnswer(downloads=results, success=all(result.success for result in results))
+    results = [make_start_response(download) for download in downloads]
+    return BatchResponse(downloads=results, success=all(result.success for result in results))
 
 
-def batch_status(result: BatchAnswer) -> int:
+def select_batch_status(result: BatchResponse) -> int:
     """201 when at least one was accepted, else the status of the first refusal."""
-    return 201 if any(one.success for one in result.downloads) else status_of(result.downloads[0])
+    return 201 if any(one.success for one in result.downloads) else select_status(result.downloads[0])
 
 
-def read_orders(body: bytes) -> list[Order]:
-    """The orders of a batch. An item with a `url` that is wrong elsewhere becomes an order with a problem.
+def read_download_requests(body: bytes) -> list[DownloadRequest]:
+    """The orders of a batch. An item with a `url` that is wrong elsewhere becomes a download request with a problem.
 
     Raises:
         InvalidParameterError: the body is no batch, or an item is not an object with a `url`.
     """
     try:
-        return [_order(item) for item in decode_body(body, BatchBody).downloads]
+        return [_make_request(item) for item in decode_body(body, BatchBody).downloads]
     except InvalidParameterError:
         # Perhaps only some of the items are wrong: read them one by one.
-        items = decode_body(body, LooseBatchBody).downloads
-    return [_loose_order(item, f"downloads[{number}]") for number, item in enumerate(items)]
+        items = decode_body(body, UncheckedBatchBody).downloads
+    return [_make_unchecked_request(item, f"downloads[{number}]") for number, item in enumerate(items)]
 
 
-def _loose_order(item: Any, name: str) -> Order:
+def _make_unchecked_request(item: Any, name: str) -> DownloadRequest:
     try:
-        return _order(msgspec.convert(item, BatchItem))
+        return _make_request(msgspec.convert(item, BatchItem))
     except msgspec.ValidationError as error:
-        problem: DownloadError = explain(error, root=name)
+        problem: DownloadError = describe_validation_error(error, root=name)
     if not isinstance(item, dict) or not isinstance(item.get("url"), str):
         raise problem
     directory, filename = item.get("directory"), item.get("filename")
-    return Order(
+    return DownloadRequest(
         url=item["url"],
         directory=directory if isinstance(directory, str) else "",
         filename=filename if isinstance(filename, str) else None,
@@ -224,8 +238,8 @@ def _loose_order(item: Any, name: str) -> Order:
     )
 
 
-def _order(item: BatchItem) -> Order:
-    return Order(
+def _make_request(item: BatchItem) -> DownloadRequest:
+    return DownloadRequest(
         url=item.url,
         mirrors=item.mirrors,
         directory=item.directory,

@@ -14,11 +14,11 @@ import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
-from downloadd.api.answers import COMMON_FIELDS, encode
-from downloadd.api.bodies import active_entry, past_entry
-from downloadd.api.call import Call
-from downloadd.api.engine import Engine
-from downloadd.api.import_bodies import entry_of
+from downloadd.api.bodies import make_active_entry, make_history_entry
+from downloadd.api.import_bodies import make_operation_entry
+from downloadd.api.request_context import RequestContext
+from downloadd.api.responses import COMMON_FIELDS, encode
+from downloadd.api.service import DownloadService
 from downloadd.download import Snapshot
 from downloadd.errors import ShuttingDownError
 from downloadd.events import (
@@ -34,15 +34,15 @@ from downloadd.events import (
 )
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 
-HEARTBEAT: Final = 15.0
+HEARTBEAT_SECONDS: Final = 15.0
 """Seconds without an event after which a comment is sent."""
-PATIENCE: Final = 30.0
+WRITE_TIMEOUT_SECONDS: Final = 30.0
 """Seconds that a reader may leave the connection full before it is cut off."""
-CATCH_UP: Final = 1000
+MAX_REPLAYED_DOWNLOADS: Final = 1000
 """Ended downloads that a reader is told from the records when it comes back."""
-PAGE: Final = 500
+SNAPSHOT_PAGE_SIZE: Final = 500
 """Active downloads that are read at once for a snapshot."""
-RETRY_MS: Final = 2000
+RECONNECT_MILLISECONDS: Final = 2000
 """How long a reader waits before it comes back."""
 
 
@@ -55,50 +55,54 @@ class Reset(msgspec.Struct, frozen=True, kw_only=True):
 class EventStream:
     """Serves the bus to readers; none of them can slow another one, or the manager, down."""
 
-    def __init__(self, *, engine: Engine, bus: EventBus, heartbeat: float = HEARTBEAT) -> None:
-        self._engine = engine
+    def __init__(self, *, service: DownloadService, bus: EventBus, heartbeat: float = HEARTBEAT_SECONDS) -> None:
+        self._service = service
         self._bus = bus
         self._heartbeat = heartbeat
 
-    async def stream(self, call: Call) -> web.StreamResponse:
+    async def stream(self, context: RequestContext) -> web.StreamResponse:
         """Answers until the reader leaves, falls behind, or the daemon stops."""
-        await self._know_the_past()
-        last = parse_event_id(call.request.headers.get("Last-Event-ID", ""))
-        with self._bus.subscribe(last) as subscription:
-            if subscription.over:
+        await self._load_newest_ended_seq()
+        last_event_id = parse_event_id(context.request.headers.get("Last-Event-ID", ""))
+        with self._bus.subscribe(last_event_id) as subscription:
+            if subscription.is_closed:
                 raise ShuttingDownError
             response = web.StreamResponse(headers=COMMON_FIELDS)
             response.content_type = "text/event-stream"
-            response.headers["X-Request-Id"] = call.request_id
+            response.headers["X-Request-Id"] = context.request_id
             # A proxy must not hold events back until it has a bufferful.
             response.headers["X-Accel-Buffering"] = "no"
             try:
-                await self._tell(call.request, response, subscription, last)
+                await self._send_events(context.request, response, subscription, last_event_id)
             except (ConnectionError, TimeoutError):
                 # Gone, or so slow that it must come back: nothing more can be said on this connection.
-                if call.request.transport is not None:
-                    call.request.transport.abort()
+                if context.request.transport is not None:
+                    context.request.transport.abort()
         return response
 
-    async def _tell(
-        self, request: web.BaseRequest, response: web.StreamResponse, subscription: Subscription, last: EventId | None
+    async def _send_events(
+        self,
+        request: web.BaseRequest,
+        response: web.StreamResponse,
+        subscription: Subscription,
+        last_event_id: EventId | None,
     ) -> None:
         await response.prepare(request)
-        await _write(response, f"retry: {RETRY_MS}\n\n".encode())
+        await _write(response, f"retry: {RECONNECT_MILLISECONDS}\n\n".encode())
         if subscription.missed is not None:
             if subscription.missed:
                 await _write(response, b"".join(event.frame(encode_event) for event in subscription.missed))
         else:
-            async for page in self._catch_up(last):
+            async for page in self._read_missed_history(last_event_id):
                 await _write(response, page)
-            async for page in self._active():
+            async for page in self._read_active():
                 await _write(response, page)
         # Only now, because one who leaves before has not been told everything.
         await _write(response, f"id: {format_event_id(subscription.start)}\n\n".encode())
-        while not subscription.over:
+        while not subscription.is_closed:
             try:
                 async with asyncio.timeout(self._heartbeat):
-                    events = await subscription.take()
+                    events = await subscription.receive()
             except TimeoutError:
                 await _write(response, b": heartbeat\n\n")
                 continue
@@ -106,36 +110,38 @@ class EventStream:
                 await _write(response, b"".join(event.frame(encode_event) for event in events))
         await response.write_eof()
 
-    async def _know_the_past(self) -> None:
+    async def _load_newest_ended_seq(self) -> None:
         # A bus that has seen no end yet does not know how far the history reaches.
-        if self._bus.place.ended_seq == 0:
-            newest = await self._engine.history(HistoryFilter(limit=1))
+        if self._bus.position.ended_seq == 0:
+            newest = await self._service.history(HistoryFilter(limit=1))
             if newest:
-                self._bus.remember_ended(newest[0].result.ended_seq or 0)
+                self._bus.record_ended_seq(newest[0].result.ended_seq or 0)
 
-    async def _catch_up(self, last: EventId | None) -> AsyncIterator[bytes]:
-        if last is None:
+    async def _read_missed_history(self, last_event_id: EventId | None) -> AsyncIterator[bytes]:
+        if last_event_id is None:
             return
-        ended = await self._engine.ended_since(last.ended_seq, CATCH_UP + 1)
-        if len(ended) > CATCH_UP:
+        ended = await self._service.ended_since(last_event_id.ended_seq, MAX_REPLAYED_DOWNLOADS + 1)
+        if len(ended) > MAX_REPLAYED_DOWNLOADS:
             yield f"event: reset\ndata: {encode(Reset()).decode()}\n\n".encode()
             return
         if ended:
             # The ids are the reader's own with a newer end: leaving in between, it is told the rest another time.
             yield b"".join(
                 _frame(
-                    "history", encode(past_entry(row)), replace(last, ended_seq=row.result.ended_seq or last.ended_seq)
+                    "history",
+                    encode(make_history_entry(row)),
+                    replace(last_event_id, ended_seq=row.result.ended_seq or last_event_id.ended_seq),
                 )
                 for row in ended
             )
 
-    async def _active(self) -> AsyncIterator[bytes]:
+    async def _read_active(self) -> AsyncIterator[bytes]:
         after = 0
         while True:
-            page = await self._engine.active(ActiveFilter(after_seq=after, limit=PAGE))
+            page = await self._service.active(ActiveFilter(after_seq=after, limit=SNAPSHOT_PAGE_SIZE))
             if page:
                 yield b"".join(_snapshot_frame(snapshot) for snapshot in page)
-            if len(page) < PAGE:
+            if len(page) < SNAPSHOT_PAGE_SIZE:
                 return
             after = page[-1].download.seq
 
@@ -144,15 +150,15 @@ def encode_event(id: EventId, event: Event) -> bytes:
     """An event as it goes over the wire."""
     match event:
         case DownloadChanged(snapshot=snapshot):
-            return _frame("download", encode(active_entry(snapshot)), id)
+            return _frame("download", encode(make_active_entry(snapshot)), id)
         case DownloadEnded(download=download):
-            return _frame("history", encode(past_entry(download)), id)
+            return _frame("history", encode(make_history_entry(download)), id)
         case ImportChanged(operation=operation):
-            return _frame("import", encode(entry_of(operation)), id)
+            return _frame("import", encode(make_operation_entry(operation)), id)
 
 
 def _snapshot_frame(snapshot: Snapshot) -> bytes:
-    return b"event: download\ndata: %b\n\n" % encode(active_entry(snapshot))
+    return b"event: download\ndata: %b\n\n" % encode(make_active_entry(snapshot))
 
 
 def _frame(name: str, data: bytes, id: EventId) -> bytes:
@@ -161,5 +167,5 @@ def _frame(name: str, data: bytes, id: EventId) -> bytes:
 
 
 async def _write(response: web.StreamResponse, data: bytes) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
         await response.write(data)

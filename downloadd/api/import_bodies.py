@@ -9,14 +9,14 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from downloadd.operation import TITLES, Operation, Status
+from downloadd.import_operation import KIND_TITLES, ImportOperation, ImportStatus
 
-LONGEST_NAME: Final = 255
+MAX_FILE_NAME_CHARACTERS: Final = 255
 """Characters of a file name, which every listing of operations repeats."""
-LONGEST_TYPE: Final = 255
+MAX_MEDIA_TYPE_CHARACTERS: Final = 255
 """Characters of a media type (RFC 6838, section 4.2, allows 127 for each half)."""
 
-FileName = Annotated[str, Meta(max_length=LONGEST_NAME, description="What the file is called.")]
+FileName = Annotated[str, Meta(max_length=MAX_FILE_NAME_CHARACTERS, description="What the file is called.")]
 ImporterKey = Annotated[str, Meta(description="slack, csv, urls or metalink.")]
 
 
@@ -24,7 +24,7 @@ class UploadBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`POST /api/v1/uploadImportFile`."""
 
     binary_content: Annotated[str, Meta(description="The file in base64 (RFC 4648, section 4).")]
-    content_type: Annotated[str, Meta(max_length=LONGEST_TYPE, description="Media type of the file.")]
+    content_type: Annotated[str, Meta(max_length=MAX_MEDIA_TYPE_CHARACTERS, description="Media type of the file.")]
     file_name: FileName
     importer_key: ImporterKey
 
@@ -55,20 +55,20 @@ class SelectionBody(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-class Flag(msgspec.Struct, frozen=True, kw_only=True):
+class SuccessResponse(msgspec.Struct, frozen=True, kw_only=True):
     """It was done."""
 
     success: bool
 
 
-class Counted(msgspec.Struct, frozen=True, kw_only=True):
+class CountResponse(msgspec.Struct, frozen=True, kw_only=True):
     """So many files start to download."""
 
     success: bool
     count: int
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class WaitingResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What is in the file is being found out."""
 
     waiting: bool
@@ -98,7 +98,7 @@ class ChannelEntry(msgspec.Struct, frozen=True, kw_only=True):
     is_direct: bool
 
 
-class FileDataAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class FileDataResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What is in an uploaded file."""
 
     users: list[UserEntry]
@@ -115,12 +115,12 @@ class ProgressCount(msgspec.Struct, frozen=True, kw_only=True):
     error: int
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
     """How far the user's newest operation has come."""
 
     key: str
     name: str
-    step: Status
+    step: ImportStatus
     count: ProgressCount
     success: bool
 
@@ -132,7 +132,7 @@ class OperationEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     type: str
     importer_key: str
     ts: Annotated[int, Meta(description="Unix milliseconds.")]
-    status: Status
+    status: ImportStatus
     valid: bool
     user: str
     _updated_at: str = msgspec.field(name="_updatedAt")
@@ -149,7 +149,7 @@ class CurrentOperation(msgspec.Struct, frozen=True, kw_only=True):
     success: bool
 
 
-class ImportFailure(msgspec.Struct, frozen=True, kw_only=True):
+class ImportErrorResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Why an import is refused."""
 
     success: bool = False
@@ -157,26 +157,28 @@ class ImportFailure(msgspec.Struct, frozen=True, kw_only=True):
     error_type: str = msgspec.field(name="errorType")
 
 
-def entry_of(operation: Operation) -> OperationEntry:
+def make_operation_entry(operation: ImportOperation) -> OperationEntry:
     """An operation as it is shown."""
     return OperationEntry(
         _id=operation.id,
-        type=TITLES[operation.kind],
+        type=KIND_TITLES[operation.kind],
         importer_key=operation.kind.value,
         ts=operation.ts,
         status=operation.status,
         valid=operation.valid,
         user=operation.user,
-        _updated_at=_rfc3339(operation.updated_at),
+        _updated_at=_format_rfc3339(operation.updated_at),
         content_type=operation.content_type if operation.content_type is not None else msgspec.UNSET,
         file=operation.file if operation.file is not None else msgspec.UNSET,
         count=ProgressCount(
-            completed=operation.tally.completed, total=operation.tally.total, error=operation.tally.failed
+            completed=operation.file_counts.completed,
+            total=operation.file_counts.total,
+            error=operation.file_counts.failed,
         ),
         reason=operation.reason if operation.reason is not None else msgspec.UNSET,
     )
 
 
-def _rfc3339(milliseconds: int) -> str:
+def _format_rfc3339(milliseconds: int) -> str:
     at = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"

@@ -9,29 +9,29 @@ from typing import Final, Protocol
 import msgspec
 from aiohttp import web
 
-from downloadd.api.answers import answer, permission_missing
-from downloadd.api.bodies import QueryForm
+from downloadd.api.bodies import QueryDecoder
 from downloadd.api.body_reader import BodyReader
-from downloadd.api.call import Call
 from downloadd.api.import_bodies import (
-    LONGEST_TYPE,
+    MAX_MEDIA_TYPE_CHARACTERS,
     ChannelEntry,
-    Counted,
+    CountResponse,
     CurrentOperation,
-    FileDataAnswer,
-    Flag,
-    ImportFailure,
-    Progress,
+    FileDataResponse,
+    ImportErrorResponse,
+    ImportProgress,
     ProgressCount,
     PublicFileBody,
     RawUploadQuery,
     SelectionBody,
+    SuccessResponse,
     UploadBody,
     UserEntry,
-    Waiting,
-    entry_of,
+    WaitingResponse,
+    make_operation_entry,
 )
 from downloadd.api.json_body import decode_body
+from downloadd.api.request_context import RequestContext
+from downloadd.api.responses import json_response, permission_missing_response
 from downloadd.errors import (
     BodyTooSlowError,
     DownloadError,
@@ -42,16 +42,16 @@ from downloadd.errors import (
     StorageError,
     StoreUnavailableError,
 )
-from downloadd.imports.importers import kind_of
-from downloadd.imports.importing import FileData
+from downloadd.import_operation import KIND_TITLES, ImportKind, ImportOperation, Selection
+from downloadd.imports.importers import parse_importer_key
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
 from downloadd.imports.selection import parse_selection
-from downloadd.operation import TITLES, Kind, Operation, Selection
+from downloadd.imports.service import FileData
 
-RAW_FORM: Final = QueryForm(RawUploadQuery)
+RAW_DECODER: Final = QueryDecoder(RawUploadQuery)
 
 
-class ImportEngine(Protocol):
+class ImportService(Protocol):
     """Imports, as the API sees them."""
 
     @property
@@ -60,12 +60,12 @@ class ImportEngine(Protocol):
         ...
 
     async def upload(
-        self, kind: Kind, pieces: AsyncIterator[bytes], *, user: str, name: str, content_type: str | None
-    ) -> Operation:
+        self, kind: ImportKind, pieces: AsyncIterator[bytes], *, user: str, name: str, content_type: str | None
+    ) -> ImportOperation:
         """Keeps an uploaded file."""
         ...
 
-    async def fetch(self, kind: Kind, url: str, *, user: str) -> Operation:
+    async def fetch(self, kind: ImportKind, url: str, *, user: str) -> ImportOperation:
         """Fetches the file of an import."""
         ...
 
@@ -73,190 +73,196 @@ class ImportEngine(Protocol):
         """What is in the user's current file; None while that is being found out."""
         ...
 
-    async def start(self, selection: Selection, *, user: str) -> Operation:
+    async def start(self, selection: Selection, *, user: str) -> ImportOperation:
         """Makes the files and avatars of a selection pending."""
         ...
 
-    async def download_pending(self, kind: Kind, *, user: str) -> int:
+    async def download_pending(self, kind: ImportKind, *, user: str) -> int:
         """Starts to fetch pending files or avatars."""
         ...
 
-    async def cancel(self, id: str, *, user: str) -> Operation:
+    async def cancel(self, id: str, *, user: str) -> ImportOperation:
         """Ends an operation and its downloads."""
         ...
 
-    async def current(self, user: str) -> Operation | None:
+    async def current(self, user: str) -> ImportOperation | None:
         """The user's newest operation."""
         ...
 
-    async def latest(self) -> list[Operation]:
+    async def latest(self) -> list[ImportOperation]:
         """Those that were updated last."""
         ...
 
 
-Answerer = Callable[[Call], Awaitable[web.StreamResponse]]
+Handler = Callable[[RequestContext], Awaitable[web.StreamResponse]]
 
 
 class ImportEndpoints:
     """What can be asked of imports.
 
-    `allow` says whether the daemon may fetch at all, `may_import` whether a user may put files where imports go.
+    `is_enabled` says whether the daemon may fetch at all, `can_import` whether a user may put files where imports go.
     """
 
     def __init__(
         self,
         *,
-        engine: ImportEngine,
+        service: ImportService,
         reader: BodyReader,
-        allow: Callable[[], bool],
-        may_import: Callable[[str], bool],
+        is_enabled: Callable[[], bool],
+        can_import: Callable[[str], bool],
     ) -> None:
-        self._engine = engine
+        self._service = service
         self._reader = reader
-        self._allow = allow
-        self._may_import = may_import
+        self._is_enabled = is_enabled
+        self._can_import = can_import
 
-    async def upload(self, call: Call) -> web.StreamResponse:
+    async def upload(self, context: RequestContext) -> web.StreamResponse:
         """`POST /api/v1/uploadImportFile`: the file in base64."""
 
-        async def work() -> web.Response:
-            body = decode_body(await self._reader.read_json(call.request), UploadBody)
-            kind = kind_of(body.importer_key)
+        async def handle() -> web.Response:
+            body = decode_body(await self._reader.read_json(context.request), UploadBody)
+            kind = parse_importer_key(body.importer_key)
             try:
                 content = base64.b64decode(body.binary_content, validate=True)
             except (binascii.Error, ValueError):
                 raise ImportRefusedError("binaryContent is no base64", RefusalCode.INVALID_PARAMS) from None
-            await self._engine.upload(
-                kind, _pieces(content), user=call.user.id, name=body.file_name, content_type=body.content_type
+            await self._service.upload(
+                kind, _yield_once(content), user=context.user.id, name=body.file_name, content_type=body.content_type
             )
-            return answer(Flag(success=True))
+            return json_response(SuccessResponse(success=True))
 
-        return await _in_its_manner(work)
+        return await _with_rocket_chat_errors(handle)
 
-    async def upload_raw(self, call: Call) -> web.StreamResponse:
+    async def upload_raw(self, context: RequestContext) -> web.StreamResponse:
         """`POST /api/v1/imports?importerKey=&fileName=`: the file as it is, streamed to the disk."""
 
-        async def work() -> web.Response:
-            query = RAW_FORM.read(call.query)
-            content_type = call.request.headers.get("Content-Type")
-            if len(content_type or "") > LONGEST_TYPE:
-                raise InvalidParameterError("Content-Type", f"longer than {LONGEST_TYPE} characters")
-            operation = await self._engine.upload(
-                kind_of(query.importerKey),
-                self._reader.pieces(call.request),
-                user=call.user.id,
+        async def handle() -> web.Response:
+            query = RAW_DECODER.decode(context.query)
+            content_type = context.request.headers.get("Content-Type")
+            if len(content_type or "") > MAX_MEDIA_TYPE_CHARACTERS:
+                raise InvalidParameterError("Content-Type", f"longer than {MAX_MEDIA_TYPE_CHARACTERS} characters")
+            operation = await self._service.upload(
+                parse_importer_key(query.importerKey),
+                self._reader.read_chunks(context.request),
+                user=context.user.id,
                 name=query.fileName,
                 content_type=content_type,
             )
-            return answer(CurrentOperation(operation=entry_of(operation), success=True), status=201)
+            return json_response(CurrentOperation(operation=make_operation_entry(operation), success=True), status=201)
 
-        return await _in_its_manner(work)
+        return await _with_rocket_chat_errors(handle)
 
-    async def fetch(self, call: Call) -> web.StreamResponse:
+    async def fetch(self, context: RequestContext) -> web.StreamResponse:
         """`POST /api/v1/downloadPublicImportFile`."""
 
-        async def work() -> web.Response:
-            if not self._may_import(call.user.id):
-                return permission_missing()
-            body = decode_body(await self._reader.read_json(call.request), PublicFileBody)
-            self._require_allowed()
-            await self._engine.fetch(kind_of(body.importer_key), body.file_url, user=call.user.id)
-            return answer(Flag(success=True))
+        async def handle() -> web.Response:
+            if not self._can_import(context.user.id):
+                return permission_missing_response()
+            body = decode_body(await self._reader.read_json(context.request), PublicFileBody)
+            self._require_enabled()
+            await self._service.fetch(parse_importer_key(body.importer_key), body.file_url, user=context.user.id)
+            return json_response(SuccessResponse(success=True))
 
-        return await _in_its_manner(work)
+        return await _with_rocket_chat_errors(handle)
 
-    async def file_data(self, call: Call) -> web.StreamResponse:
+    async def file_data(self, context: RequestContext) -> web.StreamResponse:
         """`GET /api/v1/getImportFileData`."""
 
-        async def work() -> web.Response:
-            data = await self._engine.file_data(call.user.id)
+        async def handle() -> web.Response:
+            data = await self._service.file_data(context.user.id)
             if data is None:
-                return answer(Waiting(waiting=True, success=True))
+                return json_response(WaitingResponse(waiting=True, success=True))
             # There may be many thousands.
-            return await asyncio.to_thread(lambda: answer(file_data_answer(data)))
+            return await asyncio.to_thread(lambda: json_response(make_file_data_response(data)))
 
-        return await _in_its_manner(work)
+        return await _with_rocket_chat_errors(handle)
 
-    async def progress(self, call: Call) -> web.StreamResponse:
+    async def progress(self, context: RequestContext) -> web.StreamResponse:
         """`GET /api/v1/getImportProgress`."""
 
-        async def work() -> web.Response:
-            operation = await self._engine.current(call.user.id)
+        async def handle() -> web.Response:
+            operation = await self._service.current(context.user.id)
             if operation is None:
                 raise ImportRefusedError("there is no import; upload a file first", RefusalCode.NOT_READY)
-            return answer(progress_of(operation))
+            return json_response(make_import_progress(operation))
 
-        return await _in_its_manner(work)
+        return await _with_rocket_chat_errors(handle)
 
-    async def start(self, call: Call) -> web.StreamResponse:
+    async def start(self, context: RequestContext) -> web.StreamResponse:
         """`POST /api/v1/startImport`."""
 
-        async def work() -> web.Response:
-            body = decode_body(await self._reader.read_json(call.request), SelectionBody)
-            await self._engine.start(parse_selection(body.input), user=call.user.id)
-            return answer(Flag(success=True))
+        async def handle() -> web.Response:
+            body = decode_body(await self._reader.read_json(context.request), SelectionBody)
+            await self._service.start(parse_selection(body.input), user=context.user.id)
+            return json_response(SuccessResponse(success=True))
 
-        return await _in_its_manner(work)
+        return await _with_rocket_chat_errors(handle)
 
-    async def pending_files(self, call: Call) -> web.StreamResponse:
+    async def pending_files(self, context: RequestContext) -> web.StreamResponse:
         """`POST /api/v1/downloadPendingFiles`."""
-        return await self._download_pending(call, Kind.PENDING_FILES)
+        return await self._download_pending(context, ImportKind.PENDING_FILES)
 
-    async def pending_avatars(self, call: Call) -> web.StreamResponse:
+    async def pending_avatars(self, context: RequestContext) -> web.StreamResponse:
         """`POST /api/v1/downloadPendingAvatars`."""
-        return await self._download_pending(call, Kind.PENDING_AVATARS)
+        return await self._download_pending(context, ImportKind.PENDING_AVATARS)
 
-    async def current(self, call: Call) -> web.StreamResponse:
+    async def current(self, context: RequestContext) -> web.StreamResponse:
         """`GET /api/v1/getCurrentImportOperation`."""
 
-        async def work() -> web.Response:
-            operation = await self._engine.current(call.user.id)
-            return answer(CurrentOperation(operation=None if operation is None else entry_of(operation), success=True))
+        async def handle() -> web.Response:
+            operation = await self._service.current(context.user.id)
+            return json_response(
+                CurrentOperation(operation=None if operation is None else make_operation_entry(operation), success=True)
+            )
 
-        return await _in_its_manner(work)
+        return await _with_rocket_chat_errors(handle)
 
-    async def latest(self, call: Call) -> web.StreamResponse:
+    async def latest(self, context: RequestContext) -> web.StreamResponse:
         """`GET /api/v1/getLatestImportOperations`: a bare array."""
 
-        async def work() -> web.Response:
-            return answer(msgspec.json.encode([entry_of(operation) for operation in await self._engine.latest()]))
+        async def handle() -> web.Response:
+            return json_response(
+                msgspec.json.encode([make_operation_entry(operation) for operation in await self._service.latest()])
+            )
 
-        return await _in_its_manner(work)
+        return await _with_rocket_chat_errors(handle)
 
-    async def cancel(self, call: Call) -> web.StreamResponse:
+    async def cancel(self, context: RequestContext) -> web.StreamResponse:
         """`DELETE /api/v1/imports/{id}`."""
 
-        async def work() -> web.Response:
-            operation = await self._engine.cancel(call.id, user=call.user.id)
-            return answer(CurrentOperation(operation=entry_of(operation), success=True))
+        async def handle() -> web.Response:
+            operation = await self._service.cancel(context.id, user=context.user.id)
+            return json_response(CurrentOperation(operation=make_operation_entry(operation), success=True))
 
         # The id is that of no download.
-        call.download_id = None
-        return await _in_its_manner(work)
+        context.download_id = None
+        return await _with_rocket_chat_errors(handle)
 
-    async def _download_pending(self, call: Call, kind: Kind) -> web.StreamResponse:
-        async def work() -> web.Response:
-            if not self._may_import(call.user.id):
-                return permission_missing()
-            self._require_allowed()
-            return answer(Counted(success=True, count=await self._engine.download_pending(kind, user=call.user.id)))
+    async def _download_pending(self, context: RequestContext, kind: ImportKind) -> web.StreamResponse:
+        async def handle() -> web.Response:
+            if not self._can_import(context.user.id):
+                return permission_missing_response()
+            self._require_enabled()
+            return json_response(
+                CountResponse(success=True, count=await self._service.download_pending(kind, user=context.user.id))
+            )
 
-        return await _in_its_manner(work)
+        return await _with_rocket_chat_errors(handle)
 
-    def _require_allowed(self) -> None:
-        if not self._allow():
+    def _require_enabled(self) -> None:
+        if not self._is_enabled():
             raise ImportRefusedError(
                 "Server is not configured to allow downloading from URLs; start it with --allow-download",
                 RefusalCode.NOT_READY,
             )
 
 
-async def _in_its_manner(work: Callable[[], Awaitable[web.Response]]) -> web.Response:
+async def _with_rocket_chat_errors(handle: Callable[[], Awaitable[web.Response]]) -> web.Response:
     """What the work answers; a refusal becomes the 400 that clients of Rocket.Chat know."""
     try:
-        return await work()
+        return await handle()
     except ImportRefusedError as refused:
-        return _refusal(refused.sentence, refused.code)
+        return _rocket_chat_error(refused.message, refused.code)
     except (
         NotFoundError,
         InsufficientStorageError,
@@ -267,29 +273,31 @@ async def _in_its_manner(work: Callable[[], Awaitable[web.Response]]) -> web.Res
     ):
         raise
     except DownloadError as error:
-        return _refusal(error.detail, RefusalCode.INVALID_PARAMS)
+        return _rocket_chat_error(error.detail, RefusalCode.INVALID_PARAMS)
 
 
-def _refusal(sentence: str, code: RefusalCode) -> web.Response:
-    return answer(ImportFailure(error=f"{sentence} [{code}]", error_type=code), status=400)
+def _rocket_chat_error(sentence: str, code: RefusalCode) -> web.Response:
+    return json_response(ImportErrorResponse(error=f"{sentence} [{code}]", error_type=code), status=400)
 
 
-def progress_of(operation: Operation) -> Progress:
+def make_import_progress(operation: ImportOperation) -> ImportProgress:
     """How far an operation has come."""
-    return Progress(
+    return ImportProgress(
         key=operation.kind.value,
-        name=TITLES[operation.kind],
+        name=KIND_TITLES[operation.kind],
         step=operation.status,
         count=ProgressCount(
-            completed=operation.tally.completed, total=operation.tally.total, error=operation.tally.failed
+            completed=operation.file_counts.completed,
+            total=operation.file_counts.total,
+            error=operation.file_counts.failed,
         ),
         success=True,
     )
 
 
-def file_data_answer(data: FileData) -> FileDataAnswer:
+def make_file_data_response(data: FileData) -> FileDataResponse:
     """What is in a file, in the shape that a selection is sent back in."""
-    return FileDataAnswer(
+    return FileDataResponse(
         users=[
             UserEntry(
                 user_id=person.user_id,
@@ -300,7 +308,7 @@ def file_data_answer(data: FileData) -> FileDataAnswer:
                 do_import=chosen,
                 is_email_taken=False,
             )
-            for person, chosen in data.people
+            for person, chosen in data.users
         ],
         channels=[
             ChannelEntry(
@@ -318,5 +326,5 @@ def file_data_answer(data: FileData) -> FileDataAnswer:
     )
 
 
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+async def _yield_once(content: bytes) -> AsyncIterator[bytes]:
     yield content

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import msgspec
 
-from downloadd.api.bodies import explain
+from downloadd.api.bodies import describe_validation_error
 from downloadd.errors import InvalidParameterError
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ def decode_body(body: bytes, type: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=type)
     except msgspec.ValidationError as error:
-        raise explain(error) from None
+        raise describe_validation_error(error) from None
     except UnicodeDecodeError:
         raise InvalidParameterError("body", "expected JSON in UTF-8") from None
     except msgspec.DecodeError as error:

@@ -7,11 +7,11 @@ import msgspec
 from aiohttp import web
 
 from downloadd import __version__
-from downloadd.api.answers import PERMISSION_MISSING, answer
 from downloadd.api.auth import Permission
-from downloadd.api.bodies import Failure
-from downloadd.api.call import Call
-from downloadd.api.contracts import Reply
+from downloadd.api.bodies import ErrorResponse
+from downloadd.api.contracts import ResponseSpec
+from downloadd.api.request_context import RequestContext
+from downloadd.api.responses import PERMISSION_MISSING, json_response
 from downloadd.api.route import Access, Route
 from downloadd.errors import ERRORS, ErrorCode
 
@@ -28,10 +28,10 @@ _SECURITY_SCHEMES: Final[Json] = {
 
 _SECURITY: Final[list[Json]] = [{"bearer": []}, {"userId": [], "authToken": []}]
 
-_RETRIED_AFTER: Final = frozenset(
+_RETRY_AFTER_CODES: Final = frozenset(
     {ErrorCode.QUEUE_FULL, ErrorCode.SHUTTING_DOWN, ErrorCode.STORE_UNAVAILABLE, ErrorCode.TOO_MANY_FAILED_LOGINS}
 )
-_GUARDED: Final = (ErrorCode.CROSS_SITE_REQUEST, ErrorCode.TOO_MANY_FAILED_LOGINS)
+_AUTHENTICATION_ERRORS: Final = (ErrorCode.CROSS_SITE_REQUEST, ErrorCode.TOO_MANY_FAILED_LOGINS)
 """What may be said of every request that needs a token."""
 
 _RESPONSE_FIELDS: Final[Json] = {
@@ -55,31 +55,31 @@ _REQUEST_FIELDS: Final[Json] = {
 
 
 class DocumentEndpoint:
-    """Serves the document; `describe` makes it once."""
+    """Serves the document; `build` makes it once."""
 
     def __init__(self) -> None:
         self.document = b"{}"
 
-    def describe(self, table: Sequence[Route], base_path: str) -> None:
+    def build(self, table: Sequence[Route], base_path: str) -> None:
         """Makes the document of a table of routes."""
         self.document = msgspec.json.encode(build_document(table, base_path))
 
-    async def show(self, call: Call) -> web.Response:
+    async def show(self, context: RequestContext) -> web.Response:
         """`GET /api/v1/openapi.json`."""
-        return answer(self.document)
+        return json_response(self.document)
 
 
 def build_document(table: Sequence[Route], base_path: str = "") -> Json:
     """The OpenAPI document of a table of routes that live below `base_path`."""
     schemas = _schemas(table)
-    by_place: dict[tuple[str, str], list[Route]] = {}
+    by_operation: dict[tuple[str, str], list[Route]] = {}
     for route in table:
-        by_place.setdefault((route.path, route.method.lower()), []).append(route)
+        by_operation.setdefault((route.path, route.method.lower()), []).append(route)
         if route.path == "/{directory}":
             # The root is a directory too, and an empty path parameter cannot say so.
-            by_place.setdefault(("/", route.method.lower()), []).append(route)
+            by_operation.setdefault(("/", route.method.lower()), []).append(route)
     paths: Json = {}
-    for (path, method), choices in by_place.items():
+    for (path, method), choices in by_operation.items():
         paths.setdefault(path, {})[method] = _operation(path, choices, schemas)
         heads = [route for route in choices if route.head]
         if heads:
@@ -100,11 +100,11 @@ def build_document(table: Sequence[Route], base_path: str = "") -> Json:
 
 
 def _schemas(table: Sequence[Route]) -> Json:
-    types: set[type[msgspec.Struct]] = {Failure}
+    types: set[type[msgspec.Struct]] = {ErrorResponse}
     for route in table:
         contract = route.contract
-        types.update(contract.reply.types)
-        types.update(kind for kind in (contract.query, contract.body, contract.refusal_type) if kind is not None)
+        types.update(contract.response.types)
+        types.update(kind for kind in (contract.query, contract.body, contract.result_error_type) if kind is not None)
     named = sorted(types, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(named, ref_template=_SCHEMA_PATH)
     return schemas
@@ -119,13 +119,13 @@ def _operation(path: str, choices: Sequence[Route], schemas: Json) -> Json:
         "parameters": _parameters(path, choices, schemas),
         "responses": _responses(choices),
     }
-    open_to_all = [route.access is Access.EVERYBODY for route in choices]
-    if all(open_to_all):
+    is_public = [route.access is Access.PUBLIC for route in choices]
+    if all(is_public):
         operation["security"] = []
-    elif any(open_to_all):
+    elif any(is_public):
         operation["security"] = [*_SECURITY, {}]
     body = choices[0].contract.body
-    if choices[0].contract.file:
+    if choices[0].contract.is_raw_body:
         operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
     elif body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
@@ -147,12 +147,14 @@ def _operation_id(path: str, choices: Sequence[Route]) -> str:
 
 
 def _description(route: Route) -> str:
-    asks = f"`{route.selector}` in the query: {route.summary[:1].lower()}{route.summary[1:]}." if route.selector else ""
+    selection = (
+        f"`{route.selector}` in the query: {route.summary[:1].lower()}{route.summary[1:]}." if route.selector else ""
+    )
     if isinstance(route.access, Permission):
-        needs = f"Needs the permission `{route.access}`."
+        requirement = f"Needs the permission `{route.access}`."
     else:
-        needs = "Needs no token." if route.access is Access.EVERYBODY else "Needs a valid token."
-    return f"{asks} {needs}".strip()
+        requirement = "Needs no token." if route.access is Access.PUBLIC else "Needs a valid token."
+    return f"{selection} {requirement}".strip()
 
 
 def _parameters(path: str, choices: Sequence[Route], schemas: Json) -> list[Json]:
@@ -201,49 +203,51 @@ def _query_parameter(name: str, shape: Json, *, required: bool) -> Json:
 
 def _responses(choices: Sequence[Route]) -> Json:
     responses: Json = {}
-    replies: dict[int, list[Reply]] = {}
+    response_specs: dict[int, list[ResponseSpec]] = {}
     for route in choices:
-        replies.setdefault(route.contract.reply.status, []).append(route.contract.reply)
-    for status, group in replies.items():
+        response_specs.setdefault(route.contract.response.status, []).append(route.contract.response)
+    for status, group in response_specs.items():
         responses[str(status)] = {
-            "description": "; ".join(dict.fromkeys(reply.description for reply in group)),
-            "headers": _fields("X-Request-Id", *(field for reply in group for field in reply.headers)),
+            "description": "; ".join(dict.fromkeys(response.description for response in group)),
+            "headers": _fields("X-Request-Id", *(field for response in group for field in response.headers)),
             "content": _content(group),
         }
     errors: dict[int, dict[ErrorCode, list[Json]]] = {}
     for route in choices:
         contract = route.contract
-        refused = [] if contract.refusal_type is None else [_ref(contract.refusal_type)]
-        for code in contract.refusals:
+        refused = [] if contract.result_error_type is None else [_ref(contract.result_error_type)]
+        for code in contract.result_errors:
             errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).extend(refused)
         for code in (*contract.errors, ErrorCode.INTERNAL_ERROR):
-            errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).append(_ref(Failure))
-    guarded = [route for route in choices if route.access is not Access.EVERYBODY]
-    for code in (ErrorCode.HOST_NOT_ALLOWED, *(_GUARDED if guarded else ())):
-        errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).append(_ref(Failure))
+            errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).append(_ref(ErrorResponse))
+    authenticated_routes = [route for route in choices if route.access is not Access.PUBLIC]
+    for code in (ErrorCode.HOST_NOT_ALLOWED, *(_AUTHENTICATION_ERRORS if authenticated_routes else ())):
+        errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).append(_ref(ErrorResponse))
     for status, codes in sorted(errors.items()):
         responses[str(status)] = _error_response(status, codes)
-    if guarded:
+    if authenticated_routes:
         responses["401"] = {
             "description": "`unauthorized`: no or wrong credentials",
             "headers": _fields("X-Request-Id", "WWW-Authenticate"),
-            "content": {"application/json": {"schema": _ref(Failure)}},
+            "content": {"application/json": {"schema": _ref(ErrorResponse)}},
         }
-    if any(isinstance(route.access, Permission) for route in guarded):
+    if any(isinstance(route.access, Permission) for route in authenticated_routes):
         missing = responses.setdefault(
             "403",
-            {"headers": _fields("X-Request-Id"), "content": {"application/json": {"schema": _ref(Failure)}}},
+            {"headers": _fields("X-Request-Id"), "content": {"application/json": {"schema": _ref(ErrorResponse)}}},
         )
         sentences = (missing["description"],) if "description" in missing else ()
         missing["description"] = "; ".join((*sentences, f"`{PERMISSION_MISSING}`"))
         schema = missing["content"]["application/json"]["schema"]
-        missing["content"]["application/json"]["schema"] = _any_of([*schema.get("anyOf", [schema]), _ref(Failure)])
+        missing["content"]["application/json"]["schema"] = _any_of(
+            [*schema.get("anyOf", [schema]), _ref(ErrorResponse)]
+        )
     return responses
 
 
 def _error_response(status: int, codes: dict[ErrorCode, list[Json]]) -> Json:
     fields = ["X-Request-Id"]
-    if _RETRIED_AFTER & set(codes):
+    if _RETRY_AFTER_CODES & set(codes):
         fields.append("Retry-After")
     return {
         "description": "; ".join(f"`{code}`: {ERRORS[code].title}" for code in codes),
@@ -252,15 +256,15 @@ def _error_response(status: int, codes: dict[ErrorCode, list[Json]]) -> Json:
     }
 
 
-def _content(replies: Sequence[Reply]) -> Json:
+def _content(response_specs: Sequence[ResponseSpec]) -> Json:
     by_media_type: dict[str, list[Json]] = {}
-    for reply in replies:
-        schemas = [_ref(kind) for kind in reply.types]
+    for response in response_specs:
+        schemas = [_ref(kind) for kind in response.types]
         if not schemas:
-            schemas = [{"type": "object" if reply.media_type == "application/json" else "string"}]
-        elif reply.many:
+            schemas = [{"type": "object" if response.media_type == "application/json" else "string"}]
+        elif response.is_array:
             schemas = [{"type": "array", "items": _any_of(schemas)}]
-        by_media_type.setdefault(reply.media_type, []).extend(schemas)
+        by_media_type.setdefault(response.media_type, []).extend(schemas)
     return {media_type: {"schema": _any_of(schemas)} for media_type, schemas in by_media_type.items()}
 
 

@@ -6,12 +6,12 @@ from typing import Final
 from aiohttp import web
 from multidict import CIMultiDict
 
-from downloadd.api.answers import COMMON_FIELDS
-from downloadd.api.call import Call
+from downloadd.api.request_context import RequestContext
+from downloadd.api.responses import COMMON_FIELDS
 from downloadd.errors import NotFoundError
-from downloadd.web.dashboard import START, Asset
+from downloadd.web.assets import INDEX, Asset
 
-_POLICY: Final = (
+_CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -24,29 +24,29 @@ class PageEndpoints:
     def __init__(self, assets: Mapping[str, Asset]) -> None:
         self._assets = assets
 
-    async def start(self, call: Call) -> web.Response:
+    async def index(self, context: RequestContext) -> web.Response:
         """`GET /`: the page. Its files are named relative to it, so the path has to end with a slash."""
-        if not call.request.raw_path.partition("?")[0].endswith("/"):
+        if not context.request.raw_path.partition("?")[0].endswith("/"):
             fields = CIMultiDict(COMMON_FIELDS)
-            fields["Location"] = f"{call.target.base_path}/"
+            fields["Location"] = f"{context.target.base_path}/"
             return web.Response(status=308, headers=fields)
-        return self._answer(call, START)
+        return self._asset_response(context, INDEX)
 
-    async def file(self, call: Call) -> web.Response:
+    async def file(self, context: RequestContext) -> web.Response:
         """`GET /api/v1/page/{file}`: what the page refers to."""
-        return self._answer(call, call.id)
+        return self._asset_response(context, context.id)
 
-    def _answer(self, call: Call, name: str) -> web.Response:
+    def _asset_response(self, context: RequestContext, name: str) -> web.Response:
         asset = self._assets.get(name)
         if asset is None:
             raise NotFoundError("the page has no such file")
         fields = CIMultiDict(COMMON_FIELDS)
-        fields["Content-Security-Policy"] = _POLICY
+        fields["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
         # Asked for anew each time, and sent only when it has changed: after an update nobody sees half an old page.
         fields["Cache-Control"] = "no-cache"
         fields["ETag"] = asset.entity_tag
-        known = call.request.headers.get("If-None-Match", "")
-        if asset.entity_tag in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+        client_tags = context.request.headers.get("If-None-Match", "")
+        if asset.entity_tag in (tag.strip().removeprefix("W/") for tag in client_tags.split(",")):
             return web.Response(status=304, headers=fields)
         fields["Content-Type"] = asset.media_type
         return web.Response(body=asset.content, headers=fields)

@@ -12,13 +12,13 @@ from typing import Final
 from aiohttp import web
 from multidict import CIMultiDict
 
-from downloadd.api.answers import COMMON_FIELDS
-from downloadd.api.call import Call
+from downloadd.api.request_context import RequestContext
+from downloadd.api.responses import COMMON_FIELDS
 
 _PACKAGE: Final = "swagger_ui"
 """Ships a built Swagger UI; only its files are used, and nothing of it is imported."""
 
-FILES: Final = {
+ASSET_TYPES: Final = {
     "swagger-ui.css": "text/css",
     "swagger-ui-bundle.js": "text/javascript",
     "initialiser.js": "text/javascript",
@@ -26,7 +26,7 @@ FILES: Final = {
 """What the page loads, with its media type."""
 
 # Swagger UI sets style attributes on what it draws, hence 'unsafe-inline' for styles, and has its icons in data: URLs.
-_POLICY: Final = (
+_CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -50,7 +50,7 @@ _PAGE: Final = b"""<!doctype html>
 """
 
 # `validatorUrl` would send the document to another host.
-_INITIALISER: Final = b"""SwaggerUIBundle({
+_INIT_SCRIPT: Final = b"""SwaggerUIBundle({
   spec: %b,
   dom_id: "#reference",
   deepLinking: true,
@@ -66,17 +66,17 @@ class ReferencePage:
     def __init__(self, document: bytes) -> None:
         self._document = document
 
-    async def page(self, call: Call) -> web.Response:
+    async def page(self, context: RequestContext) -> web.Response:
         """`GET /api/v1/docs`."""
-        return _show(_PAGE, "text/html")
+        return _make_response(_PAGE, "text/html")
 
-    def file(self, name: str) -> Callable[[Call], Awaitable[web.StreamResponse]]:
-        """What answers with one of `FILES`; it is in memory no longer than the answer needs it."""
+    def make_file_handler(self, name: str) -> Callable[[RequestContext], Awaitable[web.StreamResponse]]:
+        """What answers with one of `ASSET_TYPES`; it is in memory no longer than the answer needs it."""
 
-        async def show(call: Call) -> web.StreamResponse:
+        async def show(context: RequestContext) -> web.StreamResponse:
             if name == "initialiser.js":
-                return _show(_INITIALISER % self._document, FILES[name])
-            response = web.FileResponse(_folder() / name, headers=_fields(FILES[name]))
+                return _make_response(_INIT_SCRIPT % self._document, ASSET_TYPES[name])
+            response = web.FileResponse(_static_folder() / name, headers=_fields(ASSET_TYPES[name]))
             # It may be kept, as long as each use is asked for: the file has a validator.
             response.headers["Cache-Control"] = "no-cache"
             return response
@@ -84,19 +84,19 @@ class ReferencePage:
         return show
 
 
-def _folder() -> Path:
+def _static_folder() -> Path:
     spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise FileNotFoundError(_PACKAGE)
     return Path(spec.origin).parent / "static"
 
 
-def _show(body: bytes, media_type: str) -> web.Response:
+def _make_response(body: bytes, media_type: str) -> web.Response:
     return web.Response(body=body, headers=_fields(media_type))
 
 
 def _fields(media_type: str) -> CIMultiDict[str]:
     fields = CIMultiDict(COMMON_FIELDS)
-    fields["Content-Security-Policy"] = _POLICY
+    fields["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
     fields["Content-Type"] = f"{media_type}; charset=utf-8"
     return fields

@@ -7,19 +7,19 @@ import msgspec
 from aiohttp import web
 
 from downloadd.api.auth import Permission
-from downloadd.api.call import Call
 from downloadd.api.contracts import Contract
+from downloadd.api.request_context import RequestContext
 
-Answerer = Callable[[Call], Awaitable[web.StreamResponse]]
+Handler = Callable[[RequestContext], Awaitable[web.StreamResponse]]
 """Answers a call."""
 
 
 class Access(Enum):
     """Who may call where no permission is asked for."""
 
-    EVERYBODY = "everybody"
+    PUBLIC = "public"
     """No token needed."""
-    USERS = "users"
+    AUTHENTICATED = "authenticated"
     """Any valid token."""
 
 
@@ -30,7 +30,7 @@ class Route(msgspec.Struct, frozen=True):
     path: str
     """`{directory}` stands for any number of segments, `{id}` for one."""
     access: Permission | Access
-    answerer: Answerer
+    handler: Handler
     contract: Contract
     summary: str
     selector: str = ""

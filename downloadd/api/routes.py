@@ -8,35 +8,35 @@ import msgspec
 from aiohttp import HttpVersion11, web
 
 from downloadd.api import contracts
-from downloadd.api.answers import permission_missing, unauthorized
-from downloadd.api.auth import Accounts, Permission, User, credentials_shown
-from downloadd.api.bodies import shown_name
+from downloadd.api.auth import Accounts, Permission, User, read_credentials
+from downloadd.api.bodies import redact_parameter_name
 from downloadd.api.body_reader import BodyReader
-from downloadd.api.call import ASKED_VERSION, NOBODY, Call
-from downloadd.api.directories import DirectoriesEndpoint
 from downloadd.api.directory import DirectoryEndpoints
+from downloadd.api.directory_completion import DirectoryCompletionEndpoint
 from downloadd.api.downloads import DownloadEndpoints
-from downloadd.api.engine import Engine, RequestMetrics
 from downloadd.api.event_stream import EventStream
-from downloadd.api.gate import Gate, refuse_other_sites
-from downloadd.api.health import HealthEndpoints
+from downloadd.api.health import MonitoringEndpoints
 from downloadd.api.history import HistoryEndpoints
-from downloadd.api.idempotency import FIELD, read_key
-from downloadd.api.imports import ImportEndpoints, ImportEngine
-from downloadd.api.middleware import Edge
+from downloadd.api.idempotency import IDEMPOTENCY_FIELD, read_key_field
+from downloadd.api.imports import ImportEndpoints, ImportService
+from downloadd.api.long_poll import LongPoll
+from downloadd.api.middleware import RequestMiddleware
 from downloadd.api.openapi import DocumentEndpoint
 from downloadd.api.page import PageEndpoints
-from downloadd.api.patience import Patience
-from downloadd.api.reference import FILES, ReferencePage
+from downloadd.api.reference import ASSET_TYPES, ReferencePage
+from downloadd.api.request_context import ANONYMOUS, REQUESTED_VERSION, RequestContext
+from downloadd.api.request_guards import RequestGuards, reject_cross_site
+from downloadd.api.responses import permission_missing_response, unauthorized_response
 from downloadd.api.route import Access, Route
 from downloadd.api.server import Api
+from downloadd.api.service import DownloadService, RequestMetrics
 from downloadd.api.target import SELECTORS, Target
 from downloadd.clock import Clock
 from downloadd.errors import HttpVersionNotSupportedError, InvalidParameterError, MethodNotAllowedError, NotFoundError
 from downloadd.events import EventBus
-from downloadd.metrics import Moment
+from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.proxies import TrustedProxies
-from downloadd.web.dashboard import Asset
+from downloadd.web.assets import Asset
 
 EXPECTATION: Final = "100-continue"
 """The one that RFC 9110, section 10.1.1 defines."""
@@ -49,95 +49,230 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     downloads: DownloadEndpoints
     history: HistoryEndpoints
     events: EventStream
-    health: HealthEndpoints
+    health: MonitoringEndpoints
     imports: ImportEndpoints
     document: DocumentEndpoint
-    directories: DirectoriesEndpoint
+    directories: DirectoryCompletionEndpoint
     page: PageEndpoints
 
 
-_DO: Final = Permission.DOWNLOAD
-_SEE: Final = Permission.VIEW_DOWNLOADS
+_DOWNLOAD: Final = Permission.DOWNLOAD
+_VIEW: Final = Permission.VIEW_DOWNLOADS
 _IMPORT: Final = Permission.RUN_IMPORT
-_SEE_IMPORTS: Final = Permission.VIEW_IMPORT_OPERATIONS
-_USERS: Final = Access.USERS
-_ANY: Final = Access.EVERYBODY
-_HERE: Final = "/{directory}"
-_ALL: Final = "/api/v1/downloads"
-_ONE: Final = "/api/v1/downloads/{id}"
-_API: Final = "/api/v1"
+_VIEW_IMPORTS: Final = Permission.VIEW_IMPORT_OPERATIONS
+_AUTHENTICATED: Final = Access.AUTHENTICATED
+_PUBLIC: Final = Access.PUBLIC
+_DIRECTORY_PATH: Final = "/{directory}"
+_DOWNLOADS_PATH: Final = "/api/v1/downloads"
+_DOWNLOAD_PATH: Final = "/api/v1/downloads/{id}"
+_API_PREFIX: Final = "/api/v1"
 
 
-def routes(to: Endpoints) -> tuple[Route, ...]:
+def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
     """The table."""
     c = contracts
     return (
-        Route("GET", _HERE, _DO, to.directory.start, c.START, "Start a download", "download"),
-        Route("GET", _HERE, _SEE, to.directory.listing, c.LISTING_HERE, "List one directory", "downloads", True),
-        Route("GET", "/", _SEE, to.history.page, c.HISTORY, "Read the history", "download_history", True),
-        Route("GET", _ALL, _SEE, to.downloads.listing, c.LISTING, "List all active downloads", head=True),
-        Route("POST", _ALL, _DO, to.downloads.batch, c.BATCH, "Start many downloads at once"),
-        Route("GET", _ONE, _SEE, to.downloads.show, c.ONE, "Look at one download", head=True),
-        Route("DELETE", _ONE, _DO, to.downloads.cancel, c.CANCEL, "Cancel a download"),
-        Route("PATCH", _ONE, _DO, to.downloads.amend, c.AMEND, "Change priority, speed limit or URL"),
-        Route("POST", f"{_ONE}/pause", _DO, to.downloads.pause, c.PAUSE, "Pause a download"),
-        Route("POST", f"{_ONE}/resume", _DO, to.downloads.resume, c.RESUME, "Resume a paused download"),
-        Route("POST", f"{_ONE}/retry", _DO, to.downloads.retry, c.RETRY, "Try an ended download again"),
-        Route("POST", f"{_API}/uploadImportFile", _IMPORT, to.imports.upload, c.UPLOAD, "Upload an import file"),
-        Route("POST", f"{_API}/imports", _IMPORT, to.imports.upload_raw, c.UPLOAD_RAW, "Upload a big import file"),
-        Route("POST", f"{_API}/downloadPublicImportFile", _IMPORT, to.imports.fetch, c.FETCH_FILE, "Fetch an import"),
-        Route("GET", f"{_API}/getImportFileData", _IMPORT, to.imports.file_data, c.FILE_DATA, "Look into an import"),
-        Route("GET", f"{_API}/getImportProgress", _IMPORT, to.imports.progress, c.PROGRESS, "Ask how far it is"),
-        Route("POST", f"{_API}/startImport", _IMPORT, to.imports.start, c.START_IMPORT, "Choose what is imported"),
-        Route("POST", f"{_API}/downloadPendingFiles", _IMPORT, to.imports.pending_files, c.PENDING, "Fetch files"),
-        Route("POST", f"{_API}/downloadPendingAvatars", _IMPORT, to.imports.pending_avatars, c.PENDING, "Get avatars"),
+        Route("GET", _DIRECTORY_PATH, _DOWNLOAD, endpoints.directory.start, c.START, "Start a download", "download"),
         Route(
             "GET",
-            f"{_API}/getCurrentImportOperation",
+            _DIRECTORY_PATH,
+            _VIEW,
+            endpoints.directory.listing,
+            c.DIRECTORY_LISTING,
+            "List one directory",
+            "downloads",
+            True,
+        ),
+        Route("GET", "/", _VIEW, endpoints.history.page, c.HISTORY, "Read the history", "download_history", True),
+        Route(
+            "GET",
+            _DOWNLOADS_PATH,
+            _VIEW,
+            endpoints.downloads.listing,
+            c.LISTING,
+            "List all active downloads",
+            head=True,
+        ),
+        Route("POST", _DOWNLOADS_PATH, _DOWNLOAD, endpoints.downloads.batch, c.BATCH, "Start many downloads at once"),
+        Route("GET", _DOWNLOAD_PATH, _VIEW, endpoints.downloads.show, c.DOWNLOAD, "Look at one download", head=True),
+        Route("DELETE", _DOWNLOAD_PATH, _DOWNLOAD, endpoints.downloads.cancel, c.CANCEL, "Cancel a download"),
+        Route(
+            "PATCH",
+            _DOWNLOAD_PATH,
+            _DOWNLOAD,
+            endpoints.downloads.amend,
+            c.AMEND,
+            "Change priority, speed limit or URL",
+        ),
+        Route("POST", f"{_DOWNLOAD_PATH}/pause", _DOWNLOAD, endpoints.downloads.pause, c.PAUSE, "Pause a download"),
+        Route(
+            "POST",
+            f"{_DOWNLOAD_PATH}/resume",
+            _DOWNLOAD,
+            endpoints.downloads.resume,
+            c.RESUME,
+            "Resume a paused download",
+        ),
+        Route(
+            "POST",
+            f"{_DOWNLOAD_PATH}/retry",
+            _DOWNLOAD,
+            endpoints.downloads.retry,
+            c.RETRY,
+            "Try an ended download again",
+        ),
+        Route(
+            "POST",
+            f"{_API_PREFIX}/uploadImportFile",
             _IMPORT,
-            to.imports.current,
+            endpoints.imports.upload,
+            c.UPLOAD,
+            "Upload an import file",
+        ),
+        Route(
+            "POST",
+            f"{_API_PREFIX}/imports",
+            _IMPORT,
+            endpoints.imports.upload_raw,
+            c.UPLOAD_RAW,
+            "Upload a big import file",
+        ),
+        Route(
+            "POST",
+            f"{_API_PREFIX}/downloadPublicImportFile",
+            _IMPORT,
+            endpoints.imports.fetch,
+            c.FETCH_FILE,
+            "Fetch an import",
+        ),
+        Route(
+            "GET",
+            f"{_API_PREFIX}/getImportFileData",
+            _IMPORT,
+            endpoints.imports.file_data,
+            c.FILE_DATA,
+            "Look into an import",
+        ),
+        Route(
+            "GET",
+            f"{_API_PREFIX}/getImportProgress",
+            _IMPORT,
+            endpoints.imports.progress,
+            c.PROGRESS,
+            "Ask how far it is",
+        ),
+        Route(
+            "POST",
+            f"{_API_PREFIX}/startImport",
+            _IMPORT,
+            endpoints.imports.start,
+            c.START_IMPORT,
+            "Choose what is imported",
+        ),
+        Route(
+            "POST",
+            f"{_API_PREFIX}/downloadPendingFiles",
+            _IMPORT,
+            endpoints.imports.pending_files,
+            c.FETCH_PENDING,
+            "Fetch files",
+        ),
+        Route(
+            "POST",
+            f"{_API_PREFIX}/downloadPendingAvatars",
+            _IMPORT,
+            endpoints.imports.pending_avatars,
+            c.FETCH_PENDING,
+            "Get avatars",
+        ),
+        Route(
+            "GET",
+            f"{_API_PREFIX}/getCurrentImportOperation",
+            _IMPORT,
+            endpoints.imports.current,
             c.CURRENT_OPERATION,
             "Look at the newest operation",
         ),
         Route(
             "GET",
-            f"{_API}/getLatestImportOperations",
-            _SEE_IMPORTS,
-            to.imports.latest,
+            f"{_API_PREFIX}/getLatestImportOperations",
+            _VIEW_IMPORTS,
+            endpoints.imports.latest,
             c.LATEST_OPERATIONS,
             "List the latest operations",
         ),
-        Route("DELETE", f"{_API}/imports/{{id}}", _IMPORT, to.imports.cancel, c.CANCEL_IMPORT, "Cancel an import"),
-        Route("GET", "/api/v1/events", _SEE, to.events.stream, c.EVENTS, "Follow what happens"),
-        Route("GET", "/api/v1/metrics", _SEE, to.health.metrics, c.METRICS, "Read the metrics", head=True),
-        Route("GET", "/api/v1/directories", _SEE, to.directories.show, c.DIRECTORIES, "List directories", head=True),
-        Route("GET", "/api/v1/errors", _USERS, to.health.errors, c.ERROR_TABLE, "Read what errors mean", head=True),
-        Route("GET", "/api/v1/health", _ANY, to.health.health, c.HEALTH, "Ask whether it runs", head=True),
-        Route("GET", "/api/v1/openapi.json", _USERS, to.document.show, c.DOCUMENT, "Read this document", head=True),
-        Route("GET", "/", _ANY, to.page.start, c.PAGE, "Open the page", head=True),
+        Route(
+            "DELETE",
+            f"{_API_PREFIX}/imports/{{id}}",
+            _IMPORT,
+            endpoints.imports.cancel,
+            c.CANCEL_IMPORT,
+            "Cancel an import",
+        ),
+        Route("GET", "/api/v1/events", _VIEW, endpoints.events.stream, c.EVENTS, "Follow what happens"),
+        Route("GET", "/api/v1/metrics", _VIEW, endpoints.health.metrics, c.METRICS, "Read the metrics", head=True),
+        Route(
+            "GET",
+            "/api/v1/directories",
+            _VIEW,
+            endpoints.directories.show,
+            c.DIRECTORIES,
+            "List directories",
+            head=True,
+        ),
+        Route(
+            "GET",
+            "/api/v1/errors",
+            _AUTHENTICATED,
+            endpoints.health.errors,
+            c.ERROR_TABLE,
+            "Read what errors mean",
+            head=True,
+        ),
+        Route("GET", "/api/v1/health", _PUBLIC, endpoints.health.health, c.HEALTH, "Ask whether it runs", head=True),
+        Route(
+            "GET",
+            "/api/v1/openapi.json",
+            _AUTHENTICATED,
+            endpoints.document.show,
+            c.OPENAPI_DOCUMENT,
+            "Read this document",
+            head=True,
+        ),
+        Route("GET", "/", _PUBLIC, endpoints.page.index, c.PAGE, "Open the page", head=True),
     )
 
 
-def files(page: PageEndpoints, reference: ReferencePage) -> tuple[Route, ...]:
+def build_browser_routes(page: PageEndpoints, reference: ReferencePage) -> tuple[Route, ...]:
     """What browsers load besides, for everybody; no part of the document."""
     return (
-        Route("GET", f"{_API}/page/{{file}}", _ANY, page.file, contracts.PAGE, "Its files", head=True),
-        Route("GET", f"{_API}/docs", _ANY, reference.page, contracts.PAGE, "Try the API in a browser", head=True),
+        Route("GET", f"{_API_PREFIX}/page/{{file}}", _PUBLIC, page.file, contracts.PAGE, "Its files", head=True),
+        Route(
+            "GET", f"{_API_PREFIX}/docs", _PUBLIC, reference.page, contracts.PAGE, "Try the API in a browser", head=True
+        ),
         *(
-            Route("GET", f"{_API}/docs/{name}", _ANY, reference.file(name), contracts.PAGE, "Its files", head=True)
-            for name in FILES
+            Route(
+                "GET",
+                f"{_API_PREFIX}/docs/{name}",
+                _PUBLIC,
+                reference.make_file_handler(name),
+                contracts.PAGE,
+                "Its files",
+                head=True,
+            )
+            for name in ASSET_TYPES
         ),
     )
 
 
-class _Template(msgspec.Struct, frozen=True, kw_only=True):
+class _PathTemplate(msgspec.Struct, frozen=True, kw_only=True):
     """A path with one placeholder in it."""
 
     before: str
     after: str
     methods: dict[str, Route]
 
-    def id_in(self, path: str) -> str:
+    def match_id(self, path: str) -> str:
         """What stands for the placeholder; "" when the path is another one."""
         if not path.startswith(self.before) or not path.endswith(self.after):
             return ""
@@ -152,26 +287,26 @@ class Router:
     """
 
     def __init__(
-        self, table: tuple[Route, ...], accounts: Accounts, gate: Gate, metrics: RequestMetrics, clock: Clock
+        self, table: tuple[Route, ...], accounts: Accounts, guards: RequestGuards, metrics: RequestMetrics, clock: Clock
     ) -> None:
         self._metrics = metrics
         self._accounts = accounts
-        self._gate = gate
+        self._guards = guards
         self._clock = clock
-        self._selected = {route.selector: route for route in table if route.selector}
+        self._by_selector = {route.selector: route for route in table if route.selector}
         exact: dict[str, dict[str, Route]] = {}
         for route in table:
             if not route.selector:
-                exact.setdefault(route.path, {}).update(_methods(route))
-        self._exact = {path: methods for path, methods in exact.items() if "{" not in path}
+                exact.setdefault(route.path, {}).update(_methods_of_route(route))
+        self._by_path = {path: methods for path, methods in exact.items() if "{" not in path}
         self._templates = tuple(
-            _Template(before=before, after=after, methods=methods)
+            _PathTemplate(before=before, after=after, methods=methods)
             for path, methods in exact.items()
             if "{" in path
             for before, _, after in [re.split(r"[{}]", path)]
         )
 
-    async def answer(self, call: Call) -> web.StreamResponse:
+    async def dispatch(self, context: RequestContext) -> web.StreamResponse:
         """The answer of the route that the call asks for.
 
         Raises:
@@ -182,93 +317,93 @@ class Router:
             HostNotAllowedError, CrossSiteError, TooManyFailedLoginsError: what the gate says of who asks.
             HttpVersionNotSupportedError: the request is made in a version of HTTP that is not spoken here.
         """
-        request, target = call.request, call.target
-        version = request.get(ASKED_VERSION)
+        request, target = context.request, context.target
+        version = request.get(REQUESTED_VERSION)
         if version is not None:
             raise HttpVersionNotSupportedError(f"{version.major}.{version.minor}")
-        self._require_host(call)
+        self._require_host(context)
         if request.headers.get("Expect", EXPECTATION).lower() != EXPECTATION:
             raise InvalidParameterError("Expect", f"only {EXPECTATION} can be met")
-        if not target.inside:
+        if not target.is_below_base_path:
             raise NotFoundError(f"everything here lives below {target.base_path}/")
         if target.path == "/api" or target.path.startswith("/api/"):
-            route, call.id = self._in_api(request.method, target)
-            call.download_id = call.id if "{id}" in route.path else None
+            route, context.id = self._find_api_route(request.method, target)
+            context.download_id = context.id if "{id}" in route.path else None
         else:
-            route = self._of_directory(request.method, target)
-        if route.access is not Access.EVERYBODY:
-            refuse_other_sites(request.headers, call.client, target.authority)
-            user = self._identify(call)
-            call.user = user or NOBODY
+            route = self._find_directory_route(request.method, target)
+        if route.access is not Access.PUBLIC:
+            reject_cross_site(request.headers, context.client, target.authority)
+            user = self._authenticate(context)
+            context.user = user or ANONYMOUS
             if user is None:
-                return unauthorized()
-            if isinstance(route.access, Permission) and not user.may(route.access):
-                return permission_missing()
+                return unauthorized_response()
+            if isinstance(route.access, Permission) and not user.has_permission(route.access):
+                return permission_missing_response()
         if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             raise InvalidParameterError("Content-Encoding", "send the body as it is, without a content coding")
         if target.query.values:
             _check_query(route, target)
-        if FIELD not in route.contract.headers:
+        if IDEMPOTENCY_FIELD not in route.contract.headers:
             # Of several routes of one path, the document knows but one operation: what that forbids, all forbid.
-            read_key(request.headers)
-        return await route.answerer(call)
+            read_key_field(request.headers)
+        return await route.handler(context)
 
-    def _require_host(self, call: Call) -> None:
-        request, client = call.request, call.client
+    def _require_host(self, context: RequestContext) -> None:
+        request, client = context.request, context.client
         hosts = request.headers.getall("Host", ())
         # RFC 9112, section 3.2: one in every request of HTTP/1.1. No page in a browser reaches a Unix socket.
         if len(hosts) != 1 and not (not hosts and request.version < HttpVersion11):
             raise InvalidParameterError("Host", "expected one Host field")
         if client.address:
             for host in hosts:
-                self._gate.names.require(host)
+                self._guards.hosts.require(host)
             # Whoever calls us by an absolute URL means the host in it, whatever the field says.
-            if call.target.authority is not None:
-                self._gate.names.require(call.target.authority)
+            if context.target.authority is not None:
+                self._guards.hosts.require(context.target.authority)
         # Besides the Host field, never in its place: a proxy may pass on what a page wrote here.
         if client.host:
-            self._gate.names.require(client.host)
+            self._guards.hosts.require(client.host)
 
-    def _identify(self, call: Call) -> User | None:
+    def _authenticate(self, context: RequestContext) -> User | None:
         """The user whose credentials the request has; whoever guesses them has to wait.
 
         Raises:
             TooManyFailedLoginsError: the address has to wait.
         """
-        request = call.request
-        shown = credentials_shown(request.headers)
-        if not shown:
+        request = context.request
+        credentials = read_credentials(request.headers)
+        if not credentials:
             return None
-        address, now = call.client.address, self._clock.monotonic()
-        user = self._accounts.identify(request.headers)
-        self._gate.logins.require_patience(address, None if user is None else user.id, now=now)
+        address, now = context.client.address, self._clock.monotonic()
+        user = self._accounts.authenticate(request.headers)
+        self._guards.throttle.require_not_throttled(address, None if user is None else user.id, now=now)
         if user is None:
             self._metrics.login_failed()
-            self._gate.logins.failed(address, hash(shown), now=now)
+            self._guards.throttle.record_failure(address, hash(credentials), now=now)
         else:
-            self._gate.logins.succeeded(address, user.id)
+            self._guards.throttle.record_success(address, user.id)
         return user
 
-    def _in_api(self, method: str, target: Target) -> tuple[Route, str]:
+    def _find_api_route(self, method: str, target: Target) -> tuple[Route, str]:
         path = target.path
-        methods = self._exact.get(path)
+        methods = self._by_path.get(path)
         if methods is not None:
-            return _of_method(methods, method), ""
+            return _select_method(methods, method), ""
         for template in self._templates:
-            if id := template.id_in(path):
-                return _of_method(template.methods, method), id
+            if id := template.match_id(path):
+                return _select_method(template.methods, method), id
         if method == "GET" and "download" in target.query.selectors:
             # Meant for a directory, which refuses this name in its own words, however it is spelled.
-            return self._of_directory(method, target), ""
+            return self._find_directory_route(method, target), ""
         raise NotFoundError("nothing lives at this path; GET /api/v1/openapi.json lists every path")
 
-    def _of_directory(self, method: str, target: Target) -> Route:
+    def _find_directory_route(self, method: str, target: Target) -> Route:
         if method not in {"GET", "HEAD"}:
             raise MethodNotAllowedError(method, ("GET", "HEAD"))
         selectors = target.query.selectors
         if not selectors and target.path == "/":
-            return _of_method(self._exact["/"], method)
-        route = self._selected[selectors[0]] if selectors else None
+            return _select_method(self._by_path["/"], method)
+        route = self._by_selector[selectors[0]] if selectors else None
         if route is None or (route.path == "/" and target.path.strip("/")):
             raise NotFoundError(
                 "GET /{directory} takes ?download=<url> to start a download or ?downloads= to list active ones; "
@@ -281,16 +416,16 @@ class Router:
 
 def create_api(
     *,
-    manager: Engine,
-    imports: ImportEngine,
+    manager: DownloadService,
+    imports: ImportService,
     bus: EventBus,
     metrics: RequestMetrics,
-    observe: Callable[[], Awaitable[Moment]],
+    collect_gauges: Callable[[], Awaitable[GaugeSnapshot]],
     accounts: Accounts,
-    gate: Gate,
+    guards: RequestGuards,
     clock: Clock,
-    allow: Callable[[], bool],
-    may_use: Callable[[str, str], bool],
+    is_enabled: Callable[[], bool],
+    can_use_directory: Callable[[str, str], bool],
     directories: Callable[[str, int], Awaitable[list[str]]],
     page: Mapping[str, Asset],
     proxies: TrustedProxies,
@@ -299,46 +434,57 @@ def create_api(
 ) -> Api:
     """The whole API; serve it with `ApiRunner`.
 
-    `observe` says what is so now, for the metrics; `allow`, at each request, whether the daemon was launched to
-    download at all; `may_use`, whether the user of an id may start and change downloads in a directory. `directories`
+    `collect_gauges` says what is so now, for the metrics; `is_enabled`, at each request, whether the daemon was launched to
+    download at all; `can_use_directory`, whether the user of an id may start and change downloads in a directory. `directories`
     finds up to so many that begin with a prefix; `page` has the files of the page for people; `reader` reads bodies.
     """
-    patience = Patience(manager)
+    long_poll = LongPoll(manager)
     reader = reader or BodyReader()
     document = DocumentEndpoint()
-    people = PageEndpoints(page)
-    table = routes(
+    page_endpoints = PageEndpoints(page)
+    table = build_routes(
         Endpoints(
-            directory=DirectoryEndpoints(engine=manager, patience=patience, clock=clock, allow=allow, may_use=may_use),
-            downloads=DownloadEndpoints(engine=manager, reader=reader, clock=clock, allow=allow, may_use=may_use),
-            history=HistoryEndpoints(engine=manager),
-            events=EventStream(engine=manager, bus=bus),
-            health=HealthEndpoints(metrics=metrics, observe=observe),
+            directory=DirectoryEndpoints(
+                service=manager,
+                long_poll=long_poll,
+                clock=clock,
+                is_enabled=is_enabled,
+                can_use_directory=can_use_directory,
+            ),
+            downloads=DownloadEndpoints(
+                service=manager, reader=reader, clock=clock, is_enabled=is_enabled, can_use_directory=can_use_directory
+            ),
+            history=HistoryEndpoints(service=manager),
+            events=EventStream(service=manager, bus=bus),
+            health=MonitoringEndpoints(metrics=metrics, collect_gauges=collect_gauges),
             imports=ImportEndpoints(
-                engine=imports, reader=reader, allow=allow, may_import=lambda user: may_use(user, imports.directory)
+                service=imports,
+                reader=reader,
+                is_enabled=is_enabled,
+                can_import=lambda user: can_use_directory(user, imports.directory),
             ),
             document=document,
-            directories=DirectoriesEndpoint(find=directories, may_use=may_use),
-            page=people,
+            directories=DirectoryCompletionEndpoint(find=directories, can_use_directory=can_use_directory),
+            page=page_endpoints,
         )
     )
-    document.describe(table, base_path)
+    document.build(table, base_path)
 
-    def let_go() -> None:
-        patience.end()
+    def close_long_lived() -> None:
+        long_poll.release_all()
         bus.close()
 
-    beside = files(people, ReferencePage(document.document))
-    router = Router((*table, *beside), accounts, gate, metrics, clock)
-    edge = Edge(router.answer, metrics=metrics, clock=clock, proxies=proxies, base_path=base_path)
-    return Api(edge.answer, let_go)
+    browser_routes = build_browser_routes(page_endpoints, ReferencePage(document.document))
+    router = Router((*table, *browser_routes), accounts, guards, metrics, clock)
+    middleware = RequestMiddleware(router.dispatch, metrics=metrics, clock=clock, proxies=proxies, base_path=base_path)
+    return Api(middleware.handle, close_long_lived)
 
 
-def _methods(route: Route) -> dict[str, Route]:
+def _methods_of_route(route: Route) -> dict[str, Route]:
     return {route.method: route, "HEAD": route} if route.head else {route.method: route}
 
 
-def _of_method(methods: dict[str, Route], method: str) -> Route:
+def _select_method(methods: dict[str, Route], method: str) -> Route:
     route = methods.get(method)
     if route is None:
         raise MethodNotAllowedError(method, tuple(sorted(methods)))
@@ -347,9 +493,9 @@ def _of_method(methods: dict[str, Route], method: str) -> Route:
 
 def _check_query(route: Route, target: Target) -> None:
     if route.contract.query is None:
-        name = shown_name(next(iter(target.query.values)))
+        name = redact_parameter_name(next(iter(target.query.values)))
         raise InvalidParameterError(name, "unknown parameter; there are none here")
     if route.selector and len(selectors := target.query.selectors) > 1:
         raise InvalidParameterError(
-            selectors[1], f"cannot stand beside {selectors[0]}; use one of {', '.join(SELECTORS)} at a time"
+            selectors[1], f"cannot stand browser_routes {selectors[0]}; use one of {', '.join(SELECTORS)} at a time"
         )

@@ -14,7 +14,7 @@ from downloadd.errors import InvalidPathError
 SELECTORS: Final = ("download", "downloads", "download_history")
 """Query parameters that choose what `GET /{directory}` does."""
 
-_STAYS: Final = "%/?:@!$&'()*+,;=-._~"
+_UNESCAPED_CHARACTERS: Final = "%/?:@!$&'()*+,;=-._~"
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +33,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_cursor(self, cursor: str) -> str:
         """The same query with another `cursor`, safe to stand in a `Link` field (RFC 8288)."""
-        kept = [piece for piece in self.raw.split("&") if piece and _name(piece) != "cursor"]
-        return _quoted("&".join([*kept, f"cursor={cursor}"]))
+        kept = [parameter for parameter in self.raw.split("&") if parameter and _parameter_name(parameter) != "cursor"]
+        return _quote("&".join([*kept, f"cursor={cursor}"]))
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Below the base path."""
     query: Query
     base_path: str = ""
-    inside: bool = True
+    is_below_base_path: bool = True
     """Whether the path that was asked for is below the base path."""
     authority: str | None = None
     """Whom a target in absolute form names: it counts as a `Host` field (RFC 9112, section 3.2.2)."""
@@ -66,28 +66,28 @@ def parse_target(text: str, base_path: str = "") -> Target:
     if not base_path:
         return Target(path=path, query=split, authority=authority)
     below = path.removeprefix(base_path)
-    inside = path.startswith(base_path) and below[:1] in {"", "/"}
+    is_below_base_path = path.startswith(base_path) and below[:1] in {"", "/"}
     return Target(
-        path=(below or "/") if inside else path,
+        path=(below or "/") if is_below_base_path else path,
         query=split,
         base_path=base_path,
-        inside=inside,
+        is_below_base_path=is_below_base_path,
         authority=authority,
     )
 
 
 def parse_query(raw: str) -> Query:
-    """Split a query string at `&` and the first `=` of each piece.
+    """Split a query string at `&` and the first `=` of each parameter.
 
     An empty value of a selector is left out where that selector is repeated: clients generated from the API's
     description send the action of the path and its parameter, as in `?download=&download=<url>`.
     """
     values: dict[str, str] = {}
     repeated: dict[str, list[str]] = {}
-    for piece in raw.split("&"):
-        if not piece:
+    for parameter in raw.split("&"):
+        if not parameter:
             continue
-        name, _, value = piece.partition("=")
+        name, _, value = parameter.partition("=")
         if "%" in name or "+" in name or not name.isascii():
             name = decode_form(name, errors="replace")
         if name in values:
@@ -139,14 +139,14 @@ def decode_directory(path: str) -> str:
     return directory
 
 
-def link_next(target: Target, cursor: str) -> str:
+def make_next_link(target: Target, cursor: str) -> str:
     """The value of a `Link` field that leads to the next page of a listing."""
-    return f'<{target.base_path}{_quoted(target.path)}?{target.query.with_cursor(cursor)}>; rel="next"'
+    return f'<{target.base_path}{_quote(target.path)}?{target.query.with_cursor(cursor)}>; rel="next"'
 
 
-def _name(piece: str) -> str:
-    return decode_form(piece.partition("=")[0], errors="replace")
+def _parameter_name(parameter: str) -> str:
+    return decode_form(parameter.partition("=")[0], errors="replace")
 
 
-def _quoted(text: str) -> str:
-    return quote(text.encode("utf-8", "surrogateescape"), safe=_STAYS)
+def _quote(text: str) -> str:
+    return quote(text.encode("utf-8", "surrogateescape"), safe=_UNESCAPED_CHARACTERS)

@@ -7,23 +7,23 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from downloadd.operation import Kind
+from downloadd.import_operation import ImportKind
 
-_LINK: Final = re.compile(r"""\bhttps?://[^\s<>"'`\\^{|}\x00-\x1f]+""", re.IGNORECASE)
-_PAIRS: Final = (("(", ")"), ("[", "]"))
-_ENDS: Final = ".,;:!?…*_"
+_LINK_PATTERN: Final = re.compile(r"""\bhttps?://[^\s<>"'`\\^{|}\x00-\x1f]+""", re.IGNORECASE)
+_BRACKET_PAIRS: Final = (("(", ")"), ("[", "]"))
+_TRAILING_PUNCTUATION: Final = ".,;:!?…*_"
 """What follows a link in a sentence, and is none of it."""
 
 
 def find_links(lines: Iterable[str]) -> list[str]:
     """The links of a text, each once, in their order."""
-    return list(dict.fromkeys(_trimmed(link) for line in lines for link in _LINK.findall(line)))
+    return list(dict.fromkeys(_trim_link(link) for line in lines for link in _LINK_PATTERN.findall(line)))
 
 
-def _trimmed(link: str) -> str:
+def _trim_link(link: str) -> str:
     while True:
-        shorter = link.rstrip(_ENDS)
-        for opening, closing in _PAIRS:
+        shorter = link.rstrip(_TRAILING_PUNCTUATION)
+        for opening, closing in _BRACKET_PAIRS:
             if shorter.endswith(closing) and shorter.count(closing) > shorter.count(opening):
                 shorter = shorter[:-1]
         if shorter == link:
@@ -31,15 +31,15 @@ def _trimmed(link: str) -> str:
         link = shorter
 
 
-def guess_kind(name: str, head: bytes) -> Kind | None:
+def guess_kind(name: str, head: bytes) -> ImportKind | None:
     """The importer for a file, by its name and first bytes; None when it can be no list."""
     extension = name.lower().rpartition(".")[2]
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(b"PK"):
-        return Kind.SLACK
+        return ImportKind.SLACK
     if extension in {"meta4", "metalink"} or start.startswith((b"<?xml", b"<metalink")):
-        return Kind.METALINK
+        return ImportKind.METALINK
     if extension == "csv":
-        return Kind.CSV
+        return ImportKind.CSV
     is_text = b"\0" not in head or head.startswith((b"\xff\xfe", b"\xfe\xff"))
-    return Kind.URLS if is_text else None
+    return ImportKind.URLS if is_text else None

@@ -44,7 +44,7 @@ def new_token(terminal: Terminal, *, user: str, as_json: bool) -> None:
         f'token_hash = "{made.token_hash}"',
         'permissions = ["download", "view-downloads"]',
     ]
-    terminal.show(made, "\n".join(lines))
+    terminal.write_result(made, "\n".join(lines))
 
 
 @click.command()

@@ -8,14 +8,14 @@ from typing import Final
 import click
 
 from downloadd import __version__
-from downloadd.cli.adding import add
-from downloadd.cli.changing import cancel, pause, resume, retry, set_
-from downloadd.cli.importing import import_
+from downloadd.cli.add import add
+from downloadd.cli.control import cancel, pause, resume, retry, set_
+from downloadd.cli.daemon_location import locate_daemon
+from downloadd.cli.errors import CommandError, ExitStatus
+from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
-from downloadd.cli.looking import history, list_, show, status, watch
-from downloadd.cli.outcome import Ending, Exit
-from downloadd.cli.terminal import Terminal, complain
-from downloadd.cli.whereabouts import find_daemon
+from downloadd.cli.query import history, list_, show, status, watch
+from downloadd.cli.terminal import Terminal, write_error
 from downloadd.clock import SystemClock
 
 _FILE: Final = click.Path(path_type=Path)
@@ -80,7 +80,7 @@ def downloadctl(
 ) -> None:
     """Ask a download daemon: start downloads, watch them, and change them."""
     terminal: Terminal = context.obj
-    terminal.whereabouts = find_daemon(
+    terminal.daemon_location = locate_daemon(
         url=url,
         token=token,
         token_file=token_file,
@@ -115,16 +115,16 @@ def main() -> None:
     try:
         # What is returned without an exception is the status of --help and the like.
         sys.exit(downloadctl.main(prog_name="downloadctl", standalone_mode=False, obj=terminal))
-    except Ending as ending:
-        complain(terminal, ending)
-        sys.exit(ending.exit)
+    except CommandError as error:
+        write_error(terminal, error)
+        sys.exit(error.status)
     except click.ClickException as error:
         name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "downloadctl"
         click.echo(f"downloadctl: {error.format_message()} (see {name} --help)", err=True)
-        sys.exit(Exit.USAGE)
+        sys.exit(ExitStatus.USAGE)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(Exit.INTERRUPTED)
+        sys.exit(ExitStatus.INTERRUPTED)
     except BrokenPipeError:
         # Whoever reads has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.DONE)
+        sys.exit(ExitStatus.DONE)

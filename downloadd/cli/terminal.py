@@ -11,13 +11,13 @@ import msgspec
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from downloadd.cli.board import Board, LiveBoard, PlainBoard
-from downloadd.cli.outcome import Ending, ending_of
-from downloadd.cli.whereabouts import DEFAULT_URL, Whereabouts
+from downloadd.cli.daemon_location import DEFAULT_URL, DaemonLocation
+from downloadd.cli.errors import CommandError, to_command_error
+from downloadd.cli.progress_display import LiveProgressDisplay, PlainProgressDisplay, ProgressDisplay
 from downloadd.client import ClientError
 from downloadd.clock import Clock
 
-WIDE: Final = 1000
+NON_TERMINAL_COLUMNS: Final = 1000
 """Columns where there is no terminal: programs want lines whole."""
 
 
@@ -26,25 +26,25 @@ class Terminal:
 
     def __init__(self, environment: Mapping[str, str], clock: Clock) -> None:
         self.environment = environment
-        self.whereabouts = Whereabouts(url=DEFAULT_URL, token=None, ca_file=None)
+        self.daemon_location = DaemonLocation(url=DEFAULT_URL, token=None, ca_file=None)
         self.as_json = False
         self._clock = clock
-        self.out = _console(stderr=False)
-        self.err = _console(stderr=True)
+        self.out = _make_console(stderr=False)
+        self.err = _make_console(stderr=True)
 
-    def show(self, value: object, text: RenderableType) -> None:
+    def write_result(self, value: object, text: RenderableType) -> None:
         """Writes an answer: as JSON, or for people."""
         if self.as_json:
             self.write_json(value)
         else:
-            self.say(text)
+            self.write_text(text)
 
     def write_json(self, value: object) -> None:
         """Writes one line of JSON."""
         sys.stdout.write(f"{msgspec.json.encode(value).decode()}\n")
         sys.stdout.flush()
 
-    def say(self, text: RenderableType) -> None:
+    def write_text(self, text: RenderableType) -> None:
         """Tells people something; programs not."""
         if self.as_json:
             return
@@ -56,21 +56,23 @@ class Terminal:
         # A table fills its last column with spaces.
         click.echo("\n".join(line.rstrip() for line in written.get().splitlines()))
 
-    def board(self) -> Board:
+    def progress_display(self) -> ProgressDisplay:
         """What shows downloads while they are followed."""
-        return LiveBoard(self.out) if self.out.is_terminal else PlainBoard(self.out, self._clock)
+        return LiveProgressDisplay(self.out) if self.out.is_terminal else PlainProgressDisplay(self.out, self._clock)
 
 
-def _console(*, stderr: bool) -> Console:
+def _make_console(*, stderr: bool) -> Console:
     console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
     return (
         console
         if console.is_terminal
-        else Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=WIDE, color_system=None)
+        else Console(
+            stderr=stderr, markup=False, highlight=False, emoji=False, width=NON_TERMINAL_COLUMNS, color_system=None
+        )
     )
 
 
-def asks(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+def daemon_command(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """A command that asks the daemon, and takes `--json`."""
 
     @click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
@@ -79,21 +81,21 @@ def asks(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     def command(terminal: Terminal, /, *, as_json: bool, **options: Any) -> None:
         terminal.as_json = as_json
 
-        async def ask() -> None:
+        async def run_query() -> None:
             try:
-                async with terminal.whereabouts.client() as client:
+                async with terminal.daemon_location.client() as client:
                     await function(client, terminal, **options)
             except ClientError as error:
-                raise ending_of(error, url=terminal.whereabouts.url) from None
+                raise to_command_error(error, url=terminal.daemon_location.url) from None
 
-        asyncio.run(ask())
+        asyncio.run(run_query())
 
     return command
 
 
-def complain(terminal: Terminal, ending: Ending) -> None:
+def write_error(terminal: Terminal, error: CommandError) -> None:
     """Writes why the command ends: as JSON where that was asked for, and in words besides."""
-    if terminal.as_json and ending.problem is not None:
-        terminal.write_json(ending.problem)
-    for line in ending.lines:
-        click.echo(f"downloadctl: {line}" if line is ending.lines[0] else f"  {line}", err=True)
+    if terminal.as_json and error.report is not None:
+        terminal.write_json(error.report)
+    for line in error.lines:
+        click.echo(f"downloadctl: {line}" if line is error.lines[0] else f"  {line}", err=True)

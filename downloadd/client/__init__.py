@@ -14,17 +14,17 @@ the error table; what never reached it, as a `ConnectionLostError`.
 
 from downloadd.api.bodies import (
     ActiveEntry,
-    BatchAnswer,
     BatchItem,
+    BatchResponse,
     ErrorEntry,
     Health,
+    HistoryEntry,
     Listing,
-    PastEntry,
-    StartAnswer,
+    StartResponse,
 )
-from downloadd.api.import_bodies import FileDataAnswer, OperationEntry, Progress, Waiting
+from downloadd.api.import_bodies import FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
 from downloadd.client.client import Client, Files
-from downloadd.client.connection import ApiError, ClientError, ConnectionLostError, UnexpectedAnswerError
+from downloadd.client.connection import ApiError, ClientError, ConnectionLostError, InvalidResponseError
 from downloadd.client.downloads import Downloads, HistoryPage
 from downloadd.client.events import Connected, Disconnected, Event, Reset
 from downloadd.client.imports import Imports
@@ -34,8 +34,8 @@ from downloadd.states import State
 __all__ = [
     "ActiveEntry",
     "ApiError",
-    "BatchAnswer",
     "BatchItem",
+    "BatchResponse",
     "Client",
     "ClientError",
     "Connected",
@@ -45,18 +45,18 @@ __all__ = [
     "ErrorCode",
     "ErrorEntry",
     "Event",
-    "FileDataAnswer",
+    "FileDataResponse",
     "Files",
     "Health",
+    "HistoryEntry",
     "HistoryPage",
+    "ImportProgress",
     "Imports",
+    "InvalidResponseError",
     "Listing",
     "OperationEntry",
-    "PastEntry",
-    "Progress",
     "Reset",
-    "StartAnswer",
+    "StartResponse",
     "State",
-    "UnexpectedAnswerError",
-    "Waiting",
+    "WaitingResponse",
 ]

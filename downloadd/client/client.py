@@ -15,11 +15,11 @@ from downloadd.client.downloads import Downloads
 from downloadd.client.events import Connected, Disconnected, Event, EventParser
 from downloadd.client.imports import Imports
 
-FIRST_WAIT: Final = 0.5
+INITIAL_BACKOFF_SECONDS: Final = 0.5
 """Seconds before a stream that broke off is asked for again; doubled each time."""
-LONGEST_WAIT: Final = 15.0
+MAX_BACKOFF_SECONDS: Final = 15.0
 """Seconds, at most."""
-_LONGEST_EVENT: Final = 1 << 20
+_MAX_EVENT_LINE_BYTES: Final = 1 << 20
 """Bytes of one line of the stream."""
 
 
@@ -37,7 +37,7 @@ class Client:
         base_url: where the API begins, such as `https://dl.example.com/fetch/` or `unix:/run/downloadd/api.sock`.
         token: sent as `Authorization: Bearer`.
         ca_file: certificates in PEM to trust besides those of the system.
-        silence: seconds without a byte after which a connection is taken for dead.
+        read_timeout: seconds without a byte after which a connection is taken for dead.
 
     Raises:
         ValueError: it is no such address, or the certificates cannot be read.
@@ -49,9 +49,9 @@ class Client:
         *,
         token: str | None = None,
         ca_file: Path | None = None,
-        silence: float = 45.0,
+        read_timeout: float = 45.0,
     ) -> None:
-        self._connection = Connection(base_url, token=token, ca_file=ca_file, silence=silence)
+        self._connection = Connection(base_url, token=token, ca_file=ca_file, read_timeout=read_timeout)
         self.files = Files(Downloads(self._connection, self.events))
         self.imports = Imports(self._connection)
 
@@ -114,7 +114,7 @@ class Client:
     async def events(self, *, last_event_id: str = "") -> AsyncGenerator[Event]:
         """What happens, without an end; `last_event_id` is where an earlier reader was.
 
-        The type of `Event.data` tells the kind: an `ActiveEntry` is an active download, a `PastEntry` one that ended,
+        The type of `Event.data` tells the kind: an `ActiveEntry` is an active download, a `HistoryEntry` one that ended,
         an `OperationEntry` an import that moved on.
 
         A stream that breaks off is taken up again where it was: nothing is missed, though something may be told twice.
@@ -123,7 +123,7 @@ class Client:
             ApiError: the token may not look.
         """
         parser = EventParser(last_event_id)
-        wait = FIRST_WAIT
+        backoff = INITIAL_BACKOFF_SECONDS
         while True:
             reason = "the stream has ended"
             try:
@@ -133,7 +133,7 @@ class Client:
                     async for line in _lines(response.content):
                         event = parser.feed(line)
                         if event is not None:
-                            wait = FIRST_WAIT
+                            backoff = INITIAL_BACKOFF_SECONDS
                             yield event
             except ConnectionLostError as error:
                 reason = str(error)
@@ -142,11 +142,11 @@ class Client:
                 if error.status < 500 and error.status != 429:
                     raise
                 reason = str(error)
-                wait = max(wait, error.retry_after or 0)
+                backoff = max(backoff, error.retry_after or 0)
             parser = EventParser(parser.last_id)
             yield Event(data=Disconnected(reason=reason), id=parser.last_id)
-            await asyncio.sleep(wait * uniform(0.75, 1.25))  # noqa: S311 - jitter
-            wait = min(wait * 2, LONGEST_WAIT)
+            await asyncio.sleep(backoff * uniform(0.75, 1.25))  # noqa: S311 - jitter
+            backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
@@ -154,7 +154,7 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     rest = b""
     async for chunk in stream.iter_any():
         *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > _LONGEST_EVENT:
+        if len(rest) > _MAX_EVENT_LINE_BYTES:
             raise ConnectionLostError("a line of the event stream has no end")
         for line in lines:
             yield line

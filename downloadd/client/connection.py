@@ -18,10 +18,10 @@ T = TypeVar("T")
 Parameter = str | int | Iterable[str] | None
 """A value of a query: None is left out, several are repeated."""
 
-UNIX: Final = "unix:"
+UNIX_SOCKET_PREFIX: Final = "unix:"
 """What the address of a Unix socket begins with."""
 _CONNECT_SECONDS: Final = 20.0
-_IN_BRACKETS: Final = (" [", "]")
+_CODE_BRACKETS: Final = (" [", "]")
 """Around the code at the end of a sentence, in the manner of Rocket.Chat."""
 
 
@@ -33,7 +33,7 @@ class ConnectionLostError(ClientError):
     """Nobody answered, or the answer broke off; whether the daemon has done what it was asked is not known."""
 
 
-class UnexpectedAnswerError(ClientError):
+class InvalidResponseError(ClientError):
     """What answered is no downloadd, or one of another version."""
 
 
@@ -62,8 +62,8 @@ class Connection:
         ValueError: it is no such address, or the certificates cannot be read.
     """
 
-    def __init__(self, base_url: str, *, token: str | None, ca_file: Path | None, silence: float) -> None:
-        self._socket = base_url.removeprefix(UNIX) if base_url.startswith(UNIX) else None
+    def __init__(self, base_url: str, *, token: str | None, ca_file: Path | None, read_timeout: float) -> None:
+        self._socket = base_url.removeprefix(UNIX_SOCKET_PREFIX) if base_url.startswith(UNIX_SOCKET_PREFIX) else None
         split = urlsplit("http://localhost/" if self._socket is not None else base_url)
         if split.scheme not in {"http", "https"} or not split.hostname:
             raise ValueError(f"{base_url!r} is no address; it must begin with http://, https:// or unix:")
@@ -71,8 +71,8 @@ class Connection:
         self._fields = {"Accept": "application/json", "User-Agent": f"downloadd/{__version__}"}
         if token is not None:
             self._fields["Authorization"] = f"Bearer {token}"
-        self._tls = _trust(ca_file) if split.scheme == "https" or ca_file is not None else None
-        self.silence = silence
+        self._tls = _make_tls_context(ca_file) if split.scheme == "https" or ca_file is not None else None
+        self.read_timeout = read_timeout
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -94,7 +94,7 @@ class Connection:
         """The answer to a request, as a struct; options are those of `send`.
 
         Raises:
-            ApiError, ConnectionLostError, UnexpectedAnswerError: there is none.
+            ApiError, ConnectionLostError, InvalidResponseError: there is none.
         """
         async with self.send(method, path, **options) as response:
             body = await response.read()
@@ -110,9 +110,9 @@ class Connection:
         body: bytes | AsyncIterable[bytes] | None = None,
         json: object = None,
         fields: Mapping[str, str] | None = None,
-        held: float = 0,
+        extra_seconds: float = 0,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An answer that means success, while the context lasts; `held` is how long the daemon may wait with it.
+        """An answer that means success, while the context lasts; `extra_seconds` is how long the daemon may wait with it.
 
         Raises:
             ApiError: the daemon refused.
@@ -127,43 +127,47 @@ class Connection:
         if json is not None:
             body = msgspec.json.encode(json)
             sent["Content-Type"] = "application/json"
-        patience = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=self.silence + held)
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=_CONNECT_SECONDS, sock_read=self.read_timeout + extra_seconds
+        )
         try:
             async with self._session.request(
-                method, url, data=body, headers=sent, timeout=patience, allow_redirects=False
+                method, url, data=body, headers=sent, timeout=timeout, allow_redirects=False
             ) as response:
                 if response.status >= 300:
-                    raise refusal_of(response.status, await response.read(), response.headers.get("Retry-After"))
+                    raise parse_error_response(
+                        response.status, await response.read(), response.headers.get("Retry-After")
+                    )
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             where = self._socket or self.base_url
-            raise ConnectionLostError(f"{where} cannot be reached: {_reason_of(error)}") from error
+            raise ConnectionLostError(f"{where} cannot be reached: {_describe_error(error)}") from error
 
 
 def decode(body: bytes, kind: type[T]) -> T:
     """JSON as a struct.
 
     Raises:
-        UnexpectedAnswerError: it is something else.
+        InvalidResponseError: it is something else.
     """
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UnexpectedAnswerError(
+        raise InvalidResponseError(
             f"the answer is not one of downloadd {__version__}; is it another version, or another program? ({error})"
         ) from error
 
 
-def refusal_of(status: int, body: bytes, retry_after: str | None) -> ApiError:
+def parse_error_response(status: int, body: bytes, retry_after: str | None) -> ApiError:
     """What an answer is raised as that means no success, whoever gave it."""
     try:
-        said = msgspec.json.decode(body)
+        document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         # A proxy between us and the daemon, or another program.
-        said = {}
-    said = said if isinstance(said, dict) else {}
-    code, detail = said.get("error"), said.get("detail")
-    opening, closing = _IN_BRACKETS
+        document = {}
+    document = document if isinstance(document, dict) else {}
+    code, detail = document.get("error"), document.get("detail")
+    opening, closing = _CODE_BRACKETS
     if isinstance(code, str) and code.endswith(closing) and opening in code:
         detail, _, code = code.removesuffix(closing).rpartition(opening)
     return ApiError(
@@ -190,7 +194,7 @@ def format_directory(directory: str) -> str:
     return f"%2F{path}" if path in {".", ".."} else path
 
 
-def _trust(ca_file: Path | None) -> ssl.SSLContext:
+def _make_tls_context(ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     try:
         if ca_file is not None:
@@ -200,7 +204,7 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _reason_of(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

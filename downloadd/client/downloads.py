@@ -9,21 +9,21 @@ import msgspec
 from msgspec import UNSET
 
 from downloadd.api.bodies import (
-    ActiveAnswer,
     ActiveEntry,
+    ActiveEntryResponse,
     AmendBody,
-    BatchAnswer,
     BatchBody,
     BatchItem,
+    BatchResponse,
     History,
+    HistoryEntry,
+    HistoryEntryResponse,
     Listing,
-    PastAnswer,
-    PastEntry,
-    StartAnswer,
+    StartResponse,
 )
 from downloadd.client.connection import ApiError, Connection, ConnectionLostError, decode, format_directory
 from downloadd.client.events import Connected, Event, Reset
-from downloadd.states import ENDED, State
+from downloadd.states import FINISHED, State
 
 Conflict = Literal["rename", "overwrite", "skip", "error"]
 
@@ -31,11 +31,11 @@ Conflict = Literal["rename", "overwrite", "skip", "error"]
 class HistoryPage(msgspec.Struct, frozen=True, kw_only=True):
     """Ended downloads, newest first; `next` is the cursor of the page after this one."""
 
-    history: list[PastEntry]
+    history: list[HistoryEntry]
     next: str | None
 
 
-class _Seen(msgspec.Struct):
+class _StatusOnly(msgspec.Struct):
     status: State
 
 
@@ -60,7 +60,7 @@ class Downloads:
         speed_limit: int | None = None,
         wait: int | None = None,
         idempotency_key: str | None = None,
-    ) -> StartAnswer:
+    ) -> StartResponse:
         """Starts a download; the answer comes once it is on stable storage.
 
         Args:
@@ -77,11 +77,11 @@ class Downloads:
             idempotency_key: makes a repeated call answer the first one's result.
 
         Raises:
-            ApiError: it was refused, or has failed while it was waited for; `body` is a `StartAnswer` then.
+            ApiError: it was refused, or has failed while it was waited for; `body` is a `StartResponse` then.
             ConnectionLostError: nobody answered; with the same `idempotency_key` it may be asked again.
         """
         return await self._connection.call(
-            StartAnswer,
+            StartResponse,
             "GET",
             format_directory(directory),
             query={
@@ -95,11 +95,11 @@ class Downloads:
                 "speed_limit": speed_limit,
                 "wait": wait,
             },
-            fields=_repeatable(idempotency_key),
-            held=wait or 0,
+            fields=_idempotency_fields(idempotency_key),
+            extra_seconds=wait or 0,
         )
 
-    async def batch(self, downloads: Sequence[BatchItem], *, idempotency_key: str | None = None) -> BatchAnswer:
+    async def batch(self, downloads: Sequence[BatchItem], *, idempotency_key: str | None = None) -> BatchResponse:
         """Starts up to 10,000 downloads in one go; one result for each, in order, refused ones included.
 
         Raises:
@@ -107,17 +107,17 @@ class Downloads:
         """
         try:
             return await self._connection.call(
-                BatchAnswer,
+                BatchResponse,
                 "POST",
                 "api/v1/downloads",
                 json=BatchBody(downloads=list(downloads)),
-                fields=_repeatable(idempotency_key),
+                fields=_idempotency_fields(idempotency_key),
             )
         except ApiError as error:
             if b'"downloads"' not in error.body:
                 raise
             # None was accepted: each result says why.
-            return decode(error.body, BatchAnswer)
+            return decode(error.body, BatchResponse)
 
     async def list_active(
         self, *, directory: str = "", downloads: str = "", status: str | None = None, limit: int | None = None
@@ -158,53 +158,53 @@ class Downloads:
         query = {"status": status, "directory": directory, "q": q, "limit": limit, "cursor": cursor}
         async with self._connection.send("GET", "", query={"download_history": "", **query}) as response:
             body, link = await response.read(), response.headers.get("Link", "")
-        return HistoryPage(history=decode(body, History).history, next=_cursor_in(link))
+        return HistoryPage(history=decode(body, History).history, next=_parse_next_cursor(link))
 
-    async def get(self, id: str) -> ActiveEntry | PastEntry:
+    async def get(self, id: str) -> ActiveEntry | HistoryEntry:
         """One download, active or ended.
 
         Raises:
             ApiError, ConnectionLostError: there is none, or no answer.
         """
-        async with self._connection.send("GET", _path_of(id)) as response:
+        async with self._connection.send("GET", _download_path(id)) as response:
             body = await response.read()
-        return decode(body, PastEntry) if decode(body, _Seen).status in ENDED else decode(body, ActiveEntry)
+        return decode(body, HistoryEntry) if decode(body, _StatusOnly).status in FINISHED else decode(body, ActiveEntry)
 
-    async def cancel(self, id: str) -> PastAnswer:
+    async def cancel(self, id: str) -> HistoryEntryResponse:
         """Ends it and removes what has come.
 
         Raises:
             ApiError, ConnectionLostError: it cannot be, or there is no answer.
         """
-        return await self._connection.call(PastAnswer, "DELETE", _path_of(id))
+        return await self._connection.call(HistoryEntryResponse, "DELETE", _download_path(id))
 
-    async def pause(self, id: str) -> ActiveAnswer:
+    async def pause(self, id: str) -> ActiveEntryResponse:
         """Holds it until it is resumed.
 
         Raises:
             ApiError, ConnectionLostError: it cannot be, or there is no answer.
         """
-        return await self._connection.call(ActiveAnswer, "POST", f"{_path_of(id)}/pause")
+        return await self._connection.call(ActiveEntryResponse, "POST", f"{_download_path(id)}/pause")
 
-    async def resume(self, id: str) -> ActiveAnswer:
+    async def resume(self, id: str) -> ActiveEntryResponse:
         """Lets it go on where it was.
 
         Raises:
             ApiError, ConnectionLostError: it cannot be, or there is no answer.
         """
-        return await self._connection.call(ActiveAnswer, "POST", f"{_path_of(id)}/resume")
+        return await self._connection.call(ActiveEntryResponse, "POST", f"{_download_path(id)}/resume")
 
-    async def retry(self, id: str) -> ActiveAnswer:
+    async def retry(self, id: str) -> ActiveEntryResponse:
         """Tries an ended download again, under the same id.
 
         Raises:
             ApiError, ConnectionLostError: it cannot be, or there is no answer.
         """
-        return await self._connection.call(ActiveAnswer, "POST", f"{_path_of(id)}/retry")
+        return await self._connection.call(ActiveEntryResponse, "POST", f"{_download_path(id)}/retry")
 
     async def change(
         self, id: str, *, priority: int | None = None, speed_limit: int | None = None, url: str | None = None
-    ) -> ActiveAnswer:
+    ) -> ActiveEntryResponse:
         """Changes what is given: the place in the queue, bytes a second (0 for no limit), or where it comes from.
 
         Raises:
@@ -215,9 +215,9 @@ class Downloads:
             speed_limit=UNSET if speed_limit is None else speed_limit,
             url=UNSET if url is None else url,
         )
-        return await self._connection.call(ActiveAnswer, "PATCH", _path_of(id), json=changes)
+        return await self._connection.call(ActiveEntryResponse, "PATCH", _download_path(id), json=changes)
 
-    async def wait(self, id: str) -> PastEntry:
+    async def wait(self, id: str) -> HistoryEntry:
         """The entry of the history, once the download has ended, however it did; outlives restarts of the daemon.
 
         Raises:
@@ -226,20 +226,20 @@ class Downloads:
         async with aclosing(self._events()) as events:
             async for event in events:
                 match event.data:
-                    case PastEntry(id=ended) if ended == id:
+                    case HistoryEntry(id=ended) if ended == id:
                         return event.data
                     case Connected() | Reset():
                         # What ended while nobody listened is found by looking; what ends from now on is told.
                         with suppress(ConnectionLostError):
                             entry = await self.get(id)
-                            if isinstance(entry, PastEntry):
+                            if isinstance(entry, HistoryEntry):
                                 return entry
                     case _:
                         pass
         raise AssertionError("the stream of events has no end")
 
 
-def _cursor_in(link: str) -> str | None:
+def _parse_next_cursor(link: str) -> str | None:
     """The cursor of the next page in a `Link` field (RFC 8288)."""
     for piece in link.split(","):
         target, _, relation = piece.partition(";")
@@ -248,9 +248,9 @@ def _cursor_in(link: str) -> str | None:
     return None
 
 
-def _repeatable(key: str | None) -> dict[str, str]:
+def _idempotency_fields(key: str | None) -> dict[str, str]:
     return {} if key is None else {"Idempotency-Key": key}
 
 
-def _path_of(id: str) -> str:
+def _download_path(id: str) -> str:
     return f"api/v1/downloads/{quote(id, safe='')}"

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from downloadd.api.bodies import ActiveEntry, PastEntry
+from downloadd.api.bodies import ActiveEntry, HistoryEntry
 from downloadd.api.import_bodies import OperationEntry
 from downloadd.client.connection import decode
 
@@ -28,20 +28,20 @@ class Disconnected(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-Data = ActiveEntry | PastEntry | OperationEntry | Reset | Connected | Disconnected
+EventData = ActiveEntry | HistoryEntry | OperationEntry | Reset | Connected | Disconnected
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What happened: to an active download, by the end of one, to an import, or to the connection itself."""
 
-    data: Data
+    data: EventData
     id: str
     """The place in the stream, to come back to with `last_event_id`."""
 
 
-_KINDS: Final[dict[str, type[Data]]] = {
+_EVENT_TYPES: Final[dict[str, type[EventData]]] = {
     "download": ActiveEntry,
-    "history": PastEntry,
+    "history": HistoryEntry,
     "import": OperationEntry,
     "reset": Reset,
 }
@@ -59,13 +59,13 @@ class EventParser:
         """Takes one line; gives the event that it ends. Events of unknown kinds are left out.
 
         Raises:
-            UnexpectedAnswerError: the data of an event are not as they must be.
+            InvalidResponseError: the data of an event are not as they must be.
         """
         line = line.rstrip(b"\r\n")
         if not line:
             name, data = self._name, b"\n".join(self._data)
             self._name, self._data = "", []
-            kind = _KINDS.get(name)
+            kind = _EVENT_TYPES.get(name)
             return Event(data=decode(data, kind), id=self.last_id) if kind is not None and data else None
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")

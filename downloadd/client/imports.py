@@ -7,19 +7,19 @@ from urllib.parse import quote
 import msgspec
 
 from downloadd.api.import_bodies import (
-    Counted,
+    CountResponse,
     CurrentOperation,
-    FileDataAnswer,
-    Flag,
+    FileDataResponse,
+    ImportProgress,
     OperationEntry,
-    Progress,
     PublicFileBody,
-    Waiting,
+    SuccessResponse,
+    WaitingResponse,
 )
-from downloadd.client.connection import Connection, UnexpectedAnswerError, decode
+from downloadd.client.connection import Connection, InvalidResponseError, decode
 
 
-class _Readiness(msgspec.Struct):
+class _WaitingOnly(msgspec.Struct):
     waiting: bool = False
 
 
@@ -43,7 +43,7 @@ class Imports:
             body=file,
             fields={"Content-Type": "application/octet-stream"},
         )
-        return _operation_of(answer)
+        return _require_operation(answer)
 
     async def fetch(self, *, importer_key: str, file_url: str) -> None:
         """Lets the daemon fetch an export that lies on a server.
@@ -52,25 +52,25 @@ class Imports:
             ApiError, ConnectionLostError: it is refused, or nobody answers.
         """
         body = PublicFileBody(file_url=file_url, importer_key=importer_key)
-        await self._connection.call(Flag, "POST", "api/v1/downloadPublicImportFile", json=body)
+        await self._connection.call(SuccessResponse, "POST", "api/v1/downloadPublicImportFile", json=body)
 
-    async def data(self) -> FileDataAnswer | Waiting:
-        """What is in the file: users, channels and the number of messages; `Waiting` while it is being read.
+    async def data(self) -> FileDataResponse | WaitingResponse:
+        """What is in the file: users, channels and the number of messages; `WaitingResponse` while it is being read.
 
         Raises:
             ApiError, ConnectionLostError: there is none, it cannot be read, or nobody answers.
         """
         async with self._connection.send("GET", "api/v1/getImportFileData") as response:
             body = await response.read()
-        return decode(body, Waiting) if decode(body, _Readiness).waiting else decode(body, FileDataAnswer)
+        return decode(body, WaitingResponse) if decode(body, _WaitingOnly).waiting else decode(body, FileDataResponse)
 
-    async def progress(self) -> Progress:
+    async def progress(self) -> ImportProgress:
         """How far the newest operation has come.
 
         Raises:
             ApiError, ConnectionLostError: there is none, or nobody answers.
         """
-        return await self._connection.call(Progress, "GET", "api/v1/getImportProgress")
+        return await self._connection.call(ImportProgress, "GET", "api/v1/getImportProgress")
 
     async def start(
         self, *, users: Mapping[str, Any] | Sequence[Any], channels: Mapping[str, Any] | Sequence[Any]
@@ -81,7 +81,7 @@ class Imports:
             ApiError, ConnectionLostError: it is refused, or nobody answers.
         """
         selection = {"input": {"users": users, "channels": channels}}
-        await self._connection.call(Flag, "POST", "api/v1/startImport", json=selection)
+        await self._connection.call(SuccessResponse, "POST", "api/v1/startImport", json=selection)
 
     async def download_files(self) -> int:
         """Starts to download the pending files; how many there are.
@@ -89,7 +89,7 @@ class Imports:
         Raises:
             ApiError, ConnectionLostError: it is refused, or nobody answers.
         """
-        return (await self._connection.call(Counted, "POST", "api/v1/downloadPendingFiles")).count
+        return (await self._connection.call(CountResponse, "POST", "api/v1/downloadPendingFiles")).count
 
     async def download_avatars(self) -> int:
         """Starts to download the pictures of users; how many there are.
@@ -97,7 +97,7 @@ class Imports:
         Raises:
             ApiError, ConnectionLostError: it is refused, or nobody answers.
         """
-        return (await self._connection.call(Counted, "POST", "api/v1/downloadPendingAvatars")).count
+        return (await self._connection.call(CountResponse, "POST", "api/v1/downloadPendingAvatars")).count
 
     async def current(self) -> OperationEntry | None:
         """The newest operation.
@@ -122,10 +122,10 @@ class Imports:
             ApiError, ConnectionLostError: it cannot be, or nobody answers.
         """
         path = f"api/v1/imports/{quote(id, safe='')}"
-        return _operation_of(await self._connection.call(CurrentOperation, "DELETE", path))
+        return _require_operation(await self._connection.call(CurrentOperation, "DELETE", path))
 
 
-def _operation_of(answer: CurrentOperation) -> OperationEntry:
+def _require_operation(answer: CurrentOperation) -> OperationEntry:
     if answer.operation is None:
-        raise UnexpectedAnswerError("the answer names no operation")
+        raise InvalidResponseError("the answer names no operation")
     return answer.operation

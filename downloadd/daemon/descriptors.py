@@ -9,14 +9,14 @@ from msgspec.structs import replace
 
 from downloadd.config import Config
 
-_OWN: Final = 32
+_RESERVED_DESCRIPTORS: Final = 32
 """Descriptors of the daemon itself: records, log, event loop, listeners, the root."""
-_OF_A_DOWNLOAD: Final = 6
+_DESCRIPTORS_PER_DOWNLOAD: Final = 6
 """Those of a download over one connection: that one, once more for the kernel to read from, a pipe, the part, a
 directory. Further connections are done without when there are none left."""
 
 
-def raise_limit() -> None:
+def raise_descriptor_limit() -> None:
     """Allows as many open files as the system does: every connection and part file is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
@@ -25,13 +25,13 @@ def raise_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def most_clients() -> int | None:
+def max_clients() -> int | None:
     """How many connections clients may have, so that downloads keep theirs; None for any number."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return None if soft == resource.RLIM_INFINITY else max(1, (soft - _OWN) // 2)
+    return None if soft == resource.RLIM_INFINITY else max(1, (soft - _RESERVED_DESCRIPTORS) // 2)
 
 
-def within_limit(config: Config) -> Config:
+def fit_to_descriptors(config: Config) -> Config:
     """The configuration, with no more downloads at once than half of the descriptors are enough for.
 
     More would take each other's, and none get on; the other half is for clients. Says so in the log.
@@ -39,10 +39,10 @@ def within_limit(config: Config) -> Config:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return config
-    most = max(1, (soft - _OWN) // 2 // _OF_A_DOWNLOAD)
-    if config.downloads.max_concurrent <= most:
+    maximum = max(1, (soft - _RESERVED_DESCRIPTORS) // 2 // _DESCRIPTORS_PER_DOWNLOAD)
+    if config.downloads.max_concurrent <= maximum:
         return config
     structlog.get_logger("downloadd.daemon").warning(
-        "few_descriptors", limit=soft, wanted=config.downloads.max_concurrent, max_concurrent=most
+        "descriptor_limit_low", limit=soft, wanted=config.downloads.max_concurrent, max_concurrent=maximum
     )
-    return replace(config, downloads=replace(config.downloads, max_concurrent=most))
+    return replace(config, downloads=replace(config.downloads, max_concurrent=maximum))

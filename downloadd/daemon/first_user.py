@@ -15,13 +15,13 @@ import msgspec
 from downloadd.config import ALL_PERMISSIONS, UserConfig
 from downloadd.errors import StartupError
 
-TOKEN_NAME: Final = "token"  # noqa: S105 - the name of the file
+TOKEN_FILE_NAME: Final = "token"  # noqa: S105 - the name of the file
 _ID_LENGTH: Final = 17
 _ID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
 """Letters and digits that nobody mistakes for each other."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{32,512}=*")
 """A `b64token` (RFC 6750, section 2.1) too long to be guessed."""
-_LONGEST_FILE: Final = 1024
+_MAX_FILE_BYTES: Final = 1024
 
 
 class FirstUser(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ def ensure_first_user(state_dir: Path) -> FirstUser:
     Raises:
         StartupError: the file or the directory cannot be used, or others may read the token.
     """
-    file = state_dir.absolute() / TOKEN_NAME
+    file = state_dir.absolute() / TOKEN_FILE_NAME
     try:
         created = not file.exists() and _create(file)
     except OSError as error:
@@ -64,7 +64,7 @@ def read_first_user(state_dir: Path) -> FirstUser:
     Raises:
         StartupError: there is none, its file cannot be used, or others may read the token.
     """
-    file = state_dir.absolute() / TOKEN_NAME
+    file = state_dir.absolute() / TOKEN_FILE_NAME
     try:
         token = _read(file)
     except OSError as error:
@@ -108,7 +108,7 @@ def _unusable(file: Path, error: OSError) -> StartupError:
 def _create(file: Path) -> bool:
     """Whether the file was made by this call and not by another daemon meanwhile."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(prefix=f".{TOKEN_NAME}.", dir=file.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{TOKEN_FILE_NAME}.", dir=file.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:
             stream.write(f"{secrets.token_urlsafe(32)}\n")
@@ -116,11 +116,11 @@ def _create(file: Path) -> bool:
             os.fsync(stream.fileno())
         try:
             # A link never takes the place of another file, as a rename would.
-            os.link(draft, file)
+            os.link(temporary, file)
         except FileExistsError:
             return False
     finally:
-        os.unlink(draft)
+        os.unlink(temporary)
     directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
@@ -141,7 +141,7 @@ def _read(file: Path) -> str:
                 f"the token file {file} is open to other users (mode {stat.S_IMODE(mode):04o}); "
                 "make it private with chmod 600, and remove it to get a new token if somebody may have read it"
             )
-        content = stream.read(_LONGEST_FILE)
+        content = stream.read(_MAX_FILE_BYTES)
     token = content.removesuffix(b"\n").decode("ascii", "replace")
     if not token:
         raise StartupError(f"the token file {file} is empty; remove it to get a new token")

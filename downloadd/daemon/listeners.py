@@ -16,7 +16,7 @@ UNIX_MODE: Final = 0o660
 """Of a Unix socket: its owner and group may connect, and need a token all the same."""
 
 
-class UnixName(msgspec.Struct, frozen=True, kw_only=True):
+class UnixSocketName(msgspec.Struct, frozen=True, kw_only=True):
     """The name of a Unix socket of ours, and by what it is known again."""
 
     path: str
@@ -50,11 +50,11 @@ def bind(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for each in bound:
             each.close()
-        raise StartupError(f"cannot listen on {_join(host, port)}: {_reason(error)}") from error
+        raise StartupError(f"cannot listen on {_format_authority(host, port)}: {_reason(error)}") from error
     return bound
 
 
-def bind_unix(path: str) -> tuple[socket.socket, UnixName]:
+def bind_unix(path: str) -> tuple[socket.socket, UnixSocketName]:
     """A Unix socket bound to `path`, open to its owner and group, listening. What a killed daemon left is removed.
 
     The name is for `unlink_unix`, once it is listened on no longer.
@@ -76,10 +76,10 @@ def bind_unix(path: str) -> tuple[socket.socket, UnixName]:
     except StartupError:
         listener.close()
         raise
-    return listener, UnixName(path=path, device=made.st_dev, inode=made.st_ino)
+    return listener, UnixSocketName(path=path, device=made.st_dev, inode=made.st_ino)
 
 
-def unlink_unix(name: UnixName) -> None:
+def unlink_unix(name: UnixSocketName) -> None:
     """Removes the name of a Unix socket; whatever else lies there by now, another daemon's socket say, is left."""
     with suppress(OSError):
         found = os.lstat(name.path)
@@ -106,16 +106,16 @@ def _remove_stale(path: str) -> None:
     raise StartupError(f"cannot listen on {path}: another program listens there")
 
 
-def url_of(listener: socket.socket, *, tls: bool = False) -> str:
+def listener_url(listener: socket.socket, *, tls: bool = False) -> str:
     """The URL that reaches a bound socket from this machine, without a slash at the end."""
     if listener.family == socket.AF_UNIX:
         return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-    return f"{'https' if tls else 'http'}://{_join(reachable, port)}"
+    return f"{'https' if tls else 'http'}://{_format_authority(reachable, port)}"
 
 
-def address_of(listener: socket.socket) -> tuple[str, int | None]:
+def listener_address(listener: socket.socket) -> tuple[str, int | None]:
     """Host and port of a bound socket; path and None of a Unix one."""
     name = listener.getsockname()
     return (str(name), None) if listener.family == socket.AF_UNIX else (name[0], name[1])
@@ -127,7 +127,7 @@ def _resolve(host: str, port: int) -> Sequence[tuple[socket.AddressFamily, tuple
     except (socket.gaierror, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no host name"
         raise StartupError(
-            f"cannot listen on {_join(host, port)}: {host} is no address of this machine ({reason})"
+            f"cannot listen on {_format_authority(host, port)}: {host} is no address of this machine ({reason})"
         ) from error
     # A name may be listed twice for one address.
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
@@ -161,5 +161,5 @@ def _reason(error: OSError) -> str:
             return os.strerror(error.errno) if error.errno else str(error)
 
 
-def _join(host: str, port: int) -> str:
+def _format_authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -21,23 +21,23 @@ from downloadd.app import App
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import Config, Flags, load_config
 from downloadd.daemon import systemd
-from downloadd.daemon.address_file import leave_address, remove_address
-from downloadd.daemon.deadline import Deadline
-from downloadd.daemon.descriptors import most_clients, raise_limit, within_limit
+from downloadd.daemon.address_file import remove_address, write_address
+from downloadd.daemon.deadline import ExitDeadline
+from downloadd.daemon.descriptors import fit_to_descriptors, max_clients, raise_descriptor_limit
 from downloadd.daemon.first_user import describe_first_user, ensure_first_user, read_first_user
-from downloadd.daemon.listeners import address_of, bind, bind_unix, unlink_unix, url_of
+from downloadd.daemon.listeners import bind, bind_unix, listener_address, listener_url, unlink_unix
 from downloadd.daemon.loop_lag import measure_loop_lag
-from downloadd.daemon.signals import Signals, Wish
+from downloadd.daemon.signals import SignalRequest, Signals
 from downloadd.daemon.tls import ServerTls
 from downloadd.errors import DownloadError, StartupError
-from downloadd.logs import LogFormat, LogLevel, LogPipe, logging_to
+from downloadd.logs import LogFormat, LogLevel, LogWriter, configured_logging
 
 STOP_SECONDS: Final = 9.5
 """From the signal to stop until the process is ended, orderly or not."""
-LEFTOVER_SECONDS: Final = (0.3, 2.0)
+EXIT_GRACE_SECONDS: Final = (0.3, 2.0)
 """At least and at most, for the last log lines and for threads that hang (in a name lookup, say) once all is stored."""
-LAST_WORDS_SECONDS: Final = 0.2
-GARBAGE_THRESHOLD: Final = 20_000
+FINAL_LOG_SECONDS: Final = 0.2
+GC_THRESHOLD: Final = 20_000
 """Objects made more than freed before the collector looks at the young ones."""
 
 _EPILOG: Final = """
@@ -121,7 +121,7 @@ def command(
 ) -> None:
     """Run the download daemon: one HTTP request makes it fetch a remote file onto its own disk."""
     environment = dict(os.environ)
-    systemd.forget(os.environ)
+    systemd.clear_environment(os.environ)
     run(
         Settings(
             file=file,
@@ -145,10 +145,10 @@ def main() -> None:
     try:
         command.main(prog_name="downloadd", standalone_mode=False)
     except click.ClickException as error:
-        _complain(f"{error.format_message()} (see downloadd --help)")
+        _print_error(f"{error.format_message()} (see downloadd --help)")
         sys.exit(2)
     except StartupError as error:
-        _complain(error.sentence)
+        _print_error(error.message)
         sys.exit(error.exit_status)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(128 + signal.SIGINT)
@@ -161,19 +161,19 @@ def run(settings: Settings, clock: Clock | None = None) -> None:
         StartupError: it cannot start.
     """
     config = load_config(file=settings.file, environment=settings.environment, flags=settings.flags)
-    raise_limit()
+    raise_descriptor_limit()
     _tune_interpreter()
     with ExitStack() as stack:
         tls = ServerTls.from_config(config.server.tls_cert, config.server.tls_key)
         sockets = _sockets(settings, config, stack)
-        names_users = bool(config.users)
-        config, greeting = _with_users(config, settings, _shown_url(sockets, tls) + config.server.base_path)
-        pipe = stack.enter_context(logging_to(format=settings.log_format, level=settings.log_level))
+        has_configured_users = bool(config.users)
+        config, greeting = _with_users(config, settings, _public_url(sockets, tls) + config.server.base_path)
+        pipe = stack.enter_context(configured_logging(format=settings.log_format, level=settings.log_level))
         notifier = stack.enter_context(systemd.Notifier(settings.environment.get("NOTIFY_SOCKET")))
         daemon = Daemon(
             settings,
             config,
-            names_users=names_users,
+            has_configured_users=has_configured_users,
             greeting=greeting,
             sockets=sockets,
             tls=tls,
@@ -197,28 +197,28 @@ class Daemon:
         settings: Settings,
         config: Config,
         *,
-        names_users: bool,
+        has_configured_users: bool,
         greeting: str | None,
         sockets: Sequence[socket.socket],
         tls: ServerTls | None,
-        pipe: LogPipe,
+        pipe: LogWriter,
         notifier: systemd.Notifier,
         clock: Clock,
     ) -> None:
-        """`config` has at least one user, whom the file itself names if `names_users`; `sockets` are bound.
+        """`config` has at least one user, whom the file itself names if `has_configured_users`; `sockets` are bound.
 
         `greeting` is printed once the daemon is heard.
         """
         self._settings = settings
         self._config = config
-        self._names_users = names_users
+        self._has_configured_users = has_configured_users
         self._greeting = greeting
         self._sockets = sockets
         self._tls = tls
         self._notifier = notifier
         self._clock = clock
         self._stop_by = 0.0
-        self._deadline = Deadline(lambda: pipe.close(LAST_WORDS_SECONDS))
+        self._deadline = ExitDeadline(lambda: pipe.close(FINAL_LOG_SECONDS))
         self._log = structlog.get_logger("downloadd.daemon")
 
     async def serve(self) -> None:
@@ -227,79 +227,79 @@ class Daemon:
         Raises:
             StartupError: a part of the app cannot be opened.
         """
-        with Signals(on_stop=self._begin_to_stop, on_impatience=self._end_at_once) as signals:
+        with Signals(on_stop=self._start_shutdown, on_repeated_stop=self._force_exit) as signals:
             async with App(
-                within_limit(self._config),
+                fit_to_descriptors(self._config),
                 clock=self._clock,
                 environment=self._settings.environment,
-                most_clients=most_clients(),
+                max_clients=max_clients(),
             ) as app:
                 await app.listen(self._sockets, None if self._tls is None else self._tls.context)
                 # What is there now stays until the end: the collector need never look at it.
                 gc.freeze()
                 self._announce()
-                async with asyncio.TaskGroup() as duties:
+                async with asyncio.TaskGroup() as tasks:
                     running = (
-                        duties.create_task(self._feed_watchdog()),
-                        duties.create_task(measure_loop_lag(app.metrics.loop_lagged, self._clock)),
+                        tasks.create_task(self._send_heartbeats()),
+                        tasks.create_task(measure_loop_lag(app.metrics.loop_lagged, self._clock)),
                     )
-                    while await signals.next_wish() is Wish.RELOAD:
+                    while await signals.next_request() is SignalRequest.RELOAD:
                         await self._reload(app)
-                    for duty in running:
-                        duty.cancel()
+                    for task in running:
+                        task.cancel()
             remove_address(Path(self._config.server.state_dir))
             self._log.info("stopped")
-            least, most = LEFTOVER_SECONDS
-            self._deadline.set(min(most, max(least, self._stop_by - self._clock.monotonic())), 0)
+            minimum, maximum = EXIT_GRACE_SECONDS
+            self._deadline.set(min(maximum, max(minimum, self._stop_by - self._clock.monotonic())), 0)
 
     def _announce(self) -> None:
-        urls = [url_of(listener, tls=self._tls is not None) for listener in self._sockets]
+        urls = [listener_url(listener, tls=self._tls is not None) for listener in self._sockets]
         for listener, url in zip(self._sockets, urls, strict=True):
-            host, port = address_of(listener)
+            host, port = listener_address(listener)
             self._log.info("listening", host=host, port=port, url=url, version=__version__)
-        self._leave_address(urls)
-        _greet(self._greeting)
+        self._write_address(urls)
+        _print_greeting(self._greeting)
         self._notifier.ready(f"Listening on {', '.join(urls)}")
 
-    def _leave_address(self, urls: Sequence[str]) -> None:
+    def _write_address(self, urls: Sequence[str]) -> None:
         config = self._config.server
         url = next((f"{url}{config.base_path}" for url in urls if not url.startswith("unix:")), urls[0])
         try:
-            leave_address(Path(config.state_dir), url)
+            write_address(Path(config.state_dir), url)
         except OSError as error:
-            self._log.warning("address_not_left", reason=str(error))
+            self._log.warning("address_file_not_written", reason=str(error))
 
-    async def _feed_watchdog(self) -> None:
+    async def _send_heartbeats(self) -> None:
         """Signs of life from inside the loop: a loop that hangs is restarted."""
         interval = systemd.watchdog_interval(self._settings.environment, os.getpid())
         while interval is not None:
-            self._notifier.alive()
+            self._notifier.heartbeat()
             await asyncio.sleep(interval)
 
     async def _reload(self, app: App) -> None:
         self._notifier.reloading(self._clock.monotonic())
         try:
-            config = await asyncio.to_thread(self._load_again)
+            config = await asyncio.to_thread(self._reload_config)
         except StartupError as error:
-            self._log.error("reload_refused", mistakes=error.sentence.splitlines())
+            self._log.error("reload_refused", mistakes=error.message.splitlines())
         else:
-            app.reload(within_limit(config))
-            later = [
+            app.reload(fit_to_descriptors(config))
+            unapplied = [
                 name
                 for name in ("server", "storage", "imports")
                 if getattr(config, name) != getattr(self._config, name)
             ]
-            if later:
-                self._log.warning("restart_needed", changed=later)
+            if unapplied:
+                self._log.warning("restart_needed", changed=unapplied)
             self._log.info("reloaded", users=len(config.users))
         self._notifier.ready()
 
-    def _load_again(self) -> Config:
+    def _reload_config(self) -> Config:
         settings = self._settings
         config = load_config(file=settings.file, environment=settings.environment, flags=settings.flags)
-        names_users = bool(config.users)
-        if not names_users:
-            if self._names_users:
+        has_configured_users = bool(config.users)
+        if not has_configured_users:
+            if self._has_configured_users:
                 # A file that is being written is empty for a moment.
                 raise StartupError(
                     "the configuration names no users any more, so nothing of it was taken over; "
@@ -310,23 +310,23 @@ class Daemon:
             config = msgspec.structs.replace(config, users=(first.user,))
         if self._tls is not None and config.server.tls_cert:
             self._tls.reload(config.server.tls_cert, config.server.tls_key)
-        self._names_users = names_users
+        self._has_configured_users = has_configured_users
         return config
 
-    def _begin_to_stop(self, number: signal.Signals) -> None:
+    def _start_shutdown(self, number: signal.Signals) -> None:
         self._stop_by = self._clock.monotonic() + STOP_SECONDS
         self._deadline.set(STOP_SECONDS, 1)
         self._log.info("stopping", signal=number.name)
         self._notifier.stopping("Stopping")
 
-    def _end_at_once(self, number: signal.Signals) -> None:
-        self._log.warning("ended_at_once", signal=number.name)
-        self._deadline.end(128 + number)
+    def _force_exit(self, number: signal.Signals) -> None:
+        self._log.warning("exit_forced", signal=number.name)
+        self._deadline.exit_now(128 + number)
 
 
 def _sockets(settings: Settings, config: Config, stack: ExitStack) -> list[socket.socket]:
     """The service manager's sockets, if it hands any over, else our own; closed with the stack."""
-    sockets = [each.socket for each in systemd.handed_over_sockets(settings.environment, os.getpid())]
+    sockets = [each.socket for each in systemd.inherited_sockets(settings.environment, os.getpid())]
     if not sockets:
         sockets = bind(config.server.host, config.server.port)
         path = config.server.unix_socket
@@ -339,9 +339,9 @@ def _sockets(settings: Settings, config: Config, stack: ExitStack) -> list[socke
     return sockets
 
 
-def _shown_url(sockets: Sequence[socket.socket], tls: ServerTls | None) -> str:
+def _public_url(sockets: Sequence[socket.socket], tls: ServerTls | None) -> str:
     """The URL that the first user is told."""
-    urls = [url_of(listener, tls=tls is not None) for listener in sockets if listener.family != socket.AF_UNIX]
+    urls = [listener_url(listener, tls=tls is not None) for listener in sockets if listener.family != socket.AF_UNIX]
     return urls[0] if urls else "http://localhost"
 
 
@@ -360,7 +360,7 @@ def _with_users(config: Config, settings: Settings, url: str) -> tuple[Config, s
     return msgspec.structs.replace(config, users=(first.user,)), greeting if first.created else None
 
 
-def _greet(greeting: str | None) -> None:
+def _print_greeting(greeting: str | None) -> None:
     if greeting is not None:
         # Whoever cannot be told finds the token in its file.
         with suppress(OSError):
@@ -373,7 +373,7 @@ def _tune_interpreter() -> None:
     disable_created_metrics()  # type: ignore[no-untyped-call]
     # The records' thread needs the interpreter for a moment between two system calls.
     sys.setswitchinterval(0.0005)
-    gc.set_threshold(GARBAGE_THRESHOLD, 20, 20)
+    gc.set_threshold(GC_THRESHOLD, 20, 20)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -384,7 +384,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _complain(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     with suppress(OSError):
         for line in sentence.splitlines():
             click.echo(f"downloadd: {line}", err=True)

@@ -10,7 +10,7 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 RELOAD_SIGNAL: Final = signal.SIGHUP
 
 
-class Wish(Enum):
+class SignalRequest(Enum):
     """What a signal asks for."""
 
     STOP = "stop"
@@ -21,27 +21,27 @@ class Signals:
     """The signals of the running loop, between entering and leaving; those that come meanwhile are kept."""
 
     def __init__(
-        self, *, on_stop: Callable[[signal.Signals], None], on_impatience: Callable[[signal.Signals], None]
+        self, *, on_stop: Callable[[signal.Signals], None], on_repeated_stop: Callable[[signal.Signals], None]
     ) -> None:
-        """`on_stop` is called at the first signal to stop, `on_impatience` at every later one, both in the loop."""
+        """`on_stop` is called at the first signal to stop, `on_repeated_stop` at every later one, both in the loop."""
         self._on_stop = on_stop
-        self._on_impatience = on_impatience
-        self._wished = asyncio.Event()
+        self._on_repeated_stop = on_repeated_stop
+        self._requested = asyncio.Event()
         self._stopping = False
 
-    async def next_wish(self) -> Wish:
+    async def next_request(self) -> SignalRequest:
         """Waits for a signal. Reloads that come while one is under way become one; a stop stays wished for."""
-        await self._wished.wait()
+        await self._requested.wait()
         if self._stopping:
-            return Wish.STOP
-        self._wished.clear()
-        return Wish.RELOAD
+            return SignalRequest.STOP
+        self._requested.clear()
+        return SignalRequest.RELOAD
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._stop, number)
-        loop.add_signal_handler(RELOAD_SIGNAL, self._wished.set)
+        loop.add_signal_handler(RELOAD_SIGNAL, self._requested.set)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -51,8 +51,8 @@ class Signals:
 
     def _stop(self, number: signal.Signals) -> None:
         if self._stopping:
-            self._on_impatience(number)
+            self._on_repeated_stop(number)
             return
         self._stopping = True
-        self._wished.set()
+        self._requested.set()
         self._on_stop(number)

@@ -49,7 +49,7 @@ class Notifier:
         """The daemon is about to end."""
         return self._send("STOPPING=1", f"STATUS={status}" if status else "")
 
-    def alive(self) -> bool:
+    def heartbeat(self) -> bool:
         """Feeds the watchdog."""
         return self._send("WATCHDOG=1")
 
@@ -85,7 +85,7 @@ def watchdog_interval(environment: Mapping[str, str], pid: int) -> float | None:
     return microseconds / 2_000_000 if microseconds else None
 
 
-class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
+class InheritedSocket(msgspec.Struct, frozen=True, kw_only=True):
     """A listening socket from the service manager."""
 
     name: str
@@ -93,7 +93,9 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
     socket: socket.socket
 
 
-def handed_over_sockets(environment: Mapping[str, str], pid: int, *, first: int = FIRST_DESCRIPTOR) -> list[HandedOver]:
+def inherited_sockets(
+    environment: Mapping[str, str], pid: int, *, first: int = FIRST_DESCRIPTOR
+) -> list[InheritedSocket]:
     """The sockets meant for `pid`, non-blocking and not inherited further; `first` is the lowest descriptor.
 
     Raises:
@@ -103,33 +105,33 @@ def handed_over_sockets(environment: Mapping[str, str], pid: int, *, first: int 
         return []
     count = _parse_count(environment.get("LISTEN_FDS", ""))
     names = environment.get("LISTEN_FDNAMES", "").split(":")
-    taken = []
+    adopted = []
     for index in range(count):
         name = names[index] if index < len(names) else ""
-        taken.append(HandedOver(name=name, socket=_take(first + index, name)))
-    return taken
+        adopted.append(InheritedSocket(name=name, socket=_adopt_socket(first + index, name)))
+    return adopted
 
 
-def forget(environment: MutableMapping[str, str]) -> None:
+def clear_environment(environment: MutableMapping[str, str]) -> None:
     """Removes what is said to this process alone, so that no child takes it for itself."""
     for variable in VARIABLES:
         environment.pop(variable, None)
 
 
-def _take(descriptor: int, name: str) -> socket.socket:
+def _adopt_socket(descriptor: int, name: str) -> socket.socket:
     try:
-        taken = socket.socket(fileno=descriptor)
-        listens = taken.type == socket.SOCK_STREAM and taken.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        adopted = socket.socket(fileno=descriptor)
+        listens = adopted.type == socket.SOCK_STREAM and adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
         raise StartupError(f"descriptor {descriptor} of the service manager is no socket: {error.strerror}") from error
     if not listens:
-        taken.close()
+        adopted.close()
         raise StartupError(
             f"the socket {name or descriptor} of the service manager does not listen; use ListenStream= and Accept=no"
         )
-    taken.set_inheritable(False)
-    taken.setblocking(False)
-    return taken
+    adopted.set_inheritable(False)
+    adopted.setblocking(False)
+    return adopted
 
 
 def _parse_count(text: str) -> int:

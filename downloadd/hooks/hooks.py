@@ -12,11 +12,11 @@ import structlog
 from downloadd.clock import Clock
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
-from downloadd.hooks.outcome import NotTold, Told
-from downloadd.hooks.program import Runner
-from downloadd.hooks.webhook import Poster
+from downloadd.hooks.outcome import Delivered, DeliveryFailed
+from downloadd.hooks.program import ProgramRunner
+from downloadd.hooks.webhook import WebhookSender
 from downloadd.hooks.worker import Worker
-from downloadd.manager.run import insist, report_broken
+from downloadd.manager.run import log_task_failure, retry_forever
 from downloadd.metrics import Metrics
 from downloadd.records.deliveries import DeliveryRecords
 
@@ -31,77 +31,79 @@ class Hooks:
         hooks: Iterable[HookConfig],
         *,
         records: DeliveryRecords,
-        poster: Poster,
-        runner: Runner,
+        webhook_sender: WebhookSender,
+        program_runner: ProgramRunner,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
         self._hooks = tuple(hooks)
         self._records = records
-        self._poster = poster
-        self._runner = runner
+        self._webhook_sender = webhook_sender
+        self._program_runner = program_runner
         self._metrics = metrics
         self._clock = clock
         self._workers: dict[HookConfig, Worker] = {}
-        self._tending: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Goes on with what was under way."""
-        self._tending = asyncio.get_running_loop().create_task(self._tend())
-        self._tending.add_done_callback(report_broken)
+        self._task = asyncio.get_running_loop().create_task(self._run_workers())
+        self._task.add_done_callback(log_task_failure)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stops where it is; programs that run are killed, and run again after the next start."""
-        if self._tending is not None:
-            self._tending.cancel()
+        if self._task is not None:
+            self._task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._tending
+                await self._task
 
     def configure(self, hooks: Iterable[HookConfig]) -> None:
         """Sets the hooks: what waits for one that is left out is dropped, what waits for the others is told now."""
         self._hooks = tuple(hooks)
         self._changed.set()
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Something has been written down: there may be somebody to tell. Cheap."""
         for worker in self._workers.values():
-            worker.look()
+            worker.wake()
 
     async def waiting(self) -> dict[str, int]:
         """How many messages wait, by hook."""
         return dict.fromkeys((hook.name for hook in self._hooks), 0) | await self._records.waiting()
 
-    async def _tend(self) -> None:
+    async def _run_workers(self) -> None:
         """Keeps a worker for each hook that is configured."""
         try:
             while True:
                 self._changed.clear()
                 hooks = self._hooks
-                await self._let_go([hook for hook in self._workers if hook not in hooks])
+                await self._stop_workers([hook for hook in self._workers if hook not in hooks])
                 names = [hook.name for hook in hooks]
                 # Whoever starts or reloads the daemon may just have mended a receiver.
-                begin = partial(self._records.begin_anew, names, now=self._clock.wall())
-                dropped = await insist(begin, "hook_messages_not_settled")
+                reset = partial(self._records.reset, names, now=self._clock.wall())
+                dropped = await retry_forever(reset, "hook_messages_reset_failed")
                 if dropped:
                     log.warning("hook_messages_dropped", count=dropped, reason="their hooks are configured no more")
                 for hook in hooks:
                     if hook not in self._workers:
-                        self._metrics.know_hook(hook.name)
-                        self._workers[hook] = self._employ(hook)
-                self.look()
+                        self._metrics.register_hook(hook.name)
+                        self._workers[hook] = self._start_worker(hook)
+                self.wake()
                 await self._changed.wait()
         finally:
-            await self._let_go(list(self._workers))
+            await self._stop_workers(list(self._workers))
 
-    def _employ(self, hook: HookConfig) -> Worker:
-        return Worker(hook, tell=self._tell, records=self._records, metrics=self._metrics, clock=self._clock)
+    def _start_worker(self, hook: HookConfig) -> Worker:
+        return Worker(hook, send=self._send, records=self._records, metrics=self._metrics, clock=self._clock)
 
-    async def _let_go(self, hooks: Iterable[HookConfig]) -> None:
+    async def _stop_workers(self, hooks: Iterable[HookConfig]) -> None:
         await asyncio.gather(*(self._workers.pop(hook).stop() for hook in hooks))
 
-    async def _tell(self, hook: HookConfig, delivery: Delivery) -> Told | NotTold:
-        return await (self._poster.post(hook, delivery) if hook.url else self._runner.run(hook, delivery))
+    async def _send(self, hook: HookConfig, delivery: Delivery) -> Delivered | DeliveryFailed:
+        return await (
+            self._webhook_sender.post(hook, delivery) if hook.url else self._program_runner.run(hook, delivery)
+        )

@@ -9,44 +9,44 @@ import msgspec
 
 from downloadd.manager.retry import backoff
 
-FIRST_DELAY: Final = 5.0
+INITIAL_DELAY_SECONDS: Final = 5.0
 """Seconds before the second try, before jitter; each further one takes twice as long."""
-LONGEST_DELAY: Final = 6 * 3600.0
+MAX_DELAY_SECONDS: Final = 6 * 3600.0
 """Seconds; what the receiver asks for may be longer."""
-LIFETIME: Final = 24 * 3600.0
+MAX_AGE_SECONDS: Final = 24 * 3600.0
 """Seconds after the end of the download beyond which no further try is made."""
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     """The hook knows."""
 
     answer: str
     """Status or exit status, for the log."""
 
 
-class NotTold(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryFailed(msgspec.Struct, frozen=True, kw_only=True):
     """The try failed."""
 
     reason: str
     """A sentence for the log, without secrets."""
     retry_after: float | None = None
     """Seconds for which the receiver asked to be left alone."""
-    final: bool = False
+    permanent: bool = False
     """The receiver wants to hear no more of it."""
 
 
-class Later(msgspec.Struct, frozen=True, kw_only=True):
+class RetryAt(msgspec.Struct, frozen=True, kw_only=True):
     """Another try follows."""
 
     due: float
     """Unix time."""
 
 
-class GiveUp(msgspec.Struct, frozen=True, kw_only=True):
+class Abort(msgspec.Struct, frozen=True, kw_only=True):
     """Nobody will be told."""
 
 
-def decide(failure: NotTold, *, tries: int, created: float, now: float, random: float) -> Later | GiveUp:
+def decide(failure: DeliveryFailed, *, tries: int, created: float, now: float, random: float) -> RetryAt | Abort:
     """What follows a failed try.
 
     Args:
@@ -56,6 +56,8 @@ def decide(failure: NotTold, *, tries: int, created: float, now: float, random: 
         now: Unix time, as `created` is.
         random: from [0, 1), for the jitter.
     """
-    asked = min(failure.retry_after or 0.0, LIFETIME)
-    due = now + max(backoff(tries, first=FIRST_DELAY, longest=LONGEST_DELAY, random=random), asked)
-    return GiveUp() if failure.final or due > created + LIFETIME else Later(due=due)
+    retry_after = min(failure.retry_after or 0.0, MAX_AGE_SECONDS)
+    due = now + max(
+        backoff(tries, initial=INITIAL_DELAY_SECONDS, maximum=MAX_DELAY_SECONDS, random=random), retry_after
+    )
+    return Abort() if failure.permanent or due > created + MAX_AGE_SECONDS else RetryAt(due=due)

@@ -11,16 +11,16 @@ import msgspec
 
 from downloadd.config import ENVIRONMENT_PREFIX, HookConfig
 from downloadd.delivery import Delivery
-from downloadd.hooks.outcome import NotTold, Told
+from downloadd.hooks.outcome import Delivered, DeliveryFailed
 from downloadd.hooks.rules import Message
 
-SHOWN_OUTPUT: Final = 500
+MAX_OUTPUT_BYTES: Final = 500
 """Bytes of the end of what a program that failed has printed, for the log."""
 
 _DECODER: Final = msgspec.json.Decoder(Message)
 
 
-class Runner:
+class ProgramRunner:
     """Runs programs, each as the leader of a process group of its own, without a shell."""
 
     def __init__(self, environment: Mapping[str, str], root: str) -> None:
@@ -30,7 +30,7 @@ class Runner:
         }
         self._root = root
 
-    async def run(self, hook: HookConfig, delivery: Delivery) -> Told | NotTold:
+    async def run(self, hook: HookConfig, delivery: Delivery) -> Delivered | DeliveryFailed:
         """Runs the hook's program; exit status 0 is success. One that takes too long is killed with its group."""
         root = await asyncio.to_thread(os.path.abspath, self._root)
         try:
@@ -39,38 +39,41 @@ class Runner:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
-                env={**self._environment, **facts(_DECODER.decode(delivery.body), root, delivery.tries + 1)},
+                env={
+                    **self._environment,
+                    **environment_variables(_DECODER.decode(delivery.body), root, delivery.tries + 1),
+                },
                 # Where downloads lie, a file could pass itself off as a module or a setting of the program.
                 cwd="/",
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-            return NotTold(reason=f"the program cannot be started: {reason}")
+            return DeliveryFailed(reason=f"the program cannot be started: {reason}")
         output = bytearray()
-        talking = asyncio.gather(_feed(process.stdin, delivery.body), _listen(process.stdout, output))
+        pipes = asyncio.gather(_write_input(process.stdin, delivery.body), _read_output(process.stdout, output))
         try:
             async with asyncio.timeout(hook.timeout):
                 status = await process.wait()
                 # What it has printed is there; what it left running in the background may hold the pipe for ever.
-                await asyncio.wait((talking,), timeout=0.1)
+                await asyncio.wait((pipes,), timeout=0.1)
         except TimeoutError:
-            return NotTold(reason=f"the program was killed after {hook.timeout:g} s")
+            return DeliveryFailed(reason=f"the program was killed after {hook.timeout:g} s")
         finally:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await asyncio.shield(process.wait())
-            talking.cancel()
-            await asyncio.gather(talking, return_exceptions=True)
+            pipes.cancel()
+            await asyncio.gather(pipes, return_exceptions=True)
         if status == 0:
-            return Told(answer="exit status 0")
+            return Delivered(answer="exit status 0")
         ended = f"exit status {status}" if status > 0 else f"killed by signal {-status}"
-        said = bytes(output[-SHOWN_OUTPUT:]).decode(errors="replace").strip()
-        return NotTold(reason=f"{ended}: {said}" if said else ended)
+        output_tail = bytes(output[-MAX_OUTPUT_BYTES:]).decode(errors="replace").strip()
+        return DeliveryFailed(reason=f"{ended}: {output_tail}" if output_tail else ended)
 
 
-def facts(message: Message, root: str, number: int) -> dict[str, str]:
+def environment_variables(message: Message, root: str, number: int) -> dict[str, str]:
     """The variables of a program's environment; those that say nothing are empty. `number` counts the tries from 1."""
     entry = message.data
     # Not named like the daemon's own settings, so that a program may call downloadd again.
@@ -96,7 +99,7 @@ def facts(message: Message, root: str, number: int) -> dict[str, str]:
     return {name: str(value).replace("\0", "\N{REPLACEMENT CHARACTER}") for name, value in variables.items()}
 
 
-async def _feed(pipe: asyncio.StreamWriter | None, body: bytes) -> None:
+async def _write_input(pipe: asyncio.StreamWriter | None, body: bytes) -> None:
     assert pipe is not None  # noqa: S101 - it was asked for
     # Many programs read nothing.
     with suppress(ConnectionError):
@@ -107,8 +110,8 @@ async def _feed(pipe: asyncio.StreamWriter | None, body: bytes) -> None:
         await pipe.wait_closed()
 
 
-async def _listen(pipe: asyncio.StreamReader | None, output: bytearray) -> None:
+async def _read_output(pipe: asyncio.StreamReader | None, output: bytearray) -> None:
     assert pipe is not None  # noqa: S101 - it was asked for
     while piece := await pipe.read(1 << 16):
         output += piece
-        del output[:-SHOWN_OUTPUT]
+        del output[:-MAX_OUTPUT_BYTES]

@@ -11,12 +11,12 @@ from typing import Final
 
 import msgspec
 
-from downloadd.api.bodies import PastEntry, past_entry
+from downloadd.api.bodies import HistoryEntry, make_history_entry
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.errors import InvalidPathError
-from downloadd.storage.names import parse_filename, safe_directory, safe_name
+from downloadd.storage.names import parse_filename, sanitize_directory, sanitize_name
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
@@ -30,7 +30,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """`download.` and how it ended."""
     timestamp: datetime
     """Of the end."""
-    data: PastEntry
+    data: HistoryEntry
     """The entry of the history."""
 
 
@@ -44,19 +44,19 @@ class HookRules:
 
     def deliveries(self, download: Download, now: float) -> Sequence[Delivery]:
         """What is to be told of a download that has ended; `now` is Unix time. Never raises."""
-        download = told(download)
-        wanting = [hook for hook in self._hooks if wants(hook, download)]
-        if not wanting:
+        download = with_safe_path(download)
+        subscribed = [hook for hook in self._hooks if is_subscribed(hook, download)]
+        if not subscribed:
             return ()
-        event_id = event_id_of(download)
-        body = message_of(download, event_id)
+        event_id = make_event_id(download)
+        body = encode_message(download, event_id)
         return [
             Delivery(event_id=event_id, hook=hook.name, download_id=download.id, body=body, created=now, due=now)
-            for hook in wanting
+            for hook in subscribed
         ]
 
 
-def told(download: Download) -> Download:
+def with_safe_path(download: Download) -> Download:
     """The download with a path that a program may use: of one that was refused, directory and name are foreign text."""
     # Without a host, nobody has judged it fit to run.
     if download.progress.host:
@@ -64,13 +64,13 @@ def told(download: Download) -> Download:
     try:
         name = parse_filename(download.filename)
     except InvalidPathError:
-        name = safe_name(download.filename)
+        name = sanitize_name(download.filename)
     return msgspec.structs.replace(
-        download.with_request(directory=safe_directory(download.request.directory)), filename=name
+        download.with_request(directory=sanitize_directory(download.request.directory)), filename=name
     )
 
 
-def wants(hook: HookConfig, download: Download) -> bool:
+def is_subscribed(hook: HookConfig, download: Download) -> bool:
     """Whether a hook is to be told of a download that has ended."""
     return download.state.value in hook.events and is_below(download.request.directory, hook.directory)
 
@@ -82,22 +82,22 @@ def is_below(directory: str, pattern: str) -> bool:
     """
     if not pattern:
         return True
-    wanted, real = pattern.split("/"), directory.split("/")
-    return len(real) >= len(wanted) and all(map(fnmatchcase, real, wanted))
+    expected, actual = pattern.split("/"), directory.split("/")
+    return len(actual) >= len(expected) and all(map(fnmatchcase, actual, expected))
 
 
-def event_id_of(download: Download) -> str:
+def make_event_id(download: Download) -> str:
     """Names an end: a download that is retried ends again, under another number."""
     return f"{download.id}.{download.result.ended_seq}"
 
 
-def message_of(download: Download, event_id: str) -> bytes:
+def encode_message(download: Download, event_id: str) -> bytes:
     """The message about a download that has ended."""
     message = Message(
         id=event_id,
         type=f"download.{download.state.value}",
         timestamp=datetime.fromtimestamp(download.result.end_time or download.start_time, UTC),
-        data=past_entry(download),
+        data=make_history_entry(download),
     )
     try:
         return msgspec.json.encode(message)

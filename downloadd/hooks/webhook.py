@@ -9,7 +9,7 @@ from downloadd import __version__
 from downloadd.clock import Clock
 from downloadd.config import HookConfig, decode_secret
 from downloadd.delivery import Delivery
-from downloadd.hooks.outcome import NotTold, Told
+from downloadd.hooks.outcome import Delivered, DeliveryFailed
 from downloadd.hooks.signature import signed_fields
 from downloadd.policy.resolver import SystemResolver
 from downloadd.transfer.fields import parse_retry_after
@@ -18,7 +18,7 @@ GONE: Final = 410
 """The receiver wants to hear no more of it, says the Standard Webhooks specification."""
 
 
-class Poster:
+class WebhookSender:
     """Posts messages. Opens with `async with`.
 
     The URL is the administrator's own, so it may lead anywhere, into the own network too; where it redirects to is
@@ -47,7 +47,7 @@ class Poster:
             await self._session.close()
         await self._resolver.close()
 
-    async def post(self, hook: HookConfig, delivery: Delivery) -> Told | NotTold:
+    async def post(self, hook: HookConfig, delivery: Delivery) -> Delivered | DeliveryFailed:
         """Posts a message; any answer but one of success is a failure. What the answer says is not read."""
         key = decode_secret(hook.secret)
         assert key is not None  # noqa: S101 - the configuration was refused otherwise
@@ -61,18 +61,18 @@ class Poster:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=hook.timeout),
             ) as response:
-                status, asked = response.status, response.headers.get("Retry-After")
+                status, retry_after_field = response.status, response.headers.get("Retry-After")
         except TimeoutError:
-            return NotTold(reason=f"no answer within {hook.timeout:g} s")
+            return DeliveryFailed(reason=f"no answer within {hook.timeout:g} s")
         except aiohttp.ClientConnectorError as error:
-            return NotTold(reason=f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}")
+            return DeliveryFailed(reason=f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Their own words may repeat the URL.
-            return NotTold(reason=f"the connection broke: {type(error).__name__}")
+            return DeliveryFailed(reason=f"the connection broke: {type(error).__name__}")
         if 200 <= status < 300:
-            return Told(answer=str(status))
+            return Delivered(answer=str(status))
         reason = f"the answer was {status}"
         if 300 <= status < 400:
             reason += ", and redirects are not followed"
-        retry_after = parse_retry_after(asked, now=self._clock.wall())
-        return NotTold(reason=reason, retry_after=retry_after, final=status == GONE)
+        retry_after = parse_retry_after(retry_after_field, now=self._clock.wall())
+        return DeliveryFailed(reason=reason, retry_after=retry_after, permanent=status == GONE)

@@ -17,20 +17,20 @@ import structlog
 from downloadd.clock import Clock
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
-from downloadd.hooks.outcome import LIFETIME, GiveUp, Later, NotTold, Told, decide
-from downloadd.manager.run import insist, report_broken
-from downloadd.metrics import Metrics, Telling
+from downloadd.hooks.outcome import MAX_AGE_SECONDS, Abort, Delivered, DeliveryFailed, RetryAt, decide
+from downloadd.manager.run import log_task_failure, retry_forever
+from downloadd.metrics import DeliveryOutcome, Metrics
 from downloadd.records.deliveries import DeliveryRecords
 
 log = structlog.get_logger()
 
-PARALLEL: Final = 4
+MAX_CONCURRENT_DELIVERIES: Final = 4
 """Messages that one hook is told at once."""
-READ_AHEAD: Final = 64
+MAX_BUFFERED_DELIVERIES: Final = 64
 """Messages of one hook that are held in memory."""
-PAUSE: Final = 0.1
+MIN_POLL_SECONDS: Final = 0.1
 """Seconds between two looks that may find nothing: every commit of the records asks for one."""
-LONGEST_WAIT: Final = 60.0
+MAX_POLL_SECONDS: Final = 60.0
 """Seconds after which it is looked again in any case: the clock may have been set."""
 
 
@@ -41,73 +41,73 @@ class Worker:
         self,
         hook: HookConfig,
         *,
-        tell: Callable[[HookConfig, Delivery], Awaitable[Told | NotTold]],
+        send: Callable[[HookConfig, Delivery], Awaitable[Delivered | DeliveryFailed]],
         records: DeliveryRecords,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
-        """`tell` makes one try."""
+        """`send` makes one try."""
         self._hook = hook
-        self._tell = tell
+        self._send = send
         self._records = records
         self._metrics = metrics
         self._clock = clock
-        self._look = asyncio.Event()
-        self._read: deque[Delivery] = deque()
-        self._under_way: dict[int, asyncio.Task[None]] = {}
-        self._working = asyncio.get_running_loop().create_task(self._work())
-        self._working.add_done_callback(report_broken)
+        self._wakeup = asyncio.Event()
+        self._buffer: deque[Delivery] = deque()
+        self._in_flight: dict[int, asyncio.Task[None]] = {}
+        self._task = asyncio.get_running_loop().create_task(self._work())
+        self._task.add_done_callback(log_task_failure)
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """There may be something to tell."""
-        self._look.set()
+        self._wakeup.set()
 
     async def stop(self) -> None:
         """Stops, and gives up the tries that are under way: they are made again."""
-        self._working.cancel()
-        await asyncio.gather(self._working, return_exceptions=True)
-        under_way = tuple(self._under_way.values())
-        for task in under_way:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        in_flight = tuple(self._in_flight.values())
+        for task in in_flight:
             task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        await asyncio.gather(*in_flight, return_exceptions=True)
 
     async def _work(self) -> None:
         while True:
-            self._look.clear()
-            if not self._read and len(self._under_way) < PARALLEL:
-                wait = await self._read_on()
+            self._wakeup.clear()
+            if not self._buffer and len(self._in_flight) < MAX_CONCURRENT_DELIVERIES:
+                wait = await self._fill_buffer()
             else:
-                wait = LONGEST_WAIT
-            while self._read and len(self._under_way) < PARALLEL:
-                delivery = self._read.popleft()
+                wait = MAX_POLL_SECONDS
+            while self._buffer and len(self._in_flight) < MAX_CONCURRENT_DELIVERIES:
+                delivery = self._buffer.popleft()
                 task = asyncio.get_running_loop().create_task(self._deliver(delivery))
-                task.add_done_callback(report_broken)
-                self._under_way[delivery.number] = task
+                task.add_done_callback(log_task_failure)
+                self._in_flight[delivery.number] = task
             try:
                 async with asyncio.timeout(wait):
-                    await self._look.wait()
+                    await self._wakeup.wait()
             except TimeoutError:
                 continue
 
-    async def _read_on(self) -> float:
+    async def _fill_buffer(self) -> float:
         """Reads what is due; says how many seconds there is nothing else to look for."""
         now = self._clock.wall()
         # They are due too, and may be crossed out while these are read.
-        under_way = frozenset(self._under_way)
-        limit = READ_AHEAD + len(under_way)
-        look = partial(self._records.due, self._hook.name, now=now, latest=now + LIFETIME, limit=limit)
-        found = await insist(look, "hook_messages_not_read", hook=self._hook.name)
-        self._read.extend(each for each in found if each.number not in under_way)
-        if self._read:
-            return LONGEST_WAIT
-        await asyncio.sleep(PAUSE)
-        due = await insist(
-            partial(self._records.next_due, self._hook.name, now=now), "hook_messages_not_read", hook=self._hook.name
+        in_flight = frozenset(self._in_flight)
+        limit = MAX_BUFFERED_DELIVERIES + len(in_flight)
+        read = partial(self._records.due, self._hook.name, now=now, latest=now + MAX_AGE_SECONDS, limit=limit)
+        found = await retry_forever(read, "hook_messages_read_failed", hook=self._hook.name)
+        self._buffer.extend(each for each in found if each.number not in in_flight)
+        if self._buffer:
+            return MAX_POLL_SECONDS
+        await asyncio.sleep(MIN_POLL_SECONDS)
+        due = await retry_forever(
+            partial(self._records.next_due, self._hook.name, now=now), "hook_messages_read_failed", hook=self._hook.name
         )
-        return LONGEST_WAIT if due is None else min(LONGEST_WAIT, max(0.0, due - self._clock.wall()))
+        return MAX_POLL_SECONDS if due is None else min(MAX_POLL_SECONDS, max(0.0, due - self._clock.wall()))
 
     async def _deliver(self, delivery: Delivery) -> None:
-        facts = {
+        log_fields = {
             "hook": self._hook.name,
             "download_id": delivery.download_id,
             "event_id": delivery.event_id,
@@ -116,37 +116,39 @@ class Worker:
         started = self._clock.monotonic()
         try:
             try:
-                outcome = await self._tell(self._hook, delivery)
+                outcome = await self._send(self._hook, delivery)
             except Exception:
-                log.exception("hook_broke", **facts)
-                outcome = NotTold(reason="downloadd made a mistake; see the line before")
+                log.exception("hook_crashed", **log_fields)
+                outcome = DeliveryFailed(reason="downloadd made a mistake; see the line before")
             seconds = round(self._clock.monotonic() - started, 3)
             match outcome:
-                case Told(answer=answer):
-                    log.info("hook_told", answer=answer, seconds=seconds, **facts)
-                    await self._cross_out(delivery)
-                    self._metrics.told(self._hook.name, Telling.DELIVERED, seconds)
-                case NotTold():
-                    await self._failed(delivery, outcome, seconds, facts)
+                case Delivered(answer=answer):
+                    log.info("hook_delivered", answer=answer, seconds=seconds, **log_fields)
+                    await self._remove(delivery)
+                    self._metrics.delivery_attempted(self._hook.name, DeliveryOutcome.DELIVERED, seconds)
+                case DeliveryFailed():
+                    await self._handle_failure(delivery, outcome, seconds, log_fields)
         finally:
-            del self._under_way[delivery.number]
-            self._look.set()
+            del self._in_flight[delivery.number]
+            self._wakeup.set()
 
-    async def _failed(self, delivery: Delivery, outcome: NotTold, seconds: float, facts: dict[str, object]) -> None:
+    async def _handle_failure(
+        self, delivery: Delivery, outcome: DeliveryFailed, seconds: float, log_fields: dict[str, object]
+    ) -> None:
         now, tries = self._clock.wall(), delivery.tries + 1
         match decide(outcome, tries=tries, created=delivery.created, now=now, random=random()):  # noqa: S311 - jitter
-            case Later(due=due):
-                log.warning("hook_failed", reason=outcome.reason, retry_in=round(due - now, 3), **facts)
-                await insist(
-                    partial(self._records.postpone, delivery.number, tries=tries, due=due),
-                    "hook_message_not_put_off",
-                    **facts,
+            case RetryAt(due=due):
+                log.warning("hook_failed", reason=outcome.reason, retry_in=round(due - now, 3), **log_fields)
+                await retry_forever(
+                    partial(self._records.reschedule, delivery.number, tries=tries, due=due),
+                    "hook_message_reschedule_failed",
+                    **log_fields,
                 )
-                self._metrics.told(self._hook.name, Telling.FAILED, seconds)
-            case GiveUp():
-                log.error("hook_given_up", reason=outcome.reason, **facts)
-                await self._cross_out(delivery)
-                self._metrics.told(self._hook.name, Telling.GIVEN_UP, seconds)
+                self._metrics.delivery_attempted(self._hook.name, DeliveryOutcome.FAILED, seconds)
+            case Abort():
+                log.error("hook_aborted", reason=outcome.reason, **log_fields)
+                await self._remove(delivery)
+                self._metrics.delivery_attempted(self._hook.name, DeliveryOutcome.ABANDONED, seconds)
 
-    async def _cross_out(self, delivery: Delivery) -> None:
-        await insist(partial(self._records.remove, delivery.number), "hook_message_not_crossed_out")
+    async def _remove(self, delivery: Delivery) -> None:
+        await retry_forever(partial(self._records.remove, delivery.number), "hook_message_removal_failed")

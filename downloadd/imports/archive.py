@@ -17,30 +17,30 @@ from typing import BinaryIO, Final, Self, cast
 
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
 
-MOST_ENTRIES: Final = 300_000
+MAX_ENTRIES: Final = 300_000
 """Some 600 bytes of memory each."""
-LARGEST_DIRECTORY: Final = 32 << 20
+MAX_DIRECTORY_BYTES: Final = 32 << 20
 """Bytes of the archive's own list of its entries."""
-LONGEST_NAME: Final = 4096
+MAX_NAME_CHARACTERS: Final = 4096
 """Characters; more than any system packs."""
-LARGEST_ENTRY: Final = 64 << 20
+MAX_ENTRY_BYTES: Final = 64 << 20
 """Bytes of one entry once it is unpacked: it is held in memory."""
-LARGEST_TOTAL: Final = 64 << 30
+MAX_TOTAL_BYTES: Final = 64 << 30
 """Bytes of all entries once they are unpacked."""
-HIGHEST_RATIO: Final = 200
+MAX_COMPRESSION_RATIO: Final = 200
 """How many times as long an entry of more than a MiB may get; real text stays under 30."""
 
-_DAMAGE: Final = (
+_ARCHIVE_ERRORS: Final = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
     *(ArithmeticError, LookupError, RuntimeError, ValueError),
 )
 """What the standard library says of archives that are damaged, or made to be."""
-_SMALL: Final = 1 << 20
-_PIECE: Final = 1 << 20
-_DIRECTORY_ENTRY: Final = b"PK\x01\x02"
+_MIN_RATIO_CHECK_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 1 << 20
+_DIRECTORY_ENTRY_SIGNATURE: Final = b"PK\x01\x02"
 """What each entry of the directory begins with (APPNOTE, 4.3.12)."""
-_ENCRYPTED: Final = 0x1
-_IN_UTF_8: Final = 0x800
+_ENCRYPTED_FLAG: Final = 0x1
+_UTF_8_FLAG: Final = 0x800
 """Bit 11 of the flags: so is the name (APPNOTE, 4.4.4)."""
 
 
@@ -54,15 +54,15 @@ class Archive:
             ImportRefusedError: it is no zip, encrypted, a bomb, or holds names that lead elsewhere.
         """
         try:
-            self._zip = zipfile.ZipFile(cast("BinaryIO", _Sparing(file)))
-        except _DAMAGE as error:
+            self._zip = zipfile.ZipFile(cast("BinaryIO", _LimitedDirectoryFile(file)))
+        except _ARCHIVE_ERRORS as error:
             raise ImportRefusedError("the file is no zip archive, or it is cut short") from error
         try:
-            self._judge(file)
+            self._validate(file)
         except BaseException:
             self._zip.close()
             raise
-        self._entries = {_name_of(info): info for info in self._zip.infolist() if not _is_directory(info)}
+        self._entries = {_decode_name(info): info for info in self._zip.infolist() if not _is_directory(info)}
 
     def __enter__(self) -> Self:
         """Nothing is to be done."""
@@ -88,42 +88,48 @@ class Archive:
         info = self._entries.get(name)
         if info is None:
             return b""
-        if info.file_size > LARGEST_ENTRY:
-            raise _too_large(f"{_shown(name)} in the archive is too large")
+        if info.file_size > MAX_ENTRY_BYTES:
+            raise _too_large_error(f"{_format_name(name)} in the archive is too large")
         try:
             with self._zip.open(info) as entry, io.BytesIO() as data:
                 # Piece by piece, so that what is packed and what is unpacked never lie whole beside each other.
-                while data.tell() <= LARGEST_ENTRY and (piece := entry.read(_PIECE)):
+                while data.tell() <= MAX_ENTRY_BYTES and (piece := entry.read(_CHUNK_BYTES)):
                     data.write(piece)
                 unpacked = data.getvalue()
-        except _DAMAGE as error:
-            raise ImportRefusedError(f"{_shown(name)} in the archive is damaged or packed in an unknown way") from error
-        if len(unpacked) > LARGEST_ENTRY:
-            raise _too_large(f"{_shown(name)} in the archive is too large")
+        except _ARCHIVE_ERRORS as error:
+            raise ImportRefusedError(
+                f"{_format_name(name)} in the archive is damaged or packed in an unknown way"
+            ) from error
+        if len(unpacked) > MAX_ENTRY_BYTES:
+            raise _too_large_error(f"{_format_name(name)} in the archive is too large")
         return unpacked
 
-    def _judge(self, file: BinaryIO) -> None:
+    def _validate(self, file: BinaryIO) -> None:
         entries = self._zip.infolist()
         total = packed = 0
         for info in entries:
-            if info.flag_bits & _ENCRYPTED:
+            if info.flag_bits & _ENCRYPTED_FLAG:
                 raise ImportRefusedError("the archive is encrypted; export it without a password")
-            if len(info.filename) > LONGEST_NAME:
-                raise ImportRefusedError(f"the archive holds a name that is too long: {_shown(info.filename)}")
-            if _leads_elsewhere(info.filename):
-                raise ImportRefusedError(f"the archive holds a name that leads elsewhere: {_shown(info.filename)}")
+            if len(info.filename) > MAX_NAME_CHARACTERS:
+                raise ImportRefusedError(f"the archive holds a name that is too long: {_format_name(info.filename)}")
+            if _is_unsafe_path(info.filename):
+                raise ImportRefusedError(
+                    f"the archive holds a name that leads elsewhere: {_format_name(info.filename)}"
+                )
             total += info.file_size
             packed += info.compress_size
-            if info.file_size > _SMALL and info.file_size > HIGHEST_RATIO * max(1, info.compress_size):
-                raise _too_large(f"{_shown(info.filename)} in the archive is packed like a zip bomb")
-        if total > LARGEST_TOTAL:
-            raise _too_large(f"the archive unpacks to more than {LARGEST_TOTAL >> 30} GiB")
+            if info.file_size > _MIN_RATIO_CHECK_BYTES and info.file_size > MAX_COMPRESSION_RATIO * max(
+                1, info.compress_size
+            ):
+                raise _too_large_error(f"{_format_name(info.filename)} in the archive is packed like a zip bomb")
+        if total > MAX_TOTAL_BYTES:
+            raise _too_large_error(f"the archive unpacks to more than {MAX_TOTAL_BYTES >> 30} GiB")
         # Entries that lie over each other unpack to more than any ratio of theirs tells.
         if packed > file.seek(0, 2):
-            raise _too_large("entries of the archive lie over each other, like in a zip bomb")
+            raise _too_large_error("entries of the archive lie over each other, like in a zip bomb")
 
 
-class _Sparing:
+class _LimitedDirectoryFile:
     """The file of an archive, for a reader that takes the whole directory into memory at once.
 
     It goes by how long the directory is said to be, and by no count of entries; so they are counted here, where it
@@ -137,19 +143,19 @@ class _Sparing:
         self.seekable = file.seekable
 
     def read(self, size: int = -1) -> bytes:
-        if size > LARGEST_DIRECTORY:
-            raise _too_large(f"the directory of the archive is longer than {LARGEST_DIRECTORY >> 20} MiB")
+        if size > MAX_DIRECTORY_BYTES:
+            raise _too_large_error(f"the directory of the archive is longer than {MAX_DIRECTORY_BYTES >> 20} MiB")
         data = self._file.read(size)
         # The entries themselves are read in pieces, of which none can hold so many.
-        if data.count(_DIRECTORY_ENTRY) > MOST_ENTRIES:
-            raise _too_large(f"the archive has more than {MOST_ENTRIES} entries")
+        if data.count(_DIRECTORY_ENTRY_SIGNATURE) > MAX_ENTRIES:
+            raise _too_large_error(f"the archive has more than {MAX_ENTRIES} entries")
         return data
 
 
-def _name_of(info: zipfile.ZipInfo) -> str:
+def _decode_name(info: zipfile.ZipInfo) -> str:
     """The name as whoever packed it meant it, composed (Unicode's NFC): macOS says nothing of UTF-8, and decomposes."""
     name = info.filename
-    if not info.flag_bits & _IN_UTF_8 and not name.isascii():
+    if not info.flag_bits & _UTF_8_FLAG and not name.isascii():
         with suppress(UnicodeError):
             name = name.encode("cp437").decode()
     return unicodedata.normalize("NFC", name)
@@ -160,14 +166,14 @@ def _is_directory(info: zipfile.ZipInfo) -> bool:
     return info.filename.endswith("/")
 
 
-def _leads_elsewhere(name: str) -> bool:
+def _is_unsafe_path(name: str) -> bool:
     path = PurePosixPath(name.replace("\\", "/"))
     return path.is_absolute() or ".." in path.parts or "\0" in name or (len(name) > 1 and name[1] == ":")
 
 
-def _shown(name: str) -> str:
+def _format_name(name: str) -> str:
     return repr(name[:100])
 
 
-def _too_large(sentence: str) -> ImportRefusedError:
+def _too_large_error(sentence: str) -> ImportRefusedError:
     return ImportRefusedError(sentence, RefusalCode.FILE_TOO_LARGE)

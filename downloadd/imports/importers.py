@@ -7,19 +7,19 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import BinaryIO, Final, Protocol
 
+from downloadd.import_operation import ImportItem, ImportKind
+from downloadd.imports.csv_tables import read_csv
 from downloadd.imports.metalink import read_metalink
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
 from downloadd.imports.slack import read_slack
-from downloadd.imports.tables import read_csv
-from downloadd.imports.urls import read_urls
-from downloadd.operation import Item, Kind
-from downloadd.policy.masking import show_misplaced
+from downloadd.imports.url_list import read_urls
+from downloadd.policy.redaction import redact_misplaced_url
 
 
 class Importer(Protocol):
     """Reads one kind of file."""
 
-    def __call__(self, file: BinaryIO) -> Iterator[Item]:
+    def __call__(self, file: BinaryIO) -> Iterator[ImportItem]:
         """What is in the file, read once from its start to its end; blocks.
 
         Raises:
@@ -28,12 +28,17 @@ class Importer(Protocol):
         ...
 
 
-IMPORTERS: Final[Mapping[Kind, Importer]] = MappingProxyType(
-    {Kind.SLACK: read_slack, Kind.CSV: read_csv, Kind.URLS: read_urls, Kind.METALINK: read_metalink}
+IMPORTERS: Final[Mapping[ImportKind, Importer]] = MappingProxyType(
+    {
+        ImportKind.SLACK: read_slack,
+        ImportKind.CSV: read_csv,
+        ImportKind.URLS: read_urls,
+        ImportKind.METALINK: read_metalink,
+    }
 )
 
 
-def kind_of(importer_key: str) -> Kind:
+def parse_importer_key(importer_key: str) -> ImportKind:
     """The kind that an `importerKey` names.
 
     Raises:
@@ -42,7 +47,7 @@ def kind_of(importer_key: str) -> Kind:
     for kind in IMPORTERS:
         if kind == importer_key:
             return kind
-    shown = show_misplaced(importer_key)[:100]
+    shown = redact_misplaced_url(importer_key)[:100]
     raise ImportRefusedError(
         f"The importer ({shown}) has no import class defined; use one of {', '.join(IMPORTERS)}.",
         RefusalCode.IMPORTER_NOT_DEFINED,

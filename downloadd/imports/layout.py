@@ -6,17 +6,17 @@ Pure: no I/O and no clock.
 from datetime import UTC, datetime
 from typing import Final
 
-from downloadd.operation import FILES, PendingFile, Wanted
-from downloadd.storage.names import safe_name
+from downloadd.import_operation import FILES_CHANNEL_ID, PendingFile, PendingKind
+from downloadd.storage.names import sanitize_name
 
-MANIFEST: Final = "manifest.jsonl"
-AVATARS: Final = "avatars"
+MANIFEST_NAME: Final = "manifest.jsonl"
+AVATARS_DIRECTORY: Final = "avatars"
 
-_LONGEST: Final = 120
+_MAX_NAME_PART_CHARACTERS: Final = 120
 """Characters of a name that is part of a longer one."""
 
 
-def folder_of(ts: int, name: str) -> str:
+def format_import_directory(ts: int, name: str) -> str:
     """The directory of an import that began at `ts` (Unix milliseconds): when that was (UTC), and its file's name.
 
     To the second, so that an export which is uploaded twice a day does not get in its own way.
@@ -24,19 +24,23 @@ def folder_of(ts: int, name: str) -> str:
     stem = name.rpartition("/")[2]
     stem = stem.rpartition(".")[0] or stem
     date = datetime.fromtimestamp(ts / 1000, UTC).strftime("%Y-%m-%d %H-%M-%S")
-    return safe_name(f"{date} {safe_name(stem[:_LONGEST])}") if stem else date
+    return sanitize_name(f"{date} {sanitize_name(stem[:_MAX_NAME_PART_CHARACTERS])}") if stem else date
 
 
-def place_of(pending: PendingFile, wanted: Wanted) -> tuple[str, str | None]:
+def resolve_destination(pending: PendingFile, pending_kind: PendingKind) -> tuple[str, str | None]:
     """Directory, relative to that of its import, and name; without a name the origin gives it one."""
     link = pending.link
-    if wanted is Wanted.AVATAR:
-        return AVATARS, _named(link.file_id, link.name)
-    if link.channel_id == FILES:
+    if pending_kind is PendingKind.AVATAR:
+        return AVATARS_DIRECTORY, _format_file_name(link.file_id, link.name)
+    if link.channel_id == FILES_CHANNEL_ID:
         return link.directory, link.name or None
-    return safe_name((pending.channel or link.channel_id)[:_LONGEST]), _named(link.file_id, link.name)
+    return sanitize_name((pending.channel or link.channel_id)[:_MAX_NAME_PART_CHARACTERS]), _format_file_name(
+        link.file_id, link.name
+    )
 
 
-def _named(id: str, name: str) -> str:
+def _format_file_name(id: str, name: str) -> str:
     # Each by itself: a slash in one must not cut the other off.
-    return safe_name(f"{safe_name(id[:_LONGEST])}-{safe_name(name[-_LONGEST:])}")
+    return sanitize_name(
+        f"{sanitize_name(id[:_MAX_NAME_PART_CHARACTERS])}-{sanitize_name(name[-_MAX_NAME_PART_CHARACTERS:])}"
+    )

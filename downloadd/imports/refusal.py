@@ -1,4 +1,4 @@
-"""Why an import is refused, in the manner of Rocket.Chat: a sentence and a code of its own.
+"""Why an import is refused, in the manner of Rocket.Chat: a message and a code of its own.
 
 Pure: no I/O and no clock.
 """
@@ -18,14 +18,14 @@ class RefusalCode(StrEnum):
 
 
 class ImportRefusedError(Exception):
-    """The import cannot go on; `sentence` says why and what to do, and holds no secret.
+    """The import cannot go on; `message` says why and what to do, and holds no secret.
 
     Attributes:
-        sentence: for people.
+        message: for people.
         code: for programs.
     """
 
-    def __init__(self, sentence: str, code: RefusalCode = RefusalCode.INVALID_FILE) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+    def __init__(self, message: str, code: RefusalCode = RefusalCode.INVALID_FILE) -> None:
+        super().__init__(message)
+        self.message = message
         self.code = code

@@ -5,11 +5,11 @@ Pure: no I/O and no clock.
 
 from typing import Any
 
+from downloadd.import_operation import Selection
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
-from downloadd.operation import Selection
 
 
-def parse_selection(given: Any) -> Selection:
+def parse_selection(value: Any) -> Selection:
     """The selection in `{"users": …, "channels": …}`.
 
     Each is a list of what `getImportFileData` gave, with `do_import` set on each, or `{"all": true}`, or `{"list":
@@ -18,17 +18,17 @@ def parse_selection(given: Any) -> Selection:
     Raises:
         ImportRefusedError: it has another shape.
     """
-    if not isinstance(given, dict):
-        raise _wrong("input", "an object with users and channels")
+    if not isinstance(value, dict):
+        raise _invalid_parameter("input", "an object with users and channels")
     return Selection(
-        users=_ids(given.get("users"), "users", "user_id"),
-        channels=_ids(given.get("channels"), "channels", "channel_id"),
+        users=_parse_ids(value.get("users"), "users", "user_id"),
+        channels=_parse_ids(value.get("channels"), "channels", "channel_id"),
     )
 
 
-def _ids(given: Any, name: str, key: str) -> frozenset[str] | None:
+def _parse_ids(value: Any, name: str, key: str) -> frozenset[str] | None:
     """The selected ids; None for all."""
-    match given:
+    match value:
         case None:
             return frozenset()
         case {"all": True}:
@@ -39,11 +39,11 @@ def _ids(given: Any, name: str, key: str) -> frozenset[str] | None:
             return frozenset()
         case list(entries):
             if not all(isinstance(one, dict) and isinstance(one.get(key), str) for one in entries):
-                raise _wrong(name, f"entries with {key} and do_import")
+                raise _invalid_parameter(name, f"entries with {key} and do_import")
             return frozenset(one[key] for one in entries if one.get("do_import", True) is True)
         case _:
-            raise _wrong(name, 'a list, {"all": true} or {"list": ["<id>"]}')
+            raise _invalid_parameter(name, 'a list, {"all": true} or {"list": ["<id>"]}')
 
 
-def _wrong(name: str, expected: str) -> ImportRefusedError:
+def _invalid_parameter(name: str, expected: str) -> ImportRefusedError:
     return ImportRefusedError(f"{name}: expected {expected}", RefusalCode.INVALID_PARAMS)

@@ -13,36 +13,44 @@ from typing import Any, BinaryIO, Final, Generic, TypeVar
 
 import msgspec
 
+from downloadd.import_operation import (
+    DIRECT_MESSAGES_CHANNEL_ID,
+    Channel,
+    FileLink,
+    ImportItem,
+    MessageCount,
+    SkippedEntry,
+    WorkspaceUser,
+)
 from downloadd.imports.archive import Archive
-from downloadd.imports.elements import NoArrayError, read_elements
+from downloadd.imports.json_array import InvalidArrayError, read_elements
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
-from downloadd.operation import DIRECT_MESSAGES, Channel, FileLink, Item, Messages, Person, Skipped
 
 T = TypeVar("T")
 
-_LISTS: Final = ("users.json", "channels.json", "groups.json", "mpims.json", "dms.json")
-_GONE: Final = frozenset({"tombstone", "hidden_by_limit", "file_access"})
+_LIST_FILES: Final = ("users.json", "channels.json", "groups.json", "mpims.json", "dms.json")
+_UNAVAILABLE_MODES: Final = frozenset({"tombstone", "hidden_by_limit", "file_access"})
 """Modes of files of which nothing is left to fetch."""
 
 
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What the JSON parser says of what is none, or none that can be read."""
-_ESCAPE: Final = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+_ESCAPE_SEQUENCE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone_surrogate>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-_LONGEST: Final = (1 << 63) - 1
+_MAX_FILE_BYTES: Final = (1 << 63) - 1
 """Bytes of a file: what the records can hold."""
-_LONGEST_ID: Final = 255
-_LONGEST_SHOWN: Final = 80
-_LONGEST_CHANNEL: Final = 1_000
+_MAX_ID_CHARACTERS: Final = 255
+_MAX_SHOWN_CHARACTERS: Final = 80
+_MAX_CHANNEL_CHARACTERS: Final = 1_000
 """Characters of a channel's name, of which Slack allows 80."""
-_MOST_CONVERSATIONS: Final = 200_000
-_MOST_FILES: Final = 1_000_000
+_MAX_CONVERSATIONS: Final = 200_000
+_MAX_FILES: Final = 1_000_000
 
-_SHORT: Final = 24 << 20
-_FEW_OBJECTS: Final = 250_000
-_FEW_QUOTES: Final = 6_000_000
+_MAX_DECODED_BYTES: Final = 24 << 20
+_MAX_DECODED_OBJECTS: Final = 250_000
+_MAX_DECODED_QUOTES: Final = 6_000_000
 """What is decoded at once; real days and lists are below it. An object may take 130 bytes, a text 50 and its own."""
 
 
@@ -87,73 +95,77 @@ class _Message(msgspec.Struct, gc=False):
     file: _File | None = None
 
 
-class _Entries(Generic[T]):
+class _ArrayReader(Generic[T]):
     """Reads arrays of one kind of entry."""
 
     def __init__(self, one: type[T], many: type[list[T]]) -> None:
-        self._one = msgspec.json.Decoder(one)
-        self._many = msgspec.json.Decoder(many)
+        self._element_decoder = msgspec.json.Decoder(one)
+        self._array_decoder = msgspec.json.Decoder(many)
 
     def read(self, data: bytes) -> Iterator[T | None]:
         """The entries of an array; None for each that cannot be read.
 
         Raises:
-            NoArrayError: at the place where the array ends to be one.
+            InvalidArrayError: at the place where the array ends to be one.
         """
-        entries = self._read_at_once(data)
+        entries = self._decode_whole(data)
         if entries is not None:
             return iter(entries)
-        return (None if raw is None else self._read_one(raw) for raw in read_elements(data))
+        return (None if raw is None else self._decode_element(raw) for raw in read_elements(data))
 
     def read_list(self, data: bytes) -> Iterator[T | None]:
         """The same, but the array is an array to its end before any entry is told.
 
         Raises:
-            NoArrayError: it is not.
+            InvalidArrayError: it is not.
         """
-        entries = self._read_at_once(data)
+        entries = self._decode_whole(data)
         if entries is not None:
             return iter(entries)
         for _ in read_elements(data):
             pass
         return self.read(data)
 
-    def _read_at_once(self, data: bytes) -> list[T] | None:
+    def _decode_whole(self, data: bytes) -> list[T] | None:
         """All entries, when they are as they should be and few enough."""
-        if len(data) > _SHORT or data.count(b"{") > _FEW_OBJECTS or data.count(b'"') > _FEW_QUOTES:
+        if (
+            len(data) > _MAX_DECODED_BYTES
+            or data.count(b"{") > _MAX_DECODED_OBJECTS
+            or data.count(b'"') > _MAX_DECODED_QUOTES
+        ):
             return None
         try:
-            return self._many.decode(data)
-        except _UNREADABLE:
+            return self._array_decoder.decode(data)
+        except _DECODE_ERRORS:
             return None
 
-    def _read_one(self, raw: bytes) -> T | None:
+    def _decode_element(self, raw: bytes) -> T | None:
         try:
-            return self._one.decode(raw)
-        except _UNREADABLE:
+            return self._element_decoder.decode(raw)
+        except _DECODE_ERRORS:
             pass
         try:
-            return self._one.decode(_mended(raw))
-        except _UNREADABLE:
+            return self._element_decoder.decode(_normalize_json(raw))
+        except _DECODE_ERRORS:
             return None
 
 
-_USERS: Final = _Entries(_User, list[_User])
-_CHANNELS: Final = _Entries(_Channel, list[_Channel])
-_MESSAGES: Final = _Entries(_Message, list[_Message])
+_USERS: Final = _ArrayReader(_User, list[_User])
+_CHANNELS: Final = _ArrayReader(_Channel, list[_Channel])
+_MESSAGES: Final = _ArrayReader(_Message, list[_Message])
 
 
-def read_slack(file: BinaryIO) -> Iterator[Item]:
+def read_slack(file: BinaryIO) -> Iterator[ImportItem]:
     """What an export holds; see `importers.Importer`. A file that is named again is not told again."""
     with Archive(file) as archive:
-        top = _top_of(archive)
-        for user in _listed(archive, f"{top}users.json", _USERS):
-            yield Skipped(reason="users.json: an entry that is no user") if user is None else _person(user)
+        top = _find_top_folder(archive)
+        for user in _read_list(archive, f"{top}users.json", _USERS):
+            yield SkippedEntry(reason="users.json: an entry that is no user") if user is None else _build_user(user)
         folders: dict[str, str] = {}
         for name, private in (("channels.json", False), ("groups.json", True), ("mpims.json", True)):
-            for channel in _listed(archive, f"{top}{name}", _CHANNELS):
-                if channel is None or not channel.name or not _is_short(channel):
-                    yield Skipped(reason=f"{name}: an entry that is no channel")
+            for channel in _read_list(archive, f"{top}{name}", _CHANNELS):
+                if channel is None or not channel.name or not _has_valid_lengths(channel):
+                    yield SkippedEntry(reason=f"{name}: an entry that is no channel")
                     continue
                 folders[unicodedata.normalize("NFC", channel.name)] = channel.id
                 yield Channel(
@@ -162,20 +174,22 @@ def read_slack(file: BinaryIO) -> Iterator[Item]:
                     is_archived=channel.is_archived,
                     is_private=private,
                 )
-        conversations = _listed(archive, f"{top}dms.json", _CHANNELS)
+        conversations = _read_list(archive, f"{top}dms.json", _CHANNELS)
         for number, conversation in enumerate(conversations):
             if not number:
-                yield Channel(channel_id=DIRECT_MESSAGES, name="Direct Messages", is_private=True, is_direct=True)
-            if conversation is None or not _is_short(conversation):
-                yield Skipped(reason="dms.json: an entry that is no conversation")
+                yield Channel(
+                    channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True
+                )
+            if conversation is None or not _has_valid_lengths(conversation):
+                yield SkippedEntry(reason="dms.json: an entry that is no conversation")
                 continue
-            folders[conversation.id] = DIRECT_MESSAGES
-            if len(folders) > _MOST_CONVERSATIONS:
-                raise _too_large(f"the export has more than {_MOST_CONVERSATIONS} channels and conversations")
+            folders[conversation.id] = DIRECT_MESSAGES_CHANNEL_ID
+            if len(folders) > _MAX_CONVERSATIONS:
+                raise _too_large_error(f"the export has more than {_MAX_CONVERSATIONS} channels and conversations")
         yield from _read_days(archive, top, folders)
 
 
-def _read_days(archive: Archive, top: str, folders: dict[str, str]) -> Iterator[Item]:
+def _read_days(archive: Archive, top: str, folders: dict[str, str]) -> Iterator[ImportItem]:
     # A number for each id takes less room than the id, and two ids never have the same one in practice.
     seen: set[int] = set()
     unknown: set[str] = set()
@@ -187,50 +201,50 @@ def _read_days(archive: Archive, top: str, folders: dict[str, str]) -> Iterator[
         if channel_id is None:
             if folder not in unknown:
                 unknown.add(folder)
-                yield Skipped(reason=f"the folder {folder[:80]!r} belongs to no channel")
+                yield SkippedEntry(reason=f"the folder {folder[:80]!r} belongs to no channel")
             continue
         count = 0
         try:
             for message in _MESSAGES.read(archive.read(name)):
                 if message is None:
-                    yield Skipped(reason=f"{name[:120]!r}: a message that cannot be read")
+                    yield SkippedEntry(reason=f"{name[:120]!r}: a message that cannot be read")
                     continue
                 count += 1
                 for file in (*(message.files or ()), message.file):
                     if file is None or (file.id and hash(file.id) in seen):
                         continue
                     seen.add(hash(file.id))
-                    yield _link(file, message, channel_id)
-                if len(seen) > _MOST_FILES:
-                    raise _too_large(f"the export names more than {_MOST_FILES} files")
-        except NoArrayError as error:
-            yield Skipped(reason=f"{name[:120]!r} is no list of messages, or is cut short: {error}")
-        yield Messages(count=count)
+                    yield _build_file_link(file, message, channel_id)
+                if len(seen) > _MAX_FILES:
+                    raise _too_large_error(f"the export names more than {_MAX_FILES} files")
+        except InvalidArrayError as error:
+            yield SkippedEntry(reason=f"{name[:120]!r} is no list of messages, or is cut short: {error}")
+        yield MessageCount(count=count)
 
 
-def _link(file: _File, message: _Message, channel_id: str) -> FileLink | Skipped:
-    named = f"file {file.id[:_LONGEST_SHOWN]!r}"
-    if file.mode in _GONE:
-        return Skipped(reason=f"{named} was deleted, or is hidden by the workspace's limit")
+def _build_file_link(file: _File, message: _Message, channel_id: str) -> FileLink | SkippedEntry:
+    named = f"file {file.id[:_MAX_SHOWN_CHARACTERS]!r}"
+    if file.mode in _UNAVAILABLE_MODES:
+        return SkippedEntry(reason=f"{named} was deleted, or is hidden by the workspace's limit")
     if not file.url_private_download:
         where = "lies outside Slack" if file.is_external or file.mode == "external" else "has no download URL"
-        return Skipped(reason=f"{named} {where}")
+        return SkippedEntry(reason=f"{named} {where}")
     if not file.id:
-        return Skipped(reason="a file without an id")
+        return SkippedEntry(reason="a file without an id")
     return FileLink(
         file_id=file.id,
         url=file.url_private_download,
         name=file.name or file.title or "",
         channel_id=channel_id,
         user=file.user or message.user or "",
-        time=_seconds(message.ts),
-        size=_size(file.size),
+        time=_parse_timestamp(message.ts),
+        size=_parse_size(file.size),
         content_type=file.mimetype,
     )
 
 
-def _person(user: _User) -> Person:
-    return Person(
+def _build_user(user: _User) -> WorkspaceUser:
+    return WorkspaceUser(
         user_id=user.id,
         username=user.name or user.id,
         email=user.profile.email or "",
@@ -240,30 +254,30 @@ def _person(user: _User) -> Person:
     )
 
 
-def _top_of(archive: Archive) -> str:
+def _find_top_folder(archive: Archive) -> str:
     """The folder that the export lies in: none, or one that somebody packed around it."""
-    tops = {name.rpartition("/")[0] for name in archive.names if name.rpartition("/")[2] in _LISTS[:2]}
+    tops = {name.rpartition("/")[0] for name in archive.names if name.rpartition("/")[2] in _LIST_FILES[:2]}
     if not tops:
         raise ImportRefusedError("the archive holds neither users.json nor channels.json; is it an export of Slack?")
     top = min(tops, key=lambda folder: (folder.count("/") if folder else -1, folder))
     return f"{top}/" if top else ""
 
 
-def _listed(archive: Archive, name: str, entries: _Entries[T]) -> Iterator[T | None]:
+def _read_list(archive: Archive, name: str, entries: _ArrayReader[T]) -> Iterator[T | None]:
     data = archive.read(name)
     if not data or data.isspace():
         return
     try:
         yield from entries.read_list(data)
-    except NoArrayError as error:
+    except InvalidArrayError as error:
         raise ImportRefusedError(f"{name} in the archive is no list, or is cut short: {error}") from error
 
 
-def _is_short(channel: _Channel) -> bool:
-    return len(channel.id) <= _LONGEST_ID and len(channel.name) <= _LONGEST_CHANNEL
+def _has_valid_lengths(channel: _Channel) -> bool:
+    return len(channel.id) <= _MAX_ID_CHARACTERS and len(channel.name) <= _MAX_CHANNEL_CHARACTERS
 
 
-def _mended(data: bytes) -> bytes:
+def _normalize_json(data: bytes) -> bytes:
     """The JSON with U+FFFD in the place of half a surrogate pair and of bytes that are no UTF-8.
 
     Whoever cuts a text in the middle of an emoji writes the former, and no day is to be lost for it.
@@ -271,24 +285,24 @@ def _mended(data: bytes) -> bytes:
     text = data.decode(errors="replace")
     pieces: list[str] = []
     at = 0
-    for found in _ESCAPE.finditer(text):
-        if found["half"]:
+    for found in _ESCAPE_SEQUENCE.finditer(text):
+        if found["lone_surrogate"]:
             pieces += (text[at : found.start()], "\\ufffd")
             at = found.end()
     return "".join((*pieces, text[at:])).encode()
 
 
-def _size(given: Any) -> int | None:
+def _parse_size(given: Any) -> int | None:
     """A length in bytes; None for what is none, which is no reason not to fetch the file."""
-    return given if type(given) is int and 0 <= given <= _LONGEST else None
+    return given if type(given) is int and 0 <= given <= _MAX_FILE_BYTES else None
 
 
-def _seconds(ts: Any) -> float | None:
+def _parse_timestamp(ts: Any) -> float | None:
     try:
         return float(ts)
     except ValueError:
         return None
 
 
-def _too_large(sentence: str) -> ImportRefusedError:
+def _too_large_error(sentence: str) -> ImportRefusedError:
     return ImportRefusedError(sentence, RefusalCode.FILE_TOO_LARGE)

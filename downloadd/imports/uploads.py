@@ -10,26 +10,26 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.errors import InsufficientStorageError, StorageError
+from downloadd.import_operation import is_operation_id
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
-from downloadd.operation import is_operation_id
 from downloadd.storage.free_space import FreeSpace
-from downloadd.storage.os_errors import FULL
-from downloadd.storage.root import Space, space_of
+from downloadd.storage.os_errors import FULL_ERRNOS
+from downloadd.storage.root import DiskSpace, measure_disk_space
 
 log = structlog.get_logger()
 
-PRIVATE: Final = 0o600
-PIECE: Final = 1 << 20
+PRIVATE_MODE: Final = 0o600
+CHUNK_BYTES: Final = 1 << 20
 
 
-class Uploads:
+class UploadStore:
     """A directory with one file for each operation."""
 
     def __init__(self, folder: Path, *, max_upload: int, min_free: int, clock: Clock) -> None:
         """`max_upload` and `min_free` in bytes; the latter stay free on the file system of `folder`."""
         self._folder = folder
         self._max_upload = max_upload
-        self._space = FreeSpace(self._look, min_free=min_free, clock=clock)
+        self._space = FreeSpace(self._read_space, min_free=min_free, clock=clock)
 
     async def open(self) -> None:
         """Makes the directory when it is missing.
@@ -46,7 +46,7 @@ class Uploads:
         """Where the file of an operation lies."""
         return self._folder / operation
 
-    async def keep(self, operation: str, pieces: AsyncIterator[bytes]) -> int:
+    async def save(self, operation: str, pieces: AsyncIterator[bytes]) -> int:
         """Writes an upload down, durably; its length in bytes.
 
         Raises:
@@ -56,7 +56,7 @@ class Uploads:
         """
         size = 0
         try:
-            file = await asyncio.to_thread(open, self.path(operation), "wb", opener=_private)
+            file = await asyncio.to_thread(open, self.path(operation), "wb", opener=_open_private)
             try:
                 async for piece in pieces:
                     size += len(piece)
@@ -66,14 +66,14 @@ class Uploads:
                             RefusalCode.FILE_TOO_LARGE,
                         )
                     await asyncio.to_thread(self._write, file, piece)
-                await asyncio.to_thread(_bring_to_stable_storage, file)
+                await asyncio.to_thread(_sync, file)
             finally:
                 # Waits for a write that was cancelled and goes on in its thread.
                 await asyncio.to_thread(file.close)
         except OSError as error:
             await self.remove(operation)
             sentence = f"the upload cannot be kept: {error.strerror}"
-            raise (InsufficientStorageError if error.errno in FULL else StorageError)(sentence) from error
+            raise (InsufficientStorageError if error.errno in FULL_ERRNOS else StorageError)(sentence) from error
         except BaseException:
             await self.remove(operation)
             raise
@@ -83,35 +83,35 @@ class Uploads:
         """Removes the file of an operation; does nothing when it is gone."""
         await asyncio.to_thread(self.path(operation).unlink, missing_ok=True)
 
-    async def sweep(self, is_wanted: Callable[[str], Awaitable[bool]]) -> None:
+    async def remove_orphans(self, is_referenced: Callable[[str], Awaitable[bool]]) -> None:
         """Removes the files of operations that are not wanted; what else lies there is nobody's upload, and stays."""
-        for name in await asyncio.to_thread(self._names):
-            if not await is_wanted(name):
+        for name in await asyncio.to_thread(self._list_operation_ids):
+            if not await is_referenced(name):
                 await self.remove(name)
 
     # What follows runs in threads.
 
-    def _names(self) -> list[str]:
+    def _list_operation_ids(self) -> list[str]:
         try:
             with os.scandir(self._folder) as entries:
                 return [one.name for one in entries if is_operation_id(one.name) and one.is_file(follow_symlinks=False)]
         except OSError as error:
             # They only take room; the next start tries again.
-            log.warning("uploads_not_swept", error=error.strerror)
+            log.warning("upload_cleanup_failed", error=error.strerror)
             return []
 
-    def _look(self) -> Space:
-        return space_of(self._folder)
+    def _read_space(self) -> DiskSpace:
+        return measure_disk_space(self._folder)
 
     def _write(self, file: BinaryIO, piece: bytes) -> None:
-        with self._space.claim(len(piece)):
+        with self._space.reserve(len(piece)):
             file.write(piece)
 
 
-def _bring_to_stable_storage(file: BinaryIO) -> None:
+def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_MODE)

@@ -10,11 +10,11 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
-from downloadd.manager.retry import LONGEST_RETRY_AFTER
+from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
 from downloadd.manager.scheduler import Limits, Scheduler
-from downloadd.metrics import Origins
-from downloadd.records.protocol import Waiting
-from downloadd.states import Hold
+from downloadd.metrics import OriginUsage
+from downloadd.records.protocol import WaitingDownload
+from downloadd.states import WaitReason
 
 
 class Dispatcher(Protocol):
@@ -25,43 +25,43 @@ class Dispatcher(Protocol):
         """How many wait."""
         ...
 
-    def enqueue(self, waiting: Sequence[Waiting]) -> None:
+    def enqueue(self, waiting: Sequence[WaitingDownload]) -> None:
         """Downloads wait for their turn from now on; one that waits already is moved."""
         ...
 
-    def withdraw(self, seq: int) -> None:
+    def dequeue(self, seq: int) -> None:
         """A download waits no longer."""
         ...
 
-    def finished(self, seq: int) -> None:
-        """A run has ended and its place is free."""
+    def finish(self, seq: int) -> None:
+        """A run has ended and its slot is free."""
         ...
 
-    def borrow(self, host: str, wanted: int) -> int:
-        """Takes up to `wanted` free places of a host for further connections of a download that runs already."""
+    def acquire(self, host: str, count: int) -> int:
+        """Takes up to `count` free slots of a host for further connections of a download that runs already."""
         ...
 
-    def give_back(self, host: str, places: int) -> None:
-        """So many borrowed places are free again."""
+    def release(self, host: str, slots: int) -> None:
+        """So many acquired slots are free again."""
         ...
 
     def block(self, host: str, until: float) -> None:
         """Nothing of `host` starts before that Unix time."""
         ...
 
-    def lack_room(self, lacking: str | None) -> None:
-        """Lets nothing start while nothing can be kept; `lacking` says why, in words, and None that it is over."""
+    def set_suspension(self, reason: str | None) -> None:
+        """Lets nothing start while nothing can be kept; `reason` says why, in words, and None that it is over."""
         ...
 
-    def reason(self, host: str, not_before: float | None) -> str:
+    def describe_wait(self, host: str, not_before: float | None) -> str:
         """What a waiting download of `host` waits for, in words."""
         ...
 
-    def holds(self) -> Mapping[Hold, int]:
+    def wait_reasons(self) -> Mapping[WaitReason, int]:
         """How many downloads wait for what; what none waits for may be left out."""
         ...
 
-    def origins(self) -> Origins:
+    def origins(self) -> OriginUsage:
         """How hosts are used."""
         ...
 
@@ -87,52 +87,52 @@ class LocalDispatcher:
         """How many wait."""
         return self._scheduler.waiting
 
-    def enqueue(self, waiting: Sequence[Waiting]) -> None:
+    def enqueue(self, waiting: Sequence[WaitingDownload]) -> None:
         """Downloads wait for their turn from now on; one that waits already is moved."""
         for one in waiting:
             due = one.not_before
-            self._scheduler.add(one if due is None else replace(one, not_before=self._moment(due)))
+            self._scheduler.add(one if due is None else replace(one, not_before=self._to_monotonic(due)))
         self._changed.set()
 
-    def withdraw(self, seq: int) -> None:
+    def dequeue(self, seq: int) -> None:
         """A download waits no longer."""
-        self._scheduler.withdraw(seq)
+        self._scheduler.dequeue(seq)
         self._changed.set()
 
-    def finished(self, seq: int) -> None:
-        """A run has ended and its place is free."""
-        self._scheduler.finished(seq)
+    def finish(self, seq: int) -> None:
+        """A run has ended and its slot is free."""
+        self._scheduler.finish(seq)
         self._changed.set()
 
-    def borrow(self, host: str, wanted: int) -> int:
-        """Takes up to `wanted` free places of a host for further connections of a download that runs already."""
-        return self._scheduler.borrow(host, wanted)
+    def acquire(self, host: str, count: int) -> int:
+        """Takes up to `count` free slots of a host for further connections of a download that runs already."""
+        return self._scheduler.acquire(host, count)
 
-    def give_back(self, host: str, places: int) -> None:
-        """So many borrowed places are free again."""
-        self._scheduler.give_back(host, places)
+    def release(self, host: str, slots: int) -> None:
+        """So many acquired slots are free again."""
+        self._scheduler.release(host, slots)
         self._changed.set()
 
     def block(self, host: str, until: float) -> None:
         """Nothing of `host` starts before that Unix time."""
-        self._scheduler.block(host, self._moment(until))
+        self._scheduler.block(host, self._to_monotonic(until))
         self._changed.set()
 
-    def lack_room(self, lacking: str | None) -> None:
-        """Lets nothing start while nothing can be kept; `lacking` says why, in words, and None that it is over."""
-        self._scheduler.lack_room(lacking)
+    def set_suspension(self, reason: str | None) -> None:
+        """Lets nothing start while nothing can be kept; `reason` says why, in words, and None that it is over."""
+        self._scheduler.set_suspension(reason)
         self._changed.set()
 
-    def reason(self, host: str, not_before: float | None) -> str:
+    def describe_wait(self, host: str, not_before: float | None) -> str:
         """What a waiting download of `host` waits for, in words."""
-        due = None if not_before is None else self._moment(not_before)
-        return self._scheduler.reason(host, due, self._clock.monotonic())
+        due = None if not_before is None else self._to_monotonic(not_before)
+        return self._scheduler.describe_wait(host, due, self._clock.monotonic())
 
-    def holds(self) -> Mapping[Hold, int]:
+    def wait_reasons(self) -> Mapping[WaitReason, int]:
         """How many downloads wait for what."""
-        return self._scheduler.holds(self._clock.monotonic())
+        return self._scheduler.wait_reasons(self._clock.monotonic())
 
-    def origins(self) -> Origins:
+    def origins(self) -> OriginUsage:
         """How hosts are used."""
         return self._scheduler.origins(self._clock.monotonic())
 
@@ -145,7 +145,7 @@ class LocalDispatcher:
         """Starts downloads when their turn comes, until cancelled."""
         while True:
             self._changed.clear()
-            picked = self._scheduler.pick(self._clock.monotonic())
+            picked = self._scheduler.select_ready(self._clock.monotonic())
             if picked:
                 await start(picked)
                 continue
@@ -157,9 +157,9 @@ class LocalDispatcher:
             except TimeoutError:
                 continue
 
-    def _moment(self, unix_time: float) -> float:
+    def _to_monotonic(self, unix_time: float) -> float:
         """When that will be on the monotonic clock, as far as is known now: what is waited for then obeys no jump.
 
         What lies further ahead than anything is ever put off was written down before the clock was set back.
         """
-        return self._clock.monotonic() + min(unix_time - self._clock.wall(), LONGEST_RETRY_AFTER)
+        return self._clock.monotonic() + min(unix_time - self._clock.wall(), MAX_RETRY_AFTER_SECONDS)

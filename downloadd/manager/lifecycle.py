@@ -1,4 +1,4 @@
-"""What each event makes of a download's row: users' wishes, attempts' outcomes, and recovery.
+"""What each trigger makes of a download's row: users' wishes, attempts' outcomes, and recovery.
 
 Pure: every function takes a row and gives the next one; the state comes from the table in `states.py`, and nothing
 else in the daemon changes a state.
@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from downloadd.download import Desired, Download, Progress, Result
 from downloadd.errors import CancelledByUserError, DownloadError, InvalidStateError, QueueFullError
-from downloadd.states import ACTIVE, ENDED, RUNNING, WAITING, Event, State, advance, allows
+from downloadd.states import ACTIVE, FINISHED, RUNNING, WAITING, State, Trigger, advance, allows
 from downloadd.transfer.byte_ranges import ByteRanges
-from downloadd.transfer.sources import turn_to
+from downloadd.transfer.sources import select_source
 
 # -- what users want ---------------------------------------------------------------------------------------------------
 
@@ -23,11 +23,11 @@ def cancel(download: Download, *, now: float) -> Download:
     Raises:
         InvalidStateError: it has ended already.
     """
-    if download.state in ENDED:
+    if download.state in FINISHED:
         raise InvalidStateError(f"the download is {download.state} already; only an active one can be cancelled")
     if download.state in RUNNING:
         return download.with_control(desired=Desired.CANCEL)
-    return cancelled(download, now=now)
+    return mark_cancelled(download, now=now)
 
 
 def pause(download: Download) -> Download:
@@ -36,7 +36,7 @@ def pause(download: Download) -> Download:
     Raises:
         InvalidStateError: it has ended already, or is being cancelled.
     """
-    if download.state in ENDED:
+    if download.state in FINISHED:
         raise InvalidStateError(f"the download is {download.state} already; only an active one can be paused")
     if download.control.desired is Desired.CANCEL:
         raise InvalidStateError("the download is being cancelled")
@@ -44,18 +44,18 @@ def pause(download: Download) -> Download:
         return download.with_control(desired=Desired.PAUSE)
     if download.state is State.PAUSED:
         return download
-    return paused(download)
+    return mark_paused(download)
 
 
-def obey(download: Download, *, now: float) -> Download:
+def apply_desired(download: Download, *, now: float) -> Download:
     """What a user wanted of a run that ended by itself takes effect on a download that is left waiting.
 
     Another wish may have come first: then there is nothing to obey, and the row stays as it is.
     """
     if download.state in WAITING and download.control.desired is Desired.CANCEL:
-        return cancelled(download, now=now)
+        return mark_cancelled(download, now=now)
     if download.state in WAITING and download.control.desired is Desired.PAUSE:
-        return paused(download)
+        return mark_paused(download)
     return download
 
 
@@ -69,7 +69,7 @@ def resume(download: Download) -> Download:
         raise InvalidStateError(f"the download is {download.state}; only a paused one can be resumed")
     return replace(
         download.with_control(desired=Desired.RUN).with_progress(not_before=None).with_result(error=None, detail=None),
-        state=advance(download.state, Event.RESUME),
+        state=advance(download.state, Trigger.RESUME),
     )
 
 
@@ -82,11 +82,11 @@ def retry(download: Download, *, full: QueueFullError | None = None) -> Download
     """
     if not download.progress.host:
         raise InvalidStateError("the download was refused as it was asked for; correct that and start a new one")
-    if not allows(download.state, Event.RETRY):
+    if not allows(download.state, Trigger.RETRY):
         raise InvalidStateError(
             f"the download is {download.state}; only a failed, cancelled, skipped or retrying one can be retried"
         )
-    state = advance(download.state, Event.RETRY)
+    state = advance(download.state, Trigger.RETRY)
     if download.state in ACTIVE:
         return replace(download.with_progress(not_before=None), state=state)
     if full is not None:
@@ -94,7 +94,7 @@ def retry(download: Download, *, full: QueueFullError | None = None) -> Download
     return replace(
         download.with_control(desired=Desired.RUN),
         state=state,
-        progress=Progress(host=turn_to(download, 0).progress.host),
+        progress=Progress(host=select_source(download, 0).progress.host),
         result=Result(),
     )
 
@@ -105,7 +105,7 @@ def amend(download: Download, *, priority: int | None, speed_limit: int | None) 
     Raises:
         InvalidStateError: it has ended already.
     """
-    if download.state in ENDED:
+    if download.state in FINISHED:
         raise InvalidStateError(f"the download is {download.state} already; only an active one can be changed")
     return download.with_control(
         priority=download.control.priority if priority is None else priority,
@@ -113,10 +113,10 @@ def amend(download: Download, *, priority: int | None, speed_limit: int | None) 
     )
 
 
-def redirect(
-    download: Download, *, url: str, redacted_url: str, host: str, then: Callable[[Download], Download]
+def change_url(
+    download: Download, *, url: str, redacted_url: str, host: str, change: Callable[[Download], Download]
 ) -> Download:
-    """A user gives the download another URL, for one that has expired, say; `then` makes the other changes.
+    """A user gives the download another URL, for one that has expired, say; `change` makes the other changes.
 
     The part goes on only if length, validator and the last bytes are the same there.
 
@@ -125,15 +125,15 @@ def redirect(
     """
     if download.state in RUNNING:
         raise InvalidStateError("the download is running; pause it before you change its URL")
-    changed = then(download).with_request(url=url, redacted_url=redacted_url)
+    changed = change(download).with_request(url=url, redacted_url=redacted_url)
     return changed.with_progress(host=host, source=0, url_changed=True)
 
 
 # -- what happens to a run ---------------------------------------------------------------------------------------------
 
 
-def verifying(download: Download, *, total: int, remark: str | None) -> Download:
-    """The last byte is in the part file, which has `total` bytes; `remark` is worth to be kept all the same."""
+def mark_verifying(download: Download, *, total: int, warning: str | None) -> Download:
+    """The last byte is in the part file, which has `total` bytes; `warning` is worth to be kept all the same."""
     ranges = download.progress.received_ranges
     received = download.with_progress(
         # No more than before is known to be on stable storage.
@@ -141,89 +141,90 @@ def verifying(download: Download, *, total: int, remark: str | None) -> Download
         received_ranges=None,
         total=total,
     )
-    return replace(received.with_result(error=None, detail=remark), state=advance(download.state, Event.RECEIVE))
+    return replace(received.with_result(error=None, detail=warning), state=advance(download.state, Trigger.RECEIVE))
 
 
-def completed(download: Download, *, now: float) -> Download:
+def mark_completed(download: Download, *, now: float) -> Download:
     """The file lies under its final name."""
-    return _ended(
+    return _mark_finished(
         download.with_progress(publishing=False, part_name=None, received=download.progress.total or 0),
-        Event.COMMIT,
+        Trigger.COMMIT,
         now=now,
     )
 
 
-def skipped(download: Download, *, now: float) -> Download:
+def mark_skipped(download: Download, *, now: float) -> Download:
     """The name is taken, and the download asked to leave the file there as it is."""
-    return _ended(without_part(download), Event.SKIP, now=now)
+    return _mark_finished(reset_part(download), Trigger.SKIP, now=now)
 
 
-def failed(download: Download, error: DownloadError, *, now: float) -> Download:
+def mark_failed(download: Download, error: DownloadError, *, now: float) -> Download:
     """The download ends with `error`."""
-    return _ended(
-        without_part(download).with_result(error=error.code, detail=error.detail),
-        Event.FAIL,
+    return _mark_finished(
+        reset_part(download).with_result(error=error.code, detail=error.detail),
+        Trigger.FAIL,
         now=now,
     )
 
 
-def cancelled(download: Download, *, now: float) -> Download:
+def mark_cancelled(download: Download, *, now: float) -> Download:
     """A user's cancel has taken effect."""
     error = CancelledByUserError()
-    return _ended(
-        without_part(download).with_result(error=error.code, detail=error.detail),
-        Event.CANCEL,
+    return _mark_finished(
+        reset_part(download).with_result(error=error.code, detail=error.detail),
+        Trigger.CANCEL,
         now=now,
     )
 
 
-def paused(download: Download) -> Download:
+def mark_paused(download: Download) -> Download:
     """A user's pause has taken effect; the part file stays."""
     return replace(
         download.with_control(desired=Desired.PAUSE).with_progress(not_before=None, publishing=False),
-        state=advance(download.state, Event.PAUSE),
+        state=advance(download.state, Trigger.PAUSE),
     )
 
 
-def deferred(
+def mark_deferred(
     download: Download, error: DownloadError, *, not_before: float, failures: int, progressed: bool
 ) -> Download:
     """The attempt failed with `error`; the next one starts at `not_before` (Unix time) at the earliest.
 
     It asks another source first, unless this attempt has `progressed`.
     """
-    next_source = download if progressed else turn_to(download, download.progress.source + 1)
+    next_source = download if progressed else select_source(download, download.progress.source + 1)
     return replace(
         next_source.with_progress(not_before=not_before, failures=failures).with_result(
             error=error.code, detail=error.detail
         ),
-        state=advance(download.state, Event.DEFER),
+        state=advance(download.state, Trigger.DEFER),
     )
 
 
-def waits_elsewhere(download: Download, *, source: int, failures: int) -> Download:
+def wait_for_source(download: Download, *, source: int, failures: int) -> Download:
     """Nothing that could be asked was of use; a source that is left has no free place, and is waited for."""
     return replace(
-        turn_to(download, source).with_progress(failures=failures), state=advance(download.state, Event.INTERRUPT)
+        select_source(download, source).with_progress(failures=failures),
+        state=advance(download.state, Trigger.INTERRUPT),
     )
 
 
-def interrupted(download: Download, *, now: float) -> Download:
+def mark_interrupted(download: Download, *, now: float) -> Download:
     """The daemon stopped or was killed while a run held the download: what a user wanted then takes effect now."""
     if download.control.desired is Desired.CANCEL:
-        return cancelled(download, now=now)
+        return mark_cancelled(download, now=now)
     if download.control.desired is Desired.PAUSE:
-        return paused(download)
-    return replace(download.with_progress(publishing=False), state=advance(download.state, Event.INTERRUPT))
+        return mark_paused(download)
+    return replace(download.with_progress(publishing=False), state=advance(download.state, Trigger.INTERRUPT))
 
 
-def _ended(download: Download, event: Event, *, now: float) -> Download:
+def _mark_finished(download: Download, trigger: Trigger, *, now: float) -> Download:
     return replace(
         download.with_control(desired=Desired.RUN).with_progress(not_before=None).with_result(end_time=int(now)),
-        state=advance(download.state, event),
+        state=advance(download.state, trigger),
     )
 
 
-def without_part(download: Download) -> Download:
+def reset_part(download: Download) -> Download:
     """What has come is thrown away."""
     return download.with_progress(part_name=None, received=0, received_ranges=None, validator=None, publishing=False)

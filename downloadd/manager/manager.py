@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
-from downloadd.download import Conflict, Desired, Download, Snapshot, ids_of, new_id
+from downloadd.download import Conflict, Desired, Download, Snapshot, log_fields, new_id
 from downloadd.errors import (
     DownloadError,
     ErrorCode,
@@ -24,24 +24,24 @@ from downloadd.errors import (
     QueueFullError,
     ShuttingDownError,
     StorageError,
-    StorageGoneError,
+    StorageRootMissingError,
 )
 from downloadd.events import DownloadChanged, DownloadEnded, EventBus
 from downloadd.manager import lifecycle
+from downloadd.manager.admission import DownloadRequest, admit, refuse
+from downloadd.manager.discard_part import discard_part
 from downloadd.manager.dispatcher import Dispatcher
-from downloadd.manager.intake import Order, accept_order, refuse
-from downloadd.manager.leftovers import remove_leftover
-from downloadd.manager.rate import DownloadPace, RateLimit
+from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
 from downloadd.manager.recovery import reconcile, sweep
-from downloadd.manager.run import HostWaits, Run, Stop, insist, report_broken
+from downloadd.manager.run import HostBackoff, Run, StopReason, log_task_failure, retry_forever
 from downloadd.manager.scheduler import Limits
-from downloadd.manager.supervision import Pulse, feel, stands_still
-from downloadd.metrics import Metrics, Origins
+from downloadd.manager.stall_detection import Activity, is_stalled, observe
+from downloadd.metrics import Metrics, OriginUsage
 from downloadd.policy.directories import DirectoryRules
-from downloadd.policy.masking import show_url
 from downloadd.policy.policy import Policy
-from downloadd.records.protocol import ActiveFilter, HistoryFilter, Records, StoredAnswer, Waiting
-from downloadd.states import ENDED, RUNNING, WAITING, Hold, State
+from downloadd.policy.redaction import redact_url
+from downloadd.records.protocol import ActiveFilter, HistoryFilter, Records, StoredResponse, WaitingDownload
+from downloadd.states import FINISHED, RUNNING, WAITING, State, WaitReason
 from downloadd.storage.destination import Destination
 from downloadd.transfer.session import Session
 
@@ -49,36 +49,36 @@ log = structlog.get_logger()
 
 DRAIN_SECONDS: Final = 6.0
 """How long runs have to put their bytes and rows in order when the daemon stops."""
-QUEUE_RETRY_AFTER: Final = 30
+QUEUE_FULL_RETRY_AFTER_SECONDS: Final = 30
 """Seconds that a client is asked to wait when the queue is full."""
-ORDERS_AT_ONCE: Final = 250
+ADMISSION_BATCH_SIZE: Final = 250
 """Orders that are judged before the event loop gets its turn again."""
-WRITES_A_SECOND: Final = 500
+MAX_WRITES_PER_SECOND: Final = 500
 """Small writes that all running downloads together may cause."""
-SOONEST_FLUSH: Final = 0.25
+MIN_FLUSH_SECONDS: Final = 0.25
 """Seconds."""
-PULSE_SECONDS: Final = 5.0
+STALL_CHECK_SECONDS: Final = 5.0
 """How often it is looked whether a run moves."""
-LITTLE_ROOM: Final = 1 << 20
+MIN_FREE_BYTES: Final = 1 << 20
 """Bytes; a disk with less room is full."""
-ROOM_SECONDS: Final = 2.0
+STORAGE_CHECK_SECONDS: Final = 2.0
 """How often a full disk is looked at."""
-LONGEST_HOLD: Final = 60.0
+MAX_SUSPENSION_SECONDS: Final = 60.0
 """Seconds for which the queue is held back by a full disk before some may try."""
-NO_ROOM: Final = "there is no room on the disk"
+DISK_FULL_REASON: Final = "there is no room on the disk"
 """What downloads wait for then, in words."""
 
 
-class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the orders of one request."""
+class StartResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the download request of one request."""
 
     downloads: Sequence[Download] = ()
-    """One per order: `queued`, or `failed` when it was refused."""
-    replayed: StoredAnswer | None = None
+    """One per request: `queued`, or `failed` when it was refused."""
+    replayed: StoredResponse | None = None
     """The first answer to a request with the same Idempotency-Key; nothing was started now."""
 
 
-class Amendment(msgspec.Struct, frozen=True, kw_only=True):
+class DownloadChange(msgspec.Struct, frozen=True, kw_only=True):
     """What a user changes in an active download; None leaves a value as it is."""
 
     priority: int | None = None
@@ -114,34 +114,34 @@ class Manager:
         self._policy = policy
         self._directories = directories
         self._config = config
-        self._rate = RateLimit(config.speed_limit)
-        self._paces: dict[str, DownloadPace] = {}
+        self._rate = TokenBucket(config.speed_limit)
+        self._limiters: dict[str, DownloadLimiter] = {}
         self._runs: dict[str, Run] = {}
-        self._duties: set[asyncio.Task[None]] = set()
-        self._performing: set[asyncio.Task[None]] = set()
-        self._given_up: dict[str, asyncio.Future[Download]] = {}
+        self._background_tasks: set[asyncio.Task[None]] = set()
+        self._run_tasks: set[asyncio.Task[None]] = set()
+        self._aborted: dict[str, asyncio.Future[Download]] = {}
         # Runs that were given up, and hang on something that cannot be cancelled.
-        self._hanging: set[asyncio.Task[None]] = set()
+        self._stuck_tasks: set[asyncio.Task[None]] = set()
         # What users want of downloads whose claim is on its way, so that no run exists yet that could be told.
-        self._early_stops: dict[str, Stop] = {}
-        self._watchers: dict[str, list[asyncio.Future[Download]]] = {}
-        self._accepting = 0
-        self._short_of_room = asyncio.Event()
+        self._pending_stops: dict[str, StopReason] = {}
+        self._waiters: dict[str, list[asyncio.Future[Download]]] = {}
+        self._admitting = 0
+        self._storage_failed = asyncio.Event()
         self._closing = False
 
     async def __aenter__(self) -> Self:
         """Puts records and disk in order, then lets downloads start."""
         ended = await reconcile(self._records, self._destination, self._clock)
         for download in ended:
-            self._has_ended(download)
-        self._bus.remember_ended(await self._records.last_ended_seq())
+            self._publish_finished(download)
+        self._bus.record_ended_seq(await self._records.last_ended_seq())
         async for chunk in self._records.waiting():
             self._dispatcher.enqueue(chunk)
-        self._own(self._duties, self._dispatcher.dispatch(self._start_picked))
-        self._own(self._duties, self._follow_progress())
-        self._own(self._duties, self._supervise())
-        self._own(self._duties, self._wait_for_room())
-        self._own(self._duties, sweep(self._records, self._destination))
+        self._spawn(self._background_tasks, self._dispatcher.dispatch(self._start_picked))
+        self._spawn(self._background_tasks, self._publish_progress())
+        self._spawn(self._background_tasks, self._detect_stalls())
+        self._spawn(self._background_tasks, self._watch_storage())
+        self._spawn(self._background_tasks, sweep(self._records, self._destination))
         return self
 
     async def __aexit__(
@@ -149,12 +149,12 @@ class Manager:
     ) -> None:
         """Hands every run back; what has come is kept and goes on after the next start."""
         self._closing = True
-        await _cancel(self._duties)
+        await _cancel(self._background_tasks)
         for run in self._runs.values():
-            run.stop(Stop.INTERRUPT)
-        if self._performing:
-            await asyncio.wait(self._performing, timeout=DRAIN_SECONDS)
-        await _cancel(self._performing)
+            run.stop(StopReason.INTERRUPT)
+        if self._run_tasks:
+            await asyncio.wait(self._run_tasks, timeout=DRAIN_SECONDS)
+        await _cancel(self._run_tasks)
 
     def configure(self, *, policy: Policy, directories: DirectoryRules, config: DownloadsConfig) -> None:
         """Sets policy and limits for what starts from now on."""
@@ -162,21 +162,21 @@ class Manager:
         self._directories = directories
         self._config = config
         self._rate.rate = config.speed_limit
-        self._dispatcher.change_limits(limits_of(config))
+        self._dispatcher.change_limits(scheduler_limits(config))
 
     # -- starting ------------------------------------------------------------------------------------------------------
 
     async def start(
         self,
-        orders: Sequence[Order],
+        requests: Sequence[DownloadRequest],
         *,
         user: str,
         request_id: str | None = None,
-        answer: Callable[[Sequence[Download]], StoredAnswer | None] | None = None,
-    ) -> Started:
-        """Judges orders and writes them all down, durably, in one transaction; accepted ones run when it is their turn.
+        make_stored_response: Callable[[Sequence[Download]], StoredResponse | None] | None = None,
+    ) -> StartResult:
+        """Judges requests and writes them all down, durably, in one transaction; accepted ones run when it is their turn.
 
-        `request_id` is what the request is called in the log. `answer` makes the answer that is kept under the
+        `request_id` is what the request is called in the log. `make_stored_response` makes the answer that is kept under the
         request's Idempotency-Key, if one is to be kept.
 
         Raises:
@@ -185,62 +185,64 @@ class Manager:
         """
         if self._closing:
             raise ShuttingDownError
-        self._accepting += len(orders)
+        self._admitting += len(requests)
         try:
-            downloads = await self._judge(orders, user, request_id)
-            accepted = await self._records.accept(downloads, answer(downloads) if answer is not None else None)
+            downloads = await self._admit(requests, user, request_id)
+            accepted = await self._records.accept(
+                downloads, make_stored_response(downloads) if make_stored_response is not None else None
+            )
         finally:
-            self._accepting -= len(orders)
+            self._admitting -= len(requests)
         if accepted.replayed is not None:
-            return Started(replayed=accepted.replayed)
-        waiting: list[Waiting] = []
-        with self._bus.telling_later():
+            return StartResult(replayed=accepted.replayed)
+        waiting: list[WaitingDownload] = []
+        with self._bus.deferring_publication():
             for number, (download, seq) in enumerate(zip(downloads, accepted.seqs, strict=True)):
-                if number % ORDERS_AT_ONCE == ORDERS_AT_ONCE - 1:
+                if number % ADMISSION_BATCH_SIZE == ADMISSION_BATCH_SIZE - 1:
                     await asyncio.sleep(0)
                 row = replace(download, seq=seq)
                 if row.state is State.QUEUED:
-                    waiting.append(Waiting(seq=seq, host=row.progress.host, priority=row.control.priority))
-                    if self._bus.watched:
+                    waiting.append(WaitingDownload(seq=seq, host=row.progress.host, priority=row.control.priority))
+                    if self._bus.is_watched:
                         self._bus.publish(DownloadChanged(snapshot=self._snapshot(row)))
                 else:
-                    self._has_ended(row)
+                    self._publish_finished(row)
         self._metrics.accepted(len(waiting))
         self._dispatcher.enqueue(waiting)
-        return Started(downloads=downloads)
+        return StartResult(downloads=downloads)
 
-    async def _judge(self, orders: Sequence[Order], user: str, request_id: str | None) -> list[Download]:
+    async def _admit(self, requests: Sequence[DownloadRequest], user: str, request_id: str | None) -> list[Download]:
         now = self._clock.wall()
-        room = self._room + len(orders)
+        free_slots = self._free_queue_slots + len(requests)
         downloads: list[Download] = []
-        for number, order in enumerate(orders):
-            if number % ORDERS_AT_ONCE == ORDERS_AT_ONCE - 1:
+        for number, request in enumerate(requests):
+            if number % ADMISSION_BATCH_SIZE == ADMISSION_BATCH_SIZE - 1:
                 await asyncio.sleep(0)
-            download = accept_order(
-                order,
+            download = admit(
+                request,
                 policy=self._policy,
                 directories=self._directories,
                 defaults=self._config,
                 user=user,
                 now=now,
-                id=order.id or new_id(now, getrandbits(74)),
+                id=request.id or new_id(now, getrandbits(74)),
                 request_id=request_id,
             )
             if download.state is State.QUEUED:
                 try:
                     await self._require_free_name(download)
-                    if room <= 0:
-                        raise QueueFullError(self._config.max_queued, retry_after=QUEUE_RETRY_AFTER)
-                    room -= 1
+                    if free_slots <= 0:
+                        raise QueueFullError(self._config.max_queued, retry_after=QUEUE_FULL_RETRY_AFTER_SECONDS)
+                    free_slots -= 1
                 except DownloadError as error:
                     download = refuse(download, error, now=now)
             downloads.append(download)
         return downloads
 
     @property
-    def _room(self) -> int:
+    def _free_queue_slots(self) -> int:
         """How many more downloads may wait."""
-        return self._config.max_queued - self._dispatcher.waiting - self._accepting
+        return self._config.max_queued - self._dispatcher.waiting - self._admitting
 
     async def _require_free_name(self, download: Download) -> None:
         if download.request.conflict is not Conflict.ERROR or download.request.requested_name is None:
@@ -249,7 +251,7 @@ class Manager:
             exists = await self._destination.exists(
                 directory=download.request.directory, filename=download.request.requested_name
             )
-        except StorageGoneError:
+        except StorageRootMissingError:
             # It is asked again before anything is fetched.
             return
         if exists:
@@ -257,7 +259,7 @@ class Manager:
 
     def retry_after(self) -> int:
         """Seconds that a client is asked to wait when the queue is full."""
-        return QUEUE_RETRY_AFTER
+        return QUEUE_FULL_RETRY_AFTER_SECONDS
 
     # -- what users want -----------------------------------------------------------------------------------------------
 
@@ -271,12 +273,12 @@ class Manager:
         while True:
             before, after = await self._amend(id, partial(lifecycle.cancel, now=self._clock.wall()))
             if after.state not in RUNNING:
-                self._dispatcher.withdraw(after.seq)
-                with self._bus.telling_later():
+                self._dispatcher.dequeue(after.seq)
+                with self._bus.deferring_publication():
                     await self._remove_part(before)
-                    self._has_ended(after)
+                    self._publish_finished(after)
                 return after
-            after = await self._stopped(after, Stop.CANCEL)
+            after = await self._stop_run(after, StopReason.CANCEL)
             if after.state is State.CANCELLED:
                 return after
 
@@ -290,10 +292,10 @@ class Manager:
         while True:
             _, after = await self._amend(id, lifecycle.pause)
             if after.state not in RUNNING:
-                self._dispatcher.withdraw(after.seq)
-                self._has_changed(after)
+                self._dispatcher.dequeue(after.seq)
+                self._publish_changed(after)
                 return self._snapshot(after)
-            after = await self._stopped(after, Stop.PAUSE)
+            after = await self._stop_run(after, StopReason.PAUSE)
             if after.state is State.PAUSED:
                 return self._snapshot(after)
 
@@ -305,7 +307,7 @@ class Manager:
             InvalidStateError: it is not paused.
         """
         _, after = await self._amend(id, lifecycle.resume)
-        self._waits(after)
+        self._enqueue(after)
         return self._snapshot(after)
 
     async def retry(self, id: str) -> Snapshot:
@@ -316,17 +318,21 @@ class Manager:
             InvalidStateError: there is nothing to retry.
             QueueFullError: it has ended, and there is no room to wait in.
         """
-        full = None if self._room > 0 else QueueFullError(self._config.max_queued, retry_after=QUEUE_RETRY_AFTER)
+        full = (
+            None
+            if self._free_queue_slots > 0
+            else QueueFullError(self._config.max_queued, retry_after=QUEUE_FULL_RETRY_AFTER_SECONDS)
+        )
         # Several that come at once must not all find the same room.
-        self._accepting += 1
+        self._admitting += 1
         try:
             _, after = await self._amend(id, partial(lifecycle.retry, full=full))
         finally:
-            self._accepting -= 1
-        self._waits(after)
+            self._admitting -= 1
+        self._enqueue(after)
         return self._snapshot(after)
 
-    async def amend(self, id: str, amendment: Amendment) -> Snapshot:
+    async def amend(self, id: str, changes: DownloadChange) -> Snapshot:
         """Changes priority, speed limit or URL of an active download.
 
         Raises:
@@ -334,24 +340,24 @@ class Manager:
             InvalidStateError: it has ended already, or runs and gets another URL.
             InvalidUrlError, DomainBlockedError: the new URL may not be fetched.
         """
-        change = partial(lifecycle.amend, priority=amendment.priority, speed_limit=amendment.speed_limit)
-        if amendment.url is not None:
-            url = self._policy.judge(amendment.url)
+        change = partial(lifecycle.amend, priority=changes.priority, speed_limit=changes.speed_limit)
+        if changes.url is not None:
+            url = self._policy.check_url(changes.url)
             change = partial(
-                lifecycle.redirect,
-                url=amendment.url,
-                redacted_url=show_url(amendment.url),
+                lifecycle.change_url,
+                url=changes.url,
+                redacted_url=redact_url(changes.url),
                 host=url.host,
-                then=change,
+                change=change,
             )
         _, after = await self._amend(id, change)
-        pace = self._paces.get(id)
-        if pace is not None:
-            pace.limit(after.control.speed_limit)
+        limiter = self._limiters.get(id)
+        if limiter is not None:
+            limiter.set_rate(after.control.speed_limit)
         if after.state in WAITING:
-            self._waits(after)
+            self._enqueue(after)
         else:
-            self._has_changed(after)
+            self._publish_changed(after)
         return self._snapshot(after)
 
     async def _amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download]:
@@ -360,31 +366,31 @@ class Manager:
             raise NotFoundError("no download has this id")
         run = self._runs.get(id)
         if run is not None:
-            run.amended(changed[1])
+            run.apply_amended(changed[1])
         return changed
 
-    async def _stopped(self, download: Download, why: Stop) -> Download:
+    async def _stop_run(self, download: Download, reason: StopReason) -> Download:
         """Tells the run of a download to stop and waits until it has."""
-        moved = self._watch(download.id)
+        waiter = self._add_waiter(download.id)
         run = self._runs.get(download.id)
         if run is not None:
-            run.stop(why)
+            run.stop(reason)
         else:
             # Either its claim is on its way here, or its run has just ended.
             row = await self._records.get(download.id)
             if row is not None and row.state not in RUNNING:
-                self._unwatch(download.id, moved)
+                self._remove_waiter(download.id, waiter)
                 return row
             run = self._runs.get(download.id)
             if run is not None:
-                run.stop(why)
+                run.stop(reason)
             else:
-                self._early_stops[download.id] = why
+                self._pending_stops[download.id] = reason
         try:
-            return await moved
+            return await waiter
         finally:
             # A run that was just ending never takes it up, and the next one must not.
-            self._early_stops.pop(download.id, None)
+            self._pending_stops.pop(download.id, None)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -399,18 +405,18 @@ class Manager:
             raise NotFoundError("no download has this id")
         return self._snapshot(download)
 
-    async def active(self, wanted: ActiveFilter) -> list[Snapshot]:
+    async def active(self, criteria: ActiveFilter) -> list[Snapshot]:
         """Downloads that have not ended, oldest first, as they are now."""
-        states = wanted.states
+        states = criteria.states
         known = {run.download.seq: run.download for run in self._runs.values()}
         if states is None or not states & RUNNING:
-            return [self._snapshot(row) for row in await self._records.active(wanted, known)]
+            return [self._snapshot(row) for row in await self._records.active(criteria, known)]
         # A run's state is finer than its row: rows of all running states are read, and judged by the run.
         rows = await self._records.active(
-            replace(wanted, states=states | RUNNING, limit=wanted.limit + len(self._runs)), known
+            replace(criteria, states=states | RUNNING, limit=criteria.limit + len(self._runs)), known
         )
         snapshots = [self._snapshot(row) for row in rows]
-        return [one for one in snapshots if one.download.state in states][: wanted.limit]
+        return [one for one in snapshots if one.download.state in states][: criteria.limit]
 
     async def counts(self) -> Counter[State]:
         """How many downloads are in each active state."""
@@ -421,17 +427,17 @@ class Manager:
         counts.update(run.download.state for run in self._runs.values())
         return counts
 
-    def holds(self) -> Mapping[Hold, int]:
+    def wait_reasons(self) -> Mapping[WaitReason, int]:
         """How many downloads wait for what; what none waits for may be left out."""
-        return self._dispatcher.holds()
+        return self._dispatcher.wait_reasons()
 
-    def origins(self) -> Origins:
+    def origins(self) -> OriginUsage:
         """How hosts are used."""
         return self._dispatcher.origins()
 
-    async def history(self, wanted: HistoryFilter) -> list[Download]:
+    async def history(self, criteria: HistoryFilter) -> list[Download]:
         """A page of ended downloads."""
-        return await self._records.history(wanted)
+        return await self._records.history(criteria)
 
     async def ended_since(self, ended_seq: int, limit: int) -> list[Download]:
         """Downloads that ended after the one with `ended_seq`, oldest end first."""
@@ -445,15 +451,15 @@ class Manager:
         """
         deadline = self._clock.monotonic() + seconds
         while True:
-            moved = self._watch(id)
+            waiter = self._add_waiter(id)
             download = (await self.get(id)).download
             left = deadline - self._clock.monotonic()
-            if download.state in ENDED or left <= 0:
-                self._unwatch(id, moved)
+            if download.state in FINISHED or left <= 0:
+                self._remove_waiter(id, waiter)
                 return download
-            done, _ = await asyncio.wait((moved,), timeout=left)
+            done, _ = await asyncio.wait((waiter,), timeout=left)
             if not done:
-                self._unwatch(id, moved)
+                self._remove_waiter(id, waiter)
 
     def _snapshot(self, row: Download) -> Snapshot:
         run = self._runs.get(row.id)
@@ -466,121 +472,121 @@ class Manager:
             case State.PAUSED:
                 return "paused by a user"
             case State.QUEUED | State.RETRYING:
-                return self._dispatcher.reason(row.progress.host, row.progress.not_before)
+                return self._dispatcher.describe_wait(row.progress.host, row.progress.not_before)
             case _:
                 return None
 
     # -- running -------------------------------------------------------------------------------------------------------
 
     async def _start_picked(self, seqs: Sequence[int]) -> None:
-        claimed = await insist(lambda: self._records.claim(seqs), "claim_failed")
+        claimed = await retry_forever(lambda: self._records.claim(seqs), "claim_failed")
         for seq in set(seqs) - {download.seq for download in claimed}:
-            self._dispatcher.finished(seq)
+            self._dispatcher.finish(seq)
         now = self._clock.wall()
         for download in claimed:
             self._metrics.attempt_started(now - download.start_time if download.epoch == 1 else None)
-            pace = DownloadPace(RateLimit(download.control.speed_limit), self._rate)
+            limiter = DownloadLimiter(TokenBucket(download.control.speed_limit), self._rate)
             run = Run(
                 download,
                 records=self._records,
                 session=self._session,
                 destination=self._destination,
                 clock=self._clock,
-                pace=pace,
+                limiter=limiter,
                 flush_interval=self._flush_interval,
                 max_size=self._config.max_size,
                 # The manifest of an import has them all.
                 record_checksum=self._config.record_checksum or download.request.operation is not None,
-                places=self._dispatcher,
+                slots=self._dispatcher,
                 retries=self._config.retries,
-                changed=self._run_changed,
+                on_change=self._publish_run,
             )
-            self._paces[download.id] = pace
+            self._limiters[download.id] = limiter
             self._runs[download.id] = run
-            early = self._early_stops.pop(download.id, None) or (Stop.INTERRUPT if self._closing else None)
-            if early is not None:
-                run.stop(early)
-            self._own(self._performing, self._perform(run))
+            pending = self._pending_stops.pop(download.id, None) or (StopReason.INTERRUPT if self._closing else None)
+            if pending is not None:
+                run.stop(pending)
+            self._spawn(self._run_tasks, self._perform(run))
 
     async def _perform(self, run: Run) -> None:
         id, seq = run.download.id, run.download.seq
-        self._run_changed(run)
-        outcome: tuple[Download, HostWaits | None] | None = None
-        performing = asyncio.get_running_loop().create_task(run.perform())
-        given_up = self._given_up[id] = asyncio.get_running_loop().create_future()
+        self._publish_run(run)
+        outcome: tuple[Download, HostBackoff | None] | None = None
+        task = asyncio.get_running_loop().create_task(run.perform())
+        aborted = self._aborted[id] = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait((performing, given_up), return_when=asyncio.FIRST_COMPLETED)
-            if performing.done():
-                outcome = performing.result()
+            await asyncio.wait((task, aborted), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                outcome = task.result()
             else:
-                outcome = given_up.result(), None
+                outcome = aborted.result(), None
                 # It ends when what it hangs on lets go of it, finds that the row is no longer its own, and tidies up.
-                run.stop(Stop.CANCEL)
-                self._own(self._hanging, _ended(performing))
+                run.stop(StopReason.CANCEL)
+                self._spawn(self._stuck_tasks, _finish_task(task))
         except asyncio.CancelledError:
-            performing.cancel()
-            await asyncio.wait((performing,))
+            task.cancel()
+            await asyncio.wait((task,))
             raise
         finally:
-            del self._given_up[id]
+            del self._aborted[id]
             del self._runs[id]
-            del self._paces[id]
-            self._metrics.received(run.take_count())
+            del self._limiters[id]
+            self._metrics.received(run.pop_received_bytes())
             if outcome is not None:
-                self._hold_back(*outcome)
-            self._dispatcher.finished(seq)
+                self._throttle(*outcome)
+            self._dispatcher.finish(seq)
         if outcome is not None:
             await self._settle(outcome[0])
 
-    async def _supervise(self) -> None:
+    async def _detect_stalls(self) -> None:
         """Gives up runs that have stood still for too long."""
-        pulses: dict[str, Pulse] = {}
+        activities: dict[str, Activity] = {}
         while True:
-            await asyncio.sleep(PULSE_SECONDS)
+            await asyncio.sleep(STALL_CHECK_SECONDS)
             now = self._clock.monotonic()
-            pulses = {
-                id: feel(
-                    pulses.get(id),
+            activities = {
+                id: observe(
+                    activities.get(id),
                     state=run.download.state,
-                    taken=run.taken,
-                    asked=run.asked,
-                    waits=self._paces[id].is_waited_for or run.waits_for_records,
+                    received_bytes=run.received_bytes,
+                    request_count=run.request_count,
+                    waits=self._limiters[id].is_waiting or run.waits_for_records,
                     now=now,
                 )
                 for id, run in self._runs.items()
             }
-            for id, pulse in pulses.items():
+            for id, activity in activities.items():
                 run = self._runs.get(id)
-                if run is not None and stands_still(
-                    pulse,
-                    size=run.download.progress.total or run.taken,
+                if run is not None and is_stalled(
+                    activity,
+                    size=run.download.progress.total or run.received_bytes,
                     stall_timeout=self._config.stall_timeout,
                     now=now,
                 ):
-                    await self._give_up(run, seconds=now - pulse.seen_at)
+                    await self._abort_stalled(run, seconds=now - activity.since)
 
-    async def _give_up(self, run: Run, *, seconds: float) -> None:
+    async def _abort_stalled(self, run: Run, *, seconds: float) -> None:
         error = StorageError(f"nothing has moved for {seconds:.0f} s: the storage does not answer")
-        log.error("run_stands_still", state=run.download.state, detail=error.detail, **ids_of(run.download))
-        row = lifecycle.failed(run.download, error, now=self._clock.wall())
-        failed = await insist(partial(self._records.save, row), "outcome_not_recorded", **ids_of(row))
-        given_up = self._given_up.get(row.id)
-        if failed is not None and given_up is not None:
-            given_up.set_result(failed)
+        log.error("run_stalled", state=run.download.state, detail=error.detail, **log_fields(run.download))
+        row = lifecycle.mark_failed(run.download, error, now=self._clock.wall())
+        failed = await retry_forever(partial(self._records.save, row), "outcome_write_failed", **log_fields(row))
+        aborted = self._aborted.get(row.id)
+        if failed is not None and aborted is not None:
+            aborted.set_result(failed)
 
-    def _hold_back(self, row: Download, host_waits: HostWaits | None) -> None:
+    def _throttle(self, row: Download, host_backoff: HostBackoff | None) -> None:
         """Before the place of a run is free: what must not start in it."""
-        if host_waits is not None:
-            self._dispatcher.block(host_waits.host, host_waits.until)
-        is_lacking = row.result.error is ErrorCode.INSUFFICIENT_STORAGE or (
+        if host_backoff is not None:
+            self._dispatcher.block(host_backoff.host, host_backoff.until)
+        is_storage_failure = row.result.error is ErrorCode.INSUFFICIENT_STORAGE or (
             row.result.error is ErrorCode.STORAGE_ERROR and row.state in WAITING
         )
-        if is_lacking and not self._short_of_room.is_set():
+        if is_storage_failure and not self._storage_failed.is_set():
             # Until it has been looked at what is the matter.
-            self._dispatcher.lack_room(NO_ROOM)
-            self._short_of_room.set()
+            self._dispatcher.set_suspension(DISK_FULL_REASON)
+            self._storage_failed.set()
 
-    async def _wait_for_room(self) -> None:
+    async def _watch_storage(self) -> None:
         """Holds the queue back while the disk is full or gone, so that it is not spent on attempts which must fail.
 
         Now and then some go on all the same when it is full: what fills it may be the parts of those that wait, and it
@@ -588,28 +594,28 @@ class Manager:
         bring back.
         """
         while True:
-            await self._short_of_room.wait()
-            until = self._clock.monotonic() + LONGEST_HOLD
-            told: str | None = None
-            while (lacking := await self._what_is_lacking()) is not None:
-                is_gone = isinstance(lacking, StorageGoneError)
+            await self._storage_failed.wait()
+            until = self._clock.monotonic() + MAX_SUSPENSION_SECONDS
+            logged_reason: str | None = None
+            while (failure := await self._check_storage()) is not None:
+                is_gone = isinstance(failure, StorageRootMissingError)
                 if not is_gone and self._clock.monotonic() >= until:
                     break
-                reason = lacking.detail if is_gone else NO_ROOM
-                if reason != told:
-                    (log.error if is_gone else log.warning)("queue_held", reason=reason)
-                    told = reason
-                self._dispatcher.lack_room(reason)
-                await asyncio.sleep(ROOM_SECONDS)
-            self._short_of_room.clear()
-            self._dispatcher.lack_room(None)
-            if told is not None:
-                log.info("queue_released", reason=told)
+                reason = failure.detail if is_gone else DISK_FULL_REASON
+                if reason != logged_reason:
+                    (log.error if is_gone else log.warning)("queue_suspended", reason=reason)
+                    logged_reason = reason
+                self._dispatcher.set_suspension(reason)
+                await asyncio.sleep(STORAGE_CHECK_SECONDS)
+            self._storage_failed.clear()
+            self._dispatcher.set_suspension(None)
+            if logged_reason is not None:
+                log.info("queue_resumed", reason=logged_reason)
 
-    async def _what_is_lacking(self) -> InsufficientStorageError | StorageGoneError | None:
+    async def _check_storage(self) -> InsufficientStorageError | StorageRootMissingError | None:
         try:
-            await self._destination.require_free(LITTLE_ROOM)
-        except (InsufficientStorageError, StorageGoneError) as error:
+            await self._destination.check_free_space(MIN_FREE_BYTES)
+        except (InsufficientStorageError, StorageRootMissingError) as error:
             return error
         except DownloadError:
             # What is wrong with the disk besides is for the attempts to tell.
@@ -619,32 +625,33 @@ class Manager:
     async def _settle(self, row: Download) -> None:
         if row.state in WAITING and row.control.desired is not Desired.RUN:
             # The user's wish and the end of the attempt crossed; the wish still holds.
-            before, row = await insist(
-                lambda: self._amend(row.id, partial(lifecycle.obey, now=self._clock.wall())), "wish_not_recorded"
+            before, row = await retry_forever(
+                lambda: self._amend(row.id, partial(lifecycle.apply_desired, now=self._clock.wall())),
+                "desired_state_write_failed",
             )
             if row.state is before.state:
                 # Somebody else's wish came first, and was told by whoever granted it.
-                self._tell_watchers(row)
+                self._notify_waiters(row)
                 return
-            if row.state in ENDED:
-                with self._bus.telling_later():
+            if row.state in FINISHED:
+                with self._bus.deferring_publication():
                     await self._remove_part(before)
-                    self._has_ended(row)
+                    self._publish_finished(row)
                 return
-        if row.state in ENDED:
-            self._has_ended(row)
+        if row.state in FINISHED:
+            self._publish_finished(row)
         elif row.state in WAITING:
             if row.result.error is not None:
                 self._metrics.attempt_failed(row.result.error)
-            self._waits(row)
+            self._enqueue(row)
         else:
-            self._has_changed(row)
-        self._tell_watchers(row)
+            self._publish_changed(row)
+        self._notify_waiters(row)
 
     async def _remove_part(self, download: Download) -> None:
         """Removes what has come, if something has."""
         if download.progress.part_name is not None:
-            await remove_leftover(
+            await discard_part(
                 self._destination,
                 download_id=download.id,
                 directory=download.request.directory,
@@ -652,14 +659,14 @@ class Manager:
             )
 
     def _flush_interval(self) -> float:
-        return max(SOONEST_FLUSH, len(self._runs) / WRITES_A_SECOND)
+        return max(MIN_FLUSH_SECONDS, len(self._runs) / MAX_WRITES_PER_SECOND)
 
     # -- telling -------------------------------------------------------------------------------------------------------
 
-    def _waits(self, row: Download) -> None:
+    def _enqueue(self, row: Download) -> None:
         self._dispatcher.enqueue(
             [
-                Waiting(
+                WaitingDownload(
                     seq=row.seq,
                     host=row.progress.host,
                     priority=row.control.priority,
@@ -667,21 +674,21 @@ class Manager:
                 )
             ]
         )
-        self._has_changed(row)
+        self._publish_changed(row)
 
-    def _has_changed(self, row: Download) -> None:
+    def _publish_changed(self, row: Download) -> None:
         self._bus.publish(DownloadChanged(snapshot=self._snapshot(row)))
 
-    def _run_changed(self, run: Run) -> None:
+    def _publish_run(self, run: Run) -> None:
         self._bus.publish(DownloadChanged(snapshot=run.snapshot()))
 
-    def _has_ended(self, row: Download) -> None:
+    def _publish_finished(self, row: Download) -> None:
         # The clock may have been set back since.
         seconds = max(0, (row.result.end_time or row.start_time) - row.start_time)
         self._metrics.ended(row.state, row.result.error, seconds)
         log.info(
             "download_ended",
-            **ids_of(row),
+            **log_fields(row),
             outcome=row.state,
             error=row.result.error,
             detail=row.result.detail,
@@ -691,40 +698,40 @@ class Manager:
             attempts=row.progress.attempt,
         )
         self._bus.publish(DownloadEnded(download=row))
-        self._tell_watchers(row)
+        self._notify_waiters(row)
 
-    async def _follow_progress(self) -> None:
+    async def _publish_progress(self) -> None:
         """Once a second, counts what has come in and tells those who watch which downloads have moved."""
         while True:
             await asyncio.sleep(1)
             for run in self._runs.values():
-                received = run.take_count()
+                received = run.pop_received_bytes()
                 self._metrics.received(received)
-                if received and self._bus.watched:
-                    self._run_changed(run)
+                if received and self._bus.is_watched:
+                    self._publish_run(run)
 
-    def _watch(self, id: str) -> asyncio.Future[Download]:
-        moved: asyncio.Future[Download] = asyncio.get_running_loop().create_future()
-        self._watchers.setdefault(id, []).append(moved)
-        return moved
+    def _add_waiter(self, id: str) -> asyncio.Future[Download]:
+        waiter: asyncio.Future[Download] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(id, []).append(waiter)
+        return waiter
 
-    def _unwatch(self, id: str, moved: asyncio.Future[Download]) -> None:
-        watchers = self._watchers.get(id, [])
-        if moved in watchers:
-            watchers.remove(moved)
-        if not watchers:
-            self._watchers.pop(id, None)
+    def _remove_waiter(self, id: str, waiter: asyncio.Future[Download]) -> None:
+        waiters = self._waiters.get(id, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+        if not waiters:
+            self._waiters.pop(id, None)
 
-    def _tell_watchers(self, row: Download) -> None:
-        for moved in self._watchers.pop(row.id, ()):
-            if not moved.done():
-                moved.set_result(row)
+    def _notify_waiters(self, row: Download) -> None:
+        for waiter in self._waiters.pop(row.id, ()):
+            if not waiter.done():
+                waiter.set_result(row)
 
-    def _own(self, keep: set[asyncio.Task[None]], work: Coroutine[object, object, None]) -> None:
+    def _spawn(self, keep: set[asyncio.Task[None]], work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         keep.add(task)
         task.add_done_callback(keep.discard)
-        task.add_done_callback(report_broken)
+        task.add_done_callback(log_task_failure)
 
 
 async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
@@ -733,10 +740,10 @@ async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _ended(performing: asyncio.Task[tuple[Download, HostWaits | None] | None]) -> None:
-    await performing
+async def _finish_task(task: asyncio.Task[tuple[Download, HostBackoff | None] | None]) -> None:
+    await task
 
 
-def limits_of(config: DownloadsConfig) -> Limits:
+def scheduler_limits(config: DownloadsConfig) -> Limits:
     """The dispatcher's part of the configuration."""
     return Limits(max_concurrent=config.max_concurrent, max_per_host=config.max_per_host)

@@ -6,14 +6,14 @@ from functools import partial
 import structlog
 
 from downloadd.clock import Clock
-from downloadd.download import Download, ids_of, is_older
+from downloadd.download import Download, is_created_before, log_fields
 from downloadd.errors import DownloadError, StorageError
 from downloadd.manager import lifecycle
-from downloadd.manager.leftovers import remove_leftover
+from downloadd.manager.discard_part import discard_part
 from downloadd.records.availability import once_available
-from downloadd.records.protocol import Owner, Records
-from downloadd.states import ENDED, RUNNING
-from downloadd.storage.destination import Destination, StrayPart
+from downloadd.records.protocol import PartOwner, Records
+from downloadd.states import FINISHED, RUNNING
+from downloadd.storage.destination import Destination, PartEntry
 
 log = structlog.get_logger()
 
@@ -25,23 +25,23 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
         The rows that ended by this.
     """
     ended: list[Download] = []
-    async for row in records.held():
-        in_place = await _is_in_place(destination, row)
+    async for row in records.running_rows():
+        is_published = await _is_published(destination, row)
 
-        def settle(row: Download, in_place: bool = in_place) -> Download:
-            if in_place:
-                return lifecycle.completed(row, now=clock.wall())
-            return lifecycle.interrupted(row, now=clock.wall())
+        def settle(row: Download, is_published: bool = is_published) -> Download:
+            if is_published:
+                return lifecycle.mark_completed(row, now=clock.wall())
+            return lifecycle.mark_interrupted(row, now=clock.wall())
 
         changed = await once_available(partial(records.amend, row.id, settle))
         if changed is None:
             continue
         before, after = changed
-        log.info("download_recovered", was=before.state, now=after.state, **ids_of(row))
-        if after.state in ENDED:
+        log.info("download_recovered", was=before.state, now=after.state, **log_fields(row))
+        if after.state in FINISHED:
             ended.append(after)
             if before.progress.part_name is not None:
-                await remove_leftover(
+                await discard_part(
                     destination,
                     download_id=before.id,
                     directory=before.request.directory,
@@ -50,12 +50,12 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
     return ended
 
 
-async def _is_in_place(destination: Destination, row: Download) -> bool:
+async def _is_published(destination: Destination, row: Download) -> bool:
     """Whether the file of a download that was being published has its name."""
     if not row.progress.publishing or row.progress.total is None:
         return False
     try:
-        return await destination.published(
+        return await destination.is_published(
             directory=row.request.directory,
             filename=row.filename,
             total=row.progress.total,
@@ -63,7 +63,7 @@ async def _is_in_place(destination: Destination, row: Download) -> bool:
         )
     except DownloadError as error:
         # One directory that is out of order must not hold up all others: its download is published once more.
-        log.warning("file_not_found_again", error=error.code, detail=error.detail, **ids_of(row))
+        log.warning("published_file_not_verified", error=error.code, detail=error.detail, **log_fields(row))
         return False
 
 
@@ -73,31 +73,31 @@ async def sweep(records: Records, destination: Destination) -> None:
     A part file that is open is being written, though no row may know it: the manifest of an import is no download.
     Records that were lost are begun anew, empty: what they do not know may go on once the lost ones are restored.
     """
-    begun = await once_available(records.begun)
-    older = 0
-    async for parts in destination.stray_parts():
-        owners = await once_available(partial(records.owners, [part.download_id for part in parts]))
+    created_at = await once_available(records.created_at)
+    foreign = 0
+    async for parts in destination.list_parts():
+        part_owners = await once_available(partial(records.part_owners, [part.download_id for part in parts]))
         for part in parts:
-            owner = owners.get(part.download_id)
+            owner = part_owners.get(part.download_id)
             if not is_stray(part, owner):
                 continue
-            if owner is None and begun is not None and await _is_of_others(records, part, begun):
-                older += 1
-            elif await remove_leftover(
+            if owner is None and created_at is not None and await _is_foreign(records, part, created_at):
+                foreign += 1
+            elif await discard_part(
                 destination, download_id=part.download_id, directory=part.directory, name=part.name
             ):
                 log.info("stray_part_removed", download_id=part.download_id, directory=part.directory)
-    if older:
+    if foreign:
         log.warning(
-            "parts_of_other_records_left",
-            parts=older,
+            "foreign_parts_kept",
+            parts=foreign,
             detail="these part files are older than the records, which do not know them; restore the earlier records "
             "to let their downloads go on, or remove the files",
         )
 
 
-async def _is_of_others(records: Records, part: StrayPart, begun: float) -> bool:
-    if not is_older(part.download_id, begun):
+async def _is_foreign(records: Records, part: PartEntry, created_at: float) -> bool:
+    if not is_created_before(part.download_id, created_at):
         return False
     try:
         return await once_available(partial(records.get, part.download_id)) is None
@@ -106,7 +106,7 @@ async def _is_of_others(records: Records, part: StrayPart, begun: float) -> bool
         return False
 
 
-def is_stray(part: StrayPart, owner: Owner | None) -> bool:
+def is_stray(part: PartEntry, owner: PartOwner | None) -> bool:
     """Whether nothing will ever go on from a part file.
 
     Its download ended or was never accepted; or the daemon was killed before it had written down that the part is

@@ -7,17 +7,17 @@ from typing import Final
 
 import msgspec
 
-from downloadd.errors import DownloadError, InsufficientStorageError, StorageGoneError
+from downloadd.errors import DownloadError, InsufficientStorageError, StorageRootMissingError
 
-FIRST_DELAY: Final = 0.5
+INITIAL_DELAY_SECONDS: Final = 0.5
 """Seconds before the first retry, before jitter."""
-FIRST_DELAY_FOR_ROOM: Final = 10.0
+INITIAL_STORAGE_DELAY_SECONDS: Final = 10.0
 """Seconds likewise, when there was no room on the disk: somebody has to make some first."""
-LONGEST_DELAY: Final = 60.0
+MAX_DELAY_SECONDS: Final = 60.0
 """Seconds; what the origin asks for may be longer."""
-LONGEST_RETRY_AFTER: Final = 86_400.0
+MAX_RETRY_AFTER_SECONDS: Final = 86_400.0
 """Seconds; an origin that asks for more than a day is taken to mean a day."""
-LONGEST_HOST_WAIT: Final = 3_600.0
+MAX_HOST_BACKOFF_SECONDS: Final = 3_600.0
 """Seconds for which one answer can hold back the other downloads from its host, whatever their own timeouts are."""
 
 
@@ -28,15 +28,15 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds from now."""
     failures: int
     """Failed attempts in a row that brought nothing new, this one included."""
-    host_waits: float | None
+    host_backoff: float | None
     """Seconds, if the origin asked for the delay: every download from the host waits them out."""
 
 
-class GiveUp(msgspec.Struct, frozen=True, kw_only=True):
+class Abort(msgspec.Struct, frozen=True, kw_only=True):
     """The download fails with the error of this attempt."""
 
     failures: int
-    host_waits: float | None = None
+    host_backoff: float | None = None
     """Seconds for which the origin asked to be left alone: other downloads from the host wait them out all the same."""
 
 
@@ -49,7 +49,7 @@ def decide(
     excused: bool = False,
     time_left: float | None,
     random: float,
-) -> Retry | GiveUp:
+) -> Retry | Abort:
     """What follows a failed attempt.
 
     Args:
@@ -63,26 +63,26 @@ def decide(
         random: from [0, 1), for the jitter, so that many downloads do not come back at the same moment.
     """
     # While the storage is gone, nothing starts: no attempt is to blame, and none is spent.
-    failures = 1 if progressed else failures + (not (excused or isinstance(error, StorageGoneError)))
+    failures = 1 if progressed else failures + (not (excused or isinstance(error, StorageRootMissingError)))
     if not error.transient:
-        return GiveUp(failures=failures)
-    asked = None if error.retry_after is None else min(error.retry_after, LONGEST_RETRY_AFTER)
+        return Abort(failures=failures)
+    retry_after = None if error.retry_after is None else min(error.retry_after, MAX_RETRY_AFTER_SECONDS)
     if failures > retries:
-        return GiveUp(failures=failures, host_waits=_of_host(asked))
-    first = FIRST_DELAY_FOR_ROOM if isinstance(error, InsufficientStorageError) else FIRST_DELAY
-    delay = max(backoff(failures, first=first, longest=LONGEST_DELAY, random=random), asked or 0.0)
+        return Abort(failures=failures, host_backoff=_cap_host_backoff(retry_after))
+    initial = INITIAL_STORAGE_DELAY_SECONDS if isinstance(error, InsufficientStorageError) else INITIAL_DELAY_SECONDS
+    delay = max(backoff(failures, initial=initial, maximum=MAX_DELAY_SECONDS, random=random), retry_after or 0.0)
     if time_left is not None and delay >= time_left:
-        return GiveUp(failures=failures, host_waits=_of_host(asked))
-    return Retry(delay=delay, failures=failures, host_waits=None if asked is None else _of_host(delay))
+        return Abort(failures=failures, host_backoff=_cap_host_backoff(retry_after))
+    return Retry(delay=delay, failures=failures, host_backoff=None if retry_after is None else _cap_host_backoff(delay))
 
 
-def _of_host(delay: float | None) -> float | None:
-    return None if delay is None else min(delay, LONGEST_HOST_WAIT)
+def _cap_host_backoff(delay: float | None) -> float | None:
+    return None if delay is None else min(delay, MAX_HOST_BACKOFF_SECONDS)
 
 
-def backoff(failures: int, *, first: float, longest: float, random: float) -> float:
+def backoff(failures: int, *, initial: float, maximum: float, random: float) -> float:
     """Seconds before another try after so many failures in a row: twice as long each time, with jitter.
 
-    `first` and `longest` are seconds before the jitter, which takes off up to half; `random` is from [0, 1).
+    `initial` and `maximum` are seconds before the jitter, which takes off up to half; `random` is from [0, 1).
     """
-    return min(first * 2.0 ** min(failures - 1, 30), longest) * (0.5 + random / 2)
+    return min(initial * 2.0 ** min(failures - 1, 30), maximum) * (0.5 + random / 2)

@@ -17,7 +17,7 @@ import structlog
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
-from downloadd.download import Conflict, Download, Snapshot, ids_of
+from downloadd.download import Conflict, Download, Snapshot, log_fields
 from downloadd.errors import (
     ChecksumMismatchError,
     DownloadError,
@@ -27,25 +27,32 @@ from downloadd.errors import (
     StorageError,
 )
 from downloadd.manager import lifecycle, retry
-from downloadd.manager.intake import foreseen_name
+from downloadd.manager.admission import expected_name
 from downloadd.records.availability import once_available
 from downloadd.records.protocol import Records
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
-from downloadd.transfer.attempt import Attempt, Fetched, NoPlaceError, Places
-from downloadd.transfer.reception import Pace
+from downloadd.transfer.attempt import Attempt, ConnectionSlots, FetchResult, NoSlotError
+from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
-from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_digest, check_expected, check_length, format_checksum
+from downloadd.verify import (
+    DEFAULT_ALGORITHM,
+    check_digest,
+    check_length,
+    check_size_and_type,
+    checksum_algorithm,
+    format_checksum,
+)
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
-INSISTENCE: Final = 1.0
+STORE_RETRY_SECONDS: Final = 1.0
 """Seconds between two tries to write down what must not be lost."""
 
 
-class Stop(StrEnum):
+class StopReason(StrEnum):
     """Why a run is told to stop."""
 
     PAUSE = "pause"
@@ -54,7 +61,7 @@ class Stop(StrEnum):
     """The daemon stops; the download goes on after the next start."""
 
 
-class HostWaits(msgspec.Struct, frozen=True, kw_only=True):
+class HostBackoff(msgspec.Struct, frozen=True, kw_only=True):
     """A host has asked to be left alone."""
 
     host: str
@@ -77,13 +84,13 @@ class Run:
         session: Session,
         destination: Destination,
         clock: Clock,
-        pace: Pace,
+        limiter: RateLimiter,
         flush_interval: Callable[[], float],
         max_size: int,
         record_checksum: bool,
-        places: Places,
+        slots: ConnectionSlots,
         retries: int,
-        changed: Callable[["Run"], None],
+        on_change: Callable[["Run"], None],
     ) -> None:
         """Makes a run that has not begun; see `Attempt` for the parts.
 
@@ -93,21 +100,21 @@ class Run:
             session: the client.
             destination: where the file lies.
             clock: the time.
-            pace: the speed limits.
+            limiter: the speed limits.
             flush_interval: seconds after which received bytes are written even if they are few.
             max_size: bytes; 0 for no limit.
             record_checksum: whether the SHA-256 is wanted though nobody compares it.
-            places: for further connections.
+            slots: for further connections.
             retries: failed attempts in a row that are followed by another one.
-            changed: told when the state has changed.
+            on_change: called when the state has changed.
         """
         self._records = records
         self._destination = destination
         self._clock = clock
         self._retries = retries
-        self._stop: Stop | None = None
-        self._counted = 0
-        self._transferring: asyncio.Task[Fetched] | None = None
+        self._stop: StopReason | None = None
+        self._reported_bytes = 0
+        self._transferring: asyncio.Task[FetchResult] | None = None
         self._time_limit: asyncio.Timeout | None = None
         self._time_left: float | None = None
         self._saving = 0
@@ -115,20 +122,20 @@ class Run:
         self._seconds_saving = 0.0
         self._records_away = False
         self._has_waited = False
-        self._changed = partial(changed, self)
-        self._log = log.bind(**ids_of(download), attempt=download.progress.attempt)
+        self._changed = partial(on_change, self)
+        self._log = log.bind(**log_fields(download), attempt=download.progress.attempt)
         self._attempt = Attempt(
             download,
             session=session,
             destination=destination,
             clock=clock,
             save=self._save,
-            changed=self._changed,
-            pace=pace,
+            on_change=self._changed,
+            limiter=limiter,
             flush_interval=flush_interval,
             max_size=max_size,
             record_checksum=record_checksum,
-            places=places,
+            slots=slots,
         )
 
     @property
@@ -137,27 +144,27 @@ class Run:
         return self._attempt.download
 
     @property
-    def taken(self) -> int:
+    def received_bytes(self) -> int:
         """Bytes that the origin has sent to this run."""
-        return self._attempt.taken
+        return self._attempt.received_bytes
 
     @property
-    def asked(self) -> int:
+    def request_count(self) -> int:
         """Requests that this run has made, of whichever source."""
-        return self._attempt.asked
+        return self._attempt.request_count
 
     @property
     def waits_for_records(self) -> bool:
         """Whether the records have refused something that this run still tries to write down."""
         return self._records_away and self._saving > 0
 
-    def take_count(self) -> int:
+    def pop_received_bytes(self) -> int:
         """Bytes that the origin has sent since this was last asked."""
-        taken = self._attempt.taken
-        new, self._counted = taken - self._counted, taken
+        taken = self._attempt.received_bytes
+        new, self._reported_bytes = taken - self._reported_bytes, taken
         return new
 
-    def amended(self, row: Download) -> None:
+    def apply_amended(self, row: Download) -> None:
         """Users have changed something, and it is written down in this row: the run shows it, too, from now on."""
         self._attempt.download = replace(self._attempt.download, control=row.control)
 
@@ -171,14 +178,14 @@ class Run:
         speed = meter.speed(now)
         return Snapshot(download=known, speed=speed, eta=meter.eta(speed))
 
-    def stop(self, why: Stop) -> None:
+    def stop(self, reason: StopReason) -> None:
         """Tells the run to stop; it takes effect unless the file is being committed already."""
-        if self._stop is not Stop.CANCEL:
-            self._stop = why
+        if self._stop is not StopReason.CANCEL:
+            self._stop = reason
         if self._transferring is not None:
             self._transferring.cancel()
 
-    async def perform(self) -> tuple[Download, HostWaits | None] | None:
+    async def perform(self) -> tuple[Download, HostBackoff | None] | None:
         """Makes the attempt and writes down what became of it.
 
         Returns:
@@ -191,38 +198,38 @@ class Run:
         self._transferring = asyncio.get_running_loop().create_task(self._transfer())
         if self._stop is not None:
             self._transferring.cancel()
-        host_waits: HostWaits | None = None
+        host_backoff: HostBackoff | None = None
         try:
             try:
                 await asyncio.wait((self._transferring,))
                 fetched = self._transferring.result()
-                row = await (self._skip() if fetched is Fetched.SKIPPED else self._commit())
+                row = await (self._skip() if fetched is FetchResult.SKIPPED else self._commit())
             except asyncio.CancelledError:
-                row = await self._stopped(self._stop or Stop.INTERRUPT, started)
-            except NoPlaceError as error:
-                row, host_waits = await self._has_no_place(error, started)
+                row = await self._handle_stop(self._stop or StopReason.INTERRUPT, started)
+            except NoSlotError as error:
+                row, host_backoff = await self._wait_for_source(error, started)
             except DownloadError as error:
-                row, host_waits = await self._failed(error, started)
+                row, host_backoff = await self._handle_failure(error, started)
             except FencedError:
                 raise
             except Exception:
-                self._log.exception("run_broke")
-                row, host_waits = await self._failed(InternalError(), started)
-            saved = await self._record(row)
+                self._log.exception("run_crashed")
+                row, host_backoff = await self._handle_failure(InternalError(), started)
+            saved = await self._write_outcome(row)
         except FencedError:
             self._log.warning("run_fenced", epoch=self.download.epoch)
             if self._attempt.part is not None:
                 await self._attempt.part.close()
             return None
-        return saved, host_waits
+        return saved, host_backoff
 
-    async def _transfer(self) -> Fetched:
+    async def _transfer(self) -> FetchResult:
         limit = self.download.request.timeout
         left = max(0.0, limit - self.download.progress.time_spent) if limit else None
         try:
             async with asyncio.timeout(left) as self._time_limit:
                 fetched = await self._attempt.fetch()
-                if fetched is Fetched.WHOLE:
+                if fetched is FetchResult.COMPLETE:
                     await self._verify(self._part())
                 return fetched
         except TimeoutError:
@@ -233,10 +240,10 @@ class Run:
     async def _verify(self, part: Part) -> None:
         check_length(part.size, self.download.progress.total)
         # An origin need not say a length before.
-        check_expected(
-            size=part.size, content_type=None, wanted_size=self.download.request.expected_size, wanted_type=None
+        check_size_and_type(
+            size=part.size, content_type=None, expected_size=self.download.request.expected_size, expected_type=None
         )
-        self._attempt.download = lifecycle.verifying(self.download, total=part.size, remark=self._attempt.remark)
+        self._attempt.download = lifecycle.mark_verifying(self.download, total=part.size, warning=self._attempt.warning)
         algorithms = self._attempt.algorithms
         if not algorithms:
             return
@@ -244,11 +251,11 @@ class Run:
         digests = {name: format_checksum(name, await part.digest(name)) for name in algorithms}
         wanted = self.download.request.requested_checksum
         if wanted is not None:
-            check_digest(wanted, digests[algorithm_of(wanted)])
+            check_digest(wanted, digests[checksum_algorithm(wanted)])
         for stated in self.download.progress.origin_digests:
-            check_digest(stated.checksum, digests[algorithm_of(stated.checksum)], source=stated.source)
-        kept = KEPT_ALGORITHM if wanted is None else algorithm_of(wanted)
-        self._attempt.download = self.download.with_result(checksum=digests.get(KEPT_ALGORITHM) or digests.get(kept))
+            check_digest(stated.checksum, digests[checksum_algorithm(stated.checksum)], source=stated.source)
+        kept = DEFAULT_ALGORITHM if wanted is None else checksum_algorithm(wanted)
+        self._attempt.download = self.download.with_result(checksum=digests.get(DEFAULT_ALGORITHM) or digests.get(kept))
 
     async def _commit(self) -> Download:
         """Gives the part its final name; nothing stops a run from here on but the end of the process."""
@@ -259,7 +266,7 @@ class Run:
             if row is not None:
                 return row
         while True:
-            name = await self._destination.choose_name(
+            name = await self._destination.reserve_name(
                 directory=download.request.directory, filename=download.filename, conflict=self._conflict
             )
             if name is None:
@@ -279,44 +286,44 @@ class Run:
         published = await self._part().publish(
             name, replace=self._conflict is Conflict.OVERWRITE, last_modified=download.progress.last_modified
         )
-        return lifecycle.completed(row, now=self._clock.wall()) if published else None
+        return lifecycle.mark_completed(row, now=self._clock.wall()) if published else None
 
     @property
     def _conflict(self) -> Conflict:
         """What is done when the name is taken. No origin chooses which file is overwritten."""
         download = self.download
-        if download.request.conflict is Conflict.OVERWRITE and download.filename != foreseen_name(download):
+        if download.request.conflict is Conflict.OVERWRITE and download.filename != expected_name(download):
             return Conflict.RENAME
         return download.request.conflict
 
     async def _skip(self) -> Download:
         await self._remove_part()
-        return lifecycle.skipped(self.download, now=self._clock.wall())
+        return lifecycle.mark_skipped(self.download, now=self._clock.wall())
 
-    async def _stopped(self, why: Stop, started: float) -> Download:
-        if why is Stop.CANCEL:
+    async def _handle_stop(self, reason: StopReason, started: float) -> Download:
+        if reason is StopReason.CANCEL:
             await self._remove_part()
-            return lifecycle.cancelled(self.download, now=self._clock.wall())
-        row = (await self._attempt.keep()).with_progress(time_spent=self._spent(started))
-        if why is Stop.PAUSE:
-            return lifecycle.paused(row)
+            return lifecycle.mark_cancelled(self.download, now=self._clock.wall())
+        row = (await self._attempt.close_part()).with_progress(time_spent=self._spent(started))
+        if reason is StopReason.PAUSE:
+            return lifecycle.mark_paused(row)
         # An interruption is not the attempt's fault.
-        return lifecycle.interrupted(row.with_progress(attempt=row.progress.attempt - 1), now=self._clock.wall())
+        return lifecycle.mark_interrupted(row.with_progress(attempt=row.progress.attempt - 1), now=self._clock.wall())
 
-    async def _failed(self, error: DownloadError, started: float) -> tuple[Download, HostWaits | None]:
+    async def _handle_failure(self, error: DownloadError, started: float) -> tuple[Download, HostBackoff | None]:
         """What follows an error, and which host waits."""
-        if self._stop is Stop.CANCEL:
-            return await self._stopped(Stop.CANCEL, started), None
+        if self._stop is StopReason.CANCEL:
+            return await self._handle_stop(StopReason.CANCEL, started), None
         download, now = self.download, self._clock.wall()
         spent = self._spent(started)
         # What was kept by a storage that is out of order need not be there for the next attempt.
-        progressed = self._attempt.progressed and not isinstance(error, StorageError)
+        progressed = self._attempt.has_progressed and not isinstance(error, StorageError)
         if (
             isinstance(error, ChecksumMismatchError)
             and download.request.mirrors
             and download.progress.failures <= len(download.request.mirrors)
         ):
-            return await self._doubts_sources(error, time_spent=spent), None
+            return await self._retry_sources_singly(error, time_spent=spent), None
         decision = retry.decide(
             error,
             failures=download.progress.failures,
@@ -331,43 +338,43 @@ class Run:
                 self._log.info(
                     "attempt_failed", error=error.code, detail=error.detail, retry_in=round(decision.delay, 3)
                 )
-                row = (await self._kept(error)).with_progress(time_spent=spent + decision.delay)
+                row = (await self._keep_part(error)).with_progress(time_spent=spent + decision.delay)
                 not_before = now + decision.delay
                 return (
-                    lifecycle.deferred(
+                    lifecycle.mark_deferred(
                         row, error, not_before=not_before, failures=decision.failures, progressed=progressed
                     ),
-                    self._host_waits(decision.host_waits, now),
+                    self._host_backoff(decision.host_backoff, now),
                 )
-            case retry.GiveUp():
+            case retry.Abort():
                 self._log.info("attempt_failed", error=error.code, detail=error.detail)
                 await self._remove_part()
-                failed = lifecycle.failed(self.download, error, now=now)
-                return failed, self._host_waits(decision.host_waits, now)
+                failed = lifecycle.mark_failed(self.download, error, now=now)
+                return failed, self._host_backoff(decision.host_backoff, now)
 
-    async def _doubts_sources(self, error: ChecksumMismatchError, *, time_spent: float) -> Download:
+    async def _retry_sources_singly(self, error: ChecksumMismatchError, *, time_spent: float) -> Download:
         """Some source lies, and nobody knows which: from now on each is asked alone, one after the other."""
         self._log.info("attempt_failed", error=error.code, detail=error.detail, retry_in=0)
         await self._remove_part()
-        row = lifecycle.without_part(self.download).with_progress(time_spent=time_spent)
-        return lifecycle.deferred(
+        row = lifecycle.reset_part(self.download).with_progress(time_spent=time_spent)
+        return lifecycle.mark_deferred(
             row, error, not_before=self._clock.wall(), failures=row.progress.failures + 1, progressed=False
         )
 
-    def _host_waits(self, seconds: float | None, now: float) -> HostWaits | None:
-        return None if seconds is None else HostWaits(host=self._attempt.answered_by, until=now + seconds)
+    def _host_backoff(self, seconds: float | None, now: float) -> HostBackoff | None:
+        return None if seconds is None else HostBackoff(host=self._attempt.responding_host, until=now + seconds)
 
-    async def _has_no_place(self, error: NoPlaceError, started: float) -> tuple[Download, HostWaits | None]:
+    async def _wait_for_source(self, error: NoSlotError, started: float) -> tuple[Download, HostBackoff | None]:
         """Waits for the source that could not be asked; not for ever, if those that can be asked are of no use."""
         download = self.download
-        failures = 1 if self._attempt.progressed else download.progress.failures + (not self._has_waited)
-        if self._stop is Stop.CANCEL or failures > self._retries + len(download.request.mirrors):
-            return await self._failed(error.failure, started)
-        self._log.info("waits_elsewhere", detail=str(error))
-        row = (await self._attempt.keep()).with_progress(time_spent=self._spent(started))
-        return lifecycle.waits_elsewhere(row, source=error.source, failures=failures), None
+        failures = 1 if self._attempt.has_progressed else download.progress.failures + (not self._has_waited)
+        if self._stop is StopReason.CANCEL or failures > self._retries + len(download.request.mirrors):
+            return await self._handle_failure(error.failure, started)
+        self._log.info("waiting_for_source", detail=str(error))
+        row = (await self._attempt.close_part()).with_progress(time_spent=self._spent(started))
+        return lifecycle.wait_for_source(row, source=error.source, failures=failures), None
 
-    async def _record(self, row: Download) -> Download:
+    async def _write_outcome(self, row: Download) -> Download:
         """Writes down what became of the attempt, whatever it takes."""
         if row.state is State.RETRYING:
             try:
@@ -375,18 +382,18 @@ class Run:
             except InsufficientStorageError:
                 # The records lie on the same disk, perhaps, and the part is what fills it.
                 await self._remove_part()
-                row = lifecycle.without_part(row)
+                row = lifecycle.reset_part(row)
             except DownloadError:
                 pass
-        return await insist(lambda: self._save(row), "outcome_not_recorded", **ids_of(row))
+        return await retry_forever(lambda: self._save(row), "outcome_write_failed", **log_fields(row))
 
-    async def _kept(self, error: DownloadError) -> Download:
+    async def _keep_part(self, error: DownloadError) -> Download:
         """The row with what the next attempt goes on from."""
         if isinstance(error, InsufficientStorageError) and self.download.progress.validator is None:
             # It has to start over, and these bytes may be the very ones that there is no room for.
             await self._remove_part()
-            return lifecycle.without_part(self.download)
-        return await self._attempt.keep()
+            return lifecycle.reset_part(self.download)
+        return await self._attempt.close_part()
 
     async def _save(self, download: Download) -> Download:
         """Write the row down, as soon as the records are available."""
@@ -411,7 +418,7 @@ class Run:
 
     @contextmanager
     def _off_the_clock(self) -> Iterator[None]:
-        """Stop the time of the download's timeout for as long as something is being written down."""
+        """StopReason the time of the download's timeout for as long as something is being written down."""
         loop, limit = asyncio.get_running_loop(), self._time_limit
         if not self._saving:
             self._saving_since = self._clock.monotonic()
@@ -449,11 +456,11 @@ class Run:
                 )
         except DownloadError as error:
             # The sweep after the next start tries again.
-            self._log.warning("part_not_removed", error=error.code, detail=error.detail)
+            self._log.warning("part_removal_failed", error=error.code, detail=error.detail)
 
 
-async def insist(write: Callable[[], Awaitable[T]], failure: str, **facts: object) -> T:
-    """Return the result of `write`, tried again until it succeeds; log every `failure`.
+async def retry_forever(write: Callable[[], Awaitable[T]], log_event: str, **facts: object) -> T:
+    """Return the result of `write`, tried again until it succeeds; log every `log_event`.
 
     For what must not be lost, and has nobody who could be told that it failed. Records that are unavailable are waited
     for; they say it themselves.
@@ -462,11 +469,11 @@ async def insist(write: Callable[[], Awaitable[T]], failure: str, **facts: objec
         try:
             return await once_available(write)
         except DownloadError as error:
-            log.error(failure, error=error.code, detail=error.detail, **facts)
-            await asyncio.sleep(INSISTENCE)
+            log.error(log_event, error=error.code, detail=error.detail, **facts)
+            await asyncio.sleep(STORE_RETRY_SECONDS)
 
 
-def report_broken(task: asyncio.Task[None]) -> None:
+def log_task_failure(task: asyncio.Task[None]) -> None:
     """Logs what a task that ought to go on for ever has ended with; for `add_done_callback`."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("task_broke", exc_info=error)
+        log.error("task_failed", exc_info=error)

@@ -8,9 +8,9 @@ from heapq import heappop, heappush
 
 import msgspec
 
-from downloadd.metrics import Origins
-from downloadd.records.protocol import Waiting
-from downloadd.states import Hold
+from downloadd.metrics import OriginUsage
+from downloadd.records.protocol import WaitingDownload
+from downloadd.states import WaitReason
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,17 +20,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_per_host: int
 
 
-Key = tuple[int, int, str]
-"""(minus priority, seq, host): the smallest is the next; the host tells whose line it is in."""
+QueueKey = tuple[int, int, str]
+"""(minus priority, seq, host): the smallest is the next; the host tells whose queue it is in."""
 
 
-class _Host:
-    """One host's line and places."""
+class _HostQueue:
+    """One host's queue and slots."""
 
     __slots__ = ("blocked_until", "heap", "running", "waiting")
 
     def __init__(self) -> None:
-        self.heap: list[Key] = []
+        self.heap: list[QueueKey] = []
         # Not the length of the heap, which keeps what was withdrawn until it comes up.
         self.waiting = 0
         self.running = 0
@@ -38,30 +38,30 @@ class _Host:
 
 
 class Scheduler:
-    """The lines of all hosts.
+    """The queues of all hosts.
 
-    A download is either waiting here, running (between `pick` and `finished`), or unknown. Within a host the higher
-    priority goes first, then the older; among hosts that have a free place the same order holds, so a host that is
+    A download is either waiting here, running (between `select_ready` and `finished`), or unknown. Within a host the higher
+    priority goes first, then the older; among hosts that have a free slot the same order holds, so a host that is
     full, slow or blocked never holds up another.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._hosts: dict[str, _Host] = {}
+        self._hosts: dict[str, _HostQueue] = {}
         # Heaps cannot remove from the middle, so an entry is valid only while this holds the very same key object;
         # what was withdrawn or added anew is skipped when it comes up.
-        self._waiting: dict[int, Key] = {}
+        self._waiting: dict[int, QueueKey] = {}
         # Hosts that can start something, by the key of their head. Entries may be stale: a host is entered again
-        # whenever its head or its places change, and judged anew when it is taken out.
-        self._ready: list[tuple[Key, str]] = []
-        self._delayed: list[tuple[float, Key]] = []
-        # Those of `_waiting` that are in no line yet.
-        self._put_off: set[int] = set()
+        # whenever its head or its slots change, and judged anew when it is taken out.
+        self._ready: list[tuple[QueueKey, str]] = []
+        self._delayed: list[tuple[float, QueueKey]] = []
+        # Those of `_waiting` that are in no queue yet.
+        self._delayed_seqs: set[int] = set()
         self._blocked: list[tuple[float, str]] = []
         self._running: dict[int, str] = {}
         # What was added while it ran: only the end of the run tells whether that came too late, or early.
-        self._returning: dict[int, Waiting] = {}
-        self._lacking: str | None = None
+        self._requeued: dict[int, WaitingDownload] = {}
+        self._suspension: str | None = None
 
     @property
     def waiting(self) -> int:
@@ -82,187 +82,187 @@ class Scheduler:
         """Sets new limits; what runs already goes on."""
         self._limits = limits
         for name in tuple(self._hosts):
-            self._enter(name)
+            self._offer(name)
 
-    def add(self, waiting: Waiting) -> None:
-        """A download joins its host's line, or waits until `not_before` to do so.
+    def add(self, waiting: WaitingDownload) -> None:
+        """A download joins its host's queue, or waits until `not_before` to do so.
 
-        One that waits already is moved; one that runs joins when its run has ended, so that it never has two places.
+        One that waits already is moved; one that runs joins when its run has ended, so that it never has two slots.
         """
         if waiting.seq in self._running:
-            self._returning[waiting.seq] = waiting
+            self._requeued[waiting.seq] = waiting
             return
-        self._leave(waiting.seq)
+        self._drop(waiting.seq)
         key = (-waiting.priority, waiting.seq, waiting.host)
         self._waiting[waiting.seq] = key
         if waiting.not_before is not None:
-            self._put_off.add(waiting.seq)
+            self._delayed_seqs.add(waiting.seq)
             heappush(self._delayed, (waiting.not_before, key))
         else:
-            self._join(key)
+            self._push(key)
 
-    def withdraw(self, seq: int) -> None:
+    def dequeue(self, seq: int) -> None:
         """A download waits no longer. Unknown ones are ignored."""
-        self._leave(seq)
-        self._returning.pop(seq, None)
+        self._drop(seq)
+        self._requeued.pop(seq, None)
 
-    def finished(self, seq: int) -> None:
-        """A run has ended, whatever its outcome: its place is free. Unknown ones are ignored."""
+    def finish(self, seq: int) -> None:
+        """A run has ended, whatever its outcome: its slot is free. Unknown ones are ignored."""
         name = self._running.pop(seq, None)
         if name is not None:
             self._hosts[name].running -= 1
-            self._enter(name)
-        returning = self._returning.pop(seq, None)
-        if returning is not None:
-            self.add(returning)
+            self._offer(name)
+        requeued = self._requeued.pop(seq, None)
+        if requeued is not None:
+            self.add(requeued)
 
-    def borrow(self, host: str, wanted: int) -> int:
-        """Takes up to `wanted` free places of a host for further connections of a download that runs already.
+    def acquire(self, host: str, count: int) -> int:
+        """Takes up to `count` free slots of a host for further connections of a download that runs already.
 
         A host that asked to be left alone has none.
         """
-        line = self._hosts.get(host) or _Host()
-        if line.blocked_until:
+        queue = self._hosts.get(host) or _HostQueue()
+        if queue.blocked_until:
             return 0
-        self._hosts[host] = line
-        taken = max(0, min(wanted, self._limits.max_per_host - line.running))
-        line.running += taken
-        return taken
+        self._hosts[host] = queue
+        acquired = max(0, min(count, self._limits.max_per_host - queue.running))
+        queue.running += acquired
+        return acquired
 
-    def give_back(self, host: str, places: int) -> None:
-        """So many borrowed places are free again."""
-        if places:
-            self._hosts[host].running -= places
-            self._enter(host)
+    def release(self, host: str, slots: int) -> None:
+        """So many acquired slots are free again."""
+        if slots:
+            self._hosts[host].running -= slots
+            self._offer(host)
 
     def block(self, host: str, until: float) -> None:
         """The origin asked to be left alone until then."""
-        line = self._hosts.setdefault(host, _Host())
-        if until > line.blocked_until:
-            line.blocked_until = until
+        queue = self._hosts.setdefault(host, _HostQueue())
+        if until > queue.blocked_until:
+            queue.blocked_until = until
             heappush(self._blocked, (until, host))
 
-    def lack_room(self, lacking: str | None) -> None:
-        """Lets nothing start while nothing can be kept; `lacking` says why, in words, and None that it is over."""
-        self._lacking = lacking
+    def set_suspension(self, reason: str | None) -> None:
+        """Lets nothing start while nothing can be kept; `reason` says why, in words, and None that it is over."""
+        self._suspension = reason
 
-    def pick(self, now: float) -> list[int]:
+    def select_ready(self, now: float) -> list[int]:
         """The downloads (by `seq`) that start now, most urgent first; they count as running from here on."""
-        if self._lacking is not None:
+        if self._suspension is not None:
             return []
         while self._delayed and self._delayed[0][0] <= now:
             _, key = heappop(self._delayed)
             if self._waiting.get(key[1]) is key:
-                self._put_off.discard(key[1])
-                self._join(key)
+                self._delayed_seqs.discard(key[1])
+                self._push(key)
         while self._blocked and self._blocked[0][0] <= now:
             until, name = heappop(self._blocked)
             host = self._hosts[name]
             if host.blocked_until == until:
                 host.blocked_until = 0.0
-                self._enter(name)
+                self._offer(name)
         picked: list[int] = []
         while self._ready and len(self._running) < self._limits.max_concurrent:
             key, name = heappop(self._ready)
-            line = self._hosts.get(name)
-            if line is None or not self._has_place(line, now):
+            queue = self._hosts.get(name)
+            if queue is None or not self._has_slot(queue, now):
                 continue
-            if self._head(line) is not key:
+            if self._peek(queue) is not key:
                 # The head was withdrawn or moved since; the host's turn comes by its new head.
-                self._enter(name)
+                self._offer(name)
                 continue
-            heappop(line.heap)
-            self._leave(key[1])
-            line.running += 1
+            heappop(queue.heap)
+            self._drop(key[1])
+            queue.running += 1
             self._running[key[1]] = name
             picked.append(key[1])
-            self._enter(name)
+            self._offer(name)
         return picked
 
     def next_due(self) -> float | None:
-        """The time at which `pick` may have something new to say, if nothing else happens before."""
-        if self._lacking is not None:
+        """The time at which `select_ready` may have something new to say, if nothing else happens before."""
+        if self._suspension is not None:
             return None
         times = [heap[0][0] for heap in (self._delayed, self._blocked) if heap]
         return min(times, default=None)
 
-    def reason(self, host: str, not_before: float | None, now: float) -> str:
+    def describe_wait(self, host: str, not_before: float | None, now: float) -> str:
         """What a waiting download of `host` waits for, in words."""
-        line = self._hosts.get(host) or _Host()
-        match Hold.LATER if not_before is not None and not_before > now else self._hold(line, now):
-            case Hold.LATER:
+        queue = self._hosts.get(host) or _HostQueue()
+        match WaitReason.DELAYED if not_before is not None and not_before > now else self._wait_reason(queue, now):
+            case WaitReason.DELAYED:
                 return f"the next attempt starts in {(not_before or now) - now:.0f} s"
-            case Hold.NO_ROOM:
-                return self._lacking or "about to start"
-            case Hold.HOST_ASKED:
-                return f"{host} asked to wait, {line.blocked_until - now:.0f} s more"
-            case Hold.HOST_FULL:
-                return f"{line.running} downloads from {host} are running (max_per_host)"
-            case Hold.ALL_FULL:
+            case WaitReason.STORAGE_UNAVAILABLE:
+                return self._suspension or "about to start"
+            case WaitReason.HOST_BACKOFF:
+                return f"{host} asked to wait, {queue.blocked_until - now:.0f} s more"
+            case WaitReason.HOST_LIMIT:
+                return f"{queue.running} downloads from {host} are running (max_per_host)"
+            case WaitReason.TOTAL_LIMIT:
                 return f"{len(self._running)} downloads are running (max_concurrent)"
-            case Hold.NOTHING:
+            case WaitReason.READY:
                 return "about to start"
 
-    def holds(self, now: float) -> dict[Hold, int]:
+    def wait_reasons(self, now: float) -> dict[WaitReason, int]:
         """How many downloads wait for what; in time by the number of hosts."""
-        holds = {Hold.LATER: len(self._put_off)}
-        for line in self._hosts.values():
-            hold = self._hold(line, now)
-            holds[hold] = holds.get(hold, 0) + line.waiting
-        return holds
+        reasons = {WaitReason.DELAYED: len(self._delayed_seqs)}
+        for queue in self._hosts.values():
+            reason = self._wait_reason(queue, now)
+            reasons[reason] = reasons.get(reason, 0) + queue.waiting
+        return reasons
 
-    def origins(self, now: float) -> Origins:
+    def origins(self, now: float) -> OriginUsage:
         """How hosts are used."""
-        lines = self._hosts.values()
-        used = [line.running for line in lines if line.running]
-        return Origins(
+        queues = self._hosts.values()
+        used = [queue.running for queue in queues if queue.running]
+        return OriginUsage(
             connections=sum(used),
             busiest=max(used, default=0),
             connected=len(used),
-            waiting=sum(line.waiting > 0 for line in lines),
-            blocked=sum(line.blocked_until > now for line in lines),
+            waiting=sum(queue.waiting > 0 for queue in queues),
+            blocked=sum(queue.blocked_until > now for queue in queues),
         )
 
-    def _hold(self, line: _Host, now: float) -> Hold:
+    def _wait_reason(self, queue: _HostQueue, now: float) -> WaitReason:
         """What a download waits for whose time has come."""
-        if self._lacking is not None:
-            return Hold.NO_ROOM
-        if line.blocked_until > now:
-            return Hold.HOST_ASKED
-        if line.running >= self._limits.max_per_host:
-            return Hold.HOST_FULL
+        if self._suspension is not None:
+            return WaitReason.STORAGE_UNAVAILABLE
+        if queue.blocked_until > now:
+            return WaitReason.HOST_BACKOFF
+        if queue.running >= self._limits.max_per_host:
+            return WaitReason.HOST_LIMIT
         if len(self._running) >= self._limits.max_concurrent:
-            return Hold.ALL_FULL
-        return Hold.NOTHING
+            return WaitReason.TOTAL_LIMIT
+        return WaitReason.READY
 
-    def _leave(self, seq: int) -> None:
+    def _drop(self, seq: int) -> None:
         """A download waits no longer, wherever it did."""
         key = self._waiting.pop(seq, None)
         if key is None:
             return
-        if seq in self._put_off:
-            self._put_off.discard(seq)
+        if seq in self._delayed_seqs:
+            self._delayed_seqs.discard(seq)
         else:
             self._hosts[key[2]].waiting -= 1
 
-    def _join(self, key: Key) -> None:
+    def _push(self, key: QueueKey) -> None:
         name = key[2]
-        host = self._hosts.setdefault(name, _Host())
+        host = self._hosts.setdefault(name, _HostQueue())
         host.waiting += 1
         heappush(host.heap, key)
         if host.heap[0] is key:
-            self._enter(name)
+            self._offer(name)
 
-    def _enter(self, name: str) -> None:
-        """Offers the host's head, when it has one and a place for it; forgets a host that nothing refers to."""
+    def _offer(self, name: str) -> None:
+        """Offers the host's head, when it has one and a slot for it; forgets a host that nothing refers to."""
         host = self._hosts[name]
-        key = self._head(host)
+        key = self._peek(host)
         if key is not None and host.running < self._limits.max_per_host:
             heappush(self._ready, (key, name))
         if key is None and host.running == 0 and host.blocked_until == 0:
             del self._hosts[name]
 
-    def _head(self, host: _Host) -> Key | None:
+    def _peek(self, host: _HostQueue) -> QueueKey | None:
         while host.heap:
             key = host.heap[0]
             if self._waiting.get(key[1]) is key:
@@ -270,5 +270,5 @@ class Scheduler:
             heappop(host.heap)
         return None
 
-    def _has_place(self, host: _Host, now: float) -> bool:
+    def _has_slot(self, host: _HostQueue, now: float) -> bool:
         return host.running < self._limits.max_per_host and host.blocked_until <= now

@@ -72,7 +72,7 @@ _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 class AddressRules:
     """The judgement of addresses: globally routable unicast, or inside one of `allowed_networks`."""
 
-    __slots__ = ("_networks", "_remembered")
+    __slots__ = ("_cached_reason", "_networks")
 
     def __init__(self, allowed_networks: Iterable[str] = ()) -> None:
         """Reads networks such as `10.0.0.0/8`, `fd00::/8` or a single address.
@@ -81,7 +81,7 @@ class AddressRules:
             ValueError: one of them is no network; says which and why.
         """
         self._networks = tuple(_parse_network(text) for text in allowed_networks)
-        self._remembered = lru_cache(maxsize=4096)(self._judge)
+        self._cached_reason = lru_cache(maxsize=4096)(self._find_reason)
 
     def forbidden_reason(self, address: str | Address) -> str | None:
         """What kind of address makes it forbidden ("loopback"); None when a connection may be opened to it.
@@ -89,30 +89,30 @@ class AddressRules:
         A `str` that is no address, or one with a zone (RFC 4007, section 11), is forbidden too. Remembered for the
         addresses asked for last: an address is judged at least twice for each download.
         """
-        return self._remembered(address)
+        return self._cached_reason(address)
 
-    def _judge(self, address: str | Address) -> str | None:
+    def _find_reason(self, address: str | Address) -> str | None:
         if isinstance(address, str):
             try:
                 address = ip_address(address)
             except ValueError:
                 return "not an IP address"
         if isinstance(address, IPv4Address):
-            return None if self._is_listed(address) else _special(address)
+            return None if self._is_in_allowed_network(address) else _special_purpose(address)
         if address.scope_id is not None:
             return "with a zone"
-        if self._is_listed(address):
+        if self._is_in_allowed_network(address):
             return None
-        reached = _translated(address)
-        tunnelled = _tunnelled(address)
+        reached = _translated_addresses(address)
+        tunnelled = _tunnel_addresses(address)
         for inner in reached + tunnelled:
             reason = self.forbidden_reason(inner)
             if reason is not None:
                 return f"{reason}, in IPv6 form"
         # A tunnel's prefix is routed like any other, a translator's stands for the IPv4 address alone.
-        return _special(address) if tunnelled or not reached else None
+        return _special_purpose(address) if tunnelled or not reached else None
 
-    def judge_address(self, address: str | Address) -> None:
+    def check_address(self, address: str | Address) -> None:
         """Passes an address that a connection may be opened to.
 
         Raises:
@@ -122,11 +122,11 @@ class AddressRules:
         if reason is not None:
             raise DomainBlockedError(f"the address {address} is not allowed ({reason})")
 
-    def _is_listed(self, address: Address) -> bool:
+    def _is_in_allowed_network(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
 
 
-def judge_special_name(host: str, rules: AddressRules) -> None:
+def check_special_name(host: str, rules: AddressRules) -> None:
     """Judges names that mean an address without DNS; lets all others pass.
 
     `localhost` and its subdomains are loopback (RFC 6761, section 6.3), whatever a resolver says of them.
@@ -152,7 +152,7 @@ def _parse_network(text: str) -> IPv4Network | IPv6Network:
         raise ValueError(f"{text!r} is not a network: write it like '10.0.0.0/8' or 'fd00::/8'") from None
 
 
-def _special(address: Address) -> str | None:
+def _special_purpose(address: Address) -> str | None:
     if isinstance(address, IPv4Address):
         return next((name for network, name in _SPECIAL_IPV4 if address in network), None)
     for network, name in _SPECIAL_IPV6:
@@ -161,11 +161,11 @@ def _special(address: Address) -> str | None:
     return None if address in _GLOBAL_UNICAST else "not globally routable"
 
 
-def _translated(address: IPv6Address) -> tuple[IPv4Address, ...]:
+def _translated_addresses(address: IPv6Address) -> tuple[IPv4Address, ...]:
     """The IPv4 addresses that the prefix of `address` stands for, all of which must be allowed; none for plain IPv6."""
     value = int(address)
     if address in _LOCAL_NAT64:
-        return _local_nat64_readings(value)
+        return _local_nat64_candidates(value)
     if address not in _NOT_COMPATIBLE and any(address in network for network in _LAST_32_BITS):
         return (_ipv4(value),)
     if address in _6TO4:
@@ -176,18 +176,18 @@ def _translated(address: IPv6Address) -> tuple[IPv4Address, ...]:
     return ()
 
 
-def _tunnelled(address: IPv6Address) -> tuple[IPv4Address, ...]:
+def _tunnel_addresses(address: IPv6Address) -> tuple[IPv4Address, ...]:
     """The IPv4 address in an interface identifier of ISATAP, which may follow any prefix, that of 6to4 too."""
     value = int(address)
     return (_ipv4(value),) if value >> 32 & 0xFFFFFFFF in _ISATAP else ()
 
 
-def _local_nat64_readings(value: int) -> tuple[IPv4Address, ...]:
+def _local_nat64_candidates(value: int) -> tuple[IPv4Address, ...]:
     # RFC 8215 leaves the prefix length to the network, and RFC 6052, section 2.2 puts the IPv4 address elsewhere for
     # each length (bits 64 to 71 left out). No reading may be forbidden; one in 0.0.0.0/8 is no destination at all.
     without_u = (value >> 64) << 56 | (value & (1 << 56) - 1)
-    readings = (without_u >> 40, without_u >> 32, without_u >> 24, value)
-    inner = tuple(_ipv4(reading) for reading in readings if reading & 0xFF000000)
+    candidates = (without_u >> 40, without_u >> 32, without_u >> 24, value)
+    inner = tuple(_ipv4(reading) for reading in candidates if reading & 0xFF000000)
     return inner or (_ipv4(0),)
 
 

@@ -18,11 +18,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from downloadd.errors import DomainBlockedError
 from downloadd.policy.addresses import AddressRules
 
-DNS_TTL: Final = 30
+DNS_TTL_SECONDS: Final = 30
 """Seconds that an answer of the resolver is kept."""
 
 
-class AddressForbidden(OSError):
+class ForbiddenAddressError(OSError):
     """How a forbidden address surfaces inside aiohttp: like one that cannot be reached; `blocked` says the truth."""
 
     def __init__(self, blocked: DomainBlockedError) -> None:
@@ -30,7 +30,7 @@ class AddressForbidden(OSError):
         self.blocked = blocked
 
 
-class JudgedResolver(AbstractResolver):
+class FilteringResolver(AbstractResolver):
     """A resolver that leaves out the addresses that the rules forbid."""
 
     def __init__(self, rules: Callable[[], AddressRules], resolver: AbstractResolver) -> None:
@@ -44,7 +44,7 @@ class JudgedResolver(AbstractResolver):
         """The allowed addresses of `host`, in the resolver's order.
 
         Raises:
-            AddressForbidden: it has addresses, and none is allowed.
+            ForbiddenAddressError: it has addresses, and none is allowed.
             OSError: the lookup failed, or found no address.
         """
         rules = self._rules()
@@ -61,7 +61,7 @@ class JudgedResolver(AbstractResolver):
         if reason is None:
             raise OSError(errno.EADDRNOTAVAIL, "the host has no address")
         # The address itself stays unsaid: it may be the business of an inner network.
-        raise AddressForbidden(
+        raise ForbiddenAddressError(
             DomainBlockedError(f"the host {host} resolves to an address that is not allowed ({reason})")
         )
 
@@ -70,7 +70,7 @@ class JudgedResolver(AbstractResolver):
         await self._resolver.close()
 
 
-class JudgedConnector(aiohttp.TCPConnector):
+class FilteringConnector(aiohttp.TCPConnector):
     """A connector that takes no connection from its pool which it would not make now."""
 
     def __init__(self, rules: Callable[[], AddressRules], **options: Any) -> None:
@@ -111,25 +111,25 @@ def build_connector(
         if reason is not None:
             # One sentence for all: of several failures with different ones, aiohappyeyeballs raises a summary that
             # has lost its causes.
-            raise AddressForbidden(DomainBlockedError("the host is at an address that is not allowed"))
+            raise ForbiddenAddressError(DomainBlockedError("the host is at an address that is not allowed"))
         return socket.socket(family=family, type=kind, proto=protocol)
 
-    return JudgedConnector(
+    return FilteringConnector(
         rules,
-        resolver=JudgedResolver(rules, resolver),
+        resolver=FilteringResolver(rules, resolver),
         socket_factory=make_socket,
         use_dns_cache=True,
-        ttl_dns_cache=DNS_TTL,
+        ttl_dns_cache=DNS_TTL_SECONDS,
         limit=0,
         ssl=True if ssl_context is None else ssl_context,
         keepalive_timeout=keepalive_timeout,
     )
 
 
-def blocked_cause(error: BaseException) -> DomainBlockedError | None:
+def find_blocked_error(error: BaseException) -> DomainBlockedError | None:
     """The judgement behind an error that a request raised; None when it failed for another reason."""
     for cause in _causes(error):
-        if isinstance(cause, AddressForbidden):
+        if isinstance(cause, ForbiddenAddressError):
             return cause.blocked
         if isinstance(cause, DomainBlockedError):
             return cause

@@ -13,25 +13,25 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from downloadd.config import DirectoryConfig
+from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.errors import InvalidPathError
-from downloadd.folding import fold_path
-from downloadd.terms import Quota, Terms
+from downloadd.name_collision import path_collision_key
 
 
 class DirectoryRules:
     """The terms of every directory below the root."""
 
-    __slots__ = ("_configured", "_folded", "_remembered")
+    __slots__ = ("_by_folded_path", "_cached_settings", "_configured")
 
     def __init__(self, configured: Iterable[DirectoryConfig] = ()) -> None:
         """Takes tables as the loader leaves them: paths are clean, owners are numbers."""
         self._configured = {config.path: config for config in configured}
-        self._folded = {fold_path(path): path for path in self._configured if path}
-        self._remembered = lru_cache(maxsize=1024)(self._find)
+        self._by_folded_path = {path_collision_key(path): path for path in self._configured if path}
+        self._cached_settings = lru_cache(maxsize=1024)(self._resolve_settings)
 
-    def terms_of(self, directory: str) -> Terms:
+    def settings_of(self, directory: str) -> DirectorySettings:
         """What holds in a directory, given as users write it: slashes at the ends and doubled ones are forgiven."""
-        return self._remembered(directory) if self._configured else Terms()
+        return self._cached_settings(directory) if self._configured else DirectorySettings()
 
     @property
     def quotas(self) -> Sequence[Quota]:
@@ -39,12 +39,12 @@ class DirectoryRules:
         configured = self._configured.values()
         return [Quota(directory=each.path, limit=each.quota) for each in configured if each.quota is not UNSET]
 
-    def may_use(self, user: str, directory: str) -> bool:
+    def allows_user(self, user: str, directory: str) -> bool:
         """Whether a user who may download at all may start and change downloads there."""
-        users = self.terms_of(directory).users
+        users = self.settings_of(directory).users
         return users is None or user in users
 
-    def require_distinct(self, directory: str) -> None:
+    def check_distinct(self, directory: str) -> None:
         """Refuses a spelling of a directory with terms that would not be recognised as that directory.
 
         On a file system that ignores case, say, it leads there all the same.
@@ -52,24 +52,24 @@ class DirectoryRules:
         Raises:
             InvalidPathError: it, or a directory on the way, is too like a configured one.
         """
-        for path in _on_the_way(directory):
-            meant = self._folded.get(fold_path(path)) if path else None
+        for path in _path_prefixes(directory):
+            meant = self._by_folded_path.get(path_collision_key(path)) if path else None
             if meant is not None and path not in self._configured:
                 raise InvalidPathError(
                     f"the directory {path!r} is too like {meant!r}, which has terms of its own: choose another name, "
                     "or write it as it is configured"
                 )
 
-    def _find(self, directory: str) -> Terms:
-        terms = Terms()
-        for path in _on_the_way(directory):
+    def _resolve_settings(self, directory: str) -> DirectorySettings:
+        directory_settings = DirectorySettings()
+        for path in _path_prefixes(directory):
             config = self._configured.get(path)
             if config is not None:
-                terms = _narrowed(terms, config)
-        return terms
+                directory_settings = _apply_config(directory_settings, config)
+        return directory_settings
 
 
-def _on_the_way(directory: str) -> Iterator[str]:
+def _path_prefixes(directory: str) -> Iterator[str]:
     """The root, every directory around this one, and itself."""
     path = ""
     for segment in ("", *filter(None, directory.split("/"))):
@@ -77,16 +77,18 @@ def _on_the_way(directory: str) -> Iterator[str]:
         yield path
 
 
-def _narrowed(terms: Terms, config: DirectoryConfig) -> Terms:
+def _apply_config(directory_settings: DirectorySettings, config: DirectoryConfig) -> DirectorySettings:
     if config.quota is not UNSET:
-        terms = replace(terms, quotas=(*terms.quotas, Quota(directory=config.path, limit=config.quota)))
+        directory_settings = replace(
+            directory_settings, quotas=(*directory_settings.quotas, Quota(directory=config.path, limit=config.quota))
+        )
     if config.users is not UNSET:
-        terms = replace(terms, users=frozenset(config.users))
+        directory_settings = replace(directory_settings, users=frozenset(config.users))
     if config.conflict is not UNSET:
-        terms = replace(terms, conflict=config.conflict)
+        directory_settings = replace(directory_settings, conflict=config.conflict)
     if config.owner is not UNSET:
         user, _, group = config.owner.partition(":")
-        terms = replace(terms, owner=(int(user), int(group)))
+        directory_settings = replace(directory_settings, owner=(int(user), int(group)))
     if config.mode is not UNSET:
-        terms = replace(terms, mode=int(config.mode, 8))
-    return terms
+        directory_settings = replace(directory_settings, mode=int(config.mode, 8))
+    return directory_settings

@@ -46,7 +46,7 @@ class DomainRules:
             _, _, parent = parent.partition(".")
         return False
 
-    def judge_host(self, host: str) -> None:
+    def check_host(self, host: str) -> None:
         """Passes a host that is in the list.
 
         Raises:

@@ -8,7 +8,7 @@ from typing import Self
 import msgspec
 
 from downloadd.config import DownloadsConfig
-from downloadd.policy.addresses import AddressRules, judge_special_name
+from downloadd.policy.addresses import AddressRules, check_special_name
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.ports import PortRules
 from downloadd.policy.url import AllowedUrl, is_address, parse_url
@@ -34,7 +34,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             ports=PortRules(config.allowed_ports),
         )
 
-    def judge(self, text: str) -> AllowedUrl:
+    def check_url(self, text: str) -> AllowedUrl:
         """The URL, read and allowed as far as it can be told without asking the DNS.
 
         The addresses that a name resolves to are judged by the connector, for each connection.
@@ -44,17 +44,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             DomainBlockedError: the host, the address in its place, or the port is not allowed.
         """
         url = parse_url(text)
-        self.judge_origin(url)
+        self.check_origin(url)
         return url
 
-    def judge_origin(self, url: AllowedUrl) -> None:
+    def check_origin(self, url: AllowedUrl) -> None:
         """Passes a URL whose host and port may be asked.
 
         Raises:
             DomainBlockedError: they may not.
         """
-        self.domains.judge_host(url.host)
-        judge_special_name(url.host, self.addresses)
+        self.domains.check_host(url.host)
+        check_special_name(url.host, self.addresses)
         if is_address(url.host):
-            self.addresses.judge_address(url.host)
-        self.ports.judge_port(url.port)
+            self.addresses.check_address(url.host)
+        self.ports.check_port(url.port)

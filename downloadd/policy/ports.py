@@ -33,7 +33,7 @@ class PortRules:
         """Whether a port is in the list."""
         return any(first <= port <= last for first, last in self._ranges)
 
-    def judge_port(self, port: int) -> None:
+    def check_port(self, port: int) -> None:
         """Passes a port that is in the list.
 
         Raises:

@@ -14,11 +14,11 @@ from typing import Final
 
 import msgspec
 
-UNIX: Final = "unix"
+UNIX_SOCKET: Final = "unix"
 """Stands for whoever connects through the Unix socket."""
 
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?|([0-9.]{7,15}):[0-9]{1,5}")
-_LONGEST: Final = 64
+_MAX_PROXIES: Final = 64
 """Proxies of one request that are looked at; more have no honest use."""
 _SCHEMES: Final = frozenset({"http", "https"})
 
@@ -37,61 +37,61 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 class TrustedProxies:
     """The proxies whose word is taken."""
 
-    def __init__(self, given: Iterable[str]) -> None:
-        """`given` are networks, addresses, or `unix`.
+    def __init__(self, proxies: Iterable[str]) -> None:
+        """`proxies` are networks, addresses, or `unix`.
 
         Raises:
             ValueError: one of them is something else, or would make everybody a proxy.
         """
-        given = tuple(given)
-        self._unix = UNIX in given
-        networks = [ip_network(text) for text in given if text != UNIX]
+        proxies = tuple(proxies)
+        self._unix = UNIX_SOCKET in proxies
+        networks = [ip_network(text) for text in proxies if text != UNIX_SOCKET]
         for network in networks:
             if network.prefixlen == 0:
                 raise ValueError(f"{network} would let everybody pretend to be somebody else")
         self._networks = tuple(networks)
 
-    def client_of(
-        self, peer: str, listed: Sequence[str], scheme: str, host: str, forwarded: Sequence[Mapping[str, str]]
+    def resolve_client(
+        self, peer: str, x_forwarded_for: Sequence[str], scheme: str, host: str, forwarded: Sequence[Mapping[str, str]]
     ) -> Client:
         """Who asks, when `peer` ("" on the Unix socket) sent the request.
 
-        `listed` are the values of `X-Forwarded-For`, `scheme` and `host` those of `X-Forwarded-Proto` and
+        `x_forwarded_for` are the values of `X-Forwarded-For`, `scheme` and `host` those of `X-Forwarded-Proto` and
         `X-Forwarded-Host`, `forwarded` the elements of `Forwarded`. A proxy sets one kind, and may pass on what a
         client wrote into the other: where the two contradict each other, neither is believed.
         """
-        if not self._trusts(peer):
+        if not self._is_trusted(peer):
             return Client(address=peer)
-        theirs = [entry.strip() for value in listed for entry in value.split(",")]
+        theirs = [entry.strip() for value in x_forwarded_for for entry in value.split(",")]
         standard = [element.get("for", "") for element in forwarded]
         last = forwarded[-1] if forwarded else {}
         if theirs and standard:
-            address = self._walk(peer, theirs)
-            if address != self._walk(peer, standard):
+            address = self._find_client_address(peer, theirs)
+            if address != self._find_client_address(peer, standard):
                 return Client(address=peer)
         else:
-            address = self._walk(peer, theirs or standard)
-        told = {_last(scheme).lower(), last.get("proto", "").lower()} - {""}
-        hosts = {_last(host), last.get("host", "")} - {""}
+            address = self._find_client_address(peer, theirs or standard)
+        schemes = {_last_entry(scheme).lower(), last.get("proto", "").lower()} - {""}
+        hosts = {_last_entry(host), last.get("host", "")} - {""}
         return Client(
             address=address,
-            scheme=told.pop() if len(told) == 1 and told <= _SCHEMES else "",
+            scheme=schemes.pop() if len(schemes) == 1 and schemes <= _SCHEMES else "",
             host=hosts.pop() if len(hosts) == 1 else "",
         )
 
-    def _walk(self, peer: str, entries: Sequence[str]) -> str:
+    def _find_client_address(self, peer: str, entries: Sequence[str]) -> str:
         """The right-most address that is no trusted proxy's; the last one that can be read where there is none."""
         nearest = peer
-        for entry in reversed(entries[-_LONGEST:]):
+        for entry in reversed(entries[-_MAX_PROXIES:]):
             address = _parse_address(entry)
             if address is None:
                 break
             nearest = str(address)
-            if not self._trusts(nearest):
+            if not self._is_trusted(nearest):
                 break
         return nearest
 
-    def _trusts(self, peer: str) -> bool:
+    def _is_trusted(self, peer: str) -> bool:
         if not peer:
             return self._unix
         address = _parse_address(peer)
@@ -109,5 +109,5 @@ def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
-def _last(value: str) -> str:
+def _last_entry(value: str) -> str:
     return value.rpartition(",")[2].strip()

@@ -15,20 +15,26 @@ from downloadd.errors import (
 from downloadd.policy.policy import Policy
 from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, parse_url
 
-LIMIT: Final = 10
+MAX_REDIRECTS: Final = 10
 """Redirects that are followed."""
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
-def next_hop(
-    current: AllowedUrl, location: str | None, hops: int, policy: Policy, limit: int = LIMIT, *, status: int = 302
+def resolve_redirect(
+    current: AllowedUrl,
+    location: str | None,
+    hops: int,
+    policy: Policy,
+    limit: int = MAX_REDIRECTS,
+    *,
+    status: int = 302,
 ) -> AllowedUrl:
     """The target of a redirect, judged like a first request.
 
     A relative reference is resolved (RFC 3986, section 5.2), dot segments only where it has some itself, so that all
     other bytes go out as the origin wrote them. A fragment is dropped, since no request holds one (RFC 9110, section
-    10.2.2). Going from https to http is allowed; credentials do not follow (`keeps_credentials`).
+    10.2.2). Going from https to http is allowed; credentials do not follow (`may_keep_credentials`).
 
     Args:
         current: what answered with the redirect.
@@ -57,13 +63,13 @@ def next_hop(
     except InvalidUrlError as error:
         raise RemoteError(status, f"its Location is malformed: {error.detail}") from error
     try:
-        policy.judge_origin(target)
+        policy.check_origin(target)
     except DomainBlockedError as error:
         raise DomainBlockedError(f"the origin redirects to where it may not: {error.detail}") from error
     return target
 
 
-def keeps_credentials(source: AllowedUrl, target: AllowedUrl) -> bool:
+def may_keep_credentials(source: AllowedUrl, target: AllowedUrl) -> bool:
     """Whether what was meant for `source` may go to `target`: only to the same origin (RFC 9110, section 4.3.1)."""
     return source.origin == target.origin
 

@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 AddrInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 """What `getaddrinfo` tells of one address."""
 
-THREADS: Final = 32
+MAX_DNS_THREADS: Final = 32
 """Lookups at once."""
 
 
@@ -23,7 +23,7 @@ class SystemResolver(AbstractResolver):
     """Asks `getaddrinfo`, and with it the hosts file, name servers, and whatever the system is set up to ask."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dns")
+        self._threads = ThreadPoolExecutor(MAX_DNS_THREADS, thread_name_prefix="dns")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -33,7 +33,7 @@ class SystemResolver(AbstractResolver):
         Raises:
             OSError: the lookup failed.
         """
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, _getaddrinfo, host, port, family)
         return [
             ResolveResult(
                 hostname=host,
@@ -52,5 +52,5 @@ class SystemResolver(AbstractResolver):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _look_up(host: str, port: int, family: socket.AddressFamily) -> Sequence[AddrInfo]:
+def _getaddrinfo(host: str, port: int, family: socket.AddressFamily) -> Sequence[AddrInfo]:
     return socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)

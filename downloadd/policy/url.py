@@ -24,24 +24,24 @@ import yarl
 
 from downloadd.errors import InvalidUrlError
 
-LONGEST: Final = 16 * 1024
+MAX_URL_BYTES: Final = 16 * 1024
 """Bytes of the longest URL; origins take 8 KiB as a rule, presigned URLs need up to 4 KiB."""
 
-LONGEST_NAME: Final = 253
+MAX_HOST_NAME_BYTES: Final = 253
 """Characters of the longest host name (RFC 1035, section 2.3.4, without the length bytes)."""
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_SPACE: Final = re.compile(r"\s")
+_WHITESPACE: Final = re.compile(r"\s")
 _AFTER_AUTHORITY: Final = re.compile(r"[/?#]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_ENCODED: Final = re.compile(r'[ "<>]+|[^\x00-\x7f]+')
-_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_MUST_ENCODE: Final = re.compile(r'[ "<>]+|[^\x00-\x7f]+')
+_INVALID_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LABEL: Final = re.compile(r"[a-z0-9_-]{1,63}")
 _PORT: Final = re.compile(r"0*([0-9]{1,5})")
 _IPV4_NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
-_NOT_USERINFO: Final = re.compile(r'[\s\[\]"<>\\^`{|}]')
+_INVALID_IN_USERINFO: Final = re.compile(r'[\s\[\]"<>\\^`{|}]')
 
 
 class AllowedUrl(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,12 +89,12 @@ def parse_url(text: str) -> AllowedUrl:
         target = f"/{target}"
     if "\\" in target.partition("?")[0]:
         raise InvalidUrlError("the path of the URL holds a backslash; write / or %5C, whichever is meant")
-    target = _ENCODED.sub(_percent_encode, target)
+    target = _MUST_ENCODE.sub(_percent_encode, target)
     if port is None:
         port = DEFAULT_PORTS[scheme]
     text = f"{scheme}://{_format_authority(scheme, host, port)}{target}"
-    if len(text) > LONGEST:
-        raise InvalidUrlError(f"the URL is longer than {LONGEST} bytes once it is percent-encoded")
+    if len(text) > MAX_URL_BYTES:
+        raise InvalidUrlError(f"the URL is longer than {MAX_URL_BYTES} bytes once it is percent-encoded")
     return AllowedUrl(text=text, scheme=scheme, host=host, port=port, request_target=target, userinfo=userinfo)
 
 
@@ -123,8 +123,8 @@ def parse_host(text: str) -> str:
     labels = name.split(".")
     if _IPV4_NUMBER.fullmatch(labels[-1]):
         return _parse_ipv4(labels)
-    if len(name) > LONGEST_NAME:
-        raise InvalidUrlError(f"the host name of the URL is longer than {LONGEST_NAME} characters")
+    if len(name) > MAX_HOST_NAME_BYTES:
+        raise InvalidUrlError(f"the host name of the URL is longer than {MAX_HOST_NAME_BYTES} characters")
     for label in labels:
         _check_label(label)
     return name
@@ -151,8 +151,8 @@ def _check_characters(text: str) -> None:
         length = len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
     except UnicodeEncodeError:
         raise InvalidUrlError("the URL is not valid Unicode: it holds half of a surrogate pair") from None
-    if length > LONGEST:
-        raise InvalidUrlError(f"the URL is longer than {LONGEST} bytes")
+    if length > MAX_URL_BYTES:
+        raise InvalidUrlError(f"the URL is longer than {MAX_URL_BYTES} bytes")
     if _CONTROL.search(text):
         raise InvalidUrlError("the URL holds a control character, such as a line break or a tab")
     if text[0].isspace() or text[-1].isspace():
@@ -175,7 +175,7 @@ def _split_scheme(text: str) -> tuple[str, str]:
 def _parse_authority(authority: str) -> tuple[tuple[str, str] | None, str, int | None]:
     if "\\" in authority:
         raise InvalidUrlError("the URL holds a backslash before its path")
-    if _SPACE.search(authority):
+    if _WHITESPACE.search(authority):
         raise InvalidUrlError("the URL holds white space before its path")
     userinfo, at, hostport = authority.rpartition("@")
     if hostport.startswith("["):
@@ -196,7 +196,7 @@ def _parse_userinfo(text: str) -> tuple[str, str] | None:
         return None
     if "@" in text:
         raise InvalidUrlError("the URL has more than one @ before its path; write %40 in a user name or password")
-    if _NOT_USERINFO.search(text):
+    if _INVALID_IN_USERINFO.search(text):
         raise InvalidUrlError("the user name or password in the URL holds a character that must be percent-encoded")
     user, _, password = text.partition(":")
     try:
@@ -224,7 +224,7 @@ def _parse_port(text: str) -> int | None:
 def _decode_host(text: str) -> str:
     if "%" not in text:
         return text
-    if _BAD_ESCAPE.search(text):
+    if _INVALID_ESCAPE.search(text):
         raise InvalidUrlError("the host of the URL has an invalid percent escape")
     try:
         return unquote_to_bytes(text).decode()
@@ -233,8 +233,8 @@ def _decode_host(text: str) -> str:
 
 
 def _map_to_ascii(name: str) -> str:
-    if len(name) > LONGEST_NAME:
-        raise InvalidUrlError(f"the host name of the URL is longer than {LONGEST_NAME} characters")
+    if len(name) > MAX_HOST_NAME_BYTES:
+        raise InvalidUrlError(f"the host name of the URL is longer than {MAX_HOST_NAME_BYTES} characters")
     try:
         # STD 3 would refuse the underscore, which hosts of buckets have; `_check_label` refuses the rest.
         mapped = idna.uts46_remap(name, std3_rules=False)

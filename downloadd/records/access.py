@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 
-class Access(Protocol):
+class DatabaseAccess(Protocol):
     """The writer and the readers of a database."""
 
     async def write(self, run: Callable[[sqlite3.Cursor], T], *, rows: int = 1) -> T:

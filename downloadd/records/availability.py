@@ -1,4 +1,4 @@
-"""Waiting for records that cannot be used at the moment."""
+"""WaitingDownload for records that cannot be used at the moment."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

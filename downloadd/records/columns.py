@@ -198,12 +198,14 @@ COLUMNS: Final = (
 )
 """Every column, in the order of a row: the fields of `Download` itself, then those of each part, in its order."""
 
-WRITTEN: Final = tuple(column for column in COLUMNS if column.name != "seq")
+WRITTEN_COLUMNS: Final = tuple(column for column in COLUMNS if column.name != "seq")
 """The columns that an insertion writes: SQLite assigns `seq`."""
 
-RUN_OWNED: Final = tuple(column for column in COLUMNS if column.owner is _RUN)
+RUN_COLUMNS: Final = tuple(column for column in COLUMNS if column.owner is _RUN)
 
-FRESH: Final = tuple(column for column in WRITTEN if column.owner is not _STORE and not _is_reset(column))
+INITIAL_COLUMNS: Final = tuple(
+    column for column in WRITTEN_COLUMNS if column.owner is not _STORE and not _is_reset(column)
+)
 """The columns that describe a download without a run; all others have their defaults, in the table too."""
 
 

@@ -20,26 +20,26 @@ from downloadd.errors import (
     StorageError,
     StoreUnavailableError,
 )
-from downloadd.operation import is_operation_id
-from downloadd.records.damage import is_undecodable
-from downloadd.records.history import FOLDED_CONTAINS, folded_contains
+from downloadd.import_operation import is_operation_id
+from downloadd.records.corrupt_rows import is_undecodable
+from downloadd.records.history import CONTAINS_FOLDED, contains_folded
 
 log = structlog.get_logger()
 
-DATABASE_NAME: Final = "records.db"
-LOCK_NAME: Final = "downloadd.lock"
-UPLOADS_NAME: Final = "imports"
+DATABASE_FILE_NAME: Final = "records.db"
+LOCK_FILE_NAME: Final = "downloadd.lock"
+UPLOADS_DIRECTORY_NAME: Final = "imports"
 """The directory beside the database in which files that were uploaded wait to be read."""
 
-CHECKED_BYTES: Final = 1 << 30
+MAX_CHECKED_BYTES: Final = 1 << 30
 """A bigger database, of some millions of downloads, is not looked through for damage: a start must not take minutes."""
 
-_BUSY_TIMEOUT: Final = 5.0
-_SMALLEST_PAGE: Final = 512
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_BUSY_TIMEOUT_SECONDS: Final = 5.0
+_MIN_PAGE_BYTES: Final = 512
+_BOOT_ID_FILE: Final = Path("/proc/sys/kernel/random/boot_id")
 # What SQLite or a migration puts beside a database, and what is made only once there is one.
-_OF_AN_EARLIER_LIFE: Final = re.compile(re.escape(DATABASE_NAME) + r"(-wal|-shm|-journal|\.v\d+\.backup)")
-_ASTRAY: Final = (
+_RELATED_FILES: Final = re.compile(re.escape(DATABASE_FILE_NAME) + r"(-wal|-shm|-journal|\.v\d+\.backup)")
+_MISSING_DETAIL: Final = (
     "the daemon's records were removed or moved away while it ran, so that nothing can be written down; put its state "
     "directory back as it was, or restart the daemon"
 )
@@ -59,7 +59,7 @@ _PASSING: Final = frozenset(
 _MIGRATION_NAME: Final = re.compile(r"(\d{4})_\w+\.sql")
 # 16 MiB of pages between checkpoints: ids are random, so that a small log would be written back over and over.
 _CHECKPOINT_PAGES: Final = 4096
-_LOG_SIZE_LIMIT: Final = 64 << 20
+_MAX_WAL_BYTES: Final = 64 << 20
 _WRITER_CACHE_KIB: Final = 8192
 
 
@@ -107,11 +107,11 @@ def shipped_migrations() -> tuple[Migration, ...]:
 def boot_id() -> str | None:
     """Names the time since the machine was started; None where nobody tells."""
     with suppress(OSError):
-        return _BOOT_ID.read_text(encoding="ascii").strip() or None
+        return _BOOT_ID_FILE.read_text(encoding="ascii").strip() or None
     return None
 
 
-_Identity = tuple[int, int]
+_FileIdentity = tuple[int, int]
 """Device and number of a file."""
 
 
@@ -123,11 +123,11 @@ class StateDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.database = path / DATABASE_NAME
+        self.database = path / DATABASE_FILE_NAME
         self._lock: int | None = None
         self._was_used = False
-        self._held: tuple[tuple[str, _Identity], ...] = ()
-        self._is_astray = False
+        self._open_files: tuple[tuple[str, _FileIdentity], ...] = ()
+        self._is_missing = False
 
     def lock(self) -> None:
         """Makes the directory (mode 0700) when it is missing, and keeps every other daemon out of it.
@@ -140,9 +140,9 @@ class StateDirectory:
             if not self.path.is_dir():
                 self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _sync_directory(self.path.parent)
-            lock = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = os.open(self.path / LOCK_FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise self.unusable(error) from error
+            raise self.unusable_error(error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._was_used = os.fstat(lock).st_size > 0
@@ -158,7 +158,7 @@ class StateDirectory:
             ) from error
         except OSError as error:
             os.close(lock)
-            raise self.unusable(error) from error
+            raise self.unusable_error(error) from error
         self._lock = lock
 
     def unlock(self) -> None:
@@ -179,33 +179,33 @@ class StateDirectory:
         """
         try:
             if not self.database.exists():
-                self._begin(migrations, now)
+                self._create_database(migrations, now)
             os.close(os.open(self.database, os.O_RDWR | os.O_CLOEXEC))
             # SQLite would take a file that is shorter than a page for an empty one, write over it, and throw the log
             # away that may lie beside it.
             size = os.stat(self.database).st_size
-            if size < _SMALLEST_PAGE:
-                raise self._damaged("the file is too short" if size else "the file is empty")
+            if size < _MIN_PAGE_BYTES:
+                raise self._corrupt_error("the file is too short" if size else "the file is empty")
             os.chmod(self.database, 0o600)
             connection = sqlite3.connect(
-                self.database, timeout=_BUSY_TIMEOUT, isolation_level=None, cached_statements=64
+                self.database, timeout=_BUSY_TIMEOUT_SECONDS, isolation_level=None, cached_statements=64
             )
         except (OSError, sqlite3.Error) as error:
-            raise self.unusable(error) from error
+            raise self.unusable_error(error) from error
         try:
             self._migrate(connection, migrations)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            connection.execute(f"PRAGMA journal_size_limit = {_LOG_SIZE_LIMIT}")
+            connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_BYTES}")
             connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
             _sync_directory(self.path)
         except (OSError, sqlite3.Error) as error:
             connection.close()
-            raise self.unusable(error) from error
+            raise self.unusable_error(error) from error
         except UnicodeDecodeError as error:
             # SQLite's own message quotes a damaged schema.
             connection.close()
-            raise self._damaged("its schema is malformed") from error
+            raise self._corrupt_error("its schema is malformed") from error
         except BaseException:
             connection.close()
             raise
@@ -221,19 +221,19 @@ class StateDirectory:
             connection = sqlite3.connect(
                 f"{self.database.absolute().as_uri()}?mode=ro",
                 uri=True,
-                timeout=_BUSY_TIMEOUT,
+                timeout=_BUSY_TIMEOUT_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
             )
             connection.execute("PRAGMA query_only = ON")
             # SQLite opens the log at the first look, and by then another one may lie there.
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            connection.create_function(FOLDED_CONTAINS, 2, folded_contains, deterministic=True)
+            connection.create_function(CONTAINS_FOLDED, 2, contains_folded, deterministic=True)
         except sqlite3.Error as error:
-            raise self.unusable(error) from error
+            raise self.unusable_error(error) from error
         return connection
 
-    def hold(self) -> None:
+    def remember_files(self) -> None:
         """Remembers which files are written to, once the database is open.
 
         Raises:
@@ -241,7 +241,7 @@ class StateDirectory:
         """
         database = os.path.realpath(self.database)
         # What is committed is in the log first, so that it must not be lost either.
-        self._held = tuple((path, _identity(path)) for path in (str(self.database), f"{database}-wal"))
+        self._open_files = tuple((path, _identity(path)) for path in (str(self.database), f"{database}-wal"))
 
     def require_in_place(self) -> None:
         """Sees to it that what is written now will be found by the next start. Costs some microseconds.
@@ -250,26 +250,26 @@ class StateDirectory:
             StoreUnavailableError: the files that are written to have been removed or moved away.
         """
         try:
-            in_place = all(_identity(path) == held for path, held in self._held)
+            in_place = all(_identity(path) == identity for path, identity in self._open_files)
         except OSError:
             in_place = False
-        if in_place == self._is_astray:
-            self._is_astray = not in_place
+        if in_place == self._is_missing:
+            self._is_missing = not in_place
             if in_place:
-                log.warning("records_back", database=str(self.database))
+                log.warning("records_restored", database=str(self.database))
             else:
-                log.error("records_gone", database=str(self.database), detail=_ASTRAY)
+                log.error("records_missing", database=str(self.database), detail=_MISSING_DETAIL)
         if not in_place:
-            raise StoreUnavailableError(_ASTRAY)
+            raise StoreUnavailableError(_MISSING_DETAIL)
 
-    def unusable(self, error: OSError | sqlite3.Error) -> RecordsUnreadableError:
+    def unusable_error(self, error: OSError | sqlite3.Error) -> RecordsUnreadableError:
         """What it means when opening the directory or the database fails with `error`."""
         if isinstance(error, OSError):
             reason = error.strerror or str(error)
         else:
             reason = str(error)
             if primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-                return self._damaged(reason)
+                return self._corrupt_error(reason)
         return RecordsUnreadableError(
             self.path,
             f"the state directory {self.path} cannot be used ({reason}); check its owner, permissions and disk",
@@ -290,40 +290,40 @@ class StateDirectory:
                 f"{self.database} is a database of another program, or has lost its version; move it away or choose "
                 "another state directory",
             )
-        self._check(connection)
-        self._require_whole_schema(connection, [one for one in migrations if one.version <= version])
+        self._check_integrity(connection)
+        self._require_complete_schema(connection, [one for one in migrations if one.version <= version])
         connection.execute("PRAGMA journal_mode = WAL")
         if version < newest:
             self._back_up(connection, version)
-        _bring_forward(connection, migrations, version)
+        _apply_migrations(connection, migrations, version)
 
-    def _begin(self, migrations: Sequence[Migration], now: float) -> None:
+    def _create_database(self, migrations: Sequence[Migration], now: float) -> None:
         """Makes the database, whole, under another name first: a kill leaves all of it behind, or nothing."""
-        self._require_no_earlier_life()
-        draft = self.path / f"{DATABASE_NAME}.unfinished"
-        draft.unlink(missing_ok=True)
-        os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(draft, isolation_level=None)
+        self._require_first_start()
+        temporary = self.path / f"{DATABASE_FILE_NAME}.unfinished"
+        temporary.unlink(missing_ok=True)
+        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(temporary, isolation_level=None)
         try:
             # Whatever is unfinished is thrown away, so that nothing of it need be lasting before it is whole.
             connection.execute("PRAGMA journal_mode = MEMORY")
             connection.execute("PRAGMA synchronous = OFF")
-            _bring_forward(connection, migrations, 0)
+            _apply_migrations(connection, migrations, 0)
             connection.execute("INSERT INTO birth VALUES (?)", (now,))
         finally:
             connection.close()
-        _sync(draft, os.O_RDONLY)
-        os.replace(draft, self.database)
+        _sync(temporary, os.O_RDONLY)
+        os.replace(temporary, self.database)
         _sync_directory(self.path)
         if self._was_used:
             log.warning(
-                "records_begun_anew",
+                "records_created_empty",
                 database=str(self.database),
                 detail="no database was there, though a downloadd has used this directory before; if there should have "
                 "been one, stop the daemon and restore a backup",
             )
 
-    def _require_no_earlier_life(self) -> None:
+    def _require_first_start(self) -> None:
         """Whether this is a first start, or the database has gone astray, must not be guessed."""
         if self.database.is_symlink():
             raise RecordsUnreadableError(
@@ -331,10 +331,10 @@ class StateDirectory:
                 f"{self.database} is a link to {os.readlink(self.database)}, which is not there; bring that back, or "
                 "remove the link to begin with empty records",
             )
-        left = sorted(name for name in os.listdir(self.path) if _OF_AN_EARLIER_LIFE.fullmatch(name))
-        uploads = self.path / UPLOADS_NAME
+        left = sorted(name for name in os.listdir(self.path) if _RELATED_FILES.fullmatch(name))
+        uploads = self.path / UPLOADS_DIRECTORY_NAME
         if uploads.is_dir() and any(is_operation_id(one.name) for one in uploads.iterdir()):
-            left.append(UPLOADS_NAME)
+            left.append(UPLOADS_DIRECTORY_NAME)
         if left:
             raise RecordsUnreadableError(
                 self.database,
@@ -342,18 +342,18 @@ class StateDirectory:
                 "restore the database or a backup of it, or move these away too to begin with empty records",
             )
 
-    def _check(self, connection: sqlite3.Connection) -> None:
+    def _check_integrity(self, connection: sqlite3.Connection) -> None:
         """Reads the database once, before something is written that would make damage worse."""
-        if os.stat(self.database).st_size > CHECKED_BYTES:
+        if os.stat(self.database).st_size > MAX_CHECKED_BYTES:
             return
         (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if result != "ok":
-            raise self._damaged(result.splitlines()[-1])
+            raise self._corrupt_error(result.splitlines()[-1])
 
-    def _require_whole_schema(self, connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
+    def _require_complete_schema(self, connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
         """What these migrations have made must be there; what else is there is somebody's own."""
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
-            _bring_forward(model, migrations, 0)
+            _apply_migrations(model, migrations, 0)
             missing = sorted(_schema(model) - _schema(connection))
         if missing:
             raise RecordsUnreadableError(
@@ -362,7 +362,7 @@ class StateDirectory:
                 "together with the files beside it whose names begin with its own, to begin with empty records",
             )
 
-    def _damaged(self, reason: str) -> RecordsUnreadableError:
+    def _corrupt_error(self, reason: str) -> RecordsUnreadableError:
         return RecordsUnreadableError(
             self.database,
             f"{self.database} is damaged or no database ({reason}); restore a backup, or move it away, together with "
@@ -370,7 +370,7 @@ class StateDirectory:
         )
 
     def _back_up(self, connection: sqlite3.Connection, version: int) -> None:
-        backup = self.path / f"{DATABASE_NAME}.v{version}.backup"
+        backup = self.path / f"{DATABASE_FILE_NAME}.v{version}.backup"
         unfinished = self.path / f"{backup.name}.unfinished"
         unfinished.unlink(missing_ok=True)
         os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -400,7 +400,7 @@ def _schema(connection: sqlite3.Connection) -> set[str]:
     return found
 
 
-def _bring_forward(connection: sqlite3.Connection, migrations: Sequence[Migration], version: int) -> None:
+def _apply_migrations(connection: sqlite3.Connection, migrations: Sequence[Migration], version: int) -> None:
     for migration in migrations:
         if migration.version > version:
             # The script begins its transaction itself, because `executescript` would commit an open one.
@@ -434,7 +434,7 @@ def primary_code(error: sqlite3.Error) -> int:
     return code & 0xFF
 
 
-def _identity(path: str) -> _Identity:
+def _identity(path: str) -> _FileIdentity:
     found = os.stat(path)
     return found.st_dev, found.st_ino
 

@@ -10,9 +10,9 @@ from typing import Final, Protocol
 import msgspec
 
 from downloadd.delivery import Delivery
-from downloadd.records.access import Access
-from downloadd.records.damage import Damage
-from downloadd.records.rows import Row, damaged, texts
+from downloadd.records.access import DatabaseAccess
+from downloadd.records.corrupt_rows import RowReader
+from downloadd.records.rows import Row, corrupt_row_error, decode_texts
 
 _FIELDS: Final = ("event_id", "hook", "download_id", "body", "created", "tries", "due")
 # The SQL is put together from the one list of columns, never from anything foreign.
@@ -23,11 +23,11 @@ _DUE: Final = (
     f"SELECT number, {', '.join(_FIELDS)} FROM deliveries "
     "WHERE hook = ? AND (due <= ? OR due > ?) ORDER BY due, number LIMIT ?"
 )
-_NEXT: Final = "SELECT min(due) FROM deliveries WHERE hook = ? AND due > ?"
-_POSTPONE: Final = "UPDATE deliveries SET tries = ?, due = ? WHERE number = ?"
+_NEXT_DUE: Final = "SELECT min(due) FROM deliveries WHERE hook = ? AND due > ?"
+_RESCHEDULE: Final = "UPDATE deliveries SET tries = ?, due = ? WHERE number = ?"
 _REMOVE: Final = "DELETE FROM deliveries WHERE number = ?"
-_FORGET: Final = "DELETE FROM deliveries WHERE hook NOT IN (SELECT value FROM json_each(?))"
-_HASTEN: Final = "UPDATE deliveries SET due = ? WHERE due > ?"
+_REMOVE_OTHERS: Final = "DELETE FROM deliveries WHERE hook NOT IN (SELECT value FROM json_each(?))"
+_MAKE_DUE: Final = "UPDATE deliveries SET due = ? WHERE due > ?"
 _WAITING: Final = "SELECT hook, count(*) FROM deliveries GROUP BY hook"
 
 
@@ -45,7 +45,7 @@ class DeliveryRecords(Protocol):
         """When the next one of a hook is due after `now` (Unix times); None when none is."""
         ...
 
-    async def postpone(self, number: int, *, tries: int, due: float) -> None:
+    async def reschedule(self, number: int, *, tries: int, due: float) -> None:
         """A try has failed; the next one comes later."""
         ...
 
@@ -53,7 +53,7 @@ class DeliveryRecords(Protocol):
         """The hook has been told, or will not be."""
         ...
 
-    async def begin_anew(self, hooks: Iterable[str], *, now: float) -> int:
+    async def reset(self, hooks: Iterable[str], *, now: float) -> int:
         """Makes all that waits for these hooks due now (Unix time), and removes the rest; says how much that was."""
         ...
 
@@ -65,15 +65,15 @@ class DeliveryRecords(Protocol):
 class SqliteDeliveries:
     """The `DeliveryRecords` in the database of the downloads."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: DatabaseAccess) -> None:
         self._access = access
-        self._damage = Damage()
+        self._row_reader = RowReader()
 
     async def due(self, hook: str, *, now: float, latest: float, limit: int) -> list[Delivery]:
         """See `DeliveryRecords.due`."""
 
         def read(connection: sqlite3.Connection) -> list[Delivery]:
-            return self._damage.page(connection, _DUE, (hook, now, latest, limit), _delivery)
+            return self._row_reader.page(connection, _DUE, (hook, now, latest, limit), _delivery)
 
         return await self._access.read(read)
 
@@ -81,16 +81,16 @@ class SqliteDeliveries:
         """See `DeliveryRecords.next_due`."""
 
         def read(connection: sqlite3.Connection) -> float | None:
-            due: float | None = connection.execute(_NEXT, (hook, now)).fetchone()[0]
+            due: float | None = connection.execute(_NEXT_DUE, (hook, now)).fetchone()[0]
             return due
 
         return await self._access.read(read)
 
-    async def postpone(self, number: int, *, tries: int, due: float) -> None:
-        """See `DeliveryRecords.postpone`."""
+    async def reschedule(self, number: int, *, tries: int, due: float) -> None:
+        """See `DeliveryRecords.reschedule`."""
 
         def write(cursor: sqlite3.Cursor) -> None:
-            cursor.execute(_POSTPONE, (tries, due, number))
+            cursor.execute(_RESCHEDULE, (tries, due, number))
 
         await self._access.write(write)
 
@@ -102,13 +102,13 @@ class SqliteDeliveries:
 
         await self._access.write(write)
 
-    async def begin_anew(self, hooks: Iterable[str], *, now: float) -> int:
-        """See `DeliveryRecords.begin_anew`."""
+    async def reset(self, hooks: Iterable[str], *, now: float) -> int:
+        """See `DeliveryRecords.reset`."""
         known = msgspec.json.encode(list(hooks)).decode()
 
         def write(cursor: sqlite3.Cursor) -> int:
-            cursor.execute(_HASTEN, (now, now))
-            return cursor.execute(_FORGET, (known,)).rowcount
+            cursor.execute(_MAKE_DUE, (now, now))
+            return cursor.execute(_REMOVE_OTHERS, (known,)).rowcount
 
         return await self._access.write(write)
 
@@ -120,12 +120,12 @@ class SqliteDeliveries:
 def _delivery(row: Row) -> Delivery:
     number, event_id, hook, download_id, body, created, tries, due = row
     # Not the body, which is bytes.
-    event_id, hook, download_id = texts((event_id, hook, download_id), 0, "hook's message")
+    event_id, hook, download_id = decode_texts((event_id, hook, download_id), 0, "hook's message")
     values = zip(_FIELDS, (event_id, hook, download_id, body, created, tries, due), strict=True)
     try:
         return msgspec.convert({"number": number, **dict(values)}, Delivery)
     except msgspec.ValidationError as error:
-        raise damaged("hook's message", event_id, "a value is of another type") from error
+        raise corrupt_row_error("hook's message", event_id, "a value is of another type") from error
 
 
 def add_deliveries(cursor: sqlite3.Cursor, deliveries: Sequence[Delivery]) -> None:

@@ -10,24 +10,24 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from downloadd.operation import (
-    OVER,
+from downloadd.import_operation import (
+    FINISHED_STATUSES,
     Channel,
+    FileCounts,
     FileLink,
-    Operation,
+    ImportOperation,
     PendingFile,
-    Person,
+    PendingKind,
     Selection,
-    Tally,
-    Wanted,
+    WorkspaceUser,
 )
-from downloadd.records.access import Access
-from downloadd.records.damage import Damage, read_one
-from downloadd.records.rows import Row, bindable, damaged, texts
+from downloadd.records.access import DatabaseAccess
+from downloadd.records.corrupt_rows import RowReader, read_one
+from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
 
 T = TypeVar("T")
 
-CHUNK: Final = 2_000
+MAX_CHUNK_ROWS: Final = 2_000
 """Rows that are written in one transaction."""
 
 _FIELDS: Final = (
@@ -66,17 +66,17 @@ _SOURCES: Final = (
 )
 _UNFINISHED: Final = (
     f"SELECT {_COLUMNS} FROM operations "
-    f"WHERE status = 'importer_importing_files' OR (valid = 1 AND status NOT IN ({', '.join('?' * len(OVER))})) "
+    f"WHERE status = 'importer_importing_files' OR (valid = 1 AND status NOT IN ({', '.join('?' * len(FINISHED_STATUSES))})) "
     "ORDER BY rowid"
 )
-_SETTLE: Final = """
+_APPLY_OUTCOMES: Final = """
 UPDATE import_files
 SET status = CASE WHEN d.state IN ('completed', 'skipped') THEN 'completed' ELSE 'pending' END
 FROM downloads AS d
 WHERE import_files.status = 'downloading' AND d.id = import_files.download_id AND d.ended_seq IS NOT NULL
 """
 # A download that failed may have been tried again by a user since.
-_BROUGHT_SINCE: Final = """
+_COMPLETE_RETRIED: Final = """
 UPDATE import_files SET status = 'completed'
 FROM downloads AS d
 WHERE import_files.status = 'pending' AND import_files.wanted = ?
@@ -113,39 +113,39 @@ LEFT JOIN downloads AS d ON d.id = f.download_id
 class ImportRecords(Protocol):
     """The durable truth about imports. Every call that changes something returns after the change is durable."""
 
-    async def create(self, operation: Operation) -> None:
+    async def create(self, operation: ImportOperation) -> None:
         """Writes a new operation down; the user's earlier ones are no longer valid."""
         ...
 
-    async def save(self, operation: Operation) -> None:
+    async def save(self, operation: ImportOperation) -> None:
         """Writes all fields of an operation; one that is no longer valid stays so."""
         ...
 
-    async def get(self, id: str) -> Operation | None:
+    async def get(self, id: str) -> ImportOperation | None:
         """One operation."""
         ...
 
-    async def current(self, user: str) -> Operation | None:
+    async def current(self, user: str) -> ImportOperation | None:
         """The user's newest operation."""
         ...
 
-    async def latest(self, count: int) -> list[Operation]:
+    async def latest(self, count: int) -> list[ImportOperation]:
         """Those that were updated last, of all users, newest first."""
         ...
 
-    async def unfinished(self) -> list[Operation]:
+    async def unfinished(self) -> list[ImportOperation]:
         """Those that are to go on, oldest first: valid ones that are not over, and whatever fetches files."""
         ...
 
-    async def forget_contents(self, operation: str) -> None:
+    async def delete_contents(self, operation: str) -> None:
         """Removes what was found: the file is read again."""
         ...
 
-    async def add(self, operation: str, items: Sequence[Person | Channel | FileLink]) -> None:
+    async def add(self, operation: str, items: Sequence[WorkspaceUser | Channel | FileLink]) -> None:
         """Writes down what was found; a file that was found before is not added again."""
         ...
 
-    async def people(self, operation: str) -> list[tuple[Person, bool]]:
+    async def users(self, operation: str) -> list[tuple[WorkspaceUser, bool]]:
         """Users of an import, and whether they are selected."""
         ...
 
@@ -157,7 +157,7 @@ class ImportRecords(Protocol):
         """Selects users and channels: their files become pending. Says how many users and channels that are."""
         ...
 
-    async def reserve(self, run: str, user: str, wanted: Wanted) -> int:
+    async def reserve(self, run: str, user: str, wanted: PendingKind) -> int:
         """Gives all pending files of a user to a run, and says how many.
 
         One whose download a user has tried again is taken as that left it: done, or on its way.
@@ -168,7 +168,7 @@ class ImportRecords(Protocol):
         """What a run has not taken yet is pending again."""
         ...
 
-    async def take(self, run: str, limit: int, new_id: Callable[[], str]) -> list[PendingFile]:
+    async def claim(self, run: str, limit: int, new_id: Callable[[], str]) -> list[PendingFile]:
         """Up to `limit` reserved files of a run, each under the id of a download that is to be made."""
         ...
 
@@ -176,15 +176,15 @@ class ImportRecords(Protocol):
         """How many files of a run are taken and have not ended."""
         ...
 
-    async def lost(self, run: str, limit: int) -> list[PendingFile]:
+    async def without_download(self, run: str, limit: int) -> list[PendingFile]:
         """Files that a run took, and whose downloads were never made."""
         ...
 
-    async def settle(self) -> None:
+    async def apply_outcomes(self) -> None:
         """Takes over what has become of downloads: those that failed are pending again."""
         ...
 
-    async def tally(self, run: str) -> Tally:
+    async def count_files(self, run: str) -> FileCounts:
         """How many files of a run there are."""
         ...
 
@@ -192,11 +192,11 @@ class ImportRecords(Protocol):
         """The files of a run with what has become of them, by number, from `after` on."""
         ...
 
-    async def sources(self, run: str) -> list[Operation]:
+    async def sources(self, run: str) -> list[ImportOperation]:
         """The imports that the files of a run come from."""
         ...
 
-    async def given(self, operation: str, after: int, limit: int) -> list[PendingFile]:
+    async def assigned(self, operation: str, after: int, limit: int) -> list[PendingFile]:
         """The files and avatars of an import that any run was given, like `files`."""
         ...
 
@@ -204,11 +204,11 @@ class ImportRecords(Protocol):
 class SqliteImports:
     """The `ImportRecords` in the database of the downloads."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: DatabaseAccess) -> None:
         self._access = access
-        self._damage = Damage()
+        self._row_reader = RowReader()
 
-    async def create(self, operation: Operation) -> None:
+    async def create(self, operation: ImportOperation) -> None:
         """See `ImportRecords.create`."""
 
         def write(cursor: sqlite3.Cursor) -> None:
@@ -217,30 +217,32 @@ class SqliteImports:
 
         await self._access.write(write)
 
-    async def save(self, operation: Operation) -> None:
+    async def save(self, operation: ImportOperation) -> None:
         """See `ImportRecords.save`."""
-        await self._access.write(lambda cursor: _nothing(cursor.execute(_UPDATE, (*_row(operation), operation.id))))
+        await self._access.write(
+            lambda cursor: _discard_result(cursor.execute(_UPDATE, (*_row(operation), operation.id)))
+        )
 
-    async def get(self, id: str) -> Operation | None:
+    async def get(self, id: str) -> ImportOperation | None:
         """See `ImportRecords.get`."""
         return await self._one(_BY_ID, id)
 
-    async def current(self, user: str) -> Operation | None:
+    async def current(self, user: str) -> ImportOperation | None:
         """See `ImportRecords.current`."""
         return await self._one(_CURRENT, user)
 
-    async def latest(self, count: int) -> list[Operation]:
+    async def latest(self, count: int) -> list[ImportOperation]:
         """See `ImportRecords.latest`."""
-        return await self._access.read(lambda c: self._damage.page(c, _LATEST, (count,), _operation))
+        return await self._access.read(lambda c: self._row_reader.page(c, _LATEST, (count,), _operation))
 
-    async def unfinished(self) -> list[Operation]:
+    async def unfinished(self) -> list[ImportOperation]:
         """See `ImportRecords.unfinished`."""
         return await self._access.read(
-            lambda c: self._damage.rows(c, _UNFINISHED, [status.value for status in OVER], _operation)
+            lambda c: self._row_reader.rows(c, _UNFINISHED, [status.value for status in FINISHED_STATUSES], _operation)
         )
 
-    async def forget_contents(self, operation: str) -> None:
-        """See `ImportRecords.forget_contents`."""
+    async def delete_contents(self, operation: str) -> None:
+        """See `ImportRecords.delete_contents`."""
 
         def write(cursor: sqlite3.Cursor) -> None:
             for table in ("import_people", "import_channels", "import_files"):
@@ -248,46 +250,53 @@ class SqliteImports:
 
         await self._access.write(write)
 
-    async def add(self, operation: str, items: Sequence[Person | Channel | FileLink]) -> None:
+    async def add(self, operation: str, items: Sequence[WorkspaceUser | Channel | FileLink]) -> None:
         """See `ImportRecords.add`."""
-        people = [(operation, one.user_id, _text(one)) for one in items if isinstance(one, Person)]
+        users = [(operation, one.user_id, _text(one)) for one in items if isinstance(one, WorkspaceUser)]
         avatars = [
-            (operation, Wanted.AVATAR.value, one.user_id, _text(_avatar(one)))
+            (operation, PendingKind.AVATAR.value, one.user_id, _text(_avatar(one)))
             for one in items
-            if isinstance(one, Person) and one.avatar_url
+            if isinstance(one, WorkspaceUser) and one.avatar_url
         ]
         channels = [(operation, one.channel_id, _text(one)) for one in items if isinstance(one, Channel)]
         files = [
-            (operation, Wanted.FILE.value, one.channel_id, _text(one)) for one in items if isinstance(one, FileLink)
+            (operation, PendingKind.FILE.value, one.channel_id, _text(one))
+            for one in items
+            if isinstance(one, FileLink)
         ]
 
         def write(cursor: sqlite3.Cursor) -> None:
             cursor.executemany(
-                "INSERT OR IGNORE INTO import_people (operation, user_id, person) VALUES (?, ?, ?)", _bound(people)
+                "INSERT OR IGNORE INTO import_people (operation, user_id, person) VALUES (?, ?, ?)",
+                _bindable_rows(users),
             )
             cursor.executemany(
                 "INSERT OR IGNORE INTO import_channels (operation, channel_id, channel) VALUES (?, ?, ?)",
-                _bound(channels),
+                _bindable_rows(channels),
             )
             cursor.executemany(
                 "INSERT INTO import_files (operation, wanted, owner, link) VALUES (?, ?, ?, ?)",
-                _bound([*avatars, *files]),
+                _bindable_rows([*avatars, *files]),
             )
 
         await self._access.write(write, rows=len(items))
 
-    async def people(self, operation: str) -> list[tuple[Person, bool]]:
-        """See `ImportRecords.people`."""
+    async def users(self, operation: str) -> list[tuple[WorkspaceUser, bool]]:
+        """See `ImportRecords.users`."""
         sql = "SELECT user_id, person, do_import FROM import_people WHERE operation = ?"
         return await self._access.read(
-            lambda c: self._damage.rows(c, sql, (operation,), lambda row: _choice(row, Person, "person"))
+            lambda c: self._row_reader.rows(
+                c, sql, (operation,), lambda row: _decode_selectable(row, WorkspaceUser, "person")
+            )
         )
 
     async def channels(self, operation: str) -> list[tuple[Channel, bool]]:
         """See `ImportRecords.channels`."""
         sql = "SELECT channel_id, channel, do_import FROM import_channels WHERE operation = ?"
         return await self._access.read(
-            lambda c: self._damage.rows(c, sql, (operation,), lambda row: _choice(row, Channel, "channel"))
+            lambda c: self._row_reader.rows(
+                c, sql, (operation,), lambda row: _decode_selectable(row, Channel, "channel")
+            )
         )
 
     async def select(self, operation: str, selection: Selection) -> int:
@@ -296,11 +305,11 @@ class SqliteImports:
         def write(cursor: sqlite3.Cursor) -> int:
             selected = 0
             for table, column, ids, wanted in (
-                ("import_people", "user_id", selection.users, Wanted.AVATAR),
-                ("import_channels", "channel_id", selection.channels, Wanted.FILE),
+                ("import_people", "user_id", selection.users, PendingKind.AVATAR),
+                ("import_channels", "channel_id", selection.channels, PendingKind.FILE),
             ):
                 among = "1" if ids is None else f"{column} IN (SELECT value FROM json_each(?))"
-                given = () if ids is None else bindable((msgspec.json.encode(sorted(ids)).decode(),))
+                given = () if ids is None else to_bindable((msgspec.json.encode(sorted(ids)).decode(),))
                 cursor.execute(f"UPDATE {table} SET do_import = ({among}) WHERE operation = ?", (*given, operation))
                 selected += cursor.execute(
                     f"SELECT count(*) FROM {table} WHERE operation = ? AND do_import = 1", (operation,)
@@ -315,25 +324,25 @@ class SqliteImports:
 
         return await self._access.write(write)
 
-    async def reserve(self, run: str, user: str, wanted: Wanted) -> int:
+    async def reserve(self, run: str, user: str, wanted: PendingKind) -> int:
         """See `ImportRecords.reserve`."""
 
         def write(cursor: sqlite3.Cursor) -> int:
-            cursor.execute(_BROUGHT_SINCE, (wanted.value, user))
+            cursor.execute(_COMPLETE_RETRIED, (wanted.value, user))
             return cursor.execute(_RESERVE, (run, wanted.value, user)).rowcount
 
         return await self._access.write(write)
 
     async def release(self, run: str) -> None:
         """See `ImportRecords.release`."""
-        await self._access.write(lambda cursor: _nothing(cursor.execute(_RELEASE, (run,))))
+        await self._access.write(lambda cursor: _discard_result(cursor.execute(_RELEASE, (run,))))
 
-    async def take(self, run: str, limit: int, new_id: Callable[[], str]) -> list[PendingFile]:
-        """See `ImportRecords.take`."""
+    async def claim(self, run: str, limit: int, new_id: Callable[[], str]) -> list[PendingFile]:
+        """See `ImportRecords.claim`."""
 
         def write(cursor: sqlite3.Cursor) -> list[PendingFile]:
             sql = f"{_FILES} WHERE f.run = ? AND f.status = 'reserved' ORDER BY f.number LIMIT ?"
-            found = self._damage.page(cursor.connection, sql, (run, limit), _file)
+            found = self._row_reader.page(cursor.connection, sql, (run, limit), _file)
             taken = [msgspec.structs.replace(one, download_id=new_id(), status="downloading") for one in found]
             cursor.executemany(
                 "UPDATE import_files SET status = 'downloading', download_id = ? WHERE number = ?",
@@ -356,47 +365,47 @@ class SqliteImports:
 
         return await self._access.read(read)
 
-    async def lost(self, run: str, limit: int) -> list[PendingFile]:
-        """See `ImportRecords.lost`."""
+    async def without_download(self, run: str, limit: int) -> list[PendingFile]:
+        """See `ImportRecords.without_download`."""
         sql = f"{_FILES} WHERE f.run = ? AND f.status = 'downloading' AND d.id IS NULL ORDER BY f.number LIMIT ?"
-        return await self._access.read(lambda c: self._damage.page(c, sql, (run, limit), _file))
+        return await self._access.read(lambda c: self._row_reader.page(c, sql, (run, limit), _file))
 
-    async def settle(self) -> None:
-        """See `ImportRecords.settle`."""
-        await self._access.write(lambda cursor: _nothing(cursor.execute(_SETTLE)))
+    async def apply_outcomes(self) -> None:
+        """See `ImportRecords.apply_outcomes`."""
+        await self._access.write(lambda cursor: _discard_result(cursor.execute(_APPLY_OUTCOMES)))
 
-    async def tally(self, run: str) -> Tally:
-        """See `ImportRecords.tally`."""
+    async def count_files(self, run: str) -> FileCounts:
+        """See `ImportRecords.count_files`."""
 
-        def read(connection: sqlite3.Connection) -> Tally:
+        def read(connection: sqlite3.Connection) -> FileCounts:
             total, completed, failed = connection.execute(_TALLY, (run,)).fetchone()
-            return Tally(total=total, completed=completed, failed=failed)
+            return FileCounts(total=total, completed=completed, failed=failed)
 
         return await self._access.read(read)
 
     async def files(self, run: str, after: int, limit: int) -> list[PendingFile]:
         """See `ImportRecords.files`."""
         sql = f"{_FILES} WHERE f.run = ? AND f.number > ? ORDER BY f.number LIMIT ?"
-        return await self._access.read(lambda c: self._damage.page(c, sql, (run, after, limit), _file))
+        return await self._access.read(lambda c: self._row_reader.page(c, sql, (run, after, limit), _file))
 
-    async def sources(self, run: str) -> list[Operation]:
+    async def sources(self, run: str) -> list[ImportOperation]:
         """See `ImportRecords.sources`."""
-        return await self._access.read(lambda c: self._damage.rows(c, _SOURCES, (run,), _operation))
+        return await self._access.read(lambda c: self._row_reader.rows(c, _SOURCES, (run,), _operation))
 
-    async def given(self, operation: str, after: int, limit: int) -> list[PendingFile]:
-        """See `ImportRecords.given`."""
+    async def assigned(self, operation: str, after: int, limit: int) -> list[PendingFile]:
+        """See `ImportRecords.assigned`."""
         sql = f"{_FILES} WHERE f.operation = ? AND f.run IS NOT NULL AND f.number > ? ORDER BY f.number LIMIT ?"
-        return await self._access.read(lambda c: self._damage.page(c, sql, (operation, after, limit), _file))
+        return await self._access.read(lambda c: self._row_reader.page(c, sql, (operation, after, limit), _file))
 
-    async def _one(self, sql: str, parameter: str) -> Operation | None:
-        def read(connection: sqlite3.Connection) -> Operation | None:
-            return read_one(connection, sql, bindable((parameter,)), _operation)
+    async def _one(self, sql: str, parameter: str) -> ImportOperation | None:
+        def read(connection: sqlite3.Connection) -> ImportOperation | None:
+            return read_one(connection, sql, to_bindable((parameter,)), _operation)
 
         return await self._access.read(read)
 
 
-def _row(operation: Operation) -> tuple[Any, ...]:
-    return bindable(
+def _row(operation: ImportOperation) -> tuple[Any, ...]:
+    return to_bindable(
         (
             operation.id,
             operation.kind.value,
@@ -411,32 +420,32 @@ def _row(operation: Operation) -> tuple[Any, ...]:
             operation.download_id,
             operation.message_count,
             operation.skipped,
-            operation.tally.total,
-            operation.tally.completed,
-            operation.tally.failed,
+            operation.file_counts.total,
+            operation.file_counts.completed,
+            operation.file_counts.failed,
             operation.reason,
             operation.error_code,
         )
     )
 
 
-def _operation(row: Row) -> Operation:
-    values = dict(zip(_FIELDS, texts(row, 0, "import operation"), strict=True))
-    tally = {name: values.pop(name) for name in ("total", "completed", "failed")}
+def _operation(row: Row) -> ImportOperation:
+    values = dict(zip(_FIELDS, decode_texts(row, 0, "import operation"), strict=True))
+    file_counts = {name: values.pop(name) for name in ("total", "completed", "failed")}
     try:
-        return msgspec.convert({**values, "valid": values["valid"] == 1, "tally": tally}, Operation)
+        return msgspec.convert({**values, "valid": values["valid"] == 1, "file_counts": file_counts}, ImportOperation)
     except msgspec.ValidationError as error:
-        raise damaged("import operation", values["id"], "a value is malformed") from error
+        raise corrupt_row_error("import operation", values["id"], "a value is malformed") from error
 
 
 def _file(row: Row) -> PendingFile:
-    number, link, channel, ts, name, download_id, status, state, directory, filename, _, checksum, total, error = texts(
-        row, 0, "import file no."
+    number, link, channel, ts, name, download_id, status, state, directory, filename, _, checksum, total, error = (
+        decode_texts(row, 0, "import file no.")
     )
     try:
         found = msgspec.json.decode(link, type=FileLink)
     except (msgspec.MsgspecError, ValueError, TypeError) as problem:
-        raise damaged("import file no.", number, "its link is malformed") from problem
+        raise corrupt_row_error("import file no.", number, "its link is malformed") from problem
     completed = state == "completed"
     return PendingFile(
         number=number,
@@ -453,15 +462,15 @@ def _file(row: Row) -> PendingFile:
     )
 
 
-def _choice(row: Row, kind: type[T], word: str) -> tuple[T, bool]:
-    id, text, chosen = texts(row, 0, f"imported {word}")
+def _decode_selectable(row: Row, kind: type[T], label: str) -> tuple[T, bool]:
+    id, text, selected = decode_texts(row, 0, f"imported {label}")
     try:
-        return msgspec.json.decode(text, type=kind), chosen == 1
+        return msgspec.json.decode(text, type=kind), selected == 1
     except (msgspec.MsgspecError, ValueError, TypeError) as error:
-        raise damaged(f"imported {word}", id, "it is malformed") from error
+        raise corrupt_row_error(f"imported {label}", id, "it is malformed") from error
 
 
-def _avatar(person: Person) -> FileLink:
+def _avatar(person: WorkspaceUser) -> FileLink:
     return FileLink(file_id=person.user_id, url=person.avatar_url or "", name=person.username, user=person.user_id)
 
 
@@ -469,9 +478,9 @@ def _text(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _bound(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    return [bindable(row) for row in rows]
+def _bindable_rows(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [to_bindable(row) for row in rows]
 
 
-def _nothing(_: object) -> None:
+def _discard_result(_: object) -> None:
     return None

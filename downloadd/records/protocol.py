@@ -14,11 +14,11 @@ import msgspec
 from downloadd.download import Download
 from downloadd.states import State
 
-NOTHING: Final[Mapping[int, Download]] = MappingProxyType({})
+NO_DOWNLOADS: Final[Mapping[int, Download]] = MappingProxyType({})
 """No downloads that are known without being read."""
 
 
-class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a request that carried an `Idempotency-Key`, kept to be given again for 24 hours."""
 
     user: str
@@ -31,16 +31,16 @@ class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Unix time."""
 
 
-class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+class AcceptResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an `accept`."""
 
     seqs: Sequence[int] = ()
     """One per download, in order; empty when `replayed`."""
-    replayed: StoredAnswer | None = None
+    replayed: StoredResponse | None = None
     """The first answer under this key; nothing was written then."""
 
 
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
+class PartOwner(msgspec.Struct, frozen=True, kw_only=True):
     """What decides whether a part file still belongs to its download."""
 
     state: State | None
@@ -49,7 +49,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     part_name: str | None
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class WaitingDownload(msgspec.Struct, frozen=True, kw_only=True):
     """The little that is kept in memory of a download that waits for its turn."""
 
     seq: int
@@ -89,10 +89,10 @@ class Records(Protocol):
     changed; who asks for it by its id gets a `StorageError`.
     """
 
-    async def accept(self, downloads: Sequence[Download], answer: StoredAnswer | None = None) -> Accepted:
+    async def accept(self, downloads: Sequence[Download], response: StoredResponse | None = None) -> AcceptResult:
         """Writes new downloads down, all or none, in one transaction.
 
-        Refused ones (state `failed`) go straight to history. With an `answer`, its key is looked up in the same
+        Refused ones (state `failed`) go straight to history. With a `response`, its key is looked up in the same
         transaction: known and not older than 24 hours means that nothing is written and the first answer returns.
 
         Raises:
@@ -101,7 +101,7 @@ class Records(Protocol):
         ...
 
     async def claim(self, seqs: Sequence[int]) -> list[Download]:
-        """Gives waiting downloads to runs: state by `Event.CLAIM`, `epoch` and `attempt` one higher.
+        """Gives waiting downloads to runs: state by `Trigger.CLAIM`, `epoch` and `attempt` one higher.
 
         Those that no longer wait or that a user wants paused or cancelled are left out.
         """
@@ -126,14 +126,14 @@ class Records(Protocol):
         """One download, active or ended."""
         ...
 
-    async def active(self, wanted: ActiveFilter, known: Mapping[int, Download] = NOTHING) -> list[Download]:
+    async def active(self, criteria: ActiveFilter, known: Mapping[int, Download] = NO_DOWNLOADS) -> list[Download]:
         """A listing of downloads that have not ended, oldest first.
 
         Which ones is looked up; those whose `seq` is in `known` are then taken from there instead of read.
         """
         ...
 
-    async def history(self, wanted: HistoryFilter) -> list[Download]:
+    async def history(self, criteria: HistoryFilter) -> list[Download]:
         """A page of ended downloads."""
         ...
 
@@ -145,21 +145,21 @@ class Records(Protocol):
         """The newest `ended_seq`; 0 for an empty history."""
         ...
 
-    async def begun(self) -> float | None:
+    async def created_at(self) -> float | None:
         """When these records were begun (Unix time), empty; None: so long ago that nobody wrote it down.
 
         What is older than that is not theirs, even if they do not know it: other records may.
         """
         ...
 
-    def held(self) -> AsyncIterator[Download]:
+    def running_rows(self) -> AsyncIterator[Download]:
         """Rows in a running state, for recovery at start, when nothing can be running."""
         ...
 
-    def waiting(self) -> AsyncIterator[Sequence[Waiting]]:
+    def waiting(self) -> AsyncIterator[Sequence[WaitingDownload]]:
         """All waiting downloads in chunks, for the dispatcher at start; constant memory."""
         ...
 
-    async def owners(self, ids: Sequence[str]) -> dict[str, Owner]:
+    async def part_owners(self, ids: Sequence[str]) -> dict[str, PartOwner]:
         """For those of `ids` that are active: what they may own on disk; ended and unknown ones are left out."""
         ...

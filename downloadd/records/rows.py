@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 
 from downloadd.download import Download, Progress, Result
 from downloadd.errors import StorageError
-from downloadd.records.columns import COLUMNS, FRESH, PARTS, RUN_OWNED, WRITTEN
+from downloadd.records.columns import COLUMNS, INITIAL_COLUMNS, PARTS, RUN_COLUMNS, WRITTEN_COLUMNS
 
 Row = tuple[Any, ...]
 """The values of one row, in the order of `COLUMNS`."""
@@ -38,31 +38,31 @@ def _span(part: str) -> slice:
 
 _PARTS: Final = tuple((part, kind, _span(part)) for part, kind in PARTS.items())
 
-_WRITTEN_INDEX: Final = {column.name: index for index, column in enumerate(WRITTEN)}
+_WRITTEN_INDEX: Final = {column.name: index for index, column in enumerate(WRITTEN_COLUMNS)}
 _WRITTEN_ENDED_SEQ: Final = _WRITTEN_INDEX["ended_seq"]
-_WRITTEN_FLAT: Final = attrgetter(*(column.path for column in WRITTEN if not column.group))
+_WRITTEN_FLAT: Final = attrgetter(*(column.path for column in WRITTEN_COLUMNS if not column.group))
 _WRITTEN_ENCODERS: Final = tuple(
     (index, column.codec.encode)
-    for index, column in enumerate(WRITTEN)
+    for index, column in enumerate(WRITTEN_COLUMNS)
     if column.codec is not None and column.codec.encode is not None
 )
 _WRITTEN_SAME: Final = tuple(
-    (index, _WRITTEN_INDEX[column.null_means]) for index, column in enumerate(WRITTEN) if column.null_means
+    (index, _WRITTEN_INDEX[column.null_means]) for index, column in enumerate(WRITTEN_COLUMNS) if column.null_means
 )
-_FRESH: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in FRESH))
-_RUN_OWNED: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in RUN_OWNED))
+_FRESH: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in INITIAL_COLUMNS))
+_run_columns: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in RUN_COLUMNS))
 _NO_RESULT: Final = Result()
 
 
 def encode(download: Download, ended_seq: int | None) -> Row:
-    """Return the values of the `WRITTEN` columns, with `ended_seq` in place of the download's own."""
+    """Return the values of the `WRITTEN_COLUMNS` columns, with `ended_seq` in place of the download's own."""
     values = _encode(download)
     values[_WRITTEN_ENDED_SEQ] = ended_seq
     return tuple(values)
 
 
-def encode_fresh(download: Download) -> Row | None:
-    """Return the values of the `FRESH` columns; None if another column has a value too."""
+def encode_initial(download: Download) -> Row | None:
+    """Return the values of the `INITIAL_COLUMNS` columns; None if another column has a value too."""
     progress = download.progress
     if download.epoch or download.result != _NO_RESULT or progress != Progress(host=progress.host):
         return None
@@ -71,8 +71,8 @@ def encode_fresh(download: Download) -> Row | None:
 
 
 def encode_run(download: Download) -> Row:
-    """Return the values of the `RUN_OWNED` columns."""
-    row: Row = _RUN_OWNED(_encode(download))
+    """Return the values of the `RUN_COLUMNS` columns."""
+    row: Row = _run_columns(_encode(download))
     return row
 
 
@@ -98,18 +98,18 @@ def decode(row: Row) -> Download:
     Raises:
         StorageError: the row is damaged: it holds a value that was never written.
     """
-    if _wrong_column(tuple(map(type, row))) is not None:
-        row = texts(row, _ID, "download")
-        wrong = _wrong_column(tuple(map(type, row)))
+    if _mistyped_column(tuple(map(type, row))) is not None:
+        row = decode_texts(row, _ID, "download")
+        wrong = _mistyped_column(tuple(map(type, row)))
         if wrong is not None:
-            raise damaged("download", row[_ID], f"{wrong} is of another type")
+            raise corrupt_row_error("download", row[_ID], f"{wrong} is of another type")
     try:
         return _decode(row)
     except (KeyError, ValueError, msgspec.MsgspecError) as error:
-        raise damaged("download", row[_ID], _reason(error)) from error
+        raise corrupt_row_error("download", row[_ID], _reason(error)) from error
 
 
-def texts(row: Row, name: int, kind: str) -> Row:
+def decode_texts(row: Row, name: int, kind: str) -> Row:
     """The row, with text in place of bytes; its cell `name` is what the `kind` of thing in it is called by.
 
     Raises:
@@ -121,12 +121,12 @@ def texts(row: Row, name: int, kind: str) -> Row:
         return tuple(value.decode("utf-8", "surrogatepass") if type(value) is bytes else value for value in row)
     except UnicodeDecodeError as error:
         called = row[name]
-        raise damaged(
+        raise corrupt_row_error(
             kind, called.decode(errors="replace") if isinstance(called, bytes) else called, "a text is no text"
         ) from error
 
 
-def damaged(kind: str, name: object, reason: str) -> StorageError:
+def corrupt_row_error(kind: str, name: object, reason: str) -> StorageError:
     """What is said of a row that cannot be read."""
     return StorageError(
         f"the row of {kind} {name} in the daemon's records is damaged ({reason}); it is left as it is: mend it, or "
@@ -140,7 +140,7 @@ def _reason(error: Exception) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _wrong_column(types: tuple[type, ...]) -> str | None:
+def _mistyped_column(types: tuple[type, ...]) -> str | None:
     """Return the first column with a value of a type that is never written there.
 
     Cached: many rows have few combinations of types.
@@ -164,7 +164,7 @@ def _decode(row: Row) -> Download:
     return Download(**fields)
 
 
-def bindable(values: Sequence[Any]) -> Row:
+def to_bindable(values: Sequence[Any]) -> Row:
     """The same values, with text that is no Unicode as bytes, which `decode` turns back.
 
     Fields of a message may hold any byte, and reach us as text with lone surrogates; SQLite takes only UTF-8.

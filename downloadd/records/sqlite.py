@@ -16,45 +16,71 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Desired, Download
 from downloadd.errors import IdempotencyKeyReusedError, ShuttingDownError
-from downloadd.records.columns import COLUMNS, FRESH, RUN_OWNED, STATES, WRITTEN, assignments, names, placeholders
-from downloadd.records.damage import Damage, read_one
+from downloadd.records.columns import (
+    COLUMNS,
+    INITIAL_COLUMNS,
+    RUN_COLUMNS,
+    STATES,
+    WRITTEN_COLUMNS,
+    assignments,
+    names,
+    placeholders,
+)
+from downloadd.records.corrupt_rows import RowReader, read_one
 from downloadd.records.database import Migration, StateDirectory, boot_id, shipped_migrations, storage_error
 from downloadd.records.deliveries import DeliveryRecords, SqliteDeliveries, add_deliveries
 from downloadd.records.history import active_query, history_query
 from downloadd.records.imports import ImportRecords, SqliteImports
-from downloadd.records.protocol import NOTHING, Accepted, ActiveFilter, HistoryFilter, Owner, StoredAnswer, Waiting
-from downloadd.records.rows import Row, bindable, damaged, decode, encode, encode_fresh, encode_run, texts
-from downloadd.records.writer import LOCK_PATIENCE, Refused, Writer
-from downloadd.states import ACTIVE, ENDED, RUNNING, WAITING, Event, State, advance
+from downloadd.records.protocol import (
+    NO_DOWNLOADS,
+    AcceptResult,
+    ActiveFilter,
+    HistoryFilter,
+    PartOwner,
+    StoredResponse,
+    WaitingDownload,
+)
+from downloadd.records.rows import (
+    Row,
+    corrupt_row_error,
+    decode,
+    decode_texts,
+    encode,
+    encode_initial,
+    encode_run,
+    to_bindable,
+)
+from downloadd.records.writer import LOCK_PATIENCE, Rejection, Writer
+from downloadd.states import ACTIVE, FINISHED, RUNNING, WAITING, State, Trigger, advance
 
 T = TypeVar("T")
 
-ANSWER_LIFETIME: Final = 24 * 60 * 60
+RESPONSE_LIFETIME_SECONDS: Final = 24 * 60 * 60
 """Seconds that the answer under an `Idempotency-Key` is kept."""
 
 _LOOKUP_THREADS: Final = 2
 _WAITING_CHUNK: Final = 5_000
-_HELD_CHUNK: Final = 500
-_OWNERS_CHUNK: Final = 5_000
-_PURGED_AT_ONCE: Final = 16
+_RUNNING_CHUNK: Final = 500
+_PART_OWNERS_CHUNK: Final = 5_000
+_MAX_PURGED_RESPONSES: Final = 16
 # How often a search looks whether anybody still waits for it, in instructions of SQLite's machine: some milliseconds.
-_SEARCH_STEPS: Final = 100_000
+_CANCEL_CHECK_STEPS: Final = 100_000
 
 # The SQL is put together from the one list of columns, never from anything foreign.
 # ruff: noqa: S608
 _COLUMN_LIST: Final = names(COLUMNS)
 # Binding twenty more values, most of them null, costs as much as the insertion itself.
-_INSERT_FRESH: Final = f"INSERT INTO downloads ({names(FRESH)}) VALUES ({placeholders(FRESH)})"
-_INSERT: Final = f"INSERT INTO downloads ({names(WRITTEN)}) VALUES ({placeholders(WRITTEN)})"
+_INSERT_INITIAL: Final = f"INSERT INTO downloads ({names(INITIAL_COLUMNS)}) VALUES ({placeholders(INITIAL_COLUMNS)})"
+_INSERT: Final = f"INSERT INTO downloads ({names(WRITTEN_COLUMNS)}) VALUES ({placeholders(WRITTEN_COLUMNS)})"
 _SAVE: Final = (
-    f"UPDATE downloads SET {assignments(RUN_OWNED)}, ended_seq = ? "
+    f"UPDATE downloads SET {assignments(RUN_COLUMNS)}, ended_seq = ? "
     f"WHERE id = ? AND epoch = ? AND ended_seq IS NULL RETURNING {_COLUMN_LIST}"
 )
-_REWRITE: Final = f"UPDATE downloads SET {assignments(WRITTEN)} WHERE seq = ?"
+_UPDATE_ALL: Final = f"UPDATE downloads SET {assignments(WRITTEN_COLUMNS)} WHERE seq = ?"
 _BY_ID: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE id = ?"
 _BY_SEQS: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE seq IN (SELECT value FROM json_each(?))"
 _CLAIM: Final = "UPDATE downloads SET state = ?, epoch = ?, attempt = ?, not_before = NULL WHERE seq = ?"
-_OWNERS: Final = (
+_PART_OWNERS: Final = (
     "SELECT id, state, epoch, part_name FROM downloads "
     "WHERE id IN (SELECT value FROM json_each(?)) AND ended_seq IS NULL"
 )
@@ -67,21 +93,21 @@ _COUNTS: Final = (
     f"WHERE ended_seq IS NULL AND state IN ({', '.join('?' * len(ACTIVE))}) GROUP BY state"
 )
 # Whatever is no number is greater than any, and comes by damage.
-_LAST_ENDED: Final = (
+_LAST_ENDED_SEQ: Final = (
     "SELECT coalesce(max(ended_seq), 0) FROM downloads WHERE ended_seq IS NOT NULL AND ended_seq <= 9223372036854775807"
 )
-_WITHDRAWN: Final = "SELECT coalesce(max(ended_seq), 0) FROM withdrawn WHERE ended_seq <= 9223372036854775807"
-_BEGUN: Final = "SELECT min(begun) FROM birth WHERE typeof(begun) = 'real'"
-_WITHDRAW: Final = "UPDATE withdrawn SET ended_seq = max(ended_seq, ?)"
-_DISTRUST: Final = (
+_LAST_RETIRED_SEQ: Final = "SELECT coalesce(max(ended_seq), 0) FROM withdrawn WHERE ended_seq <= 9223372036854775807"
+_CREATED_AT: Final = "SELECT min(begun) FROM birth WHERE typeof(begun) = 'real'"
+_RETIRE_SEQ: Final = "UPDATE withdrawn SET ended_seq = max(ended_seq, ?)"
+_TRUST_STORED_RANGES_ONLY: Final = (
     "UPDATE downloads SET received_ranges = '0-' || received "
     "WHERE ended_seq IS NULL AND part_name IS NOT NULL AND received_ranges IS NULL"
 )
-_FIND_ANSWER: Final = "SELECT fingerprint, status, body, created FROM answers WHERE user = ? AND key = ?"
-_KEEP_ANSWER: Final = (
+_FIND_RESPONSE: Final = "SELECT fingerprint, status, body, created FROM answers WHERE user = ? AND key = ?"
+_STORE_RESPONSE: Final = (
     "INSERT OR REPLACE INTO answers (user, key, fingerprint, status, body, created) VALUES (?, ?, ?, ?, ?, ?)"
 )
-_PURGE_ANSWERS: Final = (
+_PURGE_RESPONSES: Final = (
     "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers WHERE created < ? ORDER BY created LIMIT ?)"
 )
 
@@ -104,8 +130,8 @@ class SqliteRecords:
         clock: Clock,
         *,
         migrations: Sequence[Migration] | None = None,
-        committed: Callable[[int, float], None] | None = None,
-        to_tell: Callable[[Download], Sequence[Delivery]] = lambda download: (),
+        on_commit: Callable[[int, float], None] | None = None,
+        make_deliveries: Callable[[Download], Sequence[Delivery]] = lambda download: (),
         patience: float = LOCK_PATIENCE,
     ) -> None:
         """Makes records that are not open yet.
@@ -114,23 +140,23 @@ class SqliteRecords:
             state_dir: where the database lies.
             clock: the time.
             migrations: replace those of the package.
-            committed: is told the rows of each durable transaction, and how many seconds it took; on the event loop.
-            to_tell: what hooks are to be told of a download that has ended, written down together with its end;
+            on_commit: is told the rows of each durable transaction, and how many seconds it took; on the event loop.
+            make_deliveries: what hooks are to be told of a download that has ended, written down together with its end;
                 called in another thread, perhaps twice.
             patience: seconds that a change waits for a lock that another program holds, before it is refused.
         """
         self._directory = StateDirectory(Path(state_dir))
         self._clock = clock
         self._migrations = migrations
-        self._to_tell = to_tell
+        self._make_deliveries = make_deliveries
         self._writer = Writer(
-            self._open_for_writing, clock, committed, check=self._directory.require_in_place, patience=patience
+            self._open_for_writing, clock, on_commit, check=self._directory.require_in_place, patience=patience
         )
-        self._lookups = _Readers("records-lookup", _LOOKUP_THREADS)
+        self._lookups = _ReaderPool("records-lookup", _LOOKUP_THREADS)
         # A search walks the whole history: the one thread that does it leaves the others to everybody else.
-        self._searches = _Readers("records-search", 1)
-        self._damage = Damage()
-        self._last_ended = 0
+        self._searches = _ReaderPool("records-search", 1)
+        self._row_reader = RowReader()
+        self._last_ended_seq = 0
         self.imports: ImportRecords = SqliteImports(self)
         self.deliveries: DeliveryRecords = SqliteDeliveries(self)
 
@@ -157,18 +183,18 @@ class SqliteRecords:
     ) -> None:
         await self._close()
 
-    async def accept(self, downloads: Sequence[Download], answer: StoredAnswer | None = None) -> Accepted:
+    async def accept(self, downloads: Sequence[Download], response: StoredResponse | None = None) -> AcceptResult:
         """Writes new downloads down, all or none; see `Records.accept`."""
 
-        def write(cursor: sqlite3.Cursor) -> Accepted | Refused:
-            if answer is not None:
-                known = self._find_answer(cursor, answer)
+        def write(cursor: sqlite3.Cursor) -> AcceptResult | Rejection:
+            if response is not None:
+                known = self._find_response(cursor, response)
                 if known is not None:
-                    if known.fingerprint != answer.fingerprint:
-                        return Refused(IdempotencyKeyReusedError())
-                    return Accepted(replayed=known)
-                self._keep_answer(cursor, answer)
-            return Accepted(seqs=[self._insert(cursor, download) for download in downloads])
+                    if known.fingerprint != response.fingerprint:
+                        return Rejection(IdempotencyKeyReusedError())
+                    return AcceptResult(replayed=known)
+                self._store_response(cursor, response)
+            return AcceptResult(seqs=[self._insert(cursor, download) for download in downloads])
 
         return await self._writer.run(write, rows=len(downloads))
 
@@ -176,8 +202,8 @@ class SqliteRecords:
         """Gives waiting downloads to runs; see `Records.claim`."""
 
         def write(cursor: sqlite3.Cursor) -> list[Download]:
-            wanted = (msgspec.json.encode(list(seqs)).decode(),)
-            found = {row.seq: row for row in self._damage.rows(cursor.connection, _BY_SEQS, wanted, decode)}
+            criteria = (msgspec.json.encode(list(seqs)).decode(),)
+            found = {row.seq: row for row in self._row_reader.rows(cursor.connection, _BY_SEQS, criteria, decode)}
             claimed = []
             for seq in seqs:
                 download = found.pop(seq, None)
@@ -186,7 +212,7 @@ class SqliteRecords:
                 claimed.append(
                     msgspec.structs.replace(
                         download.with_progress(attempt=download.progress.attempt + 1, not_before=None),
-                        state=advance(download.state, Event.CLAIM),
+                        state=advance(download.state, Trigger.CLAIM),
                         epoch=download.epoch + 1,
                     )
                 )
@@ -205,14 +231,14 @@ class SqliteRecords:
         """Writes what the run knows, if it still holds the download; see `Records.save`."""
 
         def write(cursor: sqlite3.Cursor) -> Download | None:
-            ended_seq = self._last_ended + 1 if download.state in ENDED else None
+            ended_seq = self._last_ended_seq + 1 if download.state in FINISHED else None
             rows = _execute(cursor, _SAVE, (*encode_run(download), ended_seq, download.id, download.epoch)).fetchall()
             if not rows:
                 return None
             saved = decode(rows[0])
             if ended_seq is not None:
-                self._last_ended = ended_seq
-                add_deliveries(cursor, self._to_tell(saved))
+                self._last_ended_seq = ended_seq
+                add_deliveries(cursor, self._make_deliveries(saved))
             return saved
 
         return await self._writer.run(write)
@@ -220,30 +246,30 @@ class SqliteRecords:
     async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
         """Applies a pure `change` to a row in one transaction; see `Records.amend`. It may be called twice."""
 
-        def write(cursor: sqlite3.Cursor) -> tuple[Download, Download] | Refused | None:
+        def write(cursor: sqlite3.Cursor) -> tuple[Download, Download] | Rejection | None:
             try:
-                before = read_one(cursor.connection, _BY_ID, bindable([id]), decode)
+                before = read_one(cursor.connection, _BY_ID, to_bindable([id]), decode)
                 if before is None:
                     return None
                 after = change(before)
             except Exception as error:
                 # It belongs to the caller, who gets it.
-                return Refused(error)
+                return Rejection(error)
             if after.seq != before.seq or after.id != before.id:
-                return Refused(ValueError("a change must keep the id and the seq of a download"))
-            if after.state not in ENDED:
+                return Rejection(ValueError("a change must keep the id and the seq of a download"))
+            if after.state not in FINISHED:
                 ended_seq = None
                 if before.result.ended_seq is not None:
                     # Its number is free now, and must not be handed out again after a restart.
-                    cursor.execute(_WITHDRAW, (before.result.ended_seq,))
+                    cursor.execute(_RETIRE_SEQ, (before.result.ended_seq,))
             elif before.result.ended_seq is not None:
                 ended_seq = before.result.ended_seq
             else:
-                ended_seq = self._last_ended = self._last_ended + 1
-            _execute(cursor, _REWRITE, (*encode(after, ended_seq), before.seq))
+                ended_seq = self._last_ended_seq = self._last_ended_seq + 1
+            _execute(cursor, _UPDATE_ALL, (*encode(after, ended_seq), before.seq))
             after = after.with_result(ended_seq=ended_seq)
             if ended_seq != before.result.ended_seq and ended_seq is not None:
-                add_deliveries(cursor, self._to_tell(after))
+                add_deliveries(cursor, self._make_deliveries(after))
             return before, after
 
         return await self._writer.run(write)
@@ -252,13 +278,13 @@ class SqliteRecords:
         """One download, active or ended."""
 
         def read(connection: sqlite3.Connection) -> Download | None:
-            return read_one(connection, _BY_ID, bindable([id]), decode)
+            return read_one(connection, _BY_ID, to_bindable([id]), decode)
 
         return await self._lookups.run(read)
 
-    async def active(self, wanted: ActiveFilter, known: Mapping[int, Download] = NOTHING) -> list[Download]:
+    async def active(self, criteria: ActiveFilter, known: Mapping[int, Download] = NO_DOWNLOADS) -> list[Download]:
         """A listing of downloads that have not ended, oldest first; those in `known` need not be read."""
-        query = active_query(wanted)
+        query = active_query(criteria)
 
         def read(connection: sqlite3.Connection) -> list[Download]:
             if known:
@@ -266,28 +292,28 @@ class SqliteRecords:
                 found = [known[seq] for seq in seqs if seq in known]
                 if len(found) == len(seqs):
                     return found
-            return self._damage.page(
+            return self._row_reader.page(
                 connection, query.sql, query.parameters, lambda row: known.get(row[0]) or decode(row)
             )
 
         return await self._lookups.run(read)
 
-    async def history(self, wanted: HistoryFilter) -> list[Download]:
+    async def history(self, criteria: HistoryFilter) -> list[Download]:
         """A page of ended downloads, newest first, or oldest first with `after_ended_seq`.
 
         A search ends early, without a result, when its caller is cancelled.
         """
-        query = history_query(wanted)
+        query = history_query(criteria)
 
         def read(connection: sqlite3.Connection) -> list[Download]:
-            return self._damage.page(connection, query.sql, query.parameters, decode)
+            return self._row_reader.page(connection, query.sql, query.parameters, decode)
 
-        if not wanted.contains:
+        if not criteria.contains:
             return await self._lookups.run(read)
-        given_up = threading.Event()
+        cancelled = threading.Event()
 
         def search(connection: sqlite3.Connection) -> list[Download]:
-            connection.set_progress_handler(given_up.is_set, _SEARCH_STEPS)
+            connection.set_progress_handler(cancelled.is_set, _CANCEL_CHECK_STEPS)
             try:
                 return read(connection)
             finally:
@@ -296,7 +322,7 @@ class SqliteRecords:
         try:
             return await self._searches.run(search)
         finally:
-            given_up.set()
+            cancelled.set()
 
     async def counts(self) -> dict[State, int]:
         """How many downloads are in each active state."""
@@ -310,40 +336,40 @@ class SqliteRecords:
         """The newest `ended_seq`; 0 for an empty history."""
 
         def read(connection: sqlite3.Connection) -> int:
-            last: int = connection.execute(_LAST_ENDED).fetchone()[0]
+            last: int = connection.execute(_LAST_ENDED_SEQ).fetchone()[0]
             return last
 
         return await self._lookups.run(read)
 
-    async def begun(self) -> float | None:
-        """When these records were begun; see `Records.begun`."""
+    async def created_at(self) -> float | None:
+        """When these records were begun; see `Records.created_at`."""
 
         def read(connection: sqlite3.Connection) -> float | None:
-            begun: float | None = connection.execute(_BEGUN).fetchone()[0]
-            return begun
+            created_at: float | None = connection.execute(_CREATED_AT).fetchone()[0]
+            return created_at
 
         return await self._lookups.run(read)
 
-    async def held(self) -> AsyncIterator[Download]:
+    async def running_rows(self) -> AsyncIterator[Download]:
         """Rows in a running state, oldest first."""
         after = 0
         while True:
-            chunk = await self.active(ActiveFilter(states=RUNNING, after_seq=after, limit=_HELD_CHUNK))
+            chunk = await self.active(ActiveFilter(states=RUNNING, after_seq=after, limit=_RUNNING_CHUNK))
             for download in chunk:
                 yield download
-            if len(chunk) < _HELD_CHUNK:
+            if len(chunk) < _RUNNING_CHUNK:
                 return
             after = chunk[-1].seq
 
-    async def waiting(self) -> AsyncIterator[Sequence[Waiting]]:
+    async def waiting(self) -> AsyncIterator[Sequence[WaitingDownload]]:
         """All waiting downloads in chunks, oldest first, whatever users want of them."""
         states = [state.value for state in WAITING]
         after = 0
         while True:
             parameters = (after, *states, _WAITING_CHUNK)
 
-            def read(connection: sqlite3.Connection, parameters: Row = parameters) -> list[Waiting]:
-                return self._damage.page(connection, _WAITING, parameters, _waiting)
+            def read(connection: sqlite3.Connection, parameters: Row = parameters) -> list[WaitingDownload]:
+                return self._row_reader.page(connection, _WAITING, parameters, _waiting)
 
             chunk = await self._lookups.run(read)
             if chunk:
@@ -352,31 +378,35 @@ class SqliteRecords:
                 return
             after = chunk[-1].seq
 
-    async def owners(self, ids: Sequence[str]) -> dict[str, Owner]:
+    async def part_owners(self, ids: Sequence[str]) -> dict[str, PartOwner]:
         """For those of `ids` that are active: what they may own on disk."""
-        owners: dict[str, Owner] = {}
+        part_owners: dict[str, PartOwner] = {}
         # Ids come from names on disk here; no id of ours has anything but ASCII in it.
-        for chunk in _chunks([id for id in ids if id.isascii()], _OWNERS_CHUNK):
+        for chunk in _chunks([id for id in ids if id.isascii()], _PART_OWNERS_CHUNK):
             parameters = (msgspec.json.encode(chunk).decode(),)
 
-            def read(connection: sqlite3.Connection, parameters: Row = parameters) -> list[tuple[str, Owner]]:
-                return self._damage.rows(connection, _OWNERS, parameters, _owner, instead=_owner_unknown)
+            def read(connection: sqlite3.Connection, parameters: Row = parameters) -> list[tuple[str, PartOwner]]:
+                return self._row_reader.rows(
+                    connection, _PART_OWNERS, parameters, _part_owner, fallback=_unreadable_part_owner
+                )
 
-            owners.update(await self._lookups.run(read))
-        return owners
+            part_owners.update(await self._lookups.run(read))
+        return part_owners
 
     def _open_for_writing(self) -> sqlite3.Connection:
         self._directory.lock()
         migrations = shipped_migrations() if self._migrations is None else self._migrations
         connection = self._directory.open_for_writing(migrations, now=self._clock.wall())
         try:
-            _note_boot(connection, boot_id())
-            last_ended, withdrawn = (connection.execute(sql).fetchone()[0] for sql in (_LAST_ENDED, _WITHDRAWN))
-            self._directory.hold()
+            _record_boot(connection, boot_id())
+            last_ended, last_retired = (
+                connection.execute(sql).fetchone()[0] for sql in (_LAST_ENDED_SEQ, _LAST_RETIRED_SEQ)
+            )
+            self._directory.remember_files()
         except (OSError, sqlite3.Error) as error:
             connection.close()
-            raise self._directory.unusable(error) from error
-        self._last_ended = max(last_ended, withdrawn)
+            raise self._directory.unusable_error(error) from error
+        self._last_ended_seq = max(last_ended, last_retired)
         return connection
 
     async def _close(self) -> None:
@@ -387,46 +417,49 @@ class SqliteRecords:
         self._directory.unlock()
 
     def _insert(self, cursor: sqlite3.Cursor, download: Download) -> int:
-        fresh = None
+        initial = None
         ended_seq = None
-        if download.state in ENDED:
-            ended_seq = self._last_ended = self._last_ended + 1
+        if download.state in FINISHED:
+            ended_seq = self._last_ended_seq = self._last_ended_seq + 1
         else:
-            fresh = encode_fresh(download)
-        if fresh is None:
+            initial = encode_initial(download)
+        if initial is None:
             _execute(cursor, _INSERT, encode(download, ended_seq))
         else:
-            _execute(cursor, _INSERT_FRESH, fresh)
+            _execute(cursor, _INSERT_INITIAL, initial)
         seq = cursor.lastrowid
         assert seq is not None  # noqa: S101 - an INSERT has set it
         if ended_seq is not None:
             add_deliveries(
-                cursor, self._to_tell(msgspec.structs.replace(download.with_result(ended_seq=ended_seq), seq=seq))
+                cursor,
+                self._make_deliveries(msgspec.structs.replace(download.with_result(ended_seq=ended_seq), seq=seq)),
             )
         return seq
 
-    def _find_answer(self, cursor: sqlite3.Cursor, answer: StoredAnswer) -> StoredAnswer | None:
-        row = _execute(cursor, _FIND_ANSWER, (answer.user, answer.key)).fetchone()
+    def _find_response(self, cursor: sqlite3.Cursor, response: StoredResponse) -> StoredResponse | None:
+        row = _execute(cursor, _FIND_RESPONSE, (response.user, response.key)).fetchone()
         if row is None:
             return None
         fingerprint, status, body, created = row
         if (type(fingerprint), type(status), type(body), type(created)) != (bytes, int, bytes, float):
-            raise damaged("the answer kept under the Idempotency-Key", answer.key, "a value is of another type")
-        if created < self._clock.wall() - ANSWER_LIFETIME:
+            raise corrupt_row_error(
+                "the answer kept under the Idempotency-Key", response.key, "a value is of another type"
+            )
+        if created < self._clock.wall() - RESPONSE_LIFETIME_SECONDS:
             return None
-        return msgspec.structs.replace(answer, fingerprint=fingerprint, status=status, body=body, created=created)
+        return msgspec.structs.replace(response, fingerprint=fingerprint, status=status, body=body, created=created)
 
-    def _keep_answer(self, cursor: sqlite3.Cursor, answer: StoredAnswer) -> None:
+    def _store_response(self, cursor: sqlite3.Cursor, response: StoredResponse) -> None:
         # Every new answer takes some expired ones with it: no timer, and no long pause.
-        cursor.execute(_PURGE_ANSWERS, (self._clock.wall() - ANSWER_LIFETIME, _PURGED_AT_ONCE))
+        cursor.execute(_PURGE_RESPONSES, (self._clock.wall() - RESPONSE_LIFETIME_SECONDS, _MAX_PURGED_RESPONSES))
         _execute(
             cursor,
-            _KEEP_ANSWER,
-            (answer.user, answer.key, answer.fingerprint, answer.status, answer.body, answer.created),
+            _STORE_RESPONSE,
+            (response.user, response.key, response.fingerprint, response.status, response.body, response.created),
         )
 
 
-class _Readers:
+class _ReaderPool:
     """Threads that read, and as many connections."""
 
     def __init__(self, name: str, threads: int) -> None:
@@ -486,28 +519,28 @@ class _Readers:
         self._connections.put(None)
 
 
-def _waiting(row: Row) -> Waiting:
+def _waiting(row: Row) -> WaitingDownload:
     seq, host, priority, not_before = row
     if type(host) is not str:
-        host = texts(row, 0, "waiting download no.")[1]
+        host = decode_texts(row, 0, "waiting download no.")[1]
     if type(host) is not str or type(priority) is not int or type(not_before) not in (float, NoneType):
-        raise damaged("waiting download no.", seq, "a value is of another type")
-    return Waiting(seq=seq, host=host, priority=priority, not_before=not_before)
+        raise corrupt_row_error("waiting download no.", seq, "a value is of another type")
+    return WaitingDownload(seq=seq, host=host, priority=priority, not_before=not_before)
 
 
-def _owner(row: Row) -> tuple[str, Owner]:
-    id, state, epoch, part_name = texts(row, 0, "download")
+def _part_owner(row: Row) -> tuple[str, PartOwner]:
+    id, state, epoch, part_name = decode_texts(row, 0, "download")
     if type(epoch) is not int or state not in STATES:
-        raise damaged("download", id, "its state or epoch is none")
-    return id, Owner(state=STATES[state], epoch=epoch, part_name=part_name)
+        raise corrupt_row_error("download", id, "its state or epoch is none")
+    return id, PartOwner(state=STATES[state], epoch=epoch, part_name=part_name)
 
 
-def _owner_unknown(row: Row) -> tuple[str, Owner]:
+def _unreadable_part_owner(row: Row) -> tuple[str, PartOwner]:
     id = row[0]
-    return id.decode() if isinstance(id, bytes) else id, Owner(state=None, epoch=0, part_name=None)
+    return id.decode() if isinstance(id, bytes) else id, PartOwner(state=None, epoch=0, part_name=None)
 
 
-def _note_boot(connection: sqlite3.Connection, boot: str | None) -> None:
+def _record_boot(connection: sqlite3.Connection, boot: str | None) -> None:
     """After a start of the machine, parts vouch for no more than what was on stable storage before.
 
     What the kernel had not written yet may be missing, or be zeros in a file that is as long as ever.
@@ -517,7 +550,7 @@ def _note_boot(connection: sqlite3.Connection, boot: str | None) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute(_DISTRUST)
+        connection.execute(_TRUST_STORED_RANGES_ONLY)
         connection.execute("DELETE FROM boot")
         if boot is not None:
             connection.execute("INSERT INTO boot VALUES (?)", (boot,))
@@ -532,7 +565,7 @@ def _execute(cursor: sqlite3.Cursor, sql: str, parameters: Row) -> sqlite3.Curso
     try:
         return cursor.execute(sql, parameters)
     except UnicodeEncodeError:
-        return cursor.execute(sql, bindable(parameters))
+        return cursor.execute(sql, to_bindable(parameters))
 
 
 def _chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -1,4 +1,4 @@
-"""The thread that owns the writing connection: what arrives together is committed together."""
+"""The thread that owns the writing connection: what arrives together is on_commit together."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-MAX_BATCH: Final = 512
+MAX_BATCH_ROWS: Final = 512
 """Rows in one transaction, about: the last operation taken may bring more."""
 LOCK_PATIENCE: Final = 2.0
 """Seconds that a transaction waits for a lock that another program holds, before all that is in it is refused."""
@@ -27,7 +27,7 @@ LOCK_SLICE: Final = 0.1
 """Seconds of them that are waited at once: in between it is looked whether the records are being closed."""
 
 
-class Refused(msgspec.Struct, frozen=True):
+class Rejection(msgspec.Struct, frozen=True):
     """What an operation returns that wrote nothing and fails its caller: no reason to undo the others."""
 
     error: Exception
@@ -38,17 +38,17 @@ class _Operation(Generic[T]):
 
     __slots__ = ("future", "rows", "run")
 
-    def __init__(self, run: Callable[[sqlite3.Cursor], T | Refused], rows: int, future: asyncio.Future[T]) -> None:
+    def __init__(self, run: Callable[[sqlite3.Cursor], T | Rejection], rows: int, future: asyncio.Future[T]) -> None:
         self.run = run
         self.rows = rows
         self.future = future
 
 
 class Writer:
-    """Runs operations in the order of their arrival, up to `MAX_BATCH` rows in one durable transaction.
+    """Runs operations in the order of their arrival, up to `MAX_BATCH_ROWS` rows in one durable transaction.
 
     `open_connection` is called in the thread, and so is `check`, before each transaction: what it raises, a
-    `StoreUnavailableError`, fails all that is in it. `committed` is called on the event loop, with the rows of each
+    `StoreUnavailableError`, fails all that is in it. `on_commit` is called on the event loop, with the rows of each
     transaction and the seconds that it took. The queue needs no bound: whoever puts something in waits for it.
 
     An operation that fails has changed nothing: its transaction did not begin, or was rolled back. While a lock lasts,
@@ -59,14 +59,14 @@ class Writer:
         self,
         open_connection: Callable[[], sqlite3.Connection],
         clock: Clock,
-        committed: Callable[[int, float], None] | None = None,
+        on_commit: Callable[[int, float], None] | None = None,
         *,
         check: Callable[[], None] = lambda: None,
         patience: float = LOCK_PATIENCE,
     ) -> None:
         self._open_connection = open_connection
         self._clock = clock
-        self._committed = committed
+        self._on_commit = on_commit
         self._check = check
         self._patience = patience
         # What is not available is said once, and so is its return.
@@ -82,7 +82,7 @@ class Writer:
         opened: asyncio.Future[None] = self._loop.create_future()
         self._stopped = self._loop.create_future()
         # A daemon thread, so that a loop that died without closing the records does not hang the interpreter.
-        threading.Thread(target=self._work, args=(opened,), name="records-writer", daemon=True).start()
+        threading.Thread(target=self._run_thread, args=(opened,), name="records-writer", daemon=True).start()
         try:
             await opened
         except asyncio.CancelledError:
@@ -98,7 +98,7 @@ class Writer:
             self._queue.put(None)
             await self._stopped
 
-    async def run(self, run: Callable[[sqlite3.Cursor], T | Refused], *, rows: int = 1) -> T:
+    async def run(self, run: Callable[[sqlite3.Cursor], T | Rejection], *, rows: int = 1) -> T:
         """Runs an operation in the thread and returns its result once it is durable.
 
         `run` may be called twice: when an operation of its transaction fails, all are undone and done again, each in
@@ -116,22 +116,22 @@ class Writer:
         self._queue.put(_Operation(run, rows, future))
         return await future
 
-    def _work(self, opened: asyncio.Future[None]) -> None:
+    def _run_thread(self, opened: asyncio.Future[None]) -> None:
         try:
             connection = self._open_connection()
         except Exception as error:
             # Whatever it is, it belongs to who opens the records.
-            self._answer([(opened, Refused(error)), (self._stopped, None)])
+            self._post_results([(opened, Rejection(error)), (self._stopped, None)])
             return
         try:
             connection.execute(f"PRAGMA busy_timeout = {round(min(LOCK_SLICE, self._patience) * 1000)}")
-            self._answer([(opened, None)])
-            self._work_off(connection)
+            self._post_results([(opened, None)])
+            self._process_queue(connection)
         finally:
             connection.close()
-            self._answer([(self._stopped, None)])
+            self._post_results([(self._stopped, None)])
 
-    def _work_off(self, connection: sqlite3.Connection) -> None:
+    def _process_queue(self, connection: sqlite3.Connection) -> None:
         cursor = connection.cursor()
         stopping = False
         while not stopping:
@@ -140,7 +140,7 @@ class Writer:
                 break
             batch = [first]
             rows = first.rows
-            while rows < MAX_BATCH:
+            while rows < MAX_BATCH_ROWS:
                 try:
                     following = self._queue.get_nowait()
                 except Empty:
@@ -153,7 +153,7 @@ class Writer:
             started = self._clock.monotonic()
             outcomes = self._commit(cursor, batch)
             seconds = self._clock.monotonic() - started
-            self._answer(
+            self._post_results(
                 [(operation.future, outcome) for operation, outcome in zip(batch, outcomes, strict=True)], rows, seconds
             )
 
@@ -175,7 +175,7 @@ class Writer:
             log.warning("records_available")
         return outcomes
 
-    def _begin(self, cursor: sqlite3.Cursor) -> Refused | None:
+    def _begin(self, cursor: sqlite3.Cursor) -> Rejection | None:
         """Begin a transaction, or return what refuses all that is in it."""
         waited = 0.0
         while True:
@@ -189,26 +189,28 @@ class Writer:
                 return self._refusal(error)
             return None
 
-    def _refusal(self, error: Exception) -> Refused:
-        mapped = _mapped(error)
+    def _refusal(self, error: Exception) -> Rejection:
+        mapped = _map_error(error)
         # Files that are gone are told of by whoever has looked for them.
         if isinstance(mapped, StoreUnavailableError) and mapped is not error and not self._unavailable:
             self._unavailable = True
             log.error("records_unavailable", detail=mapped.detail)
-        return Refused(mapped)
+        return Rejection(mapped)
 
-    def _answer(self, answers: list[tuple[asyncio.Future[Any], Any]], rows: int = 0, seconds: float = 0.0) -> None:
+    def _post_results(
+        self, results: list[tuple[asyncio.Future[Any], Any]], rows: int = 0, seconds: float = 0.0
+    ) -> None:
         # One wake-up of the loop for all of them. A closed loop has nobody left who waits.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._settle, answers, rows, seconds)
+            self._loop.call_soon_threadsafe(self._set_results, results, rows, seconds)
 
-    def _settle(self, answers: list[tuple[asyncio.Future[Any], Any]], rows: int, seconds: float) -> None:
-        if rows and self._committed is not None:
-            self._committed(rows, seconds)
-        for future, outcome in answers:
+    def _set_results(self, results: list[tuple[asyncio.Future[Any], Any]], rows: int, seconds: float) -> None:
+        if rows and self._on_commit is not None:
+            self._on_commit(rows, seconds)
+        for future, outcome in results:
             if future.done():
                 continue
-            if isinstance(outcome, Refused):
+            if isinstance(outcome, Rejection):
                 future.set_exception(outcome.error)
             else:
                 future.set_result(outcome)
@@ -225,7 +227,7 @@ def _is_locked(error: Exception) -> bool:
     return isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_BUSY
 
 
-def _mapped(error: Exception) -> Exception:
+def _map_error(error: Exception) -> Exception:
     if isinstance(error, (sqlite3.Error, OverflowError)):
         mapped = storage_error(error)
         mapped.__cause__ = error

@@ -8,10 +8,10 @@ from typing import assert_never
 
 from downloadd.download import Conflict
 from downloadd.errors import FileExistsAlreadyError
-from downloadd.storage.names import SafeName, numbered
+from downloadd.storage.names import SafeName, numbered_name
 
 
-def settle_name(
+def resolve_conflict(
     filename: SafeName, conflict: Conflict, *, path: str, is_taken: Callable[[SafeName], bool]
 ) -> SafeName | None:
     """The name to publish under; None when the name is taken and the download is to be skipped.
@@ -25,7 +25,7 @@ def settle_name(
         case Conflict.OVERWRITE:
             return filename
         case Conflict.RENAME:
-            return free_name(filename, is_taken)
+            return find_free_name(filename, is_taken)
         case Conflict.SKIP:
             return None if is_taken(filename) else filename
         case Conflict.ERROR:
@@ -35,7 +35,7 @@ def settle_name(
     assert_never(conflict)
 
 
-def free_name(filename: SafeName, is_taken: Callable[[SafeName], bool]) -> SafeName:
+def find_free_name(filename: SafeName, is_taken: Callable[[SafeName], bool]) -> SafeName:
     """`filename` itself when it is free, else one of its numbered names.
 
     The number is the lowest free one when the numbers are taken without gaps. Asks about 2·log2(n) times when n are
@@ -43,10 +43,10 @@ def free_name(filename: SafeName, is_taken: Callable[[SafeName], bool]) -> SafeN
     """
     if not is_taken(filename):
         return filename
-    return numbered(filename, first_free(lambda n: is_taken(numbered(filename, n))))
+    return numbered_name(filename, find_free_number(lambda n: is_taken(numbered_name(filename, n))))
 
 
-def first_free(is_taken: Callable[[int], bool]) -> int:
+def find_free_number(is_taken: Callable[[int], bool]) -> int:
     """A free number of at least 1 whose predecessor is taken or 0: gallops over 1, 2, 4, 8…, then bisects."""
     taken, free = 0, 1
     while is_taken(free):
@@ -79,6 +79,6 @@ class Reservations:
         if not names:
             del self._names[directory]
 
-    def of(self, directory: str) -> frozenset[str]:
+    def names_in(self, directory: str) -> frozenset[str]:
         """The names promised in a directory, as they are now."""
         return frozenset(self._names.get(directory, ()))

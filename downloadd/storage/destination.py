@@ -2,7 +2,7 @@
 
 Every call may come from the event loop and leaves disk work to threads. Errors of the operating system come out as
 `DownloadError`s: `InsufficientStorageError` for a full disk or quota, `InvalidPathError` for a path that cannot be,
-`StorageGoneError` for as long as the storage is not there, `StorageError` for everything else.
+`StorageRootMissingError` for as long as the storage is not there, `StorageError` for everything else.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -10,13 +10,13 @@ from typing import Protocol
 
 import msgspec
 
+from downloadd.directory_settings import Quota
 from downloadd.download import Conflict
-from downloadd.metrics import StorageUse
-from downloadd.storage.splice import Moved, SocketSource
-from downloadd.terms import Quota
+from downloadd.metrics import StorageUsage
+from downloadd.storage.splice import SocketSource, SpliceResult
 
 
-class StrayPart(msgspec.Struct, frozen=True, kw_only=True):
+class PartEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A part file found on disk."""
 
     directory: str
@@ -64,8 +64,8 @@ class Part(Protocol):
         """
         ...
 
-    async def receive(self, source: SocketSource, offset: int, most: int) -> Moved:
-        """Writes what comes from a socket, at most `most` bytes, from `offset` on; returns after a moment.
+    async def receive(self, source: SocketSource, offset: int, max_bytes: int) -> SpliceResult:
+        """Writes what comes from a socket, at most `max_bytes` bytes, from `offset` on; returns after a moment.
 
         Raises:
             NetworkError: the connection broke.
@@ -92,7 +92,7 @@ class Part(Protocol):
         """Brings the bytes to stable storage (nothing with `fsync = false`)."""
         ...
 
-    def sync_ahead(self) -> None:
+    def start_sync(self) -> None:
         """Begins to bring what is there to stable storage; `synced` tells when it is done."""
         ...
 
@@ -137,7 +137,7 @@ class Destination(Protocol):
         """Whether the final name is taken."""
         ...
 
-    async def choose_name(self, *, directory: str, filename: str, conflict: Conflict) -> str | None:
+    async def reserve_name(self, *, directory: str, filename: str, conflict: Conflict) -> str | None:
         """The name to publish under, by the conflict policy; None for `skip` when the name is taken.
 
         Concurrent callers get different names under `rename`; `release_name` gives a name back.
@@ -148,10 +148,10 @@ class Destination(Protocol):
         ...
 
     def release_name(self, *, directory: str, filename: str) -> None:
-        """Forgets a name that `choose_name` gave, once it is published or given up."""
+        """Forgets a name that `reserve_name` gave, once it is published or given up."""
         ...
 
-    async def published(self, *, directory: str, filename: str, total: int, part_name: str | None) -> bool:
+    async def is_published(self, *, directory: str, filename: str, total: int, part_name: str | None) -> bool:
         """For recovery: whether the final file of a download that was `publishing` is in place.
 
         True when `filename` exists with `total` bytes and the part is gone, or is the same file (it is removed then).
@@ -162,19 +162,19 @@ class Destination(Protocol):
         """A finished file, piece by piece."""
         ...
 
-    async def require_free(self, needed: int) -> None:
+    async def check_free_space(self, needed: int) -> None:
         """Checks that `needed` more bytes leave `min_free` bytes free.
 
         Raises:
             InsufficientStorageError: they do not.
-            StorageGoneError: the storage is not there.
+            StorageRootMissingError: the storage is not there.
         """
         ...
 
-    async def use(self, quotas: Sequence[Quota]) -> StorageUse:
+    async def measure_use(self, quotas: Sequence[Quota]) -> StorageUsage:
         """How full the storage is, and the directories that these quotas are for."""
         ...
 
-    def stray_parts(self) -> AsyncIterator[Sequence[StrayPart]]:
+    def list_parts(self) -> AsyncIterator[Sequence[PartEntry]]:
         """Yield all part files below the root but those that are open, in chunks, for the sweep after start."""
         ...

@@ -8,12 +8,12 @@ from typing import Final, TypeVar
 
 from aiofiles.os import wrap
 
-from downloadd.storage.os_errors import translate
+from downloadd.storage.os_errors import map_os_error
 
 T = TypeVar("T")
 
 
-class Lane(Enum):
+class DiskPool(Enum):
     """Kinds of disk work that must not hold each other up."""
 
     CALLS = auto()
@@ -26,19 +26,19 @@ class Lane(Enum):
     """Reading and hashing whole files."""
 
 
-_THREADS: Final = {Lane.CALLS: 8, Lane.SYNCS: 4, Lane.SOCKETS: 4, Lane.DIGESTS: 4}
+_THREADS: Final = {DiskPool.CALLS: 8, DiskPool.SYNCS: 4, DiskPool.SOCKETS: 4, DiskPool.DIGESTS: 4}
 
 
-class DiskThreads:
+class DiskThreadPools:
     """Runs disk work in threads of its own, and what the operating system refuses comes out as a `DownloadError`."""
 
     def __init__(self) -> None:
-        self._lanes = {
-            lane: ThreadPoolExecutor(count, thread_name_prefix=f"disk-{lane.name.lower()}")
-            for lane, count in _THREADS.items()
+        self._pools = {
+            pool: ThreadPoolExecutor(count, thread_name_prefix=f"disk-{pool.name.lower()}")
+            for pool, count in _THREADS.items()
         }
 
-    async def run(self, lane: Lane, path: str, work: Callable[..., T], *args: object) -> T:
+    async def run(self, pool: DiskPool, path: str, work: Callable[..., T], *args: object) -> T:
         """What `work(*args)` returns, called in a thread; `path` (below the root) is what it is about.
 
         Cancelled, it returns at once: work that has not begun never will, work that has goes on to its end.
@@ -47,19 +47,19 @@ class DiskThreads:
             DownloadError: `work` raised an OSError.
         """
         try:
-            return await wrap(work)(*args, executor=self._lanes[lane])
+            return await wrap(work)(*args, executor=self._pools[pool])
         except OSError as error:
-            raise translate(error, path) from error
+            raise map_os_error(error, path) from error
 
-    async def run_to_end(self, lane: Lane, path: str, work: Callable[..., T], *args: object) -> T:
+    async def run_shielded(self, pool: DiskPool, path: str, work: Callable[..., T], *args: object) -> T:
         """Like `run`, but cancelled it returns at once and `work` is done all the same."""
-        return await asyncio.shield(self.run(lane, path, work, *args))
+        return await asyncio.shield(self.run(pool, path, work, *args))
 
-    def start(self, lane: Lane, work: Callable[[], None]) -> None:
+    def submit(self, pool: DiskPool, work: Callable[[], None]) -> None:
         """Lets `work`, which must not raise, be done in a thread while nobody waits for it; from any thread."""
-        self._lanes[lane].submit(work)
+        self._pools[pool].submit(work)
 
     async def close(self) -> None:
         """Waits for all work, also for what nobody waits for any more; there can be none afterwards."""
-        for pool in self._lanes.values():
+        for pool in self._pools.values():
             await asyncio.to_thread(pool.shutdown)

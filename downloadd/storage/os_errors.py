@@ -8,21 +8,21 @@ from typing import Final
 
 from downloadd.errors import DownloadError, InsufficientStorageError, InvalidPathError, StorageError
 
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """No room: of the disk, of the quota, or for one file."""
 
-BUSY: Final = frozenset({errno.EMFILE, errno.ENFILE})
+BUSY_ERRNOS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 """No descriptor is left, until something else is done with its own."""
 
-REMOVED: Final = frozenset({errno.ENOENT, errno.ESTALE})
+REMOVED_ERRNOS: Final = frozenset({errno.ENOENT, errno.ESTALE})
 """What a download had made was taken away under it; the next attempt makes it anew."""
 
-IMPOSSIBLE_PATH: Final = frozenset(
+INVALID_PATH_ERRNOS: Final = frozenset(
     {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ}
 )
 """A path that cannot be, as it stands, on this disk."""
 
-_SENTENCES: Final = {
+_REASONS: Final = {
     errno.ELOOP: "a symbolic link stands in the way",
     errno.ENOTDIR: "what should be a directory is a file or a symbolic link",
     errno.EISDIR: "a directory has this name",
@@ -32,13 +32,13 @@ _SENTENCES: Final = {
 }
 
 
-def translate(error: OSError, path: str) -> DownloadError:
+def map_os_error(error: OSError, path: str) -> DownloadError:
     """The error to raise from `error`; `path` is relative to the root, so that nothing tells where the root lies."""
     number = error.errno
-    reason = _SENTENCES.get(number) if number is not None else None
+    reason = _REASONS.get(number) if number is not None else None
     sentence = f"{path or 'the storage root'}: {reason or error.strerror or type(error).__name__}"
-    if number in FULL:
+    if number in FULL_ERRNOS:
         return InsufficientStorageError(sentence)
-    if number in IMPOSSIBLE_PATH:
+    if number in INVALID_PATH_ERRNOS:
         return InvalidPathError(sentence)
-    return StorageError(sentence, passing=number in BUSY | REMOVED)
+    return StorageError(sentence, transient=number in BUSY_ERRNOS | REMOVED_ERRNOS)

@@ -19,7 +19,7 @@ def resolve_owner(text: str) -> str:
     user, colon, group = text.partition(":")
     uid, own_group = _user(user)
     gid = _group(group) if colon else own_group
-    if not _may_give(uid, gid):
+    if not _may_chown(uid, gid):
         raise ValueError(f"{text!r}: files can be given away only by root or with CAP_CHOWN")
     return f"{uid}:{gid}"
 
@@ -55,7 +55,7 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _may_give(uid: int, gid: int) -> bool:
+def _may_chown(uid: int, gid: int) -> bool:
     own = uid == os.geteuid() and gid in {-1, os.getegid(), *os.getgroups()}
     return own or bool(_capabilities() & _CAP_CHOWN)
 

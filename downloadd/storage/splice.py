@@ -18,20 +18,20 @@ from downloadd.errors import NetworkError
 PIPE_BYTES: Final = 1 << 20
 """What the pipe between socket and file should hold; without privileges the kernel gives no more."""
 
-TURN_SECONDS: Final = 0.1
+MAX_SPLICE_SECONDS: Final = 0.1
 """How long one turn may take, so that whoever asked is not kept from changing its mind."""
 
-IDLE_MS: Final = 2
+IDLE_POLL_MS: Final = 2
 """How long a turn waits for a socket that is empty: shorter than going back to the event loop for every packet."""
 
-_UNKNOWN: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_UNSUPPORTED_ERRNOS: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
+class SpliceResult(msgspec.Struct, frozen=True, kw_only=True):
     """What one turn brought."""
 
     nbytes: int
-    ended: bool
+    is_eof: bool
     """Nothing more will come."""
 
 
@@ -60,22 +60,22 @@ class SocketSource:
         os.close(self.fd)
         self._close_pipe()
 
-    def move(self, target: int, offset: int, most: int) -> Moved:
-        """Moves at most `most` bytes to `offset` of the file `target`.
+    def splice(self, target: int, offset: int, max_bytes: int) -> SpliceResult:
+        """Moves at most `max_bytes` bytes to `offset` of the file `target`.
 
-        Returns when that many have come, when nothing more comes for a moment, or after `TURN_SECONDS`.
+        Returns when that many have come, when nothing more comes for a moment, or after `MAX_SPLICE_SECONDS`.
 
         Raises:
             NetworkError: the connection broke; what had come before was told by the call before.
             OSError: the file could not be written; what did not fit is lost.
         """
         moved = 0
-        give_up = time.perf_counter() + TURN_SECONDS
-        while moved < most and time.perf_counter() < give_up:
+        deadline = time.perf_counter() + MAX_SPLICE_SECONDS
+        while moved < max_bytes and time.perf_counter() < deadline:
             try:
-                nbytes = self._step(target, offset + moved, min(most - moved, PIPE_BYTES))
+                nbytes = self._splice_once(target, offset + moved, min(max_bytes - moved, PIPE_BYTES))
             except BlockingIOError:
-                if not self._more_comes_soon():
+                if not self._poll_readable():
                     break
                 continue
             except NetworkError:
@@ -84,49 +84,49 @@ class SocketSource:
                     break
                 raise
             if nbytes == 0:
-                return Moved(nbytes=moved, ended=True)
+                return SpliceResult(nbytes=moved, is_eof=True)
             moved += nbytes
-        return Moved(nbytes=moved, ended=False)
+        return SpliceResult(nbytes=moved, is_eof=False)
 
-    def _step(self, target: int, offset: int, most: int) -> int:
+    def _splice_once(self, target: int, offset: int, max_bytes: int) -> int:
         if self._pipe is None:
-            data = self._read(most)
+            data = self._read(max_bytes)
             _write(target, data, offset)
             return len(data)
         reader, writer = self._pipe
         try:
-            nbytes = os.splice(self.fd, writer, most, flags=os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK)
+            nbytes = os.splice(self.fd, writer, max_bytes, flags=os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
             raise
         except OSError as error:
-            if error.errno not in _UNKNOWN:
-                raise _broken(error) from error
+            if error.errno not in _UNSUPPORTED_ERRNOS:
+                raise _connection_error(error) from error
             self._close_pipe()
-            return self._step(target, offset, most)
+            return self._splice_once(target, offset, max_bytes)
         left = nbytes
         while left:
             try:
                 left -= os.splice(reader, target, left, offset_dst=offset + nbytes - left, flags=os.SPLICE_F_MOVE)
             except OSError as error:
-                if error.errno not in _UNKNOWN:
+                if error.errno not in _UNSUPPORTED_ERRNOS:
                     raise
                 _write(target, os.read(reader, left), offset + nbytes - left)
                 self._close_pipe()
                 break
         return nbytes
 
-    def _read(self, most: int) -> bytes:
+    def _read(self, max_bytes: int) -> bytes:
         try:
-            return os.read(self.fd, most)
+            return os.read(self.fd, max_bytes)
         except BlockingIOError:
             raise
         except OSError as error:
-            raise _broken(error) from error
+            raise _connection_error(error) from error
 
-    def _more_comes_soon(self) -> bool:
+    def _poll_readable(self) -> bool:
         poll = select.poll()
         poll.register(self.fd, select.POLLIN)
-        return bool(poll.poll(IDLE_MS))
+        return bool(poll.poll(IDLE_POLL_MS))
 
     def _close_pipe(self) -> None:
         pipe, self._pipe = self._pipe, None
@@ -141,5 +141,5 @@ def _write(target: int, data: bytes, offset: int) -> None:
         left, offset = left[written:], offset + written
 
 
-def _broken(error: OSError) -> NetworkError:
+def _connection_error(error: OSError) -> NetworkError:
     return NetworkError(f"the connection failed: {error.strerror or type(error).__name__}")

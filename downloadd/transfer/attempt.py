@@ -17,65 +17,72 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.download import Conflict, Download
 from downloadd.errors import (
-    OF_THE_ORIGIN,
+    ORIGIN_ERRORS,
     DownloadError,
     ErrorCode,
     FileExistsAlreadyError,
     FileTooLargeError,
     NetworkError,
 )
-from downloadd.policy.masking import naming_segment
-from downloadd.states import Event, advance
+from downloadd.policy.redaction import filename_from_url
+from downloadd.states import Trigger, advance
 from downloadd.storage.destination import Destination, Part
 from downloadd.storage.names import suggest_name
 from downloadd.transfer.byte_ranges import ByteRanges
-from downloadd.transfer.plan import Whole, plan, plan_segments
+from downloadd.transfer.classification import (
+    AlreadyComplete,
+    RangeRequest,
+    Restart,
+    UseResponse,
+    classify,
+    classify_sample,
+)
 from downloadd.transfer.progress_meter import ProgressMeter
-from downloadd.transfer.reception import Pace, Reception
-from downloadd.transfer.response import Accepted, AlreadyComplete, Asked, StartOver, judge, judge_sample
-from downloadd.transfer.segmented import First, OtherVersionError, SegmentedFetch
+from downloadd.transfer.receiver import RateLimiter, Receiver
+from downloadd.transfer.request_planning import CompletePart, plan_request, plan_segments
+from downloadd.transfer.segmented import OpenResponse, RepresentationChangedError, SegmentedFetch
 from downloadd.transfer.segments import Segment, divide
-from downloadd.transfer.session import Answer, Content, Session
-from downloadd.transfer.sources import Source, share_out, sources_of, turn_to
-from downloadd.verify import KEPT_ALGORITHM, algorithm_of, check_expected, check_length
+from downloadd.transfer.session import Content, OriginResponse, Session
+from downloadd.transfer.sources import Source, distribute_slots, order_sources, select_source
+from downloadd.verify import DEFAULT_ALGORITHM, check_length, check_size_and_type, checksum_algorithm
 
-SMALL: Final = 1 << 20
+MAX_UNRECORDED_BYTES: Final = 1 << 20
 """Bytes of a file that is fetched anew rather than written down twice."""
 
 
-NOTE_SECONDS: Final = 5.0
+CHECKPOINT_SECONDS: Final = 5.0
 """How often it is written down how much of a file over one connection is on stable storage: after a power cut, twice
 as much is fetched again."""
 
-NOTE_PATIENCE: Final = 0.25
+CHECKPOINT_TIMEOUT: Final = 0.25
 """Seconds that the bytes of a file over one connection wait for such a note; the next one says the same and more."""
 
-PATIENCE: Final = 5.0
+SOURCE_TIMEOUT: Final = 5.0
 """Seconds that a source has to answer in while others have not been asked; it is asked once more behind them."""
 
-MORSEL: Final = 64 * 1024
+MIN_PROGRESS_BYTES: Final = 64 * 1024
 """Bytes of an answer that brings less than it was asked for; after fewer, the origin is left alone for a moment."""
 
-SAMPLE: Final = 64 * 1024
+SAMPLE_BYTES: Final = 64 * 1024
 """Bytes that are compared after the URL was changed."""
 
 
-class Places(Protocol):
+class ConnectionSlots(Protocol):
     """The connections that a host may have."""
 
-    def borrow(self, host: str, wanted: int) -> int:
-        """Takes up to `wanted` free places of a host for further connections of a download that runs already."""
+    def acquire(self, host: str, count: int) -> int:
+        """Takes up to `count` free slots of a host for further connections of a download that runs already."""
         ...
 
-    def give_back(self, host: str, places: int) -> None:
-        """So many borrowed places are free again."""
+    def release(self, host: str, slots: int) -> None:
+        """So many acquired slots are free again."""
         ...
 
 
-Verdict = Accepted | AlreadyComplete | StartOver
+Classification = UseResponse | AlreadyComplete | Restart
 
 
-class NoPlaceError(Exception):
+class NoSlotError(Exception):
     """What could be asked was of no use, and what is left has no free place.
 
     Attributes:
@@ -89,10 +96,10 @@ class NoPlaceError(Exception):
         self.failure = failure
 
 
-class Fetched(Enum):
+class FetchResult(Enum):
     """How an attempt ended well."""
 
-    WHOLE = "whole"
+    COMPLETE = "complete"
     """Every byte is in the part file."""
     SKIPPED = "skipped"
     """The name is taken, and `conflict=skip` was asked for."""
@@ -105,8 +112,8 @@ class Attempt:
         download: the row as this attempt knows it.
         part: the part file, once it is open.
         meter: what has come so far.
-        taken: bytes that this attempt received from the origin.
-        answered_by: the host that answered last, after redirects.
+        received_bytes: bytes that this attempt received from the origin.
+        responding_host: the host that answered last, after redirects.
     """
 
     def __init__(
@@ -117,12 +124,12 @@ class Attempt:
         destination: Destination,
         clock: Clock,
         save: Callable[[Download], Awaitable[Download]],
-        changed: Callable[[], None],
-        pace: Pace,
+        on_change: Callable[[], None],
+        limiter: RateLimiter,
         flush_interval: Callable[[], float],
         max_size: int,
         record_checksum: bool,
-        places: Places,
+        slots: ConnectionSlots,
     ) -> None:
         """Makes an attempt that has not begun.
 
@@ -132,12 +139,12 @@ class Attempt:
             destination: where the part file lies.
             clock: the time.
             save: writes a row down durably, and returns it.
-            changed: told when the state has changed.
-            pace: the speed limits.
+            on_change: told when the state has changed.
+            limiter: the speed limits.
             flush_interval: seconds after which received bytes are written even if they are few.
             max_size: bytes; 0 for no limit.
             record_checksum: whether the SHA-256 is wanted though nobody compares it.
-            places: for further connections.
+            slots: for further connections.
         """
         self.download = download
         self.part: Part | None = None
@@ -146,34 +153,34 @@ class Attempt:
         self._destination = destination
         self._clock = clock
         self._save = save
-        self._changed = changed
-        self._pace = pace
+        self._on_change = on_change
+        self._limiter = limiter
         self._flush_interval = flush_interval
         self._max_size = max_size
         self._record_checksum = record_checksum
-        self._places = places
-        self._sources = sources_of(download)
+        self._slots = slots
+        self._sources = order_sources(download)
         if download.result.error is ErrorCode.CHECKSUM_MISMATCH:
             # One of them lies: together, they would only mix what is true with what is not.
             del self._sources[1:]
         # The run has one place, and it is there.
         self._host = download.progress.host
-        self._remarks: dict[str, str] = {}
+        self._source_errors: dict[str, str] = {}
         self._segmented: SegmentedFetch | None = None
-        self._one_connection = False
-        self.taken = 0
-        self._asked = 0
-        self.answered_by = download.progress.host
-        self._started_over = False
-        self._in_doubt = False
-        self._kept_before = 0
-        self._recorded = False
-        self._noted_at = 0.0
+        self._is_single_connection = False
+        self.received_bytes = 0
+        self._request_count = 0
+        self.responding_host = download.progress.host
+        self._has_restarted = False
+        self._must_compare_overlap = False
+        self._bytes_at_start = 0
+        self._is_recorded = False
+        self._checkpointed_at = 0.0
 
     @property
-    def asked(self) -> int:
+    def request_count(self) -> int:
         """Requests that it has made, of whichever source."""
-        return self._asked + (0 if self._segmented is None else self._segmented.asked)
+        return self._request_count + (0 if self._segmented is None else self._segmented.request_count)
 
     @property
     def algorithms(self) -> list[str]:
@@ -182,38 +189,40 @@ class Attempt:
         checksums = [one.checksum for one in self.download.progress.origin_digests] + (
             [] if wanted is None else [wanted]
         )
-        kept = [KEPT_ALGORITHM] if self._record_checksum else []
-        return sorted({*map(algorithm_of, checksums), *kept})
+        kept = [DEFAULT_ALGORITHM] if self._record_checksum else []
+        return sorted({*map(checksum_algorithm, checksums), *kept})
 
     @property
-    def remark(self) -> str | None:
+    def warning(self) -> str | None:
         """What there is to say though it went well: which sources were of no use."""
-        return "; ".join(f"{url} was not used: {why}" for url, why in self._remarks.items()) or None
+        return "; ".join(f"{url} was not used: {why}" for url, why in self._source_errors.items()) or None
 
     @property
-    def progressed(self) -> bool:
+    def has_progressed(self) -> bool:
         """Whether a further attempt starts nearer to the end: more was kept than before, and can be resumed.
 
         Not if what was kept before was given up: an origin that changes again and again would be asked for ever.
         """
         return (
-            self._kept > self._kept_before and self.download.progress.validator is not None and not self._started_over
+            self._bytes_in_part > self._bytes_at_start
+            and self.download.progress.validator is not None
+            and not self._has_restarted
         )
 
     @property
-    def _written_down(self) -> ByteRanges:
+    def _recorded_ranges(self) -> ByteRanges:
         """What the row says of the part file."""
         ranges = self.download.progress.received_ranges
         return ByteRanges.parse(f"0-{self.download.progress.received}" if ranges is None else ranges)
 
     @property
-    def _kept(self) -> int:
+    def _bytes_in_part(self) -> int:
         """Bytes in the part file."""
         if self._segmented is not None:
             return self._segmented.received().size
         return 0 if self.part is None else self.part.size
 
-    async def keep(self) -> Download:
+    async def close_part(self) -> Download:
         """Lets go of the part file; the row then says what is in it, as far as the disk is in order."""
         if self.part is None:
             return self.download
@@ -225,7 +234,7 @@ class Attempt:
                 await self.part.sync()
         except DownloadError:
             # That holds for what was written down before, and for nothing since.
-            kept = self._written_down
+            kept = self._recorded_ranges
             received = kept.size
         with suppress(DownloadError):
             await self.part.close()
@@ -235,12 +244,12 @@ class Attempt:
             received_ranges=None if kept is None else kept.format(),
         )
 
-    async def fetch(self) -> Fetched:
+    async def fetch(self) -> FetchResult:
         """Fetches what is missing.
 
         Raises:
             DownloadError: the attempt failed; what came is kept in the part file.
-            NoPlaceError: a source that was not asked may have it.
+            NoSlotError: a source that was not asked may have it.
         """
         download = self.download
         if download.progress.part_name is not None:
@@ -253,79 +262,85 @@ class Attempt:
             )
             # It bears this run's epoch now: a crash while it is published must find it by this name.
             self.download = self.download.with_progress(part_name=self.part.name)
-            if self.download.progress.url_changed and not await self._proves_the_same(self.part):
-                await self._start_over()
+            if self.download.progress.url_changed and not await self._matches_sample(self.part):
+                await self._restart()
             if self.download.progress.received_ranges is not None:
-                if await self._go_on_with_segments(self.part):
-                    return Fetched.WHOLE
+                if await self._resume_segments(self.part):
+                    return FetchResult.COMPLETE
             elif self.part.size > self.download.progress.received:
                 # A run that was killed has left more than it could write down.
                 await self.part.sync()
                 self.download = self.download.with_progress(received=self.part.size)
-            self._kept_before = self.part.size
+            self._bytes_at_start = self.part.size
             self.meter.reset(self.part.size)
-        elif download.request.requested_name is not None and await self._name_taken():
-            return Fetched.SKIPPED
+        elif download.request.requested_name is not None and await self._is_name_taken():
+            return FetchResult.SKIPPED
         without_range = False
         while True:
             received = 0 if self.part is None else self.part.size
             row = self.download
-            asked = (
-                Asked()
+            request = (
+                RangeRequest()
                 if without_range
-                else plan(
+                else plan_request(
                     received=received,
                     validator=row.progress.validator,
                     total=row.progress.total,
                     coding=row.progress.coding,
                     content_type=row.result.content_type,
-                    overlap=SAMPLE
-                    if self._in_doubt or row.progress.final_url_digest is not None or row.progress.coding is not None
+                    overlap=SAMPLE_BYTES
+                    if self._must_compare_overlap
+                    or row.progress.final_url_digest is not None
+                    or row.progress.coding is not None
                     else 0,
                 )
             )
-            if isinstance(asked, Whole):
-                return Fetched.WHOLE
-            async with self._first_answer(asked) as (source, answer, verdict):
-                match verdict:
+            if isinstance(request, CompletePart):
+                return FetchResult.COMPLETE
+            async with self._first_response(request) as (source, response, classification):
+                match classification:
                     case AlreadyComplete():
-                        self.download = self.download.with_progress(total=asked.start)
-                        return Fetched.WHOLE
-                    case StartOver():
+                        self.download = self.download.with_progress(total=request.start)
+                        return FetchResult.COMPLETE
+                    case Restart():
                         # What was received stays until the answer to that is accepted.
                         without_range = True
                         continue
-                    case Accepted() if verdict.start == received > 0 and self._leads_elsewhere(source, answer):
-                        self._in_doubt = True
+                    case UseResponse() if classification.start == received > 0 and self._has_other_final_url(
+                        source, response
+                    ):
+                        self._must_compare_overlap = True
                         continue
-                    case Accepted():
+                    case UseResponse():
                         without_range = False
-                        self.download = turn_to(self.download, source.number)
-                        if not await self._open(answer, verdict, asked):
-                            return Fetched.SKIPPED
-                        if not await self._receive(source, answer, verdict):
+                        self.download = select_source(self.download, source.index)
+                        if not await self._prepare_part(response, classification, request):
+                            return FetchResult.SKIPPED
+                        if not await self._receive(source, response, classification):
                             continue
-            if self._is_whole(verdict):
-                return Fetched.WHOLE
+            if self._is_complete(classification):
+                return FetchResult.COMPLETE
 
-    def _leads_elsewhere(self, source: Source, answer: Answer) -> bool:
+    def _has_other_final_url(self, source: Source, response: OriginResponse) -> bool:
         """Whether redirects have led to another resource than for the bytes that are there, whose end must agree then.
 
         An entity tag says nothing of other resources (RFC 9110, section 8.8.3), but those that a redirect chooses among
         are copies as a rule. Of mirrors, whoever named them has said so.
         """
         return (
-            source.number == self.download.progress.source
-            and answer.final_url_digest != self.download.progress.final_url_digest
+            source.index == self.download.progress.source
+            and response.final_url_digest != self.download.progress.final_url_digest
         )
 
     @asynccontextmanager
-    async def _first_answer(self, asked: Asked) -> AsyncIterator[tuple[Source, Answer, Verdict]]:
+    async def _first_response(
+        self, request: RangeRequest
+    ) -> AsyncIterator[tuple[Source, OriginResponse, Classification]]:
         """The first answer of use that a source gives.
 
         Raises:
             DownloadError: none does. One that may pass is told before one that lasts.
-            NoPlaceError: none does of those that have a free place.
+            NoSlotError: none does of those that have a free place.
         """
         failures: list[tuple[DownloadError, str]] = []
         busy: list[Source] = []
@@ -333,54 +348,54 @@ class Attempt:
         while line:
             source, is_new = line.popleft()
             async with AsyncExitStack() as stack:
-                if not stack.enter_context(self._place_at(source.host)):
+                if not stack.enter_context(self._slot_at(source.host)):
                     busy.append(source)
                     continue
-                self.answered_by = source.host
-                self._asked += 1
+                self.responding_host = source.host
+                self._request_count += 1
                 try:
-                    async with asyncio.timeout(PATIENCE if is_new and line else None):
-                        answer = await stack.enter_async_context(self._session.get(source.url, asked))
-                    self.answered_by = answer.url.host
-                    verdict = judge(asked, answer.head, now=self._clock.wall(), max_size=self._max_size)
-                    if isinstance(verdict, Accepted):
-                        answer.content.announced = verdict.length
+                    async with asyncio.timeout(SOURCE_TIMEOUT if is_new and line else None):
+                        response = await stack.enter_async_context(self._session.get(source.url, request))
+                    self.responding_host = response.url.host
+                    classification = classify(request, response.head, now=self._clock.wall(), max_size=self._max_size)
+                    if isinstance(classification, UseResponse):
+                        response.content.expected_length = classification.length
                 except TimeoutError:
                     line.append((source, False))
                     continue
-                except OF_THE_ORIGIN as error:
-                    failures.append((error, self.answered_by))
-                    self._remark(source, error.detail)
+                except ORIGIN_ERRORS as error:
+                    failures.append((error, self.responding_host))
+                    self._record_source_error(source, error.detail)
                     continue
                 # Those that have just failed are not asked for more.
                 self._sources = [source, *(other for other, _ in line), *busy]
-                yield source, answer, verdict
+                yield source, response, classification
                 return
         if not failures:
-            raise NoPlaceError(busy[0].number, NetworkError(f"no place is free at {busy[0].host}"))
-        worst, self.answered_by = next((one for one in failures if one[0].transient), failures[0])
+            raise NoSlotError(busy[0].index, NetworkError(f"no place is free at {busy[0].host}"))
+        worst, self.responding_host = next((one for one in failures if one[0].transient), failures[0])
         if busy:
-            raise NoPlaceError(busy[0].number, worst)
+            raise NoSlotError(busy[0].index, worst)
         raise worst
 
     @contextmanager
-    def _place_at(self, host: str) -> Iterator[bool]:
+    def _slot_at(self, host: str) -> Iterator[bool]:
         """Whether there is a place for one connection to the host, as long as it lasts."""
         if host == self._host:
             yield True
             return
-        places = self._places.borrow(host, 1)
+        slots = self._slots.acquire(host, 1)
         try:
-            yield places > 0
+            yield slots > 0
         finally:
-            self._places.give_back(host, places)
+            self._slots.release(host, slots)
 
-    def _remark(self, source: Source, problem: str) -> None:
+    def _record_source_error(self, source: Source, problem: str) -> None:
         """Keeps what is wrong with one of several sources, to be told at the end."""
         if self.download.request.mirrors:
-            self._remarks[source.shown_url] = problem
+            self._source_errors[source.redacted_url] = problem
 
-    async def _name_taken(self) -> bool:
+    async def _is_name_taken(self) -> bool:
         """Applies `skip` and `error` before bytes are fetched in vain; the commit applies them again."""
         download = self.download
         if download.request.conflict not in {Conflict.SKIP, Conflict.ERROR}:
@@ -391,7 +406,7 @@ class Attempt:
             raise FileExistsAlreadyError(download.file_path)
         return True
 
-    async def _proves_the_same(self, part: Part) -> bool:
+    async def _matches_sample(self, part: Part) -> bool:
         """Whether the changed URL leads to what is in the part: the same length, validator, and last bytes."""
         download = self.download
         ranges = download.progress.received_ranges
@@ -399,51 +414,55 @@ class Attempt:
         if not received.size or received.end > part.size or download.progress.total is None:
             return False
         start, end = next(iter(received))
-        asked = Asked(start=max(start, end - SAMPLE), end=end, total=download.progress.total, to_compare=True)
-        async with self._session.get(download.request.url, asked) as answer:
-            validator = judge_sample(asked, answer.head, now=self._clock.wall())
+        request = RangeRequest(
+            start=max(start, end - SAMPLE_BYTES), end=end, total=download.progress.total, is_comparison=True
+        )
+        async with self._session.get(download.request.url, request) as response:
+            validator = classify_sample(request, response.head, now=self._clock.wall())
             if validator is None or download.progress.validator not in {None, validator}:
                 return False
             sample = bytearray()
-            while len(sample) <= end - asked.start and (data := await answer.content.read()):
+            while len(sample) <= end - request.start and (data := await response.content.read()):
                 sample += data
-        if sample != await part.read(asked.start, end - asked.start):
+        if sample != await part.read(request.start, end - request.start):
             return False
         self.download = await self._save(
             self.download.with_progress(
-                validator=validator, final_url_digest=answer.final_url_digest, url_changed=False
+                validator=validator, final_url_digest=response.final_url_digest, url_changed=False
             )
         )
         return True
 
-    async def _start_over(self) -> None:
+    async def _restart(self) -> None:
         if self.part is not None:
-            self._started_over = self._started_over or self._kept_before > 0
+            self._has_restarted = self._has_restarted or self._bytes_at_start > 0
             await self.part.clear()
         self.meter.reset(0)
         self.download = await self._save(
             self.download.with_progress(received=0, received_ranges=None, url_changed=False, total=None, validator=None)
         )
 
-    def _check_expected(self, size: int | None, content_type: str | None) -> None:
+    def _check_size_and_type(self, size: int | None, content_type: str | None) -> None:
         wanted = self.download
-        check_expected(
+        check_size_and_type(
             size=size,
             content_type=content_type,
-            wanted_size=wanted.request.expected_size,
-            wanted_type=wanted.request.expected_type,
+            expected_size=wanted.request.expected_size,
+            expected_type=wanted.request.expected_type,
         )
 
-    async def _open(self, answer: Answer, accepted: Accepted, asked: Asked) -> bool:
+    async def _prepare_part(self, response: OriginResponse, accepted: UseResponse, request: RangeRequest) -> bool:
         """Makes the part file and the row fit the response; False when the name is taken and to be skipped."""
         if accepted.start == 0 and self.part is not None and self.part.size > 0:
             # Bytes of another version must never stand under the new validator, nor the other way round.
-            await self._start_over()
-        self._check_expected(accepted.total, accepted.content_type)
-        if asked.start == 0:
-            name = suggest_name(self.download.request.requested_name, accepted.name_hint, naming_segment(answer.url))
+            await self._restart()
+        self._check_size_and_type(accepted.total, accepted.content_type)
+        if request.start == 0:
+            name = suggest_name(
+                self.download.request.requested_name, accepted.suggested_filename, filename_from_url(response.url)
+            )
             self.download = replace(self.download, filename=name)
-            if await self._name_taken():
+            if await self._is_name_taken():
                 return False
         if self.part is None:
             self.part = await self._destination.open_part(
@@ -454,7 +473,7 @@ class Attempt:
                 existing=None,
             )
         if accepted.total is not None:
-            await self._destination.require_free(accepted.total - accepted.start)
+            await self._destination.check_free_space(accepted.total - accepted.start)
             await self.part.reserve(accepted.total)
         self.meter.total = accepted.total
         # A 206 need not repeat what the 200 before it said (RFC 9110, section 15.3.7).
@@ -469,49 +488,49 @@ class Attempt:
                 total=accepted.total,
                 validator=accepted.validator,
                 coding=accepted.coding,
-                final_url_digest=answer.final_url_digest,
+                final_url_digest=response.final_url_digest,
                 origin_digests=(*known, *(digest for digest in accepted.origin_digests if digest not in known)),
                 last_modified=accepted.last_modified or (earlier and earlier.progress.last_modified),
             ),
-            state=advance(self.download.state, Event.RESPOND),
+            state=advance(self.download.state, Trigger.RESPOND),
         )
         self.part.hash_while_writing(self.algorithms)
-        self._recorded = False
-        self._changed()
+        self._is_recorded = False
+        self._on_change()
         return True
 
-    async def _receive(self, source: Source, answer: Answer, accepted: Accepted) -> bool:
+    async def _receive(self, source: Source, response: OriginResponse, accepted: UseResponse) -> bool:
         """Moves the content into the part file; False when another version came in between, so that nothing is kept."""
         assert self.part is not None  # noqa: S101 - narrows the type; opened before
         begin = max(accepted.start, self.part.size)
-        if begin > accepted.start and not await self._agrees(self.part, answer.content, accepted.start, begin):
-            await self._start_over()
+        if begin > accepted.start and not await self._matches_part(self.part, response.content, accepted.start, begin):
+            await self._restart()
             return False
-        divisible = accepted.total is not None and accepted.validator is not None and not self._one_connection
-        if divisible and self._connections > 1:
+        divisible = accepted.total is not None and accepted.validator is not None and not self._is_single_connection
+        if divisible and self._max_connections > 1:
             assert accepted.total is not None  # noqa: S101 - narrows the type
             kept = ByteRanges()
             kept.add(0, begin)
             sources = [source, *(other for other in self._sources if other is not source)]
-            with self._places_for(sources) as places:
-                segments = divide(kept.gaps(accepted.total), places)
+            with self._slots_for(sources) as slots:
+                segments = divide(kept.gaps(accepted.total), slots)
                 if len(segments) > 1:
                     self.download = self.download.with_progress(received_ranges=kept.format())
-                    first = First(source=source, content=answer.content, segment=segments[0])
+                    first = OpenResponse(source=source, content=response.content, segment=segments[0])
                     return await self._fetch_segments(self.part, kept, sources, segments, first)
         segment = Segment(begin)
-        reception = self._reception(self.part)
+        receiver = self._receiver(self.part)
         try:
-            await reception.receive(answer.content, segment, by_socket=not self.algorithms)
+            await receiver.receive(response.content, segment, may_splice=not self.algorithms)
         except NetworkError as error:
-            if error.voids:
+            if error.invalidates_part:
                 # It has the length that was announced, and the next attempt would take it for whole.
-                await self._start_over()
+                await self._restart()
             raise
         check_length(segment.position - accepted.start, accepted.length)
         return True
 
-    async def _agrees(self, part: Part, content: Content, start: int, end: int) -> bool:
+    async def _matches_part(self, part: Part, content: Content, start: int, end: int) -> bool:
         """Whether a content begins with what the part has there."""
         again = bytearray()
         while len(again) < end - start and (data := await content.read(end - start - len(again))):
@@ -519,25 +538,25 @@ class Attempt:
             content.release(len(data))
         return bytes(again) == await part.read(start, end - start)
 
-    async def _go_on_with_segments(self, part: Part) -> bool:
+    async def _resume_segments(self, part: Part) -> bool:
         """Fetches what is missing of a part that has gaps; False when nothing of it can be kept."""
         download = self.download
-        with self._places_for(self._sources) as places:
+        with self._slots_for(self._sources) as slots:
             kept = ByteRanges.parse(download.progress.received_ranges or "")
             segments = plan_segments(
-                kept, size=part.size, validator=download.progress.validator, total=download.progress.total, count=places
+                kept, size=part.size, validator=download.progress.validator, total=download.progress.total, count=slots
             )
             if segments is None:
-                await self._start_over()
+                await self._restart()
                 return False
             assert download.progress.total is not None  # noqa: S101 - narrows the type; there are no segments without
             await part.reserve(download.progress.total)
-            self._kept_before = kept.size
+            self._bytes_at_start = kept.size
             self.meter.reset(kept.size)
             self.meter.total = download.progress.total
-            self.download = replace(download, state=advance(download.state, Event.RESPOND))
-            self._recorded = False
-            self._changed()
+            self.download = replace(download, state=advance(download.state, Trigger.RESPOND))
+            self._is_recorded = False
+            self._on_change()
             return await self._fetch_segments(part, kept, self._sources, segments, None)
 
     async def _fetch_segments(
@@ -546,7 +565,7 @@ class Attempt:
         kept: ByteRanges,
         sources: Sequence[Source],
         segments: Sequence[Segment],
-        first: First | None,
+        first: OpenResponse | None,
     ) -> bool:
         validator, total = self.download.progress.validator, self.download.progress.total
         assert validator is not None  # noqa: S101 - narrows the type; there are no segments without
@@ -554,93 +573,93 @@ class Attempt:
         self._segmented = SegmentedFetch(
             sources,
             session=self._session,
-            reception=self._reception(part),
+            receiver=self._receiver(part),
             kept=kept,
             validator=validator,
             total=total,
             coding=self.download.progress.coding,
             content_type=self.download.result.content_type,
             now=self._clock.wall,
-            write_down=self._write_down,
-            dropped=self._remark,
+            checkpoint=self._save_ranges,
+            on_source_dropped=self._record_source_error,
         )
         try:
             await self._segmented.fetch(segments, first)
-        except OtherVersionError:
+        except RepresentationChangedError:
             self._segmented = None
-            self._one_connection = True
-            await self._start_over()
+            self._is_single_connection = True
+            await self._restart()
             return False
         return True
 
-    async def _write_down(self, received: ByteRanges) -> None:
+    async def _save_ranges(self, received: ByteRanges) -> None:
         """Writes down which bytes are in the part file, once they are on the disk."""
         assert self.part is not None  # noqa: S101 - narrows the type; opened before
-        if self._recorded:
+        if self._is_recorded:
             await self.part.sync()
             self.download = await self._save(
                 self.download.with_progress(received=received.size, received_ranges=received.format())
             )
 
     @property
-    def _connections(self) -> int:
+    def _max_connections(self) -> int:
         """How many are wanted: as many as asked for, and one to each source at least."""
         return max(self.download.request.segments, len(self._sources))
 
     @contextmanager
-    def _places_for(self, sources: Sequence[Source]) -> Iterator[int]:
-        """Gives each source its places, and says how many there are in all, as long as it lasts."""
-        borrowed = share_out(sources, self._connections, self._places.borrow)
+    def _slots_for(self, sources: Sequence[Source]) -> Iterator[int]:
+        """Gives each source its slots, and says how many there are in all, as long as it lasts."""
+        acquired = distribute_slots(sources, self._max_connections, self._slots.acquire)
         try:
-            yield 1 + sum(places for _, places in borrowed)
+            yield 1 + sum(slots for _, slots in acquired)
         finally:
-            for host, places in borrowed:
-                self._places.give_back(host, places)
+            for host, slots in acquired:
+                self._slots.release(host, slots)
 
-    def _reception(self, part: Part) -> Reception:
-        return Reception(
+    def _receiver(self, part: Part) -> Receiver:
+        return Receiver(
             part,
             clock=self._clock,
-            pace=self._pace,
+            limiter=self._limiter,
             flush_interval=self._flush_interval,
-            prepare=self._prepare_write,
-            arrived=self._count,
+            before_write=self._before_write,
+            on_received=self._add_received,
         )
 
-    def _count(self, nbytes: int) -> None:
-        self.taken += nbytes
+    def _add_received(self, nbytes: int) -> None:
+        self.received_bytes += nbytes
         self.meter.add(nbytes, now=self._clock.monotonic())
         if self._max_size and self.meter.received > self._max_size:
             raise FileTooLargeError(self._max_size)
 
-    async def _prepare_write(self, size: int, last: bool) -> None:
+    async def _before_write(self, size: int, last: bool) -> None:
         # Whoever has everything writes down next that it is about to be published: a part that is not vouched for until
         # then is lost to a crash in between, and so is little more than the time of a write.
-        if not self._recorded:
-            if last and size <= SMALL:
+        if not self._is_recorded:
+            if last and size <= MAX_UNRECORDED_BYTES:
                 return
             self.download = await self._save(self.download)
-            self._recorded = True
-            self._noted_at = self._clock.monotonic()
-        elif self._segmented is None and self._clock.monotonic() - self._noted_at >= NOTE_SECONDS:
-            self._noted_at = self._clock.monotonic()
-            await self._note()
+            self._is_recorded = True
+            self._checkpointed_at = self._clock.monotonic()
+        elif self._segmented is None and self._clock.monotonic() - self._checkpointed_at >= CHECKPOINT_SECONDS:
+            self._checkpointed_at = self._clock.monotonic()
+            await self._checkpoint()
 
-    async def _note(self) -> None:
+    async def _checkpoint(self) -> None:
         """Writes down what was brought to stable storage meanwhile, and begins with what has come since."""
         assert self.part is not None  # noqa: S101 - narrows the type; opened before
         if self.download.progress.validator is not None:
             if self.part.synced > self.download.progress.received:
                 # What was asked of the records is done in its order, so that a note that comes late undoes nothing.
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(NOTE_PATIENCE):
+                    async with asyncio.timeout(CHECKPOINT_TIMEOUT):
                         self.download = await self._save(self.download.with_progress(received=self.part.synced))
-            self.part.sync_ahead()
+            self.part.start_sync()
 
-    def _is_whole(self, accepted: Accepted) -> bool:
+    def _is_complete(self, accepted: UseResponse) -> bool:
         """Whether nothing is missing; an origin may send less than the range it was asked for."""
-        if accepted.total is None or self._kept == accepted.total:
+        if accepted.total is None or self._bytes_in_part == accepted.total:
             return True
-        if accepted.length is not None and accepted.length < MORSEL:
+        if accepted.length is not None and accepted.length < MIN_PROGRESS_BYTES:
             raise NetworkError(f"the origin sent {accepted.length} bytes of the rest")
         return False

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, Self
 
-_FORM: Final = re.compile(r"(?:\d{1,19}-\d{1,19}(?:,\d{1,19}-\d{1,19})*)?")
+_RANGES_PATTERN: Final = re.compile(r"(?:\d{1,19}-\d{1,19}(?:,\d{1,19}-\d{1,19})*)?")
 
 
 class ByteRanges:
@@ -70,7 +70,7 @@ class ByteRanges:
         Raises:
             ValueError: it did not.
         """
-        if not _FORM.fullmatch(text):
+        if not _RANGES_PATTERN.fullmatch(text):
             raise ValueError("these are no byte ranges")
         ranges = cls()
         for one in filter(None, text.split(",")):

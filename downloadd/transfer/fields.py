@@ -19,17 +19,17 @@ import msgspec
 from downloadd.errors import InvalidParameterError
 from downloadd.verify import parse_checksum
 
-MAX_LENGTH: Final = 2**62
+MAX_LENGTH_BYTES: Final = 2**62
 """Bytes; a longer representation is a lie, and would not fit the records."""
 
-CLOCK_DIFFERENCE: Final = 60
+MIN_CLOCK_DIFFERENCE_SECONDS: Final = 60
 """Seconds that Date must be past Last-Modified for the latter to be strong.
 
 RFC 9110, section 8.8.2.2, asks for one second when both are known to come from one clock, else for a difference that
 makes a synchronization issue unlikely. A client cannot know the clocks; 60 s is the difference that RFC 7232 named.
 """
 
-_DIGESTS: Final = {"sha-512": "sha-512", "sha-256": "sha-256", "sha": "sha-1", "md5": "md5"}
+_DIGEST_ALGORITHMS: Final = {"sha-512": "sha-512", "sha-256": "sha-256", "sha": "sha-1", "md5": "md5"}
 """Names of algorithms in fields (RFC 9530, section 7.2), strongest first, and those of `verify`."""
 
 _DIGEST_MEMBER: Final = re.compile(r"(?P<name>[^=]+)=:(?P<value>[^:]*):(?:[ \t]*;.*)?", re.DOTALL)
@@ -106,15 +106,15 @@ def format_range(start: int, end: int | None = None) -> str:
 
 
 def _parse_length(text: str) -> int | None:
-    """A number of bytes up to `MAX_LENGTH`; None when it is not one."""
+    """A number of bytes up to `MAX_LENGTH_BYTES`; None when it is not one."""
     if not _DIGITS.fullmatch(text):
         return None
     # Python refuses to convert thousands of digits, with the exception that a caller would take for its own.
     digits = text.lstrip("0") or "0"
-    if len(digits) > len(str(MAX_LENGTH)):
+    if len(digits) > len(str(MAX_LENGTH_BYTES)):
         return None
     length = int(digits)
-    return length if length <= MAX_LENGTH else None
+    return length if length <= MAX_LENGTH_BYTES else None
 
 
 # etagc is %x21 / %x23-7E / obs-text (RFC 9110, section 8.8.3). Octets that are not UTF-8 are left out, because neither
@@ -137,7 +137,7 @@ def strong_validator(*, etag: str | None, last_modified: str | None, date: str |
     """What `If-Range` may carry for a response with these fields; None when nothing in it is strong.
 
     A strong entity tag; else, only if the response has no entity tag at all (RFC 9110, section 13.1.5: not even a weak
-    one), the Last-Modified exactly as sent, when Date is at least `CLOCK_DIFFERENCE` past it.
+    one), the Last-Modified exactly as sent, when Date is at least `MIN_CLOCK_DIFFERENCE_SECONDS` past it.
 
     Args:
         etag: the field's value, or None.
@@ -149,7 +149,7 @@ def strong_validator(*, etag: str | None, last_modified: str | None, date: str |
     if tag is not None:
         return None if tag.startswith("W/") else tag
     modified, sent = parse_http_date(last_modified, now=now), parse_http_date(date, now=now)
-    if last_modified is None or modified is None or sent is None or sent - modified < CLOCK_DIFFERENCE:
+    if last_modified is None or modified is None or sent is None or sent - modified < MIN_CLOCK_DIFFERENCE_SECONDS:
         return None
     return last_modified.strip(_OWS)
 
@@ -183,7 +183,7 @@ def parse_http_date(text: str | None, *, now: float) -> int | None:
     if hour > 23 or minute > 59 or second > 60:
         return None
     if len(match["year"]) == 2:
-        return _in_century(year, month, day, (hour, minute, second), now)
+        return _resolve_two_digit_year(year, month, day, (hour, minute, second), now)
     return _unix_time(year, month, day, (hour, minute, second)) if year >= _FIRST_YEAR else None
 
 
@@ -199,24 +199,24 @@ def parse_digest_field(text: str | None) -> str | None:
     are ignored.
     """
     members = (_DIGEST_MEMBER.fullmatch(member.strip(_OWS)) for member in (text or "").split(","))
-    return _strongest({member["name"]: member["value"] for member in members if member is not None})
+    return _strongest_digest({member["name"]: member["value"] for member in members if member is not None})
 
 
 def parse_legacy_digest(text: str | None) -> str | None:
     """The strongest checksum in a Digest (RFC 3230, section 4.3.2, as RFC 5843 extends it), in its normal form."""
     members = (member.strip(_OWS).partition("=") for member in (text or "").split(","))
-    return _strongest({name.lower(): value for name, _, value in members})
+    return _strongest_digest({name.lower(): value for name, _, value in members})
 
 
-def _strongest(members: Mapping[str, str]) -> str | None:
-    for name, algorithm in _DIGESTS.items():
+def _strongest_digest(members: Mapping[str, str]) -> str | None:
+    for name, algorithm in _DIGEST_ALGORITHMS.items():
         with suppress(ValueError, InvalidParameterError):
             if name in members:
                 return parse_checksum(f"{algorithm}={b64decode(members[name], validate=True).hex()}")
     return None
 
 
-def _in_century(year: int, month: int, day: int, time: tuple[int, int, int], now: float) -> int | None:
+def _resolve_two_digit_year(year: int, month: int, day: int, time: tuple[int, int, int], now: float) -> int | None:
     """The latest date with these last two digits of the year that is not more than 50 years after `now`."""
     today = datetime.fromtimestamp(now, UTC)
     century = (today.year + 50) // 100 * 100
@@ -238,7 +238,7 @@ def parse_retry_after(text: str | None, *, now: float) -> float | None:
     """
     value = (text or "").strip(_OWS)
     if _DIGITS.fullmatch(value):
-        return min(float(value), float(MAX_LENGTH))
+        return min(float(value), float(MAX_LENGTH_BYTES))
     until = parse_http_date(value, now=now)
     return None if until is None else max(0.0, until - now)
 
@@ -246,7 +246,7 @@ def parse_retry_after(text: str | None, *, now: float) -> float | None:
 _EXT_VALUE: Final = re.compile(r"(?P<charset>[^']*)'[^']*'(?P<value>.*)", re.DOTALL)
 _NAME_END: Final = re.compile(r"[=;]|\Z")
 _VALUE_END: Final = re.compile(r";|\Z")
-_BROKEN_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_INVALID_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -278,36 +278,36 @@ def _parameters(text: str) -> Iterator[tuple[str, str]]:
     """The parameters in order, names in lower case, values unquoted; the disposition type has no `=` and is passed."""
     position = 0
     while position < len(text):
-        position = _skip_blanks(text, position)
+        position = _skip_whitespace(text, position)
         if text.startswith('"', position):
             # In the place of a type or a name: what looks like a parameter within is none.
-            _, position = _take_quoted(text, position + 1)
-            _, position = _take(text, position, _VALUE_END)
+            _, position = _read_quoted(text, position + 1)
+            _, position = _read_until(text, position, _VALUE_END)
             position += 1
             continue
-        name, position = _take(text, position, _NAME_END)
+        name, position = _read_until(text, position, _NAME_END)
         if not text.startswith("=", position):
             position += 1
             continue
-        position = _skip_blanks(text, position + 1)
+        position = _skip_whitespace(text, position + 1)
         if text.startswith('"', position):
-            value, position = _take_quoted(text, position + 1)
+            value, position = _read_quoted(text, position + 1)
             # What stands between the closing quote and the next parameter belongs to neither.
-            _, position = _take(text, position, _VALUE_END)
+            _, position = _read_until(text, position, _VALUE_END)
         else:
-            value, position = _take(text, position, _VALUE_END)
+            value, position = _read_until(text, position, _VALUE_END)
         position += 1
         yield name.lower(), value
 
 
-def _take(text: str, position: int, end: re.Pattern[str]) -> tuple[str, int]:
+def _read_until(text: str, position: int, end: re.Pattern[str]) -> tuple[str, int]:
     """What stands from `position` to `end`, without the blanks around it, and where that is."""
     match = end.search(text, position)
     stop = len(text) if match is None else match.start()
     return text[position:stop].strip(_OWS), stop
 
 
-def _take_quoted(text: str, position: int) -> tuple[str, int]:
+def _read_quoted(text: str, position: int) -> tuple[str, int]:
     """A quoted string from behind its opening quote, and the position behind the closing one."""
     end = position
     while end < len(text) and text[end] != '"':
@@ -315,7 +315,7 @@ def _take_quoted(text: str, position: int) -> tuple[str, int]:
     return _QUOTED_PAIR.sub(r"\1", text[position:end]), end + 1
 
 
-def _skip_blanks(text: str, position: int) -> int:
+def _skip_whitespace(text: str, position: int) -> int:
     while position < len(text) and text[position] in _OWS:
         position += 1
     return position
@@ -324,7 +324,7 @@ def _skip_blanks(text: str, position: int) -> int:
 def _decode_extended(value: str) -> str | None:
     """An ext-value (RFC 8187, section 3.2) decoded; None when it is broken or in another charset."""
     match = _EXT_VALUE.fullmatch(value)
-    if match is None or _BROKEN_PERCENT.search(match["value"]):
+    if match is None or _INVALID_PERCENT.search(match["value"]):
         return None
     charset = match["charset"].lower()
     try:

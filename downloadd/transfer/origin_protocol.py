@@ -11,19 +11,25 @@ from aiohttp.http import HttpResponseParser, RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from downloadd.errors import StartupError
-from downloadd.transfer.response_head import LONGEST, START, MalformedHeadError, find_end, mend_head
+from downloadd.transfer.head_normalization import (
+    MAX_HEAD_BYTES,
+    PROTOCOL_PREFIX,
+    MalformedHeadError,
+    find_head_end,
+    normalize_head,
+)
 
-MOST_INTERIM: Final = 256
+MAX_INTERIM_RESPONSES: Final = 256
 """Interim responses (RFC 9110, section 15.2) before the final one."""
-MOST_BYTES: Final = 1 << 20
+MAX_PRELIMINARY_BYTES: Final = 1 << 20
 """Of everything before the final response has its head: interim ones, and empty lines."""
 
-WITHOUT_CONTENT: Final = frozenset({101, 204, 304})
+STATUSES_WITHOUT_CONTENT: Final = frozenset({101, 204, 304})
 """Statuses whose responses end with their head, whatever it says (RFC 9112, section 6.3, rule 1), be it that another
 protocol begins there (RFC 9110, section 15.2.2)."""
 
 
-_COMPILED: Final = "aiohttp._http_parser"
+_COMPILED_PARSER: Final = "aiohttp._http_parser"
 
 
 class SurplusError(ClientPayloadError):
@@ -36,22 +42,22 @@ def is_surplus(data: bytes) -> bool:
 
 
 class OriginProtocol(ResponseHandler):
-    """A connection to an origin, given up when it talks on and on without an answer, or when nobody has asked."""
+    """A connection to an origin, given up when it talks on and on without an answer, or when nobody has request."""
 
-    _interim = 0
-    _heard = 0
-    _searched = 0
-    _left: int | None = None
+    _interim_count = 0
+    _preliminary_bytes = 0
+    _searched_bytes = 0
+    _remaining_bytes: int | None = None
     """Bytes of the content that are still to come; None if only the parser knows."""
     _content: StreamReader | None = None
     _is_idle = True
 
     def set_response_params(self, **parameters: Any) -> None:
         """The next request goes out."""
-        self._interim, self._heard, self._searched, self._left = 0, 0, 0, None
+        self._interim_count, self._preliminary_bytes, self._searched_bytes, self._remaining_bytes = 0, 0, 0, None
         self._content, self._is_idle = None, False
         self._head = bytearray()
-        with _strict():
+        with _strict_parser():
             super().set_response_params(**parameters)
 
     def data_received(self, data: bytes) -> None:
@@ -59,63 +65,65 @@ class OriginProtocol(ResponseHandler):
         if self._is_idle and data:
             # They would be taken for the answer to the next request (RFC 9112, section 9.2).
             if is_surplus(data):
-                self._refuse_surplus()
+                self._reject_surplus()
             elif self.transport is not None:
                 self.transport.close()
             return
         # Nothing at all means that the parser is to go on with what it has.
-        is_nothing = not data
+        is_empty = not data
         if data and self._content is None:
-            data = self._hear(data)
+            data = self._parse_heads(data)
         surplus = b""
-        if self._left is not None:
-            data, surplus = data[: self._left], data[self._left :]
-            self._left -= len(data)
-        if data or is_nothing:
+        if self._remaining_bytes is not None:
+            data, surplus = data[: self._remaining_bytes], data[self._remaining_bytes :]
+            self._remaining_bytes -= len(data)
+        if data or is_empty:
             failed_before = self.exception() is not None
             super().data_received(data)
             if not failed_before and self.exception() is not None:
                 self._fail_content()
         if is_surplus(surplus):
-            self._refuse_surplus()
+            self._reject_surplus()
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """The head of a response came."""
         if self._content is not None:
-            self._refuse_surplus()
+            self._reject_surplus()
             return
         head = data[0]
         if "chunked" in ",".join(head.headers.getall("Transfer-Encoding", ())).lower() and not head.chunked:
             # The parser has understood the field otherwise: it would give out the framing as content.
-            self._give_up("a transfer coding that is not what it seems")
+            self._abort("a transfer coding that is not what it seems")
             return
         code = head.code
         if code >= 200 or code == 101:
             self._content = data[1]
-            self._content.on_eof(self._rest)
-            self._left = _length_of(head)
-            if code in WITHOUT_CONTENT or (head.version < HttpVersion11 and "Transfer-Encoding" in head.headers):
+            self._content.on_eof(self._mark_idle)
+            self._remaining_bytes = _content_length(head)
+            if code in STATUSES_WITHOUT_CONTENT or (
+                head.version < HttpVersion11 and "Transfer-Encoding" in head.headers
+            ):
                 # What follows all the same would be taken for the answer to the next request. Whoever speaks HTTP/1.0
                 # cannot be relied on to know where its message ends (RFC 9112, section 6.1).
                 self.force_close()
         else:
-            self._interim += 1
+            self._interim_count += 1
         super().feed_data(data, size)
 
-    def _hear(self, data: bytes) -> bytes:
+    def _parse_heads(self, data: bytes) -> bytes:
         """Lets the parser have every head that is there, up to that of the answer; what follows that one."""
-        self._heard += len(data)
+        self._preliminary_bytes += len(data)
         self._head += data
         # What has come is progress, though the parser is not told of it yet.
         self.start_timeout()
         while self._content is None:
-            if self._interim > MOST_INTERIM:
-                self._give_up("interim responses without an end")
+            if self._interim_count > MAX_INTERIM_RESPONSES:
+                self._abort("interim responses without an end")
                 return b""
-            head = self._take_head()
+            head = self._pop_head()
             if head is None:
-                if self._heard > MOST_BYTES:
-                    self._give_up("no answer, and no end of what comes before it")
+                if self._preliminary_bytes > MAX_PRELIMINARY_BYTES:
+                    self._abort("no answer, and no end of what comes before it")
                 return b""
             super().data_received(head)
             if self.exception() is not None:
@@ -126,29 +134,29 @@ class OriginProtocol(ResponseHandler):
         rest, self._head = bytes(self._head), bytearray()
         return rest
 
-    def _take_head(self) -> bytes | None:
+    def _pop_head(self) -> bytes | None:
         """The next head, strict, once it is there, and nothing else that has come; None before, or if it is none."""
         begin = len(self._head) - len(self._head.lstrip(b"\r\n"))
         del self._head[:begin]
-        if not (START.startswith(self._head) or self._head.startswith(START)):
-            self._give_up("another protocol")
+        if not (PROTOCOL_PREFIX.startswith(self._head) or self._head.startswith(PROTOCOL_PREFIX)):
+            self._abort("another protocol")
             return None
-        end = find_end(self._head, self._searched - begin)
-        self._searched = len(self._head)
+        end = find_head_end(self._head, self._searched_bytes - begin)
+        self._searched_bytes = len(self._head)
         if end is None:
-            if self._searched > LONGEST:
-                self._give_up("a head without an end")
+            if self._searched_bytes > MAX_HEAD_BYTES:
+                self._abort("a head without an end")
             return None
         head = bytes(self._head[:end])
         del self._head[:end]
-        self._searched = 0
+        self._searched_bytes = 0
         try:
-            return mend_head(head)
+            return normalize_head(head)
         except MalformedHeadError as error:
-            self._give_up(str(error))
+            self._abort(str(error))
             return None
 
-    def _refuse_surplus(self) -> None:
+    def _reject_surplus(self) -> None:
         if self.transport is not None:
             self.transport.close()
         if self._content is not None:
@@ -157,14 +165,14 @@ class OriginProtocol(ResponseHandler):
     def _fail_content(self) -> None:
         """What the parser cannot read is told of the connection, and not always of the content that is waited for."""
         if self._is_idle:
-            self._refuse_surplus()
+            self._reject_surplus()
         elif self._content is not None and self._content.exception() is None:
             self._content.set_exception(ClientPayloadError("the framing of the content is malformed"))
 
-    def _rest(self) -> None:
+    def _mark_idle(self) -> None:
         self._is_idle = True
 
-    def _give_up(self, why: str) -> None:
+    def _abort(self, why: str) -> None:
         if self.transport is not None:
             self.transport.close()
         self.set_exception(HttpProcessingError(code=400, message=why))
@@ -176,29 +184,29 @@ def require_strict_parser() -> None:
     Raises:
         StartupError: they cannot.
     """
-    if HttpResponseParser.__module__ != _COMPILED:
+    if HttpResponseParser.__module__ != _COMPILED_PARSER:
         raise StartupError(
             "aiohttp runs without its compiled HTTP parser, which alone can be strict: install it from a wheel, and "
             "leave AIOHTTP_NO_EXTENSIONS unset"
         )
 
 
-def _length_of(head: RawResponseMessage) -> int | None:
+def _content_length(head: RawResponseMessage) -> int | None:
     """Bytes of the content that follows a head, if it says so (RFC 9112, section 6.3)."""
-    if head.code in WITHOUT_CONTENT or "Transfer-Encoding" in head.headers:
+    if head.code in STATUSES_WITHOUT_CONTENT or "Transfer-Encoding" in head.headers:
         return None
     length = head.headers.get("Content-Length")
     return None if length is None else int(length)
 
 
 @contextmanager
-def _strict() -> Iterator[None]:
+def _strict_parser() -> Iterator[None]:
     """Lets the parser that is made within be strict about chunks.
 
     The library has no public way to say so. A lenient one takes the carriage return behind a chunk for content, if the
     chunk's size says so (RFC 9112, section 7.1); heads are strict before it sees them.
     """
-    parsers: Any = import_module(_COMPILED)
+    parsers: Any = import_module(_COMPILED_PARSER)
     before, parsers.DEBUG = parsers.DEBUG, True
     try:
         yield

@@ -6,10 +6,10 @@ Pure: no I/O and no clock; monotonic time is handed in.
 from collections import deque
 from typing import Final
 
-WINDOW: Final = 5.0
+SPEED_WINDOW_SECONDS: Final = 5.0
 """Seconds that the speed is averaged over."""
 
-GRAIN: Final = 0.25
+SAMPLE_SECONDS: Final = 0.25
 """Seconds between two samples, so that a piece costs an addition and a comparison."""
 
 
@@ -21,39 +21,39 @@ class ProgressMeter:
         total: the complete length in bytes; None while it is unknown.
     """
 
-    __slots__ = ("_sampled", "_samples", "_started", "received", "total")
+    __slots__ = ("_sampled_at", "_samples", "_started_at", "received", "total")
 
     def __init__(self) -> None:
         self.received = 0
         self.total: int | None = None
         self._samples: deque[tuple[float, int]] = deque()
-        self._sampled = float("-inf")
-        self._started: float | None = None
+        self._sampled_at = float("-inf")
+        self._started_at: float | None = None
 
     def reset(self, received: int) -> None:
         """Sets the count anew and forgets the speed and the total: the transfer starts, or starts over."""
         self.received = received
         self.total = None
         self._samples.clear()
-        self._sampled = float("-inf")
-        self._started = None
+        self._sampled_at = float("-inf")
+        self._started_at = None
 
     def add(self, nbytes: int, *, now: float) -> None:
         """Counts a piece that has just come."""
-        if now - self._sampled >= GRAIN:
-            self._sample(nbytes, now)
+        if now - self._sampled_at >= SAMPLE_SECONDS:
+            self._add_sample(nbytes, now)
         self.received += nbytes
 
     def speed(self, now: float) -> float | None:
-        """Bytes a second over the last `WINDOW`, or since the start; None until there is enough to tell.
+        """Bytes a second over the last `SPEED_WINDOW_SECONDS`, or since the start; None until there is enough to tell.
 
         The first piece starts the watch and is not counted: nobody knows how long it took.
         """
-        if self._started is None or now - self._started < GRAIN:
+        if self._started_at is None or now - self._started_at < SAMPLE_SECONDS:
             return None
-        since = now - WINDOW
+        since = now - SPEED_WINDOW_SECONDS
         baseline = next((before for time, before in self._samples if time > since), self.received)
-        return (self.received - baseline) / min(WINDOW, now - self._started)
+        return (self.received - baseline) / min(SPEED_WINDOW_SECONDS, now - self._started_at)
 
     def eta(self, speed: float | None) -> float | None:
         """Seconds until the last byte at `speed` (bytes a second); None when the total is unknown or nothing comes."""
@@ -64,14 +64,14 @@ class ProgressMeter:
             return 0.0
         return missing / speed if speed else None
 
-    def _sample(self, nbytes: int, now: float) -> None:
+    def _add_sample(self, nbytes: int, now: float) -> None:
         # A sample holds the count before its piece: in a pause nothing comes, so that is the count of the whole pause.
         before = self.received
-        if self._started is None:
-            self._started = now
+        if self._started_at is None:
+            self._started_at = now
             before += nbytes
         samples = self._samples
-        while samples and samples[0][0] <= now - WINDOW:
+        while samples and samples[0][0] <= now - SPEED_WINDOW_SECONDS:
             samples.popleft()
         samples.append((now, before))
-        self._sampled = now
+        self._sampled_at = now

@@ -6,16 +6,16 @@ Pure: no I/O and no clock.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-LEAST: Final = 1 << 20
+MIN_SEGMENT_BYTES: Final = 1 << 20
 """Bytes of a segment that is worth a request of its own."""
 
-WORTH: Final = 1.0
+MIN_SAVED_SECONDS: Final = 1.0
 """Seconds that fewer bytes must save to be worth one."""
 
-TRIFLE: Final = 64 * 1024
+MIN_REMAINDER_BYTES: Final = 64 * 1024
 """Bytes that are not worth to be left to a connection that something is taken from."""
 
-SETTLING: Final = 1.0
+RATE_WARMUP_SECONDS: Final = 1.0
 """Seconds after which it is known how fast a connection is."""
 
 
@@ -25,48 +25,48 @@ class Segment:
     Attributes:
         start: the first of them.
         position: the next byte to be written to the part file.
-        reach: the next byte to be taken from the connection; what lies between the two is on its way.
+        read_position: the next byte to be taken from the connection; what lies between the two is on its way.
         end: the first byte that is not wanted any more, half-open; None when only the end of the content tells.
-        begun: when its connection was asked for, in seconds of a monotonic clock; None before.
+        started_at: when its connection was asked for, in seconds of a monotonic clock; None before.
     """
 
-    __slots__ = ("begun", "end", "position", "reach", "start")
+    __slots__ = ("end", "position", "read_position", "start", "started_at")
 
     def __init__(self, start: int, end: int | None = None) -> None:
         self.start = start
         self.position = start
-        self.reach = start
+        self.read_position = start
         self.end = end
-        self.begun: float | None = None
+        self.started_at: float | None = None
 
     @property
-    def wanted(self) -> int | None:
+    def remaining(self) -> int | None:
         """Bytes that are still to be taken; None when only the end of the content tells."""
-        return None if self.end is None else max(0, self.end - self.reach)
+        return None if self.end is None else max(0, self.end - self.read_position)
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every byte of it is in the part file."""
         return self.position == self.end
 
-    def drags(self, now: float) -> bool:
+    def is_worth_splitting(self, now: float) -> bool:
         """Whether it will go on for so long, as far as is known, that help is worth a request."""
         if self.end is None:
             return False
         rate = self.rate(now)
-        return rate is None or self.end - self.position > WORTH * rate
+        return rate is None or self.end - self.position > MIN_SAVED_SECONDS * rate
 
     def rate(self, now: float) -> float | None:
         """Bytes a second since it was begun; None while it is too early to tell."""
-        if self.begun is None or now - self.begun < SETTLING:
+        if self.started_at is None or now - self.started_at < RATE_WARMUP_SECONDS:
             return None
-        return (self.reach - self.start) / (now - self.begun)
+        return (self.read_position - self.start) / (now - self.started_at)
 
-    def average(self, now: float) -> float | None:
+    def average_rate(self, now: float) -> float | None:
         """Bytes a second of a segment that ends at this moment; None when nothing can be said."""
-        if self.begun is None or now <= self.begun or self.reach == self.start:
+        if self.started_at is None or now <= self.started_at or self.read_position == self.start:
             return None
-        return (self.reach - self.start) / (now - self.begun)
+        return (self.read_position - self.start) / (now - self.started_at)
 
 
 def divide(gaps: Sequence[tuple[int, int]], count: int) -> list[Segment]:
@@ -94,18 +94,18 @@ def split(segments: Iterable[Segment], *, rate: float | None = None, now: float 
 
     def seconds(segment: Segment) -> float:
         theirs = segment.rate(now) if rate else None
-        return (segment.wanted or 0) / max(1.0, theirs if theirs is not None else rate or 1.0)
+        return (segment.remaining or 0) / max(1.0, theirs if theirs is not None else rate or 1.0)
 
-    victim = max(segments, key=seconds, default=None)
-    if victim is None or victim.end is None or not victim.wanted:
+    slowest = max(segments, key=seconds, default=None)
+    if slowest is None or slowest.end is None or not slowest.remaining:
         return None
-    theirs = victim.rate(now) if rate else None
+    theirs = slowest.rate(now) if rate else None
     share = rate / (rate + theirs) if rate and theirs is not None else 0.5
-    size = int(victim.wanted * share)
-    if victim.wanted - size < TRIFLE:
-        size = victim.wanted
-    if size < LEAST and (not rate or not size or seconds(victim) - size / rate < WORTH):
+    size = int(slowest.remaining * share)
+    if slowest.remaining - size < MIN_REMAINDER_BYTES:
+        size = slowest.remaining
+    if size < MIN_SEGMENT_BYTES and (not rate or not size or seconds(slowest) - size / rate < MIN_SAVED_SECONDS):
         return None
-    taken = Segment(victim.end - size, victim.end)
-    victim.end -= size
+    taken = Segment(slowest.end - size, slowest.end)
+    slowest.end -= size
     return taken

@@ -22,19 +22,19 @@ from multidict import CIMultiDict, MultiMapping
 from downloadd import __version__
 from downloadd.config import CredentialConfig
 from downloadd.errors import DownloadError, NetworkError
-from downloadd.policy.connector import blocked_cause, build_connector
+from downloadd.policy.connector import build_connector, find_blocked_error
 from downloadd.policy.policy import Policy
-from downloadd.policy.redirects import keeps_credentials, next_hop
+from downloadd.policy.redirects import may_keep_credentials, resolve_redirect
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, to_yarl
+from downloadd.transfer.classification import RangeRequest, ResponseHead
+from downloadd.transfer.detach import BufferedContent, DetachedConnection, SocketContent, detach, surplus_error
 from downloadd.transfer.fields import format_range
+from downloadd.transfer.head_normalization import MAX_HEAD_BYTES, MAX_HEAD_LINES
 from downloadd.transfer.origin_protocol import OriginProtocol, SurplusError, require_strict_parser
-from downloadd.transfer.response import Asked, Head
-from downloadd.transfer.response_head import LONGEST, MOST_LINES
-from downloadd.transfer.takeover import BufferedContent, SocketContent, TakenOver, surplus, take_over
 
-REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-READ_BUFFER: Final = 256 * 1024
+REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
+READ_BUFFER_BYTES: Final = 256 * 1024
 """Bytes that a connection reads ahead of the writer, before the transport is paused (at twice as many)."""
 
 
@@ -45,16 +45,18 @@ class Content:
         self._response = response
         self._stall_timeout = stall_timeout
         self._buffered: BufferedContent | None = None
-        self._taken: TakenOver | None = None
-        self._begun = False
-        self.announced: int | None = None
+        self._detached: DetachedConnection | None = None
+        self._is_started = False
+        self.expected_length: int | None = None
         """Bytes that this content has, by what the head says; None if it does not."""
-        self._given = 0
-        self._delimited = response.content_length is not None or response.headers.get("Transfer-Encoding") is not None
+        self._delivered_bytes = 0
+        self._is_delimited = (
+            response.content_length is not None or response.headers.get("Transfer-Encoding") is not None
+        )
         connection = response.connection
         protocol = connection.protocol if connection is not None else None
-        self._closed = protocol.closed if protocol is not None and not self._delimited else None
-        transport = connection.transport if connection is not None and not self._delimited else None
+        self._closed = protocol.closed if protocol is not None and not self._is_delimited else None
+        transport = connection.transport if connection is not None and not self._is_delimited else None
         self._tls: SSLObject | None = transport.get_extra_info("ssl_object") if transport is not None else None
         if protocol is not None:
             # aiohttp starts its stall clock anew when a paused connection goes on, even if that brings the last byte: a
@@ -70,12 +72,12 @@ class Content:
         Raises:
             NetworkError: the connection broke, stalled, or the message is malformed or ended early.
         """
-        if not self._begun:
-            self._begun = True
-            taken = self._take_over()
-            if taken is not None:
-                self._buffered = BufferedContent(taken, stall_timeout=self._stall_timeout)
-        return await (self._parsed(limit) if self._buffered is None else self._buffered.read(limit))
+        if not self._is_started:
+            self._is_started = True
+            detached = self._detach()
+            if detached is not None:
+                self._buffered = BufferedContent(detached, stall_timeout=self._stall_timeout)
+        return await (self._read_parsed(limit) if self._buffered is None else self._buffered.read(limit))
 
     def check_end(self) -> None:
         """To be called by whoever has what it wants, and does not read on.
@@ -86,7 +88,7 @@ class Content:
         if self._buffered is not None:
             self._buffered.check_end()
         elif isinstance(self._response.content.exception(), SurplusError):
-            raise surplus()
+            raise surplus_error()
 
     def release(self, nbytes: int) -> None:
         """The oldest bytes that were read are not needed any more: their memory may be used again."""
@@ -95,19 +97,19 @@ class Content:
 
     def close(self) -> None:
         """Ends the connection, whatever is still to come on it."""
-        if self._taken is not None:
-            self._taken.transport.close()
+        if self._detached is not None:
+            self._detached.transport.close()
         self._response.close()
 
-    def let_go(self) -> None:
+    def release_connection(self) -> None:
         """Lets the connection be used again where everything was read, and ends it otherwise."""
         # What is left of a body is not worth waiting for.
-        if self._taken is None and self._response.content.at_eof():
+        if self._detached is None and self._response.content.at_eof():
             self._response.release()
         else:
             self.close()
 
-    def as_socket(self) -> tuple[list[bytes], SocketContent] | None:
+    def detach_socket(self) -> tuple[list[bytes], SocketContent] | None:
         """What has come already, and the rest as a socket; None where the content has to be read, or that has begun.
 
         Where it gives a socket, nothing can be read here any more.
@@ -115,28 +117,28 @@ class Content:
         Raises:
             NetworkError: the connection broke.
         """
-        if self._begun:
+        if self._is_started:
             return None
-        taken = self._take_over()
-        if taken is None:
+        detached = self._detach()
+        if detached is None:
             return None
-        self._begun = True
-        if not taken.is_plain:
-            self._buffered = BufferedContent(taken, stall_timeout=self._stall_timeout)
+        self._is_started = True
+        if not detached.is_plaintext:
+            self._buffered = BufferedContent(detached, stall_timeout=self._stall_timeout)
             return None
         try:
-            return taken.pieces, SocketContent(taken, stall_timeout=self._stall_timeout)
+            return detached.prefetched, SocketContent(detached, stall_timeout=self._stall_timeout)
         except OSError as error:
-            raise network_error(error) from error
+            raise map_client_error(error) from error
 
-    def _take_over(self) -> TakenOver | None:
+    def _detach(self) -> DetachedConnection | None:
         try:
-            self._taken = take_over(self._response)
-            return self._taken
+            self._detached = detach(self._response)
+            return self._detached
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise network_error(error) from error
+            raise map_client_error(error) from error
 
-    async def _parsed(self, limit: int) -> bytes:
+    async def _read_parsed(self, limit: int) -> bytes:
         try:
             # Bytes that bring no content (chunk extensions, trailers) do not count as progress.
             async with asyncio.timeout(self._stall_timeout):
@@ -146,28 +148,28 @@ class Content:
             # would lose: an attempt that is cut again and again would then never get further.
             data = self._response.content._read_nowait(limit)
             if not data:
-                raise network_error(error) from error
-        self._given += len(data)
-        if self.announced is not None and self._given > self.announced:
+                raise map_client_error(error) from error
+        self._delivered_bytes += len(data)
+        if self.expected_length is not None and self._delivered_bytes > self.expected_length:
             # The framing need not know: a range may come in chunks, or end with the connection.
-            raise surplus()
+            raise surplus_error()
         # A message without a length ends with the connection (RFC 9112, section 6.3, rule 8): only an orderly close
         # says that it is whole.
         if not data and self._closed is not None and self._closed.done() and self._closed.exception() is not None:
             raise NetworkError("the connection was reset before the end of a body without a length")
-        if not data and self._tls is not None and not _was_closed_in_order(self._tls):
+        if not data and self._tls is not None and not _received_close_notify(self._tls):
             raise NetworkError("the TLS connection was cut before the end of a body without a length")
         return data
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class OriginResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The final response to a request."""
 
     url: AllowedUrl
     """Where it came from, after redirects."""
     final_url_digest: str | None
     """A digest of that without its query, where there were redirects: links that are signed anew lead to one place."""
-    head: Head
+    head: ResponseHead
     content: Content
 
 
@@ -212,10 +214,10 @@ class Session:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
-            read_bufsize=READ_BUFFER,
-            max_line_size=LONGEST,
-            max_field_size=LONGEST,
-            max_headers=MOST_LINES,
+            read_bufsize=READ_BUFFER_BYTES,
+            max_line_size=MAX_HEAD_BYTES,
+            max_field_size=MAX_HEAD_BYTES,
+            max_headers=MAX_HEAD_LINES,
         )
         return self
 
@@ -227,8 +229,8 @@ class Session:
         await self._resolver.close()
 
     @asynccontextmanager
-    async def get(self, url: str, asked: Asked) -> AsyncIterator[Answer]:
-        """Asks for the representation, or for what `asked` says of it, and follows redirects.
+    async def get(self, url: str, request: RangeRequest) -> AsyncIterator[OriginResponse]:
+        """Asks for the representation, or for what `request` says of it, and follows redirects.
 
         The connection is free again, or closed, when the context ends.
 
@@ -237,29 +239,29 @@ class Session:
                 the address it leads to, and each redirect.
             NetworkError: no answer.
         """
-        target = first = self._policy.judge(url)
+        target = first = self._policy.check_url(url)
         hops = 0
         while True:
-            response = await self._request(target, self._fields(target, first, asked))
+            response = await self._request(target, self._fields(target, first, request))
             try:
                 if response.version is None or response.version.major != 1:
-                    raise NetworkError("the origin does not speak HTTP/1", lasting=True)
-                if response.status in REDIRECTS:
+                    raise NetworkError("the origin does not speak HTTP/1", permanent=True)
+                if response.status in REDIRECT_STATUSES:
                     hops += 1
-                    target = next_hop(
+                    target = resolve_redirect(
                         target, response.headers.get("Location"), hops, self._policy, status=response.status
                     )
                     continue
                 content = Content(response, stall_timeout=self._timeout.sock_read)
                 try:
-                    yield Answer(
+                    yield OriginResponse(
                         url=target,
-                        final_url_digest=_digest_of(target) if hops else None,
-                        head=head_of(response.status, response.headers),
+                        final_url_digest=_url_digest(target) if hops else None,
+                        head=parse_response_head(response.status, response.headers),
                         content=content,
                     )
                 finally:
-                    content.let_go()
+                    content.release_connection()
                 return
             finally:
                 response.release() if response.content.at_eof() else response.close()
@@ -269,12 +271,12 @@ class Session:
         try:
             return await self._client.get(to_yarl(target), headers=fields, allow_redirects=False, timeout=self._timeout)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            blocked = blocked_cause(error)
+            blocked = find_blocked_error(error)
             if blocked is not None:
                 raise blocked from error
-            raise network_error(error) from error
+            raise map_client_error(error) from error
 
-    def _fields(self, target: AllowedUrl, first: AllowedUrl, asked: Asked) -> CIMultiDict[str]:
+    def _fields(self, target: AllowedUrl, first: AllowedUrl, request: RangeRequest) -> CIMultiDict[str]:
         fields = CIMultiDict(
             {
                 "Accept": "*/*",
@@ -282,53 +284,53 @@ class Session:
                 "User-Agent": f"downloadd/{__version__}",
             }
         )
-        if asked.ranged:
-            fields["Range"] = format_range(asked.start, asked.end)
-            if asked.validator is not None:
-                fields["If-Range"] = asked.validator
+        if request.is_range:
+            fields["Range"] = format_range(request.start, request.end)
+            if request.validator is not None:
+                fields["If-Range"] = request.validator
         configured = self._credentials.get(target.host)
         # A redirect must not talk a secret out of TLS, nor to another service of the same host.
-        if configured is not None and (keeps_credentials(first, target) or _is_public_https(target)):
+        if configured is not None and (may_keep_credentials(first, target) or _is_default_https(target)):
             fields.update(configured.headers)
             if configured.user:
                 fields["Authorization"] = aiohttp.encode_basic_auth(configured.user, configured.password)
         # What an origin writes before the host of a redirect is not the user's to send (RFC 9110, section 4.2.4).
-        if first.userinfo is not None and keeps_credentials(first, target):
+        if first.userinfo is not None and may_keep_credentials(first, target):
             fields["Authorization"] = aiohttp.encode_basic_auth(*first.userinfo)
         return fields
 
 
-def _digest_of(url: AllowedUrl) -> str:
+def _url_digest(url: AllowedUrl) -> str:
     return hashlib.sha256(url.text.partition("?")[0].encode()).hexdigest()[:16]
 
 
-def head_of(status: int, fields: MultiMapping[str]) -> Head:
+def parse_response_head(status: int, fields: MultiMapping[str]) -> ResponseHead:
     """The parts of a response's head that decide what becomes of it."""
     # A list over several lines is one list (RFC 9110, section 5.3); of the other fields the first line counts.
-    return Head(
+    return ResponseHead(
         status=status,
         content_length=fields.get("Content-Length"),
         content_range=fields.get("Content-Range"),
         content_type=fields.get("Content-Type"),
-        content_encoding=_list_of(fields, "Content-Encoding"),
+        content_encoding=_joined_field(fields, "Content-Encoding"),
         content_disposition=fields.get("Content-Disposition"),
         etag=fields.get("ETag"),
         last_modified=fields.get("Last-Modified"),
         date=fields.get("Date"),
         retry_after=fields.get("Retry-After"),
-        transfer_encoding=_list_of(fields, "Transfer-Encoding"),
-        content_digest=_list_of(fields, "Content-Digest"),
-        repr_digest=_list_of(fields, "Repr-Digest"),
-        digest=_list_of(fields, "Digest"),
+        transfer_encoding=_joined_field(fields, "Transfer-Encoding"),
+        content_digest=_joined_field(fields, "Content-Digest"),
+        repr_digest=_joined_field(fields, "Repr-Digest"),
+        digest=_joined_field(fields, "Digest"),
     )
 
 
-def _list_of(fields: MultiMapping[str], name: str) -> str | None:
+def _joined_field(fields: MultiMapping[str], name: str) -> str | None:
     lines = fields.getall(name, None)
     return None if lines is None else ", ".join(lines)
 
 
-def _was_closed_in_order(tls: SSLObject) -> bool:
+def _received_close_notify(tls: SSLObject) -> bool:
     """Whether the other side's closure alert came.
 
     Without it anybody on the way can have cut the connection: a message without a length is complete only with it
@@ -343,14 +345,14 @@ def _was_closed_in_order(tls: SSLObject) -> bool:
         return False
 
 
-def network_error(error: BaseException) -> DownloadError:
+def map_client_error(error: BaseException) -> DownloadError:
     """What an error of the client library means, in a sentence that holds nothing of the URL."""
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
             cause = error.__cause__
             reason = cause.reason if isinstance(cause, SSLError) and cause.reason else "TLS failed"
             verify = getattr(cause, "verify_message", "")
-            return NetworkError(f"the TLS connection was refused: {verify or reason}", lasting=True)
+            return NetworkError(f"the TLS connection was refused: {verify or reason}", permanent=True)
         case aiohttp.ClientConnectorDNSError():
             return NetworkError("the origin's name could not be resolved")
         case aiohttp.ConnectionTimeoutError():
@@ -360,7 +362,7 @@ def network_error(error: BaseException) -> DownloadError:
         case aiohttp.ServerDisconnectedError():
             return NetworkError("the origin closed the connection without an answer")
         case SurplusError():
-            return surplus()
+            return surplus_error()
         case aiohttp.ClientPayloadError():
             return NetworkError("the connection ended before the last byte, or the body is malformed")
         # The parser gave up within the content: it is told of as a closed connection.
@@ -376,5 +378,5 @@ def network_error(error: BaseException) -> DownloadError:
             return NetworkError(f"the request failed: {type(error).__name__}")
 
 
-def _is_public_https(url: AllowedUrl) -> bool:
+def _is_default_https(url: AllowedUrl) -> bool:
     return url.scheme == "https" and url.port == DEFAULT_PORTS["https"]

@@ -6,7 +6,7 @@ Pure: no I/O and no clock.
 from collections.abc import Callable, Sequence
 
 from downloadd.download import Download
-from downloadd.policy.masking import show_url
+from downloadd.policy.redaction import redact_url
 from downloadd.policy.url import parse_url
 
 
@@ -15,39 +15,39 @@ class Source:
 
     Attributes:
         url: as given, secrets included.
-        shown_url: the URL without credentials.
-        number: 0 for the download's URL, then the mirrors.
+        redacted_url: the URL without credentials.
+        index: 0 for the download's URL, then the mirrors.
         host: the host that `max_per_host` counts.
-        places: connections that it may have.
+        slots: connections that it may have.
         connections: connections that it has.
     """
 
-    __slots__ = ("connections", "host", "number", "places", "shown_url", "url")
+    __slots__ = ("connections", "host", "index", "redacted_url", "slots", "url")
 
-    def __init__(self, number: int, url: str, host: str) -> None:
-        self.number = number
+    def __init__(self, index: int, url: str, host: str) -> None:
+        self.index = index
         self.url = url
-        self.shown_url = show_url(url)
+        self.redacted_url = redact_url(url)
         self.host = host
-        self.places = 0
+        self.slots = 0
         self.connections = 0
 
     @property
-    def free(self) -> int:
+    def free_slots(self) -> int:
         """Connections that it may have besides those that it has."""
-        return max(0, self.places - self.connections)
+        return max(0, self.slots - self.connections)
 
 
-def sources_of(download: Download) -> list[Source]:
+def order_sources(download: Download) -> list[Source]:
     """The sources of a download, the one to ask first at the head."""
-    mirrors = [Source(number, one.url, one.host) for number, one in enumerate(download.request.mirrors, start=1)]
+    mirrors = [Source(index, one.url, one.host) for index, one in enumerate(download.request.mirrors, start=1)]
     sources = [Source(0, download.request.url, _host(download, 0)), *mirrors]
     return sources[download.progress.source :] + sources[: download.progress.source]
 
 
-def turn_to(download: Download, number: int) -> Download:
-    """The download, to ask the source of this number first from now on; behind the last one comes the first again."""
-    turn = number % (1 + len(download.request.mirrors))
+def select_source(download: Download, index: int) -> Download:
+    """The download, to ask the source of this index first from now on; behind the last one comes the first again."""
+    turn = index % (1 + len(download.request.mirrors))
     return (
         download
         if turn == download.progress.source
@@ -55,36 +55,38 @@ def turn_to(download: Download, number: int) -> Download:
     )
 
 
-def _host(download: Download, number: int) -> str:
-    if number == download.progress.source:
+def _host(download: Download, index: int) -> str:
+    if index == download.progress.source:
         return download.progress.host
-    return download.request.mirrors[number - 1].host if number else parse_url(download.request.url).host
+    return download.request.mirrors[index - 1].host if index else parse_url(download.request.url).host
 
 
-def share_out(sources: Sequence[Source], count: int, borrow: Callable[[str, int], int]) -> list[tuple[str, int]]:
-    """Gives sources their places, `count` in all if there are as many; each has one before any has two.
+def distribute_slots(
+    sources: Sequence[Source], count: int, acquire: Callable[[str, int], int]
+) -> list[tuple[str, int]]:
+    """Gives sources their slots, `count` in all if there are as many; each has one before any has two.
 
     The first place of the first source is the run's own.
 
     Args:
         sources: in the order of preference.
-        count: places in all.
-        borrow: takes up to so many places of a host.
+        count: slots in all.
+        acquire: takes up to so many slots of a host.
 
     Returns:
-        What was borrowed, to be given back: hosts and places.
+        What was acquired, to be given back: hosts and slots.
     """
-    borrowed: list[tuple[str, int]] = []
+    acquired: list[tuple[str, int]] = []
     for source in sources:
-        source.places = 0
-    sources[0].places = 1
+        source.slots = 0
+    sources[0].slots = 1
     given = 1
     line = [*sources[1:], sources[0]]
     while line and given < count:
         source = line.pop(0)
-        if borrow(source.host, 1):
-            borrowed.append((source.host, 1))
-            source.places += 1
+        if acquire(source.host, 1):
+            acquired.append((source.host, 1))
+            source.slots += 1
             given += 1
             line.append(source)
-    return borrowed
+    return acquired

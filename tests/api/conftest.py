@@ -16,8 +16,8 @@ async def api() -> AsyncIterator[ServedApi]:
 
 
 @pytest.fixture
-async def api_with_room_for_three() -> AsyncIterator[ServedApi]:
-    api = ServedApi(server={"most": 3})
+async def api_limited_to_three_connections() -> AsyncIterator[ServedApi]:
+    api = ServedApi(server={"max_connections": 3})
     async with api.client:
         yield api
 

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 
 from downloadd.errors import NotFoundError
-from downloadd.imports.importing import FileData
-from downloadd.operation import Kind, Operation, Selection, Status
+from downloadd.import_operation import ImportKind, ImportOperation, ImportStatus, Selection
+from downloadd.imports.service import FileData
 
 
 class FakeImports:
@@ -13,37 +13,37 @@ class FakeImports:
     directory = "Imports"
 
     def __init__(self) -> None:
-        self.operations: list[Operation] = []
+        self.operations: list[ImportOperation] = []
         self.uploaded = b""
 
     async def upload(
-        self, kind: Kind, pieces: AsyncIterator[bytes], *, user: str, name: str, content_type: str | None
-    ) -> Operation:
+        self, kind: ImportKind, pieces: AsyncIterator[bytes], *, user: str, name: str, content_type: str | None
+    ) -> ImportOperation:
         self.uploaded = b"".join([piece async for piece in pieces])
-        return self._new(kind, user, Status.FILE_LOADED)
+        return self._new(kind, user, ImportStatus.FILE_LOADED)
 
-    async def fetch(self, kind: Kind, url: str, *, user: str) -> Operation:
-        return self._new(kind, user, Status.DOWNLOADING_FILE)
+    async def fetch(self, kind: ImportKind, url: str, *, user: str) -> ImportOperation:
+        return self._new(kind, user, ImportStatus.DOWNLOADING_FILE)
 
     async def file_data(self, user: str) -> FileData | None:
         return FileData()
 
-    async def start(self, selection: Selection, *, user: str) -> Operation:
-        return self._new(Kind.SLACK, user, Status.DONE)
+    async def start(self, selection: Selection, *, user: str) -> ImportOperation:
+        return self._new(ImportKind.SLACK, user, ImportStatus.DONE)
 
-    async def download_pending(self, kind: Kind, *, user: str) -> int:
+    async def download_pending(self, kind: ImportKind, *, user: str) -> int:
         return 0
 
-    async def cancel(self, id: str, *, user: str) -> Operation:
+    async def cancel(self, id: str, *, user: str) -> ImportOperation:
         raise NotFoundError("no import operation has this id")
 
-    async def current(self, user: str) -> Operation | None:
+    async def current(self, user: str) -> ImportOperation | None:
         return self.operations[-1] if self.operations else None
 
-    async def latest(self) -> list[Operation]:
+    async def latest(self) -> list[ImportOperation]:
         return self.operations[::-1]
 
-    def _new(self, kind: Kind, user: str, status: Status) -> Operation:
-        operation = Operation(id="MJxTRZsYdho8Ww2qq", kind=kind, user=user, ts=0, updated_at=0, status=status)
+    def _new(self, kind: ImportKind, user: str, status: ImportStatus) -> ImportOperation:
+        operation = ImportOperation(id="MJxTRZsYdho8Ww2qq", kind=kind, user=user, ts=0, updated_at=0, status=status)
         self.operations.append(operation)
         return operation

@@ -6,19 +6,19 @@ from typing import Any
 
 from aiohttp.test_utils import BaseTestServer, TestClient
 from aiohttp.web import BaseRequest, BaseRunner
-from api.fake_engine import FakeClock, FakeEngine, FakeMetrics
 from api.fake_imports import FakeImports
+from api.fake_service import FakeClock, FakeDownloadService, FakeMetrics
 
 from downloadd.api.auth import Accounts
 from downloadd.api.body_reader import BodyReader
-from downloadd.api.gate import FailedLogins, Gate, HostNames
+from downloadd.api.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.api.routes import create_api
 from downloadd.api.server import Api, ApiRunner
 from downloadd.config import UserConfig
 from downloadd.events import EventBus
-from downloadd.metrics import Moment
+from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.proxies import TrustedProxies
-from downloadd.web.dashboard import load_dashboard
+from downloadd.web.assets import load_assets
 
 TOKEN = "open-sesame"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
@@ -56,7 +56,7 @@ class ServedApi:
     ) -> None:
         self.clock = FakeClock()
         self.bus = EventBus()
-        self.engine = FakeEngine(self.bus, self.clock, **settings)
+        self.service = FakeDownloadService(self.bus, self.clock, **settings)
         self.metrics = FakeMetrics()
         self.allowed = True
         self.accounts = Accounts(
@@ -67,22 +67,22 @@ class ServedApi:
             ]
         )
         api = create_api(
-            manager=self.engine,
+            manager=self.service,
             imports=FakeImports(),
             bus=self.bus,
             metrics=self.metrics,
-            observe=self.observe,
+            collect_gauges=self.collect_gauges,
             accounts=self.accounts,
-            gate=Gate(names=HostNames((), ("api",)), logins=FailedLogins(failed_logins)),
+            guards=RequestGuards(hosts=AllowedHosts((), ("api",)), throttle=LoginThrottle(failed_logins)),
             clock=self.clock,
-            allow=lambda: self.allowed,
-            may_use=lambda user, directory: directory != f"not-for-{user}",
+            is_enabled=lambda: self.allowed,
+            can_use_directory=lambda user, directory: directory != f"not-for-{user}",
             directories=self._directories,
-            page=load_dashboard(),
+            page=load_assets(),
             proxies=TrustedProxies(()),
             reader=reader,
         )
-        self.let_go = api.let_go
+        self.close_long_lived = api.close_long_lived
         self.server = ApiTestServer(api, server or {})
         self.client: TestClient[BaseRequest, None] = TestClient(self.server, headers=AUTH)
 
@@ -90,8 +90,8 @@ class ServedApi:
         known = ["Downloads", "Imports", "not-for-alice"]
         return [one for one in known if one.startswith(prefix)][:limit]
 
-    async def observe(self) -> Moment:
-        return Moment(active=await self.engine.counts())
+    async def collect_gauges(self) -> GaugeSnapshot:
+        return GaugeSnapshot(active=await self.service.counts())
 
     async def exchange(self, request: bytes) -> bytes:
         """Sends bytes as they are, and reads until the server closes the connection."""

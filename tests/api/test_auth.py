@@ -21,7 +21,7 @@ NOT_PERMITTED = {
 }
 
 
-async def call(
+async def send_request(
     api: ServedApi, *fields: str, target: str = "/api/v1/downloads", method: str = "GET"
 ) -> tuple[int, dict[str, str], Any]:
     request = "\r\n".join((f"{method} {target} HTTP/1.1", "Host: api", *fields, "Connection: close", "", ""))
@@ -43,7 +43,7 @@ async def call(
     ],
 )
 async def test_valid_credentials_are_let_in(api: ServedApi, fields: tuple[str, ...]) -> None:
-    assert (await call(api, *fields))[0] == 200
+    assert (await send_request(api, *fields))[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ async def test_valid_credentials_are_let_in(api: ServedApi, fields: tuple[str, .
     ],
 )
 async def test_anything_else_is_unauthorized(api: ServedApi, fields: tuple[str, ...]) -> None:
-    status, answered, body = await call(api, *fields)
+    status, answered, body = await send_request(api, *fields)
     assert (status, answered["WWW-Authenticate"], body) == (401, "Bearer", UNAUTHORIZED)
 
 
 @pytest.mark.parametrize("name", ["token", "access_token", "X-Auth-Token", "Authorization"])
 async def test_a_token_in_the_query_is_never_accepted(api: ServedApi, name: str) -> None:
-    status, _, body = await call(api, target=f"/api/v1/downloads?{name}={TOKEN}")
+    status, _, body = await send_request(api, target=f"/api/v1/downloads?{name}={TOKEN}")
     assert (status, body) == (401, UNAUTHORIZED)
 
 
@@ -100,7 +100,7 @@ async def test_a_token_in_the_query_is_never_accepted(api: ServedApi, name: str)
     )
 )
 async def test_no_field_breaks_the_api(api: ServedApi, fields: list[tuple[str, str]]) -> None:
-    status, answered, _ = await call(api, *(f"{name}: {value}" for name, value in fields))
+    status, answered, _ = await send_request(api, *(f"{name}: {value}" for name, value in fields))
     assert status in {200, 400, 401}
     assert answered["Content-Type"] == "application/json"
 
@@ -108,24 +108,28 @@ async def test_no_field_breaks_the_api(api: ServedApi, fields: list[tuple[str, s
 @given(st.dictionaries(st.sampled_from(["Authorization", "X-User-Id", "X-Auth-Token"]), st.text()))
 def test_only_the_right_token_makes_a_user(fields: dict[str, str]) -> None:
     accounts = Accounts([user("alice", TOKEN, "download")])
-    assert accounts.identify(CIMultiDictProxy(CIMultiDict(fields))) is None
+    assert accounts.authenticate(CIMultiDictProxy(CIMultiDict(fields))) is None
 
 
 def test_the_hash_of_nothing_lets_nobody_in() -> None:
     accounts = Accounts([user("empty", "", "download")])
     for fields in ({"Authorization": "Bearer "}, {"X-User-Id": "empty", "X-Auth-Token": ""}):
-        assert accounts.identify(CIMultiDictProxy(CIMultiDict(fields))) is None
+        assert accounts.authenticate(CIMultiDictProxy(CIMultiDict(fields))) is None
 
 
 def test_replaced_users_are_known_and_the_former_ones_are_not() -> None:
     accounts = Accounts([user("alice", TOKEN, "download")])
     fields = CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {TOKEN}"}))
     accounts.replace([user("bob", "another", "download")])
-    assert accounts.identify(fields) is None
+    assert accounts.authenticate(fields) is None
     accounts.replace([user("bob", TOKEN, "view-downloads")])
-    found = accounts.identify(fields)
+    found = accounts.authenticate(fields)
     assert found is not None
-    assert (found.id, found.may(Permission.DOWNLOAD), found.may(Permission.VIEW_DOWNLOADS)) == ("bob", False, True)
+    assert (found.id, found.has_permission(Permission.DOWNLOAD), found.has_permission(Permission.VIEW_DOWNLOADS)) == (
+        "bob",
+        False,
+        True,
+    )
 
 
 ID = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
@@ -154,14 +158,14 @@ EVERY_ROUTE = [
 async def test_every_route_asks_for_a_token_and_its_permission(
     api: ServedApi, method: str, target: str, permission: Permission | None
 ) -> None:
-    status, fields, body = await call(api, method=method, target=target)
+    status, fields, body = await send_request(api, method=method, target=target)
     assert (status, fields["WWW-Authenticate"]) == (401, "Bearer")
     assert body == (None if method == "HEAD" else UNAUTHORIZED)
     for token in ("may-look", "may-import"):
         lacks = permission is not None and (token == "may-import" or permission is Permission.DOWNLOAD)
         if not lacks and "events" in target:
             continue
-        status, _, body = await call(api, f"Authorization: Bearer {token}", method=method, target=target)
+        status, _, body = await send_request(api, f"Authorization: Bearer {token}", method=method, target=target)
         if lacks:
             assert status == 403
             assert body == (None if method == "HEAD" else NOT_PERMITTED)
@@ -171,16 +175,18 @@ async def test_every_route_asks_for_a_token_and_its_permission(
 
 async def test_permission_comes_before_allow_download(api: ServedApi) -> None:
     api.allowed = False
-    status, _, body = await call(api, "Authorization: Bearer may-look", target="/d?download=http%3A%2F%2Fa.example%2F")
+    status, _, body = await send_request(
+        api, "Authorization: Bearer may-look", target="/d?download=http%3A%2F%2Fa.example%2F"
+    )
     assert (status, body) == (403, NOT_PERMITTED)
 
 
 async def test_health_needs_no_token(api: ServedApi) -> None:
-    status, _, body = await call(api, target="/api/v1/health")
+    status, _, body = await send_request(api, target="/api/v1/health")
     assert (status, body["status"]) == (200, "ok")
 
 
 async def test_the_user_of_a_download_is_the_one_who_asked(api: ServedApi) -> None:
-    await call(api, *PAIR, target="/d?download=http%3A%2F%2Fa.example%2F")
-    (download,) = api.engine.downloads.values()
+    await send_request(api, *PAIR, target="/d?download=http%3A%2F%2Fa.example%2F")
+    (download,) = api.service.downloads.values()
     assert download.user == "alice"

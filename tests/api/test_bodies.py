@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from api.rows import row
+from api.sample_downloads import sample_download
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,11 +11,11 @@ from downloadd.api.bodies import (
     BatchBody,
     DirectoryListingQuery,
     HistoryQuery,
-    QueryForm,
+    QueryDecoder,
     StartQuery,
-    active_entry,
-    percentage,
-    start_answer,
+    compute_percentage,
+    make_active_entry,
+    make_start_response,
 )
 from downloadd.api.json_body import decode_body
 from downloadd.api.target import parse_query
@@ -39,12 +39,12 @@ from downloadd.states import State
     ],
 )
 def test_progress_is_never_rounded_up(current: int, expected: int | None, shown: float | None) -> None:
-    assert percentage(current, expected) == shown
+    assert compute_percentage(current, expected) == shown
 
 
 @given(st.integers(0, 2**62), st.integers(0, 2**62))
 def test_only_the_last_byte_makes_a_hundred_percent(current: int, expected: int) -> None:
-    shown = percentage(current, expected)
+    shown = compute_percentage(current, expected)
     assert shown is not None
     assert 0 <= shown <= 100
     if expected < 10**15:
@@ -53,12 +53,12 @@ def test_only_the_last_byte_makes_a_hundred_percent(current: int, expected: int)
 
 @pytest.mark.parametrize("eta", [math.inf, math.nan])
 def test_a_time_that_is_no_number_is_unknown(eta: float) -> None:
-    assert active_entry(Snapshot(download=row(), eta=eta)).eta is None
+    assert make_active_entry(Snapshot(download=sample_download(), eta=eta)).eta is None
 
 
 @given(st.sampled_from(State), st.sampled_from([None, *ErrorCode]))
 def test_an_answer_has_an_error_exactly_when_it_is_no_success(state: State, error: ErrorCode | None) -> None:
-    answer = start_answer(row(state=state, error=error))
+    answer = make_start_response(sample_download(state=state, error=error))
     assert answer.success is (answer.error is None)
     assert answer.success is (state not in {State.FAILED, State.CANCELLED})
 
@@ -66,9 +66,9 @@ def test_an_answer_has_an_error_exactly_when_it_is_no_success(state: State, erro
 @pytest.mark.parametrize("type", [StartQuery, DirectoryListingQuery, HistoryQuery])
 @given(text=st.text())
 def test_any_query_is_read_or_refused(type: type[StartQuery], text: str) -> None:
-    form = QueryForm(type)
+    decoder = QueryDecoder(type)
     try:
-        form.read(parse_query(text))
+        decoder.decode(parse_query(text))
     except InvalidParameterError as error:
         error.detail.encode()
 

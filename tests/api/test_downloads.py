@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from api.rows import row
+from api.sample_downloads import sample_download
 from api.served_api import ServedApi
 
 from downloadd.errors import ErrorCode
-from downloadd.manager.manager import Amendment
+from downloadd.manager.manager import DownloadChange
 from downloadd.states import State
 
 ALL = "/api/v1/downloads"
@@ -18,14 +18,14 @@ ONE_ITEM = {"downloads": [{"url": "https://a.example/1"}]}
 UNKNOWN = f"{ALL}/7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
 
 
-async def ask(api: ServedApi, method: str, path: str, **settings: Any) -> tuple[int, Any]:
+async def send_json(api: ServedApi, method: str, path: str, **settings: Any) -> tuple[int, Any]:
     async with api.client.request(method, path, **settings) as response:
         return response.status, json.loads(await response.read())
 
 
 async def test_the_seed_s_global_listing_is_answered_field_by_field(api: ServedApi) -> None:
-    api.engine.put(
-        row(
+    api.service.add(
+        sample_download(
             id="7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c",
             filename="dataset.zip",
             directory="Downloads",
@@ -36,8 +36,8 @@ async def test_the_seed_s_global_listing_is_answered_field_by_field(api: ServedA
             start_time=1700000000,
         )
     )
-    api.engine.put(
-        row(
+    api.service.add(
+        sample_download(
             id="8b4c9d23-5e6f-5b2c-ad90-3f7e8a9b0c1d",
             filename="report.pdf",
             directory="Documents",
@@ -46,7 +46,7 @@ async def test_the_seed_s_global_listing_is_answered_field_by_field(api: ServedA
             start_time=1700000050,
         )
     )
-    status, body = await ask(api, "GET", ALL)
+    status, body = await send_json(api, "GET", ALL)
     seed = [
         {
             "id": "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c",
@@ -80,12 +80,12 @@ async def test_the_seed_s_global_listing_is_answered_field_by_field(api: ServedA
 
 async def test_the_listing_pages_with_a_link(api: ServedApi) -> None:
     for number in range(3):
-        api.engine.put(row(number))
+        api.service.add(sample_download(number))
     async with api.client.get(f"{ALL}?limit=2") as response:
         assert response.headers["Link"] == f'<{ALL}?limit=2&cursor=2>; rel="next"'
     async with api.client.get(f"{ALL}?limit=2&cursor=2") as response:
         assert "Link" not in response.headers
-        assert [entry["id"] for entry in (await response.json())["downloads"]] == [row(2).id]
+        assert [entry["id"] for entry in (await response.json())["downloads"]] == [sample_download(2).id]
 
 
 # -- batch -------------------------------------------------------------------------------------------------------------
@@ -97,22 +97,22 @@ async def test_a_batch_has_one_result_each_in_order(api: ServedApi) -> None:
         {"url": "gopher://a.example/2", "directory": "d"},
         {"url": "https://a.example/3"},
     ]
-    status, body = await ask(api, "POST", ALL, json={"downloads": items})
+    status, body = await send_json(api, "POST", ALL, json={"downloads": items})
     assert status == 201
     assert body["success"] is False
     assert [one["path"] for one in body["downloads"]] == ["d/e/x", "d/2", "3"]
     assert [one["error"] for one in body["downloads"]] == [None, "INVALID_URL", None]
-    assert [one["download_id"] for one in body["downloads"]] == list(api.engine.downloads)
-    assert (api.engine.orders[0].segments, api.engine.orders[0].priority) == (2, 3)
+    assert [one["download_id"] for one in body["downloads"]] == list(api.service.downloads)
+    assert (api.service.requests[0].segments, api.service.requests[0].priority) == (2, 3)
 
 
 async def test_a_batch_of_accepted_ones_is_a_success(api: ServedApi) -> None:
-    status, body = await ask(api, "POST", ALL, json={"downloads": [{"url": "https://a.example/1"}]})
+    status, body = await send_json(api, "POST", ALL, json={"downloads": [{"url": "https://a.example/1"}]})
     assert (status, body["success"]) == (201, True)
 
 
 async def test_a_batch_of_refused_ones_has_the_status_of_the_first(api: ServedApi) -> None:
-    status, body = await ask(api, "POST", ALL, json={"downloads": [{"url": "nonsense"}, {"url": ""}]})
+    status, body = await send_json(api, "POST", ALL, json={"downloads": [{"url": "nonsense"}, {"url": ""}]})
     assert (status, body["success"], len(body["downloads"])) == (400, False, 2)
 
 
@@ -130,13 +130,13 @@ async def test_a_batch_of_refused_ones_has_the_status_of_the_first(api: ServedAp
 )
 async def test_a_wrong_item_is_a_refusal_of_that_item_alone(api: ServedApi, item: dict[str, Any], detail: str) -> None:
     items = [{"url": "https://a.example/1"}, {"url": "https://a.example/2", "directory": "d", **item}]
-    status, body = await ask(api, "POST", ALL, json={"downloads": items})
+    status, body = await send_json(api, "POST", ALL, json={"downloads": items})
     good, bad = body["downloads"]
     assert status == 201
     assert good["success"] is True
     assert (bad["success"], bad["error"]) == (False, "INVALID_PARAMETER")
     assert bad["detail"].startswith(detail)
-    assert api.engine.downloads[bad["download_id"]].result.error is ErrorCode.INVALID_PARAMETER
+    assert api.service.downloads[bad["download_id"]].result.error is ErrorCode.INVALID_PARAMETER
 
 
 @pytest.mark.parametrize(
@@ -161,27 +161,27 @@ async def test_a_wrong_item_is_a_refusal_of_that_item_alone(api: ServedApi, item
     ],
 )
 async def test_a_body_that_is_no_batch_starts_nothing(api: ServedApi, body: bytes, detail: str) -> None:
-    status, answer = await ask(api, "POST", ALL, data=body, headers={"Content-Type": "application/json"})
+    status, answer = await send_json(api, "POST", ALL, data=body, headers={"Content-Type": "application/json"})
     assert (status, answer["error"], answer["success"]) == (400, "INVALID_PARAMETER", False)
     assert answer["detail"].startswith(detail)
-    assert api.engine.orders == []
+    assert api.service.requests == []
 
 
 async def test_a_batch_takes_ten_thousand(api: ServedApi) -> None:
     items = [{"url": f"https://a.example/{number}"} for number in range(10_000)]
-    status, body = await ask(api, "POST", ALL, json={"downloads": items})
+    status, body = await send_json(api, "POST", ALL, json={"downloads": items})
     assert (status, len(body["downloads"])) == (201, 10_000)
 
 
 async def test_a_body_over_the_limit_is_413(api: ServedApi) -> None:
     data = io.BytesIO(b" " * (16 * 1024 * 1024 + 1))
-    status, body = await ask(api, "POST", ALL, data=data, headers={"Content-Type": "application/json"})
+    status, body = await send_json(api, "POST", ALL, data=data, headers={"Content-Type": "application/json"})
     assert (status, body["error"]) == (413, "BODY_TOO_LARGE")
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "x"])
 async def test_a_body_that_is_not_said_to_be_json_is_refused(api: ServedApi, media_type: str) -> None:
-    status, body = await ask(api, "POST", ALL, data=b"{}", headers={"Content-Type": media_type})
+    status, body = await send_json(api, "POST", ALL, data=b"{}", headers={"Content-Type": media_type})
     assert (status, body["detail"]) == (400, "Content-Type: expected application/json")
 
 
@@ -206,79 +206,79 @@ async def test_a_repeated_batch_gets_the_first_answer(api: ServedApi) -> None:
         "json": {"downloads": [{"url": "https://a.example/1"}]},
         "headers": {"Idempotency-Key": "k"},
     }
-    first = await ask(api, "POST", ALL, **settings)
-    assert await ask(api, "POST", ALL, **settings) == first
-    assert len(api.engine.downloads) == 1
+    first = await send_json(api, "POST", ALL, **settings)
+    assert await send_json(api, "POST", ALL, **settings) == first
+    assert len(api.service.downloads) == 1
     settings["json"] = {"downloads": [{"url": "https://a.example/2"}]}
-    status, body = await ask(api, "POST", ALL, **settings)
+    status, body = await send_json(api, "POST", ALL, **settings)
     assert (status, body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
 async def test_a_batch_for_a_full_queue_says_when_to_come_back_and_is_not_remembered(api: ServedApi) -> None:
-    api.engine.room = 0
+    api.service.queue_capacity = 0
     settings: dict[str, Any] = {
         "json": {"downloads": [{"url": "https://a.example/1"}]},
         "headers": {"Idempotency-Key": "k"},
     }
     async with api.client.post(ALL, **settings) as response:
         assert (response.status, response.headers["Retry-After"]) == (429, "30")
-    api.engine.room = 1
-    assert (await ask(api, "POST", ALL, **settings))[0] == 201
+    api.service.queue_capacity = 1
+    assert (await send_json(api, "POST", ALL, **settings))[0] == 201
 
 
 async def test_without_allow_download_nothing_is_started_or_goes_on(api: ServedApi) -> None:
     api.allowed = False
-    paused = api.engine.put(row(1, state=State.PAUSED))
-    failed = api.engine.put(row(2, state=State.FAILED))
+    paused = api.service.add(sample_download(1, state=State.PAUSED))
+    failed = api.service.add(sample_download(2, state=State.FAILED))
     for path in (ALL, f"{ALL}/{paused.id}/resume", f"{ALL}/{failed.id}/retry"):
-        status, body = await ask(api, "POST", path, json={})
+        status, body = await send_json(api, "POST", path, json={})
         assert (status, body) == (403, {"success": False, "error": "DOWNLOAD_FORBIDDEN"})
-    assert (await ask(api, "GET", ALL))[0] == 200
-    assert (await ask(api, "DELETE", f"{ALL}/{paused.id}"))[0] == 200
+    assert (await send_json(api, "GET", ALL))[0] == 200
+    assert (await send_json(api, "DELETE", f"{ALL}/{paused.id}"))[0] == 200
 
 
 # -- one download ------------------------------------------------------------------------------------------------------
 
 
 async def test_an_active_download_is_shown_as_in_the_listing_and_an_ended_one_as_in_the_history(api: ServedApi) -> None:
-    active = api.engine.put(row(1, received=1, total=0))
-    ended = api.engine.put(row(2, state=State.COMPLETED, total=5, end_time=9))
-    status, body = await ask(api, "GET", f"{ALL}/{active.id}")
+    active = api.service.add(sample_download(1, received=1, total=0))
+    ended = api.service.add(sample_download(2, state=State.COMPLETED, total=5, end_time=9))
+    status, body = await send_json(api, "GET", f"{ALL}/{active.id}")
     assert (status, body["status"], body["progress_percentage"]) == (200, "queued", 100.0)
-    status, body = await ask(api, "GET", f"{ALL}/{ended.id}")
+    status, body = await send_json(api, "GET", f"{ALL}/{ended.id}")
     assert (status, body["status"], body["total_bytes"], body["end_time"]) == (200, "completed", 5, 9)
 
 
 async def test_delete_answers_with_the_final_entry(api: ServedApi) -> None:
-    active = api.engine.put(row(1))
-    status, body = await ask(api, "DELETE", f"{ALL}/{active.id}")
+    active = api.service.add(sample_download(1))
+    status, body = await send_json(api, "DELETE", f"{ALL}/{active.id}")
     assert (status, body["id"], body["status"], body["error"]) == (200, active.id, "cancelled", "CANCELLED")
     assert (body["success"], body["message"]) == (True, "Download cancelled")
-    status, body = await ask(api, "DELETE", f"{ALL}/{active.id}")
+    status, body = await send_json(api, "DELETE", f"{ALL}/{active.id}")
     assert (status, body["error"], body["success"]) == (409, "INVALID_STATE", False)
 
 
 async def test_the_verbs_answer_with_the_entry_as_it_is_now(api: ServedApi) -> None:
-    id = api.engine.put(row(1)).id
+    id = api.service.add(sample_download(1)).id
     for verb, state in (("pause", "paused"), ("resume", "queued")):
-        status, body = await ask(api, "POST", f"{ALL}/{id}/{verb}")
+        status, body = await send_json(api, "POST", f"{ALL}/{id}/{verb}")
         assert (status, body["id"], body["status"], body["success"]) == (200, id, state, True)
         assert body["message"]
-    await api.engine.move(id, State.FAILED, error=ErrorCode.NETWORK_ERROR)
-    status, body = await ask(api, "POST", f"{ALL}/{id}/retry")
+    await api.service.set_state(id, State.FAILED, error=ErrorCode.NETWORK_ERROR)
+    status, body = await send_json(api, "POST", f"{ALL}/{id}/retry")
     assert (status, body["status"], body["error"]) == (200, "queued", None)
 
 
 async def test_a_verb_that_the_state_does_not_allow_is_409(api: ServedApi) -> None:
-    id = api.engine.put(row(1, state=State.COMPLETED)).id
+    id = api.service.add(sample_download(1, state=State.COMPLETED)).id
     for verb in ("pause", "resume", "retry"):
-        status, body = await ask(api, "POST", f"{ALL}/{id}/{verb}")
+        status, body = await send_json(api, "POST", f"{ALL}/{id}/{verb}")
         assert (status, body["error"]) == (409, "INVALID_STATE")
         assert body["detail"]
 
 
 async def test_patch_changes_what_it_names(api: ServedApi) -> None:
-    id = api.engine.put(row(1)).id
+    id = api.service.add(sample_download(1)).id
     changes: tuple[dict[str, Any], ...] = (
         {"priority": -3},
         {"speed_limit": 0},
@@ -286,9 +286,9 @@ async def test_patch_changes_what_it_names(api: ServedApi) -> None:
         {"priority": 1, "speed_limit": 2, "url": "https://b.example/y"},
     )
     for change in changes:
-        status, body = await ask(api, "PATCH", f"{ALL}/{id}", json=change)
+        status, body = await send_json(api, "PATCH", f"{ALL}/{id}", json=change)
         assert (status, body["success"], body["id"]) == (200, True, id)
-        assert api.engine.amendments[-1] == Amendment(**change)
+        assert api.service.applied_changes[-1] == DownloadChange(**change)
 
 
 @pytest.mark.parametrize(
@@ -305,23 +305,23 @@ async def test_patch_changes_what_it_names(api: ServedApi) -> None:
     ],
 )
 async def test_a_wrong_patch_changes_nothing(api: ServedApi, change: Any, error: str, begin: str) -> None:
-    id = api.engine.put(row(1)).id
-    status, body = await ask(api, "PATCH", f"{ALL}/{id}", json=change)
+    id = api.service.add(sample_download(1)).id
+    status, body = await send_json(api, "PATCH", f"{ALL}/{id}", json=change)
     assert (status, body["error"]) == (400, error)
     assert body["detail"].startswith(begin)
-    assert api.engine.amendments == []
+    assert api.service.applied_changes == []
 
 
 @pytest.mark.parametrize(
     "id", ["7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c", "x", "7A3F8B12-4D5E-4A1B-9C8F-2E6D7F8A9B0C", "%00", "..%2F.."]
 )
 async def test_an_unknown_id_is_404(api: ServedApi, id: str) -> None:
-    api.engine.put(row(1))
+    api.service.add(sample_download(1))
     places = [("GET", ""), ("DELETE", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/retry")]
     for method, verb in places:
         status, _, body = await api.raw(method, f"{ALL}/{id}{verb}")
         assert (status, json.loads(body)["error"]) == (404, "NOT_FOUND")
-    status, body_ = await ask(api, "PATCH", UNKNOWN, json={"priority": 1})
+    status, body_ = await send_json(api, "PATCH", UNKNOWN, json={"priority": 1})
     assert (status, body_["error"]) == (404, "NOT_FOUND")
 
 
@@ -351,11 +351,11 @@ async def test_an_unknown_path_of_the_api_is_404_and_never_a_directory(api: Serv
     for method, query in (("GET", ""), ("GET", "?downloads="), ("POST", "?download=https%3A%2F%2Fa.example%2F")):
         status, _, body = await api.raw(method, path + query)
         assert (status, json.loads(body)["error"]) == (404, "NOT_FOUND")
-    assert api.engine.orders == []
+    assert api.service.requests == []
 
 
 @pytest.mark.parametrize("path", [UNKNOWN, "/api/v1/health", "/api/v1/metrics", "/api/v1/events"])
 async def test_an_unknown_parameter_is_refused_where_there_are_none(api: ServedApi, path: str) -> None:
-    status, body = await ask(api, "GET", f"{path}?colour=red")
+    status, body = await send_json(api, "GET", f"{path}?colour=red")
     assert (status, body["error"]) == (400, "INVALID_PARAMETER")
     assert body["detail"].startswith("colour: ")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from api.rows import row
+from api.sample_downloads import sample_download
 from api.served_api import ServedApi
 from yarl import URL
 
@@ -19,8 +19,8 @@ async def read(api: ServedApi, query: str) -> tuple[int, Any, str]:
 
 
 async def test_the_seed_s_history_is_answered_field_by_field(api: ServedApi) -> None:
-    api.engine.put(
-        row(
+    api.service.add(
+        sample_download(
             id="9c5d0e34-6f70-6c3d-be01-4a8f9b0c1d2e",
             filename="missing.csv",
             directory="Downloads",
@@ -33,8 +33,8 @@ async def test_the_seed_s_history_is_answered_field_by_field(api: ServedApi) -> 
             detail="the origin answered 404",
         )
     )
-    api.engine.put(
-        row(
+    api.service.add(
+        sample_download(
             id="7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c",
             filename="dataset.zip",
             directory="Downloads",
@@ -89,7 +89,7 @@ async def test_the_seed_s_history_is_answered_field_by_field(api: ServedApi) -> 
 
 async def test_following_the_links_reads_everything_once_newest_first(api: ServedApi) -> None:
     for number in range(7):
-        api.engine.put(row(number, state=State.COMPLETED, directory="a b" if number % 2 else ""))
+        api.service.add(sample_download(number, state=State.COMPLETED, directory="a b" if number % 2 else ""))
     seen: list[str] = []
     query = "&limit=2&directory=a%20b&status=completed"
     while True:
@@ -100,19 +100,19 @@ async def test_following_the_links_reads_everything_once_newest_first(api: Serve
         assert link.startswith("</?download_history=&limit=2&directory=a%20b&status=completed&cursor=")
         assert link.endswith('>; rel="next"')
         query = link.partition("download_history=")[2].partition(">")[0]
-    assert seen == [row(number).id for number in (5, 3, 1)]
+    assert seen == [sample_download(number).id for number in (5, 3, 1)]
 
 
 async def test_every_filter_reaches_the_records(api: ServedApi) -> None:
     await read(api, "&limit=1000&cursor=17&status=skipped&directory=a/b/&q=x+y")
-    assert api.engine.filters == [
+    assert api.service.filters == [
         HistoryFilter(directory="a/b", state=State.SKIPPED, contains="x y", before_ended_seq=17, limit=1001)
     ]
 
 
 async def test_a_page_has_100_entries_unless_asked_otherwise(api: ServedApi) -> None:
     for number in range(101):
-        api.engine.put(row(number, state=State.COMPLETED))
+        api.service.add(sample_download(number, state=State.COMPLETED))
     _, body, link = await read(api, "")
     assert len(body["history"]) == 100
     assert link == '</?download_history=&cursor=2>; rel="next"'

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from downloadd.api.idempotency import read_repeat_key
+from downloadd.api.idempotency import read_idempotency_key
 from downloadd.errors import InvalidParameterError
 
 SAME: dict[str, Any] = {"user": "u", "method": "GET", "target": "/d?download=a"}
@@ -19,12 +19,12 @@ def fields(*keys: str) -> CIMultiDictProxy[str]:
 
 
 def test_a_request_without_a_key_has_none() -> None:
-    assert read_repeat_key(fields(), **SAME) is None
+    assert read_idempotency_key(fields(), **SAME) is None
 
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=255))
 def test_visible_ascii_is_a_key(text: str) -> None:
-    key = read_repeat_key(fields(text), **SAME)
+    key = read_idempotency_key(fields(text), **SAME)
     assert key is not None
     assert (key.key, key.user) == (text, "u")
 
@@ -32,20 +32,20 @@ def test_visible_ascii_is_a_key(text: str) -> None:
 @pytest.mark.parametrize("keys", [("",), ("a b",), ("é",), ("\x7f",), ("k" * 256,), ("a", "a")])
 def test_anything_else_is_not(keys: tuple[str, ...]) -> None:
     with pytest.raises(InvalidParameterError):
-        read_repeat_key(fields(*keys), **SAME)
+        read_idempotency_key(fields(*keys), **SAME)
 
 
 @pytest.mark.parametrize("other", [{"user": "v"}, {"method": "POST"}, {"target": "/d?download=b"}])
 def test_another_request_has_another_fingerprint(other: dict[str, str]) -> None:
-    one, two = read_repeat_key(fields("k"), **SAME), read_repeat_key(fields("k"), **{**SAME, **other})
+    one, two = read_idempotency_key(fields("k"), **SAME), read_idempotency_key(fields("k"), **{**SAME, **other})
     assert one is not None
     assert two is not None
     assert one.fingerprint != two.fingerprint
 
 
 def test_another_body_has_another_fingerprint() -> None:
-    one = read_repeat_key(fields("k"), **SAME, body=b"a")
-    two = read_repeat_key(fields("k"), **SAME, body=b"b")
+    one = read_idempotency_key(fields("k"), **SAME, body=b"a")
+    two = read_idempotency_key(fields("k"), **SAME, body=b"b")
     assert one is not None
     assert two is not None
     assert one.fingerprint != two.fingerprint

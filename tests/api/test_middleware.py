@@ -83,13 +83,13 @@ async def test_requests_are_counted_by_method_and_status(api: ServedApi) -> None
 
 
 async def test_a_mistake_of_ours_is_a_500_that_names_the_request_and_is_logged(api: ServedApi, lines: Lines) -> None:
-    api.engine.breaks = RuntimeError("s3cret inside")
+    api.service.failure = RuntimeError("s3cret inside")
     status, fields, body = await api.raw("GET", START)
     answer = json.loads(body)
     assert (status, answer["error"], answer["success"]) == (500, "INTERNAL_ERROR", False)
     assert answer["request_id"] == fields["X-Request-Id"]
     assert b"s3cret" not in body
-    (line,) = [line for line in lines if line["event"] == "request_broke"]
+    (line,) = [line for line in lines if line["event"] == "request_failed"]
     assert line["request_id"] == answer["request_id"]
     assert line["exc_info"]
     assert request_lines(lines)[0]["status"] == 500

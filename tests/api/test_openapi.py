@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from api.rows import row
+from api.sample_downloads import sample_download
 from api.served_api import ServedApi
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -107,16 +107,16 @@ ANSWERS = [
     ("POST", "/api/v1/downloads", "/api/v1/downloads", {"downloads": [{"url": "https://a.example/"}, {"url": "x"}]}),
     ("POST", "/api/v1/downloads", "/api/v1/downloads", {"downloads": [{"url": "x"}]}),
     ("POST", "/api/v1/downloads", "/api/v1/downloads", {}),
-    ("GET", f"/api/v1/downloads/{row(1).id}", "/api/v1/downloads/{id}", None),
-    ("GET", f"/api/v1/downloads/{row(2).id}", "/api/v1/downloads/{id}", None),
+    ("GET", f"/api/v1/downloads/{sample_download(1).id}", "/api/v1/downloads/{id}", None),
+    ("GET", f"/api/v1/downloads/{sample_download(2).id}", "/api/v1/downloads/{id}", None),
     ("GET", f"/api/v1/downloads/{ID}", "/api/v1/downloads/{id}", None),
-    ("DELETE", f"/api/v1/downloads/{row(1).id}", "/api/v1/downloads/{id}", None),
-    ("DELETE", f"/api/v1/downloads/{row(2).id}", "/api/v1/downloads/{id}", None),
-    ("PATCH", f"/api/v1/downloads/{row(1).id}", "/api/v1/downloads/{id}", {"priority": 1}),
-    ("PATCH", f"/api/v1/downloads/{row(1).id}", "/api/v1/downloads/{id}", {"url": "x"}),
-    ("POST", f"/api/v1/downloads/{row(1).id}/pause", "/api/v1/downloads/{id}/pause", None),
-    ("POST", f"/api/v1/downloads/{row(1).id}/resume", "/api/v1/downloads/{id}/resume", None),
-    ("POST", f"/api/v1/downloads/{row(2).id}/retry", "/api/v1/downloads/{id}/retry", None),
+    ("DELETE", f"/api/v1/downloads/{sample_download(1).id}", "/api/v1/downloads/{id}", None),
+    ("DELETE", f"/api/v1/downloads/{sample_download(2).id}", "/api/v1/downloads/{id}", None),
+    ("PATCH", f"/api/v1/downloads/{sample_download(1).id}", "/api/v1/downloads/{id}", {"priority": 1}),
+    ("PATCH", f"/api/v1/downloads/{sample_download(1).id}", "/api/v1/downloads/{id}", {"url": "x"}),
+    ("POST", f"/api/v1/downloads/{sample_download(1).id}/pause", "/api/v1/downloads/{id}/pause", None),
+    ("POST", f"/api/v1/downloads/{sample_download(1).id}/resume", "/api/v1/downloads/{id}/resume", None),
+    ("POST", f"/api/v1/downloads/{sample_download(2).id}/retry", "/api/v1/downloads/{id}/retry", None),
     ("GET", "/api/v1/health", "/api/v1/health", None),
     ("GET", "/api/v1/openapi.json", "/api/v1/openapi.json", None),
 ]
@@ -129,8 +129,8 @@ async def test_answers_are_as_the_document_says(
     api: ServedApi, method: str, target: str, path: str, body: Any, token: str, allowed: bool
 ) -> None:
     api.allowed = allowed
-    api.engine.put(row(1, received=1, total=3))
-    api.engine.put(row(2, state=State.FAILED))
+    api.service.add(sample_download(1, received=1, total=3))
+    api.service.add(sample_download(2, state=State.FAILED))
     document = await read_document(api)
     operation = document["paths"][path][method.lower()]
     headers = {"Authorization": f"Bearer {token}"}

@@ -5,11 +5,11 @@ import inspect
 import socket
 
 import pytest
-from api.rows import row
+from api.sample_downloads import sample_download
 from api.served_api import ServedApi
 
 from downloadd.api import auth, event_stream
-from downloadd.api.server import IDLE_SECONDS, UNREAD_SECONDS, ApiConnection
+from downloadd.api.server import IDLE_TIMEOUT_SECONDS, UNREAD_TIMEOUT_SECONDS, ApiConnection
 from downloadd.download import Snapshot
 from downloadd.events import DownloadChanged
 
@@ -27,31 +27,31 @@ async def test_a_connection_has_a_clock_for_its_silence_and_one_for_what_it_leav
         while not connections(api):
             await asyncio.sleep(0.01)
     [connection] = connections(api)
-    assert connection.keepalive_timeout == IDLE_SECONDS
+    assert connection.keepalive_timeout == IDLE_TIMEOUT_SECONDS
     assert connection.transport is not None
     ours = connection.transport.get_extra_info("socket")
-    assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNREAD_SECONDS * 1000
+    assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNREAD_TIMEOUT_SECONDS * 1000
     writer.close()
 
 
 async def test_a_stream_that_nobody_reads_is_cut(api: ServedApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_stream, "PATIENCE", 0.3)
-    deaf = socket.socket()
-    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    deaf.connect((api.server.host, api.server.port))
-    deaf.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer open-sesame\r\n\r\n")
+    monkeypatch.setattr(event_stream, "WRITE_TIMEOUT_SECONDS", 0.3)
+    stalled = socket.socket()
+    stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stalled.connect((api.server.host, api.server.port))
+    stalled.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer open-sesame\r\n\r\n")
     async with asyncio.timeout(10):
-        while not api.bus.watched:
+        while not api.bus.is_watched:
             await asyncio.sleep(0.01)
         while connections(api):
             for _ in range(50):
-                api.bus.publish(DownloadChanged(snapshot=Snapshot(download=row(redacted_url="x" * 10_000))))
+                api.bus.publish(DownloadChanged(snapshot=Snapshot(download=sample_download(redacted_url="x" * 10_000))))
             await asyncio.sleep(0.01)
-    deaf.close()
+    stalled.close()
 
 
-async def test_whoever_has_been_quiet_for_longest_makes_room(api_with_room_for_three: ServedApi) -> None:
-    api = api_with_room_for_three
+async def test_the_connection_idle_longest_is_closed_for_a_new_one(api_limited_to_three_connections: ServedApi) -> None:
+    api = api_limited_to_three_connections
     quiet = [await asyncio.open_connection(api.server.host, api.server.port) for _ in range(3)]
     async with api.client.get("/api/v1/health") as answer:
         assert answer.status == 200

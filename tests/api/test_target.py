@@ -10,7 +10,7 @@ from downloadd.api.target import (
     decode_directory,
     decode_form,
     decode_percent,
-    link_next,
+    make_next_link,
     parse_query,
     parse_target,
 )
@@ -86,7 +86,7 @@ def test_decoding_undoes_encoding(text: str) -> None:
 def test_no_bytes_break_the_parsers(raw: bytes) -> None:
     text = raw.decode("utf-8", "surrogateescape")
     target = parse_target(text)
-    link = link_next(target, "1")
+    link = make_next_link(target, "1")
     assert link.isascii()
     assert link.count(">") == link.count("<") == 1
     decode_percent(text, errors="replace").encode()
@@ -102,4 +102,4 @@ def test_a_directory_that_is_no_utf_8_is_refused(path: str) -> None:
 
 def test_a_link_replaces_the_cursor_and_keeps_everything_else() -> None:
     target = parse_target('/a b/"?x=%2B&cursor=7&y=<z>&%63ursor=8')
-    assert link_next(target, "9") == '</a%20b/%22?x=%2B&y=%3Cz%3E&cursor=9>; rel="next"'
+    assert make_next_link(target, "9") == '</a%20b/%22?x=%2B&y=%3Cz%3E&cursor=9>; rel="next"'

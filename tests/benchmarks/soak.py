@@ -14,16 +14,16 @@ from origin.origin import Origin
 
 
 async def main(minutes: float) -> None:
-    """Soaks, and prints what was held in the course of it."""
+    """Soaks, and prints what was usage in the course of it."""
     with tempfile.TemporaryDirectory() as folder:
         async with Origin() as origin, DaemonProcess(Path(folder)) as daemon:
             soak = Soak(daemon, origin, seed=1)
-            await soak.go_on(minutes * 60, samples=max(10, round(minutes * 6)))
+            await soak.run(minutes * 60, samples=max(10, round(minutes * 6)))
             print("MiB   descriptors   threads")
-            for held in soak.held:
-                print(f"{held.memory / (1 << 20):.0f}   {held.descriptors}   {held.threads}")
+            for usage in soak.usage:
+                print(f"{usage.memory / (1 << 20):.0f}   {usage.descriptors}   {usage.threads}")
             print(f"{soak.outcomes.total()} downloads: {dict(soak.outcomes)}")
-            assert_flat(soak.held)
+            assert_flat(soak.usage)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from daemon_process import TOKEN, DaemonProcess
 from end_to_end.conftest import daemon as daemon
-from end_to_end.conftest import mortal as mortal
 from end_to_end.conftest import origin as origin
+from end_to_end.conftest import restartable as restartable
 
 DOWNLOADCTL = str(Path(sys.executable).with_name("downloadctl"))
 
 
-class Done(msgspec.Struct, frozen=True):
+class CommandResult(msgspec.Struct, frozen=True):
     """How a command ended, and what it wrote."""
 
     status: int
@@ -22,7 +22,7 @@ class Done(msgspec.Struct, frozen=True):
     err: str
 
 
-Run = Callable[..., Awaitable[Done]]
+Run = Callable[..., Awaitable[CommandResult]]
 
 
 @pytest.fixture
@@ -32,25 +32,25 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def run(told: dict[str, str]) -> Run:
+def run(daemon_environment: dict[str, str]) -> Run:
     """Runs the command, told of the daemon by the variables; further ones may be given."""
-    return runner(told)
+    return make_runner(daemon_environment)
 
 
 @pytest.fixture
-def told(environment: dict[str, str], daemon: DaemonProcess) -> dict[str, str]:
+def daemon_environment(environment: dict[str, str], daemon: DaemonProcess) -> dict[str, str]:
     """Somebody's who has said where the daemon is."""
     return {**environment, "DOWNLOADD_URL": daemon.url, "DOWNLOADD_TOKEN": TOKEN}
 
 
 @pytest.fixture
-def run_alone(environment: dict[str, str]) -> Run:
+def run_without_daemon(environment: dict[str, str]) -> Run:
     """Runs the command where there is no daemon."""
-    return runner({**environment, "DOWNLOADD_URL": "http://127.0.0.1:9", "DOWNLOADD_TOKEN": TOKEN})
+    return make_runner({**environment, "DOWNLOADD_URL": "http://127.0.0.1:9", "DOWNLOADD_TOKEN": TOKEN})
 
 
-def runner(environment: dict[str, str]) -> Run:
-    async def run(*arguments: str, text: str = "", **variables: str) -> Done:
+def make_runner(environment: dict[str, str]) -> Run:
+    async def run(*arguments: str, text: str = "", **variables: str) -> CommandResult:
         process = await asyncio.create_subprocess_exec(
             *(DOWNLOADCTL, *arguments),
             stdin=asyncio.subprocess.PIPE,
@@ -62,6 +62,6 @@ def runner(environment: dict[str, str]) -> Run:
             out, err = await process.communicate(text.encode())
         assert b"Traceback" not in err, err.decode()
         assert process.returncode is not None
-        return Done(process.returncode, out.decode(), err.decode())
+        return CommandResult(process.returncode, out.decode(), err.decode())
 
     return run

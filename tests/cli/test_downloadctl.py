@@ -21,24 +21,24 @@ from pathlib import Path
 import click
 import pytest
 from cli.conftest import DOWNLOADCTL, Run
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
 from end_to_end.test_imports import export, serve
 from imports.test_readers import packed
-from origin.answer import Answer, failure
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse, error_response
 
 from downloadd.cli.main import downloadctl
 from downloadd.download import Conflict
-from downloadd.operation import Kind
-from downloadd.states import ACTIVE, ENDED
+from downloadd.import_operation import ImportKind
+from downloadd.states import ACTIVE, FINISHED
 
-SLOW = Answer(size=10_000_000, rate=100_000)
+SLOW_RESPONSE = ScriptedResponse(size=10_000_000, rate=100_000)
 
 # -- starting ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_download_is_started_and_listed_and_shown(run: Run, origin: Origin) -> None:
-    origin.script("/slow.iso", SLOW)
+    origin.script("/slow.iso", SLOW_RESPONSE)
     done = await run("add", "--dir", "iso", "--priority", "4", "--limit", "50 KiB", origin.url("/slow.iso"))
     assert (done.status, done.err) == (0, "")
     [tail] = re.findall(r"^([0-9a-f]{12})  iso/slow.iso$", done.out, re.MULTILINE)
@@ -53,8 +53,8 @@ async def test_a_download_is_started_and_listed_and_shown(run: Run, origin: Orig
 
 
 async def test_watching_ends_with_the_download_and_says_how(run: Run, origin: Origin) -> None:
-    origin.script("/f", Answer(size=2048, rate=2048))
-    origin.script("/gone", failure(404))
+    origin.script("/f", ScriptedResponse(size=2048, rate=2048))
+    origin.script("/gone", error_response(404))
     good = await run("add", "--watch", origin.url("/f"))
     assert good.status == 0
     assert re.search(r"^Downloads/f: completed, 2.00 KiB in \d s$", good.out, re.MULTILINE)
@@ -70,7 +70,7 @@ async def test_watching_ends_with_the_download_and_says_how(run: Run, origin: Or
 
 
 async def test_a_refused_url_is_explained_and_the_others_start(run: Run, origin: Origin) -> None:
-    origin.script("/f", Answer(size=10))
+    origin.script("/f", ScriptedResponse(size=10))
     done = await run("add", "ftp://x.example/y", origin.url("/f"), "http://10.0.0.1/")
     assert done.status == 1
     assert len(re.findall(r"^[0-9a-f]{12}  Downloads/f$", done.out, re.MULTILINE)) == 1
@@ -88,7 +88,7 @@ async def test_a_refused_url_is_explained_and_the_others_start(run: Run, origin:
 async def test_links_are_found_in_a_pasted_page(run: Run, origin: Origin, daemon: DaemonProcess) -> None:
     names = ("/a", "/b(1)", "/c")
     for name in names:
-        origin.script(name, Answer(size=10))
+        origin.script(name, ScriptedResponse(size=10))
     lines = [f"line {number} of a page" for number in range(200)]
     lines[20] = f"see <a href='{origin.url('/a')}'>here</a> and ({origin.url('/b(1)')})."
     lines[90] = f"{origin.url('/c')}, {origin.url('/a')}!"
@@ -118,8 +118,10 @@ async def test_links_are_found_in_a_pasted_page(run: Run, origin: Origin, daemon
         (("import", "missing.zip"), "does not exist"),
     ],
 )
-async def test_commands_that_make_no_sense_are_explained(run_alone: Run, arguments: tuple[str, ...], said: str) -> None:
-    done = await run_alone(*arguments, **({"DOWNLOADD_TOKEN": ""} if "--token-file" in arguments else {}))
+async def test_commands_that_make_no_sense_are_explained(
+    run_without_daemon: Run, arguments: tuple[str, ...], said: str
+) -> None:
+    done = await run_without_daemon(*arguments, **({"DOWNLOADD_TOKEN": ""} if "--token-file" in arguments else {}))
     assert (done.status, done.out) == (2, "")
     assert said in done.err
     assert done.err.startswith("downloadctl: ")
@@ -130,8 +132,8 @@ async def test_commands_that_make_no_sense_are_explained(run_alone: Run, argumen
 
 
 async def test_the_history_is_searched(run: Run, origin: Origin, daemon: DaemonProcess) -> None:
-    origin.script("/f.bin", Answer(size=2048))
-    origin.script("/gone", failure(404))
+    origin.script("/f.bin", ScriptedResponse(size=2048))
+    origin.script("/gone", error_response(404))
     await daemon.fetch("d", origin.url("/f.bin"))
     await daemon.fetch("d", origin.url("/gone"))
     done = await run("history")
@@ -152,9 +154,9 @@ async def test_the_history_is_searched(run: Run, origin: Origin, daemon: DaemonP
     ("command", "option", "members"),
     [
         ("list", "status", ACTIVE),
-        ("history", "status", ENDED),
+        ("history", "status", FINISHED),
         ("add", "conflict", Conflict),
-        ("import", "kind", (Kind.SLACK, Kind.CSV, Kind.URLS, Kind.METALINK)),
+        ("import", "kind", (ImportKind.SLACK, ImportKind.CSV, ImportKind.URLS, ImportKind.METALINK)),
     ],
 )
 def test_an_option_takes_the_words_that_the_api_takes(command: str, option: str, members: Iterable[StrEnum]) -> None:
@@ -168,7 +170,7 @@ def test_an_option_takes_the_words_that_the_api_takes(command: str, option: str,
 
 
 async def test_an_option_with_choices_is_taken_by_the_command(run: Run, origin: Origin, tmp_path: Path) -> None:
-    origin.script("/f", Answer(size=10))
+    origin.script("/f", ScriptedResponse(size=10))
     links = tmp_path / "links.txt"
     links.write_text(f"{origin.url('/f')}\n")
     for command in (
@@ -182,11 +184,11 @@ async def test_an_option_with_choices_is_taken_by_the_command(run: Run, origin: 
 
 
 async def test_the_status_is_told(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/slow", SLOW)
+    origin.script("/slow", SLOW_RESPONSE)
     quiet = await run("status")
     assert quiet.out == f"downloadd 0.1.0 at {daemon.url}/\nNothing is being downloaded.\n"
     id = (await daemon.start_download("d", origin.url("/slow")))["download_id"]
-    await daemon.reaches(id, "downloading")
+    await daemon.wait_for_state(id, "downloading")
     assert "\n1 downloading; " in (await run("status")).out
     assert json.loads((await run("status", "--json")).out)["active"]["downloading"] == 1
 
@@ -194,7 +196,7 @@ async def test_the_status_is_told(run: Run, daemon: DaemonProcess, origin: Origi
 async def test_watching_without_a_terminal_writes_lines_or_json(
     run: Run, daemon: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/f", Answer(size=2000, rate=1000))
+    origin.script("/f", ScriptedResponse(size=2000, rate=1000))
     id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
     lines, events = await asyncio.gather(run("watch", id), run("watch", "--json", "f"))
     assert (lines.status, events.status) == (0, 0)
@@ -205,17 +207,19 @@ async def test_watching_without_a_terminal_writes_lines_or_json(
     assert told[-1]["data"]["id"] == id
 
 
-async def test_a_lost_connection_is_said_and_taken_up_again(run: Run, mortal: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=300_000, rate=100_000, etag='"1"'))
-    await mortal.start()
-    mortal.flags = (*mortal.flags, "--port", mortal.url.rpartition(":")[2])
-    id = (await mortal.start_download("d", origin.url("/f")))["download_id"]
-    watching = asyncio.ensure_future(run("watch", id, DOWNLOADD_URL=mortal.url))
-    await origin.sent("/f", 50_000)
+async def test_a_lost_connection_is_said_and_taken_up_again(
+    run: Run, restartable: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/f", ScriptedResponse(size=300_000, rate=100_000, etag='"1"'))
+    await restartable.start()
+    restartable.flags = (*restartable.flags, "--port", restartable.url.rpartition(":")[2])
+    id = (await restartable.start_download("d", origin.url("/f")))["download_id"]
+    watching = asyncio.ensure_future(run("watch", id, DOWNLOADD_URL=restartable.url))
+    await origin.wait_sent("/f", 50_000)
     await asyncio.sleep(1)
-    await mortal.kill()
+    await restartable.kill()
     await asyncio.sleep(1)
-    await mortal.start()
+    await restartable.start()
     done = await watching
     assert done.status == 0
     assert "cannot be reached: " in done.out
@@ -230,7 +234,7 @@ async def test_downloads_are_changed_one_by_one_and_all_together(
     run: Run, daemon: DaemonProcess, origin: Origin
 ) -> None:
     for name in ("/a", "/b"):
-        origin.script(name, SLOW)
+        origin.script(name, SLOW_RESPONSE)
         await daemon.start_download("d", origin.url(name))
     assert (await run("pause", "a")).out == "Download paused: d/a\n"
     both = await run("pause", "--all")
@@ -252,7 +256,7 @@ async def test_downloads_are_changed_one_by_one_and_all_together(
 
 
 async def test_a_name_that_several_have_is_asked_about(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=10))
+    origin.script("/f", ScriptedResponse(size=10))
     for directory in ("one", "two"):
         await daemon.fetch(directory, origin.url("/f"))
     done = await run("show", "f")
@@ -285,8 +289,8 @@ async def test_an_export_is_imported_and_watched(
 
 
 async def test_a_list_is_imported_and_what_fails_is_said(run: Run, origin: Origin, tmp_path: Path) -> None:
-    origin.script("/good", Answer(size=10))
-    origin.script("/gone", failure(404))
+    origin.script("/good", ScriptedResponse(size=10))
+    origin.script("/gone", error_response(404))
     file = tmp_path / "links.txt"
     file.write_text(f"{origin.url('/good')}\n{origin.url('/gone')}\n")
     done = await run("import", str(file), "--watch")
@@ -371,8 +375,8 @@ async def test_a_new_token_lets_somebody_in(run: Run, daemon: DaemonProcess) -> 
 
 
 @pytest.mark.parametrize("name", ["", *sorted(downloadctl.commands)])
-async def test_every_help_text_has_an_example(run_alone: Run, name: str) -> None:
-    done = await run_alone(*([name] if name else []), "--help")
+async def test_every_help_text_has_an_example(run_without_daemon: Run, name: str) -> None:
+    done = await run_without_daemon(*([name] if name else []), "--help")
     assert done.status == 0
     assert re.search(r"^  Examples?:\n    downloadctl|^  Examples?:\n    eval", done.out, re.MULTILINE), done.out
     if name not in {"", "completion"}:
@@ -387,7 +391,7 @@ async def test_the_shell_completes_commands_downloads_and_directories(
         assert "_DOWNLOADCTL_COMPLETE" in script
         if shell == "bash":
             subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-    origin.script("/slow", SLOW)
+    origin.script("/slow", SLOW_RESPONSE)
     id = (await daemon.start_download("films/new", origin.url("/slow")))["download_id"]
 
     async def completed(line: str) -> list[str]:
@@ -407,7 +411,7 @@ async def test_the_shell_completes_commands_downloads_and_directories(
 # -- on a terminal -----------------------------------------------------------------------------------------------------
 
 
-class Screen:
+class TerminalScreen:
     """A pseudo-terminal with a command in it."""
 
     def __init__(self, terminal: int, process: subprocess.Popen[bytes]) -> None:
@@ -418,7 +422,7 @@ class Screen:
         self._poll = select.poll()
         self._poll.register(terminal, select.POLLIN)
 
-    def sees(self, condition: Callable[[str], object], seconds: float = 20) -> None:
+    def wait_for(self, condition: Callable[[str], object], seconds: float = 20) -> None:
         """Reads until what was written is so."""
         end = time.monotonic() + seconds
         while not condition(self.written):
@@ -432,7 +436,9 @@ class Screen:
 
 
 @contextmanager
-def on_a_terminal(environment: dict[str, str], *arguments: str, columns: int = 120, rows: int = 20) -> Iterator[Screen]:
+def run_on_terminal(
+    environment: dict[str, str], *arguments: str, columns: int = 120, rows: int = 20
+) -> Iterator[TerminalScreen]:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = subprocess.Popen(
@@ -445,7 +451,7 @@ def on_a_terminal(environment: dict[str, str], *arguments: str, columns: int = 1
     )
     os.close(theirs)
     try:
-        yield Screen(ours, process)
+        yield TerminalScreen(ours, process)
     finally:
         if process.poll() is None:
             process.kill()
@@ -453,56 +459,62 @@ def on_a_terminal(environment: dict[str, str], *arguments: str, columns: int = 1
         os.close(ours)
 
 
-async def test_bars_move_and_what_has_ended_stays(told: dict[str, str], daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/slow.iso", SLOW)
-    origin.script("/quick", Answer(size=30_000, rate=10_000))
+async def test_bars_move_and_what_has_ended_stays(
+    daemon_environment: dict[str, str], daemon: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/slow.iso", SLOW_RESPONSE)
+    origin.script("/quick", ScriptedResponse(size=30_000, rate=10_000))
     await daemon.start_download("d", origin.url("/slow.iso"))
-    with on_a_terminal(told, "add", "--watch", origin.url("/quick")) as screen:
-        await asyncio.to_thread(screen.sees, lambda text: "━" in text and "KiB/s" in text)
-        await asyncio.to_thread(screen.sees, lambda text: "completed" in text)
+    with run_on_terminal(daemon_environment, "add", "--watch", origin.url("/quick")) as screen:
+        await asyncio.to_thread(screen.wait_for, lambda text: "━" in text and "KiB/s" in text)
+        await asyncio.to_thread(screen.wait_for, lambda text: "completed" in text)
         assert await asyncio.to_thread(screen.process.wait, 10) == 0
         assert "slow.iso" not in screen.written, "only what was added is watched"
-    with on_a_terminal(told, "watch") as screen:
-        await asyncio.to_thread(screen.sees, lambda text: "slow.iso" in text and "1 running" in text)
+    with run_on_terminal(daemon_environment, "watch") as screen:
+        await asyncio.to_thread(screen.wait_for, lambda text: "slow.iso" in text and "1 running" in text)
         screen.process.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(screen.process.wait, 10) == 130
-        await asyncio.to_thread(screen.sees, lambda text: text.endswith("\x1b[?25h") or "\x1b[?25h" in text)
+        await asyncio.to_thread(screen.wait_for, lambda text: text.endswith("\x1b[?25h") or "\x1b[?25h" in text)
         assert "Traceback" not in screen.written
 
 
 async def test_a_small_terminal_shows_what_fits_and_counts_the_rest(
-    told: dict[str, str], daemon: DaemonProcess, origin: Origin
+    daemon_environment: dict[str, str], daemon: DaemonProcess, origin: Origin
 ) -> None:
     for number in range(12):
-        origin.script(f"/f{number}", SLOW)
+        origin.script(f"/f{number}", SLOW_RESPONSE)
         await daemon.start_download("d", origin.url(f"/f{number}"))
-    with on_a_terminal(told, "watch", columns=60, rows=8) as screen:
-        await asyncio.to_thread(screen.sees, lambda text: "7 more" in text)
+    with run_on_terminal(daemon_environment, "watch", columns=60, rows=8) as screen:
+        await asyncio.to_thread(screen.wait_for, lambda text: "7 more" in text)
         assert "━" not in screen.written, "a bar would leave no room for names"
 
 
-async def test_what_an_origin_says_cannot_command_the_terminal(told: dict[str, str], daemon: DaemonProcess) -> None:
+async def test_what_an_origin_says_cannot_command_the_terminal(
+    daemon_environment: dict[str, str], daemon: DaemonProcess
+) -> None:
     hostile = "\x1b[31m\x07\u202e"
     status, answer = await daemon.fetch("d", "http://x.example/f", filename=f"named{hostile}")
     assert (status, answer["filename"]) == (400, f"named{hostile}")
     for command, shown in (("history", "named"), ("list", "Nothing")):
-        with on_a_terminal(told, command) as screen:
+        with run_on_terminal(daemon_environment, command) as screen:
             assert await asyncio.to_thread(screen.process.wait, 10) == 0
-            await asyncio.to_thread(screen.sees, re.compile(shown).search)
+            await asyncio.to_thread(screen.wait_for, re.compile(shown).search)
             assert "\x07" not in screen.written
             assert "\u202e" not in screen.written
             assert "\x1b[31m\x07" not in screen.written
 
 
-async def test_a_thousand_downloads_are_watched_at_ease(told: dict[str, str], tmp_path: Path, origin: Origin) -> None:
+async def test_a_thousand_downloads_are_watched_at_ease(
+    daemon_environment: dict[str, str], tmp_path: Path, origin: Origin
+) -> None:
     config = DEFAULT_CONFIG.replace("[downloads]\n", "[downloads]\nmax_concurrent = 1000\nmax_per_host = 1000\n")
-    origin.script("/slow", Answer(size=10_000_000, rate=2000))
+    origin.script("/slow", ScriptedResponse(size=10_000_000, rate=2000))
     async with DaemonProcess(tmp_path, config=config) as busy:
         orders = [{"url": origin.url("/slow"), "directory": f"d{number}"} for number in range(1000)]
-        assert (await busy.ask("POST", "/api/v1/downloads", json={"downloads": orders}))[0] == 201
-        await until(lambda: origin.active("/slow") > 900)
-        with on_a_terminal({**told, "DOWNLOADD_URL": busy.url}, "watch") as screen:
-            await asyncio.to_thread(screen.sees, lambda text: "more" in text)
+        assert (await busy.request("POST", "/api/v1/downloads", json={"downloads": orders}))[0] == 201
+        await wait_until(lambda: origin.active("/slow") > 900)
+        with run_on_terminal({**daemon_environment, "DOWNLOADD_URL": busy.url}, "watch") as screen:
+            await asyncio.to_thread(screen.wait_for, lambda text: "more" in text)
             watched = Path(f"/proc/{screen.process.pid}/stat")
 
             def seconds_used() -> float:
@@ -511,6 +523,6 @@ async def test_a_thousand_downloads_are_watched_at_ease(told: dict[str, str], tm
 
             before, start = seconds_used(), time.monotonic()
             while time.monotonic() - start < 3:
-                await asyncio.to_thread(screen.sees, lambda text: True)
+                await asyncio.to_thread(screen.wait_for, lambda text: True)
                 await asyncio.to_thread(os.read, screen.terminal, 65536)
             assert (seconds_used() - before) / (time.monotonic() - start) < 0.2

@@ -3,8 +3,8 @@ from collections.abc import AsyncIterator
 import pytest
 from daemon_process import TOKEN, DaemonProcess
 from end_to_end.conftest import daemon as daemon
-from end_to_end.conftest import mortal as mortal
 from end_to_end.conftest import origin as origin
+from end_to_end.conftest import restartable as restartable
 
 from downloadd.client import Client
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 import trustme
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
 from end_to_end.test_imports import export, serve
 from end_to_end.test_specification import ENDED, LISTED, assert_shaped
 from imports.test_readers import packed
-from origin.answer import Answer, failure
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse, error_response
 
 from downloadd.client import (
     ActiveEntry,
@@ -24,12 +24,12 @@ from downloadd.client import (
     ConnectionLostError,
     Disconnected,
     Event,
-    FileDataAnswer,
-    PastEntry,
-    StartAnswer,
+    FileDataResponse,
+    HistoryEntry,
+    InvalidResponseError,
+    StartResponse,
     State,
-    UnexpectedAnswerError,
-    Waiting,
+    WaitingResponse,
 )
 from downloadd.errors import ERRORS
 
@@ -46,8 +46,8 @@ async def refusal(call: Awaitable[object]) -> ApiError:
 
 
 async def test_the_calls_of_the_specification_answer_as_it_says(client: Client, origin: Origin) -> None:
-    origin.script("/data.csv", Answer(size=1_000_000, rate=1000))
-    origin.script("/missing.csv", failure(404))
+    origin.script("/data.csv", ScriptedResponse(size=1_000_000, rate=1000))
+    origin.script("/missing.csv", error_response(404))
     result = await client.files.downloads.fetch(
         directory="Downloads", download=origin.url("/data.csv"), filename="renamed-data.csv", timeout=600
     )
@@ -67,13 +67,13 @@ async def test_the_calls_of_the_specification_answer_as_it_says(client: Client, 
     assert_shaped(msgspec.to_builtins(active.downloads[0]), LISTED)
     error = await refusal(client.files.downloads.fetch(download=origin.url("/missing.csv"), wait=20))
     assert (error.code, error.status) == ("REMOTE_FILE_NOT_FOUND", 404)
-    assert msgspec.json.decode(error.body, type=StartAnswer).path == "missing.csv"
+    assert msgspec.json.decode(error.body, type=StartResponse).path == "missing.csv"
     history = await client.files.downloads.get_history()
     assert_shaped(msgspec.to_builtins(history.history[0]), ENDED)
 
 
 async def test_names_reach_the_daemon_as_they_are(client: Client, daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/small", Answer(size=1000))
+    origin.script("/small", ScriptedResponse(size=1000))
     url = origin.url("/small?x=1&y=2")
     odd = await client.files.downloads.fetch(directory="a b/ü/c%2Fd+&?#", download=url, filename="n ü+%41", wait=20)
     assert odd.path == "a b/ü/c%2Fd+&?#/n ü+%41"
@@ -84,7 +84,7 @@ async def test_names_reach_the_daemon_as_they_are(client: Client, daemon: Daemon
 
 
 async def test_a_repeated_start_is_one(client: Client, origin: Origin) -> None:
-    origin.script("/small", Answer(size=1000))
+    origin.script("/small", ScriptedResponse(size=1000))
     one, other = [
         await client.files.downloads.fetch(directory="d", download=origin.url("/small"), idempotency_key="once")
         for _ in range(2)
@@ -94,8 +94,8 @@ async def test_a_repeated_start_is_one(client: Client, origin: Origin) -> None:
 
 async def test_a_download_is_held_changed_and_waited_for(client: Client, origin: Origin) -> None:
     downloads = client.files.downloads
-    origin.script("/slow", Answer(size=3000, rate=3000))
-    origin.script("/gone", failure(404))
+    origin.script("/slow", ScriptedResponse(size=3000, rate=3000))
+    origin.script("/gone", error_response(404))
     id = (await downloads.fetch(download=origin.url("/slow"), segments=1, priority=1)).download_id
     assert (await downloads.pause(id)).status is State.PAUSED
     changed = await downloads.change(id, priority=3, speed_limit=5_000_000)
@@ -104,7 +104,7 @@ async def test_a_download_is_held_changed_and_waited_for(client: Client, origin:
     assert (await downloads.resume(id)).success
     assert (await downloads.wait(id)).status is State.COMPLETED
     assert (await downloads.wait(id)).id == id, "it has ended long ago"
-    assert isinstance(await downloads.get(id), PastEntry)
+    assert isinstance(await downloads.get(id), HistoryEntry)
     assert (await refusal(downloads.pause(id))).code == "INVALID_STATE"
     assert (await refusal(downloads.wait(UNKNOWN))).code == "NOT_FOUND"
     failed = (await downloads.fetch(download=origin.url("/gone"))).download_id
@@ -116,7 +116,7 @@ async def test_a_download_is_held_changed_and_waited_for(client: Client, origin:
 
 
 async def test_a_batch_has_one_result_for_each(client: Client, origin: Origin) -> None:
-    origin.script("/small", Answer(size=1000))
+    origin.script("/small", ScriptedResponse(size=1000))
     mixed = await client.files.downloads.batch([BatchItem(url=origin.url("/small")), BatchItem(url="nonsense")])
     assert [each.success for each in mixed.downloads] == [True, False]
     refused = await client.files.downloads.batch([BatchItem(url="nonsense")])
@@ -125,7 +125,7 @@ async def test_a_batch_has_one_result_for_each(client: Client, origin: Origin) -
 
 
 async def test_the_history_is_read_page_by_page(client: Client, origin: Origin) -> None:
-    origin.script("/small", Answer(size=10))
+    origin.script("/small", ScriptedResponse(size=10))
     for number in range(3):
         await client.files.downloads.fetch(directory=f"d{number}", download=origin.url("/small"), wait=20)
     seen: list[str] = []
@@ -159,14 +159,14 @@ async def test_an_export_is_imported(client: Client, daemon: DaemonProcess, orig
             yield content[start : start + 100]
 
     operation = await client.imports.upload(importer_key="slack", file_name="export.zip", file=pieces())
-    while isinstance(data := await client.imports.data(), Waiting):
+    while isinstance(data := await client.imports.data(), WaitingResponse):
         await asyncio.sleep(0.02)
-    assert isinstance(data, FileDataAnswer)
+    assert isinstance(data, FileDataResponse)
     assert {channel.name for channel in data.channels} == {"general", "empty"}
     await client.imports.start(users={"list": []}, channels={"all": True})
     assert await client.imports.download_files() == 2
     assert await client.imports.download_avatars() == 0
-    await until(lambda: sum(path.startswith("Imports/") and path.endswith(".gif") for path in daemon.files()) == 2)
+    await wait_until(lambda: sum(path.startswith("Imports/") and path.endswith(".gif") for path in daemon.files()) == 2)
     assert (await client.imports.progress()).success
     assert await client.imports.current() is not None
     assert len(await client.imports.latest()) >= 1
@@ -179,12 +179,12 @@ async def test_an_export_is_imported(client: Client, daemon: DaemonProcess, orig
 # -- events ------------------------------------------------------------------------------------------------------------
 
 
-async def test_events_outlive_a_death_and_miss_nothing(mortal: DaemonProcess, origin: Origin) -> None:
-    origin.script("/slow", Answer(size=300_000, rate=100_000, etag='"1"'))
-    await mortal.start()
-    port = mortal.url.rpartition(":")[2]
-    mortal.flags = (*mortal.flags, "--port", port)
-    async with Client(mortal.url, token=TOKEN) as client:
+async def test_events_outlive_a_death_and_miss_nothing(restartable: DaemonProcess, origin: Origin) -> None:
+    origin.script("/slow", ScriptedResponse(size=300_000, rate=100_000, etag='"1"'))
+    await restartable.start()
+    port = restartable.url.rpartition(":")[2]
+    restartable.flags = (*restartable.flags, "--port", port)
+    async with Client(restartable.url, token=TOKEN) as client:
         id = (await client.files.downloads.fetch(download=origin.url("/slow"))).download_id
         waiting = asyncio.create_task(client.files.downloads.wait(id))
         told: list[Event] = []
@@ -192,11 +192,11 @@ async def test_events_outlive_a_death_and_miss_nothing(mortal: DaemonProcess, or
             async for event in events:
                 told.append(event)
                 match event.data:
-                    case ActiveEntry(current_size=size) if size and mortal.process is not None and len(told) < 50:
-                        await mortal.kill()
-                    case Disconnected() if mortal.process is None:
-                        await mortal.start()
-                    case PastEntry():
+                    case ActiveEntry(current_size=size) if size and restartable.process is not None and len(told) < 50:
+                        await restartable.kill()
+                    case Disconnected() if restartable.process is None:
+                        await restartable.start()
+                    case HistoryEntry():
                         break
                     case _:
                         pass
@@ -214,7 +214,7 @@ async def test_a_wrong_token_ends_the_stream(daemon: DaemonProcess) -> None:
 # -- ways and wrong ways -----------------------------------------------------------------------------------------------
 
 
-async def test_refusals_and_silence_are_told_apart(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_refused_and_unanswered_calls_raise_different_errors(daemon: DaemonProcess, origin: Origin) -> None:
     async with Client(daemon.url) as stranger:
         assert (await stranger.health()).status == "ok"
         error = await refusal(stranger.files.downloads.list_global())
@@ -222,10 +222,10 @@ async def test_refusals_and_silence_are_told_apart(daemon: DaemonProcess, origin
     async with Client("http://127.0.0.1:9/", token=TOKEN) as nobody:
         with pytest.raises(ConnectionLostError, match=r"http://127.0.0.1:9/ cannot be reached: Connection refused"):
             await nobody.health()
-    origin.script("/api/v1/health", Answer(body=b"<html>no daemon</html>"))
-    origin.script("/api/v1/errors", failure(502))
+    origin.script("/api/v1/health", ScriptedResponse(body=b"<html>no daemon</html>"))
+    origin.script("/api/v1/errors", error_response(502))
     async with Client(origin.url("/"), token=TOKEN) as other:
-        with pytest.raises(UnexpectedAnswerError, match="another program"):
+        with pytest.raises(InvalidResponseError, match="another program"):
             await other.health()
         assert (await refusal(other.errors())).code == "HTTP_502"
     with pytest.raises(ValueError, match="must begin with http://, https:// or unix:"):
@@ -235,8 +235,8 @@ async def test_refusals_and_silence_are_told_apart(daemon: DaemonProcess, origin
 
 
 async def test_a_silent_daemon_is_taken_for_dead(origin: Origin) -> None:
-    origin.script("/api/v1/health", Answer(body=b"{}", delay=20))
-    async with Client(origin.url("/"), silence=0.2) as client:
+    origin.script("/api/v1/health", ScriptedResponse(body=b"{}", delay=20))
+    async with Client(origin.url("/"), read_timeout=0.2) as client:
         with pytest.raises(ConnectionLostError, match="did not answer in time"):
             await client.health()
 

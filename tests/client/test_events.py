@@ -1,30 +1,32 @@
 import msgspec
 import pytest
 
-from downloadd.api.bodies import PastEntry
-from downloadd.client.connection import UnexpectedAnswerError, format_directory, format_query, refusal_of
+from downloadd.api.bodies import HistoryEntry
+from downloadd.client.connection import InvalidResponseError, format_directory, format_query, parse_error_response
 from downloadd.client.events import Event, EventParser, Reset
 from downloadd.states import State
 
-PAST = PastEntry(
+PAST = HistoryEntry(
     id="1", filename="f", file_path="d/f", directory="d", url="http://a.example/f", status=State.COMPLETED,
     total_bytes=1, start_time=1, end_time=2, error=None, checksum=None, content_type=None, user="u", detail=None,
 )  # fmt: skip
 
 
-def fed(*lines: bytes) -> list[Event]:
+def feed_lines(*lines: bytes) -> list[Event]:
     parser = EventParser()
     return [event for line in lines if (event := parser.feed(line)) is not None]
 
 
 def test_lines_become_events_in_whatever_form_they_end() -> None:
     data = msgspec.json.encode(PAST)
-    assert fed(b"id: 1-2-3\r", b"event: history\r", b"data: " + data + b"\r", b"\r") == [Event(data=PAST, id="1-2-3")]
-    assert fed(b"event:reset", b'data:{"reason":', b'data:"r"}', b"") == [Event(data=Reset(reason="r"), id="")]
+    assert feed_lines(b"id: 1-2-3\r", b"event: history\r", b"data: " + data + b"\r", b"\r") == [
+        Event(data=PAST, id="1-2-3")
+    ]
+    assert feed_lines(b"event:reset", b'data:{"reason":', b'data:"r"}', b"") == [Event(data=Reset(reason="r"), id="")]
 
 
 def test_comments_and_kinds_of_newer_daemons_are_left_out() -> None:
-    assert fed(b": heartbeat", b"", b"retry: 2000", b"", b"event: news", b'data: {"x": 1}', b"") == []
+    assert feed_lines(b": heartbeat", b"", b"retry: 2000", b"", b"event: news", b'data: {"x": 1}', b"") == []
 
 
 def test_the_place_is_kept_when_nothing_was_said_there() -> None:
@@ -35,8 +37,8 @@ def test_the_place_is_kept_when_nothing_was_said_there() -> None:
 
 
 def test_data_that_are_none_are_said_to_be_so() -> None:
-    with pytest.raises(UnexpectedAnswerError):
-        fed(b"event: history", b"data: {", b"")
+    with pytest.raises(InvalidResponseError):
+        feed_lines(b"event: history", b"data: {", b"")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_data_that_are_none_are_said_to_be_so() -> None:
     ],
 )
 def test_whatever_refuses_is_told_with_a_code(body: bytes, code: str, detail: str | None) -> None:
-    error = refusal_of(502, body, "7")
+    error = parse_error_response(502, body, "7")
     assert (error.code, error.detail, error.retry_after) == (code, detail, 7)
 
 

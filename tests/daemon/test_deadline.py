@@ -7,7 +7,11 @@ def run(script: str) -> tuple[int, str, float]:
     """Exit status, output and seconds of a process."""
     start = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-Ic", f"import threading, time; from downloadd.daemon.deadline import Deadline\n{script}"],
+        [
+            sys.executable,
+            "-Ic",
+            f"import threading, time; from downloadd.daemon.deadline import ExitDeadline\n{script}",
+        ],
         stdout=subprocess.PIPE,
         text=True,
         check=False,
@@ -16,38 +20,38 @@ def run(script: str) -> tuple[int, str, float]:
     return done.returncode, done.stdout, time.monotonic() - start
 
 
-WORDS = "deadline = Deadline(lambda: print('last words', flush=True))\n"
+SCRIPT_PREFIX = "deadline = ExitDeadline(lambda: print('last words', flush=True))\n"
 
 
 def test_a_process_that_hangs_is_ended_with_last_words() -> None:
-    status, output, seconds = run(WORDS + "deadline.set(0.1, 3)\ntime.sleep(20)")
+    status, output, seconds = run(SCRIPT_PREFIX + "deadline.set(0.1, 3)\ntime.sleep(20)")
     assert (status, output) == (3, "last words\n")
     assert seconds < 15
 
 
 def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
     hang = "threading.Thread(target=time.sleep, args=(20,)).start()\n"
-    status, _, seconds = run(WORDS + hang + "deadline.set(0.1, 0)")
+    status, _, seconds = run(SCRIPT_PREFIX + hang + "deadline.set(0.1, 0)")
     assert status == 0
     assert seconds < 15
 
 
 def test_a_process_that_ends_in_time_notices_nothing() -> None:
-    status, output, seconds = run(WORDS + "deadline.set(20, 3)")
+    status, output, seconds = run(SCRIPT_PREFIX + "deadline.set(20, 3)")
     assert (status, output) == (0, "")
     assert seconds < 15
 
 
 def test_a_later_deadline_replaces_an_earlier_one() -> None:
-    status, _, _ = run(WORDS + "deadline.set(0.1, 3)\ndeadline.set(0.3, 4)\ntime.sleep(20)")
+    status, _, _ = run(SCRIPT_PREFIX + "deadline.set(0.1, 3)\ndeadline.set(0.3, 4)\ntime.sleep(20)")
     assert status == 4
 
 
 def test_a_deadline_can_be_taken_back() -> None:
-    status, output, _ = run(WORDS + "deadline.set(0.1, 3)\ndeadline.cancel()\ntime.sleep(0.3)")
+    status, output, _ = run(SCRIPT_PREFIX + "deadline.set(0.1, 3)\ndeadline.cancel()\ntime.sleep(0.3)")
     assert (status, output) == (0, "")
 
 
 def test_the_end_can_come_at_once() -> None:
-    status, output, _ = run(WORDS + "deadline.end(143)")
+    status, output, _ = run(SCRIPT_PREFIX + "deadline.exit_now(143)")
     assert (status, output) == (143, "last words\n")

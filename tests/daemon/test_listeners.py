@@ -3,25 +3,25 @@ from pathlib import Path
 
 import pytest
 
-from downloadd.daemon.listeners import address_of, bind, bind_unix, unlink_unix, url_of
+from downloadd.daemon.listeners import bind, bind_unix, listener_address, listener_url, unlink_unix
 from downloadd.errors import StartupError
 
 
 def test_port_zero_is_a_free_port_that_the_url_names() -> None:
     (listener,) = bind("127.0.0.1", 0)
     with listener:
-        host, port = address_of(listener)
+        host, port = listener_address(listener)
         assert host == "127.0.0.1"
         assert port
-        assert url_of(listener) == f"http://127.0.0.1:{port}"
+        assert listener_url(listener) == f"http://127.0.0.1:{port}"
         with socket.create_connection((host, port), 10):
             pass
 
 
 def test_all_addresses_of_a_name_share_one_port() -> None:
     listeners = bind("localhost", 0)
-    assert len({address_of(listener)[1] for listener in listeners}) == 1
-    assert {address_of(listener)[0] for listener in listeners} <= {"127.0.0.1", "::1"}
+    assert len({listener_address(listener)[1] for listener in listeners}) == 1
+    assert {listener_address(listener)[0] for listener in listeners} <= {"127.0.0.1", "::1"}
     for listener in listeners:
         listener.close()
 
@@ -40,20 +40,20 @@ def test_an_ipv6_address_is_in_brackets() -> None:
     for host in ("::1", "::"):
         (listener,) = bind(host, 0)
         with listener:
-            assert url_of(listener) == f"http://[::1]:{address_of(listener)[1]}"
+            assert listener_url(listener) == f"http://[::1]:{listener_address(listener)[1]}"
 
 
 def test_every_address_is_reached_by_the_loopback_one() -> None:
     (listener,) = bind("0.0.0.0", 0)
     with listener:
-        assert url_of(listener) == f"http://127.0.0.1:{address_of(listener)[1]}"
+        assert listener_url(listener) == f"http://127.0.0.1:{listener_address(listener)[1]}"
 
 
 def test_a_unix_socket_has_a_path() -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("\0downloadd-test-listener")
-        assert url_of(listener).startswith("unix:")
-        assert address_of(listener)[1] is None
+        assert listener_url(listener).startswith("unix:")
+        assert listener_address(listener)[1] is None
 
 
 def test_the_name_of_a_unix_socket_is_removed(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_port_in_use_is_one_sentence() -> None:
     with first, pytest.raises(StartupError, match=r"the port is in use; .*choose another --port") as caught:
         bind("127.0.0.1", first.getsockname()[1])
     assert caught.value.exit_status == 1
-    assert len(caught.value.sentence.splitlines()) == 1
+    assert len(caught.value.message.splitlines()) == 1
 
 
 def test_a_port_is_free_again_at_once(tmp_path: Path) -> None:
@@ -105,4 +105,4 @@ def test_a_port_is_free_again_at_once(tmp_path: Path) -> None:
 def test_an_address_that_is_not_ours_is_one_sentence(host: str) -> None:
     with pytest.raises(StartupError, match="cannot listen on") as caught:
         bind(host, 0)
-    assert len(caught.value.sentence.splitlines()) == 1
+    assert len(caught.value.message.splitlines()) == 1

@@ -2,7 +2,7 @@ import asyncio
 import time
 
 from downloadd.clock import SystemClock
-from downloadd.daemon.loop_lag import INTERVAL, measure_loop_lag
+from downloadd.daemon.loop_lag import INTERVAL_SECONDS, measure_loop_lag
 
 
 async def test_what_blocks_the_loop_shows() -> None:
@@ -10,7 +10,7 @@ async def test_what_blocks_the_loop_shows() -> None:
     async with asyncio.TaskGroup() as group:
         measuring = group.create_task(measure_loop_lag(reported.put_nowait, SystemClock()))
         await asyncio.sleep(0)
-        time.sleep(INTERVAL + 0.3)
+        time.sleep(INTERVAL_SECONDS + 0.3)
         assert await reported.get() >= 0.29
         async with asyncio.timeout(20):
             while await reported.get() >= 0.29:

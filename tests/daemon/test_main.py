@@ -48,7 +48,7 @@ class Running:
             assert entries or self.process.poll() is None, (self.folder / "log").read_text()
             return entries[count - 1 :]
 
-        return dict(until(found)[0])
+        return dict(wait_until(found)[0])
 
     @property
     def port(self) -> int:
@@ -68,7 +68,7 @@ class Running:
         return self.process.wait(15)
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 20) -> Any:
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline
@@ -316,7 +316,7 @@ def test_a_second_signal_ends_the_daemon_at_once(tmp_path: Path) -> None:
         daemon.process.send_signal(signal.SIGTERM)
         daemon.event("stopping")
         assert daemon.stop(signal.SIGTERM) == 128 + signal.SIGTERM
-        assert daemon.log()[-1]["event"] == "ended_at_once"
+        assert daemon.log()[-1]["event"] == "exit_forced"
 
 
 def test_the_limit_of_open_files_is_raised(tmp_path: Path) -> None:
@@ -408,7 +408,7 @@ def test_the_watchdog_is_fed(tmp_path: Path, manager: socket.socket) -> None:
         assert [manager.recv(4096) for _ in range(4)] == [b"WATCHDOG=1"] * 4
         # A daemon that hangs is not alive.
         daemon.process.send_signal(signal.SIGSTOP)
-        until(lambda: not select.select([manager], [], [], 1)[0] or (manager.recv(4096) and False))
+        wait_until(lambda: not select.select([manager], [], [], 1)[0] or (manager.recv(4096) and False))
         daemon.process.send_signal(signal.SIGCONT)
         assert manager.recv(4096) == b"WATCHDOG=1"
         assert daemon.stop() == 0

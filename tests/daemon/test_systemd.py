@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from downloadd.daemon.systemd import VARIABLES, Notifier, forget, handed_over_sockets, watchdog_interval
+from downloadd.daemon.systemd import VARIABLES, Notifier, clear_environment, inherited_sockets, watchdog_interval
 from downloadd.errors import StartupError
 
 
@@ -30,7 +30,7 @@ def test_every_state_reaches_the_service_manager(manager: tuple[socket.socket, s
     end, address = manager
     with Notifier(address) as notifier:
         assert notifier.ready("Listening on\nhttp://127.0.0.1:8080")
-        assert notifier.alive()
+        assert notifier.heartbeat()
         assert notifier.reloading(12.5)
         assert notifier.stopping()
     assert [end.recv(4096) for _ in range(4)] == [
@@ -55,7 +55,7 @@ def test_a_service_manager_that_has_gone_harms_nobody(tmp_path: Path) -> None:
 def test_a_service_manager_that_does_not_read_blocks_nobody(manager: tuple[socket.socket, str]) -> None:
     _, address = manager
     with Notifier(address) as notifier:
-        sent = [notifier.alive() for _ in range(10_000)]
+        sent = [notifier.heartbeat() for _ in range(10_000)]
     assert sent[0]
     assert not sent[-1]
 
@@ -85,13 +85,13 @@ def test_the_watchdog_is_fed_twice_per_interval(environment: dict[str, str], exp
     ],
 )
 def test_sockets_for_somebody_else_are_left_alone(environment: dict[str, str]) -> None:
-    assert handed_over_sockets(environment, 42) == []
+    assert inherited_sockets(environment, 42) == []
 
 
 def test_a_handed_over_socket_serves(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         environment = {"LISTEN_FDS": "1", "LISTEN_PID": "42", "LISTEN_FDNAMES": "http"}
-        (taken,) = handed_over_sockets(environment, 42, first=os.dup(server.fileno()))
+        (taken,) = inherited_sockets(environment, 42, first=os.dup(server.fileno()))
         with taken.socket:
             assert taken.name == "http"
             assert taken.socket.getsockname() == server.getsockname()
@@ -102,9 +102,9 @@ def test_a_handed_over_socket_serves(tmp_path: Path) -> None:
 def test_descriptors_begin_at_three_in_a_real_process() -> None:
     script = (
         "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4);"
-        "from downloadd.daemon.systemd import handed_over_sockets;"
+        "from downloadd.daemon.systemd import inherited_sockets;"
         "environment = {**os.environ, 'LISTEN_PID': str(os.getpid())};"
-        "print([(each.name, each.socket.getsockname()[1]) for each in handed_over_sockets(environment, os.getpid())])"
+        "print([(each.name, each.socket.getsockname()[1]) for each in inherited_sockets(environment, os.getpid())])"
     )
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         # Above 4, so that neither is written over before it is moved.
@@ -136,7 +136,7 @@ def test_what_does_not_listen_is_refused(tmp_path: Path, kind: str) -> None:
     environment = {"LISTEN_FDS": "1", "LISTEN_PID": "42"}
     try:
         with pytest.raises(StartupError, match="of the service manager") as caught:
-            handed_over_sockets(environment, 42, first=descriptor)
+            inherited_sockets(environment, 42, first=descriptor)
         assert caught.value.exit_status == 1
     finally:
         # Refused sockets are closed already.
@@ -146,6 +146,6 @@ def test_what_does_not_listen_is_refused(tmp_path: Path, kind: str) -> None:
 
 def test_what_is_said_to_this_process_is_kept_from_its_children() -> None:
     environment = {**dict.fromkeys(VARIABLES, "1"), "STATE_DIRECTORY": "/x"}
-    forget(environment)
+    clear_environment(environment)
     assert environment == {"STATE_DIRECTORY": "/x"}
-    forget(environment)
+    clear_environment(environment)

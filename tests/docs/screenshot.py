@@ -12,11 +12,11 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from daemon_process import DaemonProcess, configured, until
-from origin.answer import Answer, failure
+from daemon_process import DaemonProcess, make_config, wait_until
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse, error_response
 from playwright.async_api import async_playwright
-from web.visit import visiting
+from web.page_session import open_page_session
 
 MIB: Final = 1 << 20
 CHART_SECONDS: Final = 25.0
@@ -26,16 +26,16 @@ CHART_SECONDS: Final = 25.0
 async def make_picture(target: Path) -> None:
     """Start downloads, open the page, and save it to `target` as PNG."""
     with tempfile.TemporaryDirectory() as folder:
-        async with Origin() as origin, DaemonProcess(Path(folder), config=configured(max_per_host=4)) as daemon:
+        async with Origin() as origin, DaemonProcess(Path(folder), config=make_config(max_per_host=4)) as daemon:
             for name, answer in {
-                "rfc-bundle.tar.gz": Answer(size=9 * MIB, etag='"v"'),
-                "release-notes.pdf": Answer(size=2 * MIB, etag='"v"'),
-                "debian-12.9.0-amd64-netinst.iso": Answer(size=632 * MIB, etag='"v"'),
-                "linux-6.12.1.tar.xz": Answer(size=141 * MIB, etag='"v"'),
-                "geonames-all.zip": Answer(size=406 * MIB, etag='"v"'),
-                "planet-tiles.mbtiles": Answer(size=2048 * MIB, etag='"v"'),
-                "wiki-abstracts.xml.gz": Answer(size=950 * MIB, etag='"v"'),
-                "nightly-build.zip": failure(503),
+                "rfc-bundle.tar.gz": ScriptedResponse(size=9 * MIB, etag='"v"'),
+                "release-notes.pdf": ScriptedResponse(size=2 * MIB, etag='"v"'),
+                "debian-12.9.0-amd64-netinst.iso": ScriptedResponse(size=632 * MIB, etag='"v"'),
+                "linux-6.12.1.tar.xz": ScriptedResponse(size=141 * MIB, etag='"v"'),
+                "geonames-all.zip": ScriptedResponse(size=406 * MIB, etag='"v"'),
+                "planet-tiles.mbtiles": ScriptedResponse(size=2048 * MIB, etag='"v"'),
+                "wiki-abstracts.xml.gz": ScriptedResponse(size=950 * MIB, etag='"v"'),
+                "nightly-build.zip": error_response(503),
             }.items():
                 origin.script(f"/{name}", answer)
             await daemon.fetch("papers", origin.url("/rfc-bundle.tar.gz"))
@@ -45,8 +45,8 @@ async def make_picture(target: Path) -> None:
             paused = await daemon.start_download(
                 "maps", origin.url("/planet-tiles.mbtiles"), speed_limit=128 * MIB, priority=1
             )
-            await until(lambda: received(daemon, paused["download_id"], 400 * MIB), seconds=60)
-            await daemon.verb(paused["download_id"], "pause")
+            await wait_until(lambda: received(daemon, paused["download_id"], 400 * MIB), seconds=60)
+            await daemon.control(paused["download_id"], "pause")
             for directory, name, limit in (
                 ("iso", "debian-12.9.0-amd64-netinst.iso", 18),
                 ("sources", "linux-6.12.1.tar.xz", 3),
@@ -58,15 +58,15 @@ async def make_picture(target: Path) -> None:
             async with async_playwright() as playwright:
                 browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
                 viewport = {"width": 1180, "height": 740}
-                async with visiting(browser, daemon, viewport=viewport, color_scheme="light") as visit:
+                async with open_page_session(browser, daemon, viewport=viewport, color_scheme="light") as session:
                     await asyncio.sleep(CHART_SECONDS)
-                    await visit.page.screenshot(path=target)
+                    await session.page.screenshot(path=target)
                 await browser.close()
 
 
 async def received(daemon: DaemonProcess, id: str, nbytes: int) -> bool:
     """Return True if the download has received so many bytes."""
-    return bool((await daemon.one(id))["current_size"] >= nbytes)
+    return bool((await daemon.get_download(id))["current_size"] >= nbytes)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from nginx_origin import NginxOrigin
 
 from downloadd.api.bodies import StartQuery
 from downloadd.api.import_bodies import RawUploadQuery
-from downloadd.api.routes import routes
+from downloadd.api.routes import build_routes
 from downloadd.client import ApiError, Client
 from downloadd.config import ALL_PERMISSIONS, DownloadsConfig, StorageConfig
 
@@ -74,7 +74,7 @@ def test_what_aria2_s_words_are_moved_to_is_there() -> None:
         for name in re.findall(r"`(\w+)=", words):
             assert name in parameters, words
         for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) (/api/[^`?]*)", words):
-            paths = {(one.method, one.path) for one in routes(MagicMock())}
+            paths = {(one.method, one.path) for one in build_routes(MagicMock())}
             assert (method, path) in paths, words
 
 

@@ -13,21 +13,21 @@ from unittest.mock import MagicMock
 import click
 import msgspec
 import pytest
-from api.rows import row
+from api.sample_downloads import sample_download
 from docs.pages import DOCS, GENERATED, TOP, first_cells, read, rows, section
 
 from downloadd import events as events_of
 from downloadd.api.bodies import DirectoryListingQuery, HistoryQuery, StartQuery
 from downloadd.api.event_stream import encode_event
-from downloadd.api.routes import routes
+from downloadd.api.routes import build_routes
 from downloadd.cli.main import downloadctl
 from downloadd.config import ALL_PERMISSIONS, Config
 from downloadd.daemon.main import command
 from downloadd.documentation import ADVICE
 from downloadd.download import Snapshot
 from downloadd.errors import ErrorCode
-from downloadd.operation import Kind, Operation, Status
-from downloadd.states import ENDED, TRANSITIONS, Event, State
+from downloadd.import_operation import ImportKind, ImportOperation, ImportStatus
+from downloadd.states import FINISHED, TRANSITIONS, State, Trigger
 
 HTTP = read("docs/reference/http.md")
 STATES = read("docs/reference/states.md")
@@ -69,9 +69,9 @@ def settings() -> Iterator[str]:
 
 def test_every_endpoint_has_a_section() -> None:
     titles = set(re.findall(r"^## `(\w+ \S+)`$", read("docs/reference/api.md"), re.MULTILINE))
-    assert {f"{one.method} {one.path}" for one in routes(MagicMock()) if one.selector == ""} <= titles
-    assert {f"GET {one.path}" for one in routes(MagicMock())} <= titles | {
-        f"GET {one.path}" for one in routes(MagicMock()) if one.method != "GET"
+    assert {f"{one.method} {one.path}" for one in build_routes(MagicMock()) if one.selector == ""} <= titles
+    assert {f"GET {one.path}" for one in build_routes(MagicMock())} <= titles | {
+        f"GET {one.path}" for one in build_routes(MagicMock()) if one.method != "GET"
     }
 
 
@@ -83,7 +83,7 @@ def test_the_table_of_endpoints_is_that_of_the_code_row_by_row() -> None:
         return f"`{method} {path}?{selector}=`" if selector else f"`{method} {path}`"
 
     # The handlers do not matter here.
-    table = routes(MagicMock())
+    table = build_routes(MagicMock())
     page = rows(section(HTTP, "Endpoints"))
     assert [cells[0] for cells in page] == [shown(one.method, one.path, one.selector) for one in table]
     for one, cells in zip(table, page, strict=True):
@@ -103,10 +103,12 @@ def test_every_parameter_of_a_listing_is_named(query: type[msgspec.Struct]) -> N
 
 
 def test_every_kind_of_event_is_documented() -> None:
-    operation = Operation(id="MJxTRZsYdho8Ww2qq", kind=Kind.SLACK, user="u", ts=0, updated_at=0, status=Status.NEW)
+    operation = ImportOperation(
+        id="MJxTRZsYdho8Ww2qq", kind=ImportKind.SLACK, user="u", ts=0, updated_at=0, status=ImportStatus.NEW
+    )
     events: list[events_of.Event] = [
-        events_of.DownloadChanged(snapshot=Snapshot(download=row())),
-        events_of.DownloadEnded(download=row(ended_seq=1)),
+        events_of.DownloadChanged(snapshot=Snapshot(download=sample_download())),
+        events_of.DownloadEnded(download=sample_download(ended_seq=1)),
         events_of.ImportChanged(operation=operation),
     ]
     assert {type(event) for event in events} == set(get_args(events_of.Event))
@@ -122,7 +124,7 @@ def test_every_kind_of_event_is_documented() -> None:
 
 def test_the_table_of_states_is_that_of_the_code() -> None:
     page = {
-        (State(row[0].strip("`")), Event(event)): State(after)
+        (State(row[0].strip("`")), Trigger(event)): State(after)
         for row in rows(STATES)
         for event, after in re.findall(r"(\w+) → `(\w+)`", row[1])
     }
@@ -135,16 +137,16 @@ def test_the_drawing_of_states_shows_transitions_of_the_code() -> None:
     arrows = re.findall(r"^    (\w+) --> (\w+): (\w+)$", STATES, re.MULTILINE)
     assert len(arrows) > 5
     for before, after, event in arrows:
-        assert TRANSITIONS[State(before), Event(event)] == after
+        assert TRANSITIONS[State(before), Trigger(event)] == after
 
 
 def test_every_trigger_of_the_states_is_explained() -> None:
-    assert re.findall(r"^- \*\*(\w+)\*\*", STATES, re.MULTILINE) == [event.value for event in Event]
+    assert re.findall(r"^- \*\*(\w+)\*\*", STATES, re.MULTILINE) == [event.value for event in Trigger]
 
 
 def test_the_finished_states_are_named() -> None:
     [sentence] = re.findall(r"^(.*) are finished:", STATES, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", sentence)) == set(ENDED)
+    assert set(re.findall(r"`(\w+)`", sentence)) == set(FINISHED)
 
 
 # -- command line ------------------------------------------------------------------------------------------------------

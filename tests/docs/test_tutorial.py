@@ -19,7 +19,7 @@ from docs.pages import TOP, blocks, read
 from docs.shell import ANSWER_TIMEOUT, Shell
 from nginx_origin import NginxOrigin, free_port
 
-from downloadd.api.routes import routes
+from downloadd.api.routes import build_routes
 
 TOUR: Final = read("docs/tutorial/tour.md")
 START: Final = read("docs/tutorial/getting-started.md")
@@ -189,7 +189,7 @@ def test_the_tour_prints_what_the_page_shows(tmp_path: Path, packages: NginxOrig
 
 def test_the_tour_asks_every_endpoint() -> None:
     tour = "\n".join(step.command for step in steps())
-    for one in routes(MagicMock()):
+    for one in build_routes(MagicMock()):
         if one.selector == "download":
             assert "$api/packages" in tour
         elif one.selector:

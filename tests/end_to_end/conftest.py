@@ -25,9 +25,9 @@ async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 
 @pytest.fixture
-async def mortal(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+async def restartable(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
     """A daemon that the test starts, kills and starts again."""
-    folder = tmp_path / "mortal"
+    folder = tmp_path / "restartable"
     folder.mkdir()
     daemon = DaemonProcess(folder)
     yield daemon

@@ -10,7 +10,7 @@ import aiohttp
 from daemon_process import DaemonProcess
 
 
-class Told(NamedTuple):
+class StreamEvent(NamedTuple):
     """One event."""
 
     name: str
@@ -24,11 +24,11 @@ class EventReader:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self._changed = asyncio.Event()
-        self.told: list[Told] = []
+        self.events: list[StreamEvent] = []
         self.comments: list[str] = []
         self.last_id = ""
-        self.live = False
-        self.over = False
+        self.is_live = False
+        self.is_closed = False
 
     async def read(self) -> None:
         """Reads until the stream ends, however it does."""
@@ -40,7 +40,7 @@ class EventReader:
                     name, _, value = text.partition(":")
                     fields[name] = value.removeprefix(" ")
                     continue
-                self._take(fields)
+                self._add_block(fields)
                 fields = {}
         except (aiohttp.ClientError, OSError):
             pass
@@ -49,40 +49,40 @@ class EventReader:
             if not self._response.closed and str(error) != "Connection closed.":
                 raise
         finally:
-            self.over = True
+            self.is_closed = True
             self._changed.set()
 
-    def _take(self, fields: dict[str, str]) -> None:
+    def _add_block(self, fields: dict[str, str]) -> None:
         if "" in fields:
             self.comments.append(fields[""])
         # The id takes effect with its block, an event or not (the HTML standard, section 9.2.6).
         self.last_id = fields.get("id", self.last_id)
         if "data" in fields:
-            self.told.append(Told(fields["event"], json.loads(fields["data"]), fields.get("id")))
+            self.events.append(StreamEvent(fields["event"], json.loads(fields["data"]), fields.get("id")))
         elif "id" in fields:
-            self.live = True
+            self.is_live = True
         self._changed.set()
 
-    async def until(self, condition: Any, seconds: float = 20) -> Any:
+    async def wait_until(self, condition: Any, seconds: float = 20) -> Any:
         """What `condition` gives once it is true, asked again whenever something has come."""
         async with asyncio.timeout(seconds):
             while not (result := condition()):
-                assert not self.over, "the stream is over"
+                assert not self.is_closed, "the stream is over"
                 self._changed.clear()
                 await self._changed.wait()
         return result
 
-    def of(self, name: str, id: str | None = None) -> list[dict[str, Any]]:
+    def entries(self, name: str, id: str | None = None) -> list[dict[str, Any]]:
         """The entries of all events of a name, of one download if an id is given."""
-        return [told.entry for told in self.told if told.name == name and id in {None, told.entry["id"]}]
+        return [event.entry for event in self.events if event.name == name and id in {None, event.entry["id"]}]
 
-    def ended(self) -> list[str]:
+    def finished_ids(self) -> list[str]:
         """Ids of the downloads whose end was told, in order."""
-        return [entry["id"] for entry in self.of("history")]
+        return [entry["id"] for entry in self.entries("history")]
 
 
 @asynccontextmanager
-async def watching(
+async def open_event_stream(
     daemon: DaemonProcess, last_id: str = "", headers: dict[str, str] | None = None
 ) -> AsyncIterator[EventReader]:
     """A reader that has been told where the stream stands."""
@@ -96,7 +96,7 @@ async def watching(
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(reader.read())
             try:
-                await reader.until(lambda: reader.live)
+                await reader.wait_until(lambda: reader.is_live)
                 yield reader
             finally:
                 reading.cancel()

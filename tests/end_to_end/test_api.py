@@ -16,12 +16,12 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, USER, DaemonProcess, configured, until
-from end_to_end.event_reader import watching
-from end_to_end.name_servers import resolving
+from daemon_process import DEFAULT_CONFIG, TOKEN, USER, DaemonProcess, make_config, wait_until
+from end_to_end.event_reader import open_event_stream
+from end_to_end.fake_resolver import daemon_with_hosts
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from origin.answer import Answer, failure, redirect
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse, error_response, redirect
 from yarl import URL
 
 UNAUTHORIZED = {"success": False, "error": "unauthorized"}
@@ -31,7 +31,7 @@ PERMISSION_MISSING = {
 }
 FORBIDDEN = {"success": False, "error": "DOWNLOAD_FORBIDDEN"}
 
-ISOLATED = configured(allowed_domains=["origin.test"], retries=0).replace(
+ISOLATED = make_config(allowed_domains=["origin.test"], retries=0).replace(
     'allowed_networks = ["127.0.0.0/8", "::1/128"]\n', ""
 )
 """Lets no download reach anything: there is no host of that name."""
@@ -62,7 +62,7 @@ async def anonymous() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_the_served_document_is_valid_openapi(daemon: DaemonProcess) -> None:
-    status, document = await daemon.ask("GET", "/api/v1/openapi.json")
+    status, document = await daemon.request("GET", "/api/v1/openapi.json")
     assert status == 200
     OpenAPIV31SpecValidator(document).validate()
     described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
@@ -87,7 +87,7 @@ download = "http://origin.test/f"
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("known", [False, True], ids=["whatever", "a download that there is"])
 async def test_schemathesis_finds_no_answer_that_the_document_does_not_promise(tmp_path: Path, known: bool) -> None:
-    async with resolving(tmp_path, ISOLATED) as daemon:
+    async with daemon_with_hosts(tmp_path, ISOLATED) as daemon:
         settings = tmp_path / "schemathesis.toml"
         settings.write_text(EXPECTED)
         if known:
@@ -120,7 +120,7 @@ async def test_schemathesis_finds_no_answer_that_the_document_does_not_promise(t
             assert statuses[201] > 0
         assert "Traceback" not in daemon.log.read_text()
         assert daemon.files() == {}
-        assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+        assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
 
 
 # -- who may -----------------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ async def test_each_endpoint_asks_for_its_permission(guarded: DaemonProcess, ano
                         assert await response.json() == PERMISSION_MISSING
     # Only those who may have started anything.
     for entry in await guarded.active():
-        await guarded.verb(entry["id"], "cancel")
+        await guarded.control(entry["id"], "cancel")
     assert [entry["user"] for entry in await guarded.history()] == ["doer", "doer"]
 
 
@@ -250,10 +250,10 @@ async def test_a_token_in_the_query_is_never_taken(daemon: DaemonProcess, anonym
 async def test_without_the_launch_flag_everything_that_fetches_is_forbidden(tmp_path: Path) -> None:
     async with DaemonProcess(tmp_path, flags=()) as daemon:
         body = {"downloads": [{"url": "http://127.0.0.1:1/f"}]}
-        assert await daemon.ask("GET", START) == (403, FORBIDDEN)
-        assert await daemon.ask("POST", "/api/v1/downloads", json=body) == (403, FORBIDDEN)
-        assert await daemon.ask("POST", f"{ONE}/resume") == (403, FORBIDDEN)
-        assert await daemon.ask("POST", f"{ONE}/retry") == (403, FORBIDDEN)
+        assert await daemon.request("GET", START) == (403, FORBIDDEN)
+        assert await daemon.request("POST", "/api/v1/downloads", json=body) == (403, FORBIDDEN)
+        assert await daemon.request("POST", f"{ONE}/resume") == (403, FORBIDDEN)
+        assert await daemon.request("POST", f"{ONE}/retry") == (403, FORBIDDEN)
         assert await daemon.history() == []
 
 
@@ -306,7 +306,7 @@ async def test_what_is_not_there_is_answered_in_json(daemon: DaemonProcess) -> N
 
 
 async def test_head_answers_as_get_does_without_a_body(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=3))
+    origin.script("/f", ScriptedResponse(size=3))
     _, answer = await daemon.fetch("d", origin.url("/f"))
     assert daemon.client is not None
     one = f"/api/v1/downloads/{answer['download_id']}"
@@ -321,7 +321,7 @@ async def test_head_answers_as_get_does_without_a_body(daemon: DaemonProcess, or
 
 
 async def test_head_never_starts_a_download(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=3))
+    origin.script("/f", ScriptedResponse(size=3))
     assert daemon.client is not None
     for path in ("/d", "/", "/a/b"):
         async with daemon.client.head(daemon.url + path, params={"download": origin.url("/f")}) as response:
@@ -375,7 +375,7 @@ async def test_a_body_over_16_mib_is_refused_in_json_at_once(daemon: DaemonProce
         assert (status, body["success"], body["error"]) == (413, False, "BODY_TOO_LARGE")
         assert str(LIMIT) in body["detail"]
     assert daemon.resident_bytes() < before + 60 * 2**20
-    assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+    assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
 
 
 async def test_a_body_of_exactly_16_mib_is_read(daemon: DaemonProcess) -> None:
@@ -390,120 +390,126 @@ async def test_a_body_of_exactly_16_mib_is_read(daemon: DaemonProcess) -> None:
 
 @pytest.mark.timeout(120)
 async def test_a_batch_of_10_000_answered_before_a_kill_is_there_after_it_exactly_once(
-    mortal: DaemonProcess, origin: Origin
+    restartable: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/held", Answer(head_gate=asyncio.Event()))
-    await mortal.start()
+    origin.script("/held", ScriptedResponse(head_event=asyncio.Event()))
+    await restartable.start()
     items = [{"url": origin.url("/held"), "directory": f"d{n % 10}", "filename": f"{n}"} for n in range(10_000)]
-    status, answer = await mortal.ask("POST", "/api/v1/downloads", data=json.dumps({"downloads": items}), headers=JSON)
-    assert mortal.process is not None
-    mortal.process.kill()
+    status, answer = await restartable.request(
+        "POST", "/api/v1/downloads", data=json.dumps({"downloads": items}), headers=JSON
+    )
+    assert restartable.process is not None
+    restartable.process.kill()
     assert (status, answer["success"], len(answer["downloads"])) == (201, True, 10_000)
-    await mortal.kill()
-    await mortal.start()
-    listed = await mortal.active()
+    await restartable.kill()
+    await restartable.start()
+    listed = await restartable.active()
     assert [entry["id"] for entry in listed] == [one["download_id"] for one in answer["downloads"]]
     assert [entry["file_path"] for entry in listed] == [one["path"] for one in answer["downloads"]]
     assert [entry["filename"] for entry in listed] == [item["filename"] for item in items]
-    assert await mortal.history() == []
+    assert await restartable.history() == []
 
 
 JSON = {"Content-Type": "application/json"}
 
 
 async def test_a_batch_that_is_killed_before_its_answer_is_there_as_a_whole_or_not_at_all(
-    mortal: DaemonProcess, origin: Origin
+    restartable: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/held", Answer(head_gate=asyncio.Event()))
+    origin.script("/held", ScriptedResponse(head_event=asyncio.Event()))
     batch = json.dumps({"downloads": [{"url": origin.url("/held")}] * 5000})
     answered = False
     for delay in (0.05, 0.1, 0.2, 30):
-        await mortal.start()
-        before = len(await mortal.active())
-        asking = asyncio.create_task(mortal.ask("POST", "/api/v1/downloads", data=batch, headers=JSON))
+        await restartable.start()
+        before = len(await restartable.active())
+        asking = asyncio.create_task(restartable.request("POST", "/api/v1/downloads", data=batch, headers=JSON))
         await asyncio.wait((asking,), timeout=delay)
-        assert mortal.process is not None
-        mortal.process.kill()
+        assert restartable.process is not None
+        restartable.process.kill()
         answered = not isinstance((await asyncio.gather(asking, return_exceptions=True))[0], BaseException)
-        await mortal.kill()
-        await mortal.start()
-        after = await mortal.active()
+        await restartable.kill()
+        await restartable.start()
+        after = await restartable.active()
         assert len({entry["id"] for entry in after}) == len(after)
         assert len(after) - before in ({5000} if answered else {0, 5000})
-        await mortal.kill()
+        await restartable.kill()
     assert answered, "the last one is waited for"
 
 
 async def test_a_repeated_start_is_answered_as_the_first_and_starts_nothing(
-    mortal: DaemonProcess, origin: Origin
+    restartable: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/f", Answer(size=3))
-    await mortal.start()
+    origin.script("/f", ScriptedResponse(size=3))
+    await restartable.start()
     key = {"Idempotency-Key": "k-1"}
     query = {"download": origin.url("/f")}
-    first = await mortal.ask("GET", "/d", params=query, headers=key)
+    first = await restartable.request("GET", "/d", params=query, headers=key)
     assert first[0] == 201
-    await mortal.ended(first[1]["download_id"])
-    assert await mortal.ask("GET", "/d", params=query, headers=key) == first
+    await restartable.wait_until_finished(first[1]["download_id"])
+    assert await restartable.request("GET", "/d", params=query, headers=key) == first
     at_once = await asyncio.gather(
-        *(mortal.ask("GET", "/d", params=query, headers={"Idempotency-Key": "k-2"}) for _ in range(20))
+        *(restartable.request("GET", "/d", params=query, headers={"Idempotency-Key": "k-2"}) for _ in range(20))
     )
     assert len({answer["download_id"] for _, answer in at_once}) == 1
-    await mortal.ended(at_once[0][1]["download_id"])
-    refused = await mortal.ask("GET", "/d", params={"download": "ftp://x/"}, headers={"Idempotency-Key": "k-3"})
+    await restartable.wait_until_finished(at_once[0][1]["download_id"])
+    refused = await restartable.request(
+        "GET", "/d", params={"download": "ftp://x/"}, headers={"Idempotency-Key": "k-3"}
+    )
     assert refused[0] == 400
-    await mortal.kill()
-    await mortal.start()
-    assert await mortal.ask("GET", "/d", params=query, headers=key) == first
-    again = await mortal.ask("GET", "/d", params={"download": "ftp://x/"}, headers={"Idempotency-Key": "k-3"})
+    await restartable.kill()
+    await restartable.start()
+    assert await restartable.request("GET", "/d", params=query, headers=key) == first
+    again = await restartable.request("GET", "/d", params={"download": "ftp://x/"}, headers={"Idempotency-Key": "k-3"})
     assert again == refused
     # How long the answer is waited for asks nothing of the download.
-    status, waited = await mortal.ask("GET", "/d", params={**query, "wait": "1"}, headers=key)
+    status, waited = await restartable.request("GET", "/d", params={**query, "wait": "1"}, headers=key)
     assert (status, waited["download_id"]) == (201, first[1]["download_id"])
     # Another request under the same key is a mistake of the caller.
     for path, other in (("/e", query), ("/d", {**query, "priority": "1"})):
-        status, body = await mortal.ask("GET", path, params=other, headers=key)
+        status, body = await restartable.request("GET", path, params=other, headers=key)
         assert (status, body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
-    assert len(await mortal.history()) == 3
+    assert len(await restartable.history()) == 3
     assert len(origin.requests("/f")) == 2
 
 
 async def test_a_repeated_batch_is_answered_as_the_first_and_starts_nothing(
-    mortal: DaemonProcess, origin: Origin
+    restartable: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/f", Answer(size=3))
-    await mortal.start()
+    origin.script("/f", ScriptedResponse(size=3))
+    await restartable.start()
     key = {"Idempotency-Key": "k", **JSON}
     batch = json.dumps({"downloads": [*[{"url": origin.url("/f")}] * 100, {"url": "ftp://x/"}]})
-    asking = [asyncio.create_task(mortal.ask("POST", "/api/v1/downloads", data=batch, headers=key)) for _ in range(5)]
+    asking = [
+        asyncio.create_task(restartable.request("POST", "/api/v1/downloads", data=batch, headers=key)) for _ in range(5)
+    ]
     answers = await asyncio.gather(*asking)
-    assert mortal.process is not None
-    await mortal.kill()
-    await mortal.start()
-    answers.append(await mortal.ask("POST", "/api/v1/downloads", data=batch, headers=key))
+    assert restartable.process is not None
+    await restartable.kill()
+    await restartable.start()
+    answers.append(await restartable.request("POST", "/api/v1/downloads", data=batch, headers=key))
     status, first = answers[0]
     assert (status, first["success"], len(first["downloads"])) == (201, False, 101)
     assert all(answer == (201, first) for answer in answers)
     other = json.dumps({"downloads": [{"url": origin.url("/f")}]})
-    status, body = await mortal.ask("POST", "/api/v1/downloads", data=other, headers=key)
+    status, body = await restartable.request("POST", "/api/v1/downloads", data=other, headers=key)
     assert (status, body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
     async def all_ended() -> bool:
-        return len(await mortal.history()) == 101
+        return len(await restartable.history()) == 101
 
-    await until(all_ended)
-    assert {entry["id"] for entry in await mortal.history()} == {one["download_id"] for one in first["downloads"]}
-    assert len(mortal.files()) == 100
+    await wait_until(all_ended)
+    assert {entry["id"] for entry in await restartable.history()} == {one["download_id"] for one in first["downloads"]}
+    assert len(restartable.files()) == 100
 
 
 async def test_keys_of_different_users_are_different_keys(guarded: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=3))
+    origin.script("/f", ScriptedResponse(size=3))
     assert guarded.client is not None
     del guarded.client.headers["Authorization"]
     ids = set()
     for user in (f"Bearer {TOKEN}", "Bearer doer-token"):
         fields = {"Authorization": user, "Idempotency-Key": "k"}
-        status, answer = await guarded.ask("GET", "/d", params={"download": origin.url("/f")}, headers=fields)
+        status, answer = await guarded.request("GET", "/d", params={"download": origin.url("/f")}, headers=fields)
         assert status == 201
         ids.add(answer["download_id"])
     assert len(ids) == 2
@@ -537,17 +543,17 @@ TO_FILE = ("sh", "-c", 'exec "$@" >"$OUT"', "sh")
 
 async def test_secrets_in_urls_are_sent_to_the_origin_and_shown_to_nobody(tmp_path: Path, origin: Origin) -> None:
     out = tmp_path / "stdout"
-    gate = asyncio.Event()
+    release = asyncio.Event()
     query = "&".join(f"{name}={SECRET}" for name in SECRETS)
     host = f"user:{SECRET}@127.0.0.1:{origin.port}"
-    origin.script("/f", Answer(size=3))
-    origin.script("/held", Answer(size=3, gate=gate))
-    origin.script("/missing", failure(404))
-    origin.script("/broken", Answer(raw=b"nonsense"))
+    origin.script("/f", ScriptedResponse(size=3))
+    origin.script("/held", ScriptedResponse(size=3, body_event=release))
+    origin.script("/missing", error_response(404))
+    origin.script("/broken", ScriptedResponse(raw=b"nonsense"))
     origin.script("/moved", redirect(f"/f?{query}&moved=1"))
     origin.script("/astray", redirect(f"http://x:{SECRET}@10.0.0.1/?{query}"))
     origin.script("/malformed", redirect(f"http://x:{SECRET}@[bad/?{query}"))
-    config = configured(retries=0) + f'[[credentials]]\nhost = "localhost"\nuser = "u"\npassword = "{SECRET}"\n'
+    config = make_config(retries=0) + f'[[credentials]]\nhost = "localhost"\nuser = "u"\npassword = "{SECRET}"\n'
     seen: list[str] = []
     async with DaemonProcess(
         tmp_path, config=config, launcher=TO_FILE, environment={"OUT": str(out)}, flags=("--allow-download", *DEBUG)
@@ -559,7 +565,7 @@ async def test_secrets_in_urls_are_sent_to_the_origin_and_shown_to_nobody(tmp_pa
             async with daemon.client.request(method, daemon.url + path, **options) as response:
                 seen.append(f"{response.headers} {await response.text()}")
 
-        async with watching(daemon) as reader:
+        async with open_event_stream(daemon) as reader:
             for path in ("f", "missing", "broken", "moved", "astray", "malformed"):
                 await see("GET", "/d", params={"download": f"http://{host}/{path}?{query}", "wait": "20"})
             await see("GET", "/d", params={"download": f"http://u:{SECRET}@10.0.0.1/f?{query}"})
@@ -587,7 +593,7 @@ async def test_secrets_in_urls_are_sent_to_the_origin_and_shown_to_nobody(tmp_pa
                 await see("POST", "/api/v1/uploadImportFile", json={**body, "fileName": inner, "importerKey": key})
             await see("GET", "/api/v1/getLatestImportOperations")
             await see("GET", "/d", params={"download": f"http://{host}/held?{query}", "filename": "held"})
-            [held] = await until(daemon.active)
+            [held] = await wait_until(daemon.active)
             await see("PATCH", f"/api/v1/downloads/{held['id']}", json={"url": f"http://u:{SECRET}@x y/?{query}"})
             for verb in ("pause", "resume", "pause"):
                 await see("POST", f"/api/v1/downloads/{held['id']}/{verb}")
@@ -597,8 +603,8 @@ async def test_secrets_in_urls_are_sent_to_the_origin_and_shown_to_nobody(tmp_pa
             await see("DELETE", f"/api/v1/downloads/{held['id']}")
             await see("GET", "/?download_history=")
             await see("GET", "/api/v1/metrics")
-            await reader.until(lambda: reader.of("history", held["id"]))
-        told = repr(reader.told)
+            await reader.wait_until(lambda: reader.entries("history", held["id"]))
+        told = repr(reader.events)
         assert await daemon.stop() == 0
     everything = {"log": daemon.log.read_text(), "stdout": out.read_text(), "events": told, "answers": "\n".join(seen)}
     for where, text in everything.items():
@@ -617,18 +623,18 @@ DEBUG = ("--log-level", "debug")
 
 
 async def test_the_access_log_says_who_did_what_and_how_long_it_took(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=3, delay=0.2))
+    origin.script("/f", ScriptedResponse(size=3, delay=0.2))
     _, answer = await daemon.fetch("deep/er", f"{origin.url('/f')}?token={SECRET}")
     id = answer["download_id"]
-    await daemon.one(id)
-    await daemon.ask("DELETE", f"/api/v1/downloads/{id}")
-    await daemon.ask("GET", "/api/v1/downloads", headers={"Authorization": "Bearer wrong"})
-    await daemon.ask("GET", "/api/v1/nothing")
+    await daemon.get_download(id)
+    await daemon.request("DELETE", f"/api/v1/downloads/{id}")
+    await daemon.request("GET", "/api/v1/downloads", headers={"Authorization": "Bearer wrong"})
+    await daemon.request("GET", "/api/v1/nothing")
 
     def lines() -> list[dict[str, Any]]:
         return [line for line in daemon.log_lines() if line["event"] == "request"]
 
-    await until(lambda: len(lines()) == 5)
+    await wait_until(lambda: len(lines()) == 5)
     one = f"/api/v1/downloads/{id}"
     assert [
         (line["method"], line["path"], line["status"], line["user"], line.get("download_id")) for line in lines()
@@ -646,11 +652,11 @@ async def test_the_access_log_says_who_did_what_and_how_long_it_took(daemon: Dae
 
 
 async def test_the_metrics_count_what_happened(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=3_000))
-    origin.script("/held", Answer(size=10, stall_after=5))
+    origin.script("/f", ScriptedResponse(size=3_000))
+    origin.script("/held", ScriptedResponse(size=10, stall_after=5))
     await daemon.fetch("d", origin.url("/f"))
-    await daemon.ask("GET", "/d", params={"download": "ftp://x/"})
-    await daemon.reaches((await daemon.start_download("d", origin.url("/held")))["download_id"], "downloading")
+    await daemon.request("GET", "/d", params={"download": "ftp://x/"})
+    await daemon.wait_for_state((await daemon.start_download("d", origin.url("/held")))["download_id"], "downloading")
     assert daemon.client is not None
     async with daemon.client.get(f"{daemon.url}/api/v1/metrics") as response:
         text = await response.text()

@@ -5,10 +5,10 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess, configured
-from origin.answer import Answer
+from daemon_process import DaemonProcess, make_config
 from origin.content import expected_bytes, expected_sha256
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse
 
 SIZE = 5 << 20
 WHOLE = expected_bytes(0, 0, SIZE)
@@ -29,7 +29,7 @@ WRONG = base64.b64encode(hashlib.sha256(b"something else").digest()).decode()
 async def test_a_file_that_is_what_the_origin_says_is_saved(
     daemon: DaemonProcess, origin: Origin, field: tuple[str, str]
 ) -> None:
-    origin.script("/f", Answer(size=SIZE, headers=[field]))
+    origin.script("/f", ScriptedResponse(size=SIZE, headers=[field]))
     status, answer = await daemon.fetch("d", origin.url("/f"))
     assert (status, answer["message"]) == (201, "Download completed")
     assert daemon.files() == {"d/f": WHOLE}
@@ -48,11 +48,11 @@ async def test_a_file_that_is_what_the_origin_says_is_saved(
 async def test_a_file_that_is_not_what_the_origin_says_gets_no_name(
     daemon: DaemonProcess, origin: Origin, field: tuple[str, str]
 ) -> None:
-    origin.script("/f", Answer(size=SIZE, headers=[field]))
+    origin.script("/f", ScriptedResponse(size=SIZE, headers=[field]))
     status, answer = await daemon.fetch("d", origin.url("/f"))
     assert (status, answer["error"]) == (422, "CHECKSUM_MISMATCH")
     assert f"the origin's {field[0]} says sha-256=" in answer["detail"]
-    assert (daemon.files(), daemon.parts()) == ({}, [])
+    assert (daemon.files(), daemon.part_files()) == ({}, [])
     assert len(origin.requests("/f")) == 1
 
 
@@ -62,8 +62,8 @@ async def test_the_digest_of_a_part_says_nothing_of_the_whole(daemon: DaemonProc
     origin.script(
         "/f",
         [
-            Answer(size=SIZE, etag='"a"', cut_after=cut),
-            Answer(
+            ScriptedResponse(size=SIZE, etag='"a"', cut_after=cut),
+            ScriptedResponse(
                 size=SIZE,
                 etag='"a"',
                 headers=[("Content-Digest", f"sha-256=:{rest}:"), ("Repr-Digest", f"sha-256=:{RIGHT}:")],
@@ -80,9 +80,12 @@ async def test_the_digest_of_a_part_says_nothing_of_the_whole(daemon: DaemonProc
 @pytest.mark.parametrize("size", [0, 1000, SIZE])
 async def test_the_history_keeps_the_sha_256_when_it_is_told_to(tmp_path: Path, origin: Origin, size: int) -> None:
     content = expected_bytes(0, 0, size)
-    async with DaemonProcess(tmp_path, config=configured(record_checksum=True)) as daemon:
-        origin.script("/f", [Answer(size=size, etag='"a"', cut_after=size // 2), Answer(size=size, etag='"a"')])
-        origin.script("/g", Answer(size=size))
+    async with DaemonProcess(tmp_path, config=make_config(record_checksum=True)) as daemon:
+        origin.script(
+            "/f",
+            [ScriptedResponse(size=size, etag='"a"', cut_after=size // 2), ScriptedResponse(size=size, etag='"a"')],
+        )
+        origin.script("/g", ScriptedResponse(size=size))
         for path in ("/f", "/g"):
             status, answer = await daemon.fetch("d", origin.url(path))
             assert status == 201, answer

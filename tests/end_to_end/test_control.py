@@ -10,10 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from daemon_process import DaemonProcess, configured, until
-from origin.answer import Answer, failure
+from daemon_process import DaemonProcess, make_config, wait_until
 from origin.content import expected_bytes
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse, error_response
 
 SIZE = 2_000_000
 HALF = 1_000_000
@@ -35,117 +35,119 @@ async def start(daemon: DaemonProcess, url: str, **parameters: Any) -> str:
     return str((await daemon.start_download("d", url, **parameters))["download_id"])
 
 
-async def paused_half_way(daemon: DaemonProcess, origin: Origin, path: str) -> str:
+async def pause_half_way(daemon: DaemonProcess, origin: Origin, path: str) -> str:
     """A download of a file that the origin sends half of at first, and the whole of later."""
-    origin.script(path, [Answer(size=SIZE, etag='"v"', stall_after=HALF), Answer(size=SIZE, etag='"v"')])
+    origin.script(
+        path, [ScriptedResponse(size=SIZE, etag='"v"', stall_after=HALF), ScriptedResponse(size=SIZE, etag='"v"')]
+    )
     id = await start(daemon, origin.url(path))
-    await received(daemon, id, HALF)
-    assert (await daemon.verb(id, "pause"))[0] == 200
+    await wait_until_received(daemon, id, HALF)
+    assert (await daemon.control(id, "pause"))[0] == 200
     return id
 
 
-async def received(daemon: DaemonProcess, id: str, nbytes: int) -> None:
+async def wait_until_received(daemon: DaemonProcess, id: str, nbytes: int) -> None:
     async def has_come() -> bool:
-        return bool((await daemon.one(id))["current_size"] >= nbytes)
+        return bool((await daemon.get_download(id))["current_size"] >= nbytes)
 
-    await until(has_come)
+    await wait_until(has_come)
 
 
 # -- at once -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-async def busy(tmp_path: Path, origin: Origin) -> AsyncIterator[tuple[DaemonProcess, dict[str, str]]]:
+async def busy_downloads(tmp_path: Path, origin: Origin) -> AsyncIterator[tuple[DaemonProcess, dict[str, str]]]:
     """A daemon with a download in each situation: what it is doing, and the id."""
     async with (
-        DaemonProcess(tmp_path, config=configured(max_concurrent=5)) as daemon,
+        DaemonProcess(tmp_path, config=make_config(max_concurrent=5)) as daemon,
         Origin(host="127.0.0.2") as unwilling,
     ):
-        unwilling.script("/f", failure(503, retry_after="100"))
-        origin.script("/streaming", Answer(size=SIZE * 100, etag='"v"', rate=5_000_000))
-        origin.script("/stalled", Answer(size=SIZE, etag='"v"', stall_after=HALF))
-        origin.script("/silent", Answer(size=SIZE, head_gate=asyncio.Event()))
-        origin.script("/crawling", Answer(size=SIZE, etag='"v"'))
-        origin.script("/endless", Answer(size=10, stall_after=0))
+        unwilling.script("/f", error_response(503, retry_after="100"))
+        origin.script("/streaming", ScriptedResponse(size=SIZE * 100, etag='"v"', rate=5_000_000))
+        origin.script("/stalled", ScriptedResponse(size=SIZE, etag='"v"', stall_after=HALF))
+        origin.script("/silent", ScriptedResponse(size=SIZE, head_event=asyncio.Event()))
+        origin.script("/crawling", ScriptedResponse(size=SIZE, etag='"v"'))
+        origin.script("/endless", ScriptedResponse(size=10, stall_after=0))
         ids = {"retrying": await start(daemon, unwilling.url("/f"))}
-        await daemon.reaches(ids["retrying"], "retrying")
+        await daemon.wait_for_state(ids["retrying"], "retrying")
         for doing in ("streaming", "stalled", "silent"):
             ids[doing] = await start(daemon, origin.url(f"/{doing}"))
         ids["crawling"] = await start(daemon, origin.url("/crawling"), speed_limit="10")
         await start(daemon, origin.url("/endless"))
         ids["queued"] = await start(daemon, origin.url("/streaming"), filename="queued")
-        await received(daemon, ids["streaming"], 100_000)
-        await received(daemon, ids["stalled"], HALF)
-        await received(daemon, ids["crawling"], 1)
-        await origin.requested("/silent")
-        assert (await daemon.one(ids["queued"]))["status"] == "queued"
+        await wait_until_received(daemon, ids["streaming"], 100_000)
+        await wait_until_received(daemon, ids["stalled"], HALF)
+        await wait_until_received(daemon, ids["crawling"], 1)
+        await origin.wait_requested("/silent")
+        assert (await daemon.get_download(ids["queued"]))["status"] == "queued"
         # The one that has no place yet goes first, lest another's end lets it start.
         yield daemon, {"queued": ids.pop("queued"), **ids}
         assert "Traceback" not in daemon.log.read_text()
 
 
 async def test_a_cancel_takes_effect_within_a_second_whatever_the_download_is_doing(
-    busy: tuple[DaemonProcess, dict[str, str]], origin: Origin
+    busy_downloads: tuple[DaemonProcess, dict[str, str]], origin: Origin
 ) -> None:
-    daemon, ids = busy
+    daemon, ids = busy_downloads
     for doing, id in ids.items():
         began = now()
-        status, entry = await daemon.verb(id, "cancel")
+        status, entry = await daemon.control(id, "cancel")
         assert now() - began < 1, doing
         assert (status, entry["id"], entry["status"], entry["error"]) == (200, id, "cancelled", "CANCELLED"), doing
         assert (entry["success"], entry["message"]) == (True, "Download cancelled")
         assert entry["total_bytes"] is None
         assert entry["end_time"] >= entry["start_time"]
-        assert [part.name for part in daemon.parts() if id in part.name] == [], doing
-        past = await daemon.one(id)
+        assert [part.name for part in daemon.part_files() if id in part.name] == [], doing
+        past = await daemon.get_download(id)
         assert past == {name: value for name, value in entry.items() if name not in {"success", "message"}}
     for path in ("/streaming", "/stalled", "/silent", "/crawling"):
-        await asyncio.wait_for(origin.idle(path), 10)
+        await asyncio.wait_for(origin.wait_idle(path), 10)
     assert [entry["id"] for entry in await daemon.history()] == list(reversed(ids.values()))
     assert daemon.files() == {}
 
 
 async def test_a_pause_takes_effect_within_a_second_and_keeps_what_has_come(
-    busy: tuple[DaemonProcess, dict[str, str]], origin: Origin
+    busy_downloads: tuple[DaemonProcess, dict[str, str]], origin: Origin
 ) -> None:
-    daemon, ids = busy
+    daemon, ids = busy_downloads
     kept = {"streaming": 100_000, "stalled": HALF, "crawling": 1}
     for doing, id in ids.items():
         began = now()
-        status, entry = await daemon.verb(id, "pause")
+        status, entry = await daemon.control(id, "pause")
         assert now() - began < 1, doing
         assert (status, entry["id"], entry["status"]) == (200, id, "paused"), doing
         assert (entry["success"], entry["message"], entry["reason"]) == (True, "Download paused", "paused by a user")
         assert entry["current_size"] >= kept.get(doing, 0)
-        sizes = [part.stat().st_size for part in daemon.parts() if id in part.name]
+        sizes = [part.stat().st_size for part in daemon.part_files() if id in part.name]
         assert sum(sizes) == entry["current_size"], doing
-        again = await daemon.verb(id, "pause")
+        again = await daemon.control(id, "pause")
         assert (again[0], again[1]["status"]) == (200, "paused"), doing
     for path in ("/streaming", "/stalled", "/silent", "/crawling"):
-        await asyncio.wait_for(origin.idle(path), 10)
+        await asyncio.wait_for(origin.wait_idle(path), 10)
     assert Counter(entry["status"] for entry in await daemon.active()) == {"paused": 6, "downloading": 1}
     # Paused ones have no place: another download runs.
-    origin.script("/other", Answer(size=1))
+    origin.script("/other", ScriptedResponse(size=1))
     assert (await daemon.fetch("d", origin.url("/other")))[0] == 201
     for id in ids.values():
-        assert (await daemon.verb(id, "cancel"))[0] == 200
+        assert (await daemon.control(id, "cancel"))[0] == 200
     # The one that is still running has not received anything.
-    assert daemon.parts() == []
+    assert daemon.part_files() == []
 
 
 # -- pause and resume --------------------------------------------------------------------------------------------------
 
 
 async def test_a_resumed_download_goes_on_where_it_was_and_is_whole(daemon: DaemonProcess, origin: Origin) -> None:
-    id = await paused_half_way(daemon, origin, "/f")
-    [part] = daemon.parts()
+    id = await pause_half_way(daemon, origin, "/f")
+    [part] = daemon.part_files()
     assert (part.stat().st_size, part.stat().st_mode & 0o777) == (HALF, 0o600)
-    status, entry = await daemon.verb(id, "resume")
+    status, entry = await daemon.control(id, "resume")
     assert (status, entry["id"], entry["success"], entry["message"]) == (200, id, True, "Download resumed")
-    entry = await daemon.ended(id)
+    entry = await daemon.wait_until_finished(id)
     assert (entry["status"], entry["total_bytes"]) == ("completed", SIZE)
     assert daemon.files() == {"d/f": WHOLE}
-    assert daemon.parts() == []
+    assert daemon.part_files() == []
     first, second = origin.requests("/f")
     assert (first.field("Range"), first.field("If-Range")) == (None, None)
     assert (second.field("Range"), second.field("If-Range")) == (f"bytes={HALF}-", '"v"')
@@ -153,35 +155,35 @@ async def test_a_resumed_download_goes_on_where_it_was_and_is_whole(daemon: Daem
 
 
 async def test_many_pauses_cost_no_byte_and_no_attempt(daemon: DaemonProcess, origin: Origin) -> None:
-    answers = [Answer(size=SIZE, etag='"v"', stall_after=100_000) for _ in range(8)]
-    origin.script("/f", [*answers, Answer(size=SIZE, etag='"v"')])
+    answers = [ScriptedResponse(size=SIZE, etag='"v"', stall_after=100_000) for _ in range(8)]
+    origin.script("/f", [*answers, ScriptedResponse(size=SIZE, etag='"v"')])
     id = await start(daemon, origin.url("/f"))
     for times in range(1, 9):
-        await received(daemon, id, times * 100_000)
-        assert (await daemon.verb(id, "pause"))[1]["current_size"] == times * 100_000
-        assert (await daemon.verb(id, "resume"))[0] == 200
-    assert (await daemon.ended(id))["status"] == "completed"
+        await wait_until_received(daemon, id, times * 100_000)
+        assert (await daemon.control(id, "pause"))[1]["current_size"] == times * 100_000
+        assert (await daemon.control(id, "resume"))[0] == 200
+    assert (await daemon.wait_until_finished(id))["status"] == "completed"
     assert daemon.files() == {"d/f": WHOLE}
     assert origin.bytes_sent("/f") == SIZE
 
 
 async def test_without_a_validator_a_resumed_download_starts_over(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", [Answer(size=SIZE, stall_after=HALF), Answer(size=SIZE + 1, seed=2)])
+    origin.script("/f", [ScriptedResponse(size=SIZE, stall_after=HALF), ScriptedResponse(size=SIZE + 1, seed=2)])
     id = await start(daemon, origin.url("/f"))
-    await received(daemon, id, HALF)
-    await daemon.verb(id, "pause")
-    await daemon.verb(id, "resume")
-    assert (await daemon.ended(id))["status"] == "completed"
+    await wait_until_received(daemon, id, HALF)
+    await daemon.control(id, "pause")
+    await daemon.control(id, "resume")
+    assert (await daemon.wait_until_finished(id))["status"] == "completed"
     assert daemon.files() == {"d/f": expected_bytes(2, 0, SIZE + 1)}
     assert origin.requests("/f")[1].field("Range") is None
 
 
 async def test_a_paused_download_may_go_on_from_another_url(daemon: DaemonProcess, origin: Origin) -> None:
-    id = await paused_half_way(daemon, origin, "/expired")
-    origin.script("/renewed", Answer(size=SIZE, etag='"v"'))
+    id = await pause_half_way(daemon, origin, "/expired")
+    origin.script("/renewed", ScriptedResponse(size=SIZE, etag='"v"'))
     assert (await daemon.amend(id, url=origin.url("/renewed")))[1]["status"] == "paused"
-    await daemon.verb(id, "resume")
-    assert (await daemon.ended(id))["status"] == "completed"
+    await daemon.control(id, "resume")
+    assert (await daemon.wait_until_finished(id))["status"] == "completed"
     assert daemon.files() == {"d/expired": WHOLE}
     sample, rest = origin.requests("/renewed")
     assert sample.field("Range") == f"bytes={HALF - min(HALF, 65_536)}-{HALF - 1}"
@@ -192,21 +194,21 @@ async def test_a_paused_download_may_go_on_from_another_url(daemon: DaemonProces
     "other",
     [
         # Entity tags and dates tell versions of one resource apart, not two resources.
-        pytest.param(Answer(size=SIZE, seed=1, etag='"v"'), id="other bytes under the same tag"),
-        pytest.param(Answer(size=SIZE, seed=1, etag='"w"'), id="another tag"),
-        pytest.param(Answer(size=SIZE + 1, seed=1, etag='"v"'), id="another length"),
-        pytest.param(Answer(size=SIZE, seed=1), id="no validator"),
-        pytest.param(Answer(size=SIZE, seed=1, etag='"v"', honour_ranges=False), id="ranges ignored"),
+        pytest.param(ScriptedResponse(size=SIZE, seed=1, etag='"v"'), id="other bytes under the same tag"),
+        pytest.param(ScriptedResponse(size=SIZE, seed=1, etag='"w"'), id="another tag"),
+        pytest.param(ScriptedResponse(size=SIZE + 1, seed=1, etag='"v"'), id="another length"),
+        pytest.param(ScriptedResponse(size=SIZE, seed=1), id="no validator"),
+        pytest.param(ScriptedResponse(size=SIZE, seed=1, etag='"v"', honour_ranges=False), id="ranges ignored"),
     ],
 )
 async def test_a_part_of_one_resource_never_goes_on_with_another_one(
-    daemon: DaemonProcess, origin: Origin, other: Answer
+    daemon: DaemonProcess, origin: Origin, other: ScriptedResponse
 ) -> None:
-    id = await paused_half_way(daemon, origin, "/expired")
+    id = await pause_half_way(daemon, origin, "/expired")
     origin.script("/other", other)
     await daemon.amend(id, url=origin.url("/other"))
-    await daemon.verb(id, "resume")
-    assert (await daemon.ended(id))["status"] == "completed"
+    await daemon.control(id, "resume")
+    assert (await daemon.wait_until_finished(id))["status"] == "completed"
     assert list(daemon.files().values()) == [expected_bytes(1, 0, other.size)]
 
 
@@ -214,13 +216,13 @@ async def test_a_part_that_was_lost_or_changed_behind_our_back_is_never_spliced(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     for name in ("gone", "longer"):
-        id = await paused_half_way(daemon, origin, f"/{name}")
-        [part] = daemon.parts()
+        id = await pause_half_way(daemon, origin, f"/{name}")
+        [part] = daemon.part_files()
         part.unlink() if name == "gone" else part.write_bytes(WHOLE + b"x")
-        await daemon.verb(id, "resume")
-        assert (await daemon.ended(id))["status"] == "completed", name
+        await daemon.control(id, "resume")
+        assert (await daemon.wait_until_finished(id))["status"] == "completed", name
         assert daemon.files()[f"d/{name}"] == WHOLE, name
-        assert daemon.parts() == []
+        assert daemon.part_files() == []
 
 
 # -- retry -------------------------------------------------------------------------------------------------------------
@@ -229,22 +231,25 @@ async def test_a_part_that_was_lost_or_changed_behind_our_back_is_never_spliced(
 async def test_a_retried_download_keeps_its_id_and_leaves_the_history(daemon: DaemonProcess, origin: Origin) -> None:
     (daemon.root / "d").mkdir()
     (daemon.root / "d" / "skipped").write_bytes(b"there")
-    origin.script("/failed", [failure(404), Answer(size=SIZE)])
-    origin.script("/cancelled", [Answer(size=SIZE, etag='"v"', stall_after=HALF), Answer(size=SIZE, etag='"v"')])
-    origin.script("/skipped", Answer(size=SIZE))
+    origin.script("/failed", [error_response(404), ScriptedResponse(size=SIZE)])
+    origin.script(
+        "/cancelled",
+        [ScriptedResponse(size=SIZE, etag='"v"', stall_after=HALF), ScriptedResponse(size=SIZE, etag='"v"')],
+    )
+    origin.script("/skipped", ScriptedResponse(size=SIZE))
     ids = {}
     for name in ("failed", "cancelled", "skipped"):
         ids[name] = await start(daemon, origin.url(f"/{name}"), conflict="skip")
-    await received(daemon, ids["cancelled"], HALF)
-    await daemon.verb(ids["cancelled"], "cancel")
+    await wait_until_received(daemon, ids["cancelled"], HALF)
+    await daemon.control(ids["cancelled"], "cancel")
     for name, id in ids.items():
-        assert (await daemon.ended(id))["status"] == name
+        assert (await daemon.wait_until_finished(id))["status"] == name
     (daemon.root / "d" / "skipped").unlink()
     for name, id in ids.items():
-        status, entry = await daemon.verb(id, "retry")
+        status, entry = await daemon.control(id, "retry")
         assert (status, entry["id"], entry["success"]) == (200, id, True)
         assert entry["error"] is None
-        ended = await daemon.ended(id)
+        ended = await daemon.wait_until_finished(id)
         assert (ended["status"], ended["error"], ended["total_bytes"]) == ("completed", None, SIZE), name
     assert Counter(entry["id"] for entry in await daemon.history()) == dict.fromkeys(ids.values(), 1)
     assert daemon.files() == {f"d/{name}": WHOLE for name in ids}
@@ -255,10 +260,10 @@ async def test_a_retried_download_keeps_its_id_and_leaves_the_history(daemon: Da
 async def test_a_retry_shortens_a_wait_but_not_one_that_the_host_has_asked_for(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/f", failure(503, retry_after="100"))
+    origin.script("/f", error_response(503, retry_after="100"))
     id = await start(daemon, origin.url("/f"))
-    await daemon.reaches(id, "retrying")
-    status, entry = await daemon.verb(id, "retry")
+    await daemon.wait_for_state(id, "retrying")
+    status, entry = await daemon.control(id, "retry")
     assert (status, entry["status"]) == (200, "queued")
     assert "127.0.0.1 asked to wait" in entry["reason"]
     assert len(origin.requests("/f")) == 1
@@ -278,28 +283,28 @@ IMPOSSIBLE = {
 
 
 async def test_a_verb_in_the_wrong_state_says_so_and_does_nothing(tmp_path: Path, origin: Origin) -> None:
-    async with DaemonProcess(tmp_path, config=configured(max_concurrent=1)) as daemon:
-        origin.script("/f", Answer(size=1))
-        origin.script("/missing", failure(404))
-        origin.script("/stalled", Answer(size=10, stall_after=5))
+    async with DaemonProcess(tmp_path, config=make_config(max_concurrent=1)) as daemon:
+        origin.script("/f", ScriptedResponse(size=1))
+        origin.script("/missing", error_response(404))
+        origin.script("/stalled", ScriptedResponse(size=10, stall_after=5))
         ids = {
             "completed": await start(daemon, origin.url("/f")),
             "failed": await start(daemon, origin.url("/missing")),
         }
         for state, id in ids.items():
-            assert (await daemon.ended(id))["status"] == state
-        _, refused = await daemon.ask("GET", "/d", params={"download": "ftp://127.0.0.1/f"})
+            assert (await daemon.wait_until_finished(id))["status"] == state
+        _, refused = await daemon.request("GET", "/d", params={"download": "ftp://127.0.0.1/f"})
         ids["refused"] = refused["download_id"]
         ids["downloading"] = await start(daemon, origin.url("/stalled"))
-        await daemon.reaches(ids["downloading"], "downloading")
+        await daemon.wait_for_state(ids["downloading"], "downloading")
         for state in ("cancelled", "queued", "paused"):
             ids[state] = await start(daemon, origin.url("/f"))
-        await daemon.verb(ids["cancelled"], "cancel")
-        await daemon.verb(ids["paused"], "pause")
-        before = {state: await daemon.one(id) for state, id in ids.items()}
+        await daemon.control(ids["cancelled"], "cancel")
+        await daemon.control(ids["paused"], "pause")
+        before = {state: await daemon.get_download(id) for state, id in ids.items()}
         for state, verbs in IMPOSSIBLE.items():
             for verb in verbs:
-                status, body = await daemon.verb(ids[state], verb)
+                status, body = await daemon.control(ids[state], verb)
                 assert (status, body["success"], body["error"]) == (409, False, "INVALID_STATE"), (state, verb)
                 assert len(body["detail"].split()) > 4, body
                 # What has only just begun may still be called by its state before.
@@ -309,15 +314,15 @@ async def test_a_verb_in_the_wrong_state_says_so_and_does_nothing(tmp_path: Path
                 status, body = await daemon.amend(ids[state], priority=1)
                 assert (status, body["error"]) == (409, "INVALID_STATE"), state
         for state, id in ids.items():
-            assert {**await daemon.one(id), "speed": None} == {**before[state], "speed": None}
+            assert {**await daemon.get_download(id), "speed": None} == {**before[state], "speed": None}
 
 
 async def test_an_id_that_nobody_has_is_not_found(daemon: DaemonProcess) -> None:
     for id in (str(uuid4()), "0", "a..b", "%252e", "%00", "x" * 3000, "é"):
         for verb in ("cancel", "pause", "resume", "retry"):
-            status, body = await daemon.verb(id, verb)
+            status, body = await daemon.control(id, verb)
             assert (status, body["success"], body["error"]) == (404, False, "NOT_FOUND"), (id, verb)
-        assert (await daemon.ask("GET", f"/api/v1/downloads/{id}"))[0] == 404
+        assert (await daemon.request("GET", f"/api/v1/downloads/{id}"))[0] == 404
         assert (await daemon.amend(id, priority=1))[0] == 404
 
 
@@ -325,26 +330,26 @@ async def test_an_id_that_nobody_has_is_not_found(daemon: DaemonProcess) -> None
 
 
 async def test_wait_answers_with_the_end_or_when_the_time_is_up(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/slow", Answer(size=1000, delay=0.3))
+    origin.script("/slow", ScriptedResponse(size=1000, delay=0.3))
     status, answer = await daemon.fetch("d", origin.url("/slow"))
     assert (status, answer["success"], answer["message"], answer["error"]) == (201, True, "Download completed", None)
     assert daemon.files().keys() == {"d/slow"}
 
-    origin.script("/stalled", Answer(size=1000, stall_after=500))
+    origin.script("/stalled", ScriptedResponse(size=1000, stall_after=500))
     began = now()
     status, answer = await daemon.fetch("d", origin.url("/stalled"), wait="1")
     assert 1 <= now() - began < 5
     assert (status, answer["success"], answer["message"], answer["error"]) == (201, True, "Download started", None)
-    assert (await daemon.one(answer["download_id"]))["status"] == "downloading"
+    assert (await daemon.get_download(answer["download_id"]))["status"] == "downloading"
     status, answer = await daemon.fetch("d", origin.url("/stalled"), wait="0")
     assert (status, answer["message"]) == (201, "Download started")
 
 
 ENDS = {
-    "404": (failure(404), {}, 404, "REMOTE_FILE_NOT_FOUND"),
-    "403": (failure(403), {}, 502, "REMOTE_ERROR"),
-    "timeout": (Answer(size=10, stall_after=0), {"timeout": "1"}, 504, "DOWNLOAD_TIMEOUT"),
-    "checksum": (Answer(size=10), {"checksum": "md5=" + "0" * 32}, 422, "CHECKSUM_MISMATCH"),
+    "404": (error_response(404), {}, 404, "REMOTE_FILE_NOT_FOUND"),
+    "403": (error_response(403), {}, 502, "REMOTE_ERROR"),
+    "timeout": (ScriptedResponse(size=10, stall_after=0), {"timeout": "1"}, 504, "DOWNLOAD_TIMEOUT"),
+    "checksum": (ScriptedResponse(size=10), {"checksum": "md5=" + "0" * 32}, 422, "CHECKSUM_MISMATCH"),
 }
 
 
@@ -360,11 +365,11 @@ async def test_wait_answers_a_failure_with_the_status_of_its_code(daemon: Daemon
 
 
 async def test_wait_sees_a_cancel_by_somebody_else(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/stalled", Answer(size=1000, stall_after=500))
+    origin.script("/stalled", ScriptedResponse(size=1000, stall_after=500))
     waiting = asyncio.create_task(daemon.fetch("d", origin.url("/stalled")))
-    await origin.sent("/stalled", 500)
+    await origin.wait_sent("/stalled", 500)
     [entry] = await daemon.active()
-    await daemon.verb(entry["id"], "cancel")
+    await daemon.control(entry["id"], "cancel")
     status, answer = await asyncio.wait_for(waiting, 10)
     assert (status, answer["success"], answer["error"]) == (409, False, "CANCELLED")
 
@@ -373,55 +378,57 @@ async def test_wait_sees_a_cancel_by_somebody_else(daemon: DaemonProcess, origin
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_a_storm_of_contrary_wishes_leaves_everything_in_order(
-    mortal: DaemonProcess, origin: Origin, seed: int
+async def test_many_contradicting_requests_leave_consistent_records(
+    restartable: DaemonProcess, origin: Origin, seed: int
 ) -> None:
     chance = random.Random(seed)
-    mortal.config.write_text(configured(max_concurrent=6, max_per_host=5))
-    await mortal.start()
+    restartable.config.write_text(make_config(max_concurrent=6, max_per_host=5))
+    await restartable.start()
     for number in range(20):
         origin.script(
             f"/{number}",
             [
-                Answer(size=200_000, seed=number, etag='"v"', rate=2_000_000),
-                failure(500),
-                Answer(size=200_000, seed=number, etag='"v"', cut_after=50_000),
-                Answer(size=200_000, seed=number, etag='"v"', rate=2_000_000),
-                Answer(size=200_000, seed=number, etag='"v"'),
+                ScriptedResponse(size=200_000, seed=number, etag='"v"', rate=2_000_000),
+                error_response(500),
+                ScriptedResponse(size=200_000, seed=number, etag='"v"', cut_after=50_000),
+                ScriptedResponse(size=200_000, seed=number, etag='"v"', rate=2_000_000),
+                ScriptedResponse(size=200_000, seed=number, etag='"v"'),
             ],
         )
-    ids = [await start(mortal, origin.url(f"/{number}")) for number in range(20)]
+    ids = [await start(restartable, origin.url(f"/{number}")) for number in range(20)]
     verbs = ["cancel", "pause", "resume", "retry"] * 50
     chance.shuffle(verbs)
 
-    async def wish(verb: str) -> int:
+    async def send_control(verb: str) -> int:
         await asyncio.sleep(chance.uniform(0, 0.8))
         id = chance.choice(ids)
-        status, body = await mortal.verb(id, verb)
+        status, body = await restartable.control(id, verb)
         assert body["id"] == id if status == 200 else body["error"] == "INVALID_STATE", body
         if chance.random() < 0.3:
-            assert (await mortal.amend(id, priority=chance.randrange(9)))[0] in {200, 409}
+            assert (await restartable.amend(id, priority=chance.randrange(9)))[0] in {200, 409}
         return status
 
-    statuses = Counter(await asyncio.wait_for(asyncio.gather(*map(wish, verbs)), 30))
+    statuses = Counter(await asyncio.wait_for(asyncio.gather(*map(send_control, verbs)), 30))
     assert set(statuses) <= {200, 409}
     assert statuses[200] > 20
 
-    await assert_in_order(mortal, ids)
+    await assert_consistent(restartable, ids)
     # What is left comes to its end: nobody hangs, and no place was lost.
     for id in ids:
-        await mortal.verb(id, "resume")
-        await mortal.verb(id, "retry")
+        await restartable.control(id, "resume")
+        await restartable.control(id, "retry")
     for id in ids:
-        assert (await mortal.ended(id))["status"] == "completed"
-    await assert_in_order(mortal, ids)
-    assert mortal.parts() == []
-    assert mortal.files() == {f"d/{number}": expected_bytes(number, 0, 200_000) for number in range(20)}
-    levels = {line["level"] for line in mortal.log_lines()}
-    assert levels <= {"info", "debug"}, [line for line in mortal.log_lines() if line["level"] not in {"info", "debug"}]
+        assert (await restartable.wait_until_finished(id))["status"] == "completed"
+    await assert_consistent(restartable, ids)
+    assert restartable.part_files() == []
+    assert restartable.files() == {f"d/{number}": expected_bytes(number, 0, 200_000) for number in range(20)}
+    levels = {line["level"] for line in restartable.log_lines()}
+    assert levels <= {"info", "debug"}, [
+        line for line in restartable.log_lines() if line["level"] not in {"info", "debug"}
+    ]
 
 
-async def assert_in_order(daemon: DaemonProcess, ids: list[str]) -> None:
+async def assert_consistent(daemon: DaemonProcess, ids: list[str]) -> None:
     """Each download is either active once or past once, and each part file belongs to an active one."""
 
     async def consistent() -> bool:
@@ -429,58 +436,58 @@ async def assert_in_order(daemon: DaemonProcess, ids: list[str]) -> None:
         active, past = await daemon.active(), await daemon.history()
         return Counter(entry["id"] for entry in [*active, *past]) == dict.fromkeys(ids, 1)
 
-    await until(consistent)
+    await wait_until(consistent)
     active = {entry["id"] for entry in await daemon.active()}
-    owners = [next((id for id in ids if id in part.name), part.name) for part in daemon.parts()]
+    owners = [next((id for id in ids if id in part.name), part.name) for part in daemon.part_files()]
     assert len(owners) == len(set(owners))
     ended_meanwhile = {entry["id"] for entry in await daemon.history()}
     assert set(owners) <= active | ended_meanwhile
 
 
-async def test_the_same_wish_many_times_at_once_is_granted_once(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=SIZE, etag='"v"', stall_after=SIZE // 4))
+async def test_the_same_request_many_times_at_once_is_applied_once(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", ScriptedResponse(size=SIZE, etag='"v"', stall_after=SIZE // 4))
     id = await start(daemon, origin.url("/f"))
-    await received(daemon, id, SIZE // 4)
-    pauses = await asyncio.gather(*(daemon.verb(id, "pause") for _ in range(20)))
+    await wait_until_received(daemon, id, SIZE // 4)
+    pauses = await asyncio.gather(*(daemon.control(id, "pause") for _ in range(20)))
     assert {(status, body["status"]) for status, body in pauses} == {(200, "paused")}
-    resumes = await asyncio.gather(*(daemon.verb(id, "resume") for _ in range(20)))
+    resumes = await asyncio.gather(*(daemon.control(id, "resume") for _ in range(20)))
     assert Counter(status for status, _ in resumes) == {200: 1, 409: 19}
-    await origin.requested("/f", times=2)
-    cancels = await asyncio.gather(*(daemon.verb(id, "cancel") for _ in range(20)))
+    await origin.wait_requested("/f", times=2)
+    cancels = await asyncio.gather(*(daemon.control(id, "cancel") for _ in range(20)))
     assert {body.get("status") or body["error"] for _, body in cancels} <= {"cancelled", "INVALID_STATE"}
     assert 200 in {status for status, _ in cancels}
     [entry] = await daemon.history()
     assert (entry["id"], entry["status"]) == (id, "cancelled")
-    retries = await asyncio.gather(*(daemon.verb(id, "retry") for _ in range(20)))
+    retries = await asyncio.gather(*(daemon.control(id, "retry") for _ in range(20)))
     assert Counter(status for status, _ in retries) == {200: 1, 409: 19}
     assert len(await daemon.active()) == 1
     assert await daemon.history() == []
-    await origin.requested("/f", times=3)
+    await origin.wait_requested("/f", times=3)
     assert origin.active("/f") == 1
 
 
-async def test_wishes_that_cross_the_end_of_an_attempt_break_nothing(tmp_path: Path, origin: Origin) -> None:
+async def test_requests_during_the_end_of_an_attempt_break_nothing(tmp_path: Path, origin: Origin) -> None:
     chance = random.Random(1)
-    async with DaemonProcess(tmp_path, config=configured(retries=1000)) as daemon:
+    async with DaemonProcess(tmp_path, config=make_config(retries=1000)) as daemon:
         ids = []
         for number in range(8):
-            origin.script(f"/{number}", Answer(size=SIZE, etag='"v"', cut_after=number % 2))
+            origin.script(f"/{number}", ScriptedResponse(size=SIZE, etag='"v"', cut_after=number % 2))
             ids.append(await start(daemon, origin.url(f"/{number}"), timeout="0"))
         over = now() + 3
 
-        async def insist() -> None:
+        async def retry_forever() -> None:
             while now() < over:
                 verb = chance.choice(["cancel", "pause", "retry", "retry", "resume"])
-                status, body = await asyncio.wait_for(daemon.verb(chance.choice(ids), verb), 10)
+                status, body = await asyncio.wait_for(daemon.control(chance.choice(ids), verb), 10)
                 assert status in {200, 409}, body
 
-        await asyncio.gather(*(insist() for _ in range(12)))
+        await asyncio.gather(*(retry_forever() for _ in range(12)))
         assert [line for line in daemon.log_lines() if line["level"] not in {"info", "debug"}] == []
         for number, id in enumerate(ids):
-            origin.script(f"/{number}", Answer(size=SIZE, etag='"v"'))
-            await daemon.verb(id, "resume")
-            await daemon.verb(id, "retry")
+            origin.script(f"/{number}", ScriptedResponse(size=SIZE, etag='"v"'))
+            await daemon.control(id, "resume")
+            await daemon.control(id, "retry")
         for id in ids:
-            assert (await daemon.ended(id))["status"] == "completed"
+            assert (await daemon.wait_until_finished(id))["status"] == "completed"
         assert set(daemon.files().values()) == {WHOLE}
-        assert daemon.parts() == []
+        assert daemon.part_files() == []

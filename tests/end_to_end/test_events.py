@@ -10,14 +10,14 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, configured, until
-from end_to_end.event_reader import Told, watching
-from origin.answer import Answer, failure
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, wait_until
+from end_to_end.event_reader import StreamEvent, open_event_stream
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse, error_response
 
 from downloadd.events import parse_event_id
 
-HASTY_HEARTBEAT = """
+FAST_HEARTBEAT_LAUNCHER = """
 import sys
 from downloadd.api.event_stream import EventStream
 from downloadd.daemon.main import main
@@ -31,73 +31,81 @@ main()
 async def test_a_download_is_told_from_acceptance_to_end_with_the_entries_of_listing_and_history(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
-    gate = asyncio.Event()
-    origin.script("/f.bin", Answer(size=1000, gate=gate))
-    async with watching(daemon) as reader:
-        assert reader.told == []
+    release = asyncio.Event()
+    origin.script("/f.bin", ScriptedResponse(size=1000, body_event=release))
+    async with open_event_stream(daemon) as reader:
+        assert reader.events == []
         id = (await daemon.start_download("d", origin.url("/f.bin")))["download_id"]
-        await reader.until(lambda: [entry for entry in reader.of("download", id) if entry["status"] == "downloading"])
+        await reader.wait_until(
+            lambda: [entry for entry in reader.entries("download", id) if entry["status"] == "downloading"]
+        )
         [listed] = await daemon.active()
-        assert {**reader.of("download", id)[-1], "speed": None, "eta": None} == {**listed, "speed": None, "eta": None}
-        gate.set()
-        [ended] = await reader.until(lambda: reader.of("history", id))
+        assert {**reader.entries("download", id)[-1], "speed": None, "eta": None} == {
+            **listed,
+            "speed": None,
+            "eta": None,
+        }
+        release.set()
+        [ended] = await reader.wait_until(lambda: reader.entries("history", id))
     assert [ended] == await daemon.history()
-    statuses = [entry["status"] for entry in reader.of("download", id)]
+    statuses = [entry["status"] for entry in reader.entries("download", id)]
     assert list(dict.fromkeys(statuses))[:3] == ["queued", "starting", "downloading"]
-    assert all(entry.keys() == listed.keys() for entry in reader.of("download"))
+    assert all(entry.keys() == listed.keys() for entry in reader.entries("download"))
     # Nothing comes behind the end.
-    assert reader.told[-1].name == "history"
+    assert reader.events[-1].name == "history"
 
 
 async def test_every_way_to_end_is_told(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/missing", failure(404))
-    origin.script("/stalled", Answer(size=10, stall_after=5))
-    origin.script("/f", Answer(size=1))
-    async with watching(daemon) as reader:
+    origin.script("/missing", error_response(404))
+    origin.script("/stalled", ScriptedResponse(size=10, stall_after=5))
+    origin.script("/f", ScriptedResponse(size=1))
+    async with open_event_stream(daemon) as reader:
         await daemon.fetch("d", origin.url("/f"))
         await daemon.fetch("d", origin.url("/f"), conflict="skip")
         await daemon.fetch("d", origin.url("/missing"))
-        await daemon.ask("GET", "/d", params={"download": "ftp://x/"})
+        await daemon.request("GET", "/d", params={"download": "ftp://x/"})
         id = (await daemon.start_download("d", origin.url("/stalled")))["download_id"]
-        await reader.until(lambda: [entry for entry in reader.of("download", id) if entry["current_size"] == 5])
-        await daemon.verb(id, "pause")
-        await reader.until(lambda: reader.of("download", id)[-1]["status"] == "paused")
-        await daemon.verb(id, "resume")
-        await reader.until(lambda: reader.of("download", id)[-1]["status"] in {"starting", "downloading"})
-        await daemon.verb(id, "cancel")
-        await reader.until(lambda: reader.of("history", id))
-    assert [(entry["status"], entry["error"]) for entry in reader.of("history")] == [
+        await reader.wait_until(
+            lambda: [entry for entry in reader.entries("download", id) if entry["current_size"] == 5]
+        )
+        await daemon.control(id, "pause")
+        await reader.wait_until(lambda: reader.entries("download", id)[-1]["status"] == "paused")
+        await daemon.control(id, "resume")
+        await reader.wait_until(lambda: reader.entries("download", id)[-1]["status"] in {"starting", "downloading"})
+        await daemon.control(id, "cancel")
+        await reader.wait_until(lambda: reader.entries("history", id))
+    assert [(entry["status"], entry["error"]) for entry in reader.entries("history")] == [
         ("completed", None),
         ("skipped", None),
         ("failed", "REMOTE_FILE_NOT_FOUND"),
         ("failed", "INVALID_URL"),
         ("cancelled", "CANCELLED"),
     ]
-    assert reader.of("history") == list(reversed(await daemon.history()))
+    assert reader.entries("history") == list(reversed(await daemon.history()))
 
 
 async def test_an_end_is_told_even_when_its_part_cannot_be_removed(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=10, stall_after=5))
+    origin.script("/f", ScriptedResponse(size=10, stall_after=5))
     id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
-    [part] = await until(daemon.parts)
-    await daemon.verb(id, "pause")
+    [part] = await wait_until(daemon.part_files)
+    await daemon.control(id, "pause")
     part.unlink()
     part.mkdir()
-    async with watching(daemon) as reader:
-        status, entry = await daemon.verb(id, "cancel")
+    async with open_event_stream(daemon) as reader:
+        status, entry = await daemon.control(id, "cancel")
         assert (status, entry["status"]) == (200, "cancelled")
-        await reader.until(lambda: reader.of("history", id))
-    await until(lambda: [line for line in daemon.log_lines() if line["event"] == "part_not_removed"])
+        await reader.wait_until(lambda: reader.entries("history", id))
+    await wait_until(lambda: [line for line in daemon.log_lines() if line["event"] == "part_removal_failed"])
 
 
 async def test_progress_is_told_about_once_a_second(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=10_000_000, rate=1_000_000))
-    async with watching(daemon) as reader:
+    origin.script("/f", ScriptedResponse(size=10_000_000, rate=1_000_000))
+    async with open_event_stream(daemon) as reader:
         await daemon.start_download("d", origin.url("/f"))
-        await reader.until(lambda: len({entry["current_size"] for entry in reader.of("download")}) >= 4)
-    sizes = [entry["current_size"] for entry in reader.of("download")]
+        await reader.wait_until(lambda: len({entry["current_size"] for entry in reader.entries("download")}) >= 4)
+    sizes = [entry["current_size"] for entry in reader.entries("download")]
     assert sizes == sorted(sizes)
-    last = reader.of("download")[-1]
+    last = reader.entries("download")[-1]
     assert last["expected_size"] == 10_000_000
     assert last["progress_percentage"] > 0
     assert last["speed"] > 100_000
@@ -105,34 +113,34 @@ async def test_progress_is_told_about_once_a_second(daemon: DaemonProcess, origi
 
 
 async def test_a_quiet_stream_has_comments_as_heartbeat(tmp_path: Path) -> None:
-    async with DaemonProcess(tmp_path, launcher=(sys.executable, "-Ic", HASTY_HEARTBEAT)) as daemon:
-        async with watching(daemon) as reader:
-            await reader.until(lambda: len(reader.comments) >= 2)
+    async with DaemonProcess(tmp_path, launcher=(sys.executable, "-Ic", FAST_HEARTBEAT_LAUNCHER)) as daemon:
+        async with open_event_stream(daemon) as reader:
+            await reader.wait_until(lambda: len(reader.comments) >= 2)
         assert set(reader.comments) == {"heartbeat"}
-        assert reader.told == []
+        assert reader.events == []
 
 
 # -- coming back -------------------------------------------------------------------------------------------------------
 
 
 async def test_one_that_comes_back_is_told_every_event_once(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=100))
-    told: list[Told] = []
+    origin.script("/f", ScriptedResponse(size=100))
+    told: list[StreamEvent] = []
     last_id = ""
     started: list[str] = []
     for _ in range(5):
-        async with watching(daemon, last_id) as reader:
-            told += reader.told
-            missed = len(reader.told)
+        async with open_event_stream(daemon, last_id) as reader:
+            told += reader.events
+            missed = len(reader.events)
             started.append((await daemon.start_download("d", origin.url("/f")))["download_id"])
-            await reader.until(lambda id=started[-1]: reader.of("history", id))
-            told += reader.told[missed:]
+            await reader.wait_until(lambda id=started[-1]: reader.entries("history", id))
+            told += reader.events[missed:]
             last_id = reader.last_id
         # What happens now is seen by nobody.
         _, answer = await daemon.fetch("d", origin.url("/f"))
         started.append(answer["download_id"])
-    async with watching(daemon, last_id) as reader:
-        told += reader.told
+    async with open_event_stream(daemon, last_id) as reader:
+        told += reader.events
     assert [one.entry["id"] for one in told if one.name == "history"] == started
     ids = [one.id for one in told]
     assert None not in ids
@@ -143,60 +151,67 @@ async def test_one_that_comes_back_is_told_every_event_once(daemon: DaemonProces
 
 
 @pytest.mark.timeout(120)
-async def test_no_end_is_lost_across_reconnects_and_kills(mortal: DaemonProcess, origin: Origin) -> None:
-    mortal.config.write_text(configured(retries=2, max_concurrent=20, max_per_host=20))
+async def test_no_end_is_lost_across_reconnects_and_kills(restartable: DaemonProcess, origin: Origin) -> None:
+    restartable.config.write_text(make_config(retries=2, max_concurrent=20, max_per_host=20))
     for number in range(100):
         # A part of them fails, so that ends come from everywhere.
-        answer = Answer(size=20_000, seed=number, etag=f'"{number}"', rate=60_000) if number % 5 else failure(404)
+        answer = (
+            ScriptedResponse(size=20_000, seed=number, etag=f'"{number}"', rate=60_000)
+            if number % 5
+            else error_response(404)
+        )
         origin.script(f"/{number}", answer)
-    await mortal.start()
-    async with watching(mortal) as reader:
+    await restartable.start()
+    async with open_event_stream(restartable) as reader:
         last_id = reader.last_id
-    started = [(await mortal.start_download("d", origin.url(f"/{number}")))["download_id"] for number in range(100)]
+    started = [
+        (await restartable.start_download("d", origin.url(f"/{number}")))["download_id"] for number in range(100)
+    ]
     told: Counter[str] = Counter()
     lives = 0
     while len(told) < len(started):
-        async with watching(mortal, last_id) as reader:
+        async with open_event_stream(restartable, last_id) as reader:
             seen = len(told)
-            await reader.until(
-                lambda seen=seen: len(set(reader.ended()) | set(told)) >= min(seen + 15, len(started)), seconds=60
+            await reader.wait_until(
+                lambda seen=seen: len(set(reader.finished_ids()) | set(told)) >= min(seen + 15, len(started)),
+                seconds=60,
             )
             last_id = reader.last_id
-            told.update(reader.ended())
+            told.update(reader.finished_ids())
             if lives < 4:
-                await mortal.kill()
+                await restartable.kill()
                 lives += 1
-        if mortal.process is None:
-            await mortal.start()
+        if restartable.process is None:
+            await restartable.start()
     assert set(told) == set(started)
-    assert {entry["id"] for entry in await mortal.history()} == set(started)
+    assert {entry["id"] for entry in await restartable.history()} == set(started)
     # Told twice is possible only for what was not yet vouched for when the daemon was killed.
     assert told.total() - len(told) <= 4 * 20
 
 
-async def test_an_id_never_vouches_for_an_end_that_was_not_told(mortal: DaemonProcess, origin: Origin) -> None:
+async def test_an_id_never_vouches_for_an_end_that_was_not_told(restartable: DaemonProcess, origin: Origin) -> None:
     """What an id says outlives the daemon: whoever comes back with it is told only of later ends."""
-    mortal.config.write_text(configured(max_concurrent=1))
-    origin.script("/held", Answer(head_gate=asyncio.Event()))
-    await mortal.start()
-    await mortal.start_download("d", origin.url("/held"))
-    queued = [(await mortal.start_download("d", origin.url("/held")))["download_id"] for _ in range(100)]
+    restartable.config.write_text(make_config(max_concurrent=1))
+    origin.script("/held", ScriptedResponse(head_event=asyncio.Event()))
+    await restartable.start()
+    await restartable.start_download("d", origin.url("/held"))
+    queued = [(await restartable.start_download("d", origin.url("/held")))["download_id"] for _ in range(100)]
     batch = {"downloads": [{"url": f"ftp://nowhere.test/{number}"} for number in range(10_000)]}
 
     async def cancel(ids: list[str]) -> None:
         for id in ids:
-            assert (await mortal.verb(id, "cancel"))[0] == 200
+            assert (await restartable.control(id, "cancel"))[0] == 200
 
-    async with watching(mortal) as reader:
+    async with open_event_stream(restartable) as reader:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(mortal.ask("POST", "/api/v1/downloads", json=batch))
+            tasks.create_task(restartable.request("POST", "/api/v1/downloads", json=batch))
             for first in range(4):
                 tasks.create_task(cancel(queued[first::4]))
-        await until(lambda: reader.over or len(reader.ended()) == 10_100)
-    order = [entry["id"] for entry in reversed(await mortal.history())]
+        await wait_until(lambda: reader.is_closed or len(reader.finished_ids()) == 10_100)
+    order = [entry["id"] for entry in reversed(await restartable.history())]
     assert len(order) == 10_100
     told: set[str] = set()
-    for one in reader.told:
+    for one in reader.events:
         if one.name == "history":
             told.add(one.entry["id"])
         place = parse_event_id(one.id or "")
@@ -219,21 +234,23 @@ async def open_and_never_read(daemon: DaemonProcess) -> socket.socket:
 
 
 async def test_readers_that_do_not_read_hold_up_nobody(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=10))
+    origin.script("/f", ScriptedResponse(size=10))
     # Long URLs make long events: what a socket buffers is soon full.
     padding = "x" * 15_000
     slow = [await open_and_never_read(daemon) for _ in range(10)]
     try:
-        async with watching(daemon) as reader:
+        async with open_event_stream(daemon) as reader:
             items = [{"url": f"{origin.url('/f')}?{number}={padding}"} for number in range(500)]
             slowest = 0.0
             for first in range(0, 500, 50):
-                status, _ = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items[first : first + 50]})
+                status, _ = await daemon.request(
+                    "POST", "/api/v1/downloads", json={"downloads": items[first : first + 50]}
+                )
                 assert status == 201
                 began = time.monotonic()
-                assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+                assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
                 slowest = max(slowest, time.monotonic() - began)
-            await reader.until(lambda: len(reader.ended()) == 500, seconds=40)
+            await reader.wait_until(lambda: len(reader.finished_ids()) == 500, seconds=40)
             assert slowest < 2
         assert len(daemon.files()) == 500
         # Shared among all readers: ten of them that are behind by 25 MB each do not cost 250 MB.
@@ -241,19 +258,19 @@ async def test_readers_that_do_not_read_hold_up_nobody(daemon: DaemonProcess, or
     finally:
         for sock in slow:
             sock.close()
-    assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+    assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
     assert "Traceback" not in daemon.log.read_text()
 
 
-async def test_the_daemon_stops_in_time_whoever_watches(mortal: DaemonProcess) -> None:
-    await mortal.start()
-    slow = await open_and_never_read(mortal)
-    async with watching(mortal) as reader, aiohttp.ClientSession() as other:
-        mortal.client, watched = other, mortal.client
+async def test_the_daemon_stops_in_time_whoever_watches(restartable: DaemonProcess) -> None:
+    await restartable.start()
+    slow = await open_and_never_read(restartable)
+    async with open_event_stream(restartable) as reader, aiohttp.ClientSession() as other:
+        restartable.client, watched = other, restartable.client
         began = time.monotonic()
-        assert await mortal.stop() == 0
+        assert await restartable.stop() == 0
         assert time.monotonic() - began < 10
-        await until(lambda: reader.over)
+        await wait_until(lambda: reader.is_closed)
         assert watched is not None
         await watched.close()
     slow.close()
@@ -263,35 +280,37 @@ async def test_the_daemon_stops_in_time_whoever_watches(mortal: DaemonProcess) -
 
 
 async def test_secrets_are_not_told(daemon: DaemonProcess, origin: Origin) -> None:
-    gate = asyncio.Event()
-    origin.script("/f", Answer(size=10, gate=gate))
+    release = asyncio.Event()
+    origin.script("/f", ScriptedResponse(size=10, body_event=release))
     secret = "hush-4711"
     query = "&".join(
         f"{name}={secret}" for name in ("X-Amz-Signature", "token", "pub_secret", "sig", "GoogleAccessId", "API-Key")
     )
     url = f"{origin.url('/f').replace('://', f'://user:{secret}@')}?{query}&page=7"
-    async with watching(daemon) as reader:
+    async with open_event_stream(daemon) as reader:
         id = (await daemon.start_download("d", url))["download_id"]
-        await reader.until(lambda: [entry for entry in reader.of("download", id) if entry["status"] == "downloading"])
-        async with watching(daemon) as late:
-            assert late.of("download", id)
-        gate.set()
-        await reader.until(lambda: reader.of("history", id))
-    assert secret not in repr([one.entry for one in (*reader.told, *late.told)])
-    [shown] = {entry["url"] for entry in (*reader.of("download"), *reader.of("history"))}
+        await reader.wait_until(
+            lambda: [entry for entry in reader.entries("download", id) if entry["status"] == "downloading"]
+        )
+        async with open_event_stream(daemon) as late:
+            assert late.entries("download", id)
+        release.set()
+        await reader.wait_until(lambda: reader.entries("history", id))
+    assert secret not in repr([one.entry for one in (*reader.events, *late.events)])
+    [shown] = {entry["url"] for entry in (*reader.entries("download"), *reader.entries("history"))}
     assert shown.startswith(f"{origin.url('/f')}?X-Amz-Signature=***&token=***")
     assert shown.endswith("&page=7")
 
 
 @pytest.mark.parametrize("last_id", ["", "nonsense", "-1", "0" * 5000, "aa-99999999999999999999-0"])
 async def test_a_foreign_id_is_a_new_reader(daemon: DaemonProcess, origin: Origin, last_id: str) -> None:
-    origin.script("/f", Answer(size=10))
+    origin.script("/f", ScriptedResponse(size=10))
     await daemon.fetch("d", origin.url("/f"))
-    origin.script("/g", Answer(size=10, head_gate=asyncio.Event()))
+    origin.script("/g", ScriptedResponse(size=10, head_event=asyncio.Event()))
     id = (await daemon.start_download("d", origin.url("/g")))["download_id"]
-    async with watching(daemon, last_id) as reader:
-        assert {entry["id"] for entry in reader.of("download")} == {id}
-        assert reader.of("history") == []
+    async with open_event_stream(daemon, last_id) as reader:
+        assert {entry["id"] for entry in reader.entries("download")} == {id}
+        assert reader.entries("history") == []
 
 
 async def test_a_user_who_was_removed_reads_no_further(tmp_path: Path, origin: Origin) -> None:
@@ -299,10 +318,10 @@ async def test_a_user_who_was_removed_reads_no_further(tmp_path: Path, origin: O
     digest = hashlib.sha256(bob.encode()).hexdigest()
     with_bob = f'{DEFAULT_CONFIG}\n[[users]]\nid = "bob"\ntoken_hash = "sha256:{digest}"\n'
     headers = {"Authorization": f"Bearer {bob}"}
-    async with DaemonProcess(tmp_path, config=with_bob) as daemon, watching(daemon, headers=headers) as reader:
+    async with DaemonProcess(tmp_path, config=with_bob) as daemon, open_event_stream(daemon, headers=headers) as reader:
         await daemon.reload(DEFAULT_CONFIG)
         async with asyncio.timeout(20):
-            while not reader.over:
+            while not reader.is_closed:
                 await asyncio.sleep(0.01)
-        status, _ = await daemon.ask("GET", "/api/v1/events", headers=headers)
+        status, _ = await daemon.request("GET", "/api/v1/events", headers=headers)
         assert status == 401

@@ -13,18 +13,18 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, DaemonProcess, until
-from end_to_end.receiver import KEY, Receiver, events_of, hook, posts_to
+from daemon_process import DEFAULT_CONFIG, DaemonProcess, wait_until
+from end_to_end.webhook_receiver import KEY, WebhookReceiver, filter_events, hook_table, webhook_table
 from nginx_origin import free_port
-from origin.answer import Answer
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse
 
 ALL = ["completed", "failed", "cancelled", "skipped"]
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver() as receiver:
+async def receiver() -> AsyncIterator[WebhookReceiver]:
+    async with WebhookReceiver() as receiver:
         yield receiver
 
 
@@ -36,25 +36,25 @@ def signature(key: str, id: str, timestamp: str, body: bytes) -> str:
 
 
 async def test_every_kind_of_end_is_told_signed_with_the_entry_of_the_history(
-    tmp_path: Path, origin: Origin, receiver: Receiver
+    tmp_path: Path, origin: Origin, receiver: WebhookReceiver
 ) -> None:
-    origin.script("/a", Answer(size=1000))
-    origin.script("/slow", Answer(size=1000, stall_after=10))
-    async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + posts_to(receiver, events=ALL)) as daemon:
+    origin.script("/a", ScriptedResponse(size=1000))
+    origin.script("/slow", ScriptedResponse(size=1000, stall_after=10))
+    async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + webhook_table(receiver, events=ALL)) as daemon:
         _, done = await daemon.fetch("d", origin.url("/a"))
         _, missing = await daemon.fetch("d", origin.url("/missing"))
         _, refused = await daemon.fetch("d", "nonsense")
         _, skipped = await daemon.fetch("d", origin.url("/a"), filename="a", conflict="skip")
         slow = await daemon.start_download("d", origin.url("/slow"))
-        await origin.requested("/slow")
-        await daemon.verb(slow["download_id"], "cancel")
+        await origin.wait_requested("/slow")
+        await daemon.control(slow["download_id"], "cancel")
         queued = [done, missing, refused, skipped, slow]
-        await until(lambda: len(receiver.received) >= len(queued))
+        await wait_until(lambda: len(receiver.received) >= len(queued))
         told = {message["data"]["id"]: message for message in receiver.messages}
         for entry, outcome in zip(queued, ("completed", "failed", "failed", "skipped", "cancelled"), strict=True):
             message = told[entry["download_id"]]
             assert message["type"] == f"download.{outcome}"
-            assert message["data"] == await daemon.one(entry["download_id"])
+            assert message["data"] == await daemon.get_download(entry["download_id"])
             assert message["id"].startswith(entry["download_id"])
         for fields, body in receiver.received:
             id, timestamp = fields["webhook-id"], fields["webhook-timestamp"]
@@ -63,7 +63,7 @@ async def test_every_kind_of_end_is_told_signed_with_the_entry_of_the_history(
             assert fields["webhook-signature"] == signature(KEY, id, timestamp, body)
             assert fields["Content-Type"] == "application/json"
         # Nothing is left to tell, and nothing was told twice.
-        await until(lambda: len(events_of(daemon.log_lines(), "hook_told")) == len(queued))
+        await wait_until(lambda: len(filter_events(daemon.log_lines(), "hook_delivered")) == len(queued))
         assert len(receiver.received) == len(queued)
         log = daemon.log.read_text()
         assert "s3cret" not in log
@@ -72,16 +72,19 @@ async def test_every_kind_of_end_is_told_signed_with_the_entry_of_the_history(
 
 
 async def test_a_hook_is_told_only_of_its_events_and_directories(
-    tmp_path: Path, origin: Origin, receiver: Receiver
+    tmp_path: Path, origin: Origin, receiver: WebhookReceiver
 ) -> None:
-    origin.script("/f", Answer(size=10))
-    config = DEFAULT_CONFIG + posts_to(receiver, directory="team/*", events=["completed"])
-    async with Receiver() as other, DaemonProcess(tmp_path, config=config + posts_to(other, "all")) as daemon:
+    origin.script("/f", ScriptedResponse(size=10))
+    config = DEFAULT_CONFIG + webhook_table(receiver, directory="team/*", events=["completed"])
+    async with (
+        WebhookReceiver() as other,
+        DaemonProcess(tmp_path, config=config + webhook_table(other, "all")) as daemon,
+    ):
         for directory in ("team", "d", "team/a", "team/a/b", "teams/a"):
             await daemon.fetch(directory, origin.url("/f"))
         await daemon.fetch("team/a", origin.url("/missing"))
-        await until(lambda: len(other.received) == 6)
-        await until(lambda: len(receiver.received) == 2)
+        await wait_until(lambda: len(other.received) == 6)
+        await wait_until(lambda: len(receiver.received) == 2)
         assert [message["data"]["directory"] for message in receiver.messages] == ["team/a", "team/a/b"]
 
 
@@ -89,37 +92,37 @@ async def test_what_the_daemon_could_not_tell_before_it_was_killed_is_told_by_th
     tmp_path: Path, origin: Origin
 ) -> None:
     """The receiver is away while downloads end; the daemon is killed; both come back."""
-    origin.script("/a", Answer(size=10))
+    origin.script("/a", ScriptedResponse(size=10))
     port = free_port()
-    daemon = DaemonProcess(tmp_path, config=DEFAULT_CONFIG + posts_to(Receiver(port=port)))
+    daemon = DaemonProcess(tmp_path, config=DEFAULT_CONFIG + webhook_table(WebhookReceiver(port=port)))
     async with daemon:
         ids = [(await daemon.fetch("d", origin.url("/a")))[1]["download_id"] for _ in range(10)]
         await daemon.kill()
-        async with Receiver(port=port) as receiver:
+        async with WebhookReceiver(port=port) as receiver:
             await daemon.start()
-            await until(lambda: {message["data"]["id"] for message in receiver.messages} == set(ids))
+            await wait_until(lambda: {message["data"]["id"] for message in receiver.messages} == set(ids))
             assert {json.loads(body)["id"] for _, body in receiver.received} == {
                 fields["webhook-id"] for fields, _ in receiver.received
             }
 
 
-async def test_kills_at_any_moment_lose_no_message(tmp_path: Path, origin: Origin, receiver: Receiver) -> None:
+async def test_kills_at_any_moment_lose_no_message(tmp_path: Path, origin: Origin, receiver: WebhookReceiver) -> None:
     """Whatever the history says has ended has been told, by a daemon that is killed over and over."""
-    origin.script("/a", Answer(size=10))
-    daemon = DaemonProcess(tmp_path, config=DEFAULT_CONFIG + posts_to(receiver))
+    origin.script("/a", ScriptedResponse(size=10))
+    daemon = DaemonProcess(tmp_path, config=DEFAULT_CONFIG + webhook_table(receiver))
     ids: list[str] = []
     async with daemon:
         for turn in range(3):
             body = {"downloads": [{"url": origin.url("/a"), "directory": "d"} for _ in range(20)]}
             ids += [
                 each["download_id"]
-                for each in (await daemon.ask("POST", "/api/v1/downloads", json=body))[1]["downloads"]
+                for each in (await daemon.request("POST", "/api/v1/downloads", json=body))[1]["downloads"]
             ]
             told = len(receiver.received)
-            await until(lambda told=told, turn=turn: len(receiver.received) > told + 2 * turn)
+            await wait_until(lambda told=told, turn=turn: len(receiver.received) > told + 2 * turn)
             await daemon.kill()
             await daemon.start()
-        await until(lambda: {message["data"]["id"] for message in receiver.messages} == set(ids))
+        await wait_until(lambda: {message["data"]["id"] for message in receiver.messages} == set(ids))
         # Doubles have the same id, by which a receiver drops them.
         assert len({message["id"] for message in receiver.messages}) == len(ids)
 
@@ -127,17 +130,17 @@ async def test_kills_at_any_moment_lose_no_message(tmp_path: Path, origin: Origi
 async def test_a_receiver_that_fails_is_asked_again_at_the_latest_when_the_daemon_is_told_to_reload(
     tmp_path: Path, origin: Origin
 ) -> None:
-    async with Receiver(503, 302, 200, headers={"Location": "/elsewhere"}) as receiver:
-        config = DEFAULT_CONFIG + posts_to(receiver)
+    async with WebhookReceiver(503, 302, 200, headers={"Location": "/elsewhere"}) as receiver:
+        config = DEFAULT_CONFIG + webhook_table(receiver)
         async with DaemonProcess(tmp_path, config=config) as daemon:
             _, entry = await daemon.fetch("d", origin.url("/missing"))
             for number in (1, 2):
-                await until(lambda number=number: len(events_of(daemon.log_lines(), "hook_failed")) == number)
-                await until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="chat"} 1.0'))
+                await wait_until(lambda number=number: len(filter_events(daemon.log_lines(), "hook_failed")) == number)
+                await wait_until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="chat"} 1.0'))
                 await daemon.reload(config)
-            (told,) = await until(lambda: events_of(daemon.log_lines(), "hook_told"))
+            (told,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_delivered"))
             assert (told["hook_try"], told["download_id"], told["hook"]) == (3, entry["download_id"], "chat")
-            first, second = events_of(daemon.log_lines(), "hook_failed")
+            first, second = filter_events(daemon.log_lines(), "hook_failed")
             assert first["reason"] == "the answer was 503"
             assert 2.5 <= first["retry_in"] <= 5
             assert second["reason"] == "the answer was 302, and redirects are not followed"
@@ -147,28 +150,28 @@ async def test_a_receiver_that_fails_is_asked_again_at_the_latest_when_the_daemo
 
 
 async def test_a_receiver_that_says_gone_is_asked_no_more(tmp_path: Path, origin: Origin) -> None:
-    async with Receiver(410) as receiver:
-        config = DEFAULT_CONFIG + posts_to(receiver)
+    async with WebhookReceiver(410) as receiver:
+        config = DEFAULT_CONFIG + webhook_table(receiver)
         async with DaemonProcess(tmp_path, config=config) as daemon:
             await daemon.fetch("d", origin.url("/missing"))
-            (line,) = await until(lambda: events_of(daemon.log_lines(), "hook_given_up"))
+            (line,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_aborted"))
             assert line["reason"] == "the answer was 410"
-            await until(lambda: metric(daemon, 'downloadd_hook_tries_total{hook="chat",outcome="given_up"} 1.0'))
-            await until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="chat"} 0.0'))
+            await wait_until(lambda: metric(daemon, 'downloadd_hook_tries_total{hook="chat",outcome="given_up"} 1.0'))
+            await wait_until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="chat"} 0.0'))
 
 
 async def test_a_receiver_that_hangs_holds_up_no_download_and_no_other_hook(
-    tmp_path: Path, origin: Origin, receiver: Receiver
+    tmp_path: Path, origin: Origin, receiver: WebhookReceiver
 ) -> None:
-    origin.script("/a", Answer(size=10))
-    async with Receiver(0) as hanging:
-        config = DEFAULT_CONFIG + posts_to(hanging, "hanging", timeout=60) + posts_to(receiver)
+    origin.script("/a", ScriptedResponse(size=10))
+    async with WebhookReceiver(0) as hanging:
+        config = DEFAULT_CONFIG + webhook_table(hanging, "hanging", timeout=60) + webhook_table(receiver)
         async with DaemonProcess(tmp_path, config=config) as daemon:
             ids = [(await daemon.fetch("d", origin.url("/a")))[1]["download_id"] for _ in range(12)]
-            await until(lambda: len(receiver.received) == len(ids))
+            await wait_until(lambda: len(receiver.received) == len(ids))
             # A few at a time, and the others wait in the records.
-            await until(lambda: len(hanging.received) == 4)
-            await until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="hanging"} 12.0'))
+            await wait_until(lambda: len(hanging.received) == 4)
+            await wait_until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="hanging"} 12.0'))
             began = time.monotonic()
             assert await daemon.stop() == 0
             assert time.monotonic() - began < 8
@@ -176,28 +179,28 @@ async def test_a_receiver_that_hangs_holds_up_no_download_and_no_other_hook(
 
 
 async def test_no_answer_in_time_is_a_failure(tmp_path: Path, origin: Origin) -> None:
-    async with Receiver(0) as hanging:
-        config = DEFAULT_CONFIG + posts_to(hanging, timeout=1)
+    async with WebhookReceiver(0) as hanging:
+        config = DEFAULT_CONFIG + webhook_table(hanging, timeout=1)
         async with DaemonProcess(tmp_path, config=config) as daemon:
             await daemon.fetch("d", origin.url("/missing"))
-            (line,) = await until(lambda: events_of(daemon.log_lines(), "hook_failed"))
+            (line,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_failed"))
             assert line["reason"] == "no answer within 1 s"
 
 
 async def test_a_reload_brings_hooks_and_takes_them_away_with_what_waits_for_them(
-    tmp_path: Path, origin: Origin, receiver: Receiver
+    tmp_path: Path, origin: Origin, receiver: WebhookReceiver
 ) -> None:
-    origin.script("/a", Answer(size=10))
-    async with Receiver(503) as failing:
-        config = DEFAULT_CONFIG + posts_to(failing, "failing")
+    origin.script("/a", ScriptedResponse(size=10))
+    async with WebhookReceiver(503) as failing:
+        config = DEFAULT_CONFIG + webhook_table(failing, "failing")
         async with DaemonProcess(tmp_path, config=config) as daemon:
             await daemon.fetch("d", origin.url("/a"))
-            await until(lambda: events_of(daemon.log_lines(), "hook_failed"))
-            await daemon.reload(DEFAULT_CONFIG + posts_to(receiver))
-            (line,) = await until(lambda: events_of(daemon.log_lines(), "hook_messages_dropped"))
+            await wait_until(lambda: filter_events(daemon.log_lines(), "hook_failed"))
+            await daemon.reload(DEFAULT_CONFIG + webhook_table(receiver))
+            (line,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_messages_dropped"))
             assert line["count"] == 1
             _, entry = await daemon.fetch("d", origin.url("/a"))
-            await until(lambda: receiver.of(entry["download_id"]))
+            await wait_until(lambda: receiver.messages_for(entry["download_id"]))
             assert len(receiver.received) == len(failing.received) == 1
 
 
@@ -212,7 +215,7 @@ def program(tmp_path: Path, code: str) -> list[str]:
 
 
 async def test_a_command_gets_the_facts_and_nothing_of_the_daemons_own(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/a", Answer(size=10))
+    origin.script("/a", ScriptedResponse(size=10))
     told = tmp_path / "told.json"
     command = program(
         tmp_path,
@@ -222,12 +225,12 @@ async def test_a_command_gets_the_facts_and_nothing_of_the_daemons_own(tmp_path:
         f"os.rename({str(told)!r} + '.new', {str(told)!r})\n",
     )
     environment = {"DOWNLOADD_DOWNLOADS__RETRIES": "1", "FROM_OUTSIDE": "x"}
-    config = DEFAULT_CONFIG + hook(command=command)
+    config = DEFAULT_CONFIG + hook_table(command=command)
     async with DaemonProcess(tmp_path, config=config, environment=environment) as daemon:
         _, entry = await daemon.fetch("d/é", origin.url("/a"))
-        await until(told.exists)
+        await wait_until(told.exists)
         variables, message, arguments, folder = json.loads(told.read_text())
-        assert message["data"] == await daemon.one(entry["download_id"])
+        assert message["data"] == await daemon.get_download(entry["download_id"])
         assert arguments == ["an argument; with $HOME"]
         assert folder == "/"
         assert variables["HOOK_EVENT"] == "download.completed"
@@ -236,24 +239,24 @@ async def test_a_command_gets_the_facts_and_nothing_of_the_daemons_own(tmp_path:
         assert variables["HOOK_DOWNLOAD_ID"] == entry["download_id"]
         assert variables["FROM_OUTSIDE"] == "x"
         assert not [name for name in variables if name.startswith("DOWNLOADD_")]
-        (line,) = await until(lambda: events_of(daemon.log_lines(), "hook_told"))
+        (line,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_delivered"))
         assert line["answer"] == "exit status 0"
 
 
 async def test_a_command_that_fails_is_logged_with_status_and_last_words(tmp_path: Path, origin: Origin) -> None:
     command = program(tmp_path, "import sys; print('x' * 100_000); sys.exit('the scanner is away')")
-    async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + hook(command=command)) as daemon:
+    async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + hook_table(command=command)) as daemon:
         await daemon.fetch("d", origin.url("/missing"))
-        (line,) = await until(lambda: events_of(daemon.log_lines(), "hook_failed"))
+        (line,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_failed"))
         assert line["reason"].startswith("exit status 1: ")
         assert line["reason"].endswith("the scanner is away")
         assert len(line["reason"]) < 600
 
 
 async def test_a_command_that_is_not_there_is_said_so(tmp_path: Path, origin: Origin) -> None:
-    async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + hook(command=["/nowhere/to/be/found"])) as daemon:
+    async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + hook_table(command=["/nowhere/to/be/found"])) as daemon:
         await daemon.fetch("d", origin.url("/missing"))
-        (line,) = await until(lambda: events_of(daemon.log_lines(), "hook_failed"))
+        (line,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_failed"))
         assert line["reason"] == "the program cannot be started: No such file or directory"
 
 
@@ -277,19 +280,19 @@ def alive(pid: int) -> bool:
 async def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path, origin: Origin, how: str) -> None:
     pids = tmp_path / "pids"
     command = program(tmp_path, HANGS.format(pids=str(pids)))
-    config = DEFAULT_CONFIG + hook(command=command, timeout=2 if how == "timeout" else 60)
+    config = DEFAULT_CONFIG + hook_table(command=command, timeout=2 if how == "timeout" else 60)
     async with DaemonProcess(tmp_path, config=config) as daemon:
         await daemon.fetch("d", origin.url("/missing"))
-        await until(lambda: pids.exists() and pids.read_text().endswith("\n"))
+        await wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"))
         running = [int(pid) for pid in pids.read_text().split()]
         try:
             if how == "stop":
                 assert all(map(alive, running))
                 assert await daemon.stop() == 0
             else:
-                (line,) = await until(lambda: events_of(daemon.log_lines(), "hook_failed"))
+                (line,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_failed"))
                 assert line["reason"] == "the program was killed after 2 s"
-            await until(lambda: not any(map(alive, running)))
+            await wait_until(lambda: not any(map(alive, running)))
         finally:
             for pid in running:
                 with suppress(ProcessLookupError):

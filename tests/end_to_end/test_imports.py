@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, until
-from end_to_end.event_reader import watching
+from daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, wait_until
+from end_to_end.event_reader import open_event_stream
 from imports.test_readers import EXPORT, packed, slack_file
 from nginx_origin import NginxOrigin
-from origin.answer import Answer, failure
 from origin.content import expected_bytes, expected_sha256
 from origin.origin import Origin, Request
-from small_disk import on_disk, seen_by
+from origin.scripted_response import ScriptedResponse, error_response
+from small_disk import daemon_on_disk, path_seen_by
 
-from downloadd.records.database import DATABASE_NAME
+from downloadd.records.database import DATABASE_FILE_NAME
 
 UPLOAD = {"binaryContent": "", "contentType": "a/b", "fileName": "x", "importerKey": "slack"}
 
@@ -33,22 +33,22 @@ async def upload(daemon: DaemonProcess, key: str, data: bytes, name: str = "expo
         "fileName": name,
         "importerKey": key,
     }
-    return await daemon.ask("POST", "/api/v1/uploadImportFile", json=body)
+    return await daemon.request("POST", "/api/v1/uploadImportFile", json=body)
 
 
 async def file_data(daemon: DaemonProcess) -> dict[str, Any]:
     """What is in the uploaded file, once it has been read."""
 
     async def is_there() -> dict[str, Any] | None:
-        status, data = await daemon.ask("GET", "/api/v1/getImportFileData")
+        status, data = await daemon.request("GET", "/api/v1/getImportFileData")
         assert status == 200, data
         return None if data.get("waiting") else data
 
-    return dict(await until(is_there))
+    return dict(await wait_until(is_there))
 
 
 async def current(daemon: DaemonProcess) -> dict[str, Any]:
-    return dict((await daemon.ask("GET", "/api/v1/getCurrentImportOperation"))[1]["operation"])
+    return dict((await daemon.request("GET", "/api/v1/getCurrentImportOperation"))[1]["operation"])
 
 
 async def done(daemon: DaemonProcess, seconds: float = 30) -> dict[str, Any]:
@@ -56,16 +56,16 @@ async def done(daemon: DaemonProcess, seconds: float = 30) -> dict[str, Any]:
         operation = await current(daemon)
         return operation if operation["status"] in {"importer_done", "importer_import_failed"} else None
 
-    return dict(await until(is_over, seconds))
+    return dict(await wait_until(is_over, seconds))
 
 
 async def select_all(daemon: DaemonProcess) -> None:
     selection = {"input": {"users": {"all": True}, "channels": {"all": True}}}
-    assert await daemon.ask("POST", "/api/v1/startImport", json=selection) == (200, {"success": True})
+    assert await daemon.request("POST", "/api/v1/startImport", json=selection) == (200, {"success": True})
 
 
 async def download_pending(daemon: DaemonProcess, what: str = "Files") -> int:
-    status, answer = await daemon.ask("POST", f"/api/v1/downloadPending{what}")
+    status, answer = await daemon.request("POST", f"/api/v1/downloadPending{what}")
     assert (status, answer["success"]) == (200, True)
     return int(answer["count"])
 
@@ -106,17 +106,17 @@ def export(origin: Origin, ids: list[str], **fields: Any) -> dict[str, Any]:
 def serve(origin: Origin) -> None:
     """Every file of `export`, with its own content."""
 
-    def answer(request: Request) -> Answer:
+    def answer(request: Request) -> ScriptedResponse:
         name = request.path.partition("?")[0].strip("/")
         if name == "avatar.png":
-            return Answer(size=77, content_type="image/png")
-        return Answer(size=size_of(name), seed=int(name[1:]), content_type="image/gif", etag=f'"{name}"')
+            return ScriptedResponse(size=77, content_type="image/png")
+        return ScriptedResponse(size=size_of(name), seed=int(name[1:]), content_type="image/gif", etag=f'"{name}"')
 
-    origin.fall_back_to(answer)
+    origin.set_fallback(answer)
 
 
 async def test_the_seeds_examples_hold_before_anything_was_imported(daemon: DaemonProcess) -> None:
-    ask = daemon.ask
+    ask = daemon.request
     assert await ask("GET", "/api/v1/getImportFileData") == (
         200,
         {"users": [], "channels": [], "message_count": 0, "success": True},
@@ -160,18 +160,18 @@ async def test_a_slack_export_ends_on_the_disk_sorted_by_channel(daemon: DaemonP
         "users": data["users"],
         "channels": [{**data["channels"][0]}, {**data["channels"][1], "do_import": False}],
     }
-    assert await daemon.ask("POST", "/api/v1/startImport", json={"input": selection}) == (200, {"success": True})
+    assert await daemon.request("POST", "/api/v1/startImport", json={"input": selection}) == (200, {"success": True})
     assert (await current(daemon))["status"] == "importer_done"
     assert await download_pending(daemon) == 30
     assert await download_pending(daemon) == 0
-    operations = (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1]
+    operations = (await daemon.request("GET", "/api/v1/getLatestImportOperations"))[1]
     pending = next(one for one in operations if one["type"] == "Pending Files" and one["count"]["total"] == 30)
 
     async def all_ended() -> bool:
-        listed = (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1]
+        listed = (await daemon.request("GET", "/api/v1/getLatestImportOperations"))[1]
         return any(one["_id"] == pending["_id"] and one["status"] == "importer_done" for one in listed)
 
-    await until(all_ended)
+    await wait_until(all_ended)
     files = daemon.files()
     (manifest,) = (path for path in files if path.endswith("manifest.jsonl"))
     top = manifest.rpartition("/")[0]
@@ -216,13 +216,13 @@ async def test_avatars_go_to_a_folder_of_their_own(daemon: DaemonProcess, origin
 
 async def test_a_failed_file_stays_pending_and_is_tried_again(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
-    origin.script("/F2", [failure(404), Answer(size=size_of("F2"), seed=2, content_type="image/gif")])
+    origin.script("/F2", [error_response(404), ScriptedResponse(size=size_of("F2"), seed=2, content_type="image/gif")])
     await upload(daemon, "slack", packed(export(origin, ["F1", "F2"])))
     await file_data(daemon)
     await select_all(daemon)
     assert await download_pending(daemon) == 2
     assert (await done(daemon))["count"] == {"completed": 1, "total": 2, "error": 1}
-    status, progress = await daemon.ask("GET", "/api/v1/getImportProgress")
+    status, progress = await daemon.request("GET", "/api/v1/getImportProgress")
     assert (status, progress["key"], progress["name"], progress["step"]) == (
         200, "pending-files", "Pending Files", "importer_done",
     )  # fmt: skip
@@ -246,8 +246,10 @@ async def test_a_failed_file_stays_pending_and_is_tried_again(daemon: DaemonProc
 async def test_what_a_user_tried_again_is_not_fetched_twice(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     for number in (1, 2):
-        held = Answer(size=size_of(f"F{number}"), seed=number, content_type="image/gif", rate=0 if number == 1 else 300)
-        origin.script(f"/F{number}", [failure(404), held])
+        held = ScriptedResponse(
+            size=size_of(f"F{number}"), seed=number, content_type="image/gif", rate=0 if number == 1 else 300
+        )
+        origin.script(f"/F{number}", [error_response(404), held])
     await upload(daemon, "slack", packed(export(origin, ["F1", "F2"])))
     await file_data(daemon)
     await select_all(daemon)
@@ -255,8 +257,8 @@ async def test_what_a_user_tried_again_is_not_fetched_twice(daemon: DaemonProces
     assert (await done(daemon))["count"] == {"completed": 0, "total": 2, "error": 2}
     failed = {entry["filename"]: entry["id"] for entry in await daemon.history()}
     for id in failed.values():
-        assert (await daemon.verb(id, "retry"))[0] == 200
-    await daemon.ended(failed["F1-F1.gif"])
+        assert (await daemon.control(id, "retry"))[0] == 200
+    await daemon.wait_until_finished(failed["F1-F1.gif"])
     # One is there by now, and one on its way.
     assert await download_pending(daemon) == 1
     assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0}
@@ -274,7 +276,7 @@ async def test_an_export_that_comes_twice_has_two_folders(daemon: DaemonProcess,
         await select_all(daemon)
         assert await download_pending(daemon) == 1
         await done(daemon)
-        await until(lambda second=started: int(time.time()) > second)
+        await wait_until(lambda second=started: int(time.time()) > second)
     folders = {path.split("/")[1] for path in daemon.files()}
     assert len(folders) == 2
     assert {path.partition("/")[2].partition("/")[2] for path in daemon.files()} == {
@@ -286,12 +288,14 @@ async def test_an_export_that_comes_twice_has_two_folders(daemon: DaemonProcess,
 @pytest.mark.parametrize(
     "answer",
     [
-        pytest.param(Answer(body=b"<html>sign in</html>", content_type="text/html; charset=utf-8"), id="page"),
-        pytest.param(Answer(body=b"short", content_type="image/gif"), id="other size"),
+        pytest.param(
+            ScriptedResponse(body=b"<html>sign in</html>", content_type="text/html; charset=utf-8"), id="page"
+        ),
+        pytest.param(ScriptedResponse(body=b"short", content_type="image/gif"), id="other size"),
     ],
 )
 async def test_a_page_to_sign_in_is_never_saved_as_the_file(
-    daemon: DaemonProcess, origin: Origin, answer: Answer
+    daemon: DaemonProcess, origin: Origin, answer: ScriptedResponse
 ) -> None:
     origin.script("/F1", answer)
     await upload(daemon, "slack", packed(export(origin, ["F1"])))
@@ -304,22 +308,24 @@ async def test_a_page_to_sign_in_is_never_saved_as_the_file(
     assert not [path for path in daemon.files() if path.endswith(".gif")]
 
 
-async def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(mortal: DaemonProcess, origin: Origin) -> None:
+async def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(
+    restartable: DaemonProcess, origin: Origin
+) -> None:
     serve(origin)
-    await mortal.start()
+    await restartable.start()
     ids = [f"F{number}" for number in range(1, 401)]
-    await upload(mortal, "slack", packed(export(origin, ids)))
-    await file_data(mortal)
-    await select_all(mortal)
-    assert await download_pending(mortal) == 400
+    await upload(restartable, "slack", packed(export(origin, ids)))
+    await file_data(restartable)
+    await select_all(restartable)
+    assert await download_pending(restartable) == 400
     for _ in range(3):
         await asyncio.sleep(0.15)
-        await mortal.kill()
-        await mortal.start()
-    assert (await done(mortal, 60))["count"] == {"completed": 400, "total": 400, "error": 0}
-    assert len([path for path in mortal.files() if path.endswith(".gif")]) == 400
-    assert len(await mortal.history()) == 400
-    assert mortal.parts() == []
+        await restartable.kill()
+        await restartable.start()
+    assert (await done(restartable, 60))["count"] == {"completed": 400, "total": 400, "error": 0}
+    assert len([path for path in restartable.files() if path.endswith(".gif")]) == 400
+    assert len(await restartable.history()) == 400
+    assert restartable.part_files() == []
 
 
 def generated(origin: str, *, messages: int, files: int) -> bytes:
@@ -344,48 +350,50 @@ def generated(origin: str, *, messages: int, files: int) -> bytes:
 
 @pytest.mark.timeout(150)
 async def test_a_big_export_is_read_in_no_time_and_fetched_across_a_kill(
-    mortal: DaemonProcess, nginx: NginxOrigin
+    restartable: DaemonProcess, nginx: NginxOrigin
 ) -> None:
     (nginx.www / "f").write_bytes(bytes(16384))
-    await mortal.start()
+    await restartable.start()
     data = generated(nginx.http, messages=100_000, files=5_000)
-    status, _ = await mortal.ask("POST", "/api/v1/imports?importerKey=slack&fileName=big.zip", data=data)
+    status, _ = await restartable.request("POST", "/api/v1/imports?importerKey=slack&fileName=big.zip", data=data)
     assert status == 201
     began = asyncio.get_running_loop().time()
-    assert (await file_data(mortal))["message_count"] == 100_000
+    assert (await file_data(restartable))["message_count"] == 100_000
     assert asyncio.get_running_loop().time() - began < 5
-    assert mortal.resident_bytes() < 200 * 1024 * 1024
-    await select_all(mortal)
-    assert await download_pending(mortal) == 5_000
+    assert restartable.resident_bytes() < 200 * 1024 * 1024
+    await select_all(restartable)
+    assert await download_pending(restartable) == 5_000
 
     async def some_are_there() -> bool:
-        completed = (await current(mortal))["count"]["completed"]
+        completed = (await current(restartable))["count"]["completed"]
         return bool(completed > 1_000)
 
-    await until(some_are_there, 60, every=0.3)
-    await mortal.kill()
-    await mortal.start()
-    assert (await done(mortal, 100))["count"] == {"completed": 5_000, "total": 5_000, "error": 0}
-    assert len(list(mortal.root.rglob("*.gif"))) == 5_000
-    assert mortal.parts() == []
+    await wait_until(some_are_there, 60, every=0.3)
+    await restartable.kill()
+    await restartable.start()
+    assert (await done(restartable, 100))["count"] == {"completed": 5_000, "total": 5_000, "error": 0}
+    assert len(list(restartable.root.rglob("*.gif"))) == 5_000
+    assert restartable.part_files() == []
 
 
-async def test_a_kill_while_an_export_is_read_lets_it_be_read_again(mortal: DaemonProcess, nginx: NginxOrigin) -> None:
-    await mortal.start()
+async def test_a_kill_while_an_export_is_read_lets_it_be_read_again(
+    restartable: DaemonProcess, nginx: NginxOrigin
+) -> None:
+    await restartable.start()
     data = generated(nginx.http, messages=100_000, files=5_000)
-    await mortal.ask("POST", "/api/v1/imports?importerKey=slack&fileName=big.zip", data=data)
-    assert (await mortal.ask("GET", "/api/v1/getImportFileData"))[1].get("waiting") is True
-    await mortal.kill()
-    await mortal.start()
-    assert (await file_data(mortal))["message_count"] == 100_000
-    await select_all(mortal)
-    assert await download_pending(mortal) == 5_000
-    assert (await mortal.ask("DELETE", f"/api/v1/imports/{(await current(mortal))['_id']}"))[0] == 200
+    await restartable.request("POST", "/api/v1/imports?importerKey=slack&fileName=big.zip", data=data)
+    assert (await restartable.request("GET", "/api/v1/getImportFileData"))[1].get("waiting") is True
+    await restartable.kill()
+    await restartable.start()
+    assert (await file_data(restartable))["message_count"] == 100_000
+    await select_all(restartable)
+    assert await download_pending(restartable) == 5_000
+    assert (await restartable.request("DELETE", f"/api/v1/imports/{(await current(restartable))['_id']}"))[0] == 200
 
 
 async def test_an_upload_that_is_too_long_leaves_nothing(tmp_path: Any) -> None:
     async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + "[imports]\nmax_upload = 1000\n") as daemon:
-        status, answer = await daemon.ask("POST", "/api/v1/imports?importerKey=slack&fileName=x", data=b"x" * 2000)
+        status, answer = await daemon.request("POST", "/api/v1/imports?importerKey=slack&fileName=x", data=b"x" * 2000)
         assert (status, answer["errorType"]) == (400, "error-file-too-large")
         assert list((daemon.state / "imports").iterdir()) == []
 
@@ -393,15 +401,15 @@ async def test_an_upload_that_is_too_long_leaves_nothing(tmp_path: Any) -> None:
 async def upload_list(daemon: DaemonProcess, nbytes: int) -> tuple[int, dict[str, Any]]:
     """Uploads a list of URLs of about that length as it is."""
     line = b"https://example.org/" + b"x" * 79 + b"\n"
-    return await daemon.ask(
+    return await daemon.request(
         "POST", "/api/v1/imports?importerKey=urls&fileName=u.txt", data=io.BytesIO(line * (nbytes // len(line)))
     )
 
 
 async def test_uploads_leave_min_free_free(tmp_path: Path, disk: Path) -> None:
     config = DEFAULT_CONFIG.replace("min_free = 0", 'min_free = "12 MiB"')
-    async with on_disk(tmp_path, disk, "size=32m", config=config) as daemon:
-        kept = seen_by(daemon, daemon.state) / "imports"
+    async with daemon_on_disk(tmp_path, disk, "size=32m", config=config) as daemon:
+        kept = path_seen_by(daemon, daemon.state) / "imports"
         for nbytes in (30 << 20, 22 << 20):
             status, answer = await upload_list(daemon, nbytes)
             assert (status, answer["success"], answer["error"]) == (507, False, "INSUFFICIENT_STORAGE")
@@ -416,33 +424,33 @@ async def test_uploads_leave_min_free_free(tmp_path: Path, disk: Path) -> None:
 
 
 async def test_a_disk_that_an_upload_fills_is_insufficient_storage(tmp_path: Path, disk: Path) -> None:
-    async with on_disk(tmp_path, disk, "size=16m") as daemon:
+    async with daemon_on_disk(tmp_path, disk, "size=16m") as daemon:
         status, answer = await upload_list(daemon, 30 << 20)
         assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE")
         assert answer["detail"] == "the upload cannot be kept: No space left on device"
-        assert list((seen_by(daemon, daemon.state) / "imports").iterdir()) == []
+        assert list((path_seen_by(daemon, daemon.state) / "imports").iterdir()) == []
         assert (await upload_list(daemon, 1000))[0] == 201
 
 
 async def test_an_import_is_followed_by_events(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
-    async with watching(daemon) as events:
+    async with open_event_stream(daemon) as events:
         await upload(daemon, "slack", packed(export(origin, ["F1"])))
         await file_data(daemon)
         await select_all(daemon)
         await download_pending(daemon)
 
         def steps() -> list[str]:
-            return [told.entry["status"] for told in events.told if told.name == "import"]
+            return [event.entry["status"] for event in events.events if event.name == "import"]
 
-        await events.until(lambda: "importer_importing_files" in steps() and steps()[-1] == "importer_done")
+        await events.wait_until(lambda: "importer_importing_files" in steps() and steps()[-1] == "importer_done")
         assert steps()[0] == "importer_file_loaded"
         assert "importer_user_selection" in steps()
 
 
 @pytest.mark.parametrize("key", ["urls", "csv", "metalink"])
 async def test_lists_are_fetched_where_they_say(daemon: DaemonProcess, origin: Origin, key: str) -> None:
-    origin.script("/a", Answer(size=100, etag='"a"'))
+    origin.script("/a", ScriptedResponse(size=100, etag='"a"'))
     url, checksum = origin.url("/a"), f"sha-256={expected_sha256(0, 100)}"
     data = {
         "urls": f"{url}\n  dir=x/y\n  out=z.bin\n  checksum={checksum}\n",
@@ -462,7 +470,7 @@ async def test_lists_are_fetched_where_they_say(daemon: DaemonProcess, origin: O
 async def test_no_file_is_lost_to_the_manifest(daemon: DaemonProcess, origin: Origin) -> None:
     """Neither one that a list calls by that name, nor one that its origin does."""
     for seed, path in enumerate(("/named", "/manifest.jsonl")):
-        origin.script(path, Answer(size=100, seed=seed))
+        origin.script(path, ScriptedResponse(size=100, seed=seed))
     data = f"{origin.url('/named')}\n  out=manifest.jsonl\n{origin.url('/manifest.jsonl')}\n"
     await upload(daemon, "urls", data.encode(), "list.txt")
     await file_data(daemon)
@@ -477,7 +485,7 @@ async def test_no_file_is_lost_to_the_manifest(daemon: DaemonProcess, origin: Or
 
 
 async def test_an_import_may_have_a_long_name_in_any_script(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/a", Answer(size=100))
+    origin.script("/a", ScriptedResponse(size=100))
     await upload(daemon, "urls", origin.url("/a").encode(), "\u6f22" * 120 + ".txt")
     await file_data(daemon)
     await select_all(daemon)
@@ -516,7 +524,7 @@ async def test_no_line_of_a_list_is_logged_with_its_credentials(
 
 
 async def test_a_directory_of_a_list_is_judged_where_it_will_lie(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/a", Answer(size=100))
+    origin.script("/a", ScriptedResponse(size=100))
     long = "/".join(["d" * 254] * 12)
     await upload(daemon, "urls", f"{origin.url('/a')}\n  dir=api/v2\n{origin.url('/b')}\n  dir={long}\n".encode(), "l")
     await file_data(daemon)
@@ -534,15 +542,17 @@ async def test_a_directory_of_a_list_is_judged_where_it_will_lie(daemon: DaemonP
 )
 async def test_what_every_listing_repeats_is_short(daemon: DaemonProcess, field: str, name: str) -> None:
     body = {**UPLOAD, field: name}
-    status, answer = await daemon.ask("POST", "/api/v1/uploadImportFile", json=body)
+    status, answer = await daemon.request("POST", "/api/v1/uploadImportFile", json=body)
     assert (status, answer["errorType"]) == (400, "error-invalid-params")
     assert field in answer["error"]
     if len(name) < 1000:
         headers = {"Content-Type": name} if field == "contentType" else {}
         query = {"importerKey": "urls", "fileName": name if field == "fileName" else "x"}
-        status, answer = await daemon.ask("POST", "/api/v1/imports", params=query, data=b"http://a/", headers=headers)
+        status, answer = await daemon.request(
+            "POST", "/api/v1/imports", params=query, data=b"http://a/", headers=headers
+        )
         assert (status, answer["errorType"]) == (400, "error-invalid-params")
-    assert (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1] == []
+    assert (await daemon.request("GET", "/api/v1/getLatestImportOperations"))[1] == []
 
 
 async def test_no_control_or_bidi_character_of_a_name_reaches_others(daemon: DaemonProcess) -> None:
@@ -555,7 +565,7 @@ async def test_no_control_or_bidi_character_of_a_name_reaches_others(daemon: Dae
     }
     raw = json.dumps(body).replace("\\ud800", "")
     headers = {"Content-Type": "application/json"}
-    assert (await daemon.ask("POST", "/api/v1/uploadImportFile", data=raw, headers=headers))[0] == 200
+    assert (await daemon.request("POST", "/api/v1/uploadImportFile", data=raw, headers=headers))[0] == 200
     operation = await current(daemon)
     assert operation["file"].endswith("_a[31mgnp.txt")
     assert operation["contentType"] == "text/plain"
@@ -563,13 +573,13 @@ async def test_no_control_or_bidi_character_of_a_name_reaches_others(daemon: Dae
 
 async def test_a_public_file_is_never_another_one_of_its_name(tmp_path: Any, origin: Origin) -> None:
     config = f'{DEFAULT_CONFIG}[[directories]]\npath = "Imports"\nconflict = "skip"\n'
-    origin.script("/list", Answer(body=origin.url("/right").encode()))
+    origin.script("/list", ScriptedResponse(body=origin.url("/right").encode()))
     async with DaemonProcess(tmp_path, config=config) as daemon:
         (daemon.root / "Imports").mkdir(parents=True)
         (daemon.root / "Imports" / "list").write_text(origin.url("/WRONG"))
-        origin.script("/right", Answer(size=100))
+        origin.script("/right", ScriptedResponse(size=100))
         body = {"fileUrl": origin.url("/list"), "importerKey": "urls"}
-        assert await daemon.ask("POST", "/api/v1/downloadPublicImportFile", json=body) == (200, {"success": True})
+        assert await daemon.request("POST", "/api/v1/downloadPublicImportFile", json=body) == (200, {"success": True})
         assert (await file_data(daemon))["success"]
         await select_all(daemon)
         assert await download_pending(daemon) == 1
@@ -579,41 +589,41 @@ async def test_a_public_file_is_never_another_one_of_its_name(tmp_path: Any, ori
 
 
 async def test_a_public_file_that_was_not_fetched_to_its_end_is_not_read(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/list", Answer(size=1_000_000, rate=1000))
+    origin.script("/list", ScriptedResponse(size=1_000_000, rate=1000))
     body = {"fileUrl": origin.url("/list"), "importerKey": "urls"}
-    await daemon.ask("POST", "/api/v1/downloadPublicImportFile", json=body)
-    await until(daemon.parts)
+    await daemon.request("POST", "/api/v1/downloadPublicImportFile", json=body)
+    await wait_until(daemon.part_files)
     (download,) = await daemon.active()
     # Whoever sees the name may have put a file there.
     (daemon.root / "Imports" / "list").write_text(origin.url("/WRONG"))
-    assert (await daemon.verb(download["id"], "cancel"))[0] == 200
+    assert (await daemon.control(download["id"], "cancel"))[0] == 200
     operation = await done(daemon)
     assert (operation["status"], "was not fetched" in operation["reason"]) == ("importer_import_failed", True)
     assert "None" not in operation["reason"]
 
 
-async def test_what_is_no_upload_stops_no_start_and_is_left_alone(mortal: DaemonProcess) -> None:
-    await mortal.start()
-    await upload(mortal, "slack", packed(EXPORT))
-    id = (await current(mortal))["_id"]
-    await mortal.kill()
-    folder = mortal.state / "imports"
+async def test_what_is_no_upload_stops_no_start_and_is_left_alone(restartable: DaemonProcess) -> None:
+    await restartable.start()
+    await upload(restartable, "slack", packed(EXPORT))
+    id = (await current(restartable))["_id"]
+    await restartable.kill()
+    folder = restartable.state / "imports"
     (folder / "lost+found").mkdir()
     (folder / "notes.txt").write_text("keep me")
     (folder / ("a" * 17)).mkdir()
     (folder / ("b" * 17)).write_text("of an operation that is over")
     (folder / ("c" * 17)).symlink_to(folder / "notes.txt")
-    await mortal.start()
+    await restartable.start()
     assert {path.name for path in folder.iterdir()} == {id, "lost+found", "notes.txt", "a" * 17, "c" * 17}
-    assert (await file_data(mortal))["message_count"] == 8
+    assert (await file_data(restartable))["message_count"] == 8
 
 
 @pytest.mark.parametrize("end", [";token=s3cret", "#s3cret", "?token=s3cret", ""])
 async def test_no_secret_of_the_url_of_a_public_file_is_told(daemon: DaemonProcess, origin: Origin, end: str) -> None:
-    origin.fall_back_to(lambda request: Answer(body=b"http://h.example/x\n"))
+    origin.set_fallback(lambda request: ScriptedResponse(body=b"http://h.example/x\n"))
     url = origin.url(f"/list{end}" if end else "").replace("http://", "http://ann:s3cret@")
     body = {"fileUrl": url, "importerKey": "urls"}
-    assert await daemon.ask("POST", "/api/v1/downloadPublicImportFile", json=body) == (200, {"success": True})
+    assert await daemon.request("POST", "/api/v1/downloadPublicImportFile", json=body) == (200, {"success": True})
     await file_data(daemon)
     told = [await current(daemon), await daemon.history(), sorted(daemon.files()), daemon.log.read_text()]
     assert "s3cret" not in json.dumps(told)
@@ -621,9 +631,9 @@ async def test_no_secret_of_the_url_of_a_public_file_is_told(daemon: DaemonProce
 
 async def test_a_public_file_is_fetched_by_the_daemon_itself(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
-    origin.script("/public/export.zip", Answer(body=packed(export(origin, ["F1"]))))
+    origin.script("/public/export.zip", ScriptedResponse(body=packed(export(origin, ["F1"]))))
     body = {"fileUrl": origin.url("/public/export.zip"), "importerKey": "slack"}
-    assert await daemon.ask("POST", "/api/v1/downloadPublicImportFile", json=body) == (200, {"success": True})
+    assert await daemon.request("POST", "/api/v1/downloadPublicImportFile", json=body) == (200, {"success": True})
     assert (await file_data(daemon))["message_count"] == 1
     await select_all(daemon)
     assert await download_pending(daemon) == 1
@@ -634,7 +644,7 @@ async def test_a_big_file_is_streamed_as_it_is(daemon: DaemonProcess, origin: Or
     serve(origin)
     members = export(origin, ["F1"])
     members["general/2020-01-02.json"] = [{"ts": str(n), "text": "x" * 1000, "user": "U1"} for n in range(20_000)]
-    status, answer = await daemon.ask(
+    status, answer = await daemon.request(
         "POST", "/api/v1/imports?importerKey=slack&fileName=big.zip", data=packed(members)
     )
     assert (status, answer["operation"]["status"]) == (201, "importer_file_loaded")
@@ -661,15 +671,15 @@ async def test_a_big_file_is_streamed_as_it_is(daemon: DaemonProcess, origin: Or
     ],
 )
 async def test_a_bad_upload_is_a_400_in_the_manner_of_rocket_chat(daemon: DaemonProcess, body: Any, code: str) -> None:
-    status, answer = await daemon.ask("POST", "/api/v1/uploadImportFile", json=body)
+    status, answer = await daemon.request("POST", "/api/v1/uploadImportFile", json=body)
     assert (status, answer["success"], answer["errorType"]) == (400, False, code)
     assert answer["error"].endswith(f" [{code}]")
-    assert (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1] == []
+    assert (await daemon.request("GET", "/api/v1/getLatestImportOperations"))[1] == []
     assert list((daemon.state / "imports").iterdir()) == []
 
 
 async def test_calls_at_the_wrong_time_or_with_nobody_are_refused(daemon: DaemonProcess) -> None:
-    ask = daemon.ask
+    ask = daemon.request
     status, answer = await ask("POST", "/api/v1/startImport", json={"input": {"users": {"all": True}}})
     assert (status, answer["errorType"]) == (400, "error-import-operation-invalid")
     await upload(daemon, "slack", packed(EXPORT))
@@ -688,59 +698,61 @@ async def test_calls_at_the_wrong_time_or_with_nobody_are_refused(daemon: Daemon
 async def test_a_new_upload_makes_the_earlier_one_invalid(daemon: DaemonProcess) -> None:
     for _ in range(2):
         await upload(daemon, "slack", packed(EXPORT))
-    newer, older = (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1]
+    newer, older = (await daemon.request("GET", "/api/v1/getLatestImportOperations"))[1]
     assert (newer["valid"], older["valid"]) == (True, False)
     assert [kept.name for kept in (daemon.state / "imports").iterdir()] == [newer["_id"]]
 
 
 async def test_a_file_that_comes_after_another_upload_is_not_kept(daemon: DaemonProcess, origin: Origin) -> None:
-    gate = asyncio.Event()
+    release = asyncio.Event()
     data = packed(EXPORT)
-    origin.script("/e.zip", Answer(body=data, gate=gate))
+    origin.script("/e.zip", ScriptedResponse(body=data, body_event=release))
     body = {"importerKey": "slack", "fileUrl": origin.url("/e.zip")}
-    assert (await daemon.ask("POST", "/api/v1/downloadPublicImportFile", json=body))[0] == 200
-    await origin.requested("/e.zip")
+    assert (await daemon.request("POST", "/api/v1/downloadPublicImportFile", json=body))[0] == 200
+    await origin.wait_requested("/e.zip")
     await upload(daemon, "slack", data)
-    gate.set()
-    await until(daemon.history)
+    release.set()
+    await wait_until(daemon.history)
 
     async def only_the_newer_is_there() -> bool:
         (newer, _) = sorted(
-            (await daemon.ask("GET", "/api/v1/getLatestImportOperations"))[1], key=lambda one: not one["valid"]
+            (await daemon.request("GET", "/api/v1/getLatestImportOperations"))[1], key=lambda one: not one["valid"]
         )
         return [kept.name for kept in (daemon.state / "imports").iterdir()] == [newer["_id"]]
 
-    await until(only_the_newer_is_there)
+    await wait_until(only_the_newer_is_there)
     assert (await file_data(daemon))["message_count"] > 0
 
 
 async def test_what_is_being_fetched_goes_on_when_another_export_comes_and_the_daemon_is_killed(
-    mortal: DaemonProcess, origin: Origin
+    restartable: DaemonProcess, origin: Origin
 ) -> None:
     serve(origin)
-    gate = asyncio.Event()
-    origin.script("/F1", Answer(size=size_of("F1"), seed=1, content_type="image/gif", etag='"F1"', gate=gate))
-    await mortal.start()
-    await upload(mortal, "slack", packed(export(origin, ["F1"])))
-    await file_data(mortal)
-    await select_all(mortal)
-    assert await download_pending(mortal) == 1
-    await origin.requested("/F1")
-    await upload(mortal, "slack", packed(EXPORT))
-    await mortal.kill()
-    gate.set()
-    await mortal.start()
+    release = asyncio.Event()
+    origin.script(
+        "/F1", ScriptedResponse(size=size_of("F1"), seed=1, content_type="image/gif", etag='"F1"', body_event=release)
+    )
+    await restartable.start()
+    await upload(restartable, "slack", packed(export(origin, ["F1"])))
+    await file_data(restartable)
+    await select_all(restartable)
+    assert await download_pending(restartable) == 1
+    await origin.wait_requested("/F1")
+    await upload(restartable, "slack", packed(EXPORT))
+    await restartable.kill()
+    release.set()
+    await restartable.start()
 
     async def is_done() -> bool:
-        latest = (await mortal.ask("GET", "/api/v1/getLatestImportOperations"))[1]
+        latest = (await restartable.request("GET", "/api/v1/getLatestImportOperations"))[1]
         return any(one["type"] == "Pending Files" and one["status"] == "importer_done" for one in latest)
 
-    await until(is_done)
-    assert len(list(mortal.root.rglob("*.gif"))) == 1
+    await wait_until(is_done)
+    assert len(list(restartable.root.rglob("*.gif"))) == 1
 
 
 async def test_cancelling_an_operation_cancels_its_downloads(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.fall_back_to(lambda _: Answer(size=10_000_000, rate=1000, content_type="image/gif"))
+    origin.set_fallback(lambda _: ScriptedResponse(size=10_000_000, rate=1000, content_type="image/gif"))
     members = export(origin, ["F1", "F2"])
     for message in members["general/2020-01-01.json"]:
         message["files"][0]["size"] = None
@@ -748,31 +760,31 @@ async def test_cancelling_an_operation_cancels_its_downloads(daemon: DaemonProce
     await file_data(daemon)
     await select_all(daemon)
     assert await download_pending(daemon) == 2
-    await until(lambda: origin.active("/F1") + origin.active("/F2") == 2)
+    await wait_until(lambda: origin.active("/F1") + origin.active("/F2") == 2)
     id = (await current(daemon))["_id"]
-    status, answer = await daemon.ask("DELETE", f"/api/v1/imports/{id}")
+    status, answer = await daemon.request("DELETE", f"/api/v1/imports/{id}")
     assert (status, answer["operation"]["status"]) == (200, "importer_import_cancelled")
     assert {entry["status"] for entry in await daemon.history()} == {"cancelled"}
     assert await daemon.active() == []
-    assert (await daemon.ask("DELETE", f"/api/v1/imports/{id}"))[0] == 400
-    assert (await daemon.ask("DELETE", "/api/v1/imports/nobody"))[0] == 404
+    assert (await daemon.request("DELETE", f"/api/v1/imports/{id}"))[0] == 400
+    assert (await daemon.request("DELETE", "/api/v1/imports/nobody"))[0] == 404
     # What was cancelled is pending still.
     assert await download_pending(daemon) == 2
 
 
 async def test_an_import_waits_for_records_that_another_program_holds(daemon: DaemonProcess, origin: Origin) -> None:
-    gate = asyncio.Event()
+    release = asyncio.Event()
     ids = [f"F{number}" for number in range(1, 9)]
     for id in ids:
-        origin.script(f"/{id}", Answer(size=size_of(id), content_type="image/gif", gate=gate))
+        origin.script(f"/{id}", ScriptedResponse(size=size_of(id), content_type="image/gif", body_event=release))
     exported = packed(export(origin, ids))
     assert (await upload(daemon, "slack", exported))[0] == 200
     await file_data(daemon)
     selection = {"input": {"users": {"all": True}, "channels": {"all": True}}}
-    with contextlib.closing(sqlite3.connect(daemon.state / DATABASE_NAME, isolation_level=None)) as other:
+    with contextlib.closing(sqlite3.connect(daemon.state / DATABASE_FILE_NAME, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         for status, answer in (
-            await daemon.ask("POST", "/api/v1/startImport", json=selection),
+            await daemon.request("POST", "/api/v1/startImport", json=selection),
             await upload(daemon, "slack", exported),
         ):
             assert (status, answer["error"]) == (503, "STORE_UNAVAILABLE")
@@ -781,16 +793,16 @@ async def test_an_import_waits_for_records_that_another_program_holds(daemon: Da
         await select_all(daemon)
         assert await download_pending(daemon) == len(ids)
         for id in ids:
-            await origin.requested(f"/{id}")
+            await origin.wait_requested(f"/{id}")
         operation = (await current(daemon))["_id"]
         other.execute("BEGIN IMMEDIATE")
-        gate.set()
+        release.set()
         for method, path in (
             ("DELETE", f"/api/v1/imports/{operation}"),
             ("POST", "/api/v1/downloadPendingFiles"),
             ("POST", "/api/v1/downloadPendingAvatars"),
         ):
-            status, answer = await daemon.ask(method, path)
+            status, answer = await daemon.request(method, path)
             assert (status, answer["error"]) == (503, "STORE_UNAVAILABLE"), path
         other.execute("ROLLBACK")
     assert (await done(daemon))["_id"] == operation
@@ -800,7 +812,7 @@ async def test_an_import_waits_for_records_that_another_program_holds(daemon: Da
 
 async def test_without_the_launch_flag_nothing_is_fetched(tmp_path: Any, origin: Origin) -> None:
     async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG, flags=()) as daemon:
-        status, answer = await daemon.ask("POST", "/api/v1/downloadPendingFiles")
+        status, answer = await daemon.request("POST", "/api/v1/downloadPendingFiles")
         assert (status, answer["success"]) == (400, False)
         assert "--allow-download" in answer["error"]
 
@@ -813,5 +825,5 @@ async def test_where_a_user_may_put_nothing_no_import_does_either(tmp_path: Any)
             ("downloadPendingFiles", None),
             ("downloadPublicImportFile", {"fileUrl": "http://127.0.0.1:9000/x", "importerKey": "slack"}),
         ):
-            status, answer = await daemon.ask("POST", f"/api/v1/{path}", json=body)
+            status, answer = await daemon.request("POST", f"/api/v1/{path}", json=body)
             assert (status, answer["error"].endswith("[error-unauthorized]")) == (403, True)

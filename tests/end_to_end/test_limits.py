@@ -10,10 +10,10 @@ from time import time
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, configured, until
-from origin.answer import Answer, Cut, Framing, failure, redirect
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, wait_until
 from origin.content import expected_bytes
 from origin.origin import Origin, Request
+from origin.scripted_response import Cut, Framing, ScriptedResponse, error_response, redirect
 
 Limited = Callable[..., Awaitable[DaemonProcess]]
 
@@ -24,7 +24,7 @@ async def limited(tmp_path: Path) -> AsyncIterator[Limited]:
     started: list[DaemonProcess] = []
 
     async def start(**downloads: Any) -> DaemonProcess:
-        daemon = DaemonProcess(tmp_path, config=configured(**downloads))
+        daemon = DaemonProcess(tmp_path, config=make_config(**downloads))
         started.append(daemon)
         await daemon.start()
         return daemon
@@ -46,7 +46,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def order_of(origin: Origin, path: str) -> str:
+def query_order(origin: Origin, path: str) -> str:
     """The queries of the requests to `path`, one letter each, as they came."""
     return "".join(request.target.partition(b"?")[2].decode() for request in origin.requests(path))
 
@@ -62,16 +62,16 @@ async def statuses(daemon: DaemonProcess) -> list[str]:
 # -- how many ----------------------------------------------------------------------------------------------------------
 
 
-class Gauge:
+class ConcurrencyCounter:
     """The most requests that two origins were answering at once."""
 
     def __init__(self) -> None:
         self.origins: list[Origin] = []
-        self.most = 0
+        self.max_active = 0
 
-    def answer(self, request: Request) -> Answer:
-        self.most = max(self.most, sum(origin.active("/f") for origin in self.origins))
-        return Answer(size=100, delay=0.2)
+    def answer(self, request: Request) -> ScriptedResponse:
+        self.max_active = max(self.max_active, sum(origin.active("/f") for origin in self.origins))
+        return ScriptedResponse(size=100, delay=0.2)
 
     @asynccontextmanager
     async def two_hosts(self) -> AsyncIterator[list[Origin]]:
@@ -85,8 +85,8 @@ class Gauge:
 
 async def test_no_more_run_than_allowed_in_all_and_from_one_host(limited: Limited) -> None:
     daemon = await limited(max_concurrent=4, max_per_host=3)
-    gauge = Gauge()
-    async with gauge.two_hosts() as origins:
+    counter = ConcurrencyCounter()
+    async with counter.two_hosts() as origins:
         urls = [origin.url(f"/f?{number}") for number in range(10) for origin in origins]
         await asyncio.gather(*(daemon.start_download("d", url) for url in urls))
 
@@ -94,19 +94,19 @@ async def test_no_more_run_than_allowed_in_all_and_from_one_host(limited: Limite
             reasons = {entry["reason"] for entry in await daemon.active() if entry["status"] == "queued"}
             return any("max_concurrent" in reason or "max_per_host" in reason for reason in reasons)
 
-        await until(limits_are_named)
-        await until(lambda: none_active(daemon))
-        assert gauge.most == 4
-        assert [origin.most_active("/f") <= 3 for origin in origins] == [True, True]
+        await wait_until(limits_are_named)
+        await wait_until(lambda: none_active(daemon))
+        assert counter.max_active == 4
+        assert [origin.max_active("/f") <= 3 for origin in origins] == [True, True]
     assert len(daemon.files()) == 20
 
 
 async def test_one_host_may_have_as_many_as_its_limit(limited: Limited, origin: Origin) -> None:
     daemon = await limited(max_concurrent=10, max_per_host=3)
-    origin.script("/f", Answer(size=100, delay=0.2))
+    origin.script("/f", ScriptedResponse(size=100, delay=0.2))
     await asyncio.gather(*(daemon.start_download("d", origin.url("/f")) for _ in range(10)))
-    await until(lambda: none_active(daemon))
-    assert origin.most_active("/f") == 3
+    await wait_until(lambda: none_active(daemon))
+    assert origin.max_active("/f") == 3
 
 
 async def test_changes_while_downloads_are_about_to_start_never_shift_the_limits(
@@ -114,7 +114,7 @@ async def test_changes_while_downloads_are_about_to_start_never_shift_the_limits
 ) -> None:
     """A place that is counted twice is exceeded, one that is never given back is lost for good."""
     daemon = await limited(max_concurrent=3, max_per_host=2)
-    origin.script("/f", Answer(size=10, delay=0.005))
+    origin.script("/f", ScriptedResponse(size=10, delay=0.005))
 
     async def disturb(id: str) -> None:
         for priority in range(1000):
@@ -127,25 +127,25 @@ async def test_changes_while_downloads_are_about_to_start_never_shift_the_limits
             await disturb((await daemon.start_download("d", origin.url("/f")))["download_id"])
 
     await asyncio.gather(*(start_and_disturb() for _ in range(12)))
-    await until(lambda: none_active(daemon))
-    assert origin.most_active("/f") <= 2
+    await wait_until(lambda: none_active(daemon))
+    assert origin.max_active("/f") <= 2
     assert {entry["status"] for entry in await daemon.history()} == {"completed"}
-    gate = asyncio.Event()
-    origin.script("/both", Answer(size=1, head_gate=gate))
+    release = asyncio.Event()
+    origin.script("/both", ScriptedResponse(size=1, head_event=release))
     for _ in range(3):
         await daemon.start_download("d", origin.url("/both"))
-    await until(lambda: origin.active("/both") == 2)
+    await wait_until(lambda: origin.active("/both") == 2)
     assert await statuses(daemon) == ["starting", "starting", "queued"]
-    gate.set()
+    release.set()
 
 
 async def test_a_slow_host_never_holds_up_the_others(limited: Limited, origin: Origin, other_origin: Origin) -> None:
     daemon = await limited(max_concurrent=3, max_per_host=2)
-    origin.script("/slow", Answer(size=1000, stall_after=1))
-    other_origin.script("/quick", Answer(size=1000))
+    origin.script("/slow", ScriptedResponse(size=1000, stall_after=1))
+    other_origin.script("/quick", ScriptedResponse(size=1000))
     for _ in range(6):
         await daemon.start_download("slow", origin.url("/slow"), priority="1000")
-    await origin.requested("/slow", times=2)
+    await origin.wait_requested("/slow", times=2)
     for _ in range(5):
         status, answer = await daemon.fetch("quick", other_origin.url("/quick"), priority="-1000")
         assert (status, answer["message"]) == (201, "Download completed")
@@ -156,10 +156,10 @@ async def test_a_slow_host_never_holds_up_the_others(limited: Limited, origin: O
 
 async def test_higher_priorities_go_first_and_a_change_reorders(limited: Limited, origin: Origin) -> None:
     daemon = await limited(max_concurrent=1)
-    gate = asyncio.Event()
-    origin.script("/f", [Answer(size=1, head_gate=gate), Answer(size=1)])
+    release = asyncio.Event()
+    origin.script("/f", [ScriptedResponse(size=1, head_event=release), ScriptedResponse(size=1)])
     await daemon.start_download("d", origin.url("/f?x"))
-    await origin.requested("/f")
+    await origin.wait_requested("/f")
     ids = {}
     for letter, priority in {"a": 0, "b": 5, "c": -5, "d": 5, "e": 0, "f": 0}.items():
         answer = await daemon.start_download("d", origin.url(f"/f?{letter}"), priority=str(priority))
@@ -167,17 +167,17 @@ async def test_higher_priorities_go_first_and_a_change_reorders(limited: Limited
     status, entry = await daemon.amend(ids["c"], priority=9)
     assert (status, entry["status"], entry["success"]) == (200, "queued", True)
     assert (await daemon.amend(ids["a"], priority=-9))[0] == 200
-    gate.set()
-    await until(lambda: none_active(daemon))
-    assert order_of(origin, "/f") == "xcbdefa"
+    release.set()
+    await wait_until(lambda: none_active(daemon))
+    assert query_order(origin, "/f") == "xcbdefa"
 
 
 async def test_what_has_no_place_in_the_queue_is_refused_and_never_starts(limited: Limited, origin: Origin) -> None:
     daemon = await limited(max_concurrent=1, max_queued=2)
-    gate = asyncio.Event()
-    origin.script("/f", [Answer(size=1, head_gate=gate), Answer(size=1)])
+    release = asyncio.Event()
+    origin.script("/f", [ScriptedResponse(size=1, head_event=release), ScriptedResponse(size=1)])
     await daemon.start_download("d", origin.url("/f?a"))
-    await origin.requested("/f")
+    await origin.wait_requested("/f")
     for letter in "bc":
         await daemon.start_download("d", origin.url(f"/f?{letter}"))
     assert daemon.client is not None
@@ -190,31 +190,31 @@ async def test_what_has_no_place_in_the_queue_is_refused_and_never_starts(limite
     [entry] = await daemon.history()
     assert (entry["id"], entry["status"], entry["error"]) == (refused["download_id"], "failed", "QUEUE_FULL")
     # Nor does a retry lead past the queue.
-    status, again = await daemon.verb(refused["download_id"], "retry")
+    status, again = await daemon.control(refused["download_id"], "retry")
     assert (status, again["error"]) == (429, "QUEUE_FULL")
-    assert (await daemon.one(refused["download_id"]))["status"] == "failed"
-    gate.set()
-    await until(lambda: none_active(daemon))
-    assert order_of(origin, "/f") == "abc"
+    assert (await daemon.get_download(refused["download_id"]))["status"] == "failed"
+    release.set()
+    await wait_until(lambda: none_active(daemon))
+    assert query_order(origin, "/f") == "abc"
     # There is room again: of a batch as much is accepted as there is room for, in order.
-    gate.clear()
-    origin.script("/f", [Answer(size=1, head_gate=gate), Answer(size=1)])
+    release.clear()
+    origin.script("/f", [ScriptedResponse(size=1, head_event=release), ScriptedResponse(size=1)])
     await daemon.start_download("d", origin.url("/f?d"))
-    await origin.requested("/f", times=4)
+    await origin.wait_requested("/f", times=4)
     items = [{"url": origin.url(f"/f?{letter}"), "directory": "d"} for letter in "efyz"]
-    status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+    status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
     assert status == 201
     assert [one["error"] for one in body["downloads"]] == [None, None, "QUEUE_FULL", "QUEUE_FULL"]
-    gate.set()
-    await until(lambda: none_active(daemon))
-    assert order_of(origin, "/f") == "abcdef"
+    release.set()
+    await wait_until(lambda: none_active(daemon))
+    assert query_order(origin, "/f") == "abcdef"
 
 
 # -- how fast ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_download_is_no_faster_than_its_limit_and_others_are(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=300_000))
+    origin.script("/f", ScriptedResponse(size=300_000))
     began = now()
     limited = asyncio.create_task(daemon.fetch("d", origin.url("/f"), speed_limit="100000"))
     assert (await daemon.fetch("d", origin.url("/f"), filename="unlimited"))[0] == 201
@@ -226,13 +226,13 @@ async def test_a_download_is_no_faster_than_its_limit_and_others_are(daemon: Dae
 
 async def test_all_downloads_together_are_no_faster_than_the_limit(limited: Limited, origin: Origin) -> None:
     daemon = await limited(speed_limit=100_000)
-    origin.script("/f", Answer(size=75_000))
+    origin.script("/f", ScriptedResponse(size=75_000))
     began = now()
     results = await asyncio.gather(*(daemon.fetch("d", origin.url("/f")) for _ in range(4)))
     assert 2 <= now() - began < 15
     assert {status for status, _ in results} == {201}
     await daemon.reload(DEFAULT_CONFIG)
-    origin.script("/f", Answer(size=5_000_000))
+    origin.script("/f", ScriptedResponse(size=5_000_000))
     assert (await daemon.fetch("d", origin.url("/f")))[1]["message"] == "Download completed"
 
 
@@ -242,14 +242,14 @@ async def test_over_ten_seconds_limits_hold_within_five_percent_and_are_shared_f
     """One with a limit of its own, over one connection, and three without, one of them over several connections."""
     shared, own, seconds = 6_000_000, 600_000, 10
     daemon = await limited(speed_limit=shared, max_per_host=8)
-    origin.script("/f", Answer(size=100_000_000, etag='"a"'))
+    origin.script("/f", ScriptedResponse(size=100_000_000, etag='"a"'))
     slow = (await daemon.start_download("d", origin.url("/f"), speed_limit=own))["download_id"]
     rest = [
         (await daemon.start_download("d", origin.url("/f"), segments=segments))["download_id"] for segments in (1, 1, 4)
     ]
 
     async def sizes() -> tuple[float, list[int]]:
-        return now(), [(await daemon.one(id))["current_size"] for id in (slow, *rest)]
+        return now(), [(await daemon.get_download(id))["current_size"] for id in (slow, *rest)]
 
     await asyncio.sleep(2)
     began, before = await sizes()
@@ -265,31 +265,31 @@ async def test_over_ten_seconds_limits_hold_within_five_percent_and_are_shared_f
 async def test_a_crawling_download_speeds_up_as_soon_as_its_limit_is_lifted(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/f", Answer(size=300_000))
+    origin.script("/f", ScriptedResponse(size=300_000))
     # The first kilobyte has to be paid for with a hundred seconds.
     id = (await daemon.start_download("d", origin.url("/f"), speed_limit="10"))["download_id"]
 
     async def crawls() -> bool:
-        return bool((await daemon.one(id))["current_size"])
+        return bool((await daemon.get_download(id))["current_size"])
 
-    await until(crawls)
+    await wait_until(crawls)
     status, entry = await daemon.amend(id, speed_limit=0)
     assert (status, entry["status"]) == (200, "downloading")
-    assert (await daemon.ended(id, 10))["status"] == "completed"
+    assert (await daemon.wait_until_finished(id, 10))["status"] == "completed"
     assert daemon.files() == {"d/f": expected_bytes(0, 0, 300_000)}
 
 
 async def test_a_running_download_slows_down_to_a_new_limit(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=50_000_000, rate=2_000_000))
+    origin.script("/f", ScriptedResponse(size=50_000_000, rate=2_000_000))
     id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
 
     async def size() -> int:
-        return int((await daemon.one(id))["current_size"])
+        return int((await daemon.get_download(id))["current_size"])
 
     async def runs() -> bool:
         return await size() > 100_000
 
-    await until(runs)
+    await wait_until(runs)
     assert (await daemon.amend(id, speed_limit=50_000))[0] == 200
     before, began = await size(), now()
     await asyncio.sleep(1.5)
@@ -299,11 +299,11 @@ async def test_a_running_download_slows_down_to_a_new_limit(daemon: DaemonProces
 
 async def test_a_limit_that_makes_the_origin_wait_is_no_stall(limited: Limited, origin: Origin) -> None:
     daemon = await limited(stall_timeout=1, retries=0)
-    origin.script("/f", Answer(size=600_000))
+    origin.script("/f", ScriptedResponse(size=600_000))
     status, answer = await daemon.fetch("d", origin.url("/f"), speed_limit="200000")
     assert (status, answer["message"]) == (201, "Download completed"), answer
     # A real stall is one all the same, on the very same connection.
-    origin.script("/stalled", Answer(size=1000, stall_after=500))
+    origin.script("/stalled", ScriptedResponse(size=1000, stall_after=500))
     status, answer = await daemon.fetch("d", origin.url("/stalled"))
     assert (status, "stall timeout" in answer["detail"]) == (502, True)
     [first], [second] = origin.requests("/f"), origin.requests("/stalled")
@@ -315,31 +315,33 @@ async def test_a_limit_that_makes_the_origin_wait_is_no_stall(limited: Limited, 
 
 async def test_the_time_in_the_queue_and_in_a_pause_does_not_count(limited: Limited, origin: Origin) -> None:
     daemon = await limited(max_concurrent=1)
-    gate = asyncio.Event()
-    origin.script("/first", Answer(size=1, head_gate=gate))
-    origin.script("/f", [Answer(size=1000, etag='"v"', stall_after=500), Answer(size=1000, etag='"v"')])
+    release = asyncio.Event()
+    origin.script("/first", ScriptedResponse(size=1, head_event=release))
+    origin.script(
+        "/f", [ScriptedResponse(size=1000, etag='"v"', stall_after=500), ScriptedResponse(size=1000, etag='"v"')]
+    )
     await daemon.start_download("d", origin.url("/first"))
     id = (await daemon.start_download("d", origin.url("/f"), timeout="2"))["download_id"]
     await asyncio.sleep(2.2)
-    assert (await daemon.one(id))["status"] == "queued"
-    gate.set()
-    await origin.sent("/f", 500)
-    assert (await daemon.verb(id, "pause"))[0] == 200
+    assert (await daemon.get_download(id))["status"] == "queued"
+    release.set()
+    await origin.wait_sent("/f", 500)
+    assert (await daemon.control(id, "pause"))[0] == 200
     await asyncio.sleep(2.2)
-    await daemon.verb(id, "resume")
-    assert (await daemon.ended(id))["status"] == "completed"
+    await daemon.control(id, "resume")
+    assert (await daemon.wait_until_finished(id))["status"] == "completed"
 
 
 async def test_the_timeout_holds_over_all_attempts(limited: Limited, origin: Origin) -> None:
     daemon = await limited(retries=1000)
-    origin.script("/f", Answer(size=1_000_000, etag='"v"', cut_after=10, cut=Cut.FIN))
+    origin.script("/f", ScriptedResponse(size=1_000_000, etag='"v"', cut_after=10, cut=Cut.FIN))
     began = now()
     status, answer = await daemon.fetch("d", origin.url("/f"), timeout="2")
     assert now() - began < 10
     # Either the time was up in the middle of an attempt, or the next one would have come too late.
     assert (status, answer["error"]) in {(504, "DOWNLOAD_TIMEOUT"), (502, "NETWORK_ERROR")}
-    assert daemon.parts() == []
-    origin.script("/silent", Answer(size=1, head_gate=asyncio.Event()))
+    assert daemon.part_files() == []
+    origin.script("/silent", ScriptedResponse(size=1, head_event=asyncio.Event()))
     status, answer = await daemon.fetch("d", origin.url("/silent"), timeout="1")
     assert (status, answer["error"], answer["success"]) == (504, "DOWNLOAD_TIMEOUT", False)
     assert "1 s" in answer["detail"]
@@ -351,12 +353,14 @@ async def test_a_stalled_attempt_is_given_up_and_tried_again_until_retries_are_s
     limited: Limited, origin: Origin
 ) -> None:
     daemon = await limited(stall_timeout=1, retries=1)
-    origin.script("/f", [Answer(size=1000, stall_after=0), Answer(size=1000, head_gate=asyncio.Event())])
+    origin.script(
+        "/f", [ScriptedResponse(size=1000, stall_after=0), ScriptedResponse(size=1000, head_event=asyncio.Event())]
+    )
     id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
-    entry = await daemon.reaches(id, "retrying")
+    entry = await daemon.wait_for_state(id, "retrying")
     assert (entry["error"], entry["attempt"]) == ("NETWORK_ERROR", 1)
     assert entry["reason"]
-    entry = await daemon.ended(id)
+    entry = await daemon.wait_until_finished(id)
     assert (entry["status"], entry["error"]) == ("failed", "NETWORK_ERROR")
     assert "stall timeout" in entry["detail"]
     assert len(origin.requests("/f")) == 2
@@ -368,20 +372,20 @@ async def test_a_host_that_asks_to_wait_is_left_alone_as_a_whole(
 ) -> None:
     until_then = int(time()) + 4
     retry_after = "3" if spelling == "seconds" else formatdate(until_then, usegmt=True)
-    origin.script("/busy", [failure(503, retry_after=retry_after), Answer(size=1)])
-    origin.script("/other", Answer(size=1))
-    other_origin.script("/elsewhere", Answer(size=1))
+    origin.script("/busy", [error_response(503, retry_after=retry_after), ScriptedResponse(size=1)])
+    origin.script("/other", ScriptedResponse(size=1))
+    other_origin.script("/elsewhere", ScriptedResponse(size=1))
     busy = (await daemon.start_download("d", origin.url("/busy")))["download_id"]
-    entry = await daemon.reaches(busy, "retrying")
+    entry = await daemon.wait_for_state(busy, "retrying")
     assert entry["error"] == "REMOTE_ERROR"
     assert "next attempt" in entry["reason"]
     other = (await daemon.start_download("d", origin.url("/other"), priority="1000"))["download_id"]
-    waiting = await daemon.one(other)
+    waiting = await daemon.get_download(other)
     assert (waiting["status"], "127.0.0.1 asked to wait" in waiting["reason"]) == ("queued", True)
     assert (await daemon.fetch("d", other_origin.url("/elsewhere")))[0] == 201
     assert origin.requests("/other") == []
     for id in (busy, other):
-        assert (await daemon.ended(id))["status"] == "completed"
+        assert (await daemon.wait_until_finished(id))["status"] == "completed"
     first, *later = sorted(request.received_at for path in ("/busy", "/other") for request in origin.requests(path))
     assert len(later) == 2
     if spelling == "seconds":
@@ -393,12 +397,12 @@ async def test_a_host_that_asks_to_wait_is_left_alone_as_a_whole(
 async def test_a_host_is_left_alone_even_by_a_download_that_cannot_wait_so_long(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/f", failure(429, retry_after="100"))
+    origin.script("/f", error_response(429, retry_after="100"))
     status, answer = await daemon.fetch("d", origin.url("/f"), timeout="10")
     assert (status, answer["error"]) == (502, "REMOTE_ERROR")
     assert "429" in answer["detail"]
     other = (await daemon.start_download("d", origin.url("/f")))["download_id"]
-    entry = await daemon.one(other)
+    entry = await daemon.get_download(other)
     assert (entry["status"], "127.0.0.1 asked to wait" in entry["reason"]) == ("queued", True)
     assert len(origin.requests("/f")) == 1
 
@@ -410,11 +414,11 @@ async def test_what_is_over_max_size_is_given_up_whether_its_length_is_told_or_n
     limited: Limited, origin: Origin
 ) -> None:
     daemon = await limited(max_size=100_000)
-    origin.script("/whole", Answer(size=100_000))
+    origin.script("/whole", ScriptedResponse(size=100_000))
     assert (await daemon.fetch("d", origin.url("/whole")))[0] == 201
-    origin.script("/told", Answer(size=100_001))
-    origin.script("/chunked", Answer(size=50_000_000, framing=Framing.CHUNKED))
-    origin.script("/closed", Answer(size=100_001, framing=Framing.CLOSE))
+    origin.script("/told", ScriptedResponse(size=100_001))
+    origin.script("/chunked", ScriptedResponse(size=50_000_000, framing=Framing.CHUNKED))
+    origin.script("/closed", ScriptedResponse(size=100_001, framing=Framing.CLOSE))
     for path in ("/told", "/chunked", "/closed"):
         status, answer = await daemon.fetch("d", origin.url(path))
         assert (status, answer["error"]) == (413, "FILE_TOO_LARGE"), path
@@ -422,7 +426,7 @@ async def test_what_is_over_max_size_is_given_up_whether_its_length_is_told_or_n
         assert len(origin.requests(path)) == 1
     assert origin.bytes_sent("/chunked") < 50_000_000
     assert list(daemon.files()) == ["d/whole"]
-    assert daemon.parts() == []
+    assert daemon.part_files() == []
 
 
 # -- another URL -------------------------------------------------------------------------------------------------------
@@ -432,10 +436,10 @@ async def test_a_waiting_download_may_get_another_url_and_then_belongs_to_that_h
     limited: Limited, origin: Origin, other_origin: Origin
 ) -> None:
     daemon = await limited(max_per_host=1)
-    origin.script("/f", Answer(size=1000, stall_after=500))
-    other_origin.script("/f", Answer(size=2000, seed=2))
+    origin.script("/f", ScriptedResponse(size=1000, stall_after=500))
+    other_origin.script("/f", ScriptedResponse(size=2000, seed=2))
     running = (await daemon.start_download("d", origin.url("/f"), filename="running"))["download_id"]
-    await origin.sent("/f", 500)
+    await origin.wait_sent("/f", 500)
     queued = (await daemon.start_download("d", origin.url("/f"), filename="moved"))["download_id"]
     status, answer = await daemon.amend(running, url=other_origin.url("/f"))
     assert (status, answer["error"]) == (409, "INVALID_STATE")
@@ -443,15 +447,15 @@ async def test_a_waiting_download_may_get_another_url_and_then_belongs_to_that_h
     for url, code in {"ftp://127.0.0.2/f": "INVALID_URL", "http://169.254.169.254/": "DOMAIN_BLOCKED"}.items():
         status, answer = await daemon.amend(queued, url=url)
         assert answer["error"] == code
-        assert (await daemon.one(queued))["url"] == origin.url("/f")
+        assert (await daemon.get_download(queued))["url"] == origin.url("/f")
     status, entry = await daemon.amend(queued, url=other_origin.url("/f"))
     assert (status, entry["url"]) == (200, other_origin.url("/f"))
-    assert (await daemon.ended(queued))["status"] == "completed"
+    assert (await daemon.wait_until_finished(queued))["status"] == "completed"
     assert daemon.files() == {"d/moved": expected_bytes(2, 0, 2000)}
     # Its place at the new host is free again, that at the old one was never taken.
     assert (await daemon.fetch("d", other_origin.url("/f")))[0] == 201
-    await daemon.verb(running, "cancel")
-    origin.script("/f", Answer(size=1000))
+    await daemon.control(running, "cancel")
+    origin.script("/f", ScriptedResponse(size=1000))
     assert (await daemon.fetch("d", origin.url("/f")))[0] == 201
 
 
@@ -462,27 +466,27 @@ async def test_a_reload_takes_over_limits_and_users_and_refuses_mistakes_whole(
     limited: Limited, origin: Origin
 ) -> None:
     daemon = await limited(max_concurrent=1, max_queued=3)
-    gate = asyncio.Event()
-    origin.script("/f", Answer(size=10, head_gate=gate))
+    release = asyncio.Event()
+    origin.script("/f", ScriptedResponse(size=10, head_event=release))
     for _ in range(4):
         await daemon.start_download("d", origin.url("/f"))
-        await origin.requested("/f")
-    assert (await daemon.ask("GET", "/d", params={"download": origin.url("/f")}))[0] == 429
+        await origin.wait_requested("/f")
+    assert (await daemon.request("GET", "/d", params={"download": origin.url("/f")}))[0] == 429
     assert await statuses(daemon) == ["starting", "queued", "queued", "queued"]
 
-    await daemon.reload(configured(max_concurrent=0), "reload_refused")
-    await daemon.reload(configured(max_concurent=3), "reload_refused")
+    await daemon.reload(make_config(max_concurrent=0), "reload_refused")
+    await daemon.reload(make_config(max_concurent=3), "reload_refused")
     assert await statuses(daemon) == ["starting", "queued", "queued", "queued"]
 
-    await daemon.reload(configured(max_concurrent=3, max_queued=3, max_size=5))
-    await origin.requested("/f", times=3)
+    await daemon.reload(make_config(max_concurrent=3, max_queued=3, max_size=5))
+    await origin.wait_requested("/f", times=3)
     assert await statuses(daemon) == ["starting", "starting", "starting", "queued"]
 
     # Fewer than run already: nothing is stopped, and nothing starts until there is room.
-    await daemon.reload(configured(max_concurrent=1, max_queued=3))
+    await daemon.reload(make_config(max_concurrent=1, max_queued=3))
     assert await statuses(daemon) == ["starting", "starting", "starting", "queued"]
-    gate.set()
-    await until(lambda: none_active(daemon))
+    release.set()
+    await wait_until(lambda: none_active(daemon))
     outcomes = [(entry["status"], entry["error"]) for entry in reversed(await daemon.history(status="completed"))]
     # Those that started under the small limit of size end by it, and the others do not.
     assert outcomes == [("completed", None)] * 2
@@ -490,9 +494,9 @@ async def test_a_reload_takes_over_limits_and_users_and_refuses_mistakes_whole(
     token = "another-token-of-the-same-user"
     old, new = (hashlib.sha256(each.encode()).hexdigest() for each in (TOKEN, token))
     await daemon.reload(DEFAULT_CONFIG.replace(old, new))
-    assert (await daemon.ask("GET", "/api/v1/downloads"))[0] == 401
+    assert (await daemon.request("GET", "/api/v1/downloads"))[0] == 401
     headers = {"Authorization": f"Bearer {token}"}
-    assert (await daemon.ask("GET", "/api/v1/downloads", headers=headers))[0] == 200
+    assert (await daemon.request("GET", "/api/v1/downloads", headers=headers))[0] == 200
 
 
 async def test_the_host_that_asked_is_the_one_that_waits(
@@ -500,32 +504,34 @@ async def test_the_host_that_asked_is_the_one_that_waits(
 ) -> None:
     daemon = await limited(retries=5)
     origin.script("/moved", redirect(other_origin.url("/busy")))
-    origin.script("/there", Answer(size=10))
-    other_origin.script("/busy", failure(429, retry_after="30"))
-    other_origin.script("/there", Answer(size=10))
+    origin.script("/there", ScriptedResponse(size=10))
+    other_origin.script("/busy", error_response(429, retry_after="30"))
+    other_origin.script("/there", ScriptedResponse(size=10))
     moved = await daemon.start_download("d", origin.url("/moved"))
-    await daemon.reaches(moved["download_id"], "retrying")
+    await daemon.wait_for_state(moved["download_id"], "retrying")
     assert (await daemon.fetch("d", origin.url("/there")))[0] == 201
     waiting = await daemon.start_download("d", other_origin.url("/there"))
-    entry = await daemon.one(waiting["download_id"])
+    entry = await daemon.get_download(waiting["download_id"])
     assert entry["status"] == "queued"
     assert "asked to wait" in entry["reason"]
     assert other_origin.requests("/there") == []
 
 
 async def test_a_limit_is_taken_away_from_many_by_a_reload_and_by_a_change(
-    mortal: DaemonProcess, origin: Origin
+    restartable: DaemonProcess, origin: Origin
 ) -> None:
-    mortal.config.write_text(configured(speed_limit=400_000))
-    origin.script("/f", Answer(size=3_000_000, etag='"1"'))
-    await mortal.start()
+    restartable.config.write_text(make_config(speed_limit=400_000))
+    origin.script("/f", ScriptedResponse(size=3_000_000, etag='"1"'))
+    await restartable.start()
     ids = [
-        (await mortal.start_download(f"d{number}", origin.url("/f"), segments="4", speed_limit="100000"))["download_id"]
+        (await restartable.start_download(f"d{number}", origin.url("/f"), segments="4", speed_limit="100000"))[
+            "download_id"
+        ]
         for number in range(4)
     ]
     await asyncio.sleep(1)
-    await mortal.reload(configured(speed_limit=0))
+    await restartable.reload(make_config(speed_limit=0))
     for id in ids:
-        assert (await mortal.amend(id, speed_limit=0))[0] == 200
+        assert (await restartable.amend(id, speed_limit=0))[0] == 200
     for id in ids:
-        assert (await mortal.ended(id))["status"] == "completed"
+        assert (await restartable.wait_until_finished(id))["status"] == "completed"

@@ -12,16 +12,16 @@ from pathlib import Path
 import aiohttp
 from app_config import config_for
 from blockbuster import blockbuster_ctx
-from daemon_process import TOKEN, until
+from daemon_process import TOKEN, wait_until
 from nginx_origin import NginxOrigin, free_port
 
 from downloadd.app import App
 from downloadd.daemon.listeners import bind
 
-LONGEST = 0.1
+MAX_DELAY_SECONDS = 0.1
 """Seconds that the loop may be late."""
 
-CONTROL = """
+DELAY_MONITOR_SCRIPT = """
 import sys, time
 print("ready", flush=True)
 while True:
@@ -41,17 +41,17 @@ class Api:
         self.client = client
         self.base = base
 
-    async def ask(self, method: str, path: str, **parameters: str) -> dict[str, object]:
+    async def request(self, method: str, path: str, **parameters: str) -> dict[str, object]:
         async with self.client.request(method, f"{self.base}{path}", params=parameters) as response:
             assert response.status < 400, await response.text()
             return dict(await response.json())
 
 
 @contextmanager
-def lateness_of_the_machine() -> Iterator[list[tuple[float, float]]]:
+def measure_machine_delays() -> Iterator[list[tuple[float, float]]]:
     """While it lasts, other processes are watched; afterwards the list has the spans in which they did not get on."""
     spans: list[tuple[float, float]] = []
-    control = subprocess.Popen([sys.executable, "-c", CONTROL], stdout=subprocess.PIPE, text=True)
+    control = subprocess.Popen([sys.executable, "-c", DELAY_MONITOR_SCRIPT], stdout=subprocess.PIPE, text=True)
     assert control.stdout is not None
     control.stdout.readline()
     try:
@@ -69,7 +69,7 @@ async def watch_loop(late: list[tuple[float, float]]) -> None:
         due = time.monotonic() + 0.005
         await asyncio.sleep(0.005)
         now = time.monotonic()
-        if now - due > LONGEST:
+        if now - due > MAX_DELAY_SECONDS:
             late.append((due, now))
 
 
@@ -78,21 +78,21 @@ async def test_big_files_do_not_block_the_loop(tmp_path: Path, nginx: NginxOrigi
         file.truncate(100 << 20)
     late: list[tuple[float, float]] = []
     port = free_port()
-    with lateness_of_the_machine() as excuses:
+    with measure_machine_delays() as excuses:
         async with App(config_for(tmp_path)) as app, aiohttp.ClientSession() as client:
             client.headers["Authorization"] = f"Bearer {TOKEN}"
             await app.listen(bind("127.0.0.1", port))
             api = Api(client, f"http://127.0.0.1:{port}")
             watching = asyncio.create_task(watch_loop(late))
             answers = await asyncio.gather(
-                *(api.ask("GET", "/d", download=f"{nginx.http}/big.bin", wait="60") for _ in range(4))
+                *(api.request("GET", "/d", download=f"{nginx.http}/big.bin", wait="60") for _ in range(4))
             )
             watching.cancel()
     assert {answer["message"] for answer in answers} == {"Download completed"}
     blocked = [
         (begin, end)
         for begin, end in late
-        if (end - begin) - sum(max(0.0, min(end, b) - max(begin, a)) for a, b in excuses) > LONGEST
+        if (end - begin) - sum(max(0.0, min(end, b) - max(begin, a)) for a, b in excuses) > MAX_DELAY_SECONDS
     ]
     assert blocked == []
 
@@ -111,21 +111,21 @@ async def test_nothing_that_could_wait_is_called_on_the_loop(tmp_path: Path, ngi
             async with App(config) as app:
                 await app.listen(sockets)
                 url = f"{nginx.http}/small.bin".replace("127.0.0.1", "localhost")
-                done = await api.ask("GET", "/d", download=url, wait="30", checksum=checksum)
+                done = await api.request("GET", "/d", download=url, wait="30", checksum=checksum)
                 assert done["message"] == "Download completed", done
                 slow = f"{nginx.http}/slow/small.bin"
-                started = [str((await api.ask("GET", "/d", download=slow))["download_id"]) for _ in range(3)]
+                started = [str((await api.request("GET", "/d", download=slow))["download_id"]) for _ in range(3)]
 
                 async def all_receive() -> bool:
-                    listing = (await api.ask("GET", "/api/v1/downloads"))["downloads"]
+                    listing = (await api.request("GET", "/api/v1/downloads"))["downloads"]
                     assert isinstance(listing, list)
                     return [entry["current_size"] > 0 for entry in listing] == [True] * 3
 
-                await until(all_receive)
-                await api.ask("POST", f"/api/v1/downloads/{started[0]}/pause")
-                await api.ask("POST", f"/api/v1/downloads/{started[0]}/resume")
-                await api.ask("DELETE", f"/api/v1/downloads/{started[1]}")
-                await api.ask("GET", "/?download_history=", q="small")
+                await wait_until(all_receive)
+                await api.request("POST", f"/api/v1/downloads/{started[0]}/pause")
+                await api.request("POST", f"/api/v1/downloads/{started[0]}/resume")
+                await api.request("DELETE", f"/api/v1/downloads/{started[1]}")
+                await api.request("GET", "/?download_history=", q="small")
                 async with client.get(f"{api.base}/api/v1/metrics") as response:
                     assert "downloadd_downloads_active" in await response.text()
             async with App(config):

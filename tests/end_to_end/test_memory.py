@@ -3,17 +3,17 @@
 import asyncio
 from pathlib import Path
 
-from daemon_process import DaemonProcess, configured, until
+from daemon_process import DaemonProcess, make_config, wait_until
 from nginx_origin import NginxOrigin
-from origin.answer import Answer
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse
 
 MIB = 1 << 20
 IDLE = 60 * MIB
 
 
 async def test_an_idle_daemon_is_small(daemon: DaemonProcess) -> None:
-    assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+    assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
     assert daemon.resident_bytes() <= IDLE
 
 
@@ -31,13 +31,13 @@ async def test_a_big_file_is_never_held_whole(daemon: DaemonProcess, nginx: Ngin
 
 
 async def test_many_downloads_leave_nothing_behind(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/small", Answer(size=1000))
-    async with DaemonProcess(tmp_path, config=configured(max_per_host=64)) as daemon:
+    origin.script("/small", ScriptedResponse(size=1000))
+    async with DaemonProcess(tmp_path, config=make_config(max_per_host=64)) as daemon:
         sizes = []
         for round in range(1, 4):
             batch = [{"url": origin.url("/small"), "directory": "d", "filename": f"{n}"} for n in range(500)]
-            assert (await daemon.ask("POST", "/api/v1/downloads", json={"downloads": batch}))[0] == 201
-            await until(lambda round=round: _completed(daemon, 500 * round), 60)
+            assert (await daemon.request("POST", "/api/v1/downloads", json={"downloads": batch}))[0] == 201
+            await wait_until(lambda round=round: _completed(daemon, 500 * round), 60)
             sizes.append(daemon.resident_bytes())
         assert sizes[2] - sizes[1] < 10 * MIB
 

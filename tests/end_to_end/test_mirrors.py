@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, DaemonProcess, configured, until
+from daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config, wait_until
 from msgspec.structs import replace
-from origin.answer import Answer, Cut, failure
 from origin.content import expected_bytes, expected_sha256
 from origin.origin import Origin
+from origin.scripted_response import Cut, ScriptedResponse, error_response
 
 MIB = 1 << 20
 SIZE = 16 * MIB + 99
 WHOLE = expected_bytes(0, 0, SIZE)
-GOOD = Answer(size=SIZE, etag='"a"', rate=8 * MIB)
-IMPATIENT = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nretries = 1\nstall_timeout = 2")
+GOOD = ScriptedResponse(size=SIZE, etag='"a"', rate=8 * MIB)
+SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nretries = 1\nstall_timeout = 2")
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ async def mirror() -> AsyncIterator[Origin]:
 
 
 @pytest.fixture
-async def impatient(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
-    async with DaemonProcess(tmp_path, config=IMPATIENT) as daemon:
+async def short_timeout_daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+    async with DaemonProcess(tmp_path, config=SHORT_TIMEOUTS) as daemon:
         yield daemon
         assert "Traceback" not in daemon.log.read_text()
 
@@ -36,10 +36,10 @@ async def impatient(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 async def fetch(daemon: DaemonProcess, *urls: str, **parameters: str) -> dict[str, Any]:
     """The history's entry of a file fetched from these URLs."""
     query = [("download", url) for url in urls] + [("wait", "60"), *parameters.items()]
-    status, answer = await daemon.ask("GET", "/d", params=query)
+    status, answer = await daemon.request("GET", "/d", params=query)
     assert status == 201, answer
-    assert daemon.parts() == []
-    return await daemon.one(answer["download_id"])
+    assert daemon.part_files() == []
+    return await daemon.get_download(answer["download_id"])
 
 
 async def test_all_sources_are_used_together(daemon: DaemonProcess, origin: Origin, mirror: Origin) -> None:
@@ -71,27 +71,31 @@ async def test_connections_are_shared_out_among_the_sources(
     origin.script("/f", replace(GOOD, rate=2 * MIB))
     mirror.script("/m", replace(GOOD, rate=2 * MIB))
     await fetch(daemon, origin.url("/f"), mirror.url("/m"), segments="4")
-    assert (origin.most_active("/f"), mirror.most_active("/m")) == (2, 2)
+    assert (origin.max_active("/f"), mirror.max_active("/m")) == (2, 2)
 
 
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        pytest.param(Answer(size=SIZE + 1, etag='"a"'), "of another length", id="length"),
-        pytest.param(Answer(size=SIZE - MIB, etag='"a"', honour_ranges=False), f"has {SIZE - MIB} bytes", id="shorter"),
-        pytest.param(Answer(size=SIZE, seed=1, etag='"b"'), "another validator", id="validator"),
+        pytest.param(ScriptedResponse(size=SIZE + 1, etag='"a"'), "of another length", id="length"),
         pytest.param(
-            Answer(size=SIZE, seed=1, etag='"b"', honour_if_range=False), "another entity tag", id="overlooks If-Range"
+            ScriptedResponse(size=SIZE - MIB, etag='"a"', honour_ranges=False), f"has {SIZE - MIB} bytes", id="shorter"
         ),
-        pytest.param(Answer(size=SIZE, etag='"a"', honour_ranges=False), "gives no ranges", id="no ranges"),
-        pytest.param(failure(404), "answered 404", id="absent"),
-        pytest.param(failure(503), "answered 503", id="busy"),
-        pytest.param(Answer(raw=b""), "closed the connection", id="silent"),
-        pytest.param(Answer(raw=b"nonsense\r\n\r\n"), "not valid HTTP", id="nonsense"),
+        pytest.param(ScriptedResponse(size=SIZE, seed=1, etag='"b"'), "another validator", id="validator"),
+        pytest.param(
+            ScriptedResponse(size=SIZE, seed=1, etag='"b"', honour_if_range=False),
+            "another entity tag",
+            id="overlooks If-Range",
+        ),
+        pytest.param(ScriptedResponse(size=SIZE, etag='"a"', honour_ranges=False), "gives no ranges", id="no ranges"),
+        pytest.param(error_response(404), "answered 404", id="absent"),
+        pytest.param(error_response(503), "answered 503", id="busy"),
+        pytest.param(ScriptedResponse(raw=b""), "closed the connection", id="silent"),
+        pytest.param(ScriptedResponse(raw=b"nonsense\r\n\r\n"), "not valid HTTP", id="nonsense"),
     ],
 )
 async def test_a_mirror_of_no_use_is_dropped_and_said_so(
-    daemon: DaemonProcess, origin: Origin, mirror: Origin, other: Answer, reason: str
+    daemon: DaemonProcess, origin: Origin, mirror: Origin, other: ScriptedResponse, reason: str
 ) -> None:
     origin.script("/f", GOOD)
     mirror.script("/m", other)
@@ -106,14 +110,14 @@ async def test_a_mirror_of_no_use_is_dropped_and_said_so(
 @pytest.mark.parametrize(
     "other",
     [
-        pytest.param(failure(404), id="absent"),
-        pytest.param(failure(503), id="busy"),
-        pytest.param(Answer(raw=b""), id="silent"),
-        pytest.param(Answer(status=302, headers=[("Location", "ftp://example.com/")]), id="astray"),
+        pytest.param(error_response(404), id="absent"),
+        pytest.param(error_response(503), id="busy"),
+        pytest.param(ScriptedResponse(raw=b""), id="silent"),
+        pytest.param(ScriptedResponse(status=302, headers=[("Location", "ftp://example.com/")]), id="astray"),
     ],
 )
 async def test_a_mirror_takes_the_place_of_the_first_url(
-    daemon: DaemonProcess, origin: Origin, mirror: Origin, other: Answer
+    daemon: DaemonProcess, origin: Origin, mirror: Origin, other: ScriptedResponse
 ) -> None:
     origin.script("/f", other)
     mirror.script("/m", GOOD)
@@ -126,12 +130,12 @@ async def test_a_mirror_takes_the_place_of_the_first_url(
 
 
 async def test_a_mirror_takes_over_what_a_broken_source_has_left(
-    impatient: DaemonProcess, origin: Origin, mirror: Origin
+    short_timeout_daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
-    origin.script("/f", [replace(GOOD, cut_after=3 * MIB, cut=Cut.RESET), failure(404)])
+    origin.script("/f", [replace(GOOD, cut_after=3 * MIB, cut=Cut.RESET), error_response(404)])
     mirror.script("/m", GOOD)
-    await fetch(impatient, origin.url("/f"), mirror.url("/m"))
-    assert impatient.files() == {"d/f": WHOLE}
+    await fetch(short_timeout_daemon, origin.url("/f"), mirror.url("/m"))
+    assert short_timeout_daemon.files() == {"d/f": WHOLE}
     assert len(origin.requests("/f")) == 1
 
 
@@ -148,18 +152,18 @@ async def test_what_a_stalled_source_holds_is_fetched_elsewhere(
 
 
 async def test_without_a_validator_a_mirror_is_tried_after_a_failure(
-    impatient: DaemonProcess, origin: Origin, mirror: Origin
+    short_timeout_daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
-    origin.script("/f", Answer(size=SIZE, cut_after=3 * MIB))
-    mirror.script("/m", Answer(size=SIZE))
-    await fetch(impatient, origin.url("/f"), mirror.url("/m"), filename="x")
-    assert impatient.files() == {"d/x": WHOLE}
+    origin.script("/f", ScriptedResponse(size=SIZE, cut_after=3 * MIB))
+    mirror.script("/m", ScriptedResponse(size=SIZE))
+    await fetch(short_timeout_daemon, origin.url("/f"), mirror.url("/m"), filename="x")
+    assert short_timeout_daemon.files() == {"d/x": WHOLE}
 
 
 async def test_when_no_source_is_left_it_fails(daemon: DaemonProcess, origin: Origin, mirror: Origin) -> None:
-    origin.script("/f", failure(404))
-    mirror.script("/m", failure(403))
-    status, answer = await daemon.ask(
+    origin.script("/f", error_response(404))
+    mirror.script("/m", error_response(403))
+    status, answer = await daemon.request(
         "GET", "/d", params=[("download", origin.url("/f")), ("download", mirror.url("/m")), ("wait", "20")]
     )
     assert (status, answer["error"]) == (404, "REMOTE_FILE_NOT_FOUND")
@@ -171,20 +175,20 @@ async def test_several_sources_survive_a_kill(tmp_path: Path, origin: Origin, mi
     mirror.script("/m", replace(GOOD, rate=2 * MIB))
     async with DaemonProcess(tmp_path) as daemon:
         item = {"url": origin.url("/f"), "mirrors": [mirror.url("/m"), mirror.url("/m")], "directory": "d"}
-        _, answer = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": [item]})
+        _, answer = await daemon.request("POST", "/api/v1/downloads", json={"downloads": [item]})
         id = answer["downloads"][0]["download_id"]
 
         async def has_come() -> bool:
-            return bool((await daemon.one(id))["current_size"] > 11 * MIB)
+            return bool((await daemon.get_download(id))["current_size"] > 11 * MIB)
 
-        await until(has_come)
+        await wait_until(has_come)
         await daemon.kill()
         # The first source is gone for good: what it had left comes from the other.
-        origin.script("/f", failure(404))
+        origin.script("/f", error_response(404))
         mirror.script("/m", GOOD)
         before = mirror.bytes_sent("/m")
         await daemon.start()
-        entry = await daemon.ended(id)
+        entry = await daemon.wait_until_finished(id)
         assert entry["status"] == "completed"
         assert origin.url("/f") in entry["detail"]
         assert daemon.files() == {"d/f": WHOLE}
@@ -192,16 +196,16 @@ async def test_several_sources_survive_a_kill(tmp_path: Path, origin: Origin, mi
 
 
 async def test_each_url_is_judged_before_anything_starts(daemon: DaemonProcess, origin: Origin) -> None:
-    status, answer = await daemon.ask(
+    status, answer = await daemon.request(
         "GET", "/d", params=[("download", origin.url("/f")), ("download", "ftp://example.com/f")]
     )
     assert (status, answer["error"]) == (400, "INVALID_URL")
     assert answer["detail"].startswith("mirror 1: ")
-    status, answer = await daemon.ask("GET", "/d", params=[("download", origin.url(f"/{n}")) for n in range(17)])
+    status, answer = await daemon.request("GET", "/d", params=[("download", origin.url(f"/{n}")) for n in range(17)])
     assert (status, answer["error"]) == (400, "INVALID_PARAMETER")
     assert "at most 16" in answer["detail"]
     item = {"url": origin.url("/f"), "mirrors": [f"http://example.com/{n}" for n in range(16)]}
-    status, answer = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": [item]})
+    status, answer = await daemon.request("POST", "/api/v1/downloads", json={"downloads": [item]})
     assert (status, answer["downloads"][0]["error"]) == (400, "INVALID_PARAMETER")
     assert origin.requests("/f") == []
 
@@ -212,7 +216,9 @@ async def test_a_source_that_lies_is_found_out_and_done_without(
 ) -> None:
     size = 6 * MIB
     for number in range(3):
-        origin.script(f"/{number}/f", Answer(size=size, seed=9 if number == liar else 0, etag='"1"', rate=20 * MIB))
+        origin.script(
+            f"/{number}/f", ScriptedResponse(size=size, seed=9 if number == liar else 0, etag='"1"', rate=20 * MIB)
+        )
     urls = [origin.url(f"/{number}/f") for number in range(3)]
     status, answer = await daemon.fetch("d", urls, checksum=f"sha-256={expected_sha256(0, size)}")
     assert (status, answer["error"]) == (201, None), answer
@@ -221,13 +227,13 @@ async def test_a_source_that_lies_is_found_out_and_done_without(
 
 async def test_sources_that_all_lie_are_given_up(daemon: DaemonProcess, origin: Origin) -> None:
     for number in range(3):
-        origin.script(f"/{number}/f", Answer(size=1000, seed=9, etag='"1"'))
+        origin.script(f"/{number}/f", ScriptedResponse(size=1000, seed=9, etag='"1"'))
     urls = [origin.url(f"/{number}/f") for number in range(3)]
     status, answer = await daemon.fetch("d", urls, checksum=f"sha-256={expected_sha256(0, 1000)}")
     assert (status, answer["error"]) == (422, "CHECKSUM_MISMATCH")
     assert sum(len(origin.requests(f"/{number}/f")) for number in range(3)) < 10
     assert daemon.files() == {}
-    assert daemon.parts() == []
+    assert daemon.part_files() == []
 
 
 @pytest.mark.parametrize("size", [3 << 20, 20 << 20])
@@ -235,8 +241,8 @@ async def test_a_fast_source_that_is_done_at_once_relieves_one_that_crawls(
     daemon: DaemonProcess, origin: Origin, size: int
 ) -> None:
     async with Origin() as fast:
-        origin.script("/f", Answer(size=size, etag='"1"', rate=1000))
-        fast.script("/f", Answer(size=size, etag='"1"'))
+        origin.script("/f", ScriptedResponse(size=size, etag='"1"', rate=1000))
+        fast.script("/f", ScriptedResponse(size=size, etag='"1"'))
         status, _ = await daemon.fetch("d", [origin.url("/f"), fast.url("/f")])
         assert status == 201
         assert daemon.files() == {"d/f": expected_bytes(0, 0, size)}
@@ -245,35 +251,35 @@ async def test_a_fast_source_that_is_done_at_once_relieves_one_that_crawls(
 async def test_a_mirror_that_stands_in_has_no_more_connections_than_its_host_may_have(
     tmp_path: Path, origin: Origin
 ) -> None:
-    origin.script("/m", Answer(size=MIB, rate=4 * MIB))
-    async with DaemonProcess(tmp_path, config=configured(max_per_host=1)) as daemon:
+    origin.script("/m", ScriptedResponse(size=MIB, rate=4 * MIB))
+    async with DaemonProcess(tmp_path, config=make_config(max_per_host=1)) as daemon:
         # Nobody listens at the first source of each, which is a host of its own.
         orders = [[f"http://127.0.0.{n}:65001/f", origin.url("/m")] for n in range(2, 6)]
         ids = [(await daemon.start_download("d", urls, filename="f"))["download_id"] for urls in orders]
-        entries = [await daemon.ended(id) for id in ids]
+        entries = [await daemon.wait_until_finished(id) for id in ids]
         assert [entry["status"] for entry in entries] == ["completed"] * 4
-        assert origin.most_active("/m") == 1
+        assert origin.max_active("/m") == 1
         assert len(origin.requests("/m")) == 4
 
 
 async def test_a_mirror_that_has_no_place_is_waited_for_though_the_first_source_is_gone_for_good(
     tmp_path: Path, origin: Origin
 ) -> None:
-    gate = asyncio.Event()
-    async with Origin(host="127.0.0.2") as gone, DaemonProcess(tmp_path, config=configured(max_per_host=1)) as daemon:
-        gone.script("/f", failure(404))
-        origin.script("/busy", Answer(size=10, gate=gate))
-        origin.script("/m", Answer(size=10))
+    release = asyncio.Event()
+    async with Origin(host="127.0.0.2") as gone, DaemonProcess(tmp_path, config=make_config(max_per_host=1)) as daemon:
+        gone.script("/f", error_response(404))
+        origin.script("/busy", ScriptedResponse(size=10, body_event=release))
+        origin.script("/m", ScriptedResponse(size=10))
         busy = (await daemon.start_download("d", origin.url("/busy")))["download_id"]
-        await origin.requested("/busy")
+        await origin.wait_requested("/busy")
         id = (await daemon.start_download("d", [gone.url("/f"), origin.url("/m")]))["download_id"]
 
         async def waits() -> bool:
-            entry = await daemon.one(id)
+            entry = await daemon.get_download(id)
             return entry["status"] == "queued" and "from 127.0.0.1 are running" in str(entry["reason"])
 
-        await until(waits)
+        await wait_until(waits)
         assert origin.requests("/m") == []
-        gate.set()
-        assert [(await daemon.ended(one))["status"] for one in (busy, id)] == ["completed", "completed"]
+        release.set()
+        assert [(await daemon.wait_until_finished(one))["status"] for one in (busy, id)] == ["completed", "completed"]
         assert len(gone.requests("/f")) == 1

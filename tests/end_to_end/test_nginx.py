@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, DaemonProcess, until
+from daemon_process import DEFAULT_CONFIG, DaemonProcess, wait_until
 from nginx_origin import NginxOrigin
 
 SIZES = [0, 1, 4095, 65_536, 1_048_575, 1_048_576, 1_048_577, 33_554_432, 314_572_800]
@@ -44,7 +44,7 @@ async def test_files_of_every_size_arrive_whole(
             assert path.stat().st_size == size
             assert path.stat().st_mtime == 1_600_000_000
             assert path.stat().st_mode & 0o777 == 0o644
-        assert daemon.parts() == []
+        assert daemon.part_files() == []
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused_without_retries(
@@ -53,7 +53,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_without_retries(
     status, answer = await daemon.fetch("d", f"{nginx.https}/1.bin")
     assert (status, answer["error"]) == (502, "NETWORK_ERROR")
     assert "TLS" in answer["detail"]
-    [ended] = await until(lambda: [line for line in daemon.log_lines() if line["event"] == "download_ended"])
+    [ended] = await wait_until(lambda: [line for line in daemon.log_lines() if line["event"] == "download_ended"])
     assert ended["attempts"] == 1
     assert daemon.files() == {}
 
@@ -65,27 +65,29 @@ async def test_a_wrong_checksum_leaves_no_file(
     assert (status, answer["error"]) == (422, "CHECKSUM_MISMATCH")
     assert files[65_536] in answer["detail"]
     assert daemon.files() == {}
-    assert daemon.parts() == []
+    assert daemon.part_files() == []
 
 
 async def test_a_kill_in_the_middle_of_a_big_file_costs_nothing_but_the_rest(
-    mortal: DaemonProcess, nginx: NginxOrigin, files: dict[int, str]
+    restartable: DaemonProcess, nginx: NginxOrigin, files: dict[int, str]
 ) -> None:
-    await mortal.start()
-    id = (await mortal.start_download("d", f"{nginx.http}/slow/33554432.bin", timeout="0"))["download_id"]
-    await until(lambda: [part for part in mortal.parts() if part.stat().st_size > 1_500_000])
-    await mortal.kill()
-    [part] = mortal.parts()
+    await restartable.start()
+    id = (await restartable.start_download("d", f"{nginx.http}/slow/33554432.bin", timeout="0"))["download_id"]
+    await wait_until(lambda: [part for part in restartable.part_files() if part.stat().st_size > 1_500_000])
+    await restartable.kill()
+    [part] = restartable.part_files()
     kept = part.stat().st_size
     # From here on nginx is asked without its limit: another URL for the same file.
-    await mortal.start()
-    await mortal.ask("POST", f"/api/v1/downloads/{id}/pause")
-    status, _ = await mortal.ask("PATCH", f"/api/v1/downloads/{id}", json={"url": f"{nginx.http}/33554432.bin"})
+    await restartable.start()
+    await restartable.request("POST", f"/api/v1/downloads/{id}/pause")
+    status, _ = await restartable.request(
+        "PATCH", f"/api/v1/downloads/{id}", json={"url": f"{nginx.http}/33554432.bin"}
+    )
     assert status == 200
-    await mortal.ask("POST", f"/api/v1/downloads/{id}/resume")
-    entry = await mortal.ended(id)
+    await restartable.request("POST", f"/api/v1/downloads/{id}/resume")
+    entry = await restartable.wait_until_finished(id)
     assert entry["status"] == "completed"
-    with (mortal.root / "d" / "33554432.bin").open("rb") as file:
+    with (restartable.root / "d" / "33554432.bin").open("rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == files[33_554_432]
     answered = [line.split() for line in nginx.requests() if "GET /33554432.bin" in line]
     status_of_rest, length_of_rest = answered[-1][8:10]

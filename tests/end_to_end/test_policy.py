@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, DaemonProcess, configured, until
-from end_to_end.name_servers import resolving
-from origin.answer import Answer, redirect
+from daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config, wait_until
+from end_to_end.fake_resolver import daemon_with_hosts
 from origin.content import expected_bytes
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse, redirect
 
 CLOSED = DEFAULT_CONFIG.replace('allowed_networks = ["127.0.0.0/8", "::1/128"]\n', "")
 """The default policy: the public internet only."""
@@ -26,7 +26,7 @@ async def refused(daemon: DaemonProcess, url: str) -> dict[str, Any]:
     """The history's entry of a download that must be blocked."""
     status, answer = await daemon.fetch("d", url)
     assert (status, answer["success"], answer["error"]) == (403, False, "DOMAIN_BLOCKED"), (url, answer)
-    entry = await daemon.one(answer["download_id"])
+    entry = await daemon.get_download(answer["download_id"])
     assert (entry["status"], entry["error"], entry["total_bytes"]) == ("failed", "DOMAIN_BLOCKED", None), url
     assert entry["detail"]
     return entry
@@ -71,28 +71,28 @@ async def test_no_address_outside_the_public_internet_is_reached(closed: DaemonP
     def attempts() -> list[int]:
         return [line["attempts"] for line in closed.log_lines() if line["event"] == "download_ended"]
 
-    await until(lambda: len(attempts()) == len(PRIVATE))
+    await wait_until(lambda: len(attempts()) == len(PRIVATE))
     assert set(attempts()) == {0}
 
 
 async def test_a_name_is_judged_by_the_addresses_that_it_has(tmp_path: Path, origin: Origin) -> None:
     hosts = {"inner_test": "127.0.0.1", "cloud_test": "169.254.169.254", "both_test": "127.0.0.1,10.0.0.1"}
-    async with resolving(tmp_path, CLOSED, **hosts) as daemon:
+    async with daemon_with_hosts(tmp_path, CLOSED, **hosts) as daemon:
         for name in hosts:
             entry = await refused(daemon, f"http://{name.replace('_', '.')}:{origin.port}/f")
             assert "127.0.0.1" not in entry["detail"]
         assert origin.connections == 0
-        ended = await until(lambda: [line for line in daemon.log_lines() if line["event"] == "download_ended"])
+        ended = await wait_until(lambda: [line for line in daemon.log_lines() if line["event"] == "download_ended"])
         # What is forbidden stays so: no retries.
         assert {line["attempts"] for line in ended} == {1}
 
 
 async def test_of_several_addresses_only_the_allowed_ones_are_reached(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/f", Answer(size=3))
+    origin.script("/f", ScriptedResponse(size=3))
     config = DEFAULT_CONFIG.replace('"127.0.0.0/8", "::1/128"', '"127.0.0.1/32"')
     async with (
         Origin(host="127.0.0.2", port=origin.port) as other,
-        resolving(tmp_path, config, mixed_test="127.0.0.2,127.0.0.1") as daemon,
+        daemon_with_hosts(tmp_path, config, mixed_test="127.0.0.2,127.0.0.1") as daemon,
     ):
         for _ in range(3):
             status, _ = await daemon.fetch("d", f"http://mixed.test:{origin.port}/f")
@@ -108,7 +108,7 @@ async def test_a_redirect_is_judged_like_a_first_request(tmp_path: Path, origin:
     config = DEFAULT_CONFIG.replace('"127.0.0.0/8", "::1/128"', '"127.0.0.1/32"')
     async with (
         Origin(host="127.0.0.2", port=origin.port) as inner,
-        resolving(tmp_path, config, inner_test="127.0.0.2") as daemon,
+        daemon_with_hosts(tmp_path, config, inner_test="127.0.0.2") as daemon,
     ):
         for number, host in enumerate(("127.0.0.2", "127.2", "0x7f000002", "[::ffff:127.0.0.2]", "inner.test")):
             for hops in (1, 3):
@@ -128,10 +128,10 @@ async def test_a_redirect_is_judged_like_a_first_request(tmp_path: Path, origin:
 async def test_a_redirect_out_of_the_allowed_domains_is_refused(tmp_path: Path, origin: Origin) -> None:
     origin.script("/away", redirect(f"http://evil.test:{origin.port}/f"))
     origin.script("/within", redirect(f"http://b.files.test:{origin.port}/f"))
-    origin.script("/f", Answer(size=3))
-    config = configured(allowed_domains=["*.files.test"])
+    origin.script("/f", ScriptedResponse(size=3))
+    config = make_config(allowed_domains=["*.files.test"])
     hosts = {"a_files_test": "127.0.0.1", "b_files_test": "127.0.0.1", "evil_test": "127.0.0.1"}
-    async with resolving(tmp_path, config, **hosts) as daemon:
+    async with daemon_with_hosts(tmp_path, config, **hosts) as daemon:
         await refused(daemon, f"http://a.files.test:{origin.port}/away")
         assert origin.requests("/f") == []
         assert (await daemon.fetch("d", f"http://a.files.test:{origin.port}/within"))[0] == 201
@@ -143,11 +143,11 @@ async def test_redirects_in_a_circle_or_without_end_are_given_up(daemon: DaemonP
     origin.script("/self", redirect("/self"))
     for hop in range(11):
         origin.script(f"/{hop}", redirect(f"/{hop + 1}"))
-    origin.script("/11", Answer(size=3))
+    origin.script("/11", ScriptedResponse(size=3))
     for path in ("/a", "/self", "/0"):
         status, answer = await daemon.fetch("d", origin.url(path))
         assert (status, answer["error"]) == (502, "TOO_MANY_REDIRECTS"), path
-        assert (await daemon.one(answer["download_id"]))["error"] == "TOO_MANY_REDIRECTS"
+        assert (await daemon.get_download(answer["download_id"]))["error"] == "TOO_MANY_REDIRECTS"
     # The first request and ten redirects, and no retries.
     assert len(origin.requests("/self")) == 11
     assert origin.requests("/11") == []
@@ -166,7 +166,7 @@ async def test_credentials_do_not_follow_a_redirect_to_another_origin(tmp_path: 
         Origin() as neighbour,
     ):
         for target in (other, neighbour):
-            target.script("/f", Answer(size=3))
+            target.script("/f", ScriptedResponse(size=3))
             target.script("/back", redirect(origin.url("/f")))
             origin.script("/elsewhere", redirect(target.url("/f")))
             for url in (origin.url("/elsewhere"), userinfo):
@@ -181,7 +181,7 @@ async def test_credentials_do_not_follow_a_redirect_to_another_origin(tmp_path: 
             assert request.field("Authorization") is not None
         # Within the origin they do.
         origin.script("/here", redirect("/f"))
-        origin.script("/f", Answer(size=3))
+        origin.script("/f", ScriptedResponse(size=3))
         assert (await daemon.fetch("d", origin.url("/here")))[0] == 201
         assert origin.requests("/f")[0].field("X-Api-Key") == "hush"
 
@@ -190,8 +190,8 @@ async def test_credentials_do_not_follow_a_redirect_to_another_origin(tmp_path: 
 
 
 async def test_proxies_of_the_environment_are_not_asked(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/f", Answer(size=3))
-    async with Origin(fallback=lambda request: Answer(body=b"from the proxy")) as proxy:
+    origin.script("/f", ScriptedResponse(size=3))
+    async with Origin(fallback=lambda request: ScriptedResponse(body=b"from the proxy")) as proxy:
         address = f"http://127.0.0.1:{proxy.port}"
         names = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
         netrc = tmp_path / "netrc"
@@ -207,24 +207,24 @@ async def test_proxies_of_the_environment_are_not_asked(tmp_path: Path, origin: 
 
 
 async def test_cookies_are_not_carried_from_one_download_to_another(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=3, headers=(("Set-Cookie", "id=1; Path=/"),)))
+    origin.script("/f", ScriptedResponse(size=3, headers=(("Set-Cookie", "id=1; Path=/"),)))
     for _ in range(2):
         assert (await daemon.fetch("d", origin.url("/f")))[0] == 201
     assert [request.field("Cookie") for request in origin.requests("/f")] == [None, None]
 
 
 async def test_allowed_domains_name_hosts_and_with_a_wildcard_their_subdomains(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/f", Answer(size=3))
+    origin.script("/f", ScriptedResponse(size=3))
     names = {
         "exact.test": True, "EXACT.test": True, "exact.test.": True, "sub.exact.test": False, "notexact.test": False,
         "wild.test": False, "a.wild.test": True, "a.b.WILD.test": True, "awild.test": False, "a.wild.test.evil": False,
         "bücher.test": True, "xn--bcher-kva.test": True, "BÜCHER.test": True, "buecher.test": False, "127.0.0.1": False,
     }  # fmt: skip
-    config = configured(allowed_domains=["exact.test", "*.wild.test", "Bücher.test"])
+    config = make_config(allowed_domains=["exact.test", "*.wild.test", "Bücher.test"])
     hosts = {
         ascii_of(name).replace(".", "_"): "127.0.0.1" for name in names if not name.endswith(".") and name[0] != "1"
     }
-    async with resolving(tmp_path, config, **hosts) as daemon:
+    async with daemon_with_hosts(tmp_path, config, **hosts) as daemon:
         for name, allowed in names.items():
             url = f"http://{name}:{origin.port}/f"
             if allowed:
@@ -255,10 +255,10 @@ async def test_only_http_and_https_are_urls(closed: DaemonProcess, tmp_path: Pat
             "http://[::1/", "http://256.256.256.256/", "http://1.2.3.4.5/", "http://a..b/", "\nhttp://example.com/",
             "http://exam\tple.com/", "http://example.com/\r\nX: y",
         ):  # fmt: skip
-            status, answer = await closed.ask("GET", "/d", params={"download": url})
+            status, answer = await closed.request("GET", "/d", params={"download": url})
             assert (status, answer["error"]) == (400, "INVALID_URL"), url
             assert len(answer["detail"].split()) > 3
-            entry = await closed.one(answer["download_id"])
+            entry = await closed.get_download(answer["download_id"])
             assert (entry["status"], entry["error"]) == ("failed", "INVALID_URL")
         with pytest.raises(BlockingIOError):
             ftp.accept()

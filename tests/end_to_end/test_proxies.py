@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 import trustme
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
 from nginx_origin import free_port
 from yarl import URL
 
@@ -86,7 +86,7 @@ async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: P
         with nginx(tmp_path / "nginx", upstream) as (site, context):
             connector = aiohttp.TCPConnector(ssl=context)
             async with aiohttp.ClientSession(connector=connector, headers=BEARER) as session:
-                await until(lambda: answered(session, f"{site}{BASE}/api/v1/health"))
+                await wait_until(lambda: answered(session, f"{site}{BASE}/api/v1/health"))
                 # An own page of the site, and one of another site.
                 for origin, status in ((site, 200), ("https://evil.example", 403), (site.replace("s:", ":"), 403)):
                     async with session.get(f"{site}{BASE}/api/v1/downloads", headers={"Origin": origin}) as response:
@@ -131,7 +131,7 @@ async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: P
         def clients() -> set[str]:
             return {line["client"] for line in daemon.log_lines() if line["event"] == "request"}
 
-        await until(lambda: clients() == {"127.0.0.1", "127.0.0.2"})
+        await wait_until(lambda: clients() == {"127.0.0.1", "127.0.0.2"})
 
 
 async def ask(daemon: DaemonProcess, path: str, fields: Sequence[tuple[str, str]]) -> int:

@@ -6,17 +6,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, DaemonProcess, configured, until
-from origin.answer import Answer, failure
+from daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config, wait_until
 from origin.content import expected_bytes, expected_sha256
 from origin.origin import Origin, Request
+from origin.scripted_response import ScriptedResponse, error_response
 
 from downloadd.transfer.byte_ranges import ByteRanges
 
 MIB = 1 << 20
 SIZE = 16 * MIB + 99
 WHOLE = expected_bytes(0, 0, SIZE)
-IMPATIENT = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nretries = 2\nstall_timeout = 1")
+SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nretries = 2\nstall_timeout = 1")
 
 
 def spans(origin: Origin, path: str = "/f") -> list[tuple[int, int]]:
@@ -39,25 +39,25 @@ async def most_connections(daemon: DaemonProcess, origin: Origin, *paths: str) -
         before, most = now, max(most, min(before, now))
         return not await daemon.active()
 
-    await until(all_ended, every=0.1)
+    await wait_until(all_ended, every=0.1)
     return most
 
 
 @pytest.fixture
-async def impatient(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
-    async with DaemonProcess(tmp_path, config=IMPATIENT) as daemon:
+async def short_timeout_daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+    async with DaemonProcess(tmp_path, config=SHORT_TIMEOUTS) as daemon:
         yield daemon
         assert "Traceback" not in daemon.log.read_text()
 
 
 async def test_as_many_connections_as_asked_for_fetch_one_file(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=SIZE, etag='"a"', rate=4 * MIB))
+    origin.script("/f", ScriptedResponse(size=SIZE, etag='"a"', rate=4 * MIB))
     status, answer = await daemon.fetch(
         "d", origin.url("/f"), segments="4", checksum=f"sha-256={expected_sha256(0, SIZE)}"
     )
     assert (status, answer["message"]) == (201, "Download completed")
     assert daemon.files() == {"d/f": WHOLE}
-    assert origin.most_active("/f") == 4
+    assert origin.max_active("/f") == 4
     first, *others = origin.requests("/f")
     assert first.field("Range") is None
     assert all(request.field("If-Range") == '"a"' for request in others)
@@ -66,8 +66,8 @@ async def test_as_many_connections_as_asked_for_fetch_one_file(daemon: DaemonPro
 
 
 async def test_the_configuration_says_how_many_when_the_request_does_not(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/f", Answer(size=SIZE, etag='"a"', rate=4 * MIB))
-    async with DaemonProcess(tmp_path, config=configured(segments=3)) as daemon:
+    origin.script("/f", ScriptedResponse(size=SIZE, etag='"a"', rate=4 * MIB))
+    async with DaemonProcess(tmp_path, config=make_config(segments=3)) as daemon:
         await daemon.start_download("d", origin.url("/f"))
         assert await most_connections(daemon, origin, "/f") == 3
 
@@ -78,8 +78,8 @@ async def test_a_connection_that_is_done_takes_a_share_of_what_a_slow_one_has_le
     origin.script(
         "/f",
         [
-            Answer(size=SIZE, etag='"a"', rate=MIB),
-            Answer(size=SIZE, etag='"a"', rate=16 * MIB),
+            ScriptedResponse(size=SIZE, etag='"a"', rate=MIB),
+            ScriptedResponse(size=SIZE, etag='"a"', rate=16 * MIB),
         ],
     )
     begin = asyncio.get_running_loop().time()
@@ -94,12 +94,14 @@ async def test_a_connection_that_is_done_takes_a_share_of_what_a_slow_one_has_le
 @pytest.mark.parametrize(
     "answer",
     [
-        pytest.param(Answer(size=SIZE, etag='"a"', honour_ranges=False), id="ranges ignored"),
-        pytest.param(Answer(size=SIZE), id="no validator"),
-        pytest.param(Answer(size=SIZE, etag='W/"a"'), id="weak validator"),
+        pytest.param(ScriptedResponse(size=SIZE, etag='"a"', honour_ranges=False), id="ranges ignored"),
+        pytest.param(ScriptedResponse(size=SIZE), id="no validator"),
+        pytest.param(ScriptedResponse(size=SIZE, etag='W/"a"'), id="weak validator"),
     ],
 )
-async def test_without_ranges_one_connection_does_it(daemon: DaemonProcess, origin: Origin, answer: Answer) -> None:
+async def test_without_ranges_one_connection_does_it(
+    daemon: DaemonProcess, origin: Origin, answer: ScriptedResponse
+) -> None:
     origin.script("/f", answer)
     assert (await daemon.fetch("d", origin.url("/f"), segments="4"))[0] == 201
     assert daemon.files() == {"d/f": WHOLE}
@@ -107,62 +109,70 @@ async def test_without_ranges_one_connection_does_it(daemon: DaemonProcess, orig
 
 
 async def test_a_small_file_is_not_divided(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=2 * MIB - 1, etag='"a"'))
+    origin.script("/f", ScriptedResponse(size=2 * MIB - 1, etag='"a"'))
     assert (await daemon.fetch("d", origin.url("/f"), segments="16"))[0] == 201
     assert len(origin.requests("/f")) == 1
 
 
-@pytest.mark.parametrize("refusal", [failure(503, retry_after="0"), failure(429), Answer(raw=b"")])
+@pytest.mark.parametrize(
+    "refusal", [error_response(503, retry_after="0"), error_response(429), ScriptedResponse(raw=b"")]
+)
 async def test_an_origin_that_gives_no_further_connection_is_fetched_from_over_one(
-    impatient: DaemonProcess, origin: Origin, refusal: Answer
+    short_timeout_daemon: DaemonProcess, origin: Origin, refusal: ScriptedResponse
 ) -> None:
-    def answer(request: Request) -> Answer:
+    def answer(request: Request) -> ScriptedResponse:
         alone = origin.active("/f") <= 1
-        return Answer(size=SIZE, etag='"a"', rate=16 * MIB) if alone else refusal
+        return ScriptedResponse(size=SIZE, etag='"a"', rate=16 * MIB) if alone else refusal
 
-    origin.fall_back_to(answer)
-    status, body = await impatient.fetch("d", origin.url("/f"), segments="4")
+    origin.set_fallback(answer)
+    status, body = await short_timeout_daemon.fetch("d", origin.url("/f"), segments="4")
     assert status == 201, body
-    assert impatient.files() == {"d/f": WHOLE}
+    assert short_timeout_daemon.files() == {"d/f": WHOLE}
 
 
-async def test_two_versions_never_meet(impatient: DaemonProcess, origin: Origin) -> None:
+async def test_two_versions_never_meet(short_timeout_daemon: DaemonProcess, origin: Origin) -> None:
     """The file is exchanged between the first connection and the others."""
-    origin.script(
-        "/f", [Answer(size=SIZE, etag='"a"', rate=4 * MIB), Answer(size=SIZE, seed=1, etag='"b"', rate=16 * MIB)]
-    )
-    assert (await impatient.fetch("d", origin.url("/f"), segments="4"))[0] == 201
-    assert impatient.files() == {"d/f": expected_bytes(1, 0, SIZE)}
-
-
-async def test_an_origin_that_overlooks_if_range_is_found_out(impatient: DaemonProcess, origin: Origin) -> None:
     origin.script(
         "/f",
         [
-            Answer(size=SIZE, etag='"a"', rate=4 * MIB),
-            Answer(size=SIZE, seed=1, etag='"b"', honour_if_range=False, rate=16 * MIB),
+            ScriptedResponse(size=SIZE, etag='"a"', rate=4 * MIB),
+            ScriptedResponse(size=SIZE, seed=1, etag='"b"', rate=16 * MIB),
         ],
     )
-    assert (await impatient.fetch("d", origin.url("/f"), segments="4"))[0] == 201
-    assert impatient.files() == {"d/f": expected_bytes(1, 0, SIZE)}
+    assert (await short_timeout_daemon.fetch("d", origin.url("/f"), segments="4"))[0] == 201
+    assert short_timeout_daemon.files() == {"d/f": expected_bytes(1, 0, SIZE)}
+
+
+async def test_an_origin_that_overlooks_if_range_is_found_out(
+    short_timeout_daemon: DaemonProcess, origin: Origin
+) -> None:
+    origin.script(
+        "/f",
+        [
+            ScriptedResponse(size=SIZE, etag='"a"', rate=4 * MIB),
+            ScriptedResponse(size=SIZE, seed=1, etag='"b"', honour_if_range=False, rate=16 * MIB),
+        ],
+    )
+    assert (await short_timeout_daemon.fetch("d", origin.url("/f"), segments="4"))[0] == 201
+    assert short_timeout_daemon.files() == {"d/f": expected_bytes(1, 0, SIZE)}
 
 
 async def test_finished_ranges_survive_a_kill(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/f", Answer(size=SIZE, etag='"a"', rate=MIB))
-    async with DaemonProcess(tmp_path, config=IMPATIENT) as daemon:
+    origin.script("/f", ScriptedResponse(size=SIZE, etag='"a"', rate=MIB))
+    async with DaemonProcess(tmp_path, config=SHORT_TIMEOUTS) as daemon:
         id = (await daemon.start_download("d", origin.url("/f"), segments="4"))["download_id"]
 
         async def has_come() -> bool:
-            return bool((await daemon.one(id))["current_size"] > 9 * MIB)
+            return bool((await daemon.get_download(id))["current_size"] > 9 * MIB)
 
-        await until(has_come)
+        await wait_until(has_come)
         await daemon.kill()
-        origin.script("/f", Answer(size=SIZE, etag='"a"'))
+        origin.script("/f", ScriptedResponse(size=SIZE, etag='"a"'))
         before = len(origin.requests("/f"))
         await daemon.start()
-        assert (await daemon.ended(id))["status"] == "completed"
+        assert (await daemon.wait_until_finished(id))["status"] == "completed"
         assert daemon.files() == {"d/f": WHOLE}
-        assert daemon.parts() == []
+        assert daemon.part_files() == []
         again = ByteRanges()
         for start, end in spans(origin)[before:]:
             again.add(start, end)
@@ -172,18 +182,18 @@ async def test_finished_ranges_survive_a_kill(tmp_path: Path, origin: Origin) ->
 
 async def test_every_connection_of_a_host_counts(tmp_path: Path, origin: Origin) -> None:
     for path in ("/f", "/g"):
-        origin.script(path, Answer(size=SIZE, etag='"a"', rate=4 * MIB))
-    async with DaemonProcess(tmp_path, config=configured(max_per_host=3)) as daemon:
+        origin.script(path, ScriptedResponse(size=SIZE, etag='"a"', rate=4 * MIB))
+    async with DaemonProcess(tmp_path, config=make_config(max_per_host=3)) as daemon:
         ids = [
             (await daemon.start_download("d", origin.url(path), segments="8"))["download_id"] for path in ("/f", "/g")
         ]
         assert await most_connections(daemon, origin, "/f", "/g") == 3
-        assert [(await daemon.one(id))["status"] for id in ids] == ["completed", "completed"]
+        assert [(await daemon.get_download(id))["status"] for id in ids] == ["completed", "completed"]
         assert daemon.files() == {"d/f": WHOLE, "d/g": WHOLE}
 
 
 async def test_a_speed_limit_holds_over_all_connections(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=SIZE, etag='"a"'))
+    origin.script("/f", ScriptedResponse(size=SIZE, etag='"a"'))
     begin = asyncio.get_running_loop().time()
     assert (await daemon.fetch("d", origin.url("/f"), segments="4", speed_limit=str(8 * MIB)))[0] == 201
     assert 1.8 < asyncio.get_running_loop().time() - begin < 3

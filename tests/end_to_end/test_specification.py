@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
-from daemon_process import TOKEN, USER, DaemonProcess, until
-from origin.answer import Answer, failure
+from daemon_process import TOKEN, USER, DaemonProcess, wait_until
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse, error_response
 from yarl import URL
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -47,7 +47,7 @@ def assert_shaped(entry: dict[str, Any], shape: dict[str, Any]) -> None:
 
 
 async def test_starting_answers_as_specified(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/data.csv", Answer(size=10))
+    origin.script("/data.csv", ScriptedResponse(size=10))
     answer = await daemon.start_download(
         "Downloads", origin.url("/data.csv"), filename="renamed-data.csv", timeout="600"
     )
@@ -62,7 +62,7 @@ async def test_starting_answers_as_specified(daemon: DaemonProcess, origin: Orig
 
 
 async def test_an_invalid_url_is_refused_as_specified_and_recorded(daemon: DaemonProcess) -> None:
-    status, answer = await daemon.ask("GET", "/Downloads", params={"download": "ftp://files.example.com/data.csv"})
+    status, answer = await daemon.request("GET", "/Downloads", params={"download": "ftp://files.example.com/data.csv"})
     assert status == 400
     id = answer.pop("download_id")
     assert UUID.fullmatch(id)
@@ -80,15 +80,15 @@ async def test_an_invalid_url_is_refused_as_specified_and_recorded(daemon: Daemo
 
 async def test_without_the_launch_flag_nothing_is_started(tmp_path: Any) -> None:
     async with DaemonProcess(tmp_path, flags=()) as daemon:
-        status, answer = await daemon.ask("GET", "/Downloads", params={"download": "https://files.example.com/a"})
+        status, answer = await daemon.request("GET", "/Downloads", params={"download": "https://files.example.com/a"})
         assert (status, answer) == (403, {"success": False, "error": "DOWNLOAD_FORBIDDEN"})
         assert await daemon.history() == []
 
 
 async def test_listings_show_what_runs_as_specified(daemon: DaemonProcess, origin: Origin) -> None:
-    gate = asyncio.Event()
-    origin.script("/dataset.zip", Answer(size=104_857_600, stall_after=52_428_800))
-    origin.script("/report.pdf", Answer(size=10, head_gate=gate))
+    release = asyncio.Event()
+    origin.script("/dataset.zip", ScriptedResponse(size=104_857_600, stall_after=52_428_800))
+    origin.script("/report.pdf", ScriptedResponse(size=10, head_event=release))
     dataset = await daemon.start_download("Downloads", origin.url("/dataset.zip"))
     report = await daemon.start_download("Documents", origin.url("/report.pdf"))
 
@@ -96,7 +96,7 @@ async def test_listings_show_what_runs_as_specified(daemon: DaemonProcess, origi
         listed = await daemon.active()
         return listed if listed[0]["current_size"] == 52_428_800 and listed[1]["status"] == "starting" else None
 
-    first, second = await until(half_way)
+    first, second = await wait_until(half_way)
     for entry in (first, second):
         assert_shaped(entry, LISTED)
     assert {name: first[name] for name in LISTED if name != "start_time"} == {
@@ -122,22 +122,22 @@ async def test_listings_show_what_runs_as_specified(daemon: DaemonProcess, origi
         "progress_percentage": None,
     }
     for directory, expected in {"Downloads": first, "Documents": second}.items():
-        status, body = await daemon.ask("GET", f"/{directory}?downloads=")
+        status, body = await daemon.request("GET", f"/{directory}?downloads=")
         assert status == 200
         assert list(body) == ["downloads"]
         assert [entry["id"] for entry in body["downloads"]] == [expected["id"]]
-    assert (await daemon.ask("GET", "/Elsewhere?downloads="))[1] == {"downloads": []}
-    gate.set()
+    assert (await daemon.request("GET", "/Elsewhere?downloads="))[1] == {"downloads": []}
+    release.set()
 
 
 async def test_history_shows_what_ended_as_specified(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/dataset.zip", Answer(size=104_857))
-    origin.script("/missing.csv", failure(404))
+    origin.script("/dataset.zip", ScriptedResponse(size=104_857))
+    origin.script("/missing.csv", error_response(404))
     done = await daemon.start_download("Downloads", origin.url("/dataset.zip"))
-    await daemon.ended(done["download_id"])
+    await daemon.wait_until_finished(done["download_id"])
     gone = await daemon.start_download("Downloads", origin.url("/missing.csv"))
-    await daemon.ended(gone["download_id"])
-    status, body = await daemon.ask("GET", "/?download_history=")
+    await daemon.wait_until_finished(gone["download_id"])
+    status, body = await daemon.request("GET", "/?download_history=")
     assert status == 200
     assert list(body) == ["history"]
     missing, dataset = body["history"]
@@ -175,8 +175,8 @@ async def test_history_shows_what_ended_as_specified(daemon: DaemonProcess, orig
 async def test_both_schemes_let_a_user_in(daemon: DaemonProcess, headers: dict[str, str]) -> None:
     assert daemon.client is not None
     daemon.client.headers.clear()
-    assert (await daemon.ask("GET", "/api/v1/downloads", headers=headers))[0] == 200
-    assert await daemon.ask("GET", "/api/v1/downloads") == (401, {"success": False, "error": "unauthorized"})
+    assert (await daemon.request("GET", "/api/v1/downloads", headers=headers))[0] == 200
+    assert await daemon.request("GET", "/api/v1/downloads") == (401, {"success": False, "error": "unauthorized"})
 
 
 def published_sdk(target: str, port: int) -> bytes:
@@ -198,7 +198,7 @@ def published_sdk(target: str, port: int) -> bytes:
 
 async def test_the_published_sdk_is_answered(daemon: DaemonProcess, origin: Origin) -> None:
     """It sends each action twice, once from the path of the specification and once as its parameter."""
-    origin.script("/slow/data.csv", Answer(size=10_000_000, rate=1000))
+    origin.script("/slow/data.csv", ScriptedResponse(size=10_000_000, rate=1000))
     port = URL(daemon.url).port
     assert port is not None
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from daemon_process import TOKEN, DaemonProcess, configured, until
-from origin.answer import Answer, Framing, redirect
+from daemon_process import TOKEN, DaemonProcess, make_config, wait_until
 from origin.content import expected_bytes
 from origin.origin import Origin
-from small_disk import mounted, on_disk, seen_by
+from origin.scripted_response import Framing, ScriptedResponse, redirect
+from small_disk import daemon_on_disk, mount_launcher, path_seen_by
 
 SIZE = 100_000
 WHOLE = expected_bytes(0, 0, SIZE)
@@ -28,7 +28,7 @@ async def daemon(daemon: DaemonProcess) -> AsyncIterator[DaemonProcess]:
     """The daemon, which may not leave a traceback in its log nor a part file."""
     yield daemon
     assert "Traceback" not in daemon.log.read_text()
-    assert daemon.parts() == []
+    assert daemon.part_files() == []
 
 
 def put(daemon: DaemonProcess, path: str, content: bytes = b"old") -> Path:
@@ -43,7 +43,7 @@ def put(daemon: DaemonProcess, path: str, content: bytes = b"old") -> Path:
 
 
 async def test_a_taken_name_is_treated_as_asked_for(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f.tar.gz", Answer(size=SIZE))
+    origin.script("/f.tar.gz", ScriptedResponse(size=SIZE))
     url = origin.url("/f.tar.gz")
     for directory in ("default", "rename", "overwrite", "skip", "error"):
         put(daemon, f"{directory}/f.tar.gz")
@@ -58,7 +58,7 @@ async def test_a_taken_name_is_treated_as_asked_for(daemon: DaemonProcess, origi
     before = origin.bytes_sent("/f.tar.gz")
     status, answer = await daemon.fetch("skip", url, conflict="skip")
     assert (status, answer["success"], answer["message"], answer["error"]) == (201, True, "Download skipped", None)
-    assert (await daemon.one(answer["download_id"]))["status"] == "skipped"
+    assert (await daemon.get_download(answer["download_id"]))["status"] == "skipped"
     status, answer = await daemon.fetch("error", url, conflict="error")
     assert (status, answer["success"], answer["error"]) == (409, False, "FILE_EXISTS")
     assert "error/f.tar.gz" in answer["detail"]
@@ -86,12 +86,12 @@ async def test_a_taken_name_is_treated_as_asked_for(daemon: DaemonProcess, origi
 
 
 async def test_twenty_downloads_of_one_name_at_once_get_twenty_names(daemon: DaemonProcess, origin: Origin) -> None:
-    gate = asyncio.Event()
+    release = asyncio.Event()
     for seed in range(20):
-        origin.script(f"/{seed}/f.bin", Answer(size=SIZE, seed=seed, gate=gate))
+        origin.script(f"/{seed}/f.bin", ScriptedResponse(size=SIZE, seed=seed, body_event=release))
     fetches = [asyncio.create_task(daemon.fetch("d", origin.url(f"/{seed}/f.bin"), segments="1")) for seed in range(20)]
-    await origin.requested("/0/f.bin")
-    gate.set()
+    await origin.wait_requested("/0/f.bin")
+    release.set()
     results = await asyncio.gather(*fetches)
     assert Counter(status for status, _ in results) == {201: 20}
     names = {answer["filename"] for _, answer in results}
@@ -102,7 +102,7 @@ async def test_twenty_downloads_of_one_name_at_once_get_twenty_names(daemon: Dae
     assert {entry["filename"] for entry in await daemon.history()} == names
 
 
-LOSERS = {
+CONFLICT_OUTCOMES = {
     "error": (409, "FILE_EXISTS", "Download failed"),
     "skip": (201, None, "Download skipped"),
     "overwrite": (201, None, "Download completed"),
@@ -110,22 +110,22 @@ LOSERS = {
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["by-the-user", "by-the-url"])
-@pytest.mark.parametrize("conflict", LOSERS)
+@pytest.mark.parametrize("conflict", CONFLICT_OUTCOMES)
 async def test_of_twenty_downloads_that_insist_on_one_name_one_gets_it(
     daemon: DaemonProcess, origin: Origin, named: bool, conflict: str
 ) -> None:
-    gate = asyncio.Event()
+    release = asyncio.Event()
     for seed in range(20):
-        origin.script(f"/{seed}/f.bin", Answer(size=SIZE, seed=seed, gate=gate))
+        origin.script(f"/{seed}/f.bin", ScriptedResponse(size=SIZE, seed=seed, body_event=release))
     name = {"filename": "f.bin"} if named else {}
     fetches = [
         asyncio.create_task(daemon.fetch("d", origin.url(f"/{seed}/f.bin"), conflict=conflict, **name))
         for seed in range(20)
     ]
-    await origin.requested("/0/f.bin")
-    gate.set()
+    await origin.wait_requested("/0/f.bin")
+    release.set()
     results = [(status, answer["error"], answer["message"]) for status, answer in await asyncio.gather(*fetches)]
-    counted = Counter({LOSERS[conflict]: 19})
+    counted = Counter({CONFLICT_OUTCOMES[conflict]: 19})
     counted[201, None, "Download completed"] += 1
     assert Counter(results) == counted
     winners = [seed for seed, result in enumerate(results) if result == (201, None, "Download completed")]
@@ -137,14 +137,14 @@ async def test_of_twenty_downloads_that_insist_on_one_name_one_gets_it(
 async def test_an_overwritten_file_is_the_old_one_until_the_new_one_is_whole(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
-    gate = asyncio.Event()
+    release = asyncio.Event()
     old = put(daemon, "d/f")
     reader = old.open("rb")
-    origin.script("/f", Answer(size=SIZE, etag='"v"', gate=gate))
+    origin.script("/f", ScriptedResponse(size=SIZE, etag='"v"', body_event=release))
     fetch = asyncio.create_task(daemon.fetch("d", origin.url("/f"), conflict="overwrite"))
-    await origin.requested("/f")
+    await origin.wait_requested("/f")
     assert old.read_bytes() == b"old"
-    gate.set()
+    release.set()
     assert (await fetch)[0] == 201
     assert old.read_bytes() == WHOLE
     # Whoever has the old file open keeps it: the name was moved, nothing was written over.
@@ -186,7 +186,7 @@ DISPOSITIONS = {
 
 async def test_an_origin_can_suggest_a_name_and_nothing_else(daemon: DaemonProcess, origin: Origin) -> None:
     for number, (field, expected) in enumerate(DISPOSITIONS.items()):
-        origin.script(f"/{number}/fallback.bin", Answer(size=1, headers=[("Content-Disposition", field)]))
+        origin.script(f"/{number}/fallback.bin", ScriptedResponse(size=1, headers=[("Content-Disposition", field)]))
         status, answer = await daemon.fetch(f"d{number}", origin.url(f"/{number}/fallback.bin"))
         assert (status, answer["filename"]) == (201, expected), field
         assert [file.name for file in (daemon.root / f"d{number}").iterdir()] == [expected], field
@@ -211,7 +211,7 @@ SEGMENTS = {
 
 async def test_a_url_names_its_file_safely(daemon: DaemonProcess, origin: Origin) -> None:
     for number, (path, expected) in enumerate(SEGMENTS.items()):
-        origin.script(path, Answer(size=1))
+        origin.script(path, ScriptedResponse(size=1))
         status, answer = await daemon.fetch(f"d{number}", origin.url(path))
         assert status == 201, (path, answer)
         [file] = (daemon.root / f"d{number}").iterdir()
@@ -223,15 +223,17 @@ async def test_the_users_name_goes_before_the_origins_and_that_before_the_final_
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/start.bin", redirect("/final.bin?name=x.bin"))
-    origin.script("/final.bin", Answer(size=1))
+    origin.script("/final.bin", ScriptedResponse(size=1))
     assert (await daemon.fetch("a", origin.url("/start.bin")))[1]["filename"] == "final.bin"
-    origin.script("/final.bin", Answer(size=1, headers=[("Content-Disposition", 'attachment; filename="sent.bin"')]))
+    origin.script(
+        "/final.bin", ScriptedResponse(size=1, headers=[("Content-Disposition", 'attachment; filename="sent.bin"')])
+    )
     assert (await daemon.fetch("b", origin.url("/start.bin")))[1]["filename"] == "sent.bin"
     assert (await daemon.fetch("c", origin.url("/start.bin"), filename="mine.bin"))[1]["filename"] == "mine.bin"
     assert set(daemon.files()) == {"a/final.bin", "b/sent.bin", "c/mine.bin"}
 
 
-WANTED_NAMES = {
+REQUESTED_NAMES = {
     "../x": False,
     "..": False,
     ".": False,
@@ -254,9 +256,9 @@ WANTED_NAMES = {
 
 
 async def test_a_name_that_a_user_asks_for_is_taken_as_it_is_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=1))
+    origin.script("/f", ScriptedResponse(size=1))
     refused: list[str] = []
-    for name, good in WANTED_NAMES.items():
+    for name, good in REQUESTED_NAMES.items():
         status, answer = await daemon.fetch("d", origin.url("/f"), filename=name)
         if good:
             assert (status, answer["filename"]) == (201, name)
@@ -266,7 +268,7 @@ async def test_a_name_that_a_user_asks_for_is_taken_as_it_is_or_refused(daemon: 
             assert answer["detail"]
             refused.insert(0, answer["download_id"])
     assert [entry["id"] for entry in await daemon.history(status="failed")] == refused
-    good_names = {name for name, good in WANTED_NAMES.items() if good}
+    good_names = {name for name, good in REQUESTED_NAMES.items() if good}
     assert {file.name for file in daemon.root.rglob("*") if file.is_file()} == good_names
 
 
@@ -328,7 +330,7 @@ def tree(folder: Path) -> set[str]:
 
 
 async def test_no_spelling_of_a_directory_leads_out_of_the_root(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=1))
+    origin.script("/f", ScriptedResponse(size=1))
     url = quote(origin.url("/f"), safe="")
     before = tree(daemon.folder.parent)
     refused: list[str] = []
@@ -349,9 +351,9 @@ async def test_no_spelling_of_a_directory_leads_out_of_the_root(daemon: DaemonPr
     items = [
         {"url": origin.url("/f"), "directory": each} for each in ("..", "a/../..", "/../x", "a\\..\\..", "api", "é")
     ]
-    status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+    status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
     assert [one["error"] for one in body["downloads"]] == ["INVALID_PATH"] * 5 + [None]
-    await daemon.ended(body["downloads"][-1]["download_id"])
+    await daemon.wait_until_finished(body["downloads"][-1]["download_id"])
     assert {path.name for path in daemon.folder.iterdir()} == {"files", "state", "log.jsonl", "config.toml"}
 
 
@@ -364,7 +366,7 @@ async def test_a_link_inside_the_root_leads_nowhere(daemon: DaemonProcess, origi
     (daemon.root / "d" / "relative").symlink_to("../../../outside")
     (daemon.root / "d" / "f").symlink_to(outside / "f")
     (daemon.root / "d" / "dangling").symlink_to(outside / "new")
-    origin.script("/f", Answer(size=SIZE))
+    origin.script("/f", ScriptedResponse(size=SIZE))
     for directory in ("link", "link/deeper", "d/relative", "d/f"):
         status, answer = await daemon.fetch(directory, origin.url("/f"))
         assert (status, answer["error"]) == (400, "INVALID_PATH"), directory
@@ -384,15 +386,15 @@ async def test_a_directory_that_is_exchanged_for_a_link_during_a_download_leads_
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
-    origin.script("/f", Answer(size=SIZE, rate=SIZE))
+    origin.script("/f", ScriptedResponse(size=SIZE, rate=SIZE))
     fetch = asyncio.create_task(daemon.fetch("d", origin.url("/f")))
-    await until(daemon.parts)
+    await wait_until(daemon.part_files)
     (daemon.root / "d").rename(daemon.root / "moved")
     (daemon.root / "d").symlink_to(outside)
     status, answer = await fetch
     assert (status, answer["success"]) != (201, True)
     assert list(outside.iterdir()) == []
-    for part in daemon.parts():
+    for part in daemon.part_files():
         part.unlink()
 
 
@@ -402,11 +404,11 @@ async def test_a_directory_that_is_exchanged_for_a_link_during_a_download_leads_
 async def test_a_file_has_its_time_and_modes_and_an_empty_one_is_a_file(daemon: DaemonProcess, origin: Origin) -> None:
     umask = os.umask(0)
     os.umask(umask)
-    origin.script("/f", Answer(size=SIZE, last_modified=LONG_AGO))
-    origin.script("/empty", Answer(size=0, last_modified=LONG_AGO))
-    origin.script("/empty-chunked", Answer(size=0, framing=Framing.CHUNKED))
-    origin.script("/future", Answer(size=1, last_modified="Fri, 31 Dec 9999 23:59:59 GMT"))
-    origin.script("/nonsense", Answer(size=1, last_modified="yesterday"))
+    origin.script("/f", ScriptedResponse(size=SIZE, last_modified=LONG_AGO))
+    origin.script("/empty", ScriptedResponse(size=0, last_modified=LONG_AGO))
+    origin.script("/empty-chunked", ScriptedResponse(size=0, framing=Framing.CHUNKED))
+    origin.script("/future", ScriptedResponse(size=1, last_modified="Fri, 31 Dec 9999 23:59:59 GMT"))
+    origin.script("/nonsense", ScriptedResponse(size=1, last_modified="yesterday"))
     for name in ("f", "empty", "empty-chunked", "future", "nonsense"):
         status, answer = await daemon.fetch("a/b", origin.url(f"/{name}"))
         assert (status, answer["message"]) == (201, "Download completed"), answer
@@ -421,12 +423,12 @@ async def test_a_file_has_its_time_and_modes_and_an_empty_one_is_a_file(daemon: 
 
 
 async def test_a_checksum_decides_whether_there_is_a_file(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=SIZE))
+    origin.script("/f", ScriptedResponse(size=SIZE))
     for algorithm, name in {"sha-256": "sha256", "sha-512": "sha512", "sha-1": "sha1", "md5": "md5"}.items():
         digest = hashlib.new(name, WHOLE).hexdigest()
         status, answer = await daemon.fetch("good", origin.url("/f"), filename=name, checksum=f"{algorithm}={digest}")
         assert (status, answer["message"]) == (201, "Download completed"), answer
-        assert (await daemon.one(answer["download_id"]))["checksum"] == f"{algorithm}={digest}"
+        assert (await daemon.get_download(answer["download_id"]))["checksum"] == f"{algorithm}={digest}"
         status, answer = await daemon.fetch(
             "good", origin.url("/f"), filename=f"{name}-upper", checksum=f"{algorithm}={digest.upper()}"
         )
@@ -446,7 +448,7 @@ async def test_a_checksum_decides_whether_there_is_a_file(daemon: DaemonProcess,
 
 async def test_an_overwritten_file_survives_a_wrong_checksum(daemon: DaemonProcess, origin: Origin) -> None:
     put(daemon, "d/f")
-    origin.script("/f", Answer(size=SIZE))
+    origin.script("/f", ScriptedResponse(size=SIZE))
     status, _ = await daemon.fetch("d", origin.url("/f"), conflict="overwrite", checksum="md5=" + "0" * 32)
     assert status == 422
     assert daemon.files() == {"d/f": b"old"}
@@ -458,15 +460,15 @@ async def test_an_overwritten_file_survives_a_wrong_checksum(daemon: DaemonProce
 async def test_a_full_disk_fails_the_download_and_the_daemon_lives_on(
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:
-    origin.script("/told", Answer(size=50_000_000))
-    origin.script("/untold", Answer(size=50_000_000, framing=Framing.CHUNKED))
-    origin.script("/small", Answer(size=SIZE))
-    async with on_disk(tmp_path, disk, "size=16m", config=configured(retries=0)) as daemon:
+    origin.script("/told", ScriptedResponse(size=50_000_000))
+    origin.script("/untold", ScriptedResponse(size=50_000_000, framing=Framing.CHUNKED))
+    origin.script("/small", ScriptedResponse(size=SIZE))
+    async with daemon_on_disk(tmp_path, disk, "size=16m", config=make_config(retries=0)) as daemon:
         for path in ("/told", "/untold", "/told", "/untold"):
             status, answer = await daemon.fetch("d", origin.url(path))
             assert (status, answer["success"], answer["error"]) == (507, False, "INSUFFICIENT_STORAGE"), path
             assert answer["detail"]
-            assert daemon.parts() == []
+            assert daemon.part_files() == []
             status, answer = await daemon.fetch("d", origin.url("/small"), conflict="overwrite")
             assert (status, answer["message"]) == (201, "Download completed")
         assert daemon.files() == {"d/small": WHOLE}
@@ -478,13 +480,13 @@ async def test_a_full_disk_fails_the_download_and_the_daemon_lives_on(
 async def test_many_downloads_that_fill_the_disk_at_once_all_end_and_none_is_lost(
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:
-    origin.script("/f", Answer(size=50_000_000, framing=Framing.CHUNKED))
-    origin.script("/small", Answer(size=SIZE))
-    async with on_disk(tmp_path, disk, "size=24m", config=configured(retries=0)) as daemon:
+    origin.script("/f", ScriptedResponse(size=50_000_000, framing=Framing.CHUNKED))
+    origin.script("/small", ScriptedResponse(size=SIZE))
+    async with daemon_on_disk(tmp_path, disk, "size=24m", config=make_config(retries=0)) as daemon:
         results = await asyncio.gather(*(daemon.fetch("d", origin.url("/f")) for _ in range(12)))
         assert Counter(answer["error"] for _, answer in results) == {"INSUFFICIENT_STORAGE": 12}
         assert await daemon.active() == []
-        assert daemon.parts() == []
+        assert daemon.part_files() == []
         assert (await daemon.fetch("d", origin.url("/small")))[1]["message"] == "Download completed"
         assert len(await daemon.history()) == 13
 
@@ -492,22 +494,22 @@ async def test_many_downloads_that_fill_the_disk_at_once_all_end_and_none_is_los
 async def test_a_disk_without_a_byte_for_the_records_is_said_so_and_nothing_is_lost(
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:
-    gate = asyncio.Event()
-    origin.script("/held", Answer(size=SIZE, gate=gate))
-    origin.script("/small", Answer(size=SIZE))
-    async with on_disk(tmp_path, disk, "size=16m", config=configured(retries=0)) as daemon:
+    release = asyncio.Event()
+    origin.script("/held", ScriptedResponse(size=SIZE, body_event=release))
+    origin.script("/small", ScriptedResponse(size=SIZE))
+    async with daemon_on_disk(tmp_path, disk, "size=16m", config=make_config(retries=0)) as daemon:
         held = (await daemon.start_download("d", origin.url("/held")))["download_id"]
-        await daemon.reaches(held, "downloading")
-        ballast = seen_by(daemon, disk) / "ballast"
+        await daemon.wait_for_state(held, "downloading")
+        ballast = path_seen_by(daemon, disk) / "ballast"
         with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(4096))
-        gate.set()
+        release.set()
         items = [{"url": origin.url("/small"), "directory": "many"} for _ in range(5000)]
-        status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+        status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
         assert (status, body["success"], body["error"]) == (507, False, "INSUFFICIENT_STORAGE")
         ballast.unlink()
-        entry = await daemon.ended(held)
+        entry = await daemon.wait_until_finished(held)
         assert (entry["status"], entry["error"]) == ("failed", "INSUFFICIENT_STORAGE")
         assert (await daemon.fetch("d", origin.url("/small")))[1]["message"] == "Download completed"
         # A refused batch has left nothing behind.
@@ -516,13 +518,13 @@ async def test_a_disk_without_a_byte_for_the_records_is_said_so_and_nothing_is_l
 
 
 async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -> None:
-    origin.script("/told", Answer(size=60_000_000))
+    origin.script("/told", ScriptedResponse(size=60_000_000))
     for number in range(5):
-        origin.script(f"/untold{number}", Answer(size=100_000_000, framing=Framing.CHUNKED))
-    origin.script("/small", Answer(size=SIZE))
-    config = configured(retries=0).replace("min_free = 0", 'min_free = "12 MiB"')
+        origin.script(f"/untold{number}", ScriptedResponse(size=100_000_000, framing=Framing.CHUNKED))
+    origin.script("/small", ScriptedResponse(size=SIZE))
+    config = make_config(retries=0).replace("min_free = 0", 'min_free = "12 MiB"')
     lowest = 1 << 40
-    async with on_disk(tmp_path, disk, "size=64m", config=config) as daemon:
+    async with daemon_on_disk(tmp_path, disk, "size=64m", config=config) as daemon:
 
         async def watch() -> None:
             nonlocal lowest
@@ -542,19 +544,19 @@ async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -
             assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE")
             assert "min_free" in answer["detail"]
         watching.cancel()
-        assert daemon.parts() == []
+        assert daemon.part_files() == []
         assert (await daemon.fetch("d", origin.url("/small")))[1]["message"] == "Download completed"
     # The records, which lie on this disk too, may be written all the same, and so may the rest of a page.
     assert lowest > (12 << 20) - 600_000
 
 
 async def test_a_full_disk_holds_the_queue_back_until_there_is_room(tmp_path: Path, disk: Path, origin: Origin) -> None:
-    origin.script("/f", Answer(size=SIZE))
-    config = configured(retries=3, max_concurrent=2).replace("min_free = 0", 'min_free = "12 MiB"')
-    async with on_disk(tmp_path, disk, "size=24m", config=config) as daemon:
-        ballast = seen_by(daemon, disk) / "ballast"
+    origin.script("/f", ScriptedResponse(size=SIZE))
+    config = make_config(retries=3, max_concurrent=2).replace("min_free = 0", 'min_free = "12 MiB"')
+    async with daemon_on_disk(tmp_path, disk, "size=24m", config=config) as daemon:
+        ballast = path_seen_by(daemon, disk) / "ballast"
         ballast.write_bytes(bytes(12 << 20))
-        status, _ = await daemon.ask(
+        status, _ = await daemon.request(
             "POST",
             "/api/v1/downloads",
             json={"downloads": [{"url": origin.url("/f"), "directory": str(number)} for number in range(12)]},
@@ -572,14 +574,16 @@ async def test_a_full_disk_holds_the_queue_back_until_there_is_room(tmp_path: Pa
         assert len(origin.requests("/f")) == 2
         ballast.unlink()
         for id in waiting:
-            assert (await daemon.ended(id))["status"] == "completed"
+            assert (await daemon.wait_until_finished(id))["status"] == "completed"
 
 
 async def test_a_directory_that_cannot_be_written_fails_its_downloads_alone(
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:
-    origin.script("/f", Answer(size=SIZE))
-    daemon = DaemonProcess(tmp_path, config=configured(retries=0), launcher=mounted("ro", tmp_path / "files" / "fixed"))
+    origin.script("/f", ScriptedResponse(size=SIZE))
+    daemon = DaemonProcess(
+        tmp_path, config=make_config(retries=0), launcher=mount_launcher("ro", tmp_path / "files" / "fixed")
+    )
     (daemon.root / "fixed").mkdir(parents=True)
     async with daemon:
         for directory in ("fixed", "fixed/deeper"):
@@ -594,7 +598,7 @@ async def test_a_directory_that_cannot_be_written_fails_its_downloads_alone(
 
 
 async def test_a_root_that_cannot_be_written_is_told_at_the_start(tmp_path: Path, disk: Path) -> None:
-    daemon = DaemonProcess(tmp_path, launcher=mounted("ro", disk))
+    daemon = DaemonProcess(tmp_path, launcher=mount_launcher("ro", disk))
     daemon.root = disk
     with pytest.raises(AssertionError, match="the daemon ended with 1") as caught:
         await daemon.start()

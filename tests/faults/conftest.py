@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from daemon_process import DaemonProcess
-from faults.lives import Nursery
+from faults.crash_runner import ForkServer
 from origin.origin import Origin
 from small_disk import disk as disk
 
@@ -17,9 +17,9 @@ async def origin() -> AsyncIterator[Origin]:
 
 
 @pytest.fixture
-async def mortal(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+async def restartable(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
     """A daemon that the test starts, kills and starts again."""
-    folder = tmp_path / "mortal"
+    folder = tmp_path / "restartable"
     folder.mkdir()
     daemon = DaemonProcess(folder)
     yield daemon
@@ -28,7 +28,7 @@ async def mortal(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 
 @pytest.fixture(scope="session")
-def nurseries() -> Iterator[list[Nursery]]:
+def fork_servers() -> Iterator[list[ForkServer]]:
     """Two, for lives beside each other."""
     with ExitStack() as stack:
-        yield [stack.enter_context(Nursery()) for _ in range(2)]
+        yield [stack.enter_context(ForkServer()) for _ in range(2)]

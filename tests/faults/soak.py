@@ -10,16 +10,16 @@ from typing import Any, Final
 
 import msgspec
 from daemon_process import DaemonProcess
-from origin.answer import Answer, failure
 from origin.content import expected_sha256
 from origin.origin import Origin, Request
+from origin.scripted_response import ScriptedResponse, error_response
 
-AT_ONCE: Final = 24
+CONCURRENT_USERS: Final = 24
 """Users, each with one thing in hand."""
 SMALL, BIG, SEGMENTED = 3_000, 5 << 20, 4 << 20
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class ResourceUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What a process holds."""
 
     memory: int
@@ -33,87 +33,87 @@ class Soak:
 
     def __init__(self, daemon: DaemonProcess, origin: Origin, seed: int) -> None:
         self.outcomes: Counter[str] = Counter()
-        self.held: list[Held] = []
+        self.usage: list[ResourceUsage] = []
         self._daemon = daemon
         self._origin = origin
-        self._chance = random.Random(seed)
+        self._rng = random.Random(seed)
         self._numbers = count()
         self._requests: Counter[str] = Counter()
         self._stopping = False
-        origin.fall_back_to(self._answer)
+        origin.set_fallback(self._answer)
 
-    async def go_on(self, seconds: float, samples: int) -> None:
+    async def run(self, seconds: float, samples: int) -> None:
         """Lets the users act for so long, and looks at the daemon so many times meanwhile."""
-        users = [asyncio.create_task(self._act()) for _ in range(AT_ONCE)]
+        users = [asyncio.create_task(self._act()) for _ in range(CONCURRENT_USERS)]
         for _ in range(samples):
             await asyncio.sleep(seconds / samples)
-            self.held.append(self._look())
+            self.usage.append(self._measure())
         self._stopping = True
         await asyncio.gather(*users)
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request) -> ScriptedResponse:
         kind = request.path.split("/")[1]
         self._requests[request.path] += 1
         first = self._requests[request.path] == 1
         match kind:
             case "missing":
-                return failure(404)
+                return error_response(404)
             case "big":
-                return Answer(size=BIG, etag='"b"')
+                return ScriptedResponse(size=BIG, etag='"b"')
             case "segments":
-                return Answer(size=SEGMENTED, etag='"s"')
+                return ScriptedResponse(size=SEGMENTED, etag='"s"')
             case "broken":
-                return Answer(size=SMALL, etag='"x"', cut_after=SMALL // 2 if first else None)
+                return ScriptedResponse(size=SMALL, etag='"x"', cut_after=SMALL // 2 if first else None)
             case "busy":
-                return failure(503) if first else Answer(size=SMALL)
-            case "held":
-                return Answer(size=SMALL, etag='"h"', stall_after=SMALL // 2 if first else None)
+                return error_response(503) if first else ScriptedResponse(size=SMALL)
+            case "usage":
+                return ScriptedResponse(size=SMALL, etag='"h"', stall_after=SMALL // 2 if first else None)
             case _:
-                return Answer(size=SMALL, seed=1)
+                return ScriptedResponse(size=SMALL, seed=1)
 
     async def _act(self) -> None:
         kinds = ["small"] * 12 + ["missing", "broken", "busy", "hashed", "cancel", "pause", "big", "segments"]
         while not self._stopping:
-            kind = self._chance.choice(kinds)
+            kind = self._rng.choice(kinds)
             outcome = await self._one(kind, f"{next(self._numbers)}")
             self.outcomes[f"{kind} {outcome}"] += 1
 
     async def _one(self, kind: str, name: str) -> str:
         daemon = self._daemon
-        path = "held" if kind in {"cancel", "pause"} else kind
-        options: dict[str, Any] = {"filename": f"{kind}-{self._chance.randrange(200)}", "conflict": "overwrite"}
+        path = "usage" if kind in {"cancel", "pause"} else kind
+        options: dict[str, Any] = {"filename": f"{kind}-{self._rng.randrange(200)}", "conflict": "overwrite"}
         if kind == "segments":
             options["segments"] = "4"
         if kind == "hashed":
             options["checksum"] = f"sha-256={expected_sha256(1, SMALL)}"
         url = self._origin.url(f"/{path}/{name}")
-        if path != "held":
+        if path != "usage":
             _, body = await daemon.fetch("soak", url, **options)
             return str(body["error"] or "completed")
         id = (await daemon.start_download("soak", url, **options))["download_id"]
-        await self._origin.requested(f"/{path}/{name}")
+        await self._origin.wait_requested(f"/{path}/{name}")
         if kind == "cancel":
-            await daemon.verb(id, "cancel")
+            await daemon.control(id, "cancel")
         else:
-            await daemon.verb(id, "pause")
-            await daemon.verb(id, "resume")
-        return str((await daemon.ended(id))["status"])
+            await daemon.control(id, "pause")
+            await daemon.control(id, "resume")
+        return str((await daemon.wait_until_finished(id))["status"])
 
-    def _look(self) -> Held:
+    def _measure(self) -> ResourceUsage:
         assert self._daemon.process is not None
         process = Path(f"/proc/{self._daemon.process.pid}")
-        return Held(
+        return ResourceUsage(
             memory=self._daemon.resident_bytes(),
             descriptors=len(os.listdir(process / "fd")),
             threads=len(os.listdir(process / "task")),
         )
 
 
-def assert_flat(held: list[Held]) -> None:
+def assert_flat(usage: list[ResourceUsage]) -> None:
     """In the second half nothing has grown beyond what the first half had needed."""
-    before, after = held[: len(held) // 2], held[len(held) // 2 :]
+    before, after = usage[: len(usage) // 2], usage[len(usage) // 2 :]
     # The allocator keeps some of what once was needed.
-    assert max(one.memory for one in after) <= max(one.memory for one in before) + (12 << 20), held
+    assert max(one.memory for one in after) <= max(one.memory for one in before) + (12 << 20), usage
     for kind, slack in (("descriptors", 24), ("threads", 4)):
         most = max(getattr(one, kind) for one in before)
-        assert max(getattr(one, kind) for one in after) <= most + slack, (kind, held)
+        assert max(getattr(one, kind) for one in after) <= most + slack, (kind, usage)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from downloadd.manager.dispatcher import LocalDispatcher
-from downloadd.manager.retry import LONGEST_RETRY_AFTER
+from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
 from downloadd.manager.scheduler import Limits
-from downloadd.records.protocol import Waiting
+from downloadd.records.protocol import WaitingDownload
 
 DAY = 86_400.0
 
@@ -41,7 +41,7 @@ async def test_a_delay_lasts_as_long_as_it_was_meant_to(jump: float, blocked: bo
     until = clock.wall() + 0.2
     if blocked:
         dispatcher.block("h", until)
-    dispatcher.enqueue([Waiting(seq=1, host="h", priority=0, not_before=None if blocked else until)])
+    dispatcher.enqueue([WaitingDownload(seq=1, host="h", priority=0, not_before=None if blocked else until)])
     clock.jump = jump
     dispatching = asyncio.create_task(dispatcher.dispatch(start))
     assert list(await asyncio.wait_for(started, 5)) == [1]
@@ -53,4 +53,4 @@ async def test_what_was_written_down_before_the_clock_was_set_back_waits_a_day_a
     clock = JumpingClock()
     dispatcher = LocalDispatcher(Limits(max_concurrent=1, max_per_host=1), clock)
     year = 365 * DAY
-    assert f"{LONGEST_RETRY_AFTER:.0f} s" in dispatcher.reason("h", clock.wall() + year)
+    assert f"{MAX_RETRY_AFTER_SECONDS:.0f} s" in dispatcher.describe_wait("h", clock.wall() + year)

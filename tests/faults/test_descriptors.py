@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess, configured
-from origin.answer import Answer
+from daemon_process import DaemonProcess, make_config
 from origin.content import expected_bytes
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse
 
 LIMIT = 96
 
@@ -20,7 +20,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 async def test_accepts_pause_and_go_on(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/f", Answer(size=1000))
+    origin.script("/f", ScriptedResponse(size=1000))
     launcher = ("sh", "-c", f'ulimit -n {LIMIT} && exec "$@"', "sh")
     async with DaemonProcess(tmp_path, launcher=launcher) as daemon:
         assert daemon.process is not None
@@ -46,34 +46,34 @@ async def test_accepts_pause_and_go_on(tmp_path: Path, origin: Origin) -> None:
 async def test_few_descriptors_are_not_taken_by_more_downloads_than_they_are_enough_for(
     tmp_path: Path, origin: Origin, limit: int
 ) -> None:
-    origin.script("/f", Answer(size=100_000, rate=400_000, etag='"v"'))
+    origin.script("/f", ScriptedResponse(size=100_000, rate=400_000, etag='"v"'))
     launcher = ("sh", "-c", f'ulimit -n {limit} && exec "$@"', "sh")
-    async with DaemonProcess(tmp_path, launcher=launcher, config=configured(max_per_host=64)) as daemon:
+    async with DaemonProcess(tmp_path, launcher=launcher, config=make_config(max_per_host=64)) as daemon:
         items = [{"url": origin.url("/f"), "directory": str(number % 3)} for number in range(16)]
-        status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+        status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
         assert status == 201, body
         for item in body["downloads"]:
-            assert (await daemon.ended(item["download_id"]))["status"] == "completed"
+            assert (await daemon.wait_until_finished(item["download_id"]))["status"] == "completed"
         assert "Too many open files" not in daemon.log.read_text()
-        [warning] = [line for line in daemon.log_lines() if line["event"] == "few_descriptors"]
+        [warning] = [line for line in daemon.log_lines() if line["event"] == "descriptor_limit_low"]
         assert warning["limit"] == limit
 
 
 async def test_idle_clients_take_no_descriptor_of_a_download(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/f", Answer(size=20_000, rate=40_000, etag='"v"'))
+    origin.script("/f", ScriptedResponse(size=20_000, rate=40_000, etag='"v"'))
     launcher = ("sh", "-c", 'ulimit -n 256 && exec "$@"', "sh")
-    async with DaemonProcess(tmp_path, launcher=launcher, config=configured(max_per_host=64, retries=0)) as daemon:
+    async with DaemonProcess(tmp_path, launcher=launcher, config=make_config(max_per_host=64, retries=0)) as daemon:
         host, _, port = daemon.url.removeprefix("http://").partition(":")
         items = [{"url": origin.url("/f"), "directory": str(number % 3)} for number in range(40)]
-        status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+        status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
         assert status == 201, body
         idle = []
         for _ in range(600):
             idle.append(await asyncio.open_connection(host, int(port)))
             if len(idle) % 50 == 0:
-                assert (await daemon.ask("GET", "/api/v1/downloads"))[0] == 200
+                assert (await daemon.request("GET", "/api/v1/downloads"))[0] == 200
         for item in body["downloads"]:
-            assert (await daemon.ended(item["download_id"]))["status"] == "completed"
+            assert (await daemon.wait_until_finished(item["download_id"]))["status"] == "completed"
         assert "Too many open files" not in daemon.log.read_text()
         for _, writer in idle:
             writer.close()
@@ -81,17 +81,17 @@ async def test_idle_clients_take_no_descriptor_of_a_download(tmp_path: Path, ori
 
 async def test_connections_that_get_no_descriptor_are_done_without(tmp_path: Path, origin: Origin) -> None:
     size = 16 << 20
-    origin.script("/f", Answer(size=size, rate=8 << 20, etag='"v"'))
+    origin.script("/f", ScriptedResponse(size=size, rate=8 << 20, etag='"v"'))
     launcher = ("sh", "-c", f'ulimit -n {LIMIT} && exec "$@"', "sh")
-    config = configured(max_per_host=64, segments=16, retries=30)
+    config = make_config(max_per_host=64, segments=16, retries=30)
     async with DaemonProcess(tmp_path, launcher=launcher, config=config) as daemon:
         items = [{"url": origin.url("/f"), "directory": str(number)} for number in range(4)]
-        status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+        status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
         assert status == 201, body
         for item in body["downloads"]:
-            entry = await daemon.ended(item["download_id"])
+            entry = await daemon.wait_until_finished(item["download_id"])
             assert entry["status"] == "completed", entry
         assert daemon.files() == {f"{number}/f": expected_bytes(0, 0, size) for number in range(4)}
-        assert daemon.parts() == []
-        assert origin.most_active("/f") > 16
+        assert daemon.part_files() == []
+        assert origin.max_active("/f") > 16
         assert "Traceback" not in daemon.log.read_text()

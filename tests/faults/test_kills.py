@@ -6,8 +6,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from faults.lives import PLOTS, Nursery, recovery
-from faults.trials import Trial
+from faults.crash_runner import SCENARIOS, ForkServer, recovery
+from faults.crash_trial import CrashTrial
 from origin.origin import Origin
 
 REACHED = {
@@ -19,33 +19,33 @@ REACHED = {
     "cancelled": {"open", "pwritev", "commit", "unlink"},
     "failed_and_retried": {"open", "pwritev", "commit", "fsync", "link", "unlink"},
 }
-"""What each plot is there to come by."""
+"""What each scenario is there to come by."""
 
 
-@pytest.mark.parametrize("plot", [name for name in PLOTS if name != recovery.__name__])
+@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != recovery.__name__])
 async def test_whatever_write_a_kill_comes_before_nothing_is_lost_doubled_or_cut_short(
-    plot: str, tmp_path: Path, origin: Origin, nurseries: list[Nursery]
+    scenario: str, tmp_path: Path, origin: Origin, fork_servers: list[ForkServer]
 ) -> None:
-    chance = random.Random(plot)
+    rng = random.Random(scenario)
     reached: list[list[str]] = []
 
-    async def lane(nursery: Nursery, first: int) -> None:
-        for die_at in count(first, len(nurseries)):
-            trial = Trial(tmp_path / str(die_at), origin, nursery, plot)
-            ended = await trial.live(die_at, from_birth=plot == "one_file")
-            if die_at % 2:
-                await trial.recover(chance.randint(1, 16))
+    async def lane(fork_server: ForkServer, first: int) -> None:
+        for fault_at in count(first, len(fork_servers)):
+            trial = CrashTrial(tmp_path / str(fault_at), origin, fork_server, scenario)
+            ended = await trial.run(fault_at, from_start=scenario == "one_file")
+            if fault_at % 2:
+                await trial.recover(rng.randint(1, 16))
             await trial.recover()
-            trial.judge()
-            trial.judge_pause()
+            trial.assert_consistent()
+            trial.assert_pauses_kept()
             reached.append(ended.points)
-            if not ended.killed_early:
+            if not ended.is_killed_early:
                 break
 
-    await asyncio.gather(*(lane(nursery, first) for first, nursery in enumerate(nurseries, 1)))
+    await asyncio.gather(*(lane(fork_server, first) for first, fork_server in enumerate(fork_servers, 1)))
     everything = max(reached, key=len)
-    assert {point for points in reached for point in points} >= REACHED[plot]
-    if plot == "segments":
+    assert {point for points in reached for point in points} >= REACHED[scenario]
+    if scenario == "segments":
         # It was written down what had come, while more was coming.
         last_piece = len(everything) - everything[::-1].index("pwritev")
         assert "fsync" in everything[everything.index("pwritev") : last_piece]

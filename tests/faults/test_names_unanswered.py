@@ -4,9 +4,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from daemon_process import DaemonProcess, configured
-from origin.answer import Answer
+from daemon_process import DaemonProcess, make_config
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse
 
 SILENT = """
 import socket, sys, time
@@ -29,14 +29,14 @@ LOOKUPS = 40
 
 
 async def test_silent_name_servers_hold_nobody_else_up(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/f", Answer(size=100))
-    config = configured(stall_timeout=1, retries=0, max_per_host=64)
+    origin.script("/f", ScriptedResponse(size=100))
+    config = make_config(stall_timeout=1, retries=0, max_per_host=64)
     async with DaemonProcess(tmp_path, config=config, launcher=(sys.executable, "-Ic", SILENT)) as daemon:
         lost = [await daemon.start_download("d", f"http://silent.test/{number}") for number in range(LOOKUPS)]
         lost.append(await daemon.start_download("d", "http://unknown.test/"))
         status, answer = await daemon.fetch("d", origin.url("/f"))
         assert (status, answer["message"]) == (201, "Download completed")
-        entries = await asyncio.gather(*(daemon.ended(one["download_id"], 10) for one in lost))
+        entries = await asyncio.gather(*(daemon.wait_until_finished(one["download_id"], 10) for one in lost))
         assert {(entry["status"], entry["error"]) for entry in entries} == {("failed", "NETWORK_ERROR")}
         assert (await daemon.fetch("d", origin.url("/f")))[0] == 201
         assert "Traceback" not in daemon.log.read_text()

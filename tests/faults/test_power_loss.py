@@ -1,6 +1,6 @@
 """What a power cut may take is what was not brought to stable storage: the order of the system calls tells.
 
-`tests/storage/test_commit.py` looks at the commit of a file alone; here the daemon's records and answers stand between.
+`tests/storage/test_publisher.py` looks at the commit of a file alone; here the daemon's records and answers stand between.
 """
 
 import asyncio
@@ -13,16 +13,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from daemon_process import DaemonProcess, until
-from manager.house import CONFIG, open_house
+from daemon_process import DaemonProcess, wait_until
+from manager.stack import CONFIG, open_stack
 from msgspec.structs import replace
-from origin.answer import Answer
 from origin.content import expected_bytes
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse
 
-from downloadd.manager.intake import Order
-from downloadd.records.database import DATABASE_NAME
-from downloadd.states import ENDED
+from downloadd.manager.admission import DownloadRequest
+from downloadd.records.database import DATABASE_FILE_NAME
+from downloadd.states import FINISHED
 from downloadd.transfer.byte_ranges import ByteRanges
 
 CALLS = "mkdirat,pwritev,pwritev2,pwrite64,write,writev,sendto,sendmsg,fsync,fdatasync,linkat,renameat,unlinkat"
@@ -90,16 +90,16 @@ def tracer(trace: Path) -> tuple[str, ...]:
 
 async def traced(tmp_path: Path, origin: Origin, **parameters: str) -> list[Step]:
     """The steps of one download, from its request to its answer, and to its end."""
-    origin.script("/f", Answer(size=100, etag='"v"'))
+    origin.script("/f", ScriptedResponse(size=100, etag='"v"'))
     trace = tmp_path / "trace"
     async with DaemonProcess(tmp_path, launcher=tracer(trace)) as daemon:
         begin = len(trace.read_text(errors="replace").splitlines())
         answer = await daemon.start_download("d", origin.url("/f"), **parameters)
-        await daemon.ended(answer["download_id"])
+        await daemon.wait_until_finished(answer["download_id"])
         assert daemon.process is not None
         last_line = f"{daemon.process.pid} +++ exited with 0 +++"
         assert await daemon.stop() == 0
-        await until(lambda: last_line in re.sub(" +", " ", trace.read_text(errors="replace")))
+        await wait_until(lambda: last_line in re.sub(" +", " ", trace.read_text(errors="replace")))
         assert daemon.files() == {"d/f": expected_bytes(0, 0, 100)}
     return [step for step in steps_of(trace) if step.began >= begin]
 
@@ -138,19 +138,19 @@ async def test_bytes_name_and_history_reach_stable_storage_one_after_the_other(
 
 
 SIZE = 4_000_000
-SLOW = Answer(size=SIZE, etag='"v"', rate=SIZE // 2)
+SLOW = ScriptedResponse(size=SIZE, etag='"v"', rate=SIZE // 2)
 
 
 async def cut_power(daemon: DaemonProcess) -> ByteRanges:
     """Kills the daemon and starts the machine anew: zeros are left of whatever the records do not vouch for."""
     await daemon.kill()
-    with contextlib.closing(sqlite3.connect(daemon.state / DATABASE_NAME, isolation_level=None)) as connection:
+    with contextlib.closing(sqlite3.connect(daemon.state / DATABASE_FILE_NAME, isolation_level=None)) as connection:
         connection.execute("UPDATE boot SET id = 'another'")
         ((received, ranges, validator),) = connection.execute(
             "SELECT received, received_ranges, validator FROM downloads"
         )
     kept = ByteRanges.parse(f"0-{received}" if ranges is None else ranges)
-    (part,) = daemon.parts()
+    (part,) = daemon.part_files()
     size = part.stat().st_size
     # Otherwise nothing would be lost, and the test would show nothing.
     assert validator is None or kept.size < size
@@ -165,62 +165,64 @@ async def receives(daemon: DaemonProcess, id: str, nbytes: int) -> None:
     """Waits until so many bytes have come, and are in the part file."""
 
     async def has_come() -> bool:
-        parts = daemon.parts()
-        return bool(parts and (await daemon.one(id))["current_size"] >= nbytes and parts[0].stat().st_size >= nbytes)
+        parts = daemon.part_files()
+        return bool(
+            parts and (await daemon.get_download(id))["current_size"] >= nbytes and parts[0].stat().st_size >= nbytes
+        )
 
-    await until(has_come)
+    await wait_until(has_come)
 
 
 @pytest.mark.parametrize("segments", ["1", "2"])
 async def test_zeros_that_a_power_cut_left_are_never_taken_for_bytes(
-    mortal: DaemonProcess, origin: Origin, segments: str
+    restartable: DaemonProcess, origin: Origin, segments: str
 ) -> None:
     origin.script("/f", SLOW)
-    await mortal.start()
-    id = (await mortal.start_download("d", origin.url("/f"), segments=segments))["download_id"]
-    await receives(mortal, id, SIZE // 4)
-    assert (await mortal.verb(id, "pause"))[0] == 200
-    paused_at = (await mortal.one(id))["current_size"]
-    assert (await mortal.verb(id, "resume"))[0] == 200
-    await receives(mortal, id, paused_at + SIZE // 8)
-    kept = await cut_power(mortal)
+    await restartable.start()
+    id = (await restartable.start_download("d", origin.url("/f"), segments=segments))["download_id"]
+    await receives(restartable, id, SIZE // 4)
+    assert (await restartable.control(id, "pause"))[0] == 200
+    paused_at = (await restartable.get_download(id))["current_size"]
+    assert (await restartable.control(id, "resume"))[0] == 200
+    await receives(restartable, id, paused_at + SIZE // 8)
+    kept = await cut_power(restartable)
     assert kept.size >= paused_at
-    await origin.idle("/f")
+    await origin.wait_idle("/f")
     before = origin.bytes_sent("/f")
-    await mortal.start()
-    assert (await mortal.ended(id))["status"] == "completed"
-    assert mortal.files() == {"d/f": expected_bytes(0, 0, SIZE)}
+    await restartable.start()
+    assert (await restartable.wait_until_finished(id))["status"] == "completed"
+    assert restartable.files() == {"d/f": expected_bytes(0, 0, SIZE)}
     # What was on stable storage is not fetched again.
     assert origin.bytes_sent("/f") - before == SIZE - kept.size
 
 
 async def test_without_a_validator_nothing_is_taken_over_from_before_a_power_cut(
-    mortal: DaemonProcess, origin: Origin
+    restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", replace(SLOW, etag=None))
-    await mortal.start()
-    id = (await mortal.start_download("d", origin.url("/f")))["download_id"]
-    await receives(mortal, id, SIZE // 4)
-    await cut_power(mortal)
-    await mortal.start()
-    assert (await mortal.ended(id))["status"] == "completed"
-    assert mortal.files() == {"d/f": expected_bytes(0, 0, SIZE)}
+    await restartable.start()
+    id = (await restartable.start_download("d", origin.url("/f")))["download_id"]
+    await receives(restartable, id, SIZE // 4)
+    await cut_power(restartable)
+    await restartable.start()
+    assert (await restartable.wait_until_finished(id))["status"] == "completed"
+    assert restartable.files() == {"d/f": expected_bytes(0, 0, SIZE)}
 
 
 async def test_after_a_kill_that_the_machine_survived_nothing_is_fetched_twice(
-    mortal: DaemonProcess, origin: Origin
+    restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", SLOW)
-    await mortal.start()
-    id = (await mortal.start_download("d", origin.url("/f")))["download_id"]
-    await receives(mortal, id, SIZE // 4)
-    await mortal.kill()
-    (part,) = mortal.parts()
-    await origin.idle("/f")
+    await restartable.start()
+    id = (await restartable.start_download("d", origin.url("/f")))["download_id"]
+    await receives(restartable, id, SIZE // 4)
+    await restartable.kill()
+    (part,) = restartable.part_files()
+    await origin.wait_idle("/f")
     size, before = part.stat().st_size, origin.bytes_sent("/f")
-    await mortal.start()
-    assert (await mortal.ended(id))["status"] == "completed"
-    assert mortal.files() == {"d/f": expected_bytes(0, 0, SIZE)}
+    await restartable.start()
+    assert (await restartable.wait_until_finished(id))["status"] == "completed"
+    assert restartable.files() == {"d/f": expected_bytes(0, 0, SIZE)}
     assert origin.bytes_sent("/f") - before == SIZE - size
 
 
@@ -236,17 +238,17 @@ async def test_what_the_records_vouch_for_was_on_stable_storage_before(
         synced.append(size)
 
     monkeypatch.setattr(os, "fdatasync", fdatasync)
-    monkeypatch.setattr("downloadd.transfer.attempt.NOTE_SECONDS", 0.1)
+    monkeypatch.setattr("downloadd.transfer.attempt.CHECKPOINT_SECONDS", 0.1)
     origin.script("/f", SLOW)
-    async with open_house(tmp_path, CONFIG, fsync=True) as house:
-        started = await house.manager.start([Order(url=origin.url("/f"), directory="d")], user="u")
+    async with open_stack(tmp_path, CONFIG, fsync=True) as stack:
+        started = await stack.manager.start([DownloadRequest(url=origin.url("/f"), directory="d")], user="u")
         seen: set[int] = set()
-        while (row := await house.records.get(started.downloads[0].id)) is not None and row.state not in ENDED:
+        while (row := await stack.records.get(started.downloads[0].id)) is not None and row.state not in FINISHED:
             assert row.progress.received <= max(synced, default=0)
             seen.add(row.progress.received)
             await asyncio.sleep(0.01)
         assert len(seen) >= 4
-        assert house.files() == {"d/f": expected_bytes(0, 0, SIZE)}
+        assert stack.files() == {"d/f": expected_bytes(0, 0, SIZE)}
 
 
 async def test_what_is_kept_of_a_paused_download_is_on_stable_storage_before_the_records_say_so(
@@ -257,11 +259,11 @@ async def test_what_is_kept_of_a_paused_download_is_on_stable_storage_before_the
     async with DaemonProcess(tmp_path, launcher=tracer(trace)) as daemon:
         id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
         await receives(daemon, id, SIZE // 8)
-        assert (await daemon.verb(id, "pause"))[0] == 200
+        assert (await daemon.control(id, "pause"))[0] == 200
         assert daemon.process is not None
         last_line = f"{daemon.process.pid} +++ exited with 0 +++"
         assert await daemon.stop() == 0
-        await until(lambda: last_line in re.sub(" +", " ", trace.read_text(errors="replace")))
+        await wait_until(lambda: last_line in re.sub(" +", " ", trace.read_text(errors="replace")))
     steps = steps_of(trace)
     last_write = max(number for number, step in enumerate(steps) if step.what == "write part")
     synced = next(number for number in range(last_write, len(steps)) if steps[number].what == "sync part")

@@ -1,7 +1,7 @@
 """A day squeezed into seconds: `python tests/benchmarks/soak.py --minutes 30` does the same for longer."""
 
 import pytest
-from daemon_process import DaemonProcess, until
+from daemon_process import DaemonProcess, wait_until
 from faults.soak import Soak, assert_flat
 from origin.origin import Origin
 
@@ -9,17 +9,17 @@ SECONDS = 14
 
 
 @pytest.mark.timeout(90)
-async def test_memory_descriptors_and_threads_stay_flat(mortal: DaemonProcess, origin: Origin) -> None:
-    await mortal.start()
-    soak = Soak(mortal, origin, seed=1)
-    await soak.go_on(SECONDS, samples=14)
-    assert await mortal.active() == []
-    await until(lambda: mortal.parts() == [])
+async def test_memory_descriptors_and_threads_stay_flat(restartable: DaemonProcess, origin: Origin) -> None:
+    await restartable.start()
+    soak = Soak(restartable, origin, seed=1)
+    await soak.run(SECONDS, samples=14)
+    assert await restartable.active() == []
+    await wait_until(lambda: restartable.part_files() == [])
     done = soak.outcomes.total()
     assert done > 500, soak.outcomes
-    assert len(await mortal.history()) == done
+    assert len(await restartable.history()) == done
     kinds = {outcome.split()[0]: outcome.split()[1] for outcome in soak.outcomes}
     assert len(kinds) == len(soak.outcomes), f"one kind, one outcome: {soak.outcomes}"
     assert {kind for kind, outcome in kinds.items() if outcome != "completed"} == {"missing", "cancel"}
-    assert_flat(soak.held)
-    assert "Traceback" not in mortal.log.read_text()
+    assert_flat(soak.usage)
+    assert "Traceback" not in restartable.log.read_text()

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DaemonProcess, configured, until
-from origin.answer import Answer, Framing
+from daemon_process import DaemonProcess, make_config, wait_until
 from origin.content import expected_bytes
 from origin.origin import Origin
-from small_disk import mounted, mounting, seen_by
+from origin.scripted_response import Framing, ScriptedResponse
+from small_disk import mount_launcher, path_seen_by, run_in_mount_namespace
 
 SMALL = 100_000
 BIG = 4_000_000
@@ -23,7 +23,7 @@ GONE = "the storage root is gone"
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
     """A daemon that forgives no attempt."""
-    async with DaemonProcess(tmp_path, config=configured(retries=0, max_concurrent=8)) as daemon:
+    async with DaemonProcess(tmp_path, config=make_config(retries=0, max_concurrent=8)) as daemon:
         yield daemon
         assert "Traceback" not in daemon.log.read_text()
 
@@ -36,7 +36,7 @@ async def waiting(daemon: DaemonProcess, count: int) -> list[dict[str, Any]]:
         held = [entry for entry in active if str(entry["reason"]).startswith(GONE)]
         return active if len(held) == count else []
 
-    return list(await until(all_wait))
+    return list(await wait_until(all_wait))
 
 
 async def completed(daemon: DaemonProcess) -> int:
@@ -45,27 +45,27 @@ async def completed(daemon: DaemonProcess) -> int:
     async def none_is_left() -> bool:
         return await daemon.active() == []
 
-    await until(none_is_left, 60)
+    await wait_until(none_is_left, 60)
     ended = await daemon.history()
     assert [entry["detail"] for entry in ended if entry["status"] != "completed"] == []
     return len(ended)
 
 
 def serve(origin: Origin) -> asyncio.Event:
-    """Small files; others that come slowly, over every way that bytes can take; and some that wait at a gate."""
-    gate = asyncio.Event()
-    origin.script("/small", Answer(size=SMALL))
-    origin.script("/known", Answer(size=BIG, rate=BIG // 2, etag='"v"'))
-    origin.script("/unknown", Answer(size=BIG, rate=BIG // 2, framing=Framing.CHUNKED))
-    origin.script("/fast", Answer(size=BIG, etag='"v"'))
-    origin.script("/gated", Answer(size=SMALL, gate=gate))
-    return gate
+    """Small files; others that come slowly, over every way that bytes can take; and some that wait for an event."""
+    release = asyncio.Event()
+    origin.script("/small", ScriptedResponse(size=SMALL))
+    origin.script("/known", ScriptedResponse(size=BIG, rate=BIG // 2, etag='"v"'))
+    origin.script("/unknown", ScriptedResponse(size=BIG, rate=BIG // 2, framing=Framing.CHUNKED))
+    origin.script("/fast", ScriptedResponse(size=BIG, etag='"v"'))
+    origin.script("/gated", ScriptedResponse(size=SMALL, body_event=release))
+    return release
 
 
 async def test_a_removed_root_costs_no_download_and_whatever_comes_back_is_used(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
-    gate = serve(origin)
+    release = serve(origin)
     running = [
         await daemon.start_download("d", origin.url(path), **more)
         for path, more in (
@@ -79,11 +79,11 @@ async def test_a_removed_root_costs_no_download_and_whatever_comes_back_is_used(
             ("/gated", {"filename": "d", "conflict": "skip"}),
         )
     ]
-    await until(lambda: len(daemon.parts()) == 4)
+    await wait_until(lambda: len(daemon.part_files()) == 4)
     items = [{"url": origin.url("/small"), "directory": "q"} for _ in range(300)]
-    assert (await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items}))[0] == 201
+    assert (await daemon.request("POST", "/api/v1/downloads", json={"downloads": items}))[0] == 201
     shutil.rmtree(daemon.root)
-    gate.set()
+    release.set()
     # What is wanted meanwhile is accepted, and waits too.
     for number, conflict in enumerate(("rename", "error", "skip")):
         await daemon.start_download("later", origin.url("/small"), filename=f"{number}", conflict=conflict)
@@ -93,23 +93,23 @@ async def test_a_removed_root_costs_no_download_and_whatever_comes_back_is_used(
     assert await daemon.history() == []
     assert origin.requests("/small") == []
     assert not daemon.root.exists()
-    assert (await daemon.ask("DELETE", f"/api/v1/downloads/{running[2]['download_id']}"))[0] == 200
+    assert (await daemon.request("DELETE", f"/api/v1/downloads/{running[2]['download_id']}"))[0] == 200
     assert (await daemon.history(status="cancelled"))[0]["id"] == running[2]["download_id"]
     daemon.root.mkdir()
 
     async def none_is_left() -> bool:
         return await daemon.active() == []
 
-    await until(none_is_left, 60)
+    await wait_until(none_is_left, 60)
     assert Counter(entry["status"] for entry in await daemon.history()) == {"completed": 310, "cancelled": 1}
     files = daemon.files()
     assert files.pop("d/known") == files.pop("d/known (1)") == files.pop("d/unknown") == expected_bytes(0, 0, BIG)
     assert len(files) == 307
     assert set(files.values()) == {expected_bytes(0, 0, SMALL)}
-    assert daemon.parts() == []
+    assert daemon.part_files() == []
     # It is said once, not by everybody who waits.
     events = Counter(line["event"] for line in daemon.log_lines())
-    assert (events["queue_held"], events["queue_released"]) == (1, 1)
+    assert (events["queue_suspended"], events["queue_resumed"]) == (1, 1)
 
 
 async def test_nobody_but_the_first_asks_an_origin_while_the_root_is_gone(
@@ -122,7 +122,7 @@ async def test_nobody_but_the_first_asks_an_origin_while_the_root_is_gone(
     for _ in range(20):
         await daemon.start_download("d", origin.url("/small"))
     await waiting(daemon, 21)
-    assert (await daemon.one(first))["status"] == "retrying"
+    assert (await daemon.get_download(first))["status"] == "retrying"
     assert len(origin.requests("/small")) == 1
     daemon.root.mkdir()
     assert await completed(daemon) == 21
@@ -133,7 +133,7 @@ async def test_what_lies_in_a_root_that_comes_back_is_not_fetched_again(daemon: 
     serve(origin)
     for more in ({}, {"segments": "2"}):
         await daemon.start_download("d", origin.url("/known"), **more)
-    await until(lambda: [part.stat().st_size > BIG // 4 for part in daemon.parts()] == [True, True])
+    await wait_until(lambda: [part.stat().st_size > BIG // 4 for part in daemon.part_files()] == [True, True])
     away = daemon.root.rename(daemon.folder / "away")
     await waiting(daemon, 2)
     before = len(origin.requests("/known"))
@@ -149,7 +149,7 @@ async def test_a_restart_while_the_root_is_gone_loses_nothing(daemon: DaemonProc
     serve(origin)
     for _ in range(3):
         await daemon.start_download("d", origin.url("/known"))
-    await until(lambda: len(daemon.parts()) == 3)
+    await wait_until(lambda: len(daemon.part_files()) == 3)
     shutil.rmtree(daemon.root)
     await waiting(daemon, 3)
     await daemon.kill()
@@ -158,16 +158,18 @@ async def test_a_restart_while_the_root_is_gone_loses_nothing(daemon: DaemonProc
     assert set(daemon.files().values()) == {expected_bytes(0, 0, BIG)}
 
 
-async def test_a_root_that_is_exchanged_again_and_again_loses_nothing(mortal: DaemonProcess, origin: Origin) -> None:
-    daemon = mortal
+async def test_a_root_that_is_exchanged_again_and_again_loses_nothing(
+    restartable: DaemonProcess, origin: Origin
+) -> None:
+    daemon = restartable
     # A part that is removed a moment before its root is costs a retry.
-    daemon.config.write_text(configured(retries=5))
+    daemon.config.write_text(make_config(retries=5))
     await daemon.start()
     serve(origin)
     items = [
         {"url": origin.url("/fast" if number % 10 else "/known"), "directory": str(number % 7)} for number in range(120)
     ]
-    assert (await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items}))[0] == 201
+    assert (await daemon.request("POST", "/api/v1/downloads", json={"downloads": items}))[0] == 201
     for _ in range(8):
         await asyncio.sleep(0.1)
         # Not all at once: what is written into it meanwhile is in its way.
@@ -186,18 +188,18 @@ async def test_on_an_unmounted_disk_nothing_is_completed(tmp_path: Path, disk: P
     for root in (disk / "files", disk):
         folder = tmp_path / f"daemon of {root.name}"
         folder.mkdir()
-        daemon = DaemonProcess(folder, config=configured(retries=0), launcher=mounted("size=64m", disk))
+        daemon = DaemonProcess(folder, config=make_config(retries=0), launcher=mount_launcher("size=64m", disk))
         daemon.root = root
         async with daemon:
-            daemon.root = seen_by(daemon, root)
+            daemon.root = path_seen_by(daemon, root)
             await daemon.fetch("d", origin.url("/small"))
             await daemon.start_download("d", origin.url("/known"))
-            await until(daemon.parts)
-            mounting(daemon, "umount", "--lazy", disk)
+            await wait_until(daemon.part_files)
+            run_in_mount_namespace(daemon, "umount", "--lazy", disk)
             await daemon.start_download("d", origin.url("/small"))
             await waiting(daemon, 2)
-            assert list(seen_by(daemon, disk).iterdir()) == []
-            mounting(daemon, "mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk)
+            assert list(path_seen_by(daemon, disk).iterdir()) == []
+            run_in_mount_namespace(daemon, "mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk)
             daemon.root.mkdir(exist_ok=True)
             assert await completed(daemon) == 3
             assert daemon.files() == {"d/known": expected_bytes(0, 0, BIG), "d/small": expected_bytes(0, 0, SMALL)}
@@ -208,17 +210,17 @@ async def test_a_disk_that_is_mounted_over_the_root_is_used_and_so_is_what_it_co
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:
     serve(origin)
-    daemon = DaemonProcess(tmp_path, config=configured(retries=0), launcher=mounted("size=64m", disk))
+    daemon = DaemonProcess(tmp_path, config=make_config(retries=0), launcher=mount_launcher("size=64m", disk))
     daemon.root = disk / "files"
     async with daemon:
-        daemon.root = seen_by(daemon, daemon.root)
+        daemon.root = path_seen_by(daemon, daemon.root)
         await daemon.start_download("d", origin.url("/known"))
-        await until(daemon.parts)
-        mounting(daemon, "mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk / "files")
+        await wait_until(daemon.part_files)
+        run_in_mount_namespace(daemon, "mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk / "files")
         await daemon.start_download("d", origin.url("/small"))
         assert await completed(daemon) == 2
         assert daemon.files() == {"d/known": expected_bytes(0, 0, BIG), "d/small": expected_bytes(0, 0, SMALL)}
-        mounting(daemon, "umount", "--lazy", disk / "files")
+        run_in_mount_namespace(daemon, "umount", "--lazy", disk / "files")
         assert daemon.files() == {}
         assert (await daemon.fetch("d", origin.url("/small")))[1]["message"] == "Download completed"
         assert daemon.files() == {"d/small": expected_bytes(0, 0, SMALL)}

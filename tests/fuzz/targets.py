@@ -15,14 +15,14 @@ import atheris
 with atheris.instrument_imports():
     from downloadd.api.target import parse_target
     from downloadd.errors import DownloadError
-    from downloadd.imports.elements import NoArrayError, read_elements
     from downloadd.imports.importers import IMPORTERS
+    from downloadd.imports.json_array import InvalidArrayError, read_elements
     from downloadd.imports.refusal import ImportRefusedError
-    from downloadd.policy.masking import show_url
+    from downloadd.policy.redaction import redact_url
     from downloadd.policy.url import parse_url
-    from downloadd.storage.names import MAX_NAME_BYTES, parse_directory, parse_filename, safe_name
+    from downloadd.storage.names import MAX_NAME_BYTES, parse_directory, parse_filename, sanitize_name
     from downloadd.transfer import fields
-    from downloadd.transfer.response_head import START, MalformedHeadError, find_end, mend_head
+    from downloadd.transfer.head_normalization import PROTOCOL_PREFIX, MalformedHeadError, find_head_end, normalize_head
 
 METALINK = b'<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="a">'
 NOW = 1_700_000_000.0
@@ -47,11 +47,11 @@ def fuzz_fields(data: bytes) -> None:
 def fuzz_heads(data: bytes) -> None:
     """Heads of origins: brought into the one strict form, or refused."""
     with suppress(MalformedHeadError):
-        head = mend_head(START + data)
-        assert find_end(head) == len(head)
+        head = normalize_head(PROTOCOL_PREFIX + data)
+        assert find_head_end(head) == len(head)
         assert b"\0" not in head
         assert head.count(b"\r") == head.count(b"\n") == head.count(b"\r\n")
-        assert mend_head(head) == head
+        assert normalize_head(head) == head
 
 
 def fuzz_imports(data: bytes) -> None:
@@ -69,18 +69,18 @@ def fuzz_imports(data: bytes) -> None:
             with suppress(ImportRefusedError):
                 for _ in read(io.BytesIO(file)):
                     pass
-    with suppress(NoArrayError):
+    with suppress(InvalidArrayError):
         assert all(raw for raw in read_elements(data))
 
 
 def fuzz_names(data: bytes) -> None:
     """Names and directories: safe, or refused."""
     text = data.decode("utf-8", "surrogateescape")
-    name = safe_name(text)
+    name = sanitize_name(text)
     assert 0 < len(name.encode()) <= MAX_NAME_BYTES
     assert not set(name) & set("/\\\0")
     assert name not in {".", ".."}
-    assert safe_name(name) == name
+    assert sanitize_name(name) == name
     assert parse_filename(name) == name
     for parse in (parse_filename, parse_directory):
         with suppress(DownloadError):
@@ -93,7 +93,7 @@ def fuzz_urls(data: bytes) -> None:
     """URLs and request targets: read, or refused."""
     text = data.decode("utf-8", "surrogateescape")
     parse_target(text)
-    show_url(text)
+    redact_url(text)
     with suppress(DownloadError):
         url = parse_url(text)
         assert url.scheme in {"http", "https"}

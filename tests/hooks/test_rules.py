@@ -4,10 +4,10 @@ import pytest
 from downloads import with_fields
 from hypothesis import given
 from hypothesis import strategies as st
-from records.contract import asked
+from records.contract import sample_download
 
 from downloadd.config import HookConfig
-from downloadd.hooks.rules import HookRules, is_below, message_of, told
+from downloadd.hooks.rules import HookRules, encode_message, is_below, with_safe_path
 from downloadd.states import State
 from downloadd.storage.names import parse_directory, parse_filename
 
@@ -43,7 +43,7 @@ def test_each_hook_that_wants_to_know_gets_the_same_message_under_the_same_id() 
             HookConfig(name="four", command=("x",), events=("cancelled",)),
         ]
     )
-    download = with_fields(asked(), state=State.COMPLETED, ended_seq=7, end_time=1_700_000_000)
+    download = with_fields(sample_download(), state=State.COMPLETED, ended_seq=7, end_time=1_700_000_000)
     first, second = rules.deliveries(download, now=5.0)
     assert (first.hook, second.hook) == ("one", "three")
     assert first.event_id == second.event_id == f"{download.id}.7"
@@ -54,12 +54,12 @@ def test_each_hook_that_wants_to_know_gets_the_same_message_under_the_same_id() 
 
 def test_another_end_has_another_id() -> None:
     rules = HookRules([HookConfig(name="one", command=("x",))])
-    ended = with_fields(asked(), state=State.FAILED, end_time=1)
+    ended = with_fields(sample_download(), state=State.FAILED, end_time=1)
     ids = {rules.deliveries(with_fields(ended, ended_seq=seq), now=0)[0].event_id for seq in (1, 2)}
     assert len(ids) == 2
 
 
-refused = with_fields(asked(), state=State.FAILED, host="", ended_seq=1, end_time=1)
+refused = with_fields(sample_download(), state=State.FAILED, host="", ended_seq=1, end_time=1)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_no_path_of_a_refused_download_leads_out_of_the_root(directory: str, fil
 
 @given(st.text() | st.text("./\\a~\0 "), st.text() | st.text("./\\a\0 "))
 def test_whatever_was_refused_a_hook_can_make_a_path_of_it(directory: str, filename: str) -> None:
-    entry = told(with_fields(refused, directory=directory, filename=filename))
+    entry = with_safe_path(with_fields(refused, directory=directory, filename=filename))
     assert parse_filename(entry.filename) == entry.filename
     assert ".." not in entry.file_path.split("/")
     assert not entry.file_path.startswith("/")
@@ -101,14 +101,20 @@ def test_a_directory_that_was_refused_is_that_of_no_hook_it_leads_out_of() -> No
 
 
 def test_what_was_accepted_is_told_as_it_is() -> None:
-    download = with_fields(asked(), state=State.FAILED, ended_seq=1, end_time=1, filename="a: b")
-    assert told(download) is download
+    download = with_fields(sample_download(), state=State.FAILED, ended_seq=1, end_time=1, filename="a: b")
+    assert with_safe_path(download) is download
 
 
 def test_text_that_is_no_unicode_is_told_all_the_same() -> None:
     download = with_fields(
-        asked(), state=State.FAILED, ended_seq=1, end_time=1, filename="a\udcff", content_type="\ud800", detail="\udce9"
+        sample_download(),
+        state=State.FAILED,
+        ended_seq=1,
+        end_time=1,
+        filename="a\udcff",
+        content_type="\ud800",
+        detail="\udce9",
     )
-    entry = json.loads(message_of(download, "x"))["data"]
+    entry = json.loads(encode_message(download, "x"))["data"]
     assert entry["filename"] == "a\N{REPLACEMENT CHARACTER}"
     assert "surrog" not in str(entry)

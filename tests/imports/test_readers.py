@@ -14,10 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from downloadd.import_operation import (
+    DIRECT_MESSAGES_CHANNEL_ID,
+    Channel,
+    FileLink,
+    ImportItem,
+    ImportKind,
+    MessageCount,
+    SkippedEntry,
+    WorkspaceUser,
+)
 from downloadd.imports import archive, metalink, slack
-from downloadd.imports.importers import IMPORTERS, kind_of
+from downloadd.imports.importers import IMPORTERS, parse_importer_key
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
-from downloadd.operation import DIRECT_MESSAGES, Channel, FileLink, Item, Kind, Messages, Person, Skipped
 
 
 def packed(members: Mapping[str, Any]) -> bytes:
@@ -29,16 +38,16 @@ def packed(members: Mapping[str, Any]) -> bytes:
     return file.getvalue()
 
 
-def read(kind: Kind, data: bytes) -> list[Item]:
+def read(kind: ImportKind, data: bytes) -> list[ImportItem]:
     return list(IMPORTERS[kind](io.BytesIO(data)))
 
 
-def links(items: list[Item]) -> list[FileLink]:
+def links(items: list[ImportItem]) -> list[FileLink]:
     return [item for item in items if isinstance(item, FileLink)]
 
 
-def skipped(items: list[Item]) -> list[str]:
-    return [item.reason for item in items if isinstance(item, Skipped)]
+def skipped(items: list[ImportItem]) -> list[str]:
+    return [item.reason for item in items if isinstance(item, SkippedEntry)]
 
 
 # -- Slack -------------------------------------------------------------------------------------------------------------
@@ -95,24 +104,24 @@ EXPORT: dict[str, Any] = {
 
 @pytest.mark.parametrize("top", ["", "export of acme/"])
 def test_an_export_of_slack_is_read(top: str) -> None:
-    items = read(Kind.SLACK, packed({f"{top}{name}": content for name, content in EXPORT.items()}))
-    people = [item for item in items if isinstance(item, Person)]
+    items = read(ImportKind.SLACK, packed({f"{top}{name}": content for name, content in EXPORT.items()}))
+    people = [item for item in items if isinstance(item, WorkspaceUser)]
     assert people == [
-        Person(user_id="U1", username="ann", email="ann@example.com", avatar_url="https://a/o.png"),
-        Person(user_id="U2", username="robot", is_deleted=True, is_bot=True, avatar_url="https://a/r.png"),
-        Person(user_id="U3", username="bare"),
+        WorkspaceUser(user_id="U1", username="ann", email="ann@example.com", avatar_url="https://a/o.png"),
+        WorkspaceUser(user_id="U2", username="robot", is_deleted=True, is_bot=True, avatar_url="https://a/r.png"),
+        WorkspaceUser(user_id="U3", username="bare"),
     ]
     assert [item for item in items if isinstance(item, Channel)] == [
         Channel(channel_id="C1", name="general"),
         Channel(channel_id="C2", name="old", is_archived=True),
         Channel(channel_id="G1", name="secret", is_private=True),
         Channel(channel_id="G2", name="mpdm-ann--robot-1", is_private=True),
-        Channel(channel_id=DIRECT_MESSAGES, name="Direct Messages", is_private=True, is_direct=True),
+        Channel(channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True),
     ]
-    assert sum(item.count for item in items if isinstance(item, Messages)) == 8
+    assert sum(item.count for item in items if isinstance(item, MessageCount)) == 8
     found = links(items)
     assert [(link.file_id, link.channel_id) for link in found] == [
-        ("F1", "C1"), ("F2", "C1"), ("F3", "C1"), ("F4", "C1"), ("F8", "G1"), ("F9", DIRECT_MESSAGES),
+        ("F1", "C1"), ("F2", "C1"), ("F3", "C1"), ("F4", "C1"), ("F8", "G1"), ("F9", DIRECT_MESSAGES_CHANNEL_ID),
     ]  # fmt: skip
     assert found[0] == FileLink(
         file_id="F1",
@@ -138,7 +147,7 @@ def test_one_broken_entry_does_not_cost_the_rest() -> None:
         "nowhere/1.json": [{"ts": "1", "files": [slack_file("F3")]}],
         "readme.txt": "hello",
     }  # fmt: skip
-    items = read(Kind.SLACK, packed(broken))
+    items = read(ImportKind.SLACK, packed(broken))
     assert [link.file_id for link in links(items)] == ["F1", "F2"]
     assert [link.time for link in links(items)] == [1.0, None]
     assert len(skipped(items)) == 3 + 2 + 4 + 1
@@ -146,16 +155,16 @@ def test_one_broken_entry_does_not_cost_the_rest() -> None:
 
 def test_a_day_that_is_cut_short_gives_what_comes_before(monkeypatch: pytest.MonkeyPatch) -> None:
     day = json.dumps([{"ts": "1", "files": [slack_file("F1")]}, {"ts": "2", "files": [slack_file("F2")]}])
-    items = read(Kind.SLACK, packed({**EXPORT, "general/2020-01-01.json": day[:-20]}))
+    items = read(ImportKind.SLACK, packed({**EXPORT, "general/2020-01-01.json": day[:-20]}))
     assert links(items)[0].file_id == "F1"
     assert "cut short" in skipped(items)[0]
 
 
-@pytest.mark.parametrize("limit", ["_SHORT", "_FEW_OBJECTS", "_FEW_QUOTES"])
+@pytest.mark.parametrize("limit", ["_MAX_DECODED_BYTES", "_MAX_DECODED_OBJECTS", "_MAX_DECODED_QUOTES"])
 def test_an_export_that_is_read_piece_by_piece_holds_the_same(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
-    at_once = read(Kind.SLACK, packed(EXPORT))
+    at_once = read(ImportKind.SLACK, packed(EXPORT))
     monkeypatch.setattr(slack, limit, 0)
-    assert read(Kind.SLACK, packed(EXPORT)) == at_once
+    assert read(ImportKind.SLACK, packed(EXPORT)) == at_once
 
 
 @pytest.mark.parametrize(
@@ -169,7 +178,7 @@ def test_an_export_that_is_read_piece_by_piece_holds_the_same(monkeypatch: pytes
 )
 def test_what_is_no_export_of_slack_is_refused(members: dict[str, Any]) -> None:
     with pytest.raises(ImportRefusedError):
-        read(Kind.SLACK, packed(members))
+        read(ImportKind.SLACK, packed(members))
 
 
 # -- archives ----------------------------------------------------------------------------------------------------------
@@ -178,7 +187,7 @@ def test_what_is_no_export_of_slack_is_refused(members: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["../users.json", "/users.json", "a/../../b.json", "..\\b.json", "C:\\b.json", "C:b"])
 def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
     with pytest.raises(ImportRefusedError, match="leads elsewhere"):
-        read(Kind.SLACK, packed({"users.json": [], name: "x"}))
+        read(ImportKind.SLACK, packed({"users.json": [], name: "x"}))
 
 
 def test_an_encrypted_archive_is_refused() -> None:
@@ -186,12 +195,12 @@ def test_an_encrypted_archive_is_refused() -> None:
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.index(signature) + offset] |= 1
     with pytest.raises(ImportRefusedError, match="encrypted"):
-        read(Kind.SLACK, bytes(data))
+        read(ImportKind.SLACK, bytes(data))
 
 
 def test_a_bomb_is_refused_before_it_goes_off() -> None:
     with pytest.raises(ImportRefusedError, match="bomb") as refused:
-        read(Kind.SLACK, packed({"users.json": b" " * (20 << 20)}))
+        read(ImportKind.SLACK, packed({"users.json": b" " * (20 << 20)}))
     assert refused.value.code is RefusalCode.FILE_TOO_LARGE
 
 
@@ -200,9 +209,9 @@ def test_an_entry_that_is_longer_than_it_says_is_damaged() -> None:
     place = data.rindex(b"PK\x01\x02")
     cut = bytearray(data)
     cut[place + 24 : place + 28] = (100).to_bytes(4, "little")
-    items: list[Item] = []
+    items: list[ImportItem] = []
     with pytest.raises(ImportRefusedError):
-        items = read(Kind.SLACK, bytes(cut).replace(b"users.json", b"other.json"))
+        items = read(ImportKind.SLACK, bytes(cut).replace(b"users.json", b"other.json"))
     assert items == []
 
 
@@ -222,16 +231,16 @@ def test_folders_are_found_whoever_packed_them(form: Literal["NFC", "NFD"]) -> N
             data[at + offset] &= ~0x08 & 0xFF
             at = data.find(signature, at + 1)
     assert zipfile.ZipFile(io.BytesIO(data)).namelist()[2] not in members
-    assert [link.channel_id for link in links(read(Kind.SLACK, bytes(data)))] == ["C1"]
+    assert [link.channel_id for link in links(read(ImportKind.SLACK, bytes(data)))] == ["C1"]
 
 
 def test_what_is_not_read_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "LARGEST_ENTRY", 10_000)
+    monkeypatch.setattr(archive, "MAX_ENTRY_BYTES", 10_000)
     logs = {"integration_logs.json": bytes(range(256)) * 100}
-    assert len(links(read(Kind.SLACK, packed({**EXPORT, **logs})))) == 6
+    assert len(links(read(ImportKind.SLACK, packed({**EXPORT, **logs})))) == 6
     day = {"general/2020-01-03.json": [{"text": "x" * 20_000}]}
     with pytest.raises(ImportRefusedError, match=r"2020-01-03.*too large"):
-        read(Kind.SLACK, packed({**EXPORT, **day}))
+        read(ImportKind.SLACK, packed({**EXPORT, **day}))
 
 
 def test_a_directory_is_judged_by_its_bytes_and_not_by_what_the_archive_says_of_them(
@@ -241,23 +250,23 @@ def test_a_directory_is_judged_by_its_bytes_and_not_by_what_the_archive_says_of_
     end = data.rindex(b"PK\x05\x06")
     data[end + 8 : end + 12] = bytes(4)
     assert len(zipfile.ZipFile(io.BytesIO(data)).namelist()) == 6
-    monkeypatch.setattr(archive, "MOST_ENTRIES", 5)
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 5)
     with pytest.raises(ImportRefusedError, match="entries"):
-        read(Kind.SLACK, bytes(data))
-    monkeypatch.setattr(archive, "LARGEST_DIRECTORY", 100)
+        read(ImportKind.SLACK, bytes(data))
+    monkeypatch.setattr(archive, "MAX_DIRECTORY_BYTES", 100)
     with pytest.raises(ImportRefusedError, match="directory of the archive"):
-        read(Kind.SLACK, bytes(data))
+        read(ImportKind.SLACK, bytes(data))
 
 
 def test_too_many_entries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MOST_ENTRIES", 5)
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 5)
     with pytest.raises(ImportRefusedError, match="entries"):
-        read(Kind.SLACK, packed({f"{number}.json": "[]" for number in range(6)}))
+        read(ImportKind.SLACK, packed({f"{number}.json": "[]" for number in range(6)}))
 
 
-@pytest.mark.parametrize("kind", [Kind.SLACK])
+@pytest.mark.parametrize("kind", [ImportKind.SLACK])
 @pytest.mark.parametrize("data", [b"", b"PK", b"nonsense" * 100, packed(EXPORT)[:-30], packed(EXPORT)[:200]])
-def test_what_is_no_archive_is_refused(kind: Kind, data: bytes) -> None:
+def test_what_is_no_archive_is_refused(kind: ImportKind, data: bytes) -> None:
     with pytest.raises(ImportRefusedError, match="zip"):
         read(kind, data)
 
@@ -275,15 +284,15 @@ def test_a_workspace_of_tables_is_read() -> None:
             "later/1.csv": "ann,1,x\n",
         }
     )
-    items = read(Kind.CSV, data)
-    assert [item.username for item in items if isinstance(item, Person)] == ["ann", "bob"]
+    items = read(ImportKind.CSV, data)
+    assert [item.username for item in items if isinstance(item, WorkspaceUser)] == ["ann", "bob"]
     assert [(c.channel_id, c.is_private, c.is_direct) for c in items if isinstance(c, Channel)] == [
         ("general", False, False),
         ("secret", True, False),
-        (DIRECT_MESSAGES, True, True),
+        (DIRECT_MESSAGES_CHANNEL_ID, True, True),
         ("later", False, False),
     ]
-    assert sum(item.count for item in items if isinstance(item, Messages)) == 4
+    assert sum(item.count for item in items if isinstance(item, MessageCount)) == 4
     assert len(skipped(items)) == 1
 
 
@@ -298,7 +307,7 @@ def test_a_table_of_urls_is_read_however_it_was_saved(separator: str, encoding: 
         ("x", "nonsense", "", "", ""),
     ]
     text = "\r\n".join(separator.join(row) for row in rows)
-    items = read(Kind.CSV, text.encode(encoding))
+    items = read(ImportKind.CSV, text.encode(encoding))
     first, second = links(items)
     assert (first.name, first.url, first.directory) == ("grün.txt", "https://a.example/1?x=1", "a/b")
     assert (first.checksum, second.checksum, second.name) == (f"sha-256={'0' * 64}", None, "")
@@ -318,7 +327,7 @@ def test_a_table_of_urls_is_read_however_it_was_saved(separator: str, encoding: 
 )
 def test_a_table_without_urls_is_refused(data: bytes, sentence: str) -> None:
     with pytest.raises(ImportRefusedError, match=sentence):
-        read(Kind.CSV, data)
+        read(ImportKind.CSV, data)
 
 
 # -- lists of URLs -----------------------------------------------------------------------------------------------------
@@ -330,7 +339,7 @@ def test_a_list_is_read_as_wget_and_aria2c_read_it() -> None:
         "  out=two.bin\n\tdir=some/where\n  checksum=sha-256=00\n  split=5\n # another comment\nhttps://a.example/3\r\n"
         "nonsense\n  out=lost\n"
     )
-    items = read(Kind.URLS, text.encode())
+    items = read(ImportKind.URLS, text.encode())
     assert [(link.url, link.mirrors, link.name, link.directory, link.checksum) for link in links(items)] == [
         ("https://a.example/1", (), "", "", None),
         ("https://a.example/2", ("https://b.example/2",), "two.bin", "some/where", "sha-256=00"),
@@ -340,14 +349,14 @@ def test_a_list_is_read_as_wget_and_aria2c_read_it() -> None:
 
 
 def test_a_line_that_is_too_long_costs_no_other() -> None:
-    items = read(Kind.URLS, b"http://a.example/" + b"x" * 600_000 + b"\nhttps://a.example/1\n")
+    items = read(ImportKind.URLS, b"http://a.example/" + b"x" * 600_000 + b"\nhttps://a.example/1\n")
     assert [link.url for link in links(items)] == ["https://a.example/1"]
     assert skipped(items) == ["line 1: longer than 524288 characters"]
 
 
 @pytest.mark.parametrize("line", ["ann:s3cret@h.example/x", "//ann:s3cret@h.example/x", "h.example/x?token=s3cret"])
-@pytest.mark.parametrize("kind", [Kind.URLS, Kind.CSV])
-def test_a_line_without_a_scheme_is_not_repeated(kind: Kind, line: str) -> None:
+@pytest.mark.parametrize("kind", [ImportKind.URLS, ImportKind.CSV])
+def test_a_line_without_a_scheme_is_not_repeated(kind: ImportKind, line: str) -> None:
     items = read(kind, f"url\n{line}\nhttp://a.example/\n".encode())
     assert skipped(items)
     assert "s3cret" not in str(items)
@@ -356,7 +365,7 @@ def test_a_line_without_a_scheme_is_not_repeated(kind: Kind, line: str) -> None:
 @pytest.mark.parametrize("data", [b"", b"# nothing\n", b"\0\1\2", b"nonsense\n"])
 def test_a_list_without_urls_is_refused(data: bytes) -> None:
     with pytest.raises(ImportRefusedError):
-        read(Kind.URLS, data)
+        read(ImportKind.URLS, data)
 
 
 # -- Metalink ----------------------------------------------------------------------------------------------------------
@@ -384,7 +393,7 @@ METALINK = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def test_a_metalink_is_read_with_its_mirrors_by_priority() -> None:
-    items = read(Kind.METALINK, METALINK.encode())
+    items = read(ImportKind.METALINK, METALINK.encode())
     first, second = links(items)
     assert first.url == "http://a.example/example.ext?a=1&b=2"
     assert first.mirrors == ("https://b.example/example.ext", "http://d.example/example.ext")
@@ -398,14 +407,14 @@ def test_of_very_many_mirrors_the_best_are_taken() -> None:
     urls = "".join(f'<url priority="{n}">http://m{n}.example/</url>' for n in range(1000, 0, -1))
     long = f"<url>http://long.example/{'x' * 20_000}</url>"
     text = f'<metalink xmlns="{metalink.NAMESPACE}"><file name="a">{long}{urls}</file></metalink>'
-    [link] = links(read(Kind.METALINK, text.encode()))
+    [link] = links(read(ImportKind.METALINK, text.encode()))
     assert [link.url, *link.mirrors] == [f"http://m{n}.example/" for n in range(1, 17)]
 
 
 def test_a_metalink_may_be_long_and_name_many_files() -> None:
     files = "".join(f'<file name="{n}"><url>http://a.example/{n}</url></file>' for n in range(20_000))
     text = f'<metalink xmlns="{metalink.NAMESPACE}"><!--{"x" * 100_000}-->{files}</metalink>'
-    assert len(links(read(Kind.METALINK, text.encode()))) == 20_000
+    assert len(links(read(ImportKind.METALINK, text.encode()))) == 20_000
 
 
 @pytest.mark.parametrize(
@@ -422,7 +431,7 @@ def test_a_metalink_may_be_long_and_name_many_files() -> None:
 )
 def test_what_is_no_metalink_is_refused(data: str, sentence: str) -> None:
     with pytest.raises(ImportRefusedError, match=sentence):
-        read(Kind.METALINK, data.encode())
+        read(ImportKind.METALINK, data.encode())
 
 
 # -- whatever ----------------------------------------------------------------------------------------------------------
@@ -430,7 +439,7 @@ def test_what_is_no_metalink_is_refused(data: str, sentence: str) -> None:
 
 @pytest.mark.parametrize("kind", IMPORTERS)
 @given(data=st.binary(max_size=300))
-def test_whatever_is_uploaded_is_read_or_refused(kind: Kind, data: bytes) -> None:
+def test_whatever_is_uploaded_is_read_or_refused(kind: ImportKind, data: bytes) -> None:
     for start in (b"", b"PK\x03\x04", b"url\n", b"http://a/\n", b"<metalink>"):
         with suppress(ImportRefusedError):
             read(kind, start + data)
@@ -463,7 +472,7 @@ SHAPES = st.recursive(
 def test_whatever_json_or_bytes_an_export_holds_it_is_read_or_refused(name: str, content: bytes, cut: int) -> None:
     for data in (content, content[:-cut], b"[" + content + b', {"id": "F"}]'):
         with suppress(ImportRefusedError):
-            for item in read(Kind.SLACK, packed({**EXPORT, name: data})):
+            for item in read(ImportKind.SLACK, packed({**EXPORT, name: data})):
                 msgspec.json.encode(item)
 
 
@@ -473,10 +482,10 @@ def test_a_metalink_with_any_texts_is_read_or_refused(data: st.DataObject) -> No
     text = data.draw(st.text(max_size=30).map(quoteattr))
     for spot in ('"dir/example.ext"', '"2"', '"sha-1"', '"UTF-8"', '"urn:ietf:params:xml:ns:metalink"'):
         with suppress(ImportRefusedError):
-            read(Kind.METALINK, METALINK.replace(spot, text, 1).encode("utf-8", "replace"))
+            read(ImportKind.METALINK, METALINK.replace(spot, text, 1).encode("utf-8", "replace"))
     for spot in ("14471447", "80bc95fd391772fa61c91ed68567f0980bb45fd9", "http://a.example/5"):
         with suppress(ImportRefusedError):
-            read(Kind.METALINK, METALINK.replace(spot, escape(text), 1).encode("utf-8", "replace"))
+            read(ImportKind.METALINK, METALINK.replace(spot, escape(text), 1).encode("utf-8", "replace"))
 
 
 @settings(max_examples=60)
@@ -487,7 +496,7 @@ def test_a_metalink_with_any_bytes_changed_is_read_or_refused(data: st.DataObjec
         place = data.draw(st.integers(0, len(changed) - 1))
         changed[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
     with suppress(ImportRefusedError):
-        for item in read(Kind.METALINK, bytes(changed)):
+        for item in read(ImportKind.METALINK, bytes(changed)):
             msgspec.json.encode(item)
 
 
@@ -501,12 +510,17 @@ def test_whatever_text_a_list_or_table_holds_it_is_read_or_refused(
     rows: list[list[str]], separator: str, encoding: str
 ) -> None:
     data = "\n".join(separator.join(row) for row in rows).encode(encoding, "replace")
-    for kind, start in ((Kind.CSV, b""), (Kind.CSV, b"url,filename\n"), (Kind.URLS, b""), (Kind.URLS, b"http://a/\n")):
+    for kind, start in (
+        (ImportKind.CSV, b""),
+        (ImportKind.CSV, b"url,filename\n"),
+        (ImportKind.URLS, b""),
+        (ImportKind.URLS, b"http://a/\n"),
+    ):
         with suppress(ImportRefusedError):
             read(kind, start + data)
     for name in ("users.csv", "channels.csv", "general/1.csv"):
         with suppress(ImportRefusedError):
-            read(Kind.CSV, packed({"users.csv": "", name: data}))
+            read(ImportKind.CSV, packed({"users.csv": "", name: data}))
 
 
 def packed_by(method: int) -> bytes:
@@ -528,7 +542,7 @@ def test_an_archive_with_any_bytes_changed_is_read_or_refused(data: st.DataObjec
     for _ in range(data.draw(st.integers(1, 3))):
         archive[data.draw(st.integers(0, len(archive) - 1))] = data.draw(st.integers(0, 255))
     with suppress(ImportRefusedError):
-        read(Kind.SLACK, bytes(archive))
+        read(ImportKind.SLACK, bytes(archive))
 
 
 @pytest.mark.parametrize("archive", ARCHIVES, ids=["stored", "deflated", "bzip2", "lzma"])
@@ -536,19 +550,19 @@ def test_an_archive_with_any_one_byte_changed_is_read_or_refused(archive: bytes)
     for position in range(len(archive)):
         for value in (0, 255, archive[position] ^ 1):
             with suppress(ImportRefusedError):
-                read(Kind.SLACK, archive[:position] + bytes([value]) + archive[position + 1 :])
+                read(ImportKind.SLACK, archive[:position] + bytes([value]) + archive[position + 1 :])
 
 
 def test_an_entry_without_a_name_is_no_file() -> None:
     # What the reader makes of a name that begins with NUL.
     archive = packed({**EXPORT, "~": b""}).replace(b"~", b"\0")
     with suppress(ImportRefusedError):
-        assert links(read(Kind.SLACK, archive)) == links(read(Kind.SLACK, packed(EXPORT)))
+        assert links(read(ImportKind.SLACK, archive)) == links(read(ImportKind.SLACK, packed(EXPORT)))
 
 
 @pytest.mark.parametrize("size", [1 << 63, 1 << 64, 10**400, -1, 1.5, True, "7", None, [], {}])
 def test_a_size_that_is_none_costs_no_file(size: Any) -> None:
-    [link] = links(read(Kind.SLACK, packed(one_file(size=size))))
+    [link] = links(read(ImportKind.SLACK, packed(one_file(size=size))))
     assert link.size is None
 
 
@@ -572,7 +586,7 @@ def one_file(**fields: Any) -> dict[str, Any]:
 )
 def test_a_message_that_cannot_be_read_costs_no_other(bad: bytes) -> None:
     good = json.dumps({"files": [slack_file("F77")]}).encode()
-    items = read(Kind.SLACK, packed({**EXPORT, "general/2020-01-01.json": b"[" + bad + b"," + good + b"]"}))
+    items = read(ImportKind.SLACK, packed({**EXPORT, "general/2020-01-01.json": b"[" + bad + b"," + good + b"]"}))
     # What is nested too deep hides where the next one begins.
     assert ("F77" in {link.file_id for link in links(items)}) or (b"[[" in bad and skipped(items))
 
@@ -582,7 +596,7 @@ def test_a_message_that_cannot_be_read_costs_no_other(bad: bytes) -> None:
 def test_a_list_that_cannot_be_read_is_refused_or_has_no_entries(name: str, content: bytes) -> None:
     with suppress(ImportRefusedError):
         assert not any(
-            isinstance(item, FileLink) for item in read(Kind.SLACK, packed({"users.json": [], name: content}))
+            isinstance(item, FileLink) for item in read(ImportKind.SLACK, packed({"users.json": [], name: content}))
         )
 
 
@@ -596,20 +610,20 @@ def test_a_list_that_cannot_be_read_is_refused_or_has_no_entries(name: str, cont
 )
 def test_a_metalink_in_an_unknown_encoding_is_refused(start: str) -> None:
     with pytest.raises(ImportRefusedError, match="encoding"):
-        read(Kind.METALINK, (start + METALINK.partition("?>")[2]).encode())
+        read(ImportKind.METALINK, (start + METALINK.partition("?>")[2]).encode())
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "-1", "\u0663", "1_0", ""])
 def test_a_metalink_with_odd_numbers_is_read(number: str) -> None:
     text = METALINK.replace('priority="1"', f'priority="{number}"').replace("14471447", number)
-    first, _ = links(read(Kind.METALINK, text.encode()))
+    first, _ = links(read(ImportKind.METALINK, text.encode()))
     assert first.size is None
     assert first.url.startswith("https://b.example")
 
 
 def test_an_unknown_importer_is_refused_in_the_words_of_rocket_chat() -> None:
-    assert kind_of("slack") is Kind.SLACK
+    assert parse_importer_key("slack") is ImportKind.SLACK
     for key in ("hipchat", "", "pending-files"):
         with pytest.raises(ImportRefusedError, match="has no import class defined") as refused:
-            kind_of(key)
+            parse_importer_key(key)
         assert refused.value.code == "error-importer-not-defined"

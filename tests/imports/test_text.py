@@ -22,7 +22,7 @@ def test_one_broken_character_costs_no_line() -> None:
 
 
 def test_a_line_that_is_too_long_is_cut_and_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "LONGEST_LINE", 5)
+    monkeypatch.setattr(text, "MAX_LINE_CHARACTERS", 5)
     assert list(read_lines(io.BytesIO(b"12345\n" + b"x" * 23 + b"\nend\n"))) == ["12345\n", "xxxxxx", "end\n"]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from downloadd.download import Desired, Download
 from downloadd.errors import ErrorCode, InvalidStateError, NetworkError
 from downloadd.manager import lifecycle
-from downloadd.states import ENDED, RUNNING, WAITING, State
+from downloadd.states import FINISHED, RUNNING, WAITING, State
 
 NOW = 1_700_000_000.75
 
@@ -46,20 +46,20 @@ def test_cancelling_what_does_not_run_ends_it_at_once(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", sorted(RUNNING))
-def test_cancelling_what_runs_is_a_wish_that_the_run_obeys(state: State) -> None:
+def test_cancelling_a_running_download_sets_its_desired_state(state: State) -> None:
     after = lifecycle.cancel(download(state), now=NOW)
     assert (after.state, after.control.desired) == (state, Desired.CANCEL)
 
 
-@pytest.mark.parametrize("state", sorted(ENDED))
+@pytest.mark.parametrize("state", sorted(FINISHED))
 @pytest.mark.parametrize(
-    "wish",
+    "action",
     [lambda d: lifecycle.cancel(d, now=NOW), lifecycle.pause, lambda d: lifecycle.amend(d, priority=1, speed_limit=1)],
     ids=["cancel", "pause", "amend"],
 )
-def test_what_has_ended_is_left_alone(state: State, wish: Callable[[Download], Download]) -> None:
+def test_what_has_ended_is_left_alone(state: State, action: Callable[[Download], Download]) -> None:
     with pytest.raises(InvalidStateError, match=f"{state} already"):
-        wish(download(state))
+        action(download(state))
 
 
 def test_pausing_twice_is_pausing_once() -> None:
@@ -90,7 +90,7 @@ def test_what_is_being_cancelled_cannot_be_paused() -> None:
 
 
 def test_retrying_an_ended_download_starts_afresh_under_the_same_id() -> None:
-    ended = lifecycle.failed(download(State.DOWNLOADING), NetworkError("reset"), now=NOW)
+    ended = lifecycle.mark_failed(download(State.DOWNLOADING), NetworkError("reset"), now=NOW)
     after = lifecycle.retry(ended)
     assert after.id == ended.id
     assert after.state is State.QUEUED
@@ -122,8 +122,8 @@ def test_what_was_refused_as_it_was_asked_for_is_never_run() -> None:
 
 def test_another_url_needs_a_download_that_does_not_run() -> None:
     def redirected(before: Download) -> Download:
-        return lifecycle.redirect(
-            before, url="http://b/x", redacted_url="http://b/x", host="b", then=lambda d: with_fields(d, priority=9)
+        return lifecycle.change_url(
+            before, url="http://b/x", redacted_url="http://b/x", host="b", change=lambda d: with_fields(d, priority=9)
         )
 
     after = redirected(download(State.PAUSED))
@@ -143,16 +143,16 @@ def test_another_url_needs_a_download_that_does_not_run() -> None:
 )
 @pytest.mark.parametrize("state", sorted(RUNNING))
 def test_after_a_kill_the_user_still_gets_what_was_wanted(state: State, desired: Desired, expected: State) -> None:
-    after = lifecycle.interrupted(download(state, desired), now=NOW)
+    after = lifecycle.mark_interrupted(download(state, desired), now=NOW)
     assert after.state is expected
     assert not after.progress.publishing
 
 
 @pytest.mark.parametrize("state", sorted(State))
 @pytest.mark.parametrize("desired", sorted(Desired))
-def test_a_wish_that_a_run_has_missed_takes_effect_on_what_it_left_waiting_only(state: State, desired: Desired) -> None:
+def test_a_missed_desired_state_applies_to_a_waiting_download_only(state: State, desired: Desired) -> None:
     before = download(state, desired)
-    after = lifecycle.obey(before, now=NOW)
+    after = lifecycle.apply_desired(before, now=NOW)
     if state in WAITING and desired is not Desired.RUN:
         assert after.state is {Desired.PAUSE: State.PAUSED, Desired.CANCEL: State.CANCELLED}[desired]
     else:
@@ -161,8 +161,8 @@ def test_a_wish_that_a_run_has_missed_takes_effect_on_what_it_left_waiting_only(
 
 def test_a_completed_download_has_no_error_and_no_part() -> None:
     failed_before = with_fields(download(State.DOWNLOADING), error=ErrorCode.NETWORK_ERROR, detail="broken")
-    whole = lifecycle.verifying(failed_before, total=1, remark="a mirror was not used")
-    after = lifecycle.completed(whole, now=NOW)
+    whole = lifecycle.mark_verifying(failed_before, total=1, warning="a mirror was not used")
+    after = lifecycle.mark_completed(whole, now=NOW)
     assert after.result.detail == "a mirror was not used"
     assert (after.state, after.result.error, after.progress.part_name, after.result.end_time) == (
         State.COMPLETED,
@@ -180,17 +180,17 @@ def test_a_completed_download_has_no_error_and_no_part() -> None:
 )
 def test_a_whole_part_vouches_for_what_was_on_stable_storage_before(ranges: str | None, received: int) -> None:
     before = with_fields(download(State.DOWNLOADING), received_ranges=ranges)
-    after = lifecycle.verifying(before, total=200, remark=None)
+    after = lifecycle.mark_verifying(before, total=200, warning=None)
     assert (after.progress.received, after.progress.received_ranges, after.progress.total) == (received, None, 200)
 
 
 @given(st.sampled_from(State), st.sampled_from(Desired))
-def test_no_wish_ever_breaks(state: State, desired: Desired) -> None:
+def test_no_user_action_fails_unexpectedly(state: State, desired: Desired) -> None:
     before = download(state, desired)
-    for wish in (lambda d: lifecycle.cancel(d, now=NOW), lifecycle.pause, lifecycle.resume, lifecycle.retry):
+    for action in (lambda d: lifecycle.cancel(d, now=NOW), lifecycle.pause, lifecycle.resume, lifecycle.retry):
         try:
-            after = wish(before)
+            after = action(before)
         except InvalidStateError:
             continue
         assert (after.id, after.seq, after.epoch) == (before.id, before.seq, before.epoch)
-        assert (after.result.end_time is not None) == (after.state in ENDED)
+        assert (after.result.end_time is not None) == (after.state in FINISHED)

@@ -7,28 +7,28 @@ from pathlib import Path
 import pytest
 from downloads import with_fields
 from msgspec.structs import replace
-from records.contract import HandClock, added, asked, claimed, present
+from records.contract import ManualClock, added, claimed, present, sample_download
 from structlog.testing import capture_logs
 
 from downloadd.download import Desired, Download, new_id
 from downloadd.errors import StorageError
 from downloadd.manager.recovery import is_stray, reconcile, sweep
-from downloadd.records.protocol import Owner
+from downloadd.records.protocol import PartOwner
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
-from downloadd.storage.destination import Part, StrayPart
+from downloadd.storage.destination import Part, PartEntry
 from downloadd.storage.local import LocalDestination
 
 BYTES = b"0123456789"
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-async def records(tmp_path: Path, clock: HandClock) -> AsyncIterator[SqliteRecords]:
+async def records(tmp_path: Path, clock: ManualClock) -> AsyncIterator[SqliteRecords]:
     async with SqliteRecords(tmp_path / "state", clock) as records:
         yield records
 
@@ -41,7 +41,7 @@ async def destination(tmp_path: Path) -> AsyncIterator[LocalDestination]:
 
 async def running(records: SqliteRecords, destination: LocalDestination, data: bytes = BYTES) -> tuple[Download, Part]:
     """A download whose run has written `data` and said so."""
-    row = await claimed(records, asked())
+    row = await claimed(records, sample_download())
     part = await destination.open_part(
         directory=row.request.directory, filename=row.filename, download_id=row.id, epoch=row.epoch, existing=None
     )
@@ -58,7 +58,7 @@ def files(tmp_path: Path) -> dict[str, bytes]:
 
 
 async def test_a_run_that_was_cut_off_waits_again_and_keeps_its_part(
-    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:
     row, part = await running(records, destination, BYTES[:4])
     await part.close()
@@ -70,7 +70,7 @@ async def test_a_run_that_was_cut_off_waits_again_and_keeps_its_part(
 
 
 async def test_a_rename_that_was_only_announced_is_not_taken_for_done(
-    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:
     row, part = await running(records, destination)
     await records.save(with_fields(row, state=State.VERIFYING, publishing=True))
@@ -81,7 +81,7 @@ async def test_a_rename_that_was_only_announced_is_not_taken_for_done(
 
 
 async def test_a_rename_whose_history_is_missing_is_completed(
-    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:
     row, part = await running(records, destination)
     await records.save(with_fields(row, state=State.VERIFYING, publishing=True))
@@ -94,7 +94,7 @@ async def test_a_rename_whose_history_is_missing_is_completed(
 
 
 async def test_a_name_that_somebody_else_took_meanwhile_is_not_ours(
-    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:
     row, part = await running(records, destination)
     await records.save(with_fields(row, state=State.VERIFYING, publishing=True))
@@ -106,9 +106,9 @@ async def test_a_name_that_somebody_else_took_meanwhile_is_not_ours(
 
 
 async def test_parts_of_nobody_and_of_ended_downloads_are_swept(
-    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:
-    (ended,) = await added(records, asked(state=State.FAILED))
+    (ended,) = await added(records, sample_download(state=State.FAILED))
     kept, part = await running(records, destination)
     await part.close()
     for id in (ended.id, new_id(clock.wall(), 7)):
@@ -122,7 +122,7 @@ async def test_parts_of_nobody_and_of_ended_downloads_are_swept(
 
 
 async def test_a_part_that_is_being_written_is_not_swept_though_no_download_owns_it(
-    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: HandClock
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:
     part = await destination.open_part(
         directory="Downloads", filename="manifest.jsonl", download_id=new_id(clock.wall(), 7), epoch=1, existing=None
@@ -136,7 +136,7 @@ async def test_a_part_that_is_being_written_is_not_swept_though_no_download_owns
 
 
 async def test_parts_that_are_older_than_the_records_are_left_alone_however_often_they_are_opened(
-    tmp_path: Path, destination: LocalDestination, clock: HandClock
+    tmp_path: Path, destination: LocalDestination, clock: ManualClock
 ) -> None:
     older = []
     for directory in ("Downloads", "elsewhere"):
@@ -146,7 +146,7 @@ async def test_parts_that_are_older_than_the_records_are_left_alone_however_ofte
         await part.write([BYTES], 0)
         await part.close()
         older.append(tmp_path / "files" / directory / part.name)
-    known = replace(asked(state=State.FAILED), id=new_id(clock.wall() - 1, 8))
+    known = replace(sample_download(state=State.FAILED), id=new_id(clock.wall() - 1, 8))
     for _ in range(2):
         async with SqliteRecords(tmp_path / "state", clock) as records:
             if await records.get(known.id) is None:
@@ -162,7 +162,7 @@ async def test_parts_that_are_older_than_the_records_are_left_alone_however_ofte
         clock.now += 3600
         assert [path.read_bytes() for path in older] == [BYTES, BYTES]
         assert len(list((tmp_path / "files").rglob(".*.part"))) == 2
-        assert Counter(line["event"] for line in lines) == {"stray_part_removed": 2, "parts_of_other_records_left": 1}
+        assert Counter(line["event"] for line in lines) == {"stray_part_removed": 2, "foreign_parts_kept": 1}
         (warning,) = (line for line in lines if line["log_level"] == "warning")
         assert warning["parts"] == 2
 
@@ -171,20 +171,22 @@ async def test_parts_that_are_older_than_the_records_are_left_alone_however_ofte
     ("owner", "epoch", "stray"),
     [
         pytest.param(None, 1, True, id="unknown-or-ended"),
-        pytest.param(Owner(state=State.QUEUED, epoch=1, part_name=".p"), 1, False, id="its-part"),
-        pytest.param(Owner(state=State.QUEUED, epoch=2, part_name=".p"), 2, False, id="renamed-but-not-recorded"),
-        pytest.param(Owner(state=State.QUEUED, epoch=1, part_name=None), 1, True, id="never-recorded"),
-        pytest.param(Owner(state=State.STARTING, epoch=2, part_name=None), 1, True, id="never-recorded-and-runs-again"),
-        pytest.param(Owner(state=State.STARTING, epoch=2, part_name=None), 2, False, id="just-made"),
-        pytest.param(Owner(state=State.QUEUED, epoch=1, part_name=None), 2, False, id="made-since"),
+        pytest.param(PartOwner(state=State.QUEUED, epoch=1, part_name=".p"), 1, False, id="its-part"),
+        pytest.param(PartOwner(state=State.QUEUED, epoch=2, part_name=".p"), 2, False, id="renamed-but-not-recorded"),
+        pytest.param(PartOwner(state=State.QUEUED, epoch=1, part_name=None), 1, True, id="never-recorded"),
+        pytest.param(
+            PartOwner(state=State.STARTING, epoch=2, part_name=None), 1, True, id="never-recorded-and-runs-again"
+        ),
+        pytest.param(PartOwner(state=State.STARTING, epoch=2, part_name=None), 2, False, id="just-made"),
+        pytest.param(PartOwner(state=State.QUEUED, epoch=1, part_name=None), 2, False, id="made-since"),
     ],
 )
-def test_a_stray_is_what_nothing_goes_on_from(owner: Owner | None, epoch: int, stray: bool) -> None:
-    part = StrayPart(directory="d", name=".x.part", download_id="i", epoch=epoch)
+def test_a_stray_is_what_nothing_goes_on_from(owner: PartOwner | None, epoch: int, stray: bool) -> None:
+    part = PartEntry(directory="d", name=".x.part", download_id="i", epoch=epoch)
     assert is_stray(part, owner) is stray
 
 
-class OutOfOrder(LocalDestination):
+class FailingDestination(LocalDestination):
     """A destination in which one directory is out of order, as one on a disk that fails."""
 
     async def remove_part(self, *, directory: str, name: str) -> None:
@@ -192,14 +194,14 @@ class OutOfOrder(LocalDestination):
             raise StorageError("Permission denied")
         await super().remove_part(directory=directory, name=name)
 
-    async def published(self, *, directory: str, filename: str, total: int, part_name: str | None) -> bool:
+    async def is_published(self, *, directory: str, filename: str, total: int, part_name: str | None) -> bool:
         raise StorageError("Input/output error")
 
 
 async def test_a_directory_that_is_out_of_order_holds_up_nothing_else(
-    tmp_path: Path, records: SqliteRecords, clock: HandClock
+    tmp_path: Path, records: SqliteRecords, clock: ManualClock
 ) -> None:
-    async with OutOfOrder(tmp_path / "files", min_free=0, fsync=False) as destination:
+    async with FailingDestination(tmp_path / "files", min_free=0, fsync=False) as destination:
         unwanted, part = await running(records, destination)
         await part.close()
         await records.amend(unwanted.id, lambda row: with_fields(row, desired=Desired.CANCEL))

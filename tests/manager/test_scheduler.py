@@ -5,224 +5,229 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from downloadd.manager.scheduler import Limits, Scheduler
-from downloadd.metrics import Origins
-from downloadd.records.protocol import Waiting
-from downloadd.states import Hold
+from downloadd.metrics import OriginUsage
+from downloadd.records.protocol import WaitingDownload
+from downloadd.states import WaitReason
 
 
 def scheduler(max_concurrent: int = 100, max_per_host: int = 100) -> Scheduler:
     return Scheduler(Limits(max_concurrent=max_concurrent, max_per_host=max_per_host))
 
 
-def waiting(seq: int, host: str = "a", priority: int = 0, not_before: float | None = None) -> Waiting:
-    return Waiting(seq=seq, host=host, priority=priority, not_before=not_before)
+def waiting(seq: int, host: str = "a", priority: int = 0, not_before: float | None = None) -> WaitingDownload:
+    return WaitingDownload(seq=seq, host=host, priority=priority, not_before=not_before)
 
 
 def test_the_oldest_goes_first() -> None:
-    line = scheduler()
+    queue = scheduler()
     for seq in (3, 1, 2):
-        line.add(waiting(seq))
-    assert line.pick(now=0) == [1, 2, 3]
+        queue.add(waiting(seq))
+    assert queue.select_ready(now=0) == [1, 2, 3]
 
 
 def test_a_higher_priority_goes_before_an_older_download() -> None:
-    line = scheduler(max_concurrent=2)
-    line.add(waiting(1))
-    line.add(waiting(2, priority=-1))
-    line.add(waiting(3, host="b", priority=5))
-    assert line.pick(now=0) == [3, 1]
+    queue = scheduler(max_concurrent=2)
+    queue.add(waiting(1))
+    queue.add(waiting(2, priority=-1))
+    queue.add(waiting(3, host="b", priority=5))
+    assert queue.select_ready(now=0) == [3, 1]
 
 
 def test_a_full_host_does_not_hold_up_another() -> None:
-    line = scheduler(max_per_host=1)
+    queue = scheduler(max_per_host=1)
     for seq in range(1, 6):
-        line.add(waiting(seq, host="slow", priority=9))
-    line.add(waiting(6, host="quick"))
-    assert line.pick(now=0) == [1, 6]
-    assert "max_per_host" in line.reason("slow", None, 0)
+        queue.add(waiting(seq, host="slow", priority=9))
+    queue.add(waiting(6, host="quick"))
+    assert queue.select_ready(now=0) == [1, 6]
+    assert "max_per_host" in queue.describe_wait("slow", None, 0)
 
 
 def test_a_free_place_goes_to_the_next_of_the_same_host() -> None:
-    line = scheduler(max_per_host=1)
-    line.add(waiting(1))
-    line.add(waiting(2))
-    assert line.pick(now=0) == [1]
-    assert line.pick(now=0) == []
-    line.finished(1)
-    assert line.pick(now=0) == [2]
+    queue = scheduler(max_per_host=1)
+    queue.add(waiting(1))
+    queue.add(waiting(2))
+    assert queue.select_ready(now=0) == [1]
+    assert queue.select_ready(now=0) == []
+    queue.finish(1)
+    assert queue.select_ready(now=0) == [2]
 
 
 def test_no_more_run_than_allowed_in_all() -> None:
-    line = scheduler(max_concurrent=2)
+    queue = scheduler(max_concurrent=2)
     for seq, host in enumerate("abcd"):
-        line.add(waiting(seq, host=host))
-    assert line.pick(now=0) == [0, 1]
-    assert "max_concurrent" in line.reason("c", None, 0)
-    line.finished(0)
-    assert line.pick(now=0) == [2]
+        queue.add(waiting(seq, host=host))
+    assert queue.select_ready(now=0) == [0, 1]
+    assert "max_concurrent" in queue.describe_wait("c", None, 0)
+    queue.finish(0)
+    assert queue.select_ready(now=0) == [2]
 
 
 def test_a_delayed_download_joins_when_it_is_due() -> None:
-    line = scheduler()
-    line.add(waiting(1, not_before=10))
-    assert line.pick(now=9) == []
-    assert line.next_due() == 10
-    assert "in 1 s" in line.reason("a", 10, 9)
-    assert line.pick(now=10) == [1]
+    queue = scheduler()
+    queue.add(waiting(1, not_before=10))
+    assert queue.select_ready(now=9) == []
+    assert queue.next_due() == 10
+    assert "in 1 s" in queue.describe_wait("a", 10, 9)
+    assert queue.select_ready(now=10) == [1]
 
 
 def test_a_blocked_host_waits_as_a_whole_and_says_so() -> None:
-    line = scheduler()
-    line.add(waiting(1))
-    line.add(waiting(2, host="b"))
-    line.block("a", until=30)
-    assert line.pick(now=0) == [2]
-    assert "asked to wait, 30 s" in line.reason("a", None, 0)
-    line.add(waiting(3))
-    assert line.pick(now=29) == []
-    assert line.next_due() == 30
-    assert line.pick(now=30) == [1, 3]
+    queue = scheduler()
+    queue.add(waiting(1))
+    queue.add(waiting(2, host="b"))
+    queue.block("a", until=30)
+    assert queue.select_ready(now=0) == [2]
+    assert "asked to wait, 30 s" in queue.describe_wait("a", None, 0)
+    queue.add(waiting(3))
+    assert queue.select_ready(now=29) == []
+    assert queue.next_due() == 30
+    assert queue.select_ready(now=30) == [1, 3]
 
 
 def test_a_host_that_is_blocked_while_idle_is_blocked_for_what_comes() -> None:
-    line = scheduler()
-    line.block("a", until=30)
-    line.add(waiting(1))
-    assert line.pick(now=0) == []
-    assert line.pick(now=31) == [1]
+    queue = scheduler()
+    queue.block("a", until=30)
+    queue.add(waiting(1))
+    assert queue.select_ready(now=0) == []
+    assert queue.select_ready(now=31) == [1]
 
 
 def test_a_longer_block_replaces_a_shorter_one() -> None:
-    line = scheduler()
-    line.add(waiting(1))
-    line.block("a", until=30)
-    line.block("a", until=60)
-    line.block("a", until=10)
-    assert line.pick(now=31) == []
-    assert line.pick(now=60) == [1]
+    queue = scheduler()
+    queue.add(waiting(1))
+    queue.block("a", until=30)
+    queue.block("a", until=60)
+    queue.block("a", until=10)
+    assert queue.select_ready(now=31) == []
+    assert queue.select_ready(now=60) == [1]
 
 
 def test_a_withdrawn_download_never_starts_and_no_longer_counts() -> None:
-    line = scheduler(max_concurrent=1)
-    line.add(waiting(1))
-    line.add(waiting(2))
-    line.withdraw(1)
-    assert line.waiting == 1
-    assert line.pick(now=0) == [2]
+    queue = scheduler(max_concurrent=1)
+    queue.add(waiting(1))
+    queue.add(waiting(2))
+    queue.dequeue(1)
+    assert queue.waiting == 1
+    assert queue.select_ready(now=0) == [2]
 
 
 def test_withdrawing_the_head_lets_the_rest_of_its_line_go_on() -> None:
-    line = scheduler(max_per_host=1)
-    line.add(waiting(1))
-    line.add(waiting(2))
-    line.add(waiting(3))
-    assert line.pick(now=0) == [1]
-    line.finished(1)
-    line.withdraw(2)
-    assert line.pick(now=0) == [3]
+    queue = scheduler(max_per_host=1)
+    queue.add(waiting(1))
+    queue.add(waiting(2))
+    queue.add(waiting(3))
+    assert queue.select_ready(now=0) == [1]
+    queue.finish(1)
+    queue.dequeue(2)
+    assert queue.select_ready(now=0) == [3]
 
 
 def test_a_download_that_is_added_again_moves_to_its_new_priority() -> None:
-    line = scheduler(max_concurrent=1)
-    line.add(waiting(1))
-    line.add(waiting(2))
-    line.add(waiting(1, priority=-5))
-    assert line.waiting == 2
-    assert line.pick(now=0) == [2]
-    line.finished(2)
-    assert line.pick(now=0) == [1]
-    line.finished(1)
-    assert line.pick(now=0) == []
+    queue = scheduler(max_concurrent=1)
+    queue.add(waiting(1))
+    queue.add(waiting(2))
+    queue.add(waiting(1, priority=-5))
+    assert queue.waiting == 2
+    assert queue.select_ready(now=0) == [2]
+    queue.finish(2)
+    assert queue.select_ready(now=0) == [1]
+    queue.finish(1)
+    assert queue.select_ready(now=0) == []
 
 
 def test_a_download_that_is_added_while_it_runs_has_one_place_and_joins_when_its_run_ends() -> None:
-    line = scheduler(max_per_host=2)
-    line.add(waiting(1))
-    assert line.pick(now=0) == [1]
-    line.add(waiting(1, priority=5))
-    assert line.pick(now=0) == []
-    line.add(waiting(2))
-    line.add(waiting(3))
-    assert line.pick(now=0) == [2]
-    line.finished(1)
-    assert line.pick(now=0) == [1]
-    line.add(waiting(1))
-    line.withdraw(1)
-    line.finished(1)
-    assert line.pick(now=0) == [3]
+    queue = scheduler(max_per_host=2)
+    queue.add(waiting(1))
+    assert queue.select_ready(now=0) == [1]
+    queue.add(waiting(1, priority=5))
+    assert queue.select_ready(now=0) == []
+    queue.add(waiting(2))
+    queue.add(waiting(3))
+    assert queue.select_ready(now=0) == [2]
+    queue.finish(1)
+    assert queue.select_ready(now=0) == [1]
+    queue.add(waiting(1))
+    queue.dequeue(1)
+    queue.finish(1)
+    assert queue.select_ready(now=0) == [3]
 
 
 def test_a_delay_can_be_cut_short() -> None:
-    line = scheduler()
-    line.add(waiting(1, not_before=1000))
-    line.add(waiting(1))
-    assert line.pick(now=0) == [1]
-    line.finished(1)
-    assert line.pick(now=2000) == []
+    queue = scheduler()
+    queue.add(waiting(1, not_before=1000))
+    queue.add(waiting(1))
+    assert queue.select_ready(now=0) == [1]
+    queue.finish(1)
+    assert queue.select_ready(now=2000) == []
 
 
 def test_without_room_nothing_starts_and_it_is_said_why() -> None:
-    line = scheduler()
-    line.add(waiting(1))
-    line.add(waiting(2, not_before=10))
-    line.lack_room("there is no room on the disk")
-    assert line.pick(now=20) == []
-    assert line.next_due() is None
-    assert line.reason("a", None, 20) == "there is no room on the disk"
-    assert line.holds(now=5) == {Hold.LATER: 1, Hold.NO_ROOM: 1}
-    line.lack_room("the disk is gone")
-    assert line.reason("a", None, 20) == "the disk is gone"
-    line.lack_room(None)
-    assert line.pick(now=20) == [1, 2]
+    queue = scheduler()
+    queue.add(waiting(1))
+    queue.add(waiting(2, not_before=10))
+    queue.set_suspension("there is no room on the disk")
+    assert queue.select_ready(now=20) == []
+    assert queue.next_due() is None
+    assert queue.describe_wait("a", None, 20) == "there is no room on the disk"
+    assert queue.wait_reasons(now=5) == {WaitReason.DELAYED: 1, WaitReason.STORAGE_UNAVAILABLE: 1}
+    queue.set_suspension("the disk is gone")
+    assert queue.describe_wait("a", None, 20) == "the disk is gone"
+    queue.set_suspension(None)
+    assert queue.select_ready(now=20) == [1, 2]
 
 
 def test_higher_limits_let_more_start_at_once() -> None:
-    line = scheduler(max_concurrent=1, max_per_host=1)
-    line.add(waiting(1))
-    line.add(waiting(2))
-    assert line.pick(now=0) == [1]
-    line.change_limits(Limits(max_concurrent=2, max_per_host=2))
-    assert line.pick(now=0) == [2]
+    queue = scheduler(max_concurrent=1, max_per_host=1)
+    queue.add(waiting(1))
+    queue.add(waiting(2))
+    assert queue.select_ready(now=0) == [1]
+    queue.change_limits(Limits(max_concurrent=2, max_per_host=2))
+    assert queue.select_ready(now=0) == [2]
 
 
 def test_what_is_waited_for_is_counted() -> None:
-    line = scheduler(max_concurrent=3, max_per_host=2)
+    queue = scheduler(max_concurrent=3, max_per_host=2)
     for seq in range(1, 6):
-        line.add(waiting(seq, host="full"))
-    line.add(waiting(10, host="later", not_before=50))
-    line.block("asked", until=30)
-    line.add(waiting(20, host="asked"))
-    line.add(waiting(30, host="free"))
-    assert line.pick(now=0) == [1, 2, 30]
-    line.add(waiting(31, host="free"))
-    assert line.holds(now=0) == {Hold.LATER: 1, Hold.HOST_FULL: 3, Hold.HOST_ASKED: 1, Hold.ALL_FULL: 1}
-    assert line.origins(now=0) == Origins(connections=3, busiest=2, connected=2, waiting=3, blocked=1)
-    line.withdraw(10)
-    line.withdraw(3)
-    line.borrow("free", 1)
-    assert line.holds(now=0)[Hold.LATER] == 0
-    assert line.holds(now=0)[Hold.HOST_FULL] == 3
-    assert line.origins(now=0).connections == 4
+        queue.add(waiting(seq, host="full"))
+    queue.add(waiting(10, host="later", not_before=50))
+    queue.block("asked", until=30)
+    queue.add(waiting(20, host="asked"))
+    queue.add(waiting(30, host="free"))
+    assert queue.select_ready(now=0) == [1, 2, 30]
+    queue.add(waiting(31, host="free"))
+    assert queue.wait_reasons(now=0) == {
+        WaitReason.DELAYED: 1,
+        WaitReason.HOST_LIMIT: 3,
+        WaitReason.HOST_BACKOFF: 1,
+        WaitReason.TOTAL_LIMIT: 1,
+    }
+    assert queue.origins(now=0) == OriginUsage(connections=3, busiest=2, connected=2, waiting=3, blocked=1)
+    queue.dequeue(10)
+    queue.dequeue(3)
+    queue.acquire("free", 1)
+    assert queue.wait_reasons(now=0)[WaitReason.DELAYED] == 0
+    assert queue.wait_reasons(now=0)[WaitReason.HOST_LIMIT] == 3
+    assert queue.origins(now=0).connections == 4
 
 
 def test_idle_hosts_are_forgotten() -> None:
-    line = scheduler(max_concurrent=1000)
+    queue = scheduler(max_concurrent=1000)
     for seq in range(1000):
-        line.add(waiting(seq, host=f"host{seq}"))
-    for seq in line.pick(now=0):
-        line.finished(seq)
-    assert not line._hosts
+        queue.add(waiting(seq, host=f"host{seq}"))
+    for seq in queue.select_ready(now=0):
+        queue.finish(seq)
+    assert not queue._hosts
 
 
-class SchedulerAgainstAModel(RuleBasedStateMachine):
+class SchedulerModel(RuleBasedStateMachine):
     """Random events against a plain list; no limit is ever passed and nobody starves."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = scheduler(max_concurrent=4, max_per_host=2)
-        self.model: dict[int, Waiting] = {}
+        self.queue = scheduler(max_concurrent=4, max_per_host=2)
+        self.model: dict[int, WaitingDownload] = {}
         self.running: dict[int, str] = {}
-        self.returning: dict[int, Waiting] = {}
+        self.requeued: dict[int, WaitingDownload] = {}
         self.blocked: dict[str, float] = {}
         self.now = 0.0
         self.seq = 0
@@ -232,7 +237,7 @@ class SchedulerAgainstAModel(RuleBasedStateMachine):
         self.seq += 1
         one = waiting(self.seq, host, priority, None if delay is None else self.now + delay)
         self.model[one.seq] = one
-        self.line.add(one)
+        self.queue.add(one)
 
     @rule(data=st.data(), priority=st.integers(-2, 2))
     def move(self, data: st.DataObject, priority: int) -> None:
@@ -240,87 +245,87 @@ class SchedulerAgainstAModel(RuleBasedStateMachine):
             one = self.model[data.draw(st.sampled_from(sorted(self.model)))]
             one = waiting(one.seq, one.host, priority)
             self.model[one.seq] = one
-            self.line.add(one)
+            self.queue.add(one)
 
     @rule(data=st.data(), host=st.sampled_from("abc"))
     def add_while_it_runs(self, data: st.DataObject, host: str) -> None:
         if self.running:
             seq = data.draw(st.sampled_from(sorted(self.running)))
-            self.returning[seq] = waiting(seq, host)
-            self.line.add(self.returning[seq])
+            self.requeued[seq] = waiting(seq, host)
+            self.queue.add(self.requeued[seq])
 
     @rule(data=st.data())
-    def withdraw(self, data: st.DataObject) -> None:
+    def dequeue(self, data: st.DataObject) -> None:
         if self.model:
             seq = data.draw(st.sampled_from(sorted(self.model)))
             del self.model[seq]
-            self.line.withdraw(seq)
+            self.queue.dequeue(seq)
 
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
         if self.running:
             seq = data.draw(st.sampled_from(sorted(self.running)))
             del self.running[seq]
-            if seq in self.returning:
-                self.model[seq] = self.returning.pop(seq)
-            self.line.finished(seq)
+            if seq in self.requeued:
+                self.model[seq] = self.requeued.pop(seq)
+            self.queue.finish(seq)
 
     @rule(host=st.sampled_from("abc"), seconds=st.integers(1, 20))
     def block(self, host: str, seconds: int) -> None:
-        self.line.block(host, self.now + seconds)
+        self.queue.block(host, self.now + seconds)
         self.blocked[host] = max(self.blocked.get(host, 0), self.now + seconds)
 
     @rule(seconds=st.integers(0, 15))
     def pick(self, seconds: int) -> None:
         self.now += seconds
         expected: list[int] = []
-        places = Counter(self.running.values())
+        slots = Counter(self.running.values())
         for one in sorted(self.model.values(), key=lambda w: (-w.priority, w.seq)):
             if len(self.running) + len(expected) >= 4:
                 break
             due = one.not_before is None or one.not_before <= self.now
-            if due and places[one.host] < 2 and self.blocked.get(one.host, 0) <= self.now:
-                places[one.host] += 1
+            if due and slots[one.host] < 2 and self.blocked.get(one.host, 0) <= self.now:
+                slots[one.host] += 1
                 expected.append(one.seq)
-        assert self.line.pick(self.now) == expected
+        assert self.queue.select_ready(self.now) == expected
         for seq in expected:
             self.running[seq] = self.model.pop(seq).host
 
     @invariant()
     def every_waiting_download_is_counted_by_what_it_waits_for(self) -> None:
-        holds = self.line.holds(self.now)
-        assert sum(holds.values()) == self.line.waiting
-        assert min(holds.values()) >= 0
+        reasons = self.queue.wait_reasons(self.now)
+        assert sum(reasons.values()) == self.queue.waiting
+        assert min(reasons.values()) >= 0
 
     @invariant()
     def counts_agree(self) -> None:
-        assert self.line.waiting == len(self.model)
-        assert self.line.running == len(self.running)
+        assert self.queue.waiting == len(self.model)
+        assert self.queue.running == len(self.running)
 
 
-TestSchedulerAgainstAModel = SchedulerAgainstAModel.TestCase
-TestSchedulerAgainstAModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestSchedulerModel = SchedulerModel.TestCase
+TestSchedulerModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
-def test_borrowed_places_are_the_hosts_and_come_back() -> None:
-    line = scheduler(max_per_host=3)
+def test_acquired_slots_count_for_the_host_and_are_released() -> None:
+    queue = scheduler(max_per_host=3)
     for seq in (1, 2):
-        line.add(Waiting(seq=seq, host="a", priority=0))
-    line.add(Waiting(seq=3, host="b", priority=0))
-    assert line.borrow("a", 9) == 3
-    # Its places are lent, so only the other host's download starts.
-    assert line.pick(0) == [3]
-    assert line.borrow("a", 1) == 0
-    line.give_back("a", 1)
-    assert line.pick(0) == [1]
-    line.give_back("a", 2)
-    assert line.pick(0) == [2]
-    line.give_back("a", 0)
+        queue.add(WaitingDownload(seq=seq, host="a", priority=0))
+    queue.add(WaitingDownload(seq=3, host="b", priority=0))
+    assert queue.acquire("a", 9) == 3
+    # Its slots are lent, so only the other host's download starts.
+    assert queue.select_ready(0) == [3]
+    assert queue.acquire("a", 1) == 0
+    queue.release("a", 1)
+    assert queue.select_ready(0) == [1]
+    queue.release("a", 2)
+    assert queue.select_ready(0) == [2]
+    queue.release("a", 0)
 
 
-def test_a_host_that_asked_to_be_left_alone_lends_no_place() -> None:
-    line = scheduler(max_per_host=3)
-    line.block("a", 10)
-    assert (line.borrow("a", 1), line.borrow("b", 1)) == (0, 1)
-    line.pick(10)
-    assert line.borrow("a", 1) == 1
+def test_a_host_in_backoff_gives_no_slot() -> None:
+    queue = scheduler(max_per_host=3)
+    queue.block("a", 10)
+    assert (queue.acquire("a", 1), queue.acquire("b", 1)) == (0, 1)
+    queue.select_ready(10)
+    assert queue.acquire("a", 1) == 1

@@ -10,29 +10,31 @@ import re
 from contextlib import suppress
 from urllib.parse import parse_qs
 
-from .answer import LONG_AGO, Answer, failure
 from .origin import Origin, Request
+from .scripted_response import FIXED_LAST_MODIFIED, ScriptedResponse, error_response
 
 _TARGET = re.compile(rb"/(?P<kind>bytes|trickle)/(?P<size>[0-9]{1,15})(?:/[^?]*)?(?:\?(?P<query>.*))?")
 
 
-def answer_to(request: Request) -> Answer:
+def build_response(request: Request) -> ScriptedResponse:
     """What a target asks for by its spelling; a name may follow the size (`/bytes/1000/some.iso`)."""
     match = _TARGET.fullmatch(request.target)
     if match is None:
-        return failure(404)
+        return error_response(404)
     query = parse_qs((match["query"] or b"").decode("ascii", "replace"))
     try:
         size, seed = int(match["size"]), int(query.get("seed", ["0"])[0])
         rate = int(query.get("rate", ["1000"])[0]) if match["kind"] == b"trickle" else 0
     except ValueError:
-        return failure(400)
-    return Answer(size=size, seed=seed, rate=max(0, rate), etag=f'"{seed}-{size}"', last_modified=LONG_AGO)
+        return error_response(400)
+    return ScriptedResponse(
+        size=size, seed=seed, rate=max(0, rate), etag=f'"{seed}-{size}"', last_modified=FIXED_LAST_MODIFIED
+    )
 
 
 async def serve(host: str, port: int) -> None:
     """Serves until it is cancelled, and prints where."""
-    async with Origin(host=host, port=port, fallback=answer_to) as origin:
+    async with Origin(host=host, port=port, fallback=build_response) as origin:
         print(origin.url("/"), flush=True)
         await asyncio.Event().wait()
 

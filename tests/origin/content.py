@@ -1,6 +1,6 @@
 """Synthetic content: bytes that follow from a seed and an offset, so that any part of a file can be checked.
 
-The pattern repeats after `PERIOD` bytes, a prime, so that a piece from a wrong offset shows unless it is off by a
+The pattern repeats after `PATTERN_SIZE` bytes, a prime, so that a piece from a wrong offset shows unless it is off by a
 multiple of that. Another seed gives other bytes everywhere.
 """
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from random import Random
 from typing import Final
 
-PERIOD: Final = 65_537
+PATTERN_SIZE: Final = 65_537
 """Bytes until the pattern of a seed repeats."""
 
 _REPEATED: Final = 8
@@ -18,14 +18,14 @@ _REPEATED: Final = 8
 @lru_cache(maxsize=32)
 def _pattern(seed: int) -> bytes:
     """The pattern several times over, so that most reads are one slice."""
-    return Random(seed).randbytes(PERIOD) * _REPEATED
+    return Random(seed).randbytes(PATTERN_SIZE) * _REPEATED
 
 
 def expected_bytes(seed: int, start: int, end: int) -> bytes:
     """The bytes from `start` up to `end` (not included) of the file of `seed`."""
     if end <= start:
         return b""
-    pattern, phase, length = _pattern(seed), start % PERIOD, end - start
+    pattern, phase, length = _pattern(seed), start % PATTERN_SIZE, end - start
     if phase + length <= len(pattern):
         return pattern[phase : phase + length]
     head = pattern[phase:]

@@ -3,9 +3,12 @@
 Usage::
 
     async with Origin() as origin:
-        origin.script("/file", [Answer(size=1000, etag='"v1"', cut_after=300), Answer(size=1000, etag='"v1"')])
+        origin.script("/file", [
+            ScriptedResponse(size=1000, etag='"v1"', cut_after=300),
+            ScriptedResponse(size=1000, etag='"v1"'),
+        ])
         ...  # let the client fetch origin.url("/file")
-        await origin.requested("/file", times=2)
+        await origin.wait_requested("/file", times=2)
         assert origin.requests("/file")[1].field("Range") == "bytes=300-"
 
 Each request to a path consumes one answer of its script; the last one repeats. A path without a script is a 404.
@@ -24,18 +27,18 @@ from typing import Final, Self
 
 import msgspec
 
-from .answer import Answer, Cut, Framing, Planned, content, failure, plan_response
+from .scripted_response import Cut, Framing, PlannedResponse, ScriptedResponse, content, error_response, plan_response
 
-PIECE: Final = 256 * 1024
+CHUNK_BYTES: Final = 256 * 1024
 """Bytes that are handed to a socket at once."""
 
-TICK: Final = 0.05
+TICK_SECONDS: Final = 0.05
 """Seconds between two pieces of a body that is sent at a rate, as long as there are few of them."""
 
-WAKE_UPS: Final = 2_000
+MAX_WAKE_UPS_PER_SECOND: Final = 2_000
 """Pieces a second of all bodies that are sent at a rate; with more of them, each gets bigger pieces less often."""
 
-HEAD_LIMIT: Final = 64 * 1024
+MAX_HEAD_BYTES: Final = 64 * 1024
 """Bytes of a request's head."""
 
 
@@ -63,19 +66,19 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return next((v.decode("utf-8", "surrogateescape") for n, v in self.fields if n.lower() == wanted), None)
 
 
-class _Path:
+class _PathState:
     """What is scripted for a path, and what happened to it."""
 
     def __init__(self) -> None:
-        self.answers: list[Answer] = []
+        self.answers: list[ScriptedResponse] = []
         self.next = 0
         self.requests: list[Request] = []
         self.sent = 0
         self.active = 0
-        self.most_active = 0
+        self.max_active = 0
         self.finished = 0
 
-    def take(self) -> Answer:
+    def next_response(self) -> ScriptedResponse:
         answer = self.answers[min(self.next, len(self.answers) - 1)]
         self.next += 1
         return answer
@@ -96,7 +99,7 @@ class Origin:
         host: str = "127.0.0.1",
         name: str | None = None,
         port: int = 0,
-        fallback: Callable[[Request], Answer] | None = None,
+        fallback: Callable[[Request], ScriptedResponse] | None = None,
     ) -> None:
         """Makes an origin that does not listen yet.
 
@@ -113,15 +116,15 @@ class Origin:
         self._host = host
         self._name = name if name is not None else host
         self._fallback = fallback
-        self._paths: dict[str, _Path] = {}
+        self._paths: dict[str, _PathState] = {}
         self._watchers: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
-        self._trickles = 0
+        self._throttled_count = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._accept, self._host, self.port, ssl=self._tls, limit=HEAD_LIMIT, backlog=2048
+            self._accept, self._host, self.port, ssl=self._tls, limit=MAX_HEAD_BYTES, backlog=2048
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -140,7 +143,7 @@ class Origin:
             # In every round, because a connection may have been on its way in when the listening ended.
             for task in self._tasks:
                 task.cancel()
-            await asyncio.wait(self._tasks, timeout=TICK)
+            await asyncio.wait(self._tasks, timeout=TICK_SECONDS)
         await self._server.wait_closed()
         self._server = None
 
@@ -148,13 +151,13 @@ class Origin:
         """The absolute URL of a path (and query) here."""
         return f"{'https' if self._tls else 'http'}://{self._name}:{self.port}{path}"
 
-    def fall_back_to(self, answer: Callable[[Request], Answer]) -> None:
+    def set_fallback(self, answer: Callable[[Request], ScriptedResponse]) -> None:
         """Answers requests to paths without a script so from now on."""
         self._fallback = answer
 
-    def script(self, path: str, answers: Answer | Sequence[Answer]) -> None:
+    def script(self, path: str, answers: ScriptedResponse | Sequence[ScriptedResponse]) -> None:
         """Sets what the next requests to `path` get; may be called again at any time, for a new version, say."""
-        wanted = [answers] if isinstance(answers, Answer) else list(answers)
+        wanted = [answers] if isinstance(answers, ScriptedResponse) else list(answers)
         if not wanted:
             raise ValueError("a script has at least one answer")
         state = self._path(path)
@@ -172,34 +175,34 @@ class Origin:
         """How many requests to `path` are being answered."""
         return self._path(path).active
 
-    def most_active(self, path: str) -> int:
+    def max_active(self, path: str) -> int:
         """The most requests to `path` that were being answered at once."""
-        return self._path(path).most_active
+        return self._path(path).max_active
 
-    async def requested(self, path: str, times: int = 1) -> None:
+    async def wait_requested(self, path: str, times: int = 1) -> None:
         """Waits until `path` was requested so many times in all."""
         state = self._path(path)
-        await self._until(lambda: len(state.requests) >= times)
+        await self._wait_until(lambda: len(state.requests) >= times)
 
-    async def sent(self, path: str, nbytes: int) -> None:
+    async def wait_sent(self, path: str, nbytes: int) -> None:
         """Waits until so many bytes of content went out for `path`, over all its responses."""
         state = self._path(path)
-        await self._until(lambda: state.sent >= nbytes)
+        await self._wait_until(lambda: state.sent >= nbytes)
 
-    async def finished(self, path: str, times: int = 1) -> None:
+    async def wait_finished(self, path: str, times: int = 1) -> None:
         """Waits until so many responses for `path` have ended, well or not."""
         state = self._path(path)
-        await self._until(lambda: state.finished >= times)
+        await self._wait_until(lambda: state.finished >= times)
 
-    async def idle(self, path: str) -> None:
+    async def wait_idle(self, path: str) -> None:
         """Waits until no request to `path` is being answered."""
         state = self._path(path)
-        await self._until(lambda: state.active == 0)
+        await self._wait_until(lambda: state.active == 0)
 
-    def _path(self, path: str) -> _Path:
-        return self._paths.setdefault(path, _Path())
+    def _path(self, path: str) -> _PathState:
+        return self._paths.setdefault(path, _PathState())
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
         if condition():
             return
         watcher = (condition, asyncio.get_running_loop().create_future())
@@ -209,18 +212,18 @@ class Origin:
         finally:
             self._watchers.remove(watcher)
 
-    def _tell(self) -> None:
+    def _notify_watchers(self) -> None:
         for condition, happened in self._watchers:
             if not happened.done() and condition():
                 happened.set_result(None)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.get_running_loop().create_task(self._converse(reader, writer, self.connections))
+        task = asyncio.get_running_loop().create_task(self._serve_connection(reader, writer, self.connections))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+    async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         """Serves one connection until either side ends it."""
         # What is handed to `drain` has left for the kernel when it returns, so that the counts are true.
         writer.transport.set_write_buffer_limits(high=1, low=0)
@@ -229,51 +232,53 @@ class Origin:
         cut = Cut.RESET
         try:
             while (request := await _read_request(reader, number)) is not None:
-                outcome = await self._answer(request, reader, writer)
+                outcome = await self._respond_to(request, reader, writer)
                 if outcome is not None:
                     cut = outcome
                     break
             else:
                 cut = Cut.FIN
-            await _end(writer, connection, cut)
+            await _end_connection(writer, connection, cut)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass
         except asyncio.CancelledError:
             # The origin stops: whoever is still connected is cut off, and nobody waits for this task's result.
             pass
         finally:
-            _abort(writer, connection)
+            _reset_connection(writer, connection)
 
-    async def _answer(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Cut | None:
+    async def _respond_to(
+        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> Cut | None:
         """Answers one request; returns how to end the connection, None to keep it."""
         state = self._path(request.path)
         state.requests.append(request)
         state.active += 1
-        state.most_active = max(state.most_active, state.active)
+        state.max_active = max(state.max_active, state.active)
         try:
-            self._tell()
+            self._notify_watchers()
             if state.answers:
-                answer = state.take()
+                answer = state.next_response()
             else:
-                answer = failure(404) if self._fallback is None else self._fallback(request)
+                answer = error_response(404) if self._fallback is None else self._fallback(request)
             return await self._respond(answer, request, state, reader, writer)
         finally:
             state.active -= 1
             state.finished += 1
-            self._tell()
+            self._notify_watchers()
 
     async def _respond(
         self,
-        answer: Answer,
+        answer: ScriptedResponse,
         request: Request,
-        state: _Path,
+        state: _PathState,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> Cut | None:
         if answer.delay:
             await asyncio.sleep(answer.delay)
-        if answer.head_gate is not None:
-            await _pass(answer.head_gate, reader)
+        if answer.head_event is not None:
+            await _wait_for_event(answer.head_event, reader)
         if answer.raw is not None:
             raw = answer.raw[: answer.cut_after]
             if answer.raw_pause:
@@ -289,15 +294,15 @@ class Origin:
         )
         writer.write(planned.head)
         await writer.drain()
-        if answer.gate is not None:
-            await _pass(answer.gate, reader)
+        if answer.body_event is not None:
+            await _wait_for_event(answer.body_event, reader)
         await self._send(answer, planned, state, writer)
         length = planned.end - planned.start
         if answer.cut_after is not None and answer.cut_after <= length:
             return answer.cut
         if answer.stall_after is not None and answer.stall_after <= length:
             # Whatever else comes, there is no answer to it; the peer's end of the stream ends the silence.
-            while await reader.read(HEAD_LIMIT):
+            while await reader.read(MAX_HEAD_BYTES):
                 pass
             return Cut.RESET
         if planned.framing is Framing.CHUNKED and request.method != "HEAD":
@@ -307,43 +312,49 @@ class Origin:
             return Cut.FIN
         return None
 
-    async def _send(self, answer: Answer, planned: Planned, state: _Path, writer: asyncio.StreamWriter) -> None:
+    async def _send(
+        self, answer: ScriptedResponse, planned: PlannedResponse, state: _PathState, writer: asyncio.StreamWriter
+    ) -> None:
         """Sends the content up to its end, its cut, or its stall."""
         length = planned.end - planned.start
         stops = [stop for stop in (answer.cut_after, answer.stall_after) if stop is not None]
         end = planned.start + min([length, *stops])
         if not answer.rate:
-            for position in range(planned.start, end, PIECE):
-                await self._send_piece(answer, position, min(position + PIECE, end), state, writer)
+            for position in range(planned.start, end, CHUNK_BYTES):
+                await self._send_chunk(answer, position, min(position + CHUNK_BYTES, end), state, writer)
             return
-        self._trickles += 1
+        self._throttled_count += 1
         try:
-            await self._trickle(answer, planned.start, end, state, writer)
+            await self._send_throttled(answer, planned.start, end, state, writer)
         finally:
-            self._trickles -= 1
+            self._throttled_count -= 1
 
-    async def _trickle(self, answer: Answer, start: int, end: int, state: _Path, writer: asyncio.StreamWriter) -> None:
+    async def _send_throttled(
+        self, answer: ScriptedResponse, start: int, end: int, state: _PathState, writer: asyncio.StreamWriter
+    ) -> None:
         """Sends at a rate: as many bytes as are due, now and then."""
         loop = asyncio.get_running_loop()
         position, began = start, loop.time()
         while position < end:
             due = start + int((loop.time() - began) * answer.rate)
-            piece_end = min(due, position + PIECE, end)
+            piece_end = min(due, position + CHUNK_BYTES, end)
             if piece_end > position:
-                await self._send_piece(answer, position, piece_end, state, writer)
+                await self._send_chunk(answer, position, piece_end, state, writer)
                 position = piece_end
             # A slow trickle wakes up when its next byte is due.
             next_due = began + (position + 1 - start) / answer.rate - loop.time()
-            await asyncio.sleep(max(next_due, TICK, self._trickles / WAKE_UPS) if position < end else 0)
+            await asyncio.sleep(
+                max(next_due, TICK_SECONDS, self._throttled_count / MAX_WAKE_UPS_PER_SECOND) if position < end else 0
+            )
 
-    async def _send_piece(
-        self, answer: Answer, start: int, end: int, state: _Path, writer: asyncio.StreamWriter
+    async def _send_chunk(
+        self, answer: ScriptedResponse, start: int, end: int, state: _PathState, writer: asyncio.StreamWriter
     ) -> None:
         piece = content(answer, start, end)
         writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.framing is Framing.CHUNKED else piece)
         await writer.drain()
         state.sent += len(piece)
-        self._tell()
+        self._notify_watchers()
 
 
 async def _read_request(reader: asyncio.StreamReader, connection: int) -> Request | None:
@@ -370,20 +381,20 @@ async def _read_request(reader: asyncio.StreamReader, connection: int) -> Reques
     return request
 
 
-async def _pass(gate: asyncio.Event, reader: asyncio.StreamReader) -> None:
-    """Waits for a gate to open.
+async def _wait_for_event(event: asyncio.Event, reader: asyncio.StreamReader) -> None:
+    """Waits until an event is set.
 
     Raises:
         ConnectionResetError: the peer went away before.
     """
-    while not gate.is_set():
+    while not event.is_set():
         if reader.at_eof() or reader.exception() is not None:
             raise ConnectionResetError
         with suppress(TimeoutError):
-            await asyncio.wait_for(gate.wait(), TICK)
+            await asyncio.wait_for(event.wait(), TICK_SECONDS)
 
 
-async def _end(writer: asyncio.StreamWriter, connection: socket.socket, cut: Cut) -> None:
+async def _end_connection(writer: asyncio.StreamWriter, connection: socket.socket, cut: Cut) -> None:
     """Ends a connection when everything sent has reached the peer's kernel."""
     if cut is Cut.FIN:
         writer.close()
@@ -398,7 +409,7 @@ async def _end(writer: asyncio.StreamWriter, connection: socket.socket, cut: Cut
         await asyncio.sleep(0.001)
 
 
-def _abort(writer: asyncio.StreamWriter, connection: socket.socket) -> None:
+def _reset_connection(writer: asyncio.StreamWriter, connection: socket.socket) -> None:
     """Resets a connection, if it is still there."""
     if connection.fileno() >= 0:
         # A linger time of zero turns the close into a reset.

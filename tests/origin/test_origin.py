@@ -9,9 +9,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
-from origin.answer import Answer, Cut, Framing, failure, redirect
 from origin.content import expected_bytes, expected_sha256
 from origin.origin import Origin
+from origin.scripted_response import Cut, Framing, ScriptedResponse, error_response, redirect
 from origin.tls import Authority
 
 
@@ -59,7 +59,7 @@ async def receive(origin: Origin, target: str = "/file") -> tuple[bytes, type[Ba
 
 
 async def test_serves_large_synthetic_content(origin: Origin, client: aiohttp.ClientSession) -> None:
-    origin.script("/file", Answer(size=3_000_001, seed=9))
+    origin.script("/file", ScriptedResponse(size=3_000_001, seed=9))
     async with client.get(origin.url("/file")) as response:
         data = await response.read()
     assert hashlib.sha256(data).hexdigest() == expected_sha256(9, 3_000_001)
@@ -69,7 +69,7 @@ async def test_serves_large_synthetic_content(origin: Origin, client: aiohttp.Cl
 async def test_each_request_consumes_an_answer_and_the_last_one_repeats(
     origin: Origin, client: aiohttp.ClientSession
 ) -> None:
-    origin.script("/file", [failure(503), failure(429), Answer(body=b"ok")])
+    origin.script("/file", [error_response(503), error_response(429), ScriptedResponse(body=b"ok")])
     statuses = []
     for _ in range(4):
         async with client.get(origin.url("/file")) as response:
@@ -80,7 +80,7 @@ async def test_each_request_consumes_an_answer_and_the_last_one_repeats(
 
 async def test_a_script_can_be_replaced_by_a_new_version(origin: Origin, client: aiohttp.ClientSession) -> None:
     for version in ("v1", "v2"):
-        origin.script("/file", Answer(body=version.encode(), etag=f'"{version}"'))
+        origin.script("/file", ScriptedResponse(body=version.encode(), etag=f'"{version}"'))
         async with client.get(origin.url("/file")) as response:
             assert await response.text() == version
             assert response.headers["ETag"] == f'"{version}"'
@@ -97,7 +97,7 @@ async def test_an_empty_script_is_refused(origin: Origin) -> None:
 
 
 async def test_requests_are_recorded_byte_for_byte(origin: Origin) -> None:
-    origin.script("/a%2fb", Answer(keep_alive=False))
+    origin.script("/a%2fb", ScriptedResponse(keep_alive=False))
     await exchange(origin, b"GET /a%2fb?sig=%7e+%2F HTTP/1.1\r\nHost: h\r\nx-RAW:  \xe4 \r\nRange: bytes=1-\r\n\r\n")
     (request,) = origin.requests("/a%2fb")
     assert request.method == "GET"
@@ -108,8 +108,8 @@ async def test_requests_are_recorded_byte_for_byte(origin: Origin) -> None:
 
 
 async def test_connections_are_kept_unless_told_otherwise(origin: Origin) -> None:
-    origin.script("/kept", Answer(body=b"one"))
-    origin.script("/closed", Answer(body=b"two", keep_alive=False))
+    origin.script("/kept", ScriptedResponse(body=b"one"))
+    origin.script("/closed", ScriptedResponse(body=b"two", keep_alive=False))
     came = await exchange(origin, b"GET /kept HTTP/1.1\r\n\r\nGET /closed HTTP/1.1\r\n\r\n")
     assert came.count(b"HTTP/1.1 200 OK") == 2
     assert b"Connection: close" in came
@@ -118,7 +118,7 @@ async def test_connections_are_kept_unless_told_otherwise(origin: Origin) -> Non
 
 
 async def test_a_range_is_served_and_resumed(origin: Origin, client: aiohttp.ClientSession) -> None:
-    origin.script("/file", Answer(size=1000, seed=1, etag='"v1"'))
+    origin.script("/file", ScriptedResponse(size=1000, seed=1, etag='"v1"'))
     async with client.get(origin.url("/file"), headers={"Range": "bytes=400-", "If-Range": '"v1"'}) as response:
         assert response.status == 206
         assert await response.read() == expected_bytes(1, 400, 1000)
@@ -129,15 +129,15 @@ async def test_a_range_is_served_and_resumed(origin: Origin, client: aiohttp.Cli
 async def test_a_connection_is_cut_after_exactly_so_many_bytes(
     origin: Origin, size: int, cut: Cut, ended: type[BaseException] | None
 ) -> None:
-    origin.script("/file", Answer(size=1_000_000, cut_after=size, cut=cut))
+    origin.script("/file", ScriptedResponse(size=1_000_000, cut_after=size, cut=cut))
     received, error = await receive(origin)
     assert received == expected_bytes(0, 0, size)
     assert error is ended
 
 
 async def test_a_chunked_body_can_end_well_or_be_cut(origin: Origin, client: aiohttp.ClientSession) -> None:
-    answer = Answer(size=700_000, framing=Framing.CHUNKED)
-    origin.script("/file", [answer, Answer(size=700_000, framing=Framing.CHUNKED, cut_after=500)])
+    answer = ScriptedResponse(size=700_000, framing=Framing.CHUNKED)
+    origin.script("/file", [answer, ScriptedResponse(size=700_000, framing=Framing.CHUNKED, cut_after=500)])
     async with client.get(origin.url("/file")) as response:
         assert await response.read() == expected_bytes(0, 0, 700_000)
     async with client.get(origin.url("/file")) as response:
@@ -146,13 +146,13 @@ async def test_a_chunked_body_can_end_well_or_be_cut(origin: Origin, client: aio
 
 
 async def test_the_end_of_the_connection_can_end_the_body(origin: Origin) -> None:
-    origin.script("/file", Answer(size=50, framing=Framing.CLOSE))
+    origin.script("/file", ScriptedResponse(size=50, framing=Framing.CLOSE))
     assert await receive(origin) == (expected_bytes(0, 0, 50), None)
 
 
 async def test_a_body_can_be_shorter_or_longer_than_its_length(origin: Origin) -> None:
-    origin.script("/short", Answer(size=5, content_length=10, keep_alive=False))
-    origin.script("/long", Answer(size=15, content_length=10, keep_alive=False))
+    origin.script("/short", ScriptedResponse(size=5, content_length=10, keep_alive=False))
+    origin.script("/long", ScriptedResponse(size=15, content_length=10, keep_alive=False))
     for path, size in (("/short", 5), ("/long", 15)):
         came = await exchange(origin, f"GET {path} HTTP/1.1\r\n\r\n".encode())
         assert b"Content-Length: 10\r\n" in came
@@ -160,7 +160,7 @@ async def test_a_body_can_be_shorter_or_longer_than_its_length(origin: Origin) -
 
 
 async def test_a_stalled_body_stays_silent_until_the_peer_goes(origin: Origin) -> None:
-    origin.script("/file", Answer(size=100, stall_after=30))
+    origin.script("/file", ScriptedResponse(size=100, stall_after=30))
     reader, writer = await asyncio.open_connection("127.0.0.1", origin.port)
     writer.write(b"GET /file HTTP/1.1\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
@@ -170,44 +170,44 @@ async def test_a_stalled_body_stays_silent_until_the_peer_goes(origin: Origin) -
     assert origin.active("/file") == 1
     writer.close()
     await writer.wait_closed()
-    await origin.idle("/file")
+    await origin.wait_idle("/file")
 
 
-async def test_a_gate_holds_the_body_behind_its_head(origin: Origin) -> None:
-    gate = asyncio.Event()
-    origin.script("/file", Answer(body=b"free", gate=gate, keep_alive=False))
+async def test_an_event_holds_the_body_behind_its_head(origin: Origin) -> None:
+    release = asyncio.Event()
+    origin.script("/file", ScriptedResponse(body=b"free", body_event=release, keep_alive=False))
     reader, writer = await asyncio.open_connection("127.0.0.1", origin.port)
     writer.write(b"GET /file HTTP/1.1\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
     assert origin.bytes_sent("/file") == 0
-    gate.set()
+    release.set()
     assert await reader.read() == b"free"
     writer.close()
     await writer.wait_closed()
 
 
-@pytest.mark.parametrize("where", ["gate", "head_gate"])
-async def test_a_gate_notices_that_the_peer_went_away(origin: Origin, where: str) -> None:
-    gate = asyncio.Event()
-    origin.script("/file", Answer(size=1, **{where: gate}))  # type: ignore[arg-type]  # one of two gates
+@pytest.mark.parametrize("where", ["body_event", "head_event"])
+async def test_a_held_response_ends_when_the_peer_goes_away(origin: Origin, where: str) -> None:
+    release = asyncio.Event()
+    origin.script("/file", ScriptedResponse(size=1, **{where: release}))  # type: ignore[arg-type]  # one of two events
     _, writer = await asyncio.open_connection("127.0.0.1", origin.port)
     writer.write(b"GET /file HTTP/1.1\r\n\r\n")
-    await origin.requested("/file")
+    await origin.wait_requested("/file")
     writer.close()
     await writer.wait_closed()
-    await origin.idle("/file")
+    await origin.wait_idle("/file")
     assert origin.bytes_sent("/file") == 0
 
 
 async def test_a_head_can_be_late(origin: Origin) -> None:
-    origin.script("/file", Answer(delay=0.1, keep_alive=False))
+    origin.script("/file", ScriptedResponse(delay=0.1, keep_alive=False))
     began = asyncio.get_running_loop().time()
     await exchange(origin, b"GET /file HTTP/1.1\r\n\r\n")
     assert asyncio.get_running_loop().time() - began >= 0.1
 
 
 async def test_a_rate_is_kept(origin: Origin) -> None:
-    origin.script("/file", Answer(size=3000, rate=10_000, keep_alive=False))
+    origin.script("/file", ScriptedResponse(size=3000, rate=10_000, keep_alive=False))
     began = asyncio.get_running_loop().time()
     came = await exchange(origin, b"GET /file HTTP/1.1\r\n\r\n")
     assert asyncio.get_running_loop().time() - began >= 0.3
@@ -215,7 +215,7 @@ async def test_a_rate_is_kept(origin: Origin) -> None:
 
 
 async def test_a_trickle_slower_than_a_tick_still_comes(origin: Origin) -> None:
-    origin.script("/file", Answer(size=3, rate=10, keep_alive=False))
+    origin.script("/file", ScriptedResponse(size=3, rate=10, keep_alive=False))
     came = await exchange(origin, b"GET /file HTTP/1.1\r\n\r\n")
     assert came.endswith(expected_bytes(0, 0, 3))
 
@@ -223,19 +223,21 @@ async def test_a_trickle_slower_than_a_tick_still_comes(origin: Origin) -> None:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        pytest.param(Answer(raw=b"SSH-2.0-whatever\r\n"), b"SSH-2.0-whatever\r\n", id="no HTTP"),
-        pytest.param(Answer(raw=b""), b"", id="nothing at all"),
-        pytest.param(Answer(raw=b"HTTP/1.1 200 OK", cut_after=8, cut=Cut.FIN), b"HTTP/1.1", id="cut in the head"),
+        pytest.param(ScriptedResponse(raw=b"SSH-2.0-whatever\r\n"), b"SSH-2.0-whatever\r\n", id="no HTTP"),
+        pytest.param(ScriptedResponse(raw=b""), b"", id="nothing at all"),
+        pytest.param(
+            ScriptedResponse(raw=b"HTTP/1.1 200 OK", cut_after=8, cut=Cut.FIN), b"HTTP/1.1", id="cut in the head"
+        ),
     ],
 )
-async def test_a_response_can_be_any_bytes(origin: Origin, answer: Answer, expected: bytes) -> None:
+async def test_a_response_can_be_any_bytes(origin: Origin, answer: ScriptedResponse, expected: bytes) -> None:
     origin.script("/file", answer)
     assert await exchange(origin, b"GET /file HTTP/1.1\r\n\r\n") == expected
 
 
 async def test_waits_for_requests_and_bytes(origin: Origin, client: aiohttp.ClientSession) -> None:
-    gate = asyncio.Event()
-    origin.script("/file", [Answer(size=10), Answer(size=90, gate=gate)])
+    release = asyncio.Event()
+    origin.script("/file", [ScriptedResponse(size=10), ScriptedResponse(size=90, body_event=release)])
 
     async def fetch_twice() -> None:
         for _ in range(2):
@@ -244,17 +246,17 @@ async def test_waits_for_requests_and_bytes(origin: Origin, client: aiohttp.Clie
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         tasks.create_task(fetch_twice())
-        await origin.requested("/file", times=2)
+        await origin.wait_requested("/file", times=2)
         assert origin.bytes_sent("/file") == 10
-        gate.set()
-        await origin.sent("/file", 100)
-        await origin.finished("/file", times=2)
+        release.set()
+        await origin.wait_sent("/file", 100)
+        await origin.wait_finished("/file", times=2)
     assert origin.active("/file") == 0
 
 
 async def test_counts_how_many_requests_run_at_once(origin: Origin, client: aiohttp.ClientSession) -> None:
-    gate = asyncio.Event()
-    origin.script("/file", Answer(body=b"x", gate=gate))
+    release = asyncio.Event()
+    origin.script("/file", ScriptedResponse(body=b"x", body_event=release))
 
     async def fetch() -> None:
         async with client.get(origin.url("/file")) as response:
@@ -263,15 +265,15 @@ async def test_counts_how_many_requests_run_at_once(origin: Origin, client: aioh
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         for _ in range(5):
             tasks.create_task(fetch())
-        await origin.requested("/file", times=5)
-        gate.set()
-    await origin.idle("/file")
-    assert origin.most_active("/file") == 5
+        await origin.wait_requested("/file", times=5)
+        release.set()
+    await origin.wait_idle("/file")
+    assert origin.max_active("/file") == 5
 
 
 async def test_follows_its_own_redirects(origin: Origin, client: aiohttp.ClientSession) -> None:
     origin.script("/old", redirect("/new", 301))
-    origin.script("/new", Answer(body=b"here"))
+    origin.script("/new", ScriptedResponse(body=b"here"))
     async with client.get(origin.url("/old")) as response:
         assert await response.text() == "here"
 
@@ -279,7 +281,7 @@ async def test_follows_its_own_redirects(origin: Origin, client: aiohttp.ClientS
 async def test_speaks_tls(client: aiohttp.ClientSession) -> None:
     authority = Authority()
     async with Origin(tls=authority.server_context(), name="localhost") as origin:
-        origin.script("/file", [Answer(size=500_000), Answer(size=500_000, cut_after=100)])
+        origin.script("/file", [ScriptedResponse(size=500_000), ScriptedResponse(size=500_000, cut_after=100)])
         url = origin.url("/file")
         assert url.startswith("https://localhost:")
         async with client.get(url, ssl=authority.client_context()) as response:
@@ -291,10 +293,10 @@ async def test_speaks_tls(client: aiohttp.ClientSession) -> None:
 
 async def test_stopping_resets_what_is_open() -> None:
     async with Origin() as origin:
-        origin.script("/file", Answer(size=100, stall_after=10))
+        origin.script("/file", ScriptedResponse(size=100, stall_after=10))
         reader, writer = await asyncio.open_connection("127.0.0.1", origin.port)
         writer.write(b"GET /file HTTP/1.1\r\n\r\n")
-        await origin.sent("/file", 10)
+        await origin.wait_sent("/file", 10)
     with pytest.raises(ConnectionResetError):
         await reader.read()
     writer.close()
@@ -303,7 +305,7 @@ async def test_stopping_resets_what_is_open() -> None:
 
 
 async def test_carries_hundreds_of_trickles(origin: Origin) -> None:
-    origin.script("/trickle", Answer(size=1_000_000, rate=1000))
+    origin.script("/trickle", ScriptedResponse(size=1_000_000, rate=1000))
 
     async def open_one() -> asyncio.StreamWriter:
         _, writer = await asyncio.open_connection("127.0.0.1", origin.port)
@@ -311,12 +313,12 @@ async def test_carries_hundreds_of_trickles(origin: Origin) -> None:
         return writer
 
     writers = await asyncio.gather(*(open_one() for _ in range(300)))
-    await origin.requested("/trickle", times=300)
+    await origin.wait_requested("/trickle", times=300)
     assert origin.active("/trickle") == 300
-    await origin.sent("/trickle", 300_000)
+    await origin.wait_sent("/trickle", 300_000)
     for writer in writers:
         writer.transport.abort()
-    await origin.idle("/trickle")
+    await origin.wait_idle("/trickle")
 
 
 async def test_runs_as_a_program(client: aiohttp.ClientSession) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from policy.raw_origin import Origin, open_origin
+from policy.recording_origin import RecordingOrigin, open_recording_origin
 
 
 @pytest.fixture
-async def origin() -> AsyncIterator[Origin]:
-    async with open_origin() as opened:
+async def origin() -> AsyncIterator[RecordingOrigin]:
+    async with open_recording_origin() as opened:
         yield opened

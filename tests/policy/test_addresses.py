@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downloadd.errors import DomainBlockedError
-from downloadd.policy.addresses import AddressRules, judge_special_name
+from downloadd.policy.addresses import AddressRules, check_special_name
 
 PUBLIC = AddressRules()
 LOCAL = AddressRules(["127.0.0.0/8", "10.1.0.0/16", "fd00::/8", "192.0.2.7"])
@@ -38,7 +38,7 @@ ALLOWED = [
     "3ffe:ffff::1", "3fff:1000::1", "2620:4f:8000::1",
 ]  # fmt: skip
 
-CARRIERS = {
+EMBEDDINGS = {
     "mapped": "::ffff:{0}",
     "compatible": "::{0}",
     "translated": "::ffff:0:{0}",
@@ -54,43 +54,43 @@ CARRIERS = {
 }
 
 
-def carry(carrier: str, address: str) -> str:
+def embed(carrier: str, address: str) -> str:
     value = int(IPv4Address(address))
     inverted = value ^ 0xFFFFFFFF
     words = [f"{number >> 16:x}:{number & 0xFFFF:x}" for number in (value, inverted)]
-    return CARRIERS[carrier].format(address, *words)
+    return EMBEDDINGS[carrier].format(address, *words)
 
 
 @pytest.mark.parametrize(("address", "reason"), FORBIDDEN, ids=[row[0] for row in FORBIDDEN])
 def test_an_address_that_is_not_globally_routable_is_forbidden(address: str, reason: str) -> None:
     with pytest.raises(DomainBlockedError, match=reason):
-        PUBLIC.judge_address(address)
+        PUBLIC.check_address(address)
     with pytest.raises(DomainBlockedError, match=reason):
-        PUBLIC.judge_address(ip_address(address))
+        PUBLIC.check_address(ip_address(address))
 
 
 @pytest.mark.parametrize("address", ALLOWED)
 def test_a_globally_routable_address_passes(address: str) -> None:
-    PUBLIC.judge_address(address)
+    PUBLIC.check_address(address)
 
 
 @pytest.mark.parametrize("inner", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "224.0.0.1", "100.64.0.1"])
-@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize("carrier", EMBEDDINGS)
 def test_a_forbidden_ipv4_address_is_found_inside_ipv6(carrier: str, inner: str) -> None:
     with pytest.raises(DomainBlockedError, match="in IPv6 form"):
-        PUBLIC.judge_address(carry(carrier, inner))
+        PUBLIC.check_address(embed(carrier, inner))
 
 
-@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize("carrier", EMBEDDINGS)
 def test_an_allowed_ipv4_address_passes_inside_ipv6(carrier: str) -> None:
-    PUBLIC.judge_address(carry(carrier, "8.8.8.8"))
+    PUBLIC.check_address(embed(carrier, "8.8.8.8"))
 
 
-@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize("carrier", EMBEDDINGS)
 def test_an_ipv4_address_of_an_allowed_network_passes_inside_ipv6(carrier: str) -> None:
-    LOCAL.judge_address(carry(carrier, "10.1.2.3"))
+    LOCAL.check_address(embed(carrier, "10.1.2.3"))
     with pytest.raises(DomainBlockedError):
-        LOCAL.judge_address(carry(carrier, "10.2.2.3"))
+        LOCAL.check_address(embed(carrier, "10.2.2.3"))
 
 
 @pytest.mark.parametrize(
@@ -106,38 +106,38 @@ def test_an_ipv4_address_of_an_allowed_network_passes_inside_ipv6(carrier: str) 
 )
 def test_loopback_is_found_wherever_a_local_translator_may_read_it(address: str) -> None:
     with pytest.raises(DomainBlockedError):
-        PUBLIC.judge_address(address)
+        PUBLIC.check_address(address)
 
 
 @pytest.mark.parametrize("address", ["64:ff9b:1:808:8:800::", "64:ff9b:1:8:8:808::"])
 def test_a_public_address_behind_a_local_translator_passes(address: str) -> None:
-    PUBLIC.judge_address(address)
+    PUBLIC.check_address(address)
 
 
 def test_an_isatap_address_on_a_forbidden_prefix_is_forbidden() -> None:
     with pytest.raises(DomainBlockedError, match="link-local"):
-        PUBLIC.judge_address("fe80::5efe:8.8.8.8")
+        PUBLIC.check_address("fe80::5efe:8.8.8.8")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "10.1.255.255", "192.0.2.7", "fd12::1", "8.8.8.8"])
 def test_an_allowed_network_is_allowed_besides_the_internet(address: str) -> None:
-    LOCAL.judge_address(address)
+    LOCAL.check_address(address)
 
 
 @pytest.mark.parametrize("address", ["10.0.255.255", "10.2.0.0", "192.0.2.8", "::1", "fc00::1", "169.254.169.254"])
 def test_what_is_outside_the_allowed_networks_stays_forbidden(address: str) -> None:
     with pytest.raises(DomainBlockedError):
-        LOCAL.judge_address(address)
+        LOCAL.check_address(address)
 
 
 def test_an_allowed_network_may_hold_addresses_that_carry_others() -> None:
-    AddressRules(["64:ff9b:1::/48"]).judge_address("64:ff9b:1::10.0.0.1")
+    AddressRules(["64:ff9b:1::/48"]).check_address("64:ff9b:1::10.0.0.1")
 
 
 @pytest.mark.parametrize("address", ["fe80::1%eth0", "2606:4700::1111%1", "fd00::1%lo"])
 def test_a_zone_is_forbidden_even_in_an_allowed_network(address: str) -> None:
     with pytest.raises(DomainBlockedError, match="zone"):
-        LOCAL.judge_address(address)
+        LOCAL.check_address(address)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_zone_is_forbidden_even_in_an_allowed_network(address: str) -> None:
 )
 def test_what_is_no_address_is_forbidden(address: str) -> None:
     with pytest.raises(DomainBlockedError, match="not an IP address"):
-        PUBLIC.judge_address(address)
+        PUBLIC.check_address(address)
 
 
 @pytest.mark.parametrize(
@@ -166,14 +166,14 @@ def test_what_is_no_network_is_refused_by_name_and_reason(network: str, problem:
 @pytest.mark.parametrize("host", ["localhost", "a.localhost", "a.b.localhost"])
 def test_localhost_is_loopback_without_asking(host: str) -> None:
     with pytest.raises(DomainBlockedError, match="loopback"):
-        judge_special_name(host, PUBLIC)
-    judge_special_name(host, LOCAL)
-    judge_special_name(host, AddressRules(["::1"]))
+        check_special_name(host, PUBLIC)
+    check_special_name(host, LOCAL)
+    check_special_name(host, AddressRules(["::1"]))
 
 
 @pytest.mark.parametrize("host", ["example.com", "notlocalhost", "localhost.example", "localhost.localdomain"])
 def test_other_names_are_left_to_the_dns(host: str) -> None:
-    judge_special_name(host, PUBLIC)
+    check_special_name(host, PUBLIC)
 
 
 @given(st.ip_addresses())

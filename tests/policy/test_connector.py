@@ -8,11 +8,11 @@ import aiohttp
 import pytest
 import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
-from policy.raw_origin import Origin, open_origin
+from policy.recording_origin import RecordingOrigin, open_recording_origin
 
 from downloadd.errors import DomainBlockedError
 from downloadd.policy.addresses import AddressRules
-from downloadd.policy.connector import AddressForbidden, JudgedResolver, blocked_cause, build_connector
+from downloadd.policy.connector import FilteringResolver, ForbiddenAddressError, build_connector, find_blocked_error
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.url import parse_url, to_yarl
 
@@ -51,7 +51,7 @@ class ScriptedResolver(AbstractResolver):
         self.closed = True
 
 
-class SpyingSocket:
+class RecordingSocket:
     """Stands in for `socket.socket` in the module under test and counts what it makes."""
 
     def __init__(self) -> None:
@@ -73,10 +73,10 @@ async def get(text: str, connector: aiohttp.BaseConnector) -> int:
 async def refusal(text: str, connector: aiohttp.BaseConnector) -> DomainBlockedError | None:
     with pytest.raises(aiohttp.ClientConnectorError) as caught:
         await get(text, connector)
-    return blocked_cause(caught.value)
+    return find_blocked_error(caught.value)
 
 
-async def test_an_allowed_answer_is_connected_to(origin: Origin) -> None:
+async def test_an_allowed_answer_is_connected_to(origin: RecordingOrigin) -> None:
     async with build_connector(lambda: LOOPBACK, resolver=ScriptedResolver(["127.0.0.1"])) as connector:
         assert await get(f"http://files.example:{origin.port}/", connector) == 200
 
@@ -84,7 +84,7 @@ async def test_an_allowed_answer_is_connected_to(origin: Origin) -> None:
 @pytest.mark.parametrize(
     "address", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "fe80::1%lo", "10.0.0.1", "nonsense"]
 )
-async def test_a_name_that_resolves_to_a_forbidden_address_is_blocked(address: str, origin: Origin) -> None:
+async def test_a_name_that_resolves_to_a_forbidden_address_is_blocked(address: str, origin: RecordingOrigin) -> None:
     async with build_connector(lambda: PUBLIC, resolver=ScriptedResolver([address])) as connector:
         blocked = await refusal(f"http://rebind.example:{origin.port}/", connector)
     assert blocked is not None
@@ -94,7 +94,7 @@ async def test_a_name_that_resolves_to_a_forbidden_address_is_blocked(address: s
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "[::1]", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "0", "[::]"])
-async def test_an_address_in_the_url_never_asks_the_resolver_and_is_blocked(host: str, origin: Origin) -> None:
+async def test_an_address_in_the_url_never_asks_the_resolver_and_is_blocked(host: str, origin: RecordingOrigin) -> None:
     resolver = ScriptedResolver(["8.8.8.8"])
     async with build_connector(lambda: PUBLIC, resolver=resolver) as connector:
         assert await refusal(f"http://{host}:{origin.port}/", connector) is not None
@@ -102,8 +102,10 @@ async def test_an_address_in_the_url_never_asks_the_resolver_and_is_blocked(host
     assert resolver.lookups == 0
 
 
-async def test_no_socket_is_made_for_a_forbidden_address(monkeypatch: pytest.MonkeyPatch, origin: Origin) -> None:
-    spy = SpyingSocket()
+async def test_no_socket_is_made_for_a_forbidden_address(
+    monkeypatch: pytest.MonkeyPatch, origin: RecordingOrigin
+) -> None:
+    spy = RecordingSocket()
     monkeypatch.setattr("downloadd.policy.connector.socket.socket", spy)
     async with build_connector(lambda: PUBLIC, resolver=SystemResolver()) as connector:
         assert await refusal(f"http://127.0.0.1:{origin.port}/", connector) is not None
@@ -115,24 +117,28 @@ async def test_no_socket_is_made_for_a_forbidden_address(monkeypatch: pytest.Mon
     [["::1", "127.0.0.1"], ["127.0.0.1", "::1"], ["10.0.0.1", "::1", "127.0.0.1", "fe80::1"]],
     ids=["forbidden first", "forbidden last", "among many"],
 )
-async def test_of_mixed_answers_only_the_allowed_address_is_connected_to(addresses: list[str], origin: Origin) -> None:
+async def test_of_mixed_answers_only_the_allowed_address_is_connected_to(
+    addresses: list[str], origin: RecordingOrigin
+) -> None:
     for _ in range(3):
         async with build_connector(lambda: LOOPBACK, resolver=ScriptedResolver(addresses)) as connector:
             assert await get(f"http://mixed.example:{origin.port}/", connector) == 200
     assert set(origin.peers) == {"127.0.0.1"}
 
 
-async def test_an_answer_that_changes_between_check_and_connect_wins_nothing(origin: Origin) -> None:
+async def test_an_answer_that_changes_between_check_and_connect_wins_nothing(origin: RecordingOrigin) -> None:
     resolver = ScriptedResolver(["127.0.0.1"], ["::1"])
     async with build_connector(lambda: LOOPBACK, resolver=resolver) as connector:
-        judged = JudgedResolver(lambda: LOOPBACK, resolver)
+        judged = FilteringResolver(lambda: LOOPBACK, resolver)
         assert [result["host"] for result in await judged.resolve("rebind.example", 80)] == ["127.0.0.1"]
         assert await refusal(f"http://rebind.example:{origin.port}/", connector) is not None
     assert origin.peers == []
 
 
-async def test_an_answer_that_turned_forbidden_after_it_was_cached_is_stopped_at_the_socket(origin: Origin) -> None:
-    class Unjudged(JudgedResolver):
+async def test_an_answer_that_turned_forbidden_after_it_was_cached_is_stopped_at_the_socket(
+    origin: RecordingOrigin,
+) -> None:
+    class UncheckedConnector(FilteringResolver):
         async def resolve(
             self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
         ) -> list[ResolveResult]:
@@ -142,12 +148,12 @@ async def test_an_answer_that_turned_forbidden_after_it_was_cached_is_stopped_at
         lambda: PUBLIC, resolver=ScriptedResolver(["127.0.0.1", "::1", "127.0.0.2"])
     ) as connector:
         # What aiohttp keeps of an earlier answer reaches the socket factory without passing the resolver.
-        connector._resolver = Unjudged(lambda: PUBLIC, connector._resolver._resolver)  # type: ignore[attr-defined]
+        connector._resolver = UncheckedConnector(lambda: PUBLIC, connector._resolver._resolver)  # type: ignore[attr-defined]
         assert await refusal(f"http://cached.example:{origin.port}/", connector) is not None
     assert origin.peers == []
 
 
-async def test_answers_are_kept_for_a_while(origin: Origin) -> None:
+async def test_answers_are_kept_for_a_while(origin: RecordingOrigin) -> None:
     resolver = ScriptedResolver(["127.0.0.1"])
     connector = build_connector(lambda: LOOPBACK, resolver=resolver)
     async with connector:
@@ -165,14 +171,14 @@ async def test_the_connector_limits_no_connections() -> None:
         assert connector.limit_per_host == 0
 
 
-async def test_a_refusal_is_not_kept(origin: Origin) -> None:
+async def test_a_refusal_is_not_kept(origin: RecordingOrigin) -> None:
     resolver = ScriptedResolver(["10.0.0.1"], ["127.0.0.1"])
     async with build_connector(lambda: LOOPBACK, resolver=resolver) as connector:
         assert await refusal(f"http://files.example:{origin.port}/", connector) is not None
         assert await get(f"http://files.example:{origin.port}/", connector) == 200
 
 
-async def test_the_system_resolver_is_asked_by_default(origin: Origin) -> None:
+async def test_the_system_resolver_is_asked_by_default(origin: RecordingOrigin) -> None:
     async with build_connector(lambda: LOOPBACK, resolver=SystemResolver()) as connector:
         assert await get(f"http://localhost:{origin.port}/", connector) == 200
     async with build_connector(lambda: PUBLIC, resolver=SystemResolver()) as connector:
@@ -187,7 +193,7 @@ async def test_the_given_certificates_are_trusted_and_a_stranger_is_no_judgement
     client_side = ssl.create_default_context()
     authority.configure_trust(client_side)
     resolver = ScriptedResolver(["127.0.0.1"])
-    async with open_origin(tls=server_side) as origin:
+    async with open_recording_origin(tls=server_side) as origin:
         async with build_connector(lambda: LOOPBACK, resolver=resolver, ssl_context=client_side) as connector:
             assert await get(f"https://files.example:{origin.port}/", connector) == 200
             with pytest.raises(aiohttp.ClientConnectorCertificateError):
@@ -195,23 +201,23 @@ async def test_the_given_certificates_are_trusted_and_a_stranger_is_no_judgement
         async with build_connector(lambda: LOOPBACK, resolver=resolver) as connector:
             with pytest.raises(aiohttp.ClientConnectorCertificateError) as caught:
                 await get(f"https://files.example:{origin.port}/", connector)
-    assert blocked_cause(caught.value) is None
+    assert find_blocked_error(caught.value) is None
 
 
 async def test_a_failed_lookup_is_no_judgement() -> None:
     resolver = ScriptedResolver(socket.gaierror(socket.EAI_NONAME, "unknown"))
     with pytest.raises(socket.gaierror):
-        await JudgedResolver(lambda: LOOPBACK, resolver).resolve("missing.example", 80)
+        await FilteringResolver(lambda: LOOPBACK, resolver).resolve("missing.example", 80)
     async with build_connector(lambda: LOOPBACK, resolver=resolver) as connector:
         with pytest.raises(aiohttp.ClientConnectorDNSError) as caught:
             await get("http://missing.example/", connector)
-    assert blocked_cause(caught.value) is None
+    assert find_blocked_error(caught.value) is None
 
 
 async def test_a_name_without_addresses_is_a_failed_lookup() -> None:
     with pytest.raises(OSError, match="no address") as caught:
-        await JudgedResolver(lambda: LOOPBACK, ScriptedResolver([])).resolve("empty.example", 80)
-    assert blocked_cause(caught.value) is None
+        await FilteringResolver(lambda: LOOPBACK, ScriptedResolver([])).resolve("empty.example", 80)
+    assert find_blocked_error(caught.value) is None
 
 
 async def test_a_refused_connection_is_no_judgement() -> None:
@@ -223,7 +229,7 @@ async def test_a_refused_connection_is_no_judgement() -> None:
 
 async def test_closing_the_resolver_closes_the_one_that_answers() -> None:
     resolver = ScriptedResolver([])
-    await JudgedResolver(lambda: PUBLIC, resolver).close()
+    await FilteringResolver(lambda: PUBLIC, resolver).close()
     assert resolver.closed
 
 
@@ -246,15 +252,17 @@ def in_a_circle() -> BaseException:
 @pytest.mark.parametrize(
     ("error", "found"),
     [
-        pytest.param(AddressForbidden(BLOCKED), BLOCKED, id="itself"),
+        pytest.param(ForbiddenAddressError(BLOCKED), BLOCKED, id="itself"),
         pytest.param(BLOCKED, BLOCKED, id="the judgement"),
-        pytest.param(chained(ValueError(), cause=AddressForbidden(BLOCKED)), BLOCKED, id="cause"),
-        pytest.param(chained(ValueError(), context=AddressForbidden(BLOCKED)), BLOCKED, id="context"),
-        pytest.param(chained(OSError(), cause=chained(OSError(), cause=AddressForbidden(BLOCKED))), BLOCKED, id="deep"),
-        pytest.param(ExceptionGroup("several", [OSError(), AddressForbidden(BLOCKED)]), BLOCKED, id="group"),
+        pytest.param(chained(ValueError(), cause=ForbiddenAddressError(BLOCKED)), BLOCKED, id="cause"),
+        pytest.param(chained(ValueError(), context=ForbiddenAddressError(BLOCKED)), BLOCKED, id="context"),
+        pytest.param(
+            chained(OSError(), cause=chained(OSError(), cause=ForbiddenAddressError(BLOCKED))), BLOCKED, id="deep"
+        ),
+        pytest.param(ExceptionGroup("several", [OSError(), ForbiddenAddressError(BLOCKED)]), BLOCKED, id="group"),
         pytest.param(OSError(errno.ECONNREFUSED, "refused"), None, id="another error"),
         pytest.param(in_a_circle(), None, id="circle"),
     ],
 )
 def test_the_judgement_is_found_in_the_chain(error: BaseException, found: DomainBlockedError | None) -> None:
-    assert blocked_cause(error) is found
+    assert find_blocked_error(error) is found

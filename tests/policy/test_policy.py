@@ -25,7 +25,7 @@ from downloadd.policy.policy import Policy
 )  # fmt: skip
 def test_no_spelling_of_an_inner_address_passes(text: str) -> None:
     with pytest.raises(DomainBlockedError):
-        Policy().judge(text)
+        Policy().check_url(text)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_no_spelling_of_an_inner_address_passes(text: str) -> None:
 )  # fmt: skip
 def test_a_url_that_readers_disagree_on_is_refused(text: str) -> None:
     with pytest.raises(InvalidUrlError):
-        Policy().judge(text)
+        Policy().check_url(text)
 
 
 @pytest.mark.parametrize(
@@ -52,25 +52,25 @@ def test_a_url_that_readers_disagree_on_is_refused(text: str) -> None:
     ],
 )  # fmt: skip
 def test_the_public_internet_passes(text: str) -> None:
-    Policy().judge(text)
+    Policy().check_url(text)
 
 
 def test_the_domain_list_comes_first_and_opens_no_inner_address() -> None:
     policy = Policy.from_config(DownloadsConfig(allowed_domains=("example.com", "127.0.0.1", "localhost", "::1")))
-    policy.judge("http://example.com/")
+    policy.check_url("http://example.com/")
     with pytest.raises(DomainBlockedError, match="not among"):
-        policy.judge("http://8.8.8.8/")
+        policy.check_url("http://8.8.8.8/")
     for text in ("http://127.1/", "http://localhost/", "http://[::1]/"):
         with pytest.raises(DomainBlockedError, match="loopback"):
-            policy.judge(text)
+            policy.check_url(text)
 
 
 def test_an_allowed_network_opens_the_address_and_localhost() -> None:
     policy = Policy.from_config(DownloadsConfig(allowed_networks=("127.0.0.0/8",)))
     for text in ("http://127.1/", "http://localhost/", "http://[::ffff:127.0.0.1]/"):
-        policy.judge(text)
+        policy.check_url(text)
     with pytest.raises(DomainBlockedError):
-        policy.judge("http://[::1]/")
+        policy.check_url("http://[::1]/")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ PROXIES = TrustedProxies(["10.0.0.0/8", "2001:db8::/32", "unix"])
 
 
 def address(peer: str, listed: Sequence[str] = (), standard: Sequence[str] = ()) -> str:
-    return PROXIES.client_of(peer, listed, "", "", [{"for": entry} for entry in standard]).address
+    return PROXIES.resolve_client(peer, listed, "", "", [{"for": entry} for entry in standard]).address
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_the_rightmost_stranger_is_the_client(peer: str, listed: list[str], stan
 
 def test_contradictions_and_unknown_schemes_are_not_believed() -> None:
     elements = [{"for": "9.9.9.9", "proto": "http", "host": "b"}]
-    told = PROXIES.client_of("10.0.0.1", ["9.9.9.9"], "https", "a", elements)
+    told = PROXIES.resolve_client("10.0.0.1", ["9.9.9.9"], "https", "a", elements)
     assert told == Client(address="9.9.9.9")
-    assert PROXIES.client_of("10.0.0.1", [], "gopher", "", []).scheme == ""
+    assert PROXIES.resolve_client("10.0.0.1", [], "gopher", "", []).scheme == ""
 
 
 @given(
@@ -52,8 +52,8 @@ def test_contradictions_and_unknown_schemes_are_not_believed() -> None:
 def test_no_field_of_a_stranger_changes_anything(
     listed: list[str], scheme: str, host: str, forwarded: list[dict[str, str]]
 ) -> None:
-    assert PROXIES.client_of("192.0.2.1", listed, scheme, host, forwarded) == Client(address="192.0.2.1")
-    PROXIES.client_of("10.0.0.1", listed, scheme, host, forwarded)
+    assert PROXIES.resolve_client("192.0.2.1", listed, scheme, host, forwarded) == Client(address="192.0.2.1")
+    PROXIES.resolve_client("10.0.0.1", listed, scheme, host, forwarded)
 
 
 @given(st.lists(st.text()))

@@ -12,7 +12,7 @@ from downloadd.errors import (
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.policy import Policy
-from downloadd.policy.redirects import keeps_credentials, next_hop
+from downloadd.policy.redirects import may_keep_credentials, resolve_redirect
 from downloadd.policy.url import parse_url
 
 BASE = parse_url("http://u:p@a.example:8081/b/../c/d;p?q=%2f")
@@ -45,9 +45,9 @@ BASE = parse_url("http://u:p@a.example:8081/b/../c/d;p?q=%2f")
 def test_a_location_is_resolved_and_keeps_its_bytes(location: str, target: str | None) -> None:
     if target is None:
         with pytest.raises(InvalidUrlError):
-            next_hop(BASE, location, 1, Policy())
+            resolve_redirect(BASE, location, 1, Policy())
         return
-    hop = next_hop(BASE, location, 1, Policy())
+    hop = resolve_redirect(BASE, location, 1, Policy())
     assert hop.text == target
     assert hop.userinfo == (("u2", "p2") if "u2" in location else None)
 
@@ -70,7 +70,7 @@ RFC3986 = parse_url("http://a/b/c/d;p?q")
     ],
 )  # fmt: skip
 def test_the_examples_of_the_rfc_resolve_as_it_says(reference: str, target: str) -> None:
-    assert next_hop(RFC3986, reference, 1, Policy()).text == target
+    assert resolve_redirect(RFC3986, reference, 1, Policy()).text == target
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_examples_of_the_rfc_resolve_as_it_says(reference: str, target: str)
 )
 def test_another_scheme_is_refused_as_a_redirect(location: str) -> None:
     with pytest.raises(InvalidUrlError, match="redirects"):
-        next_hop(BASE, location, 1, Policy())
+        resolve_redirect(BASE, location, 1, Policy())
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_another_scheme_is_refused_as_a_redirect(location: str) -> None:
 )  # fmt: skip
 def test_a_missing_or_malformed_location_is_the_origins_fault(location: str | None) -> None:
     with pytest.raises(RemoteError, match=r"answered 307.*Location") as caught:
-        next_hop(BASE, location, 1, Policy(), status=307)
+        resolve_redirect(BASE, location, 1, Policy(), status=307)
     assert not caught.value.transient
 
 
@@ -115,24 +115,24 @@ def test_a_missing_or_malformed_location_is_the_origins_fault(location: str | No
 )
 def test_a_redirect_is_judged_like_a_first_request(location: str) -> None:
     with pytest.raises(DomainBlockedError, match="redirects"):
-        next_hop(BASE, location, 1, Policy())
+        resolve_redirect(BASE, location, 1, Policy())
     allowed = AddressRules(["127.0.0.0/8", "169.254.0.0/16"])
-    next_hop(BASE, location, 1, Policy(addresses=allowed))
+    resolve_redirect(BASE, location, 1, Policy(addresses=allowed))
 
 
 def test_a_redirect_out_of_the_domain_list_is_blocked() -> None:
     policy = Policy(domains=DomainRules(["a.example"]))
-    next_hop(BASE, "/x", 1, policy)
+    resolve_redirect(BASE, "/x", 1, policy)
     with pytest.raises(DomainBlockedError, match=r"b\.example"):
-        next_hop(BASE, "http://b.example/", 1, policy)
+        resolve_redirect(BASE, "http://b.example/", 1, policy)
 
 
 def test_the_tenth_redirect_is_followed_and_the_eleventh_is_not() -> None:
-    next_hop(BASE, "/x", 10, Policy())
+    resolve_redirect(BASE, "/x", 10, Policy())
     with pytest.raises(TooManyRedirectsError, match="10"):
-        next_hop(BASE, "/x", 11, Policy())
+        resolve_redirect(BASE, "/x", 11, Policy())
     with pytest.raises(TooManyRedirectsError, match="2"):
-        next_hop(BASE, "/x", 3, Policy(), limit=2)
+        resolve_redirect(BASE, "/x", 3, Policy(), limit=2)
 
 
 @pytest.mark.parametrize(
@@ -147,20 +147,20 @@ def test_the_tenth_redirect_is_followed_and_the_eleventh_is_not() -> None:
     ],
 )
 def test_credentials_stay_with_their_origin(target: str, kept: bool) -> None:
-    assert keeps_credentials(BASE, parse_url(target)) is kept
+    assert may_keep_credentials(BASE, parse_url(target)) is kept
 
 
 def test_a_downgrade_is_followed_without_credentials() -> None:
     source = parse_url("https://u:p@a.example/")
-    hop = next_hop(source, "http://a.example/", 1, Policy())
+    hop = resolve_redirect(source, "http://a.example/", 1, Policy())
     assert hop.userinfo is None
-    assert not keeps_credentials(source, hop)
+    assert not may_keep_credentials(source, hop)
 
 
 @given(st.one_of(st.text(), st.text("/.:?#@[]\\%ab0", max_size=30)))
 def test_any_location_is_followed_or_refused(location: str) -> None:
     try:
-        hop = next_hop(BASE, location, 1, Policy())
+        hop = resolve_redirect(BASE, location, 1, Policy())
     except DownloadError:
         return
-    Policy().judge(hop.text)
+    Policy().check_url(hop.text)

@@ -5,7 +5,7 @@ import threading
 import pytest
 import uvloop
 
-from downloadd.policy.resolver import THREADS, SystemResolver
+from downloadd.policy.resolver import MAX_DNS_THREADS, SystemResolver
 
 
 async def test_names_become_addresses() -> None:
@@ -36,7 +36,7 @@ def test_lookups_that_hang_do_not_hold_up_others(monkeypatch: pytest.MonkeyPatch
     async def ask() -> None:
         resolver = SystemResolver()
         async with asyncio.TaskGroup() as group:
-            for number in range(THREADS - 1):
+            for number in range(MAX_DNS_THREADS - 1):
                 group.create_task(resolver.resolve(f"hanging-{number}.example", 80))
             await asyncio.sleep(0)
             try:

@@ -5,10 +5,10 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from policy.raw_origin import Origin, open_origin
+from policy.recording_origin import RecordingOrigin, open_recording_origin
 
 from downloadd.errors import InvalidUrlError
-from downloadd.policy.url import LONGEST, is_address, parse_host, parse_url, to_yarl
+from downloadd.policy.url import MAX_URL_BYTES, is_address, parse_host, parse_url, to_yarl
 
 TARGETS = [
     "/",
@@ -47,14 +47,14 @@ PRINTABLE = "".join(chr(i) for i in range(0x21, 0x7F) if chr(i) not in '"<>#')
 targets = st.text(PRINTABLE, max_size=60).map(lambda text: f"/{text}").filter(lambda t: "\\" not in t.partition("?")[0])
 
 
-async def send(texts: list[str], origin: Origin) -> None:
+async def send(texts: list[str], origin: RecordingOrigin) -> None:
     async with aiohttp.ClientSession() as client:
         for text in texts:
             async with client.get(to_yarl(parse_url(text)), allow_redirects=False) as response:
                 assert response.status == 200
 
 
-async def test_the_request_target_on_the_wire_is_the_given_one(origin: Origin) -> None:
+async def test_the_request_target_on_the_wire_is_the_given_one(origin: RecordingOrigin) -> None:
     await send([f"http://127.0.0.1:{origin.port}{target}" for target in TARGETS], origin)
     assert origin.targets == [target.encode() for target in TARGETS]
 
@@ -63,7 +63,7 @@ async def test_the_request_target_on_the_wire_is_the_given_one(origin: Origin) -
 @given(st.lists(targets, min_size=1, max_size=20))
 def test_any_request_target_is_sent_byte_for_byte(given_targets: list[str]) -> None:
     async def exchange() -> list[bytes]:
-        async with open_origin() as origin:
+        async with open_recording_origin() as origin:
             await send([f"http://127.0.0.1:{origin.port}{target}" for target in given_targets], origin)
             return origin.targets
 
@@ -87,13 +87,13 @@ def test_any_request_target_is_sent_byte_for_byte(given_targets: list[str]) -> N
     ],
 )
 async def test_what_cannot_stand_in_a_request_line_is_percent_encoded(
-    given_rest: str, sent: str, origin: Origin
+    given_rest: str, sent: str, origin: RecordingOrigin
 ) -> None:
     await send([f"http://127.0.0.1:{origin.port}{given_rest}"], origin)
     assert origin.targets == [sent.encode()]
 
 
-async def test_the_host_field_holds_the_judged_host_and_no_userinfo(origin: Origin) -> None:
+async def test_the_host_field_holds_the_judged_host_and_no_userinfo(origin: RecordingOrigin) -> None:
     await send([f"http://user:pass@[::1]:{origin.port}/"], origin)
     head = origin.heads[0].decode()
     assert f"Host: [::1]:{origin.port}\r\n" in head
@@ -164,8 +164,8 @@ def test_every_spelling_of_an_ipv4_address_comes_out_as_a_dotted_quad(host: str)
         pytest.param("http://h/?a=\x00", "control character", id="NUL"),
         pytest.param("http://h/#\x7f", "control character", id="DEL in the fragment"),
         pytest.param("http://h/\ud800", "surrogate", id="half a surrogate pair"),
-        pytest.param("http://h/" + "a" * LONGEST, "longer than", id="too long"),
-        pytest.param("http://h/" + "\u00fc" * (LONGEST // 3), "longer than", id="too long once encoded"),
+        pytest.param("http://h/" + "a" * MAX_URL_BYTES, "longer than", id="too long"),
+        pytest.param("http://h/" + "\u00fc" * (MAX_URL_BYTES // 3), "longer than", id="too long once encoded"),
         pytest.param("example.com/file", "no scheme", id="no scheme"),
         pytest.param("example.com:80/file", "no scheme", id="host and port without scheme"),
         pytest.param("//example.com/file", "no scheme", id="scheme-relative"),

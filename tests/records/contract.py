@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError
-from downloadd.records.protocol import ActiveFilter, HistoryFilter, Owner, Records, StoredAnswer, Waiting
-from downloadd.states import ACTIVE, ENDED, RUNNING, State
+from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner, Records, StoredResponse, WaitingDownload
+from downloadd.states import ACTIVE, FINISHED, RUNNING, State
 
 NOW = 1_700_000_000.0
 DAY = 24 * 60 * 60
 
 
-class HandClock:
+class ManualClock:
     """A clock that stands still until a test moves its hands."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class HandClock:
         return self.now
 
 
-def asked(
+def sample_download(
     url: str = "https://example.com/data.csv",
     *,
     state: State = State.QUEUED,
@@ -73,9 +73,11 @@ def asked(
     )
 
 
-def answer(key: str = "k", *, user: str = "ann", fingerprint: bytes = b"f", created: float = NOW) -> StoredAnswer:
+def make_response(
+    key: str = "k", *, user: str = "ann", fingerprint: bytes = b"f", created: float = NOW
+) -> StoredResponse:
     """An answer to keep under a key."""
-    return StoredAnswer(user=user, key=key, fingerprint=fingerprint, status=201, body=b"{}", created=created)
+    return StoredResponse(user=user, key=key, fingerprint=fingerprint, status=201, body=b"{}", created=created)
 
 
 async def added(records: Records, *downloads: Download) -> list[Download]:
@@ -166,7 +168,7 @@ _FRAGMENTS = ("a", "A", "b", "%", "_", "\\", "ä", "Ä", "a%", "_b", "example", 
 FILTERS = st.builds(
     HistoryFilter,
     directory=st.none() | st.sampled_from(["", "a", "a/b", "nowhere"]),
-    state=st.none() | st.sampled_from(sorted(ENDED)),
+    state=st.none() | st.sampled_from(sorted(FINISHED)),
     contains=st.none() | st.just("") | st.sampled_from(_FRAGMENTS) | st.text("aAbB%_\\äÄ", max_size=3),
     before_ended_seq=st.none() | st.integers(0, 330),
     after_ended_seq=st.none() | st.integers(0, 330),
@@ -180,36 +182,36 @@ _many_examples = settings(
 )
 
 
-def page_of(rows: Sequence[Download], wanted: HistoryFilter) -> list[Download]:
+def page_of(rows: Sequence[Download], criteria: HistoryFilter) -> list[Download]:
     """What `Records.history` must answer when `rows` are all there is."""
     found = [
         row
         for row in rows
         if row.result.ended_seq is not None
-        and (wanted.directory is None or row.request.directory == wanted.directory)
-        and (wanted.state is None or row.state == wanted.state)
-        and (wanted.before_ended_seq is None or row.result.ended_seq < wanted.before_ended_seq)
-        and (wanted.after_ended_seq is None or row.result.ended_seq > wanted.after_ended_seq)
+        and (criteria.directory is None or row.request.directory == criteria.directory)
+        and (criteria.state is None or row.state == criteria.state)
+        and (criteria.before_ended_seq is None or row.result.ended_seq < criteria.before_ended_seq)
+        and (criteria.after_ended_seq is None or row.result.ended_seq > criteria.after_ended_seq)
         and (
-            not wanted.contains
-            or wanted.contains.lower() in row.request.redacted_url.lower()
-            or wanted.contains.lower() in row.filename.lower()
+            not criteria.contains
+            or criteria.contains.lower() in row.request.redacted_url.lower()
+            or criteria.contains.lower() in row.filename.lower()
         )
     ]
-    found.sort(key=lambda row: row.result.ended_seq or 0, reverse=wanted.after_ended_seq is None)
-    return found[: wanted.limit]
+    found.sort(key=lambda row: row.result.ended_seq or 0, reverse=criteria.after_ended_seq is None)
+    return found[: criteria.limit]
 
 
 class RecordsContract:
     """What every implementation of `Records` promises."""
 
     async def test_they_know_when_they_were_begun(self, records: Records) -> None:
-        assert await records.begun() == NOW
+        assert await records.created_at() == NOW
 
     # accept and get
 
     async def test_an_accepted_download_is_found_by_its_id(self, records: Records) -> None:
-        download = asked()
+        download = sample_download()
         accepted = await records.accept([download])
         assert accepted.replayed is None
         assert await records.get(download.id) == msgspec.structs.replace(download, seq=accepted.seqs[0])
@@ -220,11 +222,11 @@ class RecordsContract:
     async def test_an_unknown_id_is_nobody(self, records: Records, id: str) -> None:
         assert await records.get(id) is None
         assert await records.amend(id, lambda before: before) is None
-        assert await records.owners([id]) == {}
+        assert await records.part_owners([id]) == {}
 
     async def test_seqs_follow_the_order_of_acceptance(self, records: Records) -> None:
-        first = await records.accept([asked(), asked(), asked()])
-        second = await records.accept([asked()])
+        first = await records.accept([sample_download(), sample_download(), sample_download()])
+        second = await records.accept([sample_download()])
         seqs = [*first.seqs, *second.seqs]
         assert seqs == sorted(set(seqs))
         assert len(seqs) == 4
@@ -234,22 +236,22 @@ class RecordsContract:
         assert await records.active(ActiveFilter()) == []
 
     async def test_many_callers_at_once_each_get_their_own_seq(self, records: Records) -> None:
-        downloads = [asked() for _ in range(1500)]
+        downloads = [sample_download() for _ in range(1500)]
         accepted = await asyncio.gather(*(records.accept([download]) for download in downloads))
         assert len({result.seqs[0] for result in accepted}) == 1500
         listed = {row.id: row.seq for row in await records.active(ActiveFilter())}
         assert listed == {download.id: result.seqs[0] for download, result in zip(downloads, accepted, strict=True)}
 
     async def test_an_accept_is_all_or_none(self, records: Records) -> None:
-        (known,) = await added(records, asked())
-        fresh = asked()
+        (known,) = await added(records, sample_download())
+        fresh = sample_download()
         with pytest.raises(StorageError):
-            await records.accept([fresh, msgspec.structs.replace(asked(), id=known.id)])
+            await records.accept([fresh, msgspec.structs.replace(sample_download(), id=known.id)])
         assert await records.get(fresh.id) is None
         assert await present(records, known.id) == known
 
     async def test_a_refused_download_goes_straight_to_history(self, records: Records) -> None:
-        (row,) = await added(records, asked(state=State.FAILED))
+        (row,) = await added(records, sample_download(state=State.FAILED))
         assert row.result.ended_seq is not None
         assert await records.active(ActiveFilter()) == []
         assert await records.history(HistoryFilter()) == [row]
@@ -261,7 +263,7 @@ class RecordsContract:
         (seq,) = (await records.accept([download])).seqs
         row = await present(records, download.id)
         assert row == with_fields(download, seq=seq, ended_seq=row.result.ended_seq)
-        assert (row.result.ended_seq is not None) == (download.state in ENDED)
+        assert (row.result.ended_seq is not None) == (download.state in FINISHED)
 
     @_many_examples
     @given(download=DOWNLOADS, changed=DOWNLOADS)
@@ -273,83 +275,85 @@ class RecordsContract:
         after = await present(records, download.id)
         assert after == result[1]
         assert after == with_fields(changed, id=before.id, seq=before.seq, ended_seq=after.result.ended_seq)
-        assert (after.result.ended_seq is not None) == (changed.state in ENDED)
+        assert (after.result.ended_seq is not None) == (changed.state in FINISHED)
 
     # idempotency keys
 
     async def test_a_repeated_key_answers_the_first_answer_and_writes_nothing(self, records: Records) -> None:
-        first = answer()
-        assert (await records.accept([asked()], first)).replayed is None
+        first = make_response()
+        assert (await records.accept([sample_download()], first)).replayed is None
         again = await records.accept(
-            [asked()], msgspec.structs.replace(first, status=500, body=b"other", created=NOW + 1)
+            [sample_download()], msgspec.structs.replace(first, status=500, body=b"other", created=NOW + 1)
         )
         assert again.replayed == first
         assert list(again.seqs) == []
         assert len(await records.active(ActiveFilter())) == 1
 
     async def test_the_same_key_at_the_same_time_writes_once(self, records: Records) -> None:
-        results = await asyncio.gather(*(records.accept([asked()], answer()) for _ in range(50)))
+        results = await asyncio.gather(*(records.accept([sample_download()], make_response()) for _ in range(50)))
         assert sum(result.replayed is None for result in results) == 1
         assert len(await records.active(ActiveFilter())) == 1
 
     async def test_a_key_with_another_fingerprint_is_a_mistake(self, records: Records) -> None:
-        await records.accept([asked()], answer(fingerprint=b"one"))
+        await records.accept([sample_download()], make_response(fingerprint=b"one"))
         with pytest.raises(IdempotencyKeyReusedError):
-            await records.accept([asked()], answer(fingerprint=b"two"))
+            await records.accept([sample_download()], make_response(fingerprint=b"two"))
         assert len(await records.active(ActiveFilter())) == 1
 
     async def test_a_key_belongs_to_its_user(self, records: Records) -> None:
-        await records.accept([asked()], answer(user="ann", fingerprint=b"one"))
-        assert (await records.accept([asked()], answer(user="bob", fingerprint=b"two"))).replayed is None
+        await records.accept([sample_download()], make_response(user="ann", fingerprint=b"one"))
+        assert (
+            await records.accept([sample_download()], make_response(user="bob", fingerprint=b"two"))
+        ).replayed is None
 
-    async def test_a_key_is_kept_for_24_hours_and_then_new(self, records: Records, clock: HandClock) -> None:
-        await records.accept([asked()], answer())
+    async def test_a_key_is_kept_for_24_hours_and_then_new(self, records: Records, clock: ManualClock) -> None:
+        await records.accept([sample_download()], make_response())
         clock.now = NOW + DAY
-        assert (await records.accept([asked()], answer(created=clock.now))).replayed is not None
+        assert (await records.accept([sample_download()], make_response(created=clock.now))).replayed is not None
         clock.now = NOW + DAY + 1
-        renewed = answer(fingerprint=b"another", created=clock.now)
-        assert (await records.accept([asked()], renewed)).replayed is None
-        assert (await records.accept([asked()], renewed)).replayed == renewed
+        renewed = make_response(fingerprint=b"another", created=clock.now)
+        assert (await records.accept([sample_download()], renewed)).replayed is None
+        assert (await records.accept([sample_download()], renewed)).replayed == renewed
         assert len(await records.active(ActiveFilter())) == 2
 
     async def test_a_failed_accept_does_not_keep_its_answer(self, records: Records) -> None:
-        (known,) = await added(records, asked())
+        (known,) = await added(records, sample_download())
         with pytest.raises(StorageError):
-            await records.accept([known], answer())
-        assert (await records.accept([asked()], answer())).replayed is None
+            await records.accept([known], make_response())
+        assert (await records.accept([sample_download()], make_response())).replayed is None
 
     # claim
 
     async def test_claim_starts_a_run(self, records: Records) -> None:
-        (queued,) = await added(records, asked(not_before=NOW + 5))
+        (queued,) = await added(records, sample_download(not_before=NOW + 5))
         (held,) = await records.claim([queued.seq])
         assert held == with_fields(queued, state=State.STARTING, epoch=1, attempt=1, not_before=None)
         assert await present(records, held.id) == held
 
     async def test_claim_takes_up_a_retrying_download(self, records: Records) -> None:
-        (waiting,) = await added(records, asked(state=State.RETRYING, epoch=4))
+        (waiting,) = await added(records, sample_download(state=State.RETRYING, epoch=4))
         (held,) = await records.claim([waiting.seq])
         assert (held.state, held.epoch, held.progress.attempt) == (State.DOWNLOADING, 5, 1)
 
     async def test_claim_answers_in_the_order_asked_for(self, records: Records) -> None:
-        rows = await added(records, asked(), asked(), asked())
+        rows = await added(records, sample_download(), sample_download(), sample_download())
         seqs = [rows[2].seq, rows[0].seq, 10**9, rows[2].seq, rows[1].seq]
         assert [held.seq for held in await records.claim(seqs)] == [rows[2].seq, rows[0].seq, rows[1].seq]
 
     @pytest.mark.parametrize("state", sorted(set(State) - {State.QUEUED, State.RETRYING}))
     async def test_claim_leaves_out_what_does_not_wait(self, records: Records, state: State) -> None:
-        (row,) = await added(records, asked(state=state))
+        (row,) = await added(records, sample_download(state=state))
         assert await records.claim([row.seq]) == []
         assert await present(records, row.id) == row
 
     @pytest.mark.parametrize("desired", [Desired.PAUSE, Desired.CANCEL])
     async def test_claim_leaves_out_what_a_user_stops(self, records: Records, desired: Desired) -> None:
-        (row,) = await added(records, asked(desired=desired))
+        (row,) = await added(records, sample_download(desired=desired))
         assert await records.claim([row.seq]) == []
         assert await present(records, row.id) == row
 
     async def test_of_many_claims_at_once_one_gets_the_download(self, records: Records) -> None:
-        (row,) = await added(records, asked())
+        (row,) = await added(records, sample_download())
         results = await asyncio.gather(*(records.claim([row.seq]) for _ in range(20)))
         assert sum(map(len, results)) == 1
         assert (await present(records, row.id)).epoch == 1
@@ -360,7 +364,7 @@ class RecordsContract:
     # save
 
     async def test_save_writes_what_the_run_knows(self, records: Records) -> None:
-        held = await claimed(records, asked())
+        held = await claimed(records, sample_download())
         told = with_fields(
             held,
             host="other.example.com",
@@ -388,7 +392,7 @@ class RecordsContract:
         assert await present(records, held.id) == told
 
     async def test_save_does_not_touch_what_users_change(self, records: Records) -> None:
-        held = await claimed(records, asked())
+        held = await claimed(records, sample_download())
         await records.amend(
             held.id,
             lambda row: with_fields(
@@ -408,7 +412,7 @@ class RecordsContract:
         assert await present(records, held.id) == saved
 
     async def test_save_of_an_end_moves_the_download_to_history(self, records: Records) -> None:
-        held = await claimed(records, asked())
+        held = await claimed(records, sample_download())
         saved = await records.save(with_fields(held, state=State.CANCELLED, end_time=9))
         assert saved is not None
         assert saved.result.ended_seq == await records.last_ended_seq()
@@ -417,28 +421,28 @@ class RecordsContract:
 
     @pytest.mark.parametrize("epoch", [0, 2], ids=["earlier", "later"])
     async def test_save_of_another_epoch_is_refused(self, records: Records, epoch: int) -> None:
-        held = await claimed(records, asked())
+        held = await claimed(records, sample_download())
         assert await records.save(with_fields(held, epoch=epoch, received=5)) is None
         assert await present(records, held.id) == held
 
     async def test_save_of_an_ended_download_is_refused(self, records: Records) -> None:
-        held = await claimed(records, asked())
+        held = await claimed(records, sample_download())
         ended = await records.save(msgspec.structs.replace(held, state=State.FAILED))
         assert await records.save(msgspec.structs.replace(held, state=State.COMPLETED)) is None
         assert await present(records, held.id) == ended
 
     async def test_save_of_an_unknown_download_is_refused(self, records: Records) -> None:
-        assert await records.save(asked()) is None
+        assert await records.save(sample_download()) is None
 
     # amend
 
     async def test_amend_returns_the_row_before_and_after(self, records: Records) -> None:
-        (row,) = await added(records, asked())
+        (row,) = await added(records, sample_download())
         result = await records.amend(row.id, lambda before: with_fields(before, priority=3))
         assert result == (row, with_fields(row, priority=3))
 
     async def test_what_a_change_raises_is_raised_and_nothing_is_written(self, records: Records) -> None:
-        (row,) = await added(records, asked())
+        (row,) = await added(records, sample_download())
 
         def change(before: Download) -> Download:
             raise LookupError(before.id)
@@ -448,7 +452,7 @@ class RecordsContract:
         assert await present(records, row.id) == row
 
     async def test_amends_at_once_lose_nothing(self, records: Records) -> None:
-        (row,) = await added(records, asked())
+        (row,) = await added(records, sample_download())
 
         def one_more(before: Download) -> Download:
             return with_fields(before, priority=before.control.priority + 1)
@@ -457,19 +461,21 @@ class RecordsContract:
         assert (await present(records, row.id)).control.priority == 200
 
     async def test_a_change_of_the_id_is_refused(self, records: Records) -> None:
-        (row,) = await added(records, asked())
+        (row,) = await added(records, sample_download())
         with pytest.raises(ValueError, match="id"):
             await records.amend(row.id, lambda before: msgspec.structs.replace(before, id=str(uuid4())))
         assert await present(records, row.id) == row
 
     async def test_an_ended_download_keeps_its_place_in_history(self, records: Records) -> None:
-        first, _ = await added(records, asked(state=State.FAILED), asked(state=State.FAILED))
+        first, _ = await added(records, sample_download(state=State.FAILED), sample_download(state=State.FAILED))
         result = await records.amend(first.id, lambda before: with_fields(before, detail="seen"))
         assert result is not None
         assert result[1].result.ended_seq == first.result.ended_seq
 
     async def test_a_retried_download_is_in_the_history_once(self, records: Records) -> None:
-        (first, second) = await added(records, asked(state=State.FAILED), asked(state=State.COMPLETED))
+        (first, second) = await added(
+            records, sample_download(state=State.FAILED), sample_download(state=State.COMPLETED)
+        )
         result = await records.amend(first.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
         assert result is not None
         assert result[1].result.ended_seq is None
@@ -481,9 +487,9 @@ class RecordsContract:
         assert await records.active(ActiveFilter()) == []
 
     async def test_the_number_of_a_retried_download_is_not_handed_out_again(self, records: Records) -> None:
-        (first,) = await added(records, asked(state=State.FAILED))
+        (first,) = await added(records, sample_download(state=State.FAILED))
         await records.amend(first.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
-        (second,) = await added(records, asked(state=State.FAILED))
+        (second,) = await added(records, sample_download(state=State.FAILED))
         assert first.result.ended_seq is not None
         assert second.result.ended_seq is not None
         assert second.result.ended_seq > first.result.ended_seq
@@ -491,13 +497,13 @@ class RecordsContract:
     # listings
 
     async def test_active_lists_the_oldest_first_and_in_pages(self, records: Records) -> None:
-        rows = await added(records, *(asked() for _ in range(5)))
+        rows = await added(records, *(sample_download() for _ in range(5)))
         page = await records.active(ActiveFilter(limit=3))
         assert page == rows[:3]
         assert await records.active(ActiveFilter(limit=3, after_seq=page[-1].seq)) == rows[3:]
 
     async def test_active_takes_what_is_known_from_there(self, records: Records) -> None:
-        rows = await added(records, *(asked() for _ in range(4)))
+        rows = await added(records, *(sample_download() for _ in range(4)))
         known = {row.seq: with_fields(row, received=7) for row in rows}
         assert await records.active(ActiveFilter(), known) == [known[row.seq] for row in rows]
         # What has ended is not listed, whatever is known of it, and what is not known is read.
@@ -510,10 +516,10 @@ class RecordsContract:
 
     async def test_active_lists_by_directory_and_state(self, records: Records) -> None:
         rows = await added(
-            records, *(asked(state=state, directory=d) for state in sorted(State) for d in ("", "a", "a/b"))
+            records, *(sample_download(state=state, directory=d) for state in sorted(State) for d in ("", "a", "a/b"))
         )
         for directory in (None, "", "a", "a/b", "b"):
-            for states in (None, frozenset({State.PAUSED}), RUNNING, ENDED, frozenset[State]()):
+            for states in (None, frozenset({State.PAUSED}), RUNNING, FINISHED, frozenset[State]()):
                 expected = [
                     row
                     for row in rows
@@ -523,16 +529,16 @@ class RecordsContract:
                 assert await records.active(ActiveFilter(directory=directory, states=states)) == expected
 
     @_many_examples
-    @given(wanted=FILTERS)
-    async def test_a_history_page_agrees_with_a_plain_filter(self, records: Records, wanted: HistoryFilter) -> None:
+    @given(criteria=FILTERS)
+    async def test_a_history_page_agrees_with_a_plain_filter(self, records: Records, criteria: HistoryFilter) -> None:
         if not await records.last_ended_seq():
             await self._fill(records)
         rows = await records.history(HistoryFilter(limit=1000)) + await records.active(ActiveFilter())
         assert len(rows) == 400
-        assert await records.history(wanted) == page_of(rows, wanted)
+        assert await records.history(criteria) == page_of(rows, criteria)
 
     async def test_pages_of_history_join_without_gap_or_repeat(self, records: Records) -> None:
-        rows = await added(records, *(asked(state=State.COMPLETED) for _ in range(25)))
+        rows = await added(records, *(sample_download(state=State.COMPLETED) for _ in range(25)))
         seen: list[Download] = []
         while page := await records.history(
             HistoryFilter(limit=10, before_ended_seq=seen[-1].result.ended_seq if seen else None)
@@ -541,12 +547,14 @@ class RecordsContract:
         assert seen == rows[::-1]
 
     async def test_a_long_search_text_finds_nothing(self, records: Records) -> None:
-        await added(records, asked(state=State.COMPLETED))
+        await added(records, sample_download(state=State.COMPLETED))
         assert await records.history(HistoryFilter(contains="%" * 100_000)) == []
 
     async def test_search_finds_only_what_may_be_shown(self, records: Records) -> None:
         secret = with_fields(
-            asked(state=State.COMPLETED), url="https://u:pass@example.com/", redacted_url="https://example.com/"
+            sample_download(state=State.COMPLETED),
+            url="https://u:pass@example.com/",
+            redacted_url="https://example.com/",
         )
         await added(records, secret)
         assert await records.history(HistoryFilter(contains="pass")) == []
@@ -559,21 +567,23 @@ class RecordsContract:
     # start
 
     async def test_held_gives_what_a_run_held(self, records: Records) -> None:
-        rows = await added(records, *(asked(state=state) for _ in range(120) for state in sorted(State)))
-        held = [row async for row in records.held()]
+        rows = await added(records, *(sample_download(state=state) for _ in range(120) for state in sorted(State)))
+        held = [row async for row in records.running_rows()]
         assert held == [row for row in rows if row.state in RUNNING]
 
     async def test_waiting_gives_all_that_wait(self, records: Records) -> None:
         rows = await added(
             records,
             *(
-                asked(state=state, host=f"{number}.example", priority=number, not_before=float(number) or None)
+                sample_download(
+                    state=state, host=f"{number}.example", priority=number, not_before=float(number) or None
+                )
                 for number in range(3)
                 for state in sorted(State)
             ),
         )
         expected = [
-            Waiting(
+            WaitingDownload(
                 seq=row.seq, host=row.progress.host, priority=row.control.priority, not_before=row.progress.not_before
             )
             for row in rows
@@ -582,38 +592,41 @@ class RecordsContract:
         assert [waiting async for chunk in records.waiting() for waiting in chunk] == expected
 
     async def test_waiting_comes_in_chunks(self, records: Records) -> None:
-        accepted = await records.accept([asked() for _ in range(12_000)])
+        accepted = await records.accept([sample_download() for _ in range(12_000)])
         chunks = [chunk async for chunk in records.waiting()]
         assert max(map(len, chunks)) <= 5_000
         assert [waiting.seq for chunk in chunks for waiting in chunk] == list(accepted.seqs)
 
     async def test_nothing_waits_and_nothing_is_held_at_first(self, records: Records) -> None:
         assert [chunk async for chunk in records.waiting()] == []
-        assert [row async for row in records.held()] == []
+        assert [row async for row in records.running_rows()] == []
 
     async def test_owners_are_active_downloads(self, records: Records) -> None:
         named, nameless, ended = await added(
-            records, asked(part_name=".a.part"), asked(), asked(state=State.FAILED, part_name=".b.part")
+            records,
+            sample_download(part_name=".a.part"),
+            sample_download(),
+            sample_download(state=State.FAILED, part_name=".b.part"),
         )
         (nameless,) = await records.claim([nameless.seq])
-        assert await records.owners([named.id, nameless.id, ended.id, str(uuid4())]) == {
-            named.id: Owner(state=State.QUEUED, epoch=0, part_name=".a.part"),
-            nameless.id: Owner(state=State.STARTING, epoch=1, part_name=None),
+        assert await records.part_owners([named.id, nameless.id, ended.id, str(uuid4())]) == {
+            named.id: PartOwner(state=State.QUEUED, epoch=0, part_name=".a.part"),
+            nameless.id: PartOwner(state=State.STARTING, epoch=1, part_name=None),
         }
 
     async def test_any_number_of_owners_can_be_asked_for(self, records: Records) -> None:
-        (row,) = await added(records, asked(part_name="p"))
-        assert set(await records.owners([*(str(uuid4()) for _ in range(12_000)), row.id])) == {row.id}
-        assert await records.owners([]) == {}
+        (row,) = await added(records, sample_download(part_name="p"))
+        assert set(await records.part_owners([*(str(uuid4()) for _ in range(12_000)), row.id])) == {row.id}
+        assert await records.part_owners([]) == {}
 
     async def _fill(self, records: Records) -> None:
         dice = random.Random(5)
         letters = [*string.ascii_letters[:3], "B", "%", "_", "\\", "ä", "Ä", "."]
         await records.accept(
             [
-                asked(
+                sample_download(
                     f"https://example.com/{''.join(dice.choices(letters, k=4))}",
-                    state=dice.choice(sorted(ENDED)) if number < 320 else State.QUEUED,
+                    state=dice.choice(sorted(FINISHED)) if number < 320 else State.QUEUED,
                     directory=dice.choice(["", "a", "a/b"]),
                     filename="".join(dice.choices(letters, k=5)),
                 )
@@ -623,5 +636,11 @@ class RecordsContract:
 
     async def test_counts_say_how_many_are_in_each_active_state(self, records: Records) -> None:
         assert await records.counts() == {}
-        await added(records, asked(), asked(), asked(state=State.PAUSED), asked(state=State.FAILED))
+        await added(
+            records,
+            sample_download(),
+            sample_download(),
+            sample_download(state=State.PAUSED),
+            sample_download(state=State.FAILED),
+        )
         assert await records.counts() == {State.QUEUED: 2, State.PAUSED: 1}

@@ -1,4 +1,4 @@
-"""Waiting for records that are unavailable: with a lock that another program holds on a real database."""
+"""WaitingDownload for records that are unavailable: with a lock that another program holds on a real database."""
 
 import contextlib
 import sqlite3
@@ -7,24 +7,24 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from records.contract import HandClock, added, asked
+from records.contract import ManualClock, added, sample_download
 
 from downloadd.errors import StorageError
 from downloadd.records.availability import once_available
-from downloadd.records.database import DATABASE_NAME
+from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.protocol import ActiveFilter
 from downloadd.records.sqlite import SqliteRecords
 
 
 @pytest.fixture
 async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
-    async with SqliteRecords(tmp_path, clock=HandClock(), patience=0.01) as opened:
+    async with SqliteRecords(tmp_path, clock=ManualClock(), patience=0.01) as opened:
         yield opened
 
 
 @pytest.fixture
 def lock(tmp_path: Path, records: SqliteRecords) -> Iterator[sqlite3.Connection]:
-    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)) as other:
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_FILE_NAME, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield other
 
@@ -38,14 +38,14 @@ async def test_what_waits_is_done_once_and_only_once(records: SqliteRecords, loc
         if refusals == 3:
             lock.execute("ROLLBACK")
 
-    download = asked()
+    download = sample_download()
     accepted = await once_available(partial(records.accept, [download]), refused=refused)
     assert refusals == 3
     assert [(row.id, row.seq) for row in await records.active(ActiveFilter())] == [(download.id, accepted.seqs[0])]
 
 
 async def test_what_is_wrong_with_the_operation_itself_is_not_waited_for(records: SqliteRecords) -> None:
-    (known,) = await added(records, asked())
+    (known,) = await added(records, sample_download())
     with pytest.raises(StorageError, match="UNIQUE"):
         await once_available(partial(records.accept, [known]))
 
@@ -55,4 +55,4 @@ async def test_whoever_is_refused_may_end_the_waiting(records: SqliteRecords, lo
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        await once_available(partial(records.accept, [asked()]), refused=give_up)
+        await once_available(partial(records.accept, [sample_download()]), refused=give_up)

@@ -7,10 +7,10 @@ from typing import get_type_hints
 
 import msgspec
 import pytest
-from records.contract import HandClock, asked
+from records.contract import ManualClock, sample_download
 
 from downloadd.download import Control, Download, Progress, Request, Result
-from downloadd.records.columns import COLUMNS, FRESH, PARTS, RUN_OWNED, WRITTEN, ColumnOwner
+from downloadd.records.columns import COLUMNS, INITIAL_COLUMNS, PARTS, RUN_COLUMNS, WRITTEN_COLUMNS, ColumnOwner
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 
@@ -44,27 +44,27 @@ def test_the_columns_of_a_part_stand_side_by_side_in_the_order_of_the_parts() ->
 
 def test_the_row_begins_with_seq_which_an_insertion_leaves_out() -> None:
     assert COLUMNS[0].name == "seq"
-    assert COLUMNS[1:] == WRITTEN
+    assert COLUMNS[1:] == WRITTEN_COLUMNS
 
 
 def test_users_own_the_control_and_runs_the_progress() -> None:
     assert {column.group for column in COLUMNS if column.owner is ColumnOwner.USER} == {"control"}
     assert all(column.owner is ColumnOwner.RUN for column in COLUMNS if column.group == "progress")
-    assert {column.group for column in RUN_OWNED} == {"", "progress", "result"}
+    assert {column.group for column in RUN_COLUMNS} == {"", "progress", "result"}
 
 
 async def test_the_table_of_the_database_has_these_columns_and_the_defaults_of_the_structs(tmp_path: Path) -> None:
-    async with SqliteRecords(tmp_path / "state", HandClock()) as records:
+    async with SqliteRecords(tmp_path / "state", ManualClock()) as records:
         table = await records.read(lambda connection: connection.execute("PRAGMA table_info(downloads)").fetchall())
-        download = asked(state=State.PAUSED)
+        download = sample_download(state=State.PAUSED)
         (seq,) = (await records.accept([download])).seqs
         assert await records.get(download.id) == msgspec.structs.replace(download, seq=seq)
     assert {name for _, name, *_ in table} == {column.name for column in COLUMNS}
     needed = {name for _, name, _, not_null, default, key in table if not_null and default is None and not key}
-    assert needed <= {column.name for column in FRESH}
+    assert needed <= {column.name for column in INITIAL_COLUMNS}
 
 
 def test_every_field_can_be_read_by_its_path() -> None:
-    download = asked()
+    download = sample_download()
     assert [attrgetter(column.path)(download) for column in COLUMNS if column.name == "id"] == [download.id]
     attrgetter(*(column.path for column in COLUMNS))(download)

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from records.contract import NOW, HandClock, added, asked, ids, present
+from records.contract import NOW, ManualClock, added, ids, present, sample_download
 from structlog.testing import capture_logs
 
 from downloadd.records.database import (
-    DATABASE_NAME,
+    DATABASE_FILE_NAME,
     Migration,
     RecordsError,
     RecordsLockedError,
@@ -47,43 +47,43 @@ def assert_one_sentence(error: RecordsError, path: Path) -> None:
 async def refused(state: Path) -> RecordsError:
     """The error that opening the records ends in."""
     with pytest.raises(RecordsError) as caught:
-        async with SqliteRecords(state, clock=HandClock()):
+        async with SqliteRecords(state, clock=ManualClock()):
             pass
     assert_one_sentence(caught.value, state)
     return caught.value
 
 
 async def test_a_second_daemon_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
-    async with SqliteRecords(tmp_path, clock=HandClock()) as first:
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as first:
         error = await refused(tmp_path)
         assert isinstance(error, RecordsLockedError)
         assert f"process {os.getpid()}" in str(error)
-        (row,) = await added(first, asked())
-    async with SqliteRecords(tmp_path, clock=HandClock()) as second:
+        (row,) = await added(first, sample_download())
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as second:
         assert await present(second, row.id) == row
 
 
 async def test_a_refused_opening_lets_the_next_one_in(tmp_path: Path) -> None:
-    database = tmp_path / DATABASE_NAME
+    database = tmp_path / DATABASE_FILE_NAME
     database.write_bytes(b"no database at all" * 500)
     await refused(tmp_path)
     database.unlink()
-    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
-        assert await added(records, asked())
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
+        assert await added(records, sample_download())
 
 
 @pytest.mark.parametrize("content", [b"garbage " * 1000, b"x", b""], ids=["pages", "one-byte", "nothing"])
 async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / DATABASE_NAME).write_bytes(content)
+    (tmp_path / DATABASE_FILE_NAME).write_bytes(content)
     error = await refused(tmp_path)
     assert isinstance(error, RecordsUnreadableError)
-    assert (tmp_path / DATABASE_NAME).read_bytes() == content
+    assert (tmp_path / DATABASE_FILE_NAME).read_bytes() == content
 
 
 async def test_a_damaged_database_is_refused_and_left_alone(tmp_path: Path) -> None:
-    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
-        await records.accept([asked() for _ in range(100)])
-    database = tmp_path / DATABASE_NAME
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
+        await records.accept([sample_download() for _ in range(100)])
+    database = tmp_path / DATABASE_FILE_NAME
     content = database.read_bytes()
     damaged = content[:100] + b"\xff" * (len(content) - 100)
     database.write_bytes(damaged)
@@ -94,22 +94,28 @@ async def test_a_damaged_database_is_refused_and_left_alone(tmp_path: Path) -> N
 
 
 async def test_an_emptied_database_is_refused_and_its_log_is_left_alone(tmp_path: Path) -> None:
-    async with SqliteRecords(tmp_path / "state", clock=HandClock()) as records:
-        await records.accept([asked()])
+    async with SqliteRecords(tmp_path / "state", clock=ManualClock()) as records:
+        await records.accept([sample_download()])
         shutil.copytree(tmp_path / "state", tmp_path / "killed")
-    database, written = tmp_path / "killed" / DATABASE_NAME, tmp_path / "killed" / f"{DATABASE_NAME}-wal"
+    database, written = tmp_path / "killed" / DATABASE_FILE_NAME, tmp_path / "killed" / f"{DATABASE_FILE_NAME}-wal"
     content, log = database.read_bytes(), written.read_bytes()
     database.write_bytes(b"")
     error = await refused(tmp_path / "killed")
     assert "is damaged or no database (the file is empty); restore a backup, or move it away" in str(error)
     assert (database.read_bytes(), written.read_bytes()) == (b"", log)
     database.write_bytes(content)
-    async with SqliteRecords(tmp_path / "killed", clock=HandClock()) as records:
+    async with SqliteRecords(tmp_path / "killed", clock=ManualClock()) as records:
         assert await records.counts() == {State.QUEUED: 1}
 
 
 @pytest.mark.parametrize(
-    "left", [f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm", f"{DATABASE_NAME}.v3.backup", "imports/23456789ABCDEFGHJ"]
+    "left",
+    [
+        f"{DATABASE_FILE_NAME}-wal",
+        f"{DATABASE_FILE_NAME}-shm",
+        f"{DATABASE_FILE_NAME}.v3.backup",
+        "imports/23456789ABCDEFGHJ",
+    ],
 )
 async def test_a_database_that_has_vanished_is_missed_and_not_begun_anew(tmp_path: Path, left: str) -> None:
     (tmp_path / "imports").mkdir()
@@ -120,23 +126,23 @@ async def test_a_database_that_has_vanished_is_missed_and_not_begun_anew(tmp_pat
         error
     )
     assert (tmp_path / left).read_bytes() == b"of an earlier life"
-    assert not (tmp_path / DATABASE_NAME).exists()
+    assert not (tmp_path / DATABASE_FILE_NAME).exists()
     (tmp_path / left).unlink()
-    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
-        assert await added(records, asked())
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
+        assert await added(records, sample_download())
 
 
 async def test_a_link_to_a_database_that_is_not_there_is_refused_and_one_that_is_there_is_followed(
     tmp_path: Path,
 ) -> None:
-    database = tmp_path / "state" / DATABASE_NAME
+    database = tmp_path / "state" / DATABASE_FILE_NAME
     database.parent.mkdir()
-    database.symlink_to(tmp_path / "disk" / DATABASE_NAME)
+    database.symlink_to(tmp_path / "disk" / DATABASE_FILE_NAME)
     error = await refused(database.parent)
-    assert f"is a link to {tmp_path / 'disk' / DATABASE_NAME}, which is not there" in str(error)
-    async with SqliteRecords(tmp_path / "disk", clock=HandClock()) as records:
-        (row,) = await added(records, asked())
-    async with SqliteRecords(database.parent, clock=HandClock()) as records:
+    assert f"is a link to {tmp_path / 'disk' / DATABASE_FILE_NAME}, which is not there" in str(error)
+    async with SqliteRecords(tmp_path / "disk", clock=ManualClock()) as records:
+        (row,) = await added(records, sample_download())
+    async with SqliteRecords(database.parent, clock=ManualClock()) as records:
         assert await present(records, row.id) == row
     assert database.is_symlink()
 
@@ -151,33 +157,33 @@ async def test_a_database_is_whole_from_its_first_moment(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(os, "replace", replace)
     # What a first start that was killed has left.
-    (tmp_path / f"{DATABASE_NAME}.unfinished").write_bytes(b"half a database")
-    async with SqliteRecords(tmp_path, clock=HandClock()):
+    (tmp_path / f"{DATABASE_FILE_NAME}.unfinished").write_bytes(b"half a database")
+    async with SqliteRecords(tmp_path, clock=ManualClock()):
         pass
     assert seen == [(False, len(shipped_migrations()))]
-    assert not (tmp_path / f"{DATABASE_NAME}.unfinished").exists()
+    assert not (tmp_path / f"{DATABASE_FILE_NAME}.unfinished").exists()
 
 
 async def test_records_that_are_begun_anew_are_said_so(tmp_path: Path) -> None:
     said: list[list[str]] = []
     for _ in range(2):
         with capture_logs() as lines:
-            async with SqliteRecords(tmp_path, clock=HandClock()):
+            async with SqliteRecords(tmp_path, clock=ManualClock()):
                 pass
         said.append([line["event"] for line in lines])
-    (tmp_path / DATABASE_NAME).unlink()
+    (tmp_path / DATABASE_FILE_NAME).unlink()
     with capture_logs() as lines:
-        async with SqliteRecords(tmp_path, clock=HandClock()):
+        async with SqliteRecords(tmp_path, clock=ManualClock()):
             pass
     assert said == [[], []]
     (line,) = lines
-    assert (line["event"], line["log_level"]) == ("records_begun_anew", "warning")
+    assert (line["event"], line["log_level"]) == ("records_created_empty", "warning")
 
 
 async def test_damage_to_any_page_is_noticed_before_something_is_written(tmp_path: Path) -> None:
-    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
-        await records.accept([asked() for _ in range(300)])
-    database = tmp_path / DATABASE_NAME
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
+        await records.accept([sample_download() for _ in range(300)])
+    database = tmp_path / DATABASE_FILE_NAME
     content = database.read_bytes()
     pages = len(content) // PAGE
     assert pages > 40
@@ -189,14 +195,14 @@ async def test_damage_to_any_page_is_noticed_before_something_is_written(tmp_pat
         assert "is damaged" in str(error)
         assert database.read_bytes() == spoiled
     database.write_bytes(content)
-    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
         assert await records.counts() == {State.QUEUED: 300}
 
 
 async def test_a_damaged_schema_is_refused_whatever_the_damage_is_quoted_as(tmp_path: Path) -> None:
-    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
-        await records.accept([asked()])
-    database = tmp_path / DATABASE_NAME
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
+        await records.accept([sample_download()])
+    database = tmp_path / DATABASE_FILE_NAME
     database.write_bytes(database.read_bytes().replace(b"key TEXT NOT NULL", b"key TEXT NOT \xf3ULL", 1))
     error = await refused(tmp_path)
     assert isinstance(error, RecordsUnreadableError)
@@ -206,26 +212,26 @@ async def test_a_damaged_schema_is_refused_whatever_the_damage_is_quoted_as(tmp_
 async def test_a_database_too_big_to_be_looked_through_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
-        rows = await added(records, *(asked() for _ in range(1000)))
-    database = tmp_path / DATABASE_NAME
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
+        rows = await added(records, *(sample_download() for _ in range(1000)))
+    database = tmp_path / DATABASE_FILE_NAME
     content = database.read_bytes()
     middle = len(content) // PAGE // 2 * PAGE
     database.write_bytes(content[:middle] + b"\xa5" * PAGE + content[middle + PAGE :])
     await refused(tmp_path)
-    monkeypatch.setattr("downloadd.records.database.CHECKED_BYTES", len(content) - 1)
-    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+    monkeypatch.setattr("downloadd.records.database.MAX_CHECKED_BYTES", len(content) - 1)
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
         assert await present(records, rows[0].id) == rows[0]
 
 
 async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
-    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_FILE_NAME)) as connection:
         connection.execute("CREATE TABLE theirs (x)")
-    content = (tmp_path / DATABASE_NAME).read_bytes()
+    content = (tmp_path / DATABASE_FILE_NAME).read_bytes()
     error = await refused(tmp_path)
     assert isinstance(error, RecordsUnreadableError)
     assert "another program" in str(error)
-    assert (tmp_path / DATABASE_NAME).read_bytes() == content
+    assert (tmp_path / DATABASE_FILE_NAME).read_bytes() == content
 
 
 @pytest.mark.parametrize(
@@ -245,39 +251,39 @@ async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path:
 async def test_a_database_that_lacks_something_is_refused_and_left_alone(
     tmp_path: Path, spoiling: str, missing: str, added_since: tuple[Migration, ...]
 ) -> None:
-    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
-        await records.accept([asked()])
-    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
+        await records.accept([sample_download()])
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_FILE_NAME)) as connection:
         connection.execute(spoiling)
-    content = (tmp_path / DATABASE_NAME).read_bytes()
+    content = (tmp_path / DATABASE_FILE_NAME).read_bytes()
     with pytest.raises(RecordsUnreadableError) as caught:
-        async with SqliteRecords(tmp_path, clock=HandClock(), migrations=(*shipped_migrations(), *added_since)):
+        async with SqliteRecords(tmp_path, clock=ManualClock(), migrations=(*shipped_migrations(), *added_since)):
             pass
-    assert_one_sentence(caught.value, tmp_path / DATABASE_NAME)
+    assert_one_sentence(caught.value, tmp_path / DATABASE_FILE_NAME)
     assert "is damaged: it has " in str(caught.value)
     assert missing in str(caught.value)
     assert "restore a backup" in str(caught.value)
-    assert (tmp_path / DATABASE_NAME).read_bytes() == content
+    assert (tmp_path / DATABASE_FILE_NAME).read_bytes() == content
     assert not list(tmp_path.glob("*.backup"))
 
 
 async def test_what_an_administrator_has_added_to_a_database_is_nobodys_business(tmp_path: Path) -> None:
     for sql in ("CREATE TABLE mine (x)", "CREATE INDEX mine_too ON downloads (user)"):
-        async with SqliteRecords(tmp_path, clock=HandClock()) as records:
-            await records.accept([asked()])
-        with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
+        async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
+            await records.accept([sample_download()])
+        with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_FILE_NAME)) as connection:
             connection.execute(sql)
-    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
         assert await records.counts() == {State.QUEUED: 2}
 
 
 async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     migrations = (*shipped_migrations(), ADD_NOTES)
-    async with SqliteRecords(tmp_path, clock=HandClock(), migrations=migrations) as newer:
-        await newer.accept([asked()])
+    async with SqliteRecords(tmp_path, clock=ManualClock(), migrations=migrations) as newer:
+        await newer.accept([sample_download()])
     error = await refused(tmp_path)
     assert isinstance(error, RecordsTooNewError)
-    assert version_of(tmp_path / DATABASE_NAME) == ADD_NOTES.version
+    assert version_of(tmp_path / DATABASE_FILE_NAME) == ADD_NOTES.version
 
 
 async def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
@@ -286,7 +292,7 @@ async def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> No
 
 
 async def test_a_directory_in_place_of_the_database_is_refused(tmp_path: Path) -> None:
-    (tmp_path / DATABASE_NAME).mkdir()
+    (tmp_path / DATABASE_FILE_NAME).mkdir()
     assert isinstance(await refused(tmp_path), RecordsUnreadableError)
 
 
@@ -309,11 +315,14 @@ asyncio.run(main())
 
 def test_a_directory_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
     # Root may write everywhere, but not without this capability; as another user it might not reach the directory.
-    mortal = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    unprivileged = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
     os.chmod(tmp_path, 0o500)
     try:
         done = subprocess.run(
-            [*mortal, sys.executable, "-P", "-c", OPENING, str(tmp_path)], capture_output=True, text=True, check=False
+            [*unprivileged, sys.executable, "-P", "-c", OPENING, str(tmp_path)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     finally:
         os.chmod(tmp_path, 0o700)
@@ -324,34 +333,34 @@ def test_a_directory_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_migration_keeps_the_rows_and_puts_a_backup_beside_them(tmp_path: Path) -> None:
-    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
-        rows = await added(records, asked(), asked())
-    old = version_of(tmp_path / DATABASE_NAME)
-    async with SqliteRecords(tmp_path, clock=HandClock(), migrations=(*shipped_migrations(), ADD_NOTES)) as records:
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
+        rows = await added(records, sample_download(), sample_download())
+    old = version_of(tmp_path / DATABASE_FILE_NAME)
+    async with SqliteRecords(tmp_path, clock=ManualClock(), migrations=(*shipped_migrations(), ADD_NOTES)) as records:
         assert [await present(records, row.id) for row in rows] == rows
-    assert version_of(tmp_path / DATABASE_NAME) == ADD_NOTES.version
-    backup = tmp_path / f"{DATABASE_NAME}.v{old}.backup"
+    assert version_of(tmp_path / DATABASE_FILE_NAME) == ADD_NOTES.version
+    backup = tmp_path / f"{DATABASE_FILE_NAME}.v{old}.backup"
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert version_of(backup) == old
     with contextlib.closing(sqlite3.connect(backup)) as connection:
         assert [row[0] for row in connection.execute("SELECT id FROM downloads ORDER BY seq")] == ids(rows)
-    assert f"{DATABASE_NAME}.v{old}.backup.unfinished" not in os.listdir(tmp_path)
+    assert f"{DATABASE_FILE_NAME}.v{old}.backup.unfinished" not in os.listdir(tmp_path)
 
 
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
-    async with SqliteRecords(tmp_path, clock=HandClock()) as records:
-        (row,) = await added(records, asked())
+    async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
+        (row,) = await added(records, sample_download())
     with pytest.raises(RecordsUnreadableError, match="nowhere"):
-        async with SqliteRecords(tmp_path, clock=HandClock(), migrations=(*shipped_migrations(), FAILING)):
+        async with SqliteRecords(tmp_path, clock=ManualClock(), migrations=(*shipped_migrations(), FAILING)):
             pass
-    async with SqliteRecords(tmp_path, clock=HandClock(), migrations=(*shipped_migrations(), ADD_NOTES)) as records:
+    async with SqliteRecords(tmp_path, clock=ManualClock(), migrations=(*shipped_migrations(), ADD_NOTES)) as records:
         assert await present(records, row.id) == row
 
 
 async def test_a_first_start_leaves_no_backup(tmp_path: Path) -> None:
-    async with SqliteRecords(tmp_path, clock=HandClock()):
+    async with SqliteRecords(tmp_path, clock=ManualClock()):
         pass
-    assert sorted(os.listdir(tmp_path)) == ["downloadd.lock", DATABASE_NAME]
+    assert sorted(os.listdir(tmp_path)) == ["downloadd.lock", DATABASE_FILE_NAME]
 
 
 def test_shipped_migrations_are_numbered_without_a_gap() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from downloads import with_fields
 from msgspec.structs import replace
-from records.contract import NOW, HandClock, added, asked, claimed
+from records.contract import NOW, ManualClock, added, claimed, sample_download
 
 from downloadd.delivery import Delivery
 from downloadd.download import Download
@@ -17,7 +17,7 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 
 
-def to_tell(download: Download) -> Sequence[Delivery]:
+def make_deliveries(download: Download) -> Sequence[Delivery]:
     """Two hooks that want to know everything."""
     event_id = f"{download.id}.{download.result.ended_seq}"
     assert download.seq
@@ -29,7 +29,7 @@ def to_tell(download: Download) -> Sequence[Delivery]:
 
 @pytest.fixture
 async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
-    async with SqliteRecords(tmp_path, clock=HandClock(), to_tell=to_tell) as opened:
+    async with SqliteRecords(tmp_path, clock=ManualClock(), make_deliveries=make_deliveries) as opened:
         yield opened
 
 
@@ -38,20 +38,20 @@ async def due(records: SqliteRecords, hook: str = "one", now: float = NOW, limit
 
 
 async def test_what_has_not_ended_is_nothing_to_tell(records: SqliteRecords) -> None:
-    download = await claimed(records, asked())
+    download = await claimed(records, sample_download())
     await records.save(with_fields(download, received=5))
     await records.amend(download.id, lambda row: with_fields(row, priority=5))
     assert await records.deliveries.waiting() == {}
 
 
 async def test_each_way_to_an_end_is_told_once(records: SqliteRecords) -> None:
-    failed = with_fields(asked(), state=State.FAILED, error=ErrorCode.INVALID_URL, end_time=int(NOW))
+    failed = with_fields(sample_download(), state=State.FAILED, error=ErrorCode.INVALID_URL, end_time=int(NOW))
     (refused,) = await added(records, failed)
-    (cancelled,) = await added(records, asked())
+    (cancelled,) = await added(records, sample_download())
     await records.amend(cancelled.id, lambda row: lifecycle.cancel(row, now=NOW))
     # What is changed after its end has not ended again.
     await records.amend(cancelled.id, lambda row: with_fields(row, detail="x"))
-    held = await claimed(records, asked())
+    held = await claimed(records, sample_download())
     assert await records.save(with_fields(held, state=State.FAILED, error=ErrorCode.NETWORK_ERROR)) is not None
     # A run that has lost its download changes nothing.
     assert await records.save(with_fields(held, state=State.FAILED, error=ErrorCode.NETWORK_ERROR)) is None
@@ -62,7 +62,7 @@ async def test_each_way_to_an_end_is_told_once(records: SqliteRecords) -> None:
 
 
 async def test_a_retried_download_is_told_again_under_another_id(records: SqliteRecords) -> None:
-    (download,) = await added(records, asked())
+    (download,) = await added(records, sample_download())
     for _ in range(2):
         await records.amend(download.id, lambda row: lifecycle.cancel(row, now=NOW))
         await records.amend(download.id, lifecycle.retry)
@@ -72,7 +72,7 @@ async def test_a_retried_download_is_told_again_under_another_id(records: Sqlite
 
 
 async def test_operations_that_are_done_again_because_another_failed_tell_once(records: SqliteRecords) -> None:
-    (download,) = await added(records, asked())
+    (download,) = await added(records, sample_download())
 
     def broken(row: Download) -> Download:
         return replace(row, filename=None)
@@ -89,11 +89,11 @@ async def test_operations_that_are_done_again_because_another_failed_tell_once(r
 
 async def test_what_is_put_off_comes_when_it_is_due_or_when_everything_begins_anew(records: SqliteRecords) -> None:
     for _ in range(3):
-        (download,) = await added(records, asked())
+        (download,) = await added(records, sample_download())
         await records.amend(download.id, lambda row: lifecycle.cancel(row, now=NOW))
     first, second, third = await due(records)
-    await records.deliveries.postpone(first.number, tries=1, due=NOW + 50)
-    await records.deliveries.postpone(second.number, tries=4, due=NOW + 20)
+    await records.deliveries.reschedule(first.number, tries=1, due=NOW + 50)
+    await records.deliveries.reschedule(second.number, tries=4, due=NOW + 20)
     await records.deliveries.remove(third.number)
     assert await due(records) == []
     assert await records.deliveries.next_due("one", now=NOW) == NOW + 20
@@ -102,7 +102,7 @@ async def test_what_is_put_off_comes_when_it_is_due_or_when_everything_begins_an
     assert [each.number for each in await due(records, now=NOW + 60, limit=1)] == [second.number]
     # Written down before the clock was set back by a week.
     assert len(await due(records, now=NOW - 7 * 86_400)) == 2
-    assert await records.deliveries.begin_anew(["one", "three"], now=NOW) == 3
+    assert await records.deliveries.reset(["one", "three"], now=NOW) == 3
     assert {each.number for each in await due(records)} == {first.number, second.number}
     assert await records.deliveries.waiting() == {"one": 2}
     assert await records.deliveries.next_due("one", now=NOW) is None

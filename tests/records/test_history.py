@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.records.history import escape_like, folded_contains, history_query
+from downloadd.records.history import contains_folded, escape_like, history_query
 from downloadd.records.protocol import HistoryFilter
 
 _LIKE = st.text("aAbB%_\\ .", max_size=6)
@@ -30,7 +30,7 @@ def test_an_escaped_pattern_matches_itself_only(text: str, part: str) -> None:
     ],
 )
 def test_folding_knows_all_letters(text: str | bytes | None, needle: str, found: bool) -> None:
-    assert folded_contains(text, needle) is found
+    assert contains_folded(text, needle) is found
 
 
 def test_a_negative_limit_means_nothing_and_not_everything() -> None:

@@ -5,25 +5,25 @@ from operator import attrgetter
 import pytest
 from downloads import with_fields
 from hypothesis import given
-from records.contract import DOWNLOADS, asked
+from records.contract import DOWNLOADS, sample_download
 
 from downloadd.download import Download, OriginDigest
 from downloadd.errors import ErrorCode
-from downloadd.records.columns import FRESH, WRITTEN
-from downloadd.records.rows import bindable, decode, encode, encode_fresh
+from downloadd.records.columns import INITIAL_COLUMNS, WRITTEN_COLUMNS
+from downloadd.records.rows import decode, encode, encode_initial, to_bindable
 from downloadd.states import State
 
 
 @given(download=DOWNLOADS)
 def test_decode_undoes_encode(download: Download) -> None:
     row = encode(download, download.result.ended_seq)
-    assert len(row) == len(WRITTEN)
+    assert len(row) == len(WRITTEN_COLUMNS)
     assert decode((0, *row)) == download
-    assert decode((0, *bindable(row))) == download
+    assert decode((0, *to_bindable(row))) == download
 
 
-TOUCHED = with_fields(
-    asked(),
+STARTED_DOWNLOAD = with_fields(
+    sample_download(),
     epoch=1,
     attempt=1,
     failures=1,
@@ -50,14 +50,14 @@ TOUCHED = with_fields(
 
 
 @pytest.mark.parametrize(
-    "path", [column.path for column in WRITTEN if column not in FRESH and column.name != "ended_seq"]
+    "path", [column.path for column in WRITTEN_COLUMNS if column not in INITIAL_COLUMNS and column.name != "ended_seq"]
 )
 def test_a_download_that_a_run_has_touched_is_not_fresh(path: str) -> None:
-    fresh = asked()
-    touched = with_fields(fresh, **{path.rpartition(".")[2]: attrgetter(path)(TOUCHED)})
+    fresh = sample_download()
+    touched = with_fields(fresh, **{path.rpartition(".")[2]: attrgetter(path)(STARTED_DOWNLOAD)})
     assert touched != fresh
-    assert encode_fresh(touched) is None
+    assert encode_initial(touched) is None
 
 
 def test_a_download_that_no_run_has_touched_is_fresh() -> None:
-    assert encode_fresh(asked(state=State.PAUSED, filename="x", priority=5)) is not None
+    assert encode_initial(sample_download(state=State.PAUSED, filename="x", priority=5)) is not None

@@ -13,13 +13,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from downloads import with_fields
-from records.contract import DAY, NOW, HandClock, RecordsContract, added, answer, asked, ids, present
+from records.contract import DAY, NOW, ManualClock, RecordsContract, added, ids, make_response, present, sample_download
 from structlog.testing import capture_logs
 
 import downloadd.records.database
 from downloadd.download import Download
 from downloadd.errors import InsufficientStorageError, ShuttingDownError, StorageError, StoreUnavailableError
-from downloadd.records.database import DATABASE_NAME
+from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.history import active_query, history_query
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.records.sqlite import SqliteRecords
@@ -32,12 +32,12 @@ CHILD_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-async def records(tmp_path: Path, clock: HandClock) -> AsyncIterator[SqliteRecords]:
+async def records(tmp_path: Path, clock: ManualClock) -> AsyncIterator[SqliteRecords]:
     async with SqliteRecords(tmp_path / "state", clock=clock) as opened:
         yield opened
 
@@ -49,7 +49,7 @@ class TestSqliteRecords(RecordsContract):
 @contextlib.asynccontextmanager
 async def busy_writer(records: SqliteRecords) -> AsyncIterator[None]:
     """Holds the writer thread up, so that what is asked for meanwhile arrives together."""
-    (row,) = await added(records, asked())
+    (row,) = await added(records, sample_download())
     held = threading.Event()
     go_on = threading.Event()
 
@@ -68,13 +68,13 @@ async def busy_writer(records: SqliteRecords) -> AsyncIterator[None]:
 
 
 async def test_of_a_batch_the_guilty_operation_fails_alone(records: SqliteRecords) -> None:
-    (known,) = await added(records, asked())
-    good = [asked() for _ in range(40)]
-    ended = [asked(state=State.FAILED) for _ in range(3)]
+    (known,) = await added(records, sample_download())
+    good = [sample_download() for _ in range(40)]
+    ended = [sample_download(state=State.FAILED) for _ in range(3)]
     async with asyncio.TaskGroup() as group, busy_writer(records):
         tasks = [group.create_task(records.accept([download])) for download in good[:20]]
         guilty = group.create_task(failure_of(records, known))
-        too_big = group.create_task(failure_of(records, with_fields(asked(), total=2**64)))
+        too_big = group.create_task(failure_of(records, with_fields(sample_download(), total=2**64)))
         tasks += [group.create_task(records.accept([download])) for download in good[20:] + ended]
         await asyncio.sleep(0)
     assert "UNIQUE" in str(guilty.result())
@@ -93,7 +93,7 @@ async def failure_of(records: SqliteRecords, download: Download) -> StorageError
 
 
 async def test_a_cancelled_caller_does_not_harm_the_others(records: SqliteRecords) -> None:
-    kept, left = asked(), asked()
+    kept, left = sample_download(), sample_download()
     async with asyncio.TaskGroup() as group, busy_writer(records):
         task = group.create_task(records.accept([left]))
         group.create_task(records.accept([kept]))
@@ -103,7 +103,7 @@ async def test_a_cancelled_caller_does_not_harm_the_others(records: SqliteRecord
 
 
 async def test_searches_that_take_long_leave_other_readers_alone(
-    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()
 
@@ -111,9 +111,9 @@ async def test_searches_that_take_long_leave_other_readers_alone(
         go_on.wait()
         return False
 
-    monkeypatch.setattr(downloadd.records.database, "folded_contains", slow)
+    monkeypatch.setattr(downloadd.records.database, "contains_folded", slow)
     async with SqliteRecords(tmp_path / "state", clock=clock) as records, asyncio.TaskGroup() as group:
-        (row,) = await added(records, asked(state=State.COMPLETED))
+        (row,) = await added(records, sample_download(state=State.COMPLETED))
         searches = [group.create_task(records.history(HistoryFilter(contains="ä"))) for _ in range(8)]
         await asyncio.sleep(0)
         for _ in range(5):
@@ -124,7 +124,7 @@ async def test_searches_that_take_long_leave_other_readers_alone(
 
 
 async def test_a_search_that_nobody_waits_for_ends_early(
-    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
     calls: list[str] = []
@@ -135,10 +135,10 @@ async def test_a_search_that_nobody_waits_for_ends_early(
         go_on.wait()
         return False
 
-    monkeypatch.setattr(downloadd.records.database, "folded_contains", slow)
+    monkeypatch.setattr(downloadd.records.database, "contains_folded", slow)
     async with SqliteRecords(tmp_path / "state", clock=clock) as records:
         for _ in range(4):
-            await records.accept([asked(state=State.COMPLETED) for _ in range(10_000)])
+            await records.accept([sample_download(state=State.COMPLETED) for _ in range(10_000)])
         search = asyncio.get_running_loop().create_task(records.history(HistoryFilter(contains="ä")))
         await asyncio.to_thread(begun.wait)
         search.cancel()
@@ -150,31 +150,31 @@ async def test_a_search_that_nobody_waits_for_ends_early(
     assert len(calls) < 80_000
 
 
-async def test_what_was_written_is_there_after_opening_again(tmp_path: Path, clock: HandClock) -> None:
+async def test_what_was_written_is_there_after_opening_again(tmp_path: Path, clock: ManualClock) -> None:
     async with SqliteRecords(tmp_path, clock=clock) as records:
-        rows = await added(records, asked(), asked(state=State.FAILED))
-        await records.accept([], answer())
+        rows = await added(records, sample_download(), sample_download(state=State.FAILED))
+        await records.accept([], make_response())
     async with SqliteRecords(str(tmp_path), clock=clock) as records:
         assert [await records.get(row.id) for row in rows] == rows
-        assert (await records.accept([asked()], answer())).replayed == answer()
-        (later,) = await added(records, asked(state=State.FAILED))
+        assert (await records.accept([sample_download()], make_response())).replayed == make_response()
+        (later,) = await added(records, sample_download(state=State.FAILED))
         assert later.seq > rows[-1].seq
         assert later.result.ended_seq == (rows[-1].result.ended_seq or 0) + 1
 
 
-async def test_a_number_of_history_is_not_handed_out_again_after_a_restart(tmp_path: Path, clock: HandClock) -> None:
+async def test_a_number_of_history_is_not_handed_out_again_after_a_restart(tmp_path: Path, clock: ManualClock) -> None:
     async with SqliteRecords(tmp_path, clock=clock) as records:
-        _, last = await added(records, asked(state=State.FAILED), asked(state=State.FAILED))
+        _, last = await added(records, sample_download(state=State.FAILED), sample_download(state=State.FAILED))
         await records.amend(last.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
     async with SqliteRecords(tmp_path, clock=clock) as records:
-        (following,) = await added(records, asked(state=State.FAILED))
+        (following,) = await added(records, sample_download(state=State.FAILED))
     assert last.result.ended_seq is not None
     assert following.result.ended_seq is not None
     assert following.result.ended_seq > last.result.ended_seq
 
 
-async def test_what_is_under_way_is_finished_before_closing(tmp_path: Path, clock: HandClock) -> None:
-    downloads = [asked() for _ in range(300)]
+async def test_what_is_under_way_is_finished_before_closing(tmp_path: Path, clock: ManualClock) -> None:
+    downloads = [sample_download() for _ in range(300)]
     async with SqliteRecords(tmp_path, clock=clock) as records, asyncio.TaskGroup() as group:
         tasks = [group.create_task(records.accept([download])) for download in downloads]
         await asyncio.sleep(0)
@@ -182,9 +182,9 @@ async def test_what_is_under_way_is_finished_before_closing(tmp_path: Path, cloc
     assert all(task.result().seqs for task in tasks)
 
 
-async def test_no_reader_hangs_when_the_records_close(tmp_path: Path, clock: HandClock) -> None:
+async def test_no_reader_hangs_when_the_records_close(tmp_path: Path, clock: ManualClock) -> None:
     async with SqliteRecords(tmp_path, clock=clock) as records:
-        (row,) = await added(records, asked(state=State.COMPLETED))
+        (row,) = await added(records, sample_download(state=State.COMPLETED))
         reading = asyncio.gather(
             *(records.get(row.id) for _ in range(50)),
             *(records.history(HistoryFilter(contains="x")) for _ in range(10)),
@@ -195,7 +195,7 @@ async def test_no_reader_hangs_when_the_records_close(tmp_path: Path, clock: Han
         assert isinstance(result, ShuttingDownError) or result in (row, [row])
 
 
-async def test_an_opening_that_is_cancelled_lets_go_of_the_directory(tmp_path: Path, clock: HandClock) -> None:
+async def test_an_opening_that_is_cancelled_lets_go_of_the_directory(tmp_path: Path, clock: ManualClock) -> None:
     async with asyncio.TaskGroup() as group:
         opening = group.create_task(SqliteRecords(tmp_path, clock=clock).__aenter__())
         await asyncio.sleep(0)
@@ -204,44 +204,44 @@ async def test_an_opening_that_is_cancelled_lets_go_of_the_directory(tmp_path: P
         assert await records.last_ended_seq() == 0
 
 
-async def test_closed_records_refuse_calls(tmp_path: Path, clock: HandClock) -> None:
+async def test_closed_records_refuse_calls(tmp_path: Path, clock: ManualClock) -> None:
     records = SqliteRecords(tmp_path, clock=clock)
     with pytest.raises(ShuttingDownError):
         await records.get("x")
     async with records:
         pass
     with pytest.raises(ShuttingDownError):
-        await records.accept([asked()])
+        await records.accept([sample_download()])
     with pytest.raises(ShuttingDownError):
         await records.history(HistoryFilter(contains="x"))
 
 
 async def test_secret_urls_are_stored_only_when_they_differ(records: SqliteRecords, tmp_path: Path) -> None:
-    plain = asked()
-    secret = with_fields(asked(), url="https://u:p@example.com/", redacted_url="https://example.com/")
+    plain = sample_download()
+    secret = with_fields(sample_download(), url="https://u:p@example.com/", redacted_url="https://example.com/")
     await records.accept([plain, secret])
-    with contextlib.closing(sqlite3.connect(tmp_path / "state" / DATABASE_NAME)) as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "state" / DATABASE_FILE_NAME)) as connection:
         stored = dict(connection.execute("SELECT id, secret_url FROM downloads").fetchall())
     assert stored == {plain.id: None, secret.id: secret.request.url}
 
 
 async def test_expired_answers_are_purged_by_later_ones(
-    records: SqliteRecords, clock: HandClock, tmp_path: Path
+    records: SqliteRecords, clock: ManualClock, tmp_path: Path
 ) -> None:
     for number in range(10):
-        await records.accept([], answer(f"old {number}"))
+        await records.accept([], make_response(f"old {number}"))
     clock.now = NOW + DAY + 1
-    await records.accept([], answer("new", created=clock.now))
-    with contextlib.closing(sqlite3.connect(tmp_path / "state" / DATABASE_NAME)) as connection:
+    await records.accept([], make_response("new", created=clock.now))
+    with contextlib.closing(sqlite3.connect(tmp_path / "state" / DATABASE_FILE_NAME)) as connection:
         assert connection.execute("SELECT key FROM answers").fetchall() == [("new",)]
 
 
 async def test_files_are_for_the_daemon_alone(records: SqliteRecords, tmp_path: Path) -> None:
-    await records.accept([asked()])
+    await records.accept([sample_download()])
     state = tmp_path / "state"
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in state.iterdir()}
-    assert set(modes) >= {DATABASE_NAME, f"{DATABASE_NAME}-wal"}
+    assert set(modes) >= {DATABASE_FILE_NAME, f"{DATABASE_FILE_NAME}-wal"}
     assert set(modes.values()) == {0o600}
 
 
@@ -255,7 +255,7 @@ async def test_a_commit_is_on_stable_storage(records: SqliteRecords) -> None:
 @contextlib.contextmanager
 def locked(state: Path, kind: str = "IMMEDIATE") -> Iterator[None]:
     """Holds the lock of whoever writes, as another program may."""
-    with contextlib.closing(sqlite3.connect(state / DATABASE_NAME, isolation_level=None)) as other:
+    with contextlib.closing(sqlite3.connect(state / DATABASE_FILE_NAME, isolation_level=None)) as other:
         other.execute(f"BEGIN {kind}")
         try:
             yield
@@ -265,34 +265,36 @@ def locked(state: Path, kind: str = "IMMEDIATE") -> Iterator[None]:
 
 @pytest.mark.parametrize("kind", ["IMMEDIATE", "EXCLUSIVE"])
 async def test_a_database_locked_by_others_is_unavailable_and_nothing_that_was_refused_happens_later(
-    tmp_path: Path, clock: HandClock, kind: str
+    tmp_path: Path, clock: ManualClock, kind: str
 ) -> None:
     async with SqliteRecords(tmp_path, clock=clock, patience=0.05) as records:
-        (row,) = await added(records, asked())
+        (row,) = await added(records, sample_download())
         with capture_logs() as lines:
             with locked(tmp_path, kind):
-                results = await asyncio.gather(*(records.accept([asked()]) for _ in range(20)), return_exceptions=True)
+                results = await asyncio.gather(
+                    *(records.accept([sample_download()]) for _ in range(20)), return_exceptions=True
+                )
                 assert {type(result) for result in results} == {StoreUnavailableError}
                 assert await records.active(ActiveFilter()) == [row]
-            later = await added(records, asked())
+            later = await added(records, sample_download())
         assert [line["event"] for line in lines] == ["records_unavailable", "records_available"]
         assert await records.active(ActiveFilter()) == [row, *later]
 
 
-async def test_a_lock_that_is_let_go_soon_is_waited_for(tmp_path: Path, clock: HandClock) -> None:
+async def test_a_lock_that_is_let_go_soon_is_waited_for(tmp_path: Path, clock: ManualClock) -> None:
     async with SqliteRecords(tmp_path, clock=clock, patience=60) as records, asyncio.TaskGroup() as group:
         with locked(tmp_path):
-            accepting = group.create_task(records.accept([asked()]))
+            accepting = group.create_task(records.accept([sample_download()]))
             # Longer than SQLite waits at once.
             assert await asyncio.wait((accepting,), timeout=3 * LOCK_SLICE) == (set(), {accepting})
         assert (await accepting).seqs
 
 
-async def test_closing_waits_for_no_lock_of_others(tmp_path: Path, clock: HandClock) -> None:
+async def test_closing_waits_for_no_lock_of_others(tmp_path: Path, clock: ManualClock) -> None:
     with contextlib.ExitStack() as stack:
         async with asyncio.timeout(20), SqliteRecords(tmp_path, clock=clock, patience=3600) as records:
             stack.enter_context(locked(tmp_path))
-            waiting = [asyncio.create_task(records.accept([asked() for _ in range(600)])) for _ in range(3)]
+            waiting = [asyncio.create_task(records.accept([sample_download() for _ in range(600)])) for _ in range(3)]
             await asyncio.sleep(0)
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert {type(result) for result in results} == {StoreUnavailableError}
@@ -322,16 +324,20 @@ def test_trouble_that_passes_is_told_from_damage(code: int, kind: type[Exception
         assert mapped.retry_after == StoreUnavailableError.RETRY_AFTER
 
 
-@pytest.mark.parametrize("moved", [".", DATABASE_NAME, f"{DATABASE_NAME}-wal"], ids=["directory", "database", "log"])
+@pytest.mark.parametrize(
+    "moved", [".", DATABASE_FILE_NAME, f"{DATABASE_FILE_NAME}-wal"], ids=["directory", "database", "log"]
+)
 async def test_nothing_is_accepted_while_the_files_are_not_where_the_next_start_looks_for_them(
-    tmp_path: Path, clock: HandClock, moved: str
+    tmp_path: Path, clock: ManualClock, moved: str
 ) -> None:
     place, elsewhere = tmp_path / "state" / moved, tmp_path / "elsewhere"
     async with SqliteRecords(tmp_path / "state", clock=clock) as records:
-        rows = await added(records, asked())
+        rows = await added(records, sample_download())
         place.rename(elsewhere)
         with capture_logs() as lines:
-            results = await asyncio.gather(*(records.accept([asked()]) for _ in range(20)), return_exceptions=True)
+            results = await asyncio.gather(
+                *(records.accept([sample_download()]) for _ in range(20)), return_exceptions=True
+            )
             assert {type(result) for result in results} == {StoreUnavailableError}
             assert "put its state directory back as it was, or restart the daemon" in str(results[0])
             # What is known may still be read.
@@ -339,20 +345,20 @@ async def test_nothing_is_accepted_while_the_files_are_not_where_the_next_start_
             if moved == ".":
                 # One that was made in its place is another one.
                 place.mkdir()
-                (place / DATABASE_NAME).write_bytes((elsewhere / DATABASE_NAME).read_bytes())
+                (place / DATABASE_FILE_NAME).write_bytes((elsewhere / DATABASE_FILE_NAME).read_bytes())
                 with pytest.raises(StoreUnavailableError):
-                    await records.accept([asked()])
-                (place / DATABASE_NAME).unlink()
+                    await records.accept([sample_download()])
+                (place / DATABASE_FILE_NAME).unlink()
                 place.rmdir()
             elsewhere.rename(place)
-            rows += await added(records, asked())
-        assert [line["event"] for line in lines] == ["records_gone", "records_back"]
+            rows += await added(records, sample_download())
+        assert [line["event"] for line in lines] == ["records_missing", "records_restored"]
     async with SqliteRecords(tmp_path / "state", clock=clock) as records:
         assert await records.active(ActiveFilter()) == rows
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "criteria",
     [
         HistoryFilter(),
         HistoryFilter(before_ended_seq=5),
@@ -367,9 +373,9 @@ async def test_nothing_is_accepted_while_the_files_are_not_where_the_next_start_
     ],
 )
 async def test_no_page_needs_a_sort_or_a_walk_over_the_table(
-    records: SqliteRecords, wanted: HistoryFilter | ActiveFilter
+    records: SqliteRecords, criteria: HistoryFilter | ActiveFilter
 ) -> None:
-    query = history_query(wanted) if isinstance(wanted, HistoryFilter) else active_query(wanted)
+    query = history_query(criteria) if isinstance(criteria, HistoryFilter) else active_query(criteria)
     plan = await records._lookups.run(
         lambda connection: connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.parameters).fetchall()
     )
@@ -382,11 +388,11 @@ ACCEPTING = """
 import asyncio, os, sys
 from downloadd.clock import SystemClock
 from downloadd.records.sqlite import SqliteRecords
-from records.contract import asked
+from records.contract import sample_download
 
 async def client(records):
     while True:
-        download = asked()
+        download = sample_download()
         await records.accept([download])
         os.write(1, download.id.encode() + b"\\n")
 
@@ -399,7 +405,7 @@ asyncio.run(main())
 """
 
 
-async def test_nothing_acknowledged_is_lost_by_a_kill(tmp_path: Path, clock: HandClock) -> None:
+async def test_nothing_acknowledged_is_lost_by_a_kill(tmp_path: Path, clock: ManualClock) -> None:
     acknowledged: list[str] = []
     for round in range(1, 4):
         daemon = await asyncio.create_subprocess_exec(
@@ -418,7 +424,7 @@ async def test_nothing_acknowledged_is_lost_by_a_kill(tmp_path: Path, clock: Han
             present_ids = [row.id for row in await records.active(ActiveFilter(limit=1_000_000))]
         assert len(present_ids) == len(set(present_ids))
         assert set(acknowledged) <= set(present_ids)
-    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_FILE_NAME)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
@@ -430,7 +436,7 @@ from downloadd.errors import InsufficientStorageError
 from downloadd.records.history import active_query, history_query
 from downloadd.records.protocol import ActiveFilter
 from downloadd.records.sqlite import SqliteRecords
-from records.contract import asked
+from records.contract import sample_download
 
 async def main():
     state, full = Path(sys.argv[1]), sys.argv[2]
@@ -443,10 +449,10 @@ async def main():
             await records._writer.run(lambda cursor: cursor.execute("PRAGMA max_page_count = 500").fetchone())
         try:
             while True:
-                accepted += (await records.accept([asked() for _ in range(20)])).seqs
+                accepted += (await records.accept([sample_download() for _ in range(20)])).seqs
         except InsufficientStorageError:
             pass
-        results = await asyncio.gather(*(records.accept([asked() for _ in range(50)]) for _ in range(40)),
+        results = await asyncio.gather(*(records.accept([sample_download() for _ in range(50)]) for _ in range(40)),
                                        return_exceptions=True)
         for result in results:
             if isinstance(result, InsufficientStorageError):
@@ -459,7 +465,7 @@ async def main():
             ballast.unlink()
         else:
             await records._writer.run(lambda cursor: cursor.execute("PRAGMA max_page_count = 100000").fetchone())
-        accepted += (await records.accept([asked()])).seqs
+        accepted += (await records.accept([sample_download()])).seqs
     async with SqliteRecords(state, clock=SystemClock()) as records:
         assert [row.seq for row in await records.active(ActiveFilter())] == accepted
     print("lived on")
@@ -468,7 +474,7 @@ asyncio.run(main())
 """
 
 
-async def assert_lives_on(*command: str) -> None:
+async def assert_keeps_working(*command: str) -> None:
     """The command runs `FILLING`, whose records fail while there is no room and work once there is."""
     filling = await asyncio.create_subprocess_exec(
         *command, env=CHILD_ENVIRONMENT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -477,17 +483,17 @@ async def assert_lives_on(*command: str) -> None:
     assert output == b"lived on\n", errors.decode()
 
 
-async def test_a_full_database_fails_the_caller_and_the_records_live_on(tmp_path: Path) -> None:
-    await assert_lives_on(*CHILD, FILLING, str(tmp_path), "database")
+async def test_a_full_database_fails_the_caller_only(tmp_path: Path) -> None:
+    await assert_keeps_working(*CHILD, FILLING, str(tmp_path), "database")
 
 
-async def test_a_full_disk_fails_the_caller_and_the_records_live_on(tmp_path: Path) -> None:
+async def test_a_full_disk_fails_the_caller_only(tmp_path: Path) -> None:
     mounted = 'mount -t tmpfs -o size=4m tmpfs "$1" && shift && exec "$@"'
     small_disk = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounted, "sh", str(tmp_path)]
     probe = await asyncio.create_subprocess_exec(*small_disk, "true", stderr=asyncio.subprocess.DEVNULL)
     if await probe.wait():
         pytest.skip("may not mount a tmpfs here; the full database of the test above stands in for the full disk")
-    await assert_lives_on(*small_disk, *CHILD, FILLING, str(tmp_path), "disk")
+    await assert_keeps_working(*small_disk, *CHILD, FILLING, str(tmp_path), "disk")
 
 
 def test_a_full_database_is_insufficient_storage() -> None:
@@ -498,23 +504,23 @@ def test_a_full_database_is_insufficient_storage() -> None:
     assert type(downloadd.records.database.storage_error(caught.value)) is InsufficientStorageError
 
 
-def start_machine_anew(state: Path, boot: str = "another") -> None:
-    with contextlib.closing(sqlite3.connect(state / DATABASE_NAME, isolation_level=None)) as connection:
+def reboot(state: Path, boot: str = "another") -> None:
+    with contextlib.closing(sqlite3.connect(state / DATABASE_FILE_NAME, isolation_level=None)) as connection:
         connection.execute("UPDATE boot SET id = ?", (boot,))
 
 
 async def test_after_a_start_of_the_machine_parts_vouch_for_what_was_written_down_alone(
-    tmp_path: Path, clock: HandClock
+    tmp_path: Path, clock: ManualClock
 ) -> None:
     state = tmp_path / "state"
-    with_part = [asked(state=one, part_name="p") for one in (State.QUEUED, State.PAUSED, State.DOWNLOADING)]
-    ranged = with_fields(asked(part_name="p"), received_ranges="3-9")
-    others = [asked(), asked(state=State.FAILED)]
+    with_part = [sample_download(state=one, part_name="p") for one in (State.QUEUED, State.PAUSED, State.DOWNLOADING)]
+    ranged = with_fields(sample_download(part_name="p"), received_ranges="3-9")
+    others = [sample_download(), sample_download(state=State.FAILED)]
     async with SqliteRecords(state, clock) as records:
         rows = await added(records, *(with_fields(one, received=7) for one in with_part), ranged, *others)
     async with SqliteRecords(state, clock) as records:
         assert [await present(records, row.id) for row in rows] == rows
-    start_machine_anew(state)
+    reboot(state)
     for _ in range(2):
         async with SqliteRecords(state, clock) as records:
             found = [(await present(records, row.id)).progress.received_ranges for row in rows]
@@ -522,10 +528,10 @@ async def test_after_a_start_of_the_machine_parts_vouch_for_what_was_written_dow
 
 
 async def test_where_nobody_tells_whether_the_machine_was_started_anew_it_may_have_been(
-    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloadd.records.database, "_BOOT_ID", tmp_path / "nothing")
+    monkeypatch.setattr(downloadd.records.database, "_BOOT_ID_FILE", tmp_path / "nothing")
     async with SqliteRecords(tmp_path / "state", clock) as records:
-        (row,) = await added(records, with_fields(asked(part_name="p"), received=7))
+        (row,) = await added(records, with_fields(sample_download(part_name="p"), received=7))
     async with SqliteRecords(tmp_path / "state", clock) as records:
         assert (await present(records, row.id)).progress.received_ranges == "0-7"

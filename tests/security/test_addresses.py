@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from daemon_process import DEFAULT_CONFIG, DaemonProcess
-from end_to_end.name_servers import resolving
-from origin.answer import Answer, redirect
+from end_to_end.fake_resolver import daemon_with_hosts
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse, redirect
 
 from downloadd.errors import DomainBlockedError, InvalidUrlError
 from downloadd.policy.addresses import AddressRules
@@ -52,17 +52,17 @@ def test_no_special_range_is_reached_at_its_start_end_or_middle(text: str) -> No
         if number < network.num_addresses:
             address = network[number]
             with pytest.raises(DomainBlockedError):
-                rules.judge_address(address)
+                rules.check_address(address)
             host = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
             with pytest.raises(DomainBlockedError):
-                Policy().judge(f"http://{host}/")
+                Policy().check_url(f"http://{host}/")
 
 
 @pytest.mark.parametrize("text", GLOBAL)
 def test_a_range_that_everybody_may_ask_is_reached(text: str) -> None:
     network = ip_network(text)
     for address in (network[0], network[-1]):
-        AddressRules().judge_address(address)
+        AddressRules().check_address(address)
 
 
 # -- spellings ---------------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_no_spelling_of_an_inner_address_is_allowed() -> None:
     for spelling in SPELLINGS + NAMES:
         for url in (f"http://{spelling}/", f"https://{spelling}:8080/x?y"):
             with pytest.raises((DomainBlockedError, InvalidUrlError)):
-                Policy().judge(url)
+                Policy().check_url(url)
 
 
 @pytest.mark.parametrize("text", INNER)
@@ -195,7 +195,7 @@ def test_a_spelling_that_is_read_is_read_as_the_address_that_it_means(text: str)
 @pytest.mark.parametrize("spelling", UNREADABLE)
 def test_what_readers_disagree_on_is_refused(spelling: str) -> None:
     with pytest.raises((InvalidUrlError, DomainBlockedError)):
-        Policy().judge(f"http://{spelling}/")
+        Policy().check_url(f"http://{spelling}/")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_what_readers_disagree_on_is_refused(spelling: str) -> None:
     ["127.0.0.1&@example.com", "127.0.0.1%23@example.com", "127.0.0.1%2F@example.com", "localhost@example.com"],
 )
 def test_userinfo_is_no_host(authority: str) -> None:
-    url = Policy().judge(f"http://{authority}/")
+    url = Policy().check_url(f"http://{authority}/")
     assert to_yarl(url).raw_host == url.host == "example.com"
     assert to_yarl(url).user is None
 
@@ -213,7 +213,7 @@ async def test_the_running_daemon_reaches_this_machine_in_none_of_them(tmp_path:
         urls = [f"http://{spelling}:{origin.port}/f" for spelling in SPELLINGS + NAMES + UNREADABLE]
         urls = [url for url in urls if url.isprintable()]
         items = [{"url": url, "directory": "d"} for url in urls]
-        status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+        status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
         assert status in {400, 403}
         for url, result in zip(urls, body["downloads"], strict=True):
             assert result["error"] in {"DOMAIN_BLOCKED", "INVALID_URL"}, url
@@ -241,10 +241,10 @@ async def test_no_name_leads_inside_not_even_one_whose_addresses_change(tmp_path
     async with (
         Origin(host="127.0.0.1") as origin,
         Origin(host="127.0.0.2", port=origin.port) as inner,
-        resolving(tmp_path, config, **hosts) as daemon,
+        daemon_with_hosts(tmp_path, config, **hosts) as daemon,
     ):
         for server in (origin, inner):
-            server.script("/f", Answer(size=3))
+            server.script("/f", ScriptedResponse(size=3))
         outcomes: set[str | None] = set()
         for name in hosts:
             host = name.replace("_", ".")
@@ -265,7 +265,7 @@ async def test_no_redirect_leads_inside_however_it_is_spelled(tmp_path: Path) ->
         Origin(host="127.0.0.2", port=origin.port) as inner,
         DaemonProcess(tmp_path, config=config) as daemon,
     ):
-        inner.script("/f", Answer(size=3))
+        inner.script("/f", ScriptedResponse(size=3))
         hosts = [*ipv4_spellings("127.0.0.2"), *ipv6_spellings("127.0.0.2")]
         paths = []
         for number, host in enumerate(hosts):
@@ -273,10 +273,10 @@ async def test_no_redirect_leads_inside_however_it_is_spelled(tmp_path: Path) ->
                 paths.append(f"/{number}-{way}")
                 origin.script(paths[-1], redirect(f"{prefix}{host}:{origin.port}/f"))
         items = [{"url": origin.url(path), "directory": "d"} for path in paths]
-        status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+        status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
         assert status == 201
         for path, result in zip(paths, body["downloads"], strict=True):
-            entry = await daemon.ended(result["download_id"])
+            entry = await daemon.wait_until_finished(result["download_id"])
             assert entry["error"] in {"DOMAIN_BLOCKED", "INVALID_URL", "REMOTE_ERROR"}, path
         assert inner.connections == 0
         assert daemon.files() == {}

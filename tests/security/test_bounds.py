@@ -8,25 +8,25 @@ import io
 import json
 from pathlib import Path
 
-from daemon_process import DaemonProcess, configured
-from origin.answer import Answer, Framing
+from daemon_process import DaemonProcess, make_config
 from origin.origin import Origin
+from origin.scripted_response import Framing, ScriptedResponse
 
 LIMIT = 300_000
 
 
 async def test_a_url_of_sixteen_megabytes_is_refused_and_not_kept(tmp_path: Path) -> None:
     async with DaemonProcess(tmp_path) as daemon:
-        monster = "http://u:s3cret@h.example/" + "x" * (15 << 20)
+        huge_url = "http://u:s3cret@h.example/" + "x" * (15 << 20)
         for _ in range(2):
-            batch = io.BytesIO(json.dumps({"downloads": [{"url": monster}]}).encode())
+            batch = io.BytesIO(json.dumps({"downloads": [{"url": huge_url}]}).encode())
             asking = asyncio.ensure_future(
-                daemon.ask("POST", "/api/v1/downloads", data=batch, headers={"Content-Type": "application/json"})
+                daemon.request("POST", "/api/v1/downloads", data=batch, headers={"Content-Type": "application/json"})
             )
             await asyncio.sleep(0)
             while not asking.done():
                 began = asyncio.get_running_loop().time()
-                assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+                assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
                 assert asyncio.get_running_loop().time() - began < 1
             status, body = await asking
             assert (status, body["downloads"][0]["error"]) == (400, "INVALID_URL")
@@ -38,18 +38,18 @@ async def test_a_url_of_sixteen_megabytes_is_refused_and_not_kept(tmp_path: Path
         assert "s3cret" not in daemon.log.read_text()
 
 
-async def test_no_way_brings_more_than_the_largest_file(tmp_path: Path) -> None:
+async def test_no_kind_of_request_exceeds_max_size(tmp_path: Path) -> None:
     async with (
         Origin() as origin,
         Origin() as mirror,
-        DaemonProcess(tmp_path, config=configured(max_size=LIMIT)) as daemon,
+        DaemonProcess(tmp_path, config=make_config(max_size=LIMIT)) as daemon,
     ):
         for size, fits in ((LIMIT, True), (LIMIT + 1, False), (20_000_000, False)):
             answers = {
-                "length": Answer(size=size),
-                "ranges": Answer(size=size, etag='"v"'),
-                "chunked": Answer(size=size, framing=Framing.CHUNKED),
-                "close": Answer(size=size, framing=Framing.CLOSE),
+                "length": ScriptedResponse(size=size),
+                "ranges": ScriptedResponse(size=size, etag='"v"'),
+                "chunked": ScriptedResponse(size=size, framing=Framing.CHUNKED),
+                "close": ScriptedResponse(size=size, framing=Framing.CLOSE),
             }
             for way, answer in answers.items():
                 for server in (origin, mirror):
@@ -64,5 +64,5 @@ async def test_no_way_brings_more_than_the_largest_file(tmp_path: Path) -> None:
                     expected = (201, None) if fits else (413, "FILE_TOO_LARGE")
                     assert (status, body["error"]) == expected, (size, way, parameters)
                     assert all(path.stat().st_size <= LIMIT for path in daemon.root.rglob("*") if path.is_file())
-        assert daemon.parts() == []
+        assert daemon.part_files() == []
         assert {len(content) for content in daemon.files().values()} == {LIMIT}

@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
-from origin.answer import Answer
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse
 from origin.tls import Authority
 
 from downloadd.daemon.listeners import bind_unix
@@ -208,8 +208,8 @@ async def test_a_page_of_another_site_starts_nothing_even_with_the_token(
     daemon: DaemonProcess, fields: dict[str, str], code: str
 ) -> None:
     async with Origin() as origin:
-        origin.script("/f", Answer(size=10))
-        status, answer = await daemon.ask("GET", "/d", params={"download": origin.url("/f")}, headers=fields)
+        origin.script("/f", ScriptedResponse(size=10))
+        status, answer = await daemon.request("GET", "/d", params={"download": origin.url("/f")}, headers=fields)
         assert (status, answer["error"]) == ({"CROSS_SITE_REQUEST": 403, "HOST_NOT_ALLOWED": 421}[code], code)
         assert origin.requests("/f") == []
     assert await daemon.history() == []
@@ -219,17 +219,17 @@ async def test_names_of_the_configuration_are_called(tmp_path: Path) -> None:
     config = DEFAULT_CONFIG + '\n[server]\nhosts = ["dl.example.com"]\n'
     async with DaemonProcess(tmp_path, config=config) as daemon:
         for host, status in (("dl.example.com", 200), ("dl.example.com:8080", 200), ("example.com", 421)):
-            assert (await daemon.ask("GET", "/api/v1/downloads", headers={"Host": host}))[0] == status
+            assert (await daemon.request("GET", "/api/v1/downloads", headers={"Host": host}))[0] == status
 
 
 async def test_guesses_end_in_429_and_leave_those_alone_who_are_known(daemon: DaemonProcess) -> None:
-    assert (await daemon.ask("GET", "/api/v1/downloads"))[0] == 200
+    assert (await daemon.request("GET", "/api/v1/downloads"))[0] == 200
     guesses = [{"Authorization": f"Bearer {number}"} for number in range(27)]
     guesses += [{"Authorization": "", "X-User-Id": "alice", "X-Auth-Token": str(number)} for number in range(27)]
-    statuses = [(await daemon.ask("GET", "/api/v1/downloads", headers=guess))[0] for guess in guesses]
+    statuses = [(await daemon.request("GET", "/api/v1/downloads", headers=guess))[0] for guess in guesses]
     assert statuses[:50] == [401] * 50
     assert statuses[-1] == 429
-    assert (await daemon.ask("GET", "/api/v1/downloads"))[0] == 200
+    assert (await daemon.request("GET", "/api/v1/downloads"))[0] == 200
 
 
 # -- those who say nothing ---------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ async def test_ten_thousand_idle_connections_hold_up_nobody(daemon: DaemonProces
         took = []
         for _ in range(20):
             began = time.perf_counter()
-            assert (await daemon.ask("GET", "/api/v1/downloads"))[0] == 200
+            assert (await daemon.request("GET", "/api/v1/downloads"))[0] == 200
             took.append(time.perf_counter() - began)
         assert sorted(took)[10] < 0.5
         assert daemon.resident_bytes() - before < 250 * 1024 * 1024
@@ -262,7 +262,7 @@ async def test_ten_thousand_idle_connections_hold_up_nobody(daemon: DaemonProces
         assert daemon.process is not None
         return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
 
-    await until(lambda: descriptors() < 100)
+    await wait_until(lambda: descriptors() < 100)
 
 
 async def test_bodies_that_would_unpack_to_gigabytes_hold_up_nobody(daemon: DaemonProcess) -> None:
@@ -271,17 +271,17 @@ async def test_bodies_that_would_unpack_to_gigabytes_hold_up_nobody(daemon: Daem
     assert daemon.client is not None
     before = daemon.resident_bytes()
 
-    async def throw(headers: dict[str, str]) -> int:
+    async def send_bomb(headers: dict[str, str]) -> int:
         fields = {"Content-Type": "application/json", "Content-Encoding": "deflate", **headers}
         assert daemon.client is not None
         async with daemon.client.post(f"{daemon.url}/api/v1/downloads", data=bomb, headers=fields) as answer:
             return answer.status
 
-    thrown = asyncio.gather(*(throw(headers) for headers in [{"Authorization": ""}, {}] * 8))
+    thrown = asyncio.gather(*(send_bomb(headers) for headers in [{"Authorization": ""}, {}] * 8))
     took = []
     while not thrown.done():
         began = time.perf_counter()
-        assert (await daemon.ask("GET", "/api/v1/health"))[0] == 200
+        assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
         took.append(time.perf_counter() - began)
     assert await thrown == [401, 400] * 8
     assert max(took) < 0.5
@@ -296,7 +296,7 @@ async def test_a_url_in_the_wrong_place_is_logged_without_its_secrets(tmp_path: 
             writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
             await reader.read()
             writer.close()
-        status, answer = await daemon.ask("GET", "/https:%2F%2Fbob:s3cret@h.example/f?download=http://h.example/x")
+        status, answer = await daemon.request("GET", "/https:%2F%2Fbob:s3cret@h.example/f?download=http://h.example/x")
         assert (status, answer["error"]) == (400, "INVALID_PATH")
-        await until(lambda: sum(line["event"] == "request" for line in daemon.log_lines()) == 3)
+        await wait_until(lambda: sum(line["event"] == "request" for line in daemon.log_lines()) == 3)
         assert "s3cret" not in daemon.log.read_text()

@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess, configured, until
+from daemon_process import DaemonProcess, make_config, wait_until
 from origin.tls import Authority
-from security.lies import BODY, LONG
+from security.malformed_responses import BODY, LONG_BODY
 
 HEADS = {"http-1.1": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", "http-1.0": b"HTTP/1.0 200 OK\r\n\r\n"}
-BODIES = {"short": BODY, "long": LONG}
+BODIES = {"short": BODY, "long": LONG_BODY}
 
 
 @contextmanager
-def answering(context: ssl.SSLContext, raw: bytes, *, in_order: bool) -> Iterator[int]:
+def serve_tls_response(context: ssl.SSLContext, raw: bytes, *, in_order: bool) -> Iterator[int]:
     """The port of an origin that gives one answer, and closes with or without the alert that says so."""
 
-    def converse() -> None:
+    def handle() -> None:
         plain, _ = server.accept()
         plain.settimeout(20)
         with context.wrap_socket(plain, server_side=True) as connection:
@@ -33,7 +33,7 @@ def answering(context: ssl.SSLContext, raw: bytes, *, in_order: bool) -> Iterato
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(20)
-        conversation = threading.Thread(target=converse)
+        conversation = threading.Thread(target=handle)
         conversation.start()
         try:
             yield server.getsockname()[1]
@@ -53,13 +53,13 @@ async def test_only_a_closure_alert_makes_content_without_a_length_whole(
     bundle.write_bytes(authority.certificate)
     wrong: dict[str, object] = {}
     async with DaemonProcess(
-        tmp_path, config=configured(retries=0, stall_timeout=5), environment={"SSL_CERT_FILE": str(bundle)}
+        tmp_path, config=make_config(retries=0, stall_timeout=5), environment={"SSL_CERT_FILE": str(bundle)}
     ) as daemon:
         for head, start in HEADS.items():
             for size, body in BODIES.items():
                 for in_order in (True, False):
                     name = f"{head}-{size}-{'closed' if in_order else 'cut'}"
-                    with answering(context, start + body, in_order=in_order) as port:
+                    with serve_tls_response(context, start + body, in_order=in_order) as port:
                         _, answer = await daemon.fetch(name, f"https://127.0.0.1:{port}/f", filename="f")
                     saved = daemon.root / name / "f"
                     if in_order:
@@ -69,5 +69,5 @@ async def test_only_a_closure_alert_makes_content_without_a_length_whole(
                     if not fits:
                         wrong[name] = answer
         assert wrong == {}
-        await until(lambda: daemon.parts() == [])
+        await wait_until(lambda: daemon.part_files() == [])
         assert "Traceback" not in daemon.log.read_text()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, until
-from origin.answer import Answer, Framing
+from daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, wait_until
 from origin.origin import Origin
+from origin.scripted_response import Framing, ScriptedResponse
 
 from downloadd.config import ConfigError, load_config
 from downloadd.storage import owners
@@ -69,16 +69,16 @@ async def full(
 ) -> None:
     status, answer = await daemon.fetch(directory, url, **parameters)
     assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE"), answer
-    detail = (await daemon.one(answer["download_id"]))["detail"]
+    detail = (await daemon.get_download(answer["download_id"]))["detail"]
     assert f"the directory {named} holds" in detail
     assert "quota" in detail
 
 
 async def test_a_quota_holds_for_every_way_that_bytes_come(daemon: DaemonProcess, origin: Origin) -> None:
-    ways: dict[str, Answer] = {
-        "length": Answer(size=60_000, etag='"v"'),
-        "chunked": Answer(size=60_000, framing=Framing.CHUNKED),
-        "close": Answer(size=60_000, framing=Framing.CLOSE),
+    ways: dict[str, ScriptedResponse] = {
+        "length": ScriptedResponse(size=60_000, etag='"v"'),
+        "chunked": ScriptedResponse(size=60_000, framing=Framing.CHUNKED),
+        "close": ScriptedResponse(size=60_000, framing=Framing.CLOSE),
     }
     for name, answer in ways.items():
         origin.script(f"/{name}", answer)
@@ -88,37 +88,37 @@ async def test_a_quota_holds_for_every_way_that_bytes_come(daemon: DaemonProcess
             await full(daemon, "small", origin.url(f"/{name}"), **parameters)
             assert held(daemon, "small") == 60_000
     await full(daemon, "small", [origin.url("/length"), origin.url("/chunked")])
-    assert daemon.parts() == []
+    assert daemon.part_files() == []
     # Beside it there is room, and what is refused leaves room for what fits.
     assert (await daemon.fetch("elsewhere", origin.url("/length")))[0] == 201
-    origin.script("/fits", Answer(size=40_000, framing=Framing.CHUNKED))
+    origin.script("/fits", ScriptedResponse(size=40_000, framing=Framing.CHUNKED))
     assert (await daemon.fetch("small/b/c", origin.url("/fits")))[0] == 201
     assert held(daemon, "small") == 100_000
-    origin.script("/one", Answer(size=1))
+    origin.script("/one", ScriptedResponse(size=1))
     await full(daemon, "small", origin.url("/one"))
     await full(daemon, "closed/x", origin.url("/one"), named="closed")
-    origin.script("/none", Answer(size=0))
+    origin.script("/none", ScriptedResponse(size=0))
     assert (await daemon.fetch("small", origin.url("/none")))[0] == 201
 
 
 @pytest.mark.parametrize("paused", [False, True])
-async def test_what_is_cancelled_leaves_its_room_to_others(daemon: DaemonProcess, origin: Origin, paused: bool) -> None:
-    origin.script("/stalls", Answer(size=90_000, framing=Framing.CHUNKED, stall_after=80_000))
-    origin.script("/f", Answer(size=90_000))
+async def test_what_is_cancelled_frees_its_quota(daemon: DaemonProcess, origin: Origin, paused: bool) -> None:
+    origin.script("/stalls", ScriptedResponse(size=90_000, framing=Framing.CHUNKED, stall_after=80_000))
+    origin.script("/f", ScriptedResponse(size=90_000))
     id = (await daemon.start_download("small", origin.url("/stalls")))["download_id"]
-    await until(lambda: held(daemon, "small") == 80_000)
+    await wait_until(lambda: held(daemon, "small") == 80_000)
     await full(daemon, "small", origin.url("/f"))
     if paused:
-        await daemon.verb(id, "pause")
+        await daemon.control(id, "pause")
         await full(daemon, "small", origin.url("/f"))
-    await daemon.verb(id, "cancel")
+    await daemon.control(id, "cancel")
     assert (await daemon.fetch("small", origin.url("/f")))[0] == 201
 
 
 async def test_of_many_at_once_as_many_come_through_as_fit(daemon: DaemonProcess, origin: Origin) -> None:
     for number in range(20):
         framing = Framing.CHUNKED if number % 2 else Framing.LENGTH
-        origin.script(f"/{number}", Answer(size=24_000, framing=framing))
+        origin.script(f"/{number}", ScriptedResponse(size=24_000, framing=framing))
     outcomes = await asyncio.gather(*(daemon.fetch("small", origin.url(f"/{number}")) for number in range(20)))
     errors = [answer["error"] for _, answer in outcomes]
     assert set(errors) == {None, "INSUFFICIENT_STORAGE"}
@@ -128,8 +128,8 @@ async def test_of_many_at_once_as_many_come_through_as_fit(daemon: DaemonProcess
 
 
 async def test_what_is_there_counts_after_a_kill_and_what_goes_does_not(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=60_000))
-    origin.script("/g", Answer(size=50_000))
+    origin.script("/f", ScriptedResponse(size=60_000))
+    origin.script("/g", ScriptedResponse(size=50_000))
     assert (await daemon.fetch("small", origin.url("/f")))[0] == 201
     await daemon.kill()
     await daemon.start()
@@ -140,7 +140,7 @@ async def test_what_is_there_counts_after_a_kill_and_what_goes_does_not(daemon: 
     (daemon.root / "small/f").unlink()
     await daemon.start()
     assert (await daemon.fetch("small", origin.url("/g")))[0] == 201
-    origin.script("/h", Answer(size=50_000))
+    origin.script("/h", ScriptedResponse(size=50_000))
     assert (await daemon.fetch("small", origin.url("/h"), filename="g", conflict="overwrite"))[0] == 201
     assert held(daemon, "small") == 50_000
     assert (await daemon.fetch("small", origin.url("/h")))[0] == 201
@@ -148,7 +148,7 @@ async def test_what_is_there_counts_after_a_kill_and_what_goes_does_not(daemon: 
 
 
 async def test_only_its_users_start_and_change_downloads_in_a_directory(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=3))
+    origin.script("/f", ScriptedResponse(size=3))
     url = origin.url("/f")
     for path in ("small/own", "small/own/", "//small//own", "small/own/below/it", "small%2Fown", "%73mall/own"):
         assert daemon.client is not None
@@ -158,25 +158,25 @@ async def test_only_its_users_start_and_change_downloads_in_a_directory(daemon: 
             # An encoded slash is no way to write a path at all.
             assert refused or (response.status, body["error"]) == (400, "INVALID_PATH"), (path, body)
     items = [{"url": url, "directory": "elsewhere"}, {"url": url, "directory": "small/own"}]
-    status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items}, headers=AS_OTHER)
+    status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items}, headers=AS_OTHER)
     assert (status, body["error"]) == (403, MISSING)
     assert origin.requests("/f") == []
     status, answer = await daemon.fetch("small/own", url)
     assert status == 201
     id = answer["download_id"]
     for method, verb in (("DELETE", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/retry")):
-        status, body = await daemon.ask(method, f"/api/v1/downloads/{id}{verb}", headers=AS_OTHER)
+        status, body = await daemon.request(method, f"/api/v1/downloads/{id}{verb}", headers=AS_OTHER)
         assert (status, body["error"]) == (403, MISSING), verb
-    status, body = await daemon.ask("PATCH", f"/api/v1/downloads/{id}", json={"priority": 1}, headers=AS_OTHER)
+    status, body = await daemon.request("PATCH", f"/api/v1/downloads/{id}", json={"priority": 1}, headers=AS_OTHER)
     assert (status, body["error"]) == (403, MISSING)
     # They may look, and use what is beside it.
-    assert (await daemon.ask("GET", f"/api/v1/downloads/{id}", headers=AS_OTHER))[0] == 200
-    status, _ = await daemon.ask("GET", "/small", params={"download": url, "wait": "30"}, headers=AS_OTHER)
+    assert (await daemon.request("GET", f"/api/v1/downloads/{id}", headers=AS_OTHER))[0] == 200
+    status, _ = await daemon.request("GET", "/small", params={"download": url, "wait": "30"}, headers=AS_OTHER)
     assert status == 201
 
 
 async def test_files_and_made_directories_are_as_asked_for(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=3))
+    origin.script("/f", ScriptedResponse(size=3))
     assert (await daemon.fetch("small/own/a/b", origin.url("/f")))[0] == 201
     modes = {
         path: (daemon.root / path).stat().st_mode & 0o7777 for path in ("small/own/a/b/f", "small/own/a/b", "small/own")
@@ -184,7 +184,7 @@ async def test_files_and_made_directories_are_as_asked_for(daemon: DaemonProcess
     assert modes == {"small/own/a/b/f": 0o640, "small/own/a/b": 0o750, "small/own": 0o750}
     # The default policy of the directory, unless the request names one.
     _, answer = await daemon.fetch("small/own/a/b", origin.url("/f"))
-    assert (await daemon.one(answer["download_id"]))["status"] == "skipped"
+    assert (await daemon.get_download(answer["download_id"]))["status"] == "skipped"
     assert (await daemon.fetch("small/own/a/b", origin.url("/f"), conflict="rename"))[0] == 201
     assert sorted(daemon.files()) == ["small/own/a/b/f", "small/own/a/b/f (1)"]
 
@@ -193,7 +193,7 @@ async def test_an_owner_gets_files_and_made_directories(tmp_path: Path, origin: 
     # Root can give files to anybody, whoever else runs this to himself.
     uid, gid = (54321, 54322) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
     table = f'[[directories]]\npath = "theirs"\nowner = "{uid}:{gid}"\nmode = "0600"\n'
-    origin.script("/f", Answer(size=3))
+    origin.script("/f", ScriptedResponse(size=3))
     async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + table) as daemon:
         assert (await daemon.fetch("theirs/a", origin.url("/f")))[0] == 201
         for path, mode in (("theirs/a/f", 0o600), ("theirs/a", 0o700), ("theirs", 0o700)):
@@ -203,8 +203,10 @@ async def test_an_owner_gets_files_and_made_directories(tmp_path: Path, origin: 
         assert (daemon.root / "ours/f").stat().st_uid == os.geteuid()
 
 
-async def test_a_reload_changes_the_terms_of_what_comes_next(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=60_000))
+async def test_a_reload_changes_the_directory_settings_of_later_downloads(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/f", ScriptedResponse(size=60_000))
     assert (await daemon.fetch("grown", origin.url("/f")))[0] == 201
     await daemon.reload(DEFAULT_CONFIG + OTHERS + TABLES.replace('"1 GiB"', "70_000"))
     await full(daemon, "grown", origin.url("/f"), named="grown")
@@ -240,8 +242,8 @@ def test_a_mistake_in_a_table_is_named(tmp_path: Path, table: str, said: str) ->
     file.write_text(DEFAULT_CONFIG + TABLES.replace(OTHER, USER) + f"\n[[directories]]\n{table}\n")
     with pytest.raises(ConfigError) as caught:
         load_config(file=file, environment={"HOME": "/home/x"})
-    assert said in caught.value.sentence
-    assert "directories[4]" in caught.value.sentence
+    assert said in caught.value.message
+    assert "directories[4]" in caught.value.message
 
 
 def test_nobody_gives_files_away_who_may_not(monkeypatch: pytest.MonkeyPatch) -> None:

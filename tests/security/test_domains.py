@@ -7,7 +7,7 @@ servers in `end_to_end/test_policy.py`.
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess, configured
+from daemon_process import DaemonProcess, make_config
 from hypothesis import given
 from hypothesis import strategies as st
 from origin.origin import Origin
@@ -19,7 +19,7 @@ from downloadd.policy.url import to_yarl
 
 POLICY = Policy.from_config(DownloadsConfig(allowed_domains=("example.com", "*.files.test")))
 
-FOOLS = [
+LOOKALIKES = [
     # suffixes and prefixes
     "evilexample.com", "example.com.evil.test", "example.community", "example.comm", "example.co", "xample.com",
     "-example.com", "_example.com", "evil-example.com", "sub.example.com", "www.example.com", "example.com.com",
@@ -50,7 +50,7 @@ FOOLS = [
     "1.1.1.1", "0x01010101", "[2606:4700::1111]", "16843009",
 ]  # fmt: skip
 
-SAME = [
+EQUIVALENTS = [
     "example.com", "EXAMPLE.COM", "Example.Com.", "ex%61mple.com", "%45xample.com", "example%2ecom", "example\u3002com",
     "example\uff0ecom", "example\uff61com", "\uff45\uff58ample.com", "\u24d4xample.com",
     "\U0001d41e\U0001d431ample.com",
@@ -63,14 +63,14 @@ SAME = [
 def connected(authority: str) -> str | None:
     """The host that a request would go to; None when it is refused."""
     try:
-        url = POLICY.judge(f"http://{authority}/f")
+        url = POLICY.check_url(f"http://{authority}/f")
     except (DomainBlockedError, InvalidUrlError):
         return None
     assert to_yarl(url).raw_host == url.host
     return url.host
 
 
-@pytest.mark.parametrize("authority", FOOLS)
+@pytest.mark.parametrize("authority", LOOKALIKES)
 def test_what_only_looks_like_a_listed_host_is_refused_or_goes_to_the_listed_one(authority: str) -> None:
     host = connected(authority)
     assert host is None or host == "example.com" or host.endswith(".files.test")
@@ -78,7 +78,7 @@ def test_what_only_looks_like_a_listed_host_is_refused_or_goes_to_the_listed_one
         raise AssertionError(host)
 
 
-@pytest.mark.parametrize("authority", SAME)
+@pytest.mark.parametrize("authority", EQUIVALENTS)
 def test_another_spelling_of_a_listed_host_goes_to_that_host(authority: str) -> None:
     assert connected(authority) == "example.com"
 
@@ -125,14 +125,14 @@ def test_whatever_passes_goes_to_a_listed_host(authority: str) -> None:
 
 
 async def test_the_running_daemon_is_not_fooled_either(tmp_path: Path) -> None:
-    config = configured(allowed_domains=["example.com", "*.files.test"])
-    fools = [fool for fool in FOOLS if connected(fool) is None and fool.isprintable()]
-    assert len(fools) > 90
+    config = make_config(allowed_domains=["example.com", "*.files.test"])
+    lookalikes = [fool for fool in LOOKALIKES if connected(fool) is None and fool.isprintable()]
+    assert len(lookalikes) > 90
     async with Origin() as origin, DaemonProcess(tmp_path, config=config) as daemon:
-        fools += [f"127.0.0.1:{origin.port}", f"localhost:{origin.port}", f"example.com@127.0.0.1:{origin.port}"]
-        items = [{"url": f"http://{fool}/f", "directory": "d"} for fool in fools]
-        status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+        lookalikes += [f"127.0.0.1:{origin.port}", f"localhost:{origin.port}", f"example.com@127.0.0.1:{origin.port}"]
+        items = [{"url": f"http://{fool}/f", "directory": "d"} for fool in lookalikes]
+        status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
         assert status in {400, 403}
-        for fool, result in zip(fools, body["downloads"], strict=True):
+        for fool, result in zip(lookalikes, body["downloads"], strict=True):
             assert result["error"] in {"DOMAIN_BLOCKED", "INVALID_URL"}, fool
         assert origin.connections == 0

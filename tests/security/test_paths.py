@@ -18,35 +18,35 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, until
-from origin.answer import Answer
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
 from origin.content import expected_bytes
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse
 
 from downloadd.download import Conflict
-from downloadd.storage.conflicts import settle_name
-from downloadd.storage.names import parse_filename, parse_part_name, safe_name
+from downloadd.storage.conflicts import resolve_conflict
+from downloadd.storage.names import parse_filename, parse_part_name, sanitize_name
 
 ID = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
 SIZE = 50_000
 
 
-class Surroundings:
+class OutsideFiles:
     """The folder around a root, with something precious in it; says whether it is as it was."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.precious = folder / "precious"
-        self.precious.mkdir()
-        (self.precious / "file").write_bytes(b"precious")
-        (self.precious / "directory").mkdir()
+        self.sentinel = folder / "sentinel"
+        self.sentinel.mkdir()
+        (self.sentinel / "file").write_bytes(b"sentinel")
+        (self.sentinel / "directory").mkdir()
         (folder / "daemon").mkdir()
-        self._before = self._look()
+        self._before = self._snapshot()
 
-    def require_unchanged(self) -> None:
-        assert self._look() == self._before
+    def assert_unchanged(self) -> None:
+        assert self._snapshot() == self._before
 
-    def _look(self) -> dict[str, tuple[int, ...]]:
+    def _snapshot(self) -> dict[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
         for top, directories, files in os.walk(self.folder):
             if Path(top) == self.folder:
@@ -54,30 +54,30 @@ class Surroundings:
             for path in (Path(top, name) for name in directories + files):
                 status = path.lstat()
                 found[str(path)] = (status.st_mode, status.st_nlink, status.st_size, status.st_mtime_ns, status.st_ino)
-        assert (self.precious / "file").read_bytes() == b"precious"
+        assert (self.sentinel / "file").read_bytes() == b"sentinel"
         return found
 
 
 @pytest.fixture
 async def origin() -> AsyncIterator[Origin]:
-    async with Origin(fallback=lambda request: Answer(size=SIZE)) as origin:
+    async with Origin(fallback=lambda request: ScriptedResponse(size=SIZE)) as origin:
         yield origin
 
 
 @pytest.fixture
-def around(tmp_path: Path) -> Surroundings:
-    return Surroundings(tmp_path)
+def outside_files(tmp_path: Path) -> OutsideFiles:
+    return OutsideFiles(tmp_path)
 
 
 @pytest.fixture
-async def daemon(tmp_path: Path, around: Surroundings) -> AsyncIterator[DaemonProcess]:
+async def daemon(tmp_path: Path, outside_files: OutsideFiles) -> AsyncIterator[DaemonProcess]:
     folder = tmp_path / "daemon"
     async with DaemonProcess(
         folder, config=DEFAULT_CONFIG.replace("min_free = 0", "min_free = 0\nfsync = false")
     ) as one:
         yield one
         assert "Traceback" not in one.log.read_text()
-        around.require_unchanged()
+        outside_files.assert_unchanged()
         assert {path.name for path in folder.iterdir()} == {"files", "state", "log.jsonl", "config.toml"}
 
 
@@ -127,7 +127,7 @@ async def test_no_spelling_of_a_directory_makes_anything_outside(daemon: DaemonP
     await asyncio.gather(*map(attack, TARGETS))
     # Doubly encoded and look-alike dots are names like any other.
     assert 100 < len(taken) < len(TARGETS) - 500
-    await until(lambda: all_ended(daemon))
+    await wait_until(lambda: all_ended(daemon))
     root = daemon.root.resolve()
     for path in daemon.root.rglob("*"):
         assert path.resolve().is_relative_to(root)
@@ -152,12 +152,12 @@ GOOD_NAMES = [
 
 async def test_a_wanted_name_is_taken_letter_by_letter_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
     items = [{"url": origin.url("/f"), "directory": "d", "filename": name} for name in BAD_NAMES + GOOD_NAMES]
-    status, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+    status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
     assert status == 201
     for name, result in zip(BAD_NAMES, body["downloads"], strict=False):
         assert result["error"] == "INVALID_PATH", name
     for result in body["downloads"][len(BAD_NAMES) :]:
-        assert (await daemon.ended(result["download_id"]))["status"] == "completed"
+        assert (await daemon.wait_until_finished(result["download_id"]))["status"] == "completed"
     # On a file system that ignores case or normalises, the later one of two would have a number.
     assert sorted(os.listdir(daemon.root / "d")) == sorted(GOOD_NAMES)
 
@@ -166,8 +166,8 @@ DISPOSITIONS = [
     'filename="%s"', "filename=%s", "filename*=UTF-8''%s", "filename=\"x\"; filename*=utf-8'en'%s", "filename*0=\"%s\"",
     "FILENAME=\"%s\"; filename=y", "filename*=ISO-8859-1''%s",
 ]  # fmt: skip
-FOREIGN = [
-    "../../precious/file", "..\\..\\precious\\file", "/etc/passwd", "%2e%2e%2f%2e%2e%2fx", "..%252f..%252fx", "....//x",
+ORIGIN_NAMES = [
+    "../../sentinel/file", "..\\..\\sentinel\\file", "/etc/passwd", "%2e%2e%2f%2e%2e%2fx", "..%252f..%252fx", "....//x",
     "%c0%ae%c0%ae/x", "a%00.txt", ".bashrc", "..", ".", "%2e%2e", "CON", "nul.tar.gz", "x%0d%0aSet-Cookie: y", "file:///x",
     f".x.{ID}.1.part", "a" * 300 + ".txt", "%F0%9F%98%80" * 100, "trailing...", "%E2%80%AEgpj.exe", "COM%C2%B9", "a:b",
     "\\\\server\\share\\x", "~/x", "-rf", "%ff%fe", "\u00e9", "\udcff\udcfe",
@@ -176,38 +176,38 @@ FOREIGN = [
 
 async def test_what_an_origin_says_becomes_one_safe_name(daemon: DaemonProcess, origin: Origin) -> None:
     paths = []
-    for number, (field, name) in enumerate(itertools.product(DISPOSITIONS, FOREIGN)):
+    for number, (field, name) in enumerate(itertools.product(DISPOSITIONS, ORIGIN_NAMES)):
         paths.append(f"/{number}")
         fields = [("Content-Disposition", "attachment; " + field.replace("%s", name.replace("\r", "")))]
-        origin.script(paths[-1], Answer(size=1, headers=fields))
+        origin.script(paths[-1], ScriptedResponse(size=1, headers=fields))
     assert len(paths) > 200
     items = [{"url": origin.url(path), "directory": f"d{path}"} for path in paths]
-    _, body = await daemon.ask("POST", "/api/v1/downloads", json={"downloads": items})
+    _, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
     for path, result in zip(paths, body["downloads"], strict=True):
-        entry = await daemon.ended(result["download_id"])
+        entry = await daemon.wait_until_finished(result["download_id"])
         assert entry["status"] == "completed", (path, entry)
         [name] = os.listdir(daemon.root / f"d{path}")
         # Safe on every system: making it safe again changes nothing.
-        assert safe_name(name) == name == parse_filename(name)
+        assert sanitize_name(name) == name == parse_filename(name)
 
 
 async def test_no_origin_chooses_which_file_is_overwritten(daemon: DaemonProcess, origin: Origin) -> None:
-    named = Answer(size=SIZE, headers=[("Content-Disposition", "attachment; filename=precious")])
+    named = ScriptedResponse(size=SIZE, headers=[("Content-Disposition", "attachment; filename=sentinel")])
     origin.script("/said", named)
-    origin.script("/redirected", Answer(status=302, headers=[("Location", "/precious")]))
+    origin.script("/redirected", ScriptedResponse(status=302, headers=[("Location", "/sentinel")]))
     (daemon.root / "d").mkdir()
-    precious = daemon.root / "d" / "precious"
-    precious.write_bytes(b"precious")
+    sentinel = daemon.root / "d" / "sentinel"
+    sentinel.write_bytes(b"sentinel")
     for path in ("/said", "/redirected"):
         status, answer = await daemon.fetch("d", origin.url(path), conflict="overwrite")
-        assert (status, answer["filename"][:10]) == (201, "precious (")
-    assert precious.read_bytes() == b"precious"
+        assert (status, answer["filename"][:10]) == (201, "sentinel (")
+    assert sentinel.read_bytes() == b"sentinel"
     # Whoever names it, by the name or by the URL, means it.
-    for path, parameters in (("/precious", {}), ("/said", {"filename": "precious"})):
-        precious.write_bytes(b"precious")
+    for path, parameters in (("/sentinel", {}), ("/said", {"filename": "sentinel"})):
+        sentinel.write_bytes(b"sentinel")
         status, answer = await daemon.fetch("d", origin.url(path), conflict="overwrite", **parameters)
-        assert (status, answer["filename"]) == (201, "precious")
-        assert precious.read_bytes() == expected_bytes(0, 0, SIZE)
+        assert (status, answer["filename"]) == (201, "sentinel")
+        assert sentinel.read_bytes() == expected_bytes(0, 0, SIZE)
 
 
 async def test_long_deep_and_invalid_paths_are_taken_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
@@ -248,12 +248,12 @@ def bind_socket(path: Path) -> None:
     os.close(fd)
 
 
-def obstacles(precious: Path) -> dict[str, Callable[[Path], None]]:
+def obstacles(sentinel: Path) -> dict[str, Callable[[Path], None]]:
     """What can lie at a path, by kind."""
     return {
-        "link to a file": lambda path: path.symlink_to(precious / "file"),
-        "link to a directory": lambda path: path.symlink_to(precious / "directory"),
-        "dangling link": lambda path: path.symlink_to(precious / "new"),
+        "link to a file": lambda path: path.symlink_to(sentinel / "file"),
+        "link to a directory": lambda path: path.symlink_to(sentinel / "directory"),
+        "dangling link": lambda path: path.symlink_to(sentinel / "new"),
         "link to itself": lambda path: path.symlink_to(path.name),
         "link to a device": lambda path: path.symlink_to("/dev/zero"),
         "link to a process": lambda path: path.symlink_to("/proc/self/cwd"),
@@ -265,10 +265,10 @@ def obstacles(precious: Path) -> dict[str, Callable[[Path], None]]:
 
 
 async def test_what_lies_at_the_final_name_is_left_or_replaced_itself(
-    daemon: DaemonProcess, origin: Origin, around: Surroundings
+    daemon: DaemonProcess, origin: Origin, outside_files: OutsideFiles
 ) -> None:
     for (number, (kind, make)), conflict in itertools.product(
-        enumerate(obstacles(around.precious).items()), ("rename", "skip", "error", "overwrite")
+        enumerate(obstacles(outside_files.sentinel).items()), ("rename", "skip", "error", "overwrite")
     ):
         place = daemon.root / f"d{number}-{conflict}"
         place.mkdir()
@@ -286,46 +286,46 @@ async def test_what_lies_at_the_final_name_is_left_or_replaced_itself(
             assert answer["error"] == expected, (kind, conflict)
         names = {"f", "f (1)"} if conflict == "rename" else {"f"}
         assert set(os.listdir(place)) == names, (kind, conflict)
-        around.require_unchanged()
+        outside_files.assert_unchanged()
 
 
 async def test_what_lies_on_the_way_is_not_gone_through(
-    daemon: DaemonProcess, origin: Origin, around: Surroundings
+    daemon: DaemonProcess, origin: Origin, outside_files: OutsideFiles
 ) -> None:
-    for number, (kind, make) in enumerate(obstacles(around.precious).items()):
+    for number, (kind, make) in enumerate(obstacles(outside_files.sentinel).items()):
         make(daemon.root / f"d{number}")
         if kind == "directory":
             continue
         for below in ("", "/below", "/below/deeper"):
             status, answer = await daemon.fetch(f"d{number}{below}", origin.url("/f"))
             assert (status, answer["error"]) == (400, "INVALID_PATH"), kind
-            assert str(around.folder) not in answer["detail"]
-    around.require_unchanged()
+            assert str(outside_files.folder) not in answer["detail"]
+    outside_files.assert_unchanged()
 
 
 @pytest.mark.parametrize("swapped", ["part", "directory", "parent"])
 async def test_what_is_swapped_while_it_downloads_leads_nowhere(
-    daemon: DaemonProcess, origin: Origin, around: Surroundings, swapped: str
+    daemon: DaemonProcess, origin: Origin, outside_files: OutsideFiles, swapped: str
 ) -> None:
-    kinds = obstacles(around.precious)
+    kinds = obstacles(outside_files.sentinel)
     ids = []
     for number in range(len(kinds)):
-        origin.script(f"/{number}", Answer(size=SIZE, rate=SIZE))
+        origin.script(f"/{number}", ScriptedResponse(size=SIZE, rate=SIZE))
         started = await daemon.start_download(f"p{number}/d", origin.url(f"/{number}"), filename="f")
         ids.append(started["download_id"])
-    await until(lambda: len(daemon.parts()) == len(kinds))
-    for part, (kind, make) in zip(sorted(daemon.parts()), kinds.items(), strict=True):
+    await wait_until(lambda: len(daemon.part_files()) == len(kinds))
+    for part, (kind, make) in zip(sorted(daemon.part_files()), kinds.items(), strict=True):
         victim = {"part": part, "directory": part.parent, "parent": part.parent.parent}[swapped]
         victim.rename(daemon.root / f"away {kind}")
         make(victim)
     for id, kind in zip(ids, kinds, strict=True):
-        entry = await daemon.ended(id)
+        entry = await daemon.wait_until_finished(id)
         if kind == "directory" and swapped != "part":
             # It may lie in there as well, once it has been fetched anew.
             assert (entry["status"], entry["error"]) == ("completed", None), entry
         else:
             assert (entry["status"], entry["error"]) in {("failed", "INVALID_PATH"), ("failed", "STORAGE_ERROR")}, entry
-    around.require_unchanged()
+    outside_files.assert_unchanged()
     whole = [path for path in daemon.root.rglob("*") if path.name == "f"]
     assert [path.read_bytes() for path in whole] == [expected_bytes(0, 0, SIZE)] * (swapped != "part")
     # Whatever was moved away by others is theirs.
@@ -333,29 +333,29 @@ async def test_what_is_swapped_while_it_downloads_leads_nowhere(
 
 
 async def test_what_lies_at_the_name_of_a_kept_part_is_not_taken_over(
-    daemon: DaemonProcess, origin: Origin, around: Surroundings
+    daemon: DaemonProcess, origin: Origin, outside_files: OutsideFiles
 ) -> None:
-    kinds = obstacles(around.precious)
+    kinds = obstacles(outside_files.sentinel)
     ids = []
     for number in range(len(kinds)):
-        origin.script(f"/{number}", Answer(size=SIZE, etag='"v"', rate=SIZE))
+        origin.script(f"/{number}", ScriptedResponse(size=SIZE, etag='"v"', rate=SIZE))
         started = await daemon.start_download(f"d{number}", origin.url(f"/{number}"), filename="f")
         ids.append(started["download_id"])
-    await until(lambda: len(daemon.parts()) == len(kinds))
+    await wait_until(lambda: len(daemon.part_files()) == len(kinds))
     for number, (id, make) in enumerate(zip(ids, kinds.values(), strict=True)):
-        await daemon.verb(id, "pause")
+        await daemon.control(id, "pause")
         [part] = (daemon.root / f"d{number}").glob(".*.part")
         part.unlink()
         make(part)
-        origin.script(f"/{number}", Answer(size=SIZE, etag='"v"'))
-        await daemon.verb(id, "resume")
+        origin.script(f"/{number}", ScriptedResponse(size=SIZE, etag='"v"'))
+        await daemon.control(id, "resume")
     for number, (id, kind) in enumerate(zip(ids, kinds, strict=True)):
-        entry = await daemon.ended(id)
+        entry = await daemon.wait_until_finished(id)
         assert (entry["status"], entry["error"]) == ("completed", None), (kind, entry)
         file = daemon.root / f"d{number}" / "f"
         assert stat.S_ISREG(file.lstat().st_mode)
         assert file.read_bytes() == expected_bytes(0, 0, SIZE), kind
-    around.require_unchanged()
+    outside_files.assert_unchanged()
 
 
 # -- file systems that see one name where others see two ---------------------------------------------------------------
@@ -372,11 +372,11 @@ def test_on_a_file_system_that_ignores_case_the_taken_name_is_respected(wanted: 
 
     name = parse_filename(wanted)
     for conflict, settled in ((Conflict.SKIP, None), (Conflict.OVERWRITE, wanted)):
-        assert settle_name(name, conflict, path=wanted, is_taken=is_taken) == settled
-    assert not is_taken(settle_name(name, Conflict.RENAME, path=wanted, is_taken=is_taken) or there)
+        assert resolve_conflict(name, conflict, path=wanted, is_taken=is_taken) == settled
+    assert not is_taken(resolve_conflict(name, Conflict.RENAME, path=wanted, is_taken=is_taken) or there)
 
 
 @pytest.mark.parametrize("name", ["e\u0301", "A\u030a", "\u1100\u1161", "\u212b", "\ufb01", "n\u0303.txt"])
 def test_names_of_origins_are_in_one_normal_form(name: str) -> None:
-    assert safe_name(name) == safe_name(safe_name(name))
-    assert parse_part_name(safe_name(f".{name}.{ID}.1.part")) is None
+    assert sanitize_name(name) == sanitize_name(sanitize_name(name))
+    assert parse_part_name(sanitize_name(f".{name}.{ID}.1.part")) is None

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess, configured
+from daemon_process import DaemonProcess, make_config
 from hypothesis import given
 from hypothesis import strategies as st
-from origin.answer import Answer, redirect
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse, redirect
 
 from downloadd.config import DownloadsConfig
 from downloadd.errors import DomainBlockedError, InvalidUrlError
@@ -32,15 +32,15 @@ def test_services_of_the_system_are_not_asked(port: int) -> None:
         f"http://8.8.8.8:{port}?x", f"http://80@example.com:{port}", f"http://:80@example.com:{port}/:80",
     ):  # fmt: skip
         with pytest.raises(DomainBlockedError, match=rf"port {port} .*downloads\.allowed_ports"):
-            Policy().judge(url)
+            Policy().check_url(url)
 
 
 @pytest.mark.parametrize("port", [80, 443, 1024, 3128, 6379, 8080, 11211, 65535])
 def test_other_ports_are_asked(port: int) -> None:
     for scheme in ("http", "https"):
-        assert Policy().judge(f"{scheme}://example.com:{port}/").port == port
-    assert Policy().judge("http://example.com:/").port == 80
-    assert Policy().judge("https://example.com/").port == 443
+        assert Policy().check_url(f"{scheme}://example.com:{port}/").port == port
+    assert Policy().check_url("http://example.com:/").port == 80
+    assert Policy().check_url("https://example.com/").port == 443
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_other_ports_are_asked(port: int) -> None:
 )
 def test_what_is_no_port_is_no_url(port: str) -> None:
     with pytest.raises(InvalidUrlError):
-        Policy().judge(f"http://example.com:{port}/")
+        Policy().check_url(f"http://example.com:{port}/")
 
 
 @pytest.mark.parametrize(
@@ -86,23 +86,23 @@ def test_the_rules_agree_with_a_naive_reading(pairs: list[tuple[int, int]], port
 
 def test_an_empty_list_allows_none() -> None:
     with pytest.raises(DomainBlockedError):
-        Policy.from_config(DownloadsConfig(allowed_ports=())).judge("http://example.com/")
+        Policy.from_config(DownloadsConfig(allowed_ports=())).check_url("http://example.com/")
 
 
 async def test_the_daemon_asks_no_other_port_by_url_mirror_redirect_or_change(tmp_path: Path) -> None:
     async with Origin() as origin, Origin() as other:
         for server in (origin, other):
-            server.script("/f", Answer(size=3))
+            server.script("/f", ScriptedResponse(size=3))
         origin.script("/away", redirect(other.url("/f")))
         origin.script("/twice", redirect("/away"))
-        async with DaemonProcess(tmp_path, config=configured(allowed_ports=[origin.port])) as daemon:
+        async with DaemonProcess(tmp_path, config=make_config(allowed_ports=[origin.port])) as daemon:
             for urls in (
                 other.url("/f"), origin.url("/away"), origin.url("/twice"), [origin.url("/f"), other.url("/f")],
                 f"http://127.0.0.1:{origin.port}@127.0.0.1:{other.port}/f", "http://127.0.0.1/f",
             ):  # fmt: skip
                 status, answer = await daemon.fetch("d", urls)
                 assert (status, answer["error"]) == (403, "DOMAIN_BLOCKED"), urls
-                entry = await daemon.one(answer["download_id"])
+                entry = await daemon.get_download(answer["download_id"])
                 assert "downloads.allowed_ports" in entry["detail"]
                 assert str(other.port) in entry["detail"] or "port 80 " in entry["detail"]
             assert other.connections == 0
@@ -112,5 +112,5 @@ async def test_the_daemon_asks_no_other_port_by_url_mirror_redirect_or_change(tm
             assert status in {403, 409}, body
             assert other.connections == 0
             # What a reload allows holds from then on.
-            await daemon.reload(configured(allowed_ports=["1024-65535"]))
+            await daemon.reload(make_config(allowed_ports=["1024-65535"]))
             assert (await daemon.fetch("d", other.url("/f")))[0] == 201

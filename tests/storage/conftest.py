@@ -9,14 +9,14 @@ from downloadd.storage.local import LocalDestination
 
 
 @pytest.fixture(autouse=True)
-def loop_never_waits_for_the_disk() -> Iterator[None]:
+def no_blocking_calls_on_the_loop() -> Iterator[None]:
     """A blocking call of the package on the event loop fails the test."""
     with blockbuster_ctx("downloadd"):
         yield
 
 
 @pytest.fixture(autouse=True)
-def descriptors_are_all_closed() -> Iterator[None]:
+def no_leaked_descriptors() -> Iterator[None]:
     """What a test opened through the package is closed at its end."""
     before = _open_below_tmp()
     yield

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from downloadd.download import Conflict
 from downloadd.errors import FileExistsAlreadyError
-from downloadd.storage.conflicts import Reservations, first_free, free_name, settle_name
+from downloadd.storage.conflicts import Reservations, find_free_name, find_free_number, resolve_conflict
 from downloadd.storage.names import SafeName
 
 NAME = SafeName("data.csv")
@@ -25,13 +25,13 @@ NAME = SafeName("data.csv")
     ],
 )
 def test_the_policy_settles_the_name(conflict: Conflict, taken: bool, name: str | None) -> None:
-    settled = settle_name(NAME, conflict, path="d/data.csv", is_taken=lambda asked: taken and asked == NAME)
+    settled = resolve_conflict(NAME, conflict, path="d/data.csv", is_taken=lambda asked: taken and asked == NAME)
     assert settled == name
 
 
 def test_error_refuses_a_taken_name_by_its_path() -> None:
     with pytest.raises(FileExistsAlreadyError) as refused:
-        settle_name(NAME, Conflict.ERROR, path="d/data.csv", is_taken=lambda _: True)
+        resolve_conflict(NAME, Conflict.ERROR, path="d/data.csv", is_taken=lambda _: True)
     assert refused.value.path == "d/data.csv"
 
 
@@ -43,28 +43,28 @@ def test_the_lowest_free_number_is_found_with_few_questions(taken: int) -> None:
         asked.append(n)
         return n <= taken
 
-    assert first_free(is_taken) == taken + 1
+    assert find_free_number(is_taken) == taken + 1
     assert len(asked) <= 2 * log2(taken + 1) + 2
 
 
 @given(st.sets(st.integers(min_value=1, max_value=200)))
 def test_the_number_is_free_when_there_are_gaps(taken: set[int]) -> None:
-    assert first_free(taken.__contains__) not in taken
+    assert find_free_number(taken.__contains__) not in taken
 
 
 def test_the_name_itself_comes_before_numbers() -> None:
-    assert free_name(NAME, lambda _: False) == NAME
+    assert find_free_name(NAME, lambda _: False) == NAME
 
 
 def test_a_promise_holds_in_its_directory_until_it_is_taken_back() -> None:
-    promises = Reservations()
-    promises.add("a", "x")
-    promises.add("a", "y")
-    assert promises.of("a") == {"x", "y"}
-    assert promises.of("b") == frozenset()
-    promises.discard("a", "x")
-    promises.discard("a", "x")
-    promises.discard("b", "x")
-    assert promises.of("a") == {"y"}
-    promises.discard("a", "y")
-    assert promises.of("a") == frozenset()
+    reservations = Reservations()
+    reservations.add("a", "x")
+    reservations.add("a", "y")
+    assert reservations.names_in("a") == {"x", "y"}
+    assert reservations.names_in("b") == frozenset()
+    reservations.discard("a", "x")
+    reservations.discard("a", "x")
+    reservations.discard("b", "x")
+    assert reservations.names_in("a") == {"y"}
+    reservations.discard("a", "y")
+    assert reservations.names_in("a") == frozenset()

@@ -6,7 +6,7 @@ from typing import NoReturn
 import pytest
 
 from downloadd.errors import InsufficientStorageError
-from downloadd.storage.disk_threads import DiskThreads, Lane
+from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 
 
 class Job:
@@ -14,61 +14,61 @@ class Job:
 
     def __init__(self) -> None:
         self.begun = threading.Event()
-        self.may_end = threading.Event()
+        self.may_finish = threading.Event()
         self.done = threading.Event()
 
     def __call__(self) -> str:
         self.begun.set()
-        assert self.may_end.wait(10)
+        assert self.may_finish.wait(10)
         self.done.set()
         return threading.current_thread().name
 
 
 async def test_work_runs_in_a_thread_of_its_lane() -> None:
-    threads = DiskThreads()
-    for lane in Lane:
+    threads = DiskThreadPools()
+    for pool in DiskPool:
         job = Job()
-        job.may_end.set()
-        assert lane.name.lower() in await threads.run(lane, "", job)
+        job.may_finish.set()
+        assert pool.name.lower() in await threads.run(pool, "", job)
     await threads.close()
 
 
 async def test_what_the_system_refuses_is_translated_and_keeps_its_cause() -> None:
-    threads = DiskThreads()
+    threads = DiskThreadPools()
 
     def refuse(number: int) -> NoReturn:
         raise OSError(number, "full")
 
     with pytest.raises(InsufficientStorageError, match="a/b: full") as refused:
-        await threads.run(Lane.CALLS, "a/b", refuse, errno.ENOSPC)
+        await threads.run(DiskPool.CALLS, "a/b", refuse, errno.ENOSPC)
     assert isinstance(refused.value.__cause__, OSError)
     await threads.close()
 
 
 async def test_one_lane_does_not_hold_up_another() -> None:
-    threads = DiskThreads()
+    threads = DiskThreadPools()
     hanging = [Job() for _ in range(20)]
     async with asyncio.TaskGroup() as tasks:
         for job in hanging:
-            tasks.create_task(threads.run(Lane.DIGESTS, "", job))
+            tasks.create_task(threads.run(DiskPool.DIGESTS, "", job))
         async with asyncio.timeout(5):
-            assert await threads.run(Lane.CALLS, "", lambda: 7) == 7
+            assert await threads.run(DiskPool.CALLS, "", lambda: 7) == 7
         for job in hanging:
-            job.may_end.set()
+            job.may_finish.set()
     await threads.close()
 
 
 @pytest.mark.parametrize("to_end", [False, True])
 async def test_cancelled_before_it_began_only_work_that_must_be_done_is_done(to_end: bool) -> None:
-    threads = DiskThreads()
+    threads = DiskThreadPools()
     blockers = [Job() for _ in range(4)]
-    blocking = [asyncio.create_task(threads.run(Lane.DIGESTS, "", job)) for job in blockers]
+    blocking = [asyncio.create_task(threads.run(DiskPool.DIGESTS, "", job)) for job in blockers]
     for job in blockers:
         assert await asyncio.to_thread(job.begun.wait, 10)
     late = Job()
-    late.may_end.set()
-    run = threads.run_to_end if to_end else threads.run
-    task = asyncio.create_task(run(Lane.DIGESTS, "", late))
+    late.may_finish.set()
+    run = threads.run_shielded if to_end else threads.run
+    task = asyncio.create_task(run(DiskPool.DIGESTS, "", late))
     # One turn to start the task, one for the task that a shield makes.
     for _ in range(2):
         await asyncio.sleep(0)
@@ -76,16 +76,16 @@ async def test_cancelled_before_it_began_only_work_that_must_be_done_is_done(to_
     with pytest.raises(asyncio.CancelledError):
         await task
     for job in blockers:
-        job.may_end.set()
+        job.may_finish.set()
     await asyncio.gather(*blocking)
     await threads.close()
     assert late.done.is_set() is to_end
 
 
 async def test_closing_waits_for_work_that_nobody_waits_for() -> None:
-    threads = DiskThreads()
+    threads = DiskThreadPools()
     job = Job()
-    task = asyncio.create_task(threads.run(Lane.SYNCS, "", job))
+    task = asyncio.create_task(threads.run(DiskPool.SYNCS, "", job))
     assert await asyncio.to_thread(job.begun.wait, 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -93,6 +93,6 @@ async def test_closing_waits_for_work_that_nobody_waits_for() -> None:
     closing = asyncio.create_task(threads.close())
     await asyncio.wait([closing], timeout=0.05)
     assert not closing.done()
-    job.may_end.set()
+    job.may_finish.set()
     await closing
     assert job.done.is_set()

@@ -6,12 +6,12 @@ from uuid import uuid4
 
 import pytest
 
+from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict
-from downloadd.errors import FileExistsAlreadyError, InvalidPathError, StorageError, StorageGoneError
-from downloadd.storage.destination import Destination, Part, StrayPart
-from downloadd.storage.local import STRAYS_AT_ONCE, LocalDestination
-from downloadd.storage.names import part_name
-from downloadd.terms import Quota, Terms
+from downloadd.errors import FileExistsAlreadyError, InvalidPathError, StorageError, StorageRootMissingError
+from downloadd.storage.destination import Destination, Part, PartEntry
+from downloadd.storage.local import MAX_PARTS_PER_CHUNK, LocalDestination
+from downloadd.storage.names import format_part_name
 
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
 
@@ -23,7 +23,7 @@ async def download(destination: Destination, filename: str, content: bytes, conf
     )
     try:
         await part.write([content], part.size)
-        while (name := await destination.choose_name(directory="d", filename=filename, conflict=conflict)) is not None:
+        while (name := await destination.reserve_name(directory="d", filename=filename, conflict=conflict)) is not None:
             published = await part.publish(name, replace=conflict is Conflict.OVERWRITE, last_modified=None)
             destination.release_name(directory="d", filename=name)
             if published:
@@ -33,8 +33,8 @@ async def download(destination: Destination, filename: str, content: bytes, conf
         await part.remove()
 
 
-async def strays(destination: LocalDestination) -> list[StrayPart]:
-    return [part async for chunk in destination.stray_parts() for part in chunk]
+async def all_parts(destination: LocalDestination) -> list[PartEntry]:
+    return [part async for chunk in destination.list_parts() for part in chunk]
 
 
 async def test_it_is_a_destination_and_its_parts_are_parts(destination: LocalDestination) -> None:
@@ -68,9 +68,9 @@ async def test_nothing_leaves_the_root_even_when_a_row_says_so(
     with pytest.raises(InvalidPathError):
         await destination.exists(directory=directory, filename=filename)
     with pytest.raises(InvalidPathError):
-        await destination.choose_name(directory=directory, filename=filename, conflict=Conflict.OVERWRITE)
+        await destination.reserve_name(directory=directory, filename=filename, conflict=Conflict.OVERWRITE)
     with pytest.raises(InvalidPathError):
-        await destination.published(directory=directory, filename=filename, total=0, part_name=None)
+        await destination.is_published(directory=directory, filename=filename, total=0, part_name=None)
     assert [entry.name for entry in tmp_path.rglob("*")] == ["root"]
 
 
@@ -163,14 +163,14 @@ async def test_fifty_that_choose_at_once_are_promised_different_names(
 ) -> None:
     (root / "f").touch()
     names = await asyncio.gather(
-        *(destination.choose_name(directory="", filename="f", conflict=Conflict.RENAME) for _ in range(50))
+        *(destination.reserve_name(directory="", filename="f", conflict=Conflict.RENAME) for _ in range(50))
     )
     assert sorted(names, key=str) == sorted(f"f ({n})" for n in range(1, 51))
 
 
 async def test_a_promised_name_is_free_again_when_it_is_given_back(destination: LocalDestination) -> None:
     async def choose() -> str | None:
-        return await destination.choose_name(directory="d", filename="f", conflict=Conflict.RENAME)
+        return await destination.reserve_name(directory="d", filename="f", conflict=Conflict.RENAME)
 
     assert [await choose(), await choose(), await choose()] == ["f", "f (1)", "f (2)"]
     destination.release_name(directory="d", filename="f (1)")
@@ -186,14 +186,15 @@ async def test_a_name_is_chosen_fast_among_thousands(destination: LocalDestinati
         (root / "d" / (f"f ({n}).csv" if n else "f.csv")).touch()
     async with asyncio.timeout(5):
         names = [
-            await destination.choose_name(directory="d", filename="f.csv", conflict=Conflict.RENAME) for _ in range(100)
+            await destination.reserve_name(directory="d", filename="f.csv", conflict=Conflict.RENAME)
+            for _ in range(100)
         ]
     assert names == [f"f ({n}).csv" for n in range(3000, 3100)]
 
 
 async def test_a_choice_that_is_cancelled_promises_nothing(destination: LocalDestination) -> None:
     async def choose() -> str | None:
-        return await destination.choose_name(directory="d", filename="f", conflict=Conflict.RENAME)
+        return await destination.reserve_name(directory="d", filename="f", conflict=Conflict.RENAME)
 
     choosing = [asyncio.create_task(choose()) for _ in range(20)]
     await asyncio.sleep(0)
@@ -206,18 +207,18 @@ async def test_a_choice_that_is_cancelled_promises_nothing(destination: LocalDes
 async def test_a_directory_cannot_be_chosen_to_be_overwritten(destination: LocalDestination, root: Path) -> None:
     (root / "f").mkdir()
     with pytest.raises(InvalidPathError, match="f is a directory"):
-        await destination.choose_name(directory="", filename="f", conflict=Conflict.OVERWRITE)
+        await destination.reserve_name(directory="", filename="f", conflict=Conflict.OVERWRITE)
 
 
-PART = part_name("f", ID, 1)
+PART = format_part_name("f", ID, 1)
 
 
 async def test_a_download_is_published_when_the_final_file_is_whole_and_the_part_gone(
     destination: LocalDestination, root: Path
 ) -> None:
     (root / "f").write_bytes(b"abc")
-    assert await destination.published(directory="", filename="f", total=3, part_name=PART)
-    assert await destination.published(directory="", filename="f", total=3, part_name=None)
+    assert await destination.is_published(directory="", filename="f", total=3, part_name=PART)
+    assert await destination.is_published(directory="", filename="f", total=3, part_name=None)
 
 
 async def test_the_name_of_a_published_download_is_on_stable_storage_after_recovery(
@@ -227,14 +228,14 @@ async def test_the_name_of_a_published_download_is_on_stable_storage_after_recov
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
     (root / "d").mkdir()
     (root / "d" / "f").write_bytes(b"abc")
-    assert await destination.published(directory="d", filename="f", total=3, part_name=PART)
+    assert await destination.is_published(directory="d", filename="f", total=3, part_name=PART)
     assert synced == [str(root / "d")]
 
 
 async def test_a_download_is_published_when_both_names_are_one_file(destination: LocalDestination, root: Path) -> None:
     (root / PART).write_bytes(b"abc")
     os.link(root / PART, root / "f")
-    assert await destination.published(directory="", filename="f", total=3, part_name=PART)
+    assert await destination.is_published(directory="", filename="f", total=3, part_name=PART)
     assert [entry.name for entry in root.iterdir()] == ["f"]
 
 
@@ -255,7 +256,7 @@ async def test_a_download_is_not_published(destination: LocalDestination, root: 
             # As long as the file would be.
             (place / "f").symlink_to("abc")
     before = sorted(root.rglob("*"))
-    assert not await destination.published(directory="d", filename="f", total=3, part_name=PART)
+    assert not await destination.is_published(directory="d", filename="f", total=3, part_name=PART)
     assert sorted(root.rglob("*")) == before
 
 
@@ -292,42 +293,42 @@ async def test_all_part_files_are_found_and_nothing_else(
         expected.add(directory)
     (root / "link").symlink_to(outside)
     (root / "a" / "circle").symlink_to(root)
-    (root / part_name("link", ID, 1)).symlink_to(outside / PART)
-    (root / part_name("directory", ID, 1)).mkdir()
+    (root / format_part_name("link", ID, 1)).symlink_to(outside / PART)
+    (root / format_part_name("directory", ID, 1)).mkdir()
     (root / "api").mkdir()
     (root / "api" / PART).touch()
-    os.mkfifo(root / part_name("fifo", ID, 1))
+    os.mkfifo(root / format_part_name("fifo", ID, 1))
     (root / os.fsdecode(b"\xff")).mkdir()
     (root / os.fsdecode(b"\xff") / PART).touch()
     (root / os.fsdecode(b".\xff" + PART.encode())).touch()
-    found = await strays(destination)
+    found = await all_parts(destination)
     assert {part.directory for part in found} == expected
     assert len(found) == len(expected)
     assert {(part.name, part.download_id, part.epoch) for part in found} == {(PART, ID, 1)}
 
 
 async def test_part_files_come_in_chunks(destination: LocalDestination, root: Path) -> None:
-    names = {part_name("f", ID, epoch) for epoch in range(STRAYS_AT_ONCE + 1)}
+    names = {format_part_name("f", ID, epoch) for epoch in range(MAX_PARTS_PER_CHUNK + 1)}
     for name in names:
         (root / name).touch()
-    chunks = [chunk async for chunk in destination.stray_parts()]
-    assert [len(chunk) for chunk in chunks] == [STRAYS_AT_ONCE, 1]
+    chunks = [chunk async for chunk in destination.list_parts()]
+    assert [len(chunk) for chunk in chunks] == [MAX_PARTS_PER_CHUNK, 1]
     assert {part.name for chunk in chunks for part in chunk} == names
 
 
 async def test_a_sweep_that_is_given_up_holds_nothing(destination: LocalDestination, root: Path) -> None:
     (root / PART).touch()
-    async for _ in destination.stray_parts():
+    async for _ in destination.list_parts():
         break
 
 
 async def test_a_part_that_is_open_is_not_stray(destination: LocalDestination, root: Path) -> None:
     part = await destination.open_part(directory="d", filename="f", download_id=ID, epoch=1, existing=None)
     await part.write([b"x"], 0)
-    (root / "d" / part_name("f", ID, 2)).touch()
-    assert [found.epoch for found in await strays(destination)] == [2]
+    (root / "d" / format_part_name("f", ID, 2)).touch()
+    assert [found.epoch for found in await all_parts(destination)] == [2]
     await part.close()
-    assert {found.epoch for found in await strays(destination)} == {1, 2}
+    assert {found.epoch for found in await all_parts(destination)} == {1, 2}
 
 
 async def test_a_part_that_a_killed_run_took_over_without_recording_it_is_found(tmp_path: Path) -> None:
@@ -349,27 +350,30 @@ async def test_what_a_vanished_root_held_counts_towards_no_quota(tmp_path: Path)
     root = tmp_path / "root"
     quota = Quota(directory="d", limit=100)
     async with LocalDestination(
-        root, min_free=0, fsync=False, terms=lambda directory: Terms(quotas=(quota,) if directory == "d" else ())
+        root,
+        min_free=0,
+        fsync=False,
+        directory_settings=lambda directory: DirectorySettings(quotas=(quota,) if directory == "d" else ()),
     ) as destination:
         assert await download(destination, "f", b"x" * 90, Conflict.ERROR) == "f"
-        assert (await destination.use([quota])).quotas[0].used == 90
+        assert (await destination.measure_use([quota])).quotas[0].used == 90
         root.rename(tmp_path / "away")
-        with pytest.raises(StorageGoneError):
-            await destination.use([quota])
+        with pytest.raises(StorageRootMissingError):
+            await destination.measure_use([quota])
         root.mkdir()
-        assert (await destination.use([quota])).quotas[0].used == 0
+        assert (await destination.measure_use([quota])).quotas[0].used == 0
         assert await download(destination, "f", b"x" * 90, Conflict.ERROR) == "f"
 
 
 async def test_room_on_a_vanished_root_is_no_room(destination: LocalDestination, root: Path) -> None:
-    await destination.require_free(1)
+    await destination.check_free_space(1)
     root.rename(root.with_name("away"))
-    with pytest.raises(StorageGoneError):
+    with pytest.raises(StorageRootMissingError):
         await destination.exists(directory="d", filename="f")
     # What was seen half a second ago does not count.
-    with pytest.raises(StorageGoneError):
-        await destination.require_free(1)
-    assert await strays(destination) == []
+    with pytest.raises(StorageRootMissingError):
+        await destination.check_free_space(1)
+    assert await all_parts(destination) == []
 
 
 async def test_parts_below_the_root_of_another_daemon_are_not_stray(tmp_path: Path) -> None:
@@ -380,7 +384,7 @@ async def test_parts_below_the_root_of_another_daemon_are_not_stray(tmp_path: Pa
         part = await inner.open_part(directory="d", filename="f", download_id=ID, epoch=1, existing=None)
         await part.write([b"x"], 0)
         await part.close()
-        assert await strays(outer) == []
-        assert len(await strays(inner)) == 1
+        assert await all_parts(outer) == []
+        assert len(await all_parts(inner)) == 1
     async with LocalDestination(tmp_path / "outer", min_free=0, fsync=False) as outer:
-        assert len(await strays(outer)) == 1
+        assert len(await all_parts(outer)) == 1

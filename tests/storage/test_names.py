@@ -9,13 +9,13 @@ from downloadd.errors import InvalidPathError
 from downloadd.storage.names import (
     MAX_DIRECTORY_BYTES,
     SafeName,
-    numbered,
+    format_part_name,
+    numbered_name,
     parse_directory,
     parse_filename,
     parse_part_name,
-    part_name,
-    safe_directory,
-    safe_name,
+    sanitize_directory,
+    sanitize_name,
     split_extension,
     suggest_name,
 )
@@ -24,7 +24,7 @@ ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
 PART = f".data.csv.{ID}.3.part"
 
 # All of Unicode, lone surrogates included, and what is dangerous more often than chance has it.
-foreign_text = st.text(
+untrusted_text = st.text(
     st.characters() | st.characters(categories=["Cs"]) | st.sampled_from("./\\ :*\0\n\u202e\u200b\u0338<éÅCON"),
     max_size=400,
 )
@@ -78,7 +78,7 @@ def test_a_directory_is_refused_with_a_sentence_that_can_be_sent(text: str) -> N
     assert refused.value.detail.isprintable()
 
 
-@given(foreign_text)
+@given(untrusted_text)
 def test_a_directory_never_leaves_the_root(text: str) -> None:
     try:
         directory = parse_directory(text)
@@ -160,10 +160,10 @@ def test_an_explicit_filename_is_refused(text: str) -> None:
     ],
 )
 def test_a_foreign_name_is_made_safe(text: str, name: str) -> None:
-    assert safe_name(text) == name
+    assert sanitize_name(text) == name
 
 
-@given(foreign_text)
+@given(untrusted_text)
 @example("." * 300)
 @example("a" * 254 + " .txt")
 @example("<\u0338")
@@ -171,9 +171,9 @@ def test_a_foreign_name_is_made_safe(text: str, name: str) -> None:
 @example(" \u0301")
 @example("x." + " " * 40 + "\u212a")
 def test_every_foreign_name_becomes_one_that_is_safe_everywhere(text: str) -> None:
-    name = safe_name(text)
+    name = sanitize_name(text)
     assert parse_filename(name) == name
-    assert safe_name(name) == name
+    assert sanitize_name(name) == name
     assert len(name.encode()) <= 255
     assert unicodedata.is_normalized("NFC", name)
     assert not set('<>:"|?*/\\') & set(name)
@@ -183,7 +183,7 @@ def test_every_foreign_name_becomes_one_that_is_safe_everywhere(text: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("wanted", "disposition", "last_segment", "name"),
+    ("requested", "disposition", "last_segment", "name"),
     [
         pytest.param("my.csv", "theirs.csv", "url.csv", "my.csv", id="the user first"),
         pytest.param(".env", None, "", ".env", id="the user exactly"),
@@ -194,19 +194,19 @@ def test_every_foreign_name_becomes_one_that_is_safe_everywhere(text: str) -> No
     ],
 )
 def test_the_best_name_known_is_suggested(
-    wanted: str | None, disposition: str | None, last_segment: str, name: str
+    requested: str | None, disposition: str | None, last_segment: str, name: str
 ) -> None:
-    assert suggest_name(wanted, disposition, last_segment) == name
+    assert suggest_name(requested, disposition, last_segment) == name
 
 
 def test_a_part_name_has_final_name_id_and_epoch() -> None:
-    assert part_name("data.csv", ID, 3) == PART
+    assert format_part_name("data.csv", ID, 3) == PART
 
 
 @given(file_names, st.uuids().map(str), st.integers(min_value=0, max_value=2**62))
 @example("é" * 127, ID, 2**62)
 def test_format_then_parse_of_a_part_name_is_the_identity(name: str, download_id: str, epoch: int) -> None:
-    formatted = part_name(name, download_id, epoch)
+    formatted = format_part_name(name, download_id, epoch)
     assert parse_part_name(formatted) == (download_id, epoch)
     assert len(formatted.encode()) <= 255
     assert name.startswith(formatted[1 : -len(f".{download_id}.{epoch}.part")])
@@ -265,12 +265,12 @@ def test_a_name_is_split_where_a_person_would(name: str, stem: str, extension: s
     ],
 )
 def test_a_refused_directory_is_made_safe(text: str, directory: str) -> None:
-    assert safe_directory(text) == directory
+    assert sanitize_directory(text) == directory
 
 
 @given(st.text() | st.text("./\\ab~\0 ", max_size=5000))
 def test_a_directory_that_was_made_safe_can_be_used(text: str) -> None:
-    directory = safe_directory(text)
+    directory = sanitize_directory(text)
     # The one that belongs to the API is safe, too, but for nobody to use.
     assert directory.split("/")[0] == "api" or parse_directory(directory) == directory
 
@@ -294,22 +294,22 @@ def test_a_url_is_neither_a_directory_nor_a_name_and_is_not_repeated(text: str) 
     ],
 )
 def test_a_numbered_name_keeps_its_extension(name: str, n: int, other: str) -> None:
-    assert numbered(SafeName(name), n) == other
+    assert numbered_name(SafeName(name), n) == other
 
 
 @given(file_names, st.lists(st.integers(min_value=1, max_value=10**9), min_size=2, max_size=2, unique=True))
 def test_numbered_names_are_different_and_can_be_used(name: str, numbers: list[int]) -> None:
-    first, second = (numbered(SafeName(name), n) for n in numbers)
+    first, second = (numbered_name(SafeName(name), n) for n in numbers)
     assert len({name, first, second}) == 3
     assert parse_filename(first) == first
 
 
 @given(file_names)
 def test_a_safe_name_stays_safe_when_numbered(name: str) -> None:
-    other = numbered(safe_name(name), 7)
-    assert safe_name(other) == other
+    other = numbered_name(sanitize_name(name), 7)
+    assert sanitize_name(other) == other
 
 
 def test_ids_of_downloads_are_found_in_part_names() -> None:
     download_id = str(uuid.uuid4())
-    assert parse_part_name(part_name("a", download_id, 1)) == (download_id, 1)
+    assert parse_part_name(format_part_name("a", download_id, 1)) == (download_id, 1)

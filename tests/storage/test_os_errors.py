@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from downloadd.errors import DownloadError, InsufficientStorageError, InvalidPathError, StorageError
-from downloadd.storage.os_errors import translate
+from downloadd.storage.os_errors import map_os_error
 
 
 @pytest.mark.parametrize(
@@ -27,25 +27,25 @@ from downloadd.storage.os_errors import translate
     ids=lambda value: errno.errorcode[value] if isinstance(value, int) else "",
 )
 def test_an_error_of_the_system_has_a_code(number: int, kind: type[DownloadError]) -> None:
-    assert type(translate(OSError(number, "because"), "a/b")) is kind
+    assert type(map_os_error(OSError(number, "because"), "a/b")) is kind
 
 
 @pytest.mark.parametrize("number", errno.errorcode, ids=lambda number: errno.errorcode[number])
 def test_no_error_of_the_system_is_left_out_and_none_shows_where_the_root_lies(number: int) -> None:
-    translated = translate(OSError(number, "because", "/srv/secret/a"), "a/b")
+    translated = map_os_error(OSError(number, "because", "/srv/secret/a"), "a/b")
     assert isinstance(translated, DownloadError)
     assert translated.detail.startswith("a/b: ")
     assert "/srv/secret" not in translated.detail
 
 
 def test_an_error_without_a_number_has_a_sentence_too() -> None:
-    assert translate(OSError(), "").detail == "the storage root: OSError"
+    assert map_os_error(OSError(), "").detail == "the storage root: OSError"
 
 
 @pytest.mark.parametrize(
-    ("number", "passing"),
+    ("number", "is_transient"),
     [(errno.EMFILE, True), (errno.ENOENT, True), (errno.ESTALE, True), (errno.EIO, False), (errno.EACCES, False)],
     ids=lambda value: errno.errorcode[value] if not isinstance(value, bool) else "",
 )
-def test_what_was_in_use_or_taken_away_may_be_had_again(number: int, passing: bool) -> None:
-    assert translate(OSError(number, "because"), "a/b").transient is passing
+def test_what_was_in_use_or_taken_away_may_be_had_again(number: int, is_transient: bool) -> None:
+    assert map_os_error(OSError(number, "because"), "a/b").transient is is_transient

@@ -16,9 +16,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from downloadd.errors import InsufficientStorageError, InvalidPathError, NetworkError, StorageError, StorageGoneError
+from downloadd.errors import (
+    InsufficientStorageError,
+    InvalidPathError,
+    NetworkError,
+    StorageError,
+    StorageRootMissingError,
+)
 from downloadd.storage.local import LocalDestination
-from downloadd.storage.names import part_name
+from downloadd.storage.names import format_part_name
 from downloadd.storage.part_file import PartFile
 from downloadd.storage.splice import SocketSource
 from downloadd.verify import ALGORITHMS
@@ -26,27 +32,27 @@ from downloadd.verify import ALGORITHMS
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
 
 
-class Gate:
+class BlockedWrites:
     """Stands in front of every write: each call waits to be let through, and writes only a few bytes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, at_most: int) -> None:
-        self.arrived = threading.Event()
-        self.opened = threading.Event()
+        self.entered = threading.Event()
+        self.released = threading.Event()
         real = os.pwritev
 
         def pwritev(fd: int, buffers: Sequence[memoryview], offset: int) -> int:
-            self.arrived.set()
-            assert self.opened.wait(10)
+            self.entered.set()
+            assert self.released.wait(10)
             return real(fd, [bytes(buffers[0][:at_most])], offset)
 
         monkeypatch.setattr(os, "pwritev", pwritev)
 
 
 @pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    gate = Gate(monkeypatch, at_most=3)
-    yield gate
-    gate.opened.set()
+def blocked_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[BlockedWrites]:
+    blocked_writes = BlockedWrites(monkeypatch, at_most=3)
+    yield blocked_writes
+    blocked_writes.released.set()
 
 
 @pytest.fixture
@@ -72,7 +78,7 @@ async def new_part(
     return part
 
 
-async def until(event: threading.Event) -> None:
+async def wait_until(event: threading.Event) -> None:
     assert await asyncio.to_thread(event.wait, 10)
 
 
@@ -121,8 +127,10 @@ async def test_more_pieces_than_one_call_takes_are_written(destination: LocalDes
     await part.close()
 
 
-async def test_short_writes_are_continued(destination: LocalDestination, root: Path, gate: Gate) -> None:
-    gate.opened.set()
+async def test_short_writes_are_continued(
+    destination: LocalDestination, root: Path, blocked_writes: BlockedWrites
+) -> None:
+    blocked_writes.released.set()
     part = await new_part(destination)
     await part.write([b"abcdefgh", b"", b"ij", b"klmnop"], part.size)
     assert (root / part.name).read_bytes() == b"abcdefghijklmnop"
@@ -180,7 +188,7 @@ async def test_a_cancelled_digest_stops_within_a_second(
     part = await new_part(destination, epoch=2, existing=part.name)
     assert part.size == 2**33
     digesting = asyncio.create_task(part.digest("sha-256"))
-    await until(begun)
+    await wait_until(begun)
     digesting.cancel()
     async with asyncio.timeout(1):
         with pytest.raises(asyncio.CancelledError):
@@ -220,31 +228,31 @@ async def test_remove_is_content_when_the_directory_is_gone(destination: LocalDe
 
 
 async def test_a_cancelled_write_ends_before_the_descriptor_is_closed(
-    destination: LocalDestination, root: Path, gate: Gate
+    destination: LocalDestination, root: Path, blocked_writes: BlockedWrites
 ) -> None:
     part = await new_part(destination)
     writing = asyncio.create_task(part.write([b"abcdefgh"], 0))
-    await until(gate.arrived)
+    await wait_until(blocked_writes.entered)
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
     closing = asyncio.create_task(part.close())
     await asyncio.wait([closing], timeout=0.05)
     assert not closing.done()
-    gate.opened.set()
+    blocked_writes.released.set()
     await closing
     assert part.size == 8
     assert (root / part.name).read_bytes() == b"abcdefgh"
 
 
 async def test_a_close_that_is_cancelled_before_a_thread_is_free_closes_all_the_same(
-    destination: LocalDestination, gate: Gate
+    destination: LocalDestination, blocked_writes: BlockedWrites
 ) -> None:
     parts = [await new_part(destination, str(n)) for n in range(20)]
     async with asyncio.TaskGroup() as tasks:
         for part in parts[1:]:
             tasks.create_task(part.write([b"abc"], 0))
-        await until(gate.arrived)
+        await wait_until(blocked_writes.entered)
         closing = tasks.create_task(parts[0].close())
         # One turn to start the task, one for the task that a shield makes.
         for _ in range(2):
@@ -252,20 +260,22 @@ async def test_a_close_that_is_cancelled_before_a_thread_is_free_closes_all_the_
         closing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await closing
-        gate.opened.set()
+        blocked_writes.released.set()
     for part in parts[1:]:
         await part.close()
     # That the first descriptor is closed by the end of the test, the fixture sees.
 
 
-async def test_the_loop_goes_on_while_a_write_hangs(destination: LocalDestination, gate: Gate) -> None:
+async def test_the_loop_goes_on_while_a_write_hangs(
+    destination: LocalDestination, blocked_writes: BlockedWrites
+) -> None:
     part, other = await new_part(destination), await new_part(destination, "other")
     writing = asyncio.create_task(part.write([b"abc"], 0))
-    await until(gate.arrived)
+    await wait_until(blocked_writes.entered)
     async with asyncio.timeout(5):
         assert await other.digest("md5") == hashlib.md5(usedforsecurity=False).hexdigest()
         await other.close()
-    gate.opened.set()
+    blocked_writes.released.set()
     await writing
     await part.close()
 
@@ -305,13 +315,13 @@ async def test_a_part_of_the_same_run_is_opened_again(destination: LocalDestinat
 
 
 async def test_a_missing_part_makes_an_empty_one(destination: LocalDestination) -> None:
-    part = await new_part(destination, epoch=2, existing=part_name("data.csv", ID, 1))
+    part = await new_part(destination, epoch=2, existing=format_part_name("data.csv", ID, 1))
     assert part.size == 0
     await part.close()
 
 
 async def test_a_fresh_start_forgets_a_leftover_of_the_same_epoch(destination: LocalDestination, root: Path) -> None:
-    (root / part_name("data.csv", ID, 1)).write_bytes(b"left")
+    (root / format_part_name("data.csv", ID, 1)).write_bytes(b"left")
     part = await new_part(destination)
     assert part.size == 0
     assert (root / part.name).read_bytes() == b""
@@ -325,7 +335,7 @@ async def test_what_is_not_a_plain_file_is_not_taken_over(
 ) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"secret")
-    existing = root / part_name("data.csv", ID, 1)
+    existing = root / format_part_name("data.csv", ID, 1)
     match kind:
         case "link":
             existing.symlink_to(outside)
@@ -357,7 +367,7 @@ async def test_what_is_slipped_in_at_the_last_moment_is_not_written_to(
 ) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"secret")
-    path = root / part_name("data.csv", ID, 1)
+    path = root / format_part_name("data.csv", ID, 1)
     if taken_over:
         path.touch()
     real = os.open
@@ -390,7 +400,7 @@ async def test_what_is_slipped_in_at_the_last_moment_is_not_written_to(
 
 
 async def test_a_part_that_is_taken_over_is_private_again(destination: LocalDestination, root: Path) -> None:
-    existing = root / part_name("data.csv", ID, 1)
+    existing = root / format_part_name("data.csv", ID, 1)
     existing.touch(0o644)
     part = await new_part(destination, epoch=2, existing=existing.name)
     assert stat.S_IMODE((root / part.name).stat().st_mode) == 0o600
@@ -398,7 +408,7 @@ async def test_a_part_that_is_taken_over_is_private_again(destination: LocalDest
 
 
 async def test_a_directory_in_place_of_the_part_is_an_invalid_path(destination: LocalDestination, root: Path) -> None:
-    (root / part_name("data.csv", ID, 1)).mkdir()
+    (root / format_part_name("data.csv", ID, 1)).mkdir()
     with pytest.raises(InvalidPathError, match="a directory has this name"):
         await new_part(destination)
 
@@ -416,7 +426,7 @@ async def test_only_part_files_are_taken_over_or_removed(destination: LocalDesti
 async def test_a_cancelled_takeover_leaves_the_files_as_they_were(
     destination: LocalDestination, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    existing = part_name("data.csv", ID, 1)
+    existing = format_part_name("data.csv", ID, 1)
     (root / existing).write_bytes(b"abc")
     arrived, opened, real = threading.Event(), threading.Event(), os.open
 
@@ -428,7 +438,7 @@ async def test_a_cancelled_takeover_leaves_the_files_as_they_were(
 
     monkeypatch.setattr(os, "open", slow_open)
     opening = asyncio.create_task(new_part(destination, epoch=2, existing=existing))
-    await until(arrived)
+    await wait_until(arrived)
     opening.cancel()
     await asyncio.sleep(0)
     opened.set()
@@ -446,7 +456,7 @@ async def test_a_full_disk_keeps_and_counts_what_fitted(small_disk: Path) -> Non
         assert part.size == (small_disk / "root" / part.name).stat().st_size
         assert str(small_disk) not in full.value.detail
         with pytest.raises(InsufficientStorageError):
-            await destination.require_free(1 << 20)
+            await destination.check_free_space(1 << 20)
         await part.clear()
         await part.write([b"room again"], part.size)
         assert await part.publish("data.csv", replace=False, last_modified=None)
@@ -478,7 +488,7 @@ def connection() -> tuple[socket.socket, SocketSource]:
 
 
 @pytest.fixture(params=["splice", "copy", "no splice to this file"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def splice_support(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ways from a socket to a file: within the kernel, and where it cannot do that."""
     if request.param == "copy":
         monkeypatch.delattr(os, "splice")
@@ -493,7 +503,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(os, "splice", splice)
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("splice_support")
 async def test_what_comes_from_a_socket_is_written_where_it_belongs(destination: LocalDestination, root: Path) -> None:
     content = os.urandom(3_000_000)
     part = await new_part(destination)
@@ -509,7 +519,7 @@ async def test_what_comes_from_a_socket_is_written_where_it_belongs(destination:
         received += moved.nbytes
         if sending.done():
             sender.close()
-        if moved.ended:
+        if moved.is_eof:
             break
     assert received == len(content)
     assert (root / part.name).read_bytes() == b"abc" + content
@@ -517,7 +527,7 @@ async def test_what_comes_from_a_socket_is_written_where_it_belongs(destination:
     await part.close()
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("splice_support")
 async def test_a_reset_is_told_after_what_came_before(destination: LocalDestination, root: Path) -> None:
     part = await new_part(destination)
     sender, source = connection()
@@ -532,26 +542,28 @@ async def test_a_reset_is_told_after_what_came_before(destination: LocalDestinat
     await part.close()
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("splice_support")
 async def test_a_silent_socket_holds_no_thread_for_long(destination: LocalDestination) -> None:
     part = await new_part(destination)
     sender, source = connection()
     moved = await asyncio.wait_for(part.receive(source, 0, 10), 5)
-    assert (moved.nbytes, moved.ended, part.size) == (0, False, 0)
+    assert (moved.nbytes, moved.is_eof, part.size) == (0, False, 0)
     sender.close()
     source.close()
     await part.close()
 
 
-async def test_several_connections_write_at_once(destination: LocalDestination, root: Path, gate: Gate) -> None:
+async def test_several_connections_write_at_once(
+    destination: LocalDestination, root: Path, blocked_writes: BlockedWrites
+) -> None:
     part = await new_part(destination)
     writing = asyncio.create_task(part.write([b"abc"], 0))
-    await until(gate.arrived)
+    await wait_until(blocked_writes.entered)
     sender, source = connection()
     sender.sendall(b"def")
     assert (await part.receive(source, 3, 3)).nbytes == 3
     assert not writing.done()
-    gate.opened.set()
+    blocked_writes.released.set()
     await writing
     assert (root / part.name).read_bytes() == b"abcdef"
     sender.close()
@@ -571,7 +583,7 @@ async def test_a_disk_that_fails_while_it_is_synced_ahead_is_not_forgotten(
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     part = await new_part(destination)
     await part.write([bytes(1 << 20)] * 32, 0)
-    await until(failed)
+    await wait_until(failed)
     with pytest.raises(StorageError):
         await part.publish("data.csv", replace=False, last_modified=None)
     await part.close()
@@ -591,7 +603,7 @@ async def test_a_part_is_written_and_published_only_in_the_root_where_it_was_ope
         lambda: part.publish("f", replace=False, last_modified=None),
         lambda: new_part(destination, "b") if back == "no root" else part.publish("f", replace=True, last_modified=1),
     ):
-        with pytest.raises(StorageGoneError):
+        with pytest.raises(StorageRootMissingError):
             await use()
     if back == "another root":
         assert [path.name for path in root.rglob("*")] == ["a"]

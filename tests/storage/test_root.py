@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from downloadd.errors import StorageError, StorageGoneError
+from downloadd.errors import StorageError, StorageRootMissingError
 from downloadd.storage.names import SafeDirectory, parse_directory
 from downloadd.storage.root import StorageRoot
 
@@ -36,7 +36,7 @@ def test_a_root_that_is_a_link_is_resolved_once_at_the_start(tmp_path: Path) -> 
     with StorageRoot(link, fsync=True) as root:
         link.unlink()
         link.symlink_to("elsewhere")
-        with root.directory(parse_directory("a"), make=True) as fd:
+        with root.open_directory(parse_directory("a"), create=True) as fd:
             assert path_of(fd) == tmp_path / "root" / "a"
 
 
@@ -54,7 +54,7 @@ def test_a_root_that_is_no_directory_is_refused_by_name(tmp_path: Path, kind: st
 
 def test_missing_directories_are_made_when_asked(tmp_path: Path, umask: int) -> None:
     with StorageRoot(tmp_path / "root", fsync=True) as root:
-        with root.directory(parse_directory("a/ü/c"), make=True) as fd:
+        with root.open_directory(parse_directory("a/ü/c"), create=True) as fd:
             assert path_of(fd) == tmp_path / "root/a/ü/c"
         made = (tmp_path / "root" / "a" / "ü").stat()
     assert stat.S_IMODE(made.st_mode) == 0o755 & ~umask
@@ -68,7 +68,7 @@ def test_the_name_of_a_directory_that_was_made_is_on_stable_storage(
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(path_of(fd)))
     top = tmp_path / "root"
     (top / "a").mkdir(parents=True)
-    with StorageRoot(top, fsync=fsync) as root, root.directory(parse_directory("a/b/c"), make=True):
+    with StorageRoot(top, fsync=fsync) as root, root.open_directory(parse_directory("a/b/c"), create=True):
         assert synced == ([top / "a", top / "a" / "b"] if fsync else [])
 
 
@@ -94,21 +94,21 @@ def test_missing_directories_are_not_made_unasked(tmp_path: Path) -> None:
     with (
         StorageRoot(tmp_path / "root", fsync=True) as root,
         pytest.raises(FileNotFoundError),
-        root.directory(parse_directory("a")),
+        root.open_directory(parse_directory("a")),
     ):
         pass
     assert list((tmp_path / "root").iterdir()) == []
 
 
 def test_the_root_itself_is_the_empty_path(tmp_path: Path) -> None:
-    with StorageRoot(tmp_path / "root", fsync=True) as root, root.directory(parse_directory("")) as fd:
+    with StorageRoot(tmp_path / "root", fsync=True) as root, root.open_directory(parse_directory("")) as fd:
         assert path_of(fd) == tmp_path / "root"
 
 
-@pytest.mark.parametrize("make", [False, True], ids=["found", "made"])
+@pytest.mark.parametrize("create", [False, True], ids=["found", "made"])
 @pytest.mark.parametrize("path", ["link", "link/below", "a/link/below"])
 @pytest.mark.parametrize("target", ["outside", "inside", "dangling"])
-def test_a_link_in_the_tree_is_never_followed(tmp_path: Path, path: str, target: str, make: bool) -> None:
+def test_a_link_in_the_tree_is_never_followed(tmp_path: Path, path: str, target: str, create: bool) -> None:
     outside = tmp_path / "outside"
     (outside / "below").mkdir(parents=True)
     top = tmp_path / "root"
@@ -119,7 +119,7 @@ def test_a_link_in_the_tree_is_never_followed(tmp_path: Path, path: str, target:
     with (
         StorageRoot(top, fsync=True) as root,
         pytest.raises(NotADirectoryError),
-        root.directory(parse_directory(path), make=make),
+        root.open_directory(parse_directory(path), create=create),
     ):
         pass
     assert [entry.name for entry in outside.rglob("*")] == ["below"]
@@ -135,7 +135,7 @@ def test_what_is_no_directory_is_refused_and_not_waited_for(tmp_path: Path, kind
     with (
         StorageRoot(tmp_path / "root", fsync=True) as root,
         pytest.raises(NotADirectoryError),
-        root.directory(parse_directory("a/b"), make=True),
+        root.open_directory(parse_directory("a/b"), create=True),
     ):
         pass
 
@@ -143,7 +143,7 @@ def test_what_is_no_directory_is_refused_and_not_waited_for(tmp_path: Path, kind
 def test_free_space_is_that_of_the_file_system(tmp_path: Path) -> None:
     with StorageRoot(tmp_path / "root", fsync=True) as root:
         space = os.statvfs(tmp_path)
-        assert 0 <= root.space().free <= root.space().capacity == space.f_blocks * space.f_frsize
+        assert 0 <= root.measure_space().free <= root.measure_space().capacity == space.f_blocks * space.f_frsize
 
 
 def test_a_root_belongs_to_one_daemon_at_a_time(tmp_path: Path) -> None:
@@ -162,11 +162,11 @@ def test_a_root_belongs_to_one_daemon_at_a_time(tmp_path: Path) -> None:
 
 def test_a_root_that_is_gone_is_waited_for_and_never_made(tmp_path: Path) -> None:
     top, told = tmp_path / "root", []
-    with StorageRoot(top, fsync=False, moved=lambda: told.append(1)) as root:
+    with StorageRoot(top, fsync=False, on_change=lambda: told.append(1)) as root:
         top.rename(tmp_path / "away")
-        for ask in (root.require, root.space, root.directory(parse_directory("a"), make=True).__enter__):
+        for ask in (root.check, root.measure_space, root.open_directory(parse_directory("a"), create=True).__enter__):
             with pytest.raises(
-                StorageGoneError, match=r"the storage root is gone \(No such file .*\); put it back"
+                StorageRootMissingError, match=r"the storage root is gone \(No such file .*\); put it back"
             ) as e:
                 ask()
             assert (e.value.transient, str(tmp_path) in e.value.detail) == (True, False)
@@ -174,7 +174,7 @@ def test_a_root_that_is_gone_is_waited_for_and_never_made(tmp_path: Path) -> Non
         assert not top.exists()
         assert list((tmp_path / "away").iterdir()) == []
         (tmp_path / "away").rename(top)
-        with root.directory(parse_directory("a"), make=True) as fd:
+        with root.open_directory(parse_directory("a"), create=True) as fd:
             assert path_of(fd) == top / "a"
         assert (root.generation, len(told)) == (0, 3), "it is the same one"
 
@@ -185,11 +185,11 @@ def test_another_directory_at_its_path_is_the_root_from_then_on(tmp_path: Path) 
         (tmp_path / "new").mkdir()
         top.rename(tmp_path / "old")
         (tmp_path / "new").rename(top)
-        with root.directory(parse_directory("a"), make=True) as fd:
+        with root.open_directory(parse_directory("a"), create=True) as fd:
             assert path_of(fd) == top / "a"
-        with pytest.raises(StorageGoneError, match="the storage root was exchanged"):
-            root.require(0)
-        root.require(root.generation)
+        with pytest.raises(StorageRootMissingError, match="the storage root was exchanged"):
+            root.check(0)
+        root.check(root.generation)
         # The new one is locked, the old one is not.
         with pytest.raises(StorageError, match="in use"), StorageRoot(top, fsync=False):
             pass
@@ -215,11 +215,11 @@ def test_what_cannot_be_the_root_is_not_turned_to(tmp_path: Path, kind: str) -> 
                 top.symlink_to("nowhere")
                 why = "No such file"
         for _ in range(2):
-            with pytest.raises(StorageGoneError, match=rf"the storage root is gone \({why}.*\); put it back"):
-                root.require()
+            with pytest.raises(StorageRootMissingError, match=rf"the storage root is gone \({why}.*\); put it back"):
+                root.check()
         top.unlink()
         (tmp_path / "old").rename(top)
-        root.require(0)
+        root.check(0)
 
 
 def test_a_root_that_many_threads_find_exchanged_is_opened_once(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_root_that_many_threads_find_exchanged_is_opened_once(tmp_path: Path) 
             place = parse_directory("a")
 
             def make(place: SafeDirectory = place) -> Path:
-                with root.directory(place, make=True) as fd:
+                with root.open_directory(place, create=True) as fd:
                     return path_of(fd)
 
             made = [asking.result() for asking in [threads.submit(make) for _ in range(8)]]
@@ -250,6 +250,6 @@ def test_a_root_that_may_not_be_looked_at_is_not_gone(tmp_path: Path, blocked: b
         tmp_path.chmod(0o711)
         os.seteuid(65534)
         try:
-            root.require(0)
+            root.check(0)
         finally:
             os.seteuid(user)

@@ -36,7 +36,7 @@ def test_bytes_from_elsewhere_are_not_counted_in() -> None:
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def read_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The bytes of every read of a file."""
     counted: list[int] = []
     real = os.preadv
@@ -53,26 +53,26 @@ async def part_of(destination: LocalDestination, existing: str | None = None, ep
     return await destination.open_part(directory="", filename="f", download_id=ID, epoch=epoch, existing=existing)
 
 
-async def test_what_was_hashed_while_it_was_written_is_not_read_again(tmp_path: Path, reads: list[int]) -> None:
+async def test_what_was_hashed_while_it_was_written_is_not_read_again(tmp_path: Path, read_sizes: list[int]) -> None:
     async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
         part = await part_of(destination)
         part.hash_while_writing(["sha-256"])
         await part.write([b"abc", b"def"], 0)
         await part.write([b"ghi"], 6)
         assert await part.digest("sha-256") == hashlib.sha256(b"abcdefghi").hexdigest()
-        assert reads == []
+        assert read_sizes == []
         # Another algorithm has to read it.
         assert await part.digest("md5") == hashlib.md5(b"abcdefghi").hexdigest()
-        assert reads == [9]
+        assert read_sizes == [9]
         # A fresh start is one for the digests too.
         await part.clear()
         await part.write([b"xyz"], 0)
         assert await part.digest("sha-256") == hashlib.sha256(b"xyz").hexdigest()
-        assert reads == [9]
+        assert read_sizes == [9]
         await part.close()
 
 
-async def test_of_a_part_that_is_continued_everything_is_read_once(tmp_path: Path, reads: list[int]) -> None:
+async def test_of_a_part_that_is_continued_everything_is_read_once(tmp_path: Path, read_sizes: list[int]) -> None:
     async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
         earlier = await part_of(destination)
         await earlier.write([b"abc"], 0)
@@ -81,5 +81,5 @@ async def test_of_a_part_that_is_continued_everything_is_read_once(tmp_path: Pat
         part.hash_while_writing(["sha-256"])
         await part.write([b"def"], 3)
         assert await part.digest("sha-256") == hashlib.sha256(b"abcdef").hexdigest()
-        assert sum(reads) == 6
+        assert sum(read_sizes) == 6
         await part.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from downloads import with_fields
-from records.contract import asked
+from records.contract import sample_download
 
 from downloadd.clock import SystemClock
 from downloadd.download import Download
@@ -13,23 +13,23 @@ from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
-from downloadd.transfer.attempt import Attempt, Fetched
+from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.session import Session
 
 
 class NoLimit:
-    async def grant(self, wanted: int) -> int:
-        return wanted
+    async def acquire(self, max_bytes: int) -> int:
+        return max_bytes
 
-    def give_back(self, nbytes: int) -> None:
+    def release(self, nbytes: int) -> None:
         pass
 
 
-class NoPlaces:
-    def borrow(self, host: str, wanted: int) -> int:
+class NoSlots:
+    def acquire(self, host: str, count: int) -> int:
         return 0
 
-    def give_back(self, host: str, places: int) -> None:
+    def release(self, host: str, slots: int) -> None:
         pass
 
 
@@ -56,7 +56,7 @@ async def test_a_part_that_is_whole_already_is_known_by_its_new_name(
         saved.append(row)
         return row
 
-    row = with_fields(asked(), state=State.STARTING, epoch=2, total=3, validator='"v"')
+    row = with_fields(sample_download(), state=State.STARTING, epoch=2, total=3, validator='"v"')
     part = await destination.open_part(
         directory=row.request.directory, filename=row.filename, download_id=row.id, epoch=1, existing=None
     )
@@ -68,14 +68,14 @@ async def test_a_part_that_is_whole_already_is_known_by_its_new_name(
         destination=destination,
         clock=SystemClock(),
         save=save,
-        changed=lambda: None,
-        pace=NoLimit(),
+        on_change=lambda: None,
+        limiter=NoLimit(),
         flush_interval=lambda: 1.0,
         max_size=0,
         record_checksum=False,
-        places=NoPlaces(),
+        slots=NoSlots(),
     )
-    assert await attempt.fetch() is Fetched.WHOLE
+    assert await attempt.fetch() is FetchResult.COMPLETE
     assert attempt.part is not None
     assert attempt.part.name != part.name
     assert attempt.download.progress.part_name == attempt.part.name

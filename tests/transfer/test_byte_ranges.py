@@ -9,7 +9,7 @@ from downloadd.transfer.byte_ranges import ByteRanges
 RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=12)
 
 
-def made(ranges: list[tuple[int, int]]) -> tuple[ByteRanges, set[int]]:
+def build_ranges(ranges: list[tuple[int, int]]) -> tuple[ByteRanges, set[int]]:
     found, bytes_ = ByteRanges(), set[int]()
     for start, end in ranges:
         found.add(start, end)
@@ -19,7 +19,7 @@ def made(ranges: list[tuple[int, int]]) -> tuple[ByteRanges, set[int]]:
 
 @given(RANGES)
 def test_they_hold_what_was_added_in_order_and_apart(ranges: list[tuple[int, int]]) -> None:
-    found, bytes_ = made(ranges)
+    found, bytes_ = build_ranges(ranges)
     assert {byte for start, end in found for byte in range(start, end)} == bytes_
     assert found.size == len(bytes_)
     assert found.end == max(bytes_, default=-1) + 1
@@ -29,7 +29,7 @@ def test_they_hold_what_was_added_in_order_and_apart(ranges: list[tuple[int, int
 
 @given(RANGES, st.integers(0, 70))
 def test_gaps_are_what_is_missing(ranges: list[tuple[int, int]], total: int) -> None:
-    found, bytes_ = made([(start, min(end, total)) for start, end in ranges])
+    found, bytes_ = build_ranges([(start, min(end, total)) for start, end in ranges])
     gaps = found.gaps(total)
     assert {byte for start, end in gaps for byte in range(start, end)} == set(range(total)) - bytes_
     assert all(start < end for start, end in gaps)
@@ -37,7 +37,7 @@ def test_gaps_are_what_is_missing(ranges: list[tuple[int, int]], total: int) -> 
 
 @given(RANGES)
 def test_what_is_written_down_is_read_again(ranges: list[tuple[int, int]]) -> None:
-    found, _ = made(ranges)
+    found, _ = build_ranges(ranges)
     assert ByteRanges.parse(found.format()) == found
 
 

@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from downloadd.transfer.fields import (
-    CLOCK_DIFFERENCE,
-    MAX_LENGTH,
+    MAX_LENGTH_BYTES,
+    MIN_CLOCK_DIFFERENCE_SECONDS,
     ContentRange,
     format_content_range,
     format_http_date,
@@ -29,7 +29,7 @@ from downloadd.verify import parse_checksum
 NOW = 1_700_000_000.0
 """Tue, 14 Nov 2023 22:13:20 GMT."""
 
-FOREIGN = st.text(st.characters(codec=None), max_size=80)
+UNTRUSTED_TEXT = st.text(st.characters(codec=None), max_size=80)
 """Anything that decoding with `surrogateescape` can give, and more."""
 
 # ----- lengths and ranges
@@ -44,7 +44,7 @@ FOREIGN = st.text(st.characters(codec=None), max_size=80)
         pytest.param("0042", 42, id="leading zeros"),
         pytest.param("5, 5", 5, id="identical twice"),
         pytest.param("5,5 ,\t5", 5, id="identical three times"),
-        pytest.param(str(MAX_LENGTH), MAX_LENGTH, id="the longest"),
+        pytest.param(str(MAX_LENGTH_BYTES), MAX_LENGTH_BYTES, id="the longest"),
         pytest.param(None, None, id="absent"),
     ],
 )
@@ -67,7 +67,7 @@ def test_reads_a_content_length(text: str | None, length: int | None) -> None:
         pytest.param("5, 6", id="different"),
         pytest.param("5,", id="empty member"),
         pytest.param("5;5", id="semicolon"),
-        pytest.param(str(MAX_LENGTH + 1), id="too long"),
+        pytest.param(str(MAX_LENGTH_BYTES + 1), id="too long"),
         pytest.param("9" * 5000, id="more digits than an int may have"),
     ],
 )
@@ -115,7 +115,7 @@ def test_reads_a_content_range(
         pytest.param("bytes +0-9/10", id="sign"),
         pytest.param("bytes 0-9/10, 20-29/30", id="two ranges"),
         pytest.param("bytes \N{ARABIC-INDIC DIGIT TWO}-\N{ARABIC-INDIC DIGIT NINE}/10", id="digits of another script"),
-        pytest.param(f"bytes 0-9/{MAX_LENGTH + 1}", id="too long"),
+        pytest.param(f"bytes 0-9/{MAX_LENGTH_BYTES + 1}", id="too long"),
         pytest.param(f"bytes */{'9' * 5000}", id="more digits than an int may have"),
         pytest.param("bytes 0-9/10\n", id="line end"),
     ],
@@ -127,10 +127,10 @@ def test_takes_no_invalid_content_range(text: str | None) -> None:
 @st.composite
 def content_ranges(draw: st.DrawFn) -> ContentRange:
     """Every valid one."""
-    complete_length = draw(st.none() | st.integers(1, MAX_LENGTH))
+    complete_length = draw(st.none() | st.integers(1, MAX_LENGTH_BYTES))
     if draw(st.booleans()) and complete_length is not None:
         return ContentRange(complete_length=complete_length)
-    last_pos = draw(st.integers(0, (MAX_LENGTH if complete_length is None else complete_length) - 1))
+    last_pos = draw(st.integers(0, (MAX_LENGTH_BYTES if complete_length is None else complete_length) - 1))
     return ContentRange(first_pos=draw(st.integers(0, last_pos)), last_pos=last_pos, complete_length=complete_length)
 
 
@@ -189,7 +189,7 @@ def test_only_a_strong_validator_can_be_resumed_under(
     assert strong_validator(etag=etag, last_modified=last_modified, date=date, now=NOW) == expected
 
 
-@given(etag=st.none() | FOREIGN, last_modified=st.none() | FOREIGN, date=st.none() | FOREIGN)
+@given(etag=st.none() | UNTRUSTED_TEXT, last_modified=st.none() | UNTRUSTED_TEXT, date=st.none() | UNTRUSTED_TEXT)
 def test_a_foreign_validator_never_crashes(etag: str | None, last_modified: str | None, date: str | None) -> None:
     strong_validator(etag=etag, last_modified=last_modified, date=date, now=NOW)
 
@@ -198,11 +198,11 @@ def test_a_foreign_validator_never_crashes(etag: str | None, last_modified: str 
 def test_a_date_is_strong_from_the_clock_difference_on(modified: int, age: int) -> None:
     text = format_http_date(modified)
     date = format_http_date(max(0, modified + age))
-    strong = max(0, modified + age) - modified >= CLOCK_DIFFERENCE
+    strong = max(0, modified + age) - modified >= MIN_CLOCK_DIFFERENCE_SECONDS
     assert strong_validator(etag=None, last_modified=text, date=date, now=NOW) == (text if strong else None)
 
 
-@given(FOREIGN.map(lambda text: f'"{text}"') | FOREIGN)
+@given(UNTRUSTED_TEXT.map(lambda text: f'"{text}"') | UNTRUSTED_TEXT)
 def test_a_strong_validator_can_be_stored_and_sent(etag: str) -> None:
     validator = strong_validator(etag=etag, last_modified=None, date=None, now=NOW)
     if validator is not None:
@@ -284,7 +284,7 @@ def test_a_year_of_two_digits_is_never_far_ahead_nor_too_long_ago(year: int, now
     assert now - half_century - 2 * 86_400 <= time <= now + half_century + 2 * 86_400
 
 
-@given(FOREIGN)
+@given(UNTRUSTED_TEXT)
 @example("Thu, 29 Feb 1900 00:00:00 GMT")
 @example("Thursday, 29-Feb-00 00:00:00 GMT")
 def test_a_foreign_date_never_crashes(text: str) -> None:
@@ -303,7 +303,7 @@ def test_a_foreign_date_never_crashes(text: str) -> None:
         pytest.param("0", 0.0, id="at once"),
         pytest.param(" 7 ", 7.0, id="blanks around"),
         pytest.param("9999999999", 9_999_999_999.0, id="ten digits"),
-        pytest.param("9" * 5000, float(MAX_LENGTH), id="thousands of digits"),
+        pytest.param("9" * 5000, float(MAX_LENGTH_BYTES), id="thousands of digits"),
         pytest.param("-1", None, id="negative"),
         pytest.param("1.5", None, id="fraction"),
         pytest.param("soon", None, id="a word"),
@@ -315,10 +315,10 @@ def test_reads_when_to_come_back(text: str | None, seconds: float | None) -> Non
     assert parse_retry_after(text, now=NOW) == seconds
 
 
-@given(FOREIGN)
+@given(UNTRUSTED_TEXT)
 def test_a_foreign_retry_after_never_crashes(text: str) -> None:
     seconds = parse_retry_after(text, now=NOW)
-    assert seconds is None or 0 <= seconds <= MAX_LENGTH
+    assert seconds is None or 0 <= seconds <= MAX_LENGTH_BYTES
 
 
 # ----- Content-Disposition
@@ -476,7 +476,7 @@ DISPOSITIONS = st.lists(
 ).map("".join)
 
 
-@given(DISPOSITIONS | FOREIGN | st.binary(max_size=60).map(octets))
+@given(DISPOSITIONS | UNTRUSTED_TEXT | st.binary(max_size=60).map(octets))
 def test_a_foreign_disposition_never_crashes_and_its_name_has_utf8(text: str) -> None:
     name = parse_content_disposition(text)
     assert name is None or name.encode()

@@ -8,14 +8,14 @@ from unittest.mock import Mock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from security.lies import LIES
+from security.malformed_responses import MALFORMED_RESPONSES
 
 from downloadd.transfer.origin_protocol import OriginProtocol
 
-SHORT = {name: lie for name, lie in LIES.items() if len(lie.raw) < 2_000}
+SHORT = {name: case for name, case in MALFORMED_RESPONSES.items() if len(case.raw) < 2_000}
 
 
-async def heard(pieces: list[bytes]) -> Any:
+async def parsed_response(pieces: list[bytes]) -> Any:
     """The status and the content that come out, or "refused"."""
     protocol = OriginProtocol(asyncio.get_running_loop())
     protocol.connection_made(Mock(asyncio.Transport))
@@ -39,8 +39,8 @@ async def heard(pieces: list[bytes]) -> Any:
 @pytest.mark.parametrize("name", SHORT)
 async def test_one_byte_at_a_time_means_the_same(name: str) -> None:
     raw, outcome = SHORT[name].raw, SHORT[name].outcome
-    at_once = await heard([raw])
-    assert await heard([raw[position : position + 1] for position in range(len(raw))]) == at_once
+    at_once = await parsed_response([raw])
+    assert await parsed_response([raw[position : position + 1] for position in range(len(raw))]) == at_once
     if isinstance(outcome, bytes):
         assert at_once[1] == outcome
 
@@ -51,6 +51,6 @@ def test_any_packets_mean_the_same(name: str, cuts: list[int]) -> None:
     at = sorted({0, *(min(cut, len(raw)) for cut in cuts), len(raw)})
 
     async def both() -> None:
-        assert await heard([raw[begin:end] for begin, end in pairwise(at)]) == await heard([raw])
+        assert await parsed_response([raw[begin:end] for begin, end in pairwise(at)]) == await parsed_response([raw])
 
     asyncio.run(both())

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.transfer.progress_meter import GRAIN, WINDOW, ProgressMeter
+from downloadd.transfer.progress_meter import SAMPLE_SECONDS, SPEED_WINDOW_SECONDS, ProgressMeter
 
 
 def steady(rate: int, seconds: float, *, start: float = 100.0, every: float = 0.1) -> tuple[ProgressMeter, float]:
@@ -40,7 +40,7 @@ def test_there_is_no_speed_before_there_is_enough_to_tell() -> None:
     assert progress.speed(0.0) is None
     progress.add(1_000_000, now=5.0)
     assert progress.speed(5.0) is None
-    assert progress.speed(5.0 + GRAIN) == 0
+    assert progress.speed(5.0 + SAMPLE_SECONDS) == 0
 
 
 def test_the_speed_follows_a_change_within_the_window() -> None:
@@ -53,7 +53,7 @@ def test_the_speed_follows_a_change_within_the_window() -> None:
 
 def test_a_stalled_transfer_slows_down_to_nothing_within_the_window() -> None:
     progress, now = steady(10_000, 30)
-    halfway, stalled = progress.speed(now + WINDOW / 2), progress.speed(now + WINDOW)
+    halfway, stalled = progress.speed(now + SPEED_WINDOW_SECONDS / 2), progress.speed(now + SPEED_WINDOW_SECONDS)
     assert halfway == pytest.approx(5_000, rel=0.1)
     assert stalled == 0
     assert progress.speed(now + 1000) == 0
@@ -62,7 +62,7 @@ def test_a_stalled_transfer_slows_down_to_nothing_within_the_window() -> None:
 def test_the_speed_after_a_stall_does_not_remember_it_longer_than_the_window() -> None:
     progress, now = steady(10_000, 30)
     now += 600
-    for _ in range(round(WINDOW / 0.1) + 1):
+    for _ in range(round(SPEED_WINDOW_SECONDS / 0.1) + 1):
         progress.add(1000, now=now)
         now += 0.1
     assert progress.speed(now) == pytest.approx(10_000, rel=0.1)
@@ -84,7 +84,7 @@ def test_nothing_missing_takes_no_time() -> None:
 def test_a_transfer_that_does_not_move_has_no_remaining_time() -> None:
     progress, now = steady(10_000, 10)
     progress.total = progress.received + 1
-    assert progress.eta(progress.speed(now + WINDOW)) is None
+    assert progress.eta(progress.speed(now + SPEED_WINDOW_SECONDS)) is None
 
 
 def test_starting_over_forgets_speed_and_total() -> None:
@@ -113,10 +113,10 @@ def test_the_speed_is_never_more_than_all_that_came_and_never_negative(
     now += later
     assert progress.received == sum(nbytes for _, nbytes in pieces)
     speed = progress.speed(now)
-    assert speed is None or 0 <= speed <= progress.received / GRAIN
+    assert speed is None or 0 <= speed <= progress.received / SAMPLE_SECONDS
 
 
 @pytest.mark.parametrize("every", [0.001, 0.1, 1.0])
 def test_samples_stay_few(every: float) -> None:
     progress, _ = steady(10_000, 60, every=every)
-    assert len(progress._samples) <= WINDOW / GRAIN + 1
+    assert len(progress._samples) <= SPEED_WINDOW_SECONDS / SAMPLE_SECONDS + 1

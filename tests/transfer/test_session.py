@@ -5,17 +5,17 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from origin.answer import Answer, Cut, Framing
 from origin.content import expected_bytes
 from origin.origin import Origin
+from origin.scripted_response import Cut, Framing, ScriptedResponse
 
 from downloadd.errors import NetworkError
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
-from downloadd.transfer.response import Asked
-from downloadd.transfer.session import Content, Session, network_error
+from downloadd.transfer.classification import RangeRequest
+from downloadd.transfer.session import Content, Session, map_client_error
 
-CUT_AFTER = 100_000
+CUT_AFTER_BYTES = 100_000
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def session() -> AsyncIterator[Session]:
         yield session
 
 
-async def broken(content: Content) -> None:
+async def wait_until_broken(content: Content) -> None:
     """Waits until aiohttp knows that nothing more will come."""
     async with asyncio.timeout(20):
         while content._response.content.exception() is None:
@@ -48,22 +48,22 @@ async def read_into(pieces: list[bytes], content: Content, limit: int) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        pytest.param(Answer(size=300_000, cut_after=CUT_AFTER), id="reset"),
-        pytest.param(Answer(size=300_000, cut_after=CUT_AFTER, cut=Cut.FIN), id="closed"),
-        pytest.param(Answer(size=300_000, cut_after=CUT_AFTER, framing=Framing.CHUNKED), id="chunked"),
-        pytest.param(Answer(size=300_000, stall_after=CUT_AFTER), id="stalled"),
+        pytest.param(ScriptedResponse(size=300_000, cut_after=CUT_AFTER_BYTES), id="reset"),
+        pytest.param(ScriptedResponse(size=300_000, cut_after=CUT_AFTER_BYTES, cut=Cut.FIN), id="closed"),
+        pytest.param(ScriptedResponse(size=300_000, cut_after=CUT_AFTER_BYTES, framing=Framing.CHUNKED), id="chunked"),
+        pytest.param(ScriptedResponse(size=300_000, stall_after=CUT_AFTER_BYTES), id="stalled"),
     ],
 )
 async def test_a_late_reader_gets_what_came_before_the_connection_broke(
-    session: Session, origin: Origin, answer: Answer, limit: int
+    session: Session, origin: Origin, answer: ScriptedResponse, limit: int
 ) -> None:
     origin.script("/f", answer)
     came: list[bytes] = []
-    async with session.get(origin.url("/f"), Asked(start=0, validator=None)) as response:
-        await broken(response.content)
+    async with session.get(origin.url("/f"), RangeRequest(start=0, validator=None)) as response:
+        await wait_until_broken(response.content)
         with pytest.raises(NetworkError):
             await read_into(came, response.content, limit)
-    assert b"".join(came) == expected_bytes(0, 0, CUT_AFTER)
+    assert b"".join(came) == expected_bytes(0, 0, CUT_AFTER_BYTES)
     assert limit < 0 or max(map(len, came)) <= limit
 
 
@@ -77,7 +77,7 @@ def _subclasses(kind: type[BaseException]) -> set[type[BaseException]]:
 def test_every_error_of_the_client_library_has_a_sentence_without_the_url(kind: type[BaseException]) -> None:
     error = kind.__new__(kind)
     error.args = ("https://someone:s3cret@files.example.com/?token=s3cret",)
-    mapped = network_error(error)
+    mapped = map_client_error(error)
     assert isinstance(mapped, NetworkError)
     assert mapped.detail
     assert "s3cret" not in mapped.detail
@@ -98,22 +98,22 @@ def test_every_error_of_the_client_library_has_a_sentence_without_the_url(kind: 
 )
 async def test_a_url_goes_out_byte_for_byte(session: Session, origin: Origin, target: str) -> None:
     path = target.partition("?")[0]
-    origin.script(path, Answer(size=3))
-    async with session.get(origin.url(target), Asked(start=0, validator=None)) as response:
+    origin.script(path, ScriptedResponse(size=3))
+    async with session.get(origin.url(target), RangeRequest(start=0, validator=None)) as response:
         assert response.head.status == 200
     assert [request.target for request in origin.requests(path)] == [target.encode()]
 
 
 async def test_what_a_url_may_not_hold_is_encoded_and_nothing_else(session: Session, origin: Origin) -> None:
-    origin.script("/caf%C3%A9%20x%2f", Answer(size=3))
-    async with session.get(origin.url("/café x%2f?q=ü"), Asked(start=0, validator=None)) as response:
+    origin.script("/caf%C3%A9%20x%2f", ScriptedResponse(size=3))
+    async with session.get(origin.url("/café x%2f?q=ü"), RangeRequest(start=0, validator=None)) as response:
         assert response.head.status == 200
     assert [r.target for r in origin.requests("/caf%C3%A9%20x%2f")] == [b"/caf%C3%A9%20x%2f?q=%C3%BC"]
 
 
 async def test_the_representation_is_asked_for_as_it_is(session: Session, origin: Origin) -> None:
-    origin.script("/f", Answer(size=300))
-    async with session.get(origin.url("/f"), Asked(start=100, validator='"v"')) as response:
+    origin.script("/f", ScriptedResponse(size=300))
+    async with session.get(origin.url("/f"), RangeRequest(start=100, validator='"v"')) as response:
         assert response.head.status == 200
     (request,) = origin.requests("/f")
     assert request.field("Accept-Encoding") == "identity"
@@ -121,9 +121,9 @@ async def test_the_representation_is_asked_for_as_it_is(session: Session, origin
 
 
 async def test_a_connection_is_used_again(session: Session, origin: Origin) -> None:
-    origin.script("/f", Answer(size=1000))
+    origin.script("/f", ScriptedResponse(size=1000))
     for _ in range(5):
-        async with session.get(origin.url("/f"), Asked(start=0, validator=None)) as response:
+        async with session.get(origin.url("/f"), RangeRequest(start=0, validator=None)) as response:
             pieces: list[bytes] = []
             await read_into(pieces, response.content, -1)
     assert origin.connections == 1

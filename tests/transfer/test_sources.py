@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downloadd.download import Download, Mirror
-from downloadd.transfer.sources import Source, share_out, sources_of, turn_to
+from downloadd.transfer.sources import Source, distribute_slots, order_sources, select_source
 
 
 def download() -> Download:
@@ -39,16 +39,16 @@ def download() -> Download:
 def test_the_one_whose_turn_it_is_comes_first_and_its_host_is_waited_for(turns: list[int], hosts: list[str]) -> None:
     row = download()
     for turn in turns:
-        row = turn_to(row, turn)
-    assert [source.host for source in sources_of(row)] == hosts
+        row = select_source(row, turn)
+    assert [source.host for source in order_sources(row)] == hosts
     assert row.progress.host == hosts[0]
-    assert sorted(source.number for source in sources_of(row)) == [0, 1, 2]
+    assert sorted(source.index for source in order_sources(row)) == [0, 1, 2]
 
 
 def test_what_is_shown_holds_no_secret() -> None:
-    first, second, _ = sources_of(download())
-    assert (first.url, first.shown_url) == ("http://u:p@a.example/f", "http://a.example/f")
-    assert "token=t" not in second.shown_url
+    first, second, _ = order_sources(download())
+    assert (first.url, first.redacted_url) == ("http://u:p@a.example/f", "http://a.example/f")
+    assert "token=t" not in second.redacted_url
 
 
 @given(
@@ -62,20 +62,20 @@ def test_places_are_shared_out_evenly_as_far_as_hosts_have_them(
     sources = [Source(number, f"http://{host}/{number}", host) for number, host in enumerate(hosts)]
     left = Counter(free)
 
-    def borrow(host: str, wanted: int) -> int:
-        given = min(wanted, left[host])
+    def acquire(host: str, count: int) -> int:
+        given = min(count, left[host])
         left[host] -= given
         return given
 
-    borrowed = share_out(sources, count, borrow)
-    places = [source.places for source in sources]
-    assert sum(places) == 1 + sum(n for _, n in borrowed) <= max(count, 1)
-    assert places[0] >= 1
-    for host, places_given in Counter(dict(borrowed)).items():
-        assert places_given <= free[host]
-    if sum(places) < count:
+    acquired = distribute_slots(sources, count, acquire)
+    slots = [source.slots for source in sources]
+    assert sum(slots) == 1 + sum(n for _, n in acquired) <= max(count, 1)
+    assert slots[0] >= 1
+    for host, slots_given in Counter(dict(acquired)).items():
+        assert slots_given <= free[host]
+    if sum(slots) < count:
         # Nobody who could have more was left out.
         assert all(not left[host] for host in hosts)
     else:
-        able = [source.places for source in sources[1:] if left[source.host]]
-        assert not able or max(places) - min(able) <= 1
+        able = [source.slots for source in sources[1:] if left[source.host]]
+        assert not able or max(slots) - min(able) <= 1

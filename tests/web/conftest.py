@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from end_to_end.conftest import daemon as daemon
-from end_to_end.conftest import mortal as mortal
 from end_to_end.conftest import origin as origin
+from end_to_end.conftest import restartable as restartable
 from playwright.async_api import Browser, Playwright, async_playwright
 
 

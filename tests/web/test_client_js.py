@@ -14,8 +14,8 @@ from daemon_process import TOKEN, DaemonProcess
 from end_to_end.test_imports import export
 from end_to_end.test_specification import ENDED, LISTED, assert_shaped
 from imports.test_readers import packed
-from origin.answer import Answer
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse
 
 from downloadd.errors import ERRORS
 
@@ -32,9 +32,9 @@ async def node(script: str, *arguments: str) -> asyncio.subprocess.Process:
 
 
 async def test_every_call_does_what_it_says(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/small", Answer(size=1000))
-    origin.script("/other", Answer(size=1000))
-    origin.script("/slow", Answer(size=3000, rate=3000))
+    origin.script("/small", ScriptedResponse(size=1000))
+    origin.script("/other", ScriptedResponse(size=1000))
+    origin.script("/slow", ScriptedResponse(size=3000, rate=3000))
     content = base64.b64encode(packed(export(origin, ["F1", "F2"]))).decode()
     process = await node("client_flow.mjs", daemon.url, TOKEN, origin.url("/").rstrip("/"), content)
     async with asyncio.timeout(50):
@@ -93,19 +93,19 @@ async def test_every_call_does_what_it_says(daemon: DaemonProcess, origin: Origi
     ]
 
 
-async def test_events_are_taken_up_again_after_a_death(mortal: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=100))
-    await mortal.start()
-    port = mortal.url.rpartition(":")[2]
-    process = await node("client_events.mjs", mortal.url, TOKEN, "2")
+async def test_events_are_taken_up_again_after_a_death(restartable: DaemonProcess, origin: Origin) -> None:
+    origin.script("/f", ScriptedResponse(size=100))
+    await restartable.start()
+    port = restartable.url.rpartition(":")[2]
+    process = await node("client_events.mjs", restartable.url, TOKEN, "2")
     assert process.stdout is not None
     assert json.loads(await process.stdout.readline()) == {"connected": True}
-    before = await mortal.fetch("d", origin.url("/f"))
-    await mortal.kill()
+    before = await restartable.fetch("d", origin.url("/f"))
+    await restartable.kill()
     assert json.loads(await process.stdout.readline()) == {"connected": False}
-    mortal.flags = ("--allow-download", "--port", port)
-    await mortal.start()
-    after = await mortal.fetch("d", origin.url("/f"))
+    restartable.flags = ("--allow-download", "--port", port)
+    await restartable.start()
+    after = await restartable.fetch("d", origin.url("/f"))
     async with asyncio.timeout(30):
         output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()

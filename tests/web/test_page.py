@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, configured, until
+from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, wait_until
 from downloads import make_download
 from end_to_end.test_imports import export, serve
 from imports.test_readers import packed
-from origin.answer import Answer, failure
 from origin.origin import Origin
+from origin.scripted_response import ScriptedResponse, error_response
 from playwright.async_api import Browser, Page, expect
-from web.visit import visiting
+from web.page_session import open_page_session
 
 from downloadd.clock import SystemClock
 from downloadd.download import Download, new_id
@@ -29,58 +29,58 @@ DARK: dict[str, Any] = {"color_scheme": "dark"}
 
 
 async def test_a_person_signs_in_with_the_token_and_stays_signed_in(browser: Browser, daemon: DaemonProcess) -> None:
-    async with visiting(browser, daemon, token=None) as visit:
-        page = visit.page
+    async with open_page_session(browser, daemon, token=None) as page_session:
+        page = page_session.page
         await page.get_by_label("Token").fill("not-the-token-at-all-not-the-token-at-all")
         await page.get_by_role("button", name="Sign in").click()
-        await visit.sees("#sign-in-problem", "This token is not known here")
+        await page_session.wait_for_text("#sign-in-problem", "This token is not known here")
         await page.get_by_label("Token").fill(TOKEN)
         await page.get_by_role("button", name="Sign in").click()
-        await visit.sees("#connection", "Live")
+        await page_session.wait_for_text("#connection", "Live")
         await page.reload()
-        await visit.sees("#connection", "Live")
+        await page_session.wait_for_text("#connection", "Live")
         assert await page.evaluate("Object.values(localStorage).join() + document.cookie") == ""
         await page.get_by_role("button", name="Sign out").click()
-        await visit.sees("#sign-in", "Sign in")
+        await page_session.wait_for_text("#sign-in", "Sign in")
         assert await page.evaluate("sessionStorage.length") == 0
 
 
 async def test_the_link_of_the_first_start_signs_in_and_leaves_no_token_behind(
     browser: Browser, daemon: DaemonProcess
 ) -> None:
-    async with visiting(browser, daemon) as visit:
-        assert visit.page.url == f"{daemon.url}/"
-        assert TOKEN not in await visit.page.evaluate("JSON.stringify(history.state) + location.href")
+    async with open_page_session(browser, daemon) as page_session:
+        assert page_session.page.url == f"{daemon.url}/"
+        assert TOKEN not in await page_session.page.evaluate("JSON.stringify(history.state) + location.href")
     assert TOKEN not in daemon.log.read_text()
 
 
 async def test_an_expired_token_asks_anew_and_keeps_what_was_typed(
     browser: Browser, daemon: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/f", Answer(size=10))
+    origin.script("/f", ScriptedResponse(size=10))
     new = "another-token-another-token-another-token"
-    async with visiting(browser, daemon) as visit:
-        page = visit.page
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
         await page.get_by_label("Links").fill(origin.url("/f"))
         old, other = (hashlib.sha256(token.encode()).hexdigest() for token in (TOKEN, new))
         await daemon.reload(DEFAULT_CONFIG.replace(old, other))
-        await visit.sees("#sign-in-problem", "what you typed is still there")
+        await page_session.wait_for_text("#sign-in-problem", "what you typed is still there")
         await page.get_by_label("Token").fill(new)
         await page.get_by_role("button", name="Sign in").click()
-        await visit.sees("#connection", "Live")
+        await page_session.wait_for_text("#connection", "Live")
         await page.get_by_role("button", name="Download", exact=True).click()
-        await visit.sees("#ended", "f")
+        await page_session.wait_for_text("#ended", "f")
 
 
 async def test_whoever_may_not_do_something_is_told_so(browser: Browser, tmp_path: Path) -> None:
     config = DEFAULT_CONFIG + 'permissions = ["view-downloads"]\n'
-    async with DaemonProcess(tmp_path, config=config) as daemon, visiting(browser, daemon) as visit:
-        await visit.page.get_by_label("Links").fill("https://files.example.com/x")
-        await visit.page.get_by_role("button", name="Download", exact=True).click()
-        await visit.sees(".notice", "You are not permitted to do this.")
-        assert await visit.page.get_by_label("Links").input_value() == "https://files.example.com/x"
-        await visit.page.get_by_role("link", name="Imports").click()
-        await visit.sees("#no-imports", "You are not permitted to import.")
+    async with DaemonProcess(tmp_path, config=config) as daemon, open_page_session(browser, daemon) as page_session:
+        await page_session.page.get_by_label("Links").fill("https://files.example.com/x")
+        await page_session.page.get_by_role("button", name="Download", exact=True).click()
+        await page_session.wait_for_text(".notice", "You are not permitted to do this.")
+        assert await page_session.page.get_by_label("Links").input_value() == "https://files.example.com/x"
+        await page_session.page.get_by_role("link", name="Imports").click()
+        await page_session.wait_for_text("#no-imports", "You are not permitted to import.")
 
 
 # -- adding ------------------------------------------------------------------------------------------------------------
@@ -90,29 +90,29 @@ async def test_a_pasted_page_of_text_gives_up_its_links(
     browser: Browser, daemon: DaemonProcess, origin: Origin
 ) -> None:
     for name in ("one", "two"):
-        origin.script(f"/{name}", Answer(size=10))
+        origin.script(f"/{name}", ScriptedResponse(size=10))
     lines = ["Lorem ipsum dolor sit amet, consectetur:" for _ in range(200)]
     lines[10] = f"see ({origin.url('/one')}), please"
     lines[90] = f'<a href="{origin.url("/two")}">two</a> and again {origin.url("/one")}.'
     lines[150] = "but not http://10.0.0.1/inside!"
-    async with visiting(browser, daemon) as visit:
-        page = visit.page
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
         await page.get_by_label("Links").fill("\n".join(lines))
-        await visit.sees("#found", "3 links found, 197 lines without one")
+        await page_session.wait_for_text("#found", "3 links found, 197 lines without one")
         await page.get_by_role("button", name="Download 3 files").click()
-        await visit.sees(".notice", "2 downloads started. 1 link was refused")
+        await page_session.wait_for_text(".notice", "2 downloads started. 1 link was refused")
         # What was refused is explained in the words of the table, and stays to be mended.
-        await visit.sees("#refused", "Domain not allowed")
-        await visit.sees("#refused", "Contact administrator to whitelist this domain")
+        await page_session.wait_for_text("#refused", "Domain not allowed")
+        await page_session.wait_for_text("#refused", "Contact administrator to whitelist this domain")
         assert await page.get_by_label("Links").input_value() == "http://10.0.0.1/inside"
-        await until(lambda: {"Downloads/one", "Downloads/two"} <= set(daemon.files()))
+        await wait_until(lambda: {"Downloads/one", "Downloads/two"} <= set(daemon.files()))
 
 
 async def test_options_reach_the_download(browser: Browser, daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/f", Answer(size=1000, stall_after=100))
+    origin.script("/f", ScriptedResponse(size=1000, stall_after=100))
     (daemon.root / "Films" / "2026").mkdir(parents=True)
-    async with visiting(browser, daemon) as visit:
-        page = visit.page
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
         await page.get_by_label("Links").fill(origin.url("/f"))
         await page.get_by_label("Directory", exact=True).fill("Films/")
         await page.locator("#directories option[value='Films/2026']").wait_for(state="attached")
@@ -122,7 +122,7 @@ async def test_options_reach_the_download(browser: Browser, daemon: DaemonProces
         await page.locator("#limit").fill("1.5")
         await page.locator("#priority").fill("7")
         await page.get_by_label("Links").press("Control+Enter")
-        await visit.row("Films/2026/ours.mkv")
+        await page_session.row("Films/2026/ours.mkv")
         [entry] = await daemon.active()
         assert (entry["priority"], entry["speed_limit"]) == (7, 1_572_864)
 
@@ -130,9 +130,9 @@ async def test_options_reach_the_download(browser: Browser, daemon: DaemonProces
 async def test_nothing_is_sent_twice_when_the_connection_breaks(
     browser: Browser, daemon: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/f", Answer(size=10))
-    async with visiting(browser, daemon) as visit:
-        page = visit.page
+    origin.script("/f", ScriptedResponse(size=10))
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
 
         async def break_off(route: Any) -> None:
             # It arrives, but its answer does not.
@@ -142,10 +142,10 @@ async def test_nothing_is_sent_twice_when_the_connection_breaks(
         await page.route("**/api/v1/downloads", break_off, times=1)
         await page.get_by_label("Links").fill(origin.url("/f"))
         await page.get_by_role("button", name="Download", exact=True).click()
-        await visit.sees(".notice", "The server cannot be reached.")
+        await page_session.wait_for_text(".notice", "The server cannot be reached.")
         assert await page.get_by_label("Links").input_value() == origin.url("/f")
         await page.get_by_role("button", name="Download", exact=True).click()
-        await visit.sees(".notice", "1 download started.")
+        await page_session.wait_for_text(".notice", "1 download started.")
         assert len(origin.requests("/f")) == 1
 
 
@@ -157,18 +157,18 @@ DROP = """([name, text]) => {
 
 
 async def test_a_dropped_file_is_a_list_an_export_or_nothing(browser: Browser, daemon: DaemonProcess) -> None:
-    async with visiting(browser, daemon) as visit:
-        page = visit.page
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
         await page.get_by_label("Links").fill("https://a.example/1")
         await page.evaluate(DROP, ["list.txt", "https://a.example/2\n# no\nhttps://a.example/3\n"])
-        await visit.sees("#found", "3 links found")
+        await page_session.wait_for_text("#found", "3 links found")
         await page.evaluate(DROP, ["photo.jpg", "\xff\xd8\x00\x00"])
-        await visit.sees("#refused", "photo.jpg is no list of links.")
+        await page_session.wait_for_text("#refused", "photo.jpg is no list of links.")
         await page.evaluate(DROP, ["poem.txt", "no link at all"])
-        await visit.sees("#refused", "There is no link in poem.txt.")
+        await page_session.wait_for_text("#refused", "There is no link in poem.txt.")
         assert "https://a.example/1" in await page.get_by_label("Links").input_value()
         await page.evaluate(DROP, ["table.csv", "url\nhttps://a.example/2\n"])
-        await visit.sees("#chosen", "table.csv")
+        await page_session.wait_for_text("#chosen", "table.csv")
         assert await page.locator("#importer").input_value() == "csv"
 
 
@@ -178,11 +178,11 @@ async def test_a_dropped_file_is_a_list_an_export_or_nothing(browser: Browser, d
 async def test_a_download_is_watched_held_changed_and_ended(
     browser: Browser, daemon: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/film.mkv", Answer(size=30_000_000, rate=1_000_000))
+    origin.script("/film.mkv", ScriptedResponse(size=30_000_000, rate=1_000_000))
     await daemon.start_download("Films", origin.url("/film.mkv"))
-    async with visiting(browser, daemon) as visit:
-        page = visit.page
-        row = await visit.row("Films/film.mkv")
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
+        row = await page_session.row("Films/film.mkv")
         await expect(row).to_have_attribute("data-status", "downloading")
         bar = row.get_by_role("progressbar")
         before = float(await bar.get_attribute("value") or 0)
@@ -190,7 +190,7 @@ async def test_a_download_is_watched_held_changed_and_ended(
         async def has_moved() -> bool:
             return float(await bar.get_attribute("value") or 0) > before + 3
 
-        await until(has_moved)
+        await wait_until(has_moved)
         await expect(row).to_contain_text("of 28.6 MiB")
         await expect(row).to_contain_text("left")
         await row.get_by_role("button", name="Pause film.mkv").click()
@@ -203,11 +203,11 @@ async def test_a_download_is_watched_held_changed_and_ended(
         await dialog.get_by_label("Priority").fill("5")
         await dialog.get_by_label("Limit").fill("0.25")
         await dialog.get_by_role("button", name="Change").click()
-        await visit.sees(".notice", "Changed.")
+        await page_session.wait_for_text(".notice", "Changed.")
         [entry] = await daemon.active()
         assert (entry["priority"], entry["speed_limit"]) == (5, 262_144)
         await row.get_by_role("button", name="Cancel film.mkv").click()
-        await visit.sees("#ended", "Cancelled")
+        await page_session.wait_for_text("#ended", "Cancelled")
         await expect(page.locator("#nothing-active")).to_be_visible()
         assert await daemon.active() == []
 
@@ -215,54 +215,54 @@ async def test_a_download_is_watched_held_changed_and_ended(
 async def test_what_went_wrong_is_told_in_words_with_what_to_do(
     browser: Browser, daemon: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/gone", failure(404))
-    origin.script("/busy", failure(503))
+    origin.script("/gone", error_response(404))
+    origin.script("/busy", error_response(503))
     await daemon.start_download("d", origin.url("/busy"))
-    async with visiting(browser, daemon) as visit:
-        page = visit.page
-        row = await visit.row("d/busy")
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
+        row = await page_session.row("d/busy")
         await expect(row).to_contain_text("Remote error")
         await expect(row).to_contain_text("the next attempt starts in")
         await daemon.fetch("d", origin.url("/gone"))
-        await visit.sees("#ended", "Remote file not found")
+        await page_session.wait_for_text("#ended", "Remote file not found")
         await page.locator("#ended").get_by_role("button", name="gone").click()
         dialog = page.get_by_role("dialog")
         await expect(dialog).to_contain_text("Verify the URL is correct and the file exists.")
-        origin.script("/gone", Answer(size=10))
+        origin.script("/gone", ScriptedResponse(size=10))
         await dialog.get_by_role("button", name="Try again").click()
-        await visit.sees("#ended", "Completed")
+        await page_session.wait_for_text("#ended", "Completed")
         # Read out, but as one sentence for all that ended together.
-        await visit.sees("#voice", "1 download completed.")
+        await page_session.wait_for_text("#voice", "1 download completed.")
 
 
 async def test_a_lost_connection_is_shown_and_comes_back_by_itself(
-    browser: Browser, mortal: DaemonProcess, origin: Origin
+    browser: Browser, restartable: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/f", [Answer(size=100_000_000, rate=100_000), Answer(size=100)])
-    await mortal.start()
-    port = mortal.url.rpartition(":")[2]
-    await mortal.start_download("d", origin.url("/f"), conflict="overwrite")
-    async with visiting(browser, mortal) as visit:
-        await visit.row("d/f")
-        await visit.page.get_by_label("Links").fill("https://kept.example/")
-        await mortal.kill()
-        await visit.sees("#connection", "Connection lost")
-        mortal.flags = ("--allow-download", "--port", port)
-        await mortal.start()
-        await visit.sees("#connection", "Live")
-        await visit.sees("#ended", "f")
-        assert await visit.page.get_by_label("Links").input_value() == "https://kept.example/"
-        visit.errors.clear()
+    origin.script("/f", [ScriptedResponse(size=100_000_000, rate=100_000), ScriptedResponse(size=100)])
+    await restartable.start()
+    port = restartable.url.rpartition(":")[2]
+    await restartable.start_download("d", origin.url("/f"), conflict="overwrite")
+    async with open_page_session(browser, restartable) as page_session:
+        await page_session.row("d/f")
+        await page_session.page.get_by_label("Links").fill("https://kept.example/")
+        await restartable.kill()
+        await page_session.wait_for_text("#connection", "Connection lost")
+        restartable.flags = ("--allow-download", "--port", port)
+        await restartable.start()
+        await page_session.wait_for_text("#connection", "Live")
+        await page_session.wait_for_text("#ended", "f")
+        assert await page_session.page.get_by_label("Links").input_value() == "https://kept.example/"
+        page_session.errors.clear()
 
 
 async def test_filters_search_and_verbs_for_all(browser: Browser, tmp_path: Path, origin: Origin) -> None:
     for number in range(6):
-        origin.script(f"/f{number}", Answer(size=1000, stall_after=10))
-    async with DaemonProcess(tmp_path, config=configured(max_concurrent=2)) as daemon:
+        origin.script(f"/f{number}", ScriptedResponse(size=1000, stall_after=10))
+    async with DaemonProcess(tmp_path, config=make_config(max_concurrent=2)) as daemon:
         for number in range(6):
             await daemon.start_download("d", origin.url(f"/f{number}"))
-        async with visiting(browser, daemon) as visit:
-            page = visit.page
+        async with open_page_session(browser, daemon) as page_session:
+            page = page_session.page
             await expect(page.get_by_role("button", name="All 6")).to_be_visible()
             await expect(page.get_by_role("button", name="Running 2")).to_be_visible()
             await page.get_by_role("button", name="Waiting 4").click()
@@ -281,14 +281,14 @@ async def test_filters_search_and_verbs_for_all(browser: Browser, tmp_path: Path
 async def test_a_thousand_moving_downloads_leave_the_browser_at_ease(
     browser: Browser, tmp_path: Path, origin: Origin
 ) -> None:
-    origin.fall_back_to(lambda _: Answer(size=100_000_000, rate=4000))
-    config = configured(max_concurrent=1000, max_per_host=1000)
+    origin.set_fallback(lambda _: ScriptedResponse(size=100_000_000, rate=4000))
+    config = make_config(max_concurrent=1000, max_per_host=1000)
     async with DaemonProcess(tmp_path, config=config) as daemon:
-        orders = [{"url": origin.url(f"/{number}"), "directory": "many"} for number in range(1000)]
-        await daemon.ask("POST", "/api/v1/downloads", json={"downloads": orders})
-        async with visiting(browser, daemon) as visit:
-            page = visit.page
-            await visit.sees("#filters", "Running 1,000")
+        requests = [{"url": origin.url(f"/{number}"), "directory": "many"} for number in range(1000)]
+        await daemon.request("POST", "/api/v1/downloads", json={"downloads": requests})
+        async with open_page_session(browser, daemon) as page_session:
+            page = page_session.page
+            await page_session.wait_for_text("#filters", "Running 1,000")
             session = await page.context.new_cdp_session(page)
             await session.send("Performance.enable")
 
@@ -303,13 +303,13 @@ async def test_a_thousand_moving_downloads_leave_the_browser_at_ease(
             # Measured alone: 5 to 8 %; other tests run beside this one.
             assert share < 0.3, f"{share:.0%} of a core"
             await page.mouse.wheel(0, 40_000)
-            await visit.row("many/480")
+            await page_session.row("many/480")
 
 
 # -- the past ----------------------------------------------------------------------------------------------------------
 
 
-async def past(state: Path, count: int) -> None:
+async def write_history(state: Path, count: int) -> None:
     """A history of so many rows, as if they had happened."""
     async with SqliteRecords(state, SystemClock()) as records:
         for start in range(0, count, 10_000):
@@ -336,16 +336,16 @@ def ended(number: int) -> Download:
 
 
 async def test_a_long_history_is_searched_and_scrolled_without_a_hitch(
-    browser: Browser, mortal: DaemonProcess, origin: Origin
+    browser: Browser, restartable: DaemonProcess, origin: Origin
 ) -> None:
-    mortal.state.mkdir(mode=0o700)
-    await past(mortal.state, 50_000)
-    origin.script("/new.bin", Answer(size=10))
-    await mortal.start()
-    async with visiting(browser, mortal) as visit:
-        page = visit.page
+    restartable.state.mkdir(mode=0o700)
+    await write_history(restartable.state, 50_000)
+    origin.script("/new.bin", ScriptedResponse(size=10))
+    await restartable.start()
+    async with open_page_session(browser, restartable) as page_session:
+        page = page_session.page
         await page.get_by_role("link", name="History").click()
-        await visit.sees("#past", "49999.bin")
+        await page_session.wait_for_text("#past", "49999.bin")
         rows = page.locator("#past .row")
         await page.mouse.move(600, 500)
         for number in range(49_950, 49_350, -10):
@@ -357,16 +357,16 @@ async def test_a_long_history_is_searched_and_scrolled_without_a_hitch(
         await page.get_by_label("Part of a name or link").fill("4321.bin")
         await expect(rows).to_have_count(5)
         await page.locator("#outcome").select_option("cancelled")
-        await visit.sees("#nothing-past", "Nothing in the history is like that.")
+        await page_session.wait_for_text("#nothing-past", "Nothing in the history is like that.")
         await page.get_by_label("Part of a name or link").fill("")
-        await visit.sees("#past", "49990.bin")
+        await page_session.wait_for_text("#past", "49990.bin")
         await page.locator("#outcome").select_option("")
         await page.locator("#in-directory").fill("odd")
         await page.locator("#in-directory").press("Enter")
-        await visit.sees("#past", "odd/49999.bin")
+        await page_session.wait_for_text("#past", "odd/49999.bin")
         await expect(page.locator("#past")).not_to_contain_text("even/")
         # What ends meanwhile comes in at the top.
-        await mortal.fetch("odd", origin.url("/new.bin"))
+        await restartable.fetch("odd", origin.url("/new.bin"))
         await expect(rows.first).to_contain_text("odd/new.bin")
 
 
@@ -381,27 +381,27 @@ async def test_an_export_is_uploaded_looked_at_chosen_from_and_fetched(
     file.write_bytes(packed(export(origin, ["F1", "F2", "F3"])))
     nonsense = tmp_path / "broken.zip"
     nonsense.write_bytes(b"PK\x03\x04 and nothing more")
-    async with visiting(browser, daemon) as visit:
-        page = visit.page
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
         await page.get_by_role("link", name="Imports").click()
         await page.set_input_files("#export", nonsense)
         await page.get_by_role("button", name="Upload").click()
-        await visit.sees("#upload-problem", "broken.zip")
+        await page_session.wait_for_text("#upload-problem", "broken.zip")
         await page.set_input_files("#export", file)
         await page.get_by_role("button", name="Upload").click()
-        await visit.sees("#contents", "3 messages, 2 channels, 1 user")
+        await page_session.wait_for_text("#contents", "3 messages, 2 channels, 1 user")
         await page.get_by_label("Find a channel").fill("gen")
         await expect(page.locator("#channels li:visible")).to_have_count(1)
         await page.get_by_label("Find a channel").fill("")
         await page.get_by_label("empty").uncheck()
-        await visit.sees("#chosen-channels", "1 of 2 channels chosen")
+        await page_session.wait_for_text("#chosen-channels", "1 of 2 channels chosen")
         await page.get_by_label("Users' avatars, too").check()
         await page.get_by_role("button", name="Download files").click()
-        await visit.sees(".notice", "4 files to download.")
-        await visit.sees("#operations", "Done · 3 of 3 files")
+        await page_session.wait_for_text(".notice", "4 files to download.")
+        await page_session.wait_for_text("#operations", "Done · 3 of 3 files")
         assert len([path for path in daemon.files() if path.endswith(".gif")]) == 3
         await page.get_by_role("button", name="Download pending files").click()
-        await visit.sees(".notice", "Nothing is pending.")
+        await page_session.wait_for_text(".notice", "Nothing is pending.")
 
 
 # -- for everybody -----------------------------------------------------------------------------------------------------
@@ -409,11 +409,11 @@ async def test_an_export_is_uploaded_looked_at_chosen_from_and_fetched(
 
 async def test_the_page_is_used_by_keyboard_alone(browser: Browser, daemon: DaemonProcess, origin: Origin) -> None:
     for number in range(3):
-        origin.script(f"/f{number}", Answer(size=1000, stall_after=10))
+        origin.script(f"/f{number}", ScriptedResponse(size=1000, stall_after=10))
         await daemon.start_download("d", origin.url(f"/f{number}"))
-    async with visiting(browser, daemon) as visit:
-        page = visit.page
-        await visit.row("d/f2")
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
+        await page_session.row("d/f2")
         await page.keyboard.press("n")
         await expect(page.get_by_label("Links")).to_be_focused()
         row = page.locator("#active .row", has_text="d/f0")
@@ -444,26 +444,26 @@ async def findings(page: Page, axe: Path) -> list[str]:
 async def test_nothing_keeps_anybody_out(
     browser: Browser, daemon: DaemonProcess, origin: Origin, axe: Path, look: dict[str, Any]
 ) -> None:
-    origin.script("/moving", Answer(size=1_000_000, rate=1000))
-    origin.script("/busy", failure(503))
-    origin.script("/gone", failure(404))
+    origin.script("/moving", ScriptedResponse(size=1_000_000, rate=1000))
+    origin.script("/busy", error_response(503))
+    origin.script("/gone", error_response(404))
     for path in ("/moving", "/busy"):
         await daemon.start_download("d", origin.url(path))
-    async with visiting(browser, daemon, **look) as visit:
-        page = visit.page
+    async with open_page_session(browser, daemon, **look) as page_session:
+        page = page_session.page
         await daemon.start_download("d", origin.url("/gone"))
-        await visit.sees("#active", "Remote error")
+        await page_session.wait_for_text("#active", "Remote error")
         await page.get_by_text("Options").click()
         await page.get_by_label("Links").fill("http://10.0.0.1/")
         await page.locator("#add-button").click()
-        await visit.sees("#refused", "Domain not allowed")
+        await page_session.wait_for_text("#refused", "Domain not allowed")
         assert await findings(page, axe) == []
         await page.locator("#ended").get_by_role("button", name="gone").click()
         assert await findings(page, axe) == []
         await page.keyboard.press("Escape")
         for view, sign in (("History", "d/gone"), ("Imports", "Nothing was imported yet.")):
             await page.get_by_role("link", name=view).click()
-            await visit.sees("main", sign)
+            await page_session.wait_for_text("main", sign)
             assert await findings(page, axe) == [], view
         width = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert width <= 0, "the page can be scrolled sideways"
@@ -472,26 +472,26 @@ async def test_nothing_keeps_anybody_out(
 
 
 async def test_below_a_prefix_everything_is_found(browser: Browser, tmp_path: Path, origin: Origin) -> None:
-    origin.script("/f", Answer(size=10))
+    origin.script("/f", ScriptedResponse(size=10))
     config = f'{DEFAULT_CONFIG}[server]\nbase_path = "/fetch"\n'
     async with DaemonProcess(tmp_path, config=config) as daemon:
         site = daemon.url.removesuffix("/fetch")
         daemon.url = f"{site}/fetch"
-        async with visiting(browser, daemon) as visit:
-            await visit.page.get_by_label("Links").fill(origin.url("/f"))
-            await visit.page.locator("#add-button").click()
-            await visit.page.locator("#ended").get_by_role("button", name="f", exact=True).wait_for()
-            await visit.page.get_by_role("link", name="History").click()
-            await visit.sees("#past", "Downloads/f")
+        async with open_page_session(browser, daemon) as page_session:
+            await page_session.page.get_by_label("Links").fill(origin.url("/f"))
+            await page_session.page.locator("#add-button").click()
+            await page_session.page.locator("#ended").get_by_role("button", name="f", exact=True).wait_for()
+            await page_session.page.get_by_role("link", name="History").click()
+            await page_session.wait_for_text("#past", "Downloads/f")
             # Without the slash it is found too.
-            await visit.page.goto(f"{site}/fetch#token={TOKEN}")
-            await visit.sees("#connection", "Live")
-            assert visit.page.url.startswith(f"{site}/fetch/")
+            await page_session.page.goto(f"{site}/fetch#token={TOKEN}")
+            await page_session.wait_for_text("#connection", "Live")
+            assert page_session.page.url.startswith(f"{site}/fetch/")
 
 
 async def test_the_colours_can_be_chosen(browser: Browser, daemon: DaemonProcess) -> None:
-    async with visiting(browser, daemon) as visit:
-        page = visit.page
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
         back = "getComputedStyle(document.body).backgroundColor"
         light = await page.evaluate(back)
         await page.locator("#theme").click()

@@ -1,0 +1,57 @@
+"""How the command ends: exit codes, and the lines about what went wrong."""
+
+from enum import IntEnum
+
+import msgspec
+
+from downloadd.cli import formatting
+from downloadd.client import ApiError, ClientError, ConnectionLostError
+
+
+class ExitStatus(IntEnum):
+    """What scripts can tell apart."""
+
+    DONE = 0
+    FAILED = 1
+    """The daemon refused, or a download that was watched has failed."""
+    USAGE = 2
+    """The command makes no sense; nothing was asked."""
+    UNREACHABLE = 3
+    """No daemon answered."""
+    DENIED = 4
+    """The token is missing, wrong, or not enough."""
+    INTERRUPTED = 130
+
+
+class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong, for programs (`--json`)."""
+
+    success: bool = False
+    error: str
+    detail: str | None = None
+
+
+class CommandError(Exception):
+    """Ends the command with these lines on standard error."""
+
+    def __init__(self, status: ExitStatus, *lines: str, report: ErrorReport | None = None) -> None:
+        super().__init__(*lines)
+        self.status = status
+        self.lines = lines
+        self.report = report
+
+
+def to_command_error(error: ClientError, *, url: str) -> CommandError:
+    """What a call that failed ends the command with."""
+    if isinstance(error, ApiError):
+        denied = error.status in {401, 403} and error.code in {"unauthorized", "error-unauthorized"}
+        report = ErrorReport(error=error.code, detail=error.detail)
+        return CommandError(
+            ExitStatus.DENIED if denied else ExitStatus.FAILED, *formatting.format_api_error(error), report=report
+        )
+    report = ErrorReport(error="UNREACHABLE", detail=str(error))
+    hint = f"Is the daemon running? Start it with: downloadd --allow-download; or name another with --url (not {url})."
+    lines = (f"{error}.", hint) if isinstance(error, ConnectionLostError) else (f"{error}.",)
+    return CommandError(
+        ExitStatus.UNREACHABLE, *(formatting.replace_unprintable(line) for line in lines), report=report
+    )

@@ -1,0 +1,272 @@
+"""Commands that only look: `list`, `watch`, `history`, `show` and `status`."""
+
+from collections import Counter
+from typing import Any, Final
+
+import click
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from downloadd.api.bodies import Listing
+from downloadd.cli import completion, formatting
+from downloadd.cli.download_ids import resolve_ids, shorten_id
+from downloadd.cli.errors import CommandError, ExitStatus
+from downloadd.cli.follow import MAX_ACTIVE, follow
+from downloadd.cli.parameters import one_of
+from downloadd.cli.progress_display import SUCCESSFUL_STATES
+from downloadd.cli.terminal import Terminal, daemon_command
+from downloadd.client import (
+    ActiveEntry,
+    ApiError,
+    Client,
+    Connected,
+    Disconnected,
+    Event,
+    HistoryEntry,
+    OperationEntry,
+    Reset,
+    State,
+)
+from downloadd.import_operation import FINISHED_STATUSES
+from downloadd.states import ACTIVE, FINISHED
+
+_EVENT_NAMES: Final = {ActiveEntry: "download", HistoryEntry: "history", OperationEntry: "import", Reset: "reset"}
+
+
+class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as the stream of the API names it."""
+
+    event: str
+    data: ActiveEntry | HistoryEntry | OperationEntry | Reset
+
+
+class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How the daemon does."""
+
+    url: str
+    version: str
+    active: dict[str, int]
+    speed: int
+    """Bytes a second, of all together."""
+    operation: OperationEntry | None
+
+
+@click.command("list")
+@click.option("-d", "--dir", "directory", shell_complete=completion.directories, help="Only in this directory.")
+@click.option("--status", type=one_of(sorted(ACTIVE)), help="Only in this state.")
+@click.option("--limit", type=click.IntRange(1, MAX_ACTIVE), default=1000, show_default=True, help="At most so many.")
+@daemon_command
+async def list_(client: Client, terminal: Terminal, *, directory: str | None, status: str | None, limit: int) -> None:
+    """List what has not ended, oldest first.
+
+    \b
+    Examples:
+      downloadctl list
+      downloadctl list --status retrying
+      downloadctl list --json | jq -r '.downloads[] | select(.speed == 0).id'
+    """
+    downloads = client.files.downloads
+    if directory is None:
+        listing = await downloads.list_global(status=status, limit=limit)
+    else:
+        listing = await downloads.list_active(directory=directory, status=status, limit=limit)
+    terminal.write_result(listing, _build_listing(listing) if listing.downloads else "Nothing is being downloaded.")
+
+
+def _build_listing(listing: Listing) -> Table:
+    table = _build_table("id", "state", "amount", ">speed", ">left", "file")
+    for entry in listing.downloads:
+        moving = entry.status is State.DOWNLOADING
+        speed = f"{formatting.format_size(entry.speed)}/s" if moving and entry.speed is not None else ""
+        left = formatting.format_duration(entry.eta) if moving and entry.eta is not None else ""
+        name = Text(formatting.format_name(entry))
+        if why := formatting.format_reason(entry):
+            name.append(f"  {why}", style="dim")
+        table.add_row(
+            shorten_id(entry.id),
+            formatting.STATE_LABELS[entry.status],
+            formatting.format_progress(entry),
+            speed,
+            left,
+            name,
+        )
+    return table
+
+
+@click.command()
+@click.argument("downloads", metavar="[DOWNLOAD…]", nargs=-1, shell_complete=completion.active_downloads)
+@daemon_command
+async def watch(client: Client, terminal: Terminal, *, downloads: tuple[str, ...]) -> None:
+    """Watch downloads live: those that are named until they have ended, or all until you stop it.
+
+    On a terminal it draws bars; else it writes a line for each change, and with --json each event.
+
+    \b
+    Examples:
+      downloadctl watch
+      downloadctl watch debian.iso && echo it is there
+    """
+    ids = await resolve_ids(client, downloads) if downloads else None
+    if terminal.as_json:
+        ended = await follow(client, ids, lambda event: _write_event(terminal, event))
+    else:
+        with terminal.progress_display() as display:
+            ended = await follow(client, ids, display.handle_event)
+    failed = [entry for entry in ended.values() if entry.status not in SUCCESSFUL_STATES]
+    if failed:
+        raise CommandError(ExitStatus.FAILED, f"{len(failed)} of {len(ended)} downloads were not completed.")
+
+
+def _write_event(terminal: Terminal, event: Event) -> None:
+    if not isinstance(event.data, Connected | Disconnected):
+        terminal.write_json(StreamedEvent(event=_EVENT_NAMES[type(event.data)], data=event.data))
+
+
+@click.command()
+@click.option("-q", "--search", "q", metavar="TEXT", help="Only those whose URL or name has this in it.")
+@click.option("--status", type=one_of(sorted(FINISHED)), help="Only those that ended so.")
+@click.option("-d", "--dir", "directory", shell_complete=completion.directories, help="Only in this directory.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
+@daemon_command
+async def history(client: Client, terminal: Terminal, /, **wanted: Any) -> None:
+    """Show what has ended, newest first.
+
+    \b
+    Examples:
+      downloadctl history --status failed
+      downloadctl history --search debian --limit 500
+    """
+    page = await client.files.downloads.get_history(**wanted)
+    table = _build_table("id", "ended", "state", ">size", "file")
+    for entry in page.history:
+        name = Text(formatting.format_name(entry))
+        if why := formatting.format_reason(entry):
+            name.append(f"  {why}", style="dim")
+        size = "" if entry.total_bytes is None else formatting.format_size(entry.total_bytes)
+        table.add_row(
+            shorten_id(entry.id),
+            formatting.format_time(entry.end_time),
+            formatting.STATE_LABELS[entry.status],
+            size,
+            name,
+        )
+    terminal.write_result(page, table if page.history else "Nothing like that has ended.")
+    if page.next is not None:
+        terminal.write_text(Text("There are more; see --limit, --search and --status.", style="dim"))
+
+
+@click.command()
+@click.argument("download", shell_complete=completion.all_downloads)
+@daemon_command
+async def show(client: Client, terminal: Terminal, *, download: str) -> None:
+    """Show all that is known of one download.
+
+    A download is named by its id, the end of its id, or the name of its file.
+
+    \b
+    Example:
+      downloadctl show debian.iso
+    """
+    [id] = await resolve_ids(client, (download,))
+    entry = await client.files.downloads.get(id)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _list_details(entry):
+        table.add_row(name, formatting.replace_unprintable(value))
+    terminal.write_result(entry, table)
+
+
+def _list_details(entry: ActiveEntry | HistoryEntry) -> list[tuple[str, str]]:
+    facts = [
+        ("id", entry.id),
+        ("file", entry.file_path),
+        ("from", entry.url),
+        ("state", formatting.STATE_LABELS[entry.status]),
+        ("began", formatting.format_time(entry.start_time)),
+    ]
+    if isinstance(entry, ActiveEntry):
+        facts += [
+            ("amount", formatting.format_progress(entry)),
+            ("speed", "" if entry.speed is None else f"{formatting.format_size(entry.speed)}/s"),
+            ("left", "" if entry.eta is None else formatting.format_duration(entry.eta)),
+            ("attempt", str(entry.attempt)),
+            ("priority", str(entry.priority)),
+            ("limit", f"{formatting.format_size(entry.speed_limit)}/s" if entry.speed_limit else "none"),
+            ("waits for", entry.reason or ""),
+        ]
+    else:
+        facts += [
+            ("ended", formatting.format_time(entry.end_time)),
+            (
+                "size",
+                ""
+                if entry.total_bytes is None
+                else f"{formatting.format_size(entry.total_bytes)} ({entry.total_bytes} B)",
+            ),
+            ("checksum", entry.checksum or ""),
+            ("type", entry.content_type or ""),
+            ("user", entry.user),
+        ]
+    if entry.error is not None:
+        facts += [
+            ("error", formatting.format_error(entry.error, entry.detail)),
+            ("to do", formatting.get_resolution(entry.error) or ""),
+        ]
+    elif entry.detail:
+        facts.append(("detail", entry.detail))
+    return [(name, value) for name, value in facts if value]
+
+
+@click.command()
+@daemon_command
+async def status(client: Client, terminal: Terminal) -> None:
+    """Tell whether the daemon answers, and what it does.
+
+    \b
+    Examples:
+      downloadctl status
+      downloadctl --url https://dl.example.com status
+    """
+    health = await client.health()
+    active = (await client.files.downloads.list_global(limit=MAX_ACTIVE)).downloads
+    try:
+        operation = await client.imports.current()
+    except ApiError as error:
+        # Not every user may import.
+        if error.status != 403:
+            raise
+        operation = None
+    counts = Counter(entry.status for entry in active)
+    daemon_status = DaemonStatus(
+        url=client.base_url,
+        version=health.version,
+        active={str(state): counts[state] for state in sorted(ACTIVE)},
+        speed=sum(entry.speed or 0 for entry in active),
+        operation=operation,
+    )
+    lines = [f"downloadd {daemon_status.version} at {daemon_status.url}"]
+    doing = ", ".join(f"{count} {formatting.STATE_LABELS[state]}" for state, count in sorted(counts.items()))
+    lines.append(
+        f"{doing}; {formatting.format_size(daemon_status.speed)}/s" if doing else "Nothing is being downloaded."
+    )
+    if operation is not None and operation.status not in FINISHED_STATUSES:
+        file_counts = operation.count
+        lines.append(
+            f"Import ({operation.type}): {file_counts.completed} of {file_counts.total} files, {file_counts.error} failed"
+        )
+    terminal.write_result(daemon_status, "\n".join(lines))
+
+
+def _build_table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        is_last = column == columns[-1]
+        table.add_column(
+            column.removeprefix(">"),
+            justify="right" if column.startswith(">") else "left",
+            no_wrap=not is_last,
+            overflow="fold" if is_last else "ellipsis",
+        )
+    return table

@@ -1,0 +1,151 @@
+"""From a download request to a download: every judgement that can be made before anything is written down.
+
+Pure: no I/O and no clock.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from downloadd.config import DownloadsConfig
+from downloadd.download import Conflict, Control, Download, Mirror, Progress, Request, Result
+from downloadd.errors import DownloadError
+from downloadd.policy.directories import DirectoryRules
+from downloadd.policy.policy import Policy
+from downloadd.policy.redaction import filename_from_url, redact_misplaced_url, redact_url
+from downloadd.policy.url import parse_url
+from downloadd.states import State
+from downloadd.storage.names import parse_directory, parse_filename, sanitize_name, suggest_name
+from downloadd.verify import parse_checksum
+
+MAX_REFUSED_TEXT_CHARACTERS = 4096
+"""Characters of a refused URL, directory or name that are kept in the history."""
+
+
+class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One download as a client asks for it; its texts are unchecked."""
+
+    url: str
+    mirrors: Sequence[str] = ()
+    """Further URLs of the same file."""
+    directory: str
+    filename: str | None = None
+    timeout: int | None = None
+    """Seconds; None for the configured default."""
+    segments: int | None = None
+    checksum: str | None = None
+    conflict: Conflict | None = None
+    """None for the default of the directory."""
+    priority: int = 0
+    speed_limit: int = 0
+    """Bytes a second; 0 for none."""
+    size: int | None = None
+    """Bytes that the file is known to have."""
+    content_type: str | None = None
+    """Media type that the file is known to be of."""
+    operation: str | None = None
+    """Id of the import operation that it belongs to."""
+    id: str | None = None
+    """The id of the download; None for a fresh one."""
+    problem: DownloadError | None = None
+    """What was wrong with the request itself; the download request is refused with it."""
+
+
+def admit(
+    request: DownloadRequest,
+    *,
+    policy: Policy,
+    directories: DirectoryRules,
+    defaults: DownloadsConfig,
+    user: str,
+    now: float,
+    id: str,
+    request_id: str | None = None,
+) -> Download:
+    """The download that a download request makes: `queued` when it may be fetched, else `failed` with the reason."""
+    try:
+        if request.problem is not None:
+            raise request.problem
+        url = policy.check_url(request.url)
+        mirrors = _check_mirrors(request, policy)
+        directory = parse_directory(request.directory)
+        directories.check_distinct(directory)
+        requested_name = None if request.filename is None else parse_filename(request.filename)
+        checksum = None if request.checksum is None else parse_checksum(request.checksum)
+    except DownloadError as error:
+        return refuse(_refused_download(request, user=user, now=now, id=id, request_id=request_id), error, now=now)
+    return Download(
+        id=id,
+        user=user,
+        request_id=request_id,
+        start_time=int(now),
+        filename=requested_name or suggest_name(None, None, filename_from_url(url)),
+        request=Request(
+            url=request.url,
+            redacted_url=redact_url(request.url),
+            directory=directory,
+            timeout=defaults.timeout if request.timeout is None else request.timeout,
+            mirrors=mirrors,
+            requested_name=requested_name,
+            conflict=request.conflict or directories.settings_of(directory).conflict,
+            requested_checksum=checksum,
+            expected_size=request.size,
+            expected_type=request.content_type,
+            operation=request.operation,
+            segments=defaults.segments if request.segments is None else request.segments,
+        ),
+        control=Control(priority=request.priority, speed_limit=request.speed_limit),
+        progress=Progress(host=url.host),
+    )
+
+
+def expected_name(download: Download) -> str:
+    """The name that the user can expect: the one asked for, else what the URL ends with."""
+    return download.request.requested_name or suggest_name(
+        None, None, filename_from_url(parse_url(download.request.url))
+    )
+
+
+def refuse(download: Download, error: DownloadError, *, now: float) -> Download:
+    """The same download, refused: it goes straight to history."""
+    return msgspec.structs.replace(
+        download, state=State.FAILED, result=Result(error=error.code, detail=error.detail, end_time=int(now))
+    )
+
+
+def _check_mirrors(request: DownloadRequest, policy: Policy) -> tuple[Mirror, ...]:
+    """Where else the file can be had; a URL that is given twice counts once."""
+    mirrors = []
+    for number, url in enumerate(dict.fromkeys((request.url, *request.mirrors))):
+        if number:
+            try:
+                mirrors.append(Mirror(url=url, host=policy.check_url(url).host))
+            except DownloadError as error:
+                error.detail = f"mirror {number}: {error.detail}"
+                raise
+    return tuple(mirrors)
+
+
+def _refused_download(request: DownloadRequest, *, user: str, now: float, id: str, request_id: str | None) -> Download:
+    """What can be said of a download request that is wrong somewhere. Its empty `host` marks it as never judged fit to run."""
+    # Nobody will ask for it: neither its secrets nor all of its length are worth to be kept.
+    redacted_url = redact_url(request.url)[:MAX_REFUSED_TEXT_CHARACTERS]
+    path = redacted_url.partition("?")[0].partition("#")[0]
+    last_segment = path.rpartition("/")[2] if path.count("/") > 2 else ""
+    return Download(
+        id=id,
+        user=user,
+        request_id=request_id,
+        start_time=int(now),
+        filename=(redact_misplaced_url(request.filename or "") or sanitize_name(last_segment))[
+            :MAX_REFUSED_TEXT_CHARACTERS
+        ],
+        request=Request(
+            url=redacted_url,
+            redacted_url=redacted_url,
+            directory=redact_misplaced_url(request.directory.strip("/"))[:MAX_REFUSED_TEXT_CHARACTERS],
+            timeout=0,
+            operation=request.operation,
+        ),
+        progress=Progress(host=""),
+    )

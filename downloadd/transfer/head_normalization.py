@@ -1,0 +1,101 @@
+"""The head of a response, as a strict reader takes it.
+
+Two readers who understand one head differently are how framing is saved as content, and one answer taken for two. So
+what RFC 9112 lets a user agent mend is mended here, before anything is read from it, and all else is refused: behind
+this room there is one meaning. Pure: no I/O and no clock.
+"""
+
+import re
+from typing import Final
+
+MAX_HEAD_BYTES: Final = 256 * 1024
+"""Bytes of a head."""
+MAX_HEAD_LINES: Final = 1_000
+"""In one head: a flood of small fields must not hold the event loop up."""
+PROTOCOL_PREFIX: Final = b"HTTP/"
+"""How every one begins (RFC 9112, section 2.3)."""
+
+_HEAD_END: Final = re.compile(rb"\n\r?\n")
+_FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token (RFC 9110, section 5.6.2)."""
+_FORBIDDEN: Final = re.compile(rb"[\x00\r]")
+_CONTROL: Final = re.compile(rb"[\x01-\x08\x0b-\x1f\x7f]")
+
+_FRAMING_FIELDS: Final = frozenset({b"content-length", b"transfer-encoding"})
+"""Fields that say where the content ends: nothing is to be guessed in them."""
+_FIRST_WINS_FIELDS: Final = frozenset(
+    {b"content-location", b"content-type", b"host", b"max-forwards", b"server", b"user-agent"}
+)
+"""Fields that may stand there but once, and often stand there twice: nothing hangs on which of them is meant."""
+_MUST_MATCH_FIELDS: Final = frozenset({b"content-range", b"etag", b"last-modified", b"location"})
+"""Fields that may stand there but once: of several that differ, none is to be believed."""
+
+
+class MalformedHeadError(ValueError):
+    """The head is none, or means different things to different readers."""
+
+
+def find_head_end(data: bytes | bytearray, begin: int = 0) -> int | None:
+    """Where a head ends, its empty line included; None when that has not come yet.
+
+    What lies before `begin` was looked at already.
+    """
+    found = _HEAD_END.search(data, max(0, begin - 2))
+    return None if found is None else found.end()
+
+
+def normalize_head(head: bytes) -> bytes:
+    """The same head in the strict form of RFC 9112, its empty line included.
+
+    Mended are lines that end with a line feed alone (section 2.2), blanks before a colon (section 5.1), folded values
+    (section 5.2), control characters in values (RFC 9110, section 5.5), and fields that stand there too often.
+
+    Raises:
+        MalformedHeadError: it cannot be mended.
+    """
+    if head.count(b"\n") > MAX_HEAD_LINES:
+        raise MalformedHeadError("more lines than any head needs")
+    head = head.replace(b"\r\n", b"\n")
+    if _FORBIDDEN.search(head):
+        raise MalformedHeadError("a NUL or a lone carriage return")
+    start, *lines = head.rstrip(b"\n").split(b"\n")
+    if not start.startswith(PROTOCOL_PREFIX):
+        raise MalformedHeadError("another protocol")
+    fields: list[tuple[bytes, list[bytes]]] = []
+    for line in lines:
+        if line[:1] in {b" ", b"\t"}:
+            if not fields:
+                raise MalformedHeadError("a folded line before the first field")
+            fields[-1][1].append(line)
+            continue
+        name, colon, value = line.partition(b":")
+        name = name.rstrip(b" \t")
+        if not colon or not _FIELD_NAME.fullmatch(name):
+            raise MalformedHeadError("a line that is no field")
+        fields.append((name, [value]))
+    kept = _drop_repeated_fields([(name, _normalize_value(name, b" ".join(folds))) for name, folds in fields])
+    return b"\r\n".join([_CONTROL.sub(b" ", start), *(b"%s: %s" % field for field in kept), b"", b""])
+
+
+def _normalize_value(name: bytes, value: bytes) -> bytes:
+    return (value if name.lower() in _FRAMING_FIELDS else _CONTROL.sub(b" ", value)).strip(b" \t")
+
+
+def _drop_repeated_fields(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        values.setdefault(name.lower(), []).append(value)
+    if len(values) == len(fields):
+        return fields
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in fields:
+        key = name.lower()
+        same = values[key]
+        if key in _MUST_MATCH_FIELDS and len(set(same)) > 1:
+            continue
+        if key in _MUST_MATCH_FIELDS or key in _FIRST_WINS_FIELDS:
+            if not same:
+                continue
+            same.clear()
+        kept.append((name, value))
+    return kept

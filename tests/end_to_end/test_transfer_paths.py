@@ -1,0 +1,282 @@
+"""The ways that bytes can take from a connection to the disk: each of them keeps every promise.
+
+Long contents pass by the HTTP parser: inside the kernel, or through one buffer when they come over TLS or have to be
+hashed. What they have in common is tested here once for all of them.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemon_process import DEFAULT_CONFIG, DaemonProcess, wait_until
+from origin.content import expected_bytes, expected_sha256
+from origin.origin import Origin
+from origin.scripted_response import Cut, Framing, ScriptedResponse
+from origin.tls import Authority
+
+MIB = 1 << 20
+SIZE = 6 * MIB + 4_321
+CUT = 5 * MIB + 77
+RECORD = 16 * 1024
+"""Bytes of a TLS record."""
+SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nretries = 2\nstall_timeout = 1")
+
+
+class TransferPath:
+    """One way, with an origin and a daemon for it."""
+
+    def __init__(self, name: str, origin: Origin, daemon: DaemonProcess) -> None:
+        self.name = name
+        self.origin = origin
+        self.daemon = daemon
+
+    @property
+    def url(self) -> str | list[str]:
+        url = self.origin.url("/f")
+        return [url, f"{url}?mirror"] if "mirrors" in self.name else url
+
+    @property
+    def segmented(self) -> bool:
+        return self.name.startswith("segmented")
+
+    def parameters(self, seed: int = 0, size: int = SIZE) -> dict[str, str]:
+        if self.name == "hashed":
+            return {"checksum": f"sha-256={expected_sha256(seed, size)}"}
+        return {"segments": "4"} if self.segmented else {}
+
+    def answer(self, **options: Any) -> ScriptedResponse:
+        framing = Framing.CHUNKED if self.name == "parsed" else Framing.LENGTH
+        return ScriptedResponse(**{"size": SIZE, "etag": '"v1"', "framing": framing, **options})
+
+    async def fetch(self, seed: int = 0, **parameters: Any) -> tuple[int, dict[str, Any]]:
+        return await self.daemon.fetch("d", self.url, **self.parameters(seed), **parameters)
+
+    async def start(self, **parameters: Any) -> str:
+        answer = await self.daemon.start_download("d", self.url, **self.parameters(), **parameters)
+        return str(answer["download_id"])
+
+    async def wait_until_received(self, id: str, nbytes: int) -> dict[str, Any]:
+        """The entry of a download once so much of it has come."""
+
+        async def has_come() -> dict[str, Any] | None:
+            entry = await self.daemon.get_download(id)
+            return entry if entry["current_size"] >= nbytes else None
+
+        return dict(await wait_until(has_come))
+
+    def saved(self) -> bool:
+        """Whether the whole first version lies there, and nothing else."""
+        return self.daemon.files() == {"d/f": expected_bytes(0, 0, SIZE)} and self.daemon.part_files() == []
+
+
+@pytest.fixture(params=["parsed", "spliced", "hashed", "tls", "segmented", "segmented mirrors"])
+async def transfer_path(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TransferPath]:
+    authority = Authority()
+    bundle = tmp_path / "ca.pem"
+    bundle.write_bytes(authority.certificate)
+    tls = authority.server_context() if "tls" in request.param else None
+    async with (
+        Origin(tls=tls) as origin,
+        DaemonProcess(tmp_path, config=SHORT_TIMEOUTS, environment={"SSL_CERT_FILE": str(bundle)}) as daemon,
+    ):
+        yield TransferPath(request.param, origin, daemon)
+        if daemon.process is not None:
+            assert "Traceback" not in daemon.log.read_text()
+
+
+async def test_the_whole_file_arrives(transfer_path: TransferPath) -> None:
+    transfer_path.origin.script("/f", transfer_path.answer())
+    status, answer = await transfer_path.fetch()
+    assert (status, answer["message"]) == (201, "Download completed")
+    assert transfer_path.saved()
+
+
+async def test_the_border_between_short_and_long_is_no_border_for_bytes(transfer_path: TransferPath) -> None:
+    for size in (4 * MIB - 1, 4 * MIB, 4 * MIB + 1):
+        transfer_path.origin.script("/f", transfer_path.answer(size=size))
+        status, _ = await transfer_path.daemon.fetch(
+            "d", transfer_path.origin.url("/f"), conflict="overwrite", **transfer_path.parameters(size=size)
+        )
+        assert status == 201
+        assert transfer_path.daemon.files() == {"d/f": expected_bytes(0, 0, size)}
+
+
+INTERRUPTED_RESPONSES: list[dict[str, Any]] = [
+    {"cut_after": CUT},
+    {"cut_after": CUT, "cut": Cut.FIN},
+    {"cut_after": SIZE - 1},
+    {"stall_after": CUT},
+    {"cut_after": 10},
+]
+
+
+async def test_what_came_before_a_break_is_not_fetched_again(transfer_path: TransferPath) -> None:
+    for number, broken in enumerate(INTERRUPTED_RESPONSES):
+        path = f"/{number}"
+        transfer_path.origin.script(path, [transfer_path.answer(**broken), ScriptedResponse(size=SIZE, etag='"v1"')])
+        status, answer = await transfer_path.daemon.fetch(
+            "d", transfer_path.origin.url(path), filename="f", conflict="overwrite"
+        )
+        assert status == 201, answer
+        assert transfer_path.saved()
+        after = int(broken["cut_after"] if "cut_after" in broken else broken["stall_after"])
+        if transfer_path.segmented:
+            # Their requests are looked at elsewhere.
+            continue
+        first, second = (request.field("Range") for request in transfer_path.origin.requests(path))
+        assert first is None
+        if transfer_path.name == "tls" and broken.get("cut") is not Cut.FIN and after > 10:
+            # A reset overtakes the record before it.
+            assert second is not None
+            assert after - RECORD <= int(second.removeprefix("bytes=").rstrip("-")) <= after
+        else:
+            assert second == f"bytes={after}-"
+
+
+async def test_two_versions_never_meet(transfer_path: TransferPath) -> None:
+    transfer_path.origin.script(
+        "/f", [transfer_path.answer(cut_after=CUT), ScriptedResponse(size=SIZE, seed=1, etag='"v2"')]
+    )
+    status, answer = await transfer_path.fetch(seed=1)
+    assert status == 201, answer
+    assert transfer_path.daemon.files() == {"d/f": expected_bytes(1, 0, SIZE)}
+
+
+@pytest.mark.parametrize("transfer_path", ["spliced", "hashed", "tls"], indirect=True)
+async def test_a_content_that_something_follows_is_not_believed_however_often_it_is_tried(
+    transfer_path: TransferPath,
+) -> None:
+    head = f'HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nETag: "v1"\r\n\r\n'.encode()
+    transfer_path.origin.script(
+        "/f", ScriptedResponse(raw=head + expected_bytes(0, 0, SIZE) + b"HTTP/1.1 200 OK\r\n\r\nmore" * 99)
+    )
+    status, answer = await transfer_path.fetch()
+    assert (status, answer["error"]) == (502, "NETWORK_ERROR")
+    assert transfer_path.daemon.files() == {}
+    assert transfer_path.daemon.part_files() == []
+
+
+async def test_a_pause_takes_effect_within_a_second_and_keeps_what_came(transfer_path: TransferPath) -> None:
+    transfer_path.origin.script("/f", transfer_path.answer(rate=4 * MIB))
+    id = await transfer_path.start()
+    await transfer_path.wait_until_received(id, 3 * MIB)
+    begin = time.monotonic()
+    status, entry = await transfer_path.daemon.control(id, "pause")
+    assert time.monotonic() - begin < 1
+    assert (status, entry["status"]) == (200, "paused")
+    assert entry["current_size"] >= 3 * MIB
+    transfer_path.origin.script("/f", ScriptedResponse(size=SIZE, etag='"v1"'))
+    await transfer_path.daemon.control(id, "resume")
+    assert (await transfer_path.daemon.wait_until_finished(id))["status"] == "completed"
+    assert transfer_path.saved()
+    if not transfer_path.segmented:
+        assert transfer_path.origin.requests("/f")[-1].field("Range") == f"bytes={entry['current_size']}-"
+
+
+@pytest.mark.parametrize("rate", [0, 4 * MIB], ids=["full speed", "slow"])
+async def test_a_cancel_takes_effect_within_a_second_and_leaves_nothing(transfer_path: TransferPath, rate: int) -> None:
+    transfer_path.origin.script("/f", transfer_path.answer(size=2_000 * MIB, rate=rate))
+    answer = await transfer_path.daemon.start_download(
+        "d", transfer_path.origin.url("/f"), **transfer_path.parameters()
+    )
+    id = answer["download_id"]
+    await transfer_path.wait_until_received(id, 5 * MIB)
+    begin = time.monotonic()
+    status, entry = await transfer_path.daemon.control(id, "cancel")
+    assert time.monotonic() - begin < 1
+    assert (status, entry["status"], entry["error"]) == (200, "cancelled", "CANCELLED")
+    assert (transfer_path.daemon.files(), transfer_path.daemon.part_files()) == ({}, [])
+
+
+async def test_a_kill_in_the_middle_loses_no_more_than_was_on_its_way(transfer_path: TransferPath) -> None:
+    transfer_path.origin.script("/f", transfer_path.answer(rate=4 * MIB))
+    id = await transfer_path.start()
+    for least in (2 * MIB, 4 * MIB):
+        await transfer_path.wait_until_received(id, least)
+        await transfer_path.daemon.kill()
+        await transfer_path.daemon.start()
+    transfer_path.origin.script("/f", ScriptedResponse(size=SIZE, etag='"v1"'))
+    assert (await transfer_path.daemon.wait_until_finished(id))["status"] == "completed"
+    assert transfer_path.saved()
+    if transfer_path.segmented:
+        return
+    ranges = [request.field("Range") for request in transfer_path.origin.requests("/f")]
+    assert ranges[0] is None
+    starts = [int(str(span).removeprefix("bytes=").rstrip("-")) for span in ranges[1:]]
+    assert starts[0] > 1 * MIB
+    assert starts == sorted(starts)
+
+
+async def test_kills_in_loops_lose_nothing_and_mix_nothing(transfer_path: TransferPath) -> None:
+    contents = [expected_bytes(seed, 0, SIZE) for seed in range(3)]
+    for seed in range(3):
+        transfer_path.origin.script(f"/{seed}", transfer_path.answer(seed=seed, etag=f'"{seed}"', rate=2 * MIB))
+    ids = []
+    for seed in range(3):
+        url = transfer_path.origin.url(f"/{seed}")
+        urls = [url, f"{url}?mirror"] if "mirrors" in transfer_path.name else url
+        ids.append(
+            (await transfer_path.daemon.start_download("d", urls, **transfer_path.parameters(seed)))["download_id"]
+        )
+    chance = random.Random(transfer_path.name)
+    for _ in range(5):
+        await asyncio.sleep(chance.uniform(0.05, 0.7))
+        await transfer_path.daemon.kill()
+        for path, content in transfer_path.daemon.files().items():
+            assert content == contents[int(Path(path).name)]
+        await transfer_path.daemon.start()
+    for id in ids:
+        assert (await transfer_path.daemon.wait_until_finished(id))["status"] == "completed"
+    assert transfer_path.daemon.files() == {f"d/{seed}": contents[seed] for seed in range(3)}
+    assert transfer_path.daemon.part_files() == []
+
+
+@pytest.mark.parametrize("parameters", [{}, {"checksum": f"sha-256={expected_sha256(1, 2 * SIZE)}"}])
+async def test_a_late_reader_of_an_earlier_answer_takes_nothing_from_the_next_one(
+    tmp_path: Path, parameters: dict[str, str]
+) -> None:
+    """A connection may be used again as soon as an answer has come, though not all of it has been written yet."""
+    async with Origin() as origin, DaemonProcess(tmp_path, config=SHORT_TIMEOUTS) as daemon:
+        origin.script("/late", ScriptedResponse(size=400_000))
+        origin.script("/next", ScriptedResponse(size=2 * SIZE, seed=1, rate=4 * MIB, etag='"n"'))
+        late = (await daemon.start_download("d", origin.url("/late"), speed_limit=100_000))["download_id"]
+        await origin.wait_finished("/late")
+        await asyncio.sleep(0.3)
+        status, _ = await daemon.fetch("d", origin.url("/next"), **parameters)
+        assert status == 201
+        assert origin.requests("/next")[0].connection == origin.requests("/late")[0].connection
+        assert len(origin.requests("/next")) == 1
+        assert (await daemon.wait_until_finished(late))["status"] == "completed"
+        assert daemon.files() == {"d/late": expected_bytes(0, 0, 400_000), "d/next": expected_bytes(1, 0, 2 * SIZE)}
+
+
+async def test_progress_is_told_while_it_is_made(transfer_path: TransferPath) -> None:
+    transfer_path.origin.script("/f", transfer_path.answer(rate=4 * MIB))
+    id = await transfer_path.start()
+    seen = set()
+    while (entry := await transfer_path.daemon.get_download(id))["status"] not in {"completed", "failed"}:
+        seen.add(entry["current_size"])
+        await asyncio.sleep(0.1)
+    assert entry["status"] == "completed"
+    assert len(seen) >= 5
+
+
+async def test_a_speed_limit_holds(transfer_path: TransferPath) -> None:
+    transfer_path.origin.script("/f", transfer_path.answer())
+    begin = time.monotonic()
+    status, _ = await transfer_path.fetch(speed_limit=3 * MIB)
+    assert status == 201
+    assert SIZE / (3 * MIB) * 0.95 < time.monotonic() - begin < SIZE / (3 * MIB) * 1.15
+    assert transfer_path.saved()
+
+
+async def test_a_file_that_is_too_large_is_given_up_as_it_grows(transfer_path: TransferPath) -> None:
+    await transfer_path.daemon.reload(SHORT_TIMEOUTS.replace("[downloads]", f"[downloads]\nmax_size = {SIZE - 1}"))
+    transfer_path.origin.script("/f", transfer_path.answer())
+    status, answer = await transfer_path.fetch()
+    assert (status, answer["error"]) == (413, "FILE_TOO_LARGE")
+    assert (transfer_path.daemon.files(), transfer_path.daemon.part_files()) == ({}, [])

@@ -1,0 +1,156 @@
+"""From a download request to a download."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.config import DownloadsConfig
+from downloadd.download import Conflict, Download
+from downloadd.errors import ErrorCode, InvalidParameterError, QueueFullError
+from downloadd.manager.admission import MAX_REFUSED_TEXT_CHARACTERS, DownloadRequest, admit, refuse
+from downloadd.policy.directories import DirectoryRules
+from downloadd.policy.domains import DomainRules
+from downloadd.policy.policy import Policy
+from downloadd.states import State
+
+DEFAULTS = DownloadsConfig(timeout=120, segments=4)
+URL = "https://files.example.com/a/data.csv?x=%2F+1"
+ID = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
+NOW = 1_700_000_000.75
+
+
+def accept(
+    download_request: DownloadRequest, policy: Policy | None = None, directories: DirectoryRules | None = None
+) -> Download:
+    return admit(
+        download_request,
+        policy=policy or Policy(),
+        directories=directories or DirectoryRules(),
+        defaults=DEFAULTS,
+        user="ann",
+        now=NOW,
+        id=ID,
+    )
+
+
+def test_a_good_request_waits_for_its_turn() -> None:
+    download = accept(DownloadRequest(url=URL, directory="/a//b/"))
+    assert (download.state, download.result.error) == (State.QUEUED, None)
+    assert (download.id, download.user, download.start_time) == (ID, "ann", int(NOW))
+    assert (download.progress.host, download.request.directory, download.filename) == (
+        "files.example.com",
+        "a/b",
+        "data.csv",
+    )
+    assert download.request.url == URL
+    assert (download.request.requested_name, download.request.requested_checksum) == (None, None)
+
+
+def test_what_is_left_out_comes_from_the_configuration() -> None:
+    download = accept(DownloadRequest(url=URL, directory=""))
+    assert (download.request.timeout, download.request.segments) == (120, 4)
+    assert (download.request.conflict, download.control.priority, download.control.speed_limit) == (
+        Conflict.RENAME,
+        0,
+        0,
+    )
+
+
+def test_what_is_asked_for_is_kept() -> None:
+    download_request = DownloadRequest(
+        url=URL,
+        directory="d",
+        filename="x.csv",
+        timeout=0,
+        segments=2,
+        checksum=f"SHA-256={'AB' * 32}",
+        conflict=Conflict.SKIP,
+        priority=-3,
+        speed_limit=7,
+    )
+    download = accept(download_request)
+    assert (download.filename, download.request.requested_name) == ("x.csv", "x.csv")
+    assert (download.request.timeout, download.request.segments, download.request.conflict) == (0, 2, Conflict.SKIP)
+    assert (download.control.priority, download.control.speed_limit) == (-3, 7)
+    assert download.request.requested_checksum == f"sha-256={'ab' * 32}"
+
+
+@pytest.mark.parametrize(
+    ("download_request", "code"),
+    [
+        pytest.param(DownloadRequest(url="nonsense", directory="d"), ErrorCode.INVALID_URL, id="url"),
+        pytest.param(DownloadRequest(url="http://127.0.0.1/", directory="d"), ErrorCode.DOMAIN_BLOCKED, id="address"),
+        pytest.param(DownloadRequest(url=URL, directory="../d"), ErrorCode.INVALID_PATH, id="directory"),
+        pytest.param(DownloadRequest(url=URL, directory="api/v1"), ErrorCode.INVALID_PATH, id="reserved-directory"),
+        pytest.param(DownloadRequest(url=URL, directory="d", filename="a/b"), ErrorCode.INVALID_PATH, id="filename"),
+        pytest.param(
+            DownloadRequest(url=URL, directory="d", checksum="crc=1"), ErrorCode.INVALID_PARAMETER, id="checksum"
+        ),
+        pytest.param(
+            DownloadRequest(url=URL, directory="d", problem=InvalidParameterError("wait", "too long")),
+            ErrorCode.INVALID_PARAMETER,
+            id="problem-of-the-request",
+        ),
+    ],
+)
+def test_a_bad_request_goes_straight_to_history(download_request: DownloadRequest, code: ErrorCode) -> None:
+    download = accept(download_request)
+    assert (download.state, download.result.error) == (State.FAILED, code)
+    assert download.result.detail
+    assert download.result.end_time == download.start_time == int(NOW)
+    # What was never judged fit to run is never tried again.
+    assert download.progress.host == ""
+
+
+def test_a_host_outside_the_allowlist_is_refused() -> None:
+    policy = Policy(domains=DomainRules(["example.org"]))
+    assert accept(DownloadRequest(url=URL, directory="d"), policy).result.error is ErrorCode.DOMAIN_BLOCKED
+
+
+def test_a_refusal_later_keeps_everything_else() -> None:
+    download = accept(DownloadRequest(url=URL, directory="d"))
+    refused = refuse(download, QueueFullError(5, retry_after=30), now=NOW)
+    assert (refused.state, refused.result.error, refused.result.end_time) == (
+        State.FAILED,
+        ErrorCode.QUEUE_FULL,
+        int(NOW),
+    )
+    assert (refused.request.url, refused.request.directory) == (download.request.url, download.request.directory)
+
+
+@pytest.mark.parametrize("url", ["https://u:s3cret@h.example/a?token=s3cret", "ftp://u:s3cret@h.example/a"])
+def test_secrets_are_not_in_what_is_shown(url: str) -> None:
+    assert "s3cret" not in accept(DownloadRequest(url=url, directory="d")).request.redacted_url
+
+
+@pytest.mark.parametrize(
+    "download_request",
+    [
+        pytest.param(DownloadRequest(url=URL, directory="https://u:s3cret@h.example/a?token=s3cret"), id="directory"),
+        pytest.param(DownloadRequest(url=URL, directory="/HTTPS:/u:s3cret@h.example"), id="directory-with-one-slash"),
+        pytest.param(
+            DownloadRequest(url=URL, directory="d", filename="https://u:s3cret@h.example/a?token=s3cret"), id="name"
+        ),
+        pytest.param(
+            DownloadRequest(url=URL, directory="d", filename="ftp://h/https://u:s3cret@h.example/"), id="name-twice"
+        ),
+        pytest.param(
+            DownloadRequest(url=URL, directory="d", filename="https:\\\\u:s3cret@h.example"), id="name-backwards"
+        ),
+    ],
+)
+def test_a_url_in_the_place_of_a_name_is_refused_and_shown_without_its_secrets(
+    download_request: DownloadRequest,
+) -> None:
+    download = accept(download_request)
+    assert download.result.error is ErrorCode.INVALID_PATH
+    assert "is a URL" in (download.result.detail or "")
+    assert "s3cret" not in f"{download.request.directory} {download.filename} {download.result.detail}"
+
+
+@given(url=st.text(), directory=st.text(), filename=st.none() | st.text(), checksum=st.none() | st.text())
+def test_any_request_becomes_a_download(url: str, directory: str, filename: str | None, checksum: str | None) -> None:
+    download = accept(DownloadRequest(url=url, directory=directory, filename=filename, checksum=checksum))
+    assert (download.state is State.QUEUED) == (download.result.error is None)
+    assert len(download.request.directory) <= MAX_REFUSED_TEXT_CHARACTERS
+    assert len(download.filename) <= MAX_REFUSED_TEXT_CHARACTERS

@@ -1,0 +1,167 @@
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.manager.rate_limit import MAX_READ_BYTES, MIN_READ_BYTES, Account, DownloadLimiter, TokenBucket
+
+MANY = 1 << 30
+
+
+def seconds() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@asynccontextmanager
+async def readers(*limiters: DownloadLimiter, wanted: Sequence[int] = ()) -> AsyncIterator[list[int]]:
+    """Reads as much as it may at each limiter, `wanted` bytes at once, and counts."""
+    counts = [0] * len(limiters)
+
+    async def read(number: int) -> None:
+        while True:
+            counts[number] += await limiters[number].acquire(wanted[number] if wanted else MANY)
+
+    tasks = [asyncio.ensure_future(read(number)) for number in range(len(limiters))]
+    yield counts
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def test_a_limit_holds_over_time() -> None:
+    limiter, began = DownloadLimiter(TokenBucket(1_000_000), TokenBucket(0)), seconds()
+    async with readers(limiter) as counts:
+        await asyncio.sleep(1)
+        assert counts[0] == pytest.approx(1_000_000 * (seconds() - began), rel=0.1)
+
+
+async def test_an_idle_phase_is_not_made_up_for_by_a_burst() -> None:
+    limit, account = TokenBucket(100_000), Account()
+    await limit.acquire(1, account)
+    await asyncio.sleep(0.5)
+    began = seconds()
+    await limit.acquire(20_000, account)
+    await limit.acquire(20_000, account)
+    await limit.acquire(1, account)
+    assert seconds() - began > 0.25
+
+
+async def test_no_limit_never_waits() -> None:
+    limiter = DownloadLimiter(TokenBucket(0), TokenBucket(0))
+    assert await asyncio.wait_for(limiter.acquire(MANY), 1) == MANY
+
+
+async def test_a_changed_rate_holds_for_those_who_wait_already() -> None:
+    limit, account = TokenBucket(1), Account()
+    await limit.acquire(1 << 20, account)
+    waiting = asyncio.ensure_future(limit.acquire(1, account))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    limit.rate = 1000
+    await asyncio.wait_for(waiting, 1)
+    await limit.acquire(1 << 20, account)
+    waiting = asyncio.ensure_future(limit.acquire(1, account))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    limit.rate = 0
+    await asyncio.wait_for(waiting, 1)
+
+
+@pytest.mark.parametrize(("own", "shared"), [(200_000, 2_000_000), (2_000_000, 200_000)])
+async def test_the_stricter_limit_holds(own: int, shared: int) -> None:
+    limiter, began = DownloadLimiter(TokenBucket(own), TokenBucket(shared)), seconds()
+    async with readers(limiter) as counts:
+        await asyncio.sleep(1)
+        assert counts[0] == pytest.approx(200_000 * (seconds() - began), rel=0.15)
+
+
+async def test_all_have_the_same_however_much_they_take_at_once() -> None:
+    shared = TokenBucket(3_000_000)
+    limiters = [DownloadLimiter(TokenBucket(0), shared) for _ in range(3)]
+    # The third one has four connections.
+    async with readers(*limiters, *limiters[2:] * 3, wanted=[MANY, 2_000, *[MANY] * 4]) as counts:
+        await asyncio.sleep(0.3)
+        before = counts.copy()
+        await asyncio.sleep(1)
+        first, second, *third = (after - early for after, early in zip(counts, before, strict=True))
+        assert first == pytest.approx(second, rel=0.2)
+        assert first == pytest.approx(sum(third), rel=0.2)
+
+
+async def test_what_one_does_not_want_the_others_have() -> None:
+    shared = TokenBucket(1_000_000)
+    modest, greedy = DownloadLimiter(TokenBucket(100_000), shared), DownloadLimiter(TokenBucket(0), shared)
+    async with readers(modest, greedy) as counts:
+        await asyncio.sleep(0.3)
+        before, began = counts.copy(), seconds()
+        await asyncio.sleep(1)
+        rates = [(after - early) / (seconds() - began) for after, early in zip(counts, before, strict=True)]
+        assert rates == pytest.approx([100_000, 900_000], rel=0.15)
+
+
+async def test_whoever_comes_late_does_not_catch_up() -> None:
+    shared = TokenBucket(1_000_000)
+    old, new = DownloadLimiter(TokenBucket(0), shared), DownloadLimiter(TokenBucket(0), shared)
+    async with readers(old):
+        await asyncio.sleep(0.5)
+        async with readers(new, old) as counts:
+            await asyncio.sleep(0.5)
+            assert counts[0] < 350_000
+
+
+async def test_what_did_not_come_is_not_paid_for() -> None:
+    limiter = DownloadLimiter(TokenBucket(1000), TokenBucket(1000))
+    began = seconds()
+    for _ in range(100):
+        limiter.release(await limiter.acquire(MANY))
+    assert seconds() - began < 0.5
+
+
+async def test_whoever_stops_waiting_keeps_its_place_and_pays_nothing() -> None:
+    limit, patient, impatient = TokenBucket(10_000), Account(), Account()
+    await limit.acquire(3_000, patient)
+    had = impatient.finish_tag
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await limit.acquire(1_000_000, impatient)
+    assert impatient.finish_tag - had <= 3_000
+    began = seconds()
+    await limit.acquire(1, patient)
+    assert seconds() - began < 0.6
+
+
+@given(own=st.integers(0, 10**12), shared=st.integers(0, 10**12))
+def test_portions_are_small_enough_to_be_smooth(own: int, shared: int) -> None:
+    async def portion() -> int:
+        return await DownloadLimiter(TokenBucket(own), TokenBucket(shared)).acquire(MANY)
+
+    granted = asyncio.run(portion())
+    if own == shared == 0:
+        assert granted == MANY
+    else:
+        assert MIN_READ_BYTES <= granted <= MAX_READ_BYTES
+
+
+async def test_a_limit_can_be_given_and_taken_while_running() -> None:
+    limiter = DownloadLimiter(TokenBucket(0), TokenBucket(0))
+    limiter.set_rate(100)
+    assert await limiter.acquire(MANY) == MIN_READ_BYTES
+    waiting = asyncio.ensure_future(limiter.acquire(MANY))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    limiter.set_rate(0)
+    assert await asyncio.wait_for(waiting, 1) == MIN_READ_BYTES
+    assert await limiter.acquire(MANY) == MANY
+
+
+async def test_a_limit_that_is_taken_away_lets_everybody_go_on() -> None:
+    limit, account = TokenBucket(1000), Account()
+    await limit.acquire(1000, account)
+    waiting = [asyncio.ensure_future(limit.acquire(5000, account)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    limit.rate = 0
+    await asyncio.wait_for(asyncio.gather(*waiting), 1)

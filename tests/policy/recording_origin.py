@@ -1,0 +1,42 @@
+"""A raw-socket origin that writes down what it was asked."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class RecordingOrigin:
+    """Listens on a port of 127.0.0.1 and, at the same one, `::1`; answers every request with an empty 200."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.heads: list[bytes] = []
+        self.peers: list[str] = []
+
+    @property
+    def targets(self) -> list[bytes]:
+        """The request targets, byte for byte."""
+        return [head.partition(b"\r\n")[0].removeprefix(b"GET ").removesuffix(b" HTTP/1.1") for head in self.heads]
+
+    async def respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.peers.append(writer.get_extra_info("sockname")[0])
+        try:
+            while True:
+                self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def open_recording_origin(tls: ssl.SSLContext | None = None) -> AsyncIterator[RecordingOrigin]:
+    origin = RecordingOrigin()
+    server = await asyncio.start_server(origin.respond, "127.0.0.1", 0, limit=1 << 20, ssl=tls)
+    origin.port = server.sockets[0].getsockname()[1]
+    six = await asyncio.start_server(origin.respond, "::1", origin.port, limit=1 << 20, ssl=tls)
+    async with server, six:
+        yield origin

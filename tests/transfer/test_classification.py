@@ -1,0 +1,542 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from downloadd.errors import FileTooLargeError, NetworkError, RemoteError, RemoteFileNotFoundError
+from downloadd.transfer.classification import (
+    AlreadyComplete,
+    RangeRequest,
+    ResponseHead,
+    Restart,
+    UseResponse,
+    classify,
+    classify_sample,
+)
+
+NOW = 1_700_000_000.0
+LAST_MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
+MODIFIED = 784_111_777
+DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
+
+ALL = RangeRequest()
+BY_TAG = RangeRequest(start=400, validator='"v1"', total=1000)
+BY_DATE = RangeRequest(start=400, validator=LAST_MODIFIED, total=1000)
+BY_TAG_OF_UNKNOWN_LENGTH = RangeRequest(start=400, validator='"v1"')
+
+WHOLE = ResponseHead(
+    status=200,
+    content_length="1000",
+    content_type="application/zip",
+    etag='"v1"',
+    last_modified=LAST_MODIFIED,
+    date=DATE,
+)
+REST = ResponseHead(
+    status=206, content_length="600", content_range="bytes 400-999/1000", etag='"v1"', last_modified=LAST_MODIFIED
+)
+REST_BY_DATE = replace(REST, etag=None)
+NOTHING_LEFT = ResponseHead(status=416, content_range="bytes */400")
+
+
+def classified(
+    range_request: RangeRequest, head: ResponseHead, max_size: int = 0
+) -> UseResponse | AlreadyComplete | Restart:
+    return classify(range_request, head, now=NOW, max_size=max_size)
+
+
+def test_a_whole_representation_is_accepted_from_its_first_byte() -> None:
+    assert classified(ALL, replace(WHOLE, content_disposition="attachment; filename=a.zip")) == UseResponse(
+        start=0,
+        length=1000,
+        total=1000,
+        validator='"v1"',
+        last_modified=MODIFIED,
+        content_type="application/zip",
+        suggested_filename="a.zip",
+    )
+
+
+def test_a_head_without_fields_is_accepted_and_cannot_be_resumed() -> None:
+    assert classified(ALL, ResponseHead(status=200)) == UseResponse(
+        start=0, length=None, total=None, validator=None, last_modified=None, content_type=None, suggested_filename=None
+    )
+
+
+def test_the_rest_is_accepted_where_the_part_file_ends() -> None:
+    assert classified(BY_TAG, REST) == UseResponse(
+        start=400,
+        length=600,
+        total=1000,
+        validator='"v1"',
+        last_modified=MODIFIED,
+        content_type=None,
+        suggested_filename=None,
+        is_partial=True,
+    )
+
+
+@pytest.mark.parametrize("status", [200, 203])
+@pytest.mark.parametrize("range_request", [ALL, BY_TAG, BY_DATE])
+def test_a_whole_representation_starts_over_in_place_whatever_was_asked(
+    range_request: RangeRequest, status: int
+) -> None:
+    got = classified(range_request, replace(WHOLE, status=status))
+    assert isinstance(got, UseResponse)
+    assert (got.start, got.total, got.validator, got.is_partial) == (0, 1000, '"v1"', False)
+
+
+@pytest.mark.parametrize(
+    "content_range", [None, "bytes 0-999/1000", "bytes 0-999/*", "bytes */1000", "items 400-999/1000", "nonsense"]
+)
+def test_a_whole_representation_may_say_its_range(content_range: str | None) -> None:
+    got = classified(BY_TAG, replace(WHOLE, content_range=content_range))
+    assert isinstance(got, UseResponse)
+    assert (got.start, got.length, got.total) == (0, 1000, 1000)
+
+
+REST_UNDER_200 = replace(REST, status=200)
+SEGMENT = RangeRequest(start=400, end=700, validator='"v1"', total=1000)
+FIRST_SEGMENT = RangeRequest(start=0, end=400, validator='"v1"', total=1000)
+
+
+@pytest.mark.parametrize(
+    ("range_request", "head", "length"),
+    [
+        pytest.param(BY_TAG, REST_UNDER_200, 600, id="the rest"),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, content_length=None), 600, id="no length"),
+        pytest.param(BY_TAG_OF_UNKNOWN_LENGTH, REST_UNDER_200, 600, id="length not known before"),
+        pytest.param(BY_DATE, replace(REST_UNDER_200, etag=None), 600, id="same date"),
+        pytest.param(
+            SEGMENT,
+            replace(REST_UNDER_200, content_range="bytes 400-699/1000", content_length="300"),
+            300,
+            id="segment",
+        ),
+        pytest.param(
+            FIRST_SEGMENT,
+            replace(REST_UNDER_200, content_range="bytes 0-399/1000", content_length="400"),
+            400,
+            id="first segment",
+        ),
+    ],
+)
+def test_the_very_range_under_status_200_is_accepted_as_what_it_is(
+    range_request: RangeRequest, head: ResponseHead, length: int
+) -> None:
+    got = classified(range_request, head)
+    assert isinstance(got, UseResponse)
+    assert (got.start, got.length, got.total, got.is_partial) == (range_request.start, length, 1000, True)
+    assert got.validator == range_request.validator
+
+
+PAGE = ResponseHead(status=200, content_length="94", content_type="text/html; charset=utf-8", date=DATE)
+TYPED = replace(BY_TAG, content_type="application/zip")
+
+
+@pytest.mark.parametrize(
+    ("range_request", "head"),
+    [
+        pytest.param(BY_TAG, replace(WHOLE, etag='"v2"'), id="another tag"),
+        pytest.param(BY_TAG, replace(WHOLE, etag='"v2"', content_length="900"), id="another tag and length"),
+        pytest.param(TYPED, replace(PAGE, etag='"v2"'), id="another tag and media type"),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, etag='"v2"'), id="a part of another version"),
+        pytest.param(BY_TAG, replace(WHOLE, etag=None), id="no tag any more"),
+        pytest.param(TYPED, replace(WHOLE, etag=None), id="no tag any more, same media type"),
+        pytest.param(
+            replace(TYPED, content_type="Application/ZIP; x=y"),
+            replace(WHOLE, etag=None),
+            id="no tag any more, media type respelt",
+        ),
+        pytest.param(TYPED, replace(WHOLE, etag=None, content_type=None), id="no tag and no media type any more"),
+        pytest.param(BY_TAG, PAGE, id="no tag, and the media type was not known"),
+        pytest.param(BY_TAG, replace(WHOLE, etag='W/"v1"'), id="a weak tag"),
+        pytest.param(BY_DATE, replace(WHOLE, last_modified="Mon, 07 Nov 1994 08:49:37 GMT"), id="another date"),
+        pytest.param(BY_DATE, replace(WHOLE, last_modified=None), id="a tag instead of the date"),
+        pytest.param(BY_DATE, replace(WHOLE, etag=None, last_modified=DATE), id="a date that is too fresh"),
+        pytest.param(
+            BY_DATE, replace(WHOLE, etag=None, content_encoding="gzip"), id="a coding that a date cannot tell"
+        ),
+        pytest.param(BY_TAG, replace(WHOLE, content_encoding="gzip"), id="a coding that the tag does not tell"),
+        pytest.param(BY_TAG, replace(WHOLE, content_length=None), id="no length"),
+        pytest.param(BY_TAG, replace(WHOLE, transfer_encoding="chunked"), id="chunked"),
+        pytest.param(BY_TAG, replace(WHOLE, content_length="many"), id="an invalid length"),
+        pytest.param(BY_TAG_OF_UNKNOWN_LENGTH, WHOLE, id="the length was not known"),
+        pytest.param(BY_TAG, replace(WHOLE, content_length="600"), id="the length of the rest"),
+        pytest.param(SEGMENT, replace(WHOLE, content_length="300"), id="the length of the segment"),
+        pytest.param(FIRST_SEGMENT, replace(WHOLE, content_length="400"), id="the length of the first segment"),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, content_range="bytes 401-999/1000"), id="starts later"),
+        pytest.param(
+            BY_TAG, replace(REST_UNDER_200, content_range="bytes 400-998/1000", content_length="599"), id="ends earlier"
+        ),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, content_range="bytes 400-999/*"), id="without complete length"),
+        pytest.param(
+            BY_TAG,
+            replace(REST_UNDER_200, content_range="bytes 400-1000/1001", content_length="601"),
+            id="of another complete length",
+        ),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, content_length="599"), id="shorter than its range"),
+        pytest.param(SEGMENT, REST_UNDER_200, id="more than the segment"),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, etag=None), id="a part without a tag"),
+        pytest.param(BY_TAG, replace(REST_UNDER_200, content_encoding="gzip"), id="a part in another coding"),
+        pytest.param(BY_TAG, replace(WHOLE, content_type="multipart/byteranges; boundary=x"), id="multipart"),
+        pytest.param(TYPED, replace(PAGE, content_type="multipart/byteranges; boundary=x"), id="multipart without tag"),
+    ],
+)
+def test_a_200_that_is_not_proved_to_be_the_whole_file_is_asked_for_without_a_range(
+    range_request: RangeRequest, head: ResponseHead
+) -> None:
+    got = classified(range_request, head)
+    assert isinstance(got, Restart)
+    assert got.reason
+
+
+@pytest.mark.parametrize(
+    ("range_request", "head", "detail"),
+    [
+        pytest.param(TYPED, PAGE, "text/html in place of the rest of application/zip", id="a login page"),
+        pytest.param(TYPED, replace(PAGE, status=203), "text/html", id="a login page by a proxy"),
+        pytest.param(TYPED, replace(PAGE, etag='W/"5e"'), "text/html", id="a login page with a weak tag"),
+        pytest.param(TYPED, replace(PAGE, last_modified=LAST_MODIFIED), "text/html", id="a login page with a date"),
+        pytest.param(TYPED, replace(PAGE, content_length="1000"), "text/html", id="a login page of the same length"),
+        pytest.param(
+            replace(BY_DATE, content_type="application/zip"), PAGE, "text/html", id="a login page for a dated file"
+        ),
+        pytest.param(BY_TAG, replace(WHOLE, content_length="999"), "999 bytes instead of 1000", id="shorter"),
+        pytest.param(BY_TAG, replace(WHOLE, content_length="1001"), "1001 bytes instead of 1000", id="longer"),
+        pytest.param(BY_TAG, replace(WHOLE, content_length="0"), "0 bytes instead of 1000", id="empty"),
+        pytest.param(BY_DATE, replace(WHOLE, content_length="999", etag=None), "999 bytes", id="shorter, same date"),
+    ],
+)
+def test_a_200_that_contradicts_what_is_known_is_a_failure_that_passes(
+    range_request: RangeRequest, head: ResponseHead, detail: str
+) -> None:
+    with pytest.raises(RemoteError) as caught:
+        classified(range_request, head)
+    assert caught.value.transient
+    assert detail in caught.value.detail
+
+
+@pytest.mark.parametrize("head", [PAGE, WHOLE, replace(WHOLE, content_length="999")])
+def test_without_a_range_any_whole_representation_is_accepted(head: ResponseHead) -> None:
+    got = classified(replace(ALL, validator='"v1"', total=1000, content_type="application/zip"), head)
+    assert isinstance(got, UseResponse)
+    assert got.start == 0
+
+
+@pytest.mark.parametrize(
+    ("head", "length"),
+    [
+        pytest.param(replace(WHOLE, content_length="0"), 0, id="empty"),
+        pytest.param(replace(WHOLE, content_length=None), None, id="ends with the connection"),
+        pytest.param(replace(WHOLE, content_length=None, transfer_encoding="chunked"), None, id="chunked"),
+        pytest.param(replace(WHOLE, transfer_encoding="chunked"), None, id="chunked, with a length to be ignored"),
+        pytest.param(replace(WHOLE, content_length="1000, 1000"), 1000, id="identical lengths"),
+    ],
+)
+def test_the_length_of_a_whole_representation_is_that_of_its_message(head: ResponseHead, length: int | None) -> None:
+    got = classified(ALL, head)
+    assert isinstance(got, UseResponse)
+    assert got.length == got.total == length
+
+
+@pytest.mark.parametrize("content_length", ["", "-1", "ten", "10, 11", "9" * 30])
+def test_an_invalid_length_is_an_error(content_length: str) -> None:
+    with pytest.raises(RemoteError, match="Content-Length") as caught:
+        classified(ALL, replace(WHOLE, content_length=content_length))
+    assert not caught.value.transient
+
+
+@pytest.mark.parametrize(
+    ("range_request", "head", "total"),
+    [
+        pytest.param(BY_TAG, REST, 1000, id="same tag"),
+        pytest.param(BY_TAG, replace(REST, last_modified=DATE), 1000, id="same tag, other date"),
+        pytest.param(BY_TAG, replace(REST, content_length=None), 1000, id="no length"),
+        pytest.param(BY_TAG, replace(REST, content_length=None, transfer_encoding="chunked"), 1000, id="chunked"),
+        pytest.param(BY_TAG, replace(REST, content_range="bytes 400-999/*"), 1000, id="length known from before"),
+        pytest.param(BY_TAG_OF_UNKNOWN_LENGTH, REST, 1000, id="length not known before"),
+        pytest.param(replace(BY_TAG, coding="gzip"), replace(REST, content_encoding="gzip"), 1000, id="same coding"),
+        pytest.param(
+            replace(BY_TAG, coding="gzip", has_overlap=True),
+            REST,
+            1000,
+            id="no word of the coding, but bytes to compare",
+        ),
+        pytest.param(BY_DATE, REST_BY_DATE, 1000, id="same date"),
+        pytest.param(BY_DATE, REST, 1000, id="same date, and a tag"),
+        pytest.param(BY_DATE, replace(REST_BY_DATE, last_modified=None), 1000, id="no date, as RFC 9110 15.3.7 wants"),
+        pytest.param(
+            BY_DATE, replace(REST_BY_DATE, last_modified="Sunday, 06-Nov-94 08:49:37 GMT"), 1000, id="date respelt"
+        ),
+        pytest.param(BY_DATE, replace(REST_BY_DATE, content_encoding="identity"), 1000, id="no coding, in a word"),
+    ],
+)
+def test_the_rest_of_the_same_version_is_accepted(range_request: RangeRequest, head: ResponseHead, total: int) -> None:
+    got = classified(range_request, head)
+    assert isinstance(got, UseResponse)
+    assert (got.start, got.length, got.total) == (400, 600, total)
+    assert got.validator == range_request.validator
+    assert got.last_modified in {MODIFIED, 1_700_000_000}
+
+
+def test_less_than_the_rest_is_accepted_as_what_it_is() -> None:
+    got = classified(BY_TAG, replace(REST, content_range="bytes 400-499/1000", content_length="100"))
+    assert isinstance(got, UseResponse)
+    assert (got.start, got.length, got.total) == (400, 100, 1000)
+
+
+@pytest.mark.parametrize(
+    ("range_request", "head"),
+    [
+        pytest.param(BY_TAG, replace(REST, content_range=None), id="no Content-Range"),
+        pytest.param(BY_TAG, replace(REST, content_range="bytes 400-/1000"), id="invalid Content-Range"),
+        pytest.param(BY_TAG, replace(REST, content_range="bytes */1000"), id="unsatisfied Content-Range"),
+        pytest.param(BY_TAG, replace(REST, content_range="items 400-999/1000"), id="another unit"),
+        pytest.param(BY_TAG, replace(REST, content_range="bytes 401-999/1000"), id="starts later"),
+        pytest.param(BY_TAG, replace(REST, content_range="bytes 0-999/1000"), id="starts at the first byte"),
+        pytest.param(
+            BY_TAG, replace(REST, content_range="bytes 400-1000/1001", content_length="601"), id="another length"
+        ),
+        pytest.param(
+            BY_TAG, replace(REST, content_range="bytes 400-1000/*", content_length="601"), id="past the known length"
+        ),
+        pytest.param(
+            BY_TAG_OF_UNKNOWN_LENGTH, replace(REST, content_range="bytes 400-999/*"), id="nobody knows the length"
+        ),
+        pytest.param(BY_TAG, replace(REST, content_length="599"), id="shorter than its range"),
+        pytest.param(BY_TAG, replace(REST, content_length="1000"), id="longer than its range"),
+        pytest.param(BY_TAG, replace(REST, content_length="many"), id="invalid length"),
+        pytest.param(BY_TAG, replace(REST, content_type="multipart/byteranges; boundary=x"), id="multipart"),
+        pytest.param(
+            BY_TAG,
+            replace(REST, content_type="Multipart/Byteranges; boundary=x", content_range=None),
+            id="multipart without Content-Range",
+        ),
+        pytest.param(BY_TAG, replace(REST, etag='"v2"'), id="another tag"),
+        pytest.param(BY_TAG, replace(REST, etag='W/"v1"'), id="a weak tag"),
+        pytest.param(BY_TAG, replace(REST, etag="v1"), id="a malformed tag"),
+        pytest.param(BY_TAG, replace(REST, etag=None), id="no tag"),
+        pytest.param(BY_DATE, replace(REST_BY_DATE, last_modified=DATE), id="another date"),
+        pytest.param(BY_DATE, replace(REST_BY_DATE, last_modified="lately"), id="a malformed date"),
+        pytest.param(BY_DATE, replace(REST_BY_DATE, content_encoding="gzip"), id="a coding that a date cannot tell"),
+        pytest.param(BY_TAG, replace(REST, content_encoding="gzip"), id="a coding that the tag does not tell"),
+        pytest.param(replace(BY_TAG, coding="gzip"), REST, id="no coding any more"),
+        pytest.param(replace(BY_TAG, coding="gzip"), replace(REST, content_encoding="br"), id="another coding"),
+        pytest.param(BY_TAG, ResponseHead(status=412), id="412"),
+        pytest.param(BY_TAG, ResponseHead(status=416), id="416"),
+        pytest.param(BY_TAG, ResponseHead(status=416, content_range="bytes 0-9/400"), id="416 with a range"),
+        pytest.param(BY_TAG, ResponseHead(status=416, content_range="bytes */399"), id="416, shorter now"),
+        pytest.param(
+            BY_TAG, ResponseHead(status=416, content_range="bytes */1000"), id="416, though the range is there"
+        ),
+        pytest.param(BY_TAG, NOTHING_LEFT, id="416 at the end, but it was longer"),
+        pytest.param(BY_TAG_OF_UNKNOWN_LENGTH, replace(NOTHING_LEFT, etag='"v2"'), id="416 at the end, another tag"),
+    ],
+)
+def test_what_does_not_continue_the_part_file_starts_over(range_request: RangeRequest, head: ResponseHead) -> None:
+    got = classified(range_request, head)
+    assert isinstance(got, Restart)
+    assert got.reason
+
+
+@pytest.mark.parametrize("etag", [None, '"v1"'])
+def test_nothing_after_the_end_means_that_the_part_file_is_whole(etag: str | None) -> None:
+    assert classified(BY_TAG_OF_UNKNOWN_LENGTH, replace(NOTHING_LEFT, etag=etag)) == AlreadyComplete()
+
+
+@pytest.mark.parametrize("range_request", [ALL, BY_TAG])
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_file_that_is_not_there_is_said_so(range_request: RangeRequest, status: int) -> None:
+    with pytest.raises(RemoteFileNotFoundError) as caught:
+        classified(range_request, ResponseHead(status=status))
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("range_request", [ALL, BY_TAG])
+@pytest.mark.parametrize(
+    ("status", "transient"),
+    [
+        (100, False),
+        (201, False),
+        (202, False),
+        (204, False),
+        (205, False),
+        (226, False),
+        (299, False),
+        (300, False),
+        (302, False),
+        (304, False),
+        (400, False),
+        (401, False),
+        (403, False),
+        (408, True),
+        (418, False),
+        (429, True),
+        (451, False),
+        (500, True),
+        (501, False),
+        (502, True),
+        (503, True),
+        (504, True),
+        (999, False),
+    ],
+)
+def test_every_other_status_is_an_error_of_the_origin(
+    range_request: RangeRequest, status: int, transient: bool
+) -> None:
+    with pytest.raises(RemoteError) as caught:
+        classified(range_request, replace(WHOLE, status=status))
+    assert caught.value.status == status
+    assert caught.value.transient is transient
+    assert str(status) in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "head", [replace(REST, content_range="bytes 0-999/1000"), NOTHING_LEFT, ResponseHead(status=412)]
+)
+def test_an_answer_to_a_range_that_nobody_asked_for_is_an_error(head: ResponseHead) -> None:
+    with pytest.raises(RemoteError) as caught:
+        classified(ALL, head)
+    assert caught.value.status == head.status
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"), [("120", 120.0), ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0), ("soon", None), (None, None)]
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_error_carries_when_to_come_back(status: int, retry_after: str | None, seconds: float | None) -> None:
+    with pytest.raises(RemoteError) as caught:
+        classified(ALL, ResponseHead(status=status, retry_after=retry_after))
+    assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(("range_request", "head"), [(ALL, WHOLE), (BY_TAG, REST)])
+def test_the_limit_is_on_the_whole_representation(range_request: RangeRequest, head: ResponseHead) -> None:
+    assert isinstance(classified(range_request, head, max_size=1000), UseResponse)
+    with pytest.raises(FileTooLargeError) as caught:
+        classified(range_request, head, max_size=999)
+    assert caught.value.limit == 999
+
+
+@pytest.mark.parametrize(
+    ("head", "validator"),
+    [
+        pytest.param(WHOLE, '"v1"', id="tag"),
+        pytest.param(replace(WHOLE, etag='W/"v1"'), None, id="weak tag"),
+        pytest.param(replace(WHOLE, etag=None), LAST_MODIFIED, id="date"),
+        pytest.param(replace(WHOLE, etag=None, date=LAST_MODIFIED), None, id="weak date"),
+        pytest.param(replace(WHOLE, content_encoding="gzip"), '"v1"', id="coded, tag"),
+        pytest.param(replace(WHOLE, content_encoding="gzip", etag=None), None, id="coded, date"),
+        pytest.param(replace(WHOLE, content_encoding="identity, x-gzip", etag=None), None, id="coded twice, date"),
+        pytest.param(replace(WHOLE, content_encoding=" Identity ", etag=None), LAST_MODIFIED, id="not coded, date"),
+    ],
+)
+def test_a_whole_representation_is_resumable_under_what_tells_its_bytes(
+    head: ResponseHead, validator: str | None
+) -> None:
+    got = classified(ALL, head)
+    assert isinstance(got, UseResponse)
+    assert got.validator == validator
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [(" text/plain; charset=utf-8 ", "text/plain; charset=utf-8"), ("", None), ("text/\udce4", None), ("a\x01b", None)],
+)
+def test_a_content_type_is_kept_if_it_can_be_shown(text: str, shown: str | None) -> None:
+    got = classified(ALL, replace(WHOLE, content_type=text))
+    assert isinstance(got, UseResponse)
+    assert got.content_type == shown
+
+
+def test_a_resumed_download_keeps_the_date_that_it_was_asked_under() -> None:
+    got = classified(BY_DATE, replace(REST_BY_DATE, last_modified=None))
+    assert isinstance(got, UseResponse)
+    assert got.last_modified == MODIFIED
+
+
+@pytest.mark.parametrize(("start", "validator"), [(1, None), (-1, '"v1"')])
+def test_a_range_is_never_asked_for_without_a_validator(start: int, validator: str | None) -> None:
+    with pytest.raises(ValueError, match="validator"):
+        RangeRequest(start=start, validator=validator)
+
+
+TEXTS = st.none() | st.sampled_from(
+    [
+        "", "0", "400", "600", "1000", "x", '"v1"', '"v2"', 'W/"v1"', LAST_MODIFIED, DATE, "gzip", "identity",
+        "bytes 400-999/1000", "bytes 400-999/*", "bytes 0-999/1000", "bytes 400-499/1000", "bytes */400",
+        "bytes */1000", "attachment; filename=a", "multipart/byteranges", "chunked",
+    ]
+) | st.text(st.characters(codec=None), max_size=20)  # fmt: skip
+
+HEADS = st.builds(
+    ResponseHead,
+    status=st.sampled_from([200, 203, 204, 206, 206, 206, 304, 404, 412, 416, 416, 429, 503]) | st.integers(100, 999),
+    content_length=TEXTS,
+    content_range=TEXTS,
+    content_type=TEXTS,
+    content_encoding=TEXTS,
+    content_disposition=TEXTS,
+    etag=TEXTS,
+    last_modified=TEXTS,
+    date=TEXTS,
+    retry_after=TEXTS,
+    transfer_encoding=TEXTS,
+)
+
+
+@given(
+    range_request=st.sampled_from([ALL, BY_TAG, BY_DATE, BY_TAG_OF_UNKNOWN_LENGTH, TYPED, SEGMENT, FIRST_SEGMENT]),
+    head=HEADS,
+)
+def test_a_foreign_head_gets_a_consistent_verdict_or_an_error_with_a_code(
+    range_request: RangeRequest, head: ResponseHead
+) -> None:
+    try:
+        got = classified(range_request, head, max_size=10_000)
+    except (RemoteError, RemoteFileNotFoundError, FileTooLargeError, NetworkError):
+        return
+    match got:
+        case UseResponse():
+            assert got.start in {0, range_request.start}
+            assert got.total is None or got.total <= 10_000
+            if got.is_partial:
+                assert head.status in {200, 203, 206}
+                assert got.start == range_request.start
+                assert got.validator == range_request.validator
+                assert got.total is not None
+                assert got.length is not None
+                assert got.start < got.start + got.length <= got.total
+                assert range_request.total in {None, got.total}
+            else:
+                assert got.start == 0
+                assert got.length == got.total
+                # What was asked for with a range is whole under status 200 only if its known length says so.
+                assert not range_request.is_range or (got.total is not None and got.total == range_request.total)
+        case Restart() | AlreadyComplete():
+            # A request without Range that is told to start over would go on for ever.
+            assert range_request.is_range
+
+
+COMPARED = RangeRequest(start=10, end=20, total=100, is_comparison=True)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (ResponseHead(status=206, content_range="bytes 10-19/100", etag='"a"'), '"a"'),
+        (ResponseHead(status=206, content_range="bytes 10-19/100"), None),
+        (ResponseHead(status=206, content_range="bytes 10-19/100", etag='W/"a"'), None),
+        (ResponseHead(status=206, content_range="bytes 10-19/101", etag='"a"'), None),
+        (ResponseHead(status=206, content_range="bytes 10-19/*", etag='"a"'), None),
+        (ResponseHead(status=206, content_range="bytes 10-18/100", etag='"a"'), None),
+        (ResponseHead(status=206, content_range="bytes 9-19/100", etag='"a"'), None),
+        (ResponseHead(status=206, etag='"a"'), None),
+        (ResponseHead(status=206, content_range="bytes 10-19/100", etag='"a"', content_encoding="gzip"), None),
+        (ResponseHead(status=200, content_range="bytes 10-19/100", etag='"a"'), None),
+        (ResponseHead(status=404, etag='"a"'), None),
+    ],
+)
+def test_only_the_very_range_of_the_same_length_may_be_compared(head: ResponseHead, expected: str | None) -> None:
+    assert classify_sample(COMPARED, head, now=0) == expected
