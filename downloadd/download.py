@@ -48,11 +48,12 @@ class OriginDigest(msgspec.Struct, frozen=True, kw_only=True):
     """`<algorithm>=<lower-case hex>`."""
 
 
-# The parts of a download are not keyword-only for the store alone: it constructs thousands of them for one listing, and
-# passing values by position takes an eighth of the time. All other code passes keywords.
+# The store constructs thousands of downloads for one listing. So their parts are not keyword-only: passing values by
+# position takes an eighth of the time; all other code passes keywords. And the garbage collector does not track them:
+# they hold no containers but tuples of strings, so that they cannot be part of a reference cycle.
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """The parameters of the request for a download."""
 
     url: str
@@ -79,7 +80,7 @@ class Request(msgspec.Struct, frozen=True):
     segments: int = 1
 
 
-class Control(msgspec.Struct, frozen=True):
+class Control(msgspec.Struct, frozen=True, gc=False):
     """The values that users may change while the download is active."""
 
     desired: Desired = Desired.RUN
@@ -89,7 +90,7 @@ class Control(msgspec.Struct, frozen=True):
     """Bytes a second; 0 for none."""
 
 
-class Progress(msgspec.Struct, frozen=True):
+class Progress(msgspec.Struct, frozen=True, gc=False):
     """The values that runs record, and that a fresh start resets."""
 
     host: str
@@ -131,7 +132,7 @@ class Progress(msgspec.Struct, frozen=True):
     """Unix time of the representation's Last-Modified."""
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """The outcome of the download, or of its last attempt."""
 
     content_type: str | None = None
@@ -146,7 +147,7 @@ class Result(msgspec.Struct, frozen=True):
     """Position in the order of ends; the store assigns it."""
 
 
-class Download(msgspec.Struct, frozen=True, kw_only=True):
+class Download(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One accepted or refused download, as the store keeps it.
 
     Immutable: a change makes a new struct. `Records.amend` alone writes `request` and `control` of a stored download;

@@ -14,6 +14,7 @@ from types import NoneType
 from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
+from msgspec.structs import fields
 
 from downloadd.download import (
     Conflict,
@@ -129,13 +130,15 @@ def _checked_ranges(text: str | None) -> str | None:
 
 def _stored_as(hint: Any) -> frozenset[type]:
     """Return the types that SQLite returns for a field of this type hint."""
-    # SQLite returns an integer for a float that was bound to a column without an affinity.
+    # Python accepts an integer in place of a float.
     return frozenset(kind for one in get_args(hint) or (hint,) for kind in ((float, int) if one is float else (one,)))
 
 
 def _is_reset(column: Column) -> bool:
-    """Return True if a download that starts afresh has the default of the field."""
-    return column.group in {"progress", "result"} and column.field != "host"
+    """Return True if a fresh start sets the field to its default."""
+    if column.group not in {"progress", "result"}:
+        return False
+    return any(field.name == column.field and not field.required for field in fields(PARTS[column.group]))
 
 
 STATES: Final = {member.value: member for member in State}

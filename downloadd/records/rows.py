@@ -110,10 +110,15 @@ def decode(row: Row) -> Download:
 
 
 def decode_texts(row: Row, name: int, kind: str) -> Row:
-    """The row, with text in place of bytes; its cell `name` is what the `kind` of thing in it is called by.
+    """Return the row with text in place of bytes.
+
+    Args:
+        row: of any table.
+        name: index of the value that names the row in the error.
+        kind: what the row describes, for the error.
 
     Raises:
-        StorageError: some bytes are no text.
+        StorageError: some bytes are not text.
     """
     if bytes not in map(type, row):
         return row
@@ -127,7 +132,7 @@ def decode_texts(row: Row, name: int, kind: str) -> Row:
 
 
 def corrupt_row_error(kind: str, name: object, reason: str) -> StorageError:
-    """What is said of a row that cannot be read."""
+    """Return the error for a row that cannot be read."""
     return StorageError(
         f"the row of {kind} {name} in the daemon's records is damaged ({reason}); it is left as it is: mend it, or "
         "restore a backup of the records"
@@ -135,7 +140,7 @@ def corrupt_row_error(kind: str, name: object, reason: str) -> StorageError:
 
 
 def _reason(error: Exception) -> str:
-    # A key is one of our own words, or what has become of it; other messages may hold what was to be read.
+    # A key is one of our own words, or a damaged one; other messages may hold the value, which may be a secret.
     return f"nothing is called {error!s:.40}" if isinstance(error, KeyError) else "a value is malformed"
 
 
@@ -165,9 +170,9 @@ def _decode(row: Row) -> Download:
 
 
 def to_bindable(values: Sequence[Any]) -> Row:
-    """The same values, with text that is no Unicode as bytes, which `decode` turns back.
+    """Return the values with text that is not valid Unicode as bytes, which `decode` converts back.
 
-    Fields of a message may hold any byte, and reach us as text with lone surrogates; SQLite takes only UTF-8.
+    Fields of a message may hold any byte: they are decoded to text with lone surrogates, and SQLite takes only UTF-8.
     """
     return tuple(
         value.encode("utf-8", "surrogatepass") if isinstance(value, str) and not _is_unicode(value) else value

@@ -10,10 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from downloads import make_download, with_fields
+from msgspec.structs import replace
 
 from downloadd.clock import SystemClock
-from downloadd.download import Download, new_id
+from downloadd.download import Download, Progress, Request, new_id
 from downloadd.records.protocol import HistoryFilter
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
@@ -34,14 +34,11 @@ def make_id() -> str:
 def download(number: int, *, state: State = State.QUEUED) -> Download:
     """A download such as a client would ask for."""
     url = f"https://files.example.com/releases/2024/package-{number:08}.tar.gz"
-    return make_download(
+    return Download(
         id=make_id(),
         user="d26x6zSkaPSe5gCyy",
-        url=url,
-        redacted_url=url,
-        host="files.example.com",
-        directory=f"Downloads/{number % 50}",
-        timeout=300,
+        request=Request(url=url, redacted_url=url, directory=f"Downloads/{number % 50}", timeout=300),
+        progress=Progress(host="files.example.com"),
         start_time=1_700_000_000 + number // 100,
         filename=f"package-{number:08}.tar.gz",
         state=state,
@@ -89,8 +86,9 @@ async def measure_runs(records: SqliteRecords, clients: int) -> None:
 
     async def client(mine: list[Download]) -> None:
         for held in mine:
-            await records.save(with_fields(held, state=State.VERIFYING, received=1000, total=1000))
-            ended = with_fields(held, state=State.COMPLETED, received=1000, total=1000, end_time=1)
+            received = held.with_progress(received=1000, total=1000)
+            await records.save(replace(received, state=State.VERIFYING))
+            ended = replace(received.with_result(end_time=1), state=State.COMPLETED)
             assert await records.save(ended) is not None
 
     begin = time.perf_counter()

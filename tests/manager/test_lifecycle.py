@@ -5,7 +5,7 @@ from downloads import make_download, with_fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.download import Desired, Download
+from downloadd.download import Desired, Download, Progress, Result
 from downloadd.errors import ErrorCode, InvalidStateError, NetworkError
 from downloadd.manager import lifecycle
 from downloadd.states import FINISHED, RUNNING, WAITING, State
@@ -94,13 +94,9 @@ def test_retrying_an_ended_download_starts_afresh_under_the_same_id() -> None:
     after = lifecycle.retry(ended)
     assert after.id == ended.id
     assert after.state is State.QUEUED
-    assert (
-        after.result.error,
-        after.result.end_time,
-        after.progress.attempt,
-        after.progress.failures,
-        after.progress.received,
-    ) == (None, None, 0, 0, 0)
+    assert (after.request, after.filename) == (ended.request, ended.filename)
+    assert after.progress == Progress(host="files.example.com")
+    assert after.result == Result()
     assert after.epoch == ended.epoch
 
 

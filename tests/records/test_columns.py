@@ -3,6 +3,7 @@
 from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
+from types import NoneType
 from typing import get_type_hints
 
 import msgspec
@@ -10,7 +11,15 @@ import pytest
 from records.contract import ManualClock, sample_download
 
 from downloadd.download import Control, Download, Progress, Request, Result
-from downloadd.records.columns import COLUMNS, INITIAL_COLUMNS, PARTS, RUN_COLUMNS, WRITTEN_COLUMNS, ColumnOwner
+from downloadd.records.columns import (
+    COLUMNS,
+    INITIAL_COLUMNS,
+    PARTS,
+    RUN_COLUMNS,
+    WRITTEN_COLUMNS,
+    Column,
+    ColumnOwner,
+)
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 
@@ -68,3 +77,8 @@ def test_every_field_can_be_read_by_its_path() -> None:
     download = sample_download()
     assert [attrgetter(column.path)(download) for column in COLUMNS if column.name == "id"] == [download.id]
     attrgetter(*(column.path for column in COLUMNS))(download)
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
+def test_every_column_is_stored_as_a_type_of_sqlite(column: Column) -> None:
+    assert column.stored <= {str, int, float, NoneType}
