@@ -12,14 +12,15 @@ from typing import Final, Self
 from aiohttp import web
 from msgspec.structs import replace
 
-from downloadd.api.auth import Accounts
-from downloadd.api.request_guards import AllowedHosts, LoginThrottle, RequestGuards
-from downloadd.api.routes import create_api
-from downloadd.api.server import ApiRunner
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import Config
 from downloadd.errors import InvalidUrlError
 from downloadd.events import EventBus
+from downloadd.fronts.page.assets import load_assets
+from downloadd.fronts.rest.auth import Accounts
+from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
+from downloadd.fronts.rest.routes import create_api
+from downloadd.fronts.rest.server import ApiRunner
 from downloadd.gauges import GaugeCollector
 from downloadd.hooks.hooks import Hooks
 from downloadd.hooks.program import ProgramRunner
@@ -38,7 +39,6 @@ from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
-from downloadd.web.assets import load_assets
 
 SHUTDOWN_TIMEOUT_SECONDS: Final = 1.5
 """Seconds that answers under way get when the daemon stops."""

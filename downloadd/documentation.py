@@ -12,10 +12,10 @@ from typing import Any, Final, cast, get_args
 
 import msgspec
 
-from downloadd.api.openapi import Json, build_document
-from downloadd.api.routes import Endpoints, build_routes
 from downloadd.config import ENVIRONMENT_PREFIX, Config
 from downloadd.errors import ERRORS, ErrorCode
+from downloadd.fronts.rest.openapi import Json, build_document
+from downloadd.fronts.rest.routes import Endpoints, build_routes
 
 _GENERATED_NOTICE: Final = "<!-- Made by `python -m downloadd.documentation`; change what it is made from. -->\n"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from app_config import config_for
-from daemon_process import TOKEN, wait_until
 from msgspec.structs import replace
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
+from support.app_config import config_for
+from support.daemon_process import TOKEN, wait_until
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
 
 from downloadd.app import App
 from downloadd.daemon.listeners import bind, listener_url

@@ -4,9 +4,9 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from api.sample_downloads import sample_change, sample_download
 from hypothesis import given
 from hypothesis import strategies as st
+from support.sample_downloads import sample_change, sample_download
 
 from downloadd.events import (
     DownloadEnded,

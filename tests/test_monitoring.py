@@ -14,14 +14,14 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from daemon_process import TOKEN, DaemonProcess, make_config, wait_until
-from end_to_end.webhook_receiver import KEY, WebhookReceiver, filter_events, webhook_table
-from nginx_origin import free_port
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
 from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+from support.daemon_process import TOKEN, DaemonProcess, make_config, wait_until
+from support.nginx_origin import free_port
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
+from support.webhook_receiver import KEY, WebhookReceiver, filter_events, webhook_table
 
 from downloadd.config import HookConfig, decode_secret
 from downloadd.hooks.program import environment_variables

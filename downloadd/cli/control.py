@@ -6,7 +6,6 @@ from typing import Any
 import click
 import msgspec
 
-from downloadd.api.bodies import ActiveEntryResponse, HistoryEntryResponse
 from downloadd.cli import completion, formatting
 from downloadd.cli.download_ids import resolve_ids, shorten_id
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
@@ -15,6 +14,7 @@ from downloadd.cli.parameters import SIZE
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import ActiveEntry, ApiError, Client, HistoryEntry, State
 from downloadd.client.downloads import Downloads
+from downloadd.fronts.rest.schemas import ActiveEntryResponse, HistoryEntryResponse
 
 ControlResponse = ActiveEntryResponse | HistoryEntryResponse
 Action = Callable[[Downloads, str], Awaitable[ControlResponse]]

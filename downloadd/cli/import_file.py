@@ -7,13 +7,13 @@ from typing import Final
 
 import click
 
-from downloadd.api.import_bodies import CountResponse
 from downloadd.cli import formatting
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
 from downloadd.cli.links import guess_kind
 from downloadd.cli.parameters import one_of
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import Client, FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
+from downloadd.fronts.rocketchat.schemas import CountResponse
 from downloadd.import_operation import FINISHED_STATUSES, ImportKind, ImportStatus
 
 UPLOAD_CHUNK_BYTES: Final = 1 << 20

@@ -8,7 +8,6 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from downloadd.api.bodies import Listing
 from downloadd.cli import completion, formatting
 from downloadd.cli.download_ids import resolve_ids, shorten_id
 from downloadd.cli.errors import CommandError, ExitStatus
@@ -28,6 +27,7 @@ from downloadd.client import (
     Reset,
     State,
 )
+from downloadd.fronts.rest.schemas import Listing
 from downloadd.import_operation import FINISHED_STATUSES
 from downloadd.states import ACTIVE, FINISHED
 

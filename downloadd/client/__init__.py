@@ -12,7 +12,13 @@ Answers are the structs that the daemon itself answers with. What it refuses is 
 the error table; what never reached it, as a `ConnectionLostError`.
 """
 
-from downloadd.api.bodies import (
+from downloadd.client.client import Client, Files
+from downloadd.client.connection import ApiError, ClientError, ConnectionLostError, InvalidResponseError
+from downloadd.client.downloads import Downloads, HistoryPage
+from downloadd.client.events import Connected, Disconnected, Event, Reset
+from downloadd.client.imports import Imports
+from downloadd.errors import ErrorCode
+from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     BatchItem,
     BatchResponse,
@@ -22,13 +28,7 @@ from downloadd.api.bodies import (
     Listing,
     StartResponse,
 )
-from downloadd.api.import_bodies import FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
-from downloadd.client.client import Client, Files
-from downloadd.client.connection import ApiError, ClientError, ConnectionLostError, InvalidResponseError
-from downloadd.client.downloads import Downloads, HistoryPage
-from downloadd.client.events import Connected, Disconnected, Event, Reset
-from downloadd.client.imports import Imports
-from downloadd.errors import ErrorCode
+from downloadd.fronts.rocketchat.schemas import FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
 from downloadd.states import State
 
 __all__ = [

@@ -9,11 +9,11 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from downloadd.api.bodies import Directories, ErrorEntry, ErrorTable, Health
 from downloadd.client.connection import ApiError, Connection, ConnectionLostError
 from downloadd.client.downloads import Downloads
 from downloadd.client.events import Connected, Disconnected, Event, EventParser
 from downloadd.client.imports import Imports
+from downloadd.fronts.rest.schemas import Directories, ErrorEntry, ErrorTable, Health
 
 INITIAL_BACKOFF_SECONDS: Final = 0.5
 """Seconds before a stream that broke off is asked for again; doubled each time."""

@@ -8,7 +8,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 from msgspec import UNSET
 
-from downloadd.api.bodies import (
+from downloadd.client.connection import ApiError, Connection, ConnectionLostError, decode, format_directory
+from downloadd.client.events import Connected, Event, Reset
+from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
     AmendBody,
@@ -21,8 +23,6 @@ from downloadd.api.bodies import (
     Listing,
     StartResponse,
 )
-from downloadd.client.connection import ApiError, Connection, ConnectionLostError, decode, format_directory
-from downloadd.client.events import Connected, Event, Reset
 from downloadd.states import FINISHED, State
 
 Conflict = Literal["rename", "overwrite", "skip", "error"]

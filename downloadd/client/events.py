@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from downloadd.api.bodies import ActiveEntry, HistoryEntry
-from downloadd.api.import_bodies import OperationEntry
 from downloadd.client.connection import decode
+from downloadd.fronts.rest.schemas import ActiveEntry, HistoryEntry
+from downloadd.fronts.rocketchat.schemas import OperationEntry
 
 
 class Reset(msgspec.Struct, frozen=True, kw_only=True):

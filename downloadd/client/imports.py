@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from downloadd.api.import_bodies import (
+from downloadd.client.connection import Connection, InvalidResponseError, decode
+from downloadd.fronts.rocketchat.schemas import (
     CountResponse,
     CurrentOperation,
     FileDataResponse,
@@ -16,7 +17,6 @@ from downloadd.api.import_bodies import (
     SuccessResponse,
     WaitingResponse,
 )
-from downloadd.client.connection import Connection, InvalidResponseError, decode
 
 
 class _WaitingOnly(msgspec.Struct):

@@ -18,8 +18,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
-from nginx_origin import free_port
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
+from support.nginx_origin import free_port
 
 MIB = 1 << 20
 
@@ -71,7 +71,7 @@ def _run_origin(port: int) -> None:
     import runpy
 
     sys.argv = ["origin", "--port", str(port)]
-    runpy.run_module("origin", run_name="__main__")
+    runpy.run_module("support.origin", run_name="__main__")
 
 
 # -- what is measured -------------------------------------------------------------------------------------------

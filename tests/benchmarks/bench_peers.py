@@ -30,8 +30,8 @@ import aiohttp
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from daemon_process import DEFAULT_CONFIG, DaemonProcess, wait_until
-from nginx_origin import NginxOrigin, free_port
+from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, wait_until
+from support.nginx_origin import NginxOrigin, free_port
 
 GIB: Final = 1 << 30
 MIB: Final = 1 << 20

@@ -8,9 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from daemon_process import DaemonProcess
 from faults.soak import Soak, assert_flat
-from origin.origin import Origin
+from support.daemon_process import DaemonProcess
+from support.origin.origin import Origin
 
 
 async def main(minutes: float) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from daemon_process import TOKEN, DaemonProcess
 from end_to_end.conftest import daemon as daemon
 from end_to_end.conftest import origin as origin
 from end_to_end.conftest import restartable as restartable
+from support.daemon_process import TOKEN, DaemonProcess
 
 DOWNLOADCTL = str(Path(sys.executable).with_name("downloadctl"))
 

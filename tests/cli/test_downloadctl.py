@@ -21,11 +21,11 @@ from pathlib import Path
 import click
 import pytest
 from cli.conftest import DOWNLOADCTL, Run
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
 from end_to_end.test_imports import export, serve
 from imports.test_readers import packed
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse, error_response
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response
 
 from downloadd.cli.main import downloadctl
 from downloadd.download import Conflict

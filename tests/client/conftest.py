@@ -1,10 +1,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from daemon_process import TOKEN, DaemonProcess
 from end_to_end.conftest import daemon as daemon
 from end_to_end.conftest import origin as origin
 from end_to_end.conftest import restartable as restartable
+from support.daemon_process import TOKEN, DaemonProcess
 
 from downloadd.client import Client
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 import trustme
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
 from end_to_end.test_imports import export, serve
 from end_to_end.test_specification import ENDED, LISTED, assert_shaped
 from imports.test_readers import packed
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse, error_response
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response
 
 from downloadd.client import (
     ActiveEntry,

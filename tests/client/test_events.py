@@ -1,9 +1,9 @@
 import msgspec
 import pytest
 
-from downloadd.api.bodies import HistoryEntry
 from downloadd.client.connection import InvalidResponseError, format_directory, format_query, parse_error_response
 from downloadd.client.events import Event, EventParser, Reset
+from downloadd.fronts.rest.schemas import HistoryEntry
 from downloadd.states import State
 
 PAST = HistoryEntry(

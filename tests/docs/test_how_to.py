@@ -14,15 +14,15 @@ from unittest.mock import MagicMock
 
 import msgspec
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from docs.pages import RENAMED, TOP, blocks, read
-from nginx_origin import NginxOrigin
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
+from support.nginx_origin import NginxOrigin
 
-from downloadd.api.bodies import StartQuery
-from downloadd.api.import_bodies import RawUploadQuery
-from downloadd.api.routes import build_routes
 from downloadd.client import ApiError, Client
 from downloadd.config import ALL_PERMISSIONS, DownloadsConfig, StorageConfig
+from downloadd.fronts.rest.routes import build_routes
+from downloadd.fronts.rest.schemas import StartQuery
+from downloadd.fronts.rocketchat.schemas import RawUploadQuery
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 from docs.pages import TOP, blocks, read, section
-from docs.shell import Shell
-from nginx_origin import NginxOrigin, free_port
+from support.nginx_origin import NginxOrigin, free_port
+from support.shell import Shell
 
 README: Final = read("README.md")
 CI: Final = read(".ci/run").replace("pip install --quiet", "pip install")

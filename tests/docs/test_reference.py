@@ -13,19 +13,19 @@ from unittest.mock import MagicMock
 import click
 import msgspec
 import pytest
-from api.sample_downloads import sample_download
 from docs.pages import DOCS, GENERATED, TOP, first_cells, read, rows, section
+from support.sample_downloads import sample_download
 
 from downloadd import events as events_of
-from downloadd.api.bodies import DirectoryListingQuery, HistoryQuery, StartQuery
-from downloadd.api.event_stream import encode_event
-from downloadd.api.routes import build_routes
 from downloadd.cli.main import downloadctl
 from downloadd.config import ALL_PERMISSIONS, Config
 from downloadd.daemon.main import command
 from downloadd.documentation import ADVICE
 from downloadd.download import Snapshot
 from downloadd.errors import ErrorCode
+from downloadd.fronts.rest.event_stream import encode_event
+from downloadd.fronts.rest.routes import build_routes
+from downloadd.fronts.rest.schemas import DirectoryListingQuery, HistoryQuery, StartQuery
 from downloadd.import_operation import ImportKind, ImportOperation, ImportStatus
 from downloadd.states import FINISHED, TRANSITIONS, State, Trigger
 

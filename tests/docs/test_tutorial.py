@@ -16,10 +16,10 @@ from unittest.mock import MagicMock
 import msgspec
 import pytest
 from docs.pages import TOP, blocks, read
-from docs.shell import ANSWER_TIMEOUT, Shell
-from nginx_origin import NginxOrigin, free_port
+from support.nginx_origin import NginxOrigin, free_port
+from support.shell import ANSWER_TIMEOUT, Shell
 
-from downloadd.api.routes import build_routes
+from downloadd.fronts.rest.routes import build_routes
 
 TOUR: Final = read("docs/tutorial/tour.md")
 START: Final = read("docs/tutorial/getting-started.md")

@@ -2,10 +2,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess
-from nginx_origin import NginxOrigin
-from origin.origin import Origin
-from small_disk import disk as disk
+from support.daemon_process import DaemonProcess
+from support.nginx_origin import NginxOrigin
+from support.origin.origin import Origin
+from support.small_disk import disk as disk
 
 
 @pytest.fixture

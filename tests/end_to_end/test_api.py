@@ -16,12 +16,12 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, USER, DaemonProcess, make_config, wait_until
-from end_to_end.event_reader import open_event_stream
-from end_to_end.fake_resolver import daemon_with_hosts
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse, error_response, redirect
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, USER, DaemonProcess, make_config, wait_until
+from support.event_reader import open_event_stream
+from support.fake_resolver import daemon_with_hosts
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response, redirect
 from yarl import URL
 
 UNAUTHORIZED = {"success": False, "error": "unauthorized"}

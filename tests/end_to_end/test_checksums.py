@@ -5,10 +5,10 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess, make_config
-from origin.content import expected_bytes, expected_sha256
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
+from support.daemon_process import DaemonProcess, make_config
+from support.origin.content import expected_bytes, expected_sha256
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
 
 SIZE = 5 << 20
 WHOLE = expected_bytes(0, 0, SIZE)

@@ -10,10 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from daemon_process import DaemonProcess, make_config, wait_until
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse, error_response
+from support.daemon_process import DaemonProcess, make_config, wait_until
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response
 
 SIZE = 2_000_000
 HALF = 1_000_000

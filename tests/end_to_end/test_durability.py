@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DaemonProcess, wait_until
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
+from support.daemon_process import DaemonProcess, wait_until
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
 
 ACCEPTED = 500
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, wait_until
-from end_to_end.event_reader import StreamEvent, open_event_stream
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse, error_response
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, wait_until
+from support.event_reader import StreamEvent, open_event_stream
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response
 
 from downloadd.events import parse_event_id
 
 FAST_HEARTBEAT_LAUNCHER = """
 import sys
-from downloadd.api.event_stream import EventStream
+from downloadd.fronts.rest.event_stream import EventStream
 from downloadd.daemon.main import main
 EventStream.__init__.__kwdefaults__["heartbeat"] = 0.2
 del sys.argv[1:4]

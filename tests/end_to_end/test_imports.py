@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, wait_until
-from end_to_end.event_reader import open_event_stream
 from imports.test_readers import EXPORT, packed, slack_file
-from nginx_origin import NginxOrigin
-from origin.content import expected_bytes, expected_sha256
-from origin.origin import Origin, Request
-from origin.scripted_response import ScriptedResponse, error_response
-from small_disk import daemon_on_disk, path_seen_by
+from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, wait_until
+from support.event_reader import open_event_stream
+from support.nginx_origin import NginxOrigin
+from support.origin.content import expected_bytes, expected_sha256
+from support.origin.origin import Origin, Request
+from support.origin.scripted_response import ScriptedResponse, error_response
+from support.small_disk import daemon_on_disk, path_seen_by
 
 from downloadd.records.database import DATABASE_FILE_NAME
 

@@ -10,10 +10,10 @@ from time import time
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, wait_until
-from origin.content import expected_bytes
-from origin.origin import Origin, Request
-from origin.scripted_response import Cut, Framing, ScriptedResponse, error_response, redirect
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, wait_until
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin, Request
+from support.origin.scripted_response import Cut, Framing, ScriptedResponse, error_response, redirect
 
 Limited = Callable[..., Awaitable[DaemonProcess]]
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
-from app_config import config_for
 from blockbuster import blockbuster_ctx
-from daemon_process import TOKEN, wait_until
-from nginx_origin import NginxOrigin, free_port
+from support.app_config import config_for
+from support.daemon_process import TOKEN, wait_until
+from support.nginx_origin import NginxOrigin, free_port
 
 from downloadd.app import App
 from downloadd.daemon.listeners import bind

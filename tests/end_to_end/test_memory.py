@@ -3,10 +3,10 @@
 import asyncio
 from pathlib import Path
 
-from daemon_process import DaemonProcess, make_config, wait_until
-from nginx_origin import NginxOrigin
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
+from support.daemon_process import DaemonProcess, make_config, wait_until
+from support.nginx_origin import NginxOrigin
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
 
 MIB = 1 << 20
 IDLE = 60 * MIB

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config, wait_until
 from msgspec.structs import replace
-from origin.content import expected_bytes, expected_sha256
-from origin.origin import Origin
-from origin.scripted_response import Cut, ScriptedResponse, error_response
+from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config, wait_until
+from support.origin.content import expected_bytes, expected_sha256
+from support.origin.origin import Origin
+from support.origin.scripted_response import Cut, ScriptedResponse, error_response
 
 MIB = 1 << 20
 SIZE = 16 * MIB + 99

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, DaemonProcess, wait_until
-from nginx_origin import NginxOrigin
+from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, wait_until
+from support.nginx_origin import NginxOrigin
 
 SIZES = [0, 1, 4095, 65_536, 1_048_575, 1_048_576, 1_048_577, 33_554_432, 314_572_800]
 

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 import trustme
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
-from nginx_origin import free_port
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
+from support.nginx_origin import free_port
 from yarl import URL
 
 CONFIG = (Path(__file__).parents[2] / "docs/how-to/nginx.conf").read_text()

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from playwright.async_api import async_playwright, expect
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 
 
 @pytest.mark.parametrize("base_path", ["", "/downloads-api"])

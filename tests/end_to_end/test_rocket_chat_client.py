@@ -8,10 +8,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from daemon_process import TOKEN, USER, DaemonProcess
 from end_to_end.test_imports import export, serve
 from imports.test_readers import packed
-from origin.origin import Origin
+from support.daemon_process import TOKEN, USER, DaemonProcess
+from support.origin.origin import Origin
 
 PACKAGE = "@rocket.chat/api-client"
 SCRIPT = Path(__file__).with_name("rocket_chat_client.js")

@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from daemon_process import TOKEN, DaemonProcess, make_config, wait_until
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import Framing, ScriptedResponse, redirect
-from small_disk import daemon_on_disk, mount_launcher, path_seen_by
+from support.daemon_process import TOKEN, DaemonProcess, make_config, wait_until
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import Framing, ScriptedResponse, redirect
+from support.small_disk import daemon_on_disk, mount_launcher, path_seen_by
 
 SIZE = 100_000
 WHOLE = expected_bytes(0, 0, SIZE)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, DaemonProcess, wait_until
-from origin.content import expected_bytes, expected_sha256
-from origin.origin import Origin
-from origin.scripted_response import Cut, Framing, ScriptedResponse
-from origin.tls import Authority
+from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, wait_until
+from support.origin.content import expected_bytes, expected_sha256
+from support.origin.origin import Origin
+from support.origin.scripted_response import Cut, Framing, ScriptedResponse
+from support.origin.tls import Authority
 
 MIB = 1 << 20
 SIZE = 6 * MIB + 4_321

@@ -3,10 +3,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess
-from faults.crash_runner import ForkServer
-from origin.origin import Origin
-from small_disk import disk as disk
+from support.crash_runner import ForkServer
+from support.daemon_process import DaemonProcess
+from support.origin.origin import Origin
+from support.small_disk import disk as disk
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from daemon_process import DaemonProcess
-from origin.content import expected_sha256
-from origin.origin import Origin, Request
-from origin.scripted_response import ScriptedResponse, error_response
+from support.daemon_process import DaemonProcess
+from support.origin.content import expected_sha256
+from support.origin.origin import Origin, Request
+from support.origin.scripted_response import ScriptedResponse, error_response
 
 CONCURRENT_USERS: Final = 24
 """Users, each with one thing in hand."""

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess, wait_until
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
+from support.daemon_process import DaemonProcess, wait_until
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
 
 from downloadd.records.database import DATABASE_FILE_NAME, shipped_migrations
 

@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess, make_config
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
+from support.daemon_process import DaemonProcess, make_config
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
 
 LIMIT = 96
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from manager.stack import CONFIG, open_stack
 from msgspec.structs import replace
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse, error_response
+from support.manager_stack import CONFIG, open_stack
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response
 
 from downloadd.errors import ErrorCode
 from downloadd.manager.admission import DownloadRequest

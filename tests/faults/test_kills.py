@@ -6,9 +6,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from faults.crash_runner import SCENARIOS, ForkServer, recovery
-from faults.crash_trial import CrashTrial
-from origin.origin import Origin
+from support.crash_runner import SCENARIOS, ForkServer, recovery
+from support.crash_trial import CrashTrial
+from support.origin.origin import Origin
 
 REACHED = {
     "one_file": {"migrate", "mkdir", "open", "pwritev", "commit", "fchmod", "fsync", "link", "unlink"},

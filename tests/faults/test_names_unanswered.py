@@ -4,9 +4,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from daemon_process import DaemonProcess, make_config
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
+from support.daemon_process import DaemonProcess, make_config
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
 
 SILENT = """
 import socket, sys, time

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from daemon_process import DaemonProcess, wait_until
-from manager.stack import CONFIG, open_stack
 from msgspec.structs import replace
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
+from support.daemon_process import DaemonProcess, wait_until
+from support.manager_stack import CONFIG, open_stack
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
 
 from downloadd.manager.admission import DownloadRequest
 from downloadd.records.database import DATABASE_FILE_NAME

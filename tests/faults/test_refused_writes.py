@@ -7,13 +7,13 @@ from itertools import count, cycle
 from pathlib import Path
 
 import pytest
-from daemon_process import make_config
-from faults.crash_runner import SCENARIOS, ForkServer, recovery
-from faults.crash_trial import CrashTrial
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
-from small_disk import daemon_on_disk, path_seen_by
+from support.crash_runner import SCENARIOS, ForkServer, recovery
+from support.crash_trial import CrashTrial
+from support.daemon_process import make_config
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
+from support.small_disk import daemon_on_disk, path_seen_by
 
 FAULTS = [("ENOSPC", 1), ("EIO", 1), ("EROFS", 3), ("ENOSPC", 3), ("EIO", 3)]
 """What is said, and to how many calls in a row."""

@@ -1,9 +1,9 @@
 """A day squeezed into seconds: `python tests/benchmarks/soak.py --minutes 30` does the same for longer."""
 
 import pytest
-from daemon_process import DaemonProcess, wait_until
 from faults.soak import Soak, assert_flat
-from origin.origin import Origin
+from support.daemon_process import DaemonProcess, wait_until
+from support.origin.origin import Origin
 
 SECONDS = 14
 

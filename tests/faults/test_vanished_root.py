@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DaemonProcess, make_config, wait_until
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import Framing, ScriptedResponse
-from small_disk import mount_launcher, path_seen_by, run_in_mount_namespace
+from support.daemon_process import DaemonProcess, make_config, wait_until
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import Framing, ScriptedResponse
+from support.small_disk import mount_launcher, path_seen_by, run_in_mount_namespace
 
 SMALL = 100_000
 BIG = 4_000_000

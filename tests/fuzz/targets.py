@@ -13,8 +13,8 @@ from contextlib import suppress
 import atheris
 
 with atheris.instrument_imports():
-    from downloadd.api.target import parse_target
     from downloadd.errors import DownloadError
+    from downloadd.fronts.rest.target import parse_target
     from downloadd.imports.importers import IMPORTERS
     from downloadd.imports.json_array import InvalidArrayError, read_elements
     from downloadd.imports.refusal import ImportRefusedError

@@ -1,10 +1,10 @@
 import json
 
 import pytest
-from downloads import with_fields
 from hypothesis import given
 from hypothesis import strategies as st
 from records.contract import sample_download
+from support.downloads import with_fields
 
 from downloadd.config import HookConfig
 from downloadd.hooks.rules import HookRules, encode_message, is_below, with_safe_path

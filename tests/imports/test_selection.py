@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.api.import_bodies import PublicFileBody, SelectionBody, UploadBody
-from downloadd.api.json_body import decode_body
 from downloadd.errors import InvalidParameterError
+from downloadd.fronts.rest.json_body import decode_body
+from downloadd.fronts.rocketchat.schemas import PublicFileBody, SelectionBody, UploadBody
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.selection import parse_selection
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from downloads import make_download
+from support.downloads import make_download
 
 from downloadd.download import Download
 from downloadd.errors import StorageError

@@ -1,9 +1,9 @@
 from collections.abc import Callable
 
 import pytest
-from downloads import make_download, with_fields
 from hypothesis import given
 from hypothesis import strategies as st
+from support.downloads import make_download, with_fields
 
 from downloadd.download import Desired, Download, Progress, Result
 from downloadd.errors import ErrorCode, InvalidStateError, NetworkError

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from manager.stack import CONFIG, ManagerStack, open_stack
 from msgspec.structs import replace
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse, error_response
+from support.manager_stack import CONFIG, ManagerStack, open_stack
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response
 
 from downloadd.errors import ErrorCode, InvalidStateError, NotFoundError, ShuttingDownError
 from downloadd.manager.admission import DownloadRequest

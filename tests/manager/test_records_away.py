@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from manager.stack import CONFIG, ManagerStack, open_stack
 from msgspec.structs import replace
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import Cut, ScriptedResponse
+from support.manager_stack import CONFIG, ManagerStack, open_stack
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import Cut, ScriptedResponse
 
 from downloadd.errors import StoreUnavailableError
 from downloadd.manager import manager

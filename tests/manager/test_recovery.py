@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from downloads import with_fields
 from msgspec.structs import replace
 from records.contract import ManualClock, added, claimed, present, sample_download
 from structlog.testing import capture_logs
+from support.downloads import with_fields
 
 from downloadd.download import Desired, Download, new_id
 from downloadd.errors import StorageError

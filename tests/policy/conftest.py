@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from policy.recording_origin import RecordingOrigin, open_recording_origin
+from support.recording_origin import RecordingOrigin, open_recording_origin
 
 
 @pytest.fixture

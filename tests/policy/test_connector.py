@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
-from policy.recording_origin import RecordingOrigin, open_recording_origin
+from support.recording_origin import RecordingOrigin, open_recording_origin
 
 from downloadd.errors import DomainBlockedError
 from downloadd.policy.addresses import AddressRules

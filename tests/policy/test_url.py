@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from policy.recording_origin import RecordingOrigin, open_recording_origin
+from support.recording_origin import RecordingOrigin, open_recording_origin
 
 from downloadd.errors import InvalidUrlError
 from downloadd.policy.url import MAX_URL_BYTES, is_address, parse_host, parse_url, to_yarl

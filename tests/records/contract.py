@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from downloads import make_download, with_fields
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.downloads import make_download, with_fields
 
 from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
-from downloads import with_fields
 from msgspec.structs import replace
 from records.contract import NOW, ManualClock, added, claimed, sample_download
+from support.downloads import with_fields
 
 from downloadd.delivery import Delivery
 from downloadd.download import Download

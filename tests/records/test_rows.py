@@ -3,9 +3,9 @@
 from operator import attrgetter
 
 import pytest
-from downloads import with_fields
 from hypothesis import given
 from records.contract import DOWNLOADS, sample_download
+from support.downloads import with_fields
 
 from downloadd.download import Download, OriginDigest
 from downloadd.errors import ErrorCode

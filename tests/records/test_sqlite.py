@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from downloads import with_fields
 from records.contract import DAY, NOW, ManualClock, RecordsContract, added, ids, make_response, present, sample_download
 from structlog.testing import capture_logs
+from support.downloads import with_fields
 
 import downloadd.records.database
 from downloadd.download import Download

@@ -10,10 +10,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, DaemonProcess
-from end_to_end.fake_resolver import daemon_with_hosts
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse, redirect
+from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
+from support.fake_resolver import daemon_with_hosts
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, redirect
 
 from downloadd.errors import DomainBlockedError, InvalidUrlError
 from downloadd.policy.addresses import AddressRules

@@ -8,9 +8,9 @@ import io
 import json
 from pathlib import Path
 
-from daemon_process import DaemonProcess, make_config
-from origin.origin import Origin
-from origin.scripted_response import Framing, ScriptedResponse
+from support.daemon_process import DaemonProcess, make_config
+from support.origin.origin import Origin
+from support.origin.scripted_response import Framing, ScriptedResponse
 
 LIMIT = 300_000
 

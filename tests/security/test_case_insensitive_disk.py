@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, USER, DaemonProcess
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
+from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
 
 SIZE = 50_000
 DIRECTORY_TABLES = f"""

@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
-from origin.tls import Authority
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
+from support.origin.tls import Authority
 
 from downloadd.daemon.listeners import bind_unix
 from downloadd.errors import StartupError

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, wait_until
-from origin.origin import Origin
-from origin.scripted_response import Framing, ScriptedResponse
+from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, wait_until
+from support.origin.origin import Origin
+from support.origin.scripted_response import Framing, ScriptedResponse
 
 from downloadd.config import ConfigError, load_config
 from downloadd.storage import owners

@@ -7,10 +7,10 @@ servers in `end_to_end/test_policy.py`.
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess, make_config
 from hypothesis import given
 from hypothesis import strategies as st
-from origin.origin import Origin
+from support.daemon_process import DaemonProcess, make_config
+from support.origin.origin import Origin
 
 from downloadd.config import DownloadsConfig
 from downloadd.errors import DomainBlockedError, InvalidUrlError

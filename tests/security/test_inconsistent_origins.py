@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess, make_config
 from msgspec.structs import replace
-from origin.content import expected_bytes
-from origin.origin import Origin, Request
-from origin.scripted_response import ScriptedResponse
 from security.malformed_responses import format_response
-from security.raw_server import serve_raw
+from support.daemon_process import DaemonProcess, make_config
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin, Request
+from support.origin.scripted_response import ScriptedResponse
+from support.raw_server import serve_raw
 
 A, B = b"a" * 100, b"b" * 100
 FIRST = format_response("Content-Length: 200", 'ETag: "v"', body=A)

@@ -9,11 +9,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from daemon_process import DaemonProcess, make_config, wait_until
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
 from security.malformed_responses import MALFORMED_RESPONSES, length
-from security.raw_server import serve_raw
+from support.daemon_process import DaemonProcess, make_config, wait_until
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
+from support.raw_server import serve_raw
 
 TABLE = (Path(__file__).parents[2] / "docs/explanation/origins.md").read_text()
 ROWS = dict(re.findall(r"^\| `([\w.-]+)` \|.* \| (saved|`\w+`) \| [^|]+ \|$", TABLE, re.MULTILINE))

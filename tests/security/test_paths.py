@@ -18,10 +18,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
 
 from downloadd.download import Conflict
 from downloadd.storage.conflicts import resolve_conflict

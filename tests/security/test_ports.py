@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess, make_config
 from hypothesis import given
 from hypothesis import strategies as st
-from origin.origin import Origin
-from origin.scripted_response import ScriptedResponse, redirect
+from support.daemon_process import DaemonProcess, make_config
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, redirect
 
 from downloadd.config import DownloadsConfig
 from downloadd.errors import DomainBlockedError, InvalidUrlError

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from downloads import with_fields
 from records.contract import sample_download
+from support.downloads import with_fields
 
 from downloadd.clock import SystemClock
 from downloadd.download import Download

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from origin.content import expected_bytes
-from origin.origin import Origin
-from origin.scripted_response import Cut, Framing, ScriptedResponse
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import Cut, Framing, ScriptedResponse
 
 from downloadd.errors import NetworkError
 from downloadd.policy.addresses import AddressRules

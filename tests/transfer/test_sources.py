@@ -3,9 +3,9 @@
 from collections import Counter
 
 import pytest
-from downloads import make_download
 from hypothesis import given
 from hypothesis import strategies as st
+from support.downloads import make_download
 
 from downloadd.download import Download, Mirror
 from downloadd.transfer.sources import Source, distribute_slots, order_sources, select_source

@@ -1,1 +1,0 @@
-"""A request comes in: who asks, what for, and what is answered."""

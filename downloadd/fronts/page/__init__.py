@@ -1,0 +1,1 @@
+"""The web page: its files and the endpoints that serve them."""

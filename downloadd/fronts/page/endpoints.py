@@ -1,0 +1,52 @@
+"""`GET /` and its files: the page for people. It needs no token; what it shows does."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from downloadd.errors import NotFoundError
+from downloadd.fronts.page.assets import INDEX, Asset
+from downloadd.fronts.rest.request_context import RequestContext
+from downloadd.fronts.rest.responses import COMMON_FIELDS
+
+_CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Nothing from other hosts, nothing that stands in the page itself (CSP level 3)."""
+
+
+class PageEndpoints:
+    """The page and its files."""
+
+    def __init__(self, assets: Mapping[str, Asset]) -> None:
+        self._assets = assets
+
+    async def index(self, context: RequestContext) -> web.Response:
+        """`GET /`: the page. Its files are named relative to it, so the path has to end with a slash."""
+        if not context.request.raw_path.partition("?")[0].endswith("/"):
+            fields = CIMultiDict(COMMON_FIELDS)
+            fields["Location"] = f"{context.target.base_path}/"
+            return web.Response(status=308, headers=fields)
+        return self._asset_response(context, INDEX)
+
+    async def file(self, context: RequestContext) -> web.Response:
+        """`GET /api/v1/page/{file}`: what the page refers to."""
+        return self._asset_response(context, context.id)
+
+    def _asset_response(self, context: RequestContext, name: str) -> web.Response:
+        asset = self._assets.get(name)
+        if asset is None:
+            raise NotFoundError("the page has no such file")
+        fields = CIMultiDict(COMMON_FIELDS)
+        fields["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
+        # Asked for anew each time, and sent only when it has changed: after an update nobody sees half an old page.
+        fields["Cache-Control"] = "no-cache"
+        fields["ETag"] = asset.entity_tag
+        client_tags = context.request.headers.get("If-None-Match", "")
+        if asset.entity_tag in (tag.strip().removeprefix("W/") for tag in client_tags.split(",")):
+            return web.Response(status=304, headers=fields)
+        fields["Content-Type"] = asset.media_type
+        return web.Response(body=asset.content, headers=fields)

@@ -1,0 +1,1 @@
+"""The HTTP API of downloads: routes, schemas, guards and the server."""

@@ -1,0 +1,28 @@
+"""Understands JSON bodies of requests."""
+
+from typing import TypeVar
+
+import msgspec
+
+from downloadd.errors import InvalidParameterError
+from downloadd.fronts.rest.schemas import describe_validation_error
+
+T = TypeVar("T")
+
+
+def decode_body(body: bytes, type: type[T]) -> T:
+    """The struct that a body means.
+
+    Raises:
+        InvalidParameterError: it is no JSON in UTF-8, or not of that shape; the sentence has the JSON path.
+    """
+    try:
+        return msgspec.json.decode(body, type=type)
+    except msgspec.ValidationError as error:
+        raise describe_validation_error(error) from None
+    except UnicodeDecodeError:
+        raise InvalidParameterError("body", "expected JSON in UTF-8") from None
+    except msgspec.DecodeError as error:
+        raise InvalidParameterError("body", f"expected JSON: {error}") from None
+    except RecursionError:
+        raise InvalidParameterError("body", "nested too deep") from None

@@ -1,0 +1,29 @@
+"""Pages of active downloads, for one directory or for all."""
+
+from aiohttp import web
+
+from downloadd.fronts.rest.request_context import RequestContext
+from downloadd.fronts.rest.responses import json_response
+from downloadd.fronts.rest.schemas import Listing, ListingQuery, make_active_entry
+from downloadd.fronts.rest.service import DownloadService
+from downloadd.fronts.rest.target import make_next_link
+from downloadd.records.protocol import ActiveFilter
+from downloadd.states import State
+
+
+async def list_active_page(
+    service: DownloadService, context: RequestContext, query: ListingQuery, *, directory: str | None = None
+) -> web.Response:
+    """One page, oldest first, with a link to the next one when there is more."""
+    # One more than asked for tells whether there is another page.
+    snapshots = await service.active(
+        ActiveFilter(
+            directory=directory,
+            states=None if query.status is None else frozenset({State(query.status)}),
+            after_seq=int(query.cursor or 0),
+            limit=query.limit + 1,
+        )
+    )
+    shown = snapshots[: query.limit]
+    link = make_next_link(context.target, str(shown[-1].download.seq)) if len(snapshots) > len(shown) else ""
+    return json_response(Listing(downloads=[make_active_entry(snapshot) for snapshot in shown]), link=link)

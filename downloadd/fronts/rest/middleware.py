@@ -1,0 +1,114 @@
+"""What every request passes through: a request id, errors turned into answers, the access log, the request counter."""
+
+import itertools
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from downloadd.clock import Clock
+from downloadd.errors import DownloadError, InternalError
+from downloadd.fronts.rest.request_context import RequestContext
+from downloadd.fronts.rest.responses import error_response
+from downloadd.fronts.rest.service import RequestMetrics
+from downloadd.fronts.rest.target import parse_target
+from downloadd.policy.proxies import Client, TrustedProxies
+from downloadd.policy.redaction import redact_url
+
+MAX_LOGGED_PATH_CHARACTERS: Final = 2_048
+"""Characters of a path in the log: whoever may ask may not fill a disk."""
+COUNTED_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+"""Methods that the counters know; all others are one, so that no client can fill them."""
+
+
+class RequestMiddleware:
+    """The outermost layer; nothing leaves the API but through it."""
+
+    def __init__(
+        self,
+        handler: Callable[[RequestContext], Awaitable[web.StreamResponse]],
+        *,
+        metrics: RequestMetrics,
+        clock: Clock,
+        proxies: TrustedProxies,
+        base_path: str,
+    ) -> None:
+        self._handler = handler
+        self._proxies = proxies
+        self._base_path = base_path
+        self._metrics = metrics
+        self._clock = clock
+        self._log = structlog.get_logger().bind()
+        # Unique among all lives of the daemon, and cheaper than a random number a request.
+        self._instance_id = secrets.token_hex(4)
+        self._request_numbers = itertools.count(1)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers the request, whatever happens, and writes one line about it."""
+        started = self._clock.monotonic()
+        target = parse_target(request.raw_path, self._base_path)
+        context = RequestContext(
+            request, target, self._resolve_client(request), f"{self._instance_id}{next(self._request_numbers):x}"
+        )
+        structlog.contextvars.bind_contextvars(request_id=context.request_id)
+        status = 499
+        try:
+            response = await self._handle(context)
+            status = response.status
+        finally:
+            seconds = self._clock.monotonic() - started
+            self._metrics.request(request.method if request.method in COUNTED_METHODS else "other", status, seconds)
+            self._write_access_log(context, status, seconds)
+        if not response.prepared:
+            response.headers["X-Request-Id"] = context.request_id
+        return response
+
+    async def _handle(self, context: RequestContext) -> web.StreamResponse:
+        try:
+            return await self._handler(context)
+        except DownloadError as error:
+            return error_response(error)
+        except ConnectionError:
+            # The client has gone; there is nobody to answer.
+            raise
+        except Exception:
+            self._log.exception("request_failed")
+            return error_response(InternalError(), request_id=context.request_id)
+
+    def _resolve_client(self, request: web.BaseRequest) -> Client:
+        headers = request.headers
+        return self._proxies.resolve_client(
+            request.remote or "",
+            headers.getall("X-Forwarded-For", ()),
+            ",".join(headers.getall("X-Forwarded-Proto", ())),
+            ",".join(headers.getall("X-Forwarded-Host", ())),
+            request.forwarded if "Forwarded" in headers else (),
+        )
+
+    def _write_access_log(self, context: RequestContext, status: int, seconds: float) -> None:
+        path = (
+            f"{context.target.base_path}{context.target.path}"
+            if context.target.is_below_base_path
+            else context.target.path
+        )
+        fields: dict[str, object] = {
+            "method": context.request.method,
+            # Whoever forgets `?download=` has a URL here, with all its secrets.
+            "path": redact_url(
+                path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            )[:MAX_LOGGED_PATH_CHARACTERS],
+            "status": status,
+            "duration_ms": round(seconds * 1000, 3),
+            "user": context.user.id or None,
+            "client": context.client.address or None,
+        }
+        if context.query.values:
+            # Nothing else of the query: a value may be a secret, and so may a name that nobody knows.
+            fields["query"] = "&".join(context.query.selectors)
+        if context.download_id is not None:
+            fields["download_id"] = context.download_id
+        if context.redacted_url is not None:
+            fields["url"] = context.redacted_url
+        self._log.info("request", **fields)

@@ -1,0 +1,286 @@
+"""The OpenAPI 3.1 document, made from the routes, the structs and the error table."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from downloadd import __version__
+from downloadd.errors import ERRORS, ErrorCode
+from downloadd.fronts.rest.auth import Permission
+from downloadd.fronts.rest.contracts import ResponseSpec
+from downloadd.fronts.rest.request_context import RequestContext
+from downloadd.fronts.rest.responses import PERMISSION_MISSING, json_response
+from downloadd.fronts.rest.route import Access, Route
+from downloadd.fronts.rest.schemas import ErrorResponse
+
+Json = dict[str, Any]
+"""A piece of the document."""
+
+_SCHEMA_PATH: Final = "#/components/schemas/{name}"
+
+_SECURITY_SCHEMES: Final[Json] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "userId": {"type": "apiKey", "in": "header", "name": "X-User-Id"},
+    "authToken": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+}
+
+_SECURITY: Final[list[Json]] = [{"bearer": []}, {"userId": [], "authToken": []}]
+
+_RETRY_AFTER_CODES: Final = frozenset(
+    {ErrorCode.QUEUE_FULL, ErrorCode.SHUTTING_DOWN, ErrorCode.STORE_UNAVAILABLE, ErrorCode.TOO_MANY_FAILED_LOGINS}
+)
+_AUTHENTICATION_ERRORS: Final = (ErrorCode.CROSS_SITE_REQUEST, ErrorCode.TOO_MANY_FAILED_LOGINS)
+"""What may be said of every request that needs a token."""
+
+_RESPONSE_FIELDS: Final[Json] = {
+    "Location": {"description": "Where the download can be looked at", "schema": {"type": "string"}},
+    "Link": {"description": 'The next page, as rel="next" (RFC 8288)', "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
+    "WWW-Authenticate": {"description": "RFC 6750", "schema": {"type": "string"}},
+    "X-Request-Id": {"description": "Names the request in the log", "schema": {"type": "string"}},
+}
+
+_REQUEST_FIELDS: Final[Json] = {
+    "Idempotency-Key": {
+        "description": "Makes a repeated request answer the first one's result, for 24 hours.",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    },
+    "Last-Event-ID": {
+        "description": "The id of the last event that was seen.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]+-[0-9]+-[0-9]+$"},
+    },
+}
+
+
+class DocumentEndpoint:
+    """Serves the document; `build` makes it once."""
+
+    def __init__(self) -> None:
+        self.document = b"{}"
+
+    def build(self, table: Sequence[Route], base_path: str) -> None:
+        """Makes the document of a table of routes."""
+        self.document = msgspec.json.encode(build_document(table, base_path))
+
+    async def show(self, context: RequestContext) -> web.Response:
+        """`GET /api/v1/openapi.json`."""
+        return json_response(self.document)
+
+
+def build_document(table: Sequence[Route], base_path: str = "") -> Json:
+    """The OpenAPI document of a table of routes that live below `base_path`."""
+    schemas = _schemas(table)
+    by_operation: dict[tuple[str, str], list[Route]] = {}
+    for route in table:
+        by_operation.setdefault((route.path, route.method.lower()), []).append(route)
+        if route.path == "/{directory}":
+            # The root is a directory too, and an empty path parameter cannot say so.
+            by_operation.setdefault(("/", route.method.lower()), []).append(route)
+    paths: Json = {}
+    for (path, method), choices in by_operation.items():
+        paths.setdefault(path, {})[method] = _operation(path, choices, schemas)
+        heads = [route for route in choices if route.head]
+        if heads:
+            paths[path]["head"] = _head_operation(path, heads, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "downloadd",
+            "version": __version__,
+            "description": f"One HTTP request makes the server fetch a remote file.\n\n{_error_table()}",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": base_path or "/"}],
+        "security": _SECURITY,
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": _SECURITY_SCHEMES, "headers": _RESPONSE_FIELDS},
+    }
+
+
+def _schemas(table: Sequence[Route]) -> Json:
+    types: set[type[msgspec.Struct]] = {ErrorResponse}
+    for route in table:
+        contract = route.contract
+        types.update(contract.response.types)
+        types.update(kind for kind in (contract.query, contract.body, contract.result_error_type) if kind is not None)
+    named = sorted(types, key=lambda kind: kind.__name__)
+    _, schemas = msgspec.json.schema_components(named, ref_template=_SCHEMA_PATH)
+    return schemas
+
+
+def _operation(path: str, choices: Sequence[Route], schemas: Json) -> Json:
+    """One operation; where a query parameter chooses among several routes, all of them as one."""
+    operation: Json = {
+        "operationId": _operation_id(path, choices),
+        "summary": "; ".join(route.summary for route in choices),
+        "description": "\n\n".join(_description(route) for route in choices),
+        "parameters": _parameters(path, choices, schemas),
+        "responses": _responses(choices),
+    }
+    is_public = [route.access is Access.PUBLIC for route in choices]
+    if all(is_public):
+        operation["security"] = []
+    elif any(is_public):
+        operation["security"] = [*_SECURITY, {}]
+    body = choices[0].contract.body
+    if choices[0].contract.is_raw_body:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
+    elif body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
+    return operation
+
+
+def _head_operation(path: str, choices: Sequence[Route], schemas: Json) -> Json:
+    operation = _operation(path, choices, schemas)
+    operation["operationId"] = f"{operation['operationId']}Head"
+    for response in operation["responses"].values():
+        response.pop("content", None)
+    return operation
+
+
+def _operation_id(path: str, choices: Sequence[Route]) -> str:
+    names = "Or".join(route.summary.title().replace(" ", "").replace(",", "") for route in choices)
+    suffix = "InRoot" if path == "/" else ""
+    return f"{names[:1].lower()}{names[1:]}{suffix}"
+
+
+def _description(route: Route) -> str:
+    selection = (
+        f"`{route.selector}` in the query: {route.summary[:1].lower()}{route.summary[1:]}." if route.selector else ""
+    )
+    if isinstance(route.access, Permission):
+        requirement = f"Needs the permission `{route.access}`."
+    else:
+        requirement = "Needs no token." if route.access is Access.PUBLIC else "Needs a valid token."
+    return f"{selection} {requirement}".strip()
+
+
+def _parameters(path: str, choices: Sequence[Route], schemas: Json) -> list[Json]:
+    parameters: list[Json] = []
+    if "{directory}" in path:
+        description = "Destination directory of any depth; slashes may be sent as %2F."
+        parameters.append(_path_parameter("directory", {"type": "string", "minLength": 1}, description))
+    if "{file}" in path:
+        parameters.append(_path_parameter("file", {"type": "string", "minLength": 1}, "Name of the file."))
+    if "{id}" in path:
+        parameters.append(_path_parameter("id", {"type": "string", "format": "uuid"}, "The download's id."))
+    by_name: dict[str, list[Json]] = {}
+    for route in choices:
+        contract = route.contract
+        if contract.query is not None:
+            schema = schemas[contract.query.__name__]
+            for name, shape in schema["properties"].items():
+                required = len(choices) == 1 and name in schema.get("required", ())
+                by_name.setdefault(name, []).append(_query_parameter(name, shape, required=required))
+    for variants in by_name.values():
+        # Where several routes share a path, a name may mean something else in each.
+        schema = _any_of(variant["schema"] for variant in variants)
+        parameters.append({**variants[0], "schema": schema})
+    fields = dict.fromkeys(field for route in choices for field in route.contract.headers)
+    parameters.extend({"name": field, "in": "header", "required": False, **_REQUEST_FIELDS[field]} for field in fields)
+    return parameters
+
+
+def _path_parameter(name: str, schema: Json, description: str) -> Json:
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+
+
+def _query_parameter(name: str, shape: Json, *, required: bool) -> Json:
+    # A query has no null: a parameter that may be left out is left out.
+    choices = [choice for choice in shape.get("anyOf", ()) if choice.get("type") != "null"]
+    schema = dict(choices[0]) if choices else dict(shape)
+    if shape.get("default") is not None:
+        schema["default"] = shape["default"]
+    parameter: Json = {"name": name, "in": "query", "required": required}
+    if "description" in schema:
+        parameter["description"] = schema.pop("description")
+    if name.startswith("download") and schema.get("maxLength") == 0:
+        parameter["allowEmptyValue"] = True
+    return {**parameter, "schema": schema}
+
+
+def _responses(choices: Sequence[Route]) -> Json:
+    responses: Json = {}
+    response_specs: dict[int, list[ResponseSpec]] = {}
+    for route in choices:
+        response_specs.setdefault(route.contract.response.status, []).append(route.contract.response)
+    for status, group in response_specs.items():
+        responses[str(status)] = {
+            "description": "; ".join(dict.fromkeys(response.description for response in group)),
+            "headers": _fields("X-Request-Id", *(field for response in group for field in response.headers)),
+            "content": _content(group),
+        }
+    errors: dict[int, dict[ErrorCode, list[Json]]] = {}
+    for route in choices:
+        contract = route.contract
+        refused = [] if contract.result_error_type is None else [_ref(contract.result_error_type)]
+        for code in contract.result_errors:
+            errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).extend(refused)
+        for code in (*contract.errors, ErrorCode.INTERNAL_ERROR):
+            errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).append(_ref(ErrorResponse))
+    authenticated_routes = [route for route in choices if route.access is not Access.PUBLIC]
+    for code in (ErrorCode.HOST_NOT_ALLOWED, *(_AUTHENTICATION_ERRORS if authenticated_routes else ())):
+        errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).append(_ref(ErrorResponse))
+    for status, codes in sorted(errors.items()):
+        responses[str(status)] = _error_response(status, codes)
+    if authenticated_routes:
+        responses["401"] = {
+            "description": "`unauthorized`: no or wrong credentials",
+            "headers": _fields("X-Request-Id", "WWW-Authenticate"),
+            "content": {"application/json": {"schema": _ref(ErrorResponse)}},
+        }
+    if any(isinstance(route.access, Permission) for route in authenticated_routes):
+        missing = responses.setdefault(
+            "403",
+            {"headers": _fields("X-Request-Id"), "content": {"application/json": {"schema": _ref(ErrorResponse)}}},
+        )
+        sentences = (missing["description"],) if "description" in missing else ()
+        missing["description"] = "; ".join((*sentences, f"`{PERMISSION_MISSING}`"))
+        schema = missing["content"]["application/json"]["schema"]
+        missing["content"]["application/json"]["schema"] = _any_of(
+            [*schema.get("anyOf", [schema]), _ref(ErrorResponse)]
+        )
+    return responses
+
+
+def _error_response(status: int, codes: dict[ErrorCode, list[Json]]) -> Json:
+    fields = ["X-Request-Id"]
+    if _RETRY_AFTER_CODES & set(codes):
+        fields.append("Retry-After")
+    return {
+        "description": "; ".join(f"`{code}`: {ERRORS[code].title}" for code in codes),
+        "headers": _fields(*fields),
+        "content": {"application/json": {"schema": _any_of([ref for refs in codes.values() for ref in refs])}},
+    }
+
+
+def _content(response_specs: Sequence[ResponseSpec]) -> Json:
+    by_media_type: dict[str, list[Json]] = {}
+    for response in response_specs:
+        schemas = [_ref(kind) for kind in response.types]
+        if not schemas:
+            schemas = [{"type": "object" if response.media_type == "application/json" else "string"}]
+        elif response.is_array:
+            schemas = [{"type": "array", "items": _any_of(schemas)}]
+        by_media_type.setdefault(response.media_type, []).extend(schemas)
+    return {media_type: {"schema": _any_of(schemas)} for media_type, schemas in by_media_type.items()}
+
+
+def _any_of(refs: Iterable[Json]) -> Json:
+    distinct = list({str(ref): ref for ref in refs}.values())
+    return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
+
+
+def _ref(kind: type[msgspec.Struct]) -> Json:
+    return {"$ref": _SCHEMA_PATH.format(name=kind.__name__)}
+
+
+def _fields(*names: str) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _error_table() -> str:
+    rows = [f"| `{row.code}` | {row.status} | {row.title} | {row.resolution} |" for row in ERRORS.values()]
+    return "\n".join(["| Error | Status | Meaning | What to do |", "| --- | --- | --- | --- |", *rows])

@@ -1,0 +1,82 @@
+"""Answers: JSON with the fields that every answer carries, and errors as the error table has them."""
+
+import math
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+from multidict import CIMultiDict
+
+from downloadd.errors import ERRORS, BodyTooSlowError, DownloadError, ErrorCode, MethodNotAllowedError
+from downloadd.fronts.rest.schemas import ErrorResponse
+
+SERVER: Final = "downloadd"
+"""The `Server` field, without a version."""
+
+PERMISSION_MISSING: Final = "User does not have the permissions required for this action [error-unauthorized]"
+
+COMMON_FIELDS: Final = (
+    ("Server", SERVER),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("X-Frame-Options", "DENY"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+    ("Referrer-Policy", "no-referrer"),
+)
+"""Header fields of every answer."""
+
+_JSON_FIELDS: Final = (("Content-Type", "application/json"), *COMMON_FIELDS)
+_encoder: Final = msgspec.json.Encoder()
+
+encode: Final = _encoder.encode
+"""A struct as JSON."""
+
+
+def json_response(
+    body: msgspec.Struct | bytes, *, status: int = 200, location: str = "", link: str = ""
+) -> web.Response:
+    """A JSON answer; a body of bytes is JSON already."""
+    fields = CIMultiDict(_JSON_FIELDS)
+    if location:
+        fields["Location"] = location
+    if link:
+        fields["Link"] = link
+    return web.Response(body=body if isinstance(body, bytes) else encode(body), status=status, headers=fields)
+
+
+def error_response(error: DownloadError, *, request_id: str = "") -> web.Response:
+    """An error as an answer, with the fields that its code asks for."""
+    response = json_response(
+        ErrorResponse(error=error.code, detail=error.detail, request_id=request_id or UNSET), status=error.info.status
+    )
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    if isinstance(error, MethodNotAllowedError):
+        response.headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, BodyTooSlowError):
+        # The rest of the body stands between us and the next request (RFC 9110, section 15.5.9).
+        response.force_close()
+    return response
+
+
+def unauthorized_response() -> web.Response:
+    """No or wrong credentials (RFC 6750, section 3)."""
+    response = json_response(ErrorResponse(error="unauthorized"), status=401)
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def permission_missing_response() -> web.Response:
+    """The user is known and may not do this."""
+    return json_response(ErrorResponse(error=PERMISSION_MISSING), status=403)
+
+
+def forbidden_response() -> web.Response:
+    """The daemon was not launched with `--allow-download`."""
+    return json_response(
+        ErrorResponse(error=ErrorCode.DOWNLOAD_FORBIDDEN), status=ERRORS[ErrorCode.DOWNLOAD_FORBIDDEN].status
+    )

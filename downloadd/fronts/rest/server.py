@@ -1,0 +1,155 @@
+"""How the API is served: aiohttp's runner, with requests that are no HTTP answered like all others."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
+
+import structlog
+from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+
+from downloadd.errors import InternalError, InvalidParameterError
+from downloadd.fronts.rest.connection_limit import ConnectionLimit
+from downloadd.fronts.rest.request_context import REQUESTED_VERSION
+from downloadd.fronts.rest.responses import error_response
+from downloadd.fronts.rest.schemas import MAX_BODY_BYTES
+
+_log: Final = structlog.get_logger()
+
+IDLE_TIMEOUT_SECONDS: Final = 75.0
+"""How long a connection may be without a whole request head."""
+UNREAD_TIMEOUT_SECONDS: Final = 60
+"""How long a client may leave an answer unread before its connection is cut."""
+MAX_REQUEST_LINE_BYTES: Final = 64 * 1024
+"""Bytes of a request line: a URL of 16 KiB may be percent-encoded to three times its length."""
+
+
+class ApiConnection(web.RequestHandler):
+    """One connection of a client."""
+
+    limit: ConnectionLimit
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Lets the kernel cut a client off that reads nothing: an answer that nobody takes would be kept for ever."""
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_SECONDS * 1000)
+        super().connection_made(transport)
+        self.limit.add(self)
+
+    def abort(self) -> None:
+        """Ends the connection at once: an orderly end would wait until the client has read everything."""
+        transport = self.transport
+        self.force_close()
+        if transport is not None:
+            transport.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client has gone."""
+        self.limit.remove(self)
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answers what cannot be parsed in JSON, without repeating any of it, and closes the connection."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer is on its way already")
+        if status == 500:
+            _log.error("request_failed", exc_info=exc)
+            response = error_response(InternalError())
+        else:
+            # Only the kind of the error: its sentence repeats the request, and with it perhaps a token.
+            _log.info("request_malformed", status=status, error=type(exc).__name__)
+            response = error_response(InvalidParameterError("request", "it is not well-formed HTTP, or too long"))
+            response.set_status(status)
+        response.force_close()
+        return response
+
+
+class ApiServer(web.Server):
+    """Makes the connections of one listening API."""
+
+    def __init__(self, api: "Api", *, max_connections: int | None = None, **settings: Any) -> None:
+        """`max_connections` connections at once; `settings` are those of aiohttp's request handler."""
+        super().__init__(self._handle, request_factory=_make_request)
+        self._api = api
+        self._limit = ConnectionLimit(max_connections)
+        # The API writes the access log itself.
+        self._settings = {
+            "access_log": None,
+            # A small body can unpack to any size, on the event loop, before anybody has looked at the token.
+            "auto_decompress": False,
+            "max_line_size": MAX_REQUEST_LINE_BYTES,
+            "keepalive_timeout": IDLE_TIMEOUT_SECONDS,
+            **settings,
+        }
+
+    def __call__(self) -> web.RequestHandler:
+        """A connection."""
+        connection = ApiConnection(self, loop=asyncio.get_running_loop(), **self._settings)
+        connection.limit = self._limit
+        return connection
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = cast("ApiConnection", request.protocol)
+        self._limit.mark_busy(connection)
+        try:
+            return await self._api.handle(request)
+        finally:
+            self._limit.mark_idle(connection)
+
+
+class Api:
+    """What answers requests, apart from the sockets on which they come."""
+
+    def __init__(
+        self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], close_long_lived: Callable[[], None]
+    ) -> None:
+        """`close_long_lived` ends the answers that would last longer than the daemon: held ones and streams."""
+        self.handle = handle
+        self.close_long_lived = close_long_lived
+
+
+class ApiRunner(web.ServerRunner):
+    """Serves an API.
+
+    `max_connections` connections at once, None for no limit; `shutdown_timeout` is in seconds, `settings` are those of aiohttp's
+    request handler.
+    """
+
+    def __init__(
+        self, api: Api, *, max_connections: int | None = None, shutdown_timeout: float = 60.0, **settings: Any
+    ) -> None:
+        super().__init__(ApiServer(api, max_connections=max_connections, **settings), shutdown_timeout=shutdown_timeout)
+        self._api = api
+
+    async def shutdown(self) -> None:
+        """Lets go of all answers that are held, before those under way are waited for."""
+        self._api.close_long_lived()
+
+
+def _make_request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    connection: web.RequestHandler,
+    writer: AbstractStreamWriter,
+    task: "asyncio.Task[None]",
+) -> web.BaseRequest:
+    requested = message.version
+    if requested.major != 1:
+        # An answer takes its version from the request, and may claim none that is not spoken here (RFC 9110, section
+        # 6.2).
+        message = message._replace(version=HttpVersion11, should_close=True)
+    request = web.BaseRequest(
+        message, payload, connection, writer, task, asyncio.get_running_loop(), client_max_size=MAX_BODY_BYTES
+    )
+    if requested.major != 1:
+        request[REQUESTED_VERSION] = requested
+    return request

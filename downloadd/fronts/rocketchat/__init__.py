@@ -1,0 +1,1 @@
+"""The import API of Rocket.Chat, which its clients use unchanged."""

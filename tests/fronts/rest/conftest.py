@@ -1,0 +1,29 @@
+"""The API served on a socket, and what it logs."""
+
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from typing import Any
+
+import pytest
+import structlog
+from support.served_api import ServedApi
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[ServedApi]:
+    api = ServedApi()
+    async with api.client:
+        yield api
+
+
+@pytest.fixture
+async def api_limited_to_three_connections() -> AsyncIterator[ServedApi]:
+    api = ServedApi(server={"max_connections": 3})
+    async with api.client:
+        yield api
+
+
+@pytest.fixture(autouse=True)
+def lines() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What is logged."""
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        yield lines

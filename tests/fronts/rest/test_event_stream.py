@@ -1,0 +1,212 @@
+"""The event stream on a real socket: what is told, resumed, and cut off."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from aiohttp import ClientResponse
+from support.sample_downloads import sample_change, sample_download
+from support.served_api import ServedApi
+
+from downloadd.download import Snapshot
+from downloadd.events import DownloadChanged, ImportChanged, parse_event_id
+from downloadd.fronts.rest import routes
+from downloadd.fronts.rest.event_stream import MAX_REPLAYED_DOWNLOADS, EventStream
+from downloadd.fronts.rocketchat.schemas import make_operation_entry
+from downloadd.import_operation import ImportKind, ImportOperation, ImportStatus
+from downloadd.states import State
+
+
+class ReceivedEvent(NamedTuple):
+    event: str
+    data: Any
+    id: str | None
+
+
+class EventReader:
+    """Reads a stream block by block."""
+
+    def __init__(self, response: ClientResponse) -> None:
+        self.response = response
+        self.last_id = ""
+
+    async def read_block(self) -> dict[str, str]:
+        """The fields of the next block; a comment's name is empty."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(10):
+            while (line := await self.response.content.readline()) not in {b"\n", b""}:
+                name, _, value = line.decode().rstrip("\n").partition(":")
+                fields[name] = value.lstrip(" ")
+        self.last_id = fields.get("id", self.last_id)
+        return fields
+
+    async def next(self) -> ReceivedEvent:
+        """The next event."""
+        while "data" not in (block := await self.read_block()):
+            assert block, "the stream is over"
+        return ReceivedEvent(block["event"], json.loads(block["data"]), block.get("id"))
+
+    async def read_until_live(self) -> list[ReceivedEvent]:
+        """All events before the block that says where the stream stands."""
+        received: list[ReceivedEvent] = []
+        while True:
+            block = await self.read_block()
+            assert block, "the stream is over"
+            if "data" in block:
+                received.append(ReceivedEvent(block["event"], json.loads(block["data"]), block.get("id")))
+            elif "id" in block:
+                return received
+
+
+@asynccontextmanager
+async def open_stream(api: ServedApi, last_id: str | None = None) -> AsyncIterator[EventReader]:
+    headers = {} if last_id is None else {"Last-Event-ID": last_id}
+    async with api.client.get("/api/v1/events", headers=headers) as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["X-Request-Id"]
+        reader = EventReader(response)
+        assert await reader.read_block() == {"retry": "2000"}
+        yield reader
+
+
+async def test_a_new_reader_is_told_what_is_active_and_then_what_happens(api: ServedApi) -> None:
+    ids = [api.service.add(sample_download(number)).id for number in range(2)]
+    api.service.add(sample_download(9, state=State.FAILED))
+    async with open_stream(api) as reader:
+        received = await reader.read_until_live()
+        assert [(one.event, one.data["id"]) for one in received] == [("download", id) for id in ids]
+        await api.service.set_state(ids[0], State.DOWNLOADING, received=5, total=10)
+        one = await reader.next()
+        assert (one.event, one.data["status"], one.data["progress_percentage"]) == ("download", "downloading", 50.0)
+        await api.service.set_state(ids[0], State.COMPLETED)
+        one = await reader.next()
+        assert (one.event, one.data["status"], one.data["id"]) == ("history", "completed", ids[0])
+
+
+async def test_events_have_the_entries_of_listing_and_history(api: ServedApi) -> None:
+    id = api.service.add(sample_download(1)).id
+    async with open_stream(api) as reader:
+        (active,) = await reader.read_until_live()
+        async with api.client.get("/api/v1/downloads") as response:
+            assert (await response.json())["downloads"] == [active.data]
+        await api.service.set_state(id, State.COMPLETED)
+        ended = await reader.next()
+        async with api.client.get("/?download_history=") as response:
+            assert (await response.json())["history"] == [ended.data]
+
+
+async def test_an_import_that_moves_on_is_told_with_its_operation(api: ServedApi) -> None:
+    operation = ImportOperation(
+        id="MJxTRZsYdho8Ww2qq", kind=ImportKind.SLACK, user="alice", ts=0, updated_at=0, status=ImportStatus.DONE
+    )
+    async with open_stream(api) as reader:
+        await reader.read_until_live()
+        api.bus.publish(ImportChanged(operation=operation))
+        one = await reader.next()
+    assert (one.event, one.data) == ("import", json.loads(msgspec.json.encode(make_operation_entry(operation))))
+    assert (one.data["_id"], one.data["status"]) == (operation.id, "importer_done")
+
+
+async def test_a_long_snapshot_is_told_completely(api: ServedApi) -> None:
+    ids = [api.service.add(sample_download(number)).id for number in range(1201)]
+    async with open_stream(api) as reader:
+        assert [one.data["id"] for one in await reader.read_until_live()] == ids
+
+
+async def test_one_that_comes_back_is_told_exactly_what_it_missed(api: ServedApi) -> None:
+    ids = [api.service.add(sample_download(number)).id for number in range(2)]
+    async with open_stream(api) as reader:
+        await reader.read_until_live()
+        await api.service.set_state(ids[0], State.DOWNLOADING)
+        await reader.next()
+        last_id = reader.last_id
+    await api.service.set_state(ids[0], State.COMPLETED)
+    await api.service.set_state(ids[1], State.DOWNLOADING)
+    async with open_stream(api, last_id) as reader:
+        received = await reader.read_until_live()
+    assert [(one.event, one.data["id"]) for one in received] == [("history", ids[0]), ("download", ids[1])]
+
+
+async def test_after_a_restart_the_ends_since_then_come_from_the_records(api: ServedApi) -> None:
+    seen = [api.service.add(sample_download(number, state=State.FAILED)) for number in range(2)]
+    missed = [api.service.add(sample_download(number, state=State.FAILED)) for number in range(2, 5)]
+    active = api.service.add(sample_download(9))
+    async with open_stream(api, f"0123abcd-77-{seen[-1].result.ended_seq}") as reader:
+        received = await reader.read_until_live()
+    assert [(one.event, one.data["id"]) for one in received] == [
+        *[("history", one.id) for one in missed],
+        ("download", active.id),
+    ]
+    # Whoever leaves in the middle comes back with an id that leads to the rest.
+    assert received[0].id == f"0123abcd-77-{missed[0].result.ended_seq}"
+    place = parse_event_id(reader.last_id)
+    assert place is not None
+    assert place.ended_seq == missed[-1].result.ended_seq
+
+
+async def test_who_missed_too_much_is_told_to_read_the_history(api: ServedApi) -> None:
+    for number in range(MAX_REPLAYED_DOWNLOADS + 1):
+        api.service.add(sample_download(number, state=State.FAILED))
+    async with open_stream(api, "0123abcd-1-0") as reader:
+        received = await reader.read_until_live()
+    assert [one.event for one in received] == ["reset"]
+
+
+@pytest.mark.parametrize("last_id", ["", "nonsense", "1", "a-b-c", "--", "\xff"])
+async def test_an_id_of_somebody_else_makes_a_new_reader(api: ServedApi, last_id: str) -> None:
+    api.service.add(sample_download(1, state=State.FAILED))
+    active = api.service.add(sample_download(2))
+    async with open_stream(api, last_id) as reader:
+        assert [one.data["id"] for one in await reader.read_until_live()] == [active.id]
+
+
+async def test_a_new_reader_starts_behind_the_history_that_there_is(api: ServedApi) -> None:
+    past = api.service.add(sample_download(1, state=State.FAILED))
+    async with open_stream(api) as reader:
+        await reader.read_until_live()
+        assert reader.last_id.endswith(f"-{past.result.ended_seq}")
+
+
+async def test_a_quiet_stream_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "EventStream", partial(EventStream, heartbeat=0.01))
+    api = ServedApi()
+    async with api.client, open_stream(api) as reader:
+        await reader.read_until_live()
+        for _ in range(2):
+            assert await reader.read_block() == {"": "heartbeat"}
+
+
+async def test_the_stream_ends_when_the_daemon_stops(api: ServedApi) -> None:
+    async with open_stream(api) as reader:
+        await reader.read_until_live()
+        api.close_long_lived()
+        assert await reader.read_block() == {}
+    async with api.client.get("/api/v1/events") as response:
+        assert response.status == 503
+
+
+async def test_a_slow_reader_is_cut_off_and_a_quick_one_is_told_everything(api: ServedApi) -> None:
+    api.bus._backlog = 50
+    slow, writer = await asyncio.open_connection(api.server.host, api.server.port, limit=1)
+    writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame\r\n\r\n")
+    await slow.read(1)
+    async with open_stream(api) as reader:
+        await reader.read_until_live()
+        event = DownloadChanged(snapshot=Snapshot(download=sample_download(1, detail="x" * 20_000)))
+        for _ in range(2000):
+            api.bus.publish(event)
+            await reader.next()
+            if any(subscription.is_closed for subscription in api.bus._readers):
+                break
+        else:
+            pytest.fail("nobody was cut off")
+        api.bus.publish(sample_change(7))
+        assert (await reader.next()).data["id"] == sample_download(7).id
+    writer.close()

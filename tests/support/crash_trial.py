@@ -1,0 +1,134 @@
+"""One life of a daemon that a fault strikes, what comes after it, and what must be true then."""
+
+from pathlib import Path
+
+from support.crash_runner import CrashResult, CrashRun, ForkServer, recovery
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response
+
+SIZES = {
+    "small": 20_000,
+    "other": 20_000,
+    "broken": (4 << 20) + 200_000,
+    "segments": 600_000,
+    "held": 20_000,
+    "stalled": 20_000,
+    "missing-at-first": 20_000,
+}
+CONTENTS = {name: expected_bytes(seed, 0, size) for seed, (name, size) in enumerate(SIZES.items())}
+WHOLE = {
+    name: ScriptedResponse(size=size, seed=seed, etag=f'"{seed}"', keep_alive=False)
+    for seed, (name, size) in enumerate(SIZES.items())
+}
+
+
+def faulty_answers(name: str) -> list[ScriptedResponse]:
+    """What the origin answers before the daemon is killed."""
+    whole = WHOLE[name]
+    match name:
+        case "broken":
+            return [replaced(whole, cut_after=4 << 20), whole]
+        case "segments":
+            return [replaced(whole, rate=2_500_000)]
+        case "held":
+            return [replaced(whole, stall_after=10_000), whole]
+        case "stalled":
+            return [replaced(whole, stall_after=10_000)]
+        case "missing-at-first":
+            return [error_response(404), whole]
+        case _:
+            return [whole]
+
+
+def replaced(answer: ScriptedResponse, **changes: object) -> ScriptedResponse:
+    """The answer with these fields changed."""
+    fields = {name: getattr(answer, name) for name in ScriptedResponse.__struct_fields__}
+    return ScriptedResponse(**{**fields, **changes})
+
+
+class CrashTrial:
+    """One life that is cut off, what comes after it, and what must be true then."""
+
+    def __init__(self, folder: Path, origin: Origin, fork_server: ForkServer, scenario: str) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self._fork_server = fork_server
+        self._origin = origin
+        self._scenario = scenario
+        self._results: list[CrashResult] = []
+        for name in SIZES:
+            origin.script(f"/{folder.name}/{name}", faulty_answers(name))
+
+    async def run(
+        self, fault_at: int, *, fault: str | None = None, fault_count: int = 1, from_start: bool = False
+    ) -> CrashResult:
+        """The scenario, struck at this point; afterwards the origin is polite."""
+        ended = await self._run_once(self._scenario, fault_at, from_start, fault, fault_count)
+        for name in SIZES:
+            self._origin.script(f"/{self.folder.name}/{name}", WHOLE[name])
+        return ended
+
+    async def recover(self, fault_at: int = 0) -> CrashResult:
+        """The next start, which may be killed too."""
+        return await self._run_once(recovery.__name__, fault_at, from_start=True)
+
+    async def _run_once(
+        self, scenario: str, fault_at: int, from_start: bool, fault: str | None = None, fault_count: int = 1
+    ) -> CrashResult:
+        ended = await self._fork_server.run(
+            CrashRun(
+                folder=str(self.folder),
+                scenario=scenario,
+                origin=self._origin.url(f"/{self.folder.name}"),
+                fault_at=fault_at,
+                fault=fault,
+                fault_count=fault_count,
+                from_start=from_start,
+            )
+        )
+        self._results.append(ended)
+        for path in self._files():
+            assert path.read_bytes() in CONTENTS.values(), f"{path} is not whole"
+        return ended
+
+    def _files(self) -> list[Path]:
+        root = self.folder / "files"
+        return [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
+
+    def assert_consistent(self) -> None:
+        """Nothing accepted is lost, nothing is there twice, every name has the bytes of its own download."""
+        last = self._results[-1]
+        rows = [line.split(" ", 3) for line in last.values("row")]
+        ids = [id for id, *_ in rows]
+        accepted = [id for ended in self._results for id in ended.values("accepted")]
+        assert len(ids) == len(set(ids))
+        assert set(accepted) <= set(ids)
+        # What was written down in the moment of the kill was not answered yet.
+        assert len(ids) <= len(accepted) + 1
+        states = {id: state for id, state, *_ in rows}
+        for line in (line for ended in self._results for line in ended.values("ended")):
+            id, state = line.split()
+            assert states[id] == state, self._results
+        assert set(states.values()) <= {"completed", "skipped", "cancelled", "failed"}
+        faulty = any(ended.values("refuse") for ended in self._results)
+        if self._scenario != "failed_and_retried" and not faulty:
+            assert "failed" not in states.values(), rows
+        # The one that ended last has the name.
+        owners = {path: url.rpartition("/")[2] for _, state, url, path in reversed(rows) if state == "completed"}
+        whose = {content: name for name, content in CONTENTS.items()}
+        found = {str(path.relative_to(self.folder / "files")): whose[path.read_bytes()] for path in self._files()}
+        for path in {path for _, state, _, path in rows if state == "failed" and faulty} - set(owners):
+            # The name was given and could neither be made lasting nor taken back: a whole file all the same.
+            found.pop(path, None)
+        for path in {path for _, state, _, path in rows if state == "failed" and faulty} & set(owners):
+            found[path] = owners[path]
+        assert found == owners, f"{found} is there instead of {owners}: {self._results}"
+
+    def assert_pauses_kept(self) -> None:
+        """What was told to be paused is paused after the kill, unless it was taken back."""
+        first, *later = self._results
+        resumed = {*first.values("resumed"), *(line.split()[0] for line in first.values("ended"))}
+        for id in set(first.values("paused")) - resumed:
+            found = [id for ended in later for id in ended.values("still-paused")]
+            assert id in found

@@ -1,0 +1,112 @@
+"""The API on a real socket, in front of a manager that lives in memory."""
+
+import asyncio
+import hashlib
+from typing import Any
+
+from aiohttp.test_utils import BaseTestServer, TestClient
+from aiohttp.web import BaseRequest, BaseRunner
+from support.fake_imports import FakeImports
+from support.fake_service import FakeClock, FakeDownloadService, FakeMetrics
+
+from downloadd.config import UserConfig
+from downloadd.events import EventBus
+from downloadd.fronts.page.assets import load_assets
+from downloadd.fronts.rest.auth import Accounts
+from downloadd.fronts.rest.body_reader import BodyReader
+from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
+from downloadd.fronts.rest.routes import create_api
+from downloadd.fronts.rest.server import Api, ApiRunner
+from downloadd.metrics import GaugeSnapshot
+from downloadd.policy.proxies import TrustedProxies
+
+TOKEN = "open-sesame"
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def user(id: str, token: str, *permissions: str) -> UserConfig:
+    return UserConfig(id=id, token_hash=f"sha256:{hashlib.sha256(token.encode()).hexdigest()}", permissions=permissions)
+
+
+class ApiTestServer(BaseTestServer):
+    """Serves with the runner that the daemon uses."""
+
+    __test__ = False
+
+    def __init__(self, api: Api, settings: dict[str, Any]) -> None:
+        super().__init__()
+        self._api = api
+        self._settings = settings
+
+    async def _make_runner(self, **settings: Any) -> BaseRunner:
+        del settings["handler_cancellation"]
+        return ApiRunner(self._api, **settings, **self._settings)
+
+
+class ServedApi:
+    """Everything that a test of the API needs to hold in its hands."""
+
+    def __init__(
+        self,
+        *,
+        failed_logins: int = 0,
+        reader: BodyReader | None = None,
+        server: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.clock = FakeClock()
+        self.bus = EventBus()
+        self.service = FakeDownloadService(self.bus, self.clock, **settings)
+        self.metrics = FakeMetrics()
+        self.allowed = True
+        self.accounts = Accounts(
+            [
+                user("alice", TOKEN, "download"),
+                user("victor", "may-look", "view-downloads"),
+                user("ivan", "may-import", "run-import", "view-import-operations"),
+            ]
+        )
+        api = create_api(
+            manager=self.service,
+            imports=FakeImports(),
+            bus=self.bus,
+            metrics=self.metrics,
+            collect_gauges=self.collect_gauges,
+            accounts=self.accounts,
+            guards=RequestGuards(hosts=AllowedHosts((), ("api",)), throttle=LoginThrottle(failed_logins)),
+            clock=self.clock,
+            is_enabled=lambda: self.allowed,
+            can_use_directory=lambda user, directory: directory != f"not-for-{user}",
+            directories=self._directories,
+            page=load_assets(),
+            proxies=TrustedProxies(()),
+            reader=reader,
+        )
+        self.close_long_lived = api.close_long_lived
+        self.server = ApiTestServer(api, server or {})
+        self.client: TestClient[BaseRequest, None] = TestClient(self.server, headers=AUTH)
+
+    async def _directories(self, prefix: str, limit: int) -> list[str]:
+        known = ["Downloads", "Imports", "not-for-alice"]
+        return [one for one in known if one.startswith(prefix)][:limit]
+
+    async def collect_gauges(self) -> GaugeSnapshot:
+        return GaugeSnapshot(active=await self.service.counts())
+
+    async def exchange(self, request: bytes) -> bytes:
+        """Sends bytes as they are, and reads until the server closes the connection."""
+        reader, writer = await asyncio.open_connection(self.server.host, self.server.port)
+        try:
+            writer.write(request)
+            async with asyncio.timeout(5):
+                return await reader.read()
+        finally:
+            writer.close()
+
+    async def raw(self, method: str, target: str, *fields: str) -> tuple[int, dict[str, str], bytes]:
+        """Sends a target byte for byte; returns status, header fields and body."""
+        lines = (f"{method} {target} HTTP/1.1", "Host: api", f"Authorization: Bearer {TOKEN}", *fields)
+        request = "\r\n".join((*lines, "Connection: close", "", "")).encode("utf-8", "surrogateescape")
+        head, _, body = (await self.exchange(request)).partition(b"\r\n\r\n")
+        status, *rest = head.decode().split("\r\n")
+        return int(status.split()[1]), dict(line.split(": ", 1) for line in rest), body
