@@ -50,13 +50,24 @@ NOUNS: Final = frozenset(
         "logs",
         "metrics",
         "import_operation",
+        "users",
         "directory_settings",
         "name_collision",
     }
 )
 
 PURE: Final = (
-    *("download", "states", "errors", "sizes", "directory_settings", "name_collision", "verify", "import_operation"),
+    *(
+        "users",
+        "download",
+        "states",
+        "errors",
+        "sizes",
+        "directory_settings",
+        "name_collision",
+        "verify",
+        "import_operation",
+    ),
     *("imports.refusal", "imports.selection", "imports.layout", "imports.json_array"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.redaction"),
     "policy.ports",

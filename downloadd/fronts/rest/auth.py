@@ -7,33 +7,13 @@ Pure: no I/O and no clock.
 import hashlib
 import hmac
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Final
 
 import msgspec
 from multidict import CIMultiDictProxy
 
 from downloadd.config import UserConfig
-
-
-class Permission(StrEnum):
-    """What a user may do."""
-
-    DOWNLOAD = "download"
-    VIEW_DOWNLOADS = "view-downloads"
-    RUN_IMPORT = "run-import"
-    VIEW_IMPORT_OPERATIONS = "view-import-operations"
-
-
-class User(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who has shown a token."""
-
-    id: str
-    permissions: frozenset[str]
-
-    def has_permission(self, permission: Permission) -> bool:
-        """Whether the user has `permission`, of itself or implied by another one."""
-        return permission in self.permissions
+from downloadd.users import Permission, User
 
 
 class _Account(msgspec.Struct, frozen=True, kw_only=True):

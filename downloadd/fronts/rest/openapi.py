@@ -8,12 +8,12 @@ from aiohttp import web
 
 from downloadd import __version__
 from downloadd.errors import ERRORS, ErrorCode
-from downloadd.fronts.rest.auth import Permission
 from downloadd.fronts.rest.contracts import ResponseSpec
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import PERMISSION_MISSING, json_response
 from downloadd.fronts.rest.route import Access, Route
 from downloadd.fronts.rest.schemas import ErrorResponse
+from downloadd.users import Permission
 
 Json = dict[str, Any]
 """A piece of the document."""

@@ -4,9 +4,9 @@ from typing import Final
 
 from aiohttp import HttpVersion, web
 
-from downloadd.fronts.rest.auth import User
 from downloadd.fronts.rest.target import Query, Target
 from downloadd.policy.proxies import Client
+from downloadd.users import User
 
 REQUESTED_VERSION: Final = web.RequestKey("requested_version", HttpVersion)
 """The version of HTTP that a request is made in, where it is none that is spoken here."""

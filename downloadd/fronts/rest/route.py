@@ -6,9 +6,9 @@ from enum import Enum
 import msgspec
 from aiohttp import web
 
-from downloadd.fronts.rest.auth import Permission
 from downloadd.fronts.rest.contracts import Contract
 from downloadd.fronts.rest.request_context import RequestContext
+from downloadd.users import Permission
 
 Handler = Callable[[RequestContext], Awaitable[web.StreamResponse]]
 """Answers a call."""

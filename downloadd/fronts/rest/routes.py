@@ -13,7 +13,7 @@ from downloadd.events import EventBus
 from downloadd.fronts.page.assets import Asset
 from downloadd.fronts.page.endpoints import PageEndpoints
 from downloadd.fronts.rest import contracts
-from downloadd.fronts.rest.auth import Accounts, Permission, User, read_credentials
+from downloadd.fronts.rest.auth import Accounts, read_credentials
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.directory import DirectoryEndpoints
 from downloadd.fronts.rest.directory_completion import DirectoryCompletionEndpoint
@@ -37,6 +37,7 @@ from downloadd.fronts.rest.target import SELECTORS, Target
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints, ImportService
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.proxies import TrustedProxies
+from downloadd.users import Permission, User
 
 EXPECTATION: Final = "100-continue"
 """The one that RFC 9110, section 10.1.1 defines."""

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from support.served_api import TOKEN, ServedApi, user
 
-from downloadd.fronts.rest.auth import Accounts, Permission
+from downloadd.fronts.rest.auth import Accounts
+from downloadd.users import Permission
 
 BEARER = f"Authorization: Bearer {TOKEN}"
 PAIR = ("X-User-Id: alice", f"X-Auth-Token: {TOKEN}")
