@@ -17,7 +17,7 @@ from downloadd.hooks.program import ProgramRunner
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.hooks.worker import Worker
 from downloadd.manager.run import log_task_failure, retry_forever
-from downloadd.metrics import Metrics
+from downloadd.metrics import HookMetrics
 from downloadd.records.deliveries import DeliveryRecords
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ class Hooks:
         records: DeliveryRecords,
         webhook_sender: WebhookSender,
         program_runner: ProgramRunner,
-        metrics: Metrics,
+        metrics: HookMetrics,
         clock: Clock,
     ) -> None:
         self._hooks = tuple(hooks)

@@ -19,7 +19,7 @@ from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
 from downloadd.hooks.outcome import MAX_AGE_SECONDS, Abort, Delivered, DeliveryFailed, RetryAt, decide
 from downloadd.manager.run import log_task_failure, retry_forever
-from downloadd.metrics import DeliveryOutcome, Metrics
+from downloadd.metrics import DeliveryOutcome, HookMetrics
 from downloadd.records.deliveries import DeliveryRecords
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ class Worker:
         *,
         send: Callable[[HookConfig, Delivery], Awaitable[Delivered | DeliveryFailed]],
         records: DeliveryRecords,
-        metrics: Metrics,
+        metrics: HookMetrics,
         clock: Clock,
     ) -> None:
         """`send` makes one try."""
