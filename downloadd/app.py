@@ -81,7 +81,7 @@ class App:
         config, clock = self._config, self._clock
         async with AsyncExitStack() as stack:
             metrics = self.metrics
-            self._bus = bus = EventBus(on_reader_lost=metrics.reader_lost)
+            self._bus = bus = EventBus(on_reader_lost=metrics.process.reader_lost)
             self._hook_rules = HookRules(config.hooks)
             records = await stack.enter_async_context(
                 SqliteRecords(
@@ -97,7 +97,7 @@ class App:
                     records=records.deliveries,
                     webhook_sender=await stack.enter_async_context(WebhookSender(clock)),
                     program_runner=ProgramRunner(self._environment, config.storage.root),
-                    metrics=metrics,
+                    metrics=metrics.hooks,
                     clock=clock,
                 )
             )
@@ -125,7 +125,7 @@ class App:
                     session=self._session,
                     dispatcher=LocalDispatcher(scheduler_limits(config.downloads), clock),
                     bus=bus,
-                    metrics=metrics,
+                    metrics=metrics.downloads,
                     clock=clock,
                     policy=policy,
                     directories=self._directories,
@@ -146,7 +146,7 @@ class App:
                     bus=bus,
                     clock=clock,
                     config=config.imports,
-                    on_status_change=metrics.import_status_changed,
+                    on_status_change=metrics.imports.status_changed,
                 )
             )
             gauges = GaugeCollector(
@@ -217,7 +217,7 @@ class App:
         self._hooks.configure(config.hooks)
 
     def _on_commit(self, rows: int, seconds: float) -> None:
-        self.metrics.committed(rows, seconds)
+        self.metrics.process.committed(rows, seconds)
         self._hooks.wake()
 
 

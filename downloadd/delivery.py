@@ -1,4 +1,4 @@
-"""A delivery: what a hook is to be told about one end of a download, until it has been.
+"""Delivery of a message about one finished download to one hook, as the records keep it.
 
 Pure: no I/O and no clock.
 """
@@ -7,20 +7,20 @@ import msgspec
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to one hook, as it is written down."""
+    """Message to a hook that is not delivered yet."""
 
     number: int = 0
-    """Handed out by the records; 0 before."""
+    """Number that the records assign; 0 before."""
     event_id: str
-    """Names the end of the download: the same for every hook and every try, so that receivers can drop doubles."""
+    """Id of the end of the download; the same for every hook and attempt, so that receivers can drop duplicates."""
     hook: str
-    """The hook's name in the configuration."""
+    """Name of the hook in the configuration."""
     download_id: str
     body: bytes
-    """The message, as it is signed and sent: JSON."""
+    """JSON message, as it is signed and sent."""
     created: float
-    """Unix time."""
+    """Unix time at which the download finished."""
     tries: int = 0
-    """Those that failed."""
+    """Failed attempts."""
     due: float
-    """Unix time of the next try."""
+    """Unix time of the next attempt."""

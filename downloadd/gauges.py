@@ -1,4 +1,4 @@
-"""What is so right now, gathered from every room for the metrics."""
+"""Collector of the values that the gauges of the metrics show."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ from downloadd.metrics import GaugeSnapshot, StorageUsage
 from downloadd.storage.destination import Destination
 
 DISK_TIMEOUT_SECONDS: Final = 1.0
-"""Seconds that a scrape waits for the disk; a slow one is asked on, and answers a later scrape."""
+"""Seconds that a scrape waits for the disk; a measurement that takes longer is used by a later scrape."""
 
 
 class GaugeCollector:
-    """Looks around when it is asked to. Close it before the parts that it was given."""
+    """Reads the current state of every component at each scrape. Close it before the components that it was given."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class GaugeCollector:
         destination: Destination,
         quotas: Callable[[], Sequence[Quota]],
     ) -> None:
-        """`quotas` are those that are configured now."""
+        """Create a collector; `quotas` returns those of the current configuration."""
         self._manager = manager
         self._imports = imports
         self._hooks = hooks
@@ -40,7 +40,10 @@ class GaugeCollector:
         self._storage_task: asyncio.Task[StorageUsage] | None = None
 
     async def collect(self) -> GaugeSnapshot:
-        """The moment. Costs some milliseconds with 10,000 downloads in the queue, and never waits long for a disk."""
+        """Return the current values.
+
+        It takes some milliseconds with 10,000 queued downloads, and waits at most `DISK_TIMEOUT_SECONDS` for the disk.
+        """
         return GaugeSnapshot(
             active=await self._manager.counts(),
             waiting=self._manager.wait_reasons(),
@@ -52,13 +55,13 @@ class GaugeCollector:
         )
 
     async def close(self) -> None:
-        """Waits no longer for the disk."""
+        """Cancel the measurement of the disk, if one is running."""
         if self._storage_task is not None:
             self._storage_task.cancel()
             await asyncio.gather(self._storage_task, return_exceptions=True)
 
     async def _read_storage(self) -> StorageUsage | None:
-        # One look at a time, however many ask: to count what lies below a directory may take a while.
+        # One measurement at a time for all scrapes: counting the bytes below a directory can take long.
         if self._storage_task is None:
             self._storage_task = asyncio.get_running_loop().create_task(self._destination.measure_use(self._quotas()))
         task = self._storage_task

@@ -1,7 +1,7 @@
-"""Logs: structlog set up so that an event costs microseconds where it happens and never waits for standard error.
+"""Logging: structlog, configured so that an event takes microseconds and never waits for standard error.
 
-A line is rendered where it is logged and handed to a thread that writes. When nobody reads, lines are dropped, counted,
-and the count is reported once writing goes on.
+The caller renders a line and puts it into a queue, from which a thread writes. While the queue is full because the
+reader is slow, lines are dropped and counted; the number is logged as soon as the thread can write again.
 """
 
 import json
@@ -25,9 +25,9 @@ import structlog
 from downloadd.clock import Clock, SystemClock
 
 MAX_QUEUED_LINES: Final = 16_384
-"""Lines that may wait for the writer; one more is dropped."""
+"""Lines in the queue; further lines are dropped."""
 FLUSH_TIMEOUT_SECONDS: Final = 2.0
-"""How long a stopping daemon waits for its last lines to be written."""
+"""Seconds that a stopping daemon waits until its last lines are written."""
 STANDARD_ERROR: Final = 2
 
 _COALESCE_SECONDS: Final = 0.01
@@ -35,20 +35,20 @@ _BATCH_LINES: Final = 256
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=str)
 _RESERVED_KEYS: Final = frozenset({"timestamp", "level", "event", "exception"})
 _CONTROL_BYTES: Final = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
-"""Delete, and U+0080 to U+009F in UTF-8, which terminals may obey as they do the escape character."""
+"""Delete, and U+0080 to U+009F in UTF-8, which terminals may interpret like the escape character."""
 
 
 class LogFormat(StrEnum):
-    """How a line looks."""
+    """Format of a line."""
 
     CONSOLE = "console"
-    """For people."""
+    """Text for people."""
     JSON = "json"
-    """An object a line, for programs."""
+    """One JSON object for programs."""
 
 
 class LogLevel(StrEnum):
-    """The least level that is written."""
+    """Lowest level that is written."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -58,15 +58,15 @@ class LogLevel(StrEnum):
 
     @property
     def number(self) -> int:
-        """The level as the standard library counts."""
+        """Number of the level in the standard library."""
         return logging.getLevelNamesMapping()[self.upper()]
 
 
 class LogWriter:
-    """Takes lines from any thread, without blocking, and writes them to a file descriptor in a thread of its own."""
+    """Queue of lines from any thread, which a thread of its own writes to a file descriptor; `put` does not block."""
 
     def __init__(self, descriptor: int, *, report: Callable[[int], bytes], capacity: int = MAX_QUEUED_LINES) -> None:
-        """`report` makes the line that tells how many were dropped; `capacity` is in lines."""
+        """Create a writer; `report` renders the line about a number of dropped lines; `capacity` is in lines."""
         self._descriptor = descriptor
         self._report = report
         self._capacity = capacity
@@ -75,16 +75,16 @@ class LogWriter:
         self._dropped_lock = threading.Lock()
         self._wake_event = threading.Event()
         self._close_event = threading.Event()
-        # A daemon thread: a terminal that is stopped must not keep the process from ending.
+        # A daemon thread, because a stopped terminal must not keep the process from ending.
         self._thread = threading.Thread(target=self._write_all, name="downloadd-log", daemon=True)
 
     def open(self) -> Self:
-        """Starts to write."""
+        """Start the thread."""
         self._thread.start()
         return self
 
     def put(self, line: bytes) -> None:
-        """Takes one line, its line feed included, or counts it as dropped."""
+        """Put a line with its line feed into the queue, or count it as dropped if the queue is full."""
         if len(self._lines) >= self._capacity:
             self._count_dropped(1)
             return
@@ -93,7 +93,7 @@ class LogWriter:
             self._wake_event.set()
 
     def close(self, timeout: float = FLUSH_TIMEOUT_SECONDS) -> bool:
-        """Writes what waits; False when that took longer than `timeout` seconds and was given up."""
+        """Write the queued lines; return False if that is not complete after `timeout` seconds."""
         self._close_event.set()
         self._wake_event.set()
         self._thread.join(timeout)
@@ -102,9 +102,9 @@ class LogWriter:
     def _write_all(self) -> None:
         while True:
             self._wake_event.wait()
-            # A busy daemon then pays for one wake-up and one system call for many lines.
+            # Waiting shortly lets a busy daemon write many lines with one wake-up and one system call.
             closing = self._close_event.wait(_COALESCE_SECONDS)
-            # Cleared before the queue is looked at: a line that comes in between wakes the writer again.
+            # Clear before reading the queue, so that a line that is put in between wakes the writer again.
             self._wake_event.clear()
             while self._lines or self._dropped:
                 self._write_batch()
@@ -124,7 +124,7 @@ class LogWriter:
             except BlockingIOError:
                 select.select([], [self._descriptor], [])
             except OSError:
-                # The reader has gone or the disk is full: there is nobody left to tell.
+                # The reader has closed the pipe or the disk is full; there is no other place to report it.
                 return
 
     def _count_dropped(self, count: int) -> None:
@@ -141,9 +141,9 @@ def configured_logging(
     clock: Clock | None = None,
     capacity: int = MAX_QUEUED_LINES,
 ) -> Iterator[LogWriter]:
-    """Sends structlog and, from WARNING on, the standard library's logging to `descriptor`; flushes at the end.
+    """Log events of structlog, and of the standard library from WARNING on, to `descriptor`; flush at the end.
 
-    Colours are used in the console format when `descriptor` is a terminal.
+    The console format has colours if `descriptor` is a terminal.
     """
     clock = clock or SystemClock()
     render: Callable[[Mapping[str, object]], bytes]
@@ -168,13 +168,16 @@ def configured_logging(
 
 
 def render_json(entry: Mapping[str, object]) -> bytes:
-    """One JSON object and a line feed, without control characters: RFC 8259, section 7, escapes but half of them."""
+    """Return one JSON object and a line feed, with every control character escaped.
+
+    RFC 8259, section 7, requires it only for U+0000 to U+001F.
+    """
     try:
         line = _ENCODER.encode(entry) + b"\n"
     except (TypeError, ValueError, OverflowError):
-        # Lone surrogates, huge integers, keys that are no text: rare, and a log line must never fail.
+        # Lone surrogates, huge integers or keys that are not text: rare, but logging must never fail.
         return json.dumps({str(key): _to_json_value(value) for key, value in entry.items()}).encode() + b"\n"
-    # Most lines are ASCII, and these two looks cost a fraction of the search.
+    # Most lines are ASCII; these two checks take a fraction of the time of the search.
     if line.isascii() and b"\x7f" not in line:
         return line
     return _CONTROL_BYTES.sub(_escape, line)
@@ -185,10 +188,10 @@ def _escape(control: re.Match[bytes]) -> bytes:
 
 
 class ConsoleRenderer:
-    """One line for people: time, level, event, `key=value`; an exception follows on lines of its own.
+    """Renderer of a line for people: time, level, event, `key=value`; an exception follows on lines of its own.
 
-    Values are quoted when they hold anything but printable characters, so that no client can forge a line or steer a
-    terminal. Not structlog's renderer, which takes several times as long a line.
+    Values with other characters than printable ones are quoted, so that a client can neither forge a line nor control a
+    terminal. The renderer of structlog takes several times as long.
     """
 
     _COLOURS: Final = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m"}
@@ -201,7 +204,7 @@ class ConsoleRenderer:
         self._colours = colours
 
     def __call__(self, entry: Mapping[str, object]) -> bytes:
-        """The line, its line feed included."""
+        """Return the line with its line feed."""
         level, event = str(entry["level"]), _format_value(entry["event"])
         if self._colours:
             colour = self._COLOURS.get(level, self._ERROR_COLOUR)
@@ -220,23 +223,23 @@ class ConsoleRenderer:
 
 
 class _LineFormatter:
-    """The last processor: adds time and level, and renders."""
+    """Last processor: adds time and level, and renders."""
 
     def __init__(self, clock: Clock, render: Callable[[Mapping[str, object]], bytes]) -> None:
         self._clock = clock
         self._render = render
-        # Writing a date costs more than all the rest of a line, so one serves for its second.
+        # Formatting a date takes longer than the rest of a line, so it is done once a second.
         self._cached_second = (0, "1970-01-01T00:00:00")
 
     def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> bytes:
-        """The line of a structlog event."""
+        """Return the line of an event of structlog."""
         exception = event.pop("exc_info", None)
         if exception:
             event["exception"] = _format_exception(exception)
         return self.line("error" if method == "exception" else method, event)
 
     def line(self, level: str, fields: MutableMapping[str, Any]) -> bytes:
-        """The line of an event of this moment."""
+        """Return the line of an event that happens now."""
         event = fields.pop("event", "")
         now = self._clock.wall()
         second, date = self._cached_second
@@ -248,12 +251,12 @@ class _LineFormatter:
         return self._render({**head, **fields, **head})
 
     def report_dropped(self, count: int) -> bytes:
-        """The line that tells of `count` lost ones."""
+        """Return the line about `count` dropped lines."""
         return self.line("warning", {"event": "log_lines_dropped", "count": count})
 
 
 class _LineLogger:
-    """What structlog calls with a finished line."""
+    """Logger that structlog calls with a rendered line."""
 
     def __init__(self, writer: LogWriter) -> None:
         self.debug = self.info = self.warning = self.error = self.critical = self.exception = writer.put
@@ -268,7 +271,7 @@ class _LineLoggerFactory:
 
 
 class _StandardLibraryHandler(logging.Handler):
-    """Brings what libraries log into the same writer."""
+    """Handler that sends the log records of libraries to the same writer."""
 
     def __init__(self, writer: LogWriter, formatter: _LineFormatter, level: int) -> None:
         super().__init__(level)
@@ -287,7 +290,7 @@ class _StandardLibraryHandler(logging.Handler):
 
 
 def _server_event(record: logging.LogRecord) -> dict[str, Any]:
-    """An event of aiohttp's server without its message, because that repeats what the client sent, tokens included."""
+    """Return an event of aiohttp's server without its message, which may repeat a token that the client sent."""
     kind = record.exc_info[0] if record.exc_info else None
     fields: dict[str, Any] = {"event": "connection_failed", "logger": record.name}
     if kind is not None:
@@ -324,7 +327,7 @@ def _is_terminal(descriptor: int) -> bool:
 
 
 _matches_unquoted: Final = re.compile(r"[!#-<>-~]+").fullmatch
-"""What needs no quotes: printable ASCII but space, quote and equals sign."""
+"""Match a value that needs no quotes: printable ASCII except space, quote and equals sign."""
 
 
 def _format_value(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Is it whole? Length and checksum, before the final name is given.
+"""Verification of length and checksum before a file is published.
 
 A checksum is written `<algorithm>=<lower-case hex>`; the algorithms have the names of the IANA registry of hash
 algorithms (RFC 9530, section 7.2). Pure: no I/O and no clock.
@@ -15,22 +15,21 @@ from downloadd.errors import ChecksumMismatchError, InvalidParameterError, Netwo
 ALGORITHMS: Final[Mapping[str, str]] = MappingProxyType(
     {"sha-256": "sha256", "sha-512": "sha512", "sha-1": "sha1", "md5": "md5"}
 )
-"""The API's names of the algorithms, and those of `hashlib`."""
-
+"""Names of the algorithms in the API, and in `hashlib`."""
 
 DEFAULT_ALGORITHM: Final = "sha-256"
-"""Of the checksums in the history, unless another one was asked for."""
+"""Algorithm of the checksums in the history, unless a user expects another one."""
 
 HTML_TYPE: Final = "text/html"
 
 
 def parse_checksum(text: str) -> str:
-    """The checksum in its normal form, `<algorithm>=<lower-case hex>`.
+    """Return the checksum in its normal form, `<algorithm>=<lower-case hex>`.
 
-    Upper case and surrounding blanks are forgiven.
+    Upper case and surrounding spaces are accepted.
 
     Raises:
-        InvalidParameterError: another algorithm, or not as many hex digits as the algorithm gives.
+        InvalidParameterError: the algorithm is unknown, or the number of hex digits is not that of the algorithm.
     """
     algorithm, equals, digest = text.strip().partition("=")
     algorithm, digest = algorithm.strip().lower(), digest.strip().lower()
@@ -40,22 +39,22 @@ def parse_checksum(text: str) -> str:
         raise InvalidParameterError("checksum", f"unknown algorithm; use one of {', '.join(ALGORITHMS)}")
     length = _hex_length(algorithm)
     if len(digest) != length or not set(string.hexdigits).issuperset(digest):
-        raise InvalidParameterError("checksum", f"{algorithm} takes exactly {length} hex digits")
+        raise InvalidParameterError("checksum", f"{algorithm} has exactly {length} hex digits")
     return format_checksum(algorithm, digest)
 
 
 def format_checksum(algorithm: str, digest: str) -> str:
-    """The normal form of a hex `digest`."""
+    """Return the normal form of a hex `digest`."""
     return f"{algorithm}={digest}"
 
 
 def checksum_algorithm(checksum: str) -> str:
-    """The algorithm (a key of `ALGORITHMS`) of a checksum in its normal form."""
+    """Return the algorithm (a key of `ALGORITHMS`) of a checksum in its normal form."""
     return checksum.partition("=")[0]
 
 
 def check_length(received: int, total: int | None) -> None:
-    """Accepts a part of `received` bytes as a whole representation of `total` bytes; None is an unknown length.
+    """Raise unless `received` is the complete length `total`; None is an unknown length, which accepts any.
 
     Raises:
         NetworkError: bytes are missing, or there are too many.
@@ -64,14 +63,16 @@ def check_length(received: int, total: int | None) -> None:
         return
     if received < total:
         raise NetworkError(f"the transfer ended after {received} of {total} bytes")
-    raise NetworkError(f"the origin sent {received} bytes, but had announced {total}")
+    raise NetworkError(f"the origin sent {received} bytes, but announced {total}")
 
 
 def check_digest(expected: str, actual: str, *, source: str | None = None) -> None:
-    """Accepts `actual` when it is the checksum asked for, or promised by `source`; both in their normal form.
+    """Raise unless `actual` is the checksum that a user expects, or that the origin sent in the field `source`.
+
+    Both are in their normal form.
 
     Raises:
-        ChecksumMismatchError: it is not.
+        ChecksumMismatchError: the checksums differ.
     """
     if expected != actual:
         raise ChecksumMismatchError(expected, actual, source=source)
@@ -80,18 +81,18 @@ def check_digest(expected: str, actual: str, *, source: str | None = None) -> No
 def check_size_and_type(
     *, size: int | None, content_type: str | None, expected_size: int | None, expected_type: str | None
 ) -> None:
-    """Accepts what an origin sends in place of a file that is known by its size and media type; None is unknown.
+    """Raise if size or media type show that the content is not the described file; None is unknown.
 
-    Many origins answer 200 with a page to sign in where a token is missing or too old. A page has another type than
-    the file, or another size.
+    Many origins answer 200 with a login page when a token is missing or expired. Such a page has another media type
+    or size than the file.
 
     Raises:
-        UnexpectedContentError: this is not the file.
+        UnexpectedContentError: the content is not the file.
     """
     if expected_type is not None and _media_type(content_type) == HTML_TYPE and _media_type(expected_type) != HTML_TYPE:
-        raise UnexpectedContentError(f"a web page came in place of {_media_type(expected_type)}")
+        raise UnexpectedContentError(f"received a web page instead of {_media_type(expected_type)}")
     if expected_size is not None and size is not None and size != expected_size:
-        raise UnexpectedContentError(f"{size} bytes came in place of {expected_size}")
+        raise UnexpectedContentError(f"received {size} bytes instead of {expected_size}")
 
 
 def _media_type(content_type: str | None) -> str:

@@ -241,7 +241,7 @@ class Daemon:
                 async with asyncio.TaskGroup() as tasks:
                     running = (
                         tasks.create_task(self._send_heartbeats()),
-                        tasks.create_task(measure_loop_lag(app.metrics.loop_lagged, self._clock)),
+                        tasks.create_task(measure_loop_lag(app.metrics.process.loop_lagged, self._clock)),
                     )
                     while await signals.next_request() is SignalRequest.RELOAD:
                         await self._reload(app)

@@ -1,1 +1,1 @@
-"""Who is told that a download has ended: webhooks and commands of the administrator."""
+"""Hooks: webhooks and programs of the administrator that receive a message when a download has finished."""

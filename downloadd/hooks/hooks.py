@@ -1,4 +1,4 @@
-"""The hooks: a worker for each one that is configured."""
+"""Configured hooks, with one worker for each."""
 
 import asyncio
 from collections.abc import Iterable
@@ -17,14 +17,14 @@ from downloadd.hooks.program import ProgramRunner
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.hooks.worker import Worker
 from downloadd.manager.run import log_task_failure, retry_forever
-from downloadd.metrics import Metrics
+from downloadd.metrics import HookMetrics
 from downloadd.records.deliveries import DeliveryRecords
 
 log = structlog.get_logger()
 
 
 class Hooks:
-    """Every hook. Opens with `async with`, after the parts it is given; knows nothing of downloads that run."""
+    """Owner of the workers of all hooks. Open it with `async with`, after the components that it is given."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Hooks:
         records: DeliveryRecords,
         webhook_sender: WebhookSender,
         program_runner: ProgramRunner,
-        metrics: Metrics,
+        metrics: HookMetrics,
         clock: Clock,
     ) -> None:
         self._hooks = tuple(hooks)
@@ -47,7 +47,7 @@ class Hooks:
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        """Goes on with what was under way."""
+        """Start to deliver, beginning with the deliveries that an earlier process left."""
         self._task = asyncio.get_running_loop().create_task(self._run_workers())
         self._task.add_done_callback(log_task_failure)
         return self
@@ -55,39 +55,39 @@ class Hooks:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stops where it is; programs that run are killed, and run again after the next start."""
+        """Cancel running deliveries; they are attempted again after the next start, so programs run again."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
     def configure(self, hooks: Iterable[HookConfig]) -> None:
-        """Sets the hooks: what waits for one that is left out is dropped, what waits for the others is told now."""
+        """Replace the hooks: discard the deliveries of a removed hook, attempt those of the others at once."""
         self._hooks = tuple(hooks)
         self._changed.set()
 
     def wake(self) -> None:
-        """Something has been written down: there may be somebody to tell. Cheap."""
+        """Wake the workers, because the records may hold a new delivery. It takes microseconds."""
         for worker in self._workers.values():
             worker.wake()
 
     async def waiting(self) -> dict[str, int]:
-        """How many messages wait, by hook."""
+        """Return the number of waiting deliveries by hook."""
         return dict.fromkeys((hook.name for hook in self._hooks), 0) | await self._records.waiting()
 
     async def _run_workers(self) -> None:
-        """Keeps a worker for each hook that is configured."""
+        """Keep one worker for each configured hook."""
         try:
             while True:
                 self._changed.clear()
                 hooks = self._hooks
                 await self._stop_workers([hook for hook in self._workers if hook not in hooks])
                 names = [hook.name for hook in hooks]
-                # Whoever starts or reloads the daemon may just have mended a receiver.
+                # An administrator who starts or reloads the daemon may have repaired a receiver.
                 reset = partial(self._records.reset, names, now=self._clock.wall())
                 dropped = await retry_forever(reset, "hook_messages_reset_failed")
                 if dropped:
-                    log.warning("hook_messages_dropped", count=dropped, reason="their hooks are configured no more")
+                    log.warning("hook_messages_dropped", count=dropped, reason="their hooks are no longer configured")
                 for hook in hooks:
                     if hook not in self._workers:
                         self._metrics.register_hook(hook.name)

@@ -1,4 +1,4 @@
-"""What became of one try to tell a hook, and what follows: another try, or none.
+"""Outcome of an attempt to deliver a message, and the decision about another attempt.
 
 Pure: no I/O and no clock.
 """
@@ -10,51 +10,51 @@ import msgspec
 from downloadd.manager.retry import backoff
 
 INITIAL_DELAY_SECONDS: Final = 5.0
-"""Seconds before the second try, before jitter; each further one takes twice as long."""
+"""Seconds before the second attempt, without jitter; the delay doubles with each further attempt."""
 MAX_DELAY_SECONDS: Final = 6 * 3600.0
-"""Seconds; what the receiver asks for may be longer."""
+"""Seconds between two attempts at most; the receiver may ask for more."""
 MAX_AGE_SECONDS: Final = 24 * 3600.0
-"""Seconds after the end of the download beyond which no further try is made."""
+"""Seconds after the end of the download, after which no attempt is made."""
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
-    """The hook knows."""
+    """Message that the hook received."""
 
     answer: str
-    """Status or exit status, for the log."""
+    """HTTP status or exit status, for the log."""
 
 
 class DeliveryFailed(msgspec.Struct, frozen=True, kw_only=True):
-    """The try failed."""
+    """Failed attempt."""
 
     reason: str
-    """A sentence for the log, without secrets."""
+    """Sentence for the log, without secrets."""
     retry_after: float | None = None
-    """Seconds for which the receiver asked to be left alone."""
+    """Seconds that the receiver asks to wait."""
     permanent: bool = False
-    """The receiver wants to hear no more of it."""
+    """True if the receiver accepts no other attempt."""
 
 
 class RetryAt(msgspec.Struct, frozen=True, kw_only=True):
-    """Another try follows."""
+    """Decision for another attempt."""
 
     due: float
-    """Unix time."""
+    """Unix time of the attempt."""
 
 
 class Abort(msgspec.Struct, frozen=True, kw_only=True):
-    """Nobody will be told."""
+    """Decision to discard the delivery."""
 
 
 def decide(failure: DeliveryFailed, *, tries: int, created: float, now: float, random: float) -> RetryAt | Abort:
-    """What follows a failed try.
+    """Decide what follows a failed attempt.
 
     Args:
-        failure: how it failed.
-        tries: those that failed so far, this one included.
-        created: when the download ended.
-        now: Unix time, as `created` is.
-        random: from [0, 1), for the jitter.
+        failure: the failed attempt.
+        tries: failed attempts, this one included.
+        created: Unix time of the end of the download.
+        now: Unix time.
+        random: a number in [0, 1) for the jitter.
     """
     retry_after = min(failure.retry_after or 0.0, MAX_AGE_SECONDS)
     due = now + max(

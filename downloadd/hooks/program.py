@@ -1,4 +1,4 @@
-"""A command: the administrator's program is run, with the facts in its environment and the message as its input."""
+"""Delivery to a program of the administrator: facts in environment variables, the message on standard input."""
 
 import asyncio
 import os
@@ -15,23 +15,28 @@ from downloadd.hooks.outcome import Delivered, DeliveryFailed
 from downloadd.hooks.rules import Message
 
 MAX_OUTPUT_BYTES: Final = 500
-"""Bytes of the end of what a program that failed has printed, for the log."""
+"""Bytes of the end of a failed program's output that are kept for the log."""
 
 _DECODER: Final = msgspec.json.Decoder(Message)
 
 
 class ProgramRunner:
-    """Runs programs, each as the leader of a process group of its own, without a shell."""
+    """Runner of programs, each as the leader of a process group of its own, without a shell."""
 
     def __init__(self, environment: Mapping[str, str], root: str) -> None:
-        """`environment` is the daemon's own, whose settings no program inherits; `root` the storage root."""
+        """Create a runner.
+
+        Args:
+            environment: that of the daemon; programs inherit it without the daemon's settings.
+            root: the storage root.
+        """
         self._environment = {
             name: value for name, value in environment.items() if not name.startswith(ENVIRONMENT_PREFIX)
         }
         self._root = root
 
     async def run(self, hook: HookConfig, delivery: Delivery) -> Delivered | DeliveryFailed:
-        """Runs the hook's program; exit status 0 is success. One that takes too long is killed with its group."""
+        """Run the hook's program; exit status 0 is success. Kill its process group after the hook's timeout."""
         root = await asyncio.to_thread(os.path.abspath, self._root)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -43,7 +48,7 @@ class ProgramRunner:
                     **self._environment,
                     **environment_variables(_DECODER.decode(delivery.body), root, delivery.tries + 1),
                 },
-                # Where downloads lie, a file could pass itself off as a module or a setting of the program.
+                # In the storage root, the program could load a downloaded file as a module or as settings.
                 cwd="/",
                 start_new_session=True,
             )
@@ -55,7 +60,7 @@ class ProgramRunner:
         try:
             async with asyncio.timeout(hook.timeout):
                 status = await process.wait()
-                # What it has printed is there; what it left running in the background may hold the pipe for ever.
+                # A process that the program left in the background may keep the pipe open; do not wait for it.
                 await asyncio.wait((pipes,), timeout=0.1)
         except TimeoutError:
             return DeliveryFailed(reason=f"the program was killed after {hook.timeout:g} s")
@@ -74,9 +79,12 @@ class ProgramRunner:
 
 
 def environment_variables(message: Message, root: str, number: int) -> dict[str, str]:
-    """The variables of a program's environment; those that say nothing are empty. `number` counts the tries from 1."""
+    """Return the environment variables of a program; `number` is that of the attempt, from 1.
+
+    A variable without a value is empty.
+    """
     entry = message.data
-    # Not named like the daemon's own settings, so that a program may call downloadd again.
+    # The prefix differs from that of the daemon's settings, so that a program can start downloadd.
     variables = {
         "HOOK_EVENT": message.type,
         "HOOK_EVENT_ID": message.id,
@@ -95,13 +103,13 @@ def environment_variables(message: Message, root: str, number: int) -> dict[str,
         "HOOK_ERROR": entry.error or "",
         "HOOK_DETAIL": entry.detail or "",
     }
-    # A refused request may have named a file with a NUL in it, which no variable can hold.
+    # The file name of a refused request may contain NUL, which a variable cannot hold.
     return {name: str(value).replace("\0", "\N{REPLACEMENT CHARACTER}") for name, value in variables.items()}
 
 
 async def _write_input(pipe: asyncio.StreamWriter | None, body: bytes) -> None:
-    assert pipe is not None  # noqa: S101 - it was asked for
-    # Many programs read nothing.
+    assert pipe is not None  # noqa: S101 - the pipe was requested
+    # Many programs do not read their input.
     with suppress(ConnectionError):
         pipe.write(body)
         await pipe.drain()
@@ -111,7 +119,7 @@ async def _write_input(pipe: asyncio.StreamWriter | None, body: bytes) -> None:
 
 
 async def _read_output(pipe: asyncio.StreamReader | None, output: bytearray) -> None:
-    assert pipe is not None  # noqa: S101 - it was asked for
-    while piece := await pipe.read(1 << 16):
-        output += piece
+    assert pipe is not None  # noqa: S101 - the pipe was requested
+    while data := await pipe.read(1 << 16):
+        output += data
         del output[:-MAX_OUTPUT_BYTES]

@@ -1,4 +1,4 @@
-"""Which hooks want to know of an end, and what they are told.
+"""Selection of the hooks that receive a message about a finished download, and the message.
 
 Pure: no I/O and no clock.
 """
@@ -22,20 +22,20 @@ _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What a hook is told, as JSON: the envelope of the Standard Webhooks specification."""
+    """JSON message to a hook, in the envelope of the Standard Webhooks specification."""
 
     id: str
-    """Names this end of this download."""
+    """Id of this end of this download."""
     type: str
-    """`download.` and how it ended."""
+    """`download.` and the final state."""
     timestamp: datetime
-    """Of the end."""
+    """Time of the end."""
     data: HistoryEntry
-    """The entry of the history."""
+    """Entry of the history."""
 
 
 class HookRules:
-    """All hooks that are configured."""
+    """Rules of all configured hooks."""
 
     __slots__ = ("_hooks",)
 
@@ -43,7 +43,7 @@ class HookRules:
         self._hooks = tuple(hooks)
 
     def deliveries(self, download: Download, now: float) -> Sequence[Delivery]:
-        """What is to be told of a download that has ended; `now` is Unix time. Never raises."""
+        """Return the deliveries about a finished download; `now` is Unix time. It never raises."""
         download = with_safe_path(download)
         subscribed = [hook for hook in self._hooks if is_subscribed(hook, download)]
         if not subscribed:
@@ -57,8 +57,11 @@ class HookRules:
 
 
 def with_safe_path(download: Download) -> Download:
-    """The download with a path that a program may use: of one that was refused, directory and name are foreign text."""
-    # Without a host, nobody has judged it fit to run.
+    """Return the download with a path that a program can use safely.
+
+    Directory and name of a refused request are unchecked text from a client.
+    """
+    # Only a refused request has no host.
     if download.progress.host:
         return download
     try:
@@ -71,14 +74,14 @@ def with_safe_path(download: Download) -> Download:
 
 
 def is_subscribed(hook: HookConfig, download: Download) -> bool:
-    """Whether a hook is to be told of a download that has ended."""
+    """Return True if a hook receives a message about a finished download."""
     return download.state.value in hook.events and is_below(download.request.directory, hook.directory)
 
 
 def is_below(directory: str, pattern: str) -> bool:
-    """Whether a directory is one that a pattern names, or lies below it.
+    """Return True if a directory matches a pattern or lies below a directory that does.
 
-    `*`, `?` and `[...]` stand for characters of one segment; the empty pattern names the root.
+    `*`, `?` and `[...]` match characters of one segment; the empty pattern is the root.
     """
     if not pattern:
         return True
@@ -87,12 +90,12 @@ def is_below(directory: str, pattern: str) -> bool:
 
 
 def make_event_id(download: Download) -> str:
-    """Names an end: a download that is retried ends again, under another number."""
+    """Return the id of an end; a download that is retried gets another one at its next end."""
     return f"{download.id}.{download.result.ended_seq}"
 
 
 def encode_message(download: Download, event_id: str) -> bytes:
-    """The message about a download that has ended."""
+    """Return the message about a finished download."""
     message = Message(
         id=event_id,
         type=f"download.{download.state.value}",
@@ -102,7 +105,7 @@ def encode_message(download: Download, event_id: str) -> bytes:
     try:
         return msgspec.json.encode(message)
     except UnicodeEncodeError:
-        # Fields of an origin may hold any byte, and reach us as text with lone surrogates.
+        # Header fields of an origin can contain any byte and are decoded to text with lone surrogates.
         texts = {
             name: _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", value)
             for name, value in msgspec.structs.asdict(message.data).items()

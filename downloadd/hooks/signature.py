@@ -1,4 +1,4 @@
-"""The signature of a webhook, as the Standard Webhooks specification has it (version 1, symmetric).
+"""Signature of a webhook by the Standard Webhooks specification (version 1, symmetric).
 
 Pure: no I/O and no clock.
 """
@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 
 def signed_fields(key: bytes, *, event_id: str, timestamp: int, body: bytes) -> Mapping[str, str]:
-    """The header fields that prove who sends a body, and when (Unix seconds).
+    """Return the header fields that prove the sender of a body and the time (Unix seconds).
 
-    Signed are id, time and body, so that neither can be exchanged and an old message cannot be sent again later.
+    Id, time and body are signed, so that none can be replaced and a receiver can reject a message that is sent again.
     """
     content = b".".join((event_id.encode(), str(timestamp).encode(), body))
     signature = b64encode(hmac.digest(key, content, hashlib.sha256)).decode()

@@ -1,4 +1,4 @@
-"""A webhook: a message is posted to the administrator's URL, signed."""
+"""Delivery to a webhook: a signed POST request to the administrator's URL."""
 
 from types import TracebackType
 from typing import Final, Self
@@ -15,25 +15,25 @@ from downloadd.policy.resolver import SystemResolver
 from downloadd.transfer.fields import parse_retry_after
 
 GONE: Final = 410
-"""The receiver wants to hear no more of it, says the Standard Webhooks specification."""
+"""Status by which a receiver refuses further attempts (Standard Webhooks specification)."""
 
 
 class WebhookSender:
-    """Posts messages. Opens with `async with`.
+    """Sender of messages. Open it with `async with`.
 
-    The URL is the administrator's own, so it may lead anywhere, into the own network too; where it redirects to is
-    nobody's choice but the receiver's, and is not followed.
+    The administrator chose the URL, so private addresses are allowed. Redirects are not followed, because their target
+    is the choice of the receiver.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # Not the event loop's own, in whose few threads a name server that hangs would hold up others.
+        # In the few threads of the event loop's own resolver, a slow name server would delay other lookups.
         self._resolver = SystemResolver()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            # A connection that was closed meanwhile would look like a receiver that fails.
+            # A reused connection that the receiver has closed would look like a failed delivery.
             connector=aiohttp.TCPConnector(limit=0, force_close=True, resolver=self._resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"downloadd/{__version__}", "Content-Type": "application/json"},
@@ -48,10 +48,10 @@ class WebhookSender:
         await self._resolver.close()
 
     async def post(self, hook: HookConfig, delivery: Delivery) -> Delivered | DeliveryFailed:
-        """Posts a message; any answer but one of success is a failure. What the answer says is not read."""
+        """Post a message; every status other than 2xx is a failure. The content of the response is not read."""
         key = decode_secret(hook.secret)
-        assert key is not None  # noqa: S101 - the configuration was refused otherwise
-        assert self._session is not None  # noqa: S101 - it is open
+        assert key is not None  # noqa: S101 - the configuration was checked
+        assert self._session is not None  # noqa: S101 - the sender is open
         fields = signed_fields(key, event_id=delivery.event_id, timestamp=int(self._clock.wall()), body=delivery.body)
         try:
             async with self._session.post(
@@ -67,7 +67,7 @@ class WebhookSender:
         except aiohttp.ClientConnectorError as error:
             return DeliveryFailed(reason=f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # Their own words may repeat the URL.
+            # The message of the exception may contain the URL.
             return DeliveryFailed(reason=f"the connection broke: {type(error).__name__}")
         if 200 <= status < 300:
             return Delivered(answer=str(status))

@@ -1,8 +1,8 @@
-"""The worker of one hook: tells it what is due, a few messages at a time, until each is known or given up.
+"""Worker of one hook: delivers the messages that are due, a few at a time, until each is delivered or discarded.
 
-Everything is asked of the records, where it was written together with the end of its download; so nothing is lost with
-the process, and what was told but not crossed out by then is told again, under the same id. Each hook has a worker of
-its own: one that hangs holds up no other, and downloads know nothing of it.
+A delivery is in the records, where it was written together with the end of its download, so it survives the process. A
+message that was delivered but not removed when the process ended is delivered again, under the same id. Each hook has a
+worker of its own, so that a slow hook delays neither another hook nor a download.
 """
 
 import asyncio
@@ -19,23 +19,23 @@ from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
 from downloadd.hooks.outcome import MAX_AGE_SECONDS, Abort, Delivered, DeliveryFailed, RetryAt, decide
 from downloadd.manager.run import log_task_failure, retry_forever
-from downloadd.metrics import DeliveryOutcome, Metrics
+from downloadd.metrics import DeliveryOutcome, HookMetrics
 from downloadd.records.deliveries import DeliveryRecords
 
 log = structlog.get_logger()
 
 MAX_CONCURRENT_DELIVERIES: Final = 4
-"""Messages that one hook is told at once."""
+"""Concurrent deliveries to one hook."""
 MAX_BUFFERED_DELIVERIES: Final = 64
-"""Messages of one hook that are held in memory."""
+"""Deliveries of one hook that are held in memory."""
 MIN_POLL_SECONDS: Final = 0.1
-"""Seconds between two looks that may find nothing: every commit of the records asks for one."""
+"""Seconds between two reads of the records; each commit of the records wakes the worker."""
 MAX_POLL_SECONDS: Final = 60.0
-"""Seconds after which it is looked again in any case: the clock may have been set."""
+"""Seconds after which the records are read in any case, because the clock may have been set."""
 
 
 class Worker:
-    """Works from the moment that it is made until it is stopped."""
+    """Worker that runs from its construction until `stop`."""
 
     def __init__(
         self,
@@ -43,10 +43,10 @@ class Worker:
         *,
         send: Callable[[HookConfig, Delivery], Awaitable[Delivered | DeliveryFailed]],
         records: DeliveryRecords,
-        metrics: Metrics,
+        metrics: HookMetrics,
         clock: Clock,
     ) -> None:
-        """`send` makes one try."""
+        """Start the worker; `send` makes one attempt."""
         self._hook = hook
         self._send = send
         self._records = records
@@ -59,11 +59,11 @@ class Worker:
         self._task.add_done_callback(log_task_failure)
 
     def wake(self) -> None:
-        """There may be something to tell."""
+        """Read the records for deliveries that are due."""
         self._wakeup.set()
 
     async def stop(self) -> None:
-        """Stops, and gives up the tries that are under way: they are made again."""
+        """Stop, and cancel the running attempts; they are made again after the next start."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         in_flight = tuple(self._in_flight.values())
@@ -90,9 +90,9 @@ class Worker:
                 continue
 
     async def _fill_buffer(self) -> float:
-        """Reads what is due; says how many seconds there is nothing else to look for."""
+        """Read the deliveries that are due; return the seconds until the next read."""
         now = self._clock.wall()
-        # They are due too, and may be crossed out while these are read.
+        # The running deliveries are due too, and may be removed during the read.
         in_flight = frozenset(self._in_flight)
         limit = MAX_BUFFERED_DELIVERIES + len(in_flight)
         read = partial(self._records.due, self._hook.name, now=now, latest=now + MAX_AGE_SECONDS, limit=limit)
@@ -119,7 +119,9 @@ class Worker:
                 outcome = await self._send(self._hook, delivery)
             except Exception:
                 log.exception("hook_crashed", **log_fields)
-                outcome = DeliveryFailed(reason="downloadd made a mistake; see the line before")
+                outcome = DeliveryFailed(
+                    reason="downloadd failed because of a defect; the line before has the traceback"
+                )
             seconds = round(self._clock.monotonic() - started, 3)
             match outcome:
                 case Delivered(answer=answer):

@@ -36,7 +36,7 @@ from downloadd.manager.recovery import reconcile, sweep
 from downloadd.manager.run import HostBackoff, Run, StopReason, log_task_failure, retry_forever
 from downloadd.manager.scheduler import Limits
 from downloadd.manager.stall_detection import Activity, is_stalled, observe
-from downloadd.metrics import Metrics, OriginUsage
+from downloadd.metrics import DownloadMetrics, OriginUsage
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.redaction import redact_url
@@ -98,7 +98,7 @@ class Manager:
         session: Session,
         dispatcher: Dispatcher,
         bus: EventBus,
-        metrics: Metrics,
+        metrics: DownloadMetrics,
         clock: Clock,
         policy: Policy,
         directories: DirectoryRules,

@@ -53,7 +53,7 @@ async def open_stack(
             session=session,
             dispatcher=LocalDispatcher(scheduler_limits(config), clock),
             bus=bus,
-            metrics=metrics,
+            metrics=metrics.downloads,
             clock=clock,
             policy=policy,
             directories=DirectoryRules(),

@@ -350,7 +350,7 @@ def test_nothing_after_the_end_means_that_the_part_file_is_whole(etag: str | Non
 def test_a_file_that_is_not_there_is_said_so(range_request: RangeRequest, status: int) -> None:
     with pytest.raises(RemoteFileNotFoundError) as caught:
         classified(range_request, ResponseHead(status=status))
-    assert caught.value.status == status
+    assert caught.value.origin_status == status
 
 
 @pytest.mark.parametrize("range_request", [ALL, BY_TAG])
@@ -387,7 +387,7 @@ def test_every_other_status_is_an_error_of_the_origin(
 ) -> None:
     with pytest.raises(RemoteError) as caught:
         classified(range_request, replace(WHOLE, status=status))
-    assert caught.value.status == status
+    assert caught.value.origin_status == status
     assert caught.value.transient is transient
     assert str(status) in caught.value.detail
 
@@ -398,7 +398,7 @@ def test_every_other_status_is_an_error_of_the_origin(
 def test_an_answer_to_a_range_that_nobody_asked_for_is_an_error(head: ResponseHead) -> None:
     with pytest.raises(RemoteError) as caught:
         classified(ALL, head)
-    assert caught.value.status == head.status
+    assert caught.value.origin_status == head.status
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What each operation takes and answers, for the OpenAPI document.
+"""Shapes of the request and the responses of each operation, for the OpenAPI document.
 
 Pure: no I/O and no clock.
 """
@@ -7,7 +7,18 @@ from typing import Final
 
 import msgspec
 
-from downloadd.errors import ErrorCode
+from downloadd.errors import (
+    DomainBlockedError,
+    DownloadForbiddenError,
+    ErrorCode,
+    InvalidPathError,
+    InvalidUrlError,
+    NotFoundError,
+    Occasion,
+    QueueFullError,
+    ShuttingDownError,
+    codes_at,
+)
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
@@ -48,237 +59,209 @@ LINK: Final = "Link"
 
 
 class ResponseSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer that means success."""
+    """Response that reports success."""
 
     status: int = 200
     description: str
     types: tuple[type[msgspec.Struct], ...] = ()
-    """JSON shapes; none for another media type."""
+    """Shapes of the JSON body; empty for another media type."""
     media_type: str = "application/json"
     is_array: bool = False
-    """Whether it is an array of them."""
+    """True if the body is an array of these shapes."""
     headers: tuple[str, ...] = ()
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """The shape of an operation beyond its path and method."""
+    """Request and responses of an operation, without path and method."""
 
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
     is_raw_body: bool = False
-    """Whether the body is a file as it is."""
+    """True if the body is an uploaded file, not JSON."""
     headers: tuple[str, ...] = ()
-    """Request header fields that mean something here."""
+    """Request header fields that the operation reads."""
     response: ResponseSpec
     result_errors: tuple[ErrorCode, ...] = ()
-    """Errors with a download id of their own, or a list of results."""
+    """Errors whose body has the shape `result_error_type`: that of a download, a batch or an import."""
     result_error_type: type[msgspec.Struct] | None = None
     errors: tuple[ErrorCode, ...] = ()
-    """Errors that belong to no download of their own."""
+    """Errors whose body has the common shape `ErrorResponse`."""
 
 
-_START_ERRORS: Final = (
-    ErrorCode.INVALID_URL,
-    ErrorCode.DOMAIN_BLOCKED,
-    ErrorCode.INVALID_PARAMETER,
-    ErrorCode.INVALID_PATH,
-    ErrorCode.FILE_EXISTS,
-    ErrorCode.QUEUE_FULL,
-)
-_OUTCOME_ERRORS: Final = (
-    ErrorCode.DOWNLOAD_TIMEOUT,
-    ErrorCode.REMOTE_FILE_NOT_FOUND,
-    ErrorCode.NETWORK_ERROR,
-    ErrorCode.REMOTE_ERROR,
-    ErrorCode.TOO_MANY_REDIRECTS,
-    ErrorCode.FILE_TOO_LARGE,
-    ErrorCode.INSUFFICIENT_STORAGE,
-    ErrorCode.STORAGE_ERROR,
-    ErrorCode.CHECKSUM_MISMATCH,
-    ErrorCode.CANCELLED,
-)
-_AVAILABILITY_ERRORS: Final = (ErrorCode.DOWNLOAD_FORBIDDEN, ErrorCode.SHUTTING_DOWN, ErrorCode.STORE_UNAVAILABLE)
 _IDEMPOTENCY_KEY: Final = "Idempotency-Key"
-_ACTION_ERRORS: Final = (
-    ErrorCode.NOT_FOUND,
-    ErrorCode.INVALID_STATE,
-    ErrorCode.INVALID_PARAMETER,
-    ErrorCode.STORE_UNAVAILABLE,
-)
+
+_QUERY_ERRORS: Final = codes_at(Occasion.QUERY)
+_BODY_ERRORS: Final = codes_at(Occasion.BODY)
+_ADMISSION_ERRORS: Final = codes_at(Occasion.ADMISSION)
+_START_ERRORS: Final = codes_at(Occasion.START)
+_READ_ERRORS: Final = codes_at(Occasion.READ)
+_DIRECTORY_ERRORS: Final = (*_READ_ERRORS, InvalidPathError.code, NotFoundError.code)
+_ACTION_ERRORS: Final = codes_at(Occasion.ACTION)
+_IMPORT_ERRORS: Final = codes_at(Occasion.IMPORT)
+_UPLOAD_ERRORS: Final = (*_IMPORT_ERRORS, *codes_at(Occasion.UPLOAD))
 
 START: Final = Contract(
     query=StartQuery,
     headers=(_IDEMPOTENCY_KEY,),
     response=ResponseSpec(
-        status=201, description="Started, on stable storage", types=(StartResponse,), headers=(LOCATION,)
+        status=201,
+        description="The download is accepted and on stable storage",
+        types=(StartResponse,),
+        headers=(LOCATION,),
     ),
-    result_errors=_START_ERRORS + _OUTCOME_ERRORS,
+    result_errors=_START_ERRORS + codes_at(Occasion.END),
     result_error_type=StartResponse,
-    errors=(*_AVAILABILITY_ERRORS, ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.NOT_FOUND),
+    errors=(*_ADMISSION_ERRORS, NotFoundError.code),
 )
 BATCH: Final = Contract(
     body=BatchBody,
     headers=(_IDEMPOTENCY_KEY,),
-    response=ResponseSpec(status=201, description="At least one was accepted", types=(BatchResponse,)),
+    response=ResponseSpec(status=201, description="At least one download is accepted", types=(BatchResponse,)),
     result_errors=_START_ERRORS,
     result_error_type=BatchResponse,
-    errors=(
-        *_AVAILABILITY_ERRORS,
-        ErrorCode.INVALID_PARAMETER,
-        ErrorCode.BODY_TOO_LARGE,
-        ErrorCode.BODY_TOO_SLOW,
-        ErrorCode.IDEMPOTENCY_KEY_REUSED,
-    ),
+    errors=(*_ADMISSION_ERRORS, *_QUERY_ERRORS, *_BODY_ERRORS),
 )
 DIRECTORY_LISTING: Final = Contract(
     query=DirectoryListingQuery,
     response=ResponseSpec(description="Active downloads, oldest first", types=(Listing,), headers=(LINK,)),
-    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.INVALID_PATH, ErrorCode.NOT_FOUND, ErrorCode.STORE_UNAVAILABLE),
+    errors=_DIRECTORY_ERRORS,
 )
 LISTING: Final = Contract(
     query=ListingQuery,
     response=ResponseSpec(description="Active downloads, oldest first", types=(Listing,), headers=(LINK,)),
-    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
+    errors=_READ_ERRORS,
 )
 HISTORY: Final = Contract(
     query=HistoryQuery,
-    response=ResponseSpec(description="Ended downloads, newest first", types=(History,), headers=(LINK,)),
-    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.INVALID_PATH, ErrorCode.NOT_FOUND, ErrorCode.STORE_UNAVAILABLE),
+    response=ResponseSpec(description="Finished downloads, newest first", types=(History,), headers=(LINK,)),
+    errors=_DIRECTORY_ERRORS,
 )
 DOWNLOAD: Final = Contract(
-    response=ResponseSpec(description="The download, active or ended", types=(ActiveEntry, HistoryEntry)),
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
+    response=ResponseSpec(description="The download, active or finished", types=(ActiveEntry, HistoryEntry)),
+    errors=(*_READ_ERRORS, NotFoundError.code),
 )
 CANCEL: Final = Contract(
-    response=ResponseSpec(description="Its final entry", types=(HistoryEntryResponse,)), errors=_ACTION_ERRORS
+    response=ResponseSpec(description="The final entry of the download", types=(HistoryEntryResponse,)),
+    errors=_ACTION_ERRORS,
 )
 AMEND: Final = Contract(
     body=AmendBody,
-    response=ResponseSpec(description="The download as it is now", types=(ActiveEntryResponse,)),
+    response=ResponseSpec(description="The download after the change", types=(ActiveEntryResponse,)),
     errors=(
         *_ACTION_ERRORS,
-        ErrorCode.DOWNLOAD_FORBIDDEN,
-        ErrorCode.INVALID_URL,
-        ErrorCode.DOMAIN_BLOCKED,
-        ErrorCode.BODY_TOO_LARGE,
-        ErrorCode.BODY_TOO_SLOW,
+        *_BODY_ERRORS,
+        DownloadForbiddenError.code,
+        InvalidUrlError.code,
+        DomainBlockedError.code,
     ),
 )
 PAUSE: Final = Contract(
-    response=ResponseSpec(description="The download as it is now", types=(ActiveEntryResponse,)), errors=_ACTION_ERRORS
+    response=ResponseSpec(description="The download after the change", types=(ActiveEntryResponse,)),
+    errors=_ACTION_ERRORS,
 )
 RESUME: Final = Contract(
-    response=ResponseSpec(description="The download as it is now", types=(ActiveEntryResponse,)),
-    errors=(*_ACTION_ERRORS, ErrorCode.DOWNLOAD_FORBIDDEN),
+    response=ResponseSpec(description="The download after the change", types=(ActiveEntryResponse,)),
+    errors=(*_ACTION_ERRORS, DownloadForbiddenError.code),
 )
 RETRY: Final = Contract(
-    response=ResponseSpec(description="The download as it is now", types=(ActiveEntryResponse,)),
-    errors=(*_ACTION_ERRORS, ErrorCode.DOWNLOAD_FORBIDDEN, ErrorCode.QUEUE_FULL),
+    response=ResponseSpec(description="The download after the change", types=(ActiveEntryResponse,)),
+    errors=(*_ACTION_ERRORS, DownloadForbiddenError.code, QueueFullError.code),
 )
 EVENTS: Final = Contract(
     headers=("Last-Event-ID",),
     response=ResponseSpec(
-        description="`download` events with the entry of a listing, `history` events with that of the history, "
-        "`import` events with an import operation, and `reset` events, which say that the history has to be read",
+        description="`download` events with an entry of the listing, `history` events with an entry of the history, "
+        "`import` events with an import operation, and `reset` events, after which a client must read the history",
         media_type="text/event-stream",
     ),
-    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.SHUTTING_DOWN),
+    errors=(*_QUERY_ERRORS, ShuttingDownError.code),
 )
 DIRECTORIES: Final = Contract(
     query=DirectoriesQuery,
-    response=ResponseSpec(description="Directories, in the order of their names", types=(Directories,)),
-    errors=(ErrorCode.INVALID_PARAMETER,),
+    response=ResponseSpec(description="Directories, ordered by name", types=(Directories,)),
+    errors=_QUERY_ERRORS,
 )
 ERROR_TABLE: Final = Contract(
-    response=ResponseSpec(description="What each error code means", types=(ErrorTable,)),
-    errors=(ErrorCode.INVALID_PARAMETER,),
+    response=ResponseSpec(description="The table of errors", types=(ErrorTable,)),
+    errors=_QUERY_ERRORS,
 )
 HEALTH: Final = Contract(
-    response=ResponseSpec(description="The daemon hears", types=(Health,)), errors=(ErrorCode.INVALID_PARAMETER,)
+    response=ResponseSpec(description="The daemon answers requests", types=(Health,)), errors=_QUERY_ERRORS
 )
 METRICS: Final = Contract(
-    response=ResponseSpec(description="Prometheus exposition", media_type="text/plain"),
-    errors=(ErrorCode.INVALID_PARAMETER,),
+    response=ResponseSpec(
+        description="Metrics in the text format of Prometheus or in OpenMetrics", media_type="text/plain"
+    ),
+    errors=_QUERY_ERRORS,
 )
 OPENAPI_DOCUMENT: Final = Contract(
     response=ResponseSpec(description="This document", media_type="application/json"),
-    errors=(ErrorCode.INVALID_PARAMETER,),
+    errors=_QUERY_ERRORS,
 )
-PAGE: Final = Contract(
-    response=ResponseSpec(description="A page", media_type="text/html"), errors=(ErrorCode.INVALID_PARAMETER,)
-)
-_IMPORT_RESULT_ERRORS: Final = (ErrorCode.INVALID_PARAMETER,)
-_IMPORT_ERRORS: Final = (
-    ErrorCode.INVALID_PARAMETER,
-    ErrorCode.BODY_TOO_SLOW,
-    ErrorCode.STORAGE_ERROR,
-    ErrorCode.SHUTTING_DOWN,
-    ErrorCode.STORE_UNAVAILABLE,
-)
-_UPLOAD_ERRORS: Final = (*_IMPORT_ERRORS, ErrorCode.INSUFFICIENT_STORAGE)
-_SUCCESS: Final = ResponseSpec(description="It was done", types=(SuccessResponse,))
+PAGE: Final = Contract(response=ResponseSpec(description="An HTML page", media_type="text/html"), errors=_QUERY_ERRORS)
+_SUCCESS: Final = ResponseSpec(description="The request succeeded", types=(SuccessResponse,))
 UPLOAD: Final = Contract(
     body=UploadBody,
     response=_SUCCESS,
     errors=_UPLOAD_ERRORS,
-    result_errors=_IMPORT_RESULT_ERRORS,
+    result_errors=_QUERY_ERRORS,
     result_error_type=ImportErrorResponse,
 )
 UPLOAD_RAW: Final = Contract(
     query=RawUploadQuery,
     is_raw_body=True,
-    response=ResponseSpec(status=201, description="The operation", types=(CurrentOperation,)),
+    response=ResponseSpec(status=201, description="The import operation", types=(CurrentOperation,)),
     errors=_UPLOAD_ERRORS,
-    result_errors=_IMPORT_RESULT_ERRORS,
+    result_errors=_QUERY_ERRORS,
     result_error_type=ImportErrorResponse,
 )
 FETCH_FILE: Final = Contract(
     body=PublicFileBody,
     response=_SUCCESS,
     errors=_IMPORT_ERRORS,
-    result_errors=_IMPORT_RESULT_ERRORS,
+    result_errors=_QUERY_ERRORS,
     result_error_type=ImportErrorResponse,
 )
 FILE_DATA: Final = Contract(
     response=ResponseSpec(
-        description="What is in the file, or that it is being read", types=(FileDataResponse, WaitingResponse)
+        description="The content of the file, or the state of reading it", types=(FileDataResponse, WaitingResponse)
     ),
-    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
-    result_errors=_IMPORT_RESULT_ERRORS,
+    errors=_READ_ERRORS,
+    result_errors=_QUERY_ERRORS,
     result_error_type=ImportErrorResponse,
 )
 PROGRESS: Final = Contract(
-    response=ResponseSpec(description="The newest operation", types=(ImportProgress,)),
-    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
-    result_errors=_IMPORT_RESULT_ERRORS,
+    response=ResponseSpec(description="The newest import operation", types=(ImportProgress,)),
+    errors=_READ_ERRORS,
+    result_errors=_QUERY_ERRORS,
     result_error_type=ImportErrorResponse,
 )
 START_IMPORT: Final = Contract(
     body=SelectionBody,
     response=_SUCCESS,
     errors=_IMPORT_ERRORS,
-    result_errors=_IMPORT_RESULT_ERRORS,
+    result_errors=_QUERY_ERRORS,
     result_error_type=ImportErrorResponse,
 )
 FETCH_PENDING: Final = Contract(
-    response=ResponseSpec(description="How many start to download", types=(CountResponse,)),
-    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
-    result_errors=_IMPORT_RESULT_ERRORS,
+    response=ResponseSpec(description="The number of files whose download starts", types=(CountResponse,)),
+    errors=_READ_ERRORS,
+    result_errors=_QUERY_ERRORS,
     result_error_type=ImportErrorResponse,
 )
 CURRENT_OPERATION: Final = Contract(
-    response=ResponseSpec(description="The newest operation", types=(CurrentOperation,)),
-    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
+    response=ResponseSpec(description="The newest import operation", types=(CurrentOperation,)),
+    errors=_READ_ERRORS,
 )
 LATEST_OPERATIONS: Final = Contract(
     response=ResponseSpec(
-        description="The 20 operations that were updated last", types=(OperationEntry,), is_array=True
+        description="The 20 import operations that were updated last", types=(OperationEntry,), is_array=True
     ),
-    errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
+    errors=_READ_ERRORS,
 )
 CANCEL_IMPORT: Final = Contract(
-    response=ResponseSpec(description="The operation", types=(CurrentOperation,)),
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_PARAMETER, ErrorCode.STORE_UNAVAILABLE),
-    result_errors=_IMPORT_RESULT_ERRORS,
+    response=ResponseSpec(description="The import operation", types=(CurrentOperation,)),
+    errors=(*_READ_ERRORS, NotFoundError.code),
+    result_errors=_QUERY_ERRORS,
     result_error_type=ImportErrorResponse,
 )

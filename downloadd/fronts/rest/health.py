@@ -29,7 +29,8 @@ class MonitoringEndpoints:
 
     async def errors(self, context: RequestContext) -> web.Response:
         """`GET /api/v1/errors`: the table of errors, for those who explain them to people."""
-        return json_response(ErrorTable(errors=[ErrorEntry(**msgspec.structs.asdict(row)) for row in ERRORS.values()]))
+        rows = [msgspec.convert(kind, ErrorEntry, from_attributes=True) for kind in ERRORS.values()]
+        return json_response(ErrorTable(errors=rows))
 
     async def metrics(self, context: RequestContext) -> web.Response:
         """`GET /api/v1/metrics`: the Prometheus exposition."""

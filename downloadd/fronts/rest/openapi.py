@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from downloadd import __version__
-from downloadd.errors import ERRORS, ErrorCode
+from downloadd.errors import ERRORS, ErrorCode, Occasion, codes_at
 from downloadd.fronts.rest.contracts import ResponseSpec
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import PERMISSION_MISSING, json_response
@@ -16,7 +16,7 @@ from downloadd.fronts.rest.schemas import ErrorResponse
 from downloadd.users import Permission
 
 Json = dict[str, Any]
-"""A piece of the document."""
+"""Part of the document."""
 
 _SCHEMA_PATH: Final = "#/components/schemas/{name}"
 
@@ -28,55 +28,52 @@ _SECURITY_SCHEMES: Final[Json] = {
 
 _SECURITY: Final[list[Json]] = [{"bearer": []}, {"userId": [], "authToken": []}]
 
-_RETRY_AFTER_CODES: Final = frozenset(
-    {ErrorCode.QUEUE_FULL, ErrorCode.SHUTTING_DOWN, ErrorCode.STORE_UNAVAILABLE, ErrorCode.TOO_MANY_FAILED_LOGINS}
-)
-_AUTHENTICATION_ERRORS: Final = (ErrorCode.CROSS_SITE_REQUEST, ErrorCode.TOO_MANY_FAILED_LOGINS)
-"""What may be said of every request that needs a token."""
-
 _RESPONSE_FIELDS: Final[Json] = {
-    "Location": {"description": "Where the download can be looked at", "schema": {"type": "string"}},
-    "Link": {"description": 'The next page, as rel="next" (RFC 8288)', "schema": {"type": "string"}},
-    "Retry-After": {"description": "Seconds", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
-    "WWW-Authenticate": {"description": "RFC 6750", "schema": {"type": "string"}},
-    "X-Request-Id": {"description": "Names the request in the log", "schema": {"type": "string"}},
+    "Location": {"description": "URL of the download", "schema": {"type": "string"}},
+    "Link": {"description": 'URL of the next page, as rel="next" (RFC 8288)', "schema": {"type": "string"}},
+    "Retry-After": {
+        "description": "Seconds to wait before the next request",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    },
+    "WWW-Authenticate": {"description": "The authentication scheme (RFC 6750)", "schema": {"type": "string"}},
+    "X-Request-Id": {"description": "Id of the request; the log has it too", "schema": {"type": "string"}},
 }
 
 _REQUEST_FIELDS: Final[Json] = {
     "Idempotency-Key": {
-        "description": "Makes a repeated request answer the first one's result, for 24 hours.",
+        "description": "A request that repeats the key within 24 hours receives the response of the first one.",
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
     },
     "Last-Event-ID": {
-        "description": "The id of the last event that was seen.",
+        "description": "Id of the last event that the client received.",
         "schema": {"type": "string", "pattern": "^[0-9a-f]+-[0-9]+-[0-9]+$"},
     },
 }
 
 
 class DocumentEndpoint:
-    """Serves the document; `build` makes it once."""
+    """Endpoint of the document, which `build` encodes once."""
 
     def __init__(self) -> None:
         self.document = b"{}"
 
     def build(self, table: Sequence[Route], base_path: str) -> None:
-        """Makes the document of a table of routes."""
+        """Build the document of a table of routes."""
         self.document = msgspec.json.encode(build_document(table, base_path))
 
     async def show(self, context: RequestContext) -> web.Response:
-        """`GET /api/v1/openapi.json`."""
+        """Answer `GET /api/v1/openapi.json`."""
         return json_response(self.document)
 
 
 def build_document(table: Sequence[Route], base_path: str = "") -> Json:
-    """The OpenAPI document of a table of routes that live below `base_path`."""
+    """Return the OpenAPI document of a table of routes below `base_path`."""
     schemas = _schemas(table)
     by_operation: dict[tuple[str, str], list[Route]] = {}
     for route in table:
         by_operation.setdefault((route.path, route.method.lower()), []).append(route)
         if route.path == "/{directory}":
-            # The root is a directory too, and an empty path parameter cannot say so.
+            # The root is a directory too, but a path parameter cannot be empty.
             by_operation.setdefault(("/", route.method.lower()), []).append(route)
     paths: Json = {}
     for (path, method), choices in by_operation.items():
@@ -89,7 +86,7 @@ def build_document(table: Sequence[Route], base_path: str = "") -> Json:
         "info": {
             "title": "downloadd",
             "version": __version__,
-            "description": f"One HTTP request makes the server fetch a remote file.\n\n{_error_table()}",
+            "description": f"One HTTP request makes the server download a file.\n\n{_error_table()}",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": base_path or "/"}],
@@ -111,7 +108,7 @@ def _schemas(table: Sequence[Route]) -> Json:
 
 
 def _operation(path: str, choices: Sequence[Route], schemas: Json) -> Json:
-    """One operation; where a query parameter chooses among several routes, all of them as one."""
+    """Return one operation; several routes that a query parameter selects become one operation."""
     operation: Json = {
         "operationId": _operation_id(path, choices),
         "summary": "; ".join(route.summary for route in choices),
@@ -151,21 +148,21 @@ def _description(route: Route) -> str:
         f"`{route.selector}` in the query: {route.summary[:1].lower()}{route.summary[1:]}." if route.selector else ""
     )
     if isinstance(route.access, Permission):
-        requirement = f"Needs the permission `{route.access}`."
+        requirement = f"Requires the permission `{route.access}`."
     else:
-        requirement = "Needs no token." if route.access is Access.PUBLIC else "Needs a valid token."
+        requirement = "Requires no token." if route.access is Access.PUBLIC else "Requires a valid token."
     return f"{selection} {requirement}".strip()
 
 
 def _parameters(path: str, choices: Sequence[Route], schemas: Json) -> list[Json]:
     parameters: list[Json] = []
     if "{directory}" in path:
-        description = "Destination directory of any depth; slashes may be sent as %2F."
+        description = "Destination directory of any depth; slashes can be sent as %2F."
         parameters.append(_path_parameter("directory", {"type": "string", "minLength": 1}, description))
     if "{file}" in path:
-        parameters.append(_path_parameter("file", {"type": "string", "minLength": 1}, "Name of the file."))
+        parameters.append(_path_parameter("file", {"type": "string", "minLength": 1}, "File name."))
     if "{id}" in path:
-        parameters.append(_path_parameter("id", {"type": "string", "format": "uuid"}, "The download's id."))
+        parameters.append(_path_parameter("id", {"type": "string", "format": "uuid"}, "Id of the download."))
     by_name: dict[str, list[Json]] = {}
     for route in choices:
         contract = route.contract
@@ -175,7 +172,7 @@ def _parameters(path: str, choices: Sequence[Route], schemas: Json) -> list[Json
                 required = len(choices) == 1 and name in schema.get("required", ())
                 by_name.setdefault(name, []).append(_query_parameter(name, shape, required=required))
     for variants in by_name.values():
-        # Where several routes share a path, a name may mean something else in each.
+        # Routes that share a path may define a parameter of the same name differently.
         schema = _any_of(variant["schema"] for variant in variants)
         parameters.append({**variants[0], "schema": schema})
     fields = dict.fromkeys(field for route in choices for field in route.contract.headers)
@@ -188,7 +185,7 @@ def _path_parameter(name: str, schema: Json, description: str) -> Json:
 
 
 def _query_parameter(name: str, shape: Json, *, required: bool) -> Json:
-    # A query has no null: a parameter that may be left out is left out.
+    # A query has no null: an optional parameter is omitted.
     choices = [choice for choice in shape.get("anyOf", ()) if choice.get("type") != "null"]
     schema = dict(choices[0]) if choices else dict(shape)
     if shape.get("default") is not None:
@@ -202,52 +199,71 @@ def _query_parameter(name: str, shape: Json, *, required: bool) -> Json:
 
 
 def _responses(choices: Sequence[Route]) -> Json:
-    responses: Json = {}
-    response_specs: dict[int, list[ResponseSpec]] = {}
-    for route in choices:
-        response_specs.setdefault(route.contract.response.status, []).append(route.contract.response)
-    for status, group in response_specs.items():
-        responses[str(status)] = {
-            "description": "; ".join(dict.fromkeys(response.description for response in group)),
-            "headers": _fields("X-Request-Id", *(field for response in group for field in response.headers)),
-            "content": _content(group),
-        }
-    errors: dict[int, dict[ErrorCode, list[Json]]] = {}
-    for route in choices:
-        contract = route.contract
-        refused = [] if contract.result_error_type is None else [_ref(contract.result_error_type)]
-        for code in contract.result_errors:
-            errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).extend(refused)
-        for code in (*contract.errors, ErrorCode.INTERNAL_ERROR):
-            errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).append(_ref(ErrorResponse))
     authenticated_routes = [route for route in choices if route.access is not Access.PUBLIC]
-    for code in (ErrorCode.HOST_NOT_ALLOWED, *(_AUTHENTICATION_ERRORS if authenticated_routes else ())):
-        errors.setdefault(ERRORS[code].status, {}).setdefault(code, []).append(_ref(ErrorResponse))
-    for status, codes in sorted(errors.items()):
+    responses = _success_responses(choices)
+    for status, codes in sorted(_error_shapes(choices, is_authenticated=bool(authenticated_routes)).items()):
         responses[str(status)] = _error_response(status, codes)
     if authenticated_routes:
         responses["401"] = {
-            "description": "`unauthorized`: no or wrong credentials",
+            "description": "`unauthorized`: the credentials are missing or wrong",
             "headers": _fields("X-Request-Id", "WWW-Authenticate"),
             "content": {"application/json": {"schema": _ref(ErrorResponse)}},
         }
     if any(isinstance(route.access, Permission) for route in authenticated_routes):
-        missing = responses.setdefault(
-            "403",
-            {"headers": _fields("X-Request-Id"), "content": {"application/json": {"schema": _ref(ErrorResponse)}}},
-        )
-        sentences = (missing["description"],) if "description" in missing else ()
-        missing["description"] = "; ".join((*sentences, f"`{PERMISSION_MISSING}`"))
-        schema = missing["content"]["application/json"]["schema"]
-        missing["content"]["application/json"]["schema"] = _any_of(
-            [*schema.get("anyOf", [schema]), _ref(ErrorResponse)]
-        )
+        responses["403"] = _with_missing_permission(responses.get("403"))
     return responses
+
+
+def _success_responses(choices: Sequence[Route]) -> Json:
+    by_status: dict[int, list[ResponseSpec]] = {}
+    for route in choices:
+        by_status.setdefault(route.contract.response.status, []).append(route.contract.response)
+    return {
+        str(status): {
+            "description": "; ".join(dict.fromkeys(response.description for response in group)),
+            "headers": _fields("X-Request-Id", *(field for response in group for field in response.headers)),
+            "content": _content(group),
+        }
+        for status, group in by_status.items()
+    }
+
+
+def _error_shapes(choices: Sequence[Route], *, is_authenticated: bool) -> dict[int, dict[ErrorCode, list[Json]]]:
+    """Return the shapes of the body for each code, by status."""
+    shapes: dict[int, dict[ErrorCode, list[Json]]] = {}
+
+    def add(codes: Iterable[ErrorCode], kind: type[msgspec.Struct] | None) -> None:
+        for code in codes:
+            shapes.setdefault(ERRORS[code].status, {}).setdefault(code, []).extend([] if kind is None else [_ref(kind)])
+
+    for route in choices:
+        add(route.contract.result_errors, route.contract.result_error_type)
+        add(route.contract.errors, ErrorResponse)
+    add(codes_at(Occasion.ANY_REQUEST), ErrorResponse)
+    if is_authenticated:
+        add(codes_at(Occasion.AUTHENTICATION), ErrorResponse)
+    return shapes
+
+
+def _with_missing_permission(forbidden: Json | None) -> Json:
+    """Return the response 403 of an operation that requires a permission."""
+    if forbidden is None:
+        description, shapes = f"`{PERMISSION_MISSING}`", []
+    else:
+        description = f"{forbidden['description']}; `{PERMISSION_MISSING}`"
+        schema = forbidden["content"]["application/json"]["schema"]
+        shapes = schema.get("anyOf", [schema])
+    return {
+        "headers": _fields("X-Request-Id"),
+        **(forbidden or {}),
+        "description": description,
+        "content": {"application/json": {"schema": _any_of([*shapes, _ref(ErrorResponse)])}},
+    }
 
 
 def _error_response(status: int, codes: dict[ErrorCode, list[Json]]) -> Json:
     fields = ["X-Request-Id"]
-    if _RETRY_AFTER_CODES & set(codes):
+    if any(ERRORS[code].sends_retry_after for code in codes):
         fields.append("Retry-After")
     return {
         "description": "; ".join(f"`{code}`: {ERRORS[code].title}" for code in codes),

@@ -8,7 +8,7 @@ from aiohttp import web
 from msgspec import UNSET
 from multidict import CIMultiDict
 
-from downloadd.errors import ERRORS, BodyTooSlowError, DownloadError, ErrorCode, MethodNotAllowedError
+from downloadd.errors import BodyTooSlowError, DownloadError, DownloadForbiddenError, MethodNotAllowedError
 from downloadd.fronts.rest.schemas import ErrorResponse
 
 SERVER: Final = "downloadd"
@@ -51,7 +51,7 @@ def json_response(
 def error_response(error: DownloadError, *, request_id: str = "") -> web.Response:
     """An error as an answer, with the fields that its code asks for."""
     response = json_response(
-        ErrorResponse(error=error.code, detail=error.detail, request_id=request_id or UNSET), status=error.info.status
+        ErrorResponse(error=error.code, detail=error.detail, request_id=request_id or UNSET), status=error.status
     )
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(math.ceil(error.retry_after))
@@ -77,6 +77,4 @@ def permission_missing_response() -> web.Response:
 
 def forbidden_response() -> web.Response:
     """The daemon was not launched with `--allow-download`."""
-    return json_response(
-        ErrorResponse(error=ErrorCode.DOWNLOAD_FORBIDDEN), status=ERRORS[ErrorCode.DOWNLOAD_FORBIDDEN].status
-    )
+    return json_response(ErrorResponse(error=DownloadForbiddenError.code), status=DownloadForbiddenError.status)

@@ -1,0 +1,83 @@
+"""Errors of the storage: the disk, the quotas and the storage root.
+
+Pure: no I/O and no clock.
+"""
+
+from downloadd.errors.base import DownloadError, Occasion
+
+
+class FileExistsAlreadyError(DownloadError, code="FILE_EXISTS"):
+    """Name (`path`, relative to the root) that exists, requested with `conflict=error`."""
+
+    status = 409
+    title = "File exists"
+    description = "A file with this name exists, and the download must not replace it"
+    resolution = "Choose another filename, or conflict=rename, overwrite or skip"
+    advice = "`conflict=error` requests this; `rename`, `overwrite` and `skip` handle the conflict differently."
+    occasions = frozenset({Occasion.START})
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} exists, and conflict=error was requested")
+        self.path = path
+
+
+class InsufficientStorageError(DownloadError, code="INSUFFICIENT_STORAGE"):
+    """Disk or quota without enough free space.
+
+    Attributes:
+        permanent: waiting does not help: the disk is smaller than the file, or a quota is used up.
+    """
+
+    status = 507
+    title = "Insufficient storage"
+    description = "The disk is full, or free space would fall below the configured reserve"
+    resolution = "Free disk space, or contact administrator to lower min_free"
+    advice = "`df` shows the free space. `storage.min_free` always stays free, and a directory may have a `quota`."
+    occasions = frozenset({Occasion.END, Occasion.UPLOAD})
+
+    def __init__(self, detail: str, *, permanent: bool = False) -> None:
+        super().__init__(detail)
+        self.permanent = permanent
+
+    @property
+    def transient(self) -> bool:
+        """True if the same request may succeed later."""
+        return not self.permanent
+
+
+class StorageError(DownloadError, code="STORAGE_ERROR"):
+    """Write that the storage refused for another reason than space.
+
+    Attributes:
+        transient: the obstacle passes, or does not exist for an attempt that starts over.
+    """
+
+    status = 500
+    title = "Storage error"
+    description = "The server could not write to its storage directory"
+    resolution = "Contact administrator to check the storage directory's permissions and health"
+    advice = (
+        "The log has the message of the operating system, for example about permissions, a read-only disk or a broken "
+        "one. The daemon waits for a storage root that is missing (unmounted, moved, removed): put it back, and all "
+        "downloads continue."
+    )
+    occasions = frozenset({Occasion.END, Occasion.IMPORT})
+
+    def __init__(self, detail: str, *, transient: bool = False) -> None:
+        super().__init__(detail)
+        self._transient = transient
+
+    @property
+    def transient(self) -> bool:
+        """True if the same request may succeed later."""
+        return self._transient
+
+
+class StorageRootMissingError(StorageError):
+    """Storage root that is not at its path, or is another directory than at the start.
+
+    No download fails because of it: each waits until the root is back.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, transient=True)

@@ -1,0 +1,21 @@
+"""Metrics for Prometheus: counters of what happened, by subject, and gauges of the current state."""
+
+from downloadd.metrics.downloads import DownloadMetrics
+from downloadd.metrics.exposition import Metrics
+from downloadd.metrics.hooks import DeliveryOutcome, HookMetrics
+from downloadd.metrics.imports import ImportMetrics
+from downloadd.metrics.process import ProcessMetrics
+from downloadd.metrics.snapshot import GaugeSnapshot, OriginUsage, QuotaUsage, StorageUsage
+
+__all__ = (
+    "DeliveryOutcome",
+    "DownloadMetrics",
+    "GaugeSnapshot",
+    "HookMetrics",
+    "ImportMetrics",
+    "Metrics",
+    "OriginUsage",
+    "ProcessMetrics",
+    "QuotaUsage",
+    "StorageUsage",
+)

@@ -1,0 +1,61 @@
+"""Current state of the daemon, as gauges show it.
+
+Pure: no I/O and no clock.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from downloadd.states import State, WaitReason
+
+
+class OriginUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """Use of all hosts together; a label for each host would have an unbounded number of values."""
+
+    connections: int = 0
+    """Connections in use, those of segments included."""
+    busiest: int = 0
+    """Connections in use to the host with the most."""
+    connected: int = 0
+    """Hosts with a connection in use."""
+    waiting: int = 0
+    """Hosts with waiting downloads."""
+    blocked: int = 0
+    """Hosts that receive no requests until their `Retry-After` has passed."""
+
+
+class QuotaUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """Use of a directory with a quota, in bytes."""
+
+    directory: str
+    used: int
+    limit: int
+
+
+class StorageUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """Use of the file system of the storage root, in bytes."""
+
+    free: int
+    size: int
+    reserved: int
+    """Bytes that must stay free."""
+    quotas: Sequence[QuotaUsage] = ()
+
+
+class GaugeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Values of all gauges at one time."""
+
+    active: Mapping[State, int] = {}
+    """Active downloads by state; a missing state has none."""
+    waiting: Mapping[WaitReason, int] = {}
+    """Waiting downloads by reason; a missing reason has none."""
+    origins: OriginUsage = OriginUsage()
+    subscribers: int = 0
+    """Readers of the event stream."""
+    imports: int = 0
+    """Active import operations."""
+    messages: Mapping[str, int] = {}
+    """Waiting deliveries by hook."""
+    storage: StorageUsage | None = None
+    """None while the disk does not respond."""
