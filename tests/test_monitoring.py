@@ -27,6 +27,8 @@ from downloadd.config import HookConfig, decode_secret
 from downloadd.hooks.program import environment_variables
 from downloadd.hooks.rules import Message
 
+pytestmark = pytest.mark.system
+
 PROJECT: Final = Path(__file__).parents[1]
 MONITORING: Final = (PROJECT / "docs/how-to/monitoring.md").read_text(encoding="utf-8")
 HOOKS: Final = (PROJECT / "docs/how-to/hooks.md").read_text(encoding="utf-8")

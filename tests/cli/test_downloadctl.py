@@ -32,6 +32,8 @@ from downloadd.download import Conflict
 from downloadd.import_operation import ImportKind
 from downloadd.states import ACTIVE, FINISHED
 
+pytestmark = pytest.mark.system
+
 SLOW_RESPONSE = ScriptedResponse(size=10_000_000, rate=100_000)
 
 # -- starting ----------------------------------------------------------------------------------------------------------

@@ -152,6 +152,7 @@ def packages(tmp_path: Path) -> Iterator[NginxOrigin]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.system
 @pytest.mark.timeout(180)
 def test_the_tour_prints_what_the_page_shows(tmp_path: Path, packages: NginxOrigin) -> None:
     """Run each command, and compare its output with the page: same fields, same outcome."""
@@ -199,6 +200,7 @@ def test_the_tour_asks_every_endpoint() -> None:
             assert re.search(rf"\$api{pattern}(?![\w/])", tour), one.path
 
 
+@pytest.mark.system
 @pytest.mark.timeout(240)
 def test_a_new_user_gets_to_the_first_file(tmp_path: Path) -> None:
     """Run the commands of getting-started.md in order; only the port differs."""

@@ -323,7 +323,7 @@ async def test_carries_hundreds_of_trickles(origin: Origin) -> None:
 
 async def test_runs_as_a_program(client: aiohttp.ClientSession) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.origin", cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "support.origin", cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     try:
