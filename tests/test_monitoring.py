@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +25,8 @@ from support.webhook_receiver import KEY, WebhookReceiver, filter_events, webhoo
 from downloadd.config import HookConfig, decode_secret
 from downloadd.hooks.program import environment_variables
 from downloadd.hooks.rules import Message
+
+pytestmark = pytest.mark.system
 
 PROJECT: Final = Path(__file__).parents[1]
 MONITORING: Final = (PROJECT / "docs/how-to/monitoring.md").read_text(encoding="utf-8")
@@ -197,10 +198,10 @@ async def test_a_long_queue_is_told_by_what_it_waits_for_and_scraped_in_no_time(
         assert daemon.client is not None
         took = []
         for _ in range(15):
-            began = time.perf_counter()
+            watch = daemon.stopwatch()
             async with daemon.client.get(f"{daemon.url}/api/v1/metrics") as response:
                 await response.read()
-            took.append(time.perf_counter() - began)
+            took.append(watch.seconds)
         # The quickest of several: others use the machine too.
         assert min(took) < 0.05
 

@@ -6,9 +6,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from end_to_end.conftest import daemon as daemon
-from end_to_end.conftest import origin as origin
-from end_to_end.conftest import restartable as restartable
 from support.daemon_process import TOKEN, DaemonProcess
 
 DOWNLOADCTL = str(Path(sys.executable).with_name("downloadctl"))

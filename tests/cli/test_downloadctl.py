@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from typing import IO
 
 import click
 import pytest
@@ -31,6 +32,8 @@ from downloadd.cli.main import downloadctl
 from downloadd.download import Conflict
 from downloadd.import_operation import ImportKind
 from downloadd.states import ACTIVE, FINISHED
+
+pytestmark = pytest.mark.system
 
 SLOW_RESPONSE = ScriptedResponse(size=10_000_000, rate=100_000)
 
@@ -193,12 +196,24 @@ async def test_the_status_is_told(run: Run, daemon: DaemonProcess, origin: Origi
     assert json.loads((await run("status", "--json")).out)["active"]["downloading"] == 1
 
 
+async def has_subscribers(daemon: DaemonProcess, count: int) -> bool:
+    """Return True if so many clients read the event stream."""
+    assert daemon.client is not None
+    async with daemon.client.get(f"{daemon.url}/api/v1/metrics") as response:
+        return f"downloadd_event_subscribers {float(count)}" in (await response.text()).splitlines()
+
+
 async def test_watching_without_a_terminal_writes_lines_or_json(
     run: Run, daemon: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/f", ScriptedResponse(size=2000, rate=1000))
+    # The last bytes come when both commands listen.
+    release = asyncio.Event()
+    origin.script("/f", ScriptedResponse(size=2000, body_event=release, rate=1000))
     id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
-    lines, events = await asyncio.gather(run("watch", id), run("watch", "--json", "f"))
+    watching = asyncio.gather(run("watch", id), run("watch", "--json", "f"))
+    await wait_until(lambda: has_subscribers(daemon, 2))
+    release.set()
+    lines, events = await watching
     assert (lines.status, events.status) == (0, 0)
     assert re.search(r"^d/f: downloading, \d+ B of 1.95 KiB", lines.out, re.MULTILINE)
     assert re.search(r"^d/f: completed, 1.95 KiB in \d s$", lines.out, re.MULTILINE)
@@ -207,24 +222,39 @@ async def test_watching_without_a_terminal_writes_lines_or_json(
     assert told[-1]["data"]["id"] == id
 
 
+@contextmanager
+def run_on_pipe(environment: dict[str, str], *arguments: str) -> Iterator[IO[str]]:
+    """Run the command while the context lasts, with its output to read line by line; it must succeed."""
+    process = subprocess.Popen([DOWNLOADCTL, *arguments], stdout=subprocess.PIPE, env=environment, text=True)
+    assert process.stdout is not None
+    with process.stdout as output:
+        try:
+            yield output
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait(10)
+
+
 async def test_a_lost_connection_is_said_and_taken_up_again(
-    run: Run, restartable: DaemonProcess, origin: Origin
+    daemon_environment: dict[str, str], restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", ScriptedResponse(size=300_000, rate=100_000, etag='"1"'))
     await restartable.start()
     restartable.flags = (*restartable.flags, "--port", restartable.url.rpartition(":")[2])
     id = (await restartable.start_download("d", origin.url("/f")))["download_id"]
-    watching = asyncio.ensure_future(run("watch", id, DOWNLOADD_URL=restartable.url))
-    await origin.wait_sent("/f", 50_000)
-    await asyncio.sleep(1)
-    await restartable.kill()
-    await asyncio.sleep(1)
-    await restartable.start()
-    done = await watching
-    assert done.status == 0
-    assert "cannot be reached: " in done.out
-    assert "; trying again\n" in done.out
-    assert "d/f: completed" in done.out
+    variables = {**daemon_environment, "DOWNLOADD_URL": restartable.url}
+    with run_on_pipe(variables, "watch", id) as watching:
+        await wait_until(lambda: has_subscribers(restartable, 1))
+        await restartable.kill()
+        said = [await asyncio.to_thread(watching.readline)]
+        while "trying again" not in said[-1]:
+            assert said[-1], "the command has ended"
+            said.append(await asyncio.to_thread(watching.readline))
+        assert "cannot be reached: " in said[-1]
+        assert said[-1].endswith("; trying again\n")
+        await restartable.start()
+        assert "d/f: completed" in await asyncio.to_thread(watching.read)
 
 
 # -- changing ----------------------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ from downloadd.client import (
 )
 from downloadd.errors import ERRORS
 
+pytestmark = pytest.mark.system
+
 UNKNOWN = "01a20a2c-1331-706e-8ff2-4677a3499851"
 
 

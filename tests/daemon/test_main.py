@@ -23,6 +23,8 @@ from click.testing import CliRunner
 from downloadd import __version__
 from downloadd.daemon.main import command
 
+pytestmark = pytest.mark.system
+
 TOKEN = "a-token-for-tests-0123456789-abcdefghij"
 HASH = f"sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
 USER = f'[[users]]\nid = "alice"\ntoken_hash = "{HASH}"\n'

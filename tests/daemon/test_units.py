@@ -21,6 +21,7 @@ def units(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.system
 @needs("systemd-analyze")
 @pytest.mark.parametrize("name", ["downloadd.service", "downloadd.socket"])
 def test_the_units_are_valid(units: Path, name: str) -> None:
@@ -32,6 +33,7 @@ def test_the_units_are_valid(units: Path, name: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.system
 @needs("systemd-analyze")
 def test_the_sandbox_is_tight(units: Path) -> None:
     done = subprocess.run(
@@ -46,6 +48,7 @@ def test_the_sandbox_is_tight(units: Path) -> None:
     assert float(found[1]) <= 2.0
 
 
+@pytest.mark.system
 @needs("systemd-sysusers")
 @needs("systemd-tmpfiles")
 def test_the_user_and_the_directories_are_made(tmp_path: Path) -> None:
@@ -61,6 +64,7 @@ def test_the_user_and_the_directories_are_made(tmp_path: Path) -> None:
         assert (root / name).is_dir()
 
 
+@pytest.mark.system
 @needs("systemd-sysusers")
 @needs("systemctl")
 def test_the_commands_that_install_the_service_do_so(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def nginx(tmp_path: Path) -> Iterator[NginxOrigin]:
         yield origin
 
 
+@pytest.mark.system
 async def test_the_commands_about_metrics_and_the_log_show_them(tmp_path: Path) -> None:
     page = read("docs/how-to/monitoring.md")
     [scrape] = re.findall(r"^(curl .*)$", page, re.MULTILINE)
@@ -78,6 +79,7 @@ def test_what_aria2_s_words_are_moved_to_is_there() -> None:
             assert (method, path) in paths, words
 
 
+@pytest.mark.system
 async def test_a_backup_while_the_daemon_runs_can_be_restored(tmp_path: Path) -> None:
     """Run the commands of backup.md."""
     page = read("docs/how-to/backup.md")
@@ -98,6 +100,7 @@ async def test_a_backup_while_the_daemon_runs_can_be_restored(tmp_path: Path) ->
     copy.close()
 
 
+@pytest.mark.system
 def test_the_caddyfile_of_the_documentation_is_valid(tmp_path: Path) -> None:
     [text] = blocks(read("docs/how-to/deployment.md"), "caddyfile")
     (tmp_path / "Caddyfile").write_text(text)

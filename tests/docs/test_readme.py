@@ -56,6 +56,7 @@ def test_the_picture_is_a_small_png() -> None:
     assert height >= 500
 
 
+@pytest.mark.system
 @pytest.mark.timeout(120)
 def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     """Run the commands and recipes in order; only port, origin and the path of the hook's file differ."""

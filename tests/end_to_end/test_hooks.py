@@ -172,9 +172,9 @@ async def test_a_receiver_that_hangs_holds_up_no_download_and_no_other_hook(
             # A few at a time, and the others wait in the records.
             await wait_until(lambda: len(hanging.received) == 4)
             await wait_until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="hanging"} 12.0'))
-            began = time.monotonic()
+            watch = daemon.stopwatch()
             assert await daemon.stop() == 0
-            assert time.monotonic() - began < 8
+            assert watch.seconds < 8
             assert len(hanging.received) == 4
 
 

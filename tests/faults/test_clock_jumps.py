@@ -5,6 +5,8 @@ import time
 from collections.abc import Sequence
 
 import pytest
+from support.clocks import JumpingClock
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.manager.dispatcher import LocalDispatcher
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
@@ -12,19 +14,6 @@ from downloadd.manager.scheduler import Limits
 from downloadd.records.protocol import WaitingDownload
 
 DAY = 86_400.0
-
-
-class JumpingClock:
-    """The machine's clock, the wall of which a test moves."""
-
-    def __init__(self) -> None:
-        self.jump = 0.0
-
-    def wall(self) -> float:
-        return time.time() + self.jump
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
 
 @pytest.mark.parametrize("blocked", [False, True], ids=["a retry", "a host that asked to wait"])
@@ -44,7 +33,7 @@ async def test_a_delay_lasts_as_long_as_it_was_meant_to(jump: float, blocked: bo
     dispatcher.enqueue([WaitingDownload(seq=1, host="h", priority=0, not_before=None if blocked else until)])
     clock.jump = jump
     dispatching = asyncio.create_task(dispatcher.dispatch(start))
-    assert list(await asyncio.wait_for(started, 5)) == [1]
+    assert list(await asyncio.wait_for(started, CONDITION_TIMEOUT)) == [1]
     assert time.monotonic() - begin >= 0.19
     dispatching.cancel()
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from support.manager_stack import CONFIG, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.errors import ErrorCode
 from downloadd.manager.admission import DownloadRequest
@@ -63,7 +64,7 @@ async def test_a_disk_that_does_not_answer_costs_its_download_and_not_the_slot(
         started = await stack.manager.start(
             [DownloadRequest(url=origin.url("/f"), directory="d") for _ in range(2)], user="u"
         )
-        first, second = [await stack.manager.wait(one.id, 10) for one in started.downloads]
+        first, second = [await stack.manager.wait(one.id, CONDITION_TIMEOUT) for one in started.downloads]
         assert blocked.is_set()
         assert (first.state, first.result.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
         assert first.result.detail is not None
@@ -86,7 +87,7 @@ async def test_many_sources_that_hang_are_asked_one_after_the_other(
             url=origin.url(hanging[0]), mirrors=list(map(origin.url, [*hanging[1:], "/f"])), directory="d"
         )
         started = await stack.manager.start([request], user="u")
-        ended = await stack.manager.wait(started.downloads[0].id, 20)
+        ended = await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)
         assert ended.state is State.COMPLETED
         assert [len(origin.requests(path)) for path in hanging] == [1] * 5
 
@@ -99,24 +100,29 @@ async def test_a_source_that_hangs_costs_little_while_there_are_others(
     for path in hanging:
         origin.script(path, ScriptedResponse(size=1000, head_event=asyncio.Event()))
     origin.script("/f", ScriptedResponse(size=1000))
-    async with open_stack(tmp_path, replace(ONE_SLOT, stall_timeout=60)) as stack:
+    async with open_stack(tmp_path, replace(ONE_SLOT, stall_timeout=2 * CONDITION_TIMEOUT)) as stack:
         request = DownloadRequest(
             url=origin.url(hanging[0]), mirrors=list(map(origin.url, [*hanging[1:], "/f"])), directory="d"
         )
         started = await stack.manager.start([request], user="u")
-        assert (await stack.manager.wait(started.downloads[0].id, 10)).state is State.COMPLETED
+        assert (await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
 async def test_a_source_that_takes_its_time_is_waited_for_when_no_other_has_it(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("downloadd.transfer.attempt.SOURCE_TIMEOUT", 0.2)
-    origin.script("/slow", ScriptedResponse(size=1000, delay=1))
+    monkeypatch.setattr("downloadd.transfer.attempt.SOURCE_TIMEOUT", 0.5)
+    # The first request is given up; the second one, which nothing limits, is answered.
+    release = asyncio.Event()
+    origin.script("/slow", ScriptedResponse(size=1000, head_event=release))
     origin.script("/gone", error_response(404))
-    async with open_stack(tmp_path, replace(ONE_SLOT, stall_timeout=60, retries=0)) as stack:
+    async with open_stack(tmp_path, replace(ONE_SLOT, stall_timeout=2 * CONDITION_TIMEOUT, retries=0)) as stack:
         request = DownloadRequest(url=origin.url("/slow"), mirrors=[origin.url("/gone")], directory="d")
         started = await stack.manager.start([request], user="u")
-        assert (await stack.manager.wait(started.downloads[0].id, 10)).state is State.COMPLETED
+        async with asyncio.timeout(CONDITION_TIMEOUT):
+            await origin.wait_requested("/slow", times=2)
+        release.set()
+        assert (await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert (len(origin.requests("/slow")), len(origin.requests("/gone"))) == (2, 1)
 
 
@@ -129,7 +135,7 @@ async def test_what_waits_for_a_slow_limit_is_left_alone(
     # A portion takes a second.
     async with open_stack(tmp_path, replace(ONE_SLOT, speed_limit=1024)) as stack:
         started = await stack.manager.start([DownloadRequest(url=origin.url("/f"), directory="d")], user="u")
-        assert (await stack.manager.wait(started.downloads[0].id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
 def test_whatever_moves_is_left_alone() -> None:

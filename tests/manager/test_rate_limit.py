@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.virtual_time import in_virtual_time
 
 from downloadd.manager.rate_limit import MAX_READ_BYTES, MIN_READ_BYTES, Account, DownloadLimiter, TokenBucket
 
@@ -31,6 +32,7 @@ async def readers(*limiters: DownloadLimiter, wanted: Sequence[int] = ()) -> Asy
     await asyncio.wait(tasks)
 
 
+@in_virtual_time
 async def test_a_limit_holds_over_time() -> None:
     limiter, began = DownloadLimiter(TokenBucket(1_000_000), TokenBucket(0)), seconds()
     async with readers(limiter) as counts:
@@ -38,6 +40,7 @@ async def test_a_limit_holds_over_time() -> None:
         assert counts[0] == pytest.approx(1_000_000 * (seconds() - began), rel=0.1)
 
 
+@in_virtual_time
 async def test_an_idle_phase_is_not_made_up_for_by_a_burst() -> None:
     limit, account = TokenBucket(100_000), Account()
     await limit.acquire(1, account)
@@ -49,11 +52,13 @@ async def test_an_idle_phase_is_not_made_up_for_by_a_burst() -> None:
     assert seconds() - began > 0.25
 
 
+@in_virtual_time
 async def test_no_limit_never_waits() -> None:
     limiter = DownloadLimiter(TokenBucket(0), TokenBucket(0))
     assert await asyncio.wait_for(limiter.acquire(MANY), 1) == MANY
 
 
+@in_virtual_time
 async def test_a_changed_rate_holds_for_those_who_wait_already() -> None:
     limit, account = TokenBucket(1), Account()
     await limit.acquire(1 << 20, account)
@@ -71,6 +76,7 @@ async def test_a_changed_rate_holds_for_those_who_wait_already() -> None:
 
 
 @pytest.mark.parametrize(("own", "shared"), [(200_000, 2_000_000), (2_000_000, 200_000)])
+@in_virtual_time
 async def test_the_stricter_limit_holds(own: int, shared: int) -> None:
     limiter, began = DownloadLimiter(TokenBucket(own), TokenBucket(shared)), seconds()
     async with readers(limiter) as counts:
@@ -78,6 +84,7 @@ async def test_the_stricter_limit_holds(own: int, shared: int) -> None:
         assert counts[0] == pytest.approx(200_000 * (seconds() - began), rel=0.15)
 
 
+@in_virtual_time
 async def test_all_have_the_same_however_much_they_take_at_once() -> None:
     shared = TokenBucket(3_000_000)
     limiters = [DownloadLimiter(TokenBucket(0), shared) for _ in range(3)]
@@ -91,6 +98,7 @@ async def test_all_have_the_same_however_much_they_take_at_once() -> None:
         assert first == pytest.approx(sum(third), rel=0.2)
 
 
+@in_virtual_time
 async def test_what_one_does_not_want_the_others_have() -> None:
     shared = TokenBucket(1_000_000)
     modest, greedy = DownloadLimiter(TokenBucket(100_000), shared), DownloadLimiter(TokenBucket(0), shared)
@@ -102,6 +110,7 @@ async def test_what_one_does_not_want_the_others_have() -> None:
         assert rates == pytest.approx([100_000, 900_000], rel=0.15)
 
 
+@in_virtual_time
 async def test_whoever_comes_late_does_not_catch_up() -> None:
     shared = TokenBucket(1_000_000)
     old, new = DownloadLimiter(TokenBucket(0), shared), DownloadLimiter(TokenBucket(0), shared)
@@ -112,6 +121,7 @@ async def test_whoever_comes_late_does_not_catch_up() -> None:
             assert counts[0] < 350_000
 
 
+@in_virtual_time
 async def test_what_did_not_come_is_not_paid_for() -> None:
     limiter = DownloadLimiter(TokenBucket(1000), TokenBucket(1000))
     began = seconds()
@@ -120,6 +130,7 @@ async def test_what_did_not_come_is_not_paid_for() -> None:
     assert seconds() - began < 0.5
 
 
+@in_virtual_time
 async def test_whoever_stops_waiting_keeps_its_place_and_pays_nothing() -> None:
     limit, patient, impatient = TokenBucket(10_000), Account(), Account()
     await limit.acquire(3_000, patient)
@@ -146,6 +157,7 @@ def test_portions_are_small_enough_to_be_smooth(own: int, shared: int) -> None:
         assert MIN_READ_BYTES <= granted <= MAX_READ_BYTES
 
 
+@in_virtual_time
 async def test_a_limit_can_be_given_and_taken_while_running() -> None:
     limiter = DownloadLimiter(TokenBucket(0), TokenBucket(0))
     limiter.set_rate(100)
@@ -158,6 +170,7 @@ async def test_a_limit_can_be_given_and_taken_while_running() -> None:
     assert await limiter.acquire(MANY) == MANY
 
 
+@in_virtual_time
 async def test_a_limit_that_is_taken_away_lets_everybody_go_on() -> None:
     limit, account = TokenBucket(1000), Account()
     await limit.acquire(1000, account)

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.records.contract")
+pytest.register_assert_rewrite("records.contract")

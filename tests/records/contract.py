@@ -14,96 +14,22 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.clocks import NOW as NOW
+from support.clocks import ManualClock as ManualClock
 from support.downloads import make_download, with_fields
+from support.stored_downloads import added as added
+from support.stored_downloads import claimed as claimed
+from support.stored_downloads import ids as ids
+from support.stored_downloads import make_response as make_response
+from support.stored_downloads import present as present
+from support.stored_downloads import sample_download as sample_download
 
 from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError
-from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner, Records, StoredResponse, WaitingDownload
+from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner, Records, WaitingDownload
 from downloadd.states import ACTIVE, FINISHED, RUNNING, State
 
-NOW = 1_700_000_000.0
 DAY = 24 * 60 * 60
-
-
-class ManualClock:
-    """A clock that stands still until a test moves its hands."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def wall(self) -> float:
-        """Unix time in seconds."""
-        return self.now
-
-    def monotonic(self) -> float:
-        """The same hands."""
-        return self.now
-
-
-def sample_download(
-    url: str = "https://example.com/data.csv",
-    *,
-    state: State = State.QUEUED,
-    directory: str = "Downloads",
-    filename: str = "data.csv",
-    host: str = "example.com",
-    priority: int = 0,
-    desired: Desired = Desired.RUN,
-    epoch: int = 0,
-    part_name: str | None = None,
-    not_before: float | None = None,
-) -> Download:
-    """A download with only what a test is about."""
-    return make_download(
-        id=str(uuid4()),
-        user="ann",
-        url=url,
-        redacted_url=url,
-        host=host,
-        directory=directory,
-        timeout=300,
-        start_time=int(NOW),
-        filename=filename,
-        state=state,
-        priority=priority,
-        desired=desired,
-        epoch=epoch,
-        part_name=part_name,
-        not_before=not_before,
-    )
-
-
-def make_response(
-    key: str = "k", *, user: str = "ann", fingerprint: bytes = b"f", created: float = NOW
-) -> StoredResponse:
-    """An answer to keep under a key."""
-    return StoredResponse(user=user, key=key, fingerprint=fingerprint, status=201, body=b"{}", created=created)
-
-
-async def added(records: Records, *downloads: Download) -> list[Download]:
-    """Accepts the downloads and returns them as they are written down."""
-    seqs = (await records.accept(downloads)).seqs
-    assert len(seqs) == len(downloads)
-    return [await present(records, download.id) for download in downloads]
-
-
-async def present(records: Records, id: str) -> Download:
-    """The download, which must be there."""
-    found = await records.get(id)
-    assert found is not None
-    return found
-
-
-async def claimed(records: Records, download: Download) -> Download:
-    """Accepts and claims a download."""
-    (row,) = await added(records, download)
-    (held,) = await records.claim([row.seq])
-    return held
-
-
-def ids(downloads: Sequence[Download]) -> list[str]:
-    """Their ids, in order."""
-    return [download.id for download in downloads]
 
 
 # Any text at all: what an origin sends reaches us with lone surrogates where it is no UTF-8.

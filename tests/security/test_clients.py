@@ -7,7 +7,6 @@ import socket
 import ssl
 import stat
 import subprocess
-import time
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -249,9 +248,9 @@ async def test_ten_thousand_idle_connections_hold_up_nobody(daemon: DaemonProces
             idle.append(one)
         took = []
         for _ in range(20):
-            began = time.perf_counter()
+            watch = daemon.stopwatch()
             assert (await daemon.request("GET", "/api/v1/downloads"))[0] == 200
-            took.append(time.perf_counter() - began)
+            took.append(watch.seconds)
         assert sorted(took)[10] < 0.5
         assert daemon.resident_bytes() - before < 250 * 1024 * 1024
     finally:
@@ -280,9 +279,9 @@ async def test_bodies_that_would_unpack_to_gigabytes_hold_up_nobody(daemon: Daem
     thrown = asyncio.gather(*(send_bomb(headers) for headers in [{"Authorization": ""}, {}] * 8))
     took = []
     while not thrown.done():
-        began = time.perf_counter()
+        watch = daemon.stopwatch()
         assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
-        took.append(time.perf_counter() - began)
+        took.append(watch.seconds)
     assert await thrown == [401, 400] * 8
     assert max(took) < 0.5
     assert daemon.resident_bytes() - before < 64 << 20

@@ -157,13 +157,12 @@ async def upload_and_read(daemon: DaemonProcess, key: str, path: Path) -> None:
 
 async def slowest_response_during(daemon: DaemonProcess, work: Coroutine[None, None, None]) -> float:
     """How many seconds others had to wait for an answer at most while that is done."""
-    loop = asyncio.get_running_loop()
     longest = 0.0
-    task = loop.create_task(work)
+    task = asyncio.get_running_loop().create_task(work)
     while not task.done():
-        began = loop.time()
+        watch = daemon.stopwatch()
         await daemon.request("GET", "/api/v1/health")
-        longest = max(longest, loop.time() - began)
+        longest = max(longest, watch.seconds)
         await asyncio.sleep(0.01)
     await task
     return longest

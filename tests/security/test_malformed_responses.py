@@ -105,10 +105,10 @@ async def test_silence_ends_in_time_in_every_phase(tmp_path: Path, scheme: str, 
         writer.write(said)
 
     async with serve_bytes(respond) as port, DaemonProcess(tmp_path, config=SHORT_TIMEOUT_CONFIG) as daemon:
-        began = asyncio.get_running_loop().time()
+        watch = daemon.stopwatch()
         status, answer = await daemon.fetch("d", f"{scheme}://127.0.0.1:{port}/f", timeout="0")
         assert (status, answer["error"]) == (502, "NETWORK_ERROR")
-        assert asyncio.get_running_loop().time() - began < 5
+        assert watch.seconds < 5
         assert daemon.files() == {}
 
 
@@ -175,19 +175,18 @@ async def test_floods_end_in_time_and_cost_nobody_anything(tmp_path: Path, name:
 
     async with serve_bytes(respond) as port, DaemonProcess(tmp_path, config=SHORT_TIMEOUT_CONFIG) as daemon:
         before = daemon.resident_bytes()
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        watch = daemon.stopwatch()
         fetching = asyncio.ensure_future(daemon.fetch("d", f"http://127.0.0.1:{port}/f", timeout="0"))
-        slowest = 0.0
+        health_seconds = [0.0]
         while not fetching.done():
-            asked = loop.time()
+            asking = daemon.stopwatch()
             await daemon.request("GET", "/api/v1/health")
-            slowest = max(slowest, loop.time() - asked)
+            health_seconds.append(asking.seconds)
             await asyncio.sleep(0.05)
         status, answer = await fetching
         assert (status, answer["error"]) == (502, "NETWORK_ERROR")
-        assert loop.time() - began < 6
-        assert slowest < 1
+        assert watch.seconds < 6
+        assert max(health_seconds) < 1
         assert daemon.resident_bytes() - before < 40 << 20
         assert daemon.files() == {}
         assert "Traceback" not in daemon.log.read_text()
@@ -202,8 +201,9 @@ async def test_disconnects_without_content_are_no_progress(tmp_path: Path, drop:
             await asyncio.sleep(0.2)
 
     async with serve_bytes(respond) as port, DaemonProcess(tmp_path, config=SHORT_TIMEOUT_CONFIG) as daemon:
-        async with asyncio.timeout(6):
-            status, answer = await daemon.fetch("d", f"http://127.0.0.1:{port}/f", timeout="0")
+        watch = daemon.stopwatch()
+        status, answer = await daemon.fetch("d", f"http://127.0.0.1:{port}/f", timeout="0")
+        assert watch.seconds < 6
         assert (status, answer["error"]) == (502, "NETWORK_ERROR")
         assert "stall timeout" in answer["detail"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.clocks import ManualClock
 
 from downloadd.clock import SystemClock
 from downloadd.errors import InsufficientStorageError
@@ -16,19 +17,6 @@ from downloadd.storage.local import LocalDestination
 from downloadd.storage.root import DiskSpace
 
 sizes = st.integers(min_value=0, max_value=2**62)
-
-
-class ManualClock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def wall(self) -> float:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 class Disk:

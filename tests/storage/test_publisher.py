@@ -93,6 +93,7 @@ def traced(tmp_path: Path, fsync: str, replace: str, *faults: str) -> tuple[str,
     return done.stdout.strip(), steps[1:] if steps[0] == "unlinkat" else steps
 
 
+@pytest.mark.system
 @needs_strace
 @pytest.mark.parametrize(
     ("fsync", "replace", "steps"),
@@ -119,6 +120,7 @@ def test_the_bytes_are_on_stable_storage_before_the_name_and_the_name_before_the
     assert content(tmp_path / "root" / "d") == {"f": b"abc"}
 
 
+@pytest.mark.system
 @needs_strace
 def test_a_disk_without_hard_links_gets_a_rename_between_the_syncs(tmp_path: Path) -> None:
     said, steps = traced(tmp_path, "fsync", "keep", "-e", "inject=linkat:error=EOPNOTSUPP")

@@ -14,6 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from support.stopwatch import Stopwatch
+from support.waiting import CONDITION_TIMEOUT
+from support.waiting import wait_until as wait_until
 
 TOKEN = "Zu-Z6eKzIIz7MCCRGeHi29bYkXZCJ4SxFC0JAasqm92"
 USER = "d26x6zSkaPSe5gCyy"
@@ -33,20 +36,6 @@ def make_config(**downloads: Any) -> str:
     """The configuration of the tests with these keys of `[downloads]` besides."""
     lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in downloads.items())
     return DEFAULT_CONFIG.replace("[downloads]\n", f"[downloads]\n{lines}")
-
-
-async def wait_until(condition: Any, seconds: float = 20, every: float = 0.02) -> Any:
-    """What `condition` gives once it is true; fails after so many seconds."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        result = condition()
-        if asyncio.iscoroutine(result):
-            result = await result
-        if result:
-            return result
-        if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(f"not within {seconds} s: {condition}")
-        await asyncio.sleep(every)
 
 
 class DaemonProcess:
@@ -136,7 +125,7 @@ class DaemonProcess:
             self.client = None
         assert self.process is not None
         self.process.send_signal(sig)
-        status = await asyncio.to_thread(self.process.wait, 15)
+        status = await asyncio.to_thread(self.process.wait, CONDITION_TIMEOUT)
         self.process = None
         return status
 
@@ -166,7 +155,9 @@ class DaemonProcess:
 
     async def fetch(self, directory: str, url: str | Sequence[str], **parameters: Any) -> tuple[int, dict[str, Any]]:
         """Starts a download and waits for its end."""
-        status, body = await self.request("GET", f"/{directory}", params={"download": url, "wait": "30", **parameters})
+        status, body = await self.request(
+            "GET", f"/{directory}", params={"download": url, "wait": f"{CONDITION_TIMEOUT:.0f}", **parameters}
+        )
         return status, dict(body)
 
     async def active(self) -> list[dict[str, Any]]:
@@ -202,7 +193,7 @@ class DaemonProcess:
         status, body = await self.request("PATCH", f"/api/v1/downloads/{id}", json=changes)
         return status, dict(body)
 
-    async def wait_for_state(self, id: str, state: str, seconds: float = 20) -> dict[str, Any]:
+    async def wait_for_state(self, id: str, state: str, seconds: float = CONDITION_TIMEOUT) -> dict[str, Any]:
         """The entry of a download once it is in that state."""
 
         async def is_there() -> dict[str, Any] | None:
@@ -211,7 +202,7 @@ class DaemonProcess:
 
         return dict(await wait_until(is_there, seconds))
 
-    async def wait_until_finished(self, id: str, seconds: float = 30) -> dict[str, Any]:
+    async def wait_until_finished(self, id: str, seconds: float = CONDITION_TIMEOUT) -> dict[str, Any]:
         """The history entry of a download once it has ended."""
 
         async def has_ended() -> dict[str, Any] | None:
@@ -238,6 +229,11 @@ class DaemonProcess:
         # The last line may not be written to its end yet.
         lines = self.log.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+
+    def stopwatch(self) -> Stopwatch:
+        """Return a started stopwatch for what this daemon and the test do together."""
+        assert self.process is not None
+        return Stopwatch(self.process.pid)
 
     def resident_bytes(self) -> int:
         return self._status_bytes("VmRSS:")

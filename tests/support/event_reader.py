@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 from support.daemon_process import DaemonProcess
+from support.waiting import CONDITION_TIMEOUT
 
 
 class StreamEvent(NamedTuple):
@@ -63,7 +64,7 @@ class EventReader:
             self.is_live = True
         self._changed.set()
 
-    async def wait_until(self, condition: Any, seconds: float = 20) -> Any:
+    async def wait_until(self, condition: Any, seconds: float = CONDITION_TIMEOUT) -> Any:
         """What `condition` gives once it is true, asked again whenever something has come."""
         async with asyncio.timeout(seconds):
             while not (result := condition()):

@@ -7,7 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-ANSWER_TIMEOUT: Final = 20.0
+from support.waiting import CONDITION_TIMEOUT
+
+ANSWER_TIMEOUT: Final = CONDITION_TIMEOUT
 """Seconds until a command must have printed what is expected of it."""
 
 

@@ -3,9 +3,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from end_to_end.conftest import daemon as daemon
-from end_to_end.conftest import origin as origin
-from end_to_end.conftest import restartable as restartable
 from playwright.async_api import Browser, Playwright, async_playwright
 
 

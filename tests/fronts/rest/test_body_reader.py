@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
@@ -12,6 +11,7 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 from support.served_api import TOKEN, ServedApi
+from support.virtual_time import in_virtual_time
 
 from downloadd.errors import ErrorCode
 from downloadd.fronts.rest.body_reader import BodyReader
@@ -47,7 +47,7 @@ async def send(
     reader, writer = await asyncio.open_connection(api.server.host, api.server.port)
     lines = (f"POST {target} HTTP/1.1", "Host: api", f"Authorization: Bearer {token}", *fields, "", "")
     writer.write("\r\n".join(lines).encode())
-    began = time.monotonic()
+    began = asyncio.get_running_loop().time()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         answer = tasks.create_task(_read_final_head(reader))
         for piece in pieces:
@@ -62,7 +62,7 @@ async def send(
         status=int(status.split()[1]),
         fields=dict(line.split(": ", 1) for line in rest),
         body=body,
-        seconds=time.monotonic() - began,
+        seconds=asyncio.get_running_loop().time() - began,
     )
 
 
@@ -85,6 +85,7 @@ async def _read_final_head(reader: asyncio.StreamReader) -> list[str]:
         pytest.param(("Content-Length: 9", "Expect: 100-continue"), list, id="expectation"),
     ],
 )
+@in_virtual_time
 async def test_a_body_that_does_not_come_ends_with_an_error_and_the_connection(
     target: str, token: str, framing: tuple[str, ...], pieces: Callable[[], list[bytes]]
 ) -> None:
@@ -96,12 +97,14 @@ async def test_a_body_that_does_not_come_ends_with_an_error_and_the_connection(
 
 
 @pytest.mark.parametrize("name", ["uploadImportFile", "downloadPublicImportFile", "startImport"])
+@in_virtual_time
 async def test_so_it_is_for_the_bodies_of_imports(name: str) -> None:
     async with serve_api(max_wait=0.1, min_rate=1000) as api:
         answered = await send(api, f"/api/v1/{name}", JSON, "Content-Length: 100", token=IMPORTER)
         assert (answered.status, answered.fields["Connection"]) == (408, "close")
 
 
+@in_virtual_time
 async def test_a_slow_body_that_keeps_its_pace_is_taken() -> None:
     async with serve_api(max_wait=0.2, min_rate=20) as api:
         pieces = [bytes((byte,)) for byte in BATCH]
@@ -111,6 +114,7 @@ async def test_a_slow_body_that_keeps_its_pace_is_taken() -> None:
         assert answered.seconds > 0.8
 
 
+@in_virtual_time
 async def test_what_came_fast_buys_no_silence_later() -> None:
     async with serve_api(max_wait=0.2, min_rate=1) as api:
         answered = await send(api, BATCH_PATH, JSON, "Content-Length: 100000", pieces=[b" " * 9999])
@@ -118,6 +122,7 @@ async def test_what_came_fast_buys_no_silence_later() -> None:
         assert answered.seconds < 3
 
 
+@in_virtual_time
 async def test_what_we_do_between_two_pieces_is_not_on_the_account_of_the_client() -> None:
     stream = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16, loop=asyncio.get_running_loop())
     pieces = BodyReader(max_wait=0.2, min_rate=1_000_000).read_chunks(make_mocked_request("POST", "/", payload=stream))
@@ -129,6 +134,7 @@ async def test_what_we_do_between_two_pieces_is_not_on_the_account_of_the_client
     assert [piece async for piece in pieces] == []
 
 
+@in_virtual_time
 async def test_a_raw_body_is_welcome_when_the_client_asks_first() -> None:
     async with serve_api(max_wait=1, min_rate=1000) as api:
         head = f"POST {RAW} HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {IMPORTER}\r\nExpect: 100-continue\r\n"

@@ -1,4 +1,4 @@
-"""The scripted origin as a program, for manual use and benchmarks: `python -m tests.origin --port 9000`.
+"""The scripted origin as a program, for manual use and benchmarks: `python -m support.origin --port 9000` in `tests/`.
 
 Serves `/bytes/<size>` as fast as it can and `/trickle/<size>?rate=<bytes a second>` slowly, to any number of clients,
 with ranges and an entity tag. `seed=<n>` in the query is another version.
@@ -41,7 +41,7 @@ async def serve(host: str, port: int) -> None:
 
 def main() -> None:
     """Reads the command line and serves until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m tests.origin", description="An origin of synthetic files.")
+    parser = argparse.ArgumentParser(prog="python -m support.origin", description="An origin of synthetic files.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one, and prints it")
     arguments = parser.parse_args()

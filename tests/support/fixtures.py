@@ -1,3 +1,5 @@
+"""Fixtures of all tests that need an origin or a daemon."""
+
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -5,19 +7,18 @@ import pytest
 from support.daemon_process import DaemonProcess
 from support.nginx_origin import NginxOrigin
 from support.origin.origin import Origin
-from support.small_disk import disk as disk
 
 
 @pytest.fixture
 async def origin() -> AsyncIterator[Origin]:
-    """An origin that does whatever it is told."""
+    """Scripted origin on a socket of its own."""
     async with Origin() as origin:
         yield origin
 
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
-    """The daemon on its default configuration, allowed to reach this machine."""
+    """Running daemon with the default configuration of the tests, which allows origins on this machine."""
     folder = tmp_path / "daemon"
     folder.mkdir()
     async with DaemonProcess(folder) as daemon:
@@ -26,7 +27,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 @pytest.fixture
 async def restartable(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
-    """A daemon that the test starts, kills and starts again."""
+    """Daemon that the test starts, kills and starts again."""
     folder = tmp_path / "restartable"
     folder.mkdir()
     daemon = DaemonProcess(folder)
@@ -37,6 +38,6 @@ async def restartable(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 @pytest.fixture(scope="session")
 def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NginxOrigin]:
-    """A real nginx, over HTTP and TLS."""
+    """nginx as origin, over HTTP and TLS."""
     with NginxOrigin(tmp_path_factory.mktemp("nginx")) as origin:
         yield origin

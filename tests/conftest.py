@@ -1,0 +1,8 @@
+"""Plugins of all tests."""
+
+import pytest
+
+# Failed assertions of the support modules show their values.
+pytest.register_assert_rewrite("support")
+
+pytest_plugins = ["support.markers", "support.fixtures", "support.small_disk"]

@@ -1,0 +1,62 @@
+"""Event loop whose clock jumps to the next timer, so that a test of minutes takes milliseconds and no load changes it."""
+
+import asyncio
+import functools
+import selectors
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, ParamSpec
+
+P = ParamSpec("P")
+
+ITERATION_SECONDS: Final = 1e-6
+"""Seconds that each iteration of the loop takes, as on a real clock, so that no wait of less than its resolution repeats."""
+
+
+class _JumpingSelector(selectors.BaseSelector):
+    """Selector that never waits for a timer: it moves its clock instead."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._selector = selectors.DefaultSelector()
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            return self._selector.select()
+        events = self._selector.select(0)
+        self.now += ITERATION_SECONDS if events else max(timeout, ITERATION_SECONDS)
+        return events
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._selector.register(fileobj, events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._selector.unregister(fileobj)
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return self._selector.get_map()
+
+    def close(self) -> None:
+        self._selector.close()
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """Event loop for code without threads and without other processes, whose answers its clock does not wait for."""
+
+    def __init__(self) -> None:
+        self._jumping_selector = _JumpingSelector()
+        super().__init__(self._jumping_selector)
+
+    def time(self) -> float:
+        """Return the virtual seconds since the loop was made."""
+        return self._jumping_selector.now
+
+
+def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run an async test in a loop with a virtual clock."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
