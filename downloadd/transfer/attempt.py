@@ -27,7 +27,7 @@ from downloadd.errors import (
 from downloadd.policy.redaction import filename_from_url
 from downloadd.states import Trigger, advance
 from downloadd.storage.destination import Destination, Part
-from downloadd.storage.names import suggest_name
+from downloadd.storage.names import parse_filename, suggest_name
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.classification import (
     AlreadyComplete,
@@ -255,7 +255,7 @@ class Attempt:
         if download.progress.part_name is not None:
             self.part = await self._destination.open_part(
                 directory=download.request.directory,
-                filename=download.filename,
+                filename=parse_filename(download.filename),
                 download_id=download.id,
                 epoch=download.epoch,
                 existing=download.progress.part_name,
@@ -400,7 +400,9 @@ class Attempt:
         download = self.download
         if download.request.conflict not in {Conflict.SKIP, Conflict.ERROR}:
             return False
-        if not await self._destination.exists(directory=download.request.directory, filename=download.filename):
+        if not await self._destination.exists(
+            directory=download.request.directory, filename=parse_filename(download.filename)
+        ):
             return False
         if download.request.conflict is Conflict.ERROR:
             raise FileExistsAlreadyError(download.file_path)
@@ -467,7 +469,7 @@ class Attempt:
         if self.part is None:
             self.part = await self._destination.open_part(
                 directory=self.download.request.directory,
-                filename=self.download.filename,
+                filename=parse_filename(self.download.filename),
                 download_id=self.download.id,
                 epoch=self.download.epoch,
                 existing=None,

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from downloadd.download import Conflict
 from downloadd.errors import FileExistsAlreadyError
 from downloadd.storage.conflicts import Reservations, find_free_name, find_free_number, resolve_conflict
-from downloadd.storage.names import SafeName
+from downloadd.storage.names import parse_directory, parse_filename
 
-NAME = SafeName("data.csv")
+NAME = parse_filename("data.csv")
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,17 @@ def test_the_name_itself_comes_before_numbers() -> None:
     assert find_free_name(NAME, lambda _: False) == NAME
 
 
-def test_a_promise_holds_in_its_directory_until_it_is_taken_back() -> None:
+def test_a_reservation_holds_in_its_directory_until_it_is_released() -> None:
+    a, b = parse_directory("a"), parse_directory("b")
+    x, y = parse_filename("x"), parse_filename("y")
     reservations = Reservations()
-    reservations.add("a", "x")
-    reservations.add("a", "y")
-    assert reservations.names_in("a") == {"x", "y"}
-    assert reservations.names_in("b") == frozenset()
-    reservations.discard("a", "x")
-    reservations.discard("a", "x")
-    reservations.discard("b", "x")
-    assert reservations.names_in("a") == {"y"}
-    reservations.discard("a", "y")
-    assert reservations.names_in("a") == frozenset()
+    reservations.add(a, x)
+    reservations.add(a, y)
+    assert reservations.names_in(a) == {"x", "y"}
+    assert reservations.names_in(b) == frozenset()
+    reservations.discard(a, x)
+    reservations.discard(a, x)
+    reservations.discard(b, x)
+    assert reservations.names_in(a) == {"y"}
+    reservations.discard(a, y)
+    assert reservations.names_in(a) == frozenset()

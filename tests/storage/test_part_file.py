@@ -24,12 +24,14 @@ from downloadd.errors import (
     StorageRootMissingError,
 )
 from downloadd.storage.local import LocalDestination
-from downloadd.storage.names import format_part_name
+from downloadd.storage.names import format_part_name, parse_filename
 from downloadd.storage.part_file import PartFile
 from downloadd.storage.splice import SocketSource
 from downloadd.verify import ALGORITHMS
 
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
+DATA = parse_filename("data.csv")
+FILE = parse_filename("f")
 
 
 class BlockedWrites:
@@ -70,7 +72,7 @@ async def new_part(
     destination: LocalDestination, directory: str = "", *, epoch: int = 1, existing: str | None = None
 ) -> PartFile:
     part = await destination.open_part(
-        directory=directory, filename="data.csv", download_id=ID, epoch=epoch, existing=existing
+        directory=directory, filename=DATA, download_id=ID, epoch=epoch, existing=existing
     )
     if existing is None:
         # Nothing, but now it is made.
@@ -299,7 +301,7 @@ async def test_an_earlier_run_cannot_publish_what_was_taken_over(destination: Lo
     late = await new_part(destination, epoch=1)
     part = await new_part(destination, epoch=2, existing=late.name)
     with pytest.raises(StorageError, match="gone"):
-        await late.publish("data.csv", replace=False, last_modified=None)
+        await late.publish(DATA, replace=False, last_modified=None)
     assert [entry.name for entry in root.iterdir()] == [part.name]
     await late.close()
     await part.close()
@@ -315,13 +317,13 @@ async def test_a_part_of_the_same_run_is_opened_again(destination: LocalDestinat
 
 
 async def test_a_missing_part_makes_an_empty_one(destination: LocalDestination) -> None:
-    part = await new_part(destination, epoch=2, existing=format_part_name("data.csv", ID, 1))
+    part = await new_part(destination, epoch=2, existing=format_part_name(DATA, ID, 1))
     assert part.size == 0
     await part.close()
 
 
 async def test_a_fresh_start_forgets_a_leftover_of_the_same_epoch(destination: LocalDestination, root: Path) -> None:
-    (root / format_part_name("data.csv", ID, 1)).write_bytes(b"left")
+    (root / format_part_name(DATA, ID, 1)).write_bytes(b"left")
     part = await new_part(destination)
     assert part.size == 0
     assert (root / part.name).read_bytes() == b""
@@ -335,7 +337,7 @@ async def test_what_is_not_a_plain_file_is_not_taken_over(
 ) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"secret")
-    existing = root / format_part_name("data.csv", ID, 1)
+    existing = root / format_part_name(DATA, ID, 1)
     match kind:
         case "link":
             existing.symlink_to(outside)
@@ -367,7 +369,7 @@ async def test_what_is_slipped_in_at_the_last_moment_is_not_written_to(
 ) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"secret")
-    path = root / format_part_name("data.csv", ID, 1)
+    path = root / format_part_name(DATA, ID, 1)
     if taken_over:
         path.touch()
     real = os.open
@@ -400,7 +402,7 @@ async def test_what_is_slipped_in_at_the_last_moment_is_not_written_to(
 
 
 async def test_a_part_that_is_taken_over_is_private_again(destination: LocalDestination, root: Path) -> None:
-    existing = root / format_part_name("data.csv", ID, 1)
+    existing = root / format_part_name(DATA, ID, 1)
     existing.touch(0o644)
     part = await new_part(destination, epoch=2, existing=existing.name)
     assert stat.S_IMODE((root / part.name).stat().st_mode) == 0o600
@@ -408,7 +410,7 @@ async def test_a_part_that_is_taken_over_is_private_again(destination: LocalDest
 
 
 async def test_a_directory_in_place_of_the_part_is_an_invalid_path(destination: LocalDestination, root: Path) -> None:
-    (root / format_part_name("data.csv", ID, 1)).mkdir()
+    (root / format_part_name(DATA, ID, 1)).mkdir()
     with pytest.raises(InvalidPathError, match="a directory has this name"):
         await new_part(destination)
 
@@ -426,7 +428,7 @@ async def test_only_part_files_are_taken_over_or_removed(destination: LocalDesti
 async def test_a_cancelled_takeover_leaves_the_files_as_they_were(
     destination: LocalDestination, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    existing = format_part_name("data.csv", ID, 1)
+    existing = format_part_name(DATA, ID, 1)
     (root / existing).write_bytes(b"abc")
     arrived, opened, real = threading.Event(), threading.Event(), os.open
 
@@ -459,7 +461,7 @@ async def test_a_full_disk_keeps_and_counts_what_fitted(small_disk: Path) -> Non
             await destination.check_free_space(1 << 20)
         await part.clear()
         await part.write([b"room again"], part.size)
-        assert await part.publish("data.csv", replace=False, last_modified=None)
+        assert await part.publish(DATA, replace=False, last_modified=None)
     assert (small_disk / "root" / "data.csv").read_bytes() == b"room again"
 
 
@@ -585,7 +587,7 @@ async def test_a_disk_that_fails_while_it_is_synced_ahead_is_not_forgotten(
     await part.write([bytes(1 << 20)] * 32, 0)
     await wait_until(failed)
     with pytest.raises(StorageError):
-        await part.publish("data.csv", replace=False, last_modified=None)
+        await part.publish(DATA, replace=False, last_modified=None)
     await part.close()
 
 
@@ -600,8 +602,8 @@ async def test_a_part_is_written_and_published_only_in_the_root_where_it_was_ope
         (root / "a").mkdir(parents=True)
     for use in (
         lambda: part.write([b"def"], 3),
-        lambda: part.publish("f", replace=False, last_modified=None),
-        lambda: new_part(destination, "b") if back == "no root" else part.publish("f", replace=True, last_modified=1),
+        lambda: part.publish(FILE, replace=False, last_modified=None),
+        lambda: new_part(destination, "b") if back == "no root" else part.publish(FILE, replace=True, last_modified=1),
     ):
         with pytest.raises(StorageRootMissingError):
             await use()
@@ -613,7 +615,7 @@ async def test_a_part_is_written_and_published_only_in_the_root_where_it_was_ope
     if back == "the same root":
         root.with_name("away of root").rename(root)
         await part.write([b"def"], 3)
-        assert await part.publish("f", replace=False, last_modified=None)
+        assert await part.publish(FILE, replace=False, last_modified=None)
         assert (root / "a" / "f").read_bytes() == b"abcdef"
     await part.close()
 

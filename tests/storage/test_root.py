@@ -48,7 +48,7 @@ def test_a_root_that_is_no_directory_is_refused_by_name(tmp_path: Path, kind: st
     else:
         path.touch()
     wanted = path / "below" if kind == "behind a file" else path
-    with pytest.raises(StorageError, match=f"the storage root {wanted} cannot be used: it is no directory"):
+    with pytest.raises(StorageError, match=f"the storage root {wanted} cannot be used: it is not a directory"):
         StorageRoot(wanted, fsync=True).__enter__()
 
 
@@ -187,7 +187,7 @@ def test_another_directory_at_its_path_is_the_root_from_then_on(tmp_path: Path) 
         (tmp_path / "new").rename(top)
         with root.open_directory(parse_directory("a"), create=True) as fd:
             assert path_of(fd) == top / "a"
-        with pytest.raises(StorageRootMissingError, match="the storage root was exchanged"):
+        with pytest.raises(StorageRootMissingError, match="the storage root was replaced"):
             root.check(0)
         root.check(root.generation)
         # The new one is locked, the old one is not.
@@ -207,7 +207,7 @@ def test_what_cannot_be_the_root_is_not_turned_to(tmp_path: Path, kind: str) -> 
         match kind:
             case "file":
                 top.touch()
-                why = "it is no directory"
+                why = "it is not a directory"
             case "in use":
                 top.symlink_to("other")
                 why = "it is in use by another downloadd"

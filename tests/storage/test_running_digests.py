@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import parse_filename
 from downloadd.storage.part_file import PartFile
 from downloadd.storage.running_digests import RunningDigests
 
@@ -50,7 +51,9 @@ def read_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def part_of(destination: LocalDestination, existing: str | None = None, epoch: int = 1) -> PartFile:
-    return await destination.open_part(directory="", filename="f", download_id=ID, epoch=epoch, existing=existing)
+    return await destination.open_part(
+        directory="", filename=parse_filename("f"), download_id=ID, epoch=epoch, existing=existing
+    )
 
 
 async def test_what_was_hashed_while_it_was_written_is_not_read_again(tmp_path: Path, read_sizes: list[int]) -> None:
