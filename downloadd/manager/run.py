@@ -33,9 +33,10 @@ from downloadd.records.protocol import Records
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
 from downloadd.storage.names import SafeName, parse_filename
-from downloadd.transfer.attempt import Attempt, ConnectionSlots, FetchResult, NoSlotError
+from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
+from downloadd.transfer.source_requests import ConnectionSlots, NoSlotError
 from downloadd.verify import (
     DEFAULT_ALGORITHM,
     check_digest,

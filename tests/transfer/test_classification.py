@@ -7,12 +7,12 @@ from downloadd.errors import FileTooLargeError, NetworkError, RemoteError, Remot
 from downloadd.transfer.classification import (
     AlreadyComplete,
     RangeRequest,
-    ResponseHead,
     Restart,
     UseResponse,
     classify,
     classify_sample,
 )
+from downloadd.transfer.response_head import ResponseHead
 
 NOW = 1_700_000_000.0
 LAST_MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"

@@ -13,7 +13,9 @@ from downloadd.errors import NetworkError
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
 from downloadd.transfer.classification import RangeRequest
-from downloadd.transfer.session import Content, Session, map_client_error
+from downloadd.transfer.client_errors import map_client_error
+from downloadd.transfer.content import Content
+from downloadd.transfer.session import Session
 
 CUT_AFTER_BYTES = 100_000
 
