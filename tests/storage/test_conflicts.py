@@ -24,19 +24,19 @@ NAME = parse_filename("data.csv")
         pytest.param(Conflict.ERROR, False, "data.csv", id="error, free"),
     ],
 )
-def test_the_policy_settles_the_name(conflict: Conflict, taken: bool, name: str | None) -> None:
+def test_the_policy_decides_on_the_name(conflict: Conflict, taken: bool, name: str | None) -> None:
     settled = resolve_conflict(NAME, conflict, path="d/data.csv", is_taken=lambda asked: taken and asked == NAME)
     assert settled == name
 
 
-def test_error_refuses_a_taken_name_by_its_path() -> None:
+def test_the_error_policy_names_the_path_of_a_taken_name() -> None:
     with pytest.raises(FileExistsAlreadyError) as refused:
         resolve_conflict(NAME, Conflict.ERROR, path="d/data.csv", is_taken=lambda _: True)
     assert refused.value.path == "d/data.csv"
 
 
 @given(st.integers(min_value=0, max_value=10**7))
-def test_the_lowest_free_number_is_found_with_few_questions(taken: int) -> None:
+def test_the_lowest_free_number_is_found_with_few_calls(taken: int) -> None:
     asked: list[int] = []
 
     def is_taken(n: int) -> bool:

@@ -70,7 +70,7 @@ async def test_a_directory_outside_the_root_is_refused_also_from_a_record(
 
 
 @pytest.mark.parametrize("download_id", ["", "../../x", "not-a-uuid", f"a/{ID}"])
-async def test_only_ids_that_can_be_found_again_get_a_part(
+async def test_a_part_needs_a_uuid_as_download_id(
     destination: LocalDestination, tmp_path: Path, download_id: str
 ) -> None:
     with pytest.raises(InvalidPathError, match="not the name of a part file"):
@@ -78,7 +78,7 @@ async def test_only_ids_that_can_be_found_again_get_a_part(
     assert [entry.name for entry in tmp_path.rglob("*")] == ["root"]
 
 
-async def test_a_link_in_the_tree_is_an_invalid_path_that_is_named_below_the_root(
+async def test_a_link_in_the_path_is_an_error_that_names_the_path_below_the_root(
     destination: LocalDestination, root: Path, tmp_path: Path
 ) -> None:
     (root / "link").symlink_to(tmp_path)
@@ -101,7 +101,7 @@ async def test_a_name_of_255_bytes_gets_a_part_and_its_final_name(destination: L
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "dangling link", "fifo"])
-async def test_a_name_exists_whatever_has_it(destination: LocalDestination, root: Path, kind: str) -> None:
+async def test_a_name_exists_for_every_kind_of_entry(destination: LocalDestination, root: Path, kind: str) -> None:
     final = root / "f"
     match kind:
         case "file":
@@ -117,16 +117,14 @@ async def test_a_name_exists_whatever_has_it(destination: LocalDestination, root
     assert not await destination.exists(directory="missing/below", filename=FILE)
 
 
-async def test_fifty_downloads_of_one_name_are_all_kept_under_names_of_their_own(
-    destination: LocalDestination, root: Path
-) -> None:
+async def test_fifty_downloads_of_one_name_get_different_names(destination: LocalDestination, root: Path) -> None:
     contents = [f"content {n}".encode() for n in range(50)]
     names = await asyncio.gather(*(download(destination, "f.csv", each, Conflict.RENAME) for each in contents))
     assert {name: (root / "d" / str(name)).read_bytes() for name in names} == dict(zip(names, contents, strict=True))
     assert {entry.name for entry in (root / "d").iterdir()} == {"f.csv"} | {f"f ({n}).csv" for n in range(1, 50)}
 
 
-async def test_fifty_downloads_of_one_name_that_overwrite_leave_one_whole_file(
+async def test_fifty_downloads_of_one_name_that_overwrite_leave_one_complete_file(
     destination: LocalDestination, root: Path
 ) -> None:
     contents = [bytes([n]) * 10_000 for n in range(50)]
@@ -136,15 +134,13 @@ async def test_fifty_downloads_of_one_name_that_overwrite_leave_one_whole_file(
     assert (root / "d" / "f").read_bytes() in contents
 
 
-async def test_of_fifty_downloads_that_skip_one_comes_through(destination: LocalDestination, root: Path) -> None:
+async def test_of_fifty_downloads_with_skip_one_is_published(destination: LocalDestination, root: Path) -> None:
     names = await asyncio.gather(*(download(destination, "f", b"abc", Conflict.SKIP) for _ in range(50)))
     assert sorted(names, key=str) == [None] * 49 + ["f"]
     assert [entry.name for entry in (root / "d").iterdir()] == ["f"]
 
 
-async def test_of_fifty_downloads_that_may_not_conflict_one_comes_through(
-    destination: LocalDestination, root: Path
-) -> None:
+async def test_of_fifty_downloads_with_error_one_is_published(destination: LocalDestination, root: Path) -> None:
     ends = await asyncio.gather(
         *(download(destination, "f", b"abc", Conflict.ERROR) for _ in range(50)), return_exceptions=True
     )
@@ -153,9 +149,7 @@ async def test_of_fifty_downloads_that_may_not_conflict_one_comes_through(
     assert [entry.name for entry in (root / "d").iterdir()] == ["f"]
 
 
-async def test_fifty_that_choose_at_once_are_promised_different_names(
-    destination: LocalDestination, root: Path
-) -> None:
+async def test_fifty_concurrent_reservations_get_different_names(destination: LocalDestination, root: Path) -> None:
     (root / "f").touch()
     names = await asyncio.gather(
         *(destination.reserve_name(directory="", filename=FILE, conflict=Conflict.RENAME) for _ in range(50))
@@ -163,7 +157,7 @@ async def test_fifty_that_choose_at_once_are_promised_different_names(
     assert sorted(names, key=str) == sorted(f"f ({n})" for n in range(1, 51))
 
 
-async def test_a_promised_name_is_free_again_when_it_is_given_back(destination: LocalDestination) -> None:
+async def test_a_reserved_name_is_free_after_its_release(destination: LocalDestination) -> None:
     async def choose() -> str | None:
         return await destination.reserve_name(directory="d", filename=FILE, conflict=Conflict.RENAME)
 
@@ -187,7 +181,7 @@ async def test_a_name_is_chosen_fast_among_thousands(destination: LocalDestinati
     assert names == [f"f ({n}).csv" for n in range(3000, 3100)]
 
 
-async def test_a_choice_that_is_cancelled_promises_nothing(destination: LocalDestination) -> None:
+async def test_a_cancelled_reservation_reserves_nothing(destination: LocalDestination) -> None:
     async def choose() -> str | None:
         return await destination.reserve_name(directory="d", filename=FILE, conflict=Conflict.RENAME)
 
@@ -199,7 +193,7 @@ async def test_a_choice_that_is_cancelled_promises_nothing(destination: LocalDes
     assert await choose() == "f"
 
 
-async def test_a_directory_cannot_be_chosen_to_be_overwritten(destination: LocalDestination, root: Path) -> None:
+async def test_a_directory_cannot_be_overwritten(destination: LocalDestination, root: Path) -> None:
     (root / "f").mkdir()
     with pytest.raises(InvalidPathError, match="f is a directory"):
         await destination.reserve_name(directory="", filename=FILE, conflict=Conflict.OVERWRITE)
@@ -208,7 +202,7 @@ async def test_a_directory_cannot_be_chosen_to_be_overwritten(destination: Local
 PART = format_part_name(FILE, ID, 1)
 
 
-async def test_a_download_is_published_when_the_final_file_is_whole_and_the_part_gone(
+async def test_a_download_is_published_when_the_final_file_is_complete_and_the_part_missing(
     destination: LocalDestination, root: Path
 ) -> None:
     (root / "f").write_bytes(b"abc")
@@ -256,7 +250,7 @@ async def test_a_download_is_not_published(destination: LocalDestination, root: 
 
 
 @pytest.mark.parametrize("kind", ["there", "gone", "no directory", "link"])
-async def test_a_part_is_removed_wherever_it_went(
+async def test_a_part_is_removed_and_a_missing_one_ignored(
     destination: LocalDestination, root: Path, tmp_path: Path, kind: str
 ) -> None:
     outside = tmp_path / "outside"
@@ -302,7 +296,7 @@ async def test_all_part_files_are_found_and_nothing_else(
     assert {(part.name, part.download_id, part.epoch) for part in found} == {(PART, ID, 1)}
 
 
-async def test_part_files_come_in_chunks(destination: LocalDestination, root: Path) -> None:
+async def test_part_files_are_listed_in_chunks(destination: LocalDestination, root: Path) -> None:
     names = {format_part_name(FILE, ID, epoch) for epoch in range(MAX_PARTS_PER_CHUNK + 1)}
     for name in names:
         (root / name).touch()
@@ -311,7 +305,7 @@ async def test_part_files_come_in_chunks(destination: LocalDestination, root: Pa
     assert {part.name for chunk in chunks for part in chunk} == names
 
 
-async def test_a_sweep_that_is_given_up_holds_nothing(destination: LocalDestination, root: Path) -> None:
+async def test_an_aborted_listing_leaves_no_descriptor_open(destination: LocalDestination, root: Path) -> None:
     (root / PART).touch()
     async for _ in destination.list_parts():
         break
@@ -326,7 +320,7 @@ async def test_a_part_that_is_open_is_not_stray(destination: LocalDestination, r
     assert {found.epoch for found in await all_parts(destination)} == {1, 2}
 
 
-async def test_a_part_that_a_killed_run_took_over_without_recording_it_is_found(tmp_path: Path) -> None:
+async def test_a_part_that_a_killed_run_adopted_without_recording_it_is_found(tmp_path: Path) -> None:
     id = str(uuid4())
     async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
         first = await destination.open_part(directory="d", filename=FILE, download_id=id, epoch=1, existing=None)
@@ -341,7 +335,7 @@ async def test_a_part_that_a_killed_run_took_over_without_recording_it_is_found(
         assert [path.name for path in (tmp_path / "d").iterdir()] == [part.name]
 
 
-async def test_what_a_vanished_root_held_counts_towards_no_quota(tmp_path: Path) -> None:
+async def test_files_of_a_missing_root_count_towards_no_quota(tmp_path: Path) -> None:
     root = tmp_path / "root"
     quota = Quota(directory="d", limit=100)
     async with LocalDestination(
@@ -360,7 +354,7 @@ async def test_what_a_vanished_root_held_counts_towards_no_quota(tmp_path: Path)
         assert await download(destination, "f", b"x" * 90, Conflict.ERROR) == "f"
 
 
-async def test_room_on_a_vanished_root_is_no_room(destination: LocalDestination, root: Path) -> None:
+async def test_a_missing_root_has_no_free_space(destination: LocalDestination, root: Path) -> None:
     await destination.check_free_space(1)
     root.rename(root.with_name("away"))
     with pytest.raises(StorageRootMissingError):

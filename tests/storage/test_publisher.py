@@ -142,7 +142,7 @@ async def test_a_published_file_has_its_name_bytes_time_and_mode(part: PartFile,
     assert status.st_nlink == 1
 
 
-async def test_the_mode_heeds_the_umask(strict_umask: None, root: Path) -> None:
+async def test_the_mode_respects_the_umask(strict_umask: None, root: Path) -> None:
     async with LocalDestination(root, min_free=0, fsync=False) as destination:
         part = await destination.open_part(directory="", filename=FILE, download_id=ID, epoch=1, existing=None)
         assert await part.publish(FILE, replace=False, last_modified=None)
@@ -150,7 +150,7 @@ async def test_the_mode_heeds_the_umask(strict_umask: None, root: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", [-1, 0, 253_402_300_799, 10**30], ids=["past", "epoch", "9999", "never"])
-async def test_no_time_that_an_origin_may_say_stops_a_commit(part: PartFile, directory: Path, moment: int) -> None:
+async def test_no_last_modified_of_an_origin_prevents_publication(part: PartFile, directory: Path, moment: int) -> None:
     assert await part.publish(FILE, replace=False, last_modified=moment)
     assert content(directory) == {"f": b"new"}
 
@@ -165,7 +165,7 @@ async def test_a_published_part_is_closed_and_stays_when_removed(part: PartFile,
         await part.sync()
 
 
-async def test_a_taken_name_is_left_alone_and_the_part_stays_as_it_was(part: PartFile, directory: Path) -> None:
+async def test_a_taken_name_and_the_part_stay_unchanged(part: PartFile, directory: Path) -> None:
     (directory / "f").write_bytes(b"old")
     assert not await part.publish(FILE, replace=False, last_modified=0)
     assert content(directory) == {"f": b"old", part.name: b"new"}
@@ -185,7 +185,7 @@ def with_or_without_hard_links(request: pytest.FixtureRequest, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("with_or_without_hard_links")
-async def test_a_name_taken_at_the_last_moment_is_left_alone_too(
+async def test_a_name_taken_at_the_last_moment_stays_unchanged(
     part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.fchmod
@@ -204,7 +204,7 @@ async def test_a_name_taken_at_the_last_moment_is_left_alone_too(
 
 
 @pytest.mark.parametrize("kind", ["dangling link", "directory", "fifo"])
-async def test_a_name_is_taken_by_whatever_has_it(part: PartFile, directory: Path, kind: str) -> None:
+async def test_a_name_is_taken_by_every_kind_of_entry(part: PartFile, directory: Path, kind: str) -> None:
     final = directory / "f"
     match kind:
         case "dangling link":
@@ -248,14 +248,16 @@ async def test_a_directory_is_never_replaced(part: PartFile, directory: Path) ->
 
 
 @pytest.mark.parametrize("replace", [False, True])
-async def test_a_crash_between_link_and_unlink_is_finished(part: PartFile, directory: Path, replace: bool) -> None:
+async def test_a_publication_that_crashed_between_link_and_unlink_is_completed(
+    part: PartFile, directory: Path, replace: bool
+) -> None:
     os.link(directory / part.name, directory / "f")
     assert await part.publish(FILE, replace=replace, last_modified=None)
     assert content(directory) == {"f": b"new"}
 
 
 @pytest.mark.parametrize("exchange", ["gone", "other file", "link"])
-async def test_what_is_not_the_verified_file_is_not_published(
+async def test_another_file_under_the_name_of_the_part_is_not_published(
     part: PartFile, directory: Path, tmp_path: Path, exchange: str
 ) -> None:
     path = directory / part.name
@@ -270,9 +272,7 @@ async def test_what_is_not_the_verified_file_is_not_published(
     await part.close()
 
 
-async def test_a_directory_exchanged_for_a_link_does_not_lead_out(
-    part: PartFile, directory: Path, tmp_path: Path
-) -> None:
+async def test_a_directory_replaced_by_a_link_is_not_followed(part: PartFile, directory: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     directory.rename(outside)
     directory.symlink_to(outside)
@@ -284,20 +284,20 @@ async def test_a_directory_exchanged_for_a_link_does_not_lead_out(
 
 
 @pytest.mark.usefixtures("no_hard_links")
-async def test_without_hard_links_a_free_name_is_given(part: PartFile, directory: Path) -> None:
+async def test_without_hard_links_a_free_name_is_published(part: PartFile, directory: Path) -> None:
     assert await part.publish(FILE, replace=False, last_modified=None)
     assert content(directory) == {"f": b"new"}
 
 
 @pytest.mark.usefixtures("no_hard_links")
-async def test_without_hard_links_a_taken_name_is_left_alone(part: PartFile, directory: Path) -> None:
+async def test_without_hard_links_a_taken_name_stays_unchanged(part: PartFile, directory: Path) -> None:
     (directory / "f").symlink_to("nowhere")
     assert not await part.publish(FILE, replace=False, last_modified=None)
     assert {entry.name for entry in directory.iterdir()} == {"f", part.name}
     await part.close()
 
 
-async def test_another_failure_of_link_is_no_reason_to_rename(
+async def test_another_error_of_link_is_raised(
     part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def link(*_: object, **__: object) -> NoReturn:
@@ -310,7 +310,7 @@ async def test_another_failure_of_link_is_no_reason_to_rename(
     await part.remove()
 
 
-async def test_a_disk_that_keeps_no_modes_is_no_reason_to_fail(
+async def test_publication_succeeds_on_a_disk_without_modes(
     part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> NoReturn:
@@ -330,7 +330,7 @@ async def test_a_final_name_that_cannot_be_is_refused(part: PartFile, directory:
     await part.close()
 
 
-async def test_a_cancelled_publish_is_whole_when_the_part_is_closed(
+async def test_a_cancelled_publication_is_complete_when_the_part_is_closed(
     part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrived, opened, real = threading.Event(), threading.Event(), os.fsync

@@ -47,9 +47,7 @@ async def session() -> AsyncIterator[Session]:
         yield session
 
 
-async def test_a_part_that_is_whole_already_is_known_by_its_new_name(
-    destination: LocalDestination, session: Session
-) -> None:
+async def test_a_complete_part_is_recorded_under_its_new_name(destination: LocalDestination, session: Session) -> None:
     # Or a crash while it is published would look for a file that is not there, and find the name done.
     saved: list[Download] = []
 
