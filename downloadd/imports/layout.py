@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from downloadd.import_operation import FILES_CHANNEL_ID, PendingFile, PendingKind
-from downloadd.storage.names import sanitize_name
+from downloadd.storage.names import parse_filename, sanitize_name
 
-MANIFEST_NAME: Final = "manifest.jsonl"
+MANIFEST_NAME: Final = parse_filename("manifest.jsonl")
 AVATARS_DIRECTORY: Final = "avatars"
 
 _MAX_NAME_PART_CHARACTERS: Final = 120

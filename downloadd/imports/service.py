@@ -387,7 +387,9 @@ class ImportService:
             await self._fail(operation, ImportRefusedError(f"the file was not fetched: {why}"))
             return
         try:
-            pieces = self._destination.read_file(directory=download.request.directory, filename=download.filename)
+            pieces = self._destination.read_file(
+                directory=download.request.directory, filename=parse_filename(download.filename)
+            )
             await self._uploads.save(operation.id, verify_fetched(pieces, download))
             await self._probe(operation)
         except ImportRefusedError as error:

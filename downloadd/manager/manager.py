@@ -43,6 +43,7 @@ from downloadd.policy.redaction import redact_url
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, Records, StoredResponse, WaitingDownload
 from downloadd.states import FINISHED, RUNNING, WAITING, State, WaitReason
 from downloadd.storage.destination import Destination
+from downloadd.storage.names import parse_filename
 from downloadd.transfer.session import Session
 
 log = structlog.get_logger()
@@ -249,7 +250,7 @@ class Manager:
             return
         try:
             exists = await self._destination.exists(
-                directory=download.request.directory, filename=download.request.requested_name
+                directory=download.request.directory, filename=parse_filename(download.request.requested_name)
             )
         except StorageRootMissingError:
             # It is asked again before anything is fetched.

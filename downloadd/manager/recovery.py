@@ -14,6 +14,7 @@ from downloadd.records.availability import once_available
 from downloadd.records.protocol import PartOwner, Records
 from downloadd.states import FINISHED, RUNNING
 from downloadd.storage.destination import Destination, PartEntry
+from downloadd.storage.names import parse_filename
 
 log = structlog.get_logger()
 
@@ -57,7 +58,7 @@ async def _is_published(destination: Destination, row: Download) -> bool:
     try:
         return await destination.is_published(
             directory=row.request.directory,
-            filename=row.filename,
+            filename=parse_filename(row.filename),
             total=row.progress.total,
             part_name=row.progress.part_name,
         )

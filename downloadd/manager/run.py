@@ -32,9 +32,11 @@ from downloadd.records.availability import once_available
 from downloadd.records.protocol import Records
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
-from downloadd.transfer.attempt import Attempt, ConnectionSlots, FetchResult, NoSlotError
+from downloadd.storage.names import SafeName, parse_filename
+from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
+from downloadd.transfer.source_requests import ConnectionSlots, NoSlotError
 from downloadd.verify import (
     DEFAULT_ALGORITHM,
     check_digest,
@@ -260,14 +262,15 @@ class Run:
     async def _commit(self) -> Download:
         """Gives the part its final name; nothing stops a run from here on but the end of the process."""
         download = self.download
+        filename = parse_filename(download.filename)
         # Nearly always the name is free, and to ask costs as much as to try. What is to be overwritten is looked at.
         if self._conflict is not Conflict.OVERWRITE:
-            row = await self._publish(download.filename)
+            row = await self._publish(filename)
             if row is not None:
                 return row
         while True:
             name = await self._destination.reserve_name(
-                directory=download.request.directory, filename=download.filename, conflict=self._conflict
+                directory=download.request.directory, filename=filename, conflict=self._conflict
             )
             if name is None:
                 return await self._skip()
@@ -278,7 +281,7 @@ class Run:
             finally:
                 self._destination.release_name(directory=download.request.directory, filename=name)
 
-    async def _publish(self, name: str) -> Download | None:
+    async def _publish(self, name: SafeName) -> Download | None:
         """The row of a download that has this name now; None when the name is taken."""
         download = self.download
         # Written down before the rename, so that a file that is in place is never fetched again.

@@ -1,1 +1,1 @@
-"""Where does it lie? Directories below the root, safe names, part files, and the commit."""
+"""Directories below the storage root, safe names, part files and their publication."""

@@ -1,6 +1,6 @@
-"""What to do when a final name is taken.
+"""Choice of a final name when the preferred one is taken.
 
-Pure: whether a name is taken is asked of the caller.
+Pure: the caller says which names are taken.
 """
 
 from collections.abc import Callable
@@ -8,15 +8,15 @@ from typing import assert_never
 
 from downloadd.download import Conflict
 from downloadd.errors import FileExistsAlreadyError
-from downloadd.storage.names import SafeName, numbered_name
+from downloadd.storage.names import SafeDirectory, SafeName, numbered_name
 
 
 def resolve_conflict(
     filename: SafeName, conflict: Conflict, *, path: str, is_taken: Callable[[SafeName], bool]
 ) -> SafeName | None:
-    """The name to publish under; None when the name is taken and the download is to be skipped.
+    """Return the name to publish under; None when the name is taken and the download is skipped.
 
-    `path` is where `filename` lies below the root, for the sentence of the error.
+    `path` is the path of `filename` below the root, for the error.
 
     Raises:
         FileExistsAlreadyError: the name is taken and the policy is `error`.
@@ -36,10 +36,10 @@ def resolve_conflict(
 
 
 def find_free_name(filename: SafeName, is_taken: Callable[[SafeName], bool]) -> SafeName:
-    """`filename` itself when it is free, else one of its numbered names.
+    """Return `filename` if it is free, else one of its numbered names.
 
-    The number is the lowest free one when the numbers are taken without gaps. Asks about 2·log2(n) times when n are
-    taken, so that the thousandth download of one name costs little more than the first.
+    The number is the lowest free one if the taken numbers have no gaps. Calls `is_taken` about 2·log2(n) times when n
+    numbers are taken, so that the thousandth download of one name costs little more than the first.
     """
     if not is_taken(filename):
         return filename
@@ -47,7 +47,7 @@ def find_free_name(filename: SafeName, is_taken: Callable[[SafeName], bool]) -> 
 
 
 def find_free_number(is_taken: Callable[[int], bool]) -> int:
-    """A free number of at least 1 whose predecessor is taken or 0: gallops over 1, 2, 4, 8…, then bisects."""
+    """Return a free number of at least 1 whose predecessor is taken or 0, by galloping and bisection."""
     taken, free = 0, 1
     while is_taken(free):
         taken, free = free, 2 * free
@@ -61,17 +61,17 @@ def find_free_number(is_taken: Callable[[int], bool]) -> int:
 
 
 class Reservations:
-    """Final names that are promised to a download and not on disk yet. For use by one thread."""
+    """Final names that are reserved for a download and not on disk yet. For use by one thread."""
 
     def __init__(self) -> None:
-        self._names: dict[str, set[str]] = {}
+        self._names: dict[SafeDirectory, set[SafeName]] = {}
 
-    def add(self, directory: str, filename: str) -> None:
-        """Promises a name."""
+    def add(self, directory: SafeDirectory, filename: SafeName) -> None:
+        """Reserve a name."""
         self._names.setdefault(directory, set()).add(filename)
 
-    def discard(self, directory: str, filename: str) -> None:
-        """Takes a promise back; does nothing when there is none."""
+    def discard(self, directory: SafeDirectory, filename: SafeName) -> None:
+        """Release a name; do nothing if it is not reserved."""
         names = self._names.get(directory)
         if names is None:
             return
@@ -79,6 +79,6 @@ class Reservations:
         if not names:
             del self._names[directory]
 
-    def names_in(self, directory: str) -> frozenset[str]:
-        """The names promised in a directory, as they are now."""
+    def names_in(self, directory: SafeDirectory) -> frozenset[SafeName]:
+        """Return a copy of the names that are reserved in a directory."""
         return frozenset(self._names.get(directory, ()))

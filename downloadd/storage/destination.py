@@ -1,8 +1,8 @@
-"""The Destination seam: where files lie, whichever kind of storage stands behind it.
+"""Interface of a storage: part files and final files, on whichever kind of storage.
 
-Every call may come from the event loop and leaves disk work to threads. Errors of the operating system come out as
-`DownloadError`s: `InsufficientStorageError` for a full disk or quota, `InvalidPathError` for a path that cannot be,
-`StorageRootMissingError` for as long as the storage is not there, `StorageError` for everything else.
+All calls may be made on the event loop; disk work runs in threads. Errors of the operating system are raised as
+`DownloadError`: `InsufficientStorageError` for a full disk or quota, `InvalidPathError` for an impossible path,
+`StorageRootMissingError` while the storage is missing, `StorageError` for everything else.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -13,6 +13,7 @@ import msgspec
 from downloadd.directory_settings import Quota
 from downloadd.download import Conflict
 from downloadd.metrics import StorageUsage
+from downloadd.storage.names import SafeName
 from downloadd.storage.splice import SocketSource, SpliceResult
 
 
@@ -26,46 +27,46 @@ class PartEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Part(Protocol):
-    """One open part file: the bytes that have come so far, from one connection or from several at once."""
+    """One open part file, written by one connection or by several at once."""
 
     @property
     def name(self) -> str:
-        """Its name in the destination directory."""
+        """Name in the destination directory."""
         ...
 
     @property
     def size(self) -> int:
-        """Where its last byte ends."""
+        """End of the last byte that was written."""
         ...
 
     @property
     def synced(self) -> int:
-        """Where its last byte ended when it was last brought to stable storage; 0 before that."""
+        """End of the last byte at the last sync to stable storage; 0 before the first."""
         ...
 
     def hash_while_writing(self, algorithms: Iterable[str]) -> None:
-        """Computes digests as bytes are written one after the other; to be called before something is written."""
+        """Compute digests of bytes that are written in order; call it before the first write."""
         ...
 
     async def reserve(self, size: int) -> None:
-        """Sees to it that the quotas of the directory leave room for `size` bytes in all.
+        """Reserve `size` bytes in all in the quotas of the directory.
 
         Raises:
-            InsufficientStorageError: one of them does not; the sentence names it.
+            InsufficientStorageError: a quota is exceeded; the message names it.
         """
         ...
 
     async def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
-        """Writes all pieces, in order, completely, from `offset` on.
+        """Write all pieces, in order and completely, from `offset` on.
 
         Raises:
-            InsufficientStorageError: the disk is full, and what fitted is kept and counted in `size`; or
-                `min_free` would not stay free, and nothing was written.
+            InsufficientStorageError: the disk is full, and the bytes that fitted are kept and counted in `size`; or
+                `min_free` would be violated, and nothing was written.
         """
         ...
 
     async def receive(self, source: SocketSource, offset: int, max_bytes: int) -> SpliceResult:
-        """Writes what comes from a socket, at most `max_bytes` bytes, from `offset` on; returns after a moment.
+        """Write at most `max_bytes` bytes from a socket, from `offset` on; return after a short time.
 
         Raises:
             NetworkError: the connection broke.
@@ -74,32 +75,32 @@ class Part(Protocol):
         ...
 
     async def read(self, offset: int, nbytes: int) -> bytes:
-        """So many bytes from `offset` on, or as many as there are."""
+        """Return `nbytes` bytes from `offset` on, or fewer at the end of the file."""
         ...
 
     async def clear(self) -> None:
-        """Throws the bytes away: the download starts over."""
+        """Discard all bytes, for a download that starts over."""
         ...
 
     async def digest(self, algorithm: str) -> str:
-        """The lower-case hex digest of all bytes; `algorithm` as in `verify.ALGORITHMS`.
+        """Return the lower-case hex digest of all bytes; `algorithm` as in `verify.ALGORITHMS`.
 
-        What was not hashed while it was written is read once.
+        Bytes that were not hashed while they were written are read once.
         """
         ...
 
     async def sync(self) -> None:
-        """Brings the bytes to stable storage (nothing with `fsync = false`)."""
+        """Sync the bytes to stable storage; do nothing with `fsync = false`."""
         ...
 
     def start_sync(self) -> None:
-        """Begins to bring what is there to stable storage; `synced` tells when it is done."""
+        """Start to sync the bytes that are written so far; `synced` changes when it is done."""
         ...
 
-    async def publish(self, filename: str, *, replace: bool, last_modified: int | None) -> bool:
-        """Gives the part its final name, atomically, and brings the name to stable storage.
+    async def publish(self, filename: SafeName, *, replace: bool, last_modified: int | None) -> bool:
+        """Rename the part file to its final name, atomically, and sync the name to stable storage.
 
-        `last_modified` (Unix seconds) becomes the file's modification time. Afterwards the part is closed.
+        `last_modified` (Unix seconds) becomes the file's modification time. The part is closed afterwards.
 
         Returns:
             False when `filename` is taken and `replace` is false; nothing has changed then.
@@ -107,74 +108,75 @@ class Part(Protocol):
         ...
 
     async def close(self) -> None:
-        """Lets go of the file and keeps it."""
+        """Close the file and keep it."""
         ...
 
     async def remove(self) -> None:
-        """Deletes the file and lets go of it."""
+        """Close the file and delete it."""
         ...
 
 
 class Destination(Protocol):
-    """A place that files are downloaded to."""
+    """Storage that files are downloaded to."""
 
     async def open_part(
-        self, *, directory: str, filename: str, download_id: str, epoch: int, existing: str | None
+        self, *, directory: str, filename: SafeName, download_id: str, epoch: int, existing: str | None
     ) -> Part:
-        """The part of a run.
+        """Open the part file of a run.
 
-        `existing` names the part of an earlier epoch; it is taken over by renaming it to this epoch's name
-        (so that a late write of an earlier run cannot be published). If it is gone, an empty part is made, and the
-        directory when it is missing; if it is None, at the latest when something is written or published.
+        `existing` names the part file of an earlier epoch. It is renamed to this epoch's name, so that a late write of
+        an earlier run cannot be published. If it is missing, an empty part file is made, and the directory if needed.
+        If `existing` is None, that happens at the first write or at publication.
         """
         ...
 
     async def remove_part(self, *, directory: str, name: str) -> None:
-        """Deletes a part file; does nothing when it is gone."""
+        """Delete a part file; do nothing if it is missing."""
         ...
 
-    async def exists(self, *, directory: str, filename: str) -> bool:
-        """Whether the final name is taken."""
+    async def exists(self, *, directory: str, filename: SafeName) -> bool:
+        """Return True if the final name is taken."""
         ...
 
-    async def reserve_name(self, *, directory: str, filename: str, conflict: Conflict) -> str | None:
-        """The name to publish under, by the conflict policy; None for `skip` when the name is taken.
+    async def reserve_name(self, *, directory: str, filename: SafeName, conflict: Conflict) -> SafeName | None:
+        """Reserve the name to publish under, by the conflict policy; return None for `skip` when the name is taken.
 
-        Concurrent callers get different names under `rename`; `release_name` gives a name back.
+        Concurrent callers get different names under `rename`; `release_name` releases a name.
 
         Raises:
             FileExistsAlreadyError: for `error` when the name is taken.
         """
         ...
 
-    def release_name(self, *, directory: str, filename: str) -> None:
-        """Forgets a name that `reserve_name` gave, once it is published or given up."""
+    def release_name(self, *, directory: str, filename: SafeName) -> None:
+        """Release a name that `reserve_name` returned, once it is published or no longer needed."""
         ...
 
-    async def is_published(self, *, directory: str, filename: str, total: int, part_name: str | None) -> bool:
-        """For recovery: whether the final file of a download that was `publishing` is in place.
+    async def is_published(self, *, directory: str, filename: SafeName, total: int, part_name: str | None) -> bool:
+        """Return True if the final file of a download that was being published at a crash is in place.
 
-        True when `filename` exists with `total` bytes and the part is gone, or is the same file (it is removed then).
+        That is so when `filename` exists with `total` bytes and the part file is missing, or is the same file (it is
+        removed then).
         """
         ...
 
-    def read_file(self, *, directory: str, filename: str) -> AsyncIterator[bytes]:
-        """A finished file, piece by piece."""
+    def read_file(self, *, directory: str, filename: SafeName) -> AsyncIterator[bytes]:
+        """Yield the content of a final file in pieces."""
         ...
 
     async def check_free_space(self, needed: int) -> None:
-        """Checks that `needed` more bytes leave `min_free` bytes free.
+        """Check that `needed` more bytes leave `min_free` bytes free.
 
         Raises:
             InsufficientStorageError: they do not.
-            StorageRootMissingError: the storage is not there.
+            StorageRootMissingError: the storage is missing.
         """
         ...
 
     async def measure_use(self, quotas: Sequence[Quota]) -> StorageUsage:
-        """How full the storage is, and the directories that these quotas are for."""
+        """Return the use of the storage and of the directories that have these quotas."""
         ...
 
     def list_parts(self) -> AsyncIterator[Sequence[PartEntry]]:
-        """Yield all part files below the root but those that are open, in chunks, for the sweep after start."""
+        """Yield all part files below the root except for open ones, in chunks, for the sweep after start."""
         ...

@@ -1,4 +1,4 @@
-"""The threads that wait for the disk, so that the event loop does not."""
+"""Thread pools for disk work, so that the event loop does not wait for the disk."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,23 +14,24 @@ T = TypeVar("T")
 
 
 class DiskPool(Enum):
-    """Kinds of disk work that must not hold each other up."""
+    """Kinds of disk work that must not delay each other."""
 
     CALLS = auto()
-    """Short calls, and writes that end in the page cache."""
+    """Short calls, and writes to the page cache."""
     SYNCS = auto()
-    """What waits for stable storage; those that wait together share the flush of the disk."""
+    """Syncs to stable storage; those that wait together share one flush of the disk."""
     SOCKETS = auto()
-    """Moving what has come from sockets to files."""
+    """Moves of bytes from sockets to files."""
     DIGESTS = auto()
-    """Reading and hashing whole files."""
+    """Reading and hashing of whole files."""
 
 
 _THREADS: Final = {DiskPool.CALLS: 8, DiskPool.SYNCS: 4, DiskPool.SOCKETS: 4, DiskPool.DIGESTS: 4}
+"""Threads in each pool."""
 
 
 class DiskThreadPools:
-    """Runs disk work in threads of its own, and what the operating system refuses comes out as a `DownloadError`."""
+    """Runs disk work in its own threads and maps errors of the operating system to `DownloadError`."""
 
     def __init__(self) -> None:
         self._pools = {
@@ -39,9 +40,9 @@ class DiskThreadPools:
         }
 
     async def run(self, pool: DiskPool, path: str, work: Callable[..., T], *args: object) -> T:
-        """What `work(*args)` returns, called in a thread; `path` (below the root) is what it is about.
+        """Return `work(*args)`, called in a thread; `path` (below the root) is the one that errors name.
 
-        Cancelled, it returns at once: work that has not begun never will, work that has goes on to its end.
+        Cancelled, it returns at once: work that has not started never starts, work that has started runs to its end.
 
         Raises:
             DownloadError: `work` raised an OSError.
@@ -52,14 +53,14 @@ class DiskThreadPools:
             raise map_os_error(error, path) from error
 
     async def run_shielded(self, pool: DiskPool, path: str, work: Callable[..., T], *args: object) -> T:
-        """Like `run`, but cancelled it returns at once and `work` is done all the same."""
+        """Run like `run`, but do `work` even if the call is cancelled, which returns at once."""
         return await asyncio.shield(self.run(pool, path, work, *args))
 
     def submit(self, pool: DiskPool, work: Callable[[], None]) -> None:
-        """Lets `work`, which must not raise, be done in a thread while nobody waits for it; from any thread."""
+        """Queue `work`, which must not raise, without waiting for it; may be called in any thread."""
         self._pools[pool].submit(work)
 
     async def close(self) -> None:
-        """Waits for all work, also for what nobody waits for any more; there can be none afterwards."""
+        """Wait for all work, including work whose caller was cancelled; no more is accepted afterwards."""
         for pool in self._pools.values():
             await asyncio.to_thread(pool.shutdown)

@@ -1,4 +1,4 @@
-"""Refuse before the disk is full."""
+"""Check of free space before bytes are written."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,31 +10,31 @@ from downloadd.errors import InsufficientStorageError
 from downloadd.storage.root import DiskSpace
 
 MAX_MEASUREMENT_AGE_SECONDS: Final = 0.5
-"""How long a look at the disk is believed; many running downloads then share one."""
+"""Seconds that a measurement is used; many running downloads share one."""
 
 
 def missing_bytes(*, free: int, needed: int, min_free: int) -> int:
-    """How many bytes of space are missing so that `min_free` stay free after `needed` more are written."""
+    """Return the bytes that are missing to keep `min_free` bytes free after `needed` more bytes are written."""
     return max(0, needed + min_free - free)
 
 
 class FreeSpace:
-    """Keeps `min_free` bytes free, whatever is written at the same moment; cheap to ask often.
+    """Guard of `min_free` bytes of free space against concurrent writes; cheap to call often.
 
-    What is being written, or was since the last look at the disk, counts as used. Any thread may ask; all but
-    `has_space` may look at the disk, and so belong in threads.
+    Bytes that are being written, or were written since the last measurement, count as used. Any thread may call it;
+    all methods but `has_space` may measure the disk, so they belong in threads.
 
     Args:
-        measure: tells the room; a call to the operating system.
-        min_free: bytes to keep free; with none, the operating system has the last word, and writes are not counted.
-        clock: for the age of the last look.
+        measure: measures the file system; a call to the operating system.
+        min_free: bytes to keep free; with 0 only the operating system refuses writes, and they are not counted.
+        clock: for the age of the last measurement.
     """
 
     def __init__(self, measure: Callable[[], DiskSpace], *, min_free: int, clock: Clock) -> None:
         self._measure = measure
         self._min_free = min_free
         self._clock = clock
-        # A disk may take long to answer; whoever only counts must not wait for that.
+        # Two locks: a disk may take long to answer, and counting must not wait for it.
         self._measure_lock = threading.Lock()
         self._count_lock = threading.Lock()
         self._space = DiskSpace(free=0, capacity=0)
@@ -43,32 +43,32 @@ class FreeSpace:
         self._written = 0
 
     def has_space(self, needed: int) -> bool:
-        """Whether the last look tells that `needed` more bytes leave `min_free` free; False when it is too old."""
+        """Return True if `needed` more bytes leave `min_free` free by a measurement that is not too old."""
         return self._is_fresh() and not self._missing(needed)
 
     def check(self, needed: int) -> None:
-        """Checks that `needed` more bytes leave `min_free` bytes free.
+        """Check that `needed` more bytes leave `min_free` bytes free.
 
         Raises:
             InsufficientStorageError: they do not.
         """
         if self.has_space(needed):
             return
-        # Room may have been made since, by a download that failed, say: a refusal takes a look of its own.
+        # Space may have been freed since, for example by a download that failed: measure again before a refusal.
         self._measure_again()
         if self._missing(needed):
             self._raise_insufficient(needed)
 
     def invalidate(self) -> None:
-        """What was seen holds no longer: the next question takes a look."""
+        """Discard the last measurement; the next check measures again."""
         self._measured_at = None
 
     @contextmanager
     def reserve(self, needed: int) -> Iterator[None]:
-        """Sees to it that nobody else is promised the room for these bytes while they are being written.
+        """Reserve space for these bytes while they are being written.
 
         Raises:
-            InsufficientStorageError: there is none.
+            InsufficientStorageError: there is not enough.
         """
         if not self._min_free:
             yield
@@ -105,22 +105,22 @@ class FreeSpace:
         return missing_bytes(free=self._free, needed=needed, min_free=self._min_free)
 
     def _measure_again(self) -> None:
-        asked_at = self._clock.monotonic()
+        requested_at = self._clock.monotonic()
         with self._measure_lock:
             measured_at = self._measured_at
-            if measured_at is not None and measured_at > asked_at:
-                # Somebody else's look, begun since.
+            if measured_at is not None and measured_at > requested_at:
+                # Another thread began a measurement since.
                 return
-            begun_at = self._clock.monotonic()
-            # What is written meanwhile may be in the look or not.
-            before = self._written
+            started_at = self._clock.monotonic()
+            # Bytes that are written meanwhile may or may not be in the measurement: they stay counted.
+            measured_bytes = self._written
             space = self._measure()
             with self._count_lock:
-                self._written -= before
+                self._written -= measured_bytes
                 self._space = space
-                self._measured_at = begun_at
+                self._measured_at = started_at
 
     def _is_fresh(self) -> bool:
-        # Another thread may forget it in between.
+        # Read once: another thread may invalidate it.
         measured_at = self._measured_at
         return measured_at is not None and self._clock.monotonic() - measured_at < MAX_MEASUREMENT_AGE_SECONDS

@@ -1,7 +1,8 @@
-"""Names that can be used below the root, and nothing else.
+"""Names that can be used below the storage root.
 
-What a user asks for is taken as it is or refused; what a foreign server says is made safe and never refused. All
-lengths are bytes of UTF-8. Pure: no I/O and no clock.
+A name that a user requests is used unchanged or refused. A name that an origin sends is made safe and never refused.
+The types `SafeDirectory`, `SafeName` and `PartName` are made here only. All lengths are bytes of UTF-8. Pure: no I/O
+and no clock.
 """
 
 import re
@@ -13,21 +14,28 @@ from downloadd.errors import InvalidPathError
 from downloadd.name_collision import collision_key, is_ignorable
 
 SafeDirectory = NewType("SafeDirectory", str)
-"""A directory below the root: segments joined by `/`, "" for the root itself."""
+"""Directory below the root: segments joined by `/`, "" for the root itself."""
 
 SafeName = NewType("SafeName", str)
 """One segment that can be a final name in any directory."""
 
+PartName = NewType("PartName", str)
+"""Name of a part file: `.<final name>.<download id>.<epoch>.part`."""
+
+ROOT_DIRECTORY: Final = SafeDirectory("")
+"""The storage root itself."""
+
 MAX_NAME_BYTES: Final = 255
-"""NAME_MAX of the common file systems."""
+"""Bytes in a name: NAME_MAX of the common file systems."""
 
 MAX_DIRECTORY_BYTES: Final = 3072
-"""Leaves 1,024 of the 4,096 bytes of PATH_MAX for the root and the file name."""
+"""Bytes in a directory; leaves 1,024 of the 4,096 bytes of PATH_MAX for the root and the file name."""
 
 MAX_EXTENSION_BYTES: Final = 32
-"""What is longer is no extension, and is cut like the rest of a name."""
+"""Bytes in an extension, its dot included; a longer one is truncated like the rest of the name."""
 
 FALLBACK_NAME: Final = SafeName("download")
+"""Final name of a download for which neither the origin nor the URL has a usable name."""
 
 _PART_NAME: Final = re.compile(
     r"\.[^/\0\ud800-\udfff]+"
@@ -43,7 +51,7 @@ _URL: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 
 _NONCHARACTER_BITS: Final = 0xFFFE
-"""How the last two code points of every plane end, which are none (the Unicode Standard, section 23.7)."""
+"""Low bits of the two noncharacters at the end of each plane (the Unicode Standard, section 23.7)."""
 
 _BLANKS: Final = " \u2800"
 
@@ -54,7 +62,7 @@ _RESERVED_DEVICES: Final = frozenset(
     | {f"{port}{digit}" for port in ("COM", "LPT") for digit in "0123456789¹²³"}
 )
 
-# What nearly every name looks like: safe as it stands, unless it is that of a device.
+# Most names: safe without a change, except for device names.
 _ALREADY_SAFE: Final = re.compile(r"[A-Za-z0-9_-]{1,180}(?:\.[A-Za-z0-9_-]{1,16}){0,4}")
 
 _COMPRESSION_EXTENSIONS: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".lz", ".lz4", ".lzma", ".br", ".z"})
@@ -63,22 +71,22 @@ _INNER_EXTENSION: Final = re.compile(r"\.(?=[0-9]*[a-z])[0-9a-z]{1,5}", re.IGNOR
 
 @lru_cache(maxsize=1024)
 def parse_directory(text: str) -> SafeDirectory:
-    """A directory as a user writes it; slashes at the ends and doubled ones are forgiven.
+    """Parse a directory that a user requests; leading, trailing and repeated slashes are ignored.
 
     Raises:
-        InvalidPathError: a segment is `.` or `..`, holds a control character or backslash, has no UTF-8, is longer
-            than 255 bytes or named like a part file; or the first one is `api`; or all are longer than 3,072 bytes; or
-            the text is a URL.
+        InvalidPathError: a segment is `.` or `..`, contains a control character or backslash, cannot be encoded as
+            UTF-8, is longer than 255 bytes or has the form of a part file name; or the first segment is `api`; or the
+            directory is longer than 3,072 bytes; or the text is a URL.
     """
     if _URL.match(text.lstrip("/")):
-        # A URL may hold secrets: no sentence repeats it.
-        raise InvalidPathError("the directory is a URL; what is to be downloaded belongs elsewhere in the request")
+        # A URL may contain secrets: the error does not repeat it.
+        raise InvalidPathError("the directory is a URL; send the URL to download in its own parameter")
     segments = [segment for segment in text.split("/") if segment]
     for segment in segments:
         if problem := _name_problem(segment):
             raise InvalidPathError(f"the directory segment {_quote(segment)} {problem}")
     if segments and segments[0] == "api":
-        raise InvalidPathError("a directory cannot begin with api: that path belongs to the API itself")
+        raise InvalidPathError("a directory cannot begin with api: that path is reserved for the API")
     directory = "/".join(segments)
     if len(directory.encode()) > MAX_DIRECTORY_BYTES:
         raise InvalidPathError(f"the directory is longer than {MAX_DIRECTORY_BYTES} bytes")
@@ -86,33 +94,35 @@ def parse_directory(text: str) -> SafeDirectory:
 
 
 def parse_filename(text: str) -> SafeName:
-    """A file name that a user asks for, exactly as asked.
+    """Parse a file name that a user requests; it is not changed.
 
     Raises:
-        InvalidPathError: it is empty, `.` or `..`, holds a slash, backslash or control character, has no UTF-8, is
-            longer than 255 bytes or named like a part file.
+        InvalidPathError: it is empty, `.` or `..`, contains a slash, backslash or control character, cannot be encoded
+            as UTF-8, is longer than 255 bytes, has the form of a part file name, or is a URL.
     """
     if _URL.match(text):
-        raise InvalidPathError("the filename is a URL; what is to be downloaded belongs elsewhere in the request")
+        raise InvalidPathError("the filename is a URL; send the URL to download in its own parameter")
     if problem := _name_problem(text):
         raise InvalidPathError(f"the filename {_quote(text)} {problem}")
     return SafeName(text)
 
 
 def sanitize_name(text: str) -> SafeName:
-    """A name that comes from elsewhere (a field, a URL segment, percent-decoded), made safe on every system.
+    """Return a name of foreign origin (a field, a percent-decoded URL segment), made safe for every operating system.
 
-    Only what follows the last slash or backslash counts. Invisible characters vanish, Windows' reserved characters
-    become `_`, its device names get a `_` in front, dots and blanks at the ends go (trailing dots are lost on Windows,
-    a leading one hides), the rest is NFC and at most 255 bytes, the extension kept. `download` when nothing is left.
+    Only the text after the last slash or backslash is used. Invisible characters are removed, characters reserved by
+    Windows become `_`, its device names get a leading `_`, and dots and blanks at both ends are removed (Windows drops
+    trailing dots; a leading dot hides a file). The rest is normalized to NFC and truncated to 255 bytes, without its
+    extension. Return `download` when nothing remains.
     """
     return SafeName(_sanitize(text) or FALLBACK_NAME)
 
 
 def sanitize_directory(text: str) -> SafeDirectory:
-    """A directory that was refused, as it may be told to whoever builds a path of it: never out of the root.
+    """Return a refused directory in a form that a receiver can build a path from without leaving the root.
 
-    Segments are made safe as names are, and those left out that are none. What `parse_directory` takes stays.
+    Segments are sanitized like names; those of which nothing remains are left out. A directory that `parse_directory`
+    accepts is not changed.
     """
     try:
         return parse_directory(text)
@@ -122,7 +132,7 @@ def sanitize_directory(text: str) -> SafeDirectory:
 
 
 def remove_invisible(text: str) -> str:
-    """The text without what is not seen: controls, bidi overrides, zero widths, halves of surrogate pairs."""
+    """Return the text without control, format, separator, surrogate and noncharacter code points."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -133,37 +143,61 @@ def remove_invisible(text: str) -> str:
 
 
 def suggest_name(requested: str | None, disposition: str | None, last_segment: str) -> SafeName:
-    """The final name to try first: what the user wants, else what the origin says, else what the URL says.
+    """Return the preferred final name: the requested one, else the one of the origin, else the one of the URL.
 
     Args:
-        requested: the user's `filename`, which `parse_filename` has accepted.
+        requested: the user's `filename`.
         disposition: the file name of Content-Disposition (RFC 6266, section 4.3), decoded.
         last_segment: the last path segment of the final URL, percent-decoded.
 
     Raises:
-        InvalidPathError: `requested` is not what `parse_filename` accepts.
+        InvalidPathError: `parse_filename` refuses `requested`.
     """
     if requested is not None:
         return parse_filename(requested)
     return SafeName(_sanitize(disposition or "") or sanitize_name(last_segment))
 
 
-def format_part_name(filename: str, download_id: str, epoch: int) -> str:
-    """The name of a part file, `.<final name>.<download id>.<epoch>.part`; a long final name is cut to fit."""
+def format_part_name(filename: SafeName, download_id: str, epoch: int) -> PartName:
+    """Return the name of a part file; a long final name is truncated in it.
+
+    Raises:
+        InvalidPathError: `download_id` is not a UUID in lower case, so that `parse_part_name` could not read the name.
+    """
     tail = f".{download_id}.{epoch}.part"
-    return f".{_truncate(filename, MAX_NAME_BYTES - 1 - len(tail.encode()))}{tail}"
+    return check_part_name(f".{_truncate(filename, MAX_NAME_BYTES - 1 - len(tail.encode()))}{tail}")
+
+
+def check_part_name(text: str) -> PartName:
+    """Return the text as the name of a part file.
+
+    A record is trusted no more than a request: only files of this form are renamed or deleted as part files.
+
+    Raises:
+        InvalidPathError: it does not have the form of one.
+    """
+    if parse_part_name(text) is None:
+        raise InvalidPathError(f"{text!r} is not the name of a part file")
+    return PartName(text)
+
+
+def part_epoch(name: PartName) -> int:
+    """Return the epoch in the name of a part file."""
+    parsed = parse_part_name(name)
+    assert parsed is not None  # noqa: S101 - narrows the type; the type says so
+    return parsed[1]
 
 
 def parse_part_name(name: str) -> tuple[str, int] | None:
-    """The download id and epoch in the name of a part file; None for any other name."""
+    """Return the download id and epoch in the name of a part file, or None for any other name."""
     match = _PART_NAME.fullmatch(name)
     return (match["id"], int(match["epoch"])) if match else None
 
 
 def numbered_name(name: SafeName, n: int) -> SafeName:
-    """The `n`-th other name: `data.csv` gives `data (1).csv`, `source.tar.gz` gives `source (1).tar.gz`.
+    """Return the `n`-th alternative name: `data (1).csv` for `data.csv`, `source (1).tar.gz` for `source.tar.gz`.
 
-    Different numbers give different names, all of at most 255 bytes. `n` is at least 1.
+    Different numbers give different names of at most 255 bytes. `n` is at least 1.
     """
     stem, extension = split_extension(name)
     tail = f" ({n}){extension}"
@@ -171,10 +205,10 @@ def numbered_name(name: SafeName, n: int) -> SafeName:
 
 
 def split_extension(name: str) -> tuple[str, str]:
-    """Stem and extension; the extension begins with its dot, or is empty.
+    """Split a name into stem and extension; the extension begins with its dot, or is empty.
 
-    `.tar.gz` and the like (`.csv.xz`) are one extension. A name that only begins with a dot has none, nor is one what
-    holds a blank or is longer than 32 bytes.
+    `.tar.gz` and its like (`.csv.xz`) are one extension. A dot at the start of a name does not begin an extension. An
+    extension contains no blank and has at most 32 bytes.
     """
     stem, extension = _split_last(name)
     if extension.lower() in _COMPRESSION_EXTENSIONS:
@@ -187,35 +221,35 @@ def split_extension(name: str) -> tuple[str, str]:
 def _split_last(name: str) -> tuple[str, str]:
     stem, dot, rest = name.rpartition(".")
     extension = dot + rest
-    sane = (
+    is_extension = (
         stem.strip(".")
         and rest
         and len(extension.encode()) <= MAX_EXTENSION_BYTES
         and not any(character.isspace() for character in rest)
     )
-    return (stem, extension) if sane else (name, "")
+    return (stem, extension) if is_extension else (name, "")
 
 
 def _name_problem(segment: str) -> str | None:
-    """Why a segment cannot be a name as it stands, for the second half of a sentence."""
+    """Return the reason why a segment cannot be a name, as the second half of a sentence, or None if it can."""
     if not segment:
         return "is empty"
     if segment in {".", ".."}:
-        return "is no name"
+        return "is not a name"
     if "/" in segment or "\\" in segment:
-        return "holds a slash or backslash"
+        return "contains a slash or backslash"
     plain = segment.isascii() and segment.isprintable()
     if not plain and any(unicodedata.category(character) == "Cc" for character in segment):
-        return "holds a control character"
+        return "contains a control character"
     try:
         size = len(segment.encode())
     except UnicodeEncodeError:
-        return "is no valid Unicode"
+        return "is not valid Unicode"
     if size > MAX_NAME_BYTES:
         return f"is longer than {MAX_NAME_BYTES} bytes"
-    # A forgiving file system takes them for ours, too.
+    # On a file system that folds names, this name may be that of a part file.
     if parse_part_name(collision_key(segment)) is not None:
-        return "is reserved: unfinished downloads are named like that"
+        return "is reserved for part files"
     return None
 
 
@@ -224,7 +258,7 @@ def _sanitize(text: str) -> str:
         return text
     last = re.split(r"[/\\]", remove_invisible(text))[-1].translate(_RESERVED_CHARACTERS)
     name = _trim(unicodedata.normalize("NFC", last))
-    # Windows finds the device behind any extension, and behind blanks before it.
+    # Windows ignores an extension after a device name, and blanks before the extension.
     if name.partition(".")[0].rstrip().upper() in _RESERVED_DEVICES:
         name = f"_{name}"
     if all(is_ignorable(character) or character in _BLANKS for character in name):
@@ -243,10 +277,10 @@ def _trim(name: str) -> str:
 
 
 def _truncate(text: str, size: int) -> str:
-    """The longest beginning of `text` that has at most `size` bytes and ends with a whole character."""
+    """Return the longest prefix of `text` that has at most `size` bytes and ends with a whole character."""
     return text.encode()[:size].decode(errors="ignore")
 
 
 def _quote(text: str) -> str:
-    """For a sentence: short, and printable whatever it holds."""
+    """Return the text for an error message: short and printable."""
     return repr(text if len(text) <= 64 else f"{text[:63]}…")

@@ -1,6 +1,6 @@
-"""What the operating system says about the disk, in the words of the error table.
+"""Mapping of errors of the operating system to `DownloadError`.
 
-The one place where this room turns an `OSError` into a `DownloadError`. Pure: no I/O and no clock.
+This is the only place in storage that does it. Pure: no I/O and no clock.
 """
 
 import errno
@@ -9,36 +9,36 @@ from typing import Final
 from downloadd.errors import DownloadError, InsufficientStorageError, InvalidPathError, StorageError
 
 FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""No room: of the disk, of the quota, or for one file."""
+"""Errors for a full disk, a full quota or a file that is too large."""
 
 BUSY_ERRNOS: Final = frozenset({errno.EMFILE, errno.ENFILE})
-"""No descriptor is left, until something else is done with its own."""
+"""Errors for exhausted file descriptors, which other work frees again."""
 
 REMOVED_ERRNOS: Final = frozenset({errno.ENOENT, errno.ESTALE})
-"""What a download had made was taken away under it; the next attempt makes it anew."""
+"""Errors for a file or directory that was removed during a download; the next attempt makes it again."""
 
 INVALID_PATH_ERRNOS: Final = frozenset(
     {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ}
 )
-"""A path that cannot be, as it stands, on this disk."""
+"""Errors for a path that is impossible on this disk."""
 
 _REASONS: Final = {
-    errno.ELOOP: "a symbolic link stands in the way",
-    errno.ENOTDIR: "what should be a directory is a file or a symbolic link",
+    errno.ELOOP: "a directory of the path is a symbolic link",
+    errno.ENOTDIR: "a directory of the path is a file or a symbolic link",
     errno.EISDIR: "a directory has this name",
     errno.ENAMETOOLONG: "the name is too long for this disk",
-    errno.EILSEQ: "this disk does not take such names",
-    errno.EINVAL: "this disk does not take such names",
+    errno.EILSEQ: "this disk does not support the name",
+    errno.EINVAL: "this disk does not support the name",
 }
 
 
 def map_os_error(error: OSError, path: str) -> DownloadError:
-    """The error to raise from `error`; `path` is relative to the root, so that nothing tells where the root lies."""
+    """Return the error to raise from `error`; `path` is relative to the root, whose location is not shown."""
     number = error.errno
     reason = _REASONS.get(number) if number is not None else None
-    sentence = f"{path or 'the storage root'}: {reason or error.strerror or type(error).__name__}"
+    message = f"{path or 'the storage root'}: {reason or error.strerror or type(error).__name__}"
     if number in FULL_ERRNOS:
-        return InsufficientStorageError(sentence)
+        return InsufficientStorageError(message)
     if number in INVALID_PATH_ERRNOS:
-        return InvalidPathError(sentence)
-    return StorageError(sentence, transient=number in BUSY_ERRNOS | REMOVED_ERRNOS)
+        return InvalidPathError(message)
+    return StorageError(message, transient=number in BUSY_ERRNOS | REMOVED_ERRNOS)

@@ -1,4 +1,4 @@
-"""Whose files may be made: user and group names as numbers, and whether this process may give files away."""
+"""Owners of new files: user and group names as numbers, and the permission to change owners."""
 
 import grp
 import os
@@ -7,30 +7,31 @@ from pathlib import Path
 from typing import Final
 
 _CAP_CHOWN: Final = 1 << 0
-"""The bit of capabilities(7)."""
+"""Bit of CAP_CHOWN (capabilities(7))."""
 
 
 def resolve_owner(text: str) -> str:
-    """`user` or `user:group`, by name or number, as `<uid>:<gid>`; a group that is not said is the user's own.
+    """Return `user` or `user:group`, by name or number, as `<uid>:<gid>`; the default group is the user's own.
 
     Raises:
-        ValueError: there is no such user or group, or files cannot be given to them; says which and why.
+        ValueError: the user or group does not exist, or files cannot be given to them; the message says which.
     """
     user, colon, group = text.partition(":")
     uid, own_group = _user(user)
     gid = _group(group) if colon else own_group
     if not _may_chown(uid, gid):
-        raise ValueError(f"{text!r}: files can be given away only by root or with CAP_CHOWN")
+        raise ValueError(f"{text!r}: files can be given to another owner only by root or with CAP_CHOWN")
     return f"{uid}:{gid}"
 
 
 def _user(text: str) -> tuple[int, int]:
+    """Return the numbers of a user and of its own group; -1 leaves the group unchanged."""
     try:
         entry = pwd.getpwuid(_number(text)) if _is_number(text) else pwd.getpwnam(text)
     except KeyError:
         if not _is_number(text):
             raise ValueError(f"there is no user {text!r}") from None
-        # A number needs no name; the group stays as it is.
+        # A number need not have a name; its group is unknown.
         return _number(text), -1
     return entry.pw_uid, entry.pw_gid
 
@@ -49,9 +50,9 @@ def _is_number(text: str) -> bool:
 
 
 def _number(text: str) -> int:
-    # The highest one means "unchanged" (chown(2)).
+    # The highest number means "unchanged" (chown(2)).
     if len(text) > 10 or int(text) >= 2**32 - 1:
-        raise ValueError(f"{text!r} is no user or group: the number is too high")
+        raise ValueError(f"{text!r} is not a user or group: the number is too high")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""The final name, given in one atomic step: fsync, rename, fsync."""
+"""Publication of a part file under its final name: fsync, rename, fsync of the directory."""
 
 import errno
 import os
@@ -7,23 +7,24 @@ from contextlib import suppress
 from typing import Final
 
 from downloadd.directory_settings import DirectorySettings
+from downloadd.storage.names import PartName, SafeName
 from downloadd.storage.root import stat_entry
 
 FILE_MODE: Final = 0o644
-"""Before the umask; until then a part file is nobody else's business."""
+"""Mode of a published file before the umask; a part file is private."""
 
 _MAX_TIMESTAMP: Final = 253_402_300_799
-"""The end of the year 9999, the last that an HTTP-date can say (RFC 9110, section 5.6.7)."""
+"""Unix time of the end of the year 9999, the last that an HTTP-date can express (RFC 9110, section 5.6.7)."""
 
 _NO_HARD_LINKS_ERRNOS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 class Publisher:
-    """Publishes part files. Its methods block, so they belong in a thread; several may publish at once.
+    """Publisher of part files. The methods block, so they belong in a thread; several threads may publish at once.
 
     Args:
-        fsync: whether bytes and names are brought to stable storage.
-        umask: of the process.
+        fsync: sync bytes and names to stable storage.
+        umask: umask of the process.
     """
 
     def __init__(self, *, fsync: bool, umask: int) -> None:
@@ -32,12 +33,12 @@ class Publisher:
         self._rename_lock = threading.Lock()
 
     def sync(self, fd: int) -> None:
-        """Brings a file or directory to stable storage, unless the configuration gives that up."""
+        """Sync a file or directory to stable storage, unless the configuration says `fsync = false`."""
         if self._fsync:
             os.fsync(fd)
 
     def sync_data(self, fd: int) -> None:
-        """Brings what a file holds so far to stable storage, so that little is left to wait for at its end."""
+        """Sync the bytes of a file to stable storage ahead of its end, to shorten the sync at publication."""
         if self._fsync:
             os.fdatasync(fd)
 
@@ -45,37 +46,36 @@ class Publisher:
         self,
         fd: int,
         directory_fd: int,
-        part: str,
-        final: str,
+        part: PartName,
+        final: SafeName,
         *,
         replace: bool,
         last_modified: int | None,
         directory_settings: DirectorySettings,
     ) -> bool:
-        """Renames `part`, open as `fd`, to `final` in the same directory, without a moment in which neither is whole.
+        """Rename `part`, open as `fd`, to `final` in the same directory; at each moment one of the names is complete.
 
         Returns:
             False when `final` is taken and `replace` is false; nothing has changed then.
 
         Raises:
-            FileNotFoundError: the name of the part is gone.
-            FileExistsError: it belongs to another file by now.
+            FileNotFoundError: the name of the part is missing.
+            FileExistsError: it is the name of another file now.
             IsADirectoryError: `replace` is true, and `final` is a directory.
-            OSError: whatever else the operating system says.
+            OSError: any other error of the operating system.
         """
         own = os.fstat(fd)
         found = stat_entry(part, directory_fd)
         if found is None:
             raise FileNotFoundError(errno.ENOENT, "the part file is gone")
         if not os.path.samestat(own, found):
-            # Somebody else took the part over: what lies there now is not what was verified.
+            # Another run or process replaced the part file: the file there is not the one that was verified.
             raise FileExistsError(errno.EEXIST, "another file has the name of the part")
         taken = stat_entry(final, directory_fd)
         if taken is not None and not replace and not os.path.samestat(own, taken):
             return False
         self._apply_attributes(fd, own, last_modified, directory_settings)
-        # After mode and time, so that they are on stable storage with the bytes, and before the name that promises
-        # them.
+        # After mode and time, so that they are synced with the bytes, and before the rename that makes them visible.
         self.sync(fd)
         if replace:
             self._publish_by_rename(part.encode(), final.encode(), directory_fd)
@@ -86,21 +86,23 @@ class Publisher:
             self.sync(directory_fd)
         except OSError:
             if not replace:
-                # Whoever is told that it failed must not find it there all the same, nor the next attempt.
+                # A publication that is reported as failed must not leave the final name, also for the next attempt.
                 try:
                     os.unlink(final.encode(), dir_fd=directory_fd)
-                except OSError as stuck:
-                    raise OSError(errno.EIO, "the directory can be neither synced nor put back") from stuck
+                except OSError as unlink_error:
+                    raise OSError(
+                        errno.EIO, "the directory cannot be synced, and the final name cannot be removed"
+                    ) from unlink_error
             raise
         return True
 
     def _apply_attributes(
         self, fd: int, own: os.stat_result, last_modified: int | None, directory_settings: DirectorySettings
     ) -> None:
-        # An owner was asked for: whose the file is decides who reads it, and so is not let pass.
+        # A configured owner decides who can read the file: an error is not suppressed.
         if directory_settings.owner is not None:
             os.fchown(fd, *directory_settings.owner)
-        # File systems without owners or modes (vfat, some network mounts) refuse both; the bytes matter more.
+        # File systems without owners or modes (vfat, some network mounts) refuse mode and time: publish without them.
         with suppress(PermissionError):
             os.fchmod(fd, self._mode if directory_settings.mode is None else directory_settings.mode)
         if last_modified is not None:
@@ -119,8 +121,8 @@ class Publisher:
         # rename() does nothing when both names are the same file, as after a crash between link and unlink.
         _remove_part_name(part, directory_fd)
 
-    def _publish_by_link(self, part: str, final: str, directory_fd: int, own: os.stat_result) -> bool:
-        """Link and unlink: unlike rename(), link() never takes a name from another file."""
+    def _publish_by_link(self, part: PartName, final: SafeName, directory_fd: int, own: os.stat_result) -> bool:
+        """Publish by link and unlink: link() never replaces a file, unlike rename()."""
         try:
             os.link(
                 part.encode(), final.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd, follow_symlinks=False
@@ -137,9 +139,9 @@ class Publisher:
         _remove_part_name(part.encode(), directory_fd)
         return True
 
-    def _rename_if_free(self, part: bytes, final: str, directory_fd: int) -> bool:
-        # Check and rename are two steps: the lock keeps other downloads out in between, which is all that can be done
-        # on a disk without hard links.
+    def _rename_if_free(self, part: bytes, final: SafeName, directory_fd: int) -> bool:
+        # Check and rename are two steps. The lock excludes other downloads in between; other processes cannot be
+        # excluded on a disk without hard links.
         with self._rename_lock:
             if stat_entry(final, directory_fd) is not None:
                 return False
@@ -148,6 +150,6 @@ class Publisher:
 
 
 def _remove_part_name(part: bytes, directory_fd: int) -> None:
-    """Removes the part's name of a file that has its final one: if that fails, the sweep after the next start does."""
+    """Remove the part's name of a published file; if that fails, the sweep after the next start removes it."""
     with suppress(OSError):
         os.unlink(part, dir_fd=directory_fd)

@@ -1,8 +1,8 @@
-"""How much directories hold: counted on disk when it is first asked, kept up to date from then on."""
+"""Use of directories that have a quota: counted on disk at first use and kept up to date from then on."""
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from downloadd.clock import Clock
@@ -10,18 +10,18 @@ from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.errors import InsufficientStorageError
 
 MAX_COUNT_AGE_SECONDS: Final = 5.0
-"""How long a count is believed when something is refused by it: somebody may have made room by hand."""
+"""Seconds after which a count is repeated before it refuses a write: a user may have deleted files by hand."""
 
 
 class Quotas:
-    """Keeps directories within their quotas. Its methods may count, so they belong in threads; any may call.
+    """Accounts of all directories that have a quota. The methods may count on disk: call them in threads, in any one.
 
-    Every open part is charged with the length that it is going to have, where that is known, so that two which do not
-    fit together are not both begun. What is closed counts as it lies on disk.
+    An open part is charged with its final length if that is known, so that two downloads that do not fit together are
+    not both started. A closed file counts with its size on disk.
 
     Args:
-        directory_settings: those of a directory, as they are now.
-        count_bytes: bytes of the files below a directory, without those at the paths given.
+        directory_settings: returns the current settings of a directory.
+        count_bytes: returns the bytes of the files below a directory, without those at the given paths.
         clock: for the age of a count.
     """
 
@@ -35,7 +35,7 @@ class Quotas:
         self._directory_settings = directory_settings
         self._count_bytes = count_bytes
         self._clock = clock
-        # Held while counting too: what is counted must not move meanwhile.
+        # Held while counting too: parts must not be opened or closed during a count.
         self._lock = threading.RLock()
         self._open_charges: set[QuotaCharge] = set()
         self._closed_bytes: dict[str, int] = {}
@@ -43,31 +43,31 @@ class Quotas:
         self._publishing = 0
 
     def charge(self, directory: str, name: str) -> "QuotaCharge":
-        """The account of a part that is about to be opened."""
+        """Return the account of a part that is about to be opened."""
         return QuotaCharge(self, directory, name)
 
     def limits(self, directory: str) -> tuple[Quota, ...]:
-        """The quotas that hold in a directory."""
+        """Return the quotas that apply to a directory."""
         return self._directory_settings(directory).quotas
 
     def used(self, directory: str) -> int:
-        """Bytes that count towards the quota of a directory."""
+        """Return the bytes that count towards the quota of a directory."""
         with self._lock:
             return self._used(directory)
 
     def subtract(self, directory: str, nbytes: int) -> None:
-        """So many bytes of closed files in a directory are gone."""
+        """Subtract the bytes of closed files that were removed from a directory."""
         with self._lock:
             self._adjust(directory, -nbytes)
 
     def invalidate(self) -> None:
-        """What was counted lies elsewhere now: it is counted anew when it is asked for."""
+        """Discard all counts, after the storage root has changed."""
         with self._lock:
             self._closed_bytes.clear()
 
     @contextmanager
     def publishing(self) -> Iterator[None]:
-        """While a file gets its name, a count could find it twice or not at all: nothing is counted anew."""
+        """Suspend counts while a file is published: a count could find it twice or not at all."""
         with self._lock:
             self._publishing += 1
         try:
@@ -77,10 +77,10 @@ class Quotas:
                 self._publishing -= 1
 
     def grow(self, charge: "QuotaCharge", size: int) -> None:
-        """Charges a part with `size` bytes in all, if there is room for them.
+        """Charge a part with `size` bytes in all.
 
         Raises:
-            InsufficientStorageError: there is not; names the directory and its quota.
+            InsufficientStorageError: a quota would be exceeded; the message names the directory and its quota.
         """
         with self._lock:
             self._open_charges.add(charge)
@@ -92,19 +92,19 @@ class Quotas:
             charge.size = size
 
     def adopt(self, charge: "QuotaCharge", size: int) -> None:
-        """A part that lay closed on the disk, with `size` bytes, is open."""
+        """Charge an existing file of `size` bytes, closed until now, as an open part."""
         with self._lock:
             self._adjust(charge.directory, -size)
             charge.size = size
             self._open_charges.add(charge)
 
     def shrink(self, charge: "QuotaCharge") -> None:
-        """A part is empty again."""
+        """Set the charge of a part to 0, after its bytes were discarded."""
         with self._lock:
             charge.size = 0
 
     def close(self, charge: "QuotaCharge", size_on_disk: int) -> None:
-        """A part is closed, and `kept` bytes of it are on the disk."""
+        """Replace the charge of a closed part by its size on disk."""
         with self._lock:
             if charge in self._open_charges:
                 self._open_charges.discard(charge)
@@ -118,7 +118,7 @@ class Quotas:
         if used + more > quota.limit:
             place = f"the directory {quota.directory}" if quota.directory else "the storage root"
             raise InsufficientStorageError(
-                f"{place} holds {used} bytes and may hold {quota.limit} (its quota); {more} more do not fit",
+                f"{place} has {used} bytes of its quota of {quota.limit} in use; {more} more do not fit",
                 permanent=True,
             )
 
@@ -140,36 +140,50 @@ class Quotas:
 
 
 class QuotaCharge:
-    """What one open part is charged with. Its methods may be called from any thread."""
+    """Account of one open part. The methods may be called in any thread.
+
+    Attributes:
+        directory: the directory of the part.
+        path: the path of the part below the root.
+        size: bytes that the part is charged with.
+    """
 
     def __init__(self, quotas: Quotas, directory: str, name: str) -> None:
-        self.quotas = quotas
+        self._quotas = quotas
         self.directory = directory
         self.path = f"{directory}/{name}" if directory else name
         self.size = 0
 
     @property
     def is_limited(self) -> bool:
-        """Whether a quota holds for it."""
-        return bool(self.quotas.limits(self.directory))
+        """True if a quota applies to the part."""
+        return bool(self._quotas.limits(self.directory))
 
     def grow(self, size: int) -> None:
-        """See `Quotas.grow`."""
-        self.quotas.grow(self, size)
+        """Call `Quotas.grow`."""
+        self._quotas.grow(self, size)
 
     def adopt(self, size: int) -> None:
-        """See `Quotas.adopt`."""
-        self.quotas.adopt(self, size)
+        """Call `Quotas.adopt`."""
+        self._quotas.adopt(self, size)
 
     def shrink(self) -> None:
-        """See `Quotas.shrink`."""
-        self.quotas.shrink(self)
+        """Call `Quotas.shrink`."""
+        self._quotas.shrink(self)
 
     def close(self, size_on_disk: int) -> None:
-        """See `Quotas.close`."""
-        self.quotas.close(self, size_on_disk)
+        """Call `Quotas.close`."""
+        self._quotas.close(self, size_on_disk)
+
+    def subtract(self, nbytes: int) -> None:
+        """Subtract the bytes of a closed file that was removed from the directory of the part."""
+        self._quotas.subtract(self.directory, nbytes)
+
+    def publishing(self) -> AbstractContextManager[None]:
+        """Call `Quotas.publishing`."""
+        return self._quotas.publishing()
 
 
-def is_within(directory: str, around: str) -> bool:
-    """Whether a directory is `around` or lies below it."""
-    return not around or directory == around or directory.startswith(f"{around}/")
+def is_within(directory: str, parent: str) -> bool:
+    """Return True if a directory is `parent` or lies below it."""
+    return not parent or directory == parent or directory.startswith(f"{parent}/")

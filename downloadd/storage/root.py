@@ -1,7 +1,7 @@
-"""No way out of the root.
+"""The storage root and the directories below it.
 
-Every directory is opened relative to the descriptor of the one above it, and never through a symbolic link. So
-neither a link in the tree nor one that is slipped in between a check and its use leads outside.
+Each directory is opened relative to the descriptor of its parent, and never through a symbolic link. So neither a link
+in the tree nor one that is made between a check and its use leads out of the root.
 """
 
 import errno
@@ -25,30 +25,30 @@ _DIRECTORY_MODE: Final = 0o755
 
 
 class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
-    """The room of a file system."""
+    """Space of a file system."""
 
     free: int
-    """Bytes that an unprivileged process may still write."""
+    """Bytes that an unprivileged process can still write."""
     capacity: int
-    """Bytes of all that it can hold."""
+    """Size of the file system in bytes."""
 
 
 class StorageRoot:
-    """The directory that holds everything; made when it is missing at the start. A `with` opens and closes it.
+    """Directory of all downloads, made at the start if it is missing. A context manager that opens and closes it.
 
-    When another directory lies at its path later, because a disk was mounted there, say, that one is the root from then
-    on. While there is none, it is waited for and never made: it may lie on a disk that is about to be mounted again.
+    If another directory is found at its path later, for example because a disk was mounted there, that one is the root
+    from then on. A missing root is not made again: it may be on a disk that will be mounted again.
 
-    All methods block, so they belong in a thread. Names go to the operating system as UTF-8, whatever the locale.
+    All methods block, so they belong in a thread. Names are passed to the operating system as UTF-8 in every locale.
 
     Args:
-        path: where the root lies; symbolic links in it are resolved when it is opened.
-        fsync: whether a directory that was made is brought to stable storage.
-        directory_settings: those of a directory; say whose one that is made becomes.
-        on_change: told, by any thread, when the root is found to be gone or another one.
+        path: path of the root; symbolic links in it are resolved when it is opened.
+        fsync: sync directories that are made to stable storage.
+        directory_settings: returns the settings of a directory; they set owner and mode of directories that are made.
+        on_change: called in any thread when the root is found missing or replaced.
 
     Attributes:
-        generation: of how many directories this one is the last; what was opened below an earlier one is not in it.
+        generation: counts the directories that have been the root; files opened in an earlier one are not in this one.
 
     Raises:
         StorageError: on entering, when the root cannot be made, opened or written to, or is in use.
@@ -91,47 +91,47 @@ class StorageRoot:
 
     @contextmanager
     def open_directory(self, path: SafeDirectory, *, create: bool = False) -> Iterator[int]:
-        """The descriptor of a directory below the root, for the time of a `with`.
+        """Open a directory below the root; yield its descriptor.
 
         Args:
-            path: where it lies.
-            create: whether what is missing on the way is made.
+            path: the directory.
+            create: make missing directories.
 
         Raises:
             FileNotFoundError: a directory is missing and `create` is false.
-            NotADirectoryError: something on the way is a file or a symbolic link.
-            StorageRootMissingError: the root is not there.
-            OSError: whatever else the operating system says.
+            NotADirectoryError: a segment is a file or a symbolic link.
+            StorageRootMissingError: the root is missing.
+            OSError: any other error of the operating system.
         """
         self.check()
         fd = os.dup(self._fd)
         try:
             segments = path.split("/") if path else []
             for depth, segment in enumerate(segments, 1):
-                below = self._open_segment(fd, segment.encode(), path="/".join(segments[:depth]) if create else None)
+                child = self._open_segment(fd, segment.encode(), path="/".join(segments[:depth]) if create else None)
                 os.close(fd)
-                fd = below
+                fd = child
             yield fd
         finally:
             os.close(fd)
 
     def measure_space(self) -> DiskSpace:
-        """How much room the file system of the root has.
+        """Return the space of the file system of the root.
 
         Raises:
-            StorageRootMissingError: the root is not there.
+            StorageRootMissingError: the root is missing.
         """
         self.check()
         return measure_disk_space(self._fd)
 
     def check(self, generation: int | None = None) -> None:
-        """Sees to it that the root lies at its path, or turns to the one that lies there now.
+        """Check that the root is at its path, and open the directory that is there now if it was replaced.
 
         Args:
-            generation: the one that is needed.
+            generation: the generation that the caller needs.
 
         Raises:
-            StorageRootMissingError: there is none, or it is not the one that is needed.
+            StorageRootMissingError: the root is missing, or it is not of that generation.
         """
         if not self._is_current():
             try:
@@ -139,13 +139,13 @@ class StorageRoot:
             finally:
                 self._on_change()
         if generation is not None and generation != self.generation:
-            raise StorageRootMissingError("the storage root was exchanged meanwhile; what had come is not in this one")
+            raise StorageRootMissingError("the storage root was replaced; the part file is not in this one")
 
     def _is_current(self) -> bool:
         try:
             return os.path.samestat(os.stat(self._real_path), os.fstat(self._fd))
         except PermissionError:
-            # What may not be looked at need not be gone.
+            # A path that may not be read need not be missing.
             return True
         except OSError:
             return False
@@ -153,26 +153,24 @@ class StorageRoot:
     def _reopen(self) -> None:
         with self._reopen_lock:
             if self._is_current():
-                # Somebody else was faster.
+                # Another thread has opened it.
                 return
             try:
-                place = os.path.realpath(self._path, strict=True)
-                fd = _open_root(place)
+                real_path = os.path.realpath(self._path, strict=True)
+                fd = _open_root(real_path)
             except OSError as error:
                 raise StorageRootMissingError(
                     f"the storage root is gone ({_unusable_reason(error)}); put it back"
                 ) from error
             try:
-                is_mounted = os.path.ismount(place)
-                # Below a disk that was unmounted, its mount point comes to light, which nobody means.
+                is_mounted = os.path.ismount(real_path)
+                # After an unmount the path is the empty mount point, which is not the root.
                 if self._was_mounted and not is_mounted and not self._is_initial(fd):
-                    raise StorageRootMissingError(
-                        "the storage root is gone (nothing is mounted there any more); put it back"
-                    )
-                # In one step, so that nobody finds the number closed, or another file under it.
+                    raise StorageRootMissingError("the storage root is gone (no disk is mounted there); put it back")
+                # Atomic, so that no thread finds the descriptor closed or reused.
                 os.dup2(fd, self._fd, inheritable=False)
                 self.generation += 1
-                self._real_path, self._was_mounted = place, is_mounted
+                self._real_path, self._was_mounted = real_path, is_mounted
             finally:
                 os.close(fd)
 
@@ -180,13 +178,13 @@ class StorageRoot:
         return self._initial_status is not None and os.path.samestat(os.fstat(fd), self._initial_status)
 
     def _open_segment(self, parent: int, segment: bytes, *, path: str | None) -> int:
-        """The descriptor of a directory in `parent`; with a `path`, one that is missing is made."""
+        """Return the descriptor of a directory in `parent`; make it if it is missing and a `path` is given."""
         try:
             return os.open(segment, _DIRECTORY_FLAGS, dir_fd=parent)
         except FileNotFoundError:
             if path is None:
                 raise
-        # Another download may make the same directory at this moment.
+        # Another download may make the same directory at the same time.
         made = False
         with suppress(FileExistsError), detect_invalid_name(parent):
             os.mkdir(segment, _DIRECTORY_MODE, dir_fd=parent)
@@ -203,7 +201,7 @@ class StorageRoot:
         return fd
 
     def _apply_attributes(self, fd: int, directory_settings: DirectorySettings) -> None:
-        # What somebody has put in the place of the directory meanwhile stays as it is.
+        # A directory that another user has put in its place is not changed.
         if os.fstat(fd).st_uid != os.geteuid():
             return
         if directory_settings.owner is not None:
@@ -213,18 +211,18 @@ class StorageRoot:
 
 
 def _open_root(path: str) -> int:
-    """Opens a directory for this daemon alone.
+    """Open a directory and lock it for this daemon.
 
     Raises:
-        OSError: it is not there, no directory, not to be written to, or in use (EWOULDBLOCK).
+        OSError: it is missing, not a directory, not writable, or locked by another daemon (EWOULDBLOCK).
     """
     fd = os.open(path, _DIRECTORY_FLAGS)
     try:
         try:
-            # A second daemon would take the parts of this one for stray, and remove them.
+            # A second daemon would remove the part files of this one as stray.
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            # Not every network file system knows locks.
+            # Some network file systems do not support locks.
             if error.errno not in {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}:
                 raise
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True):
@@ -236,7 +234,7 @@ def _open_root(path: str) -> int:
 
 
 def is_locked(directory_fd: int) -> bool:
-    """Whether a directory is the root of another daemon at this moment, as far as the file system knows locks."""
+    """Return True if a directory is the root of another daemon, as far as the file system supports locks."""
     try:
         fcntl.flock(directory_fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -252,24 +250,24 @@ def _unusable_reason(error: OSError) -> str:
         case BlockingIOError():
             return "it is in use by another downloadd"
         case FileExistsError() | NotADirectoryError():
-            return "it is no directory"
+            return "it is not a directory"
         case _:
             return error.strerror or type(error).__name__
 
 
-def measure_disk_space(place: int | os.PathLike[str]) -> DiskSpace:
-    """How much room the file system has that a path or descriptor lies on."""
-    space = os.statvfs(place)
+def measure_disk_space(path: int | os.PathLike[str]) -> DiskSpace:
+    """Return the space of the file system of a path or descriptor."""
+    space = os.statvfs(path)
     return DiskSpace(free=space.f_bavail * space.f_frsize, capacity=space.f_blocks * space.f_frsize)
 
 
 def directory_mode(mode: int) -> int:
-    """The permission bits of a directory whose files have `mode`: who may read them may enter it."""
+    """Return the mode of a directory whose files have `mode`; readers of the files may enter the directory."""
     return mode | (mode & 0o444) >> 2
 
 
 def stat_entry(name: str, directory_fd: int) -> os.stat_result | None:
-    """The status of what has this name itself, links not followed; None when nothing has."""
+    """Return the status of the entry of this name, without following links; None if there is none."""
     try:
         return os.stat(name.encode(), dir_fd=directory_fd, follow_symlinks=False)
     except FileNotFoundError:
@@ -278,19 +276,19 @@ def stat_entry(name: str, directory_fd: int) -> os.stat_result | None:
 
 @contextmanager
 def detect_invalid_name(directory_fd: int) -> Iterator[None]:
-    """Tells a name that this disk does not take, though it says that nothing is there, from a directory that is gone.
+    """Distinguish a name that the disk does not support from a removed directory; both give ENOENT on some disks.
 
     Raises:
-        OSError: EINVAL, for what the disk has answered with ENOENT though the directory is there.
+        OSError: EINVAL, in place of ENOENT if the directory still exists.
     """
     try:
         yield
     except FileNotFoundError as error:
         if os.fstat(directory_fd).st_nlink:
-            raise OSError(errno.EINVAL, "the name cannot be made") from error
+            raise OSError(errno.EINVAL, "the disk does not support the name") from error
         raise
 
 
 def is_missing(error: OSError) -> bool:
-    """Whether a directory is not there, or lies behind something that is no directory."""
+    """Return True if the error says that a directory of the path is missing or is not a directory."""
     return error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}

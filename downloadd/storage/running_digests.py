@@ -1,4 +1,4 @@
-"""Digests that are computed while a file is written from its start on, so that nobody has to read it again.
+"""Digests of a file, computed while it is written, so that it is not read again.
 
 Pure: no I/O and no clock. For one thread at a time.
 """
@@ -10,24 +10,24 @@ from downloadd.verify import ALGORITHMS
 
 
 class RunningDigests:
-    """The digests of the first `position` bytes of a file.
+    """Digests of the first `position` bytes of a file.
 
     Attributes:
-        position: bytes; what is written elsewhere is not counted in.
+        position: bytes hashed so far; bytes that are written elsewhere are not hashed.
     """
 
     def __init__(self, algorithms: Iterable[str]) -> None:
-        """Digests of no bytes yet; algorithms as in `verify.ALGORITHMS`."""
+        """Start with no bytes; algorithms as in `verify.ALGORITHMS`."""
         self._digests = {name: hashlib.new(ALGORITHMS[name], usedforsecurity=False) for name in algorithms}
         self.position = 0
 
     @property
     def algorithms(self) -> frozenset[str]:
-        """What is computed."""
+        """Algorithms that are computed."""
         return frozenset(self._digests)
 
     def update(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
-        """Takes bytes that were written at `offset`, if they go on where the last ones ended."""
+        """Hash bytes that were written at `offset`, if they continue the bytes hashed so far."""
         if offset != self.position or not self._digests:
             return
         for piece in pieces:
@@ -36,5 +36,5 @@ class RunningDigests:
             self.position += len(piece)
 
     def hexdigest(self, algorithm: str) -> str:
-        """The digest in lower-case hex."""
+        """Return the digest in lower-case hex."""
         return self._digests[algorithm].hexdigest()

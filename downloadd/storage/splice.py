@@ -1,6 +1,6 @@
-"""From a socket to a file inside the kernel: the bytes never enter this process.
+"""Transfer from a socket to a file inside the kernel, by splice(2).
 
-Where the platform or the file system does not know `splice`, the same is done by reading and writing.
+If the platform or the file system does not support `splice`, bytes are read and written instead.
 """
 
 import errno
@@ -16,34 +16,35 @@ import msgspec
 from downloadd.errors import NetworkError
 
 PIPE_BYTES: Final = 1 << 20
-"""What the pipe between socket and file should hold; without privileges the kernel gives no more."""
+"""Capacity in bytes of the pipe between socket and file; the kernel allows no more without privileges."""
 
 MAX_SPLICE_SECONDS: Final = 0.1
-"""How long one turn may take, so that whoever asked is not kept from changing its mind."""
+"""Seconds that one call may take, so that the caller can apply limits and stop."""
 
 IDLE_POLL_MS: Final = 2
-"""How long a turn waits for a socket that is empty: shorter than going back to the event loop for every packet."""
+"""Milliseconds that a call waits for an empty socket; returning to the event loop for each packet takes longer."""
 
 _UNSUPPORTED_ERRNOS: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 class SpliceResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one turn brought."""
+    """Outcome of one call."""
 
     nbytes: int
+    """Bytes that were moved."""
     is_eof: bool
-    """Nothing more will come."""
+    """The peer has closed the connection."""
 
 
 class SocketSource:
-    """A connected socket whose bytes are moved to a file. For one thread at a time.
+    """Connected socket whose bytes are moved to a file. For one thread at a time.
 
     Attributes:
-        fd: the descriptor of the socket, non-blocking; nobody else reads from it.
+        fd: the descriptor of the socket, non-blocking; this object is its only reader.
     """
 
     def __init__(self, fd: int) -> None:
-        """Takes over the descriptor `fd`, also when it raises OSError because there are no more descriptors."""
+        """Take ownership of the descriptor `fd`, also when it raises OSError for want of descriptors."""
         self.fd = fd
         self._pipe: tuple[int, int] | None = None
         if hasattr(os, "splice"):
@@ -56,18 +57,18 @@ class SocketSource:
                 fcntl.fcntl(self._pipe[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def close(self) -> None:
-        """Closes all descriptors; no thread may be at work with them."""
+        """Close all descriptors; no thread may be using them."""
         os.close(self.fd)
         self._close_pipe()
 
     def splice(self, target: int, offset: int, max_bytes: int) -> SpliceResult:
-        """Moves at most `max_bytes` bytes to `offset` of the file `target`.
+        """Move at most `max_bytes` bytes to `offset` of the file `target`.
 
-        Returns when that many have come, when nothing more comes for a moment, or after `MAX_SPLICE_SECONDS`.
+        Return when they are moved, when the socket is empty for `IDLE_POLL_MS`, or after `MAX_SPLICE_SECONDS`.
 
         Raises:
-            NetworkError: the connection broke; what had come before was told by the call before.
-            OSError: the file could not be written; what did not fit is lost.
+            NetworkError: the connection broke; earlier bytes were reported by the call before.
+            OSError: the file could not be written; bytes that did not fit are lost.
         """
         moved = 0
         deadline = time.perf_counter() + MAX_SPLICE_SECONDS
@@ -80,7 +81,7 @@ class SocketSource:
                 continue
             except NetworkError:
                 if moved:
-                    # What came is worth more than the news, which the socket tells once more.
+                    # Report the bytes first; the socket reports the error again at the next call.
                     break
                 raise
             if nbytes == 0:

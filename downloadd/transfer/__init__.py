@@ -1,1 +1,1 @@
-"""Bytes come in: one attempt, from the request to the last byte."""
+"""Transfer of a representation into a part file: one attempt, from the request to the last byte."""

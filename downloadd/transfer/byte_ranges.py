@@ -1,4 +1,4 @@
-"""Which bytes of a representation are in a part file.
+"""Sets of byte ranges: the bytes of a representation that are in a part file.
 
 Pure: no I/O and no clock.
 """
@@ -11,14 +11,14 @@ _RANGES_PATTERN: Final = re.compile(r"(?:\d{1,19}-\d{1,19}(?:,\d{1,19}-\d{1,19})
 
 
 class ByteRanges:
-    """A set of half-open ranges of bytes, kept apart and in order."""
+    """Set of half-open byte ranges, disjoint and in order."""
 
     def __init__(self) -> None:
-        """No bytes."""
+        """Start with no bytes."""
         self._ranges: list[tuple[int, int]] = []
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """The ranges as `(start, end)`, lowest first, with a gap between any two."""
+        """Iterate over the ranges as `(start, end)`, lowest first, with a gap between any two."""
         return iter(self._ranges)
 
     def __eq__(self, other: object) -> bool:
@@ -28,52 +28,52 @@ class ByteRanges:
 
     @property
     def size(self) -> int:
-        """Bytes in all of them."""
+        """Bytes in all ranges."""
         return sum(end - start for start, end in self._ranges)
 
     @property
     def end(self) -> int:
-        """Where the last one ends; 0 when there is none."""
+        """End of the last range; 0 if there is none."""
         return self._ranges[-1][1] if self._ranges else 0
 
     @property
     def prefix(self) -> int:
-        """How many of the first bytes are among them."""
+        """Bytes from the start up to the first gap."""
         return self._ranges[0][1] if self._ranges and self._ranges[0][0] == 0 else 0
 
     def add(self, start: int, end: int) -> None:
-        """Takes in the bytes from `start` up to `end`; those that are there already do not matter."""
+        """Add the bytes from `start` up to `end`; they may overlap with earlier ones."""
         if start >= end:
             return
-        apart = []
-        for one in self._ranges:
-            if one[1] < start or one[0] > end:
-                apart.append(one)
+        disjoint = []
+        for existing in self._ranges:
+            if existing[1] < start or existing[0] > end:
+                disjoint.append(existing)
             else:
-                start, end = min(start, one[0]), max(end, one[1])
-        self._ranges = sorted([*apart, (start, end)])
+                start, end = min(start, existing[0]), max(end, existing[1])
+        self._ranges = sorted([*disjoint, (start, end)])
 
     def gaps(self, total: int) -> list[tuple[int, int]]:
-        """What is missing of `total` bytes, lowest first."""
+        """Return the missing ranges of `total` bytes, lowest first."""
         starts = [start for start, _ in self._ranges] + [total]
         ends = [0] + [end for _, end in self._ranges]
         return [(start, end) for start, end in zip(ends, starts, strict=True) if start < end]
 
     def format(self) -> str:
-        """One line of text, for the records."""
+        """Return one line of text, for the records."""
         return ",".join(f"{start}-{end}" for start, end in self._ranges)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The ranges that `format` wrote.
+        """Parse the text that `format` returned.
 
         Raises:
-            ValueError: it did not.
+            ValueError: the text has another form.
         """
         if not _RANGES_PATTERN.fullmatch(text):
-            raise ValueError("these are no byte ranges")
+            raise ValueError("not byte ranges")
         ranges = cls()
-        for one in filter(None, text.split(",")):
-            start, _, end = one.partition("-")
+        for text_range in filter(None, text.split(",")):
+            start, _, end = text_range.partition("-")
             ranges.add(int(start), int(end))
         return ranges

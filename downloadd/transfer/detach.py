@@ -1,7 +1,7 @@
-"""Long contents are taken over from the HTTP client once their head is parsed.
+"""Detaching of connections with long content from the HTTP client, after their head is parsed.
 
-Between the head and the last byte of a content of known length there is nothing left to parse. Its connection is then
-read straight into big buffers, or given to a part file as a socket. It cannot be used for another request afterwards.
+Between the head and the last byte of content of known length there is nothing to parse. Its connection is then read
+directly into a large buffer, or moved to a part file as a socket. It cannot be used for another request afterwards.
 """
 
 import asyncio
@@ -23,23 +23,22 @@ from downloadd.storage.splice import SocketSource
 from downloadd.transfer.origin_protocol import is_surplus
 
 MIN_DETACH_BYTES: Final = 4 << 20
-"""Bytes of content from which on a connection is worth to be taken over."""
+"""Bytes of content from which on its connection is detached."""
 
 SOCKET_WAKE_BYTES: Final = 128 * 1024
-"""Bytes that should wait in a socket before they are fetched: a packet each would be a thread hop each."""
+"""Bytes that should wait in a socket before they are moved, to save a thread switch for each packet."""
 
 RING_BUFFER_BYTES: Final = 4 << 20
-"""Bytes that may be on their way from a connection to the disk before the connection is paused."""
-
+"""Bytes between a connection and the disk before the connection is paused."""
 
 READER_WAKE_BYTES: Final = 512 * 1024
-"""Bytes that a reader is woken for: one that is woken for each packet does little else."""
+"""Bytes that wake a reader; waking it for each packet would cost most of the time."""
 
 MAX_SURPLUS_PEEK_BYTES: Final = 16
-"""Bytes behind the last one that are looked at."""
+"""Bytes behind the content that are examined."""
 
 READER_WAKE_SECONDS: Final = 0.05
-"""How long fewer bytes wait for more to come."""
+"""Seconds after which fewer bytes wake a reader."""
 
 
 class DetachedConnection(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,20 +47,20 @@ class DetachedConnection(msgspec.Struct, frozen=True, kw_only=True):
     transport: asyncio.Transport
     protocol: ResponseHandler
     prefetched: list[bytes]
-    """What of the content was read already."""
+    """Bytes of the content that the client had read."""
     remaining: int
-    """Bytes of it that were not."""
+    """Bytes of the content that are still to be read."""
     is_plaintext: bool
-    """Whether the socket carries the content as it is, without TLS."""
+    """True if the socket carries the content without TLS."""
 
 
 def detach(response: aiohttp.ClientResponse) -> DetachedConnection | None:
-    """The connection of a response, in the middle of its content; None when its content has to be parsed, or is short.
+    """Detach the connection of a response, in the middle of its content; return None if it is short or must be parsed.
 
-    The response is not read from any more. Whoever takes the connection over closes its transport.
+    The response must not be read afterwards. The caller owns the transport and closes it.
 
     Raises:
-        aiohttp.ClientError, OSError: the connection is broken already.
+        aiohttp.ClientError, OSError: the connection is broken.
     """
     length, connection = response.content_length, response.connection
     if length is None or length < MIN_DETACH_BYTES or connection is None or "Transfer-Encoding" in response.headers:
@@ -71,16 +70,16 @@ def detach(response: aiohttp.ClientResponse) -> DetachedConnection | None:
         return None
     pieces: list[bytes] = []
     while True:
-        # Each drain wakes the transport, which reads on at the loop's next turn unless it is stopped before.
+        # Each read resumes the transport, which reads on in the next iteration of the loop unless it is paused before.
         transport.pause_reading()
         data = response.content.read_nowait()
         if not data:
             break
         pieces.append(data)
-    # Stops the stall clock too.
+    # Stops the stall timer too.
     protocol.pause_reading()
-    # A reader that has not yet taken all of an earlier response on this connection wakes the transport whenever it
-    # takes a piece, and what comes then would be lost to us: it must not find the transport any more.
+    # A reader of an earlier response on this connection resumes the transport at each read, and the bytes read then
+    # would be lost: take the transport from the protocol.
     protocol.transport = None
     return DetachedConnection(
         transport=transport,
@@ -92,46 +91,46 @@ def detach(response: aiohttp.ClientResponse) -> DetachedConnection | None:
 
 
 def surplus_error() -> NetworkError:
-    """More came than the content that was announced."""
+    """Return the error for bytes behind the announced content."""
     return NetworkError("the origin sent more bytes than it had announced", invalidates_part=True)
 
 
 class RingBuffer:
-    """Bytes that come in, are looked at, and leave in the same order, without ever being copied or allocated anew.
+    """Fixed-size ring buffer for received bytes, which are written, read and released in order and not copied.
 
-    Memory is used as far as the ring was ever filled: emptied, it begins anew at its first page.
+    Only pages that were filled use memory; when it is empty it starts again at its first page.
     """
 
     def __init__(self, size: int) -> None:
-        """A ring of `size` bytes."""
+        """Make a ring of `size` bytes."""
         self._view = memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
         self._size = size
-        # Positions grow without end; what they point at is their remainder.
+        # Positions only grow; the offset in the buffer is their remainder.
         self._head = 0
         self._read_end = 0
         self._tail = 0
 
     @property
     def unread_bytes(self) -> int:
-        """Bytes that were not looked at yet."""
+        """Bytes that were written and not read yet."""
         return self._head - self._read_end
 
     @property
     def free_bytes(self) -> int:
-        """Bytes that can come in."""
+        """Bytes that can be written."""
         return self._size - (self._head - self._tail)
 
     def writable_view(self) -> memoryview:
-        """Where the next bytes go; empty when there is no room."""
+        """Return the view to write the next bytes to; empty when the ring is full."""
         begin = self._head % self._size
         return self._view[begin : begin + min(self.free_bytes, self._size - begin)]
 
     def mark_written(self, nbytes: int) -> None:
-        """So many bytes were put into the space."""
+        """Count bytes that were written to the view."""
         self._head += nbytes
 
     def read_view(self, limit: int) -> memoryview:
-        """The next bytes, at most `limit` if not negative; they stay where they are until they are released."""
+        """Return the next bytes, at most `limit` if not negative; they are valid until they are released."""
         begin = self._read_end % self._size
         nbytes = min(self._head - self._read_end, self._size - begin)
         if 0 <= limit < nbytes:
@@ -140,17 +139,17 @@ class RingBuffer:
         return self._view[begin : begin + nbytes]
 
     def release(self, nbytes: int) -> None:
-        """The oldest bytes that were looked at are not needed any more."""
+        """Release the oldest bytes that were read."""
         self._tail += nbytes
         if self._tail == self._head:
             self._head = self._read_end = self._tail = 0
 
 
 class BufferedContent(asyncio.BufferedProtocol):
-    """The content of a connection that was taken over, read straight into one buffer."""
+    """Content of a detached connection, read directly into one buffer."""
 
     def __init__(self, detached: DetachedConnection, *, stall_timeout: float | None) -> None:
-        """Goes on reading; `stall_timeout` in seconds, None for none."""
+        """Resume reading; `stall_timeout` in seconds, None for none."""
         self._transport = detached.transport
         self._protocol = detached.protocol
         self._stall_timeout = stall_timeout
@@ -166,7 +165,7 @@ class BufferedContent(asyncio.BufferedProtocol):
         self._transport.resume_reading()
 
     async def read(self, limit: int) -> bytes | memoryview:
-        """What has come, at most `limit` bytes of it if not negative; waits for something; b"" at the end.
+        """Wait for bytes and return them, at most `limit` if not negative; return b"" at the end.
 
         Raises:
             NetworkError: the connection broke, ended early or stalled.
@@ -190,25 +189,25 @@ class BufferedContent(asyncio.BufferedProtocol):
         return self._ring.read_view(limit)
 
     def check_end(self) -> None:
-        """See `Content.check_end`."""
+        """Check like `Content.check_end`."""
         if self._error is not None and self._error.invalidates_part:
             raise self._error
 
     def release(self, nbytes: int) -> None:
-        """The oldest bytes that were read are not needed any more; without it, reading comes to a halt."""
-        earlier = min(nbytes, self._prefetched_bytes)
-        self._prefetched_bytes -= earlier
-        self._ring.release(nbytes - earlier)
+        """Release the oldest bytes that were read; reading stops when too few are released."""
+        prefetched = min(nbytes, self._prefetched_bytes)
+        self._prefetched_bytes -= prefetched
+        self._ring.release(nbytes - prefetched)
         if self._paused and self._ring.free_bytes >= RING_BUFFER_BYTES // 2:
             self._paused = False
             self._transport.resume_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go."""
+        """Return the view that the transport writes the next bytes to."""
         return self._ring.writable_view()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """So many bytes have been put there."""
+        """Count bytes that the transport has written."""
         expected = min(nbytes, self._remaining)
         if nbytes > expected and is_surplus(bytes(self._ring.writable_view()[expected:nbytes])):
             self._error = surplus_error()
@@ -227,13 +226,13 @@ class BufferedContent(asyncio.BufferedProtocol):
         self._data_ready.set()
 
     def eof_received(self) -> None:
-        """The origin will send nothing more."""
+        """Handle the end of the stream."""
         self._fail(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """Handle the end of the connection."""
         self._fail(exc)
-        # The client waits for it when it is closed.
+        # The client waits for this event when it is closed.
         self._protocol.connection_lost(exc)
 
     def _fail(self, error: Exception | None) -> None:
@@ -245,18 +244,18 @@ class BufferedContent(asyncio.BufferedProtocol):
 
 
 class SocketContent:
-    """The rest of a content, still in its socket. Use it in a `with` block; no thread may use `source` at its end.
+    """Rest of a content in its socket. Use it in a `with` block; no thread may use `source` at its end.
 
     Attributes:
         source: the socket.
-        remaining: bytes of this content that are still to be taken.
+        remaining: bytes of the content that are still to be received.
     """
 
     def __init__(self, detached: DetachedConnection, *, stall_timeout: float | None) -> None:
-        """The socket of a connection that carries the content as it is; `stall_timeout` in seconds, None for none.
+        """Duplicate the socket of a connection without TLS; `stall_timeout` in seconds, None for none.
 
         Raises:
-            OSError: there are no descriptors left.
+            OSError: no descriptors are left.
         """
         self.source = SocketSource(os.dup(detached.transport.get_extra_info("socket").fileno()))
         self.remaining = detached.remaining
@@ -265,36 +264,36 @@ class SocketContent:
         self._last_received_at = asyncio.get_running_loop().time()
 
     def __enter__(self) -> Self:
-        """Nothing is to be done."""
+        """Return the object itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the socket."""
+        """Close the socket."""
         self.source.close()
 
     def add_received(self, nbytes: int) -> None:
-        """Counts what was taken from the source."""
+        """Count bytes that were received from the source."""
         if nbytes:
             self.remaining -= nbytes
             self._last_received_at = asyncio.get_running_loop().time()
 
     def check_end(self) -> None:
-        """To be called when nothing is left.
+        """Check that nothing follows the last byte; call it when `remaining` is 0.
 
         Raises:
-            NetworkError: something came behind the last byte.
+            NetworkError: more bytes were received.
         """
-        with suppress(OSError), socket.socket(fileno=os.dup(self.source.fd)) as same:
-            if is_surplus(same.recv(MAX_SURPLUS_PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)):
+        with suppress(OSError), socket.socket(fileno=os.dup(self.source.fd)) as duplicate:
+            if is_surplus(duplicate.recv(MAX_SURPLUS_PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)):
                 raise surplus_error()
 
     async def wait_readable(self, expected: int, timeout: float) -> None:
-        """Waits until about `expected` bytes have come, the connection has ended, or `timeout` (seconds) is over.
+        """Wait until about `expected` bytes can be received, the connection has ended, or `timeout` (seconds) is over.
 
         Raises:
-            NetworkError: nothing has come for the stall timeout.
+            NetworkError: nothing was received for the stall timeout.
         """
         loop = asyncio.get_running_loop()
         if self._stall_timeout is not None:
@@ -303,21 +302,21 @@ class SocketContent:
                 raise NetworkError("the origin sent nothing within the stall timeout")
             timeout = min(timeout, left)
         self._set_low_watermark(min(expected, SOCKET_WAKE_BYTES))
-        came: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(self.source.fd, partial(_resolve, came))
+        readable: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self.source.fd, partial(_resolve, readable))
         try:
-            await asyncio.wait((came,), timeout=timeout)
+            await asyncio.wait((readable,), timeout=timeout)
         finally:
             loop.remove_reader(self.source.fd)
 
     def _set_low_watermark(self, nbytes: int) -> None:
-        # A wish: the kernel wakes earlier when its buffer holds no more, and at the end of the connection.
+        # A hint: the kernel wakes earlier when its buffer is full, and at the end of the connection.
         if nbytes != self._low_watermark:
             self._low_watermark = nbytes
-            with suppress(OSError), socket.socket(fileno=os.dup(self.source.fd)) as same:
-                same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, nbytes)
+            with suppress(OSError), socket.socket(fileno=os.dup(self.source.fd)) as duplicate:
+                duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, nbytes)
 
 
-def _resolve(came: "asyncio.Future[None]") -> None:
-    if not came.done():
-        came.set_result(None)
+def _resolve(readable: "asyncio.Future[None]") -> None:
+    if not readable.done():
+        readable.set_result(None)

@@ -1,6 +1,6 @@
-"""Parsers of the response fields that decide how a download goes on.
+"""Parsers of the response fields that decide how a download continues.
 
-All input is foreign. A parser takes the field's value as the client library gives it: octets decoded as UTF-8, those
+All input is foreign. A parser takes the field's value as the client library returns it: octets decoded as UTF-8, those
 that are not UTF-8 as lone surrogates (`surrogateescape`). Pure: no I/O and no clock.
 """
 
@@ -20,13 +20,13 @@ from downloadd.errors import InvalidParameterError
 from downloadd.verify import parse_checksum
 
 MAX_LENGTH_BYTES: Final = 2**62
-"""Bytes; a longer representation is a lie, and would not fit the records."""
+"""Bytes of a representation; a longer one is not credible, and would not fit the records."""
 
 MIN_CLOCK_DIFFERENCE_SECONDS: Final = 60
-"""Seconds that Date must be past Last-Modified for the latter to be strong.
+"""Seconds that Date must be later than Last-Modified for the latter to be strong.
 
 RFC 9110, section 8.8.2.2, asks for one second when both are known to come from one clock, else for a difference that
-makes a synchronization issue unlikely. A client cannot know the clocks; 60 s is the difference that RFC 7232 named.
+makes a synchronization issue unlikely. A client cannot know the clocks; 60 s is the difference that RFC 7232 gives.
 """
 
 _DIGEST_ALGORITHMS: Final = {"sha-512": "sha-512", "sha-256": "sha-256", "sha": "sha-1", "md5": "md5"}
@@ -43,28 +43,28 @@ _CONTENT_RANGE: Final = re.compile(
 
 
 class ContentRange(msgspec.Struct, frozen=True, kw_only=True):
-    """Which bytes a message holds; both positions are inclusive, and None in an unsatisfied range."""
+    """The range of a message; both positions are inclusive, and None in an unsatisfied range."""
 
     first_pos: int | None = None
     last_pos: int | None = None
     complete_length: int | None = None
-    """None for `*`: the origin does not know it, or does not say."""
+    """Bytes; None for `*`: the origin does not know it, or does not say."""
 
     @property
     def is_partial(self) -> bool:
-        """Whether these are known not to be all bytes."""
+        """True if the range is known not to be the complete representation."""
         if self.first_pos is None or self.last_pos is None:
             return False
         return self.first_pos > 0 or self.complete_length not in {None, self.last_pos + 1}
 
 
 def parse_content_length(text: str | None) -> int | None:
-    """The bytes of one message's content; None when the field is absent.
+    """Parse the bytes of one message's content; return None if the field is absent.
 
     A list of identical numbers is one number (RFC 9112, section 6.3, rule 5).
 
     Raises:
-        ValueError: the field is there, and is not a length.
+        ValueError: the field is present, and is not a length.
     """
     if text is None:
         return None
@@ -76,7 +76,7 @@ def parse_content_length(text: str | None) -> int | None:
 
 
 def parse_content_range(text: str | None) -> ContentRange | None:
-    """What a Content-Range in bytes says (RFC 9110, section 14.4); None when it is absent or invalid."""
+    """Parse a Content-Range in bytes (RFC 9110, section 14.4); return None if it is absent or invalid."""
     match = _CONTENT_RANGE.fullmatch((text or "").strip(_OWS))
     if match is None:
         return None
@@ -93,7 +93,7 @@ def parse_content_range(text: str | None) -> ContentRange | None:
 
 
 def format_content_range(content_range: ContentRange) -> str:
-    """The field value that `parse_content_range` reads."""
+    """Return the field value that `parse_content_range` parses."""
     complete_length = "*" if content_range.complete_length is None else content_range.complete_length
     if content_range.first_pos is None:
         return f"bytes */{complete_length}"
@@ -101,15 +101,15 @@ def format_content_range(content_range: ContentRange) -> str:
 
 
 def format_range(start: int, end: int | None = None) -> str:
-    """The Range that asks for the bytes from `start` up to `end`, or for all from there on (RFC 9110, section 14.2)."""
+    """Return a Range for the bytes from `start` up to `end`, or for all from there on (RFC 9110, section 14.2)."""
     return f"bytes={start}-" if end is None else f"bytes={start}-{end - 1}"
 
 
 def _parse_length(text: str) -> int | None:
-    """A number of bytes up to `MAX_LENGTH_BYTES`; None when it is not one."""
+    """Parse a number of bytes up to `MAX_LENGTH_BYTES`; return None for any other text."""
     if not _DIGITS.fullmatch(text):
         return None
-    # Python refuses to convert thousands of digits, with the exception that a caller would take for its own.
+    # Python refuses to convert thousands of digits with a ValueError, which the callers raise for another reason.
     digits = text.lstrip("0") or "0"
     if len(digits) > len(str(MAX_LENGTH_BYTES)):
         return None
@@ -117,27 +117,27 @@ def _parse_length(text: str) -> int | None:
     return length if length <= MAX_LENGTH_BYTES else None
 
 
-# etagc is %x21 / %x23-7E / obs-text (RFC 9110, section 8.8.3). Octets that are not UTF-8 are left out, because neither
-# the records nor the client library could give them back as they came.
+# etagc is %x21 / %x23-7E / obs-text (RFC 9110, section 8.8.3). Octets that are not UTF-8 are refused, because neither
+# the records nor the client library could return them unchanged.
 _ENTITY_TAG: Final = re.compile(r'(?P<weak>W/)?"[\x21\x23-\x7e\x80-\ud7ff\ue000-\U0010ffff]*"')
 
 
 def is_entity_tag(validator: str) -> bool:
-    """Whether a validator is an entity tag, and not a date (RFC 9110, section 13.1.5)."""
+    """Return True if a validator is an entity tag, and not a date (RFC 9110, section 13.1.5)."""
     return validator.startswith(('"', "W/"))
 
 
 def parse_entity_tag(text: str | None) -> str | None:
-    """A well-formed entity tag, weak or strong; None when there is none."""
+    """Parse an entity tag, weak or strong; return None if it is absent or malformed."""
     tag = (text or "").strip(_OWS)
     return tag if _ENTITY_TAG.fullmatch(tag) else None
 
 
 def strong_validator(*, etag: str | None, last_modified: str | None, date: str | None, now: float) -> str | None:
-    """What `If-Range` may carry for a response with these fields; None when nothing in it is strong.
+    """Return the validator that `If-Range` may have for a response with these fields; None if none is strong.
 
-    A strong entity tag; else, only if the response has no entity tag at all (RFC 9110, section 13.1.5: not even a weak
-    one), the Last-Modified exactly as sent, when Date is at least `MIN_CLOCK_DIFFERENCE_SECONDS` past it.
+    It is a strong entity tag; else, only if the response has no entity tag at all (RFC 9110, section 13.1.5: not even a
+    weak one), the Last-Modified exactly as sent, when Date is at least `MIN_CLOCK_DIFFERENCE_SECONDS` later.
 
     Args:
         etag: the field's value, or None.
@@ -169,10 +169,10 @@ _FIRST_YEAR: Final = 1900
 
 
 def parse_http_date(text: str | None, *, now: float) -> int | None:
-    """The Unix time of an HTTP-date in any of its three forms (RFC 9110, section 5.6.7); None when it is none.
+    """Parse an HTTP-date in any of its three forms (RFC 9110, section 5.6.7) to Unix time; None if it is invalid.
 
     The day's name is not compared with the date, and a leap second is the first second of the next minute. Years
-    before 1900 are no dates. `now` (Unix time) settles a year of two digits: it is at most 50 years ahead.
+    before 1900 are invalid. `now` (Unix time) resolves a year of two digits: it is at most 50 years ahead.
     """
     value = (text or "").strip(_OWS)
     match = next(filter(None, (form.fullmatch(value) for form in _DATE_FORMS)), None)
@@ -188,22 +188,21 @@ def parse_http_date(text: str | None, *, now: float) -> int | None:
 
 
 def format_http_date(time: int) -> str:
-    """The IMF-fixdate of a Unix time from 1900 to 9999."""
+    """Return the IMF-fixdate of a Unix time from 1900 to 9999."""
     return format_datetime(datetime.fromtimestamp(time, UTC), usegmt=True)
 
 
 def parse_digest_field(text: str | None) -> str | None:
-    """The strongest checksum in a Content-Digest or Repr-Digest (RFC 9530, section 2), in its normal form.
+    """Return the strongest checksum in a Content-Digest or Repr-Digest (RFC 9530, section 2), in its normal form.
 
-    None when there is none of a known algorithm; what is malformed says nothing. Parameters (RFC 8941, section 3.1.2)
-    are ignored.
+    Return None if none has a known algorithm. Malformed members and parameters (RFC 8941, section 3.1.2) are ignored.
     """
     members = (_DIGEST_MEMBER.fullmatch(member.strip(_OWS)) for member in (text or "").split(","))
     return _strongest_digest({member["name"]: member["value"] for member in members if member is not None})
 
 
 def parse_legacy_digest(text: str | None) -> str | None:
-    """The strongest checksum in a Digest (RFC 3230, section 4.3.2, as RFC 5843 extends it), in its normal form."""
+    """Return the strongest checksum in a Digest (RFC 3230, section 4.3.2, extended by RFC 5843), in its normal form."""
     members = (member.strip(_OWS).partition("=") for member in (text or "").split(","))
     return _strongest_digest({name.lower(): value for name, _, value in members})
 
@@ -217,7 +216,7 @@ def _strongest_digest(members: Mapping[str, str]) -> str | None:
 
 
 def _resolve_two_digit_year(year: int, month: int, day: int, time: tuple[int, int, int], now: float) -> int | None:
-    """The latest date with these last two digits of the year that is not more than 50 years after `now`."""
+    """Return the latest date with these last two digits of the year that is at most 50 years after `now`."""
     today = datetime.fromtimestamp(now, UTC)
     century = (today.year + 50) // 100 * 100
     if (century + year, month, day, *time) > (today.year + 50, *today.timetuple()[1:6]):
@@ -232,9 +231,9 @@ def _unix_time(year: int, month: int, day: int, time: tuple[int, int, int]) -> i
 
 
 def parse_retry_after(text: str | None, *, now: float) -> float | None:
-    """Seconds to wait from `now` (Unix time), never negative (RFC 9110, section 10.2.3); None when it says nothing.
+    """Parse Retry-After to seconds from `now` (Unix time), at least 0; None if it is invalid (RFC 9110, 10.2.3).
 
-    May be absurdly long; the caller draws the line.
+    The result may be very long; the caller limits it.
     """
     value = (text or "").strip(_OWS)
     if _DIGITS.fullmatch(value):
@@ -251,14 +250,14 @@ _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
 def parse_content_disposition(text: str | None) -> str | None:
-    """The file name that a Content-Disposition hints at (RFC 6266), whatever the type; None when it has none.
+    """Return the file name in a Content-Disposition of any type (RFC 6266), or None if there is none.
 
-    `filename*` wins over `filename` when it can be decoded (RFC 8187; UTF-8 and ISO-8859-1), the first of its kind wins
-    over later ones, and `filename` is taken literally: neither percent-encoding nor RFC 2047 is undone. Raw octets in
-    it are UTF-8, or else ISO-8859-1. What the grammar forbids but has one plain reading is read like browsers do: no
-    type, blanks in a token, a quoted `filename*`, a quote that is never closed.
+    `filename*` takes precedence over `filename` if it can be decoded (RFC 8187; UTF-8 and ISO-8859-1), and the first
+    of its kind over later ones. `filename` is literal: neither percent-encoding nor RFC 2047 is decoded. Raw octets in
+    it are UTF-8, or else ISO-8859-1. Forms that the grammar forbids, but that have one obvious meaning, are read as
+    browsers do: no type, blanks in a token, a quoted `filename*`, a quote that is not closed.
 
-    The hint is not safe: it may hold slashes, dots and controls. It can always be encoded as UTF-8.
+    The name is not safe: it may contain slashes, dots and control characters. It can always be encoded as UTF-8.
     """
     plain: str | None = None
     for name, value in _parameters(text or ""):
@@ -275,12 +274,12 @@ def parse_content_disposition(text: str | None) -> str | None:
 
 
 def _parameters(text: str) -> Iterator[tuple[str, str]]:
-    """The parameters in order, names in lower case, values unquoted; the disposition type has no `=` and is passed."""
+    """Yield the parameters in order, names in lower case, values unquoted; the disposition type has no `=`."""
     position = 0
     while position < len(text):
         position = _skip_whitespace(text, position)
         if text.startswith('"', position):
-            # In the place of a type or a name: what looks like a parameter within is none.
+            # A quoted string in place of a type or a name: text in it that looks like a parameter is ignored.
             _, position = _read_quoted(text, position + 1)
             _, position = _read_until(text, position, _VALUE_END)
             position += 1
@@ -292,7 +291,7 @@ def _parameters(text: str) -> Iterator[tuple[str, str]]:
         position = _skip_whitespace(text, position + 1)
         if text.startswith('"', position):
             value, position = _read_quoted(text, position + 1)
-            # What stands between the closing quote and the next parameter belongs to neither.
+            # Text between the closing quote and the next parameter is ignored.
             _, position = _read_until(text, position, _VALUE_END)
         else:
             value, position = _read_until(text, position, _VALUE_END)
@@ -301,14 +300,14 @@ def _parameters(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _read_until(text: str, position: int, end: re.Pattern[str]) -> tuple[str, int]:
-    """What stands from `position` to `end`, without the blanks around it, and where that is."""
+    """Return the text from `position` to the first match of `end`, stripped, and the position of the match."""
     match = end.search(text, position)
     stop = len(text) if match is None else match.start()
     return text[position:stop].strip(_OWS), stop
 
 
 def _read_quoted(text: str, position: int) -> tuple[str, int]:
-    """A quoted string from behind its opening quote, and the position behind the closing one."""
+    """Return a quoted string, read from behind its opening quote, and the position behind the closing one."""
     end = position
     while end < len(text) and text[end] != '"':
         end += 2 if text[end] == "\\" else 1
@@ -322,7 +321,7 @@ def _skip_whitespace(text: str, position: int) -> int:
 
 
 def _decode_extended(value: str) -> str | None:
-    """An ext-value (RFC 8187, section 3.2) decoded; None when it is broken or in another charset."""
+    """Decode an ext-value (RFC 8187, section 3.2); return None if it is malformed or in another charset."""
     match = _EXT_VALUE.fullmatch(value)
     if match is None or _INVALID_PERCENT.search(match["value"]):
         return None
@@ -338,11 +337,11 @@ def _decode_extended(value: str) -> str | None:
 
 
 def _decode_raw(value: str) -> str:
-    """Raw octets as UTF-8, or else as ISO-8859-1."""
+    """Decode raw octets as UTF-8, or else as ISO-8859-1."""
     try:
         octets = value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        # No octets decode to such surrogates, so this text did not come off the wire.
+        # No octets decode to such surrogates, so this text was not received from an origin.
         return value.encode("utf-8", "replace").decode("utf-8")
     try:
         return octets.decode("utf-8")

@@ -1,60 +1,60 @@
-"""The head of a response, as a strict reader takes it.
+"""Normalization of response heads to the strict form of RFC 9112.
 
-Two readers who understand one head differently are how framing is saved as content, and one answer taken for two. So
-what RFC 9112 lets a user agent mend is mended here, before anything is read from it, and all else is refused: behind
-this room there is one meaning. Pure: no I/O and no clock.
+If two parsers read one head differently, framing is saved as content, or one response is taken for two. So deviations
+that RFC 9112 lets a user agent repair are repaired here, before the head is parsed, and all others are refused. Pure:
+no I/O and no clock.
 """
 
 import re
 from typing import Final
 
 MAX_HEAD_BYTES: Final = 256 * 1024
-"""Bytes of a head."""
+"""Bytes in a head."""
 MAX_HEAD_LINES: Final = 1_000
-"""In one head: a flood of small fields must not hold the event loop up."""
+"""Lines in a head; a flood of small fields must not block the event loop."""
 PROTOCOL_PREFIX: Final = b"HTTP/"
-"""How every one begins (RFC 9112, section 2.3)."""
+"""Start of each head (RFC 9112, section 2.3)."""
 
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A token (RFC 9110, section 5.6.2)."""
+"""Token (RFC 9110, section 5.6.2)."""
 _FORBIDDEN: Final = re.compile(rb"[\x00\r]")
 _CONTROL: Final = re.compile(rb"[\x01-\x08\x0b-\x1f\x7f]")
 
 _FRAMING_FIELDS: Final = frozenset({b"content-length", b"transfer-encoding"})
-"""Fields that say where the content ends: nothing is to be guessed in them."""
+"""Fields that frame the content; they are not repaired."""
 _FIRST_WINS_FIELDS: Final = frozenset(
     {b"content-location", b"content-type", b"host", b"max-forwards", b"server", b"user-agent"}
 )
-"""Fields that may stand there but once, and often stand there twice: nothing hangs on which of them is meant."""
+"""Fields that may occur once, and that some origins send twice; the first is used."""
 _MUST_MATCH_FIELDS: Final = frozenset({b"content-range", b"etag", b"last-modified", b"location"})
-"""Fields that may stand there but once: of several that differ, none is to be believed."""
+"""Fields that may occur once; if several differ, none is used."""
 
 
 class MalformedHeadError(ValueError):
-    """The head is none, or means different things to different readers."""
+    """The head is malformed or ambiguous."""
 
 
 def find_head_end(data: bytes | bytearray, begin: int = 0) -> int | None:
-    """Where a head ends, its empty line included; None when that has not come yet.
+    """Return the end of a head, its empty line included, or None if it is not complete.
 
-    What lies before `begin` was looked at already.
+    Bytes before `begin` were searched before.
     """
     found = _HEAD_END.search(data, max(0, begin - 2))
     return None if found is None else found.end()
 
 
 def normalize_head(head: bytes) -> bytes:
-    """The same head in the strict form of RFC 9112, its empty line included.
+    """Return the head in the strict form of RFC 9112, its empty line included.
 
-    Mended are lines that end with a line feed alone (section 2.2), blanks before a colon (section 5.1), folded values
-    (section 5.2), control characters in values (RFC 9110, section 5.5), and fields that stand there too often.
+    It repairs lines that end with a line feed alone (section 2.2), blanks before a colon (section 5.1), folded values
+    (section 5.2), control characters in values (RFC 9110, section 5.5), and repeated fields.
 
     Raises:
-        MalformedHeadError: it cannot be mended.
+        MalformedHeadError: it cannot be repaired.
     """
     if head.count(b"\n") > MAX_HEAD_LINES:
-        raise MalformedHeadError("more lines than any head needs")
+        raise MalformedHeadError("too many lines")
     head = head.replace(b"\r\n", b"\n")
     if _FORBIDDEN.search(head):
         raise MalformedHeadError("a NUL or a lone carriage return")
@@ -71,7 +71,7 @@ def normalize_head(head: bytes) -> bytes:
         name, colon, value = line.partition(b":")
         name = name.rstrip(b" \t")
         if not colon or not _FIELD_NAME.fullmatch(name):
-            raise MalformedHeadError("a line that is no field")
+            raise MalformedHeadError("a line that is not a field")
         fields.append((name, [value]))
     kept = _drop_repeated_fields([(name, _normalize_value(name, b" ".join(folds))) for name, folds in fields])
     return b"\r\n".join([_CONTROL.sub(b" ", start), *(b"%s: %s" % field for field in kept), b"", b""])
@@ -90,12 +90,12 @@ def _drop_repeated_fields(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes
     kept: list[tuple[bytes, bytes]] = []
     for name, value in fields:
         key = name.lower()
-        same = values[key]
-        if key in _MUST_MATCH_FIELDS and len(set(same)) > 1:
+        repeated = values[key]
+        if key in _MUST_MATCH_FIELDS and len(set(repeated)) > 1:
             continue
         if key in _MUST_MATCH_FIELDS or key in _FIRST_WINS_FIELDS:
-            if not same:
+            if not repeated:
                 continue
-            same.clear()
+            repeated.clear()
         kept.append((name, value))
     return kept

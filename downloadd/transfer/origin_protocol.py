@@ -1,4 +1,4 @@
-"""What of an origin's talk is listened to: so much before its answer, and nothing after it."""
+"""Protocol of a connection to an origin: limits before the final response, and no bytes after it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,38 +22,37 @@ from downloadd.transfer.head_normalization import (
 MAX_INTERIM_RESPONSES: Final = 256
 """Interim responses (RFC 9110, section 15.2) before the final one."""
 MAX_PRELIMINARY_BYTES: Final = 1 << 20
-"""Of everything before the final response has its head: interim ones, and empty lines."""
+"""Bytes before the final response has its head: interim responses and empty lines."""
 
 STATUSES_WITHOUT_CONTENT: Final = frozenset({101, 204, 304})
-"""Statuses whose responses end with their head, whatever it says (RFC 9112, section 6.3, rule 1), be it that another
-protocol begins there (RFC 9110, section 15.2.2)."""
-
+"""Statuses whose responses end with their head, whatever its fields are (RFC 9112, section 6.3, rule 1); after 101
+another protocol begins (RFC 9110, section 15.2.2)."""
 
 _COMPILED_PARSER: Final = "aiohttp._http_parser"
 
 
 class SurplusError(ClientPayloadError):
-    """More came than the content that was announced: where it ends is a lie, or the message is not alone."""
+    """Bytes were received behind the announced content: its length is wrong, or another message follows."""
 
 
 def is_surplus(data: bytes) -> bool:
-    """Whether bytes behind a content are more than the empty line that some origins send there."""
+    """Return True if bytes behind a content are more than the empty line that some origins send there."""
     return bool(data.strip(b"\r\n"))
 
 
 class OriginProtocol(ResponseHandler):
-    """A connection to an origin, given up when it talks on and on without an answer, or when nobody has request."""
+    """Connection to an origin; closed when it sends too much without a final response, or sends without a request."""
 
     _interim_count = 0
     _preliminary_bytes = 0
     _searched_bytes = 0
     _remaining_bytes: int | None = None
-    """Bytes of the content that are still to come; None if only the parser knows."""
+    """Bytes of the content that are still to be received; None if only the parser knows."""
     _content: StreamReader | None = None
     _is_idle = True
 
     def set_response_params(self, **parameters: Any) -> None:
-        """The next request goes out."""
+        """Prepare for the response to the next request."""
         self._interim_count, self._preliminary_bytes, self._searched_bytes, self._remaining_bytes = 0, 0, 0, None
         self._content, self._is_idle = None, False
         self._head = bytearray()
@@ -61,15 +60,15 @@ class OriginProtocol(ResponseHandler):
             super().set_response_params(**parameters)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Parse received bytes."""
         if self._is_idle and data:
-            # They would be taken for the answer to the next request (RFC 9112, section 9.2).
+            # They would be taken for the response to the next request (RFC 9112, section 9.2).
             if is_surplus(data):
                 self._reject_surplus()
             elif self.transport is not None:
                 self.transport.close()
             return
-        # Nothing at all means that the parser is to go on with what it has.
+        # No bytes mean that the parser continues with its buffered bytes.
         is_empty = not data
         if data and self._content is None:
             data = self._parse_heads(data)
@@ -86,14 +85,14 @@ class OriginProtocol(ResponseHandler):
             self._reject_surplus()
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        """The head of a response came."""
+        """Handle a parsed head."""
         if self._content is not None:
             self._reject_surplus()
             return
         head = data[0]
         if "chunked" in ",".join(head.headers.getall("Transfer-Encoding", ())).lower() and not head.chunked:
-            # The parser has understood the field otherwise: it would give out the framing as content.
-            self._abort("a transfer coding that is not what it seems")
+            # The parser has read the field otherwise: it would return the framing as content.
+            self._abort("an ambiguous transfer coding")
             return
         code = head.code
         if code >= 200 or code == 101:
@@ -103,39 +102,39 @@ class OriginProtocol(ResponseHandler):
             if code in STATUSES_WITHOUT_CONTENT or (
                 head.version < HttpVersion11 and "Transfer-Encoding" in head.headers
             ):
-                # What follows all the same would be taken for the answer to the next request. Whoever speaks HTTP/1.0
-                # cannot be relied on to know where its message ends (RFC 9112, section 6.1).
+                # Bytes that follow would be taken for the response to the next request. An HTTP/1.0 origin does not
+                # reliably frame its message (RFC 9112, section 6.1).
                 self.force_close()
         else:
             self._interim_count += 1
         super().feed_data(data, size)
 
     def _parse_heads(self, data: bytes) -> bytes:
-        """Lets the parser have every head that is there, up to that of the answer; what follows that one."""
+        """Pass complete heads to the parser, up to that of the final response; return the bytes behind that one."""
         self._preliminary_bytes += len(data)
         self._head += data
-        # What has come is progress, though the parser is not told of it yet.
+        # Received bytes are progress, though the parser does not have them yet.
         self.start_timeout()
         while self._content is None:
             if self._interim_count > MAX_INTERIM_RESPONSES:
-                self._abort("interim responses without an end")
+                self._abort("too many interim responses")
                 return b""
             head = self._pop_head()
             if head is None:
                 if self._preliminary_bytes > MAX_PRELIMINARY_BYTES:
-                    self._abort("no answer, and no end of what comes before it")
+                    self._abort("too many bytes before the final response")
                 return b""
             super().data_received(head)
             if self.exception() is not None:
                 return b""
             if self._content is None:
-                # The library takes an interim response for the end of all waiting.
+                # The library stops its timer at an interim response.
                 self.start_timeout()
         rest, self._head = bytes(self._head), bytearray()
         return rest
 
     def _pop_head(self) -> bytes | None:
-        """The next head, strict, once it is there, and nothing else that has come; None before, or if it is none."""
+        """Remove and return the next head in strict form; None if it is not complete, or malformed."""
         begin = len(self._head) - len(self._head.lstrip(b"\r\n"))
         del self._head[:begin]
         if not (PROTOCOL_PREFIX.startswith(self._head) or self._head.startswith(PROTOCOL_PREFIX)):
@@ -145,7 +144,7 @@ class OriginProtocol(ResponseHandler):
         self._searched_bytes = len(self._head)
         if end is None:
             if self._searched_bytes > MAX_HEAD_BYTES:
-                self._abort("a head without an end")
+                self._abort("too long a head")
             return None
         head = bytes(self._head[:end])
         del self._head[:end]
@@ -160,10 +159,10 @@ class OriginProtocol(ResponseHandler):
         if self.transport is not None:
             self.transport.close()
         if self._content is not None:
-            self._content.set_exception(SurplusError("more came than the content that was announced"))
+            self._content.set_exception(SurplusError("more bytes than the announced content"))
 
     def _fail_content(self) -> None:
-        """What the parser cannot read is told of the connection, and not always of the content that is waited for."""
+        """Pass an error of the parser on to the content: the library sets it on the connection only, in some cases."""
         if self._is_idle:
             self._reject_surplus()
         elif self._content is not None and self._content.exception() is None:
@@ -172,27 +171,27 @@ class OriginProtocol(ResponseHandler):
     def _mark_idle(self) -> None:
         self._is_idle = True
 
-    def _abort(self, why: str) -> None:
+    def _abort(self, reason: str) -> None:
         if self.transport is not None:
             self.transport.close()
-        self.set_exception(HttpProcessingError(code=400, message=why))
+        self.set_exception(HttpProcessingError(code=400, message=reason))
 
 
 def require_strict_parser() -> None:
-    """Sees to it that chunks can be read strictly.
+    """Check that chunks can be parsed strictly.
 
     Raises:
-        StartupError: they cannot.
+        StartupError: the compiled parser is missing.
     """
     if HttpResponseParser.__module__ != _COMPILED_PARSER:
         raise StartupError(
-            "aiohttp runs without its compiled HTTP parser, which alone can be strict: install it from a wheel, and "
-            "leave AIOHTTP_NO_EXTENSIONS unset"
+            "aiohttp runs without its compiled HTTP parser, which strict parsing requires: install aiohttp from a "
+            "wheel, and unset AIOHTTP_NO_EXTENSIONS"
         )
 
 
 def _content_length(head: RawResponseMessage) -> int | None:
-    """Bytes of the content that follows a head, if it says so (RFC 9112, section 6.3)."""
+    """Return the bytes of the content behind a head, or None if it does not say (RFC 9112, section 6.3)."""
     if head.code in STATUSES_WITHOUT_CONTENT or "Transfer-Encoding" in head.headers:
         return None
     length = head.headers.get("Content-Length")
@@ -201,10 +200,10 @@ def _content_length(head: RawResponseMessage) -> int | None:
 
 @contextmanager
 def _strict_parser() -> Iterator[None]:
-    """Lets the parser that is made within be strict about chunks.
+    """Make parsers that are created inside strict about chunks.
 
-    The library has no public way to say so. A lenient one takes the carriage return behind a chunk for content, if the
-    chunk's size says so (RFC 9112, section 7.1); heads are strict before it sees them.
+    The library has no public option for it. A lenient parser takes the carriage return behind a chunk for content if
+    the chunk's size includes it (RFC 9112, section 7.1); heads are normalized before.
     """
     parsers: Any = import_module(_COMPILED_PARSER)
     before, parsers.DEBUG = parsers.DEBUG, True

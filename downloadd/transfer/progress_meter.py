@@ -1,6 +1,6 @@
-"""How much has come, how fast, and how long it will take.
+"""Progress, speed and remaining time of a transfer.
 
-Pure: no I/O and no clock; monotonic time is handed in.
+Pure: no I/O and no clock; monotonic time is a parameter.
 """
 
 from collections import deque
@@ -10,14 +10,14 @@ SPEED_WINDOW_SECONDS: Final = 5.0
 """Seconds that the speed is averaged over."""
 
 SAMPLE_SECONDS: Final = 0.25
-"""Seconds between two samples, so that a piece costs an addition and a comparison."""
+"""Seconds between two samples, so that most pieces cost one addition and one comparison."""
 
 
 class ProgressMeter:
-    """The progress and the speed of one attempt.
+    """Progress and speed of one attempt.
 
     Attributes:
-        received: bytes so far, those of earlier attempts included.
+        received: bytes so far, including those of earlier attempts.
         total: the complete length in bytes; None while it is unknown.
     """
 
@@ -31,7 +31,7 @@ class ProgressMeter:
         self._started_at: float | None = None
 
     def reset(self, received: int) -> None:
-        """Sets the count anew and forgets the speed and the total: the transfer starts, or starts over."""
+        """Set the count and reset speed and total, when the transfer starts or starts over."""
         self.received = received
         self.total = None
         self._samples.clear()
@@ -39,15 +39,15 @@ class ProgressMeter:
         self._started_at = None
 
     def add(self, nbytes: int, *, now: float) -> None:
-        """Counts a piece that has just come."""
+        """Count a received piece."""
         if now - self._sampled_at >= SAMPLE_SECONDS:
             self._add_sample(nbytes, now)
         self.received += nbytes
 
     def speed(self, now: float) -> float | None:
-        """Bytes a second over the last `SPEED_WINDOW_SECONDS`, or since the start; None until there is enough to tell.
+        """Return bytes a second over the last `SPEED_WINDOW_SECONDS`, or since the start; None while it is unknown.
 
-        The first piece starts the watch and is not counted: nobody knows how long it took.
+        The first piece starts the measurement and is not counted, because its duration is unknown.
         """
         if self._started_at is None or now - self._started_at < SAMPLE_SECONDS:
             return None
@@ -56,7 +56,7 @@ class ProgressMeter:
         return (self.received - baseline) / min(SPEED_WINDOW_SECONDS, now - self._started_at)
 
     def eta(self, speed: float | None) -> float | None:
-        """Seconds until the last byte at `speed` (bytes a second); None when the total is unknown or nothing comes."""
+        """Return the seconds until the last byte at `speed` (bytes a second); None if the total or speed is unknown."""
         if self.total is None:
             return None
         missing = self.total - self.received
@@ -65,7 +65,7 @@ class ProgressMeter:
         return missing / speed if speed else None
 
     def _add_sample(self, nbytes: int, now: float) -> None:
-        # A sample holds the count before its piece: in a pause nothing comes, so that is the count of the whole pause.
+        # A sample has the count before its piece, which was also the count during a pause before it.
         before = self.received
         if self._started_at is None:
             self._started_at = now

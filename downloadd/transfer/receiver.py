@@ -1,7 +1,7 @@
-"""Contents go into the part file: read and written in big pieces, or moved there inside the kernel.
+"""Receiving of content into a part file: read and written in large pieces, or moved inside the kernel.
 
-Both ways keep the same promises: what has come is counted at once, is in the part file even if the transfer is cut
-short, and is never more than was announced.
+Both ways give the same guarantees: received bytes are counted at once, are in the part file even if the transfer is
+cut, and are never more than announced.
 """
 
 import asyncio
@@ -13,33 +13,33 @@ from downloadd.clock import Clock
 from downloadd.errors import DownloadError, NetworkError
 from downloadd.storage.destination import Part
 from downloadd.storage.splice import SpliceResult
+from downloadd.transfer.content import Content
 from downloadd.transfer.detach import SocketContent
 from downloadd.transfer.segments import Segment
-from downloadd.transfer.session import Content
 
 T = TypeVar("T")
 
 WRITE_BUFFER_BYTES: Final = 1 << 20
-"""Bytes that are gathered before they are written: a thread hop for each read is what makes a download slow."""
+"""Bytes that are collected before a write, to save a thread switch for each read."""
 
 MAX_SPLICE_BYTES: Final = 16 << 20
-"""Bytes that are moved inside the kernel before anybody looks at limits and free space again."""
+"""Bytes that are moved inside the kernel before limits and free space are checked again."""
 
 
 class RateLimiter(Protocol):
-    """How fast bytes may be taken."""
+    """Limit on received bytes a second."""
 
     async def acquire(self, max_bytes: int) -> int:
-        """Waits until bytes may be read, and says how many of those wanted; they count as read."""
+        """Wait until bytes may be read; return their number, at most `max_bytes`. They count as read."""
         ...
 
     def release(self, nbytes: int) -> None:
-        """So many bytes that were acquired did not come."""
+        """Return acquired bytes that were not read."""
         ...
 
 
 class Receiver:
-    """Receives contents into one part file, from one connection or from several at once."""
+    """Receiver of content into one part file, from one connection or from several at once."""
 
     def __init__(
         self,
@@ -51,16 +51,16 @@ class Receiver:
         before_write: Callable[[int, bool], Awaitable[None]],
         on_received: Callable[[int], None],
     ) -> None:
-        """Makes the receiver of one attempt.
+        """Make the receiver of one attempt.
 
         Args:
-            part: where the bytes go.
+            part: the part file.
             clock: the time.
             limiter: the speed limits.
             flush_interval: seconds after which received bytes are written even if they are few.
-            before_write: called before so many bytes are written, told whether they are the last; raises when they
-                must not be.
-            on_received: called when so many bytes have come; raises when they are too many.
+            before_write: called before a write with its number of bytes and True for the last one; raises if they must
+                not be written.
+            on_received: called with the number of received bytes; raises if they are too many.
         """
         self._part = part
         self._clock = clock
@@ -70,16 +70,16 @@ class Receiver:
         self._on_received = on_received
 
     async def receive(self, content: Content, segment: Segment, *, may_splice: bool) -> None:
-        """Receives a content until its end, or until the end of the segment, which may be moved meanwhile.
+        """Receive content until its end, or until the end of the segment, which may change meanwhile.
 
         Args:
             content: begins at the segment's position.
-            segment: is moved forward.
-            may_splice: whether the bytes may pass by this process.
+            segment: its positions are advanced.
+            may_splice: allow moving the bytes inside the kernel.
 
         Raises:
-            NetworkError: the connection broke or stalled; what came is in the part file.
-            InsufficientStorageError: there is no room.
+            NetworkError: the connection broke or stalled; received bytes are in the part file.
+            InsufficientStorageError: the disk is full.
         """
         detached = content.detach_socket() if may_splice else None
         if detached is None:
@@ -90,46 +90,44 @@ class Receiver:
                 await self._receive_spliced(pieces, rest, segment)
 
     async def _receive_buffered(self, content: Content, segment: Segment) -> None:
-        """Reads on while a piece is being written."""
+        """Receive by reading and writing; reading continues while a piece is written."""
         clock = self._clock
-        gathered: list[bytes | memoryview] = []
+        pending: list[bytes | memoryview] = []
         size = 0
         flush_at = clock.monotonic() + self._flush_interval()
         writing: asyncio.Task[None] | None = None
         try:
             while segment.remaining != 0:
-                timeout = flush_at - clock.monotonic() if gathered else None
+                timeout = flush_at - clock.monotonic() if pending else None
                 data = await self._read(content, segment, WRITE_BUFFER_BYTES - size, timeout)
                 if data == b"":
                     break
                 if data is not None:
-                    gathered.append(data)
+                    pending.append(data)
                     size += len(data)
                 if size < WRITE_BUFFER_BYTES and clock.monotonic() < flush_at:
                     continue
                 if writing is not None:
                     await finish_then_cancel(writing)
                     writing = None
-                if gathered:
+                if pending:
                     await self._before_write(size, False)
-                    writing = asyncio.get_running_loop().create_task(
-                        self._write_and_release(content, gathered, segment)
-                    )
-                gathered, size, flush_at = [], 0, clock.monotonic() + self._flush_interval()
+                    writing = asyncio.get_running_loop().create_task(self._write_and_release(content, pending, segment))
+                pending, size, flush_at = [], 0, clock.monotonic() + self._flush_interval()
             content.check_end()
         except BaseException:
-            # Whatever ended the attempt, bytes that came are kept: the next one goes on from there.
+            # Received bytes are kept after any error: the next attempt resumes from there.
             with suppress(DownloadError):
                 if writing is not None:
                     await finish_then_cancel(writing)
-                if gathered:
-                    await self._write_and_release(content, gathered, segment)
+                if pending:
+                    await self._write_and_release(content, pending, segment)
             raise
         if writing is not None:
             await finish_then_cancel(writing)
-        if gathered:
+        if pending:
             await self._before_write(size, True)
-            await self._write_and_release(content, gathered, segment)
+            await self._write_and_release(content, pending, segment)
 
     async def _write_and_release(
         self, content: Content, pieces: Sequence[bytes | memoryview], segment: Segment
@@ -140,7 +138,7 @@ class Receiver:
     async def _read(
         self, content: Content, segment: Segment, limit: int, timeout: float | None
     ) -> bytes | memoryview | None:
-        """The next bytes, counted; None when none came within so many seconds, b"" at the end."""
+        """Return the next bytes, counted; None if none arrive within `timeout` seconds, b"" at the end."""
         data: bytes | memoryview = b""
         acquired = 0
         try:
@@ -152,14 +150,14 @@ class Receiver:
         finally:
             self._limiter.release(acquired - len(data))
         if segment.end is not None:
-            # The end may have been moved meanwhile.
+            # The end may have changed meanwhile.
             data = data[: segment.end - segment.read_position]
         segment.read_position += len(data)
         self._on_received(len(data))
         return data
 
     async def _receive_spliced(self, pieces: list[bytes], content: SocketContent, segment: Segment) -> None:
-        """Lets the kernel move the bytes; `pieces` were read before."""
+        """Receive by moving bytes inside the kernel; `pieces` were read before."""
         size = sum(map(len, pieces))
         if segment.end is not None and segment.read_position + size > segment.end:
             pieces = [b"".join(pieces)[: segment.end - segment.read_position]]
@@ -173,11 +171,11 @@ class Receiver:
                 size -= await self._limiter.acquire(size)
         while content.remaining and segment.remaining != 0:
             acquired = await self._limiter.acquire(self._max_splice_bytes(content, segment))
-            # The end may have been moved meanwhile.
+            # The end may have changed meanwhile.
             nbytes = min(acquired, self._max_splice_bytes(content, segment))
             self._limiter.release(acquired - nbytes)
             await self._before_write(nbytes, False)
-            # Said before, so that nobody takes over what is on its way.
+            # Set before the move, so that no other connection takes these bytes over.
             segment.read_position = segment.position + nbytes
             splice = self._splice(content, segment, nbytes)
             moved = await finish_then_cancel(asyncio.get_running_loop().create_task(splice))
@@ -202,11 +200,11 @@ class Receiver:
         return moved
 
     def _max_splice_bytes(self, content: SocketContent, segment: Segment) -> int:
-        """Bytes of the next turn."""
+        """Return the maximum number of bytes of the next move."""
         nbytes = min(content.remaining, MAX_SPLICE_BYTES)
         if segment.end is None:
             return nbytes
-        # What a turn is given, no other connection can take: half of a long rest stays to be divided.
+        # Another connection cannot take over the bytes of a move: leave half of a long rest.
         left = segment.end - segment.position
         return min(nbytes, left if left <= WRITE_BUFFER_BYTES else max(WRITE_BUFFER_BYTES, left // 2))
 
@@ -216,7 +214,7 @@ class Receiver:
 
 
 async def finish_then_cancel(work: asyncio.Task[T]) -> T:
-    """What `work` gives. Cancelled, it lets the work come to its end first, and is cancelled then."""
+    """Return the result of `work`. Cancelled, wait for the end of the work before raising."""
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:

@@ -1,4 +1,4 @@
-"""What to ask the origin for, given what is in the part file.
+"""Planning of the next request from the bytes in the part file.
 
 Pure: no I/O and no clock.
 """
@@ -13,16 +13,16 @@ from downloadd.transfer.segments import Segment, divide
 def plan_segments(
     kept: ByteRanges, *, size: int, validator: str | None, total: int | None, count: int
 ) -> list[Segment] | None:
-    """Who fetches what is missing of a part file that is not filled from its start on.
+    """Divide the missing ranges of a part file with gaps into segments.
 
-    None when nothing can be kept of it: its bytes cannot be vouched for, or are not there.
+    Return None if nothing of it can be kept: its bytes have no validator, or the file is too short.
 
     Args:
-        kept: what is in the part file, as it was written down.
-        size: of the part file, in bytes.
-        validator: the strong validator that the bytes came under.
+        kept: the recorded ranges of the part file.
+        size: bytes of the part file.
+        validator: the strong validator of the received bytes.
         total: the complete length.
-        count: how many connections there may be.
+        count: the maximum number of connections.
     """
     if validator is None or total is None or kept.end > min(size, total) or not kept.size:
         return None
@@ -30,7 +30,7 @@ def plan_segments(
 
 
 class CompletePart(msgspec.Struct, frozen=True, kw_only=True):
-    """Every byte is in the part file: there is nothing to ask for."""
+    """The part file is complete: no request is needed."""
 
 
 def plan_request(
@@ -42,18 +42,18 @@ def plan_request(
     content_type: str | None = None,
     overlap: int = 0,
 ) -> RangeRequest | CompletePart:
-    """Decides whether to resume, to start over, or to ask nothing at all.
+    """Return the request that resumes or starts over, or `CompletePart` if none is needed.
 
-    An empty part file vouches for nothing, not even for an empty representation; one longer than its representation
-    is of another one.
+    An empty part file is not complete, even if the representation is empty; one longer than the representation is
+    of another version.
 
     Args:
         received: bytes in the part file.
-        validator: the strong validator that they came under, if any.
-        total: the complete length that came with them, if any.
-        coding: the content coding that they came in, if any.
-        content_type: the media type that they came with, if any.
-        overlap: how many of them are asked for once more, to be compared.
+        validator: their strong validator, if any.
+        total: the complete length received with them, if any.
+        coding: their content coding, if any.
+        content_type: the Content-Type received with them, if any.
+        overlap: number of them to request again, for a comparison.
     """
     if received > 0 and received == total:
         return CompletePart()

@@ -1,8 +1,8 @@
-"""One file over several connections, from one source or from several.
+"""Transfer of one file over several connections, from one source or from several.
 
-Each connection fetches a segment, and takes from another's what lets both end together when it is done with its own.
-Bytes of two versions never meet: every further connection asks under the validator of the first answer. What has
-come is written down while it comes, and only after it is on the disk.
+Each connection receives a segment, and then a part of another segment, so that both end at the same time. Bytes of two
+versions are never mixed: every further connection requests its range under the validator of the first response.
+Checkpoints record the received ranges after they are on stable storage.
 """
 
 import asyncio
@@ -15,29 +15,29 @@ import msgspec
 from downloadd.errors import ORIGIN_ERRORS, DownloadError, NetworkError
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.classification import AlreadyComplete, RangeRequest, Restart, UseResponse, classify
+from downloadd.transfer.content import Content
 from downloadd.transfer.receiver import Receiver
 from downloadd.transfer.segments import Segment, split
-from downloadd.transfer.session import Content, OriginResponse, Session
+from downloadd.transfer.session import OriginResponse, Session
 from downloadd.transfer.sources import Source
 
 CHECKPOINT_SECONDS: Final = 2.0
-"""How often it is written down what has come; as much is fetched again after a crash."""
-
+"""Seconds between checkpoints; that much is received again after a crash."""
 
 SPLIT_RETRY_SECONDS: Final = 0.2
-"""How soon a connection that is done looks again whether another one needs help."""
+"""Seconds after which an idle connection tries again to split a segment."""
 
 
 class RepresentationChangedError(Exception):
-    """A connection was given bytes of another version, or nothing is to be had under the validator."""
+    """A response is of another version, or no source has the version of the validator."""
 
 
 class RangeIgnoredError(Exception):
-    """The source does not give a range."""
+    """The source ignores Range."""
 
 
 class OpenResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """The connection that has an answer already."""
+    """A response that was received before the segments were planned."""
 
     source: Source
     content: Content
@@ -45,10 +45,10 @@ class OpenResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SegmentedFetch:
-    """Fetches what is missing of one representation.
+    """Transfer of the missing ranges of one representation.
 
     Attributes:
-        request_count: requests that it has made.
+        request_count: number of requests.
     """
 
     def __init__(
@@ -66,20 +66,20 @@ class SegmentedFetch:
         checkpoint: Callable[[ByteRanges], Awaitable[None]],
         on_source_dropped: Callable[[Source, str], None],
     ) -> None:
-        """Makes a fetch that has not begun.
+        """Make a transfer that has not started.
 
         Args:
-            sources: where it can be had, with their slots.
+            sources: the sources, with their slots.
             session: the client.
-            receiver: where the bytes go.
-            kept: what is there already.
+            receiver: writes received bytes to the part file.
+            kept: the ranges in the part file.
             validator: the strong validator of the bytes.
             total: the complete length.
             coding: the content coding of the bytes.
-            content_type: the media type that they came with, if any.
-            now: Unix time.
-            checkpoint: called with what is there, again and again.
-            on_source_dropped: told which source is of no use, and why.
+            content_type: the Content-Type received with them, if any.
+            now: returns Unix time.
+            checkpoint: called periodically with the ranges in the part file.
+            on_source_dropped: called with a source that is no longer used, and the reason.
         """
         self._sources = sources
         self._session = session
@@ -99,7 +99,7 @@ class SegmentedFetch:
         self.request_count = 0
 
     def received(self) -> ByteRanges:
-        """What is in the part file."""
+        """Return the ranges in the part file."""
         ranges = ByteRanges()
         for start, end in self._kept:
             ranges.add(start, end)
@@ -108,11 +108,11 @@ class SegmentedFetch:
         return ranges
 
     async def fetch(self, segments: Sequence[Segment], first: OpenResponse | None) -> None:
-        """Fetches these segments, each on a connection of its own; `first` has an answer for one of them.
+        """Receive these segments, each on its own connection; `first` is the open response for one of them.
 
         Raises:
-            RepresentationChangedError: the representation has changed, or ranges are refused when they are needed.
-            DownloadError: every connection failed; what came is there.
+            RepresentationChangedError: the representation has changed, or required ranges are refused.
+            DownloadError: every connection failed; received bytes are in the part file.
         """
         self._pending = [segment for segment in segments if first is None or segment is not first.segment]
         failure: DownloadError | None = None
@@ -140,7 +140,7 @@ class SegmentedFetch:
             raise failure or RepresentationChangedError
 
     def _is_complete(self) -> bool:
-        """Whether nothing is missing; a connection may still wait for bytes that came by another."""
+        """Return True if nothing is missing; a connection may still wait for bytes that another has received."""
         return not self._pending and all(segment.is_complete for segment in self._running)
 
     def _start_workers(self) -> None:
@@ -155,11 +155,11 @@ class SegmentedFetch:
         self._workers[asyncio.get_running_loop().create_task(self._work(source, first))] = source
 
     def _finish_worker(self, worker: asyncio.Task[None], first: OpenResponse | None) -> DownloadError | None:
-        """What a connection failed with, if it did. The others go on; what it has left is somebody else's.
+        """Return the error of a connection, if any. The others continue; the rest of its segment is pending.
 
         Raises:
-            RepresentationChangedError: the one that the validator came from has another version.
-            DownloadError: the failure is not the source's.
+            RepresentationChangedError: the source that the validator is from has another version.
+            DownloadError: an error that the source did not cause.
         """
         source = self._workers.pop(worker)
         source.connections -= 1
@@ -187,10 +187,10 @@ class SegmentedFetch:
             self._drop_source(source, str(error))
         return None
 
-    def _drop_source(self, source: Source, why: str) -> None:
+    def _drop_source(self, source: Source, reason: str) -> None:
         if source.slots:
             source.slots = 0
-            self._on_source_dropped(source, why)
+            self._on_source_dropped(source, reason)
 
     async def _work(self, source: Source, first: OpenResponse | None) -> None:
         loop = asyncio.get_running_loop()
@@ -200,25 +200,25 @@ class SegmentedFetch:
                 segment = first.segment
                 async with self._active(segment):
                     await self._receive(first.content, segment)
-                # It may go on for much longer than its segment, and takes up the place of the next connection.
+                # Its content may be much longer than its segment, and the connection uses a slot.
                 first.content.close()
                 first = None
             else:
-                due = self._pending.pop(0) if self._pending else split(self._running, rate=rate, now=loop.time())
-                if due is None:
+                planned = self._pending.pop(0) if self._pending else split(self._running, rate=rate, now=loop.time())
+                if planned is None:
                     if not any(segment.is_worth_splitting(loop.time()) for segment in self._running):
                         return
-                    # What is on its way to the disk cannot be taken at this moment, and may never come.
+                    # Bytes that are being written cannot be taken over now; they may fail and become pending.
                     await asyncio.sleep(SPLIT_RETRY_SECONDS)
                     continue
-                segment = due
+                segment = planned
                 async with self._active(segment), self._request(source, segment) as response:
                     await self._receive(response.content, segment)
             rate = segment.average_rate(loop.time()) or rate
 
     @asynccontextmanager
     async def _active(self, segment: Segment) -> AsyncIterator[None]:
-        """Whatever becomes of it, what a segment has left is not lost."""
+        """Keep a segment in the list of running ones; after any end, its rest is pending."""
         segment.started_at = asyncio.get_running_loop().time()
         self._running.append(segment)
         try:
@@ -254,7 +254,7 @@ class SegmentedFetch:
                 case Restart(reason=reason):
                     raise RepresentationChangedError(reason)
                 case AlreadyComplete():
-                    raise RepresentationChangedError("its file is shorter")
+                    raise RepresentationChangedError("the file is shorter")
 
     async def _receive(self, content: Content, segment: Segment) -> None:
         await self._receiver.receive(content, segment, may_splice=True)
@@ -262,7 +262,7 @@ class SegmentedFetch:
             raise NetworkError(f"the transfer ended after {segment.position} of {segment.end} bytes")
 
     def _fall_back_to_one_connection(self, first: OpenResponse | None) -> bool:
-        """Lets the first connection, which is given everything, go on to the end; False when it cannot."""
+        """Extend the first segment to the end, as its content has everything; return False if that is impossible."""
         if first is None or first.segment not in self._running:
             return False
         others = [segment for segment in (*self._running, *self._finished) if segment is not first.segment]

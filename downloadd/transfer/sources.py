@@ -1,4 +1,4 @@
-"""Where one download can be fetched from: its URL, and the mirrors of it.
+"""Sources of one download: its URL and its mirrors.
 
 Pure: no I/O and no clock.
 """
@@ -11,15 +11,15 @@ from downloadd.policy.url import parse_url
 
 
 class Source:
-    """One place where the file can be had.
+    """URL of a download or one of its mirrors.
 
     Attributes:
-        url: as given, secrets included.
+        url: the URL as given, including secrets.
         redacted_url: the URL without credentials.
         index: 0 for the download's URL, then the mirrors.
         host: the host that `max_per_host` counts.
-        slots: connections that it may have.
-        connections: connections that it has.
+        slots: maximum number of connections.
+        connections: current number of connections.
     """
 
     __slots__ = ("connections", "host", "index", "redacted_url", "slots", "url")
@@ -34,24 +34,24 @@ class Source:
 
     @property
     def free_slots(self) -> int:
-        """Connections that it may have besides those that it has."""
+        """Connections that may be opened now."""
         return max(0, self.slots - self.connections)
 
 
 def order_sources(download: Download) -> list[Source]:
-    """The sources of a download, the one to ask first at the head."""
-    mirrors = [Source(index, one.url, one.host) for index, one in enumerate(download.request.mirrors, start=1)]
+    """Return the sources of a download, beginning with the preferred one."""
+    mirrors = [Source(index, mirror.url, mirror.host) for index, mirror in enumerate(download.request.mirrors, start=1)]
     sources = [Source(0, download.request.url, _host(download, 0)), *mirrors]
     return sources[download.progress.source :] + sources[: download.progress.source]
 
 
 def select_source(download: Download, index: int) -> Download:
-    """The download, to ask the source of this index first from now on; behind the last one comes the first again."""
-    turn = index % (1 + len(download.request.mirrors))
+    """Return the download with the source of this index as the preferred one; the index wraps around."""
+    selected = index % (1 + len(download.request.mirrors))
     return (
         download
-        if turn == download.progress.source
-        else download.with_progress(source=turn, host=_host(download, turn))
+        if selected == download.progress.source
+        else download.with_progress(source=selected, host=_host(download, selected))
     )
 
 
@@ -64,29 +64,29 @@ def _host(download: Download, index: int) -> str:
 def distribute_slots(
     sources: Sequence[Source], count: int, acquire: Callable[[str, int], int]
 ) -> list[tuple[str, int]]:
-    """Gives sources their slots, `count` in all if there are as many; each has one before any has two.
+    """Distribute up to `count` slots among the sources; each gets one before any gets two.
 
-    The first place of the first source is the run's own.
+    The first slot of the first source is the one that the run has.
 
     Args:
         sources: in the order of preference.
         count: slots in all.
-        acquire: takes up to so many slots of a host.
+        acquire: acquires up to a number of slots of a host and returns their number.
 
     Returns:
-        What was acquired, to be given back: hosts and slots.
+        The acquired hosts and slots, to be released.
     """
     acquired: list[tuple[str, int]] = []
     for source in sources:
         source.slots = 0
     sources[0].slots = 1
-    given = 1
-    line = [*sources[1:], sources[0]]
-    while line and given < count:
-        source = line.pop(0)
+    distributed = 1
+    candidates = [*sources[1:], sources[0]]
+    while candidates and distributed < count:
+        source = candidates.pop(0)
         if acquire(source.host, 1):
             acquired.append((source.host, 1))
             source.slots += 1
-            given += 1
-            line.append(source)
+            distributed += 1
+            candidates.append(source)
     return acquired

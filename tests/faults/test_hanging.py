@@ -95,7 +95,7 @@ async def test_many_sources_that_hang_are_asked_one_after_the_other(
 async def test_a_source_that_hangs_costs_little_while_there_are_others(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("downloadd.transfer.attempt.SOURCE_TIMEOUT", 0.2)
+    monkeypatch.setattr("downloadd.transfer.source_requests.SOURCE_TIMEOUT", 0.2)
     hanging = [f"/hangs/{number}" for number in range(5)]
     for path in hanging:
         origin.script(path, ScriptedResponse(size=1000, head_event=asyncio.Event()))
@@ -111,7 +111,7 @@ async def test_a_source_that_hangs_costs_little_while_there_are_others(
 async def test_a_source_that_takes_its_time_is_waited_for_when_no_other_has_it(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("downloadd.transfer.attempt.SOURCE_TIMEOUT", 0.5)
+    monkeypatch.setattr("downloadd.transfer.source_requests.SOURCE_TIMEOUT", 0.5)
     # The first request is given up; the second one, which nothing limits, is answered.
     release = asyncio.Event()
     origin.script("/slow", ScriptedResponse(size=1000, head_event=release))

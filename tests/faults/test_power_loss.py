@@ -238,7 +238,7 @@ async def test_what_the_records_vouch_for_was_on_stable_storage_before(
         synced.append(size)
 
     monkeypatch.setattr(os, "fdatasync", fdatasync)
-    monkeypatch.setattr("downloadd.transfer.attempt.CHECKPOINT_SECONDS", 0.1)
+    monkeypatch.setattr("downloadd.transfer.checkpoints.CHECKPOINT_SECONDS", 0.1)
     origin.script("/f", SLOW)
     async with open_stack(tmp_path, CONFIG, fsync=True) as stack:
         started = await stack.manager.start([DownloadRequest(url=origin.url("/f"), directory="d")], user="u")

@@ -1,7 +1,7 @@
-"""What is read of strangers' bytes, for a fuzzer that watches which lines they reach.
+"""Parsers of foreign input as targets of a coverage-guided fuzzer.
 
-`python tests/fuzz/targets.py TARGET [options of libFuzzer]`, such as `names -max_total_time=60`. It ends with a status
-other than 0 as soon as a promise is broken: another exception than the documented one, or a name that is not safe.
+`python tests/fuzz/targets.py TARGET [options of libFuzzer]`, such as `names -max_total_time=60`. It exits with a status
+other than 0 at the first failure: an undocumented exception, or a name that is not safe.
 """
 
 import io
@@ -29,8 +29,8 @@ NOW = 1_700_000_000.0
 
 
 def fuzz_fields(data: bytes) -> None:
-    """Header fields of origins: read, or not understood."""
-    # As the client library hands them over.
+    """Parse a response field."""
+    # Decoded like the client library does.
     text = data.decode("utf-8", "surrogateescape")
     fields.parse_content_disposition(text)
     fields.parse_content_range(text)
@@ -45,7 +45,7 @@ def fuzz_fields(data: bytes) -> None:
 
 
 def fuzz_heads(data: bytes) -> None:
-    """Heads of origins: brought into the one strict form, or refused."""
+    """Normalize a response head."""
     with suppress(MalformedHeadError):
         head = normalize_head(PROTOCOL_PREFIX + data)
         assert find_head_end(head) == len(head)
@@ -55,7 +55,7 @@ def fuzz_heads(data: bytes) -> None:
 
 
 def fuzz_imports(data: bytes) -> None:
-    """Import files: read, or refused."""
+    """Read an import file."""
     archives = []
     for name in ("users.json", "general/1.json", "general/1.csv"):
         archive = io.BytesIO()
@@ -74,7 +74,7 @@ def fuzz_imports(data: bytes) -> None:
 
 
 def fuzz_names(data: bytes) -> None:
-    """Names and directories: safe, or refused."""
+    """Parse and sanitize names and directories."""
     text = data.decode("utf-8", "surrogateescape")
     name = sanitize_name(text)
     assert 0 < len(name.encode()) <= MAX_NAME_BYTES
@@ -90,7 +90,7 @@ def fuzz_names(data: bytes) -> None:
 
 
 def fuzz_urls(data: bytes) -> None:
-    """URLs and request targets: read, or refused."""
+    """Parse URLs and request targets."""
     text = data.decode("utf-8", "surrogateescape")
     parse_target(text)
     redact_url(text)

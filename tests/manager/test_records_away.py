@@ -20,7 +20,7 @@ from downloadd.manager.manager import DownloadChange
 from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import State
-from downloadd.transfer import attempt
+from downloadd.transfer import checkpoints
 
 SIZE = 200_000
 PATIENCE = 0.05
@@ -126,8 +126,8 @@ async def test_new_work_is_refused_changes_nothing_and_is_taken_afterwards(
 async def test_a_transfer_goes_on_while_its_notes_wait(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(attempt, "CHECKPOINT_TIMEOUT", 0.01)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_TIMEOUT", 0.01)
     size = 20 << 20
     origin.script("/f", ScriptedResponse(size=size, etag='"v"', rate=20_000_000))
     # Longer than the test: no note that is under way comes to an end.
@@ -135,7 +135,7 @@ async def test_a_transfer_goes_on_while_its_notes_wait(
         id = await start(stack, origin.url("/f"))
         await wait_until(lambda: id in stack.manager._runs)
         run = stack.manager._runs[id]
-        await wait_until(lambda: run._attempt._is_recorded)
+        await wait_until(lambda: run._attempt._checkpoints.is_recorded)
         with locked(tmp_path):
             await wait_until(lambda: run.snapshot().download.progress.received == size)
         row = await stack.manager.wait(id, 20)

@@ -18,6 +18,7 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 from downloadd.storage.destination import Part, PartEntry
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import parse_filename
 
 BYTES = b"0123456789"
 
@@ -43,7 +44,11 @@ async def running(records: SqliteRecords, destination: LocalDestination, data: b
     """A download whose run has written `data` and said so."""
     row = await claimed(records, sample_download())
     part = await destination.open_part(
-        directory=row.request.directory, filename=row.filename, download_id=row.id, epoch=row.epoch, existing=None
+        directory=row.request.directory,
+        filename=parse_filename(row.filename),
+        download_id=row.id,
+        epoch=row.epoch,
+        existing=None,
     )
     await part.write([data], part.size)
     row = with_fields(row, state=State.DOWNLOADING, part_name=part.name, total=len(BYTES), validator='"v"')
@@ -85,7 +90,7 @@ async def test_a_rename_whose_history_is_missing_is_completed(
 ) -> None:
     row, part = await running(records, destination)
     await records.save(with_fields(row, state=State.VERIFYING, publishing=True))
-    assert await part.publish(row.filename, replace=False, last_modified=None)
+    assert await part.publish(parse_filename(row.filename), replace=False, last_modified=None)
     (ended,) = await reconcile(records, destination, clock)
     assert (ended.id, ended.state) == (row.id, State.COMPLETED)
     assert (await present(records, row.id)).result.ended_seq == 1
@@ -112,7 +117,9 @@ async def test_parts_of_nobody_and_of_ended_downloads_are_swept(
     kept, part = await running(records, destination)
     await part.close()
     for id in (ended.id, new_id(clock.wall(), 7)):
-        stray = await destination.open_part(directory="Downloads", filename="x", download_id=id, epoch=1, existing=None)
+        stray = await destination.open_part(
+            directory="Downloads", filename=parse_filename("x"), download_id=id, epoch=1, existing=None
+        )
         await stray.write([BYTES], 0)
         await stray.close()
     (tmp_path / "files" / "Downloads" / "mine.part").write_bytes(b"not ours")
@@ -125,12 +132,16 @@ async def test_a_part_that_is_being_written_is_not_swept_though_no_download_owns
     tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:
     part = await destination.open_part(
-        directory="Downloads", filename="manifest.jsonl", download_id=new_id(clock.wall(), 7), epoch=1, existing=None
+        directory="Downloads",
+        filename=parse_filename("manifest.jsonl"),
+        download_id=new_id(clock.wall(), 7),
+        epoch=1,
+        existing=None,
     )
     await part.write([BYTES[:4]], 0)
     await sweep(records, destination)
     await part.write([BYTES[4:]], 4)
-    assert await part.publish("manifest.jsonl", replace=True, last_modified=None)
+    assert await part.publish(parse_filename("manifest.jsonl"), replace=True, last_modified=None)
     await sweep(records, destination)
     assert files(tmp_path) == {"manifest.jsonl": BYTES}
 
@@ -141,7 +152,11 @@ async def test_parts_that_are_older_than_the_records_are_left_alone_however_ofte
     older = []
     for directory in ("Downloads", "elsewhere"):
         part = await destination.open_part(
-            directory=directory, filename="f", download_id=new_id(clock.wall() - 0.001, 7), epoch=1, existing=None
+            directory=directory,
+            filename=parse_filename("f"),
+            download_id=new_id(clock.wall() - 0.001, 7),
+            epoch=1,
+            existing=None,
         )
         await part.write([BYTES], 0)
         await part.close()
@@ -153,7 +168,7 @@ async def test_parts_that_are_older_than_the_records_are_left_alone_however_ofte
                 await added(records, known)
             for id in (known.id, new_id(clock.wall(), 7)):
                 stray = await destination.open_part(
-                    directory="Downloads", filename="x", download_id=id, epoch=1, existing=None
+                    directory="Downloads", filename=parse_filename("x"), download_id=id, epoch=1, existing=None
                 )
                 await stray.write([BYTES], 0)
                 await stray.close()
@@ -210,7 +225,11 @@ async def test_a_directory_that_is_out_of_order_holds_up_nothing_else(
         await part.close()
         for directory in ("Downloads", "elsewhere"):
             stray = await destination.open_part(
-                directory=directory, filename="f", download_id=new_id(clock.wall(), 7), epoch=1, existing=None
+                directory=directory,
+                filename=parse_filename("f"),
+                download_id=new_id(clock.wall(), 7),
+                epoch=1,
+                existing=None,
             )
             await stray.write([], 0)
             await stray.close()

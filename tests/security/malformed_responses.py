@@ -1,25 +1,25 @@
-"""What origins may do, and what becomes of it: the rows of docs/explanation/origins.md as bytes on the wire."""
+"""Responses of misbehaving origins and their outcomes: the rows of docs/explanation/origins.md as bytes."""
 
 import gzip
 from typing import Final, NamedTuple
 
 BODY: Final = b"0123456789" * 10
 LONG_BODY: Final = b"0123456789abcdef" * (5 << 16)
-"""5 MiB: long enough that its connection is taken over from the HTTP parser."""
+"""5 MiB: long enough that its connection is detached from the HTTP parser."""
 GZIP_BODY: Final = gzip.compress(bytes(1 << 20), mtime=0)
 
 
 class MalformedResponse(NamedTuple):
-    """One behaviour."""
+    """One response and its outcome."""
 
     raw: bytes
-    """Everything that is sent, before the connection is closed."""
+    """All bytes that are sent before the connection is closed."""
     outcome: bytes | str
-    """The bytes that are saved, or the error code."""
+    """Saved bytes, or the error code."""
 
 
 def format_response(*fields: bytes | str, body: bytes = BODY, start: bytes = b"HTTP/1.1 200 OK") -> bytes:
-    """A response of these fields."""
+    """Return a response with these fields."""
     lines = [start, *(field.encode("latin-1") if isinstance(field, str) else field for field in fields)]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
@@ -261,7 +261,7 @@ MALFORMED_RESPONSES: Final[dict[str, MalformedResponse]] = {
     "redirect-nul": MalformedResponse(
         format_response(b"Location: /a\0b", start=b"HTTP/1.1 302 Found", body=b""), NETWORK
     ),
-    # content codings that nobody asked for
+    # content codings that were not requested
     "coded-gzip": MalformedResponse(
         format_response("Content-Encoding: gzip", f"Content-Length: {len(GZIP_BODY)}", body=GZIP_BODY), GZIP_BODY
     ),

@@ -1,4 +1,4 @@
-"""No address outside the public internet, in no spelling, by no name and over no redirect.
+"""No address outside of the public internet is reached by any spelling, name or redirect.
 
 What is tested elsewhere: the rules at their borders in `policy/test_addresses.py`, the socket that is really connected
 in `policy/test_connector.py`, proxies of the environment in `end_to_end/test_policy.py`.
@@ -41,7 +41,7 @@ carry: see the spellings.
 """
 
 GLOBAL = ["192.31.196.0/24", "192.52.193.0/24", "192.175.48.0/24", "2620:4f:8000::/48"]
-"""The ranges of the registries that hold servers which everybody may ask."""
+"""Ranges of the registries with public servers."""
 
 
 @pytest.mark.parametrize("text", NOT_GLOBAL)
@@ -59,7 +59,7 @@ def test_no_special_range_is_reached_at_its_start_end_or_middle(text: str) -> No
 
 
 @pytest.mark.parametrize("text", GLOBAL)
-def test_a_range_that_everybody_may_ask_is_reached(text: str) -> None:
+def test_a_public_range_is_reached(text: str) -> None:
     network = ip_network(text)
     for address in (network[0], network[-1]):
         AddressRules().check_address(address)
@@ -71,7 +71,7 @@ INNER = [
     "127.0.0.1", "127.1.2.3", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.100.100.200",
     "192.0.0.192", "168.63.129.16", "169.254.170.2", "198.18.0.1", "224.0.0.1", "255.255.255.255",
 ]  # fmt: skip
-"""This machine, its neighbours, and where clouds keep the secrets of their guests."""
+"""Addresses of this machine, of private networks, and of the metadata services of clouds."""
 
 DOTS = ("\u3002", "\uff0e", "\uff61", "%2e", "%2E", "%E3%80%82")
 FULL_WIDTH = str.maketrans({str(digit): chr(0xFF10 + digit) for digit in range(10)})
@@ -91,7 +91,7 @@ DIGITS: dict[str, dict[int, str]] = {
 
 
 def ipv4_spellings(text: str) -> Iterator[str]:
-    """The address in every way that some resolver, library or browser reads."""
+    """Yield the address in every spelling that a resolver, library or browser accepts."""
     value = int(IPv4Address(text))
     parts = IPv4Address(text).packed
     numbers = {
@@ -111,7 +111,7 @@ def ipv4_spellings(text: str) -> Iterator[str]:
     for group in numbers.values():
         for form in forms:
             yield ".".join(map(form, group))
-    # Bases mixed in one address.
+    # Mixed bases in one address.
     for mixed in itertools.product(forms[:4], repeat=2):
         yield ".".join((mixed[0](parts[0]), mixed[1](parts[1]), mixed[0](parts[2]), mixed[1](parts[3])))
     for table in DIGITS.values():
@@ -133,7 +133,7 @@ def ipv4_spellings(text: str) -> Iterator[str]:
 
 
 def ipv6_spellings(text: str) -> Iterator[str]:
-    """The address inside of IPv6, wherever a translator or tunnel looks for one."""
+    """Yield the IPv6 addresses in which translators and tunnels embed the address."""
     value = int(IPv4Address(text))
     high, low = value >> 16, value & 0xFFFF
     inverted = value ^ 0xFFFFFFFF
@@ -168,10 +168,10 @@ UNREADABLE = [
     "127.0.0.1%2f", "127.0.0.1%3a80", "127.0.0.1^x",
     "[::1]]", "[[::1]]", "[v1.x]", "[]", "[::1]x", "\u0661\u0662\u0667.0.0.1", "\u06f1\u06f2\u06f7.0.0.1",
 ]  # fmt: skip
-"""What one reader takes for an inner address and another one for something else."""
+"""Spellings that some parsers accept as a private address and others do not."""
 
 
-def test_no_spelling_of_an_inner_address_is_allowed() -> None:
+def test_no_spelling_of_a_private_address_is_allowed() -> None:
     assert len(SPELLINGS) > 1500
     for spelling in SPELLINGS + NAMES:
         for url in (f"http://{spelling}/", f"https://{spelling}:8080/x?y"):
@@ -180,7 +180,7 @@ def test_no_spelling_of_an_inner_address_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("text", INNER)
-def test_a_spelling_that_is_read_is_read_as_the_address_that_it_means(text: str) -> None:
+def test_an_accepted_spelling_is_parsed_as_its_address(text: str) -> None:
     read = 0
     for spelling in ipv4_spellings(text):
         try:
@@ -193,7 +193,7 @@ def test_a_spelling_that_is_read_is_read_as_the_address_that_it_means(text: str)
 
 
 @pytest.mark.parametrize("spelling", UNREADABLE)
-def test_what_readers_disagree_on_is_refused(spelling: str) -> None:
+def test_an_ambiguous_spelling_is_refused(spelling: str) -> None:
     with pytest.raises((InvalidUrlError, DomainBlockedError)):
         Policy().check_url(f"http://{spelling}/")
 
@@ -202,13 +202,13 @@ def test_what_readers_disagree_on_is_refused(spelling: str) -> None:
     "authority",
     ["127.0.0.1&@example.com", "127.0.0.1%23@example.com", "127.0.0.1%2F@example.com", "localhost@example.com"],
 )
-def test_userinfo_is_no_host(authority: str) -> None:
+def test_userinfo_is_not_the_host(authority: str) -> None:
     url = Policy().check_url(f"http://{authority}/")
     assert to_yarl(url).raw_host == url.host == "example.com"
     assert to_yarl(url).user is None
 
 
-async def test_the_running_daemon_reaches_this_machine_in_none_of_them(tmp_path: Path) -> None:
+async def test_the_daemon_reaches_this_machine_by_no_spelling(tmp_path: Path) -> None:
     async with Origin() as origin, DaemonProcess(tmp_path, config=CLOSED) as daemon:
         urls = [f"http://{spelling}:{origin.port}/f" for spelling in SPELLINGS + NAMES + UNREADABLE]
         urls = [url for url in urls if url.isprintable()]
@@ -228,7 +228,7 @@ async def test_the_running_daemon_reaches_this_machine_in_none_of_them(tmp_path:
 # -- names -------------------------------------------------------------------------------------------------------------
 
 
-async def test_no_name_leads_inside_not_even_one_whose_addresses_change(tmp_path: Path) -> None:
+async def test_no_name_leads_to_a_private_address_even_if_its_addresses_change(tmp_path: Path) -> None:
     config = DEFAULT_CONFIG.replace('"127.0.0.0/8", "::1/128"', '"127.0.0.1/32"')
     hosts = {
         "127.0.0.2.nip_test": "127.0.0.2", "7f000002.nip_test": "127.0.0.2", "app-127-0-0-2.nip_test": "127.0.0.2",
@@ -253,12 +253,12 @@ async def test_no_name_leads_inside_not_even_one_whose_addresses_change(tmp_path
                 _, answer = await daemon.fetch("d", url)
                 outcomes.add(answer["error"])
                 assert answer["error"] in ({None, "DOMAIN_BLOCKED"} if "turning" in name else {"DOMAIN_BLOCKED"}), name
-        # Those that are outside at the moment are reached, so the test would see the others too.
+        # Names with a public address at the moment are reached, so the test would see the others too.
         assert outcomes == {None, "DOMAIN_BLOCKED"}
         assert inner.connections == 0
 
 
-async def test_no_redirect_leads_inside_however_it_is_spelled(tmp_path: Path) -> None:
+async def test_no_redirect_leads_to_a_private_address_in_any_spelling(tmp_path: Path) -> None:
     config = DEFAULT_CONFIG.replace('"127.0.0.0/8", "::1/128"', '"127.0.0.1/32"')
     async with (
         Origin(host="127.0.0.1") as origin,

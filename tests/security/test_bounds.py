@@ -1,4 +1,4 @@
-"""`max_size` holds whichever way bytes come: told or not, from one connection, several, or mirrors.
+"""`max_size` applies to every kind of transfer: known or unknown length, one connection, several, or mirrors.
 
 `min_free` on a disk of its own is tested in `end_to_end/test_storage.py`, quotas in `test_directories.py`.
 """
@@ -20,15 +20,15 @@ async def test_a_url_of_sixteen_megabytes_is_refused_and_not_kept(tmp_path: Path
         huge_url = "http://u:s3cret@h.example/" + "x" * (15 << 20)
         for _ in range(2):
             batch = io.BytesIO(json.dumps({"downloads": [{"url": huge_url}]}).encode())
-            asking = asyncio.ensure_future(
+            response = asyncio.ensure_future(
                 daemon.request("POST", "/api/v1/downloads", data=batch, headers={"Content-Type": "application/json"})
             )
             await asyncio.sleep(0)
-            while not asking.done():
+            while not response.done():
                 watch = daemon.stopwatch()
                 assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
                 assert watch.seconds < 1
-            status, body = await asking
+            status, body = await response
             assert (status, body["downloads"][0]["error"]) == (400, "INVALID_URL")
         history = await daemon.history()
         assert history
@@ -51,18 +51,18 @@ async def test_no_kind_of_request_exceeds_max_size(tmp_path: Path) -> None:
                 "chunked": ScriptedResponse(size=size, framing=Framing.CHUNKED),
                 "close": ScriptedResponse(size=size, framing=Framing.CLOSE),
             }
-            for way, answer in answers.items():
+            for name, answer in answers.items():
                 for server in (origin, mirror):
-                    server.script(f"/{way}", answer)
-                one = origin.url(f"/{way}")
+                    server.script(f"/{name}", answer)
+                url = origin.url(f"/{name}")
                 for urls, parameters in (
-                    (one, {}),
-                    (one, {"segments": "4"}),
-                    ([one, mirror.url(f"/{way}")], {}),
+                    (url, {}),
+                    (url, {"segments": "4"}),
+                    ([url, mirror.url(f"/{name}")], {}),
                 ):
                     status, body = await daemon.fetch(f"{size}", urls, **parameters)
                     expected = (201, None) if fits else (413, "FILE_TOO_LARGE")
-                    assert (status, body["error"]) == expected, (size, way, parameters)
+                    assert (status, body["error"]) == expected, (size, name, parameters)
                     assert all(path.stat().st_size <= LIMIT for path in daemon.root.rglob("*") if path.is_file())
         assert daemon.part_files() == []
         assert {len(content) for content in daemon.files().values()} == {LIMIT}

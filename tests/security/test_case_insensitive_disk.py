@@ -1,4 +1,4 @@
-"""A storage root on exFAT: a disk that ignores case, knows neither modes nor hard links, and refuses some names."""
+"""Storage root on exFAT: a disk that ignores case, has neither modes nor hard links, and refuses some names."""
 
 import asyncio
 import hashlib
@@ -33,7 +33,7 @@ quota = {SIZE}
 
 @pytest.fixture
 def exfat(tmp_path: Path) -> Iterator[Path]:
-    """A small exFAT disk, mounted."""
+    """Mount a small exFAT disk."""
     place, image = tmp_path / "disk", tmp_path / "image"
     place.mkdir()
     with image.open("wb") as file:
@@ -78,7 +78,7 @@ async def test_names_that_differ_in_case_are_one_name(daemon: DaemonProcess, ori
 
 
 @pytest.mark.parametrize(("conflict", "outcome"), [("error", "FILE_EXISTS"), ("skip", None), ("overwrite", None)])
-async def test_each_conflict_policy_knows_a_name_in_another_case(
+async def test_each_conflict_policy_applies_to_a_name_in_another_case(
     daemon: DaemonProcess, origin: Origin, conflict: str, outcome: str | None
 ) -> None:
     origin.script("/other", ScriptedResponse(size=SIZE, seed=7))
@@ -90,7 +90,7 @@ async def test_each_conflict_policy_knows_a_name_in_another_case(
     assert daemon.part_files() == []
 
 
-async def test_directory_settings_hold_for_every_spelling(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_directory_settings_apply_to_every_spelling(daemon: DaemonProcess, origin: Origin) -> None:
     (daemon.root / "Closed").mkdir()
     for spelling in ("closed", "CLOSED/x", "Closed.", "Clo\u200bsed", "mine", "Mine /x"):
         status, answer = await daemon.fetch(spelling, origin.url("/f"))
@@ -98,13 +98,13 @@ async def test_directory_settings_hold_for_every_spelling(daemon: DaemonProcess,
         assert "is too like" in answer["detail"]
     assert (await daemon.request("GET", "/Closed", params={"download": origin.url("/f")}))[0] == 403
     assert (await daemon.fetch("Mine/a", origin.url("/f")))[0] == 201
-    # The same directory below it, and so the same count.
+    # A directory below it in another spelling has the same count.
     status, answer = await daemon.fetch("Mine/A", origin.url("/f"))
     assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE")
     assert set(daemon.files()) == {"Mine/a/f"}
 
 
-async def test_a_download_goes_on_after_a_kill(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_download_resumes_after_a_kill(daemon: DaemonProcess, origin: Origin) -> None:
     size = 4 << 20
     origin.script(
         "/big", [ScriptedResponse(size=size, etag='"v"', stall_after=3 << 20), ScriptedResponse(size=size, etag='"v"')]
@@ -124,7 +124,7 @@ async def test_a_download_goes_on_after_a_kill(daemon: DaemonProcess, origin: Or
     assert origin.requests("/big")[-1].field("Range")
 
 
-async def test_a_name_that_the_disk_does_not_know_is_refused(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_name_that_the_disk_does_not_support_is_refused(daemon: DaemonProcess, origin: Origin) -> None:
     for name in ("a:b", "a*b", "a?b", 'a"b', "a<b", "a|b"):
         status, answer = await daemon.fetch("d", origin.url("/f"), filename=name)
         assert (status, answer["error"]) == (400, "INVALID_PATH"), (name, answer)

@@ -1,4 +1,4 @@
-"""Clients that nobody has invited, on the real daemon: TLS, sockets, guesses, pages, and those who say nothing."""
+"""Unauthorized and hostile clients of the real daemon: TLS, Unix sockets, failed logins, web pages, idle clients."""
 
 import asyncio
 import os
@@ -31,13 +31,13 @@ AUTH = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def serving(**keys: str | int) -> str:
-    """The configuration of the tests with these keys of `[server]`."""
+    """Return the configuration of the tests with these keys of `[server]`."""
     lines = "".join(f"{key} = {value!r}\n" for key, value in keys.items())
     return f"[server]\n{lines}{DEFAULT_CONFIG}"
 
 
 def write_certificate(authority: Authority, folder: Path, name: str = "127.0.0.1") -> tuple[Path, Path]:
-    """Certificate and key for an address, in two files."""
+    """Write certificate and key for an address to two files."""
     cert, key = folder / "cert.pem", folder / "key.pem"
     issued = authority.issue(name)
     cert.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
@@ -56,7 +56,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 
 def shown_certificate(url: str) -> bytes:
-    """What a daemon shows, verified or not."""
+    """Return the certificate of a daemon without verification."""
     host, port = url.removeprefix("https://").split(":")
     return ssl.get_server_certificate((host, int(port)), timeout=5).encode()
 
@@ -73,7 +73,7 @@ async def test_the_api_speaks_tls_and_a_reload_shows_the_new_certificate(tmp_pat
             assert answer.status == 200
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
             await client.get(daemon.url + "/api/v1/downloads", ssl=new.client_context())
-        # Half of an exchange: the key of the new certificate is not there yet.
+        # Half of a renewal: the key of the new certificate is missing.
         before = await asyncio.to_thread(shown_certificate, daemon.url)
         write_certificate(new, tmp_path)
         fresh_key = key.read_bytes()
@@ -123,7 +123,7 @@ async def test_old_versions_of_tls_are_refused(tmp_path: Path, version: ssl.TLSV
         ("cert.pem", "encrypted.pem", "is encrypted"),
     ],
 )
-async def test_a_certificate_that_is_of_no_use_is_named_at_the_start(
+async def test_an_unusable_certificate_is_named_at_the_start(
     tmp_path: Path, cert: str, key: str, sentence: str
 ) -> None:
     write_certificate(Authority(), tmp_path)
@@ -146,24 +146,24 @@ async def test_a_certificate_that_is_of_no_use_is_named_at_the_start(
 # -- a Unix socket -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_unix_socket_is_for_its_owner_and_group_and_needs_a_token_all_the_same(tmp_path: Path) -> None:
+async def test_a_unix_socket_is_for_its_owner_and_group_and_needs_a_token(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
     async with DaemonProcess(tmp_path, config=serving(unix_socket=str(path))) as daemon:
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
-        # The host that a client makes up for a Unix socket does not matter.
+        # The host of a request over a Unix socket does not matter.
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as client:
             for fields, status in (({}, 401), (AUTH, 200)):
                 async with client.get("http://whatever.example/api/v1/downloads", headers=fields) as answer:
                     assert answer.status == status
         await daemon.kill()
-        # What the killed one left does not keep the next one from starting.
+        # The socket of the killed daemon does not prevent the next start.
         assert path.exists()
         await daemon.start()
         assert await daemon.stop() == 0
         assert not path.exists()
 
 
-async def test_what_took_the_place_of_the_unix_socket_is_left_at_the_stop(tmp_path: Path) -> None:
+async def test_a_file_that_replaced_the_unix_socket_stays_at_the_stop(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
     async with DaemonProcess(tmp_path, config=serving(unix_socket=str(path))) as daemon:
         path.unlink()
@@ -172,7 +172,7 @@ async def test_what_took_the_place_of_the_unix_socket_is_left_at_the_stop(tmp_pa
     assert path.read_text() == "mine"
 
 
-def test_a_unix_socket_takes_nothing_away_from_others(tmp_path: Path) -> None:
+def test_a_unix_socket_replaces_no_other_file(tmp_path: Path) -> None:
     taken, file = tmp_path / "taken", tmp_path / "file"
     file.write_text("mine")
     with socket.socket(socket.AF_UNIX) as other:
@@ -187,7 +187,7 @@ def test_a_unix_socket_takes_nothing_away_from_others(tmp_path: Path) -> None:
         bind_unix(str(tmp_path / "nowhere" / "sock"))
 
 
-# -- pages in browsers, and guesses ------------------------------------------------------------------------------------
+# -- web pages, and failed logins --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -214,14 +214,14 @@ async def test_a_page_of_another_site_starts_nothing_even_with_the_token(
     assert await daemon.history() == []
 
 
-async def test_names_of_the_configuration_are_called(tmp_path: Path) -> None:
+async def test_host_names_of_the_configuration_are_accepted(tmp_path: Path) -> None:
     config = DEFAULT_CONFIG + '\n[server]\nhosts = ["dl.example.com"]\n'
     async with DaemonProcess(tmp_path, config=config) as daemon:
         for host, status in (("dl.example.com", 200), ("dl.example.com:8080", 200), ("example.com", 421)):
             assert (await daemon.request("GET", "/api/v1/downloads", headers={"Host": host}))[0] == status
 
 
-async def test_guesses_end_in_429_and_leave_those_alone_who_are_known(daemon: DaemonProcess) -> None:
+async def test_failed_logins_end_in_429_and_do_not_affect_valid_ones(daemon: DaemonProcess) -> None:
     assert (await daemon.request("GET", "/api/v1/downloads"))[0] == 200
     guesses = [{"Authorization": f"Bearer {number}"} for number in range(27)]
     guesses += [{"Authorization": "", "X-User-Id": "alice", "X-Auth-Token": str(number)} for number in range(27)]
@@ -231,10 +231,10 @@ async def test_guesses_end_in_429_and_leave_those_alone_who_are_known(daemon: Da
     assert (await daemon.request("GET", "/api/v1/downloads"))[0] == 200
 
 
-# -- those who say nothing ---------------------------------------------------------------------------------------------
+# -- idle clients and bombs --------------------------------------------------------------------------------------------
 
 
-async def test_ten_thousand_idle_connections_hold_up_nobody(daemon: DaemonProcess) -> None:
+async def test_ten_thousand_idle_connections_delay_no_other_client(daemon: DaemonProcess) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     host, port = daemon.url.removeprefix("http://").split(":")
     before = daemon.resident_bytes()
@@ -242,7 +242,7 @@ async def test_ten_thousand_idle_connections_hold_up_nobody(daemon: DaemonProces
     try:
         for number in range(10_000):
             one = socket.create_connection((host, int(port)), timeout=10)
-            # Half of them have begun to ask.
+            # Half of them have begun a request.
             if number % 2:
                 one.sendall(b"GET / HTTP/1.1\r\nHost: ")
             idle.append(one)
@@ -264,7 +264,7 @@ async def test_ten_thousand_idle_connections_hold_up_nobody(daemon: DaemonProces
     await wait_until(lambda: descriptors() < 100)
 
 
-async def test_bodies_that_would_unpack_to_gigabytes_hold_up_nobody(daemon: DaemonProcess) -> None:
+async def test_bodies_that_would_expand_to_gigabytes_delay_no_other_client(daemon: DaemonProcess) -> None:
     packer = zlib.compressobj()
     bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(256)) + packer.flush()
     assert daemon.client is not None
@@ -287,7 +287,7 @@ async def test_bodies_that_would_unpack_to_gigabytes_hold_up_nobody(daemon: Daem
     assert daemon.resident_bytes() - before < 64 << 20
 
 
-async def test_a_url_in_the_wrong_place_is_logged_without_its_secrets(tmp_path: Path) -> None:
+async def test_a_url_in_the_wrong_parameter_is_logged_without_its_secrets(tmp_path: Path) -> None:
     async with DaemonProcess(tmp_path) as daemon:
         port = int(daemon.url.rpartition(":")[2])
         for target in ("/https://bob:s3cret@h.example/f", "/https:%2F%2Fbob:s3cret@h.example/f?downloads="):

@@ -1,4 +1,4 @@
-"""Content without a length over TLS: whole only when the origin says itself that it is over."""
+"""Content without a length over TLS: complete only after the closure alert of the origin."""
 
 import socket
 import ssl
@@ -17,8 +17,8 @@ BODIES = {"short": BODY, "long": LONG_BODY}
 
 
 @contextmanager
-def serve_tls_response(context: ssl.SSLContext, raw: bytes, *, in_order: bool) -> Iterator[int]:
-    """The port of an origin that gives one answer, and closes with or without the alert that says so."""
+def serve_tls_response(context: ssl.SSLContext, raw: bytes, *, with_alert: bool) -> Iterator[int]:
+    """Yield the port of an origin that sends one response and closes with or without the closure alert."""
 
     def handle() -> None:
         plain, _ = server.accept()
@@ -28,24 +28,24 @@ def serve_tls_response(context: ssl.SSLContext, raw: bytes, *, in_order: bool) -
             while b"\r\n\r\n" not in request:
                 request += connection.recv(65536)
             connection.sendall(raw)
-            if in_order:
+            if with_alert:
                 connection.unwrap()
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(20)
-        conversation = threading.Thread(target=handle)
-        conversation.start()
+        server_thread = threading.Thread(target=handle)
+        server_thread.start()
         try:
             yield server.getsockname()[1]
         finally:
-            conversation.join()
+            server_thread.join()
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["tls-1.2", "tls-1.3"])
-async def test_only_a_closure_alert_makes_content_without_a_length_whole(
+async def test_only_a_closure_alert_makes_content_without_a_length_complete(
     tmp_path: Path, version: ssl.TLSVersion
 ) -> None:
-    """RFC 9112, section 9.8: whoever cuts the wire must not be able to cut the file."""
+    """RFC 9112, section 9.8: an attacker that cuts the connection must not be able to truncate the file."""
     authority = Authority()
     context = authority.server_context()
     context.maximum_version = version
@@ -57,12 +57,12 @@ async def test_only_a_closure_alert_makes_content_without_a_length_whole(
     ) as daemon:
         for head, start in HEADS.items():
             for size, body in BODIES.items():
-                for in_order in (True, False):
-                    name = f"{head}-{size}-{'closed' if in_order else 'cut'}"
-                    with serve_tls_response(context, start + body, in_order=in_order) as port:
+                for with_alert in (True, False):
+                    name = f"{head}-{size}-{'closed' if with_alert else 'cut'}"
+                    with serve_tls_response(context, start + body, with_alert=with_alert) as port:
                         _, answer = await daemon.fetch(name, f"https://127.0.0.1:{port}/f", filename="f")
                     saved = daemon.root / name / "f"
-                    if in_order:
+                    if with_alert:
                         fits = answer["success"] and saved.read_bytes() == body
                     else:
                         fits = answer["error"] == "NETWORK_ERROR" and "cut" in answer["detail"] and not saved.exists()

@@ -1,4 +1,4 @@
-"""What `[[directories]]` promises: a quota that holds, users that are let in, owners and modes that files get."""
+"""Settings of `[[directories]]`: quotas, permitted users, owners and modes."""
 
 import asyncio
 import hashlib
@@ -60,7 +60,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 
 def held(daemon: DaemonProcess, directory: str) -> int:
-    """Bytes of all files below a directory, unfinished ones included."""
+    """Return the bytes of all files below a directory, including part files."""
     return sum(path.stat().st_size for path in (daemon.root / directory).rglob("*") if path.is_file())
 
 
@@ -74,7 +74,7 @@ async def full(
     assert "quota" in detail
 
 
-async def test_a_quota_holds_for_every_way_that_bytes_come(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_quota_applies_to_every_kind_of_transfer(daemon: DaemonProcess, origin: Origin) -> None:
     ways: dict[str, ScriptedResponse] = {
         "length": ScriptedResponse(size=60_000, etag='"v"'),
         "chunked": ScriptedResponse(size=60_000, framing=Framing.CHUNKED),
@@ -89,7 +89,7 @@ async def test_a_quota_holds_for_every_way_that_bytes_come(daemon: DaemonProcess
             assert held(daemon, "small") == 60_000
     await full(daemon, "small", [origin.url("/length"), origin.url("/chunked")])
     assert daemon.part_files() == []
-    # Beside it there is room, and what is refused leaves room for what fits.
+    # Other directories are not limited, and a refused download uses no quota.
     assert (await daemon.fetch("elsewhere", origin.url("/length")))[0] == 201
     origin.script("/fits", ScriptedResponse(size=40_000, framing=Framing.CHUNKED))
     assert (await daemon.fetch("small/b/c", origin.url("/fits")))[0] == 201
@@ -115,26 +115,26 @@ async def test_what_is_cancelled_frees_its_quota(daemon: DaemonProcess, origin: 
     assert (await daemon.fetch("small", origin.url("/f")))[0] == 201
 
 
-async def test_of_many_at_once_as_many_come_through_as_fit(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_of_many_concurrent_downloads_as_many_complete_as_fit(daemon: DaemonProcess, origin: Origin) -> None:
     for number in range(20):
         framing = Framing.CHUNKED if number % 2 else Framing.LENGTH
         origin.script(f"/{number}", ScriptedResponse(size=24_000, framing=framing))
     outcomes = await asyncio.gather(*(daemon.fetch("small", origin.url(f"/{number}")) for number in range(20)))
     errors = [answer["error"] for _, answer in outcomes]
     assert set(errors) == {None, "INSUFFICIENT_STORAGE"}
-    # Those without a length may stop each other short of the bound.
+    # Downloads without a length may stop each other below the quota.
     assert 1 <= errors.count(None) <= 4
     assert held(daemon, "small") == 24_000 * errors.count(None) <= 100_000
 
 
-async def test_what_is_there_counts_after_a_kill_and_what_goes_does_not(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_existing_files_count_after_a_kill_and_removed_ones_do_not(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=60_000))
     origin.script("/g", ScriptedResponse(size=50_000))
     assert (await daemon.fetch("small", origin.url("/f")))[0] == 201
     await daemon.kill()
     await daemon.start()
     await full(daemon, "small", origin.url("/g"))
-    # One that takes the place of another needs room for both until it has its name.
+    # A file that replaces another needs quota for both until it is published.
     await full(daemon, "small", origin.url("/g"), filename="f", conflict="overwrite")
     await daemon.kill()
     (daemon.root / "small/f").unlink()
@@ -155,7 +155,7 @@ async def test_only_its_users_start_and_change_downloads_in_a_directory(daemon: 
         async with daemon.client.get(f"{daemon.url}/{path}", params={"download": url}, headers=AS_OTHER) as response:
             body = await response.json()
             refused = response.status == 403 and body == {"success": False, "error": MISSING}
-            # An encoded slash is no way to write a path at all.
+            # An encoded slash is not valid in a path.
             assert refused or (response.status, body["error"]) == (400, "INVALID_PATH"), (path, body)
     items = [{"url": url, "directory": "elsewhere"}, {"url": url, "directory": "small/own"}]
     status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items}, headers=AS_OTHER)
@@ -169,28 +169,28 @@ async def test_only_its_users_start_and_change_downloads_in_a_directory(daemon: 
         assert (status, body["error"]) == (403, MISSING), verb
     status, body = await daemon.request("PATCH", f"/api/v1/downloads/{id}", json={"priority": 1}, headers=AS_OTHER)
     assert (status, body["error"]) == (403, MISSING)
-    # They may look, and use what is beside it.
+    # They may read the lists, and use other directories.
     assert (await daemon.request("GET", f"/api/v1/downloads/{id}", headers=AS_OTHER))[0] == 200
     status, _ = await daemon.request("GET", "/small", params={"download": url, "wait": "30"}, headers=AS_OTHER)
     assert status == 201
 
 
-async def test_files_and_made_directories_are_as_asked_for(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_files_and_directories_get_the_configured_modes(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3))
     assert (await daemon.fetch("small/own/a/b", origin.url("/f")))[0] == 201
     modes = {
         path: (daemon.root / path).stat().st_mode & 0o7777 for path in ("small/own/a/b/f", "small/own/a/b", "small/own")
     }
     assert modes == {"small/own/a/b/f": 0o640, "small/own/a/b": 0o750, "small/own": 0o750}
-    # The default policy of the directory, unless the request names one.
+    # The conflict policy of the directory is the default.
     _, answer = await daemon.fetch("small/own/a/b", origin.url("/f"))
     assert (await daemon.get_download(answer["download_id"]))["status"] == "skipped"
     assert (await daemon.fetch("small/own/a/b", origin.url("/f"), conflict="rename"))[0] == 201
     assert sorted(daemon.files()) == ["small/own/a/b/f", "small/own/a/b/f (1)"]
 
 
-async def test_an_owner_gets_files_and_made_directories(tmp_path: Path, origin: Origin) -> None:
-    # Root can give files to anybody, whoever else runs this to himself.
+async def test_files_and_directories_get_the_configured_owner(tmp_path: Path, origin: Origin) -> None:
+    # Root can give files to any user, other users only to themselves.
     uid, gid = (54321, 54322) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
     table = f'[[directories]]\npath = "theirs"\nowner = "{uid}:{gid}"\nmode = "0600"\n'
     origin.script("/f", ScriptedResponse(size=3))
@@ -237,7 +237,7 @@ async def test_a_reload_changes_the_directory_settings_of_later_downloads(
         pytest.param('path = "x"\nquotas = 1', "did you mean quota", id="unknown key"),
     ],
 )
-def test_a_mistake_in_a_table_is_named(tmp_path: Path, table: str, said: str) -> None:
+def test_an_error_in_a_table_is_named(tmp_path: Path, table: str, said: str) -> None:
     file = tmp_path / "config.toml"
     file.write_text(DEFAULT_CONFIG + TABLES.replace(OTHER, USER) + f"\n[[directories]]\n{table}\n")
     with pytest.raises(ConfigError) as caught:
@@ -246,7 +246,7 @@ def test_a_mistake_in_a_table_is_named(tmp_path: Path, table: str, said: str) ->
     assert "directories[4]" in caught.value.message
 
 
-def test_nobody_gives_files_away_who_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_owner_is_refused_without_the_permission_to_change_owners(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owners, "_capabilities", lambda: 0)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(ValueError, match="only by root or with CAP_CHOWN"):

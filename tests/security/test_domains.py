@@ -1,4 +1,4 @@
-"""Domain rules are not fooled: whatever passes is sent to a host that is listed, letter by letter.
+"""Domain rules: each accepted URL leads to a host that is listed, letter by letter.
 
 The judgement of single patterns and hosts is tested in `policy/test_domains.py`, the daemon with names of its own name
 servers in `end_to_end/test_policy.py`.
@@ -38,13 +38,13 @@ LOOKALIKES = [
     "evil.test%23@", "evil.test:80#@example.com", "evil.test:example.com", "[example.com]", "evil.test%5c@x.files.test",
     "a@evil.test@example.com", "evil.test%252f.files.test", "evil.test%2f.files.test", "evil.test%3f.files.test",
     "evil.test%23.files.test", "evil.test%3a80.files.test", "evil.test%40.files.test",
-    # letters that look alike, and do not map to the listed ones
+    # letters of similar shape that do not map to the listed ones
     "ex\u0430mple.com", "\u0435xample.com", "exam\u0440le.com", "example.\u0441om", "ex\u03b1mple.com",
     "exampl\u0454.com", "examp\u04cfe.com", "examp\u0131e.com", "ex\u00e1mple.com", "ex\u0251mple.com",
     "example.c\u03bfm", "examp1e.com", "exarnple.com", "ex\u1d00mple.com", "a.f\u0456les.test", "a.file\u0455.test",
     "ex\u0430mple.com.", "xn--exmple-4nf.com", "XN--EXMPLE-4NF.com", "xn--example-.com", "xn--example.com",
     "xn--.com", "xn--a.files.test.evil", "example.xn--om-nmc", "exampl\u0435\u0301.com", "exa\u0301mple.com",
-    # letters that vanish in some readers and not in others
+    # letters that some parsers remove
     "ex\u200dample.com", "ex\u200cample.com", "\u202eexample.com", "example.com\u202e", "ex\u2060ample.com",
     # addresses are not in the list
     "1.1.1.1", "0x01010101", "[2606:4700::1111]", "16843009",
@@ -57,11 +57,11 @@ EQUIVALENTS = [
     "ex\u00adample.com", "exam\u00adple.com", "evil.test@example.com", ":@example.com", "evil.test%40@example.com",
     "example.com:443", "example.com:", "u:p@example.com", "ex\u1d43mple.com", "\u2147xample.com", "ex\u00aample.com",
 ]  # fmt: skip
-"""Other spellings that UTS 46 maps to the listed name itself, so that the name is what is asked."""
+"""Spellings that UTS 46 maps to the listed name, so that this name is requested."""
 
 
 def connected(authority: str) -> str | None:
-    """The host that a request would go to; None when it is refused."""
+    """Return the host that a request would be sent to; None if it is refused."""
     try:
         url = POLICY.check_url(f"http://{authority}/f")
     except (DomainBlockedError, InvalidUrlError):
@@ -71,7 +71,7 @@ def connected(authority: str) -> str | None:
 
 
 @pytest.mark.parametrize("authority", LOOKALIKES)
-def test_what_only_looks_like_a_listed_host_is_refused_or_goes_to_the_listed_one(authority: str) -> None:
+def test_a_lookalike_is_refused_or_leads_to_the_listed_host(authority: str) -> None:
     host = connected(authority)
     assert host is None or host == "example.com" or host.endswith(".files.test")
     if "evil" in (host or ""):
@@ -79,14 +79,14 @@ def test_what_only_looks_like_a_listed_host_is_refused_or_goes_to_the_listed_one
 
 
 @pytest.mark.parametrize("authority", EQUIVALENTS)
-def test_another_spelling_of_a_listed_host_goes_to_that_host(authority: str) -> None:
+def test_another_spelling_of_a_listed_host_leads_to_that_host(authority: str) -> None:
     assert connected(authority) == "example.com"
 
 
 @pytest.mark.parametrize(
     "authority", ["a.files.test", "A.B.FILES.TEST.", "a\u3002files\u3002test", "xn--bcher-kva.files.test"]
 )
-def test_subdomains_go_to_themselves(authority: str) -> None:
+def test_subdomains_lead_to_themselves(authority: str) -> None:
     assert (connected(authority) or "").endswith(".files.test")
 
 
@@ -119,12 +119,12 @@ near_hosts = st.lists(
 
 
 @given(near_hosts)
-def test_whatever_passes_goes_to_a_listed_host(authority: str) -> None:
+def test_each_accepted_url_leads_to_a_listed_host(authority: str) -> None:
     host = connected(authority)
     assert host is None or host == "example.com" or host.endswith(".files.test")
 
 
-async def test_the_running_daemon_is_not_fooled_either(tmp_path: Path) -> None:
+async def test_the_daemon_requests_only_listed_hosts(tmp_path: Path) -> None:
     config = make_config(allowed_domains=["example.com", "*.files.test"])
     lookalikes = [fool for fool in LOOKALIKES if connected(fool) is None and fool.isprintable()]
     assert len(lookalikes) > 90

@@ -1,4 +1,4 @@
-"""Import files that are made to take memory or time are refused or read within bounds, and nobody else waits."""
+"""Import files made to exhaust memory or time are refused or read within limits, and delay no other request."""
 
 import asyncio
 import io
@@ -13,13 +13,13 @@ from support.daemon_process import DaemonProcess, wait_until
 MIB = 1 << 20
 MAX_MEMORY_BYTES = 300 * MIB
 MAX_RESPONSE_SECONDS = 0.3
-"""Seconds; how long others may wait for an answer."""
+"""Seconds that other requests may wait for a response."""
 
 CHANNELS = b'[{"id": "C1", "name": "c"}]'
 
 
 def stored(members: Mapping[str, bytes]) -> bytes:
-    """A zip that nothing in it is packed in, so that no ratio gives it away."""
+    """Return a zip without compression, so that its ratio is not suspicious."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as target:
         for name, content in members.items():
@@ -28,7 +28,7 @@ def stored(members: Mapping[str, bytes]) -> bytes:
 
 
 def array(element: bytes, size: int = 24 * MIB) -> bytes:
-    """A JSON array of so many of the same that it is of about this size."""
+    """Return a JSON array of about this size, with one element repeated."""
     return b"[" + (element + b",") * (size // (len(element) + 1)) + element + b"]"
 
 
@@ -37,7 +37,7 @@ def day(content: bytes) -> bytes:
 
 
 def directory(count: int) -> bytes:
-    """The end of an archive of so many entries, which are not there."""
+    """Return the central directory of an archive with so many entries, which do not exist."""
     entry = struct.pack("<4s4B4HL2L5H2L", b"PK\1\2", 20, 3, 20, 0, 0, 0, 0, 33, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0)
     entries = b"".join(entry + number.to_bytes(4, "little") for number in range(count))
     return (
@@ -53,7 +53,7 @@ def metalink(inner: bytes) -> bytes:
 
 
 def numbered(form: str, size: int) -> bytes:
-    """So many of the same with a number of its own each, of about this size."""
+    """Return about `size` bytes of a form, repeated with a number in each."""
     return "".join(form.replace("#", f"{number:x}") for number in range(size // (len(form) + 5))).encode()
 
 
@@ -107,13 +107,13 @@ IMPORT_BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 
 @pytest.mark.parametrize("name", IMPORT_BOMBS)
-async def test_no_import_file_takes_much_memory_or_holds_up_others(tmp_path: Path, name: str) -> None:
+async def test_no_import_file_uses_much_memory_or_delays_other_requests(tmp_path: Path, name: str) -> None:
     key, make = IMPORT_BOMBS[name]
     bomb = tmp_path / "bomb"
     bomb.write_bytes(make())
     async with DaemonProcess(tmp_path) as daemon:
         before = daemon.peak_bytes()
-        # What holds the daemon up does so every time; a busy machine does not.
+        # A bomb delays the daemon each time; a busy machine does not.
         unresponsive_seconds = MAX_RESPONSE_SECONDS
         for _ in range(3):
             if unresponsive_seconds >= MAX_RESPONSE_SECONDS:
@@ -123,7 +123,7 @@ async def test_no_import_file_takes_much_memory_or_holds_up_others(tmp_path: Pat
         assert not [line for line in daemon.log_lines() if line["event"] in {"import_broke", "request_failed"}]
 
 
-async def test_a_list_of_very_many_users_is_told_and_holds_up_nobody(tmp_path: Path) -> None:
+async def test_a_list_of_very_many_users_is_returned_and_delays_no_other_request(tmp_path: Path) -> None:
     count = 60_000
     form = (
         '{"id":"U%08d","name":"somebody.%d","profile":{"email":"somebody-%d@mail.example.com",'
@@ -142,7 +142,7 @@ async def test_a_list_of_very_many_users_is_told_and_holds_up_nobody(tmp_path: P
 
 
 async def upload_and_read(daemon: DaemonProcess, key: str, path: Path) -> None:
-    """Until it is known what is in the file, or that it is refused."""
+    """Upload a file and wait until it is read or refused."""
 
     async def is_read() -> bool:
         status, answer = await daemon.request("GET", "/api/v1/getImportFileData")
@@ -156,7 +156,7 @@ async def upload_and_read(daemon: DaemonProcess, key: str, path: Path) -> None:
 
 
 async def slowest_response_during(daemon: DaemonProcess, work: Coroutine[None, None, None]) -> float:
-    """How many seconds others had to wait for an answer at most while that is done."""
+    """Return the longest response time in seconds of other requests during the work."""
     longest = 0.0
     task = asyncio.get_running_loop().create_task(work)
     while not task.done():

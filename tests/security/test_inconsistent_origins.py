@@ -1,4 +1,4 @@
-"""OriginUsage that go on otherwise than they began: no byte of two versions, and none beyond the range."""
+"""Origins that continue with another version: bytes of two versions are never mixed, and no range is exceeded."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +15,7 @@ from support.raw_server import serve_raw
 
 A, B = b"a" * 100, b"b" * 100
 FIRST = format_response("Content-Length: 200", 'ETag: "v"', body=A)
-"""Half of it, and then the connection is cut."""
+"""Half of the content, before the connection is cut."""
 WHOLE = format_response("Content-Length: 200", 'ETag: "v"', body=A + B)
 OTHER = b"x" * 200
 LOGIN_PAGE = format_response("Content-Type: text/html", "Content-Length: 14", body=b"<title>Welcome")
@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 
 def part(*fields: str, body: bytes = B, range: str = "bytes 100-199/200") -> bytes:
-    """What a polite origin would go on with, but for what is given."""
+    """Return the correct continuation, changed by the arguments."""
     return format_response(f"Content-Range: {range}", *fields, body=body, start=b"HTTP/1.1 206 Partial Content")
 
 
@@ -121,11 +121,11 @@ CONTINUATIONS: dict[str, tuple[Sequence[bytes], bytes]] = {
         A + B,
     ),
 }
-"""What an origin says, one answer after the other, and what is saved."""
+"""Responses of an origin, one after the other, and the saved bytes."""
 
 
 @pytest.mark.parametrize("name", CONTINUATIONS)
-async def test_whatever_an_origin_goes_on_with_the_bytes_are_those_of_one_version(
+async def test_the_bytes_are_of_one_version_for_every_continuation(
     daemon: DaemonProcess, origin: Origin, name: str
 ) -> None:
     said, saved = CONTINUATIONS[name]
@@ -136,7 +136,7 @@ async def test_whatever_an_origin_goes_on_with_the_bytes_are_those_of_one_versio
     assert len(origin.requests("/f")) == len(said)
 
 
-async def test_what_was_received_stays_until_an_answer_without_range_is_accepted(
+async def test_received_bytes_stay_until_a_response_without_range_is_accepted(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     ignored = format_response("Content-Length: 200", 'ETag: W/"v"', body=OTHER)
@@ -150,7 +150,7 @@ async def test_what_was_received_stays_until_an_answer_without_range_is_accepted
     assert asked == [None, "bytes=100-", None, "bytes=100-"]
 
 
-async def test_a_login_page_that_stays_ends_with_a_code_and_no_file(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_permanent_login_page_ends_with_an_error_and_no_file(daemon: DaemonProcess, origin: Origin) -> None:
     first = format_response("Content-Length: 200", "Content-Type: application/zip", 'ETag: "v"', body=A)
     origin.script("/f", [ScriptedResponse(raw=first), ScriptedResponse(raw=LOGIN_PAGE)])
     status, result = await daemon.fetch("d", origin.url("/f"))
@@ -161,9 +161,7 @@ async def test_a_login_page_that_stays_ends_with_a_code_and_no_file(daemon: Daem
     assert daemon.files() == {}
 
 
-async def test_a_login_page_takes_nothing_from_a_download_over_several_connections(
-    daemon: DaemonProcess, origin: Origin
-) -> None:
+async def test_a_login_page_removes_nothing_from_a_segmented_download(daemon: DaemonProcess, origin: Origin) -> None:
     size = 8 * MIB
     good = ScriptedResponse(size=size, etag='"v"')
     requests = 0
@@ -187,7 +185,7 @@ async def test_a_login_page_takes_nothing_from_a_download_over_several_connectio
 
 
 @pytest.mark.parametrize("says_its_range", [True, False])
-async def test_ranges_under_status_200_over_several_connections_are_never_the_whole(
+async def test_ranges_under_status_200_are_never_the_complete_file_of_a_segmented_download(
     daemon: DaemonProcess, origin: Origin, says_its_range: bool
 ) -> None:
     size = 6 * MIB
@@ -219,10 +217,10 @@ def redirect(location: str) -> ScriptedResponse:
 
 @pytest.mark.parametrize("begins_with", ["/f", "/g"])
 @pytest.mark.parametrize("is_copy", [True, False])
-async def test_where_redirects_lead_elsewhere_the_end_of_what_has_come_must_be_the_same(
+async def test_after_another_redirect_the_overlap_must_match(
     daemon: DaemonProcess, origin: Origin, begins_with: str, is_copy: bool
 ) -> None:
-    """The entity tag is that of a copy, or of another file."""
+    """The entity tag may be that of a copy or of another file."""
     size, come = 6 * MIB, 2 * MIB
     cut = ScriptedResponse(size=size, etag='"v"', cut_after=come)
     first = cut if begins_with == "/f" else redirect("/g")
@@ -240,10 +238,10 @@ async def test_where_redirects_lead_elsewhere_the_end_of_what_has_come_must_be_t
 
 @pytest.mark.parametrize("told", [True, False])
 @pytest.mark.parametrize("is_same", [True, False])
-async def test_a_coded_content_goes_on_where_the_last_bytes_are_the_same(
+async def test_coded_content_resumes_if_the_overlap_matches(
     daemon: DaemonProcess, origin: Origin, is_same: bool, told: bool
 ) -> None:
-    """Whether the rest says again that it is coded, or leaves that out, as it may."""
+    """The rest may repeat the content coding or leave it out."""
     size, come = 6 * MIB, 2 * MIB
     coded = [("Content-Encoding", "x-gzip")]
     rest = ScriptedResponse(size=size, seed=0 if is_same else 9, etag='"v"', headers=coded if told else [])
@@ -255,7 +253,9 @@ async def test_a_coded_content_goes_on_where_the_last_bytes_are_the_same(
     assert asked[1] is not None
 
 
-async def test_several_connections_may_be_led_to_different_copies(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_redirects_may_lead_several_connections_to_different_copies(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
     size = 8 * MIB
     origin.script("/f", [redirect(f"/{number}") for number in range(8)])
     for number in range(8):
@@ -266,9 +266,7 @@ async def test_several_connections_may_be_led_to_different_copies(daemon: Daemon
 
 
 @pytest.mark.parametrize("killed", [False, True])
-async def test_what_an_origin_has_promised_of_its_bytes_holds_across_attempts(
-    daemon: DaemonProcess, origin: Origin, killed: bool
-) -> None:
+async def test_origin_digests_apply_across_attempts(daemon: DaemonProcess, origin: Origin, killed: bool) -> None:
     size = 4 * MIB
     head = f'HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nETag: "v"\r\nRepr-Digest: sha-256=:{"A" * 43}=:\r\n\r\n'
     content = expected_bytes(0, 0, size)
@@ -298,7 +296,7 @@ async def test_what_an_origin_has_promised_of_its_bytes_holds_across_attempts(
 
 
 @pytest.mark.parametrize("kind", ["surplus", "coding"])
-async def test_no_connection_of_several_brings_more_than_its_range_or_another_coding(
+async def test_no_segment_has_more_than_its_range_or_another_coding(
     daemon: DaemonProcess, origin: Origin, kind: str
 ) -> None:
     size = 6 * MIB
@@ -328,9 +326,7 @@ async def test_no_connection_of_several_brings_more_than_its_range_or_another_co
     assert len(origin.requests("/f")) > 1
 
 
-async def test_what_a_connection_of_several_brings_is_not_believed_when_more_follows(
-    daemon: DaemonProcess, origin: Origin
-) -> None:
+async def test_a_segment_with_surplus_bytes_is_rejected(daemon: DaemonProcess, origin: Origin) -> None:
     size = 4 * MIB
 
     def respond(request: Request) -> ScriptedResponse:
@@ -351,7 +347,7 @@ async def test_what_a_connection_of_several_brings_is_not_believed_when_more_fol
     assert daemon.files() == {}
 
 
-async def test_an_origin_that_changes_again_and_again_is_given_up(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_an_origin_that_changes_repeatedly_ends_the_download(daemon: DaemonProcess, origin: Origin) -> None:
     cut = [
         format_response("Content-Length: 200", f'ETag: "{number}"', body=OTHER[: 50 + 100 * (number % 2)])
         for number in range(30)
@@ -374,7 +370,7 @@ async def test_an_origin_that_changes_again_and_again_is_given_up(daemon: Daemon
     ],
     ids=["101", "chunks of HTTP/1.0", "204"],
 )
-async def test_a_connection_whose_message_may_not_be_over_is_not_used_again(daemon: DaemonProcess, said: bytes) -> None:
+async def test_a_connection_without_a_clear_end_of_message_is_not_reused(daemon: DaemonProcess, said: bytes) -> None:
     connections = 0
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

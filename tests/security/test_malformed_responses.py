@@ -1,4 +1,4 @@
-"""Every behaviour of docs/explanation/origins.md on the wire: the whole file, or a code and no file."""
+"""Every behaviour of docs/explanation/origins.md as bytes: the complete file, or an error code and no file."""
 
 import asyncio
 import hashlib
@@ -35,7 +35,7 @@ def test_each_row_has_a_case_and_each_case_a_row_with_its_outcome() -> None:
 async def test_every_behaviour_has_the_outcome_of_the_table(
     tmp_path: Path, parameters: dict[str, str | None], pause: float, retries: int
 ) -> None:
-    """All at once, on one daemon: none of them may disturb another, and none is only ended by the stall timeout."""
+    """All at once on one daemon: none affects another, and none is ended by the stall timeout only."""
     wrong: dict[str, object] = {}
     config = make_config(retries=retries, stall_timeout=60, max_concurrent=200, max_per_host=200)
     async with DaemonProcess(tmp_path, config=config) as daemon:
@@ -60,7 +60,7 @@ async def test_every_behaviour_has_the_outcome_of_the_table(
         names = iter(MALFORMED_RESPONSES)
 
         async def fetch_some() -> None:
-            # One for each: a connection that an origin closes without a word would be used again by somebody else.
+            # One origin for each: a connection that is closed without a response would be reused by another download.
             async with Origin() as origin:
                 for name in names:
                     await fetch(name, origin)
@@ -77,7 +77,7 @@ def digest(content: bytes) -> str:
 
 @asynccontextmanager
 async def serve_bytes(respond: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
-    """The port of a server that says something to everybody who asks for anything, and then waits."""
+    """Yield the port of a server that responds to every request and then waits."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
@@ -98,8 +98,8 @@ async def serve_bytes(respond: Callable[[asyncio.StreamWriter], Awaitable[None]]
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n12345678",
     ],
 )
-async def test_silence_ends_in_time_in_every_phase(tmp_path: Path, scheme: str, said: bytes) -> None:
-    """Before TLS is agreed on, before the head, behind an interim one, within it, and before the last byte."""
+async def test_a_stall_in_every_phase_ends_with_the_timeout(tmp_path: Path, scheme: str, said: bytes) -> None:
+    """In the TLS handshake, before the head, after an interim response, in the head, and before the last byte."""
 
     async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(said)
@@ -112,8 +112,8 @@ async def test_silence_ends_in_time_in_every_phase(tmp_path: Path, scheme: str, 
         assert daemon.files() == {}
 
 
-async def test_what_nobody_asked_for_is_nobody_s_file(tmp_path: Path) -> None:
-    """A second answer on a connection at rest: whole, or cut so that the rest comes after the next request."""
+async def test_an_unrequested_response_is_not_saved(tmp_path: Path) -> None:
+    """A second response on an idle connection: complete, or cut so that its rest follows the next request."""
     for number, unasked in enumerate((length("100", body=b"x" * 100), b"HTTP/1.1 200 OK\r\nContent-Le")):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -132,7 +132,7 @@ async def test_what_nobody_asked_for_is_nobody_s_file(tmp_path: Path) -> None:
             assert daemon.files() == {"d/1": b"1" * 100, "d/2": b"2" * 100}
 
 
-async def test_a_connection_is_used_again_only_if_it_would_be_made_again(tmp_path: Path) -> None:
+async def test_a_connection_is_reused_only_if_the_policy_still_allows_it(tmp_path: Path) -> None:
     async with Origin() as origin, DaemonProcess(tmp_path, config=SHORT_TIMEOUT_CONFIG) as daemon:
         for name in ("1", "2"):
             origin.script(f"/{name}", ScriptedResponse(size=10))
@@ -160,11 +160,11 @@ FLOODS: dict[str, tuple[bytes, bytes]] = {
         b"a" * 65_536,
     ),
 }
-"""What an origin begins with, and goes on with without an end."""
+"""Start of a response, and the bytes that an origin repeats after it."""
 
 
 @pytest.mark.parametrize("name", FLOODS)
-async def test_floods_end_in_time_and_cost_nobody_anything(tmp_path: Path, name: str) -> None:
+async def test_floods_end_in_time_and_delay_no_other_download(tmp_path: Path, name: str) -> None:
     start, flood = FLOODS[name]
 
     async def respond(writer: asyncio.StreamWriter) -> None:
@@ -193,7 +193,7 @@ async def test_floods_end_in_time_and_cost_nobody_anything(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize("drop", [b"X: a\r\n", b"a"], ids=["trailers", "a trailer"])
-async def test_disconnects_without_content_are_no_progress(tmp_path: Path, drop: bytes) -> None:
+async def test_disconnects_without_content_are_not_progress(tmp_path: Path, drop: bytes) -> None:
     async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: a\r\n")
         while not writer.is_closing():
@@ -208,7 +208,7 @@ async def test_disconnects_without_content_are_no_progress(tmp_path: Path, drop:
         assert "stall timeout" in answer["detail"]
 
 
-async def test_a_head_that_trickles_is_ended_by_the_timeout(tmp_path: Path) -> None:
+async def test_a_slow_head_ends_with_the_timeout(tmp_path: Path) -> None:
     async def respond(writer: asyncio.StreamWriter) -> None:
         for octet in b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100:
             writer.write(bytes([octet]))

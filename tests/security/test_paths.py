@@ -1,8 +1,8 @@
-"""No path leads out of the storage root, and nothing that lies in it is opened, followed or waited for.
+"""No path leads out of the storage root, and no link, FIFO or device in it is opened or followed.
 
-What is tested elsewhere: single names in `storage/test_names.py`, links in `storage/test_root.py`, what is slipped in
-at the last moment in `storage/test_part_file.py` and `storage/test_commit.py`, the answers of the API to bad paths and
-names in `end_to_end/test_storage.py`.
+Tested elsewhere: single names in `storage/test_names.py`, links in `storage/test_root.py`, entries replaced at the last
+moment in `storage/test_part_file.py` and `storage/test_publisher.py`, invalid paths and names in requests in
+`end_to_end/test_storage.py`.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ SIZE = 50_000
 
 
 class OutsideFiles:
-    """The folder around a root, with something precious in it; says whether it is as it was."""
+    """Files outside of a root, which must stay unchanged."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,8 +81,8 @@ async def daemon(tmp_path: Path, outside_files: OutsideFiles) -> AsyncIterator[D
         assert {path.name for path in folder.iterdir()} == {"files", "state", "log.jsonl", "config.toml"}
 
 
-async def ask_raw(daemon: DaemonProcess, target: bytes) -> tuple[int, dict[str, Any]]:
-    """A GET whose target goes out byte for byte."""
+async def request_raw(daemon: DaemonProcess, target: bytes) -> tuple[int, dict[str, Any]]:
+    """Send a GET with exactly this target; return status and body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(daemon.url.rpartition(":")[2]))
     writer.write(b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" % target)
     writer.write(b"Authorization: Bearer %s\r\n\r\n" % TOKEN.encode())
@@ -110,7 +110,9 @@ TARGETS = [
 ]
 
 
-async def test_no_spelling_of_a_directory_makes_anything_outside(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_no_spelling_of_a_directory_creates_an_entry_outside_the_root(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
     assert len(TARGETS) > 1000
     query = b"?download=" + quote(origin.url("/f"), safe="").encode()
     taken: list[str] = []
@@ -118,14 +120,14 @@ async def test_no_spelling_of_a_directory_makes_anything_outside(daemon: DaemonP
 
     async def attack(target: bytes) -> None:
         async with places:
-            status, body = await ask_raw(daemon, target + query)
+            status, body = await request_raw(daemon, target + query)
         assert (status, body["error"]) in {(201, None), (400, "INVALID_PATH")}, (target, status, body)
         if status == 201:
             assert ".." not in body["path"].split("/")
             taken.append(body["download_id"])
 
     await asyncio.gather(*map(attack, TARGETS))
-    # Doubly encoded and look-alike dots are names like any other.
+    # Doubly encoded dots and dots of other scripts are ordinary names.
     assert 100 < len(taken) < len(TARGETS) - 500
     await wait_until(lambda: all_ended(daemon))
     root = daemon.root.resolve()
@@ -150,7 +152,7 @@ GOOD_NAMES = [
 ]  # fmt: skip
 
 
-async def test_a_wanted_name_is_taken_letter_by_letter_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_requested_name_is_used_unchanged_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
     items = [{"url": origin.url("/f"), "directory": "d", "filename": name} for name in BAD_NAMES + GOOD_NAMES]
     status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
     assert status == 201
@@ -158,7 +160,7 @@ async def test_a_wanted_name_is_taken_letter_by_letter_or_refused(daemon: Daemon
         assert result["error"] == "INVALID_PATH", name
     for result in body["downloads"][len(BAD_NAMES) :]:
         assert (await daemon.wait_until_finished(result["download_id"]))["status"] == "completed"
-    # On a file system that ignores case or normalises, the later one of two would have a number.
+    # On a file system that ignores case or normalizes, the later one of two gets a number.
     assert sorted(os.listdir(daemon.root / "d")) == sorted(GOOD_NAMES)
 
 
@@ -174,7 +176,7 @@ ORIGIN_NAMES = [
 ]  # fmt: skip
 
 
-async def test_what_an_origin_says_becomes_one_safe_name(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_name_of_an_origin_becomes_one_safe_name(daemon: DaemonProcess, origin: Origin) -> None:
     paths = []
     for number, (field, name) in enumerate(itertools.product(DISPOSITIONS, ORIGIN_NAMES)):
         paths.append(f"/{number}")
@@ -187,7 +189,7 @@ async def test_what_an_origin_says_becomes_one_safe_name(daemon: DaemonProcess, 
         entry = await daemon.wait_until_finished(result["download_id"])
         assert entry["status"] == "completed", (path, entry)
         [name] = os.listdir(daemon.root / f"d{path}")
-        # Safe on every system: making it safe again changes nothing.
+        # Safe on every system: sanitizing it again changes nothing.
         assert sanitize_name(name) == name == parse_filename(name)
 
 
@@ -202,7 +204,7 @@ async def test_no_origin_chooses_which_file_is_overwritten(daemon: DaemonProcess
         status, answer = await daemon.fetch("d", origin.url(path), conflict="overwrite")
         assert (status, answer["filename"][:10]) == (201, "sentinel (")
     assert sentinel.read_bytes() == b"sentinel"
-    # Whoever names it, by the name or by the URL, means it.
+    # A user who names the file, by the filename or by the URL, may overwrite it.
     for path, parameters in (("/sentinel", {}), ("/said", {"filename": "sentinel"})):
         sentinel.write_bytes(b"sentinel")
         status, answer = await daemon.fetch("d", origin.url(path), conflict="overwrite", **parameters)
@@ -210,7 +212,7 @@ async def test_no_origin_chooses_which_file_is_overwritten(daemon: DaemonProcess
         assert sentinel.read_bytes() == expected_bytes(0, 0, SIZE)
 
 
-async def test_long_deep_and_invalid_paths_are_taken_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_long_deep_and_invalid_paths_are_accepted_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
     query = b"?wait=20&download=" + quote(origin.url("/f"), safe="").encode()
     good = [
         b"/" + b"a" * 255,
@@ -226,22 +228,22 @@ async def test_long_deep_and_invalid_paths_are_taken_or_refused(daemon: DaemonPr
         b"/" + f".x.{ID}.1.part".encode(), b"/" + f".x.{ID}.1.part/x".encode(), b"/" + b"c" * 4096, b"/%c2%85",
     ]  # fmt: skip
     for target in good:
-        status, body = await ask_raw(daemon, target + query)
+        status, body = await request_raw(daemon, target + query)
         assert (status, body["error"]) == (201, None), (target[:40], body)
     for target in bad:
-        status, body = await ask_raw(daemon, target + query)
+        status, body = await request_raw(daemon, target + query)
         assert (status, body["success"]) in {(400, False), (404, False)}, (target[:40], body)
         assert body["error"] in {"INVALID_PATH", "NOT_FOUND"}
     for tail in (b"&filename=%ff", b"&filename=a%00", b"&filename=%c0%af", b"&filename=%ed%b3%bf", b"&%ff=1"):
-        status, body = await ask_raw(daemon, b"/d" + query + tail)
+        status, body = await request_raw(daemon, b"/d" + query + tail)
         assert (status, body["error"]) in {(400, "INVALID_PATH"), (400, "INVALID_PARAMETER")}, tail
 
 
-# -- what lies in the way ----------------------------------------------------------------------------------------------
+# -- entries in the path -----------------------------------------------------------------------------------------------
 
 
 def bind_socket(path: Path) -> None:
-    # A socket's own path may have 107 bytes only.
+    # The path of a socket may have at most 107 bytes.
     fd = os.open(path.parent, os.O_RDONLY)
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as bound:
         bound.bind(f"/proc/self/fd/{fd}/{path.name}")
@@ -249,7 +251,7 @@ def bind_socket(path: Path) -> None:
 
 
 def obstacles(sentinel: Path) -> dict[str, Callable[[Path], None]]:
-    """What can lie at a path, by kind."""
+    """Return functions that make an entry at a path, by kind."""
     return {
         "link to a file": lambda path: path.symlink_to(sentinel / "file"),
         "link to a directory": lambda path: path.symlink_to(sentinel / "directory"),
@@ -264,7 +266,7 @@ def obstacles(sentinel: Path) -> dict[str, Callable[[Path], None]]:
     }
 
 
-async def test_what_lies_at_the_final_name_is_left_or_replaced_itself(
+async def test_an_entry_at_the_final_name_stays_or_is_replaced_itself(
     daemon: DaemonProcess, origin: Origin, outside_files: OutsideFiles
 ) -> None:
     for (number, (kind, make)), conflict in itertools.product(
@@ -289,7 +291,7 @@ async def test_what_lies_at_the_final_name_is_left_or_replaced_itself(
         outside_files.assert_unchanged()
 
 
-async def test_what_lies_on_the_way_is_not_gone_through(
+async def test_an_entry_in_the_path_that_is_not_a_directory_is_not_followed(
     daemon: DaemonProcess, origin: Origin, outside_files: OutsideFiles
 ) -> None:
     for number, (kind, make) in enumerate(obstacles(outside_files.sentinel).items()):
@@ -303,9 +305,9 @@ async def test_what_lies_on_the_way_is_not_gone_through(
     outside_files.assert_unchanged()
 
 
-@pytest.mark.parametrize("swapped", ["part", "directory", "parent"])
-async def test_what_is_swapped_while_it_downloads_leads_nowhere(
-    daemon: DaemonProcess, origin: Origin, outside_files: OutsideFiles, swapped: str
+@pytest.mark.parametrize("replaced", ["part", "directory", "parent"])
+async def test_entries_replaced_during_a_download_are_not_followed(
+    daemon: DaemonProcess, origin: Origin, outside_files: OutsideFiles, replaced: str
 ) -> None:
     kinds = obstacles(outside_files.sentinel)
     ids = []
@@ -315,24 +317,24 @@ async def test_what_is_swapped_while_it_downloads_leads_nowhere(
         ids.append(started["download_id"])
     await wait_until(lambda: len(daemon.part_files()) == len(kinds))
     for part, (kind, make) in zip(sorted(daemon.part_files()), kinds.items(), strict=True):
-        victim = {"part": part, "directory": part.parent, "parent": part.parent.parent}[swapped]
+        victim = {"part": part, "directory": part.parent, "parent": part.parent.parent}[replaced]
         victim.rename(daemon.root / f"away {kind}")
         make(victim)
     for id, kind in zip(ids, kinds, strict=True):
         entry = await daemon.wait_until_finished(id)
-        if kind == "directory" and swapped != "part":
-            # It may lie in there as well, once it has been fetched anew.
+        if kind == "directory" and replaced != "part":
+            # The file may be published in the new directory after another attempt.
             assert (entry["status"], entry["error"]) == ("completed", None), entry
         else:
             assert (entry["status"], entry["error"]) in {("failed", "INVALID_PATH"), ("failed", "STORAGE_ERROR")}, entry
     outside_files.assert_unchanged()
-    whole = [path for path in daemon.root.rglob("*") if path.name == "f"]
-    assert [path.read_bytes() for path in whole] == [expected_bytes(0, 0, SIZE)] * (swapped != "part")
-    # Whatever was moved away by others is theirs.
+    published = [path for path in daemon.root.rglob("*") if path.name == "f"]
+    assert [path.read_bytes() for path in published] == [expected_bytes(0, 0, SIZE)] * (replaced != "part")
+    # Entries that others have moved away stay.
     assert len(list(daemon.root.glob("away *"))) == len(kinds)
 
 
-async def test_what_lies_at_the_name_of_a_kept_part_is_not_taken_over(
+async def test_another_entry_at_the_name_of_a_kept_part_is_not_adopted(
     daemon: DaemonProcess, origin: Origin, outside_files: OutsideFiles
 ) -> None:
     kinds = obstacles(outside_files.sentinel)
@@ -358,7 +360,7 @@ async def test_what_lies_at_the_name_of_a_kept_part_is_not_taken_over(
     outside_files.assert_unchanged()
 
 
-# -- file systems that see one name where others see two ---------------------------------------------------------------
+# -- file systems that fold names --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -366,13 +368,13 @@ async def test_what_lies_at_the_name_of_a_kept_part_is_not_taken_over(
     [("file.txt", "FILE.TXT"), ("File", "file"), ("stra\u00dfe", "STRASSE"), ("\u212a", "k"), ("x.TAR.gz", "X.tar.GZ")],
 )
 def test_on_a_file_system_that_ignores_case_the_taken_name_is_respected(wanted: str, there: str) -> None:
-    # Whether a name is taken is asked of the file system, by the name's own lookup; never of a listing.
+    # A lookup of the name on the file system decides, not a listing.
     def is_taken(name: str) -> bool:
         return name.casefold() == there.casefold()
 
     name = parse_filename(wanted)
-    for conflict, settled in ((Conflict.SKIP, None), (Conflict.OVERWRITE, wanted)):
-        assert resolve_conflict(name, conflict, path=wanted, is_taken=is_taken) == settled
+    for conflict, expected in ((Conflict.SKIP, None), (Conflict.OVERWRITE, wanted)):
+        assert resolve_conflict(name, conflict, path=wanted, is_taken=is_taken) == expected
     assert not is_taken(resolve_conflict(name, Conflict.RENAME, path=wanted, is_taken=is_taken) or there)
 
 

@@ -1,4 +1,4 @@
-"""Which ports of an origin are asked: the services below 1024 obey whatever looks like a line of theirs."""
+"""Ports of an origin that are allowed: many services below 1024 execute lines that look like their protocol."""
 
 from pathlib import Path
 
@@ -21,11 +21,11 @@ SERVICES = {
     993: "IMAPS", 995: "POP3S", 1: "the first", 79 + 2: "beside HTTP", 442: "beside HTTPS", 444: "beside HTTPS",
     1023: "the last",
 }  # fmt: skip
-"""Ports that nobody but the system listens on, and what listens there."""
+"""Ports of system services, and the services."""
 
 
 @pytest.mark.parametrize("port", SERVICES, ids=str)
-def test_services_of_the_system_are_not_asked(port: int) -> None:
+def test_ports_of_system_services_are_refused(port: int) -> None:
     for url in (
         f"http://example.com:{port}/", f"https://example.com:{port}/", f"http://example.com:0{port}/",
         f"http://u:p@example.com:{port}/", f"http://example.com.:{port}/", f"http://[2606:4700::1111]:{port}",
@@ -36,7 +36,7 @@ def test_services_of_the_system_are_not_asked(port: int) -> None:
 
 
 @pytest.mark.parametrize("port", [80, 443, 1024, 3128, 6379, 8080, 11211, 65535])
-def test_other_ports_are_asked(port: int) -> None:
+def test_other_ports_are_allowed(port: int) -> None:
     for scheme in ("http", "https"):
         assert Policy().check_url(f"{scheme}://example.com:{port}/").port == port
     assert Policy().check_url("http://example.com:/").port == 80
@@ -46,7 +46,7 @@ def test_other_ports_are_asked(port: int) -> None:
 @pytest.mark.parametrize(
     "port", ["0", "65536", "65558", "-22", "+80", "80,22", "\uff12\uff12", "0x16", "2 2", "22e0", "%32%32"]
 )
-def test_what_is_no_port_is_no_url(port: str) -> None:
+def test_an_invalid_port_makes_the_url_invalid(port: str) -> None:
     with pytest.raises(InvalidUrlError):
         Policy().check_url(f"http://example.com:{port}/")
 
@@ -72,13 +72,13 @@ def test_what_is_no_port_is_no_url(port: str) -> None:
         -5,
     ],
 )
-def test_what_is_no_port_is_no_rule(text: int | str) -> None:
+def test_an_invalid_port_makes_the_rule_invalid(text: int | str) -> None:
     with pytest.raises(ValueError, match="is no port"):
         PortRules([443, text])
 
 
 @given(st.lists(st.tuples(st.integers(1, 65535), st.integers(1, 65535)), max_size=5), st.integers(1, 65535))
-def test_the_rules_agree_with_a_naive_reading(pairs: list[tuple[int, int]], port: int) -> None:
+def test_the_rules_agree_with_a_simple_model(pairs: list[tuple[int, int]], port: int) -> None:
     ranges = [(min(pair), max(pair)) for pair in pairs]
     rules = PortRules([f"{first}-{last}" for first, last in ranges])
     assert rules.allows_port(port) is any(port in range(first, last + 1) for first, last in ranges)
@@ -89,7 +89,7 @@ def test_an_empty_list_allows_none() -> None:
         Policy.from_config(DownloadsConfig(allowed_ports=())).check_url("http://example.com/")
 
 
-async def test_the_daemon_asks_no_other_port_by_url_mirror_redirect_or_change(tmp_path: Path) -> None:
+async def test_the_daemon_requests_no_other_port_by_url_mirror_redirect_or_amendment(tmp_path: Path) -> None:
     async with Origin() as origin, Origin() as other:
         for server in (origin, other):
             server.script("/f", ScriptedResponse(size=3))
@@ -111,6 +111,6 @@ async def test_the_daemon_asks_no_other_port_by_url_mirror_redirect_or_change(tm
             status, body = await daemon.amend(started["download_id"], url=other.url("/f"))
             assert status in {403, 409}, body
             assert other.connections == 0
-            # What a reload allows holds from then on.
+            # A reload applies to later requests.
             await daemon.reload(make_config(allowed_ports=["1024-65535"]))
             assert (await daemon.fetch("d", other.url("/f")))[0] == 201

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from downloadd.download import Conflict
 from downloadd.errors import FileExistsAlreadyError
 from downloadd.storage.conflicts import Reservations, find_free_name, find_free_number, resolve_conflict
-from downloadd.storage.names import SafeName
+from downloadd.storage.names import parse_directory, parse_filename
 
-NAME = SafeName("data.csv")
+NAME = parse_filename("data.csv")
 
 
 @pytest.mark.parametrize(
@@ -24,19 +24,19 @@ NAME = SafeName("data.csv")
         pytest.param(Conflict.ERROR, False, "data.csv", id="error, free"),
     ],
 )
-def test_the_policy_settles_the_name(conflict: Conflict, taken: bool, name: str | None) -> None:
+def test_the_policy_decides_on_the_name(conflict: Conflict, taken: bool, name: str | None) -> None:
     settled = resolve_conflict(NAME, conflict, path="d/data.csv", is_taken=lambda asked: taken and asked == NAME)
     assert settled == name
 
 
-def test_error_refuses_a_taken_name_by_its_path() -> None:
+def test_the_error_policy_names_the_path_of_a_taken_name() -> None:
     with pytest.raises(FileExistsAlreadyError) as refused:
         resolve_conflict(NAME, Conflict.ERROR, path="d/data.csv", is_taken=lambda _: True)
     assert refused.value.path == "d/data.csv"
 
 
 @given(st.integers(min_value=0, max_value=10**7))
-def test_the_lowest_free_number_is_found_with_few_questions(taken: int) -> None:
+def test_the_lowest_free_number_is_found_with_few_calls(taken: int) -> None:
     asked: list[int] = []
 
     def is_taken(n: int) -> bool:
@@ -56,15 +56,17 @@ def test_the_name_itself_comes_before_numbers() -> None:
     assert find_free_name(NAME, lambda _: False) == NAME
 
 
-def test_a_promise_holds_in_its_directory_until_it_is_taken_back() -> None:
+def test_a_reservation_holds_in_its_directory_until_it_is_released() -> None:
+    a, b = parse_directory("a"), parse_directory("b")
+    x, y = parse_filename("x"), parse_filename("y")
     reservations = Reservations()
-    reservations.add("a", "x")
-    reservations.add("a", "y")
-    assert reservations.names_in("a") == {"x", "y"}
-    assert reservations.names_in("b") == frozenset()
-    reservations.discard("a", "x")
-    reservations.discard("a", "x")
-    reservations.discard("b", "x")
-    assert reservations.names_in("a") == {"y"}
-    reservations.discard("a", "y")
-    assert reservations.names_in("a") == frozenset()
+    reservations.add(a, x)
+    reservations.add(a, y)
+    assert reservations.names_in(a) == {"x", "y"}
+    assert reservations.names_in(b) == frozenset()
+    reservations.discard(a, x)
+    reservations.discard(a, x)
+    reservations.discard(b, x)
+    assert reservations.names_in(a) == {"y"}
+    reservations.discard(a, y)
+    assert reservations.names_in(a) == frozenset()

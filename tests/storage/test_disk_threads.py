@@ -24,7 +24,7 @@ class Job:
         return threading.current_thread().name
 
 
-async def test_work_runs_in_a_thread_of_its_lane() -> None:
+async def test_work_runs_in_a_thread_of_its_pool() -> None:
     threads = DiskThreadPools()
     for pool in DiskPool:
         job = Job()
@@ -33,7 +33,7 @@ async def test_work_runs_in_a_thread_of_its_lane() -> None:
     await threads.close()
 
 
-async def test_what_the_system_refuses_is_translated_and_keeps_its_cause() -> None:
+async def test_an_error_of_the_system_is_mapped_and_kept_as_the_cause() -> None:
     threads = DiskThreadPools()
 
     def refuse(number: int) -> NoReturn:
@@ -45,7 +45,7 @@ async def test_what_the_system_refuses_is_translated_and_keeps_its_cause() -> No
     await threads.close()
 
 
-async def test_one_lane_does_not_hold_up_another() -> None:
+async def test_one_pool_does_not_delay_another() -> None:
     threads = DiskThreadPools()
     hanging = [Job() for _ in range(20)]
     async with asyncio.TaskGroup() as tasks:
@@ -59,7 +59,7 @@ async def test_one_lane_does_not_hold_up_another() -> None:
 
 
 @pytest.mark.parametrize("to_end", [False, True])
-async def test_cancelled_before_it_began_only_work_that_must_be_done_is_done(to_end: bool) -> None:
+async def test_of_work_cancelled_before_its_start_only_shielded_work_is_done(to_end: bool) -> None:
     threads = DiskThreadPools()
     blockers = [Job() for _ in range(4)]
     blocking = [asyncio.create_task(threads.run(DiskPool.DIGESTS, "", job)) for job in blockers]
@@ -82,7 +82,7 @@ async def test_cancelled_before_it_began_only_work_that_must_be_done_is_done(to_
     assert late.done.is_set() is to_end
 
 
-async def test_closing_waits_for_work_that_nobody_waits_for() -> None:
+async def test_closing_waits_for_work_whose_caller_was_cancelled() -> None:
     threads = DiskThreadPools()
     job = Job()
     task = asyncio.create_task(threads.run(DiskPool.SYNCS, "", job))

@@ -41,18 +41,18 @@ class Disk:
         pytest.param(0, 0, 0, 0, id="full, but nothing asked"),
     ],
 )
-def test_the_reserve_stays_free(free: int, needed: int, min_free: int, missing: int) -> None:
+def test_min_free_bytes_stay_free(free: int, needed: int, min_free: int, missing: int) -> None:
     assert missing_bytes(free=free, needed=needed, min_free=min_free) == missing
 
 
 @given(sizes, sizes, sizes)
-def test_what_is_missing_would_just_do(free: int, needed: int, min_free: int) -> None:
+def test_the_missing_bytes_would_be_enough(free: int, needed: int, min_free: int) -> None:
     missing = missing_bytes(free=free, needed=needed, min_free=min_free)
     assert missing_bytes(free=free + missing, needed=needed, min_free=min_free) == 0
     assert not missing or missing_bytes(free=free + missing - 1, needed=needed, min_free=min_free) == 1
 
 
-def test_many_questions_share_one_look_at_the_disk() -> None:
+def test_many_checks_share_one_measurement() -> None:
     clock, disk = ManualClock(), Disk(free=10)
     space = FreeSpace(disk.measure, min_free=0, clock=clock)
     for _ in range(100):
@@ -60,7 +60,7 @@ def test_many_questions_share_one_look_at_the_disk() -> None:
     assert disk.measurements == 1
 
 
-def test_whoever_waited_for_a_look_takes_that_one() -> None:
+def test_a_thread_that_waited_for_a_measurement_uses_it() -> None:
     clock, disk = SystemClock(), Disk(free=10)
     waiting = threading.Barrier(3)
 
@@ -81,7 +81,7 @@ def test_whoever_waited_for_a_look_takes_that_one() -> None:
     assert disk.measurements <= 2
 
 
-def test_an_old_look_is_not_believed() -> None:
+def test_an_old_measurement_is_not_used() -> None:
     clock, disk = ManualClock(), Disk(free=10)
     space = FreeSpace(disk.measure, min_free=5, clock=clock)
     space.check(5)
@@ -94,7 +94,7 @@ def test_an_old_look_is_not_believed() -> None:
         space.check(5)
 
 
-def test_room_that_was_just_made_is_seen_before_a_refusal() -> None:
+def test_space_freed_meanwhile_is_measured_before_a_refusal() -> None:
     clock, disk = ManualClock(), Disk(free=1)
     space = FreeSpace(disk.measure, min_free=0, clock=clock)
     space.check(1)
@@ -104,14 +104,14 @@ def test_room_that_was_just_made_is_seen_before_a_refusal() -> None:
 
 
 @pytest.mark.parametrize(("needed", "permanent"), [(95, False), (96, True)])
-def test_what_is_more_than_the_disk_can_hold_will_never_fit(needed: int, permanent: bool) -> None:
+def test_more_than_the_capacity_of_the_disk_is_a_permanent_failure(needed: int, permanent: bool) -> None:
     space = FreeSpace(Disk(free=10).measure, min_free=5, clock=ManualClock())
     with pytest.raises(InsufficientStorageError) as caught:
         space.check(needed)
     assert (caught.value.permanent, caught.value.transient) == (permanent, not permanent)
 
 
-def test_room_for_what_is_being_written_is_nobody_elses() -> None:
+def test_space_for_bytes_being_written_is_reserved() -> None:
     disk = Disk(free=10)
     space = FreeSpace(disk.measure, min_free=5, clock=ManualClock())
     with space.reserve(3):
@@ -121,7 +121,7 @@ def test_room_for_what_is_being_written_is_nobody_elses() -> None:
             assert not space.has_space(1)
 
 
-def test_what_was_written_since_the_last_look_counts_as_used() -> None:
+def test_bytes_written_since_the_measurement_count_as_used() -> None:
     clock, disk = ManualClock(), Disk(free=10)
     space = FreeSpace(disk.measure, min_free=5, clock=clock)
     with space.reserve(3):
@@ -134,7 +134,7 @@ def test_what_was_written_since_the_last_look_counts_as_used() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.floats(0, 1)), max_size=30), st.integers(1, 50))
-def test_the_reserve_is_never_written_to(writes: list[tuple[int, float]], min_free: int) -> None:
+def test_min_free_is_never_written_to(writes: list[tuple[int, float]], min_free: int) -> None:
     clock, disk = ManualClock(), Disk(free=100)
     space = FreeSpace(disk.measure, min_free=min_free, clock=clock)
     for size, pause in writes:
@@ -144,7 +144,7 @@ def test_the_reserve_is_never_written_to(writes: list[tuple[int, float]], min_fr
         clock.now += pause
 
 
-async def test_a_real_disk_is_looked_at(tmp_path: Path) -> None:
+async def test_a_real_disk_is_measured(tmp_path: Path) -> None:
     space = os.statvfs(tmp_path)
     async with LocalDestination(tmp_path / "root", min_free=1, fsync=True) as destination:
         await destination.check_free_space(1)
@@ -152,13 +152,13 @@ async def test_a_real_disk_is_looked_at(tmp_path: Path) -> None:
             await destination.check_free_space(space.f_blocks * space.f_frsize)
 
 
-async def test_the_reserve_is_kept_on_a_real_disk(tmp_path: Path) -> None:
+async def test_min_free_is_kept_on_a_real_disk(tmp_path: Path) -> None:
     async with LocalDestination(tmp_path / "root", min_free=2**62, fsync=True) as destination:
         with pytest.raises(InsufficientStorageError):
             await destination.check_free_space(0)
 
 
-def test_what_was_seen_can_be_forgotten() -> None:
+def test_a_measurement_can_be_invalidated() -> None:
     disk = Disk(free=10)
     space = FreeSpace(disk.measure, min_free=0, clock=ManualClock())
     space.check(10)

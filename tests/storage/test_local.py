@@ -10,14 +10,17 @@ from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict
 from downloadd.errors import FileExistsAlreadyError, InvalidPathError, StorageError, StorageRootMissingError
 from downloadd.storage.destination import Destination, Part, PartEntry
-from downloadd.storage.local import MAX_PARTS_PER_CHUNK, LocalDestination
-from downloadd.storage.names import format_part_name
+from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import format_part_name, parse_filename
+from downloadd.storage.part_scan import MAX_PARTS_PER_CHUNK
 
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
+FILE = parse_filename("f")
 
 
-async def download(destination: Destination, filename: str, content: bytes, conflict: Conflict) -> str | None:
-    """The part of a download that touches the disk, as a run does it."""
+async def download(destination: Destination, text: str, content: bytes, conflict: Conflict) -> str | None:
+    """Do the disk work of one download, as a run does it."""
+    filename = parse_filename(text)
     part = await destination.open_part(
         directory="d", filename=filename, download_id=str(uuid4()), epoch=1, existing=None
     )
@@ -39,7 +42,7 @@ async def all_parts(destination: LocalDestination) -> list[PartEntry]:
 
 async def test_it_is_a_destination_and_its_parts_are_parts(destination: LocalDestination) -> None:
     seam: Destination = destination
-    part: Part = await seam.open_part(directory="", filename="f", download_id=ID, epoch=1, existing=None)
+    part: Part = await seam.open_part(directory="", filename=FILE, download_id=ID, epoch=1, existing=None)
     await part.close()
 
 
@@ -50,19 +53,11 @@ async def test_a_root_that_cannot_be_used_is_named_at_the_start(tmp_path: Path) 
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("disk-")]
 
 
-@pytest.mark.parametrize(
-    ("directory", "filename"),
-    [
-        pytest.param("..", "f", id="directory"),
-        pytest.param("a/../../b", "f", id="directory further down"),
-        pytest.param("", "../f", id="filename"),
-        pytest.param("", "/etc/f", id="absolute filename"),
-        pytest.param("", "\udcff", id="no UTF-8"),
-    ],
-)
-async def test_nothing_leaves_the_root_even_when_a_row_says_so(
-    destination: LocalDestination, tmp_path: Path, directory: str, filename: str
+@pytest.mark.parametrize("directory", ["..", "a/../../b", "\udcff"])
+async def test_a_directory_outside_the_root_is_refused_also_from_a_record(
+    destination: LocalDestination, tmp_path: Path, directory: str
 ) -> None:
+    filename = FILE
     with pytest.raises(InvalidPathError):
         await destination.open_part(directory=directory, filename=filename, download_id=ID, epoch=1, existing=None)
     with pytest.raises(InvalidPathError):
@@ -75,19 +70,19 @@ async def test_nothing_leaves_the_root_even_when_a_row_says_so(
 
 
 @pytest.mark.parametrize("download_id", ["", "../../x", "not-a-uuid", f"a/{ID}"])
-async def test_only_ids_that_can_be_found_again_get_a_part(
+async def test_a_part_needs_a_uuid_as_download_id(
     destination: LocalDestination, tmp_path: Path, download_id: str
 ) -> None:
     with pytest.raises(InvalidPathError, match="not the name of a part file"):
-        await destination.open_part(directory="", filename="f", download_id=download_id, epoch=1, existing=None)
+        await destination.open_part(directory="", filename=FILE, download_id=download_id, epoch=1, existing=None)
     assert [entry.name for entry in tmp_path.rglob("*")] == ["root"]
 
 
-async def test_a_link_in_the_tree_is_an_invalid_path_that_is_named_below_the_root(
+async def test_a_link_in_the_path_is_an_error_that_names_the_path_below_the_root(
     destination: LocalDestination, root: Path, tmp_path: Path
 ) -> None:
     (root / "link").symlink_to(tmp_path)
-    part = await destination.open_part(directory="link/a", filename="f", download_id=ID, epoch=1, existing=None)
+    part = await destination.open_part(directory="link/a", filename=FILE, download_id=ID, epoch=1, existing=None)
     with pytest.raises(InvalidPathError) as refused:
         await part.write([b"abc"], 0)
     await part.close()
@@ -106,7 +101,7 @@ async def test_a_name_of_255_bytes_gets_a_part_and_its_final_name(destination: L
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "dangling link", "fifo"])
-async def test_a_name_exists_whatever_has_it(destination: LocalDestination, root: Path, kind: str) -> None:
+async def test_a_name_exists_for_every_kind_of_entry(destination: LocalDestination, root: Path, kind: str) -> None:
     final = root / "f"
     match kind:
         case "file":
@@ -117,21 +112,19 @@ async def test_a_name_exists_whatever_has_it(destination: LocalDestination, root
             final.symlink_to("nowhere")
         case _:
             os.mkfifo(final)
-    assert await destination.exists(directory="", filename="f")
-    assert not await destination.exists(directory="", filename="g")
-    assert not await destination.exists(directory="missing/below", filename="f")
+    assert await destination.exists(directory="", filename=FILE)
+    assert not await destination.exists(directory="", filename=parse_filename("g"))
+    assert not await destination.exists(directory="missing/below", filename=FILE)
 
 
-async def test_fifty_downloads_of_one_name_are_all_kept_under_names_of_their_own(
-    destination: LocalDestination, root: Path
-) -> None:
+async def test_fifty_downloads_of_one_name_get_different_names(destination: LocalDestination, root: Path) -> None:
     contents = [f"content {n}".encode() for n in range(50)]
     names = await asyncio.gather(*(download(destination, "f.csv", each, Conflict.RENAME) for each in contents))
     assert {name: (root / "d" / str(name)).read_bytes() for name in names} == dict(zip(names, contents, strict=True))
     assert {entry.name for entry in (root / "d").iterdir()} == {"f.csv"} | {f"f ({n}).csv" for n in range(1, 50)}
 
 
-async def test_fifty_downloads_of_one_name_that_overwrite_leave_one_whole_file(
+async def test_fifty_downloads_of_one_name_that_overwrite_leave_one_complete_file(
     destination: LocalDestination, root: Path
 ) -> None:
     contents = [bytes([n]) * 10_000 for n in range(50)]
@@ -141,15 +134,13 @@ async def test_fifty_downloads_of_one_name_that_overwrite_leave_one_whole_file(
     assert (root / "d" / "f").read_bytes() in contents
 
 
-async def test_of_fifty_downloads_that_skip_one_comes_through(destination: LocalDestination, root: Path) -> None:
+async def test_of_fifty_downloads_with_skip_one_is_published(destination: LocalDestination, root: Path) -> None:
     names = await asyncio.gather(*(download(destination, "f", b"abc", Conflict.SKIP) for _ in range(50)))
     assert sorted(names, key=str) == [None] * 49 + ["f"]
     assert [entry.name for entry in (root / "d").iterdir()] == ["f"]
 
 
-async def test_of_fifty_downloads_that_may_not_conflict_one_comes_through(
-    destination: LocalDestination, root: Path
-) -> None:
+async def test_of_fifty_downloads_with_error_one_is_published(destination: LocalDestination, root: Path) -> None:
     ends = await asyncio.gather(
         *(download(destination, "f", b"abc", Conflict.ERROR) for _ in range(50)), return_exceptions=True
     )
@@ -158,25 +149,23 @@ async def test_of_fifty_downloads_that_may_not_conflict_one_comes_through(
     assert [entry.name for entry in (root / "d").iterdir()] == ["f"]
 
 
-async def test_fifty_that_choose_at_once_are_promised_different_names(
-    destination: LocalDestination, root: Path
-) -> None:
+async def test_fifty_concurrent_reservations_get_different_names(destination: LocalDestination, root: Path) -> None:
     (root / "f").touch()
     names = await asyncio.gather(
-        *(destination.reserve_name(directory="", filename="f", conflict=Conflict.RENAME) for _ in range(50))
+        *(destination.reserve_name(directory="", filename=FILE, conflict=Conflict.RENAME) for _ in range(50))
     )
     assert sorted(names, key=str) == sorted(f"f ({n})" for n in range(1, 51))
 
 
-async def test_a_promised_name_is_free_again_when_it_is_given_back(destination: LocalDestination) -> None:
+async def test_a_reserved_name_is_free_after_its_release(destination: LocalDestination) -> None:
     async def choose() -> str | None:
-        return await destination.reserve_name(directory="d", filename="f", conflict=Conflict.RENAME)
+        return await destination.reserve_name(directory="d", filename=FILE, conflict=Conflict.RENAME)
 
     assert [await choose(), await choose(), await choose()] == ["f", "f (1)", "f (2)"]
-    destination.release_name(directory="d", filename="f (1)")
-    destination.release_name(directory="d", filename="unknown")
+    destination.release_name(directory="d", filename=parse_filename("f (1)"))
+    destination.release_name(directory="d", filename=parse_filename("unknown"))
     assert await choose() == "f (1)"
-    destination.release_name(directory="d", filename="f")
+    destination.release_name(directory="d", filename=FILE)
     assert await choose() == "f"
 
 
@@ -186,15 +175,15 @@ async def test_a_name_is_chosen_fast_among_thousands(destination: LocalDestinati
         (root / "d" / (f"f ({n}).csv" if n else "f.csv")).touch()
     async with asyncio.timeout(5):
         names = [
-            await destination.reserve_name(directory="d", filename="f.csv", conflict=Conflict.RENAME)
+            await destination.reserve_name(directory="d", filename=parse_filename("f.csv"), conflict=Conflict.RENAME)
             for _ in range(100)
         ]
     assert names == [f"f ({n}).csv" for n in range(3000, 3100)]
 
 
-async def test_a_choice_that_is_cancelled_promises_nothing(destination: LocalDestination) -> None:
+async def test_a_cancelled_reservation_reserves_nothing(destination: LocalDestination) -> None:
     async def choose() -> str | None:
-        return await destination.reserve_name(directory="d", filename="f", conflict=Conflict.RENAME)
+        return await destination.reserve_name(directory="d", filename=FILE, conflict=Conflict.RENAME)
 
     choosing = [asyncio.create_task(choose()) for _ in range(20)]
     await asyncio.sleep(0)
@@ -204,21 +193,21 @@ async def test_a_choice_that_is_cancelled_promises_nothing(destination: LocalDes
     assert await choose() == "f"
 
 
-async def test_a_directory_cannot_be_chosen_to_be_overwritten(destination: LocalDestination, root: Path) -> None:
+async def test_a_directory_cannot_be_overwritten(destination: LocalDestination, root: Path) -> None:
     (root / "f").mkdir()
     with pytest.raises(InvalidPathError, match="f is a directory"):
-        await destination.reserve_name(directory="", filename="f", conflict=Conflict.OVERWRITE)
+        await destination.reserve_name(directory="", filename=FILE, conflict=Conflict.OVERWRITE)
 
 
-PART = format_part_name("f", ID, 1)
+PART = format_part_name(FILE, ID, 1)
 
 
-async def test_a_download_is_published_when_the_final_file_is_whole_and_the_part_gone(
+async def test_a_download_is_published_when_the_final_file_is_complete_and_the_part_missing(
     destination: LocalDestination, root: Path
 ) -> None:
     (root / "f").write_bytes(b"abc")
-    assert await destination.is_published(directory="", filename="f", total=3, part_name=PART)
-    assert await destination.is_published(directory="", filename="f", total=3, part_name=None)
+    assert await destination.is_published(directory="", filename=FILE, total=3, part_name=PART)
+    assert await destination.is_published(directory="", filename=FILE, total=3, part_name=None)
 
 
 async def test_the_name_of_a_published_download_is_on_stable_storage_after_recovery(
@@ -228,14 +217,14 @@ async def test_the_name_of_a_published_download_is_on_stable_storage_after_recov
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
     (root / "d").mkdir()
     (root / "d" / "f").write_bytes(b"abc")
-    assert await destination.is_published(directory="d", filename="f", total=3, part_name=PART)
+    assert await destination.is_published(directory="d", filename=FILE, total=3, part_name=PART)
     assert synced == [str(root / "d")]
 
 
 async def test_a_download_is_published_when_both_names_are_one_file(destination: LocalDestination, root: Path) -> None:
     (root / PART).write_bytes(b"abc")
     os.link(root / PART, root / "f")
-    assert await destination.is_published(directory="", filename="f", total=3, part_name=PART)
+    assert await destination.is_published(directory="", filename=FILE, total=3, part_name=PART)
     assert [entry.name for entry in root.iterdir()] == ["f"]
 
 
@@ -256,12 +245,12 @@ async def test_a_download_is_not_published(destination: LocalDestination, root: 
             # As long as the file would be.
             (place / "f").symlink_to("abc")
     before = sorted(root.rglob("*"))
-    assert not await destination.is_published(directory="d", filename="f", total=3, part_name=PART)
+    assert not await destination.is_published(directory="d", filename=FILE, total=3, part_name=PART)
     assert sorted(root.rglob("*")) == before
 
 
 @pytest.mark.parametrize("kind", ["there", "gone", "no directory", "link"])
-async def test_a_part_is_removed_wherever_it_went(
+async def test_a_part_is_removed_and_a_missing_one_ignored(
     destination: LocalDestination, root: Path, tmp_path: Path, kind: str
 ) -> None:
     outside = tmp_path / "outside"
@@ -293,11 +282,11 @@ async def test_all_part_files_are_found_and_nothing_else(
         expected.add(directory)
     (root / "link").symlink_to(outside)
     (root / "a" / "circle").symlink_to(root)
-    (root / format_part_name("link", ID, 1)).symlink_to(outside / PART)
-    (root / format_part_name("directory", ID, 1)).mkdir()
+    (root / format_part_name(parse_filename("link"), ID, 1)).symlink_to(outside / PART)
+    (root / format_part_name(parse_filename("directory"), ID, 1)).mkdir()
     (root / "api").mkdir()
     (root / "api" / PART).touch()
-    os.mkfifo(root / format_part_name("fifo", ID, 1))
+    os.mkfifo(root / format_part_name(parse_filename("fifo"), ID, 1))
     (root / os.fsdecode(b"\xff")).mkdir()
     (root / os.fsdecode(b"\xff") / PART).touch()
     (root / os.fsdecode(b".\xff" + PART.encode())).touch()
@@ -307,8 +296,8 @@ async def test_all_part_files_are_found_and_nothing_else(
     assert {(part.name, part.download_id, part.epoch) for part in found} == {(PART, ID, 1)}
 
 
-async def test_part_files_come_in_chunks(destination: LocalDestination, root: Path) -> None:
-    names = {format_part_name("f", ID, epoch) for epoch in range(MAX_PARTS_PER_CHUNK + 1)}
+async def test_part_files_are_listed_in_chunks(destination: LocalDestination, root: Path) -> None:
+    names = {format_part_name(FILE, ID, epoch) for epoch in range(MAX_PARTS_PER_CHUNK + 1)}
     for name in names:
         (root / name).touch()
     chunks = [chunk async for chunk in destination.list_parts()]
@@ -316,37 +305,37 @@ async def test_part_files_come_in_chunks(destination: LocalDestination, root: Pa
     assert {part.name for chunk in chunks for part in chunk} == names
 
 
-async def test_a_sweep_that_is_given_up_holds_nothing(destination: LocalDestination, root: Path) -> None:
+async def test_an_aborted_listing_leaves_no_descriptor_open(destination: LocalDestination, root: Path) -> None:
     (root / PART).touch()
     async for _ in destination.list_parts():
         break
 
 
 async def test_a_part_that_is_open_is_not_stray(destination: LocalDestination, root: Path) -> None:
-    part = await destination.open_part(directory="d", filename="f", download_id=ID, epoch=1, existing=None)
+    part = await destination.open_part(directory="d", filename=FILE, download_id=ID, epoch=1, existing=None)
     await part.write([b"x"], 0)
-    (root / "d" / format_part_name("f", ID, 2)).touch()
+    (root / "d" / format_part_name(FILE, ID, 2)).touch()
     assert [found.epoch for found in await all_parts(destination)] == [2]
     await part.close()
     assert {found.epoch for found in await all_parts(destination)} == {1, 2}
 
 
-async def test_a_part_that_a_killed_run_took_over_without_recording_it_is_found(tmp_path: Path) -> None:
+async def test_a_part_that_a_killed_run_adopted_without_recording_it_is_found(tmp_path: Path) -> None:
     id = str(uuid4())
     async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
-        first = await destination.open_part(directory="d", filename="f", download_id=id, epoch=1, existing=None)
+        first = await destination.open_part(directory="d", filename=FILE, download_id=id, epoch=1, existing=None)
         await first.write([b"kept"], first.size)
         await first.close()
-        taken = await destination.open_part(directory="d", filename="f", download_id=id, epoch=2, existing=first.name)
+        taken = await destination.open_part(directory="d", filename=FILE, download_id=id, epoch=2, existing=first.name)
         await taken.close()
         # The row still names the part of epoch 1.
-        part = await destination.open_part(directory="d", filename="f", download_id=id, epoch=4, existing=first.name)
+        part = await destination.open_part(directory="d", filename=FILE, download_id=id, epoch=4, existing=first.name)
         assert part.size == 4
         await part.close()
         assert [path.name for path in (tmp_path / "d").iterdir()] == [part.name]
 
 
-async def test_what_a_vanished_root_held_counts_towards_no_quota(tmp_path: Path) -> None:
+async def test_files_of_a_missing_root_count_towards_no_quota(tmp_path: Path) -> None:
     root = tmp_path / "root"
     quota = Quota(directory="d", limit=100)
     async with LocalDestination(
@@ -365,11 +354,11 @@ async def test_what_a_vanished_root_held_counts_towards_no_quota(tmp_path: Path)
         assert await download(destination, "f", b"x" * 90, Conflict.ERROR) == "f"
 
 
-async def test_room_on_a_vanished_root_is_no_room(destination: LocalDestination, root: Path) -> None:
+async def test_a_missing_root_has_no_free_space(destination: LocalDestination, root: Path) -> None:
     await destination.check_free_space(1)
     root.rename(root.with_name("away"))
     with pytest.raises(StorageRootMissingError):
-        await destination.exists(directory="d", filename="f")
+        await destination.exists(directory="d", filename=FILE)
     # What was seen half a second ago does not count.
     with pytest.raises(StorageRootMissingError):
         await destination.check_free_space(1)
@@ -381,7 +370,7 @@ async def test_parts_below_the_root_of_another_daemon_are_not_stray(tmp_path: Pa
         LocalDestination(tmp_path / "outer", min_free=0, fsync=False) as outer,
         LocalDestination(tmp_path / "outer" / "inner", min_free=0, fsync=False) as inner,
     ):
-        part = await inner.open_part(directory="d", filename="f", download_id=ID, epoch=1, existing=None)
+        part = await inner.open_part(directory="d", filename=FILE, download_id=ID, epoch=1, existing=None)
         await part.write([b"x"], 0)
         await part.close()
         assert await all_parts(outer) == []

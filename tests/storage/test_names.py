@@ -47,7 +47,7 @@ file_names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_char
         pytest.param("é" * 127 + "a", "é" * 127 + "a", id="255 bytes"),
     ],
 )
-def test_a_directory_is_taken(text: str, directory: str) -> None:
+def test_a_directory_is_accepted(text: str, directory: str) -> None:
     assert parse_directory(text) == directory
 
 
@@ -72,7 +72,7 @@ def test_a_directory_is_taken(text: str, directory: str) -> None:
         pytest.param(PART.upper(), id="part file where case is ignored"),
     ],
 )
-def test_a_directory_is_refused_with_a_sentence_that_can_be_sent(text: str) -> None:
+def test_a_directory_is_refused_with_a_printable_message(text: str) -> None:
     with pytest.raises(InvalidPathError) as refused:
         parse_directory(text)
     assert refused.value.detail.isprintable()
@@ -103,7 +103,7 @@ def test_a_directory_never_leaves_the_root(text: str) -> None:
         pytest.param(PART + "s", id="almost a part file"),
     ],
 )
-def test_an_explicit_filename_is_taken_as_it_is(text: str) -> None:
+def test_a_requested_filename_is_not_changed(text: str) -> None:
     assert parse_filename(text) == text
 
 
@@ -124,7 +124,7 @@ def test_an_explicit_filename_is_taken_as_it_is(text: str) -> None:
         pytest.param(PART.upper(), id="part file where case is ignored"),
     ],
 )
-def test_an_explicit_filename_is_refused(text: str) -> None:
+def test_an_invalid_requested_filename_is_refused(text: str) -> None:
     with pytest.raises(InvalidPathError, match="the filename"):
         parse_filename(text)
 
@@ -200,13 +200,13 @@ def test_the_best_name_known_is_suggested(
 
 
 def test_a_part_name_has_final_name_id_and_epoch() -> None:
-    assert format_part_name("data.csv", ID, 3) == PART
+    assert format_part_name(parse_filename("data.csv"), ID, 3) == PART
 
 
 @given(file_names, st.uuids().map(str), st.integers(min_value=0, max_value=2**62))
 @example("é" * 127, ID, 2**62)
 def test_format_then_parse_of_a_part_name_is_the_identity(name: str, download_id: str, epoch: int) -> None:
-    formatted = format_part_name(name, download_id, epoch)
+    formatted = format_part_name(SafeName(name), download_id, epoch)
     assert parse_part_name(formatted) == (download_id, epoch)
     assert len(formatted.encode()) <= 255
     assert name.startswith(formatted[1 : -len(f".{download_id}.{epoch}.part")])
@@ -228,7 +228,7 @@ def test_format_then_parse_of_a_part_name_is_the_identity(name: str, download_id
         pytest.param(".a.not-an-id.3.part", id="no id"),
     ],
 )
-def test_other_names_are_no_part_names(name: str) -> None:
+def test_other_names_are_not_part_names(name: str) -> None:
     assert parse_part_name(name) is None
 
 
@@ -248,7 +248,7 @@ def test_other_names_are_no_part_names(name: str) -> None:
         pytest.param("a." + "b" * 32, "a." + "b" * 32, "", id="too long"),
     ],
 )
-def test_a_name_is_split_where_a_person_would(name: str, stem: str, extension: str) -> None:
+def test_a_name_is_split_before_its_extension(name: str, stem: str, extension: str) -> None:
     assert split_extension(name) == (stem, extension)
 
 
@@ -310,6 +310,6 @@ def test_a_safe_name_stays_safe_when_numbered(name: str) -> None:
     assert sanitize_name(other) == other
 
 
-def test_ids_of_downloads_are_found_in_part_names() -> None:
+def test_the_download_id_is_parsed_from_a_part_name() -> None:
     download_id = str(uuid.uuid4())
-    assert parse_part_name(format_part_name("a", download_id, 1)) == (download_id, 1)
+    assert parse_part_name(format_part_name(parse_filename("a"), download_id, 1)) == (download_id, 1)

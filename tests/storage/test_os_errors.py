@@ -31,14 +31,14 @@ def test_an_error_of_the_system_has_a_code(number: int, kind: type[DownloadError
 
 
 @pytest.mark.parametrize("number", errno.errorcode, ids=lambda number: errno.errorcode[number])
-def test_no_error_of_the_system_is_left_out_and_none_shows_where_the_root_lies(number: int) -> None:
+def test_each_error_of_the_system_is_mapped_without_the_path_of_the_root(number: int) -> None:
     translated = map_os_error(OSError(number, "because", "/srv/secret/a"), "a/b")
     assert isinstance(translated, DownloadError)
     assert translated.detail.startswith("a/b: ")
     assert "/srv/secret" not in translated.detail
 
 
-def test_an_error_without_a_number_has_a_sentence_too() -> None:
+def test_an_error_without_a_number_has_a_message() -> None:
     assert map_os_error(OSError(), "").detail == "the storage root: OSError"
 
 
@@ -47,5 +47,5 @@ def test_an_error_without_a_number_has_a_sentence_too() -> None:
     [(errno.EMFILE, True), (errno.ENOENT, True), (errno.ESTALE, True), (errno.EIO, False), (errno.EACCES, False)],
     ids=lambda value: errno.errorcode[value] if not isinstance(value, bool) else "",
 )
-def test_what_was_in_use_or_taken_away_may_be_had_again(number: int, is_transient: bool) -> None:
+def test_exhausted_descriptors_and_removed_files_are_transient(number: int, is_transient: bool) -> None:
     assert map_os_error(OSError(number, "because"), "a/b").transient is is_transient

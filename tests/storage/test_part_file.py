@@ -24,12 +24,14 @@ from downloadd.errors import (
     StorageRootMissingError,
 )
 from downloadd.storage.local import LocalDestination
-from downloadd.storage.names import format_part_name
+from downloadd.storage.names import format_part_name, parse_filename
 from downloadd.storage.part_file import PartFile
 from downloadd.storage.splice import SocketSource
 from downloadd.verify import ALGORITHMS
 
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
+DATA = parse_filename("data.csv")
+FILE = parse_filename("f")
 
 
 class BlockedWrites:
@@ -70,7 +72,7 @@ async def new_part(
     destination: LocalDestination, directory: str = "", *, epoch: int = 1, existing: str | None = None
 ) -> PartFile:
     part = await destination.open_part(
-        directory=directory, filename="data.csv", download_id=ID, epoch=epoch, existing=existing
+        directory=directory, filename=DATA, download_id=ID, epoch=epoch, existing=existing
     )
     if existing is None:
         # Nothing, but now it is made.
@@ -105,7 +107,7 @@ async def test_the_descriptor_is_not_inherited(destination: LocalDestination, ro
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(writes=st.lists(st.lists(st.binary(max_size=50), max_size=8), max_size=5), epoch=st.integers(1, 10**9))
-async def test_all_pieces_arrive_in_order(
+async def test_all_pieces_are_written_in_order(
     destination: LocalDestination, root: Path, writes: list[list[bytes]], epoch: int
 ) -> None:
     part = await new_part(destination, epoch=epoch)
@@ -138,7 +140,7 @@ async def test_short_writes_are_continued(
     await part.close()
 
 
-async def test_clear_throws_the_bytes_away_and_writing_begins_at_the_start(
+async def test_clear_discards_the_bytes_and_writing_begins_at_the_start(
     destination: LocalDestination, root: Path
 ) -> None:
     part = await new_part(destination)
@@ -159,7 +161,7 @@ async def test_the_digest_is_that_of_all_bytes(destination: LocalDestination, al
     await part.close()
 
 
-async def test_a_part_that_was_cut_behind_our_back_has_no_digest(destination: LocalDestination, root: Path) -> None:
+async def test_a_part_truncated_by_another_process_has_no_digest(destination: LocalDestination, root: Path) -> None:
     part = await new_part(destination)
     await part.write([b"abc"], part.size)
     os.truncate(root / part.name, 1)
@@ -220,7 +222,7 @@ async def test_remove_deletes_the_file_and_may_be_repeated(
     assert list(root.iterdir()) == []
 
 
-async def test_remove_is_content_when_the_directory_is_gone(destination: LocalDestination, root: Path) -> None:
+async def test_remove_succeeds_when_the_directory_is_missing(destination: LocalDestination, root: Path) -> None:
     part = await new_part(destination, "a")
     (root / "a" / part.name).unlink()
     (root / "a").rmdir()
@@ -245,7 +247,7 @@ async def test_a_cancelled_write_ends_before_the_descriptor_is_closed(
     assert (root / part.name).read_bytes() == b"abcdefgh"
 
 
-async def test_a_close_that_is_cancelled_before_a_thread_is_free_closes_all_the_same(
+async def test_a_close_that_is_cancelled_before_a_thread_is_free_still_closes(
     destination: LocalDestination, blocked_writes: BlockedWrites
 ) -> None:
     parts = [await new_part(destination, str(n)) for n in range(20)]
@@ -266,9 +268,7 @@ async def test_a_close_that_is_cancelled_before_a_thread_is_free_closes_all_the_
     # That the first descriptor is closed by the end of the test, the fixture sees.
 
 
-async def test_the_loop_goes_on_while_a_write_hangs(
-    destination: LocalDestination, blocked_writes: BlockedWrites
-) -> None:
+async def test_the_loop_runs_while_a_write_hangs(destination: LocalDestination, blocked_writes: BlockedWrites) -> None:
     part, other = await new_part(destination), await new_part(destination, "other")
     writing = asyncio.create_task(part.write([b"abc"], 0))
     await wait_until(blocked_writes.entered)
@@ -280,7 +280,7 @@ async def test_the_loop_goes_on_while_a_write_hangs(
     await part.close()
 
 
-async def test_the_part_of_an_earlier_epoch_is_taken_over_under_a_new_name(
+async def test_the_part_of_an_earlier_epoch_is_adopted_under_a_new_name(
     destination: LocalDestination, root: Path
 ) -> None:
     first = await new_part(destination, epoch=1)
@@ -295,11 +295,11 @@ async def test_the_part_of_an_earlier_epoch_is_taken_over_under_a_new_name(
     await second.close()
 
 
-async def test_an_earlier_run_cannot_publish_what_was_taken_over(destination: LocalDestination, root: Path) -> None:
+async def test_an_earlier_run_cannot_publish_an_adopted_part(destination: LocalDestination, root: Path) -> None:
     late = await new_part(destination, epoch=1)
     part = await new_part(destination, epoch=2, existing=late.name)
     with pytest.raises(StorageError, match="gone"):
-        await late.publish("data.csv", replace=False, last_modified=None)
+        await late.publish(DATA, replace=False, last_modified=None)
     assert [entry.name for entry in root.iterdir()] == [part.name]
     await late.close()
     await part.close()
@@ -315,13 +315,13 @@ async def test_a_part_of_the_same_run_is_opened_again(destination: LocalDestinat
 
 
 async def test_a_missing_part_makes_an_empty_one(destination: LocalDestination) -> None:
-    part = await new_part(destination, epoch=2, existing=format_part_name("data.csv", ID, 1))
+    part = await new_part(destination, epoch=2, existing=format_part_name(DATA, ID, 1))
     assert part.size == 0
     await part.close()
 
 
-async def test_a_fresh_start_forgets_a_leftover_of_the_same_epoch(destination: LocalDestination, root: Path) -> None:
-    (root / format_part_name("data.csv", ID, 1)).write_bytes(b"left")
+async def test_a_new_part_replaces_an_earlier_one_of_the_same_epoch(destination: LocalDestination, root: Path) -> None:
+    (root / format_part_name(DATA, ID, 1)).write_bytes(b"left")
     part = await new_part(destination)
     assert part.size == 0
     assert (root / part.name).read_bytes() == b""
@@ -330,12 +330,12 @@ async def test_a_fresh_start_forgets_a_leftover_of_the_same_epoch(destination: L
 
 @pytest.mark.parametrize("epoch", [1, 2], ids=["same name", "other name"])
 @pytest.mark.parametrize("kind", ["link", "dangling link", "fifo", "second name"])
-async def test_what_is_not_a_plain_file_is_not_taken_over(
+async def test_only_a_regular_file_with_one_name_is_adopted(
     destination: LocalDestination, root: Path, tmp_path: Path, kind: str, epoch: int
 ) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"secret")
-    existing = root / format_part_name("data.csv", ID, 1)
+    existing = root / format_part_name(DATA, ID, 1)
     match kind:
         case "link":
             existing.symlink_to(outside)
@@ -357,7 +357,7 @@ async def test_what_is_not_a_plain_file_is_not_taken_over(
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "second name"])
 @pytest.mark.parametrize("taken_over", [False, True])
-async def test_what_is_slipped_in_at_the_last_moment_is_not_written_to(
+async def test_an_entry_replaced_at_the_last_moment_is_not_written_to(
     destination: LocalDestination,
     root: Path,
     tmp_path: Path,
@@ -367,7 +367,7 @@ async def test_what_is_slipped_in_at_the_last_moment_is_not_written_to(
 ) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"secret")
-    path = root / format_part_name("data.csv", ID, 1)
+    path = root / format_part_name(DATA, ID, 1)
     if taken_over:
         path.touch()
     real = os.open
@@ -399,8 +399,8 @@ async def test_what_is_slipped_in_at_the_last_moment_is_not_written_to(
     assert outside.read_bytes() == b"secret"
 
 
-async def test_a_part_that_is_taken_over_is_private_again(destination: LocalDestination, root: Path) -> None:
-    existing = root / format_part_name("data.csv", ID, 1)
+async def test_an_adopted_part_is_private_again(destination: LocalDestination, root: Path) -> None:
+    existing = root / format_part_name(DATA, ID, 1)
     existing.touch(0o644)
     part = await new_part(destination, epoch=2, existing=existing.name)
     assert stat.S_IMODE((root / part.name).stat().st_mode) == 0o600
@@ -408,13 +408,13 @@ async def test_a_part_that_is_taken_over_is_private_again(destination: LocalDest
 
 
 async def test_a_directory_in_place_of_the_part_is_an_invalid_path(destination: LocalDestination, root: Path) -> None:
-    (root / format_part_name("data.csv", ID, 1)).mkdir()
+    (root / format_part_name(DATA, ID, 1)).mkdir()
     with pytest.raises(InvalidPathError, match="a directory has this name"):
         await new_part(destination)
 
 
 @pytest.mark.parametrize("name", ["data.csv", "../x", f"../.data.csv.{ID}.1.part", f".\ud800.{ID}.1.part", ""])
-async def test_only_part_files_are_taken_over_or_removed(destination: LocalDestination, root: Path, name: str) -> None:
+async def test_only_part_files_are_adopted_or_removed(destination: LocalDestination, root: Path, name: str) -> None:
     (root / "data.csv").write_bytes(b"precious")
     with pytest.raises(InvalidPathError):
         await new_part(destination, existing=name)
@@ -423,10 +423,10 @@ async def test_only_part_files_are_taken_over_or_removed(destination: LocalDesti
     assert (root / "data.csv").read_bytes() == b"precious"
 
 
-async def test_a_cancelled_takeover_leaves_the_files_as_they_were(
+async def test_a_cancelled_adoption_leaves_the_files_unchanged(
     destination: LocalDestination, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    existing = format_part_name("data.csv", ID, 1)
+    existing = format_part_name(DATA, ID, 1)
     (root / existing).write_bytes(b"abc")
     arrived, opened, real = threading.Event(), threading.Event(), os.open
 
@@ -447,7 +447,7 @@ async def test_a_cancelled_takeover_leaves_the_files_as_they_were(
     assert {entry.name: entry.read_bytes() for entry in root.iterdir()} == {existing: b"abc"}
 
 
-async def test_a_full_disk_keeps_and_counts_what_fitted(small_disk: Path) -> None:
+async def test_a_full_disk_keeps_and_counts_the_bytes_that_fitted(small_disk: Path) -> None:
     async with LocalDestination(small_disk / "root", min_free=0, fsync=True) as destination:
         part = await new_part(destination)
         with pytest.raises(InsufficientStorageError) as full:
@@ -459,7 +459,7 @@ async def test_a_full_disk_keeps_and_counts_what_fitted(small_disk: Path) -> Non
             await destination.check_free_space(1 << 20)
         await part.clear()
         await part.write([b"room again"], part.size)
-        assert await part.publish("data.csv", replace=False, last_modified=None)
+        assert await part.publish(DATA, replace=False, last_modified=None)
     assert (small_disk / "root" / "data.csv").read_bytes() == b"room again"
 
 
@@ -504,7 +504,7 @@ def splice_support(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("splice_support")
-async def test_what_comes_from_a_socket_is_written_where_it_belongs(destination: LocalDestination, root: Path) -> None:
+async def test_bytes_from_a_socket_are_written_at_their_offset(destination: LocalDestination, root: Path) -> None:
     content = os.urandom(3_000_000)
     part = await new_part(destination)
     await part.write([b"abc"], 0)
@@ -528,7 +528,7 @@ async def test_what_comes_from_a_socket_is_written_where_it_belongs(destination:
 
 
 @pytest.mark.usefixtures("splice_support")
-async def test_a_reset_is_told_after_what_came_before(destination: LocalDestination, root: Path) -> None:
+async def test_a_reset_is_reported_after_the_bytes_before_it(destination: LocalDestination, root: Path) -> None:
     part = await new_part(destination)
     sender, source = connection()
     sender.sendall(b"abc")
@@ -543,7 +543,7 @@ async def test_a_reset_is_told_after_what_came_before(destination: LocalDestinat
 
 
 @pytest.mark.usefixtures("splice_support")
-async def test_a_silent_socket_holds_no_thread_for_long(destination: LocalDestination) -> None:
+async def test_an_idle_socket_blocks_no_thread_for_long(destination: LocalDestination) -> None:
     part = await new_part(destination)
     sender, source = connection()
     moved = await asyncio.wait_for(part.receive(source, 0, 10), 5)
@@ -571,7 +571,7 @@ async def test_several_connections_write_at_once(
     await part.close()
 
 
-async def test_a_disk_that_fails_while_it_is_synced_ahead_is_not_forgotten(
+async def test_an_error_of_an_early_sync_fails_the_publication(
     destination: LocalDestination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = threading.Event()
@@ -585,7 +585,7 @@ async def test_a_disk_that_fails_while_it_is_synced_ahead_is_not_forgotten(
     await part.write([bytes(1 << 20)] * 32, 0)
     await wait_until(failed)
     with pytest.raises(StorageError):
-        await part.publish("data.csv", replace=False, last_modified=None)
+        await part.publish(DATA, replace=False, last_modified=None)
     await part.close()
 
 
@@ -600,8 +600,8 @@ async def test_a_part_is_written_and_published_only_in_the_root_where_it_was_ope
         (root / "a").mkdir(parents=True)
     for use in (
         lambda: part.write([b"def"], 3),
-        lambda: part.publish("f", replace=False, last_modified=None),
-        lambda: new_part(destination, "b") if back == "no root" else part.publish("f", replace=True, last_modified=1),
+        lambda: part.publish(FILE, replace=False, last_modified=None),
+        lambda: new_part(destination, "b") if back == "no root" else part.publish(FILE, replace=True, last_modified=1),
     ):
         with pytest.raises(StorageRootMissingError):
             await use()
@@ -613,12 +613,12 @@ async def test_a_part_is_written_and_published_only_in_the_root_where_it_was_ope
     if back == "the same root":
         root.with_name("away of root").rename(root)
         await part.write([b"def"], 3)
-        assert await part.publish("f", replace=False, last_modified=None)
+        assert await part.publish(FILE, replace=False, last_modified=None)
         assert (root / "a" / "f").read_bytes() == b"abcdef"
     await part.close()
 
 
-async def test_a_part_that_lay_in_another_root_starts_over(destination: LocalDestination, root: Path) -> None:
+async def test_a_part_of_another_root_starts_over(destination: LocalDestination, root: Path) -> None:
     lost = await new_part(destination, "a")
     await lost.write([b"abc"], 0)
     root.rename(root.with_name("away of root"))

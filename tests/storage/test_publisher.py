@@ -15,21 +15,28 @@ import pytest
 
 from downloadd.errors import InvalidPathError, StorageError
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import parse_filename
 from downloadd.storage.part_file import PartFile
 
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
+FILE = parse_filename("f")
 
 PUBLISH_ONE = """
 import asyncio, sys
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import parse_filename
 
 async def main(root, fsync, replace):
     async with LocalDestination(root, min_free=0, fsync=fsync) as destination:
         part = await destination.open_part(
-            directory="d", filename="f", download_id="0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b", epoch=1, existing=None
+            directory="d",
+            filename=parse_filename("f"),
+            download_id="0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b",
+            epoch=1,
+            existing=None,
         )
         await part.write([b"abc"], part.size)
-        print(await part.publish("f", replace=replace, last_modified=0))
+        print(await part.publish(parse_filename("f"), replace=replace, last_modified=0))
         await part.close()
 
 asyncio.run(main(sys.argv[1], sys.argv[2] == "fsync", sys.argv[3] == "replace"))
@@ -40,7 +47,7 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 
 @pytest.fixture
 async def part(destination: LocalDestination) -> PartFile:
-    part = await destination.open_part(directory="d", filename="f", download_id=ID, epoch=1, existing=None)
+    part = await destination.open_part(directory="d", filename=FILE, download_id=ID, epoch=1, existing=None)
     await part.write([b"new"], part.size)
     return part
 
@@ -130,28 +137,28 @@ def test_a_disk_without_hard_links_gets_a_rename_between_the_syncs(tmp_path: Pat
 
 
 async def test_a_published_file_has_its_name_bytes_time_and_mode(part: PartFile, directory: Path) -> None:
-    assert await part.publish("data.csv", replace=False, last_modified=784_111_777)
+    assert await part.publish(parse_filename("data.csv"), replace=False, last_modified=784_111_777)
     assert content(directory) == {"data.csv": b"new"}
     status = (directory / "data.csv").stat()
     assert status.st_mtime == 784_111_777
     assert status.st_nlink == 1
 
 
-async def test_the_mode_heeds_the_umask(strict_umask: None, root: Path) -> None:
+async def test_the_mode_respects_the_umask(strict_umask: None, root: Path) -> None:
     async with LocalDestination(root, min_free=0, fsync=False) as destination:
-        part = await destination.open_part(directory="", filename="f", download_id=ID, epoch=1, existing=None)
-        assert await part.publish("f", replace=False, last_modified=None)
+        part = await destination.open_part(directory="", filename=FILE, download_id=ID, epoch=1, existing=None)
+        assert await part.publish(FILE, replace=False, last_modified=None)
     assert stat.S_IMODE((root / "f").stat().st_mode) == 0o640
 
 
 @pytest.mark.parametrize("moment", [-1, 0, 253_402_300_799, 10**30], ids=["past", "epoch", "9999", "never"])
-async def test_no_time_that_an_origin_may_say_stops_a_commit(part: PartFile, directory: Path, moment: int) -> None:
-    assert await part.publish("f", replace=False, last_modified=moment)
+async def test_no_last_modified_of_an_origin_prevents_publication(part: PartFile, directory: Path, moment: int) -> None:
+    assert await part.publish(FILE, replace=False, last_modified=moment)
     assert content(directory) == {"f": b"new"}
 
 
 async def test_a_published_part_is_closed_and_stays_when_removed(part: PartFile, directory: Path) -> None:
-    assert await part.publish("f", replace=False, last_modified=None)
+    assert await part.publish(FILE, replace=False, last_modified=None)
     (directory / part.name).write_bytes(b"somebody else's")
     await part.remove()
     await part.close()
@@ -160,14 +167,14 @@ async def test_a_published_part_is_closed_and_stays_when_removed(part: PartFile,
         await part.sync()
 
 
-async def test_a_taken_name_is_left_alone_and_the_part_stays_as_it_was(part: PartFile, directory: Path) -> None:
+async def test_a_taken_name_and_the_part_stay_unchanged(part: PartFile, directory: Path) -> None:
     (directory / "f").write_bytes(b"old")
-    assert not await part.publish("f", replace=False, last_modified=0)
+    assert not await part.publish(FILE, replace=False, last_modified=0)
     assert content(directory) == {"f": b"old", part.name: b"new"}
     status = (directory / part.name).stat()
     assert stat.S_IMODE(status.st_mode) == 0o600
     assert status.st_mtime != 0
-    assert await part.publish("g", replace=False, last_modified=0)
+    assert await part.publish(parse_filename("g"), replace=False, last_modified=0)
 
 
 @pytest.fixture(params=["hard links", "no hard links"])
@@ -180,7 +187,7 @@ def with_or_without_hard_links(request: pytest.FixtureRequest, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("with_or_without_hard_links")
-async def test_a_name_taken_at_the_last_moment_is_left_alone_too(
+async def test_a_name_taken_at_the_last_moment_stays_unchanged(
     part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.fchmod
@@ -190,7 +197,7 @@ async def test_a_name_taken_at_the_last_moment_is_left_alone_too(
         real(fd, mode)
 
     monkeypatch.setattr(os, "fchmod", fchmod)
-    assert not await part.publish("f", replace=False, last_modified=0)
+    assert not await part.publish(FILE, replace=False, last_modified=0)
     assert content(directory) == {"f": b"old", part.name: b"new"}
     status = (directory / part.name).stat()
     assert stat.S_IMODE(status.st_mode) == 0o600
@@ -199,7 +206,7 @@ async def test_a_name_taken_at_the_last_moment_is_left_alone_too(
 
 
 @pytest.mark.parametrize("kind", ["dangling link", "directory", "fifo"])
-async def test_a_name_is_taken_by_whatever_has_it(part: PartFile, directory: Path, kind: str) -> None:
+async def test_a_name_is_taken_by_every_kind_of_entry(part: PartFile, directory: Path, kind: str) -> None:
     final = directory / "f"
     match kind:
         case "dangling link":
@@ -208,7 +215,7 @@ async def test_a_name_is_taken_by_whatever_has_it(part: PartFile, directory: Pat
             final.mkdir()
         case _:
             os.mkfifo(final)
-    assert not await part.publish("f", replace=False, last_modified=None)
+    assert not await part.publish(FILE, replace=False, last_modified=None)
     assert not (directory / "nowhere").exists()
     await part.close()
 
@@ -227,7 +234,7 @@ async def test_replacing_replaces_the_name_itself(part: PartFile, directory: Pat
             final.symlink_to(tmp_path / "nowhere")
         case _:
             os.mkfifo(final)
-    assert await part.publish("f", replace=True, last_modified=None)
+    assert await part.publish(FILE, replace=True, last_modified=None)
     assert not final.is_symlink()
     assert content(directory) == {"f": b"new"}
     assert outside.read_bytes() == b"precious"
@@ -237,20 +244,22 @@ async def test_replacing_replaces_the_name_itself(part: PartFile, directory: Pat
 async def test_a_directory_is_never_replaced(part: PartFile, directory: Path) -> None:
     (directory / "f").mkdir()
     with pytest.raises(InvalidPathError, match="a directory has this name"):
-        await part.publish("f", replace=True, last_modified=None)
+        await part.publish(FILE, replace=True, last_modified=None)
     assert (directory / part.name).read_bytes() == b"new"
     await part.close()
 
 
 @pytest.mark.parametrize("replace", [False, True])
-async def test_a_crash_between_link_and_unlink_is_finished(part: PartFile, directory: Path, replace: bool) -> None:
+async def test_a_publication_that_crashed_between_link_and_unlink_is_completed(
+    part: PartFile, directory: Path, replace: bool
+) -> None:
     os.link(directory / part.name, directory / "f")
-    assert await part.publish("f", replace=replace, last_modified=None)
+    assert await part.publish(FILE, replace=replace, last_modified=None)
     assert content(directory) == {"f": b"new"}
 
 
 @pytest.mark.parametrize("exchange", ["gone", "other file", "link"])
-async def test_what_is_not_the_verified_file_is_not_published(
+async def test_another_file_under_the_name_of_the_part_is_not_published(
     part: PartFile, directory: Path, tmp_path: Path, exchange: str
 ) -> None:
     path = directory / part.name
@@ -260,39 +269,37 @@ async def test_what_is_not_the_verified_file_is_not_published(
     elif exchange == "link":
         path.symlink_to(tmp_path / "outside")
     with pytest.raises(StorageError):
-        await part.publish("f", replace=True, last_modified=None)
+        await part.publish(FILE, replace=True, last_modified=None)
     assert not os.path.lexists(directory / "f")
     await part.close()
 
 
-async def test_a_directory_exchanged_for_a_link_does_not_lead_out(
-    part: PartFile, directory: Path, tmp_path: Path
-) -> None:
+async def test_a_directory_replaced_by_a_link_is_not_followed(part: PartFile, directory: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     directory.rename(outside)
     directory.symlink_to(outside)
     with pytest.raises(InvalidPathError, match="symbolic link"):
-        await part.publish("f", replace=False, last_modified=None)
+        await part.publish(FILE, replace=False, last_modified=None)
     assert list(content(outside)) == [part.name]
     await part.remove()
     assert list(content(outside)) == [part.name]
 
 
 @pytest.mark.usefixtures("no_hard_links")
-async def test_without_hard_links_a_free_name_is_given(part: PartFile, directory: Path) -> None:
-    assert await part.publish("f", replace=False, last_modified=None)
+async def test_without_hard_links_a_free_name_is_published(part: PartFile, directory: Path) -> None:
+    assert await part.publish(FILE, replace=False, last_modified=None)
     assert content(directory) == {"f": b"new"}
 
 
 @pytest.mark.usefixtures("no_hard_links")
-async def test_without_hard_links_a_taken_name_is_left_alone(part: PartFile, directory: Path) -> None:
+async def test_without_hard_links_a_taken_name_stays_unchanged(part: PartFile, directory: Path) -> None:
     (directory / "f").symlink_to("nowhere")
-    assert not await part.publish("f", replace=False, last_modified=None)
+    assert not await part.publish(FILE, replace=False, last_modified=None)
     assert {entry.name for entry in directory.iterdir()} == {"f", part.name}
     await part.close()
 
 
-async def test_another_failure_of_link_is_no_reason_to_rename(
+async def test_another_error_of_link_is_raised(
     part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def link(*_: object, **__: object) -> NoReturn:
@@ -300,12 +307,12 @@ async def test_another_failure_of_link_is_no_reason_to_rename(
 
     monkeypatch.setattr(os, "link", link)
     with pytest.raises(StorageError, match="d/f: broken"):
-        await part.publish("f", replace=False, last_modified=None)
+        await part.publish(FILE, replace=False, last_modified=None)
     assert content(directory) == {part.name: b"new"}
     await part.remove()
 
 
-async def test_a_disk_that_keeps_no_modes_is_no_reason_to_fail(
+async def test_publication_succeeds_on_a_disk_without_modes(
     part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> NoReturn:
@@ -313,19 +320,19 @@ async def test_a_disk_that_keeps_no_modes_is_no_reason_to_fail(
 
     monkeypatch.setattr(os, "fchmod", refuse)
     monkeypatch.setattr(os, "utime", refuse)
-    assert await part.publish("f", replace=False, last_modified=1)
+    assert await part.publish(FILE, replace=False, last_modified=1)
     assert content(directory) == {"f": b"new"}
 
 
 @pytest.mark.parametrize("name", ["", "..", "../f", "a/b", f".x.{ID}.1.part", "x" * 256])
 async def test_a_final_name_that_cannot_be_is_refused(part: PartFile, directory: Path, name: str) -> None:
     with pytest.raises(InvalidPathError):
-        await part.publish(name, replace=True, last_modified=None)
+        await part.publish(parse_filename(name), replace=True, last_modified=None)
     assert content(directory) == {part.name: b"new"}
     await part.close()
 
 
-async def test_a_cancelled_publish_is_whole_when_the_part_is_closed(
+async def test_a_cancelled_publication_is_complete_when_the_part_is_closed(
     part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrived, opened, real = threading.Event(), threading.Event(), os.fsync
@@ -336,7 +343,7 @@ async def test_a_cancelled_publish_is_whole_when_the_part_is_closed(
         real(fd)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    publishing = asyncio.create_task(part.publish("f", replace=False, last_modified=None))
+    publishing = asyncio.create_task(part.publish(FILE, replace=False, last_modified=None))
     assert await asyncio.to_thread(arrived.wait, 10)
     publishing.cancel()
     with pytest.raises(asyncio.CancelledError):

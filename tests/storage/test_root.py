@@ -41,18 +41,18 @@ def test_a_root_that_is_a_link_is_resolved_once_at_the_start(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("kind", ["file", "dangling link", "behind a file"])
-def test_a_root_that_is_no_directory_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+def test_a_root_that_is_not_a_directory_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "root"
     if kind == "dangling link":
         path.symlink_to("nowhere")
     else:
         path.touch()
     wanted = path / "below" if kind == "behind a file" else path
-    with pytest.raises(StorageError, match=f"the storage root {wanted} cannot be used: it is no directory"):
+    with pytest.raises(StorageError, match=f"the storage root {wanted} cannot be used: it is not a directory"):
         StorageRoot(wanted, fsync=True).__enter__()
 
 
-def test_missing_directories_are_made_when_asked(tmp_path: Path, umask: int) -> None:
+def test_missing_directories_are_made_on_request(tmp_path: Path, umask: int) -> None:
     with StorageRoot(tmp_path / "root", fsync=True) as root:
         with root.open_directory(parse_directory("a/ü/c"), create=True) as fd:
             assert path_of(fd) == tmp_path / "root/a/ü/c"
@@ -90,7 +90,7 @@ def test_a_root_that_cannot_be_written_to_is_refused_at_the_start(read_only: Pat
         StorageRoot(read_only, fsync=True).__enter__()
 
 
-def test_missing_directories_are_not_made_unasked(tmp_path: Path) -> None:
+def test_missing_directories_are_not_made_without_a_request(tmp_path: Path) -> None:
     with (
         StorageRoot(tmp_path / "root", fsync=True) as root,
         pytest.raises(FileNotFoundError),
@@ -126,7 +126,7 @@ def test_a_link_in_the_tree_is_never_followed(tmp_path: Path, path: str, target:
 
 
 @pytest.mark.parametrize("kind", ["file", "fifo"])
-def test_what_is_no_directory_is_refused_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+def test_an_entry_that_is_not_a_directory_is_refused_at_once(tmp_path: Path, kind: str) -> None:
     (tmp_path / "root").mkdir()
     if kind == "file":
         (tmp_path / "root" / "a").touch()
@@ -160,7 +160,7 @@ def test_a_root_belongs_to_one_daemon_at_a_time(tmp_path: Path) -> None:
 # -- a root that vanishes ----------------------------------------------------------------------------------------------
 
 
-def test_a_root_that_is_gone_is_waited_for_and_never_made(tmp_path: Path) -> None:
+def test_a_missing_root_is_an_error_and_is_not_made(tmp_path: Path) -> None:
     top, told = tmp_path / "root", []
     with StorageRoot(top, fsync=False, on_change=lambda: told.append(1)) as root:
         top.rename(tmp_path / "away")
@@ -187,7 +187,7 @@ def test_another_directory_at_its_path_is_the_root_from_then_on(tmp_path: Path) 
         (tmp_path / "new").rename(top)
         with root.open_directory(parse_directory("a"), create=True) as fd:
             assert path_of(fd) == top / "a"
-        with pytest.raises(StorageRootMissingError, match="the storage root was exchanged"):
+        with pytest.raises(StorageRootMissingError, match="the storage root was replaced"):
             root.check(0)
         root.check(root.generation)
         # The new one is locked, the old one is not.
@@ -200,14 +200,14 @@ def test_another_directory_at_its_path_is_the_root_from_then_on(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", ["file", "in use", "dangling link"])
-def test_what_cannot_be_the_root_is_not_turned_to(tmp_path: Path, kind: str) -> None:
+def test_an_unusable_directory_does_not_become_the_root(tmp_path: Path, kind: str) -> None:
     top = tmp_path / "root"
     with StorageRoot(top, fsync=False) as root, StorageRoot(tmp_path / "other", fsync=False):
         top.rename(tmp_path / "old")
         match kind:
             case "file":
                 top.touch()
-                why = "it is no directory"
+                why = "it is not a directory"
             case "in use":
                 top.symlink_to("other")
                 why = "it is in use by another downloadd"
@@ -222,7 +222,7 @@ def test_what_cannot_be_the_root_is_not_turned_to(tmp_path: Path, kind: str) -> 
         root.check(0)
 
 
-def test_a_root_that_many_threads_find_exchanged_is_opened_once(tmp_path: Path) -> None:
+def test_a_root_that_many_threads_find_replaced_is_opened_once(tmp_path: Path) -> None:
     top = tmp_path / "root"
     with StorageRoot(top, fsync=False) as root, ThreadPoolExecutor(8) as threads:
         for number in range(1, 50):
@@ -240,7 +240,7 @@ def test_a_root_that_many_threads_find_exchanged_is_opened_once(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("blocked", [True, False], ids=["no right to look", "the right to look"])
-def test_a_root_that_may_not_be_looked_at_is_not_gone(tmp_path: Path, blocked: bool) -> None:
+def test_a_root_that_may_not_be_read_is_not_missing(tmp_path: Path, blocked: bool) -> None:
     user = os.geteuid()
     if user:
         pytest.skip("needs to become somebody else")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import parse_filename
 from downloadd.storage.part_file import PartFile
 from downloadd.storage.running_digests import RunningDigests
 
@@ -26,7 +27,7 @@ def test_bytes_in_order_give_their_digests(writes: list[list[bytes]]) -> None:
     assert digests.hexdigest("md5") == hashlib.md5(content).hexdigest()
 
 
-def test_bytes_from_elsewhere_are_not_counted_in() -> None:
+def test_bytes_at_another_offset_are_not_hashed() -> None:
     digests = RunningDigests(["sha-256"])
     digests.update([b"abc"], 0)
     digests.update([b"ghi"], 6)
@@ -50,10 +51,12 @@ def read_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def part_of(destination: LocalDestination, existing: str | None = None, epoch: int = 1) -> PartFile:
-    return await destination.open_part(directory="", filename="f", download_id=ID, epoch=epoch, existing=existing)
+    return await destination.open_part(
+        directory="", filename=parse_filename("f"), download_id=ID, epoch=epoch, existing=existing
+    )
 
 
-async def test_what_was_hashed_while_it_was_written_is_not_read_again(tmp_path: Path, read_sizes: list[int]) -> None:
+async def test_bytes_hashed_while_written_are_not_read_again(tmp_path: Path, read_sizes: list[int]) -> None:
     async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
         part = await part_of(destination)
         part.hash_while_writing(["sha-256"])
@@ -72,7 +75,7 @@ async def test_what_was_hashed_while_it_was_written_is_not_read_again(tmp_path: 
         await part.close()
 
 
-async def test_of_a_part_that_is_continued_everything_is_read_once(tmp_path: Path, read_sizes: list[int]) -> None:
+async def test_a_resumed_part_is_read_once(tmp_path: Path, read_sizes: list[int]) -> None:
     async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
         earlier = await part_of(destination)
         await earlier.write([b"abc"], 0)

@@ -13,6 +13,7 @@ from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import parse_filename
 from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.session import Session
 
@@ -46,9 +47,7 @@ async def session() -> AsyncIterator[Session]:
         yield session
 
 
-async def test_a_part_that_is_whole_already_is_known_by_its_new_name(
-    destination: LocalDestination, session: Session
-) -> None:
+async def test_a_complete_part_is_recorded_under_its_new_name(destination: LocalDestination, session: Session) -> None:
     # Or a crash while it is published would look for a file that is not there, and find the name done.
     saved: list[Download] = []
 
@@ -58,7 +57,11 @@ async def test_a_part_that_is_whole_already_is_known_by_its_new_name(
 
     row = with_fields(sample_download(), state=State.STARTING, epoch=2, total=3, validator='"v"')
     part = await destination.open_part(
-        directory=row.request.directory, filename=row.filename, download_id=row.id, epoch=1, existing=None
+        directory=row.request.directory,
+        filename=parse_filename(row.filename),
+        download_id=row.id,
+        epoch=1,
+        existing=None,
     )
     await part.write([b"abc"], 0)
     await part.close()

@@ -18,7 +18,7 @@ def build_ranges(ranges: list[tuple[int, int]]) -> tuple[ByteRanges, set[int]]:
 
 
 @given(RANGES)
-def test_they_hold_what_was_added_in_order_and_apart(ranges: list[tuple[int, int]]) -> None:
+def test_added_bytes_are_kept_in_order_and_disjoint(ranges: list[tuple[int, int]]) -> None:
     found, bytes_ = build_ranges(ranges)
     assert {byte for start, end in found for byte in range(start, end)} == bytes_
     assert found.size == len(bytes_)
@@ -28,7 +28,7 @@ def test_they_hold_what_was_added_in_order_and_apart(ranges: list[tuple[int, int
 
 
 @given(RANGES, st.integers(0, 70))
-def test_gaps_are_what_is_missing(ranges: list[tuple[int, int]], total: int) -> None:
+def test_gaps_are_the_missing_bytes(ranges: list[tuple[int, int]], total: int) -> None:
     found, bytes_ = build_ranges([(start, min(end, total)) for start, end in ranges])
     gaps = found.gaps(total)
     assert {byte for start, end in gaps for byte in range(start, end)} == set(range(total)) - bytes_
@@ -36,12 +36,12 @@ def test_gaps_are_what_is_missing(ranges: list[tuple[int, int]], total: int) -> 
 
 
 @given(RANGES)
-def test_what_is_written_down_is_read_again(ranges: list[tuple[int, int]]) -> None:
+def test_formatted_ranges_are_parsed_again(ranges: list[tuple[int, int]]) -> None:
     found, _ = build_ranges(ranges)
     assert ByteRanges.parse(found.format()) == found
 
 
 @pytest.mark.parametrize("text", ["1", "1-", "-1", "1-2,", "a-b", "1-2;3-4", " 1-2", "1-2\n"])
-def test_what_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no byte ranges"):
+def test_other_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not byte ranges"):
         ByteRanges.parse(text)

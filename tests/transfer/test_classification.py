@@ -7,12 +7,12 @@ from downloadd.errors import FileTooLargeError, NetworkError, RemoteError, Remot
 from downloadd.transfer.classification import (
     AlreadyComplete,
     RangeRequest,
-    ResponseHead,
     Restart,
     UseResponse,
     classify,
     classify_sample,
 )
+from downloadd.transfer.response_head import ResponseHead
 
 NOW = 1_700_000_000.0
 LAST_MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -45,7 +45,7 @@ def classified(
     return classify(range_request, head, now=NOW, max_size=max_size)
 
 
-def test_a_whole_representation_is_accepted_from_its_first_byte() -> None:
+def test_a_complete_representation_is_accepted_from_its_first_byte() -> None:
     assert classified(ALL, replace(WHOLE, content_disposition="attachment; filename=a.zip")) == UseResponse(
         start=0,
         length=1000,
@@ -78,7 +78,7 @@ def test_the_rest_is_accepted_where_the_part_file_ends() -> None:
 
 @pytest.mark.parametrize("status", [200, 203])
 @pytest.mark.parametrize("range_request", [ALL, BY_TAG, BY_DATE])
-def test_a_whole_representation_starts_over_in_place_whatever_was_asked(
+def test_a_complete_representation_starts_over_in_place_for_each_request(
     range_request: RangeRequest, status: int
 ) -> None:
     got = classified(range_request, replace(WHOLE, status=status))
@@ -89,7 +89,7 @@ def test_a_whole_representation_starts_over_in_place_whatever_was_asked(
 @pytest.mark.parametrize(
     "content_range", [None, "bytes 0-999/1000", "bytes 0-999/*", "bytes */1000", "items 400-999/1000", "nonsense"]
 )
-def test_a_whole_representation_may_say_its_range(content_range: str | None) -> None:
+def test_a_complete_representation_may_have_a_content_range(content_range: str | None) -> None:
     got = classified(BY_TAG, replace(WHOLE, content_range=content_range))
     assert isinstance(got, UseResponse)
     assert (got.start, got.length, got.total) == (0, 1000, 1000)
@@ -121,7 +121,7 @@ FIRST_SEGMENT = RangeRequest(start=0, end=400, validator='"v1"', total=1000)
         ),
     ],
 )
-def test_the_very_range_under_status_200_is_accepted_as_what_it_is(
+def test_the_requested_range_under_status_200_is_accepted_as_partial(
     range_request: RangeRequest, head: ResponseHead, length: int
 ) -> None:
     got = classified(range_request, head)
@@ -183,7 +183,7 @@ TYPED = replace(BY_TAG, content_type="application/zip")
         pytest.param(TYPED, replace(PAGE, content_type="multipart/byteranges; boundary=x"), id="multipart without tag"),
     ],
 )
-def test_a_200_that_is_not_proved_to_be_the_whole_file_is_asked_for_without_a_range(
+def test_a_200_that_may_be_partial_is_requested_again_without_a_range(
     range_request: RangeRequest, head: ResponseHead
 ) -> None:
     got = classified(range_request, head)
@@ -208,7 +208,7 @@ def test_a_200_that_is_not_proved_to_be_the_whole_file_is_asked_for_without_a_ra
         pytest.param(BY_DATE, replace(WHOLE, content_length="999", etag=None), "999 bytes", id="shorter, same date"),
     ],
 )
-def test_a_200_that_contradicts_what_is_known_is_a_failure_that_passes(
+def test_a_200_that_contradicts_known_properties_is_a_transient_failure(
     range_request: RangeRequest, head: ResponseHead, detail: str
 ) -> None:
     with pytest.raises(RemoteError) as caught:
@@ -218,7 +218,7 @@ def test_a_200_that_contradicts_what_is_known_is_a_failure_that_passes(
 
 
 @pytest.mark.parametrize("head", [PAGE, WHOLE, replace(WHOLE, content_length="999")])
-def test_without_a_range_any_whole_representation_is_accepted(head: ResponseHead) -> None:
+def test_without_a_range_any_complete_representation_is_accepted(head: ResponseHead) -> None:
     got = classified(replace(ALL, validator='"v1"', total=1000, content_type="application/zip"), head)
     assert isinstance(got, UseResponse)
     assert got.start == 0
@@ -234,7 +234,7 @@ def test_without_a_range_any_whole_representation_is_accepted(head: ResponseHead
         pytest.param(replace(WHOLE, content_length="1000, 1000"), 1000, id="identical lengths"),
     ],
 )
-def test_the_length_of_a_whole_representation_is_that_of_its_message(head: ResponseHead, length: int | None) -> None:
+def test_the_length_of_a_complete_representation_is_that_of_its_message(head: ResponseHead, length: int | None) -> None:
     got = classified(ALL, head)
     assert isinstance(got, UseResponse)
     assert got.length == got.total == length
@@ -280,7 +280,7 @@ def test_the_rest_of_the_same_version_is_accepted(range_request: RangeRequest, h
     assert got.last_modified in {MODIFIED, 1_700_000_000}
 
 
-def test_less_than_the_rest_is_accepted_as_what_it_is() -> None:
+def test_less_than_the_rest_is_accepted_as_partial() -> None:
     got = classified(BY_TAG, replace(REST, content_range="bytes 400-499/1000", content_length="100"))
     assert isinstance(got, UseResponse)
     assert (got.start, got.length, got.total) == (400, 100, 1000)
@@ -334,20 +334,22 @@ def test_less_than_the_rest_is_accepted_as_what_it_is() -> None:
         pytest.param(BY_TAG_OF_UNKNOWN_LENGTH, replace(NOTHING_LEFT, etag='"v2"'), id="416 at the end, another tag"),
     ],
 )
-def test_what_does_not_continue_the_part_file_starts_over(range_request: RangeRequest, head: ResponseHead) -> None:
+def test_a_response_that_does_not_continue_the_part_file_starts_over(
+    range_request: RangeRequest, head: ResponseHead
+) -> None:
     got = classified(range_request, head)
     assert isinstance(got, Restart)
     assert got.reason
 
 
 @pytest.mark.parametrize("etag", [None, '"v1"'])
-def test_nothing_after_the_end_means_that_the_part_file_is_whole(etag: str | None) -> None:
+def test_nothing_after_the_end_means_that_the_part_file_is_complete(etag: str | None) -> None:
     assert classified(BY_TAG_OF_UNKNOWN_LENGTH, replace(NOTHING_LEFT, etag=etag)) == AlreadyComplete()
 
 
 @pytest.mark.parametrize("range_request", [ALL, BY_TAG])
 @pytest.mark.parametrize("status", [404, 410])
-def test_a_file_that_is_not_there_is_said_so(range_request: RangeRequest, status: int) -> None:
+def test_a_missing_file_has_its_own_error(range_request: RangeRequest, status: int) -> None:
     with pytest.raises(RemoteFileNotFoundError) as caught:
         classified(range_request, ResponseHead(status=status))
     assert caught.value.origin_status == status
@@ -395,7 +397,7 @@ def test_every_other_status_is_an_error_of_the_origin(
 @pytest.mark.parametrize(
     "head", [replace(REST, content_range="bytes 0-999/1000"), NOTHING_LEFT, ResponseHead(status=412)]
 )
-def test_an_answer_to_a_range_that_nobody_asked_for_is_an_error(head: ResponseHead) -> None:
+def test_a_range_without_a_range_request_is_an_error(head: ResponseHead) -> None:
     with pytest.raises(RemoteError) as caught:
         classified(ALL, head)
     assert caught.value.origin_status == head.status
@@ -405,14 +407,14 @@ def test_an_answer_to_a_range_that_nobody_asked_for_is_an_error(head: ResponseHe
     ("retry_after", "seconds"), [("120", 120.0), ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0), ("soon", None), (None, None)]
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_an_error_carries_when_to_come_back(status: int, retry_after: str | None, seconds: float | None) -> None:
+def test_an_error_has_the_seconds_of_retry_after(status: int, retry_after: str | None, seconds: float | None) -> None:
     with pytest.raises(RemoteError) as caught:
         classified(ALL, ResponseHead(status=status, retry_after=retry_after))
     assert caught.value.retry_after == seconds
 
 
 @pytest.mark.parametrize(("range_request", "head"), [(ALL, WHOLE), (BY_TAG, REST)])
-def test_the_limit_is_on_the_whole_representation(range_request: RangeRequest, head: ResponseHead) -> None:
+def test_the_limit_applies_to_the_complete_representation(range_request: RangeRequest, head: ResponseHead) -> None:
     assert isinstance(classified(range_request, head, max_size=1000), UseResponse)
     with pytest.raises(FileTooLargeError) as caught:
         classified(range_request, head, max_size=999)
@@ -432,7 +434,7 @@ def test_the_limit_is_on_the_whole_representation(range_request: RangeRequest, h
         pytest.param(replace(WHOLE, content_encoding=" Identity ", etag=None), LAST_MODIFIED, id="not coded, date"),
     ],
 )
-def test_a_whole_representation_is_resumable_under_what_tells_its_bytes(
+def test_a_complete_representation_is_resumable_under_a_validator_of_its_bytes(
     head: ResponseHead, validator: str | None
 ) -> None:
     got = classified(ALL, head)
@@ -450,14 +452,14 @@ def test_a_content_type_is_kept_if_it_can_be_shown(text: str, shown: str | None)
     assert got.content_type == shown
 
 
-def test_a_resumed_download_keeps_the_date_that_it_was_asked_under() -> None:
+def test_a_resumed_download_keeps_the_date_of_its_validator() -> None:
     got = classified(BY_DATE, replace(REST_BY_DATE, last_modified=None))
     assert isinstance(got, UseResponse)
     assert got.last_modified == MODIFIED
 
 
 @pytest.mark.parametrize(("start", "validator"), [(1, None), (-1, '"v1"')])
-def test_a_range_is_never_asked_for_without_a_validator(start: int, validator: str | None) -> None:
+def test_a_range_is_never_requested_without_a_validator(start: int, validator: str | None) -> None:
     with pytest.raises(ValueError, match="validator"):
         RangeRequest(start=start, validator=validator)
 
@@ -490,7 +492,7 @@ HEADS = st.builds(
     range_request=st.sampled_from([ALL, BY_TAG, BY_DATE, BY_TAG_OF_UNKNOWN_LENGTH, TYPED, SEGMENT, FIRST_SEGMENT]),
     head=HEADS,
 )
-def test_a_foreign_head_gets_a_consistent_verdict_or_an_error_with_a_code(
+def test_a_foreign_head_gets_a_consistent_classification_or_an_error_with_a_code(
     range_request: RangeRequest, head: ResponseHead
 ) -> None:
     try:
@@ -538,5 +540,5 @@ COMPARED = RangeRequest(start=10, end=20, total=100, is_comparison=True)
         (ResponseHead(status=404, etag='"a"'), None),
     ],
 )
-def test_only_the_very_range_of_the_same_length_may_be_compared(head: ResponseHead, expected: str | None) -> None:
+def test_only_the_requested_range_of_the_same_length_may_be_compared(head: ResponseHead, expected: str | None) -> None:
     assert classify_sample(COMPARED, head, now=0) == expected

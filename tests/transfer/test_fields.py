@@ -48,7 +48,7 @@ UNTRUSTED_TEXT = st.text(st.characters(codec=None), max_size=80)
         pytest.param(None, None, id="absent"),
     ],
 )
-def test_reads_a_content_length(text: str | None, length: int | None) -> None:
+def test_a_content_length_is_parsed(text: str | None, length: int | None) -> None:
     assert parse_content_length(text) == length
 
 
@@ -71,7 +71,7 @@ def test_reads_a_content_length(text: str | None, length: int | None) -> None:
         pytest.param("9" * 5000, id="more digits than an int may have"),
     ],
 )
-def test_refuses_what_is_no_content_length(text: str) -> None:
+def test_an_invalid_content_length_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="Content-Length"):
         parse_content_length(text)
 
@@ -88,7 +88,7 @@ def test_refuses_what_is_no_content_length(text: str) -> None:
         pytest.param(" bytes 0-1/2 ", 0, 1, 2, id="blanks around"),
     ],
 )
-def test_reads_a_content_range(
+def test_a_content_range_is_parsed(
     text: str, first_pos: int | None, last_pos: int | None, complete_length: int | None
 ) -> None:
     expected = ContentRange(first_pos=first_pos, last_pos=last_pos, complete_length=complete_length)
@@ -120,7 +120,7 @@ def test_reads_a_content_range(
         pytest.param("bytes 0-9/10\n", id="line end"),
     ],
 )
-def test_takes_no_invalid_content_range(text: str | None) -> None:
+def test_an_invalid_content_range_is_ignored(text: str | None) -> None:
     assert parse_content_range(text) is None
 
 
@@ -135,7 +135,7 @@ def content_ranges(draw: st.DrawFn) -> ContentRange:
 
 
 @given(content_ranges())
-def test_a_formatted_content_range_reads_as_itself(content_range: ContentRange) -> None:
+def test_a_formatted_content_range_is_parsed_to_itself(content_range: ContentRange) -> None:
     assert parse_content_range(format_content_range(content_range)) == content_range
 
 
@@ -183,7 +183,7 @@ MUCH_LATER = "Wed, 16 Nov 1994 12:45:26 GMT"
         pytest.param(None, MUCH_LATER, LAST_MODIFIED, None, id="modified in the future"),
     ],
 )
-def test_only_a_strong_validator_can_be_resumed_under(
+def test_only_a_strong_validator_allows_a_resume(
     etag: str | None, last_modified: str | None, date: str | None, expected: str | None
 ) -> None:
     assert strong_validator(etag=etag, last_modified=last_modified, date=date, now=NOW) == expected
@@ -211,7 +211,7 @@ def test_a_strong_validator_can_be_stored_and_sent(etag: str) -> None:
         assert is_entity_tag(validator)
 
 
-def test_a_weak_tag_is_a_tag_and_a_date_is_none() -> None:
+def test_a_weak_tag_is_an_entity_tag_and_a_date_is_not() -> None:
     assert parse_entity_tag('W/"1"') == 'W/"1"'
     assert is_entity_tag('W/"1"')
     assert not is_entity_tag("Wed, 16 Nov 1994 12:45:26 GMT")
@@ -240,7 +240,7 @@ def test_a_weak_tag_is_a_tag_and_a_date_is_none() -> None:
         pytest.param("Friday, 31-Dec-99 23:59:59 GMT", 946_684_799, id="RFC 850: 1999"),
     ],
 )
-def test_reads_every_form_of_a_date(text: str, time: int) -> None:
+def test_every_form_of_a_date_is_parsed(text: str, time: int) -> None:
     assert parse_http_date(text, now=NOW) == time
 
 
@@ -267,12 +267,12 @@ def test_reads_every_form_of_a_date(text: str, time: int) -> None:
         pytest.param("1994-11-06T08:49:37Z", id="RFC 3339"),
     ],
 )
-def test_takes_nothing_else_for_a_date(text: str | None) -> None:
+def test_other_text_is_not_a_date(text: str | None) -> None:
     assert parse_http_date(text, now=NOW) is None
 
 
 @given(st.integers(-2_208_988_800, 253_402_300_799))
-def test_a_formatted_date_reads_as_itself(time: int) -> None:
+def test_a_formatted_date_is_parsed_to_itself(time: int) -> None:
     assert parse_http_date(format_http_date(time), now=NOW) == time
 
 
@@ -311,7 +311,7 @@ def test_a_foreign_date_never_crashes(text: str) -> None:
         pytest.param(None, None, id="absent"),
     ],
 )
-def test_reads_when_to_come_back(text: str | None, seconds: float | None) -> None:
+def test_retry_after_is_parsed(text: str | None, seconds: float | None) -> None:
     assert parse_retry_after(text, now=NOW) == seconds
 
 
@@ -449,7 +449,7 @@ def octets(raw: bytes) -> str:
         pytest.param(None, None, id="absent"),
     ],
 )
-def test_reads_the_name_in_a_content_disposition(text: str | None, name: str | None) -> None:
+def test_the_name_in_a_content_disposition_is_parsed(text: str | None, name: str | None) -> None:
     assert parse_content_disposition(text) == name
 
 
@@ -486,17 +486,17 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 
 
 @given(NAMES)
-def test_any_name_comes_through_an_extended_parameter(name: str) -> None:
+def test_any_name_survives_an_extended_parameter(name: str) -> None:
     assert parse_content_disposition(f"attachment; filename=x; filename*=UTF-8''{quote(name, safe='')}") == name
 
 
 @given(NAMES)
-def test_any_name_comes_through_a_quoted_string(name: str) -> None:
+def test_any_name_survives_a_quoted_string(name: str) -> None:
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     assert parse_content_disposition(octets(f'attachment; filename="{quoted}"; x=y'.encode())) == name
 
 
-def test_a_long_field_is_read_in_linear_time() -> None:
+def test_a_long_field_is_parsed_in_linear_time() -> None:
     assert parse_content_disposition("a;" * 500_000 + "filename=x") == "x"
     assert parse_content_disposition('filename="' + "\\" * 1_000_000) is not None
 
@@ -527,7 +527,7 @@ B64_MD5 = base64.b64encode(hashlib.md5(b"abc").digest()).decode()
         ("\udcff=:\udcff:", None),
     ],
 )
-def test_the_strongest_digest_of_a_field_is_taken_and_what_is_broken_left_out(
+def test_the_strongest_digest_of_a_field_is_used_and_malformed_ones_are_ignored(
     text: str | None, expected: str | None
 ) -> None:
     digests = {"sha-256": SHA_256, "sha-512": hashlib.sha512(b"abc"), "md5": hashlib.md5(b"abc")}
@@ -551,7 +551,7 @@ def test_a_legacy_digest_has_no_colons_and_any_case(text: str | None, expected: 
 
 
 @given(st.text())
-def test_no_digest_field_breaks_the_parsers(text: str) -> None:
+def test_a_foreign_digest_field_never_crashes(text: str) -> None:
     for parse in (parse_digest_field, parse_legacy_digest):
         found = parse(text)
         assert found is None or parse_checksum(found) == found

@@ -75,13 +75,13 @@ def test_a_head_gets_its_strict_form(head: bytes, normalized: bytes) -> None:
         STATUS_LINE + b"A: b\r\n" + b" \r\n" * 1_000 + b"\r\n",
     ],
 )
-def test_what_readers_understand_differently_is_refused(head: bytes) -> None:
+def test_an_ambiguous_head_is_refused(head: bytes) -> None:
     with pytest.raises(MalformedHeadError):
         normalize_head(head)
 
 
 @given(st.binary(max_size=200) | st.text(" \t\r\n:ab\0\x01", max_size=60).map(str.encode))
-def test_whatever_comes_is_normalized_or_refused(data: bytes) -> None:
+def test_any_head_is_normalized_or_refused(data: bytes) -> None:
     with suppress(MalformedHeadError):
         normalized = normalize_head(STATUS_LINE + data)
         assert normalized.count(b"\r\n\r\n") == 1
@@ -90,7 +90,7 @@ def test_whatever_comes_is_normalized_or_refused(data: bytes) -> None:
 
 
 @given(st.text("\r\nab", max_size=30).map(str.encode), st.integers(0, 30))
-def test_the_end_is_found_however_far_was_looked_before(data: bytes, begin: int) -> None:
+def test_the_end_is_found_from_any_earlier_position(data: bytes, begin: int) -> None:
     end = find_head_end(data)
     if end is None or end > begin:
         assert find_head_end(data, min(begin, len(data))) == end

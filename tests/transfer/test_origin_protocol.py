@@ -37,7 +37,7 @@ async def parsed_response(pieces: list[bytes]) -> Any:
 
 
 @pytest.mark.parametrize("name", SHORT)
-async def test_one_byte_at_a_time_means_the_same(name: str) -> None:
+async def test_one_byte_at_a_time_has_the_same_result(name: str) -> None:
     raw, outcome = SHORT[name].raw, SHORT[name].outcome
     at_once = await parsed_response([raw])
     assert await parsed_response([raw[position : position + 1] for position in range(len(raw))]) == at_once
@@ -46,7 +46,7 @@ async def test_one_byte_at_a_time_means_the_same(name: str) -> None:
 
 
 @given(st.sampled_from(sorted(SHORT)), st.lists(st.integers(1, 300), max_size=6))
-def test_any_packets_mean_the_same(name: str, cuts: list[int]) -> None:
+def test_any_packets_have_the_same_result(name: str, cuts: list[int]) -> None:
     raw = SHORT[name].raw
     at = sorted({0, *(min(cut, len(raw)) for cut in cuts), len(raw)})
 

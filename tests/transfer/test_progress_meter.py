@@ -13,7 +13,7 @@ def steady(rate: int, seconds: float, *, start: float = 100.0, every: float = 0.
     return progress, start + pieces * every
 
 
-def test_counts_what_came_on_top_of_what_was_there() -> None:
+def test_received_bytes_are_added_to_earlier_ones() -> None:
     progress = ProgressMeter()
     progress.reset(400)
     for n in range(10):
@@ -35,7 +35,7 @@ def test_bytes_of_earlier_attempts_have_no_speed() -> None:
     assert progress.speed(1.0) == pytest.approx(100)
 
 
-def test_there_is_no_speed_before_there_is_enough_to_tell() -> None:
+def test_the_speed_is_unknown_at_the_start() -> None:
     progress = ProgressMeter()
     assert progress.speed(0.0) is None
     progress.add(1_000_000, now=5.0)
@@ -51,7 +51,7 @@ def test_the_speed_follows_a_change_within_the_window() -> None:
     assert progress.speed(now) == pytest.approx(100_000, rel=0.1)
 
 
-def test_a_stalled_transfer_slows_down_to_nothing_within_the_window() -> None:
+def test_a_stalled_transfer_slows_down_to_zero_within_the_window() -> None:
     progress, now = steady(10_000, 30)
     halfway, stalled = progress.speed(now + SPEED_WINDOW_SECONDS / 2), progress.speed(now + SPEED_WINDOW_SECONDS)
     assert halfway == pytest.approx(5_000, rel=0.1)
@@ -59,7 +59,7 @@ def test_a_stalled_transfer_slows_down_to_nothing_within_the_window() -> None:
     assert progress.speed(now + 1000) == 0
 
 
-def test_the_speed_after_a_stall_does_not_remember_it_longer_than_the_window() -> None:
+def test_a_stall_affects_the_speed_no_longer_than_the_window() -> None:
     progress, now = steady(10_000, 30)
     now += 600
     for _ in range(round(SPEED_WINDOW_SECONDS / 0.1) + 1):
@@ -68,14 +68,14 @@ def test_the_speed_after_a_stall_does_not_remember_it_longer_than_the_window() -
     assert progress.speed(now) == pytest.approx(10_000, rel=0.1)
 
 
-def test_the_remaining_time_is_what_is_missing_at_this_speed() -> None:
+def test_the_remaining_time_is_that_of_the_missing_bytes_at_this_speed() -> None:
     progress, now = steady(10_000, 10)
     assert progress.eta(progress.speed(now)) is None
     progress.total = progress.received + 50_000
     assert progress.eta(progress.speed(now)) == pytest.approx(5, rel=0.1)
 
 
-def test_nothing_missing_takes_no_time() -> None:
+def test_the_remaining_time_of_a_complete_transfer_is_zero() -> None:
     progress = ProgressMeter()
     progress.total = 0
     assert progress.eta(progress.speed(0.0)) == 0
@@ -87,7 +87,7 @@ def test_a_transfer_that_does_not_move_has_no_remaining_time() -> None:
     assert progress.eta(progress.speed(now + SPEED_WINDOW_SECONDS)) is None
 
 
-def test_starting_over_forgets_speed_and_total() -> None:
+def test_starting_over_resets_speed_and_total() -> None:
     progress, now = steady(10_000, 10)
     progress.total = 10**6
     progress.reset(0)
@@ -103,9 +103,7 @@ PIECES = st.lists(st.tuples(st.floats(0, 20), st.integers(1, 10**9)), max_size=6
 
 
 @given(pieces=PIECES, later=st.floats(0, 20))
-def test_the_speed_is_never_more_than_all_that_came_and_never_negative(
-    pieces: list[tuple[float, int]], later: float
-) -> None:
+def test_the_speed_is_between_zero_and_all_received_bytes(pieces: list[tuple[float, int]], later: float) -> None:
     progress, now = ProgressMeter(), 1000.0
     for pause, nbytes in pieces:
         now += pause

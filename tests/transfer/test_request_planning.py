@@ -20,7 +20,9 @@ from downloadd.transfer.request_planning import CompletePart, plan_request
         pytest.param(1001, '"v1"', 1000, RangeRequest(), id="too long"),
     ],
 )
-def test_asks_for_what_is_missing(received: int, validator: str | None, total: int | None, expected: object) -> None:
+def test_the_missing_bytes_are_requested(
+    received: int, validator: str | None, total: int | None, expected: object
+) -> None:
     assert plan_request(received=received, validator=validator, total=total) == expected
 
 
@@ -29,7 +31,7 @@ def test_asks_for_what_is_missing(received: int, validator: str | None, total: i
     validator=st.none() | st.just('"v1"'),
     total=st.none() | st.integers(0, 2**62),
 )
-def test_never_resumes_without_a_validator_nor_past_the_end(
+def test_no_request_resumes_without_a_validator_or_past_the_end(
     received: int, validator: str | None, total: int | None
 ) -> None:
     match plan_request(received=received, validator=validator, total=total):

@@ -22,9 +22,7 @@ def build_gaps(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 @given(GAPS, st.integers(1, 16))
-def test_segments_fill_the_gaps_exactly_and_are_worth_their_connections(
-    gaps: list[tuple[int, int]], count: int
-) -> None:
+def test_segments_fill_the_gaps_exactly_and_have_a_minimum_size(gaps: list[tuple[int, int]], count: int) -> None:
     laid = build_gaps(gaps)
     segments = divide(laid, count)
     assert len(segments) <= max(count, len(laid))
@@ -46,14 +44,14 @@ def test_segments_fill_the_gaps_exactly_and_are_worth_their_connections(
         )
 
 
-def test_all_are_of_one_size_when_they_are_a_power_of_two() -> None:
+def test_all_segments_have_one_size_when_they_are_a_power_of_two() -> None:
     segments = divide([(0, 80 * MIN_SEGMENT_BYTES)], 8)
     assert [(segment.start, segment.end) for segment in segments] == [
         (10 * number * MIN_SEGMENT_BYTES, 10 * (number + 1) * MIN_SEGMENT_BYTES) for number in range(8)
     ]
 
 
-def test_half_of_what_is_left_of_the_largest_is_taken_and_nothing_that_is_on_its_way() -> None:
+def test_a_split_takes_half_of_the_unread_bytes_of_the_largest_segment() -> None:
     small, large = Segment(0, 3 * MIN_SEGMENT_BYTES), Segment(100 * MIN_SEGMENT_BYTES, 110 * MIN_SEGMENT_BYTES)
     large.position, large.read_position = 101 * MIN_SEGMENT_BYTES, 102 * MIN_SEGMENT_BYTES
     taken = split([small, large])
@@ -66,7 +64,7 @@ def test_half_of_what_is_left_of_the_largest_is_taken_and_nothing_that_is_on_its
     assert large.end == 106 * MIN_SEGMENT_BYTES
 
 
-def test_what_is_too_little_or_unknown_is_not_divided() -> None:
+def test_a_short_or_unknown_rest_is_not_split() -> None:
     assert split([]) is None
     assert split([Segment(0, 2 * MIN_SEGMENT_BYTES - 1), Segment(9 * MIN_SEGMENT_BYTES)]) is None
 
@@ -78,7 +76,7 @@ def fetched(start: int, end: int, *, read_position: int, seconds: float) -> Segm
     return segment
 
 
-def test_a_fast_connection_takes_what_lets_both_end_together() -> None:
+def test_a_fast_connection_takes_the_share_that_lets_both_end_together() -> None:
     slow = fetched(0, 41 * MIN_SEGMENT_BYTES, read_position=MIN_SEGMENT_BYTES, seconds=10)
     taken = split([slow], rate=0.9 * MIN_SEGMENT_BYTES, now=100)
     assert taken is not None
@@ -87,7 +85,7 @@ def test_a_fast_connection_takes_what_lets_both_end_together() -> None:
     assert slow.end == pytest.approx(5 * MIN_SEGMENT_BYTES, rel=0.001)
 
 
-def test_it_takes_from_the_one_that_would_end_last_and_not_from_the_one_with_most() -> None:
+def test_the_segment_that_would_end_last_is_split_and_not_the_longest() -> None:
     slow = fetched(0, 11 * MIN_SEGMENT_BYTES, read_position=MIN_SEGMENT_BYTES, seconds=10)
     fast = fetched(20 * MIN_SEGMENT_BYTES, 140 * MIN_SEGMENT_BYTES, read_position=120 * MIN_SEGMENT_BYTES, seconds=10)
     taken = split([fast, slow], rate=MIN_SEGMENT_BYTES, now=100)
@@ -95,21 +93,21 @@ def test_it_takes_from_the_one_that_would_end_last_and_not_from_the_one_with_mos
     assert taken.end == 11 * MIN_SEGMENT_BYTES
 
 
-def test_a_stalled_one_keeps_nothing() -> None:
+def test_a_stalled_segment_is_taken_over_completely() -> None:
     stalled = fetched(0, 2 * MIN_SEGMENT_BYTES, read_position=100, seconds=3)
     taken = split([stalled], rate=MIN_SEGMENT_BYTES, now=100)
     assert taken is not None
     assert (taken.start, taken.end, stalled.end) == (100, 2 * MIN_SEGMENT_BYTES, 100)
 
 
-def test_little_is_taken_only_where_that_saves_time() -> None:
+def test_few_bytes_are_taken_only_if_that_saves_time() -> None:
     slow = fetched(0, MIN_SEGMENT_BYTES, read_position=MIN_SEGMENT_BYTES // 2, seconds=10)
     assert split([slow], rate=MIN_SEGMENT_BYTES, now=100) is not None
     quick = fetched(0, 3 * MIN_SEGMENT_BYTES, read_position=5 * MIN_SEGMENT_BYTES // 2, seconds=2)
     assert split([quick], rate=2 * MIN_SEGMENT_BYTES, now=100) is None
 
 
-def test_nothing_is_said_of_the_speed_of_one_that_has_just_begun() -> None:
+def test_the_rate_of_a_new_segment_is_unknown() -> None:
     new = fetched(0, 4 * MIN_SEGMENT_BYTES, read_position=0, seconds=0.5)
     assert new.rate(100) is None
     taken = split([new], rate=100 * MIN_SEGMENT_BYTES, now=100)

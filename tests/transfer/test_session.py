@@ -13,7 +13,9 @@ from downloadd.errors import NetworkError
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
 from downloadd.transfer.classification import RangeRequest
-from downloadd.transfer.session import Content, Session, map_client_error
+from downloadd.transfer.client_errors import map_client_error
+from downloadd.transfer.content import Content
+from downloadd.transfer.session import Session
 
 CUT_AFTER_BYTES = 100_000
 
@@ -54,7 +56,7 @@ async def read_into(pieces: list[bytes], content: Content, limit: int) -> None:
         pytest.param(ScriptedResponse(size=300_000, stall_after=CUT_AFTER_BYTES), id="stalled"),
     ],
 )
-async def test_a_late_reader_gets_what_came_before_the_connection_broke(
+async def test_a_slow_reader_gets_the_bytes_before_the_connection_broke(
     session: Session, origin: Origin, answer: ScriptedResponse, limit: int
 ) -> None:
     origin.script("/f", answer)
@@ -74,7 +76,7 @@ def _subclasses(kind: type[BaseException]) -> set[type[BaseException]]:
 @pytest.mark.parametrize(
     "kind", sorted(_subclasses(aiohttp.ClientError) | {TimeoutError, ConnectionResetError}, key=lambda kind: str(kind))
 )
-def test_every_error_of_the_client_library_has_a_sentence_without_the_url(kind: type[BaseException]) -> None:
+def test_every_error_of_the_client_library_has_a_message_without_the_url(kind: type[BaseException]) -> None:
     error = kind.__new__(kind)
     error.args = ("https://someone:s3cret@files.example.com/?token=s3cret",)
     mapped = map_client_error(error)
@@ -96,7 +98,7 @@ def test_every_error_of_the_client_library_has_a_sentence_without_the_url(kind: 
         "/[a]|b^c`{d}?[a]|b^c`{d}",
     ],
 )
-async def test_a_url_goes_out_byte_for_byte(session: Session, origin: Origin, target: str) -> None:
+async def test_a_url_is_sent_byte_for_byte(session: Session, origin: Origin, target: str) -> None:
     path = target.partition("?")[0]
     origin.script(path, ScriptedResponse(size=3))
     async with session.get(origin.url(target), RangeRequest(start=0, validator=None)) as response:
@@ -104,14 +106,14 @@ async def test_a_url_goes_out_byte_for_byte(session: Session, origin: Origin, ta
     assert [request.target for request in origin.requests(path)] == [target.encode()]
 
 
-async def test_what_a_url_may_not_hold_is_encoded_and_nothing_else(session: Session, origin: Origin) -> None:
+async def test_only_characters_that_a_url_may_not_have_are_encoded(session: Session, origin: Origin) -> None:
     origin.script("/caf%C3%A9%20x%2f", ScriptedResponse(size=3))
     async with session.get(origin.url("/café x%2f?q=ü"), RangeRequest(start=0, validator=None)) as response:
         assert response.head.status == 200
     assert [r.target for r in origin.requests("/caf%C3%A9%20x%2f")] == [b"/caf%C3%A9%20x%2f?q=%C3%BC"]
 
 
-async def test_the_representation_is_asked_for_as_it_is(session: Session, origin: Origin) -> None:
+async def test_the_representation_is_requested_without_a_content_coding(session: Session, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=300))
     async with session.get(origin.url("/f"), RangeRequest(start=100, validator='"v"')) as response:
         assert response.head.status == 200
@@ -120,7 +122,7 @@ async def test_the_representation_is_asked_for_as_it_is(session: Session, origin
     assert (request.field("Range"), request.field("If-Range")) == ("bytes=100-", '"v"')
 
 
-async def test_a_connection_is_used_again(session: Session, origin: Origin) -> None:
+async def test_a_connection_is_reused(session: Session, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=1000))
     for _ in range(5):
         async with session.get(origin.url("/f"), RangeRequest(start=0, validator=None)) as response:

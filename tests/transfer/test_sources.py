@@ -36,7 +36,7 @@ def download() -> Download:
         ([2, 2, 4], ["b.example", "c", "a.example"]),
     ],
 )
-def test_the_one_whose_turn_it_is_comes_first_and_its_host_is_waited_for(turns: list[int], hosts: list[str]) -> None:
+def test_the_selected_source_comes_first_and_its_host_is_that_of_the_run(turns: list[int], hosts: list[str]) -> None:
     row = download()
     for turn in turns:
         row = select_source(row, turn)
@@ -45,7 +45,7 @@ def test_the_one_whose_turn_it_is_comes_first_and_its_host_is_waited_for(turns: 
     assert sorted(source.index for source in order_sources(row)) == [0, 1, 2]
 
 
-def test_what_is_shown_holds_no_secret() -> None:
+def test_a_redacted_url_has_no_secret() -> None:
     first, second, _ = order_sources(download())
     assert (first.url, first.redacted_url) == ("http://u:p@a.example/f", "http://a.example/f")
     assert "token=t" not in second.redacted_url
@@ -56,7 +56,7 @@ def test_what_is_shown_holds_no_secret() -> None:
     count=st.integers(1, 16),
     free=st.fixed_dictionaries(dict.fromkeys("abc", st.integers(0, 8))),
 )
-def test_places_are_shared_out_evenly_as_far_as_hosts_have_them(
+def test_slots_are_distributed_evenly_as_far_as_hosts_have_them(
     hosts: list[str], count: int, free: dict[str, int]
 ) -> None:
     sources = [Source(number, f"http://{host}/{number}", host) for number, host in enumerate(hosts)]

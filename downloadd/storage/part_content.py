@@ -1,0 +1,120 @@
+"""Bytes of a part file: written, received, read, cleared and hashed. All of it runs in threads."""
+
+import errno
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Final
+
+from downloadd.storage.free_space import FreeSpace
+from downloadd.storage.part_descriptor import PartDescriptor
+from downloadd.storage.part_sync import PartSync
+from downloadd.storage.quotas import QuotaCharge
+from downloadd.storage.running_digests import RunningDigests
+from downloadd.storage.splice import SocketSource, SpliceResult
+
+DIGEST_BLOCK_BYTES: Final = 1 << 20
+"""Bytes that a digest reads at once; a cancellation is noticed after each block."""
+
+MAX_WRITE_BYTES: Final = 64 * 1024
+"""Bytes in one call; for longer ones the page cache searches for large pages, which takes longer than to fill them."""
+
+MAX_BUFFERS_PER_WRITE: Final = 1024
+"""Buffers in one call (IOV_MAX in <limits.h>)."""
+
+
+class PartContent:
+    """Bytes of one part file, written at explicit offsets by several threads at once."""
+
+    def __init__(
+        self, descriptor: PartDescriptor, *, part_sync: PartSync, charge: QuotaCharge, space: FreeSpace
+    ) -> None:
+        self._descriptor = descriptor
+        self._part_sync = part_sync
+        self._charge = charge
+        self._space = space
+        self._digests = RunningDigests(())
+
+    def hash_while_writing(self, algorithms: Iterable[str]) -> None:
+        """Compute digests of bytes that are written in order; call it before the first write."""
+        if self._digests.algorithms != set(algorithms):
+            self._digests = RunningDigests(algorithms)
+
+    def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
+        """Write all pieces, in order and completely, from `offset` on."""
+        size = sum(map(len, pieces))
+        with self._space.reserve(size), self._descriptor.shared() as fd:
+            self._descriptor.check_root()
+            begin = offset
+            self._charge.grow(offset + size)
+            left = deque(memoryview(piece) for piece in pieces if piece)
+            while left:
+                written = os.pwritev(fd, first_bytes(left, MAX_WRITE_BYTES), offset)
+                if not written:
+                    raise OSError(errno.EIO, "the disk wrote nothing and reported no error")
+                offset += written
+                self._add_written(offset, written)
+                while left and written >= len(left[0]):
+                    written -= len(left.popleft())
+                if written:
+                    left[0] = left[0][written:]
+            self._digests.update(pieces, begin)
+
+    def receive(self, source: SocketSource, offset: int, max_bytes: int) -> SpliceResult:
+        """Write at most `max_bytes` bytes from a socket, from `offset` on."""
+        with self._space.reserve(max_bytes), self._descriptor.shared() as fd:
+            self._descriptor.check_root()
+            self._charge.grow(offset + max_bytes)
+            moved = source.splice(fd, offset, max_bytes)
+            if moved.nbytes:
+                self._add_written(offset + moved.nbytes, moved.nbytes)
+            return moved
+
+    def read(self, offset: int, nbytes: int) -> bytes:
+        """Return `nbytes` bytes from `offset` on, or fewer at the end of the file."""
+        with self._descriptor.shared() as fd:
+            return os.pread(fd, nbytes, offset)
+
+    def clear(self) -> None:
+        """Discard all bytes."""
+        with self._descriptor.exclusive():
+            os.ftruncate(self._descriptor.open(), 0)
+            self._descriptor.size = self._part_sync.synced = 0
+            self._charge.shrink()
+            self._digests = RunningDigests(self._digests.algorithms)
+
+    def digest(self, algorithm: str, is_cancelled: threading.Event) -> str:
+        """Return the digest of all bytes; stop after a block when `is_cancelled` is set."""
+        with self._descriptor.exclusive():
+            fd = self._descriptor.open()
+            size = self._descriptor.size
+            digests = self._digests
+            if algorithm not in digests.algorithms:
+                digests = RunningDigests([algorithm])
+            block = memoryview(bytearray(min(DIGEST_BLOCK_BYTES, size)))
+            while digests.position < size and not is_cancelled.is_set():
+                read = os.preadv(fd, [block], digests.position)
+                if not read:
+                    raise OSError(errno.EIO, "the part file is shorter than the bytes written to it")
+                digests.update([block[: min(read, size - digests.position)]], digests.position)
+            return digests.hexdigest(algorithm)
+
+    def _add_written(self, end: int, nbytes: int) -> None:
+        with self._descriptor.locked():
+            self._descriptor.size = max(self._descriptor.size, end)
+            is_sync_due = self._part_sync.add_written(nbytes)
+        if is_sync_due:
+            self._part_sync.start()
+
+
+def first_bytes(pieces: Iterable[memoryview], max_bytes: int) -> list[memoryview]:
+    """Return the first `max_bytes` bytes of `pieces`, in at most `MAX_BUFFERS_PER_WRITE` buffers."""
+    first: list[memoryview] = []
+    for piece in islice(pieces, MAX_BUFFERS_PER_WRITE):
+        first.append(piece[:max_bytes])
+        max_bytes -= len(first[-1])
+        if not max_bytes:
+            break
+    return first

@@ -1,0 +1,69 @@
+"""Publication and removal of a part file. All of it runs in threads."""
+
+from collections.abc import Callable
+
+from downloadd.directory_settings import DirectorySettings
+from downloadd.storage.names import SafeName
+from downloadd.storage.part_descriptor import PartDescriptor, delete_part
+from downloadd.storage.part_sync import PartSync
+from downloadd.storage.publisher import Publisher
+from downloadd.storage.quotas import QuotaCharge
+from downloadd.storage.root import stat_entry
+
+
+class PartPublication:
+    """The end of one part file: its final name, or its removal.
+
+    Attributes:
+        is_unlinked: True after the name of the part file was published or removed.
+    """
+
+    def __init__(
+        self,
+        descriptor: PartDescriptor,
+        *,
+        part_sync: PartSync,
+        publisher: Publisher,
+        charge: QuotaCharge,
+        directory_settings: Callable[[str], DirectorySettings],
+    ) -> None:
+        self.is_unlinked = False
+        self._descriptor = descriptor
+        self._part_sync = part_sync
+        self._publisher = publisher
+        self._charge = charge
+        self._directory_settings = directory_settings
+
+    def publish(self, final: SafeName, replace: bool, last_modified: int | None) -> bool:
+        """Publish the part file as `final` and close it; return False when the name is taken and not replaced."""
+        descriptor = self._descriptor
+        with descriptor.exclusive():
+            fd = descriptor.open()
+            self._part_sync.raise_earlier_error()
+            descriptor.check_root()
+            with self._charge.publishing(), descriptor.root.open_directory(descriptor.directory) as directory_fd:
+                replaced = stat_entry(final, directory_fd) if replace else None
+                published = self._publisher.publish(
+                    fd,
+                    directory_fd,
+                    descriptor.name,
+                    final,
+                    replace=replace,
+                    last_modified=last_modified,
+                    directory_settings=self._directory_settings(descriptor.directory),
+                )
+                if published:
+                    self.is_unlinked = True
+                    descriptor.release()
+                    if replaced is not None:
+                        self._charge.subtract(replaced.st_size)
+            return published
+
+    def remove(self) -> None:
+        """Close the part file and delete it, unless it was published or removed before."""
+        with self._descriptor.exclusive():
+            self._descriptor.release()
+            if not self.is_unlinked:
+                size = delete_part(self._descriptor.root, self._descriptor.directory, self._descriptor.name)
+                self._charge.subtract(size)
+                self.is_unlinked = True

@@ -1,0 +1,95 @@
+"""Reading of a storage root: final files, directories and their sizes. All of it runs in threads."""
+
+import os
+import stat
+from contextlib import suppress
+from heapq import nsmallest
+
+from downloadd.download import join_path
+from downloadd.errors import InvalidPathError
+from downloadd.storage.names import PartName, SafeDirectory, SafeName, parse_directory
+from downloadd.storage.publisher import Publisher
+from downloadd.storage.root import StorageRoot, is_missing, stat_entry
+
+
+def open_file(root: StorageRoot, directory: SafeDirectory, filename: SafeName) -> int:
+    """Return the descriptor of a final file, opened for reading and not through a link."""
+    with root.open_directory(directory) as directory_fd:
+        # Without O_NONBLOCK, opening a pipe would wait for a writer.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        return os.open(filename.encode(), flags, dir_fd=directory_fd)
+
+
+def list_directories(root: StorageRoot, parent: SafeDirectory, start: str, limit: int) -> list[SafeDirectory]:
+    """Return up to `limit` directories in `parent` whose names begin with `start`, in order.
+
+    Hidden directories, links, and directories that no download can be in, are left out.
+    """
+    found: list[SafeDirectory] = []
+    with (
+        suppress(FileNotFoundError, NotADirectoryError),
+        root.open_directory(parent) as directory_fd,
+        os.scandir(directory_fd) as entries,
+    ):
+        for entry in entries:
+            if not entry.name.startswith(start) or entry.name.startswith("."):
+                continue
+            with suppress(InvalidPathError):
+                path = parse_directory(join_path(parent, entry.name))
+                if entry.is_dir(follow_symlinks=False):
+                    found.append(path)
+    return nsmallest(limit, found)
+
+
+def count_bytes(root: StorageRoot, top: SafeDirectory, excluded: frozenset[str]) -> int:
+    """Return the bytes of all files below a directory, without those at the `excluded` paths."""
+    total = 0
+    pending = [top]
+    while pending:
+        directory = pending.pop()
+        try:
+            with root.open_directory(directory) as directory_fd, os.scandir(directory_fd) as entries:
+                for entry in entries:
+                    path = join_path(directory, os.fsdecode(entry.name))
+                    if entry.is_dir(follow_symlinks=False):
+                        # A directory that no download can be in does not count.
+                        with suppress(InvalidPathError):
+                            pending.append(parse_directory(path))
+                    elif entry.is_file(follow_symlinks=False) and path not in excluded:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError as error:
+            if not is_missing(error):
+                raise
+    return total
+
+
+def complete_publication(
+    root: StorageRoot,
+    publisher: Publisher,
+    *,
+    directory: SafeDirectory,
+    filename: SafeName,
+    total: int,
+    part: PartName | None,
+) -> bool:
+    """Complete a publication that a crash has interrupted; return False if the final file is not in place.
+
+    It is in place when `filename` exists with `total` bytes, and the part file is missing or is the same file. Then the
+    name of the part file is removed, and the final name is synced, because the crash may have come before that.
+    """
+    try:
+        with root.open_directory(directory) as directory_fd:
+            final = stat_entry(filename, directory_fd)
+            if final is None or not stat.S_ISREG(final.st_mode) or final.st_size != total:
+                return False
+            unfinished = stat_entry(part, directory_fd) if part is not None else None
+            if part is not None and unfinished is not None:
+                if not os.path.samestat(final, unfinished):
+                    return False
+                os.unlink(part.encode(), dir_fd=directory_fd)
+            publisher.sync(directory_fd)
+            return True
+    except OSError as error:
+        if is_missing(error):
+            return False
+        raise

@@ -1,0 +1,165 @@
+"""Requests to the sources of a download, one source after the other, within the slots of their hosts."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Final, Protocol
+
+from downloadd.clock import Clock
+from downloadd.download import Download
+from downloadd.errors import ORIGIN_ERRORS, DownloadError, ErrorCode, NetworkError
+from downloadd.transfer.classification import AlreadyComplete, RangeRequest, Restart, UseResponse, classify
+from downloadd.transfer.session import OriginResponse, Session
+from downloadd.transfer.sources import Source, distribute_slots, order_sources
+
+SOURCE_TIMEOUT: Final = 5.0
+"""Seconds that a source has for its response while others were not tried; it is tried again after them."""
+
+Classification = UseResponse | AlreadyComplete | Restart
+
+
+class ConnectionSlots(Protocol):
+    """Slots for further connections to a host, beside the one of the run."""
+
+    def acquire(self, host: str, count: int) -> int:
+        """Acquire up to `count` free slots of a host; return their number."""
+        ...
+
+    def release(self, host: str, slots: int) -> None:
+        """Release acquired slots."""
+        ...
+
+
+class NoSlotError(Exception):
+    """The sources with a free slot failed, and the others have no free slot.
+
+    Attributes:
+        source: index of a source without a free slot.
+        failure: error of the attempt if it does not wait for that source.
+    """
+
+    def __init__(self, source: int, failure: DownloadError) -> None:
+        super().__init__(failure.detail)
+        self.source = source
+        self.failure = failure
+
+
+class SourceRequests:
+    """Requests of one attempt to its sources.
+
+    Attributes:
+        sources: the sources, the next one to try first.
+        errors: reasons why sources were not used, by their redacted URL; empty for a download without mirrors.
+        count: number of requests.
+        responding_host: the host that responded last, after redirects.
+    """
+
+    def __init__(
+        self,
+        download: Download,
+        *,
+        session: Session,
+        slots: ConnectionSlots,
+        clock: Clock,
+        max_size: int,
+    ) -> None:
+        """Make the requests of one attempt.
+
+        Args:
+            download: the claimed row; the run has a slot of its host.
+            session: the client.
+            slots: slots for other connections.
+            clock: the time.
+            max_size: bytes of the representation; 0 for no limit.
+        """
+        self.sources = order_sources(download)
+        if download.result.error is ErrorCode.CHECKSUM_MISMATCH:
+            # One source has wrong bytes: use one at a time, so that they are not mixed with right ones.
+            del self.sources[1:]
+        self.errors: dict[str, str] = {}
+        self.count = 0
+        self.responding_host = download.progress.host
+        self._run_host = download.progress.host
+        self._session = session
+        self._slots = slots
+        self._clock = clock
+        self._max_size = max_size
+        self._has_mirrors = bool(download.request.mirrors)
+
+    @asynccontextmanager
+    async def first_response(
+        self, request: RangeRequest
+    ) -> AsyncIterator[tuple[Source, OriginResponse, Classification]]:
+        """Yield the first usable response of a source.
+
+        Raises:
+            DownloadError: no source has one; a transient error is raised in preference to a permanent one.
+            NoSlotError: no source with a free slot has one.
+        """
+        failures: list[tuple[DownloadError, str]] = []
+        busy: list[Source] = []
+        queue = deque((source, True) for source in self.sources)
+        while queue:
+            source, is_first_try = queue.popleft()
+            async with AsyncExitStack() as stack:
+                if not stack.enter_context(self._slot_at(source.host)):
+                    busy.append(source)
+                    continue
+                try:
+                    async with asyncio.timeout(SOURCE_TIMEOUT if is_first_try and queue else None):
+                        response = await self._respond(stack, source, request)
+                    classification = classify(request, response.head, now=self._clock.wall(), max_size=self._max_size)
+                    if isinstance(classification, UseResponse):
+                        response.content.expected_length = classification.length
+                except TimeoutError:
+                    queue.append((source, False))
+                    continue
+                except ORIGIN_ERRORS as error:
+                    failures.append((error, self.responding_host))
+                    self.record_error(source, error.detail)
+                    continue
+                # Sources that have just failed are not used for further connections.
+                self.sources = [source, *(other for other, _ in queue), *busy]
+                yield source, response, classification
+                return
+        if not failures:
+            raise NoSlotError(busy[0].index, NetworkError(f"no slot is free at {busy[0].host}"))
+        worst, self.responding_host = next((failure for failure in failures if failure[0].transient), failures[0])
+        if busy:
+            raise NoSlotError(busy[0].index, worst)
+        raise worst
+
+    def record_error(self, source: Source, reason: str) -> None:
+        """Record why one of several sources was not used."""
+        if self._has_mirrors:
+            self.errors[source.redacted_url] = reason
+
+    @contextmanager
+    def distributed_slots(self, sources: Sequence[Source], count: int) -> Iterator[int]:
+        """Distribute up to `count` slots among the sources; yield the number of slots."""
+        acquired = distribute_slots(sources, count, self._slots.acquire)
+        try:
+            yield 1 + sum(slots for _, slots in acquired)
+        finally:
+            for host, slots in acquired:
+                self._slots.release(host, slots)
+
+    async def _respond(self, stack: AsyncExitStack, source: Source, request: RangeRequest) -> OriginResponse:
+        self.responding_host = source.host
+        self.count += 1
+        response = await stack.enter_async_context(self._session.get(source.url, request))
+        self.responding_host = response.url.host
+        return response
+
+    @contextmanager
+    def _slot_at(self, host: str) -> Iterator[bool]:
+        """Acquire a slot of a host; yield False if none is free."""
+        if host == self._run_host:
+            yield True
+            return
+        slots = self._slots.acquire(host, 1)
+        try:
+            yield slots > 0
+        finally:
+            self._slots.release(host, slots)
