@@ -1,18 +1,14 @@
-"""Writes the generated pages of the documentation: `python -m downloadd.documentation` at the top of a checkout.
+"""Generator of documentation: `python -m downloadd.documentation` at the top of a checkout.
 
-The API's page is made from the OpenAPI document, the settings' from the structs of the configuration and the lines of
-`config.example.toml`, the errors' from the error table and the advice below.
+The page of the API is made from the OpenAPI document, that of the settings and `config.example.toml` from the fields of
+the configuration, that of the errors from the error table and the advice below.
 """
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, cast
 
-import msgspec
-
-from downloadd.config import ENVIRONMENT_PREFIX, Config
+from downloadd.config.reference import render_example, render_tables
 from downloadd.errors import ERRORS, ErrorCode
 from downloadd.fronts.rest.openapi import Json, build_document
 from downloadd.fronts.rest.routes import Endpoints, build_routes
@@ -29,8 +25,8 @@ ADVICE: Final[Mapping[ErrorCode, str]] = {
     ErrorCode.REMOTE_FILE_NOT_FOUND: "A signed link may have expired: `PATCH` the download with a new `url`.",
     ErrorCode.NETWORK_ERROR: "`detail` has the reason of the last attempt: name, connection, TLS or a cut. All "
     "attempts "
-    "of `downloads.retries` are spent; `retry` starts anew.",
-    ErrorCode.DOWNLOAD_FORBIDDEN: "Start the daemon with `--allow-download`, or set `downloads.allow = true`.",
+    "of `downloads.max_retries` are spent; `retry` starts anew.",
+    ErrorCode.DOWNLOAD_FORBIDDEN: "Start the daemon with `--allow-download`, or set `downloads.enabled = true`.",
     ErrorCode.REMOTE_ERROR: "`detail` has the origin's status. 401 and 403 want credentials: see `[[credentials]]`.",
     ErrorCode.TOO_MANY_REDIRECTS: "Often a login page that sends in circles: the origin wants credentials.",
     ErrorCode.INVALID_PARAMETER: "`detail` names the parameter, and what it may be.",
@@ -59,7 +55,8 @@ ADVICE: Final[Mapping[ErrorCode, str]] = {
     "themselves.",
     ErrorCode.CROSS_SITE_REQUEST: "Pages of other sites may not call. Behind a proxy, check that it is in "
     "`server.trusted_proxies` and sets `Host` or `X-Forwarded-Host`.",
-    ErrorCode.HOST_NOT_ALLOWED: "Add the name that clients call to `server.hosts`, and let the proxy pass it on.",
+    ErrorCode.HOST_NOT_ALLOWED: "Add the name that clients call to `server.allowed_hosts`, and let the "
+    "proxy pass it on.",
     ErrorCode.TOO_MANY_FAILED_LOGINS: "If it hits everybody behind a proxy, the proxy is not in "
     "`server.trusted_proxies`.",
     ErrorCode.HTTP_VERSION_NOT_SUPPORTED: "curl has `--http1.1`. Behind a proxy, let it speak HTTP/1.1 to the daemon.",
@@ -68,11 +65,11 @@ ADVICE: Final[Mapping[ErrorCode, str]] = {
 """What helps besides the resolution of the error table."""
 
 
-def build_pages(document: Json, example: str) -> dict[str, str]:
+def build_pages(document: Json) -> dict[str, str]:
     """Each generated page by its name."""
     return {
         "api.md": "\n".join(_render_api(document)) + "\n",
-        "configuration.md": "\n".join(_render_configuration(example)) + "\n",
+        "configuration.md": "\n".join(_render_configuration()) + "\n",
         "errors.md": "\n".join(_render_errors()) + "\n",
     }
 
@@ -112,34 +109,10 @@ def _describe_type(schema: Json) -> str:
     return ", ".join(part for part in (str(schema.get("type", "bytes")), " ".join(limits), default) if part)
 
 
-def _render_configuration(example: str) -> Iterator[str]:
+def _render_configuration() -> Iterator[str]:
     yield f"{_GENERATED_NOTICE}\n# Configuration\n"
     yield "The last one wins: the defaults, the file of `--config`, the environment, flags."
-    meanings: dict[tuple[str, str], str] = {}
-    section = ""
-    for line in example.splitlines():
-        if found := re.fullmatch(r"#?\[+(\w+)\]+", line):
-            section = found[1]
-        elif found := re.fullmatch(r"#?(\w+) = .*?  ?# (.+)", line):
-            meanings.setdefault((section, found[1]), found[2])
-    for table in msgspec.structs.fields(Config):
-        struct, *_ = get_args(table.type) or (table.type,)
-        yield f"\n## {(struct.__doc__ or '').splitlines()[0].rstrip('.')}\n"
-        yield "| key | default | variable | meaning |\n| --- | --- | --- | --- |"
-        for field in msgspec.structs.fields(struct):
-            default = (
-                ""
-                if field.required or field.default in (msgspec.NODEFAULT, msgspec.UNSET)
-                else _format_toml(field.default)
-            )
-            # A list of tables is given as a whole.
-            variable = f"`{ENVIRONMENT_PREFIX}{table.name}__{field.name}`".upper() if struct is table.type else ""
-            meaning = _escape_cell(meanings.get((table.name, field.name), ""))
-            yield f"| `{field.name}` | {default} | {variable} | {meaning} |"
-
-
-def _format_toml(value: Any) -> str:
-    return f"`{json.dumps(list(value) if isinstance(value, tuple) else value)}`"
+    yield from render_tables()
 
 
 def _render_errors() -> Iterator[str]:
@@ -162,10 +135,11 @@ class _EndpointStub:
 
 
 def main() -> None:
-    """Writes the pages into `docs/reference` of the directory that it is called in."""
+    """Write `config.example.toml` and the pages of `docs/reference` into the current directory."""
     document = build_document(build_routes(cast(Endpoints, _EndpointStub())))
-    for name, text in build_pages(document, Path("config.example.toml").read_text(encoding="utf-8")).items():
+    for name, text in build_pages(document).items():
         Path("docs/reference", name).write_text(text, encoding="utf-8")
+    Path("config.example.toml").write_text(render_example(), encoding="utf-8")
 
 
 if __name__ == "__main__":

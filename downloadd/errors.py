@@ -255,7 +255,7 @@ _ROWS: Final = (
         status=421,
         title="Host not allowed",
         description="The Host field of the request names somebody else than this server",
-        resolution="Call the server by its address, or let the administrator add the name to server.hosts",
+        resolution="Call the server by its address, or let the administrator add the name to server.allowed_hosts",
     ),
     ErrorInfo(
         code=ErrorCode.TOO_MANY_FAILED_LOGINS,

@@ -113,7 +113,7 @@ async def test_a_source_that_takes_its_time_is_waited_for_when_no_other_has_it(
     monkeypatch.setattr("downloadd.transfer.attempt.SOURCE_TIMEOUT", 0.2)
     origin.script("/slow", ScriptedResponse(size=1000, delay=1))
     origin.script("/gone", error_response(404))
-    async with open_stack(tmp_path, replace(ONE_SLOT, stall_timeout=60, retries=0)) as stack:
+    async with open_stack(tmp_path, replace(ONE_SLOT, stall_timeout=60, max_retries=0)) as stack:
         request = DownloadRequest(url=origin.url("/slow"), mirrors=[origin.url("/gone")], directory="d")
         started = await stack.manager.start([request], user="u")
         assert (await stack.manager.wait(started.downloads[0].id, 10)).state is State.COMPLETED

@@ -73,7 +73,7 @@ def test_what_is_no_port_is_no_url(port: str) -> None:
     ],
 )
 def test_what_is_no_port_is_no_rule(text: int | str) -> None:
-    with pytest.raises(ValueError, match="is no port"):
+    with pytest.raises(ValueError, match="is not a port"):
         PortRules([443, text])
 
 
