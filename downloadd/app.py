@@ -139,7 +139,7 @@ class App:
                     destination=destination,
                     uploads=UploadStore(
                         Path(config.server.state_dir) / UPLOADS_DIRECTORY_NAME,
-                        max_upload=config.imports.max_upload,
+                        max_upload=config.imports.max_upload_size,
                         min_free=config.storage.min_free,
                         clock=clock,
                     ),
@@ -167,11 +167,11 @@ class App:
                 collect_gauges=gauges.collect,
                 accounts=self._accounts,
                 guards=RequestGuards(
-                    hosts=AllowedHosts(_machine_names(config.server.host), config.server.hosts),
-                    throttle=LoginThrottle(config.server.failed_logins),
+                    hosts=AllowedHosts(_machine_names(config.server.host), config.server.allowed_hosts),
+                    throttle=LoginThrottle(config.server.max_failed_logins),
                 ),
                 clock=clock,
-                is_enabled=lambda: self._config.downloads.allow,
+                is_enabled=lambda: self._config.downloads.enabled,
                 can_use_directory=lambda user, directory: self._directories.allows_user(user, directory),
                 directories=destination.directories,
                 page=await asyncio.to_thread(load_assets),

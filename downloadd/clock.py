@@ -1,18 +1,18 @@
-"""Wall and monotonic time, handed in, so that a test can move the hands."""
+"""Wall and monotonic time, passed in so that a test can set it."""
 
 import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """What tells the time."""
+    """Source of time."""
 
     def wall(self) -> float:
-        """Unix time in seconds: for what is written down or shown."""
+        """Return the Unix time in seconds, for values that are stored or shown."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary moment, never going back: for durations."""
+        """Return the seconds since an arbitrary moment, never decreasing, for durations."""
         ...
 
 
@@ -20,9 +20,9 @@ class SystemClock:
     """The clock of the machine."""
 
     def wall(self) -> float:
-        """Unix time in seconds."""
+        """Return the Unix time in seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary moment, never going back."""
+        """Return the seconds since an arbitrary moment, never decreasing."""
         return time.monotonic()

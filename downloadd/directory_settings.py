@@ -1,4 +1,4 @@
-"""The terms of a directory: who may use it, how much it holds, and what files in it look like.
+"""Settings of a directory: users, quotas, conflict policy, owner and mode of its files.
 
 Pure: no I/O and no clock.
 """
@@ -9,7 +9,7 @@ from downloadd.download import Conflict
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True):
-    """How much a directory may hold, with everything below it."""
+    """Limit for the size of a directory with everything below it."""
 
     directory: str
     limit: int
@@ -17,15 +17,15 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DirectorySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds in one directory. The default is what holds where nothing is configured."""
+    """Settings that apply in one directory; the defaults are those of a directory without configuration."""
 
     quotas: tuple[Quota, ...] = ()
-    """Its own and those of the directories around it; all of them hold."""
+    """Quotas of the directory and of those above it; all of them apply."""
     users: frozenset[str] | None = None
-    """Ids of those who may start and change downloads there; None for whoever has the permission."""
+    """Ids of the users who may start and change downloads there; None for all with the permission."""
     conflict: Conflict = Conflict.RENAME
-    """For a request that names no policy."""
+    """Policy for a taken name if the request has none."""
     owner: tuple[int, int] | None = None
-    """User and group id of what is made there, -1 for one that stays; None for the daemon's own."""
+    """User and group id of new files and directories, -1 for unchanged; None for those of the daemon."""
     mode: int | None = None
-    """Permission bits of its files, whatever the umask; None for the usual ones."""
+    """Permission bits of new files, regardless of the umask; None for those of the umask."""

@@ -1,18 +1,14 @@
 """Generator of the reference: `python -m downloadd.documentation` at the top of a checkout writes the generated pages.
 
-The page of the API is made from the OpenAPI document, that of the settings from the structs of the configuration and
-the lines of `config.example.toml`, that of the errors from their classes.
+The page of the API is made from the OpenAPI document, that of the settings and `config.example.toml` from the fields of
+the configuration, that of the errors from their classes.
 """
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, cast
 
-import msgspec
-
-from downloadd.config import ENVIRONMENT_PREFIX, Config
+from downloadd.config.reference import render_example, render_tables
 from downloadd.errors import ERRORS
 from downloadd.fronts.rest.openapi import Json, build_document
 from downloadd.fronts.rest.routes import Endpoints, build_routes
@@ -20,11 +16,11 @@ from downloadd.fronts.rest.routes import Endpoints, build_routes
 _GENERATED_NOTICE: Final = "<!-- Made by `python -m downloadd.documentation`; change what it is made from. -->\n"
 
 
-def build_pages(document: Json, example: str) -> dict[str, str]:
+def build_pages(document: Json) -> dict[str, str]:
     """Return the text of each generated page by its file name."""
     return {
         "api.md": "\n".join(_render_api(document)) + "\n",
-        "configuration.md": "\n".join(_render_configuration(example)) + "\n",
+        "configuration.md": "\n".join(_render_configuration()) + "\n",
         "errors.md": "\n".join(_render_errors()) + "\n",
     }
 
@@ -66,34 +62,10 @@ def _describe_type(schema: Json) -> str:
     return ", ".join(part for part in (str(schema.get("type", "bytes")), " ".join(limits), default) if part)
 
 
-def _render_configuration(example: str) -> Iterator[str]:
+def _render_configuration() -> Iterator[str]:
     yield f"{_GENERATED_NOTICE}\n# Configuration\n"
     yield "The last one wins: the defaults, the file of `--config`, the environment, flags."
-    meanings: dict[tuple[str, str], str] = {}
-    section = ""
-    for line in example.splitlines():
-        if found := re.fullmatch(r"#?\[+(\w+)\]+", line):
-            section = found[1]
-        elif found := re.fullmatch(r"#?(\w+) = .*?  ?# (.+)", line):
-            meanings.setdefault((section, found[1]), found[2])
-    for table in msgspec.structs.fields(Config):
-        struct, *_ = get_args(table.type) or (table.type,)
-        yield f"\n## {(struct.__doc__ or '').splitlines()[0].rstrip('.')}\n"
-        yield "| key | default | variable | meaning |\n| --- | --- | --- | --- |"
-        for field in msgspec.structs.fields(struct):
-            default = (
-                ""
-                if field.required or field.default in (msgspec.NODEFAULT, msgspec.UNSET)
-                else _format_toml(field.default)
-            )
-            # A list of tables is given as a whole.
-            variable = f"`{ENVIRONMENT_PREFIX}{table.name}__{field.name}`".upper() if struct is table.type else ""
-            meaning = _escape_cell(meanings.get((table.name, field.name), ""))
-            yield f"| `{field.name}` | {default} | {variable} | {meaning} |"
-
-
-def _format_toml(value: Any) -> str:
-    return f"`{json.dumps(list(value) if isinstance(value, tuple) else value)}`"
+    yield from render_tables()
 
 
 def _render_errors() -> Iterator[str]:
@@ -116,10 +88,11 @@ class _EndpointStub:
 
 
 def main() -> None:
-    """Write the pages into `docs/reference` below the current directory."""
+    """Write `config.example.toml` and the pages of `docs/reference` into the current directory."""
     document = build_document(build_routes(cast(Endpoints, _EndpointStub())))
-    for name, text in build_pages(document, Path("config.example.toml").read_text(encoding="utf-8")).items():
+    for name, text in build_pages(document).items():
         Path("docs/reference", name).write_text(text, encoding="utf-8")
+    Path("config.example.toml").write_text(render_example(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Names that are alike: some file system takes them for one.
+"""Collisions of names: different texts that some file system treats as one name.
 
-APFS, exFAT, NTFS and ext4 with `casefold` differ in what they ignore; what any of them does is ignored here.
+APFS, exFAT, NTFS and ext4 with `casefold` ignore different things; everything that one of them ignores is ignored here.
 
 Pure: no I/O and no clock.
 """
@@ -19,27 +19,27 @@ _IGNORABLE_CHARACTERS: Final = frozenset(
         ],
     )
 )
-"""Those that are no formatting characters."""
+"""Ignorable characters outside of the category of format characters (Cf)."""
 
 
 def collision_key(name: str) -> str:
-    """What two names have in common that are alike, and no others.
+    """Return a key that is equal for names that collide, and different for others.
 
-    Case, forms of Unicode, invisible characters, and dots and blanks at the end do not count.
+    It ignores case, forms of Unicode, invisible characters, and dots and spaces at the end.
     """
     if name.isascii():
         return name.lower().rstrip(". ")
     visible = "".join(character for character in name if not is_ignorable(character))
-    # Some compare capitals, some small letters: a dotless i has only the former in common with an i.
+    # Some file systems compare upper case, some lower case: a dotless i equals an i in upper case only.
     alike = unicodedata.normalize("NFKD", visible).casefold().upper().casefold()
     return unicodedata.normalize("NFKD", alike).rstrip(". ")
 
 
 def path_collision_key(path: str) -> str:
-    """`collision_key` for every segment of a path."""
+    """Return the `collision_key` of every segment of a path."""
     return "/".join(map(collision_key, path.split("/")))
 
 
 def is_ignorable(character: str) -> bool:
-    """Whether nothing is to be seen of a character, and nothing changes by it (Unicode's Default_Ignorable)."""
+    """Return True if a character is invisible and changes no other (Unicode's Default_Ignorable_Code_Point)."""
     return unicodedata.category(character) == "Cf" or character in _IGNORABLE_CHARACTERS

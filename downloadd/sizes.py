@@ -1,4 +1,4 @@
-"""Sizes in bytes, as people write them: `4 GiB`, `500 kB`, `1048576`.
+"""Sizes in bytes as texts: `4 GiB`, `500 kB`, `1048576`.
 
 Pure: no I/O and no clock.
 """
@@ -21,17 +21,17 @@ UNITS: Final[dict[str, int]] = {
     "TiB": 1 << 40,
     "PiB": 1 << 50,
 }
-"""Bytes in each unit: powers of 1000 (SI, with `KB` as people write it) and of 1024 (IEC 80000-13)."""
+"""Bytes in each unit: powers of 1000 (SI, with `KB` as an alternative to `kB`) and of 1024 (IEC 80000-13)."""
 
 _SIZE: Final = re.compile(r"([0-9][0-9_]{0,30}(?:\.[0-9]{1,30})?) ?([A-Za-z]*)")
 _OUTPUT_UNITS: Final = ("PiB", "TiB", "GiB", "MiB", "KiB", "PB", "TB", "GB", "MB", "kB")
 
 
 def parse_size(text: str) -> int:
-    """The bytes that `text` means: a number, and a unit unless it counts bytes.
+    """Return the bytes of a number with a unit; without a unit it counts bytes.
 
     Raises:
-        ValueError: it is no size, or no whole number of bytes; the message says what is expected.
+        ValueError: `text` is not a size or not a whole number of bytes; the message says what is expected.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None:
@@ -46,7 +46,7 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size: int) -> str:
-    """Writes `size` exactly, in the largest unit that needs no fraction; `parse_size` reads it back."""
+    """Return `size` exactly, in the largest unit without a fraction; `parse_size` reads it back."""
     for unit in _OUTPUT_UNITS:
         if size and size % UNITS[unit] == 0:
             return f"{size // UNITS[unit]} {unit}"

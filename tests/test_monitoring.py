@@ -79,7 +79,7 @@ async def scrape(daemon: DaemonProcess, accept: str = "text/plain") -> Scrape:
 async def busy_daemon(folder: Path) -> AsyncIterator[DaemonProcess]:
     """A daemon that has had 10 downloads: 6 completed, 2 failed, 1 cancelled, and 1 that runs."""
     async with Origin() as origin, WebhookReceiver() as receiver:
-        config = make_config(retries=1, max_per_host=4) + QUOTA + webhook_table(receiver, events=["completed"])
+        config = make_config(max_retries=1, max_per_host=4) + QUOTA + webhook_table(receiver, events=["completed"])
         async with DaemonProcess(folder, config=config) as daemon:
             origin.script("/whole", ScriptedResponse(size=1000))
             origin.script("/cut", ScriptedResponse(size=1000, raw=b""))

@@ -68,6 +68,7 @@ PURE: Final = (
         "verify",
         "import_operation",
     ),
+    *("config.fields", "config.conversion", "config.reference"),
     *("imports.refusal", "imports.selection", "imports.layout", "imports.json_array"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.redaction"),
     "policy.ports",
@@ -83,10 +84,6 @@ PURE: Final = (
 )
 """Decisions apart from I/O, which must say so themselves; others may say it too."""
 IMPURE: Final = frozenset({"asyncio", "aiohttp", "os", "time", "socket", "downloadd.clock"})
-
-# The configuration is loaded with all its mistakes at once, and only the rooms below can tell what is
-# no domain, network or directory.
-LAZY_EXCEPTIONS: Final = {("config", "policy"), ("config", "storage")}
 
 
 class Module(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,17 +173,9 @@ def test_imports_point_down_the_layers(module: Module) -> None:
         return
     for lazy in (False, True):
         for name in own_imports(module, lazy=lazy):
-            if lazy and (package_of(module.name), package_of(name)) in LAZY_EXCEPTIONS:
-                continue
             packages = {package_of(module.name), package_of(name)}
             same = len(packages) == 1 or packages <= NOUNS
             assert same or layer_index(name) > layer_index(module.name), f"{module.name} imports {name}"
-
-
-def test_every_exception_from_the_direction_is_still_needed() -> None:
-    for above, below in LAZY_EXCEPTIONS:
-        assert below in {package_of(name) for name in own_imports(MODULES[above], lazy=True)}
-        assert below not in {package_of(name) for name in own_imports(MODULES[above])}
 
 
 def test_no_module_is_imported_in_a_circle() -> None:
@@ -200,6 +189,29 @@ def test_only_the_composition_root_and_the_daemon_know_the_implementations_behin
         known = own_imports(module) & implementations
         if name != "app" and not (name == "manager.manager" and known == {"manager.dispatcher"}):
             assert known == set(), name
+
+
+@EACH
+def test_only_the_policy_makes_allowed_urls(module: Module) -> None:
+    annotations = [id(part) for each in annotations_of(module.tree) for part in ast.walk(each)]
+    uses = [
+        node
+        for node in ast.walk(module.tree)
+        if (isinstance(node, ast.Name) and node.id == "AllowedUrl")
+        or (isinstance(node, ast.Attribute) and node.attr == "AllowedUrl")
+        if id(node) not in annotations
+    ]
+    assert bool(uses) == (module.name == "policy.policy")
+
+
+def annotations_of(tree: ast.AST) -> Iterator[ast.AST]:
+    """The annotations of parameters, results and variables."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.arg(annotation=ast.AST() as annotation) | ast.AnnAssign(annotation=annotation):
+                yield annotation
+            case ast.FunctionDef(returns=ast.AST() as returns) | ast.AsyncFunctionDef(returns=ast.AST() as returns):
+                yield returns
 
 
 @pytest.mark.parametrize("name", PURE)

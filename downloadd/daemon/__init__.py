@@ -1,1 +1,1 @@
-"""The daemon as a process: flags, signals, the service manager."""
+"""The daemon as a process: command line, configuration, listeners, signals, service manager."""

@@ -1,4 +1,4 @@
-"""Where the daemon is heard, left in its state directory for programs of the same machine."""
+"""File in the state directory with the address of the daemon, for programs of the same machine."""
 
 import os
 import tempfile
@@ -11,10 +11,10 @@ _MAX_FILE_BYTES: Final = 4096
 
 
 def write_address(state_dir: Path, url: str) -> None:
-    """Writes the address of a daemon that is heard now, in place of another one. Blocks.
+    """Write the address of a daemon that listens, in place of an earlier one. Blocks.
 
     Raises:
-        OSError: the directory cannot be written to.
+        OSError: the directory is not writable.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=f".{ADDRESS_FILE_NAME}.", dir=state_dir)
     try:
@@ -27,13 +27,13 @@ def write_address(state_dir: Path, url: str) -> None:
 
 
 def remove_address(state_dir: Path) -> None:
-    """The daemon is heard no more. What a killed one has left is replaced by the next. Blocks."""
+    """Remove the address of a daemon that stops; the next one replaces that of a killed daemon. Blocks."""
     with suppress(OSError):
         os.unlink(state_dir / ADDRESS_FILE_NAME)
 
 
 def read_address(state_dir: Path) -> str | None:
-    """The address that a daemon has left; None when there is none that may be read. Blocks."""
+    """Return the address of the daemon; None if there is no file or it is not readable. Blocks."""
     try:
         with open(state_dir / ADDRESS_FILE_NAME, encoding="utf-8") as stream:
             return stream.read(_MAX_FILE_BYTES).strip() or None

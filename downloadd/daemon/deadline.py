@@ -1,4 +1,4 @@
-"""The last resort: ends the process when an orderly end takes too long."""
+"""Deadline for the end of the process, if an orderly end takes too long."""
 
 import os
 import threading
@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 
 class ExitDeadline:
-    """A clock that runs in a thread of its own, because what it guards against is a loop or a thread that hangs."""
+    """Timer that ends the process from a thread of its own, because the event loop or another thread may hang."""
 
     def __init__(self, before_exit: Callable[[], object]) -> None:
-        """`before_exit` is called before the process ends, and must not take long."""
+        """Call `before_exit` before the process ends; it must return soon."""
         self._before_exit = before_exit
         self._timer: threading.Timer | None = None
 
     def set(self, seconds: float, exit_status: int) -> None:
-        """Lets the process live so many seconds from now; replaces an earlier deadline."""
+        """End the process with `exit_status` after `seconds`; replaces an earlier deadline."""
         self.cancel()
         self._timer = threading.Timer(seconds, self.exit_now, (exit_status,))
         self._timer.daemon = True
@@ -22,12 +22,12 @@ class ExitDeadline:
         self._timer.start()
 
     def cancel(self) -> None:
-        """Takes the deadline back."""
+        """Cancel the deadline."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def exit_now(self, exit_status: int) -> None:
-        """Ends the process now, whatever else still runs."""
+        """End the process now, without waiting for threads."""
         self._before_exit()
         os._exit(exit_status)

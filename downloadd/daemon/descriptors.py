@@ -1,4 +1,4 @@
-"""Open files: as many as the system allows, and no more downloads at once than they are enough for."""
+"""Limit of open files: raise it, and fit the number of downloads and clients to it."""
 
 import resource
 from contextlib import suppress
@@ -10,31 +10,31 @@ from msgspec.structs import replace
 from downloadd.config import Config
 
 _RESERVED_DESCRIPTORS: Final = 32
-"""Descriptors of the daemon itself: records, log, event loop, listeners, the root."""
+"""Descriptors of the daemon itself: records, log, event loop, listeners, storage root."""
 _DESCRIPTORS_PER_DOWNLOAD: Final = 6
-"""Those of a download over one connection: that one, once more for the kernel to read from, a pipe, the part, a
-directory. Further connections are done without when there are none left."""
+"""Descriptors of a download over one connection: the socket and its duplicate for splice, a pipe, part file, directory.
+A download does without further connections if no descriptors are left."""
 
 
 def raise_descriptor_limit() -> None:
-    """Allows as many open files as the system does: every connection and part file is one."""
+    """Raise the soft limit of open files to the hard one; each connection and part file needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        # A sandbox may forbid it, and a hard limit may be higher than what the kernel allows by now.
+        # A sandbox may forbid it, and the kernel may allow less than the hard limit.
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def max_clients() -> int | None:
-    """How many connections clients may have, so that downloads keep theirs; None for any number."""
+    """Return the number of connections that clients may have, so that downloads keep theirs; None for no limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else max(1, (soft - _RESERVED_DESCRIPTORS) // 2)
 
 
 def fit_to_descriptors(config: Config) -> Config:
-    """The configuration, with no more downloads at once than half of the descriptors are enough for.
+    """Return the configuration with as many downloads at once as half of the descriptors allow; log a reduction.
 
-    More would take each other's, and none get on; the other half is for clients. Says so in the log.
+    More downloads would take each other's descriptors, and none would finish. The other half is for clients.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:

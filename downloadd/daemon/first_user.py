@@ -1,4 +1,4 @@
-"""The first user: made when the configuration names none, with a random token kept in the state directory."""
+"""First user: created if the configuration names none, with a random token in the state directory."""
 
 import hashlib
 import os
@@ -18,32 +18,32 @@ from downloadd.errors import StartupError
 TOKEN_FILE_NAME: Final = "token"  # noqa: S105 - the name of the file
 _ID_LENGTH: Final = 17
 _ID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
-"""Letters and digits that nobody mistakes for each other."""
+"""Letters and digits without those that look alike."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{32,512}=*")
-"""A `b64token` (RFC 6750, section 2.1) too long to be guessed."""
+"""A `b64token` (RFC 6750, section 2.1) that is too long to be guessed."""
 _MAX_FILE_BYTES: Final = 1024
 
 
 class FirstUser(msgspec.Struct, frozen=True, kw_only=True):
-    """The user, and where the token is."""
+    """The first user with its token."""
 
     user: UserConfig
     token: str
     file: Path
     created: bool
-    """Whether the call that gave it has made it."""
+    """True if this call created the token."""
 
     def __repr__(self) -> str:
-        """Leaves the token out."""
+        """Return the fields without the token."""
         return f"FirstUser(user={self.user!r}, file={str(self.file)!r}, created={self.created})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Leaves the token out."""
+        """Return the fields without the token."""
         return [("user", self.user), ("file", self.file), ("created", self.created)]
 
 
 def ensure_first_user(state_dir: Path) -> FirstUser:
-    """Reads the first user's token, or makes one (file mode 0600; directory mode 0700 if it is missing). Blocks.
+    """Return the first user; create its token file (mode 0600) and the directory (mode 0700) if missing. Blocks.
 
     The file appears complete and on stable storage, or not at all. Two daemons that start at once get the same token.
 
@@ -59,10 +59,10 @@ def ensure_first_user(state_dir: Path) -> FirstUser:
 
 
 def read_first_user(state_dir: Path) -> FirstUser:
-    """Reads the first user's token, and makes nothing. Blocks.
+    """Return the first user without creating anything. Blocks.
 
     Raises:
-        StartupError: there is none, its file cannot be used, or others may read the token.
+        StartupError: the token file is missing or cannot be used, or others may read it.
     """
     file = state_dir.absolute() / TOKEN_FILE_NAME
     try:
@@ -74,21 +74,21 @@ def read_first_user(state_dir: Path) -> FirstUser:
     return FirstUser(user=user, token=token, file=file, created=False)
 
 
-def describe_first_user(first: FirstUser, *, url: str, allow: bool, show_token: bool = True) -> str:
-    """What is printed once: the token, where it is kept, and how to use it at `url`.
+def describe_first_user(first: FirstUser, *, url: str, enabled: bool, show_token: bool = True) -> str:
+    """Return the text that the first start prints: the token, its file, and commands that use it at `url`.
 
-    `allow` is whether downloads may be started; without `show_token` it says only where the token is.
+    `enabled` is True if downloads may be started. Without `show_token` the text names only the file.
     """
     secret = f"$(cat {shlex.quote(str(first.file))})"
     target = f"'{url}/Downloads?download=https://www.rfc-editor.org/rfc/rfc9110.txt'"
     lines = [
-        "No users are configured, so this one was made, with all permissions:",
+        "No users are configured, so this one was created, with all permissions:",
         "",
         f"  user id   {first.user.id}",
         *([f"  token     {first.token}"] if show_token else []),
         f"  kept in   {first.file}",
         "",
-        *(["Look at it in a browser:", "", f"  {url}/#token={first.token}", ""] if show_token else []),
+        *(["Open the page in a browser:", "", f"  {url}/#token={first.token}", ""] if show_token else []),
         "Start a download, from this machine or with either kind of header:",
         "",
         "  downloadctl add --watch https://www.rfc-editor.org/rfc/rfc9110.txt",
@@ -96,8 +96,8 @@ def describe_first_user(first: FirstUser, *, url: str, allow: bool, show_token: 
         f'  curl -H "X-User-Id: {first.user.id}" -H "X-Auth-Token: {secret}" {target}',
         "",
     ]
-    if not allow:
-        lines += ["Downloads are not allowed yet: start with --allow-download for that.", ""]
+    if not enabled:
+        lines += ["Downloads are refused: start the daemon with --allow-download to permit them.", ""]
     return "\n".join(lines)
 
 
@@ -106,7 +106,7 @@ def _unusable(file: Path, error: OSError) -> StartupError:
 
 
 def _create(file: Path) -> bool:
-    """Whether the file was made by this call and not by another daemon meanwhile."""
+    """Create the token file. Return False if another daemon created it first."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{TOKEN_FILE_NAME}.", dir=file.parent)
     try:
@@ -115,7 +115,7 @@ def _create(file: Path) -> bool:
             stream.flush()
             os.fsync(stream.fileno())
         try:
-            # A link never takes the place of another file, as a rename would.
+            # A link never replaces another file; a rename would.
             os.link(temporary, file)
         except FileExistsError:
             return False
@@ -135,11 +135,11 @@ def _read(file: Path) -> str:
     with os.fdopen(descriptor, "rb") as stream:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
-            raise StartupError(f"the token file {file} is no regular file; move it away to get a new token")
+            raise StartupError(f"the token file {file} is not a regular file; move it away to get a new token")
         if mode & 0o077:
             raise StartupError(
                 f"the token file {file} is open to other users (mode {stat.S_IMODE(mode):04o}); "
-                "make it private with chmod 600, and remove it to get a new token if somebody may have read it"
+                "make it private with chmod 600, and remove it to get a new token if another user may have read it"
             )
         content = stream.read(_MAX_FILE_BYTES)
     token = content.removesuffix(b"\n").decode("ascii", "replace")
@@ -147,14 +147,14 @@ def _read(file: Path) -> str:
         raise StartupError(f"the token file {file} is empty; remove it to get a new token")
     if not _TOKEN.fullmatch(token):
         raise StartupError(
-            f"the token file {file} holds no token (one line of 32 or more letters, digits and -._~+/); "
+            f"the token file {file} does not hold a token (one line of 32 or more letters, digits and -._~+/); "
             "remove it to get a new token"
         )
     return token
 
 
 def _user_id(token_digest: str) -> str:
-    """An id that stays the same with the token and tells nothing about its hash."""
+    """Return an id that depends on the token alone and does not reveal its hash."""
     number = int.from_bytes(hashlib.sha256(f"user id {token_digest}".encode()).digest())
     letters = []
     for _ in range(_ID_LENGTH):

@@ -1,36 +1,51 @@
-"""The listening sockets: bound before anything else is opened, so that a port in use is noticed at once."""
+"""Listening sockets, bound before anything else is opened, so that a port in use fails the start at once."""
 
 import errno
 import os
 import socket
 import stat
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final
 
 import msgspec
 
+from downloadd.config import ServerConfig
 from downloadd.errors import StartupError
 
 UNIX_MODE: Final = 0o660
-"""Of a Unix socket: its owner and group may connect, and need a token all the same."""
+"""Mode of a Unix socket: its owner and group may connect, and need a token too."""
 
 
 class UnixSocketName(msgspec.Struct, frozen=True, kw_only=True):
-    """The name of a Unix socket of ours, and by what it is known again."""
+    """Path of a Unix socket of this daemon, with the identity of its inode."""
 
     path: str
     device: int
     inode: int
 
 
+def bind_all(config: ServerConfig, stack: ExitStack) -> tuple[socket.socket, ...]:
+    """Return the sockets of `host`, `port` and `unix_socket`; `stack` removes the name of the Unix socket. Blocks.
+
+    Raises:
+        StartupError: one of them cannot be bound.
+    """
+    sockets = bind(config.host, config.port)
+    if config.unix_socket:
+        listener, name = bind_unix(config.unix_socket)
+        sockets.append(listener)
+        stack.callback(unlink_unix, name)
+    return tuple(sockets)
+
+
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Sockets bound to every address of `host`, all on the same port, not listening yet. Resolves `host`: blocks.
+    """Return listening sockets for every address of `host`, all on the same port. Resolves `host`: blocks.
 
     Port 0 means a free port.
 
     Raises:
-        StartupError: no such address, no permission, or the port is in use.
+        StartupError: the address does not exist, permission is missing, or the port is in use.
     """
     bound: list[socket.socket] = []
     missing: OSError | None = None
@@ -41,7 +56,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
             try:
                 bound.append(_bind_one(family, address))
             except OSError as error:
-                # `localhost` is often listed with ::1 on machines that have no IPv6.
+                # `localhost` often includes ::1 on machines without IPv6.
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     raise
                 missing = error
@@ -55,12 +70,12 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 
 def bind_unix(path: str) -> tuple[socket.socket, UnixSocketName]:
-    """A Unix socket bound to `path`, open to its owner and group, listening. What a killed daemon left is removed.
+    """Return a Unix socket that listens at `path`, open to its owner and group, in place of that of a killed daemon.
 
-    The name is for `unlink_unix`, once it is listened on no longer.
+    Pass the name to `unlink_unix` once the socket is closed.
 
     Raises:
-        StartupError: another program listens there, something else lies there, or it cannot be made.
+        StartupError: another program listens there, another file is there, or the socket cannot be created.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -80,7 +95,7 @@ def bind_unix(path: str) -> tuple[socket.socket, UnixSocketName]:
 
 
 def unlink_unix(name: UnixSocketName) -> None:
-    """Removes the name of a Unix socket; whatever else lies there by now, another daemon's socket say, is left."""
+    """Remove the name of a Unix socket, unless another file, such as another daemon's socket, has replaced it."""
     with suppress(OSError):
         found = os.lstat(name.path)
         if (found.st_dev, found.st_ino) == (name.device, name.inode):
@@ -90,11 +105,11 @@ def unlink_unix(name: UnixSocketName) -> None:
 def _remove_stale(path: str) -> None:
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise StartupError(f"cannot listen on {path}: something else lies there; choose another path")
+            raise StartupError(f"cannot listen on {path}: another file is there; choose another path")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        # A full queue of connections must not hold up the start.
+        # A full queue of connections must not delay the start.
         probe.setblocking(False)
         try:
             probe.connect(path)
@@ -107,7 +122,7 @@ def _remove_stale(path: str) -> None:
 
 
 def listener_url(listener: socket.socket, *, tls: bool = False) -> str:
-    """The URL that reaches a bound socket from this machine, without a slash at the end."""
+    """Return the URL that reaches a bound socket from this machine, without a slash at the end."""
     if listener.family == socket.AF_UNIX:
         return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
@@ -116,7 +131,7 @@ def listener_url(listener: socket.socket, *, tls: bool = False) -> str:
 
 
 def listener_address(listener: socket.socket) -> tuple[str, int | None]:
-    """Host and port of a bound socket; path and None of a Unix one."""
+    """Return host and port of a bound socket; path and None for a Unix socket."""
     name = listener.getsockname()
     return (str(name), None) if listener.family == socket.AF_UNIX else (name[0], name[1])
 
@@ -125,9 +140,9 @@ def _resolve(host: str, port: int) -> Sequence[tuple[socket.AddressFamily, tuple
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no host name"
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
         raise StartupError(
-            f"cannot listen on {_format_authority(host, port)}: {host} is no address of this machine ({reason})"
+            f"cannot listen on {_format_authority(host, port)}: {host} is not an address of this machine ({reason})"
         ) from error
     # A name may be listed twice for one address.
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
@@ -141,7 +156,7 @@ def _bind_one(family: socket.AddressFamily, address: tuple[object, ...]) -> sock
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.setblocking(False)
         listener.bind(address)
-        # Two daemons may bind one port by SO_REUSEADDR as long as neither listens: the second one must fail here.
+        # With SO_REUSEADDR two daemons may bind one port as long as neither listens: the second one must fail here.
         listener.listen(socket.SOMAXCONN)
     except OSError:
         listener.close()
@@ -154,7 +169,7 @@ def _reason(error: OSError) -> str:
         case errno.EADDRINUSE:
             return "the port is in use; stop the other program or choose another --port"
         case errno.EADDRNOTAVAIL:
-            return "this machine has no such address; choose another --host"
+            return "this machine does not have that address; choose another --host"
         case errno.EACCES:
             return "not allowed; choose a port from 1024 up"
         case _:

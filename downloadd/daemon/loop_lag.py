@@ -1,4 +1,4 @@
-"""How late the event loop is: the one figure that tells whether something blocks it."""
+"""Lag of the event loop: it grows when something blocks the loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ INTERVAL_SECONDS: Final = 0.5
 
 
 async def measure_loop_lag(report: Callable[[float], None], clock: Clock) -> None:
-    """Reports, until cancelled, by how many seconds a timer ran later than it was due."""
+    """Report the seconds that a timer fires late, until cancelled."""
     while True:
         due = clock.monotonic() + INTERVAL_SECONDS
         await asyncio.sleep(INTERVAL_SECONDS)

@@ -1,4 +1,4 @@
-"""Signals: SIGTERM and SIGINT ask to stop, and a second one to stop at once; SIGHUP asks to reload."""
+"""Signals: SIGTERM and SIGINT stop the daemon, a second one ends it at once; SIGHUP reloads the configuration."""
 
 import asyncio
 import signal
@@ -11,26 +11,26 @@ RELOAD_SIGNAL: Final = signal.SIGHUP
 
 
 class SignalRequest(Enum):
-    """What a signal asks for."""
+    """Request that a signal stands for."""
 
     STOP = "stop"
     RELOAD = "reload"
 
 
 class Signals:
-    """The signals of the running loop, between entering and leaving; those that come meanwhile are kept."""
+    """Handlers for the signals of the running event loop, which keep requests until they are read."""
 
     def __init__(
         self, *, on_stop: Callable[[signal.Signals], None], on_repeated_stop: Callable[[signal.Signals], None]
     ) -> None:
-        """`on_stop` is called at the first signal to stop, `on_repeated_stop` at every later one, both in the loop."""
+        """Call `on_stop` in the loop at the first signal to stop, `on_repeated_stop` at every later one."""
         self._on_stop = on_stop
         self._on_repeated_stop = on_repeated_stop
         self._requested = asyncio.Event()
         self._stopping = False
 
     async def next_request(self) -> SignalRequest:
-        """Waits for a signal. Reloads that come while one is under way become one; a stop stays wished for."""
+        """Return the next request. Reloads during a reload become one; after a stop every request is a stop."""
         await self._requested.wait()
         if self._stopping:
             return SignalRequest.STOP

@@ -1,7 +1,7 @@
-"""The service manager: told when the daemon is ready, alive, reloading or stopping; may hand over listening sockets.
+"""Protocol of the service manager: notifications of the daemon's state, and listening sockets that it passes.
 
-Sources: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3). Without its variables in the environment nothing
-happens, so the same daemon runs under anything else.
+Sources: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3). Without its variables in the environment nothing is
+sent, so the daemon also runs without systemd.
 """
 
 import socket
@@ -13,7 +13,7 @@ import msgspec
 from downloadd.errors import StartupError
 
 FIRST_DESCRIPTOR: Final = 3
-"""Where the handed-over sockets begin."""
+"""Number of the first socket that is passed."""
 VARIABLES: Final = (
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
@@ -22,14 +22,14 @@ VARIABLES: Final = (
     "LISTEN_FDS",
     "LISTEN_FDNAMES",
 )
-"""What the service manager says to this process, and not to its children."""
+"""Variables that the service manager sets for this process and not for its children."""
 
 
 class Notifier:
-    """Sends states to the service manager, if there is one. Never waits and never fails: a lost state is returned."""
+    """Sender of states to the service manager, if there is one. It never waits and never raises."""
 
     def __init__(self, address: str | None) -> None:
-        """`address` is a path, or an abstract name with `@` in front; None or "" for no service manager."""
+        """Open the socket to `address`: a path, or `@` and an abstract name; None or "" for no service manager."""
         self._socket: socket.socket | None = None
         # Only these two forms are datagram sockets of this machine.
         if address and address[0] in "/@":
@@ -38,23 +38,23 @@ class Notifier:
             self._socket.setblocking(False)
 
     def ready(self, status: str = "") -> bool:
-        """The daemon serves, for the first time or after a reload."""
+        """Report that the daemon serves, after the start or a reload. Return False if it was not sent."""
         return self._send("READY=1", f"STATUS={status}" if status else "")
 
     def reloading(self, monotonic: float) -> bool:
-        """A reload has begun, at `monotonic` seconds of the machine's monotonic clock; `ready` ends it."""
+        """Report a reload that began at `monotonic` seconds of the monotonic clock; `ready` ends it."""
         return self._send("RELOADING=1", f"MONOTONIC_USEC={int(monotonic * 1_000_000)}")
 
     def stopping(self, status: str = "") -> bool:
-        """The daemon is about to end."""
+        """Report that the daemon stops."""
         return self._send("STOPPING=1", f"STATUS={status}" if status else "")
 
     def heartbeat(self) -> bool:
-        """Feeds the watchdog."""
+        """Send a heartbeat to the watchdog."""
         return self._send("WATCHDOG=1")
 
     def close(self) -> None:
-        """Lets go of the socket."""
+        """Close the socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -68,7 +68,7 @@ class Notifier:
     def _send(self, *assignments: str) -> bool:
         if self._socket is None:
             return False
-        # A line feed separates assignments, so that a value can hold none.
+        # A line feed separates assignments, so a value may not hold one.
         lines = [assignment.replace("\n", " ") for assignment in assignments if assignment]
         try:
             self._socket.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
@@ -78,7 +78,7 @@ class Notifier:
 
 
 def watchdog_interval(environment: Mapping[str, str], pid: int) -> float | None:
-    """Seconds between two signs of life, half of what the service manager waits; None when it does not watch `pid`."""
+    """Return the seconds between two heartbeats, half of the watchdog's timeout; None if `pid` has no watchdog."""
     if environment.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
     microseconds = _parse_count(environment.get("WATCHDOG_USEC", ""))
@@ -86,20 +86,20 @@ def watchdog_interval(environment: Mapping[str, str], pid: int) -> float | None:
 
 
 class InheritedSocket(msgspec.Struct, frozen=True, kw_only=True):
-    """A listening socket from the service manager."""
+    """Listening socket from the service manager."""
 
     name: str
-    """`FileDescriptorName=`, the unit's name unless set; empty when unknown."""
+    """`FileDescriptorName=` or the name of the unit; empty if unknown."""
     socket: socket.socket
 
 
 def inherited_sockets(
     environment: Mapping[str, str], pid: int, *, first: int = FIRST_DESCRIPTOR
 ) -> list[InheritedSocket]:
-    """The sockets meant for `pid`, non-blocking and not inherited further; `first` is the lowest descriptor.
+    """Return the sockets for `pid`, non-blocking and closed on exec; `first` is the lowest descriptor.
 
     Raises:
-        StartupError: one of them is no listening stream socket.
+        StartupError: one of them is not a listening stream socket.
     """
     if environment.get("LISTEN_PID") != str(pid):
         return []
@@ -113,7 +113,7 @@ def inherited_sockets(
 
 
 def clear_environment(environment: MutableMapping[str, str]) -> None:
-    """Removes what is said to this process alone, so that no child takes it for itself."""
+    """Remove the variables for this process, so that no child applies them."""
     for variable in VARIABLES:
         environment.pop(variable, None)
 
@@ -123,7 +123,9 @@ def _adopt_socket(descriptor: int, name: str) -> socket.socket:
         adopted = socket.socket(fileno=descriptor)
         listens = adopted.type == socket.SOCK_STREAM and adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
-        raise StartupError(f"descriptor {descriptor} of the service manager is no socket: {error.strerror}") from error
+        raise StartupError(
+            f"descriptor {descriptor} of the service manager is not a socket: {error.strerror}"
+        ) from error
     if not listens:
         adopted.close()
         raise StartupError(

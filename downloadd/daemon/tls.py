@@ -1,47 +1,53 @@
-"""TLS for the API: one context for all listeners, whose certificate can be exchanged while it is in use."""
+"""TLS for the API: one context for all listeners, whose certificate can be replaced while it is in use."""
 
 import ssl
 from pathlib import Path
 from typing import Self
 
+from downloadd.config import ServerConfig
 from downloadd.errors import StartupError
 
 
 class ServerTls:
-    """The certificate that the API shows, with the context that shows it.
+    """Certificate of the API.
 
     Attributes:
-        context: for the listeners.
+        context: the context of the listeners.
     """
 
-    def __init__(self, cert: str, key: str) -> None:
-        """Reads a certificate chain and its private key, both PEM; an empty `key` means the file of `cert`. Blocks.
+    def __init__(self, config: ServerConfig) -> None:
+        """Read the certificate chain and its private key, both PEM, from `tls_cert` and `tls_key`. Blocks.
 
         Raises:
-            StartupError: a file cannot be read, is no PEM, or the two do not belong together.
+            StartupError: a file cannot be read, is not PEM, or the two do not belong together.
         """
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._load(self.context, cert, key)
+        self._load(self.context, config)
 
     @classmethod
-    def from_config(cls, cert: str, key: str) -> Self | None:
-        """None without a certificate."""
-        return cls(cert, key) if cert else None
-
-    def reload(self, cert: str, key: str) -> None:
-        """Shows another certificate from the next connection on. Blocks.
+    def from_config(cls, config: ServerConfig) -> Self | None:
+        """Return the certificate of the configuration; None if it names none. Blocks.
 
         Raises:
-            StartupError: as at the start; the old one stays then.
+            StartupError: the certificate cannot be used.
         """
-        # What is half read would leave a context that can shake no hands.
-        self._load(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), cert, key)
-        self._load(self.context, cert, key)
+        return cls(config) if config.tls_cert else None
 
-    def _load(self, context: ssl.SSLContext, cert: str, key: str) -> None:
+    def reload(self, config: ServerConfig) -> None:
+        """Use the certificate of `config` from the next connection on. Blocks.
+
+        Raises:
+            StartupError: it cannot be used; the old one stays.
+        """
+        # A failure midway would leave a context that cannot do a handshake: try it on another one first.
+        self._load(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), config)
+        self._load(self.context, config)
+
+    def _load(self, context: ssl.SSLContext, config: ServerConfig) -> None:
         try:
-            # Without a password callback, an encrypted key would be asked for at the terminal.
-            context.load_cert_chain(Path(cert), Path(key) if key else None, password=_no_password)
+            # Without a password callback, OpenSSL asks at the terminal for the password of an encrypted key.
+            key = Path(config.tls_key) if config.tls_key else None
+            context.load_cert_chain(Path(config.tls_cert), key, password=_no_password)
         except ssl.SSLError as error:
             raise StartupError(f"server.tls_cert or server.tls_key cannot be used: {_reason(error)}") from error
         except OSError as error:
@@ -59,5 +65,6 @@ def _no_password() -> str:
 
 
 def _reason(error: ssl.SSLError) -> str:
-    words = (error.reason or "no PEM certificate and key").replace("_", " ").lower()
-    return words if error.reason else "it holds no PEM certificate and key"
+    if not error.reason:
+        return "it does not hold a certificate and key in PEM"
+    return error.reason.replace("_", " ").lower()

@@ -62,7 +62,7 @@ class UploadStore:
                     size += len(piece)
                     if size > self._max_upload:
                         raise ImportRefusedError(
-                            f"the file is larger than the limit of {self._max_upload} bytes (imports.max_upload)",
+                            f"the file is larger than the limit of {self._max_upload} bytes (imports.max_upload_size)",
                             RefusalCode.FILE_TOO_LARGE,
                         )
                     await asyncio.to_thread(self._write, file, piece)

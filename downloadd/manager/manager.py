@@ -499,7 +499,7 @@ class Manager:
                 # The manifest of an import has them all.
                 record_checksum=self._config.record_checksum or download.request.operation is not None,
                 slots=self._dispatcher,
-                retries=self._config.retries,
+                retries=self._config.max_retries,
                 on_change=self._publish_run,
             )
             self._limiters[download.id] = limiter

@@ -1,1 +1,1 @@
-"""May it be fetched? Pure judgements of URL, host, address and redirect, and the connector that applies them."""
+"""Policy of permitted origins: pure rules for URL, host, address and redirect, and the connector that applies them."""

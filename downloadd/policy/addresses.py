@@ -1,9 +1,8 @@
-"""The address rules: which addresses a connection may be opened to.
+"""Address rules: the addresses that a connection may be opened to.
 
-Only globally routable unicast, unless inside `allowed_networks`. The table is written out after the IANA IPv4 and IPv6
-Special-Purpose Address Registries (RFC 6890 and its updates), because what Python's `ipaddress` calls global differs
-from release to release. An IPv6 address that carries an IPv4 address for a translator or a tunnel is judged by the
-address that is reached in the end.
+These are globally routable unicast addresses and those in `allowed_networks`. The table follows the IANA IPv4 and IPv6
+Special-Purpose Address Registries (RFC 6890 and its updates); that of Python's `ipaddress` changes between releases. An
+IPv6 address that embeds an IPv4 address for a translator or a tunnel is checked by the address that is reached.
 
 Pure: no I/O and no clock.
 """
@@ -22,7 +21,7 @@ _SPECIAL_IPV4: Final = (
     (IPv4Network("10.0.0.0/8"), "private use"),
     (IPv4Network("100.64.0.0/10"), "shared address space"),
     (IPv4Network("127.0.0.0/8"), "loopback"),
-    # Of the public range, and yet the host of whoever runs in Azure: it hands out certificates and settings.
+    # In the public range, but in Azure it is the host of the virtual machine: it serves certificates and settings.
     (IPv4Network("168.63.129.16/32"), "cloud host"),
     (IPv4Network("169.254.0.0/16"), "link-local"),
     (IPv4Network("172.16.0.0/12"), "private use"),
@@ -66,28 +65,28 @@ _LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
 _6TO4: Final = IPv6Network("2002::/16")
 _TEREDO: Final = IPv6Network("2001::/32")
 _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
-"""The upper half of the interface identifiers of RFC 5214, section 6.1."""
+"""Upper halves of the interface identifiers of RFC 5214, section 6.1."""
 
 
 class AddressRules:
-    """The judgement of addresses: globally routable unicast, or inside one of `allowed_networks`."""
+    """Rules for addresses: globally routable unicast, or inside one of `allowed_networks`."""
 
     __slots__ = ("_cached_reason", "_networks")
 
     def __init__(self, allowed_networks: Iterable[str] = ()) -> None:
-        """Reads networks such as `10.0.0.0/8`, `fd00::/8` or a single address.
+        """Parse networks such as `10.0.0.0/8`, `fd00::/8` or a single address.
 
         Raises:
-            ValueError: one of them is no network; says which and why.
+            ValueError: one of them is not a network; says which and why.
         """
         self._networks = tuple(_parse_network(text) for text in allowed_networks)
         self._cached_reason = lru_cache(maxsize=4096)(self._find_reason)
 
     def forbidden_reason(self, address: str | Address) -> str | None:
-        """What kind of address makes it forbidden ("loopback"); None when a connection may be opened to it.
+        """Return the kind of a forbidden address, such as "loopback"; None if a connection may be opened to it.
 
-        A `str` that is no address, or one with a zone (RFC 4007, section 11), is forbidden too. Remembered for the
-        addresses asked for last: an address is judged at least twice for each download.
+        A `str` that is not an address, or one with a zone (RFC 4007, section 11), is forbidden too. Recent answers are
+        cached: each download checks an address at least twice.
         """
         return self._cached_reason(address)
 
@@ -103,20 +102,20 @@ class AddressRules:
             return "with a zone"
         if self._is_in_allowed_network(address):
             return None
-        reached = _translated_addresses(address)
+        translated = _translated_addresses(address)
         tunnelled = _tunnel_addresses(address)
-        for inner in reached + tunnelled:
+        for inner in translated + tunnelled:
             reason = self.forbidden_reason(inner)
             if reason is not None:
                 return f"{reason}, in IPv6 form"
-        # A tunnel's prefix is routed like any other, a translator's stands for the IPv4 address alone.
-        return _special_purpose(address) if tunnelled or not reached else None
+        # The prefix of a tunnel is routed like others; that of a translator only stands for the IPv4 address.
+        return _special_purpose(address) if tunnelled or not translated else None
 
     def check_address(self, address: str | Address) -> None:
-        """Passes an address that a connection may be opened to.
+        """Raise an error unless a connection may be opened to an address.
 
         Raises:
-            DomainBlockedError: it is forbidden; says which kind it is.
+            DomainBlockedError: it is forbidden; says its kind.
         """
         reason = self.forbidden_reason(address)
         if reason is not None:
@@ -127,9 +126,9 @@ class AddressRules:
 
 
 def check_special_name(host: str, rules: AddressRules) -> None:
-    """Judges names that mean an address without DNS; lets all others pass.
+    """Raise an error for a name that stands for a forbidden address without DNS.
 
-    `localhost` and its subdomains are loopback (RFC 6761, section 6.3), whatever a resolver says of them.
+    `localhost` and its subdomains are loopback (RFC 6761, section 6.3), whatever a resolver answers.
 
     Raises:
         DomainBlockedError: no loopback address is allowed.
@@ -162,7 +161,7 @@ def _special_purpose(address: Address) -> str | None:
 
 
 def _translated_addresses(address: IPv6Address) -> tuple[IPv4Address, ...]:
-    """The IPv4 addresses that the prefix of `address` stands for, all of which must be allowed; none for plain IPv6."""
+    """Return the IPv4 addresses that the prefix of `address` stands for, all of which must be allowed."""
     value = int(address)
     if address in _LOCAL_NAT64:
         return _local_nat64_candidates(value)
@@ -177,14 +176,14 @@ def _translated_addresses(address: IPv6Address) -> tuple[IPv4Address, ...]:
 
 
 def _tunnel_addresses(address: IPv6Address) -> tuple[IPv4Address, ...]:
-    """The IPv4 address in an interface identifier of ISATAP, which may follow any prefix, that of 6to4 too."""
+    """Return the IPv4 address in an interface identifier of ISATAP, which may follow any prefix, even that of 6to4."""
     value = int(address)
     return (_ipv4(value),) if value >> 32 & 0xFFFFFFFF in _ISATAP else ()
 
 
 def _local_nat64_candidates(value: int) -> tuple[IPv4Address, ...]:
     # RFC 8215 leaves the prefix length to the network, and RFC 6052, section 2.2 puts the IPv4 address elsewhere for
-    # each length (bits 64 to 71 left out). No reading may be forbidden; one in 0.0.0.0/8 is no destination at all.
+    # each length (bits 64 to 71 left out). All readings must be allowed; one in 0.0.0.0/8 is not a destination.
     without_u = (value >> 64) << 56 | (value & (1 << 56) - 1)
     candidates = (without_u >> 40, without_u >> 32, without_u >> 24, value)
     inner = tuple(_ipv4(reading) for reading in candidates if reading & 0xFF000000)

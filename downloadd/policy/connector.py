@@ -1,9 +1,9 @@
-"""The connector: applies the address rules to the address that is really connected to.
+"""Connector that applies the address rules to the address that is connected to.
 
-Twice, for every connection: the answers of the resolver are sifted, so that a host with allowed and forbidden addresses
-is reached at the allowed ones; and the address that a socket is made for is judged once more, which catches addresses
-in the place of a host name and answers that were kept from before. What was judged is what is connected to, so a name
-that changes its address in between (rebinding) wins nothing. A connection that is used again is judged again.
+Each connection is checked twice. The answers of the resolver are filtered, so that a host with allowed and forbidden
+addresses is reached at the allowed ones. The address that a socket is created for is checked again, which covers
+addresses in place of a host name and cached answers. The checked address is the one that is connected to, so a name
+that changes its address in between (DNS rebinding) gains nothing. A connection from the pool is checked again.
 """
 
 import errno
@@ -19,11 +19,11 @@ from downloadd.errors import DomainBlockedError
 from downloadd.policy.addresses import AddressRules
 
 DNS_TTL_SECONDS: Final = 30
-"""Seconds that an answer of the resolver is kept."""
+"""Seconds that an answer of the resolver is cached."""
 
 
 class ForbiddenAddressError(OSError):
-    """How a forbidden address surfaces inside aiohttp: like one that cannot be reached; `blocked` says the truth."""
+    """Forbidden address as an error that aiohttp treats like an unreachable one; `blocked` is the reason."""
 
     def __init__(self, blocked: DomainBlockedError) -> None:
         super().__init__(blocked.detail)
@@ -31,20 +31,20 @@ class ForbiddenAddressError(OSError):
 
 
 class FilteringResolver(AbstractResolver):
-    """A resolver that leaves out the addresses that the rules forbid."""
+    """Resolver that omits the addresses that the rules forbid."""
 
     def __init__(self, rules: Callable[[], AddressRules], resolver: AbstractResolver) -> None:
-        """`rules` gives those of the moment; `resolver` answers."""
+        """Filter the answers of `resolver` by the current rules, which `rules` returns."""
         self._rules = rules
         self._resolver = resolver
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The allowed addresses of `host`, in the resolver's order.
+        """Return the allowed addresses of `host`, in the resolver's order.
 
         Raises:
-            ForbiddenAddressError: it has addresses, and none is allowed.
+            ForbiddenAddressError: it has addresses, but none is allowed.
             OSError: the lookup failed, or found no address.
         """
         rules = self._rules()
@@ -60,26 +60,26 @@ class FilteringResolver(AbstractResolver):
             return allowed
         if reason is None:
             raise OSError(errno.EADDRNOTAVAIL, "the host has no address")
-        # The address itself stays unsaid: it may be the business of an inner network.
+        # The message omits the address: it may be a secret of an internal network.
         raise ForbiddenAddressError(
             DomainBlockedError(f"the host {host} resolves to an address that is not allowed ({reason})")
         )
 
     async def close(self) -> None:
-        """Closes the resolver that answers."""
+        """Close the resolver."""
         await self._resolver.close()
 
 
 class FilteringConnector(aiohttp.TCPConnector):
-    """A connector that takes no connection from its pool which it would not make now."""
+    """Connector that reuses a connection only if its address is still allowed."""
 
     def __init__(self, rules: Callable[[], AddressRules], **options: Any) -> None:
-        """`rules` gives those of the moment; `options` are the library's."""
+        """Check by the current rules, which `rules` returns; `options` are those of aiohttp."""
         super().__init__(**options)
         self._rules = rules
 
     async def _get(self, key: Any, traces: Any) -> Any:
-        # The library has no public way to look at what it is about to use again.
+        # aiohttp has no public way to inspect the connection that it is about to reuse.
         for protocol, _ in tuple(self._conns.get(key, ())):
             peer = protocol.transport.get_extra_info("peername") if protocol.transport is not None else None
             if protocol.should_close or peer is None or self._rules().forbidden_reason(str(peer[0])) is not None:
@@ -94,14 +94,14 @@ def build_connector(
     ssl_context: SSLContext | None = None,
     keepalive_timeout: float = 15,
 ) -> aiohttp.TCPConnector:
-    """A connector that connects to no address that the rules forbid, in whatever way it comes to it.
+    """Return a connector that never connects to a forbidden address, whether from a name, a literal or a cache.
 
-    How many connections there are is the manager's business, not limited here. Needs a running event loop.
+    The number of connections is not limited here, but by the manager. Needs a running event loop.
 
     Args:
-        rules: the judgement of the moment.
-        resolver: what answers for names. Not closed.
-        ssl_context: for https; by default the system's certificates are trusted.
+        rules: returns the current rules.
+        resolver: answers for names; not closed with the connector.
+        ssl_context: context for https; by default the certificates of the system are trusted.
         keepalive_timeout: seconds that an idle connection is kept.
     """
 
@@ -109,8 +109,8 @@ def build_connector(
         family, kind, protocol, _, address = info
         reason = rules().forbidden_reason(str(address[0]))
         if reason is not None:
-            # One sentence for all: of several failures with different ones, aiohappyeyeballs raises a summary that
-            # has lost its causes.
+            # One message for all addresses: aiohappyeyeballs replaces failures with different messages by a summary
+            # without their causes.
             raise ForbiddenAddressError(DomainBlockedError("the host is at an address that is not allowed"))
         return socket.socket(family=family, type=kind, proto=protocol)
 
@@ -127,7 +127,7 @@ def build_connector(
 
 
 def find_blocked_error(error: BaseException) -> DomainBlockedError | None:
-    """The judgement behind an error that a request raised; None when it failed for another reason."""
+    """Return the policy error that caused the error of a request; None if it failed for another reason."""
     for cause in _causes(error):
         if isinstance(cause, ForbiddenAddressError):
             return cause.blocked
@@ -138,13 +138,13 @@ def find_blocked_error(error: BaseException) -> DomainBlockedError | None:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        cause = waiting.pop()
+    remaining = [error]
+    while remaining:
+        cause = remaining.pop()
         if id(cause) in seen:
             continue
         seen.add(id(cause))
         yield cause
         if isinstance(cause, BaseExceptionGroup):
-            waiting.extend(cause.exceptions)
-        waiting.extend(linked for linked in (cause.__cause__, cause.__context__) if linked is not None)
+            remaining.extend(cause.exceptions)
+        remaining.extend(linked for linked in (cause.__cause__, cause.__context__) if linked is not None)

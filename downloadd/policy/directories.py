@@ -1,7 +1,7 @@
-"""The directory rules: which terms hold where.
+"""Directory rules: the settings that apply in each directory.
 
-Of several `[[directories]]` around a place, each key is that of the longest path that gives it, so that a table that
-sets a quota alone lets nobody in; quotas hold all together, since each counts everything below its path.
+Of several `[[directories]]` that apply, each key is that of the longest path that gives it, so that a table with only a
+quota does not change the users. All quotas apply, since each counts everything below its path.
 
 Pure: no I/O and no clock.
 """
@@ -19,45 +19,45 @@ from downloadd.name_collision import path_collision_key
 
 
 class DirectoryRules:
-    """The terms of every directory below the root."""
+    """Settings of every directory below the root."""
 
-    __slots__ = ("_by_folded_path", "_cached_settings", "_configured")
+    __slots__ = ("_by_collision_key", "_cached_settings", "_configured")
 
     def __init__(self, configured: Iterable[DirectoryConfig] = ()) -> None:
-        """Takes tables as the loader leaves them: paths are clean, owners are numbers."""
+        """Take tables from the loader: paths are canonical, owners are numbers."""
         self._configured = {config.path: config for config in configured}
-        self._by_folded_path = {path_collision_key(path): path for path in self._configured if path}
+        self._by_collision_key = {path_collision_key(path): path for path in self._configured if path}
         self._cached_settings = lru_cache(maxsize=1024)(self._resolve_settings)
 
     def settings_of(self, directory: str) -> DirectorySettings:
-        """What holds in a directory, given as users write it: slashes at the ends and doubled ones are forgiven."""
+        """Return the settings of a directory; redundant slashes in `directory` are ignored."""
         return self._cached_settings(directory) if self._configured else DirectorySettings()
 
     @property
     def quotas(self) -> Sequence[Quota]:
-        """Every quota that is configured."""
+        """All configured quotas."""
         configured = self._configured.values()
         return [Quota(directory=each.path, limit=each.quota) for each in configured if each.quota is not UNSET]
 
     def allows_user(self, user: str, directory: str) -> bool:
-        """Whether a user who may download at all may start and change downloads there."""
+        """Return True if a user with the permission to download may start and change downloads there."""
         users = self.settings_of(directory).users
         return users is None or user in users
 
     def check_distinct(self, directory: str) -> None:
-        """Refuses a spelling of a directory with terms that would not be recognised as that directory.
+        """Raise an error for a path that collides with a configured directory under another spelling.
 
-        On a file system that ignores case, say, it leads there all the same.
+        On a file system that ignores case, for example, it is that directory, but its settings would not apply.
 
         Raises:
-            InvalidPathError: it, or a directory on the way, is too like a configured one.
+            InvalidPathError: the directory or one above it collides with a configured one.
         """
         for path in _path_prefixes(directory):
-            meant = self._by_folded_path.get(path_collision_key(path)) if path else None
-            if meant is not None and path not in self._configured:
+            configured = self._by_collision_key.get(path_collision_key(path)) if path else None
+            if configured is not None and path not in self._configured:
                 raise InvalidPathError(
-                    f"the directory {path!r} is too like {meant!r}, which has terms of its own: choose another name, "
-                    "or write it as it is configured"
+                    f"the directory {path!r} is too similar to {configured!r}, which has settings of its own: choose "
+                    "another name, or write it as it is configured"
                 )
 
     def _resolve_settings(self, directory: str) -> DirectorySettings:
@@ -70,7 +70,7 @@ class DirectoryRules:
 
 
 def _path_prefixes(directory: str) -> Iterator[str]:
-    """The root, every directory around this one, and itself."""
+    """Yield the root, every directory above this one, and itself."""
     path = ""
     for segment in ("", *filter(None, directory.split("/"))):
         path = f"{path}/{segment}" if path else segment

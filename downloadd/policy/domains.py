@@ -1,4 +1,4 @@
-"""The domain list: which hosts may be asked.
+"""Domain rules: the hosts that may be requested.
 
 Pure: no I/O and no clock.
 """
@@ -10,20 +10,20 @@ from downloadd.policy.url import is_address, parse_host
 
 
 class DomainRules:
-    """The hosts of `allowed_domains`: every host when it is empty.
+    """Rules for hosts: those of `allowed_domains`, or all if it is empty.
 
-    `example.com` means that host and no other, `*.example.com` its subdomains at any depth and not itself. An IP
-    address is allowed when it is listed itself. Patterns may be written in any spelling that a URL may have; both sides
-    are compared in the canonical one.
+    `example.com` stands for that host only, `*.example.com` for its subdomains at any depth and not itself. An IP
+    address is allowed if it is listed itself. Patterns may have any spelling that a URL may have; the canonical
+    spellings are compared.
     """
 
     __slots__ = ("_hosts", "_parents")
 
     def __init__(self, allowed_domains: Iterable[str] = ()) -> None:
-        """Reads the patterns.
+        """Parse the patterns.
 
         Raises:
-            ValueError: one of them is no pattern; says which and why.
+            ValueError: one of them is not a pattern; says which and why.
         """
         hosts: set[str] = set()
         parents: set[str] = set()
@@ -36,7 +36,7 @@ class DomainRules:
         self._parents = frozenset(parents)
 
     def allows_host(self, host: str) -> bool:
-        """Whether `host`, as `parse_host` spells it, is in the list."""
+        """Return True if `host`, in the spelling of `parse_host`, is allowed."""
         if host in self._hosts or not (self._hosts or self._parents):
             return True
         _, _, parent = host.partition(".")
@@ -47,10 +47,10 @@ class DomainRules:
         return False
 
     def check_host(self, host: str) -> None:
-        """Passes a host that is in the list.
+        """Raise an error unless a host is allowed.
 
         Raises:
-            DomainBlockedError: it is not.
+            DomainBlockedError: it is not allowed.
         """
         if not self.allows_host(host):
             raise DomainBlockedError(f"the host {host} is not among the allowed domains")

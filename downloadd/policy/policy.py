@@ -1,4 +1,4 @@
-"""The policy as a whole: one question, one answer.
+"""Policy: the rules for URLs as a whole, and the only maker of `AllowedUrl`.
 
 Pure: no I/O and no clock.
 """
@@ -11,11 +11,11 @@ from downloadd.config import DownloadsConfig
 from downloadd.policy.addresses import AddressRules, check_special_name
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.ports import PortRules
-from downloadd.policy.url import AllowedUrl, is_address, parse_url
+from downloadd.policy.url import AllowedUrl, ParsedUrl, is_address, parse_url
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be fetched. The default is every host of the public internet."""
+    """Rules for URLs; the default allows every host of the public internet."""
 
     domains: DomainRules = DomainRules()
     addresses: AddressRules = AddressRules()
@@ -23,10 +23,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_config(cls, config: DownloadsConfig) -> Self:
-        """The policy of `allowed_domains`, `allowed_networks` and `allowed_ports`.
+        """Return the policy of `allowed_domains`, `allowed_networks` and `allowed_ports`.
 
         Raises:
-            ValueError: a domain, network or port is none; says which and why.
+            ValueError: a domain, network or port is malformed; says which and why.
         """
         return cls(
             domains=DomainRules(config.allowed_domains),
@@ -35,26 +35,32 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def check_url(self, text: str) -> AllowedUrl:
-        """The URL, read and allowed as far as it can be told without asking the DNS.
+        """Parse a URL, and return it if it is allowed as far as can be decided without DNS.
 
-        The addresses that a name resolves to are judged by the connector, for each connection.
+        The connector checks the addresses that a name resolves to, for each connection.
 
         Raises:
             InvalidUrlError: malformed, or neither http nor https.
             DomainBlockedError: the host, the address in its place, or the port is not allowed.
         """
-        url = parse_url(text)
-        self.check_origin(url)
-        return url
+        return self.allow(parse_url(text))
 
-    def check_origin(self, url: AllowedUrl) -> None:
-        """Passes a URL whose host and port may be asked.
+    def allow(self, url: ParsedUrl) -> AllowedUrl:
+        """Return a parsed URL as an allowed one.
 
         Raises:
-            DomainBlockedError: they may not.
+            DomainBlockedError: the host, the address in its place, or the port is not allowed.
         """
         self.domains.check_host(url.host)
         check_special_name(url.host, self.addresses)
         if is_address(url.host):
             self.addresses.check_address(url.host)
         self.ports.check_port(url.port)
+        return AllowedUrl(
+            text=url.text,
+            scheme=url.scheme,
+            host=url.host,
+            port=url.port,
+            request_target=url.request_target,
+            userinfo=url.userinfo,
+        )

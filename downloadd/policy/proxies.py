@@ -1,8 +1,8 @@
-"""Who really asks, when proxies stand in between: what `X-Forwarded-*` and `Forwarded` (RFC 7239) may be believed.
+"""Clients behind proxies: the parts of `X-Forwarded-*` and `Forwarded` (RFC 7239) that can be trusted.
 
-Any client can send these fields. Only what a trusted proxy wrote counts: the right-most entries, up to and including
-the first address that is no trusted proxy's itself. What is malformed ends the walk there, so that at worst the
-nearest proxy is taken for the client; nothing here raises for what a request holds.
+Any client can send these fields. Only entries that a trusted proxy added count: the right-most ones, up to and
+including the first address that is not a trusted proxy. A malformed entry ends the search, so that at worst the nearest
+proxy is taken for the client. No content of a request raises an error here.
 
 Pure: no I/O and no clock.
 """
@@ -15,62 +15,62 @@ from typing import Final
 import msgspec
 
 UNIX_SOCKET: Final = "unix"
-"""Stands for whoever connects through the Unix socket."""
+"""Name in `trusted_proxies` for all connections through the Unix socket."""
 
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?|([0-9.]{7,15}):[0-9]{1,5}")
 _MAX_PROXIES: Final = 64
-"""Proxies of one request that are looked at; more have no honest use."""
+"""Proxies of one request that are examined; no honest request has more."""
 _SCHEMES: Final = frozenset({"http", "https"})
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks, and how it called us."""
+    """Client of a request, and the URL parts that it used."""
 
     address: str
-    """In the spelling of `ipaddress`; "" for a program of this machine on the Unix socket."""
+    """IP address in the spelling of `ipaddress`; "" for the Unix socket."""
     scheme: str = ""
-    """http or https, as a trusted proxy tells; "" where none does."""
+    """http or https, from a trusted proxy; "" if none says it."""
     host: str = ""
-    """The Host field that a trusted proxy received; "" where none tells."""
+    """Host field that a trusted proxy received; "" if none says it."""
 
 
 class TrustedProxies:
-    """The proxies whose word is taken."""
+    """Proxies whose fields are trusted."""
 
     def __init__(self, proxies: Iterable[str]) -> None:
-        """`proxies` are networks, addresses, or `unix`.
+        """Parse `proxies`: networks, addresses, or `unix`.
 
         Raises:
-            ValueError: one of them is something else, or would make everybody a proxy.
+            ValueError: one of them is malformed, or contains all addresses.
         """
         proxies = tuple(proxies)
         self._unix = UNIX_SOCKET in proxies
         networks = [ip_network(text) for text in proxies if text != UNIX_SOCKET]
         for network in networks:
             if network.prefixlen == 0:
-                raise ValueError(f"{network} would let everybody pretend to be somebody else")
+                raise ValueError(f"{network} would let every client forge its address")
         self._networks = tuple(networks)
 
     def resolve_client(
         self, peer: str, x_forwarded_for: Sequence[str], scheme: str, host: str, forwarded: Sequence[Mapping[str, str]]
     ) -> Client:
-        """Who asks, when `peer` ("" on the Unix socket) sent the request.
+        """Return the client of a request that `peer` ("" on the Unix socket) sent.
 
         `x_forwarded_for` are the values of `X-Forwarded-For`, `scheme` and `host` those of `X-Forwarded-Proto` and
-        `X-Forwarded-Host`, `forwarded` the elements of `Forwarded`. A proxy sets one kind, and may pass on what a
-        client wrote into the other: where the two contradict each other, neither is believed.
+        `X-Forwarded-Host`, `forwarded` the elements of `Forwarded`. A proxy sets one kind, and may pass on the other
+        from the client: if the two contradict each other, both are ignored.
         """
         if not self._is_trusted(peer):
             return Client(address=peer)
-        theirs = [entry.strip() for value in x_forwarded_for for entry in value.split(",")]
+        extension = [entry.strip() for value in x_forwarded_for for entry in value.split(",")]
         standard = [element.get("for", "") for element in forwarded]
         last = forwarded[-1] if forwarded else {}
-        if theirs and standard:
-            address = self._find_client_address(peer, theirs)
+        if extension and standard:
+            address = self._find_client_address(peer, extension)
             if address != self._find_client_address(peer, standard):
                 return Client(address=peer)
         else:
-            address = self._find_client_address(peer, theirs or standard)
+            address = self._find_client_address(peer, extension or standard)
         schemes = {_last_entry(scheme).lower(), last.get("proto", "").lower()} - {""}
         hosts = {_last_entry(host), last.get("host", "")} - {""}
         return Client(
@@ -80,7 +80,7 @@ class TrustedProxies:
         )
 
     def _find_client_address(self, peer: str, entries: Sequence[str]) -> str:
-        """The right-most address that is no trusted proxy's; the last one that can be read where there is none."""
+        """Return the right-most address that is not a trusted proxy; if there is none, the last well-formed one."""
         nearest = peer
         for entry in reversed(entries[-_MAX_PROXIES:]):
             address = _parse_address(entry)
@@ -99,7 +99,7 @@ class TrustedProxies:
 
 
 def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """The address of an entry, with or without a port; None when it names none."""
+    """Return the address of an entry, with or without a port; None if it has none."""
     if found := _WITH_PORT.fullmatch(text):
         text = found[1] or found[2]
     try:

@@ -1,4 +1,4 @@
-"""Secrets in URLs: what a URL looks like to everybody but its origin.
+"""Redaction of secrets in URLs, for everything but requests to the origin.
 
 Pure: no I/O and no clock.
 """
@@ -9,25 +9,25 @@ from typing import Final
 from urllib.parse import quote, unquote, unquote_plus
 
 from downloadd.errors import InvalidUrlError
-from downloadd.policy.url import MAX_URL_BYTES, AllowedUrl, parse_url
+from downloadd.policy.url import MAX_URL_BYTES, ParsedUrl, parse_url
 
 MASK: Final = "***"
 MAX_SCANNED_CHARACTERS: Final = 4 * MAX_URL_BYTES
-"""Characters: to look for secrets takes time."""
+"""Characters of the longest text that is searched for secrets, which takes time."""
 
 MAX_URL_NESTING: Final = 4
-"""How often a URL within a URL may be percent-encoded and is still looked into."""
+"""Levels of percent-encoding below which a URL within a URL is searched."""
 
 _POSSIBLE_SECRET: Final = re.compile(r"[@?#;\x80-\U0010ffff]|%40|%3[Ff]|/bot[0-9]")
-"""Without one of these, a secret has no place in a URL."""
+"""Texts without which a URL holds no secret."""
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _AT_SIGN: Final = re.compile("@|%40|[\uff20\ufe6b]")
-"""An at sign, also in the spellings that a careless client makes of it."""
+"""An at sign, also percent-encoded or as a compatibility character."""
 _KNOWN_SCHEME: Final = re.compile(r"(?:https?|ftps?|sftp|ssh|scp|file|wss?|smb|s3):[/\\]*", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(r"[A-Za-z]+:[/\\]*([^/?#\\]*)")
 
 _URL_START: Final = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2}")
-"""How a value begins that is a URL, and not a text with an at sign in it."""
+"""Start of a value that is a URL, not a text with an at sign in it."""
 _MISPLACED_URL: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
 
 _QUERY_PARAMETER: Final = re.compile(r"([?&;])([^=?&;]*)(?:=([^?&;]*))?")
@@ -35,7 +35,7 @@ _DELIMITER: Final = re.compile(r"[?&;]")
 _PATH_PARAMETER: Final = re.compile(r"(;)([^=/;]+)=([^/;]*)")
 
 _BOT_TOKEN: Final = re.compile(r"((?:^|/)bot[0-9]+(?::|%3[Aa]))[^/;]+")
-"""The token of a bot of Telegram's, which is a segment of the path."""
+"""Token of a Telegram bot, which is a segment of the path."""
 
 _SECRET_NAME_PARTS: Final = re.compile(
     "token|secret|passw|passphrase|passcode|signature|credential|apikey|accesskey|accessid|privatekey|sharedkey"
@@ -87,19 +87,19 @@ _SECRET_NAMES: Final = frozenset(
     }
 )
 _SLACK_TOKEN: Final = re.compile(r"xox[a-z]-", re.IGNORECASE)
-"""How every token of Slack's begins; it stays one when a proxy of another name stands before Slack."""
+"""Prefix of every Slack token, which a proxy with another host name may carry too."""
 _NAME_SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 
 
 def redact_url(text: str) -> str:
-    """The URL for answers, history, logs, events and metrics: without userinfo and fragment, secret values as `***`.
+    """Return a URL for answers, history, logs, events and metrics: without userinfo and fragment, secrets as `***`.
 
     A parameter is secret by its name, whatever its case and percent-encoding: signatures, tokens, keys, passwords, as
-    in the links of S3, GCS, Azure, CloudFront, Discord, Facebook and Slack; or when it begins like a token of Slack's.
-    So is the token of a bot in a path of Telegram's. A URL that is the value of a parameter, or a segment of the path,
-    is shown in the same way. Everything else stays byte for byte. Takes any text: of what is no URL, everything up to
-    the last at sign is left out, and half surrogate pairs are replaced; of what is far too long to be one, only its
-    length is told. Never raises.
+    in the links of S3, GCS, Azure, CloudFront, Discord, Facebook and Slack; or if its value begins like a Slack token.
+    The token of a Telegram bot in a path is secret too. A URL in a parameter or in a segment of the path is redacted in
+    the same way. All other bytes stay. Any text is accepted: of a text that is not a URL, everything up to the last at
+    sign is omitted, and half surrogate pairs are replaced; of a text that is far too long, only the length is returned.
+    Never raises.
     """
     if len(text) > MAX_SCANNED_CHARACTERS:
         return f"(a text of {len(text)} characters)"
@@ -107,20 +107,20 @@ def redact_url(text: str) -> str:
         before, text = text, _redact(text, MAX_URL_NESTING)
         if text == before or "%" not in text:
             break
-        # What was left out of a value may have hidden what begins behind it.
+        # An omitted part of a value may have hidden the start of the next one.
     return text
 
 
 def redact_misplaced_url(text: str) -> str:
-    """What should be a name or a path, for the same places: a URL is shown as one, everything else as it is."""
+    """Return a text that should be a name or a path, redacted if it is a URL."""
     text = text[:MAX_SCANNED_CHARACTERS]
     return redact_url(text) if "://" in text or _MISPLACED_URL.match(text) else text
 
 
-def filename_from_url(url: AllowedUrl) -> str:
-    """What a file may be named by: the last segment of the path, percent-decoded as UTF-8, without secret parameters.
+def filename_from_url(url: ParsedUrl) -> str:
+    """Return the last segment of the path, percent-decoded as UTF-8, without secret parameters.
 
-    "" when the path ends with a slash.
+    It is "" if the path ends with a slash.
     """
     segment = url.request_target.partition("?")[0].rpartition("/")[2]
     segment = _PATH_PARAMETER.sub(lambda found: "" if _is_secret_parameter(found) else found[0], segment)
@@ -146,29 +146,29 @@ def _redact(text: str, depth: int) -> str:
 
 
 def _redact_value(value: str, depth: int) -> str:
-    """The value of a parameter, of which no more is changed than has to be hidden."""
+    """Return the value of a parameter with nothing changed but its secrets."""
     if depth == 0 or ("%" not in value and "@" not in value):
         return value
     decoded = unquote(value)
     if _URL_START.match(decoded):
-        shown = _redact(decoded, depth - 1)
+        redacted = _redact(decoded, depth - 1)
     elif decoded == value:
         return value
     else:
-        # Perhaps a path with a query, or encoded more than once.
+        # It may be a path with a query, or encoded more than once.
         start = next((found.start() for found in _DELIMITER.finditer(decoded)), len(decoded))
         mask = partial(_mask_query_parameter, slack=False, depth=depth - 1)
-        shown = _redact_value(decoded[:start], depth - 1) + _QUERY_PARAMETER.sub(mask, decoded[start:])
-    if shown == decoded:
+        redacted = _redact_value(decoded[:start], depth - 1) + _QUERY_PARAMETER.sub(mask, decoded[start:])
+    if redacted == decoded:
         return value
-    return shown if decoded == value else quote(shown, safe="*", errors="replace")
+    return redacted if decoded == value else quote(redacted, safe="*", errors="replace")
 
 
 def _strip_userinfo(text: str) -> str:
     try:
         parse_url(text)
     except InvalidUrlError:
-        # Where the password of a malformed URL ends is anybody's guess; behind the last at sign there is none.
+        # The end of the password in a malformed URL is unknown, but it is before the last at sign.
         scheme = _KNOWN_SCHEME.match(text)
         last = max(found.end() for found in _AT_SIGN.finditer(text))
         return (scheme[0] if scheme else "") + text[last:]

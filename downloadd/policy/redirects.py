@@ -1,4 +1,4 @@
-"""Redirects: where a `Location` leads, and what may follow it there.
+"""Redirects: the target of a `Location`, and the credentials that may be sent to it.
 
 Pure: no I/O and no clock.
 """
@@ -16,7 +16,7 @@ from downloadd.policy.policy import Policy
 from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, parse_url
 
 MAX_REDIRECTS: Final = 10
-"""Redirects that are followed."""
+"""Redirects that a request follows."""
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
@@ -30,25 +30,25 @@ def resolve_redirect(
     *,
     status: int = 302,
 ) -> AllowedUrl:
-    """The target of a redirect, judged like a first request.
+    """Return the target of a redirect, if the policy allows it.
 
-    A relative reference is resolved (RFC 3986, section 5.2), dot segments only where it has some itself, so that all
-    other bytes go out as the origin wrote them. A fragment is dropped, since no request holds one (RFC 9110, section
-    10.2.2). Going from https to http is allowed; credentials do not follow (`may_keep_credentials`).
+    A relative reference is resolved (RFC 3986, section 5.2), dot segments only if the reference has some itself, so
+    that all other bytes stay as the origin wrote them. A fragment is dropped, since a request has none (RFC 9110,
+    section 10.2.2). A redirect from https to http is allowed; credentials are not sent there (`may_keep_credentials`).
 
     Args:
-        current: what answered with the redirect.
-        location: the field's value, bytes that are not UTF-8 as surrogates U+DC80 to U+DCFF; None when it is missing.
-        hops: the redirects so far, this one included.
-        policy: what judges the target.
-        limit: the most redirects.
-        status: the status of the redirect, for the sentence.
+        current: the URL that answered with the redirect.
+        location: the value of the field, bytes that are not UTF-8 as surrogates U+DC80 to U+DCFF; None if missing.
+        hops: number of redirects so far, this one included.
+        policy: the rules for the target.
+        limit: maximum of `hops`.
+        status: status of the redirect, for the message.
 
     Raises:
         TooManyRedirectsError: `hops` is over `limit`.
-        RemoteError: there is no Location, or it is malformed.
-        InvalidUrlError: it leads to a scheme other than http and https.
-        DomainBlockedError: it leads to where the policy forbids.
+        RemoteError: Location is missing or malformed.
+        InvalidUrlError: the scheme of the target is neither http nor https.
+        DomainBlockedError: the policy forbids the target.
     """
     if hops > limit:
         raise TooManyRedirectsError(limit)
@@ -63,19 +63,18 @@ def resolve_redirect(
     except InvalidUrlError as error:
         raise RemoteError(status, f"its Location is malformed: {error.detail}") from error
     try:
-        policy.check_origin(target)
+        return policy.allow(target)
     except DomainBlockedError as error:
-        raise DomainBlockedError(f"the origin redirects to where it may not: {error.detail}") from error
-    return target
+        raise DomainBlockedError(f"the origin redirects to a forbidden place: {error.detail}") from error
 
 
 def may_keep_credentials(source: AllowedUrl, target: AllowedUrl) -> bool:
-    """Whether what was meant for `source` may go to `target`: only to the same origin (RFC 9110, section 4.3.1)."""
+    """Return True if credentials for `source` may go to `target`: to the same origin (RFC 9110, section 4.3.1)."""
     return source.origin == target.origin
 
 
 def _resolve(current: AllowedUrl, reference: str) -> str:
-    """The relative-reference of RFC 3986, section 4.2 against `current`."""
+    """Resolve a relative reference (RFC 3986, section 4.2) against `current`."""
     if reference.startswith("//"):
         return f"{current.scheme}:{reference}"
     root = current.text.removesuffix(current.request_target)
@@ -95,7 +94,7 @@ def _resolve(current: AllowedUrl, reference: str) -> str:
 
 
 def _remove_dot_segments(path: str) -> str:
-    """RFC 3986, section 5.2.4, for a path that begins with a slash."""
+    """Remove the dot segments of a path that begins with a slash (RFC 3986, section 5.2.4)."""
     kept: list[str] = []
     segments = path.split("/")[1:]
     for segment in segments:

@@ -1,7 +1,7 @@
-"""The resolver: names to addresses, asked of the system in threads of its own.
+"""Resolver of host names by the system, in threads of its own.
 
-Not of the event loop: uvloop asks in four threads that all share, so four name servers that hang would hold up every
-other host.
+The event loop's own resolver is not used: uvloop shares four threads for all lookups, so that four name servers that
+hang would delay every other host.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from typing import Any, Final
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 AddrInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
-"""What `getaddrinfo` tells of one address."""
+"""Result of `getaddrinfo` for one address."""
 
 MAX_DNS_THREADS: Final = 32
-"""Lookups at once."""
+"""Threads, and so lookups at once."""
 
 
 class SystemResolver(AbstractResolver):
-    """Asks `getaddrinfo`, and with it the hosts file, name servers, and whatever the system is set up to ask."""
+    """Resolver that calls `getaddrinfo`, which uses the hosts file, name servers and other sources of the system."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(MAX_DNS_THREADS, thread_name_prefix="dns")
@@ -28,7 +28,7 @@ class SystemResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of `host` in the system's order; those that need a zone (RFC 4007) are left out.
+        """Return the addresses of `host` in the system's order, without those that need a zone (RFC 4007).
 
         Raises:
             OSError: the lookup failed.
@@ -48,7 +48,7 @@ class SystemResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Takes no more lookups; does not wait for those that hang."""
+        """Refuse further lookups, without waiting for those that hang."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,13 +1,14 @@
-"""The URL: reads one strictly, and keeps every byte of what the origin sees.
+"""Strict parser of URLs that keeps every byte of path and query.
 
-A presigned URL that is requoted breaks, so path and query go out as they came: the case of percent escapes, dot
+A presigned URL that is quoted again breaks, so path and query are sent unchanged: the case of percent escapes, dot
 segments, repeated slashes, `+`, `;`, an invalid `%zz` and the `?` of an empty query stay. Three things change:
 
-- scheme and host get their one canonical spelling, and a default port is left out (RFC 3986, sections 6.2.2 and 6.2.3),
-  so that what is judged is what is connected to;
-- userinfo becomes fields of its own, and the fragment is dropped (RFC 9110, sections 4.2.4 and 7.1);
-- what cannot stand in a request line, or is refused there by common origins, is percent-encoded: the space, `"`, `<`,
-  `>`, and everything that is not ASCII, as UTF-8 (RFC 3987, section 3.1; the URL Standard's query percent-encode set).
+- scheme and host get their canonical spelling, and a default port is omitted (RFC 3986, sections 6.2.2 and 6.2.3), so
+  that the policy checks what is connected to;
+- userinfo gets a field of its own, and the fragment is dropped (RFC 9110, sections 4.2.4 and 7.1);
+- characters that a request line may not hold, or that common origins refuse there, are percent-encoded: the space, `"`,
+  `<`, `>`, and everything that is not ASCII, as UTF-8 (RFC 3987, section 3.1; the URL Standard's query percent-encode
+  set).
 
 Pure: no I/O and no clock.
 """
@@ -25,7 +26,7 @@ import yarl
 from downloadd.errors import InvalidUrlError
 
 MAX_URL_BYTES: Final = 16 * 1024
-"""Bytes of the longest URL; origins take 8 KiB as a rule, presigned URLs need up to 4 KiB."""
+"""Bytes of the longest URL; most origins accept 8 KiB, presigned URLs need up to 4 KiB."""
 
 MAX_HOST_NAME_BYTES: Final = 253
 """Characters of the longest host name (RFC 1035, section 2.3.4, without the length bytes)."""
@@ -44,24 +45,24 @@ _IPV4_NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 _INVALID_IN_USERINFO: Final = re.compile(r'[\s\[\]"<>\\^`{|}]')
 
 
-class AllowedUrl(msgspec.Struct, frozen=True, kw_only=True):
-    """A URL that has been read, and by whoever hands it on, judged."""
+class ParsedUrl(msgspec.Struct, frozen=True, kw_only=True):
+    """URL that is well-formed, but not checked by the policy."""
 
     text: str
-    """The URL as it goes out: ASCII, without userinfo and fragment."""
+    """The URL as it is requested: ASCII, without userinfo and fragment."""
     scheme: str
     """`http` or `https`."""
     host: str
     """Lower-case A-labels without trailing dot, a dotted quad, or an IPv6 address without brackets."""
     port: int
     request_target: str
-    """Path and query as they stand in the request line (RFC 9112, section 3.2.1)."""
+    """Path and query as in the request line (RFC 9112, section 3.2.1)."""
     userinfo: tuple[str, str] | None = None
     """User and password, decoded."""
 
     def __repr__(self) -> str:
-        """Names the origin only, so that no log or traceback shows a secret."""
-        return f"AllowedUrl(origin={self.origin!r}, ...)"
+        """Return the origin only, so that no log or traceback shows a secret."""
+        return f"{type(self).__name__}(origin={self.origin!r}, ...)"
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -69,15 +70,19 @@ class AllowedUrl(msgspec.Struct, frozen=True, kw_only=True):
         return self.scheme, self.host, self.port
 
 
-def parse_url(text: str) -> AllowedUrl:
-    r"""Reads an absolute `http` or `https` URL (RFC 3986, section 3).
+class AllowedUrl(ParsedUrl, frozen=True, kw_only=True):
+    """URL that the policy allows; only `Policy` constructs it."""
 
-    Refused rather than repaired is whatever two readers may understand differently: control characters, white space at
+
+def parse_url(text: str) -> ParsedUrl:
+    r"""Parse an absolute `http` or `https` URL (RFC 3986, section 3).
+
+    Everything that two parsers may understand differently is refused, not repaired: control characters, white space at
     the ends or in the authority, a backslash before the query, more than one `@` in the authority, anything around the
     brackets of an IPv6 address. Surrogates U+DC80 to U+DCFF stand for bytes that are not UTF-8 (PEP 383).
 
     Raises:
-        InvalidUrlError: with what is wrong; the sentence holds no part of the userinfo, path or query.
+        InvalidUrlError: `text` is malformed; the message holds no part of the userinfo, path or query.
     """
     _check_characters(text)
     scheme, rest = _split_scheme(text)
@@ -95,22 +100,22 @@ def parse_url(text: str) -> AllowedUrl:
     text = f"{scheme}://{_format_authority(scheme, host, port)}{target}"
     if len(text) > MAX_URL_BYTES:
         raise InvalidUrlError(f"the URL is longer than {MAX_URL_BYTES} bytes once it is percent-encoded")
-    return AllowedUrl(text=text, scheme=scheme, host=host, port=port, request_target=target, userinfo=userinfo)
+    return ParsedUrl(text=text, scheme=scheme, host=host, port=port, request_target=target, userinfo=userinfo)
 
 
 @lru_cache(maxsize=4096)
 def parse_host(text: str) -> str:
-    """The one canonical spelling of a host: a name as lower-case A-labels, or an IP address.
+    """Return the canonical spelling of a host: a name as lower-case A-labels, or an IP address.
 
-    IPv6 addresses stand in brackets in `text` and without in the result. Names are mapped by UTS 46, and one whose last
-    label is a number is an IPv4 address in any of the spellings that the system's resolver would take (the URL
-    Standard, sections 3.5 and 3.6): `127.1`, `0x7f000001` and `0177.0.0.1` all come out as `127.0.0.1`, in
-    full-width digits too.
+    IPv6 addresses have brackets in `text` and none in the result. Names are mapped by UTS 46. A name whose last label
+    is a number is an IPv4 address, in any of the spellings that the system's resolver accepts (the URL Standard,
+    sections 3.5 and 3.6): the result for `127.1`, `0x7f000001` and `0177.0.0.1` is `127.0.0.1`, in full-width digits
+    too.
 
-    Remembered for the hosts asked for last, since most downloads come from few.
+    Recent results are cached, since most downloads come from few hosts.
 
     Raises:
-        InvalidUrlError: not a host.
+        InvalidUrlError: `text` is not a host.
     """
     if not text:
         raise InvalidUrlError("the URL has no host")
@@ -131,15 +136,15 @@ def parse_host(text: str) -> str:
 
 
 def is_address(host: str) -> bool:
-    """Whether a host, as `parse_host` spells it, is an IP address."""
-    # A number at the end is left only of an IPv4 address.
+    """Return True if a host, in the spelling of `parse_host`, is an IP address."""
+    # Only an IPv4 address ends with a number.
     return ":" in host or (host[-1].isdigit() and host.rpartition(".")[2].isdigit())
 
 
 def to_yarl(url: AllowedUrl) -> yarl.URL:
-    """The same URL for aiohttp, which sends `request_target` as it is."""
-    # The query travels inside the path: yarl keeps a path that is said to be encoded byte for byte, but forgets the
-    # "?" of an empty query.
+    """Return the URL for aiohttp, which sends `request_target` unchanged."""
+    # The query is passed inside of the path: yarl keeps an encoded path byte for byte, but drops the "?" of an empty
+    # query.
     authority = _format_authority(url.scheme, url.host, url.port)
     return yarl.URL.build(scheme=url.scheme, authority=authority, path=url.request_target, encoded=True)
 
@@ -236,7 +241,7 @@ def _map_to_ascii(name: str) -> str:
     if len(name) > MAX_HOST_NAME_BYTES:
         raise InvalidUrlError(f"the host name of the URL is longer than {MAX_HOST_NAME_BYTES} characters")
     try:
-        # STD 3 would refuse the underscore, which hosts of buckets have; `_check_label` refuses the rest.
+        # STD 3 refuses the underscore, which hosts of buckets have; `_check_label` refuses the other characters.
         mapped = idna.uts46_remap(name, std3_rules=False)
         labels = [label if label.isascii() else idna.alabel(label).decode("ascii") for label in mapped.split(".")]
     # idna raises ValueError for code points that Python's Unicode tables do not know.
@@ -257,7 +262,7 @@ def _check_label(label: str) -> None:
 
 
 def _is_a_label(label: str) -> bool:
-    # Only the one encoding of a name that UTS 46 leaves as it is. IDNA 2008 is stricter, but names of emoji exist.
+    # Accept the one encoding of a name that UTS 46 does not change. IDNA 2008 is stricter, but refuses emoji.
     try:
         decoded = label[4:].encode("ascii").decode("punycode")
         return (
@@ -270,13 +275,13 @@ def _is_a_label(label: str) -> bool:
 
 
 def _parse_ipv4(labels: list[str]) -> str:
-    """The IPv4 parser of the URL Standard, section 3.5: up to four numbers, the last one fills what is left."""
+    """Parse an IPv4 address as the URL Standard, section 3.5 does: up to four numbers, the last one fills the rest."""
     if len(labels) > 4 or not all(_IPV4_NUMBER.fullmatch(label) for label in labels):
-        raise InvalidUrlError("the host of the URL looks like an IPv4 address and is none")
+        raise InvalidUrlError("the host of the URL looks like an IPv4 address but is not one")
     try:
         *front, last = [_parse_number(label) for label in labels]
     except ValueError:
-        raise InvalidUrlError("the host of the URL looks like an IPv4 address and is none") from None
+        raise InvalidUrlError("the host of the URL looks like an IPv4 address but is not one") from None
     if any(number > 255 for number in front) or last >= 256 ** (4 - len(front)):
         raise InvalidUrlError("the host of the URL is an IPv4 address out of range")
     for place, number in enumerate(front):
@@ -296,11 +301,11 @@ def _parse_ipv6(text: str) -> str:
     if not text.endswith("]"):
         raise InvalidUrlError("the bracket around the IPv6 address of the URL is not closed")
     if "%" in text:
-        raise InvalidUrlError("the IPv6 address of the URL has a zone, which means nothing to another host")
+        raise InvalidUrlError("the IPv6 address of the URL has a zone, which only its own host understands")
     try:
         return str(ipaddress.IPv6Address(text[1:-1]))
     except ValueError:
-        raise InvalidUrlError("the brackets in the URL hold no IPv6 address") from None
+        raise InvalidUrlError("the brackets in the URL do not hold an IPv6 address") from None
 
 
 def _format_authority(scheme: str, host: str, port: int) -> str:

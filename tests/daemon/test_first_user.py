@@ -62,11 +62,11 @@ def test_daemons_that_start_at_once_share_one_token(tmp_path: Path) -> None:
     [
         pytest.param(b"", "is empty; remove it to get a new token", id="empty"),
         pytest.param(b"\n", "is empty", id="line feed only"),
-        pytest.param(b"short\n", "holds no token", id="short"),
-        pytest.param(b"x" * 40 + b"\nmore\n", "holds no token", id="two lines"),
-        pytest.param(b"x" * 40 + b" \n", "holds no token", id="space"),
-        pytest.param(b"\xff" * 40, "holds no token", id="not ASCII"),
-        pytest.param(b"x" * 5000, "holds no token", id="huge"),
+        pytest.param(b"short\n", "does not hold a token", id="short"),
+        pytest.param(b"x" * 40 + b"\nmore\n", "does not hold a token", id="two lines"),
+        pytest.param(b"x" * 40 + b" \n", "does not hold a token", id="space"),
+        pytest.param(b"\xff" * 40, "does not hold a token", id="not ASCII"),
+        pytest.param(b"x" * 5000, "does not hold a token", id="huge"),
     ],
 )
 def test_a_garbled_token_file_is_refused(tmp_path: Path, content: bytes, expected: str) -> None:
@@ -97,7 +97,7 @@ def test_a_token_that_somebody_chose_is_taken(tmp_path: Path) -> None:
 
 def test_a_token_file_that_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "token", 0o600)
-    with pytest.raises(StartupError, match="is no regular file"):
+    with pytest.raises(StartupError, match="is not a regular file"):
         ensure_first_user(tmp_path)
 
 
@@ -107,9 +107,9 @@ def test_a_state_directory_that_cannot_be_is_refused(tmp_path: Path) -> None:
         ensure_first_user(tmp_path / "file" / "state")
 
 
-def described(tmp_path: Path, *, allow: bool = True) -> tuple[FirstUser, str]:
+def described(tmp_path: Path, *, enabled: bool = True) -> tuple[FirstUser, str]:
     first = ensure_first_user(tmp_path / "it's state")
-    return first, describe_first_user(first, url="http://127.0.0.1:4711", allow=allow)
+    return first, describe_first_user(first, url="http://127.0.0.1:4711", enabled=enabled)
 
 
 def test_the_description_says_everything_that_curl_needs(tmp_path: Path) -> None:
@@ -124,13 +124,13 @@ def test_the_description_says_everything_that_curl_needs(tmp_path: Path) -> None
 
 def test_what_others_may_read_has_no_token(tmp_path: Path) -> None:
     first = ensure_first_user(tmp_path)
-    text = describe_first_user(first, url="http://127.0.0.1:4711", allow=True, show_token=False)
+    text = describe_first_user(first, url="http://127.0.0.1:4711", enabled=True, show_token=False)
     assert first.token not in text
     assert str(first.file) in text
 
 
 def test_the_description_says_when_downloads_are_not_allowed(tmp_path: Path) -> None:
-    assert "start with --allow-download" in described(tmp_path, allow=False)[1]
+    assert "start the daemon with --allow-download" in described(tmp_path, enabled=False)[1]
 
 
 def test_the_printed_commands_send_the_token(tmp_path: Path) -> None:
@@ -153,6 +153,6 @@ def test_the_token_is_not_in_what_is_printed_of_the_structs(tmp_path: Path) -> N
 
 def test_where_others_read_along_the_description_keeps_the_token_to_itself(tmp_path: Path) -> None:
     first = ensure_first_user(tmp_path)
-    text = describe_first_user(first, url="http://127.0.0.1:4711", allow=True, show_token=False)
+    text = describe_first_user(first, url="http://127.0.0.1:4711", enabled=True, show_token=False)
     assert first.token not in text
     assert str(first.file) in text

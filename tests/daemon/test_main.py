@@ -28,7 +28,7 @@ pytestmark = pytest.mark.system
 TOKEN = "a-token-for-tests-0123456789-abcdefghij"
 HASH = f"sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
 USER = f'[[users]]\nid = "alice"\ntoken_hash = "{HASH}"\n'
-LOCAL = '[downloads]\nallow = true\nallowed_networks = ["127.0.0.0/8"]\n'
+LOCAL = '[downloads]\nenabled = true\nallowed_networks = ["127.0.0.0/8"]\n'
 
 
 class Running:
@@ -191,7 +191,7 @@ def test_the_version_is_that_of_the_package() -> None:
         pytest.param(["--log-level", "loud"], USER, {}, ["'loud' is not one of"], id="log level"),
         pytest.param(["extra"], USER, {}, ["unexpected extra argument"], id="argument"),
         pytest.param(["--allow-domain", "*"], USER, {}, ["--allow-domain: downloads.allowed_domains"], id="domain"),
-        pytest.param([], "[server\n", {}, ["config.toml:1:8: is no TOML"], id="broken TOML"),
+        pytest.param([], "[server\n", {}, ["config.toml:1:8: is not TOML"], id="broken TOML"),
         pytest.param(
             [],
             "[server]\nprot = 1\n[downloads]\ntimeout = -1\n",
@@ -472,7 +472,7 @@ def test_a_reload_of_a_file_that_names_nobody_any_more_changes_nothing(tmp_path:
         (tmp_path / "config.toml").write_text(emptied)
         daemon.process.send_signal(signal.SIGHUP)
         (mistake,) = daemon.event("reload_refused")["mistakes"]
-        assert "names no users any more" in mistake
+        assert "no longer names users" in mistake
         assert daemon.get("/api/v1/downloads", TOKEN) == 200
         # Nobody was allowed to download, and nobody is.
         assert daemon.get("/d?download=http://127.0.0.1/", TOKEN) == 403
@@ -508,3 +508,20 @@ def test_a_reload_leaves_the_first_user_who_it_is_and_makes_no_other(tmp_path: P
         assert daemon.stop() == 0
     assert (tmp_path / "out").read_text() == printed
     assert [each.name for each in tmp_path.rglob("token")] == []
+
+
+def test_former_names_are_logged_at_the_start_and_at_each_reload(tmp_path: Path) -> None:
+    detail = "downloads.allow is now downloads.enabled; the old name works in this version"
+    with running(tmp_path, f"[downloads]\nallow = true\n{USER}") as daemon:
+        started = daemon.event("setting_renamed")
+        assert (started["level"], started["detail"]) == ("warning", detail)
+        assert started["source"] == str(tmp_path / "config.toml")
+        (tmp_path / "config.toml").write_text(f"[downloads]\nretries = 1\nallow = true\n{USER}")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.event("reloaded")
+        assert [each["detail"].split()[0] for each in daemon.log() if each["event"] == "setting_renamed"] == [
+            "downloads.allow",
+            "downloads.retries",
+            "downloads.allow",
+        ]
+        assert daemon.stop() == 0

@@ -86,7 +86,7 @@ def test_the_commands_that_install_the_service_do_so(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("secret\n")
-    assert "\nallow = true " in (root / "etc/downloadd/config.toml").read_text()
+    assert "\nenabled = true " in (root / "etc/downloadd/config.toml").read_text()
     assert (root / "var/lib/downloadd/downloads").is_dir()
     wanted = root / "etc/systemd/system"
     assert (wanted / "sockets.target.wants/downloadd.socket").is_symlink()

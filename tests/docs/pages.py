@@ -10,15 +10,6 @@ PAGES: Final = [TOP / "README.md", TOP / "SECURITY.md", TOP / "CHANGELOG.md", *s
 GENERATED: Final = {"api.md", "configuration.md", "errors.md"}
 """Pages of `docs/reference` that `downloadd.documentation` writes."""
 
-RENAMED: Final = {
-    "hosts": "allowed_hosts",
-    "failed_logins": "max_failed_logins",
-    "allow": "enabled",
-    "retries": "max_retries",
-    "max_upload": "max_upload_size",
-}
-"""Keys whose new name the hand-written pages use already."""
-
 
 def name_of(page: Path) -> str:
     """Return the path of a page below the top, which identifies it in tests."""

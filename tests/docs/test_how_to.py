@@ -14,7 +14,7 @@ from unittest.mock import MagicMock
 
 import msgspec
 import pytest
-from docs.pages import RENAMED, TOP, blocks, read
+from docs.pages import TOP, blocks, read
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.nginx_origin import NginxOrigin
 
@@ -71,7 +71,7 @@ def test_what_aria2_s_words_are_moved_to_is_there() -> None:
     for words in right:
         for table, key in re.findall(r"`(storage|downloads)\.(\w+)`", words):
             fields = {"storage": StorageConfig, "downloads": DownloadsConfig}[table].__struct_fields__
-            assert key in {RENAMED.get(field, field) for field in fields}, words
+            assert key in fields, words
         for name in re.findall(r"`(\w+)=", words):
             assert name in parameters, words
         for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) (/api/[^`?]*)", words):

@@ -31,7 +31,7 @@ PERMISSION_MISSING = {
 }
 FORBIDDEN = {"success": False, "error": "DOWNLOAD_FORBIDDEN"}
 
-ISOLATED = make_config(allowed_domains=["origin.test"], retries=0).replace(
+ISOLATED = make_config(allowed_domains=["origin.test"], max_retries=0).replace(
     'allowed_networks = ["127.0.0.0/8", "::1/128"]\n', ""
 )
 """Lets no download reach anything: there is no host of that name."""
@@ -553,7 +553,7 @@ async def test_secrets_in_urls_are_sent_to_the_origin_and_shown_to_nobody(tmp_pa
     origin.script("/moved", redirect(f"/f?{query}&moved=1"))
     origin.script("/astray", redirect(f"http://x:{SECRET}@10.0.0.1/?{query}"))
     origin.script("/malformed", redirect(f"http://x:{SECRET}@[bad/?{query}"))
-    config = make_config(retries=0) + f'[[credentials]]\nhost = "localhost"\nuser = "u"\npassword = "{SECRET}"\n'
+    config = make_config(max_retries=0) + f'[[credentials]]\nhost = "localhost"\nuser = "u"\npassword = "{SECRET}"\n'
     seen: list[str] = []
     async with DaemonProcess(
         tmp_path, config=config, launcher=TO_FILE, environment={"OUT": str(out)}, flags=("--allow-download", *DEBUG)

@@ -474,7 +474,7 @@ async def test_the_same_request_many_times_at_once_is_applied_once(daemon: Daemo
 
 async def test_requests_during_the_end_of_an_attempt_break_nothing(tmp_path: Path, origin: Origin) -> None:
     chance = random.Random(1)
-    async with DaemonProcess(tmp_path, config=make_config(retries=1000)) as daemon:
+    async with DaemonProcess(tmp_path, config=make_config(max_retries=1000)) as daemon:
         ids = []
         for number in range(8):
             origin.script(f"/{number}", ScriptedResponse(size=SIZE, etag='"v"', cut_after=number % 2))

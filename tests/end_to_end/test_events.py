@@ -151,7 +151,7 @@ async def test_one_that_comes_back_is_told_every_event_once(daemon: DaemonProces
 
 @pytest.mark.timeout(120)
 async def test_no_end_is_lost_across_reconnects_and_kills(restartable: DaemonProcess, origin: Origin) -> None:
-    restartable.config.write_text(make_config(retries=2, max_concurrent=20, max_per_host=20))
+    restartable.config.write_text(make_config(max_retries=2, max_concurrent=20, max_per_host=20))
     for number in range(100):
         # A part of them fails, so that ends come from everywhere.
         answer = (

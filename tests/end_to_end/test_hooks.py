@@ -224,7 +224,7 @@ async def test_a_command_gets_the_facts_and_nothing_of_the_daemons_own(tmp_path:
         f"open({str(told)!r} + '.new', 'w').write(json.dumps(facts))\n"
         f"os.rename({str(told)!r} + '.new', {str(told)!r})\n",
     )
-    environment = {"DOWNLOADD_DOWNLOADS__RETRIES": "1", "FROM_OUTSIDE": "x"}
+    environment = {"DOWNLOADD_DOWNLOADS__MAX_RETRIES": "1", "FROM_OUTSIDE": "x"}
     config = DEFAULT_CONFIG + hook_table(command=command)
     async with DaemonProcess(tmp_path, config=config, environment=environment) as daemon:
         _, entry = await daemon.fetch("d/é", origin.url("/a"))

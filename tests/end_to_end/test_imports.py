@@ -392,7 +392,7 @@ async def test_a_kill_while_an_export_is_read_lets_it_be_read_again(
 
 
 async def test_an_upload_that_is_too_long_leaves_nothing(tmp_path: Any) -> None:
-    async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + "[imports]\nmax_upload = 1000\n") as daemon:
+    async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + "[imports]\nmax_upload_size = 1000\n") as daemon:
         status, answer = await daemon.request("POST", "/api/v1/imports?importerKey=slack&fileName=x", data=b"x" * 2000)
         assert (status, answer["errorType"]) == (400, "error-file-too-large")
         assert list((daemon.state / "imports").iterdir()) == []

@@ -311,7 +311,7 @@ async def test_a_running_download_slows_down_to_a_new_limit(daemon: DaemonProces
 
 
 async def test_a_limit_that_makes_the_origin_wait_is_no_stall(limited: Limited, origin: Origin) -> None:
-    daemon = await limited(stall_timeout=1, retries=0)
+    daemon = await limited(stall_timeout=1, max_retries=0)
     origin.script("/f", ScriptedResponse(size=600_000))
     status, answer = await daemon.fetch("d", origin.url("/f"), speed_limit="200000")
     assert (status, answer["message"]) == (201, "Download completed"), answer
@@ -346,7 +346,7 @@ async def test_the_time_in_the_queue_and_in_a_pause_does_not_count(limited: Limi
 
 
 async def test_the_timeout_holds_over_all_attempts(limited: Limited, origin: Origin) -> None:
-    daemon = await limited(retries=1000)
+    daemon = await limited(max_retries=1000)
     origin.script("/f", ScriptedResponse(size=1_000_000, etag='"v"', cut_after=10, cut=Cut.FIN))
     watch = daemon.stopwatch()
     status, answer = await daemon.fetch("d", origin.url("/f"), timeout="2")
@@ -365,7 +365,7 @@ async def test_the_timeout_holds_over_all_attempts(limited: Limited, origin: Ori
 async def test_a_stalled_attempt_is_given_up_and_tried_again_until_retries_are_spent(
     limited: Limited, origin: Origin
 ) -> None:
-    daemon = await limited(stall_timeout=1, retries=1)
+    daemon = await limited(stall_timeout=1, max_retries=1)
     origin.script(
         "/f", [ScriptedResponse(size=1000, stall_after=0), ScriptedResponse(size=1000, head_event=asyncio.Event())]
     )
@@ -515,7 +515,7 @@ async def test_a_reload_takes_over_limits_and_users_and_refuses_mistakes_whole(
 async def test_the_host_that_asked_is_the_one_that_waits(
     limited: Limited, origin: Origin, other_origin: Origin
 ) -> None:
-    daemon = await limited(retries=5)
+    daemon = await limited(max_retries=5)
     origin.script("/moved", redirect(other_origin.url("/busy")))
     origin.script("/there", ScriptedResponse(size=10))
     other_origin.script("/busy", error_response(429, retry_after="30"))

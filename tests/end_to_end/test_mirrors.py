@@ -16,7 +16,7 @@ MIB = 1 << 20
 SIZE = 16 * MIB + 99
 WHOLE = expected_bytes(0, 0, SIZE)
 GOOD = ScriptedResponse(size=SIZE, etag='"a"', rate=8 * MIB)
-SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nretries = 1\nstall_timeout = 2")
+SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries = 1\nstall_timeout = 2")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, Framing, ScriptedResponse, error_response, redirect
 
 SHORT_TIMEOUTS = DEFAULT_CONFIG.replace(
-    "[downloads]", "[downloads]\nretries = 2\nstall_timeout = 1\nmax_size = 1_000_000"
+    "[downloads]", "[downloads]\nmax_retries = 2\nstall_timeout = 1\nmax_size = 1_000_000"
 )
 SIZE = 300_000
 WHOLE = expected_bytes(0, 0, SIZE)

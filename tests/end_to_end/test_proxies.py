@@ -75,9 +75,9 @@ async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: P
     socket, port = tmp_path / "api.sock", free_port()
     config = server(
         base_path=BASE,
-        hosts=["localhost"],
+        allowed_hosts=["localhost"],
         trusted_proxies=["127.0.0.1/32"] if through == "tcp" else ["unix"],
-        failed_logins=3,
+        max_failed_logins=3,
         unix_socket=str(socket),
     )
     flags = ("--allow-download", "--port", str(port))
@@ -156,7 +156,7 @@ async def test_each_client_behind_a_trusted_proxy_is_counted_by_itself_and_stran
     tmp_path: Path,
 ) -> None:
     wrong = [("Authorization", "Bearer wrong")]
-    config = server(trusted_proxies=["127.0.0.1"], failed_logins=1)
+    config = server(trusted_proxies=["127.0.0.1"], max_failed_logins=1)
     async with DaemonProcess(tmp_path, config=config) as daemon:
         path = "/api/v1/downloads"
         for number in range(2):
@@ -170,6 +170,6 @@ async def test_each_client_behind_a_trusted_proxy_is_counted_by_itself_and_stran
             assert await ask(daemon, "/api/v1/health", fields) == 200, spoiled
     other = tmp_path / "other"
     other.mkdir()
-    async with DaemonProcess(other, config=server(failed_logins=1)) as daemon:
+    async with DaemonProcess(other, config=server(max_failed_logins=1)) as daemon:
         assert await ask(daemon, path, [*wrong, ("X-Forwarded-For", "9.9.9.1")]) == 401
         assert await ask(daemon, path, [*wrong, ("X-Forwarded-For", "9.9.9.2")]) == 429

@@ -15,7 +15,7 @@ from downloadd.transfer.byte_ranges import ByteRanges
 MIB = 1 << 20
 SIZE = 16 * MIB + 99
 WHOLE = expected_bytes(0, 0, SIZE)
-SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nretries = 2\nstall_timeout = 1")
+SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries = 2\nstall_timeout = 1")
 
 
 def spans(origin: Origin, path: str = "/f") -> list[tuple[int, int]]:

@@ -463,7 +463,7 @@ async def test_a_full_disk_fails_the_download_and_the_daemon_lives_on(
     origin.script("/told", ScriptedResponse(size=50_000_000))
     origin.script("/untold", ScriptedResponse(size=50_000_000, framing=Framing.CHUNKED))
     origin.script("/small", ScriptedResponse(size=SIZE))
-    async with daemon_on_disk(tmp_path, disk, "size=16m", config=make_config(retries=0)) as daemon:
+    async with daemon_on_disk(tmp_path, disk, "size=16m", config=make_config(max_retries=0)) as daemon:
         for path in ("/told", "/untold", "/told", "/untold"):
             status, answer = await daemon.fetch("d", origin.url(path))
             assert (status, answer["success"], answer["error"]) == (507, False, "INSUFFICIENT_STORAGE"), path
@@ -482,7 +482,7 @@ async def test_many_downloads_that_fill_the_disk_at_once_all_end_and_none_is_los
 ) -> None:
     origin.script("/f", ScriptedResponse(size=50_000_000, framing=Framing.CHUNKED))
     origin.script("/small", ScriptedResponse(size=SIZE))
-    async with daemon_on_disk(tmp_path, disk, "size=24m", config=make_config(retries=0)) as daemon:
+    async with daemon_on_disk(tmp_path, disk, "size=24m", config=make_config(max_retries=0)) as daemon:
         results = await asyncio.gather(*(daemon.fetch("d", origin.url("/f")) for _ in range(12)))
         assert Counter(answer["error"] for _, answer in results) == {"INSUFFICIENT_STORAGE": 12}
         assert await daemon.active() == []
@@ -497,7 +497,7 @@ async def test_a_disk_without_a_byte_for_the_records_is_said_so_and_nothing_is_l
     release = asyncio.Event()
     origin.script("/held", ScriptedResponse(size=SIZE, body_event=release))
     origin.script("/small", ScriptedResponse(size=SIZE))
-    async with daemon_on_disk(tmp_path, disk, "size=16m", config=make_config(retries=0)) as daemon:
+    async with daemon_on_disk(tmp_path, disk, "size=16m", config=make_config(max_retries=0)) as daemon:
         held = (await daemon.start_download("d", origin.url("/held")))["download_id"]
         await daemon.wait_for_state(held, "downloading")
         ballast = path_seen_by(daemon, disk) / "ballast"
@@ -522,7 +522,7 @@ async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -
     for number in range(5):
         origin.script(f"/untold{number}", ScriptedResponse(size=100_000_000, framing=Framing.CHUNKED))
     origin.script("/small", ScriptedResponse(size=SIZE))
-    config = make_config(retries=0).replace("min_free = 0", 'min_free = "12 MiB"')
+    config = make_config(max_retries=0).replace("min_free = 0", 'min_free = "12 MiB"')
     lowest = 1 << 40
     async with daemon_on_disk(tmp_path, disk, "size=64m", config=config) as daemon:
 
@@ -552,7 +552,7 @@ async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -
 
 async def test_a_full_disk_holds_the_queue_back_until_there_is_room(tmp_path: Path, disk: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE))
-    config = make_config(retries=3, max_concurrent=2).replace("min_free = 0", 'min_free = "12 MiB"')
+    config = make_config(max_retries=3, max_concurrent=2).replace("min_free = 0", 'min_free = "12 MiB"')
     async with daemon_on_disk(tmp_path, disk, "size=24m", config=config) as daemon:
         ballast = path_seen_by(daemon, disk) / "ballast"
         ballast.write_bytes(bytes(12 << 20))
@@ -582,7 +582,7 @@ async def test_a_directory_that_cannot_be_written_fails_its_downloads_alone(
 ) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE))
     daemon = DaemonProcess(
-        tmp_path, config=make_config(retries=0), launcher=mount_launcher("ro", tmp_path / "files" / "fixed")
+        tmp_path, config=make_config(max_retries=0), launcher=mount_launcher("ro", tmp_path / "files" / "fixed")
     )
     (daemon.root / "fixed").mkdir(parents=True)
     async with daemon:

@@ -23,7 +23,7 @@ SIZE = 6 * MIB + 4_321
 CUT = 5 * MIB + 77
 RECORD = 16 * 1024
 """Bytes of a TLS record."""
-SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nretries = 2\nstall_timeout = 1")
+SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries = 2\nstall_timeout = 1")
 
 
 class TransferPath:

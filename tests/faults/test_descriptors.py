@@ -62,7 +62,7 @@ async def test_few_descriptors_are_not_taken_by_more_downloads_than_they_are_eno
 async def test_idle_clients_take_no_descriptor_of_a_download(tmp_path: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=20_000, rate=40_000, etag='"v"'))
     launcher = ("sh", "-c", 'ulimit -n 256 && exec "$@"', "sh")
-    async with DaemonProcess(tmp_path, launcher=launcher, config=make_config(max_per_host=64, retries=0)) as daemon:
+    async with DaemonProcess(tmp_path, launcher=launcher, config=make_config(max_per_host=64, max_retries=0)) as daemon:
         host, _, port = daemon.url.removeprefix("http://").partition(":")
         items = [{"url": origin.url("/f"), "directory": str(number % 3)} for number in range(40)]
         status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
@@ -83,7 +83,7 @@ async def test_connections_that_get_no_descriptor_are_done_without(tmp_path: Pat
     size = 16 << 20
     origin.script("/f", ScriptedResponse(size=size, rate=8 << 20, etag='"v"'))
     launcher = ("sh", "-c", f'ulimit -n {LIMIT} && exec "$@"', "sh")
-    config = make_config(max_per_host=64, segments=16, retries=30)
+    config = make_config(max_per_host=64, segments=16, max_retries=30)
     async with DaemonProcess(tmp_path, launcher=launcher, config=config) as daemon:
         items = [{"url": origin.url("/f"), "directory": str(number)} for number in range(4)]
         status, body = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})

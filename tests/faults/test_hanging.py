@@ -116,7 +116,7 @@ async def test_a_source_that_takes_its_time_is_waited_for_when_no_other_has_it(
     release = asyncio.Event()
     origin.script("/slow", ScriptedResponse(size=1000, head_event=release))
     origin.script("/gone", error_response(404))
-    async with open_stack(tmp_path, replace(ONE_SLOT, stall_timeout=2 * CONDITION_TIMEOUT, retries=0)) as stack:
+    async with open_stack(tmp_path, replace(ONE_SLOT, stall_timeout=2 * CONDITION_TIMEOUT, max_retries=0)) as stack:
         request = DownloadRequest(url=origin.url("/slow"), mirrors=[origin.url("/gone")], directory="d")
         started = await stack.manager.start([request], user="u")
         async with asyncio.timeout(CONDITION_TIMEOUT):

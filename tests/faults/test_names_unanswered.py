@@ -30,7 +30,7 @@ LOOKUPS = 40
 
 async def test_silent_name_servers_hold_nobody_else_up(tmp_path: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=100))
-    config = make_config(stall_timeout=1, retries=0, max_per_host=64)
+    config = make_config(stall_timeout=1, max_retries=0, max_per_host=64)
     async with DaemonProcess(tmp_path, config=config, launcher=(sys.executable, "-Ic", SILENT)) as daemon:
         lost = [await daemon.start_download("d", f"http://silent.test/{number}") for number in range(LOOKUPS)]
         lost.append(await daemon.start_download("d", "http://unknown.test/"))

@@ -65,7 +65,7 @@ async def test_downloads_that_found_the_disk_full_go_on_by_themselves_when_it_is
         [ScriptedResponse(size=size, etag='"v"', body_event=release), ScriptedResponse(size=size, etag='"v"')],
     )
     origin.script("/fresh", ScriptedResponse(size=size))
-    config = make_config(retries=3, timeout=60)
+    config = make_config(max_retries=3, timeout=60)
     async with daemon_on_disk(tmp_path, disk, "size=40m", config=config, launcher=DAEMON_WITH_SHORT_DELAYS) as daemon:
         resumed = (await daemon.start_download("d", origin.url("/resumed")))["download_id"]
         await origin.wait_requested("/resumed")

@@ -23,7 +23,7 @@ GONE = "the storage root is gone"
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
     """A daemon that forgives no attempt."""
-    async with DaemonProcess(tmp_path, config=make_config(retries=0, max_concurrent=8)) as daemon:
+    async with DaemonProcess(tmp_path, config=make_config(max_retries=0, max_concurrent=8)) as daemon:
         yield daemon
         assert "Traceback" not in daemon.log.read_text()
 
@@ -163,7 +163,7 @@ async def test_a_root_that_is_exchanged_again_and_again_loses_nothing(
 ) -> None:
     daemon = restartable
     # A part that is removed a moment before its root is costs a retry.
-    daemon.config.write_text(make_config(retries=5))
+    daemon.config.write_text(make_config(max_retries=5))
     await daemon.start()
     serve(origin)
     items = [
@@ -188,7 +188,7 @@ async def test_on_an_unmounted_disk_nothing_is_completed(tmp_path: Path, disk: P
     for root in (disk / "files", disk):
         folder = tmp_path / f"daemon of {root.name}"
         folder.mkdir()
-        daemon = DaemonProcess(folder, config=make_config(retries=0), launcher=mount_launcher("size=64m", disk))
+        daemon = DaemonProcess(folder, config=make_config(max_retries=0), launcher=mount_launcher("size=64m", disk))
         daemon.root = root
         async with daemon:
             daemon.root = path_seen_by(daemon, root)
@@ -210,7 +210,7 @@ async def test_a_disk_that_is_mounted_over_the_root_is_used_and_so_is_what_it_co
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:
     serve(origin)
-    daemon = DaemonProcess(tmp_path, config=make_config(retries=0), launcher=mount_launcher("size=64m", disk))
+    daemon = DaemonProcess(tmp_path, config=make_config(max_retries=0), launcher=mount_launcher("size=64m", disk))
     daemon.root = disk / "files"
     async with daemon:
         daemon.root = path_seen_by(daemon, daemon.root)

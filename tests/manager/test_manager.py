@@ -161,7 +161,7 @@ async def test_sources_of_no_use_are_not_waited_for_in_turns_for_ever(
 ) -> None:
     # Whichever is asked, the other one has no place at that moment.
     monkeypatch.setattr(LocalDispatcher, "acquire", lambda *_: 0)
-    async with Origin(host="127.0.0.2") as other, open_stack(tmp_path, replace(CONFIG, retries=1)) as stack:
+    async with Origin(host="127.0.0.2") as other, open_stack(tmp_path, replace(CONFIG, max_retries=1)) as stack:
         for one in (origin, other):
             one.script("/gone", error_response(404))
         request = DownloadRequest(url=origin.url("/gone"), mirrors=(other.url("/gone"),), directory="d")

@@ -169,7 +169,7 @@ async def test_an_origin_that_did_not_wait_for_the_records_costs_no_retry(tmp_pa
             ScriptedResponse(size=size),
         ],
     )
-    async with open_stack(tmp_path, replace(CONFIG, retries=0), lock_patience=PATIENCE) as stack:
+    async with open_stack(tmp_path, replace(CONFIG, max_retries=0), lock_patience=PATIENCE) as stack:
         id = await start(stack, origin.url("/f"))
         await origin.wait_requested("/f")
         with locked(tmp_path):

@@ -8,13 +8,14 @@ import aiohttp
 import pytest
 import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
+from support.allowed_urls import allowed_url
 from support.recording_origin import RecordingOrigin, open_recording_origin
 
 from downloadd.errors import DomainBlockedError
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.connector import FilteringResolver, ForbiddenAddressError, build_connector, find_blocked_error
 from downloadd.policy.resolver import SystemResolver
-from downloadd.policy.url import parse_url, to_yarl
+from downloadd.policy.url import to_yarl
 
 LOOPBACK = AddressRules(["127.0.0.0/8"])
 PUBLIC = AddressRules()
@@ -65,7 +66,7 @@ class RecordingSocket:
 async def get(text: str, connector: aiohttp.BaseConnector) -> int:
     async with (
         aiohttp.ClientSession(connector=connector, connector_owner=False) as client,
-        client.get(to_yarl(parse_url(text)), timeout=aiohttp.ClientTimeout(total=10)) as response,
+        client.get(to_yarl(allowed_url(text)), timeout=aiohttp.ClientTimeout(total=10)) as response,
     ):
         return response.status
 

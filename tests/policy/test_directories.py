@@ -67,7 +67,7 @@ def test_each_key_is_that_of_the_longest_path_that_gives_it_and_quotas_hold_toge
     ],
 )
 def test_a_spelling_that_a_forgiving_file_system_takes_for_another_is_refused(directory: str) -> None:
-    with pytest.raises(InvalidPathError, match="too like 'team"):
+    with pytest.raises(InvalidPathError, match="too similar to 'team"):
         RULES.check_distinct(directory)
 
 

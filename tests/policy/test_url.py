@@ -5,6 +5,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.allowed_urls import allowed_url
 from support.recording_origin import RecordingOrigin, open_recording_origin
 
 from downloadd.errors import InvalidUrlError
@@ -50,7 +51,7 @@ targets = st.text(PRINTABLE, max_size=60).map(lambda text: f"/{text}").filter(la
 async def send(texts: list[str], origin: RecordingOrigin) -> None:
     async with aiohttp.ClientSession() as client:
         for text in texts:
-            async with client.get(to_yarl(parse_url(text)), allow_redirects=False) as response:
+            async with client.get(to_yarl(allowed_url(text)), allow_redirects=False) as response:
                 assert response.status == 200
 
 
@@ -132,8 +133,8 @@ async def test_the_host_field_holds_the_judged_host_and_no_userinfo(origin: Reco
 def test_host_and_port_are_read_into_their_canonical_spelling(text: str, host: str, port: int) -> None:
     url = parse_url(text)
     assert (url.host, url.port) == (host, port)
-    assert to_yarl(url).raw_host == host
-    assert to_yarl(url).port == port
+    built = to_yarl(allowed_url(text))
+    assert (built.raw_host, built.port) == (host, port)
 
 
 @pytest.mark.parametrize(
@@ -213,11 +214,11 @@ def test_every_spelling_of_an_ipv4_address_comes_out_as_a_dotted_quad(host: str)
         pytest.param("http://[::1].evil.example/", "other than a port", id="name behind the brackets"),
         pytest.param("http://x[::1]/", "brackets", id="text before the brackets"),
         pytest.param("http://[[::1]]/", "other than a port", id="two pairs of brackets"),
-        pytest.param("http://[127.0.0.1]/", "no IPv6 address", id="IPv4 in brackets"),
-        pytest.param("http://[h]/", "no IPv6 address", id="name in brackets"),
-        pytest.param("http://[]/", "no IPv6 address", id="empty brackets"),
-        pytest.param("http://[v1.a]/", "no IPv6 address", id="IPvFuture"),
-        pytest.param("http://[::ffff:0177.0.0.1]/", "no IPv6 address", id="octal in IPv6"),
+        pytest.param("http://[127.0.0.1]/", "not hold an IPv6 address", id="IPv4 in brackets"),
+        pytest.param("http://[h]/", "not hold an IPv6 address", id="name in brackets"),
+        pytest.param("http://[]/", "not hold an IPv6 address", id="empty brackets"),
+        pytest.param("http://[v1.a]/", "not hold an IPv6 address", id="IPvFuture"),
+        pytest.param("http://[::ffff:0177.0.0.1]/", "not hold an IPv6 address", id="octal in IPv6"),
         pytest.param("http://[fe80::1%25eth0]/", "zone", id="zone"),
         pytest.param("http://[fe80::1%eth0]/", "zone", id="zone not escaped"),
         pytest.param("http://h%zz/", "percent escape", id="invalid escape in the host"),
@@ -251,13 +252,13 @@ def test_every_spelling_of_an_ipv4_address_comes_out_as_a_dotted_quad(host: str)
         pytest.param("http://1.2.3.256/", "out of range", id="last number out of range"),
         pytest.param("http://4294967296/", "out of range", id="integer out of range"),
         pytest.param("http://1.16777216/", "out of range", id="two numbers out of range"),
-        pytest.param("http://1.2.3.4.5/", "is none", id="five numbers"),
-        pytest.param("http://1..2/", "is none", id="IPv4 with an empty part"),
-        pytest.param("http://example.1/", "is none", id="number behind a name"),
-        pytest.param("http://example.0x/", "is none", id="0x behind a name"),
-        pytest.param("http://08.0.0.1/", "is none", id="octal with an 8"),
-        pytest.param("http://1.2.3.09/", "is none", id="octal with a 9"),
-        pytest.param(f"http://{'9' * 5000}/", "is none", id="integer of 5000 digits"),
+        pytest.param("http://1.2.3.4.5/", "is not one", id="five numbers"),
+        pytest.param("http://1..2/", "is not one", id="IPv4 with an empty part"),
+        pytest.param("http://example.1/", "is not one", id="number behind a name"),
+        pytest.param("http://example.0x/", "is not one", id="0x behind a name"),
+        pytest.param("http://08.0.0.1/", "is not one", id="octal with an 8"),
+        pytest.param("http://1.2.3.09/", "is not one", id="octal with a 9"),
+        pytest.param(f"http://{'9' * 5000}/", "is not one", id="integer of 5000 digits"),
     ],
 )  # fmt: skip
 def test_a_malformed_url_is_refused_with_what_is_wrong(text: str, problem: str) -> None:
@@ -327,7 +328,7 @@ def test_any_text_is_read_or_refused_and_what_was_read_reads_the_same_again(text
     assert " " not in url.text
     assert parse_url(url.text) == msgspec.structs.replace(url, userinfo=None)
     assert url.text.endswith(url.request_target)
-    built = to_yarl(url)
+    built = to_yarl(allowed_url(url.text))
     assert (built.scheme, built.raw_host, built.port, built.raw_path_qs) == (*url.origin, url.request_target)
 
 

@@ -95,7 +95,7 @@ async def test_directory_settings_apply_to_every_spelling(daemon: DaemonProcess,
     for spelling in ("closed", "CLOSED/x", "Closed.", "Clo\u200bsed", "mine", "Mine /x"):
         status, answer = await daemon.fetch(spelling, origin.url("/f"))
         assert (status, answer["error"]) == (400, "INVALID_PATH"), spelling
-        assert "is too like" in answer["detail"]
+        assert "is too similar to" in answer["detail"]
     assert (await daemon.request("GET", "/Closed", params={"download": origin.url("/f")}))[0] == 403
     assert (await daemon.fetch("Mine/a", origin.url("/f")))[0] == 201
     # A directory below it in another spelling has the same count.

@@ -118,7 +118,7 @@ async def test_old_versions_of_tls_are_refused(tmp_path: Path, version: ssl.TLSV
     ("cert", "key", "sentence"),
     [
         ("missing.pem", "", "cannot be read: No such file or directory"),
-        ("garbage.pem", "", "it holds no PEM certificate and key"),
+        ("garbage.pem", "", "it does not hold a certificate and key in PEM"),
         ("cert.pem", "other.pem", "key values mismatch"),
         ("cert.pem", "encrypted.pem", "is encrypted"),
     ],
@@ -180,7 +180,7 @@ def test_a_unix_socket_replaces_no_other_file(tmp_path: Path) -> None:
         other.listen(0)
         with pytest.raises(StartupError, match="another program listens there"):
             bind_unix(str(taken))
-    with pytest.raises(StartupError, match="something else lies there"):
+    with pytest.raises(StartupError, match="another file is there"):
         bind_unix(str(file))
     assert file.read_text() == "mine"
     with pytest.raises(StartupError, match="No such file or directory"):
@@ -215,7 +215,7 @@ async def test_a_page_of_another_site_starts_nothing_even_with_the_token(
 
 
 async def test_host_names_of_the_configuration_are_accepted(tmp_path: Path) -> None:
-    config = DEFAULT_CONFIG + '\n[server]\nhosts = ["dl.example.com"]\n'
+    config = DEFAULT_CONFIG + '\n[server]\nallowed_hosts = ["dl.example.com"]\n'
     async with DaemonProcess(tmp_path, config=config) as daemon:
         for host, status in (("dl.example.com", 200), ("dl.example.com:8080", 200), ("example.com", 421)):
             assert (await daemon.request("GET", "/api/v1/downloads", headers={"Host": host}))[0] == status

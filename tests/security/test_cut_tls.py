@@ -53,7 +53,7 @@ async def test_only_a_closure_alert_makes_content_without_a_length_complete(
     bundle.write_bytes(authority.certificate)
     wrong: dict[str, object] = {}
     async with DaemonProcess(
-        tmp_path, config=make_config(retries=0, stall_timeout=5), environment={"SSL_CERT_FILE": str(bundle)}
+        tmp_path, config=make_config(max_retries=0, stall_timeout=5), environment={"SSL_CERT_FILE": str(bundle)}
     ) as daemon:
         for head, start in HEADS.items():
             for size, body in BODIES.items():

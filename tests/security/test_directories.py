@@ -12,7 +12,8 @@ from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, wait_unt
 from support.origin.origin import Origin
 from support.origin.scripted_response import Framing, ScriptedResponse
 
-from downloadd.config import ConfigError, load_config
+from downloadd.config import ConfigError
+from downloadd.daemon.configuration import read_config
 from downloadd.storage import owners
 
 OTHER = "other-user"
@@ -241,7 +242,7 @@ def test_an_error_in_a_table_is_named(tmp_path: Path, table: str, said: str) -> 
     file = tmp_path / "config.toml"
     file.write_text(DEFAULT_CONFIG + TABLES.replace(OTHER, USER) + f"\n[[directories]]\n{table}\n")
     with pytest.raises(ConfigError) as caught:
-        load_config(file=file, environment={"HOME": "/home/x"})
+        read_config(file=file, environment={"HOME": "/home/x"})
     assert said in caught.value.message
     assert "directories[4]" in caught.value.message
 

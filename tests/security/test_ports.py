@@ -73,7 +73,7 @@ def test_an_invalid_port_makes_the_url_invalid(port: str) -> None:
     ],
 )
 def test_an_invalid_port_makes_the_rule_invalid(text: int | str) -> None:
-    with pytest.raises(ValueError, match="is no port"):
+    with pytest.raises(ValueError, match="is not a port"):
         PortRules([443, text])
 
 

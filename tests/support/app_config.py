@@ -13,6 +13,6 @@ def config_for(folder: Path) -> Config:
     return Config(
         server=ServerConfig(state_dir=str(folder / "state")),
         storage=StorageConfig(root=str(folder / "files"), min_free=0),
-        downloads=DownloadsConfig(allow=True, allowed_networks=("127.0.0.0/8",)),
+        downloads=DownloadsConfig(enabled=True, allowed_networks=("127.0.0.0/8",)),
         users=(UserConfig(id="u", token_hash=token_hash, permissions=("download",)),),
     )

@@ -17,7 +17,7 @@ from downloadd.records.writer import LOCK_PATIENCE
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
 
-CONFIG = DownloadsConfig(allow=True, allowed_networks=("127.0.0.0/8",), retries=2)
+CONFIG = DownloadsConfig(enabled=True, allowed_networks=("127.0.0.0/8",), max_retries=2)
 
 
 class ManagerStack:

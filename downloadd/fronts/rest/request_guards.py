@@ -57,7 +57,7 @@ class AllowedHosts:
         # Nobody else can own an address, nor, out there, a name without a dot: to make a browser mistake us for
         # another site takes a name of the public DNS.
         if "." in host and not is_address(host) and not self._rules.allows_host(host):
-            raise HostNotAllowedError(f"{host} is not a name of this server; add it to server.hosts if it is")
+            raise HostNotAllowedError(f"{host} is not a name of this server; add it to server.allowed_hosts if it is")
 
 
 def reject_cross_site(headers: CIMultiDictProxy[str], client: Client, authority: str | None = None) -> None:

@@ -1,0 +1,50 @@
+"""Configuration: settings with their descriptions, loaded from file, environment and flags, all mistakes together.
+
+Sizes are bytes, durations seconds.
+"""
+
+from downloadd.config.checks import MAX_SOCKET_PATH_BYTES, decode_secret
+from downloadd.config.fields import ENVIRONMENT_PREFIX, Format, Setting
+from downloadd.config.loader import ConfigError, LoadedConfig, default_state_dir, load_config
+from downloadd.config.settings import (
+    ALL_PERMISSIONS,
+    DEFAULT_PORTS_ALLOWED,
+    HOOK_EVENTS,
+    Config,
+    CredentialConfig,
+    DirectoryConfig,
+    DownloadsConfig,
+    HookConfig,
+    ImportsConfig,
+    ServerConfig,
+    StorageConfig,
+    UserConfig,
+)
+from downloadd.config.sources import ConfigIssue, Flags, RenamedSetting
+
+__all__ = [
+    "ALL_PERMISSIONS",
+    "DEFAULT_PORTS_ALLOWED",
+    "ENVIRONMENT_PREFIX",
+    "HOOK_EVENTS",
+    "MAX_SOCKET_PATH_BYTES",
+    "Config",
+    "ConfigError",
+    "ConfigIssue",
+    "CredentialConfig",
+    "DirectoryConfig",
+    "DownloadsConfig",
+    "Flags",
+    "Format",
+    "HookConfig",
+    "ImportsConfig",
+    "LoadedConfig",
+    "RenamedSetting",
+    "ServerConfig",
+    "Setting",
+    "StorageConfig",
+    "UserConfig",
+    "decode_secret",
+    "default_state_dir",
+    "load_config",
+]

@@ -1,0 +1,314 @@
+"""Checks of the configuration: the grammar of texts, and rules that concern several values."""
+
+import os
+import re
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from downloadd.config.conversion import format_value
+from downloadd.config.fields import Format, Setting, read_settings
+from downloadd.config.settings import (
+    SIGNING_KEY_COMMAND,
+    SIGNING_PREFIX,
+    CredentialConfig,
+    DirectoryConfig,
+    HookConfig,
+    StorageConfig,
+    UserConfig,
+)
+from downloadd.config.sources import LISTS, ConfigValues, SourcedValue, iter_settings
+
+Parser = Callable[[Any], Any]
+"""Returns the canonical spelling of a text, or raises ValueError with the problem."""
+
+MAX_SOCKET_PATH_BYTES: Final = 107
+"""Bytes in the path of a Unix socket: `sun_path` of Linux without the NUL (unix(7))."""
+DEFAULT_SOURCE: Final = "default"
+"""Source of values that no file, variable or flag gives."""
+
+_MIN_SIGNING_KEY_BYTES: Final = 24
+_MAX_SIGNING_KEY_BYTES: Final = 64
+_DAEMON_PATHS: Final = ("state_dir", "unix_socket", "tls_cert", "tls_key")
+"""Settings of `[server]` that name files of the daemon itself."""
+_RESERVED_FIELDS: Final = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Request fields that the transfer itself sets, and that no credential may replace."""
+
+_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token (RFC 9110, section 5.6.2)."""
+_INVALID_IN_FIELD_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""Characters that a field value may not hold (RFC 9110, section 5.5)."""
+_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
+_INVALID_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
+_INVALID_IN_HOST: Final = re.compile(r"[\x00-\x20\x7f/@?#]")
+_BASE_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
+
+
+def check_formats(values: ConfigValues, parsers: Mapping[Format, Parser]) -> None:
+    """Check the texts of every setting that has a format, and replace them by their canonical spelling.
+
+    `parsers` adds the formats that other packages define.
+    """
+    parsers = {**_PARSERS, **parsers}
+    for setting in iter_settings():
+        given = values.find(setting.table, setting.name)
+        if given is not None and setting.format is not None:
+            parsed = _parse(values, setting, given.value, given.source, given.key, parsers)
+            values.set(setting.table, setting.name, replace(given, value=parsed))
+    for name, items in values.lists.items():
+        settings = read_settings(name, LISTS[name]).values()
+        items[:] = [_parse_item(values, item, settings, parsers) for item in items]
+
+
+def check_rules(values: ConfigValues) -> None:
+    """Check what concerns several values: their combinations, names that are taken, paths inside of the root."""
+    _check_tls(values)
+    _check_root(values)
+    _check_credentials(values)
+    _check_users(values)
+    _check_directories(values)
+    _check_hooks(values)
+
+
+def decode_secret(secret: str) -> bytes | None:
+    """Return the key in the secret of a webhook (Standard Webhooks specification); None if it is malformed."""
+    if not secret.startswith(SIGNING_PREFIX):
+        return None
+    try:
+        key = b64decode(secret.removeprefix(SIGNING_PREFIX), validate=True)
+    except ValueError:
+        return None
+    return key if _MIN_SIGNING_KEY_BYTES <= len(key) <= _MAX_SIGNING_KEY_BYTES else None
+
+
+# -- formats -----------------------------------------------------------------------------------------------------------
+
+
+def _parse_item(
+    values: ConfigValues, item: SourcedValue, settings: Any, parsers: Mapping[Format, Parser]
+) -> SourcedValue:
+    changes = {
+        setting.name: _parse(values, setting, value, item.source, f"{item.key}.{setting.name}", parsers)
+        for setting in settings
+        if setting.format is not None and not isinstance(value := getattr(item.value, setting.name), UnsetType)
+    }
+    return replace(item, value=replace(item.value, **changes))
+
+
+def _parse(
+    values: ConfigValues, setting: Setting, value: Any, source: str, key: str, parsers: Mapping[Format, Parser]
+) -> Any:
+    """Return the canonical spelling of a text or of the texts of a list; a wrong one stays as it is."""
+    if isinstance(value, tuple):
+        return tuple([_parse(values, setting, text, source, key, parsers) for text in value])
+    assert setting.format is not None  # noqa: S101 - narrows the type; the callers filter
+    try:
+        return parsers[setting.format](value)
+    except ValueError as error:
+        values.add_issue(source, key, str(error))
+        return value
+
+
+def _parse_path(text: str) -> str:
+    if _CONTROL_CHARACTER.search(text):
+        raise ValueError("a path may not hold control characters")
+    return text
+
+
+def _parse_socket_path(text: str) -> str:
+    if len(os.fsencode(text)) > MAX_SOCKET_PATH_BYTES:
+        raise ValueError(f"the path of a socket may have {MAX_SOCKET_PATH_BYTES} bytes at most")
+    return _parse_path(text)
+
+
+def _parse_listen_host(text: str) -> str:
+    if _INVALID_IN_HOST.search(text):
+        raise ValueError("expected a host name or an IP address alone")
+    return text
+
+
+def _parse_base_path(text: str) -> str:
+    if not _BASE_PATH.fullmatch(text):
+        raise ValueError('expected a path such as "/downloads-api": a slash before each name, none at the end')
+    return text
+
+
+def _parse_user_id(text: str) -> str:
+    if _CONTROL_CHARACTER.search(text) or text != text.strip():
+        raise ValueError("may not hold control characters, nor begin or end with a space")
+    return text
+
+
+_PARSERS: Final[Mapping[Format, Parser]] = {
+    Format.BASE_PATH: _parse_base_path,
+    Format.LISTEN_HOST: _parse_listen_host,
+    Format.PATH: _parse_path,
+    Format.SOCKET_PATH: _parse_socket_path,
+    Format.USER_ID: _parse_user_id,
+}
+
+
+# -- rules -------------------------------------------------------------------------------------------------------------
+
+
+def _check_tls(values: ConfigValues) -> None:
+    given = values.find("server", "tls_key")
+    if given is not None and given.value and not values.get("server", "tls_cert", ""):
+        values.add_issue(given.source, given.key, "needs server.tls_cert")
+
+
+def _check_root(values: ConfigValues) -> None:
+    """Report files of the daemon itself below the storage root, where a download could overwrite them."""
+    given = values.find("storage", "root")
+    root, source = (StorageConfig().root, DEFAULT_SOURCE) if given is None else (given.value, given.source)
+    own = [(f"server.{name}", values.get("server", name, "")) for name in _DAEMON_PATHS]
+    for name, path in (*own, *(("the configuration", str(file)) for file in values.files)):
+        # A control character has been reported before.
+        if path and not _CONTROL_CHARACTER.search(path + root) and _is_within(path, root):
+            problem = f"{name} ({path}) lies in it, where a download could overwrite it; put one of them elsewhere"
+            values.add_issue(source, "storage.root", problem)
+
+
+def _is_within(path: str, directory: str) -> bool:
+    """Return True if `path` is `directory` or below it, once symbolic links are resolved."""
+    real, around = os.path.realpath(path), os.path.realpath(directory)
+    return os.path.commonpath((real, around)) == around
+
+
+def _check_credentials(values: ConfigValues) -> None:
+    hosts = _TakenNames(values, "host", "{0} has credentials already, in {1}")
+    for given in values.lists["credentials"]:
+        _add_issues(values, given, _credential_problems(given.value))
+        hosts.add(given, given.value.host, given.value.host)
+
+
+def _check_users(values: ConfigValues) -> None:
+    ids = _TakenNames(values, "id", "{0} is taken already, by {1}")
+    tokens = _TakenNames(values, "token_hash", "is that of {1}; give each its own")
+    for given in values.lists["users"]:
+        user: UserConfig = given.value
+        ids.add(given, user.id, format_value(user.id))
+        tokens.add(given, user.token_hash, "")
+
+
+def _check_directories(values: ConfigValues) -> None:
+    paths = _TakenNames(values, "path", "is that of {1} already")
+    known = {given.value.id for given in values.lists["users"]}
+    for given in values.lists["directories"]:
+        directory: DirectoryConfig = given.value
+        paths.add(given, directory.path, directory.path)
+        for id in () if directory.users is UNSET else directory.users:
+            # Without configured users, the id of the first user is not known yet.
+            if known and id not in known:
+                values.add_issue(given.source, f"{given.key}.users", f"there is no user with the id {format_value(id)}")
+
+
+def _check_hooks(values: ConfigValues) -> None:
+    names = _TakenNames(values, "name", "{0} is taken already, by {1}")
+    for given in values.lists["hooks"]:
+        _add_issues(values, given, _hook_problems(given.value))
+        names.add(given, given.value.name, format_value(given.value.name))
+
+
+class _TakenNames:
+    """Values of a field that must be unique in a list, each with its place."""
+
+    def __init__(self, values: ConfigValues, field: str, problem: str) -> None:
+        """`problem` is a format string for the shown value and for the place of the first one."""
+        self._values = values
+        self._field = field
+        self._problem = problem
+        self._places: dict[str, str] = {}
+
+    def add(self, given: SourcedValue, name: str, shown: str) -> None:
+        """Add the value of a table; report it if an earlier table has the same."""
+        if name in self._places:
+            problem = self._problem.format(shown, self._places[name])
+            self._values.add_issue(given.source, f"{given.key}.{self._field}", problem)
+        self._places.setdefault(name, f"{given.key} of {given.source}")
+
+
+def _add_issues(values: ConfigValues, given: SourcedValue, problems: Iterator[tuple[str, str]]) -> None:
+    for field, problem in problems:
+        values.add_issue(given.source, f"{given.key}.{field}".rstrip("."), problem)
+
+
+def _credential_problems(credential: CredentialConfig) -> Iterator[tuple[str, str]]:
+    """Yield field and problem of what cannot be sent to an origin."""
+    if not credential.headers and not credential.user:
+        yield ("", "has nothing to send: give it headers, or user and password")
+    if credential.password and not credential.user:
+        yield ("password", "is given without user")
+    if credential.user and "authorization" in {name.lower() for name in credential.headers}:
+        yield ("", "has both user and an Authorization header; only one of them can be sent")
+    yield from _header_problems(credential.headers)
+    # RFC 7617, section 2: neither may hold control characters, and a colon ends the user.
+    for key, text in (("user", credential.user), ("password", credential.password)):
+        if _CONTROL_CHARACTER.search(text):
+            yield (key, "may not hold control characters")
+    if ":" in credential.user:
+        yield ("user", "may not hold a colon")
+
+
+def _header_problems(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    seen = set()
+    for name, value in headers.items():
+        folded = name.lower()
+        if not _FIELD_NAME.fullmatch(name):
+            yield ("headers", f"{format_value(name)} is not the name of a header field")
+        elif folded in _RESERVED_FIELDS:
+            yield ("headers", f"{name} is set by downloadd itself")
+        elif folded in seen:
+            yield ("headers", f"{name} is given twice")
+        if _INVALID_IN_FIELD_VALUE.search(value):
+            yield ("headers", f"the value of {format_value(name)} holds a line break or another control character")
+        seen.add(folded)
+
+
+def _hook_problems(hook: HookConfig) -> Iterator[tuple[str, str]]:
+    """Yield field and problem of a hook that cannot deliver."""
+    if bool(hook.url) == bool(hook.command):
+        yield ("", "expected either url and secret, or command")
+    if hook.url:
+        if not _is_webhook_url(hook.url):
+            yield ("url", "expected an http:// or https:// URL")
+        if decode_secret(hook.secret) is None:
+            expected = f"{_MIN_SIGNING_KEY_BYTES} to {_MAX_SIGNING_KEY_BYTES} bytes in Base64"
+            yield ("secret", f"expected {SIGNING_PREFIX} and {expected}, as `{SIGNING_KEY_COMMAND}` prints")
+    elif hook.secret:
+        yield ("secret", "is given without url")
+    if hook.command and (not hook.command[0] or any("\0" in word for word in hook.command)):
+        yield ("command", "expected a program and its arguments, without NUL")
+    if _CONTROL_CHARACTER.search(hook.directory):
+        yield ("directory", "may not hold control characters")
+
+
+def _is_webhook_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        is_complete = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return is_complete and not _INVALID_IN_URL.search(text)

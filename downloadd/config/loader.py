@@ -1,0 +1,120 @@
+"""Loading of the configuration: all sources in their order, all issues at once."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from downloadd.config.checks import DEFAULT_SOURCE, Parser, check_formats, check_rules
+from downloadd.config.fields import Format
+from downloadd.config.settings import Config, HookConfig
+from downloadd.config.sources import (
+    TABLES,
+    ConfigIssue,
+    ConfigValues,
+    Flags,
+    RenamedSetting,
+    SourcedValue,
+    read_credential,
+    read_environment,
+    read_file,
+    read_flags,
+)
+from downloadd.errors import StartupError
+
+CREDENTIAL_NAME: Final = "downloadd.toml"
+"""Name of the systemd credential that may hold `[[credentials]]`, `[[users]]` and `[[hooks]]`."""
+
+
+class ConfigError(StartupError):
+    """The configuration has mistakes; the message has one line for each of `issues`."""
+
+    exit_status = 2
+
+    def __init__(self, issues: Sequence[ConfigIssue]) -> None:
+        super().__init__("\n".join(str(issue) for issue in issues))
+        self.issues = tuple(issues)
+
+
+class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration without mistakes."""
+
+    config: Config
+    """Its state directory is resolved."""
+    renamed: tuple[RenamedSetting, ...] = ()
+    """Settings that were given by their former name."""
+
+
+def load_config(
+    *,
+    file: Path | None,
+    environment: Mapping[str, str],
+    flags: Flags | None = None,
+    parsers: Mapping[Format, Parser],
+) -> LoadedConfig:
+    """Return the configuration of defaults, file, environment and flags; the last source that gives a value wins.
+
+    A list in the environment or in flags replaces that of the file. The systemd credential `downloadd.toml` adds its
+    credentials, users and hooks to all others. Reads files: blocks.
+
+    Args:
+        file: the TOML file.
+        environment: all variables of the process.
+        flags: settings from the command line.
+        parsers: the formats that other packages define.
+
+    Raises:
+        ConfigError: unknown keys, wrong types, impossible values, unreadable files; all of them at once.
+    """
+    values = ConfigValues()
+    if file is not None:
+        read_file(values, file)
+    read_environment(values, environment)
+    if flags is not None:
+        read_flags(values, flags)
+    directory = environment.get("CREDENTIALS_DIRECTORY")
+    if directory:
+        read_credential(values, Path(directory) / CREDENTIAL_NAME)
+    check_formats(values, parsers)
+    _resolve_state_dir(values, environment)
+    check_rules(values)
+    if values.issues:
+        raise ConfigError(values.issues)
+    return LoadedConfig(config=_build_config(values), renamed=tuple(values.renamed))
+
+
+def default_state_dir(environment: Mapping[str, str]) -> str:
+    """Return the state directory that the service manager or the user's environment names; "" if neither does."""
+    # systemd.exec(5): several directories are separated by colons.
+    given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return given
+    home = environment.get("XDG_STATE_HOME", "")
+    # XDG Base Directory Specification: a relative path is ignored.
+    if home.startswith("/"):
+        return f"{home.rstrip('/')}/downloadd"
+    home = environment.get("HOME", "")
+    return f"{home.rstrip('/')}/.local/state/downloadd" if home.startswith("/") else ""
+
+
+def _resolve_state_dir(values: ConfigValues, environment: Mapping[str, str]) -> None:
+    if values.get("server", "state_dir", ""):
+        return
+    state_dir = default_state_dir(environment)
+    if not state_dir:
+        problem = "there is no HOME for the default directory; set server.state_dir"
+        values.add_issue(DEFAULT_SOURCE, "server.state_dir", problem)
+    default = SourcedValue(value=state_dir, source=DEFAULT_SOURCE, key="server.state_dir")
+    values.set("server", "state_dir", default)
+
+
+def _build_config(values: ConfigValues) -> Config:
+    tables: dict[str, Any] = {table: struct(**values.table(table)) for table, struct in TABLES.items()}
+    lists: dict[str, Any] = {name: tuple([item.value for item in items]) for name, items in values.lists.items()}
+    lists["hooks"] = tuple([_strip_directory(hook) for hook in lists["hooks"]])
+    return Config(**tables, **lists)
+
+
+def _strip_directory(hook: HookConfig) -> HookConfig:
+    return msgspec.structs.replace(hook, directory=hook.directory.strip("/"))

@@ -1,0 +1,402 @@
+"""Settings: one frozen struct for each table of the configuration, described field by field.
+
+A field carries everything that is known of its setting: type, default, description, unit, examples, flag, former name.
+The example file, the reference page and `--help` are generated from it.
+"""
+
+from typing import Annotated, Any, ClassVar, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from downloadd.config.fields import ByteSize, Count, Format, Port, Seconds, Text, WholeSeconds, describe
+from downloadd.download import Conflict
+from downloadd.states import FINISHED, State
+from downloadd.users import Permission
+
+ALL_PERMISSIONS: Final = tuple(permission.value for permission in Permission)
+HOOK_EVENTS: Final = tuple(state.value for state in State if state in FINISHED)
+"""Events of a hook: the states in which a download is finished."""
+DEFAULT_PORTS_ALLOWED: Final = (80, 443, "1024-65535")
+"""The ports of HTTP, and all that a server may bind without privileges."""
+SIGNING_PREFIX: Final = "whsec_"
+"""Prefix of the secret of a webhook."""
+SIGNING_KEY_COMMAND: Final = """printf 'whsec_%s\\n' "$(head -c 32 /dev/urandom | base64)\""""
+"""Shell command that prints a new secret of a webhook."""
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[server]`: listeners of the API and the state directory."""
+
+    host: Annotated[
+        Text,
+        describe(
+            'Address or name to listen on; "0.0.0.0" or "::" for all interfaces.',
+            flag="--host",
+            metavar="H",
+            format=Format.LISTEN_HOST,
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        Port, describe("Port to listen on; 0 picks a free one, which the log names.", flag="--port", metavar="N")
+    ] = 8080
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        describe(
+            "Names that clients may call this server by, besides the names of the machine.",
+            examples=[["dl.example.com"]],
+            former_name="hosts",
+            format=Format.DOMAIN,
+        ),
+    ] = ()
+    base_path: Annotated[
+        str,
+        describe(
+            "Prefix of every path, behind a proxy that serves other programs too.",
+            examples=["/downloads-api"],
+            format=Format.BASE_PATH,
+        ),
+    ] = ""
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        describe(
+            'Networks whose X-Forwarded-* and Forwarded are believed; "unix" for the Unix socket.',
+            examples=[["10.0.0.5", "unix"]],
+            format=Format.PROXY,
+        ),
+    ] = ()
+    unix_socket: Annotated[
+        str,
+        describe(
+            "Path of a Unix socket to listen on too, open to its owner and group.",
+            examples=["/run/downloadd/api.sock"],
+            format=Format.SOCKET_PATH,
+        ),
+    ] = ""
+    tls_cert: Annotated[
+        str,
+        describe(
+            "PEM file with the certificate chain; the API then speaks TLS. SIGHUP reads it again.", format=Format.PATH
+        ),
+    ] = ""
+    tls_key: Annotated[
+        str, describe('PEM file with the private key; "" if tls_cert holds it too.', format=Format.PATH)
+    ] = ""
+    max_failed_logins: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000),
+        describe(
+            "Wrong credentials that one address may send in a minute before it has to wait; 0 for no limit.",
+            former_name="failed_logins",
+        ),
+    ] = 50
+    state_dir: Annotated[
+        str,
+        describe(
+            'Directory of the records and the first token; "" for $STATE_DIRECTORY, else $XDG_STATE_HOME/downloadd.',
+            flag="--state-dir",
+            metavar="DIR",
+            format=Format.PATH,
+        ),
+    ] = ""
+
+
+class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[storage]`: the place of the files."""
+
+    root: Annotated[
+        Text,
+        describe(
+            "Directory that all files are stored below; created if it is missing.",
+            flag="--root",
+            metavar="DIR",
+            format=Format.PATH,
+        ),
+    ] = "downloads"
+    min_free: Annotated[
+        ByteSize, describe("Free space that stays: a download or upload that needs more is refused or stopped.")
+    ] = 1 << 30
+    fsync: Annotated[
+        bool,
+        describe(
+            "Write files to stable storage before they are reported as completed. "
+            "false is faster, but a power failure may lose or zero them."
+        ),
+    ] = True
+
+
+class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[downloads]`: permitted origins, limits, timeouts and retries."""
+
+    enabled: Annotated[
+        bool,
+        describe(
+            "Let users start downloads; otherwise they are refused.", flag="--allow-download", former_name="allow"
+        ),
+    ] = False
+    allowed_domains: Annotated[
+        tuple[str, ...],
+        describe(
+            'Hosts that files may come from; "*.example.com" stands for all subdomains; empty for all hosts.',
+            examples=[["example.com", "*.example.com"]],
+            flag="--allow-domain",
+            metavar="D",
+            format=Format.DOMAIN,
+        ),
+    ] = ()
+    allowed_networks: Annotated[
+        tuple[str, ...],
+        describe(
+            "Networks that files may come from besides the public internet.",
+            examples=[["10.0.0.0/8"]],
+            format=Format.NETWORK,
+        ),
+    ] = ()
+    allowed_ports: Annotated[
+        tuple[int | str, ...],
+        describe(
+            "Ports of origins; ranges include both ends.",
+            expected='a list of ports and ranges, such as [80, 443, "1024-65535"]',
+            format=Format.PORTS,
+        ),
+    ] = DEFAULT_PORTS_ALLOWED
+    timeout: Annotated[WholeSeconds, describe("Time limit of a download whose request names none; 0 for no limit.")] = (
+        300
+    )
+    stall_timeout: Annotated[
+        Seconds, describe("Time without a byte after which an attempt is aborted; 0 for no limit.")
+    ] = 60
+    max_concurrent: Annotated[Count, describe("Downloads that run at once.")] = 64
+    max_per_host: Annotated[Count, describe("Downloads that run at once from one host.")] = 16
+    max_queued: Annotated[Count, describe("Downloads that may wait in the queue.")] = 1_000_000
+    max_size: Annotated[ByteSize, describe("Size of the largest file; 0 for no limit.", examples=["4 GiB"])] = 0
+    segments: Annotated[
+        int, Meta(ge=1, le=16), describe("Parallel connections for one file, 1 to 16, if the request does not say.")
+    ] = 1
+    max_retries: Annotated[
+        int,
+        Meta(ge=0, le=1000),
+        describe(
+            "Attempts in a row after the first one that receive nothing new, before a download fails.",
+            former_name="retries",
+        ),
+    ] = 5
+    speed_limit: Annotated[
+        ByteSize,
+        describe("Speed of all downloads together; 0 for no limit.", unit="bytes per second", examples=["10 MiB"]),
+    ] = 0
+    record_checksum: Annotated[bool, describe("Record the SHA-256 of every file in the history.")] = False
+
+
+class ImportsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[imports]`: import of export files."""
+
+    directory: Annotated[
+        str, describe("Directory below the storage root for the files that imports name.", format=Format.DIRECTORY)
+    ] = "Imports"
+    max_upload_size: Annotated[
+        ByteSize, describe("Size of the largest file that POST /api/v1/imports accepts.", former_name="max_upload")
+    ] = 4 << 30
+
+
+class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[credentials]]`: credentials for an origin.
+
+    Header fields, or user and password, are sent to the named host and to no other.
+    """
+
+    EXAMPLES: ClassVar = (("host", "headers"), ("host", "user", "password"))
+    """Fields of each table in the example file."""
+
+    host: Annotated[
+        Text,
+        describe("Host that receives them.", examples=["files.example.com", "mirror.example.com"], format=Format.HOST),
+    ]
+    headers: Annotated[
+        dict[str, str],
+        describe("Header fields by name.", examples=[{"Authorization": "Bearer xoxb-0000"}], secret=True),
+    ] = {}
+    user: Annotated[str, describe("User of HTTP Basic authentication.", examples=["alice"], secret=True)] = ""
+    password: Annotated[str, describe("Password of that user.", examples=["open sesame"], secret=True)] = ""
+
+    def __repr__(self) -> str:
+        """Return the host only, so that no log or traceback shows a secret."""
+        return f"CredentialConfig(host={self.host!r}, ...)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return the host only."""
+        return [("host", self.host)]
+
+
+class DirectoryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[directories]]`: settings of a directory and of everything below it.
+
+    If several tables apply, each key is that of the longest path that gives it, but all quotas apply. A key that no
+    table gives is as in other directories.
+    """
+
+    path: Annotated[
+        str, describe("Directory below the storage root.", examples=["team/reports"], format=Format.DIRECTORY)
+    ]
+    quota: Annotated[ByteSize | UnsetType, describe("Size of all files below it together.", examples=["100 GiB"])] = (
+        UNSET
+    )
+    users: Annotated[
+        Annotated[tuple[str, ...], Meta(min_length=1)] | UnsetType,
+        describe(
+            "Users who may start and change downloads there.",
+            examples=[["d26x6zSkaPSe5gCyy"]],
+            expected="a list of user ids",
+        ),
+    ] = UNSET
+    conflict: Annotated[
+        Conflict | UnsetType,
+        describe(
+            "rename, overwrite, skip or error: the policy for a taken name if the request has none.",
+            examples=["error"],
+            expected="rename, overwrite, skip or error",
+        ),
+    ] = UNSET
+    owner: Annotated[
+        Text | UnsetType,
+        describe(
+            "Owner of new files: user or user:group, by name or number. Needs root or CAP_CHOWN.",
+            examples=["root:root"],
+            format=Format.OWNER,
+        ),
+    ] = UNSET
+    mode: Annotated[
+        Annotated[str, Meta(pattern=r"^0?[0-7]{3}\Z")] | UnsetType,
+        describe(
+            "Permission bits of new files; new directories get the matching x bits.",
+            examples=["0640"],
+            expected='octal digits in quotes, such as "0640"',
+        ),
+    ] = UNSET
+
+
+class HookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[hooks]]`: notifications of finished downloads.
+
+    A hook posts to a webhook or runs a program. See docs/how-to/hooks.md.
+    """
+
+    EXAMPLES: ClassVar = (("name", "events", "directory", "url", "secret", "timeout"), ("name", "command"))
+    """Fields of each table in the example file."""
+
+    name: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z"),
+        describe(
+            "Name in logs and metrics; pending deliveries belong to it after a restart too.",
+            examples=["chat", "scan"],
+            expected="1 to 64 letters, digits, hyphens and underscores",
+        ),
+    ]
+    events: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1),
+        describe(
+            "Ends of a download that are notified.",
+            examples=[list(HOOK_EVENTS)],
+            expected="a list of events",
+            choices=HOOK_EVENTS,
+            choice_name="event",
+        ),
+    ] = ("completed", "failed")
+    directory: Annotated[
+        str, describe("Only for downloads to this directory and below; * is any part of one name.", examples=["team/*"])
+    ] = ""
+    url: Annotated[
+        str,
+        describe(
+            "URL that is posted to; a hook has either this or a command.",
+            examples=["https://chat.example.com/hooks/downloads"],
+            secret=True,
+        ),
+    ] = ""
+    secret: Annotated[
+        str,
+        describe(
+            f"Key that signs messages to the URL. A new one: {SIGNING_KEY_COMMAND}",
+            examples=["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="],
+            secret=True,
+        ),
+    ] = ""
+    command: Annotated[
+        tuple[str, ...],
+        describe(
+            "Program and its arguments, run without a shell.",
+            examples=[["/usr/local/bin/scan-file", "--quiet"]],
+            secret=True,
+        ),
+    ] = ()
+    timeout: Annotated[
+        float, Meta(ge=1, le=3600), describe("Time limit of one delivery attempt.", unit="seconds", examples=[30])
+    ] = 30
+
+    def __repr__(self) -> str:
+        """Return name and events; URL, key and arguments may hold a secret."""
+        return f"HookConfig(name={self.name!r}, events={self.events!r}, ...)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return name and events."""
+        return [("name", self.name), ("events", self.events)]
+
+
+class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[users]]`: users of the API.
+
+    Without one, the first start creates a user with a random token and prints it. A token is kept as its hash only;
+    `downloadctl new-token` makes one.
+    """
+
+    id: Annotated[
+        str,
+        Meta(min_length=1, max_length=128),
+        describe(
+            "Name in the history; X-User-Id if a client sends it.",
+            examples=["d26x6zSkaPSe5gCyy"],
+            format=Format.USER_ID,
+        ),
+    ]
+    token_hash: Annotated[
+        str,
+        Meta(pattern=r"^sha256:[0-9a-f]{64}\Z"),
+        describe(
+            "SHA-256 of the token.",
+            examples=[f"sha256:{'0' * 64}"],
+            expected="sha256: and 64 lower-case hexadecimal digits, as `printf %s TOKEN | sha256sum` prints",
+            secret=True,
+        ),
+    ]
+    permissions: Annotated[
+        tuple[str, ...],
+        describe(
+            "Permissions; all if left out.",
+            examples=[list(ALL_PERMISSIONS)],
+            choices=ALL_PERMISSIONS,
+            choice_name="permission",
+        ),
+    ] = ALL_PERMISSIONS
+
+    def __repr__(self) -> str:
+        """Return id and permissions; a token that a person chose could be guessed from the hash."""
+        return f"UserConfig(id={self.id!r}, permissions={self.permissions!r}, ...)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return id and permissions."""
+        return [("id", self.id), ("permissions", self.permissions)]
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration."""
+
+    server: ServerConfig = ServerConfig()
+    storage: StorageConfig = StorageConfig()
+    downloads: DownloadsConfig = DownloadsConfig()
+    imports: ImportsConfig = ImportsConfig()
+    credentials: tuple[CredentialConfig, ...] = ()
+    directories: tuple[DirectoryConfig, ...] = ()
+    hooks: tuple[HookConfig, ...] = ()
+    users: tuple[UserConfig, ...] = ()

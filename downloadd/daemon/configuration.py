@@ -1,0 +1,60 @@
+"""Configuration of the process: the loader with the formats of the packages that apply the settings."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from downloadd.config import Flags, Format, LoadedConfig, load_config
+from downloadd.errors import InvalidPathError, InvalidUrlError
+from downloadd.policy.addresses import AddressRules
+from downloadd.policy.domains import DomainRules
+from downloadd.policy.ports import PortRules
+from downloadd.policy.proxies import TrustedProxies
+from downloadd.policy.url import parse_host
+from downloadd.storage.names import parse_directory
+from downloadd.storage.owners import resolve_owner
+
+
+def read_config(*, file: Path | None, environment: Mapping[str, str], flags: Flags | None = None) -> LoadedConfig:
+    """Return the configuration of file, environment and flags. Blocks.
+
+    Raises:
+        ConfigError: the configuration has mistakes; says all of them.
+    """
+    return load_config(file=file, environment=environment, flags=flags, parsers=PARSERS)
+
+
+def _accept(rules: Callable[[Iterable[Any]], object]) -> Callable[[Any], Any]:
+    """Return a parser that accepts a text if `rules` does, and leaves it as it is."""
+
+    def parse(text: Any) -> Any:
+        rules((text,))
+        return text
+
+    return parse
+
+
+def _parse_host(text: str) -> str:
+    try:
+        return parse_host(text)
+    except InvalidUrlError as error:
+        raise ValueError(f"expected a host alone: {error.detail}") from error
+
+
+def _parse_directory(text: str) -> str:
+    try:
+        return parse_directory(text)
+    except InvalidPathError as error:
+        raise ValueError(error.detail) from error
+
+
+PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
+    Format.DIRECTORY: _parse_directory,
+    Format.DOMAIN: _accept(DomainRules),
+    Format.HOST: _parse_host,
+    Format.NETWORK: _accept(AddressRules),
+    Format.OWNER: resolve_owner,
+    Format.PORTS: _accept(PortRules),
+    Format.PROXY: _accept(TrustedProxies),
+}
+"""Parsers of the formats that `policy` and `storage` define."""

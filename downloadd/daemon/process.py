@@ -1,0 +1,283 @@
+"""The running daemon: start, serve, reload on SIGHUP, stop within its deadline."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+import structlog
+
+from downloadd import __version__
+from downloadd.app import App
+from downloadd.clock import Clock, SystemClock
+from downloadd.config import Config, Flags, LoadedConfig, RenamedSetting
+from downloadd.daemon import systemd
+from downloadd.daemon.address_file import remove_address, write_address
+from downloadd.daemon.configuration import read_config
+from downloadd.daemon.deadline import ExitDeadline
+from downloadd.daemon.descriptors import fit_to_descriptors, max_clients, raise_descriptor_limit
+from downloadd.daemon.first_user import describe_first_user, ensure_first_user, read_first_user
+from downloadd.daemon.interpreter import event_loop_factory, tune_interpreter
+from downloadd.daemon.listeners import bind_all, listener_address, listener_url
+from downloadd.daemon.loop_lag import measure_loop_lag
+from downloadd.daemon.signals import SignalRequest, Signals
+from downloadd.daemon.tls import ServerTls
+from downloadd.errors import DownloadError, StartupError
+from downloadd.logs import LogFormat, LogLevel, LogWriter, configured_logging
+
+STOP_SECONDS: Final = 9.5
+"""Seconds from the first signal to stop until the process ends in any case."""
+MIN_EXIT_GRACE_SECONDS: Final = 0.3
+"""Seconds for the last log lines, at least, once everything is stored."""
+MAX_EXIT_GRACE_SECONDS: Final = 2.0
+"""Seconds for threads that hang, in a name lookup for instance, at most, once everything is stored."""
+FINAL_LOG_SECONDS: Final = 0.2
+"""Seconds for the last log lines when the process is ended in any case."""
+RESTART_TABLES: Final = ("server", "storage", "imports")
+"""Tables whose changes need a restart."""
+
+
+class ProcessOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options from the command line and the environment, kept for reloads."""
+
+    file: Path | None
+    flags: Flags
+    environment: dict[str, str]
+    log_format: LogFormat
+    log_level: LogLevel
+
+    def read_config(self) -> LoadedConfig:
+        """Return the configuration. Blocks.
+
+        Raises:
+            ConfigError: it has mistakes; says all of them.
+        """
+        return read_config(file=self.file, environment=self.environment, flags=self.flags)
+
+
+class StartState(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is decided and bound before the event loop starts."""
+
+    config: Config
+    """Has at least one user."""
+    renamed: tuple[RenamedSetting, ...]
+    has_configured_users: bool
+    """True if the configuration names users, so that there is no first user."""
+    greeting: str | None
+    """Text that is printed once the daemon listens."""
+    sockets: tuple[socket.socket, ...]
+    tls: ServerTls | None
+
+
+def run(options: ProcessOptions, clock: Clock | None = None) -> None:
+    """Run the daemon until a signal stops it.
+
+    Raises:
+        StartupError: it cannot start.
+    """
+    loaded = options.read_config()
+    raise_descriptor_limit()
+    tune_interpreter()
+    with ExitStack() as stack:
+        start = _prepare(options, loaded, stack)
+        log_writer = stack.enter_context(configured_logging(format=options.log_format, level=options.log_level))
+        notifier = stack.enter_context(systemd.Notifier(options.environment.get("NOTIFY_SOCKET")))
+        daemon = Daemon(options, start, log_writer=log_writer, notifier=notifier, clock=clock or SystemClock())
+        try:
+            with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+                runner.run(daemon.serve())
+        except DownloadError as error:
+            # The storage root raises these, also when it is opened.
+            raise StartupError(error.detail) from error
+
+
+def _prepare(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStack) -> StartState:
+    """Bind the sockets, read the certificate, and add the first user if none is configured."""
+    config = loaded.config
+    tls = ServerTls.from_config(config.server)
+    sockets = _open_sockets(options, config, stack)
+    has_configured_users = bool(config.users)
+    greeting = None
+    if not has_configured_users:
+        first = ensure_first_user(Path(config.server.state_dir))
+        if first.created:
+            greeting = describe_first_user(
+                first,
+                url=_public_url(sockets, tls) + config.server.base_path,
+                enabled=config.downloads.enabled,
+                # A reader of systemd's journal need not have all permissions.
+                show_token="JOURNAL_STREAM" not in options.environment,
+            )
+        config = msgspec.structs.replace(config, users=(first.user,))
+    return StartState(
+        config=config,
+        renamed=loaded.renamed,
+        has_configured_users=has_configured_users,
+        greeting=greeting,
+        sockets=sockets,
+        tls=tls,
+    )
+
+
+def _open_sockets(options: ProcessOptions, config: Config, stack: ExitStack) -> tuple[socket.socket, ...]:
+    """Return the sockets of the service manager, or else the daemon's own; `stack` closes them."""
+    inherited = tuple([each.socket for each in systemd.inherited_sockets(options.environment, os.getpid())])
+    sockets = inherited or bind_all(config.server, stack)
+    for listener in sockets:
+        stack.callback(listener.close)
+    return sockets
+
+
+def _public_url(sockets: Sequence[socket.socket], tls: ServerTls | None) -> str:
+    """Return the URL in the greeting."""
+    urls = [listener_url(listener, tls=tls is not None) for listener in sockets if listener.family != socket.AF_UNIX]
+    return urls[0] if urls else "http://localhost"
+
+
+class Daemon:
+    """The app in its process: announces it, applies signals, and ends the process in time."""
+
+    def __init__(
+        self,
+        options: ProcessOptions,
+        start: StartState,
+        *,
+        log_writer: LogWriter,
+        notifier: systemd.Notifier,
+        clock: Clock,
+    ) -> None:
+        self._options = options
+        self._start = start
+        self._has_configured_users = start.has_configured_users
+        self._notifier = notifier
+        self._clock = clock
+        self._stop_by = 0.0
+        self._deadline = ExitDeadline(lambda: log_writer.close(FINAL_LOG_SECONDS))
+        self._log = structlog.get_logger("downloadd.daemon")
+
+    async def serve(self) -> None:
+        """Serve until a signal stops the daemon; then everything is stored.
+
+        Raises:
+            StartupError: a component of the app cannot be opened.
+        """
+        with Signals(on_stop=self._start_shutdown, on_repeated_stop=self._force_exit) as signals:
+            async with App(
+                fit_to_descriptors(self._start.config),
+                clock=self._clock,
+                environment=self._options.environment,
+                max_clients=max_clients(),
+            ) as app:
+                tls = self._start.tls
+                await app.listen(self._start.sockets, None if tls is None else tls.context)
+                # Objects made so far stay until the end: the collector need not visit them.
+                gc.freeze()
+                self._announce()
+                await self._handle_signals(app, signals)
+            remove_address(Path(self._start.config.server.state_dir))
+            self._log.info("stopped")
+            remaining = self._stop_by - self._clock.monotonic()
+            self._deadline.set(min(MAX_EXIT_GRACE_SECONDS, max(MIN_EXIT_GRACE_SECONDS, remaining)), 0)
+
+    async def _handle_signals(self, app: App, signals: Signals) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            running = (
+                tasks.create_task(self._send_heartbeats()),
+                tasks.create_task(measure_loop_lag(app.metrics.process.loop_lagged, self._clock)),
+            )
+            while await signals.next_request() is SignalRequest.RELOAD:
+                await self._reload(app)
+            for task in running:
+                task.cancel()
+
+    def _announce(self) -> None:
+        sockets = self._start.sockets
+        urls = [listener_url(listener, tls=self._start.tls is not None) for listener in sockets]
+        self._warn_of_renamed(self._start.renamed)
+        for listener, url in zip(sockets, urls, strict=True):
+            host, port = listener_address(listener)
+            self._log.info("listening", host=host, port=port, url=url, version=__version__)
+        self._write_address(urls)
+        _print_greeting(self._start.greeting)
+        self._notifier.ready(f"Listening on {', '.join(urls)}")
+
+    def _warn_of_renamed(self, renamed: Sequence[RenamedSetting]) -> None:
+        for each in renamed:
+            self._log.warning("setting_renamed", source=each.source, detail=str(each))
+
+    def _write_address(self, urls: Sequence[str]) -> None:
+        config = self._start.config.server
+        url = next((f"{url}{config.base_path}" for url in urls if not url.startswith("unix:")), urls[0])
+        try:
+            write_address(Path(config.state_dir), url)
+        except OSError as error:
+            self._log.warning("address_file_not_written", reason=str(error))
+
+    async def _send_heartbeats(self) -> None:
+        """Send heartbeats from inside the event loop, so that the service manager restarts a loop that hangs."""
+        interval = systemd.watchdog_interval(self._options.environment, os.getpid())
+        while interval is not None:
+            self._notifier.heartbeat()
+            await asyncio.sleep(interval)
+
+    async def _reload(self, app: App) -> None:
+        self._notifier.reloading(self._clock.monotonic())
+        try:
+            loaded = await asyncio.to_thread(self._reload_config)
+        except StartupError as error:
+            self._log.error("reload_refused", mistakes=error.message.splitlines())
+        else:
+            app.reload(fit_to_descriptors(loaded.config))
+            self._report_reload(loaded)
+        self._notifier.ready()
+
+    def _report_reload(self, loaded: LoadedConfig) -> None:
+        self._warn_of_renamed(loaded.renamed)
+        started = self._start.config
+        changed = [name for name in RESTART_TABLES if getattr(loaded.config, name) != getattr(started, name)]
+        if changed:
+            self._log.warning("restart_needed", changed=changed)
+        self._log.info("reloaded", users=len(loaded.config.users))
+
+    def _reload_config(self) -> LoadedConfig:
+        loaded = self._options.read_config()
+        config = loaded.config
+        has_configured_users = bool(config.users)
+        if not has_configured_users:
+            if self._has_configured_users:
+                # A file is empty for a moment while it is written.
+                raise StartupError(
+                    "the configuration no longer names users, so none of it was applied; "
+                    "restart the daemon if it should have a first user instead"
+                )
+            # The directory of the start: a changed one needs a restart.
+            first = read_first_user(Path(self._start.config.server.state_dir))
+            config = msgspec.structs.replace(config, users=(first.user,))
+        if self._start.tls is not None and config.server.tls_cert:
+            self._start.tls.reload(config.server)
+        self._has_configured_users = has_configured_users
+        return msgspec.structs.replace(loaded, config=config)
+
+    def _start_shutdown(self, number: signal.Signals) -> None:
+        self._stop_by = self._clock.monotonic() + STOP_SECONDS
+        self._deadline.set(STOP_SECONDS, 1)
+        self._log.info("stopping", signal=number.name)
+        self._notifier.stopping("Stopping")
+
+    def _force_exit(self, number: signal.Signals) -> None:
+        self._log.warning("exit_forced", signal=number.name)
+        self._deadline.exit_now(128 + number)
+
+
+def _print_greeting(greeting: str | None) -> None:
+    if greeting is not None:
+        # Without a standard output, the token is still in its file.
+        with suppress(OSError):
+            click.echo(greeting)

@@ -1,0 +1,227 @@
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+from support.config_files import (
+    OTHER_HASH,
+    SECRET,
+    SIGNING_KEY,
+    TOKEN_HASH,
+    WEBHOOK,
+    credential,
+    hook,
+    load,
+    load_issues,
+    user,
+)
+
+from downloadd.config import MAX_SOCKET_PATH_BYTES, ConfigError, decode_secret
+from downloadd.daemon.configuration import read_config
+
+# -- formats -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "x", "/x/", "//x", "/x/../y", "/.", "/a b", "/%41", "/x?", "/x#", "/x\\n"])
+def test_a_base_path_that_no_request_could_match_is_refused(tmp_path: Path, path: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(f'[server]\nbase_path = "{path}"\n')
+    with pytest.raises(ConfigError, match=r"server.base_path: expected a path such as"):
+        read_config(file=file, environment={"HOME": "/home/u"})
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "0.0.0.0/0", "::/0", "proxy.example", "", "Unix"])
+def test_a_trusted_proxy_that_is_no_network_is_refused(tmp_path: Path, network: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(f'[server]\ntrusted_proxies = ["{network}"]\n')
+    with pytest.raises(ConfigError, match=r"server.trusted_proxies"):
+        read_config(file=file, environment={"HOME": "/home/u"})
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        pytest.param('[server]\ntls_cert = "a\\u0000"', "server.tls_cert: a path may not hold", id="NUL in a path"),
+        pytest.param('[server]\nallowed_hosts = ["https://a"]', "server.allowed_hosts: 'https://a' is not", id="URL"),
+        pytest.param("[downloads]\nallowed_ports = [0]", "downloads.allowed_ports: 0 is not a port", id="port"),
+        pytest.param('[imports]\ndirectory = "../x"', "imports.directory: the directory segment", id="dot segment"),
+        pytest.param('[[directories]]\npath = "a/../b"', "directories[0].path: the directory segment", id="path"),
+        pytest.param(
+            '[[directories]]\npath = "a"\nowner = "no-such-user"', "directories[0].owner: there is no", id="owner"
+        ),
+    ],
+)
+def test_a_text_of_the_wrong_format_is_refused_by_its_key(tmp_path: Path, toml: str, expected: str) -> None:
+    [issue] = load_issues(tmp_path, toml)
+    assert f"config.toml: {expected}" in issue
+
+
+def test_every_wrong_text_of_a_list_is_reported(tmp_path: Path) -> None:
+    assert len(load_issues(tmp_path, '[downloads]\nallowed_domains = ["*", "a.example", "a:1"]')) == 2
+
+
+def test_a_socket_path_has_the_length_of_a_socket_address_at_most(tmp_path: Path) -> None:
+    path = "/" + "ä" * ((MAX_SOCKET_PATH_BYTES - 1) // 2)
+    assert load(tmp_path, f'[server]\nunix_socket = "{path}"').server.unix_socket == path
+    [issue] = load_issues(tmp_path, f'[server]\nunix_socket = "{path}ä"')
+    assert "107 bytes at most" in issue
+
+
+def test_paths_of_directories_get_their_canonical_spelling(tmp_path: Path) -> None:
+    [directory] = load(tmp_path, '[[directories]]\npath = "/team//reports/"\nquota = 1').directories
+    assert directory.path == "team/reports"
+
+
+# -- combinations ------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_without_a_certificate_is_refused(tmp_path: Path) -> None:
+    [issue] = load_issues(tmp_path, '[server]\ntls_key = "key.pem"')
+    assert issue == "config.toml: server.tls_key: needs server.tls_cert"
+
+
+@pytest.mark.parametrize("key", ["state_dir", "unix_socket", "tls_cert"])
+def test_a_file_of_the_daemon_below_the_root_is_refused(tmp_path: Path, key: str) -> None:
+    root = tmp_path / "files"
+    (tmp_path / "link").symlink_to(root)
+    toml = f'[server]\n{key} = "{tmp_path}/link/x"\n[storage]\nroot = "{root}"\n'
+    [issue] = load_issues(tmp_path, toml)
+    assert f"storage.root: server.{key} (" in issue
+    assert "lies in it, where a download could overwrite it" in issue
+
+
+def test_the_configuration_itself_below_the_root_is_refused(tmp_path: Path) -> None:
+    [issue] = load_issues(tmp_path, f'[storage]\nroot = "{tmp_path}"')
+    assert "storage.root: the configuration (" in issue
+
+
+def test_two_tables_for_one_directory_are_refused(tmp_path: Path) -> None:
+    [issue] = load_issues(tmp_path, '[[directories]]\npath = "a"\n[[directories]]\npath = "/a/"\n')
+    assert issue.startswith("config.toml: directories[1].path: is that of directories[0] of ")
+
+
+def test_users_of_directories_must_exist_if_users_are_configured(tmp_path: Path) -> None:
+    directory = '[[directories]]\npath = "a"\nusers = ["b"]\n'
+    assert load(tmp_path, directory).directories
+    assert load(tmp_path, directory + user("b")).directories
+    assert load_issues(tmp_path, directory + user()) == [
+        'config.toml: directories[0].users: there is no user with the id "b"'
+    ]
+
+
+# -- lists of tables ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        pytest.param(
+            user() + user(token_hash=OTHER_HASH), 'users[1].id: "a" is taken already, by users[0]', id="same id"
+        ),
+        pytest.param(user() + user("b"), "users[1].token_hash: is that of users[0]", id="same token"),
+        pytest.param(
+            user(rest='permissions = ["downlod"]'),
+            'users[0].permissions: "downlod": unknown permission; did you mean download?',
+            id="unknown permission",
+        ),
+        pytest.param(user(token_hash="abc"), "expected sha256: and 64", id="no hash"),
+        pytest.param(user(token_hash=TOKEN_HASH + "\\n"), "expected sha256: and 64", id="hash and a line feed"),
+        pytest.param(user(id=""), "expected a text in quotes of 1 to 128 characters", id="empty id"),
+        pytest.param(user(id="a\\r\\nb"), "users[0].id: may not hold control characters", id="line break in an id"),
+        pytest.param(user(rest="role = 1"), "users[0].role: unknown key", id="unknown key"),
+    ],
+)
+def test_a_wrong_user_is_refused(tmp_path: Path, toml: str, expected: str) -> None:
+    (found,) = load_issues(tmp_path, toml)
+    assert expected in found
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        pytest.param(credential(""), "credentials[0]: has nothing to send", id="nothing to send"),
+        pytest.param(
+            credential(f'user = "u"\nheaders = {{ authorization = "{SECRET}" }}'),
+            "both user and an Authorization header",
+            id="two authorizations",
+        ),
+        pytest.param(
+            credential(f'headers = {{ A = "{SECRET}\\r\\nB: c" }}'), "a line break", id="line break in a value"
+        ),
+        pytest.param(credential(f'headers = {{ A = "{SECRET}\\u0000" }}'), "control character", id="NUL in a value"),
+        pytest.param(credential('headers = { "A B" = "c" }'), '"A B" is not the name of a header field', id="bad name"),
+        pytest.param(credential('headers = { "" = "c" }'), "is not the name of a header field", id="empty name"),
+        pytest.param(credential('headers = { Range = "c" }'), "Range is set by downloadd itself", id="our own field"),
+        pytest.param(credential('headers = { A = "b", a = "c" }'), "a is given twice", id="same field twice"),
+        pytest.param(credential("headers = { A = 1 }"), "headers: expected a table of texts", id="integer as value"),
+        pytest.param(credential(f'password = "{SECRET}"\nheaders = {{A="b"}}'), "without user", id="password alone"),
+        pytest.param(credential(f'user = "{SECRET}:x"'), "may not hold a colon", id="colon in the user"),
+        pytest.param(credential(f'user = ["{SECRET}"]'), "user: expected a text", id="list for a user"),
+        pytest.param(credential('user = "u"', host="https://a/"), "expected a host alone", id="URL as host"),
+        pytest.param(
+            credential('user = "u"') + credential('user = "v"', host="A.example."),
+            "a.example has credentials already, in credentials[0]",
+            id="same host",
+        ),
+    ],
+)
+def test_wrong_credentials_are_refused_without_showing_them(tmp_path: Path, toml: str, expected: str) -> None:
+    (found,) = load_issues(tmp_path, toml)
+    assert expected in found
+    assert SECRET not in found
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        pytest.param(hook(""), "hooks[0]: expected either url and secret, or command", id="neither"),
+        pytest.param(hook(f'{WEBHOOK}\ncommand = ["x"]'), "hooks[0]: expected either url and secret", id="both"),
+        pytest.param(hook(f'url = "https://a/{SECRET}"'), "hooks[0].secret: expected whsec_ and 24", id="no secret"),
+        pytest.param(hook(f'url = "https://a"\nsecret = "{SECRET}"'), "secret: expected whsec_", id="another secret"),
+        pytest.param(hook('url = "https://a"\nsecret = "whsec_QUJD"'), "secret: expected whsec_", id="short secret"),
+        pytest.param(
+            hook(f'command = ["x"]\nsecret = "{SIGNING_KEY}"'), "secret: is given without url", id="secret alone"
+        ),
+        pytest.param(
+            hook(f'url = "ftp://{SECRET}/"\nsecret = "{SIGNING_KEY}"'), "url: expected an http://", id="scheme"
+        ),
+        pytest.param(
+            hook(f'url = "https://[{SECRET}"\nsecret = "{SIGNING_KEY}"'), "url: expected an http://", id="no URL"
+        ),
+        pytest.param(hook(f'command = "{SECRET}"'), "command: expected a list of texts", id="command line"),
+        pytest.param(hook('command = [""]'), "command: expected a program", id="empty command"),
+        pytest.param(hook(f'{WEBHOOK}\nevents = ["complete"]'), "did you mean completed?", id="event"),
+        pytest.param(hook(f"{WEBHOOK}\nevents = []"), "events: expected a list of events", id="no events"),
+        pytest.param(hook(f"{WEBHOOK}\ntimeout = 0"), "timeout: expected a number from 1 to 3600", id="no time"),
+        pytest.param(hook(WEBHOOK, name="a b"), "name: expected 1 to 64 letters", id="bad name"),
+        pytest.param(hook(WEBHOOK) + hook(WEBHOOK), 'hooks[1].name: "chat" is taken already, by hooks[0]', id="name"),
+    ],
+)
+def test_a_wrong_hook_is_refused_without_showing_its_secrets(tmp_path: Path, toml: str, expected: str) -> None:
+    (found,) = load_issues(tmp_path, toml)
+    assert expected in found
+    assert SECRET not in found
+    assert SIGNING_KEY not in found
+
+
+def test_a_hook_is_printed_without_its_secrets(tmp_path: Path) -> None:
+    config = load(tmp_path, hook(WEBHOOK) + hook(f'command = ["x", "{SECRET}"]', "scan"))
+    shown = repr(config) + str([each.__rich_repr__() for each in config.hooks])
+    assert "scan" in shown
+    assert SECRET not in shown
+    assert SIGNING_KEY not in shown
+
+
+def test_hosts_of_credentials_get_their_canonical_spelling(tmp_path: Path) -> None:
+    config = load(tmp_path, credential('user = "u"', host="BÜCHER.example."))
+    assert config.credentials[0].host == "xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(("length", "is_valid"), [(23, False), (24, True), (64, True), (65, False)])
+def test_a_secret_holds_24_to_64_bytes(length: int, is_valid: bool) -> None:
+    key = bytes(range(length))
+    assert decode_secret(f"whsec_{b64encode(key).decode()}") == (key if is_valid else None)
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_???", b64encode(bytes(32)).decode()])
+def test_a_malformed_secret_has_no_key(secret: str) -> None:
+    assert decode_secret(secret) is None

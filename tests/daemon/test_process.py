@@ -1,0 +1,82 @@
+"""The daemon's start in the process of the test; tests/daemon/test_main.py runs it as a process of its own."""
+
+import json
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from support.config_files import user
+
+from downloadd.config import Flags
+from downloadd.daemon.process import ProcessOptions, StartState, _prepare
+from downloadd.errors import StartupError
+from downloadd.logs import LogFormat, LogLevel
+
+
+def options(tmp_path: Path, toml: str = "", **environment: str) -> ProcessOptions:
+    file = tmp_path / "config.toml"
+    file.write_text(toml)
+    return ProcessOptions(
+        file=file,
+        flags=Flags(port=0, state_dir=str(tmp_path / "state"), root=str(tmp_path / "files")),
+        environment=environment,
+        log_format=LogFormat.JSON,
+        log_level=LogLevel.INFO,
+    )
+
+
+def prepare(given: ProcessOptions, stack: ExitStack) -> StartState:
+    return _prepare(given, given.read_config(), stack)
+
+
+def test_without_users_the_first_one_is_added_and_greeted_once(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        first = prepare(options(tmp_path), stack)
+        second = prepare(options(tmp_path), stack)
+    token = (tmp_path / "state" / "token").read_text().strip()
+    assert first.greeting is not None
+    assert token in first.greeting
+    assert "Downloads are refused" in first.greeting
+    assert second.greeting is None
+    assert first.config.users == second.config.users
+    assert not first.has_configured_users
+
+
+def test_the_journal_gets_no_token(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        start = prepare(options(tmp_path, JOURNAL_STREAM="8:1"), stack)
+    assert (tmp_path / "state" / "token").read_text().strip() not in str(start.greeting)
+
+
+def test_configured_users_need_no_first_one(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        start = prepare(options(tmp_path, user("alice")), stack)
+    assert (start.has_configured_users, start.greeting) == (True, None)
+    assert [each.id for each in start.config.users] == ["alice"]
+    assert not (tmp_path / "state").exists()
+
+
+def test_sockets_are_bound_and_closed_with_the_stack(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    with ExitStack() as stack:
+        start = prepare(options(tmp_path, f"[server]\nunix_socket = {json.dumps(str(path))}\n{user()}"), stack)
+        families = [listener.family for listener in start.sockets]
+        assert families == [socket.AF_INET, socket.AF_UNIX]
+        assert path.is_socket()
+    assert not path.exists()
+    assert all(listener.fileno() == -1 for listener in start.sockets)
+
+
+def test_former_names_are_kept_for_the_log(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        start = prepare(options(tmp_path, f"[downloads]\nallow = true\n{user()}"), stack)
+    assert [each.current for each in start.renamed] == ["downloads.enabled"]
+
+
+def test_a_mistake_in_the_configuration_ends_the_start(tmp_path: Path) -> None:
+    given = replace(options(tmp_path), flags=Flags(port=-1))
+    with pytest.raises(StartupError) as caught:
+        given.read_config()
+    assert caught.value.exit_status == 2
