@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from downloadd import __version__
 from downloadd.errors import ErrorCode
-from downloadd.import_operation import FINISHED_STATUSES, ImportKind, ImportOperation
+from downloadd.import_operation import FINISHED_STATES, ImportOperation
 from downloadd.states import ACTIVE, FINISHED, State, WaitReason
 
 DURATION_BUCKETS: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400)
@@ -159,12 +159,14 @@ class Metrics:
         self._lost_readers.inc()
         self._lost_events.inc(events)
 
-    def import_status_changed(self, operation: ImportOperation) -> None:
-        """An import operation has another status."""
-        if operation.status in FINISHED_STATUSES:
-            self._imports_ended[
-                operation.kind, operation.status.removeprefix("importer_").removeprefix("import_")
-            ].inc()
+    def register_import_kind(self, kind: str) -> None:
+        """Add the series of a kind of import operation."""
+        self._imports_ended[kind, "done"].inc(0)
+
+    def import_state_changed(self, operation: ImportOperation) -> None:
+        """Count an import operation that has finished."""
+        if operation.state in FINISHED_STATES:
+            self._imports_ended[operation.kind, operation.state.value].inc()
 
     def register_hook(self, name: str) -> None:
         """A hook is configured: its series are there from now on."""
@@ -272,8 +274,6 @@ class Metrics:
                 "downloadd_imports_ended", "Import operations that have ended, by outcome.", ("importer", "outcome")
             )
         )
-        for kind in ImportKind:
-            self._imports_ended[kind, "done"].inc(0)
         self._hook_tries = _ChildCache(
             self._counter(
                 "downloadd_hook_tries", "Tries to tell a hook that a download has ended.", ("hook", "outcome")

@@ -5,9 +5,10 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+from support.fake_imports import make_operation
 
 from downloadd.errors import ErrorCode
-from downloadd.import_operation import ImportKind, ImportOperation, ImportStatus
+from downloadd.import_operation import ImportState
 from downloadd.metrics import DeliveryOutcome, GaugeSnapshot, Metrics, OriginUsage, QuotaUsage, StorageUsage
 from downloadd.states import ACTIVE, State, WaitReason
 
@@ -90,16 +91,18 @@ def test_requests_are_counted_by_method_and_status_and_measured() -> None:
 
 def test_imports_are_counted_when_they_end() -> None:
     metrics = Metrics()
-    operation = ImportOperation(id="x", kind=ImportKind.SLACK, user="u", ts=0, updated_at=0)
-    for status in (
-        ImportStatus.PREPARING_STARTED,
-        ImportStatus.DONE,
-        ImportStatus.FAILED,
-        ImportStatus.CANCELLED,
-        ImportStatus.DONE,
+    for kind in ("slack", "csv"):
+        metrics.register_import_kind(kind)
+    operation = make_operation(kind="slack")
+    for state in (
+        ImportState.READING,
+        ImportState.DONE,
+        ImportState.FAILED,
+        ImportState.CANCELLED,
+        ImportState.DONE,
     ):
-        operation = msgspec.structs.replace(operation, status=status)
-        metrics.import_status_changed(operation)
+        operation = msgspec.structs.replace(operation, state=state)
+        metrics.import_state_changed(operation)
     name = "downloadd_imports_ended_total"
     outcomes = {outcome: sample(metrics, name, importer="slack", outcome=outcome) for outcome in OUTCOMES}
     assert outcomes == {"done": 2, "failed": 1, "cancelled": 1}

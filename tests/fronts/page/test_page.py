@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from end_to_end.test_imports import export, serve
-from imports.test_readers import packed
+from support.import_files import packed
 from playwright.async_api import Browser, Page, expect
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, wait_until
 from support.downloads import make_download
