@@ -26,6 +26,9 @@ from downloadd.hooks.hooks import Hooks
 from downloadd.hooks.program import ProgramRunner
 from downloadd.hooks.rules import HookRules
 from downloadd.hooks.webhook import WebhookSender
+from downloadd.import_operation import PENDING_KINDS
+from downloadd.imports.importers import IMPORTERS
+from downloadd.imports.rights import ImportRights
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
 from downloadd.manager.dispatcher import LocalDispatcher
@@ -81,6 +84,8 @@ class App:
         config, clock = self._config, self._clock
         async with AsyncExitStack() as stack:
             metrics = self.metrics
+            for kind in (*IMPORTERS, *PENDING_KINDS):
+                metrics.imports.register_kind(kind)
             self._bus = bus = EventBus(on_reader_lost=metrics.process.reader_lost)
             self._hook_rules = HookRules(config.hooks)
             records = await stack.enter_async_context(
@@ -146,7 +151,12 @@ class App:
                     bus=bus,
                     clock=clock,
                     config=config.imports,
-                    on_status_change=metrics.imports.status_changed,
+                    rights=ImportRights(
+                        directory=config.imports.directory,
+                        is_enabled=lambda: self._config.downloads.enabled,
+                        can_use_directory=lambda user, directory: self._directories.allows_user(user, directory),
+                    ),
+                    on_state_change=metrics.imports.state_changed,
                 )
             )
             gauges = GaugeCollector(

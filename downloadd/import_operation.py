@@ -1,4 +1,4 @@
-"""Import operations, and what they find: the nouns of imports.
+"""Import operations and the content of import files.
 
 Pure: no I/O and no clock.
 """
@@ -11,22 +11,22 @@ from typing import Final
 import msgspec
 
 DIRECT_MESSAGES_CHANNEL_ID: Final = "__directMessages__"
-"""The id of the one channel that all direct messages are in."""
+"""Id of the one channel that stands for all direct messages."""
 
 FILES_CHANNEL_ID: Final = "__files__"
-"""The id of the one channel that files are in where there are no channels."""
+"""Id of the channel of files that belong to no channel."""
 
 OPERATION_ID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
 OPERATION_ID_LENGTH: Final = 17
 
 
 def is_operation_id(text: str) -> bool:
-    """Whether an operation could have this id."""
+    """Return True if `text` has the form of an operation's id."""
     return len(text) == OPERATION_ID_LENGTH and set(OPERATION_ID_ALPHABET).issuperset(text)
 
 
 class WorkspaceUser(msgspec.Struct, frozen=True, kw_only=True):
-    """A user of the workspace."""
+    """User of the exported workspace."""
 
     user_id: str
     username: str
@@ -37,7 +37,7 @@ class WorkspaceUser(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
-    """A channel of the workspace."""
+    """Channel of the exported workspace."""
 
     channel_id: str
     name: str
@@ -47,116 +47,111 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageCount(msgspec.Struct, frozen=True, kw_only=True):
-    """So many messages were read."""
+    """Number of messages that were read since the last count."""
 
     count: int
 
 
 class FileLink(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that the import names, where it is, and what is known of it."""
+    """File that an import file names."""
 
     file_id: str
-    """The same file has the same id wherever it is named."""
+    """The same for the same file, wherever it is named."""
     url: str
     mirrors: tuple[str, ...] = ()
     name: str = ""
-    """As it is called there; not safe."""
+    """Name in the import file; unchecked."""
     directory: str = ""
-    """Where it is wanted below the import's own directory; not judged yet."""
+    """Requested directory below that of the import; unchecked."""
     channel_id: str = ""
     user: str = ""
-    """Id of who posted it."""
+    """Id of the user who posted the file."""
     time: float | None = None
     """Unix time of the message."""
     size: int | None = None
     """Bytes."""
     content_type: str | None = None
     checksum: str | None = None
-    """As in the `checksum` parameter."""
+    """In the form of the `checksum` parameter."""
 
 
 class SkippedEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry that cannot be taken; the rest goes on."""
+    """Entry that cannot be imported; reading continues after it."""
 
     reason: str
 
 
 ImportItem = WorkspaceUser | Channel | MessageCount | FileLink | SkippedEntry
-"""What an importer finds."""
+"""Item that an importer reads."""
 
 
-class ImportStatus(StrEnum):
-    """How far an operation has come, in the words of Rocket.Chat."""
+class ImportState(StrEnum):
+    """State of an import operation."""
 
-    NEW = "importer_new"
-    UPLOADING = "importer_uploading"
-    DOWNLOADING_FILE = "importer_downloading_file"
-    FILE_LOADED = "importer_file_loaded"
-    PREPARING_STARTED = "importer_preparing_started"
-    PREPARING_USERS = "importer_preparing_users"
-    PREPARING_CHANNELS = "importer_preparing_channels"
-    PREPARING_MESSAGES = "importer_preparing_messages"
-    USER_SELECTION = "importer_user_selection"
-    IMPORTING_STARTED = "importer_importing_started"
-    IMPORTING_USERS = "importer_importing_users"
-    IMPORTING_CHANNELS = "importer_importing_channels"
-    IMPORTING_MESSAGES = "importer_importing_messages"
-    IMPORTING_FILES = "importer_importing_files"
-    FINISHING = "importer_finishing"
-    DONE = "importer_done"
-    FAILED = "importer_import_failed"
-    CANCELLED = "importer_import_cancelled"
+    NEW = "new"
+    UPLOADING = "uploading"
+    FETCHING = "fetching"
+    """The file is being downloaded from its URL."""
+    UPLOADED = "uploaded"
+    """The file is stored and not read yet."""
+    READING = "reading"
+    READING_USERS = "reading_users"
+    READING_CHANNELS = "reading_channels"
+    READING_FILES = "reading_files"
+    READY = "ready"
+    """The content is known, and a selection is expected."""
+    SELECTING = "selecting"
+    """A selection is being applied."""
+    DOWNLOADING = "downloading"
+    """Pending files are being downloaded."""
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
-FINISHED_STATUSES: Final = frozenset({ImportStatus.DONE, ImportStatus.FAILED, ImportStatus.CANCELLED})
-"""Nothing happens any more."""
-PREPARING_STATUSES: Final = frozenset(
-    {
-        ImportStatus.PREPARING_STARTED,
-        ImportStatus.PREPARING_USERS,
-        ImportStatus.PREPARING_CHANNELS,
-        ImportStatus.PREPARING_MESSAGES,
-    }
+FINISHED_STATES: Final = frozenset({ImportState.DONE, ImportState.FAILED, ImportState.CANCELLED})
+"""States that are never left."""
+READING_STATES: Final = frozenset(
+    {ImportState.READING, ImportState.READING_USERS, ImportState.READING_CHANNELS, ImportState.READING_FILES}
 )
-"""The file is being read."""
-UNPREPARED_STATUSES: Final = frozenset(
-    {
-        ImportStatus.NEW,
-        ImportStatus.UPLOADING,
-        ImportStatus.DOWNLOADING_FILE,
-        ImportStatus.FILE_LOADED,
-        *PREPARING_STATUSES,
-    }
+UNREAD_STATES: Final = READING_STATES | {
+    ImportState.NEW,
+    ImportState.UPLOADING,
+    ImportState.FETCHING,
+    ImportState.UPLOADED,
+}
+"""States in which the content of the file is not known."""
+
+
+class ImportErrorCode(StrEnum):
+    """Reason why an import was refused or failed."""
+
+    UNKNOWN_IMPORTER = "unknown_importer"
+    INVALID_PARAMETER = "invalid_parameter"
+    INVALID_FILE = "invalid_file"
+    FILE_TOO_LARGE = "file_too_large"
+    WRONG_STATE = "wrong_state"
+    NOTHING_SELECTED = "nothing_selected"
+
+
+class PendingKind(StrEnum):
+    """Kind of pending file."""
+
+    FILE = "file"
+    AVATAR = "avatar"
+
+
+PENDING_FILES: Final = "pending-files"
+PENDING_AVATARS: Final = "pending-avatars"
+
+PENDING_KINDS: Final[Mapping[str, PendingKind]] = MappingProxyType(
+    {PENDING_FILES: PendingKind.FILE, PENDING_AVATARS: PendingKind.AVATAR}
 )
-"""What is in the file is not known yet."""
-
-
-class ImportKind(StrEnum):
-    """What an operation does; the `importerKey`."""
-
-    SLACK = "slack"
-    CSV = "csv"
-    URLS = "urls"
-    METALINK = "metalink"
-    PENDING_FILES = "pending-files"
-    PENDING_AVATARS = "pending-avatars"
-
-
-KIND_TITLES: Final[Mapping[ImportKind, str]] = MappingProxyType(
-    {
-        ImportKind.SLACK: "Slack",
-        ImportKind.CSV: "CSV",
-        ImportKind.URLS: "URLs",
-        ImportKind.METALINK: "Metalink",
-        ImportKind.PENDING_FILES: "Pending Files",
-        ImportKind.PENDING_AVATARS: "Pending Avatars",
-    }
-)
-"""The `type` of an operation, for people."""
+"""Kinds of operations that download pending files; all other kinds are keys of importers."""
 
 
 class FileCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many files of an operation there are."""
+    """Numbers of files of an operation."""
 
     total: int = 0
     completed: int = 0
@@ -164,74 +159,71 @@ class FileCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_finished(self) -> bool:
-        """Whether every file has come to an end."""
+        """Return True if every file is completed or failed."""
         return self.completed + self.failed >= self.total
 
 
 class ImportOperation(msgspec.Struct, frozen=True, kw_only=True):
-    """One import, or one download of what imports have left pending, as it is written down."""
+    """Import of one file, or one download of pending files."""
 
     id: str
     """17 letters and digits."""
-    kind: ImportKind
+    kind: str
+    """Key of the importer, or one of `PENDING_KINDS`."""
     user: str
-    ts: int
-    """When it began, in Unix milliseconds."""
+    started_at: int
+    """Unix milliseconds."""
     updated_at: int
-    """In Unix milliseconds."""
-    status: ImportStatus = ImportStatus.NEW
+    """Unix milliseconds."""
+    state: ImportState = ImportState.NEW
     valid: bool = True
-    """False once another one took its place."""
+    """False after a newer operation of the user replaced this one."""
     content_type: str | None = None
-    file: str | None = None
-    """The name under which Rocket.Chat would keep the upload."""
     name: str = ""
-    """What the uploaded file was called."""
+    """Name of the uploaded file."""
     download_id: str | None = None
-    """The download that fetches the file of this operation."""
+    """Id of the download that fetches the import file."""
     message_count: int = 0
     skipped: int = 0
-    """Entries that could not be taken."""
+    """Number of entries that cannot be imported."""
     file_counts: FileCounts = FileCounts()
-    """Files that it fetches, or has made pending."""
+    """Files that the operation downloads, or has made pending."""
     reason: str | None = None
-    """Why it failed."""
-    error_code: str | None = None
+    """Reason of the failure, for people."""
+    error_code: ImportErrorCode | None = None
 
-
-class PendingKind(StrEnum):
-    """What kind of file is pending."""
-
-    FILE = "file"
-    AVATAR = "avatar"
+    @property
+    def pending_kind(self) -> PendingKind | None:
+        """Return the kind of files that the operation downloads; None for the import of a file."""
+        return PENDING_KINDS.get(self.kind)
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Who or what is to be imported; None: everything."""
+    """Ids of the users and channels to import; None for all."""
 
     users: frozenset[str] | None
     channels: frozenset[str] | None
 
 
 class PendingFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that is to be fetched, and what has become of it."""
+    """File of an import with the state of its download."""
 
     number: int
-    """Of the row."""
+    """Number of the row."""
     link: FileLink
     channel: str
     """Name of the channel."""
-    import_ts: int
-    """When its import began, in Unix milliseconds."""
+    import_started_at: int
+    """Start of its import, in Unix milliseconds."""
     import_name: str
-    """What the uploaded file was called."""
+    """Name of the uploaded file of its import."""
     download_id: str | None = None
     status: str = "pending"
     """`found`, `pending`, or the state of its download."""
     path: str | None = None
-    """Where it lies, relative to the storage root, once it does."""
+    """Path of the completed file, relative to the storage root."""
     saved_size: int | None = None
-    """Bytes."""
+    """Bytes of the completed file."""
     saved_checksum: str | None = None
     error: str | None = None
-    """Code of why its download failed."""
+    """Error code of the failed download."""

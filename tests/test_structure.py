@@ -69,7 +69,7 @@ PURE: Final = (
         "import_operation",
     ),
     *("config.fields", "config.conversion", "config.reference"),
-    *("imports.refusal", "imports.selection", "imports.layout", "imports.json_array"),
+    *("imports.refusal", "imports.rights", "imports.layout", "imports.json_array", "imports.validation"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.redaction"),
     "policy.ports",
     "policy.proxies",
@@ -81,6 +81,8 @@ PURE: Final = (
     *("cli.formatting", "cli.links", "client.events"),
     *("fronts.rest.target", "fronts.rest.schemas", "fronts.rocketchat.schemas", "fronts.rest.auth"),
     "fronts.rest.request_guards",
+    *("fronts.rocketchat.selection", "fronts.rocketchat.statuses", "fronts.rocketchat.translation"),
+    "records.sqlite_errors",
 )
 """Decisions apart from I/O, which must say so themselves; others may say it too."""
 IMPURE: Final = frozenset({"asyncio", "aiohttp", "os", "time", "socket", "downloadd.clock"})

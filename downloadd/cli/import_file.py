@@ -9,12 +9,11 @@ import click
 
 from downloadd.cli import formatting
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
-from downloadd.cli.links import guess_kind
-from downloadd.cli.parameters import one_of
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import Client, FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
 from downloadd.fronts.rocketchat.schemas import CountResponse
-from downloadd.import_operation import FINISHED_STATUSES, ImportKind, ImportStatus
+from downloadd.fronts.rocketchat.statuses import FINISHED_STATUSES, ImportStatus
+from downloadd.imports.importers import IMPORTERS, guess_importer
 
 UPLOAD_CHUNK_BYTES: Final = 1 << 20
 """Bytes of an upload that are read at once."""
@@ -26,7 +25,7 @@ POLL_SECONDS: Final = 0.5
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
     "--kind",
-    type=one_of((ImportKind.SLACK, ImportKind.CSV, ImportKind.URLS, ImportKind.METALINK)),
+    type=click.Choice(list(IMPORTERS)),
     help="What the file is; found out from its name and first bytes by default.",
 )
 @click.option("--channel", "channels", metavar="NAME", multiple=True, help="Only files of this channel; repeatable.")
@@ -54,11 +53,12 @@ async def import_(
       downloadctl import links.txt --kind urls
     """
     with file.open("rb") as stream:
-        found = guess_kind(file.name, stream.read(4096))
-    chosen = ImportKind(kind) if kind is not None else found
-    if chosen is None:
+        guessed = guess_importer(file.name, stream.read(4096))
+    if kind is None and guessed is not None:
+        kind = guessed.key
+    if kind is None:
         raise click.UsageError(f"{file} is no list that can be imported; if it is one after all, say what with --kind")
-    await client.imports.upload(importer_key=chosen, file_name=file.name, file=_read_chunks(file))
+    await client.imports.upload(importer_key=kind, file_name=file.name, file=_read_chunks(file))
     data = await _poll_data(client)
     if look:
         terminal.write_result(data, _format_contents(data))

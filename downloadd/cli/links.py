@@ -1,4 +1,4 @@
-"""Links in whatever somebody pastes, and what kind of list a file is.
+"""Links in pasted text.
 
 Pure: no I/O and no clock.
 """
@@ -6,8 +6,6 @@ Pure: no I/O and no clock.
 import re
 from collections.abc import Iterable
 from typing import Final
-
-from downloadd.import_operation import ImportKind
 
 _LINK_PATTERN: Final = re.compile(r"""\bhttps?://[^\s<>"'`\\^{|}\x00-\x1f]+""", re.IGNORECASE)
 _BRACKET_PAIRS: Final = (("(", ")"), ("[", "]"))
@@ -29,17 +27,3 @@ def _trim_link(link: str) -> str:
         if shorter == link:
             return link
         link = shorter
-
-
-def guess_kind(name: str, head: bytes) -> ImportKind | None:
-    """The importer for a file, by its name and first bytes; None when it can be no list."""
-    extension = name.lower().rpartition(".")[2]
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if head.startswith(b"PK"):
-        return ImportKind.SLACK
-    if extension in {"meta4", "metalink"} or start.startswith((b"<?xml", b"<metalink")):
-        return ImportKind.METALINK
-    if extension == "csv":
-        return ImportKind.CSV
-    is_text = b"\0" not in head or head.startswith((b"\xff\xfe", b"\xfe\xff"))
-    return ImportKind.URLS if is_text else None

@@ -28,7 +28,7 @@ from downloadd.client import (
     State,
 )
 from downloadd.fronts.rest.schemas import Listing
-from downloadd.import_operation import FINISHED_STATUSES
+from downloadd.fronts.rocketchat.statuses import FINISHED_STATUSES
 from downloadd.states import ACTIVE, FINISHED
 
 _EVENT_NAMES: Final = {ActiveEntry: "download", HistoryEntry: "history", OperationEntry: "import", Reset: "reset"}

@@ -30,7 +30,7 @@ class Imports:
         self._connection = connection
 
     async def upload(self, *, importer_key: str, file_name: str, file: bytes | AsyncIterable[bytes]) -> OperationEntry:
-        """Uploads an export as it is; `importer_key` is slack, csv, urls or metalink.
+        """Uploads an export as it is; `importer_key` is the key of an importer.
 
         Raises:
             ApiError, ConnectionLostError: it is refused, or nobody answers.

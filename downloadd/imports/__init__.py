@@ -1,1 +1,1 @@
-"""Files that name many files: exports of chat workspaces, tables, lists of URLs and Metalinks."""
+"""Imports of files that name many files: chat exports, tables, lists of URLs and Metalinks."""

@@ -1,4 +1,4 @@
-"""Zip archives of strangers: nothing is unpacked to the disk, and no bomb goes off.
+"""Untrusted zip archives: nothing is unpacked to the disk, and sizes are limited.
 
 The format: PKWARE's APPNOTE, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
 """
@@ -15,48 +15,49 @@ from pathlib import PurePosixPath
 from types import TracebackType
 from typing import BinaryIO, Final, Self, cast
 
-from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+from downloadd.import_operation import ImportErrorCode
+from downloadd.imports.refusal import ImportRefusedError
 
 MAX_ENTRIES: Final = 300_000
-"""Some 600 bytes of memory each."""
+"""Files in an archive; each takes about 600 bytes of memory."""
 MAX_DIRECTORY_BYTES: Final = 32 << 20
-"""Bytes of the archive's own list of its entries."""
+"""Bytes of the central directory of an archive."""
 MAX_NAME_CHARACTERS: Final = 4096
-"""Characters; more than any system packs."""
+"""Characters of a name; no operating system allows more."""
 MAX_ENTRY_BYTES: Final = 64 << 20
-"""Bytes of one entry once it is unpacked: it is held in memory."""
+"""Bytes of one unpacked entry, which is held in memory."""
 MAX_TOTAL_BYTES: Final = 64 << 30
-"""Bytes of all entries once they are unpacked."""
+"""Bytes of all unpacked entries."""
 MAX_COMPRESSION_RATIO: Final = 200
-"""How many times as long an entry of more than a MiB may get; real text stays under 30."""
+"""Ratio of unpacked to packed bytes of an entry of more than one MiB; that of real text is below 30."""
 
 _ARCHIVE_ERRORS: Final = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
     *(ArithmeticError, LookupError, RuntimeError, ValueError),
 )
-"""What the standard library says of archives that are damaged, or made to be."""
+"""Exceptions that the standard library raises for damaged or malicious archives."""
 _MIN_RATIO_CHECK_BYTES: Final = 1 << 20
 _CHUNK_BYTES: Final = 1 << 20
 _DIRECTORY_ENTRY_SIGNATURE: Final = b"PK\x01\x02"
-"""What each entry of the directory begins with (APPNOTE, 4.3.12)."""
+"""First bytes of each entry of the central directory (APPNOTE, 4.3.12)."""
 _ENCRYPTED_FLAG: Final = 0x1
 _UTF_8_FLAG: Final = 0x800
-"""Bit 11 of the flags: so is the name (APPNOTE, 4.4.4)."""
+"""Bit 11 of the flags: the name is UTF-8 (APPNOTE, 4.4.4)."""
 
 
 class Archive:
-    """A zip archive whose directory has been judged. Use it in a `with` block; blocks."""
+    """Zip archive with a validated central directory. Opens with `with`; blocks."""
 
     def __init__(self, file: BinaryIO) -> None:
-        """Reads the archive's directory.
+        """Read and validate the central directory.
 
         Raises:
-            ImportRefusedError: it is no zip, encrypted, a bomb, or holds names that lead elsewhere.
+            ImportRefusedError: the file is not a zip archive, is encrypted, exceeds a limit, or has unsafe names.
         """
         try:
             self._zip = zipfile.ZipFile(cast("BinaryIO", _LimitedDirectoryFile(file)))
         except _ARCHIVE_ERRORS as error:
-            raise ImportRefusedError("the file is no zip archive, or it is cut short") from error
+            raise ImportRefusedError("the file is not a zip archive, or it is truncated") from error
         try:
             self._validate(file)
         except BaseException:
@@ -65,25 +66,25 @@ class Archive:
         self._entries = {_decode_name(info): info for info in self._zip.infolist() if not _is_directory(info)}
 
     def __enter__(self) -> Self:
-        """Nothing is to be done."""
+        """Return the archive, which is open already."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the archive, and leaves its file open."""
+        """Close the archive, but not its file."""
         self._zip.close()
 
     @property
     def names(self) -> Sequence[str]:
-        """The files in it, in the order of the archive."""
+        """Return the names of the files in the order of the archive."""
         return tuple(self._entries)
 
     def read(self, name: str) -> bytes:
-        """One file of the archive; empty when there is none of that name.
+        """Return the content of a file; empty if no file has this name.
 
         Raises:
-            ImportRefusedError: it is damaged, packed in a way that is not known, or too long.
+            ImportRefusedError: the file is damaged, too long, or packed by an unknown method.
         """
         info = self._entries.get(name)
         if info is None:
@@ -92,13 +93,13 @@ class Archive:
             raise _too_large_error(f"{_format_name(name)} in the archive is too large")
         try:
             with self._zip.open(info) as entry, io.BytesIO() as data:
-                # Piece by piece, so that what is packed and what is unpacked never lie whole beside each other.
+                # In pieces, so that the packed and the unpacked content are not in memory together.
                 while data.tell() <= MAX_ENTRY_BYTES and (piece := entry.read(_CHUNK_BYTES)):
                     data.write(piece)
                 unpacked = data.getvalue()
         except _ARCHIVE_ERRORS as error:
             raise ImportRefusedError(
-                f"{_format_name(name)} in the archive is damaged or packed in an unknown way"
+                f"{_format_name(name)} in the archive is damaged or packed by an unknown method"
             ) from error
         if len(unpacked) > MAX_ENTRY_BYTES:
             raise _too_large_error(f"{_format_name(name)} in the archive is too large")
@@ -111,10 +112,10 @@ class Archive:
             if info.flag_bits & _ENCRYPTED_FLAG:
                 raise ImportRefusedError("the archive is encrypted; export it without a password")
             if len(info.filename) > MAX_NAME_CHARACTERS:
-                raise ImportRefusedError(f"the archive holds a name that is too long: {_format_name(info.filename)}")
+                raise ImportRefusedError(f"the archive has a name that is too long: {_format_name(info.filename)}")
             if _is_unsafe_path(info.filename):
                 raise ImportRefusedError(
-                    f"the archive holds a name that leads elsewhere: {_format_name(info.filename)}"
+                    f"the archive has a name that leads outside of it: {_format_name(info.filename)}"
                 )
             total += info.file_size
             packed += info.compress_size
@@ -124,16 +125,16 @@ class Archive:
                 raise _too_large_error(f"{_format_name(info.filename)} in the archive is packed like a zip bomb")
         if total > MAX_TOTAL_BYTES:
             raise _too_large_error(f"the archive unpacks to more than {MAX_TOTAL_BYTES >> 30} GiB")
-        # Entries that lie over each other unpack to more than any ratio of theirs tells.
+        # Entries that overlap unpack to more bytes than their ratios show.
         if packed > file.seek(0, 2):
-            raise _too_large_error("entries of the archive lie over each other, like in a zip bomb")
+            raise _too_large_error("entries of the archive overlap, like those of a zip bomb")
 
 
 class _LimitedDirectoryFile:
-    """The file of an archive, for a reader that takes the whole directory into memory at once.
+    """File of an archive that limits the central directory, which `zipfile` reads into memory at once.
 
-    It goes by how long the directory is said to be, and by no count of entries; so they are counted here, where it
-    asks for the bytes, and no other reading of the end of the archive can be at odds with its own.
+    `zipfile` uses the declared length of the directory and no declared number of entries. The entries are therefore
+    counted in the bytes that it reads, so that no second parser can disagree with it.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -146,14 +147,17 @@ class _LimitedDirectoryFile:
         if size > MAX_DIRECTORY_BYTES:
             raise _too_large_error(f"the directory of the archive is longer than {MAX_DIRECTORY_BYTES >> 20} MiB")
         data = self._file.read(size)
-        # The entries themselves are read in pieces, of which none can hold so many.
+        # Contents of entries are read in pieces that are too small for so many signatures.
         if data.count(_DIRECTORY_ENTRY_SIGNATURE) > MAX_ENTRIES:
             raise _too_large_error(f"the archive has more than {MAX_ENTRIES} entries")
         return data
 
 
 def _decode_name(info: zipfile.ZipInfo) -> str:
-    """The name as whoever packed it meant it, composed (Unicode's NFC): macOS says nothing of UTF-8, and decomposes."""
+    """Return the name in Unicode's composed form (NFC).
+
+    macOS packs decomposed UTF-8 without its flag, which `zipfile` decodes as code page 437.
+    """
     name = info.filename
     if not info.flag_bits & _UTF_8_FLAG and not name.isascii():
         with suppress(UnicodeError):
@@ -162,7 +166,7 @@ def _decode_name(info: zipfile.ZipInfo) -> str:
 
 
 def _is_directory(info: zipfile.ZipInfo) -> bool:
-    # A name may be empty, which `is_dir` does not expect.
+    # `ZipInfo.is_dir` fails for an empty name.
     return info.filename.endswith("/")
 
 
@@ -175,5 +179,5 @@ def _format_name(name: str) -> str:
     return repr(name[:100])
 
 
-def _too_large_error(sentence: str) -> ImportRefusedError:
-    return ImportRefusedError(sentence, RefusalCode.FILE_TOO_LARGE)
+def _too_large_error(message: str) -> ImportRefusedError:
+    return ImportRefusedError(message, ImportErrorCode.FILE_TOO_LARGE)

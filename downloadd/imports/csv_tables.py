@@ -1,9 +1,10 @@
-"""Comma-separated values: Rocket.Chat's own import format, or one bare table with a `url` column.
+"""Comma-separated values: Rocket.Chat's own import format, or one table with a `url` column.
 
-The zip holds `users.csv` (username, email, name), `channels.csv` (name, creator, public or private, members separated
-by `;`), `<channel>/*.csv` (username, timestamp, text) and `directmessages/*.csv` (from, to, timestamp, text), without
-header lines: https://docs.rocket.chat/docs/csv-importer. The bare table has a header line, in which `url` stands and
-`directory`, `filename` and `checksum` may. Quoting is that of RFC 4180; commas, semicolons and tabs separate.
+The zip contains `users.csv` (username, email, name), `channels.csv` (name, creator, `public` or `private`, members
+separated by `;`), `<channel>/*.csv` (username, timestamp, text) and `directmessages/*.csv` (from, to, timestamp, text),
+without header lines: https://docs.rocket.chat/docs/csv-importer. The single table has a header line with `url` and,
+optionally, `directory`, `filename` and `checksum`. Quoting is that of RFC 4180; the separator is a comma, a semicolon
+or a tab.
 """
 
 import csv
@@ -32,7 +33,7 @@ _SEPARATORS: Final = ",;\t"
 
 
 def read_csv(file: BinaryIO) -> Iterator[ImportItem]:
-    """What a zip of tables or a table of URLs holds; see `importers.Importer`."""
+    """Yield the items of a zip of tables or of a table of URLs; see `importers.Reader`."""
     start = file.read(len(_ZIP_SIGNATURE))
     file.seek(0)
     if start == _ZIP_SIGNATURE:
@@ -45,7 +46,7 @@ def read_csv(file: BinaryIO) -> Iterator[ImportItem]:
 def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
     names = set(archive.names)
     if not names & {"users.csv", "channels.csv"}:
-        raise ImportRefusedError("the archive holds neither users.csv nor channels.csv at its top level")
+        raise ImportRefusedError("the archive has neither users.csv nor channels.csv at its top level")
     known: set[str] = set()
     for row in _read_member_rows(archive, "users.csv"):
         if len(row) < 2 or not row[0]:
@@ -81,17 +82,17 @@ def _read_table(file: BinaryIO) -> Iterator[ImportItem]:
     rows = _read_rows(file)
     header = [cell.strip().lower() for cell in next(rows, [])]
     if "url" not in header:
-        raise ImportRefusedError("the table has no column that is headed url")
-    found = False
+        raise ImportRefusedError("the table has no column with the heading url")
+    has_links = False
     for number, row in enumerate(rows, start=2):
         cells = {name: cell.strip() for name, cell in zip(header, row, strict=False)}
         url = cells.get("url", "")
         if not any(cells.values()):
             continue
         if "://" not in url:
-            yield SkippedEntry(reason=f"line {number}: no URL")
+            yield SkippedEntry(reason=f"line {number}: no URL with its scheme, such as https://")
             continue
-        found = True
+        has_links = True
         yield FileLink(
             file_id=derive_file_id(url),
             url=url,
@@ -99,7 +100,7 @@ def _read_table(file: BinaryIO) -> Iterator[ImportItem]:
             directory=cells.get("directory", ""),
             checksum=cells.get("checksum") or None,
         )
-    if not found:
+    if not has_links:
         raise ImportRefusedError("the table names no file: the column url is empty")
 
 
@@ -118,7 +119,7 @@ def _read_rows(file: BinaryIO) -> Iterator[list[str]]:
 
 
 class _RowLimitedLines:
-    """The lines of a table, for a reader that holds all cells of a row, which a quotation mark keeps from ending."""
+    """Lines of a table, with a limit on the length of a row, which an open quotation mark extends over lines."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._lines = read_lines(file)

@@ -1,54 +1,91 @@
-"""The importers: one for each kind of file that can be uploaded.
+"""Table of the importers: one line for each kind of import file.
 
 Pure but for the file that an importer reads.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
-from downloadd.import_operation import ImportItem, ImportKind
+import msgspec
+
+from downloadd.import_operation import ImportItem
 from downloadd.imports.csv_tables import read_csv
 from downloadd.imports.metalink import read_metalink
-from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+from downloadd.imports.refusal import UnknownImporterError
 from downloadd.imports.slack import read_slack
 from downloadd.imports.url_list import read_urls
-from downloadd.policy.redaction import redact_misplaced_url
+
+Reader = Callable[[BinaryIO], Iterator[ImportItem]]
+"""Function that yields the items of a file, read once from start to end.
+
+It blocks. It raises `ImportRefusedError` if the file as a whole is not of its kind.
+"""
+
+_UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_BLANK: Final = b"\xef\xbb\xbf \t\r\n"
+"""The byte order mark of UTF-8, and white space."""
 
 
-class Importer(Protocol):
-    """Reads one kind of file."""
+class Importer(msgspec.Struct, frozen=True, kw_only=True):
+    """Reader of one kind of import file."""
 
-    def __call__(self, file: BinaryIO) -> Iterator[ImportItem]:
-        """What is in the file, read once from its start to its end; blocks.
+    key: str
+    """Name in the API, on the command line and in the records."""
+    title: str
+    """Name for people."""
+    upload_hint: str
+    """Description of the file, in the page's upload form."""
+    read: Reader
+    suffixes: tuple[str, ...] = ()
+    """Endings of file names after the last dot, in lower case."""
+    signatures: tuple[bytes, ...] = ()
+    """First bytes of a file."""
+    markup: tuple[bytes, ...] = ()
+    """First characters of a text, after the byte order mark and white space."""
+    accepts_text: bool = False
+    """True for the importer of texts that no other importer recognizes."""
 
-        Raises:
-            ImportRefusedError: the file as a whole is not what it should be.
-        """
-        ...
 
-
-IMPORTERS: Final[Mapping[ImportKind, Importer]] = MappingProxyType(
-    {
-        ImportKind.SLACK: read_slack,
-        ImportKind.CSV: read_csv,
-        ImportKind.URLS: read_urls,
-        ImportKind.METALINK: read_metalink,
-    }
+_TABLE: Final = (
+    Importer(key="slack", title="Slack", upload_hint="Slack export (zip)", read=read_slack, signatures=(b"PK",)),
+    Importer(key="csv", title="CSV", upload_hint="CSV, or a zip of them", read=read_csv, suffixes=("csv",)),
+    Importer(key="urls", title="URLs", upload_hint="Text with links", read=read_urls, accepts_text=True),
+    Importer(
+        key="metalink",
+        title="Metalink",
+        upload_hint="Metalink",
+        read=read_metalink,
+        suffixes=("meta4", "metalink"),
+        markup=(b"<?xml", b"<metalink"),
+    ),
 )
 
+IMPORTERS: Final[Mapping[str, Importer]] = MappingProxyType({importer.key: importer for importer in _TABLE})
+"""The importers by their keys."""
 
-def parse_importer_key(importer_key: str) -> ImportKind:
-    """The kind that an `importerKey` names.
+
+def find_importer(key: str) -> Importer:
+    """Return the importer with this key.
 
     Raises:
-        ImportRefusedError: there is no such importer.
+        UnknownImporterError: no importer has it.
     """
-    for kind in IMPORTERS:
-        if kind == importer_key:
-            return kind
-    shown = redact_misplaced_url(importer_key)[:100]
-    raise ImportRefusedError(
-        f"The importer ({shown}) has no import class defined; use one of {', '.join(IMPORTERS)}.",
-        RefusalCode.IMPORTER_NOT_DEFINED,
+    importer = IMPORTERS.get(key)
+    if importer is None:
+        raise UnknownImporterError(key, tuple(IMPORTERS))
+    return importer
+
+
+def guess_importer(name: str, head: bytes) -> Importer | None:
+    """Return the importer for a file by its name and first bytes; None if no importer can read it."""
+    start = head.lstrip(_BLANK)
+    suffix = name.lower().rpartition(".")[2]
+    is_text = b"\0" not in head or head.startswith(_UTF_16_MARKS)
+    conditions: tuple[Callable[[Importer], bool], ...] = (
+        lambda one: head.startswith(one.signatures),
+        lambda one: start.startswith(one.markup),
+        lambda one: suffix in one.suffixes,
+        lambda one: one.accepts_text and is_text,
     )
+    return next((one for condition in conditions for one in _TABLE if condition(one)), None)

@@ -1,6 +1,6 @@
-"""The elements of a JSON array, one by one, so that a few bytes each do not become millions of objects.
+"""Elements of a JSON array one by one, so that a small file cannot become millions of objects in memory.
 
-Only where each element ends is found out here; what is in it is for a real parser to say. Pure: no I/O and no clock.
+Only the end of each element is found here; a JSON parser decodes it. Pure: no I/O and no clock.
 """
 
 import re
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Final
 
 MAX_ELEMENT_BYTES: Final = 2 << 20
-"""Bytes of an element; a message of Slack, escaped and with all that comes with it, stays below half a MiB."""
+"""Bytes of an element; an escaped message of Slack with its attachments is below half a MiB."""
 MAX_ELEMENTS: Final = 1_000_000
 """Elements of an array."""
 
-# A search holds the interpreter for as long as it takes, so each sees no more than this.
+# A search blocks all threads of the interpreter while it runs, so that each is limited to a window of this size.
 _WINDOW_BYTES: Final = 256 * 1024
 _UP_TO_BRACKET: Final = re.compile(rb'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{}]*+)*+', re.DOTALL)
 _UP_TO_QUOTE: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
@@ -24,14 +24,14 @@ _QUOTE, _BACKSLASH = b'"\\'
 
 
 class InvalidArrayError(ValueError):
-    """It is no array, is cut short, or has too many elements."""
+    """Data that is not an array, is truncated, or has too many elements."""
 
 
 def read_elements(data: bytes) -> Iterator[bytes | None]:
-    """Each element as it is written; None for one that is longer than `MAX_ELEMENT_BYTES`.
+    """Yield the JSON of each element; None for one that is longer than `MAX_ELEMENT_BYTES`.
 
     Raises:
-        InvalidArrayError: at the place where the array ends to be one; what comes before is given.
+        InvalidArrayError: after the elements before the error.
     """
     position = _skip(_BLANK, data, 0)
     if data[position : position + 1] != b"[":
@@ -62,13 +62,13 @@ def _find_value_end(data: bytes, start: int) -> int:
         if end == start:
             raise InvalidArrayError("an element is missing")
         return end
-    # Which bracket closes which is for the parser to judge.
+    # The parser checks that the brackets match.
     depth, position = 0, start
     while position < len(data):
         position = _match_end(_UP_TO_BRACKET, data, position)
         byte = data[position] if position < len(data) else 0
         if byte == _QUOTE:
-            # The string is longer than the window, or was only begun in it.
+            # The string is longer than the window, or ends after it.
             position = _find_string_end(data, position + 1)
         elif byte in _OPENING:
             depth += 1
@@ -78,7 +78,7 @@ def _find_value_end(data: bytes, start: int) -> int:
             position += 1
             if not depth:
                 return position
-    raise InvalidArrayError("an element is cut short")
+    raise InvalidArrayError("an element is truncated")
 
 
 def _find_string_end(data: bytes, position: int) -> int:
@@ -88,9 +88,9 @@ def _find_string_end(data: bytes, position: int) -> int:
         if byte == _QUOTE:
             return position + 1
         if byte == _BACKSLASH:
-            # An escape that the window has cut in two.
+            # An escape sequence across the end of the window.
             position += 2
-    raise InvalidArrayError("a string is cut short")
+    raise InvalidArrayError("a string is truncated")
 
 
 def _skip(pattern: "re.Pattern[bytes]", data: bytes, position: int) -> int:
@@ -100,6 +100,6 @@ def _skip(pattern: "re.Pattern[bytes]", data: bytes, position: int) -> int:
 
 
 def _match_end(pattern: "re.Pattern[bytes]", data: bytes, position: int) -> int:
-    """Where what the pattern takes from `position` on ends, or the window does; each of them takes nothing, too."""
-    found = pattern.match(data, position, position + _WINDOW_BYTES)
-    return position if found is None else found.end()
+    """Return the end of the match from `position` on, within the window; each pattern also matches nothing."""
+    match = pattern.match(data, position, position + _WINDOW_BYTES)
+    return position if match is None else match.end()

@@ -1,4 +1,4 @@
-"""Where the files of an import go.
+"""Directories and names of the files of an import.
 
 Pure: no I/O and no clock.
 """
@@ -13,34 +13,36 @@ MANIFEST_NAME: Final = parse_filename("manifest.jsonl")
 AVATARS_DIRECTORY: Final = "avatars"
 
 _MAX_NAME_PART_CHARACTERS: Final = 120
-"""Characters of a name that is part of a longer one."""
+"""Characters of a name that is part of a longer name."""
 
 
-def format_import_directory(ts: int, name: str) -> str:
-    """The directory of an import that began at `ts` (Unix milliseconds): when that was (UTC), and its file's name.
+def format_import_directory(top: str, started_at: int, name: str) -> str:
+    """Return the directory of an import, below the directory `top` of all imports.
 
-    To the second, so that an export which is uploaded twice a day does not get in its own way.
+    Its name is the start (`started_at`, Unix milliseconds) in UTC and the stem of the uploaded file's `name`. The
+    start has seconds, so that an export that is uploaded twice a day gets two directories.
     """
     stem = name.rpartition("/")[2]
     stem = stem.rpartition(".")[0] or stem
-    date = datetime.fromtimestamp(ts / 1000, UTC).strftime("%Y-%m-%d %H-%M-%S")
-    return sanitize_name(f"{date} {sanitize_name(stem[:_MAX_NAME_PART_CHARACTERS])}") if stem else date
+    date = datetime.fromtimestamp(started_at / 1000, UTC).strftime("%Y-%m-%d %H-%M-%S")
+    own = sanitize_name(f"{date} {sanitize_name(stem[:_MAX_NAME_PART_CHARACTERS])}") if stem else date
+    return f"{top}/{own}"
 
 
-def resolve_destination(pending: PendingFile, pending_kind: PendingKind) -> tuple[str, str | None]:
-    """Directory, relative to that of its import, and name; without a name the origin gives it one."""
-    link = pending.link
-    if pending_kind is PendingKind.AVATAR:
+def resolve_destination(file: PendingFile, kind: PendingKind) -> tuple[str, str | None]:
+    """Return the directory of a file, relative to that of its import, and its name; None if the origin names it."""
+    link = file.link
+    if kind is PendingKind.AVATAR:
         return AVATARS_DIRECTORY, _format_file_name(link.file_id, link.name)
     if link.channel_id == FILES_CHANNEL_ID:
         return link.directory, link.name or None
-    return sanitize_name((pending.channel or link.channel_id)[:_MAX_NAME_PART_CHARACTERS]), _format_file_name(
+    return sanitize_name((file.channel or link.channel_id)[:_MAX_NAME_PART_CHARACTERS]), _format_file_name(
         link.file_id, link.name
     )
 
 
 def _format_file_name(id: str, name: str) -> str:
-    # Each by itself: a slash in one must not cut the other off.
+    # Each part separately: a slash in one must not remove the other.
     return sanitize_name(
         f"{sanitize_name(id[:_MAX_NAME_PART_CHARACTERS])}-{sanitize_name(name[-_MAX_NAME_PART_CHARACTERS:])}"
     )

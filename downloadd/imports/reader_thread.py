@@ -1,4 +1,4 @@
-"""Reads uploads beside the event loop: one at a time, whoever uploads, so that what each may hold does not add up."""
+"""Thread that reads uploaded files beside the event loop, one file at a time, so that the memory use has one bound."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -6,49 +6,49 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
-from downloadd.import_operation import ImportItem, ImportKind
-from downloadd.imports.importers import IMPORTERS
+from downloadd.import_operation import ImportItem
+from downloadd.imports.importers import find_importer
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
 class ReaderThread:
-    """One thread, and one lock for whoever reads a file from its start to its end."""
+    """One thread, and the lock of the task that reads a file from start to end."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, "imports")
         self.lock = asyncio.Lock()
-        """To be held while an upload is read in chunks."""
+        """Held while a file is read in chunks."""
 
-    async def probe(self, kind: ImportKind, path: Path) -> None:
-        """Looks at the beginning of an upload; goes between the chunks of another one.
+    async def probe(self, kind: str, path: Path) -> None:
+        """Read the beginning of a file, between the chunks of another one.
 
         Raises:
-            ImportRefusedError: it is not what its kind is.
+            ImportRefusedError: the file is not of its kind.
         """
         await self.run(_probe, kind, path)
 
     async def run(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
-        """Does work in the thread. When the caller is cancelled it goes on to its end, and what comes next waits."""
+        """Run `work` in the thread. If the caller is cancelled it runs to its end, before any later work."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
 
     def close(self) -> None:
-        """Takes no more work, and leaves what is at work to its end."""
+        """Refuse new work and discard queued work, without waiting for the work under way."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-def read_items(kind: ImportKind, path: Path) -> Iterator[ImportItem]:
-    """What is in an upload; blocks.
+def read_items(kind: str, path: Path) -> Iterator[ImportItem]:
+    """Yield the items of a file; blocks.
 
     Raises:
-        ImportRefusedError: it is not what its kind is.
-        OSError: it cannot be read.
+        ImportRefusedError: the file is not of its kind.
+        OSError: the file cannot be read.
     """
-    # Opened by whoever reads: a reader that nobody waits for any more closes it, too.
+    # The generator owns the file, so that one whose task was cancelled closes it too.
     with path.open("rb") as file:
-        yield from IMPORTERS[kind](file)
+        yield from find_importer(kind).read(file)
 
 
-def _probe(kind: ImportKind, path: Path) -> None:
+def _probe(kind: str, path: Path) -> None:
     next(read_items(kind, path), None)

@@ -1,31 +1,47 @@
-"""Why an import is refused, in the manner of Rocket.Chat: a message and a code of its own.
+"""Errors of imports.
 
 Pure: no I/O and no clock.
 """
 
-from enum import StrEnum
+from downloadd.import_operation import ImportErrorCode
+from downloadd.policy.redaction import redact_misplaced_url
 
-
-class RefusalCode(StrEnum):
-    """The `errorType` of an answer."""
-
-    IMPORTER_NOT_DEFINED = "error-importer-not-defined"
-    INVALID_PARAMS = "error-invalid-params"
-    INVALID_FILE = "error-invalid-file"
-    FILE_TOO_LARGE = "error-file-too-large"
-    NOT_READY = "error-import-operation-invalid"
-    NOTHING_SELECTED = "error-nothing-selected"
+_MAX_SHOWN_CHARACTERS = 100
 
 
 class ImportRefusedError(Exception):
-    """The import cannot go on; `message` says why and what to do, and holds no secret.
+    """Import that cannot continue.
 
     Attributes:
-        message: for people.
-        code: for programs.
+        message: the reason and the remedy, for people; holds no secret.
+        code: the reason, for programs.
     """
 
-    def __init__(self, message: str, code: RefusalCode = RefusalCode.INVALID_FILE) -> None:
+    def __init__(self, message: str, code: ImportErrorCode = ImportErrorCode.INVALID_FILE) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
+
+
+class UnknownImporterError(ImportRefusedError):
+    """Key that no importer has.
+
+    Attributes:
+        key: the key, shortened and without secrets.
+        known: the keys of all importers.
+    """
+
+    def __init__(self, key: str, known: tuple[str, ...]) -> None:
+        self.key = redact_misplaced_url(key)[:_MAX_SHOWN_CHARACTERS]
+        self.known = known
+        super().__init__(
+            f"no importer is called {self.key!r}; use one of {', '.join(known)}", ImportErrorCode.UNKNOWN_IMPORTER
+        )
+
+
+class PermissionMissingError(Exception):
+    """User who lacks the permission, or the right to the directory of imports."""
+
+
+class DownloadsDisabledError(Exception):
+    """Daemon that was started without the permission to download."""

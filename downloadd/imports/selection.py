@@ -1,49 +1,97 @@
-"""Who and what is to be imported, in either shape that a client may send.
+"""Content of the current import file, and selections from it."""
 
-Pure: no I/O and no clock.
-"""
+from collections.abc import Sequence
+from functools import partial
 
-from typing import Any
+import msgspec
+from msgspec.structs import replace
 
-from downloadd.import_operation import Selection
-from downloadd.imports.refusal import ImportRefusedError, RefusalCode
-
-
-def parse_selection(value: Any) -> Selection:
-    """The selection in `{"users": …, "channels": …}`.
-
-    Each is a list of what `getImportFileData` gave, with `do_import` set on each, or `{"all": true}`, or `{"list":
-    ["<id>", …]}`; missing means nobody.
-
-    Raises:
-        ImportRefusedError: it has another shape.
-    """
-    if not isinstance(value, dict):
-        raise _invalid_parameter("input", "an object with users and channels")
-    return Selection(
-        users=_parse_ids(value.get("users"), "users", "user_id"),
-        channels=_parse_ids(value.get("channels"), "channels", "channel_id"),
-    )
+from downloadd.import_operation import (
+    UNREAD_STATES,
+    Channel,
+    FileCounts,
+    ImportErrorCode,
+    ImportOperation,
+    ImportState,
+    Selection,
+    WorkspaceUser,
+)
+from downloadd.imports.content_reader import ContentReader
+from downloadd.imports.operations import Operations
+from downloadd.imports.refusal import ImportRefusedError
+from downloadd.imports.tasks import OperationTasks
+from downloadd.records.availability import once_available
+from downloadd.records.import_protocol import ImportRecords
 
 
-def _parse_ids(value: Any, name: str, key: str) -> frozenset[str] | None:
-    """The selected ids; None for all."""
-    match value:
-        case None:
-            return frozenset()
-        case {"all": True}:
+class FileData(msgspec.Struct, frozen=True, kw_only=True):
+    """Content of an import file; each user and channel with True if it is selected."""
+
+    users: Sequence[tuple[WorkspaceUser, bool]] = ()
+    channels: Sequence[tuple[Channel, bool]] = ()
+    message_count: int = 0
+
+
+class ContentSelection:
+    """Selection of the users and channels to import."""
+
+    def __init__(
+        self, *, operations: Operations, tasks: OperationTasks, records: ImportRecords, reader: ContentReader
+    ) -> None:
+        """Take the components."""
+        self._operations = operations
+        self._tasks = tasks
+        self._records = records
+        self._reader = reader
+
+    async def file_data(self, user: str) -> FileData | None:
+        """Return the content of the user's current file, empty without one; None while the file is being read.
+
+        The first call starts to read it.
+
+        Raises:
+            ImportRefusedError: the file could not be read.
+        """
+        async with self._operations.lock:
+            operation = await self._records.operations.current(user)
+            if operation is None or operation.pending_kind is not None:
+                return FileData()
+            if operation.state is ImportState.UPLOADED:
+                operation = await self._operations.advance(operation, ImportState.READING)
+                self._tasks.start(operation, self._reader.read)
+        if operation.state in UNREAD_STATES:
             return None
-        case {"list": list(ids)} if all(isinstance(one, str) for one in ids):
-            return frozenset(ids)
-        case {"all": False} | {}:
-            return frozenset()
-        case list(entries):
-            if not all(isinstance(one, dict) and isinstance(one.get(key), str) for one in entries):
-                raise _invalid_parameter(name, f"entries with {key} and do_import")
-            return frozenset(one[key] for one in entries if one.get("do_import", True) is True)
-        case _:
-            raise _invalid_parameter(name, 'a list, {"all": true} or {"list": ["<id>"]}')
+        if operation.state is ImportState.FAILED:
+            raise ImportRefusedError(
+                operation.reason or "the import failed", operation.error_code or ImportErrorCode.INVALID_FILE
+            )
+        return FileData(
+            users=await self._records.contents.users(operation.id),
+            channels=await self._records.contents.channels(operation.id),
+            message_count=operation.message_count,
+        )
 
+    async def select(self, selection: Selection, *, user: str) -> ImportOperation:
+        """Make the files and avatars of a selection pending.
 
-def _invalid_parameter(name: str, expected: str) -> ImportRefusedError:
-    return ImportRefusedError(f"{name}: expected {expected}", RefusalCode.INVALID_PARAMS)
+        Raises:
+            ImportRefusedError: no file is ready, or the selection is empty.
+            StoreUnavailableError: the records are unavailable; nothing is selected.
+        """
+        async with self._operations.lock:
+            operation = await self._records.operations.current(user)
+            # `SELECTING` is a selection that the end of the daemon has interrupted: others hold the lock.
+            if operation is None or operation.state not in {ImportState.READY, ImportState.SELECTING}:
+                raise ImportRefusedError(
+                    "no import waits for a selection; upload a file and get its data first",
+                    ImportErrorCode.WRONG_STATE,
+                )
+            operation = await self._operations.advance(operation, ImportState.SELECTING)
+            count = await once_available(partial(self._records.contents.select, operation.id, selection))
+            if not count:
+                await self._operations.advance_once_available(operation, ImportState.READY)
+                raise ImportRefusedError(
+                    "the selection contains no user and no channel", ImportErrorCode.NOTHING_SELECTED
+                )
+            operation = replace(operation, file_counts=FileCounts(total=count, completed=count))
+            return await self._operations.advance_once_available(operation, ImportState.DONE)

@@ -1,9 +1,9 @@
 """Exports of Slack: https://slack.com/help/articles/220556107 and https://api.slack.com/types/file.
 
-The zip holds `users.json`, `channels.json`, `groups.json` (private channels), `mpims.json` (groups of persons) and
-`dms.json` (direct messages), and a folder for each of them with a file for each day, which is an array of messages.
-Files are named in the messages' `files`, in older exports in `file`. Links that end in `?t=xoxe-…` carry a token of
-their own; others need the workspace's.
+The zip contains `users.json`, `channels.json`, `groups.json` (private channels), `mpims.json` (group messages) and
+`dms.json` (direct messages), and a directory for each conversation with a file for each day: an array of messages.
+The files of a message are in its `files`, in older exports in its `file`. Links that end in `?t=xoxe-…` contain a
+token; others need that of the workspace.
 """
 
 import re
@@ -17,6 +17,7 @@ from downloadd.import_operation import (
     DIRECT_MESSAGES_CHANNEL_ID,
     Channel,
     FileLink,
+    ImportErrorCode,
     ImportItem,
     MessageCount,
     SkippedEntry,
@@ -24,38 +25,41 @@ from downloadd.import_operation import (
 )
 from downloadd.imports.archive import Archive
 from downloadd.imports.json_array import InvalidArrayError, read_elements
-from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+from downloadd.imports.refusal import ImportRefusedError
 
 T = TypeVar("T")
 
 _LIST_FILES: Final = ("users.json", "channels.json", "groups.json", "mpims.json", "dms.json")
 _UNAVAILABLE_MODES: Final = frozenset({"tombstone", "hidden_by_limit", "file_access"})
-"""Modes of files of which nothing is left to fetch."""
+"""Modes of files without content."""
 
 
 _DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What the JSON parser says of what is none, or none that can be read."""
+"""Exceptions of the JSON parser."""
 _ESCAPE_SEQUENCE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone_surrogate>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
 _MAX_FILE_BYTES: Final = (1 << 63) - 1
-"""Bytes of a file: what the records can hold."""
+"""Bytes of a file that the records can store."""
 _MAX_ID_CHARACTERS: Final = 255
 _MAX_SHOWN_CHARACTERS: Final = 80
 _MAX_CHANNEL_CHARACTERS: Final = 1_000
-"""Characters of a channel's name, of which Slack allows 80."""
+"""Characters of a channel's name; Slack allows 80."""
 _MAX_CONVERSATIONS: Final = 200_000
 _MAX_FILES: Final = 1_000_000
 
 _MAX_DECODED_BYTES: Final = 24 << 20
 _MAX_DECODED_OBJECTS: Final = 250_000
 _MAX_DECODED_QUOTES: Final = 6_000_000
-"""What is decoded at once; real days and lists are below it. An object may take 130 bytes, a text 50 and its own."""
+"""Limits of an array that is decoded at once; real days and lists are below them.
+
+An object takes up to 130 bytes of memory, a text 50 bytes and its length.
+"""
 
 
-# There are hundreds of thousands of them at once, and none can be part of a circle: the collector of circles, which
-# stops everything meanwhile, need not look at them.
+# Hundreds of thousands of these exist at once, and none is part of a reference cycle: `gc=False` spares the garbage
+# collector, which pauses all threads, from visiting them.
 class _Profile(msgspec.Struct, gc=False):
     email: str | None = None
     image_original: str | None = None
@@ -96,17 +100,17 @@ class _Message(msgspec.Struct, gc=False):
 
 
 class _ArrayReader(Generic[T]):
-    """Reads arrays of one kind of entry."""
+    """Reader of arrays of one kind of entry."""
 
     def __init__(self, one: type[T], many: type[list[T]]) -> None:
         self._element_decoder = msgspec.json.Decoder(one)
         self._array_decoder = msgspec.json.Decoder(many)
 
     def read(self, data: bytes) -> Iterator[T | None]:
-        """The entries of an array; None for each that cannot be read.
+        """Return the entries of an array; None for each that cannot be decoded.
 
         Raises:
-            InvalidArrayError: at the place where the array ends to be one.
+            InvalidArrayError: while iterating, after the entries before the error.
         """
         entries = self._decode_whole(data)
         if entries is not None:
@@ -114,10 +118,10 @@ class _ArrayReader(Generic[T]):
         return (None if raw is None else self._decode_element(raw) for raw in read_elements(data))
 
     def read_list(self, data: bytes) -> Iterator[T | None]:
-        """The same, but the array is an array to its end before any entry is told.
+        """Return the entries of an array after checking its whole syntax.
 
         Raises:
-            InvalidArrayError: it is not.
+            InvalidArrayError: the data is not an array.
         """
         entries = self._decode_whole(data)
         if entries is not None:
@@ -127,7 +131,7 @@ class _ArrayReader(Generic[T]):
         return self.read(data)
 
     def _decode_whole(self, data: bytes) -> list[T] | None:
-        """All entries, when they are as they should be and few enough."""
+        """Return all entries; None if one is malformed, or the array exceeds a limit."""
         if (
             len(data) > _MAX_DECODED_BYTES
             or data.count(b"{") > _MAX_DECODED_OBJECTS
@@ -156,16 +160,16 @@ _MESSAGES: Final = _ArrayReader(_Message, list[_Message])
 
 
 def read_slack(file: BinaryIO) -> Iterator[ImportItem]:
-    """What an export holds; see `importers.Importer`. A file that is named again is not told again."""
+    """Yield the items of an export, each file once; see `importers.Reader`."""
     with Archive(file) as archive:
         top = _find_top_folder(archive)
         for user in _read_list(archive, f"{top}users.json", _USERS):
-            yield SkippedEntry(reason="users.json: an entry that is no user") if user is None else _build_user(user)
+            yield SkippedEntry(reason="users.json: an entry that is not a user") if user is None else _build_user(user)
         folders: dict[str, str] = {}
         for name, private in (("channels.json", False), ("groups.json", True), ("mpims.json", True)):
             for channel in _read_list(archive, f"{top}{name}", _CHANNELS):
                 if channel is None or not channel.name or not _has_valid_lengths(channel):
-                    yield SkippedEntry(reason=f"{name}: an entry that is no channel")
+                    yield SkippedEntry(reason=f"{name}: an entry that is not a channel")
                     continue
                 folders[unicodedata.normalize("NFC", channel.name)] = channel.id
                 yield Channel(
@@ -181,7 +185,7 @@ def read_slack(file: BinaryIO) -> Iterator[ImportItem]:
                     channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True
                 )
             if conversation is None or not _has_valid_lengths(conversation):
-                yield SkippedEntry(reason="dms.json: an entry that is no conversation")
+                yield SkippedEntry(reason="dms.json: an entry that is not a conversation")
                 continue
             folders[conversation.id] = DIRECT_MESSAGES_CHANNEL_ID
             if len(folders) > _MAX_CONVERSATIONS:
@@ -190,7 +194,7 @@ def read_slack(file: BinaryIO) -> Iterator[ImportItem]:
 
 
 def _read_days(archive: Archive, top: str, folders: dict[str, str]) -> Iterator[ImportItem]:
-    # A number for each id takes less room than the id, and two ids never have the same one in practice.
+    # The hash of an id takes less memory than the id; in practice, no two ids have the same hash.
     seen: set[int] = set()
     unknown: set[str] = set()
     for name in archive.names:
@@ -207,7 +211,7 @@ def _read_days(archive: Archive, top: str, folders: dict[str, str]) -> Iterator[
         try:
             for message in _MESSAGES.read(archive.read(name)):
                 if message is None:
-                    yield SkippedEntry(reason=f"{name[:120]!r}: a message that cannot be read")
+                    yield SkippedEntry(reason=f"{name[:120]!r}: a message that cannot be decoded")
                     continue
                 count += 1
                 for file in (*(message.files or ()), message.file):
@@ -218,17 +222,17 @@ def _read_days(archive: Archive, top: str, folders: dict[str, str]) -> Iterator[
                 if len(seen) > _MAX_FILES:
                     raise _too_large_error(f"the export names more than {_MAX_FILES} files")
         except InvalidArrayError as error:
-            yield SkippedEntry(reason=f"{name[:120]!r} is no list of messages, or is cut short: {error}")
+            yield SkippedEntry(reason=f"{name[:120]!r} is not a list of messages, or is truncated: {error}")
         yield MessageCount(count=count)
 
 
 def _build_file_link(file: _File, message: _Message, channel_id: str) -> FileLink | SkippedEntry:
-    named = f"file {file.id[:_MAX_SHOWN_CHARACTERS]!r}"
+    label = f"file {file.id[:_MAX_SHOWN_CHARACTERS]!r}"
     if file.mode in _UNAVAILABLE_MODES:
-        return SkippedEntry(reason=f"{named} was deleted, or is hidden by the workspace's limit")
+        return SkippedEntry(reason=f"{label} was deleted, or is hidden by the workspace's limit")
     if not file.url_private_download:
-        where = "lies outside Slack" if file.is_external or file.mode == "external" else "has no download URL"
-        return SkippedEntry(reason=f"{named} {where}")
+        reason = "is not on Slack's servers" if file.is_external or file.mode == "external" else "has no download URL"
+        return SkippedEntry(reason=f"{label} {reason}")
     if not file.id:
         return SkippedEntry(reason="a file without an id")
     return FileLink(
@@ -255,10 +259,10 @@ def _build_user(user: _User) -> WorkspaceUser:
 
 
 def _find_top_folder(archive: Archive) -> str:
-    """The folder that the export lies in: none, or one that somebody packed around it."""
+    """Return the directory of the export within the archive; "" for its top level."""
     tops = {name.rpartition("/")[0] for name in archive.names if name.rpartition("/")[2] in _LIST_FILES[:2]}
     if not tops:
-        raise ImportRefusedError("the archive holds neither users.json nor channels.json; is it an export of Slack?")
+        raise ImportRefusedError("the archive has neither users.json nor channels.json; is it an export of Slack?")
     top = min(tops, key=lambda folder: (folder.count("/") if folder else -1, folder))
     return f"{top}/" if top else ""
 
@@ -270,7 +274,7 @@ def _read_list(archive: Archive, name: str, entries: _ArrayReader[T]) -> Iterato
     try:
         yield from entries.read_list(data)
     except InvalidArrayError as error:
-        raise ImportRefusedError(f"{name} in the archive is no list, or is cut short: {error}") from error
+        raise ImportRefusedError(f"{name} in the archive is not a list, or is truncated: {error}") from error
 
 
 def _has_valid_lengths(channel: _Channel) -> bool:
@@ -278,23 +282,23 @@ def _has_valid_lengths(channel: _Channel) -> bool:
 
 
 def _normalize_json(data: bytes) -> bytes:
-    """The JSON with U+FFFD in the place of half a surrogate pair and of bytes that are no UTF-8.
+    """Return the JSON with U+FFFD in place of each unpaired surrogate and of bytes that are not UTF-8.
 
-    Whoever cuts a text in the middle of an emoji writes the former, and no day is to be lost for it.
+    A program that truncates a text within an emoji writes an unpaired surrogate.
     """
     text = data.decode(errors="replace")
     pieces: list[str] = []
     at = 0
-    for found in _ESCAPE_SEQUENCE.finditer(text):
-        if found["lone_surrogate"]:
-            pieces += (text[at : found.start()], "\\ufffd")
-            at = found.end()
+    for match in _ESCAPE_SEQUENCE.finditer(text):
+        if match["lone_surrogate"]:
+            pieces += (text[at : match.start()], "\\ufffd")
+            at = match.end()
     return "".join((*pieces, text[at:])).encode()
 
 
-def _parse_size(given: Any) -> int | None:
-    """A length in bytes; None for what is none, which is no reason not to fetch the file."""
-    return given if type(given) is int and 0 <= given <= _MAX_FILE_BYTES else None
+def _parse_size(value: Any) -> int | None:
+    """Return a length in bytes; None if the value is not one, in which case the file is fetched all the same."""
+    return value if type(value) is int and 0 <= value <= _MAX_FILE_BYTES else None
 
 
 def _parse_timestamp(ts: Any) -> float | None:
@@ -304,5 +308,5 @@ def _parse_timestamp(ts: Any) -> float | None:
         return None
 
 
-def _too_large_error(sentence: str) -> ImportRefusedError:
-    return ImportRefusedError(sentence, RefusalCode.FILE_TOO_LARGE)
+def _too_large_error(message: str) -> ImportRefusedError:
+    return ImportRefusedError(message, ImportErrorCode.FILE_TOO_LARGE)

@@ -1,7 +1,4 @@
-"""Text of unknown encoding, line by line, so that no more of it is held than one line.
-
-Nothing is read but the file that is handed in.
-"""
+"""Text of unknown encoding, read line by line, so that one line at a time is in memory."""
 
 import codecs
 import io
@@ -9,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 MAX_LINE_CHARACTERS: Final = 512 * 1024
-"""Characters: sixteen URLs of the greatest length, and room."""
+"""Characters of a line: enough for 16 URLs of maximal length."""
 
 _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -20,10 +17,11 @@ _CHUNK_BYTES: Final = 64 * 1024
 
 
 def read_lines(file: BinaryIO) -> Iterator[str]:
-    """The lines of a file from its start, each with its end; of a line that is too long only `MAX_LINE_CHARACTERS` + 1.
+    """Yield the lines of a file from its start, each with its line end; leaves the file open.
 
-    The encoding is that of the byte order mark if there is one, else UTF-8, else Windows-1252 of old spreadsheets.
-    What fits none of them becomes U+FFFD: one broken name must not cost a whole list.
+    A longer line is truncated to `MAX_LINE_CHARACTERS` + 1. The encoding is that of the byte order mark if there is
+    one, else UTF-8, else the Windows-1252 of old spreadsheets. A byte that is invalid in it becomes U+FFFD, so that one
+    malformed name does not cost a whole list.
     """
     start, encoding = _detect_encoding(file)
     file.seek(start)
@@ -33,14 +31,14 @@ def read_lines(file: BinaryIO) -> Iterator[str]:
         while line := text.readline(MAX_LINE_CHARACTERS + 1):
             if whole:
                 yield line
-            # What follows is the rest of a line that was too long.
+            # False: the next piece is the rest of a line that was too long.
             whole = len(line) <= MAX_LINE_CHARACTERS or line.endswith(("\n", "\r"))
     finally:
         text.detach()
 
 
 def _detect_encoding(file: BinaryIO) -> tuple[int, str]:
-    """Where the text begins, and how it is encoded."""
+    """Return the offset of the text and its encoding."""
     file.seek(0)
     start = file.read(4)
     for mark, encoding in _BYTE_ORDER_MARKS:

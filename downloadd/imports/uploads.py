@@ -1,4 +1,4 @@
-"""Uploaded files, kept beside the records until they have been read."""
+"""Uploaded files, stored beside the records until they are read."""
 
 import asyncio
 import os
@@ -10,8 +10,8 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.errors import InsufficientStorageError, StorageError
-from downloadd.import_operation import is_operation_id
-from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+from downloadd.import_operation import ImportErrorCode, is_operation_id
+from downloadd.imports.refusal import ImportRefusedError
 from downloadd.storage.free_space import FreeSpace
 from downloadd.storage.os_errors import FULL_ERRNOS
 from downloadd.storage.root import DiskSpace, measure_disk_space
@@ -23,36 +23,38 @@ CHUNK_BYTES: Final = 1 << 20
 
 
 class UploadStore:
-    """A directory with one file for each operation."""
+    """Directory with one file for each operation."""
 
     def __init__(self, folder: Path, *, max_upload: int, min_free: int, clock: Clock) -> None:
-        """`max_upload` and `min_free` in bytes; the latter stay free on the file system of `folder`."""
+        """Take the directory and the limits in bytes; `min_free` bytes stay free on its file system."""
         self._folder = folder
         self._max_upload = max_upload
         self._space = FreeSpace(self._read_space, min_free=min_free, clock=clock)
 
     async def open(self) -> None:
-        """Makes the directory when it is missing.
+        """Create the directory if it is missing.
 
         Raises:
-            StorageError: it cannot be made.
+            StorageError: it cannot be created.
         """
         try:
             await asyncio.to_thread(self._folder.mkdir, 0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"the directory for uploads cannot be made: {error.strerror}") from error
+            raise StorageError(f"the directory of uploads cannot be created: {error.strerror}") from error
 
     def path(self, operation: str) -> Path:
-        """Where the file of an operation lies."""
+        """Return the path of the file of an operation."""
         return self._folder / operation
 
     async def save(self, operation: str, pieces: AsyncIterator[bytes]) -> int:
-        """Writes an upload down, durably; its length in bytes.
+        """Store an upload, durable on return, and return its length in bytes.
+
+        An upload that fails leaves no file.
 
         Raises:
-            ImportRefusedError: it is too long.
+            ImportRefusedError: the upload is too long.
             InsufficientStorageError: the disk is full, or `min_free` would not stay free.
-            StorageError: the disk refuses it.
+            StorageError: the disk failed.
         """
         size = 0
         try:
@@ -63,40 +65,44 @@ class UploadStore:
                     if size > self._max_upload:
                         raise ImportRefusedError(
                             f"the file is larger than the limit of {self._max_upload} bytes (imports.max_upload_size)",
-                            RefusalCode.FILE_TOO_LARGE,
+                            ImportErrorCode.FILE_TOO_LARGE,
                         )
                     await asyncio.to_thread(self._write, file, piece)
                 await asyncio.to_thread(_sync, file)
             finally:
-                # Waits for a write that was cancelled and goes on in its thread.
+                # Waits for a cancelled write, which continues in its thread.
                 await asyncio.to_thread(file.close)
         except OSError as error:
             await self.remove(operation)
-            sentence = f"the upload cannot be kept: {error.strerror}"
-            raise (InsufficientStorageError if error.errno in FULL_ERRNOS else StorageError)(sentence) from error
+            detail = f"the upload cannot be stored: {error.strerror}"
+            raise (InsufficientStorageError if error.errno in FULL_ERRNOS else StorageError)(detail) from error
         except BaseException:
             await self.remove(operation)
             raise
         return size
 
     async def remove(self, operation: str) -> None:
-        """Removes the file of an operation; does nothing when it is gone."""
+        """Delete the file of an operation, if it exists."""
         await asyncio.to_thread(self.path(operation).unlink, missing_ok=True)
 
     async def remove_orphans(self, is_referenced: Callable[[str], Awaitable[bool]]) -> None:
-        """Removes the files of operations that are not wanted; what else lies there is nobody's upload, and stays."""
+        """Delete the files of operations for which `is_referenced` returns False; other files stay."""
         for name in await asyncio.to_thread(self._list_operation_ids):
             if not await is_referenced(name):
                 await self.remove(name)
 
-    # What follows runs in threads.
+    # The methods below run in threads.
 
     def _list_operation_ids(self) -> list[str]:
         try:
             with os.scandir(self._folder) as entries:
-                return [one.name for one in entries if is_operation_id(one.name) and one.is_file(follow_symlinks=False)]
+                return [
+                    entry.name
+                    for entry in entries
+                    if is_operation_id(entry.name) and entry.is_file(follow_symlinks=False)
+                ]
         except OSError as error:
-            # They only take room; the next start tries again.
+            # Orphans only take space; the next start tries again.
             log.warning("upload_cleanup_failed", error=error.strerror)
             return []
 

@@ -1,7 +1,7 @@
-"""Lists of URLs: one a line, as `wget -i` and `aria2c -i` read them.
+"""Lists of URLs, one per line, as `wget -i` and `aria2c -i` read them.
 
-Lines that begin with `#` are comments. As in aria2's input files, a line may hold several URLs of the same file,
-separated by tabs, and the indented lines below it options of which `out`, `dir` and `checksum` are read:
+Lines that begin with `#` are comments. As in aria2's input files, a line may contain several URLs of the same file,
+separated by tabs. The indented lines below it are options, of which `out`, `dir` and `checksum` are used:
 https://aria2.github.io/manual/en/html/aria2c.html#input-file and
 https://www.gnu.org/software/wget/manual/html_node/Logging-and-Input-File-Options.html.
 """
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import BinaryIO, Final
 
-from downloadd.import_operation import FileLink, ImportItem, SkippedEntry
-from downloadd.imports.refusal import ImportRefusedError, RefusalCode
+from downloadd.import_operation import FileLink, ImportErrorCode, ImportItem, SkippedEntry
+from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.text import MAX_LINE_CHARACTERS, read_lines
 
 MAX_LIST_BYTES: Final = 64 << 20
@@ -24,11 +24,11 @@ _OPTIONS: Final = frozenset({"out", "dir", "checksum"})
 
 
 def read_urls(file: BinaryIO) -> Iterator[ImportItem]:
-    """The files of a list; see `importers.Importer`."""
+    """Yield the files of a list; see `importers.Reader`."""
     check_list_size(file, "list")
     urls: list[str] = []
     options: dict[str, str] = {}
-    found = False
+    has_links = False
     for number, line in enumerate(chain(read_lines(file), ("",)), start=1):
         stripped = line.strip()
         if stripped.startswith("#"):
@@ -39,7 +39,7 @@ def read_urls(file: BinaryIO) -> Iterator[ImportItem]:
                 options[name.strip()] = value.strip()
             continue
         if urls:
-            found = True
+            has_links = True
             yield _build_file_link(urls, options)
             urls, options = [], {}
         if not stripped:
@@ -49,25 +49,27 @@ def read_urls(file: BinaryIO) -> Iterator[ImportItem]:
             continue
         urls = [url for part in stripped.split("\t") if (url := part.strip())]
         if "://" not in urls[0]:
-            # Not what stands there: without its scheme, a URL with a password is no less one.
+            # The line is not quoted: without its scheme, it may be a URL with a password.
             yield SkippedEntry(reason=f"line {number}: no URL with its scheme, such as https://")
             urls = []
-    if not found:
-        raise ImportRefusedError("the list holds no URL; write one a line")
+    if not has_links:
+        raise ImportRefusedError("the list contains no URL; write one per line")
 
 
-def check_list_size(file: BinaryIO, what: str) -> None:
-    """Checks that a file is no longer than `MAX_LIST_BYTES`.
+def check_list_size(file: BinaryIO, kind: str) -> None:
+    """Check the size of a file, which the message calls `kind`.
 
     Raises:
-        ImportRefusedError: it is; the sentence calls it `what`.
+        ImportRefusedError: the file is longer than `MAX_LIST_BYTES`.
     """
     if file.seek(0, 2) > MAX_LIST_BYTES:
-        raise ImportRefusedError(f"the {what} is longer than {MAX_LIST_BYTES >> 20} MiB", RefusalCode.FILE_TOO_LARGE)
+        raise ImportRefusedError(
+            f"the {kind} is longer than {MAX_LIST_BYTES >> 20} MiB", ImportErrorCode.FILE_TOO_LARGE
+        )
 
 
 def derive_file_id(url: str) -> str:
-    """An id for a file that has none but its URL."""
+    """Return an id for a file that is identified by its URL only."""
     return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -1,6 +1,6 @@
 """Metrics of import operations."""
 
-from downloadd.import_operation import FINISHED_STATUSES, ImportKind, ImportOperation
+from downloadd.import_operation import FINISHED_STATES, ImportOperation
 from downloadd.metrics.series import Series
 
 
@@ -11,12 +11,12 @@ class ImportMetrics:
         self._ended = series.labelled_counter(
             "downloadd_imports_ended", "Finished import operations by importer and outcome.", ("importer", "outcome")
         )
-        # A series that exists from the start shows its first increase.
-        for kind in ImportKind:
-            self._ended[kind, "done"].inc(0)
 
-    def status_changed(self, operation: ImportOperation) -> None:
-        """Count the operation if its new status is a finished one."""
-        if operation.status in FINISHED_STATUSES:
-            outcome = operation.status.removeprefix("importer_").removeprefix("import_")
-            self._ended[operation.kind, outcome].inc()
+    def register_kind(self, kind: str) -> None:
+        """Add the series of a kind of import operation: one that exists from the start shows its first increase."""
+        self._ended[kind, "done"].inc(0)
+
+    def state_changed(self, operation: ImportOperation) -> None:
+        """Count the operation if its new state is a finished one."""
+        if operation.state in FINISHED_STATES:
+            self._ended[operation.kind, operation.state.value].inc()

@@ -1,1 +1,1 @@
-"""What is written down? Every download, durably, from accept to history."""
+"""Durable records of downloads, import operations and hook deliveries."""

@@ -1,4 +1,4 @@
-"""How the parts of the records that live in one database read and write it."""
+"""Access of the stores to the database that they share."""
 
 import sqlite3
 from collections.abc import Callable
@@ -11,9 +11,12 @@ class DatabaseAccess(Protocol):
     """The writer and the readers of a database."""
 
     async def write(self, run: Callable[[sqlite3.Cursor], T], *, rows: int = 1) -> T:
-        """Runs an operation in a durable transaction; it may be called twice."""
+        """Run an operation in a transaction and return its result once the transaction is durable.
+
+        `run` is called in another thread, and may be called twice. `rows` is the approximate number of rows written.
+        """
         ...
 
     async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs a lookup."""
+        """Run a lookup in a reading thread and return its result."""
         ...

@@ -1,4 +1,4 @@
-"""WaitingDownload for records that cannot be used at the moment."""
+"""Retries of operations that the records refuse because they are unavailable."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,27 +8,27 @@ from downloadd.errors import StoreUnavailableError
 
 T = TypeVar("T")
 
-FIRST_PAUSE: Final = 0.1
+MIN_PAUSE_SECONDS: Final = 0.1
 """Seconds before the second try."""
-LONGEST_PAUSE: Final = 2.0
-"""Seconds; each pause is twice as long as the one before until then."""
+MAX_PAUSE_SECONDS: Final = 2.0
+"""Upper limit in seconds of the pauses, each of which is twice as long as the one before."""
 
 
-async def once_available(ask: Callable[[], Awaitable[T]], *, refused: Callable[[], None] = lambda: None) -> T:
-    """Return the result of `ask`, which is asked again for as long as the records are unavailable.
+async def once_available(operation: Callable[[], Awaitable[T]], *, refused: Callable[[], None] = lambda: None) -> T:
+    """Return the result of `operation`, which is repeated while the records are unavailable.
 
-    For work that was accepted: trouble in the records may delay it, and may not fail it. An operation that was refused
-    as unavailable has changed nothing, so that it can be asked again without harm.
+    For work that was accepted: unavailable records delay it and do not fail it. An operation that raised
+    `StoreUnavailableError` has changed nothing, so that repeating it is safe.
 
     Args:
-        ask: the operation.
-        refused: called after each refusal; what it raises ends the waiting.
+        operation: the operation on the records.
+        refused: called after each refusal; an exception that it raises ends the retries.
     """
-    pause = FIRST_PAUSE
+    pause = MIN_PAUSE_SECONDS
     while True:
         try:
-            return await ask()
+            return await operation()
         except StoreUnavailableError:
             refused()
         await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        pause = min(2 * pause, MAX_PAUSE_SECONDS)

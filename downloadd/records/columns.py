@@ -1,4 +1,4 @@
-"""The table of the columns of a download: the one place that maps the fields of `Download` to SQL.
+"""Table of the columns of a download, which maps the fields of `Download` to SQL.
 
 A new field needs its line in a struct of `Download`, its line here, and a migration. Everything else is derived: the
 lists of columns in the statements, the encoding and decoding of rows, and the check of their types.
@@ -118,7 +118,7 @@ def _list_of(kind: type[msgspec.Struct]) -> Codec:
     )
 
 
-# The format of `ByteRanges`, which this package may not import.
+# The text format of `ByteRanges`, which this package may not import.
 _RANGES: Final = re.compile(r"(?:\d{1,19}-\d{1,19}(?:,\d{1,19}-\d{1,19})*)?")
 
 
@@ -159,7 +159,7 @@ COLUMNS: Final = (
     Column("state", "state", _RUN, _members(State)),
     Column("epoch", "epoch", _STORE),
     Column("filename", "filename", _RUN),
-    # Few URLs hold secrets: null for all others saves a third of the row.
+    # Few URLs hold secrets: null in place of a copy saves a third of the row.
     Column("secret_url", "request.url", _REQUEST, null_means="shown_url"),
     Column("shown_url", "request.redacted_url", _REQUEST),
     Column("directory", "request.directory", _REQUEST),

@@ -1,7 +1,7 @@
-"""Rows that cannot be read: told apart from the others, said once each, and left alone.
+"""Reading of tables that hold damaged rows: each damaged row is logged once, left out and not changed.
 
-A flipped bit inside a cell is no damage that SQLite could notice. It must cost its own row, and not the page, the
-listing or the start that comes by it.
+SQLite does not notice a flipped bit within a value. Such a row must not fail the page, the listing or the start that
+reads it.
 """
 
 import sqlite3
@@ -13,20 +13,20 @@ import structlog
 
 from downloadd.errors import StorageError
 from downloadd.records.rows import Row
+from downloadd.records.sqlite_errors import is_undecodable
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
 
 MAX_LOGGED_ROWS: Final = 1_000
-"""Damaged rows that are said in the log: more of them are one disaster, and not news."""
+"""Number of damaged rows that are logged."""
 
 
 class RowReader:
-    """Reads rows, and leaves out those that cannot be read."""
+    """Reader that leaves out the rows that cannot be decoded."""
 
     def __init__(self) -> None:
-        """Nothing has been said yet."""
         self._logged: set[str] = set()
 
     def rows(
@@ -38,36 +38,41 @@ class RowReader:
         *,
         fallback: Callable[[Row], T] | None = None,
     ) -> list[T]:
-        """What `decode` makes of each row, or `fallback` of one that cannot be read.
+        """Return the result of `decode` for each row, and of `fallback` for each damaged row.
 
-        `decode` raises `StorageError` for such a row, and takes text as bytes too.
+        Args:
+            connection: the connection to read with.
+            sql: the query.
+            parameters: of the query.
+            decode: raises `StorageError` for a damaged row; it takes text as bytes too.
+            fallback: None to leave damaged rows out.
         """
         try:
             return [decode(row) for row in connection.execute(sql, parameters)]
         except (StorageError, sqlite3.OperationalError) as error:
-            _require_undecodable(error)
-            with _raw(connection):
+            _require_damage(error)
+            with _text_as_bytes(connection):
                 return list(self._decode_readable(connection.execute(sql, parameters), decode, fallback))
 
     def page(
         self, connection: sqlite3.Connection, sql: str, parameters: Sequence[Any], decode: Callable[[Row], T]
     ) -> list[T]:
-        """The same, of a query whose last parameter is its limit: in place of a damaged row comes the next one.
+        """Return the rows of a query whose last parameter is its limit; the next row takes a damaged row's place.
 
-        So a page that is shorter than its limit is the last one, whatever is damaged.
+        A page that is shorter than its limit is therefore the last one.
         """
         try:
             return [decode(row) for row in connection.execute(sql, parameters)]
         except (StorageError, sqlite3.OperationalError) as error:
-            _require_undecodable(error)
+            _require_damage(error)
             *others, limit = parameters
-            found: list[T] = []
-            with _raw(connection):
+            page: list[T] = []
+            with _text_as_bytes(connection):
                 for decoded in self._decode_readable(connection.execute(sql, (*others, -1)), decode, None):
-                    found.append(decoded)
-                    if len(found) == limit:
+                    page.append(decoded)
+                    if len(page) == limit:
                         break
-            return found
+            return page
 
     def _decode_readable(
         self, rows: sqlite3.Cursor, decode: Callable[[Row], T], fallback: Callable[[Row], T] | None
@@ -81,7 +86,7 @@ class RowReader:
                     yield fallback(row)
 
     def _log_once(self, error: StorageError) -> None:
-        # The sentence names the row.
+        # The detail names the row.
         if error.detail not in self._logged and len(self._logged) < MAX_LOGGED_ROWS:
             self._logged.add(error.detail)
             log.error("row_corrupt", detail=error.detail)
@@ -90,34 +95,29 @@ class RowReader:
 def read_one(
     connection: sqlite3.Connection, sql: str, parameters: Sequence[Any], decode: Callable[[Row], T]
 ) -> T | None:
-    """What `decode` makes of the one row, None where there is none.
+    """Return the result of `decode` for the only row; None if there is no row.
 
     Raises:
-        StorageError: it cannot be read.
+        StorageError: the row is damaged.
     """
     try:
         row = connection.execute(sql, parameters).fetchone()
     except sqlite3.OperationalError as error:
-        _require_undecodable(error)
-        with _raw(connection):
+        _require_damage(error)
+        with _text_as_bytes(connection):
             row = connection.execute(sql, parameters).fetchone()
     return None if row is None else decode(row)
 
 
-def is_undecodable(error: sqlite3.Error) -> bool:
-    """Whether a text was no UTF-8; the message of such an error holds the text, which may be a secret."""
-    # Only errors that SQLite itself reports have a code.
-    return isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
-
-
-def _require_undecodable(error: StorageError | sqlite3.OperationalError) -> None:
+def _require_damage(error: StorageError | sqlite3.OperationalError) -> None:
+    """Raise `error` if it is not about the values of a row."""
     if isinstance(error, sqlite3.Error) and not is_undecodable(error):
         raise error
 
 
 @contextmanager
-def _raw(connection: sqlite3.Connection) -> Iterator[None]:
-    """Text comes as bytes, so that one that is no UTF-8 does not end the walk over the rows."""
+def _text_as_bytes(connection: sqlite3.Connection) -> Iterator[None]:
+    """Return text as bytes, so that one text that is not UTF-8 does not end the iteration over the rows."""
     connection.text_factory = bytes
     try:
         yield

@@ -1,6 +1,6 @@
-"""What hooks are still to be told, beside the downloads in the same database.
+"""Records of hook deliveries, in the database of the downloads.
 
-A delivery is written in the transaction that ends its download, so neither can be there without the other.
+A delivery is inserted in the transaction that finishes its download, so that neither exists without the other.
 """
 
 import sqlite3
@@ -15,10 +15,10 @@ from downloadd.records.corrupt_rows import RowReader
 from downloadd.records.rows import Row, corrupt_row_error, decode_texts
 
 _FIELDS: Final = ("event_id", "hook", "download_id", "body", "created", "tries", "due")
-# The SQL is put together from the one list of columns, never from anything foreign.
+# The SQL is composed of the names in the list of columns only.
 # ruff: noqa: S608
 _INSERT: Final = f"INSERT INTO deliveries ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"
-# What is due later than anything is ever put off was written down before the clock was set back.
+# A delivery that is due later than the longest delay was scheduled before the clock was set back.
 _DUE: Final = (
     f"SELECT number, {', '.join(_FIELDS)} FROM deliveries "
     "WHERE hook = ? AND (due <= ? OR due > ?) ORDER BY due, number LIMIT ?"
@@ -32,38 +32,41 @@ _WAITING: Final = "SELECT hook, count(*) FROM deliveries GROUP BY hook"
 
 
 class DeliveryRecords(Protocol):
-    """The durable truth about deliveries. Every call that changes something returns after the change is durable."""
+    """Durable records of deliveries; each call that changes them returns after the change is durable."""
 
     async def due(self, hook: str, *, now: float, latest: float, limit: int) -> list[Delivery]:
-        """Those of a hook whose time has come, in the order of their times.
+        """Return the deliveries of a hook that are due at `now`, in order of their times.
 
-        `latest` is the furthest that any can have been put off (Unix time): those beyond are due too.
+        `latest` is the latest time that a delivery can be scheduled for (Unix time): later ones are due too.
         """
         ...
 
     async def next_due(self, hook: str, *, now: float) -> float | None:
-        """When the next one of a hook is due after `now` (Unix times); None when none is."""
+        """Return the time of a hook's next delivery after `now` (Unix times); None if there is none."""
         ...
 
     async def reschedule(self, number: int, *, tries: int, due: float) -> None:
-        """A try has failed; the next one comes later."""
+        """Schedule the next try of a delivery that failed; durable on return."""
         ...
 
     async def remove(self, number: int) -> None:
-        """The hook has been told, or will not be."""
+        """Delete a delivery that succeeded or will not be tried again; durable on return."""
         ...
 
     async def reset(self, hooks: Iterable[str], *, now: float) -> int:
-        """Makes all that waits for these hooks due now (Unix time), and removes the rest; says how much that was."""
+        """Make the deliveries of these hooks due at `now` (Unix time) and delete those of all other hooks.
+
+        Both changes are durable on return. Returns the number of deleted deliveries.
+        """
         ...
 
     async def waiting(self) -> dict[str, int]:
-        """How many wait, by hook; hooks that none wait for are left out."""
+        """Return the number of deliveries by hook; hooks without deliveries are left out."""
         ...
 
 
 class SqliteDeliveries:
-    """The `DeliveryRecords` in the database of the downloads."""
+    """`DeliveryRecords` in SQLite."""
 
     def __init__(self, access: DatabaseAccess) -> None:
         self._access = access
@@ -73,7 +76,7 @@ class SqliteDeliveries:
         """See `DeliveryRecords.due`."""
 
         def read(connection: sqlite3.Connection) -> list[Delivery]:
-            return self._row_reader.page(connection, _DUE, (hook, now, latest, limit), _delivery)
+            return self._row_reader.page(connection, _DUE, (hook, now, latest, limit), _decode_delivery)
 
         return await self._access.read(read)
 
@@ -117,18 +120,18 @@ class SqliteDeliveries:
         return await self._access.read(lambda connection: dict(connection.execute(_WAITING).fetchall()))
 
 
-def _delivery(row: Row) -> Delivery:
+def _decode_delivery(row: Row) -> Delivery:
     number, event_id, hook, download_id, body, created, tries, due = row
-    # Not the body, which is bytes.
-    event_id, hook, download_id = decode_texts((event_id, hook, download_id), 0, "hook's message")
+    # The body is bytes.
+    event_id, hook, download_id = decode_texts((event_id, hook, download_id), 0, "delivery")
     values = zip(_FIELDS, (event_id, hook, download_id, body, created, tries, due), strict=True)
     try:
         return msgspec.convert({"number": number, **dict(values)}, Delivery)
     except msgspec.ValidationError as error:
-        raise corrupt_row_error("hook's message", event_id, "a value is of another type") from error
+        raise corrupt_row_error("delivery", event_id, "a value has another type") from error
 
 
 def add_deliveries(cursor: sqlite3.Cursor, deliveries: Sequence[Delivery]) -> None:
-    """Writes deliveries down in the transaction that is open."""
+    """Insert deliveries in the transaction of `cursor`."""
     if deliveries:
         cursor.executemany(_INSERT, [tuple(getattr(each, field) for field in _FIELDS) for each in deliveries])

@@ -1,4 +1,4 @@
-"""Filters of listings and of history pages, turned into SQL.
+"""SQL of listings and history pages, built from their filters.
 
 Pure: no I/O and no clock.
 """
@@ -12,24 +12,23 @@ from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.records.rows import to_bindable
 
 CONTAINS_FOLDED: Final = "contains_folded"
-"""Name of the SQL function that calls `contains_folded`; every connection that runs a search has it."""
+"""Name of the SQL function that calls `contains_folded`; every reading connection has it."""
 
-# Put together from our own names only.
 _MAX_LIKE_PATTERN_LENGTH: Final = 10_000
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A statement and the values of its parameters."""
+    """Statement with the values of its parameters."""
 
     sql: str
-    """Gives rows of `COLUMNS`."""
+    """Selects rows of `COLUMNS`."""
     seqs: str
-    """Gives the `seq` of the same rows alone, with the same parameters."""
+    """Selects only the `seq` of the same rows, with the same parameters."""
     parameters: tuple[Any, ...]
 
 
 def active_query(criteria: ActiveFilter) -> Query:
-    """Selects a listing, oldest first."""
+    """Return the query of a listing, oldest first."""
     index = "downloads_active" if criteria.directory is None else "downloads_active_directory"
     conditions = ["ended_seq IS NULL", "seq > ?"]
     parameters: list[Any] = [criteria.after_seq]
@@ -44,7 +43,7 @@ def active_query(criteria: ActiveFilter) -> Query:
 
 
 def history_query(criteria: HistoryFilter) -> Query:
-    """Selects a page of history, newest end first, or oldest first with `after_ended_seq`."""
+    """Return the query of a page of history, newest end first, or oldest first with `after_ended_seq`."""
     index = "downloads_ended"
     conditions = ["ended_seq IS NOT NULL"]
     parameters: list[Any] = []
@@ -59,35 +58,38 @@ def history_query(criteria: HistoryFilter) -> Query:
         conditions.append("state = ?")
         parameters.append(criteria.state.value)
     if criteria.directory is not None:
-        # Of the two, the directory leaves fewer rows: most downloads complete.
+        # With both, the directory selects fewer rows: most downloads complete.
         index = "downloads_ended_directory"
         conditions.append("directory = ?")
         parameters.append(criteria.directory)
     if criteria.contains:
-        if criteria.contains.isascii() and len(criteria.contains) <= _MAX_LIKE_PATTERN_LENGTH:
-            conditions.append("(shown_url LIKE ? ESCAPE '\\' OR filename LIKE ? ESCAPE '\\')")
-            needle = f"%{escape_like(criteria.contains)}%"
-        else:
-            # LIKE folds the case of ASCII letters only, and its patterns have a longest length.
-            conditions.append(f"({CONTAINS_FOLDED}(shown_url, ?) OR {CONTAINS_FOLDED}(filename, ?))")
-            needle = criteria.contains.lower()
+        condition, needle = _contains(criteria.contains)
+        conditions.append(condition)
         parameters += [needle, needle]
     order = "ended_seq DESC" if criteria.after_ended_seq is None else "ended_seq"
     return _query(index, conditions, parameters, order, criteria.limit)
 
 
 def escape_like(text: str) -> str:
-    r"""The pattern that matches `text` itself in a LIKE with ESCAPE '\'."""
+    r"""Return the pattern that matches `text` itself in a LIKE with ESCAPE '\'."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def contains_folded(text: str | bytes | None, needle: str | bytes | None) -> bool:
-    """Whether `text` contains the lower-case `needle` when its letters are made lower-case, all of Unicode's."""
+    """Return True if `text`, converted to lower case by the rules of Unicode, contains the lower-case `needle`."""
     return isinstance(text, str) and isinstance(needle, str) and needle in text.lower()
 
 
+def _contains(text: str) -> tuple[str, str]:
+    """Return the condition of a case-insensitive search, and the value of both of its parameters."""
+    if text.isascii() and len(text) <= _MAX_LIKE_PATTERN_LENGTH:
+        return "(shown_url LIKE ? ESCAPE '\\' OR filename LIKE ? ESCAPE '\\')", f"%{escape_like(text)}%"
+    # LIKE ignores the case of ASCII letters only, and SQLite limits the length of its patterns.
+    return f"({CONTAINS_FOLDED}(shown_url, ?) OR {CONTAINS_FOLDED}(filename, ?))", text.lower()
+
+
 def _query(index: str, conditions: list[str], parameters: list[Any], order: str, limit: int) -> Query:
-    # The index is named, so that no statistics can talk the planner into sorting a million rows for one page.
+    # The index is named, so that no statistics can make the planner sort a million rows for one page.
     rest = f"FROM downloads INDEXED BY {index} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
     return Query(
         sql=f"SELECT {names(COLUMNS)} {rest}",

@@ -1,8 +1,8 @@
-"""The Records seam: what may be asked of the store, whichever database stands behind it.
+"""Protocol of the records of downloads, independent of the database.
 
-Every call that changes something returns after the change is durable. Calls may come from the event loop only; none
-blocks it. Each raises `StoreUnavailableError` while the store is locked, gone or disconnected; it has changed nothing
-then, and may be asked again.
+Each call that changes records returns after the change is durable: it survives a crash of the machine. Calls come from
+the event loop and do not block it. Each call raises `StoreUnavailableError` while the database is locked, missing or
+disconnected; it has changed nothing then, and may be repeated.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -15,16 +15,15 @@ from downloadd.download import Download
 from downloadd.states import State
 
 NO_DOWNLOADS: Final[Mapping[int, Download]] = MappingProxyType({})
-"""No downloads that are known without being read."""
 
 
 class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a request that carried an `Idempotency-Key`, kept to be given again for 24 hours."""
+    """Response to a request with an `Idempotency-Key`, which is repeated for 24 hours."""
 
     user: str
     key: str
     fingerprint: bytes
-    """A digest of the request; another one under the same key is a mistake of the client."""
+    """Digest of the request; a request with another digest under the same key is refused."""
     status: int
     body: bytes
     created: float
@@ -32,25 +31,25 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AcceptResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an `accept`."""
+    """Result of `Records.accept`."""
 
     seqs: Sequence[int] = ()
-    """One per download, in order; empty when `replayed`."""
+    """The `seq` of each download, in order; empty if `replayed` is set."""
     replayed: StoredResponse | None = None
-    """The first answer under this key; nothing was written then."""
+    """The first response under the key; nothing was written then."""
 
 
 class PartOwner(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides whether a part file still belongs to its download."""
+    """Facts that decide if a part file still belongs to its download."""
 
     state: State | None
-    """None: the row cannot be read, so that nobody knows what belongs to it."""
+    """None if the row is damaged, so that the owner of the part file is unknown."""
     epoch: int
     part_name: str | None
 
 
 class WaitingDownload(msgspec.Struct, frozen=True, kw_only=True):
-    """The little that is kept in memory of a download that waits for its turn."""
+    """Fields of a waiting download that the scheduler keeps in memory."""
 
     seq: int
     host: str
@@ -60,40 +59,41 @@ class WaitingDownload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActiveFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which downloads a listing shows, oldest first."""
+    """Filter of a listing of active downloads, oldest first."""
 
     directory: str | None = None
     states: frozenset[State] | None = None
-    """None: every active state. The states are those of the rows; a run's finer state is not in them."""
+    """States of the rows; None for every active state. A run's own, finer state is not in its row."""
     after_seq: int = 0
     limit: int = 10_000
 
 
 class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which ended downloads a page of history shows, newest end first."""
+    """Filter of a page of finished downloads, newest end first."""
 
     directory: str | None = None
     state: State | None = None
     contains: str | None = None
-    """Case-insensitive substring of the shown URL or the file name."""
+    """Case-insensitive substring of the redacted URL or the file name."""
     before_ended_seq: int | None = None
     after_ended_seq: int | None = None
-    """With this, the page is oldest first: what ended since."""
+    """Selects later ends, and orders the page oldest first."""
     limit: int = 100
 
 
 class Records(Protocol):
-    """The durable truth about every download.
+    """Durable records of every download.
 
-    A row that is damaged, so that it cannot be read, is left out of listings, pages and chunks, and never claimed or
-    changed; who asks for it by its id gets a `StorageError`.
+    A damaged row is left out of listings, pages and chunks, and is never claimed or changed; a call for its id raises
+    `StorageError`.
     """
 
     async def accept(self, downloads: Sequence[Download], response: StoredResponse | None = None) -> AcceptResult:
-        """Writes new downloads down, all or none, in one transaction.
+        """Insert new downloads, all or none, in one transaction.
 
-        Refused ones (state `failed`) go straight to history. With a `response`, its key is looked up in the same
-        transaction: known and not older than 24 hours means that nothing is written and the first answer returns.
+        On return, all of them and `response` are durable. Refused ones (state `failed`) go to the history at once.
+        With a `response`, its key is looked up in the same transaction: if it is known and not older than 24 hours,
+        nothing is written and the first response is returned.
 
         Raises:
             IdempotencyKeyReusedError: the key is known with another fingerprint.
@@ -101,65 +101,67 @@ class Records(Protocol):
         ...
 
     async def claim(self, seqs: Sequence[int]) -> list[Download]:
-        """Gives waiting downloads to runs: state by `Trigger.CLAIM`, `epoch` and `attempt` one higher.
+        """Assign waiting downloads to runs: state by `Trigger.CLAIM`, `epoch` and `attempt` one higher.
 
-        Those that no longer wait or that a user wants paused or cancelled are left out.
+        On return, the new epochs are durable. Downloads that do not wait, or that a user wants paused or cancelled,
+        are left out.
         """
         ...
 
     async def save(self, download: Download) -> Download | None:
-        """Writes the fields of the run that holds `download.epoch`, and returns the row as it is now.
+        """Write the fields of the run with the epoch `download.epoch`, and return the row as it is now.
 
-        The fields that users may change are not written but returned as they are. An ended state gets its
-        `ended_seq`. None: the row has another epoch or has ended, and this run must stop and touch nothing.
+        On return, the fields are durable. The fields that users may change are not written but returned. A finished
+        state gets its `ended_seq`. None: the row has another epoch or is finished, so that the run must stop.
         """
         ...
 
     async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
-        """Applies a pure `change` to a row in one transaction; returns the row before and after, None if unknown.
+        """Apply a pure `change` to a row in one transaction; return the row before and after, None if unknown.
 
-        Writes all fields. What `change` raises is raised here and nothing is written. It runs in another thread.
+        On return, all fields are durable. If `change`, which runs in another thread, raises, nothing is written and
+        the exception is raised here.
         """
         ...
 
     async def get(self, id: str) -> Download | None:
-        """One download, active or ended."""
+        """Return a download, active or finished."""
         ...
 
     async def active(self, criteria: ActiveFilter, known: Mapping[int, Download] = NO_DOWNLOADS) -> list[Download]:
-        """A listing of downloads that have not ended, oldest first.
+        """Return a listing of active downloads, oldest first.
 
-        Which ones is looked up; those whose `seq` is in `known` are then taken from there instead of read.
+        Downloads whose `seq` is in `known` are taken from there instead of read.
         """
         ...
 
     async def history(self, criteria: HistoryFilter) -> list[Download]:
-        """A page of ended downloads."""
+        """Return a page of finished downloads."""
         ...
 
     async def counts(self) -> dict[State, int]:
-        """How many downloads are in each active state; states that none is in may be left out."""
+        """Return the number of downloads in each active state; states without downloads may be missing."""
         ...
 
     async def last_ended_seq(self) -> int:
-        """The newest `ended_seq`; 0 for an empty history."""
+        """Return the newest `ended_seq`; 0 if the history is empty."""
         ...
 
     async def created_at(self) -> float | None:
-        """When these records were begun (Unix time), empty; None: so long ago that nobody wrote it down.
+        """Return the Unix time at which these records were created; None if they are too old to have it recorded.
 
-        What is older than that is not theirs, even if they do not know it: other records may.
+        A part file that is older may belong to other records, even if its download is unknown here.
         """
         ...
 
     def running_rows(self) -> AsyncIterator[Download]:
-        """Rows in a running state, for recovery at start, when nothing can be running."""
+        """Return the rows in a running state, for recovery at the start, when no run exists."""
         ...
 
     def waiting(self) -> AsyncIterator[Sequence[WaitingDownload]]:
-        """All waiting downloads in chunks, for the dispatcher at start; constant memory."""
+        """Return all waiting downloads in chunks of constant memory, for the dispatcher at the start."""
         ...
 
     async def part_owners(self, ids: Sequence[str]) -> dict[str, PartOwner]:
-        """For those of `ids` that are active: what they may own on disk; ended and unknown ones are left out."""
+        """Return the part files that the active downloads among `ids` may own; others are left out."""
         ...

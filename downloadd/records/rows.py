@@ -3,6 +3,7 @@
 Pure: no I/O and no clock.
 """
 
+import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import attrgetter, itemgetter
@@ -102,7 +103,7 @@ def decode(row: Row) -> Download:
         row = decode_texts(row, _ID, "download")
         wrong = _mistyped_column(tuple(map(type, row)))
         if wrong is not None:
-            raise corrupt_row_error("download", row[_ID], f"{wrong} is of another type")
+            raise corrupt_row_error("download", row[_ID], f"{wrong} has another type")
     try:
         return _decode(row)
     except (KeyError, ValueError, msgspec.MsgspecError) as error:
@@ -127,21 +128,21 @@ def decode_texts(row: Row, name: int, kind: str) -> Row:
     except UnicodeDecodeError as error:
         called = row[name]
         raise corrupt_row_error(
-            kind, called.decode(errors="replace") if isinstance(called, bytes) else called, "a text is no text"
+            kind, called.decode(errors="replace") if isinstance(called, bytes) else called, "a text is not UTF-8"
         ) from error
 
 
 def corrupt_row_error(kind: str, name: object, reason: str) -> StorageError:
     """Return the error for a row that cannot be read."""
     return StorageError(
-        f"the row of {kind} {name} in the daemon's records is damaged ({reason}); it is left as it is: mend it, or "
+        f"the row of {kind} {name} in the daemon's records is damaged ({reason}); it is not changed: repair it, or "
         "restore a backup of the records"
     )
 
 
 def _reason(error: Exception) -> str:
-    # A key is one of our own words, or a damaged one; other messages may hold the value, which may be a secret.
-    return f"nothing is called {error!s:.40}" if isinstance(error, KeyError) else "a value is malformed"
+    # A key is a word of an enumeration, perhaps damaged; other messages may hold the value, which may be a secret.
+    return f"unknown word {error!s:.40}" if isinstance(error, KeyError) else "a value is malformed"
 
 
 @lru_cache(maxsize=1024)
@@ -178,6 +179,14 @@ def to_bindable(values: Sequence[Any]) -> Row:
         value.encode("utf-8", "surrogatepass") if isinstance(value, str) and not _is_unicode(value) else value
         for value in values
     )
+
+
+def execute(cursor: sqlite3.Cursor, sql: str, parameters: Row) -> sqlite3.Cursor:
+    """Execute a statement whose parameters may hold text that is not valid Unicode."""
+    try:
+        return cursor.execute(sql, parameters)
+    except UnicodeEncodeError:
+        return cursor.execute(sql, to_bindable(parameters))
 
 
 def _is_unicode(text: str) -> bool:

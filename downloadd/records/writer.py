@@ -1,4 +1,4 @@
-"""The thread that owns the writing connection: what arrives together is on_commit together."""
+"""Thread that owns the writing connection and commits concurrent operations together."""
 
 import asyncio
 import contextlib
@@ -13,28 +13,28 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.errors import DownloadError, ShuttingDownError, StoreUnavailableError
-from downloadd.records.database import primary_code, storage_error
+from downloadd.records.sqlite_errors import is_locked, storage_error
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
 
 MAX_BATCH_ROWS: Final = 512
-"""Rows in one transaction, about: the last operation taken may bring more."""
-LOCK_PATIENCE: Final = 2.0
-"""Seconds that a transaction waits for a lock that another program holds, before all that is in it is refused."""
-LOCK_SLICE: Final = 0.1
-"""Seconds of them that are waited at once: in between it is looked whether the records are being closed."""
+"""Approximate upper limit of the rows in one transaction: the last operation may exceed it."""
+LOCK_TIMEOUT_SECONDS: Final = 2.0
+"""Seconds that a transaction waits for the lock of another program before its operations are refused."""
+LOCK_POLL_SECONDS: Final = 0.1
+"""Seconds of one wait for the lock; between the waits, the thread checks if the records are being closed."""
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """What an operation returns that wrote nothing and fails its caller: no reason to undo the others."""
+    """Result of an operation that wrote nothing and raises `error`; the other operations of its transaction stand."""
 
     error: Exception
 
 
 class _Operation(Generic[T]):
-    """Something to be done in a transaction, and the one who waits for it."""
+    """Operation of a transaction, with the future of its caller."""
 
     __slots__ = ("future", "rows", "run")
 
@@ -45,14 +45,10 @@ class _Operation(Generic[T]):
 
 
 class Writer:
-    """Runs operations in the order of their arrival, up to `MAX_BATCH_ROWS` rows in one durable transaction.
+    """Writer that runs operations in order of arrival, up to `MAX_BATCH_ROWS` rows in one durable transaction.
 
-    `open_connection` is called in the thread, and so is `check`, before each transaction: what it raises, a
-    `StoreUnavailableError`, fails all that is in it. `on_commit` is called on the event loop, with the rows of each
-    transaction and the seconds that it took. The queue needs no bound: whoever puts something in waits for it.
-
-    An operation that fails has changed nothing: its transaction did not begin, or was rolled back. While a lock lasts,
-    only the first transaction is patient.
+    The queue needs no bound: each caller waits for its operation. A failed operation has changed nothing: its
+    transaction did not begin, or was rolled back. While a lock lasts, only the first transaction waits for it.
     """
 
     def __init__(
@@ -62,26 +58,36 @@ class Writer:
         on_commit: Callable[[int, float], None] | None = None,
         *,
         check: Callable[[], None] = lambda: None,
-        patience: float = LOCK_PATIENCE,
+        lock_timeout: float = LOCK_TIMEOUT_SECONDS,
     ) -> None:
+        """Create a writer that is not open yet.
+
+        Args:
+            open_connection: called in the thread.
+            clock: the clock that measures transactions.
+            on_commit: called on the event loop with the rows of each transaction and its duration in seconds.
+            check: called in the thread before each transaction; a `StoreUnavailableError` that it raises refuses all
+                operations of the transaction.
+            lock_timeout: seconds that a transaction waits for the lock of another program.
+        """
         self._open_connection = open_connection
         self._clock = clock
         self._on_commit = on_commit
         self._check = check
-        self._patience = patience
-        # What is not available is said once, and so is its return.
-        self._unavailable = False
+        self._lock_timeout = lock_timeout
+        # True after `records_unavailable` was logged, until a transaction succeeds.
+        self._is_unavailable = False
         self._queue: SimpleQueue[_Operation[Any] | None] = SimpleQueue()
         self._closed = True
         self._loop: asyncio.AbstractEventLoop
         self._stopped: asyncio.Future[None]
 
     async def open(self) -> None:
-        """Starts the thread; returns when its connection is open, and raises what opening it raises."""
+        """Start the thread and return when its connection is open; raise what opening it raises."""
         self._loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = self._loop.create_future()
         self._stopped = self._loop.create_future()
-        # A daemon thread, so that a loop that died without closing the records does not hang the interpreter.
+        # A daemon thread, so that the interpreter can exit after a loop that ended without closing the records.
         threading.Thread(target=self._run_thread, args=(opened,), name="records-writer", daemon=True).start()
         try:
             await opened
@@ -92,22 +98,22 @@ class Writer:
         self._closed = False
 
     async def close(self) -> None:
-        """Finishes what was put in, and closes the connection; waits for no lock of another program."""
+        """Finish the queued operations and close the connection, without waiting for a lock of another program."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
             await self._stopped
 
     async def run(self, run: Callable[[sqlite3.Cursor], T | Rejection], *, rows: int = 1) -> T:
-        """Runs an operation in the thread and returns its result once it is durable.
+        """Run an operation in the thread and return its result once it is durable.
 
-        `run` may be called twice: when an operation of its transaction fails, all are undone and done again, each in
-        a transaction of its own. The operation happens even if the caller is cancelled meanwhile.
+        `run` may be called twice: if an operation of its transaction fails, all are rolled back and repeated, each in
+        a transaction of its own. The operation takes place even if the caller is cancelled meanwhile.
 
         Raises:
             InsufficientStorageError: the disk is full.
-            StoreUnavailableError: the database is locked, gone or cannot be written at the moment.
-            StorageError: the database refused it for another reason.
+            StoreUnavailableError: the database is locked, missing or cannot be written at the moment.
+            StorageError: the database failed for another reason.
             ShuttingDownError: the records are closed.
         """
         if self._closed:
@@ -120,11 +126,11 @@ class Writer:
         try:
             connection = self._open_connection()
         except Exception as error:
-            # Whatever it is, it belongs to who opens the records.
+            # Raised in the task that opens the records.
             self._post_results([(opened, Rejection(error)), (self._stopped, None)])
             return
         try:
-            connection.execute(f"PRAGMA busy_timeout = {round(min(LOCK_SLICE, self._patience) * 1000)}")
+            connection.execute(f"PRAGMA busy_timeout = {round(min(LOCK_POLL_SECONDS, self._lock_timeout) * 1000)}")
             self._post_results([(opened, None)])
             self._process_queue(connection)
         finally:
@@ -165,42 +171,42 @@ class Writer:
             outcomes = [operation.run(cursor) for operation in batch]
             cursor.execute("COMMIT")
         except Exception as error:
-            # It belongs to who waits for the operation; this thread must go on for all others.
+            # Raised in the task that waits for the operation; this thread goes on.
             _roll_back(cursor)
             if len(batch) == 1:
                 return [self._refusal(error)]
             return [self._commit(cursor, [operation])[0] for operation in batch]
-        if self._unavailable:
-            self._unavailable = False
+        if self._is_unavailable:
+            self._is_unavailable = False
             log.warning("records_available")
         return outcomes
 
     def _begin(self, cursor: sqlite3.Cursor) -> Rejection | None:
-        """Begin a transaction, or return what refuses all that is in it."""
+        """Begin a transaction, or return the reason why all of its operations are refused."""
         waited = 0.0
         while True:
             try:
                 self._check()
                 cursor.execute("BEGIN IMMEDIATE")
             except (sqlite3.Error, DownloadError) as error:
-                waited += LOCK_SLICE
-                if _is_locked(error) and waited < self._patience and not (self._unavailable or self._closed):
+                waited += LOCK_POLL_SECONDS
+                if is_locked(error) and waited < self._lock_timeout and not (self._is_unavailable or self._closed):
                     continue
                 return self._refusal(error)
             return None
 
     def _refusal(self, error: Exception) -> Rejection:
         mapped = _map_error(error)
-        # Files that are gone are told of by whoever has looked for them.
-        if isinstance(mapped, StoreUnavailableError) and mapped is not error and not self._unavailable:
-            self._unavailable = True
+        # `check` logs its own error.
+        if isinstance(mapped, StoreUnavailableError) and mapped is not error and not self._is_unavailable:
+            self._is_unavailable = True
             log.error("records_unavailable", detail=mapped.detail)
         return Rejection(mapped)
 
     def _post_results(
         self, results: list[tuple[asyncio.Future[Any], Any]], rows: int = 0, seconds: float = 0.0
     ) -> None:
-        # One wake-up of the loop for all of them. A closed loop has nobody left who waits.
+        # One call of the loop for all of them. On a closed loop, no caller waits any more.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._set_results, results, rows, seconds)
 
@@ -217,14 +223,10 @@ class Writer:
 
 
 def _roll_back(cursor: sqlite3.Cursor) -> None:
-    # After some errors, a full disk among them, SQLite has rolled back by itself.
+    # After some errors, such as a full disk, SQLite has rolled back by itself.
     if cursor.connection.in_transaction:
         with contextlib.suppress(sqlite3.Error):
             cursor.execute("ROLLBACK")
-
-
-def _is_locked(error: Exception) -> bool:
-    return isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_BUSY
 
 
 def _map_error(error: Exception) -> Exception:

@@ -1,10 +1,9 @@
 import pytest
 
 from downloadd.cli import formatting
-from downloadd.cli.links import find_links, guess_kind
+from downloadd.cli.links import find_links
 from downloadd.client import ApiError
 from downloadd.errors import ErrorCode
-from downloadd.import_operation import ImportKind
 from downloadd.states import State
 
 
@@ -58,19 +57,3 @@ def test_a_terminal_is_not_commanded() -> None:
 )
 def test_links_are_found_in_text(text: str, links: list[str]) -> None:
     assert find_links([text]) == links
-
-
-@pytest.mark.parametrize(
-    ("name", "head", "kind"),
-    [
-        ("export.zip", b"PK\x03\x04", ImportKind.SLACK),
-        ("a.CSV", b"url\nhttp://x", ImportKind.CSV),
-        ("a.meta4", b"", ImportKind.METALINK),
-        ("a", b"\xef\xbb\xbf<?xml version", ImportKind.METALINK),
-        ("a.txt", b"http://x\n", ImportKind.URLS),
-        ("a", b"\xff\xfeh\0t\0", ImportKind.URLS),
-        ("a.png", b"\x89PNG\0\0", None),
-    ],
-)
-def test_a_list_is_known_by_its_name_and_first_bytes(name: str, head: bytes, kind: ImportKind | None) -> None:
-    assert guess_kind(name, head) is kind

@@ -41,7 +41,7 @@ def common_names(tls: ServerTls, authority: trustme.CA) -> list[str]:
         connected.send(b"x")
     thread.join()
     assert certificate is not None
-    return [str(name) for _, name in certificate["subjectAltName"]]  # type: ignore[misc]
+    return [str(name) for _, name in certificate["subjectAltName"]]  # type: ignore[str-unpack]
 
 
 def test_without_a_certificate_there_is_no_tls() -> None:

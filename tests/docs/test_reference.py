@@ -13,6 +13,7 @@ import click
 import msgspec
 import pytest
 from docs.pages import GENERATED, TOP, first_cells, read, rows, section
+from support.fake_imports import make_operation
 from support.sample_downloads import sample_download
 
 from downloadd import events as events_of
@@ -24,7 +25,6 @@ from downloadd.errors import ERRORS, ErrorCode
 from downloadd.fronts.rest.event_stream import encode_event
 from downloadd.fronts.rest.routes import build_routes
 from downloadd.fronts.rest.schemas import DirectoryListingQuery, HistoryQuery, StartQuery
-from downloadd.import_operation import ImportKind, ImportOperation, ImportStatus
 from downloadd.states import FINISHED, TRANSITIONS, State, Trigger
 
 HTTP = read("docs/reference/http.md")
@@ -99,13 +99,10 @@ def test_every_parameter_of_a_listing_is_named(query: type[msgspec.Struct]) -> N
 
 
 def test_every_kind_of_event_is_documented() -> None:
-    operation = ImportOperation(
-        id="MJxTRZsYdho8Ww2qq", kind=ImportKind.SLACK, user="u", ts=0, updated_at=0, status=ImportStatus.NEW
-    )
     events: list[events_of.Event] = [
         events_of.DownloadChanged(snapshot=Snapshot(download=sample_download())),
         events_of.DownloadEnded(download=sample_download(ended_seq=1)),
-        events_of.ImportChanged(operation=operation),
+        events_of.ImportChanged(operation=make_operation()),
     ]
     assert {type(event) for event in events} == set(get_args(events_of.Event))
     place = events_of.EventId(generation="a", number=1, ended_seq=1)

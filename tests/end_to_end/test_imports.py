@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from imports.test_readers import EXPORT, packed, slack_file
 from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, wait_until
 from support.event_reader import open_event_stream
+from support.import_files import EXPORT, packed, slack_file
 from support.nginx_origin import NginxOrigin
 from support.origin.content import expected_bytes, expected_sha256
 from support.origin.origin import Origin, Request
@@ -427,7 +427,7 @@ async def test_a_disk_that_an_upload_fills_is_insufficient_storage(tmp_path: Pat
     async with daemon_on_disk(tmp_path, disk, "size=16m") as daemon:
         status, answer = await upload_list(daemon, 30 << 20)
         assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE")
-        assert answer["detail"] == "the upload cannot be kept: No space left on device"
+        assert answer["detail"] == "the upload cannot be stored: No space left on device"
         assert list((path_seen_by(daemon, daemon.state) / "imports").iterdir()) == []
         assert (await upload_list(daemon, 1000))[0] == 201
 

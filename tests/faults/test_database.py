@@ -16,7 +16,8 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 
-from downloadd.records.database import DATABASE_FILE_NAME, shipped_migrations
+from downloadd.records.database import DATABASE_FILE_NAME
+from downloadd.records.schema import shipped_migrations
 
 
 def truncate(database: Path) -> None:
@@ -131,7 +132,7 @@ async def test_a_damaged_row_costs_no_other_download_and_is_left_as_it_is(
     ):
         status, answer = await restartable.request(method, path)
         assert (status, answer["error"]) == (500, "STORAGE_ERROR"), path
-        assert "is damaged (nothing is called 'nonsense'); it is left as it is: mend it, or restore" in answer["detail"]
+        assert "is damaged (unknown word 'nonsense'); it is not changed: repair it, or restore" in answer["detail"]
     await wait_until(lambda: any(line["event"] == "row_corrupt" for line in restartable.log_lines()))
     await restartable.stop()
     assert "Traceback" not in restartable.log.read_text()

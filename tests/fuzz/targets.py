@@ -64,10 +64,10 @@ def fuzz_imports(data: bytes) -> None:
             target.writestr("channels.csv", "general")
             target.writestr(name, data)
         archives.append(archive.getvalue())
-    for read in IMPORTERS.values():
+    for importer in IMPORTERS.values():
         for file in (data, METALINK + data, b"url,filename\n" + data, *archives):
             with suppress(ImportRefusedError):
-                for _ in read(io.BytesIO(file)):
+                for _ in importer.read(io.BytesIO(file)):
                     pass
     with suppress(InvalidArrayError):
         assert all(raw for raw in read_elements(data))

@@ -1,4 +1,4 @@
-"""WaitingDownload for records that are unavailable: with a lock that another program holds on a real database."""
+"""Retries while another program holds the lock of a real database."""
 
 import contextlib
 import sqlite3
@@ -18,7 +18,7 @@ from downloadd.records.sqlite import SqliteRecords
 
 @pytest.fixture
 async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
-    async with SqliteRecords(tmp_path, clock=ManualClock(), patience=0.01) as opened:
+    async with SqliteRecords(tmp_path, clock=ManualClock(), lock_timeout=0.01) as opened:
         yield opened
 
 
@@ -29,7 +29,7 @@ def lock(tmp_path: Path, records: SqliteRecords) -> Iterator[sqlite3.Connection]
         yield other
 
 
-async def test_what_waits_is_done_once_and_only_once(records: SqliteRecords, lock: sqlite3.Connection) -> None:
+async def test_an_operation_that_was_refused_takes_place_once(records: SqliteRecords, lock: sqlite3.Connection) -> None:
     refusals = 0
 
     def refused() -> None:
@@ -44,15 +44,15 @@ async def test_what_waits_is_done_once_and_only_once(records: SqliteRecords, loc
     assert [(row.id, row.seq) for row in await records.active(ActiveFilter())] == [(download.id, accepted.seqs[0])]
 
 
-async def test_what_is_wrong_with_the_operation_itself_is_not_waited_for(records: SqliteRecords) -> None:
+async def test_other_errors_are_raised_at_once(records: SqliteRecords) -> None:
     (known,) = await added(records, sample_download())
     with pytest.raises(StorageError, match="UNIQUE"):
         await once_available(partial(records.accept, [known]))
 
 
-async def test_whoever_is_refused_may_end_the_waiting(records: SqliteRecords, lock: sqlite3.Connection) -> None:
-    def give_up() -> None:
+async def test_the_callback_can_end_the_retries(records: SqliteRecords, lock: sqlite3.Connection) -> None:
+    def stop() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        await once_available(partial(records.accept, [sample_download()]), refused=give_up)
+        await once_available(partial(records.accept, [sample_download()]), refused=stop)

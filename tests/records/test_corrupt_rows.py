@@ -1,4 +1,4 @@
-"""Rows that are damaged: each costs itself, is said once, and is neither run nor changed."""
+"""Damaged rows: each is logged once, left out, and neither run nor changed."""
 
 import contextlib
 import sqlite3
@@ -9,11 +9,12 @@ import msgspec
 import pytest
 from records.contract import ManualClock, added, ids, make_response, sample_download
 from structlog.testing import capture_logs
+from support.fake_imports import make_operation
 
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.errors import StorageError
-from downloadd.import_operation import Channel, FileLink, ImportKind, ImportOperation, PendingKind, Selection
+from downloadd.import_operation import Channel, FileLink, PendingKind, Selection
 from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner
 from downloadd.records.sqlite import SqliteRecords
@@ -23,13 +24,13 @@ SECRET = "s3cret"
 
 
 def corrupt(state: Path, sql: str, *values: Any) -> None:
-    """Changes the database behind the daemon's back."""
+    """Change the database without the daemon."""
     with contextlib.closing(sqlite3.connect(state / DATABASE_FILE_NAME, isolation_level=None)) as connection:
         assert connection.execute(sql, values).rowcount != 0
 
 
 def rows_of(state: Path) -> list[tuple[Any, ...]]:
-    """Every byte of every row."""
+    """Return every byte of every row."""
     with contextlib.closing(sqlite3.connect(state / DATABASE_FILE_NAME)) as connection:
         connection.text_factory = bytes
         return connection.execute("SELECT * FROM downloads ORDER BY seq").fetchall()
@@ -37,18 +38,18 @@ def rows_of(state: Path) -> list[tuple[Any, ...]]:
 
 CORRUPTIONS = {
     "no-state": "state = 'nonsense'",
-    "no-wish": "desired = 'rum'",
+    "no-desired-state": "desired = 'rum'",
     "no-conflict-policy": "conflict = 'rename '",
     "no-error-code": "error = 'NO_ERROR_CODE'",
     "text-for-a-number": "received = 'abc'",
     "fraction-for-a-number": "timeout = 1.5",
     "number-for-a-text": "filename = x'00ff', priority = 'high'",
     "text-for-a-time": "time_spent = 'soon'",
-    "mirrors-that-are-no-json": f'mirrors = \'[{{"url":"{SECRET}\'',
+    "mirrors-that-are-not-json": f'mirrors = \'[{{"url":"{SECRET}\'',
     "mirrors-of-another-shape": "mirrors = '[7]'",
-    "ranges-that-are-none": "received_ranges = '0-5,7'",
-    "text-that-is-no-text": f"shown_url = CAST(x'ff00fe' || '{SECRET}' AS TEXT)",
-    "bytes-that-are-no-text": f"secret_url = x'ff00fe' || '{SECRET}'",
+    "malformed-ranges": "received_ranges = '0-5,7'",
+    "text-that-is-not-utf-8": f"shown_url = CAST(x'ff00fe' || '{SECRET}' AS TEXT)",
+    "bytes-that-are-not-utf-8": f"secret_url = x'ff00fe' || '{SECRET}'",
 }
 
 
@@ -57,7 +58,7 @@ def corruption(request: pytest.FixtureRequest) -> str:
     return CORRUPTIONS[request.param]
 
 
-async def test_a_damaged_row_costs_itself_alone_and_is_left_as_it_is(tmp_path: Path, corruption: str) -> None:
+async def test_only_the_damaged_row_is_left_out_and_it_is_not_changed(tmp_path: Path, corruption: str) -> None:
     clock = ManualClock()
     async with SqliteRecords(tmp_path, clock) as records:
         before, victim, after = await added(
@@ -84,13 +85,13 @@ async def test_a_damaged_row_costs_itself_alone_and_is_left_as_it_is(tmp_path: P
             assert sum((await records.counts()).values()) in {2, 3}
             assert ids([row async for row in records.running_rows()]) == [before.id, after.id]
     assert rows_of(tmp_path)[1] == corrupted
-    said = [line["detail"] for line in lines if line["event"] == "row_corrupt"]
-    assert len(said) == len(set(said))
-    assert any(victim.id in one for one in said)
+    logged = [line["detail"] for line in lines if line["event"] == "row_corrupt"]
+    assert len(logged) == len(set(logged))
+    assert any(victim.id in one for one in logged)
     assert SECRET not in str((lines, caught.value))
 
 
-async def test_a_damaged_row_costs_no_other_row_of_the_history(tmp_path: Path, corruption: str) -> None:
+async def test_a_page_of_history_has_all_rows_but_the_damaged_ones(tmp_path: Path, corruption: str) -> None:
     async with SqliteRecords(tmp_path, ManualClock()) as records:
         rows = await added(records, *(sample_download(state=State.FAILED) for _ in range(9)))
         corrupt(tmp_path, f"UPDATE downloads SET {corruption} WHERE seq IN (?, ?)", rows[3].seq, rows[8].seq)
@@ -108,7 +109,7 @@ async def test_a_damaged_row_costs_no_other_row_of_the_history(tmp_path: Path, c
         assert ids(await records.history(HistoryFilter(contains="example"))) == readable
 
 
-async def test_a_run_whose_row_is_damaged_meanwhile_overwrites_nothing(tmp_path: Path) -> None:
+async def test_a_run_does_not_overwrite_a_row_that_was_damaged_meanwhile(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path, ManualClock()) as records:
         (row,) = await added(records, sample_download())
         (held,) = await records.claim([row.seq])
@@ -119,7 +120,7 @@ async def test_a_run_whose_row_is_damaged_meanwhile_overwrites_nothing(tmp_path:
         assert rows_of(tmp_path) == corrupted
 
 
-async def test_of_a_row_that_cannot_be_read_nobody_knows_what_it_owns(tmp_path: Path) -> None:
+async def test_the_part_file_of_a_damaged_row_is_unknown(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path, ManualClock()) as records:
         rows = await added(records, *(sample_download(part_name="p") for _ in range(4)))
         for row, change in zip(
@@ -132,7 +133,7 @@ async def test_of_a_row_that_cannot_be_read_nobody_knows_what_it_owns(tmp_path: 
         assert [part_owners[row.id] for row in rows] == [unknown, unknown, unknown, known]
 
 
-async def test_numbers_of_the_history_go_on_beside_one_that_is_none(tmp_path: Path) -> None:
+async def test_the_numbers_of_the_history_continue_beside_a_damaged_one(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path, ManualClock()) as records:
         first, second, third = await added(records, *(sample_download(state=State.FAILED) for _ in range(3)))
     corrupt(tmp_path, "UPDATE downloads SET ended_seq = 'last' WHERE seq = ?", second.seq)
@@ -143,7 +144,7 @@ async def test_numbers_of_the_history_go_on_beside_one_that_is_none(tmp_path: Pa
         assert ids(await records.history(HistoryFilter())) == ids([fourth, third, first])
 
 
-async def test_a_damaged_answer_is_not_given_again(tmp_path: Path) -> None:
+async def test_a_damaged_response_is_not_repeated(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path, ManualClock()) as records:
         await records.accept([], make_response())
         corrupt(tmp_path, "UPDATE answers SET status = 'fine'")
@@ -152,38 +153,41 @@ async def test_a_damaged_answer_is_not_given_again(tmp_path: Path) -> None:
         assert await records.active(ActiveFilter()) == []
 
 
-@pytest.mark.parametrize("change", ["status = 'x'", "kind = 'x'", "total = 'x'", "name = CAST(x'ff' AS TEXT)"])
-async def test_a_damaged_operation_costs_no_other_one(tmp_path: Path, change: str) -> None:
+@pytest.mark.parametrize(
+    "change", ["status = 'x'", "ts = 'x'", "kind = x'ff'", "total = 'x'", "name = CAST(x'ff' AS TEXT)"]
+)
+async def test_a_damaged_operation_is_left_out(tmp_path: Path, change: str) -> None:
     async with SqliteRecords(tmp_path, ManualClock()) as records:
-        operations = [
-            ImportOperation(id=id, kind=ImportKind.SLACK, user=id, ts=1, updated_at=1) for id in ("a", "b", "c")
-        ]
+        imports = records.imports.operations
+        operations = [make_operation(id=id, user=id, started_at=1) for id in ("a", "b", "c")]
         for operation in operations:
-            await records.imports.create(operation)
+            await imports.create(operation)
         corrupt(tmp_path, f"UPDATE operations SET {change} WHERE id = 'b'")
         left = [operations[0], operations[2]]
-        assert await records.imports.unfinished() == left
-        assert await records.imports.latest(2) == left[::-1]
+        assert await imports.unfinished() == left
+        assert await imports.latest(2) == left[::-1]
         with pytest.raises(StorageError, match=r"import operation b .* is damaged"):
-            await records.imports.get("b")
+            await imports.get("b")
 
 
-async def test_a_damaged_file_of_an_import_stays_pending_and_holds_up_no_other_one(tmp_path: Path) -> None:
+async def test_a_damaged_file_of_an_import_stays_pending_and_does_not_block_others(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path, ManualClock()) as records:
         imports = records.imports
-        await imports.create(ImportOperation(id="i", kind=ImportKind.SLACK, user="u", ts=1, updated_at=1))
-        await imports.add("i", [Channel(channel_id="c", name="c")])
-        await imports.add("i", [FileLink(file_id=str(n), url="http://h/", name="n", channel_id="c") for n in range(3)])
-        await imports.select("i", Selection(users=None, channels=None))
-        assert await imports.reserve("run", "u", PendingKind.FILE) == 3
+        await imports.operations.create(make_operation(id="i", user="u"))
+        await imports.contents.add("i", [Channel(channel_id="c", name="c")])
+        await imports.contents.add(
+            "i", [FileLink(file_id=str(n), url="http://h/", name="n", channel_id="c") for n in range(3)]
+        )
+        await imports.contents.select("i", Selection(users=None, channels=None))
+        assert await imports.files.reserve("run", "u", PendingKind.FILE) == 3
         corrupt(tmp_path, "UPDATE import_files SET link = '{' WHERE number = 2")
-        assert [one.number for one in await imports.claim("run", 2, lambda: "x")] == [1, 3]
-        assert await imports.claim("run", 2, lambda: "x") == []
-        assert (await imports.count_files("run")).failed == 1
+        assert [one.number for one in await imports.files.claim("run", 2, lambda: "x")] == [1, 3]
+        assert await imports.files.claim("run", 2, lambda: "x") == []
+        assert (await imports.files.count("run")).failed == 1
 
 
 @pytest.mark.parametrize("change", ["tries = 'x'", "body = 7", "event_id = CAST(x'ff' AS TEXT)"])
-async def test_a_damaged_message_holds_up_no_other_one(tmp_path: Path, change: str) -> None:
+async def test_a_damaged_delivery_does_not_block_others(tmp_path: Path, change: str) -> None:
     def make_deliveries(row: Download) -> list[Delivery]:
         return [Delivery(event_id=row.id, hook="h", download_id=row.id, body=b"{}", created=1.0, due=1.0)]
 
@@ -194,7 +198,7 @@ async def test_a_damaged_message_holds_up_no_other_one(tmp_path: Path, change: s
         assert [one.download_id for one in due] == [rows[0].id, rows[2].id]
 
 
-async def test_a_running_state_survives_damage_at_the_next_start(tmp_path: Path) -> None:
+async def test_the_running_rows_are_all_but_the_damaged_ones(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path, ManualClock()) as records:
         rows = await added(records, *(sample_download(state=state) for state in sorted(RUNNING)))
     corrupt(tmp_path, "UPDATE downloads SET user = 7.5, priority = 'x' WHERE seq = ?", rows[0].seq)

@@ -1,4 +1,4 @@
-"""The state directory and the database file: who may open them, and what is refused."""
+"""State directory and database file: lock, permissions, damage and migrations."""
 
 import contextlib
 import os
@@ -15,14 +15,13 @@ from structlog.testing import capture_logs
 
 from downloadd.records.database import (
     DATABASE_FILE_NAME,
-    Migration,
     RecordsError,
     RecordsLockedError,
     RecordsTooNewError,
     RecordsUnreadableError,
     StateDirectory,
-    shipped_migrations,
 )
+from downloadd.records.schema import Migration, shipped_migrations
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 
@@ -32,20 +31,20 @@ FAILING = Migration(version=ADD_NOTES.version, sql="CREATE TABLE notes (text TEX
 
 
 def version_of(path: Path) -> int:
-    """The version that a database says it has."""
+    """Return the version of a database."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
 
 
 def assert_one_sentence(error: RecordsError, path: Path) -> None:
-    """The message is one line and names the path."""
+    """Check that the message is one line with the path."""
     assert str(path) in str(error)
     assert "\n" not in str(error)
 
 
 async def refused(state: Path) -> RecordsError:
-    """The error that opening the records ends in."""
+    """Return the error of opening the records."""
     with pytest.raises(RecordsError) as caught:
         async with SqliteRecords(state, clock=ManualClock()):
             pass
@@ -53,7 +52,7 @@ async def refused(state: Path) -> RecordsError:
     return caught.value
 
 
-async def test_a_second_daemon_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+async def test_a_second_daemon_is_refused_and_the_first_continues(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path, clock=ManualClock()) as first:
         error = await refused(tmp_path)
         assert isinstance(error, RecordsLockedError)
@@ -63,9 +62,9 @@ async def test_a_second_daemon_is_refused_and_the_first_goes_on(tmp_path: Path) 
         assert await present(second, row.id) == row
 
 
-async def test_a_refused_opening_lets_the_next_one_in(tmp_path: Path) -> None:
+async def test_a_failed_start_releases_the_lock(tmp_path: Path) -> None:
     database = tmp_path / DATABASE_FILE_NAME
-    database.write_bytes(b"no database at all" * 500)
+    database.write_bytes(b"not a database" * 500)
     await refused(tmp_path)
     database.unlink()
     async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
@@ -73,14 +72,14 @@ async def test_a_refused_opening_lets_the_next_one_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"garbage " * 1000, b"x", b""], ids=["pages", "one-byte", "nothing"])
-async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+async def test_a_file_that_is_not_a_database_is_refused_and_not_changed(tmp_path: Path, content: bytes) -> None:
     (tmp_path / DATABASE_FILE_NAME).write_bytes(content)
     error = await refused(tmp_path)
     assert isinstance(error, RecordsUnreadableError)
     assert (tmp_path / DATABASE_FILE_NAME).read_bytes() == content
 
 
-async def test_a_damaged_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+async def test_a_damaged_database_is_refused_and_not_changed(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
         await records.accept([sample_download() for _ in range(100)])
     database = tmp_path / DATABASE_FILE_NAME
@@ -93,7 +92,7 @@ async def test_a_damaged_database_is_refused_and_left_alone(tmp_path: Path) -> N
     assert database.read_bytes() == damaged
 
 
-async def test_an_emptied_database_is_refused_and_its_log_is_left_alone(tmp_path: Path) -> None:
+async def test_an_emptied_database_is_refused_and_its_log_is_not_changed(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path / "state", clock=ManualClock()) as records:
         await records.accept([sample_download()])
         shutil.copytree(tmp_path / "state", tmp_path / "killed")
@@ -101,7 +100,7 @@ async def test_an_emptied_database_is_refused_and_its_log_is_left_alone(tmp_path
     content, log = database.read_bytes(), written.read_bytes()
     database.write_bytes(b"")
     error = await refused(tmp_path / "killed")
-    assert "is damaged or no database (the file is empty); restore a backup, or move it away" in str(error)
+    assert "is damaged or not a database (the file is empty); restore a backup, or move it and" in str(error)
     assert (database.read_bytes(), written.read_bytes()) == (b"", log)
     database.write_bytes(content)
     async with SqliteRecords(tmp_path / "killed", clock=ManualClock()) as records:
@@ -117,29 +116,27 @@ async def test_an_emptied_database_is_refused_and_its_log_is_left_alone(tmp_path
         "imports/23456789ABCDEFGHJ",
     ],
 )
-async def test_a_database_that_has_vanished_is_missed_and_not_begun_anew(tmp_path: Path, left: str) -> None:
+async def test_a_missing_database_is_noticed_by_the_files_of_an_earlier_one(tmp_path: Path, left: str) -> None:
     (tmp_path / "imports").mkdir()
-    (tmp_path / left).write_bytes(b"of an earlier life")
+    (tmp_path / left).write_bytes(b"of an earlier database")
     error = await refused(tmp_path)
     assert isinstance(error, RecordsUnreadableError)
-    assert f"is missing, though there is {left.partition('/')[0]} of an earlier life of the daemon; restore" in str(
-        error
-    )
-    assert (tmp_path / left).read_bytes() == b"of an earlier life"
+    assert f"is missing, but {left.partition('/')[0]} of an earlier one exists; restore" in str(error)
+    assert (tmp_path / left).read_bytes() == b"of an earlier database"
     assert not (tmp_path / DATABASE_FILE_NAME).exists()
     (tmp_path / left).unlink()
     async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
         assert await added(records, sample_download())
 
 
-async def test_a_link_to_a_database_that_is_not_there_is_refused_and_one_that_is_there_is_followed(
+async def test_a_link_is_followed_and_refused_if_its_target_is_missing(
     tmp_path: Path,
 ) -> None:
     database = tmp_path / "state" / DATABASE_FILE_NAME
     database.parent.mkdir()
     database.symlink_to(tmp_path / "disk" / DATABASE_FILE_NAME)
     error = await refused(database.parent)
-    assert f"is a link to {tmp_path / 'disk' / DATABASE_FILE_NAME}, which is not there" in str(error)
+    assert f"is a link to {tmp_path / 'disk' / DATABASE_FILE_NAME}, which does not exist" in str(error)
     async with SqliteRecords(tmp_path / "disk", clock=ManualClock()) as records:
         (row,) = await added(records, sample_download())
     async with SqliteRecords(database.parent, clock=ManualClock()) as records:
@@ -147,7 +144,9 @@ async def test_a_link_to_a_database_that_is_not_there_is_refused_and_one_that_is
     assert database.is_symlink()
 
 
-async def test_a_database_is_whole_from_its_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_new_database_is_complete_when_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[bool, int]] = []
     real = os.replace
 
@@ -156,7 +155,7 @@ async def test_a_database_is_whole_from_its_first_moment(tmp_path: Path, monkeyp
         real(source, target)
 
     monkeypatch.setattr(os, "replace", replace)
-    # What a first start that was killed has left.
+    # Left by a first start that was killed.
     (tmp_path / f"{DATABASE_FILE_NAME}.unfinished").write_bytes(b"half a database")
     async with SqliteRecords(tmp_path, clock=ManualClock()):
         pass
@@ -164,23 +163,23 @@ async def test_a_database_is_whole_from_its_first_moment(tmp_path: Path, monkeyp
     assert not (tmp_path / f"{DATABASE_FILE_NAME}.unfinished").exists()
 
 
-async def test_records_that_are_begun_anew_are_said_so(tmp_path: Path) -> None:
-    said: list[list[str]] = []
+async def test_a_database_created_in_a_used_directory_is_logged(tmp_path: Path) -> None:
+    logged: list[list[str]] = []
     for _ in range(2):
         with capture_logs() as lines:
             async with SqliteRecords(tmp_path, clock=ManualClock()):
                 pass
-        said.append([line["event"] for line in lines])
+        logged.append([line["event"] for line in lines])
     (tmp_path / DATABASE_FILE_NAME).unlink()
     with capture_logs() as lines:
         async with SqliteRecords(tmp_path, clock=ManualClock()):
             pass
-    assert said == [[], []]
+    assert logged == [[], []]
     (line,) = lines
     assert (line["event"], line["log_level"]) == ("records_created_empty", "warning")
 
 
-async def test_damage_to_any_page_is_noticed_before_something_is_written(tmp_path: Path) -> None:
+async def test_damage_to_any_page_is_noticed_before_the_first_write(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
         await records.accept([sample_download() for _ in range(300)])
     database = tmp_path / DATABASE_FILE_NAME
@@ -199,19 +198,17 @@ async def test_damage_to_any_page_is_noticed_before_something_is_written(tmp_pat
         assert await records.counts() == {State.QUEUED: 300}
 
 
-async def test_a_damaged_schema_is_refused_whatever_the_damage_is_quoted_as(tmp_path: Path) -> None:
+async def test_a_schema_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
         await records.accept([sample_download()])
     database = tmp_path / DATABASE_FILE_NAME
     database.write_bytes(database.read_bytes().replace(b"key TEXT NOT NULL", b"key TEXT NOT \xf3ULL", 1))
     error = await refused(tmp_path)
     assert isinstance(error, RecordsUnreadableError)
-    assert "is damaged or no database" in str(error)
+    assert "is damaged or not a database" in str(error)
 
 
-async def test_a_database_too_big_to_be_looked_through_is_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_database_that_is_too_large_to_check_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
         rows = await added(records, *(sample_download() for _ in range(1000)))
     database = tmp_path / DATABASE_FILE_NAME
@@ -224,7 +221,7 @@ async def test_a_database_too_big_to_be_looked_through_is_opened(
         assert await present(records, rows[0].id) == rows[0]
 
 
-async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+async def test_a_database_of_another_program_is_refused_and_not_changed(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_FILE_NAME)) as connection:
         connection.execute("CREATE TABLE theirs (x)")
     content = (tmp_path / DATABASE_FILE_NAME).read_bytes()
@@ -248,7 +245,7 @@ async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path:
     ],
 )
 @pytest.mark.parametrize("added_since", [(), (ADD_NOTES,)], ids=["of-this-version", "to-be-migrated"])
-async def test_a_database_that_lacks_something_is_refused_and_left_alone(
+async def test_a_database_with_an_incomplete_schema_is_refused_and_not_changed(
     tmp_path: Path, spoiling: str, missing: str, added_since: tuple[Migration, ...]
 ) -> None:
     async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
@@ -267,7 +264,7 @@ async def test_a_database_that_lacks_something_is_refused_and_left_alone(
     assert not list(tmp_path.glob("*.backup"))
 
 
-async def test_what_an_administrator_has_added_to_a_database_is_nobodys_business(tmp_path: Path) -> None:
+async def test_further_tables_and_indexes_are_allowed(tmp_path: Path) -> None:
     for sql in ("CREATE TABLE mine (x)", "CREATE INDEX mine_too ON downloads (user)"):
         async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
             await records.accept([sample_download()])
@@ -313,7 +310,7 @@ asyncio.run(main())
 """
 
 
-def test_a_directory_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
+def test_a_directory_without_write_permission_is_refused(tmp_path: Path) -> None:
     # Root may write everywhere, but not without this capability; as another user it might not reach the directory.
     unprivileged = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
     os.chmod(tmp_path, 0o500)
@@ -332,7 +329,7 @@ def test_a_directory_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
     assert done.stdout.count("\n") == 1
 
 
-async def test_a_migration_keeps_the_rows_and_puts_a_backup_beside_them(tmp_path: Path) -> None:
+async def test_a_migration_keeps_the_rows_and_makes_a_backup(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
         rows = await added(records, sample_download(), sample_download())
     old = version_of(tmp_path / DATABASE_FILE_NAME)

@@ -1,4 +1,4 @@
-"""What hooks are to be told is written with the end of a download, and only then."""
+"""Hook deliveries, which are recorded together with the end of a download."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +18,7 @@ from downloadd.states import State
 
 
 def make_deliveries(download: Download) -> Sequence[Delivery]:
-    """Two hooks that want to know everything."""
+    """Return the deliveries to two hooks for every end."""
     event_id = f"{download.id}.{download.result.ended_seq}"
     assert download.seq
     return [
@@ -37,14 +37,14 @@ async def due(records: SqliteRecords, hook: str = "one", now: float = NOW, limit
     return await records.deliveries.due(hook, now=now, latest=now + 86_400, limit=limit)
 
 
-async def test_what_has_not_ended_is_nothing_to_tell(records: SqliteRecords) -> None:
+async def test_an_unfinished_download_has_no_delivery(records: SqliteRecords) -> None:
     download = await claimed(records, sample_download())
     await records.save(with_fields(download, received=5))
     await records.amend(download.id, lambda row: with_fields(row, priority=5))
     assert await records.deliveries.waiting() == {}
 
 
-async def test_each_way_to_an_end_is_told_once(records: SqliteRecords) -> None:
+async def test_each_kind_of_end_has_one_delivery_for_each_hook(records: SqliteRecords) -> None:
     failed = with_fields(sample_download(), state=State.FAILED, error=ErrorCode.INVALID_URL, end_time=int(NOW))
     (refused,) = await added(records, failed)
     (cancelled,) = await added(records, sample_download())
@@ -53,7 +53,7 @@ async def test_each_way_to_an_end_is_told_once(records: SqliteRecords) -> None:
     await records.amend(cancelled.id, lambda row: with_fields(row, detail="x"))
     held = await claimed(records, sample_download())
     assert await records.save(with_fields(held, state=State.FAILED, error=ErrorCode.NETWORK_ERROR)) is not None
-    # A run that has lost its download changes nothing.
+    # A run that no longer holds its download changes nothing.
     assert await records.save(with_fields(held, state=State.FAILED, error=ErrorCode.NETWORK_ERROR)) is None
     found = await due(records)
     assert [each.download_id for each in found] == [refused.id, cancelled.id, held.id]
@@ -61,7 +61,7 @@ async def test_each_way_to_an_end_is_told_once(records: SqliteRecords) -> None:
     assert await records.deliveries.waiting() == {"one": 3, "two": 3}
 
 
-async def test_a_retried_download_is_told_again_under_another_id(records: SqliteRecords) -> None:
+async def test_a_retried_download_has_another_delivery_with_another_id(records: SqliteRecords) -> None:
     (download,) = await added(records, sample_download())
     for _ in range(2):
         await records.amend(download.id, lambda row: lifecycle.cancel(row, now=NOW))
@@ -71,7 +71,7 @@ async def test_a_retried_download_is_told_again_under_another_id(records: Sqlite
     assert first.event_id != second.event_id
 
 
-async def test_operations_that_are_done_again_because_another_failed_tell_once(records: SqliteRecords) -> None:
+async def test_a_repeated_operation_adds_its_deliveries_once(records: SqliteRecords) -> None:
     (download,) = await added(records, sample_download())
 
     def broken(row: Download) -> Download:
@@ -87,7 +87,7 @@ async def test_operations_that_are_done_again_because_another_failed_tell_once(r
     assert len(await due(records)) == 1
 
 
-async def test_what_is_put_off_comes_when_it_is_due_or_when_everything_begins_anew(records: SqliteRecords) -> None:
+async def test_a_rescheduled_delivery_is_due_at_its_time_or_after_a_reset(records: SqliteRecords) -> None:
     for _ in range(3):
         (download,) = await added(records, sample_download())
         await records.amend(download.id, lambda row: lifecycle.cancel(row, now=NOW))
@@ -100,7 +100,7 @@ async def test_what_is_put_off_comes_when_it_is_due_or_when_everything_begins_an
     assert await due(records, now=NOW + 30) == [replace(second, tries=4, due=NOW + 20)]
     assert [each.number for each in await due(records, now=NOW + 60)] == [second.number, first.number]
     assert [each.number for each in await due(records, now=NOW + 60, limit=1)] == [second.number]
-    # Written down before the clock was set back by a week.
+    # Scheduled before the clock was set back by a week.
     assert len(await due(records, now=NOW - 7 * 86_400)) == 2
     assert await records.deliveries.reset(["one", "three"], now=NOW) == 3
     assert {each.number for each in await due(records)} == {first.number, second.number}

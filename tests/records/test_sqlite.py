@@ -16,14 +16,15 @@ from records.contract import DAY, NOW, ManualClock, RecordsContract, added, ids,
 from structlog.testing import capture_logs
 from support.downloads import with_fields
 
+import downloadd.records.boot
 import downloadd.records.database
 from downloadd.download import Download
-from downloadd.errors import InsufficientStorageError, ShuttingDownError, StorageError, StoreUnavailableError
+from downloadd.errors import ShuttingDownError, StorageError, StoreUnavailableError
 from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.history import active_query, history_query
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.records.sqlite import SqliteRecords
-from downloadd.records.writer import LOCK_SLICE
+from downloadd.records.writer import LOCK_POLL_SECONDS
 from downloadd.states import State
 
 CHILD = [sys.executable, "-P", "-c"]
@@ -249,7 +250,7 @@ async def test_a_commit_is_on_stable_storage(records: SqliteRecords) -> None:
     def look(cursor: sqlite3.Cursor) -> list[str | int]:
         return [cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
 
-    assert await records._writer.run(look) == ["wal", 2]
+    assert await records.write(look) == ["wal", 2]
 
 
 @contextlib.contextmanager
@@ -267,7 +268,7 @@ def locked(state: Path, kind: str = "IMMEDIATE") -> Iterator[None]:
 async def test_a_database_locked_by_others_is_unavailable_and_nothing_that_was_refused_happens_later(
     tmp_path: Path, clock: ManualClock, kind: str
 ) -> None:
-    async with SqliteRecords(tmp_path, clock=clock, patience=0.05) as records:
+    async with SqliteRecords(tmp_path, clock=clock, lock_timeout=0.05) as records:
         (row,) = await added(records, sample_download())
         with capture_logs() as lines:
             with locked(tmp_path, kind):
@@ -282,46 +283,22 @@ async def test_a_database_locked_by_others_is_unavailable_and_nothing_that_was_r
 
 
 async def test_a_lock_that_is_let_go_soon_is_waited_for(tmp_path: Path, clock: ManualClock) -> None:
-    async with SqliteRecords(tmp_path, clock=clock, patience=60) as records, asyncio.TaskGroup() as group:
+    async with SqliteRecords(tmp_path, clock=clock, lock_timeout=60) as records, asyncio.TaskGroup() as group:
         with locked(tmp_path):
             accepting = group.create_task(records.accept([sample_download()]))
             # Longer than SQLite waits at once.
-            assert await asyncio.wait((accepting,), timeout=3 * LOCK_SLICE) == (set(), {accepting})
+            assert await asyncio.wait((accepting,), timeout=3 * LOCK_POLL_SECONDS) == (set(), {accepting})
         assert (await accepting).seqs
 
 
 async def test_closing_waits_for_no_lock_of_others(tmp_path: Path, clock: ManualClock) -> None:
     with contextlib.ExitStack() as stack:
-        async with asyncio.timeout(20), SqliteRecords(tmp_path, clock=clock, patience=3600) as records:
+        async with asyncio.timeout(20), SqliteRecords(tmp_path, clock=clock, lock_timeout=3600) as records:
             stack.enter_context(locked(tmp_path))
             waiting = [asyncio.create_task(records.accept([sample_download() for _ in range(600)])) for _ in range(3)]
             await asyncio.sleep(0)
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert {type(result) for result in results} == {StoreUnavailableError}
-
-
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [
-        (sqlite3.SQLITE_BUSY_SNAPSHOT, StoreUnavailableError),
-        (sqlite3.SQLITE_LOCKED, StoreUnavailableError),
-        (sqlite3.SQLITE_IOERR_FSYNC, StoreUnavailableError),
-        (sqlite3.SQLITE_CANTOPEN, StoreUnavailableError),
-        (sqlite3.SQLITE_READONLY_DBMOVED, StoreUnavailableError),
-        (sqlite3.SQLITE_FULL, InsufficientStorageError),
-        (sqlite3.SQLITE_CORRUPT, StorageError),
-        (sqlite3.SQLITE_NOTADB, StorageError),
-        (sqlite3.SQLITE_CONSTRAINT_UNIQUE, StorageError),
-        (sqlite3.SQLITE_ERROR, StorageError),
-    ],
-)
-def test_trouble_that_passes_is_told_from_damage(code: int, kind: type[Exception]) -> None:
-    error = sqlite3.OperationalError("in the words of SQLite")
-    error.sqlite_errorcode = code
-    mapped = downloadd.records.database.storage_error(error)
-    assert type(mapped) is kind
-    if kind is StoreUnavailableError:
-        assert mapped.retry_after == StoreUnavailableError.RETRY_AFTER
 
 
 @pytest.mark.parametrize(
@@ -376,7 +353,7 @@ async def test_no_page_needs_a_sort_or_a_walk_over_the_table(
     records: SqliteRecords, criteria: HistoryFilter | ActiveFilter
 ) -> None:
     query = history_query(criteria) if isinstance(criteria, HistoryFilter) else active_query(criteria)
-    plan = await records._lookups.run(
+    plan = await records.read(
         lambda connection: connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.parameters).fetchall()
     )
     steps = " ".join(step[3] for step in plan)
@@ -446,7 +423,7 @@ async def main():
         if full == "disk":
             ballast.write_bytes(bytes(1_000_000))
         else:
-            await records._writer.run(lambda cursor: cursor.execute("PRAGMA max_page_count = 500").fetchone())
+            await records.write(lambda cursor: cursor.execute("PRAGMA max_page_count = 500").fetchone())
         try:
             while True:
                 accepted += (await records.accept([sample_download() for _ in range(20)])).seqs
@@ -464,7 +441,7 @@ async def main():
         if full == "disk":
             ballast.unlink()
         else:
-            await records._writer.run(lambda cursor: cursor.execute("PRAGMA max_page_count = 100000").fetchone())
+            await records.write(lambda cursor: cursor.execute("PRAGMA max_page_count = 100000").fetchone())
         accepted += (await records.accept([sample_download()])).seqs
     async with SqliteRecords(state, clock=SystemClock()) as records:
         assert [row.seq for row in await records.active(ActiveFilter())] == accepted
@@ -496,14 +473,6 @@ async def test_a_full_disk_fails_the_caller_only(tmp_path: Path) -> None:
     await assert_keeps_working(*small_disk, *CHILD, FILLING, str(tmp_path), "disk")
 
 
-def test_a_full_database_is_insufficient_storage() -> None:
-    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute("PRAGMA max_page_count = 2")
-        with pytest.raises(sqlite3.Error) as caught:
-            connection.execute("CREATE TABLE t AS SELECT zeroblob(100000)")
-    assert type(downloadd.records.database.storage_error(caught.value)) is InsufficientStorageError
-
-
 def reboot(state: Path, boot: str = "another") -> None:
     with contextlib.closing(sqlite3.connect(state / DATABASE_FILE_NAME, isolation_level=None)) as connection:
         connection.execute("UPDATE boot SET id = ?", (boot,))
@@ -530,7 +499,7 @@ async def test_after_a_start_of_the_machine_parts_vouch_for_what_was_written_dow
 async def test_where_nobody_tells_whether_the_machine_was_started_anew_it_may_have_been(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloadd.records.database, "_BOOT_ID_FILE", tmp_path / "nothing")
+    monkeypatch.setattr(downloadd.records.boot, "_BOOT_ID_FILE", tmp_path / "nothing")
     async with SqliteRecords(tmp_path / "state", clock) as records:
         (row,) = await added(records, with_fields(sample_download(part_name="p"), received=7))
     async with SqliteRecords(tmp_path / "state", clock) as records:

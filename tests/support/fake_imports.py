@@ -1,49 +1,87 @@
-"""An import engine that has nothing, and refuses nothing: what the API asks of it is tested end to end."""
+"""Import service without records, which accepts everything; the real one is tested end to end."""
 
 from collections.abc import AsyncIterator
 
 from downloadd.errors import NotFoundError
-from downloadd.import_operation import ImportKind, ImportOperation, ImportStatus, Selection
-from downloadd.imports.service import FileData
+from downloadd.import_operation import ImportOperation, ImportState, Selection
+from downloadd.imports.selection import FileData
+from downloadd.users import User
+
+OPERATION_ID = "MJxTRZsYdho8Ww2qq"
+
+
+def make_operation(
+    *,
+    id: str = OPERATION_ID,
+    kind: str = "slack",
+    user: str = "u",
+    started_at: int = 0,
+    state: ImportState = ImportState.NEW,
+) -> ImportOperation:
+    """Return an operation with defaults for all that a test does not name."""
+    return ImportOperation(id=id, kind=kind, user=user, started_at=started_at, updated_at=started_at, state=state)
 
 
 class FakeImports:
-    """Remembers the operations that were made."""
+    """Fake that remembers the operations that were created.
 
-    directory = "Imports"
+    Attributes:
+        operations: the operations, oldest first.
+        uploaded: content of the last upload.
+        data: result of `file_data`.
+        error: raised by every call, if it is set.
+    """
 
     def __init__(self) -> None:
         self.operations: list[ImportOperation] = []
         self.uploaded = b""
+        self.data: FileData | None = FileData()
+        self.error: Exception | None = None
+
+    def require_directory(self, user: User) -> None:
+        self._raise_error()
 
     async def upload(
-        self, kind: ImportKind, pieces: AsyncIterator[bytes], *, user: str, name: str, content_type: str | None
+        self, importer_key: str, pieces: AsyncIterator[bytes], *, user: User, name: str, content_type: str | None
     ) -> ImportOperation:
+        self._raise_error()
         self.uploaded = b"".join([piece async for piece in pieces])
-        return self._new(kind, user, ImportStatus.FILE_LOADED)
+        return self._add(importer_key, user, ImportState.UPLOADED)
 
-    async def fetch(self, kind: ImportKind, url: str, *, user: str) -> ImportOperation:
-        return self._new(kind, user, ImportStatus.DOWNLOADING_FILE)
+    async def fetch(self, importer_key: str, url: str, *, user: User) -> ImportOperation:
+        self._raise_error()
+        return self._add(importer_key, user, ImportState.FETCHING)
 
-    async def file_data(self, user: str) -> FileData | None:
-        return FileData()
+    async def file_data(self, user: User) -> FileData | None:
+        self._raise_error()
+        return self.data
 
-    async def start(self, selection: Selection, *, user: str) -> ImportOperation:
-        return self._new(ImportKind.SLACK, user, ImportStatus.DONE)
+    async def start(self, selection: Selection, *, user: User) -> ImportOperation:
+        self._raise_error()
+        return self._add("slack", user, ImportState.DONE)
 
-    async def download_pending(self, kind: ImportKind, *, user: str) -> int:
+    async def download_pending(self, kind: str, *, user: User) -> int:
+        self._raise_error()
+        self._add(kind, user, ImportState.DOWNLOADING)
         return 0
 
-    async def cancel(self, id: str, *, user: str) -> ImportOperation:
+    async def cancel(self, id: str, *, user: User) -> ImportOperation:
+        self._raise_error()
         raise NotFoundError("no import operation has this id")
 
-    async def current(self, user: str) -> ImportOperation | None:
+    async def current(self, user: User) -> ImportOperation | None:
+        self._raise_error()
         return self.operations[-1] if self.operations else None
 
-    async def latest(self) -> list[ImportOperation]:
+    async def latest(self, user: User) -> list[ImportOperation]:
+        self._raise_error()
         return self.operations[::-1]
 
-    def _new(self, kind: ImportKind, user: str, status: ImportStatus) -> ImportOperation:
-        operation = ImportOperation(id="MJxTRZsYdho8Ww2qq", kind=kind, user=user, ts=0, updated_at=0, status=status)
+    def _add(self, kind: str, user: User, state: ImportState) -> ImportOperation:
+        operation = make_operation(kind=kind, user=user.id, state=state)
         self.operations.append(operation)
         return operation
+
+    def _raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error

@@ -13,7 +13,7 @@ from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.records.sqlite import SqliteRecords
-from downloadd.records.writer import LOCK_PATIENCE
+from downloadd.records.writer import LOCK_TIMEOUT_SECONDS
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
 
@@ -39,12 +39,12 @@ class ManagerStack:
 
 @asynccontextmanager
 async def open_stack(
-    folder: Path, config: DownloadsConfig = CONFIG, *, fsync: bool = False, lock_patience: float = LOCK_PATIENCE
+    folder: Path, config: DownloadsConfig = CONFIG, *, fsync: bool = False, lock_patience: float = LOCK_TIMEOUT_SECONDS
 ) -> AsyncIterator[ManagerStack]:
     """Opens everything in order, and closes it as the daemon does."""
     clock, bus, metrics, policy = SystemClock(), EventBus(), Metrics(), Policy.from_config(config)
     async with (
-        SqliteRecords(folder / "state", clock, patience=lock_patience) as records,
+        SqliteRecords(folder / "state", clock, lock_timeout=lock_patience) as records,
         LocalDestination(folder / "files", min_free=0, fsync=fsync) as destination,
         Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout) as session,
         Manager(

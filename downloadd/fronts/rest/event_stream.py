@@ -31,7 +31,7 @@ from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import COMMON_FIELDS, encode
 from downloadd.fronts.rest.schemas import make_active_entry, make_history_entry
 from downloadd.fronts.rest.service import DownloadService
-from downloadd.fronts.rocketchat.schemas import make_operation_entry
+from downloadd.fronts.rocketchat.translation import make_operation_entry
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 
 HEARTBEAT_SECONDS: Final = 15.0

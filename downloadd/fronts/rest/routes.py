@@ -458,12 +458,7 @@ def create_api(
             history=HistoryEndpoints(service=manager),
             events=EventStream(service=manager, bus=bus),
             health=MonitoringEndpoints(metrics=metrics, collect_gauges=collect_gauges),
-            imports=ImportEndpoints(
-                service=imports,
-                reader=reader,
-                is_enabled=is_enabled,
-                can_import=lambda user: can_use_directory(user, imports.directory),
-            ),
+            imports=ImportEndpoints(service=imports, reader=reader),
             document=document,
             directories=DirectoryCompletionEndpoint(find=directories, can_use_directory=can_use_directory),
             page=page_endpoints,

@@ -1,1 +1,1 @@
-"""The import API of Rocket.Chat, which its clients use unchanged."""
+"""Import API of Rocket.Chat, for its unchanged clients: a translation to and from the import service."""

@@ -1,23 +1,25 @@
-"""The structs of import requests and answers, with the names that Rocket.Chat gave them.
+"""Structs of import requests and responses, with the names of Rocket.Chat.
 
 Pure: no I/O and no clock.
 """
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from downloadd.import_operation import KIND_TITLES, ImportOperation, ImportStatus
+from downloadd.fronts.rocketchat.statuses import ImportStatus
+from downloadd.imports.importers import IMPORTERS
 
 MAX_FILE_NAME_CHARACTERS: Final = 255
-"""Characters of a file name, which every listing of operations repeats."""
+"""Characters of a file name, which each listing of operations contains."""
 MAX_MEDIA_TYPE_CHARACTERS: Final = 255
 """Characters of a media type (RFC 6838, section 4.2, allows 127 for each half)."""
 
-FileName = Annotated[str, Meta(max_length=MAX_FILE_NAME_CHARACTERS, description="What the file is called.")]
-ImporterKey = Annotated[str, Meta(description="slack, csv, urls or metalink.")]
+*_KEYS, _LAST_KEY = IMPORTERS
+
+FileName = Annotated[str, Meta(max_length=MAX_FILE_NAME_CHARACTERS, description="Name of the file.")]
+ImporterKey = Annotated[str, Meta(description=f"{', '.join(_KEYS)} or {_LAST_KEY}.")]
 
 
 class UploadBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -56,27 +58,27 @@ class SelectionBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SuccessResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """It was done."""
+    """Success."""
 
     success: bool
 
 
 class CountResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """So many files start to download."""
+    """Number of files that start to download."""
 
     success: bool
     count: int
 
 
 class WaitingResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in the file is being found out."""
+    """File that is being read."""
 
     waiting: bool
     success: bool
 
 
 class UserEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A user of the imported workspace."""
+    """User of the exported workspace."""
 
     user_id: str
     username: str
@@ -88,7 +90,7 @@ class UserEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChannelEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A channel of the imported workspace."""
+    """Channel of the exported workspace."""
 
     channel_id: str
     name: str
@@ -99,7 +101,7 @@ class ChannelEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileDataResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in an uploaded file."""
+    """Content of an uploaded file."""
 
     users: list[UserEntry]
     channels: list[ChannelEntry]
@@ -108,7 +110,7 @@ class FileDataResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProgressCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many files of an operation there are."""
+    """Numbers of files of an operation."""
 
     completed: int
     total: int
@@ -116,7 +118,7 @@ class ProgressCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the user's newest operation has come."""
+    """Progress of the user's newest operation."""
 
     key: str
     name: str
@@ -126,7 +128,7 @@ class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperationEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An import operation."""
+    """Import operation."""
 
     _id: str = msgspec.field(name="_id")
     type: str
@@ -143,42 +145,15 @@ class OperationEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class CurrentOperation(msgspec.Struct, frozen=True, kw_only=True):
-    """The operation that a call is about."""
+    """Operation of a request."""
 
     operation: OperationEntry | None
     success: bool
 
 
 class ImportErrorResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """Why an import is refused."""
+    """Reason why an import is refused."""
 
     success: bool = False
     error: Annotated[str, Meta(description="A sentence, and the code in brackets.")]
     error_type: str = msgspec.field(name="errorType")
-
-
-def make_operation_entry(operation: ImportOperation) -> OperationEntry:
-    """An operation as it is shown."""
-    return OperationEntry(
-        _id=operation.id,
-        type=KIND_TITLES[operation.kind],
-        importer_key=operation.kind.value,
-        ts=operation.ts,
-        status=operation.status,
-        valid=operation.valid,
-        user=operation.user,
-        _updated_at=_format_rfc3339(operation.updated_at),
-        content_type=operation.content_type if operation.content_type is not None else msgspec.UNSET,
-        file=operation.file if operation.file is not None else msgspec.UNSET,
-        count=ProgressCount(
-            completed=operation.file_counts.completed,
-            total=operation.file_counts.total,
-            error=operation.file_counts.failed,
-        ),
-        reason=operation.reason if operation.reason is not None else msgspec.UNSET,
-    )
-
-
-def _format_rfc3339(milliseconds: int) -> str:
-    at = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"

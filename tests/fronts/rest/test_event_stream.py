@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from aiohttp import ClientResponse
+from support.fake_imports import make_operation
 from support.sample_downloads import sample_change, sample_download
 from support.served_api import ServedApi
 
@@ -17,8 +18,8 @@ from downloadd.download import Snapshot
 from downloadd.events import DownloadChanged, ImportChanged, parse_event_id
 from downloadd.fronts.rest import routes
 from downloadd.fronts.rest.event_stream import MAX_REPLAYED_DOWNLOADS, EventStream
-from downloadd.fronts.rocketchat.schemas import make_operation_entry
-from downloadd.import_operation import ImportKind, ImportOperation, ImportStatus
+from downloadd.fronts.rocketchat.translation import make_operation_entry
+from downloadd.import_operation import ImportState
 from downloadd.states import State
 
 
@@ -103,9 +104,7 @@ async def test_events_have_the_entries_of_listing_and_history(api: ServedApi) ->
 
 
 async def test_an_import_that_moves_on_is_told_with_its_operation(api: ServedApi) -> None:
-    operation = ImportOperation(
-        id="MJxTRZsYdho8Ww2qq", kind=ImportKind.SLACK, user="alice", ts=0, updated_at=0, status=ImportStatus.DONE
-    )
+    operation = make_operation(state=ImportState.DONE)
     async with open_stream(api) as reader:
         await reader.read_until_live()
         api.bus.publish(ImportChanged(operation=operation))

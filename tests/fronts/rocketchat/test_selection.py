@@ -1,4 +1,4 @@
-"""Who and what is imported, however a client writes it."""
+"""Selections in every form that a client sends."""
 
 from contextlib import suppress
 from typing import Any
@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from downloadd.errors import InvalidParameterError
 from downloadd.fronts.rest.json_body import decode_body
 from downloadd.fronts.rocketchat.schemas import PublicFileBody, SelectionBody, UploadBody
+from downloadd.fronts.rocketchat.selection import parse_selection
 from downloadd.imports.refusal import ImportRefusedError
-from downloadd.imports.selection import parse_selection
 
 KEYS = st.sampled_from(["users", "channels", "user_id", "channel_id", "do_import", "all", "list", "input", "fileName"])
-ANYTHING = st.recursive(
+ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS | st.text(max_size=5), inner, max_size=4),
     max_leaves=15,
@@ -32,18 +32,18 @@ ANYTHING = st.recursive(
         ([{"user_id": "a", "do_import": True}, {"user_id": "b", "do_import": False}, {"user_id": "c"}], {"a", "c"}),
     ],
 )
-def test_both_shapes_are_understood(given_: Any, selected: set[str] | None) -> None:
+def test_each_form_is_parsed(given_: Any, selected: set[str] | None) -> None:
     users = parse_selection({"users": given_}).users
     assert users == selected
 
 
-@given(anything=ANYTHING)
-def test_whatever_is_selected_is_understood_or_refused(anything: Any) -> None:
+@given(value=ANY_JSON)
+def test_any_selection_is_parsed_or_refused(value: Any) -> None:
     for given_ in (
-        anything,
-        {"users": anything},
-        {"users": [anything], "channels": {"list": anything}},
-        {"users": {"list": [anything]}, "channels": [{"channel_id": anything, "do_import": True}]},
+        value,
+        {"users": value},
+        {"users": [value], "channels": {"list": value}},
+        {"users": {"list": [value]}, "channels": [{"channel_id": value, "do_import": True}]},
     ):
         with suppress(ImportRefusedError):
             selection = parse_selection(given_)
@@ -51,8 +51,8 @@ def test_whatever_is_selected_is_understood_or_refused(anything: Any) -> None:
                 assert ids is None or all(isinstance(id, str) for id in ids)
 
 
-@given(body=st.binary(max_size=60) | ANYTHING.map(msgspec.json.encode))
-def test_whatever_body_comes_is_read_or_refused(body: bytes) -> None:
+@given(body=st.binary(max_size=60) | ANY_JSON.map(msgspec.json.encode))
+def test_any_body_is_decoded_or_refused(body: bytes) -> None:
     for shape in (SelectionBody, UploadBody, PublicFileBody):
         with suppress(InvalidParameterError):
             assert isinstance(decode_body(body, shape), shape)

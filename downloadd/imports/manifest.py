@@ -1,0 +1,93 @@
+"""Manifest of an import: a file in its directory that lists the outcome of each of its files."""
+
+import msgspec
+import structlog
+
+from downloadd.errors import DownloadError, StoreUnavailableError
+from downloadd.import_operation import ImportOperation, PendingFile
+from downloadd.imports.layout import MANIFEST_NAME, format_import_directory
+from downloadd.imports.operations import Operations
+from downloadd.policy.redaction import redact_url
+from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportRecords
+from downloadd.storage.destination import Destination
+
+log = structlog.get_logger()
+
+
+class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `manifest.jsonl`."""
+
+    file_id: str
+    channel: str
+    user: str
+    message_time: float | None
+    url: str
+    path: str | None
+    size: int | None
+    sha256: str | None
+    status: str
+    error: str | None
+
+
+class ManifestWriter:
+    """Writer of manifests."""
+
+    def __init__(
+        self, *, operations: Operations, records: ImportRecords, destination: Destination, directory: str
+    ) -> None:
+        """Take the components, and the directory of all imports."""
+        self._operations = operations
+        self._records = records
+        self._destination = destination
+        self._directory = directory
+
+    async def write_all(self, run: ImportOperation) -> None:
+        """Write the manifest of each import that the files of a run belong to; log failures of the storage.
+
+        Raises:
+            StoreUnavailableError: the records are unavailable.
+        """
+        for source in await self._records.operations.sources(run.id):
+            try:
+                await self._write(source)
+            except StoreUnavailableError:
+                raise
+            except DownloadError as error:
+                log.warning("manifest_write_failed", operation=run.id, error=error.code, detail=error.detail)
+
+    async def _write(self, source: ImportOperation) -> None:
+        part = await self._destination.open_part(
+            directory=format_import_directory(self._directory, source.started_at, source.name),
+            filename=MANIFEST_NAME,
+            download_id=self._operations.new_download_id(),
+            epoch=1,
+            existing=None,
+        )
+        try:
+            after = 0
+            while chunk := await self._records.files.of_import(source.id, after, MAX_CHUNK_ROWS):
+                lines = [msgspec.json.encode(make_manifest_entry(file)) + b"\n" for file in chunk]
+                await part.write(lines, part.size)
+                after = chunk[-1].number
+            await part.sync()
+            await part.publish(MANIFEST_NAME, replace=True, last_modified=None)
+        finally:
+            await part.remove()
+
+
+def make_manifest_entry(file: PendingFile) -> ManifestEntry:
+    """Return the entry of a file, without the secrets of its URL."""
+    link = file.link
+    algorithm, _, digest = (file.saved_checksum or "").partition("=")
+    return ManifestEntry(
+        file_id=link.file_id,
+        channel=file.channel,
+        user=link.user,
+        message_time=link.time,
+        url=redact_url(link.url),
+        path=file.path,
+        size=file.saved_size,
+        sha256=digest if algorithm == "sha-256" else None,
+        status=file.status,
+        error=file.error,
+    )

@@ -1,0 +1,114 @@
+"""Changes of import operations: each is recorded, counted and published."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from functools import partial
+from random import getrandbits
+
+import structlog
+from msgspec.structs import replace
+
+from downloadd.clock import Clock
+from downloadd.download import new_id
+from downloadd.events import EventBus, ImportChanged
+from downloadd.import_operation import OPERATION_ID_ALPHABET, OPERATION_ID_LENGTH, ImportOperation, ImportState
+from downloadd.imports.refusal import ImportRefusedError
+from downloadd.imports.uploads import UploadStore
+from downloadd.records.availability import once_available
+from downloadd.records.import_protocol import ImportOperationRecords
+from downloadd.storage.names import remove_invisible
+
+log = structlog.get_logger()
+
+
+class Operations:
+    """Import operations of all users.
+
+    Attributes:
+        lock: held during a change that depends on the user's current operation.
+    """
+
+    def __init__(
+        self,
+        *,
+        records: ImportOperationRecords,
+        uploads: UploadStore,
+        bus: EventBus,
+        clock: Clock,
+        on_state_change: Callable[[ImportOperation], None],
+    ) -> None:
+        """Take the components; `on_state_change` is called with each operation that has a new state."""
+        self.lock = asyncio.Lock()
+        self._records = records
+        self._uploads = uploads
+        self._bus = bus
+        self._clock = clock
+        self._on_state_change = on_state_change
+
+    def new(
+        self, kind: str, user: str, state: ImportState, *, name: str = "", content_type: str | None = None
+    ) -> ImportOperation:
+        """Return a new operation, which is not recorded yet."""
+        now = self._now()
+        return ImportOperation(
+            id="".join(secrets.choice(OPERATION_ID_ALPHABET) for _ in range(OPERATION_ID_LENGTH)),
+            kind=kind,
+            user=user,
+            started_at=now,
+            updated_at=now,
+            state=state,
+            name=remove_invisible(name),
+            content_type=None if content_type is None else remove_invisible(content_type),
+        )
+
+    def new_download_id(self) -> str:
+        """Return an id for a download."""
+        return new_id(self._clock.wall(), getrandbits(74))
+
+    async def create(self, operation: ImportOperation) -> None:
+        """Record a new operation, which replaces the user's earlier one; the caller holds `lock`.
+
+        Raises:
+            StoreUnavailableError: nothing was recorded.
+        """
+        replaced = await self._records.current(operation.user)
+        await self._records.create(operation)
+        self.publish(operation)
+        # The task that fetches or reads a file deletes it.
+        if replaced is not None and replaced.state is ImportState.UPLOADED:
+            await self._uploads.remove(replaced.id)
+
+    async def advance(self, operation: ImportOperation, state: ImportState) -> ImportOperation:
+        """Record a new state, and all other fields, for the call of a user.
+
+        Raises:
+            StoreUnavailableError: nothing was changed.
+        """
+        advanced = replace(operation, state=state, updated_at=self._now())
+        await self._records.save(advanced)
+        self._on_state_change(advanced)
+        self.publish(advanced)
+        return advanced
+
+    async def advance_once_available(self, operation: ImportOperation, state: ImportState) -> ImportOperation:
+        """Record a new state as soon as the records are available, for work that was accepted."""
+        return await once_available(partial(self.advance, operation, state))
+
+    async def fail(self, operation: ImportOperation, error: ImportRefusedError) -> None:
+        """Record the failure of an operation, and delete its file."""
+        log.warning("import_failed", operation=operation.id, reason=error.message)
+        failed = replace(operation, reason=error.message, error_code=error.code)
+        await self.advance_once_available(failed, ImportState.FAILED)
+        await self._uploads.remove(operation.id)
+
+    async def reload(self, operation: ImportOperation) -> ImportOperation:
+        """Return the operation as it is recorded, or `operation` if it is not recorded."""
+        return await self._records.get(operation.id) or operation
+
+    def publish(self, operation: ImportOperation) -> None:
+        """Publish the operation as an event."""
+        self._bus.publish(ImportChanged(operation=operation))
+
+    def _now(self) -> int:
+        return int(self._clock.wall() * 1000)

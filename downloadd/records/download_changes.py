@@ -1,0 +1,150 @@
+"""Writing statements of the table `downloads`, run in the transaction of a cursor."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from downloadd.delivery import Delivery
+from downloadd.download import Desired, Download
+from downloadd.errors import IdempotencyKeyReusedError
+from downloadd.records.columns import (
+    COLUMNS,
+    INITIAL_COLUMNS,
+    RUN_COLUMNS,
+    WRITTEN_COLUMNS,
+    assignments,
+    names,
+    placeholders,
+)
+from downloadd.records.deliveries import add_deliveries
+from downloadd.records.download_queries import DownloadQueries, last_used_ended_seq
+from downloadd.records.protocol import AcceptResult, StoredResponse
+from downloadd.records.responses import find_response, store_response
+from downloadd.records.rows import decode, encode, encode_initial, encode_run, execute
+from downloadd.records.writer import Rejection
+from downloadd.states import FINISHED, WAITING, Trigger, advance
+
+# The SQL is composed of the names in the table of columns only.
+# ruff: noqa: S608
+# Binding twenty more values, most of them null, costs as much as the insertion itself.
+_INSERT_INITIAL: Final = f"INSERT INTO downloads ({names(INITIAL_COLUMNS)}) VALUES ({placeholders(INITIAL_COLUMNS)})"
+_INSERT: Final = f"INSERT INTO downloads ({names(WRITTEN_COLUMNS)}) VALUES ({placeholders(WRITTEN_COLUMNS)})"
+_SAVE: Final = (
+    f"UPDATE downloads SET {assignments(RUN_COLUMNS)}, ended_seq = ? "
+    f"WHERE id = ? AND epoch = ? AND ended_seq IS NULL RETURNING {names(COLUMNS)}"
+)
+_UPDATE_ALL: Final = f"UPDATE downloads SET {assignments(WRITTEN_COLUMNS)} WHERE seq = ?"
+_CLAIM: Final = "UPDATE downloads SET state = ?, epoch = ?, attempt = ?, not_before = NULL WHERE seq = ?"
+_RETIRE_SEQ: Final = "UPDATE withdrawn SET ended_seq = max(ended_seq, ?)"
+
+
+class DownloadChanges:
+    """Changes of downloads. For the writing thread only: each call may be repeated after a rollback."""
+
+    def __init__(self, queries: DownloadQueries, make_deliveries: Callable[[Download], Sequence[Delivery]]) -> None:
+        """Take the queries, and the function that returns the hook deliveries of a finished download."""
+        self._queries = queries
+        self._make_deliveries = make_deliveries
+        self._last_ended_seq = 0
+
+    def open(self, connection: sqlite3.Connection) -> None:
+        """Continue the numbers of the history after those of the database."""
+        self._last_ended_seq = last_used_ended_seq(connection)
+
+    def accept(
+        self, cursor: sqlite3.Cursor, downloads: Sequence[Download], response: StoredResponse | None, *, now: float
+    ) -> AcceptResult | Rejection:
+        """Insert downloads and the response to their request; see `Records.accept`."""
+        if response is not None:
+            stored = find_response(cursor, response, now=now)
+            if stored is not None:
+                if stored.fingerprint != response.fingerprint:
+                    return Rejection(IdempotencyKeyReusedError())
+                return AcceptResult(replayed=stored)
+            store_response(cursor, response, now=now)
+        return AcceptResult(seqs=[self._insert(cursor, download) for download in downloads])
+
+    def claim(self, cursor: sqlite3.Cursor, seqs: Sequence[int]) -> list[Download]:
+        """Assign waiting downloads to runs; see `Records.claim`."""
+        rows = {row.seq: row for row in self._queries.by_seqs(cursor.connection, seqs)}
+        claimed = []
+        for seq in seqs:
+            download = rows.pop(seq, None)
+            if download is not None and download.state in WAITING and download.control.desired is Desired.RUN:
+                claimed.append(
+                    msgspec.structs.replace(
+                        download.with_progress(attempt=download.progress.attempt + 1, not_before=None),
+                        state=advance(download.state, Trigger.CLAIM),
+                        epoch=download.epoch + 1,
+                    )
+                )
+        cursor.executemany(
+            _CLAIM,
+            [(download.state.value, download.epoch, download.progress.attempt, download.seq) for download in claimed],
+        )
+        return claimed
+
+    def save(self, cursor: sqlite3.Cursor, download: Download) -> Download | None:
+        """Write the fields of a run, if it still holds the download; see `Records.save`."""
+        ended_seq = self._last_ended_seq + 1 if download.state in FINISHED else None
+        rows = execute(cursor, _SAVE, (*encode_run(download), ended_seq, download.id, download.epoch)).fetchall()
+        if not rows:
+            return None
+        saved = decode(rows[0])
+        if ended_seq is not None:
+            self._last_ended_seq = ended_seq
+            add_deliveries(cursor, self._make_deliveries(saved))
+        return saved
+
+    def amend(
+        self, cursor: sqlite3.Cursor, id: str, change: Callable[[Download], Download]
+    ) -> tuple[Download, Download] | Rejection | None:
+        """Apply a pure `change` to a row; see `Records.amend`."""
+        try:
+            before = self._queries.by_id(cursor.connection, id)
+            if before is None:
+                return None
+            after = change(before)
+        except Exception as error:
+            # Raised in the task of the caller.
+            return Rejection(error)
+        if after.seq != before.seq or after.id != before.id:
+            return Rejection(ValueError("a change must keep the id and the seq of a download"))
+        ended_seq = self._ended_seq_after(cursor, before, after)
+        execute(cursor, _UPDATE_ALL, (*encode(after, ended_seq), before.seq))
+        after = after.with_result(ended_seq=ended_seq)
+        if ended_seq != before.result.ended_seq and ended_seq is not None:
+            add_deliveries(cursor, self._make_deliveries(after))
+        return before, after
+
+    def _ended_seq_after(self, cursor: sqlite3.Cursor, before: Download, after: Download) -> int | None:
+        previous = before.result.ended_seq
+        if after.state in FINISHED:
+            if previous is None:
+                self._last_ended_seq += 1
+                return self._last_ended_seq
+            return previous
+        if previous is not None:
+            # The number is in no row now, and must not be assigned again after a restart.
+            cursor.execute(_RETIRE_SEQ, (previous,))
+        return None
+
+    def _insert(self, cursor: sqlite3.Cursor, download: Download) -> int:
+        initial = None
+        ended_seq = None
+        if download.state in FINISHED:
+            ended_seq = self._last_ended_seq = self._last_ended_seq + 1
+        else:
+            initial = encode_initial(download)
+        if initial is None:
+            execute(cursor, _INSERT, encode(download, ended_seq))
+        else:
+            execute(cursor, _INSERT_INITIAL, initial)
+        seq = cursor.lastrowid
+        assert seq is not None  # noqa: S101 - an INSERT has set it
+        if ended_seq is not None:
+            finished = msgspec.structs.replace(download.with_result(ended_seq=ended_seq), seq=seq)
+            add_deliveries(cursor, self._make_deliveries(finished))
+        return seq

@@ -1,0 +1,129 @@
+"""Reading statements of the table `downloads`, run on a connection."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from types import NoneType
+from typing import Final
+
+import msgspec
+
+from downloadd.download import Download
+from downloadd.records.columns import COLUMNS, STATES, names
+from downloadd.records.corrupt_rows import RowReader, read_one
+from downloadd.records.history import Query
+from downloadd.records.protocol import PartOwner, WaitingDownload
+from downloadd.records.rows import Row, corrupt_row_error, decode, decode_texts, to_bindable
+from downloadd.states import ACTIVE, WAITING, State
+
+# The SQL is composed of the names in the table of columns only.
+# ruff: noqa: S608
+_COLUMN_LIST: Final = names(COLUMNS)
+_BY_ID: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE id = ?"
+_BY_SEQS: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE seq IN (SELECT value FROM json_each(?))"
+_PART_OWNERS: Final = (
+    "SELECT id, state, epoch, part_name FROM downloads "
+    "WHERE id IN (SELECT value FROM json_each(?)) AND ended_seq IS NULL"
+)
+_WAITING: Final = (
+    "SELECT seq, host, priority, not_before FROM downloads INDEXED BY downloads_active "
+    f"WHERE ended_seq IS NULL AND seq > ? AND state IN ({', '.join('?' * len(WAITING))}) ORDER BY seq LIMIT ?"
+)
+_COUNTS: Final = (
+    "SELECT state, count(*) FROM downloads "
+    f"WHERE ended_seq IS NULL AND state IN ({', '.join('?' * len(ACTIVE))}) GROUP BY state"
+)
+# Values that are not integers are greater than all integers, and only damage stores them.
+_LAST_ENDED_SEQ: Final = (
+    "SELECT coalesce(max(ended_seq), 0) FROM downloads WHERE ended_seq IS NOT NULL AND ended_seq <= 9223372036854775807"
+)
+_LAST_RETIRED_SEQ: Final = "SELECT coalesce(max(ended_seq), 0) FROM withdrawn WHERE ended_seq <= 9223372036854775807"
+_CREATED_AT: Final = "SELECT min(begun) FROM birth WHERE typeof(begun) = 'real'"
+
+
+class DownloadQueries:
+    """Queries for downloads; each blocks and leaves damaged rows out."""
+
+    def __init__(self) -> None:
+        self._row_reader = RowReader()
+
+    def by_id(self, connection: sqlite3.Connection, id: str) -> Download | None:
+        """Return a download; None if it is unknown.
+
+        Raises:
+            StorageError: its row is damaged.
+        """
+        return read_one(connection, _BY_ID, to_bindable([id]), decode)
+
+    def by_seqs(self, connection: sqlite3.Connection, seqs: Sequence[int]) -> list[Download]:
+        """Return the downloads with these `seq`."""
+        return self._row_reader.rows(connection, _BY_SEQS, (msgspec.json.encode(list(seqs)).decode(),), decode)
+
+    def page(self, connection: sqlite3.Connection, query: Query, known: Mapping[int, Download]) -> list[Download]:
+        """Return the rows of a query, those in `known` without decoding them."""
+        if not known:
+            return self._row_reader.page(connection, query.sql, query.parameters, decode)
+        seqs = [seq for (seq,) in connection.execute(query.seqs, query.parameters)]
+        downloads = [known[seq] for seq in seqs if seq in known]
+        if len(downloads) == len(seqs):
+            return downloads
+        return self._row_reader.page(
+            connection, query.sql, query.parameters, lambda row: known.get(row[0]) or decode(row)
+        )
+
+    def waiting(self, connection: sqlite3.Connection, *, after_seq: int, limit: int) -> list[WaitingDownload]:
+        """Return waiting downloads, oldest first."""
+        parameters = (after_seq, *(state.value for state in WAITING), limit)
+        return self._row_reader.page(connection, _WAITING, parameters, _decode_waiting)
+
+    def part_owners(self, connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, PartOwner]:
+        """Return the part files of the active downloads among `ids`."""
+        parameters = (msgspec.json.encode(ids).decode(),)
+        return dict(
+            self._row_reader.rows(
+                connection, _PART_OWNERS, parameters, _decode_part_owner, fallback=_unknown_part_owner
+            )
+        )
+
+
+def count_by_state(connection: sqlite3.Connection) -> dict[State, int]:
+    """Return the number of downloads in each active state."""
+    return {State(state): count for state, count in connection.execute(_COUNTS, [state.value for state in ACTIVE])}
+
+
+def last_ended_seq(connection: sqlite3.Connection) -> int:
+    """Return the newest `ended_seq` of the history; 0 if it is empty."""
+    seq: int = connection.execute(_LAST_ENDED_SEQ).fetchone()[0]
+    return seq
+
+
+def last_used_ended_seq(connection: sqlite3.Connection) -> int:
+    """Return the greatest `ended_seq` that was ever assigned, even if a retry has withdrawn it."""
+    retired: int = connection.execute(_LAST_RETIRED_SEQ).fetchone()[0]
+    return max(last_ended_seq(connection), retired)
+
+
+def created_at(connection: sqlite3.Connection) -> float | None:
+    """Return the Unix time at which the database was created; None if it is not recorded."""
+    time: float | None = connection.execute(_CREATED_AT).fetchone()[0]
+    return time
+
+
+def _decode_waiting(row: Row) -> WaitingDownload:
+    seq, host, priority, not_before = row
+    if type(host) is not str:
+        host = decode_texts(row, 0, "waiting download no.")[1]
+    if type(host) is not str or type(priority) is not int or type(not_before) not in (float, NoneType):
+        raise corrupt_row_error("waiting download no.", seq, "a value has another type")
+    return WaitingDownload(seq=seq, host=host, priority=priority, not_before=not_before)
+
+
+def _decode_part_owner(row: Row) -> tuple[str, PartOwner]:
+    id, state, epoch, part_name = decode_texts(row, 0, "download")
+    if type(epoch) is not int or state not in STATES:
+        raise corrupt_row_error("download", id, "its state or epoch is invalid")
+    return id, PartOwner(state=STATES[state], epoch=epoch, part_name=part_name)
+
+
+def _unknown_part_owner(row: Row) -> tuple[str, PartOwner]:
+    id = row[0]
+    return id.decode() if isinstance(id, bytes) else id, PartOwner(state=None, epoch=0, part_name=None)

@@ -1,0 +1,194 @@
+"""Records of import operations in SQLite.
+
+A state and an error code are stored as the words that the first versions wrote, so that rows of every version can be
+read.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from downloadd.import_operation import FINISHED_STATES, ImportErrorCode, ImportOperation, ImportState
+from downloadd.records.access import DatabaseAccess
+from downloadd.records.corrupt_rows import RowReader, read_one
+from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
+
+STORED_STATES: Final[Mapping[ImportState, str]] = MappingProxyType(
+    {
+        ImportState.NEW: "importer_new",
+        ImportState.UPLOADING: "importer_uploading",
+        ImportState.FETCHING: "importer_downloading_file",
+        ImportState.UPLOADED: "importer_file_loaded",
+        ImportState.READING: "importer_preparing_started",
+        ImportState.READING_USERS: "importer_preparing_users",
+        ImportState.READING_CHANNELS: "importer_preparing_channels",
+        ImportState.READING_FILES: "importer_preparing_messages",
+        ImportState.READY: "importer_user_selection",
+        ImportState.SELECTING: "importer_importing_started",
+        ImportState.DOWNLOADING: "importer_importing_files",
+        ImportState.DONE: "importer_done",
+        ImportState.FAILED: "importer_import_failed",
+        ImportState.CANCELLED: "importer_import_cancelled",
+    }
+)
+STORED_ERROR_CODES: Final[Mapping[ImportErrorCode, str]] = MappingProxyType(
+    {
+        ImportErrorCode.UNKNOWN_IMPORTER: "error-importer-not-defined",
+        ImportErrorCode.INVALID_PARAMETER: "error-invalid-params",
+        ImportErrorCode.INVALID_FILE: "error-invalid-file",
+        ImportErrorCode.FILE_TOO_LARGE: "error-file-too-large",
+        ImportErrorCode.WRONG_STATE: "error-import-operation-invalid",
+        ImportErrorCode.NOTHING_SELECTED: "error-nothing-selected",
+    }
+)
+_STATES: Final = {word: state for state, word in STORED_STATES.items()}
+_ERROR_CODES: Final = {word: code for code, word in STORED_ERROR_CODES.items()}
+
+_COLUMNS: Final = (
+    "id",
+    "kind",
+    "user",
+    "ts",
+    "updated_at",
+    "status",
+    "valid",
+    "content_type",
+    "name",
+    "download_id",
+    "message_count",
+    "skipped",
+    "total",
+    "completed",
+    "failed",
+    "reason",
+    "error_code",
+)
+"""The columns that are used; `file` of the table is not."""
+
+# The SQL is composed of the names in the list of columns only.
+# ruff: noqa: S608
+_COLUMN_LIST: Final = ", ".join(_COLUMNS)
+_INSERT: Final = f"INSERT INTO operations ({_COLUMN_LIST}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+# A task that works for a replaced operation does not know that it is invalid.
+_SET: Final = ", ".join("valid = min(valid, ?)" if name == "valid" else f"{name} = ?" for name in _COLUMNS)
+_UPDATE: Final = f"UPDATE operations SET {_SET} WHERE id = ?"
+_INVALIDATE: Final = "UPDATE operations SET valid = 0 WHERE user = ? AND id != ? AND valid = 1"
+_CURRENT: Final = f"SELECT {_COLUMN_LIST} FROM operations WHERE user = ? ORDER BY ts DESC, rowid DESC LIMIT 1"
+_LATEST: Final = f"SELECT {_COLUMN_LIST} FROM operations ORDER BY updated_at DESC, rowid DESC LIMIT ?"
+_BY_ID: Final = f"SELECT {_COLUMN_LIST} FROM operations WHERE id = ?"
+_SOURCES: Final = (
+    f"SELECT {_COLUMN_LIST} FROM operations "
+    "WHERE id IN (SELECT operation FROM import_files WHERE run = ?) ORDER BY rowid"
+)
+_UNFINISHED: Final = (
+    f"SELECT {_COLUMN_LIST} FROM operations "
+    f"WHERE status = ? OR (valid = 1 AND status NOT IN ({', '.join('?' * len(FINISHED_STATES))})) ORDER BY rowid"
+)
+_UNFINISHED_PARAMETERS: Final = (
+    STORED_STATES[ImportState.DOWNLOADING],
+    *(STORED_STATES[state] for state in FINISHED_STATES),
+)
+
+
+class SqliteImportOperations:
+    """`ImportOperationRecords` in SQLite."""
+
+    def __init__(self, access: DatabaseAccess) -> None:
+        self._access = access
+        self._row_reader = RowReader()
+
+    async def create(self, operation: ImportOperation) -> None:
+        """Insert an operation; see `ImportOperationRecords.create`."""
+
+        def write(cursor: sqlite3.Cursor) -> None:
+            cursor.execute(_INSERT, encode_operation(operation))
+            cursor.execute(_INVALIDATE, (operation.user, operation.id))
+
+        await self._access.write(write)
+
+    async def save(self, operation: ImportOperation) -> None:
+        """Write all fields of an operation; see `ImportOperationRecords.save`."""
+
+        def write(cursor: sqlite3.Cursor) -> None:
+            cursor.execute(_UPDATE, (*encode_operation(operation), operation.id))
+
+        await self._access.write(write)
+
+    async def get(self, id: str) -> ImportOperation | None:
+        """Return an operation; see `ImportOperationRecords.get`."""
+        return await self._read_one(_BY_ID, id)
+
+    async def current(self, user: str) -> ImportOperation | None:
+        """Return the user's newest operation."""
+        return await self._read_one(_CURRENT, user)
+
+    async def latest(self, count: int) -> list[ImportOperation]:
+        """Return the operations that were updated last; see `ImportOperationRecords.latest`."""
+        return await self._access.read(lambda c: self._row_reader.page(c, _LATEST, (count,), decode_operation))
+
+    async def unfinished(self) -> list[ImportOperation]:
+        """Return the operations to continue; see `ImportOperationRecords.unfinished`."""
+        return await self._read_all(_UNFINISHED, _UNFINISHED_PARAMETERS)
+
+    async def sources(self, run: str) -> list[ImportOperation]:
+        """Return the imports that the files of a run belong to."""
+        return await self._read_all(_SOURCES, (run,))
+
+    async def _read_all(self, sql: str, parameters: Row) -> list[ImportOperation]:
+        return await self._access.read(lambda c: self._row_reader.rows(c, sql, parameters, decode_operation))
+
+    async def _read_one(self, sql: str, parameter: str) -> ImportOperation | None:
+        return await self._access.read(lambda c: read_one(c, sql, to_bindable((parameter,)), decode_operation))
+
+
+def encode_operation(operation: ImportOperation) -> Row:
+    """Return the values of the columns."""
+    return to_bindable(
+        (
+            operation.id,
+            operation.kind,
+            operation.user,
+            operation.started_at,
+            operation.updated_at,
+            STORED_STATES[operation.state],
+            int(operation.valid),
+            operation.content_type,
+            operation.name,
+            operation.download_id,
+            operation.message_count,
+            operation.skipped,
+            operation.file_counts.total,
+            operation.file_counts.completed,
+            operation.file_counts.failed,
+            operation.reason,
+            None if operation.error_code is None else STORED_ERROR_CODES[operation.error_code],
+        )
+    )
+
+
+def decode_operation(row: Row) -> ImportOperation:
+    """Return the operation in a row.
+
+    Raises:
+        StorageError: the row is damaged.
+    """
+    values: dict[str, Any] = dict(zip(_COLUMNS, decode_texts(row, 0, "import operation"), strict=True))
+    code = values.pop("error_code")
+    try:
+        return msgspec.convert(
+            {
+                **values,
+                "started_at": values["ts"],
+                "state": _STATES[values["status"]],
+                "valid": values["valid"] == 1,
+                "file_counts": {name: values[name] for name in ("total", "completed", "failed")},
+                # A code that this version does not know is of a file that could not be read.
+                "error_code": None if code is None else _ERROR_CODES.get(code, ImportErrorCode.INVALID_FILE),
+            },
+            ImportOperation,
+        )
+    except (KeyError, TypeError, msgspec.ValidationError) as error:
+        raise corrupt_row_error("import operation", values["id"], "a value is malformed") from error

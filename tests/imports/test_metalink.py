@@ -1,0 +1,100 @@
+"""Reading of Metalinks."""
+
+from contextlib import suppress
+from xml.sax.saxutils import escape, quoteattr
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.import_files import METALINK, links, read, skipped
+
+from downloadd.imports import metalink
+from downloadd.imports.refusal import ImportRefusedError
+
+
+def test_a_metalink_is_read_with_its_mirrors_by_priority() -> None:
+    items = read("metalink", METALINK.encode())
+    first, second = links(items)
+    assert first.url == "http://a.example/example.ext?a=1&b=2"
+    assert first.mirrors == ("https://b.example/example.ext", "http://d.example/example.ext")
+    assert (first.directory, first.name, first.size) == ("dir", "example.ext", 14471447)
+    assert first.checksum == "sha-256=f0ad929cd259957e160ea442eb80986b5f01a1b4"
+    assert (second.name, second.directory, second.checksum) == ("plain", "", None)
+    assert len(skipped(items)) == 3
+
+
+def test_the_mirrors_with_the_best_priorities_are_used() -> None:
+    urls = "".join(f'<url priority="{n}">http://m{n}.example/</url>' for n in range(1000, 0, -1))
+    long = f"<url>http://long.example/{'x' * 20_000}</url>"
+    text = f'<metalink xmlns="{metalink.NAMESPACE}"><file name="a">{long}{urls}</file></metalink>'
+    [link] = links(read("metalink", text.encode()))
+    assert [link.url, *link.mirrors] == [f"http://m{n}.example/" for n in range(1, 17)]
+
+
+def test_a_metalink_may_be_long_and_name_many_files() -> None:
+    files = "".join(f'<file name="{n}"><url>http://a.example/{n}</url></file>' for n in range(20_000))
+    text = f'<metalink xmlns="{metalink.NAMESPACE}"><!--{"x" * 100_000}-->{files}</metalink>'
+    assert len(links(read("metalink", text.encode()))) == 20_000
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ('<!DOCTYPE a [<!ENTITY x "y">]><metalink/>', "document type"),
+        ('<!DOCTYPE a SYSTEM "http://a.example/x.dtd"><metalink/>', "document type"),
+        ("<metalink/>", "not a Metalink"),
+        ("<html></html>", "not a Metalink"),
+        (METALINK[:300], "not XML"),
+        ("", "not XML"),
+        ('<metalink xmlns="urn:ietf:params:xml:ns:metalink"/>', "names no file"),
+    ],
+)
+def test_a_file_that_is_not_a_metalink_is_refused(data: str, sentence: str) -> None:
+    with pytest.raises(ImportRefusedError, match=sentence):
+        read("metalink", data.encode())
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_a_metalink_with_any_texts_is_read_or_refused(data: st.DataObject) -> None:
+    text = data.draw(st.text(max_size=30).map(quoteattr))
+    for spot in ('"dir/example.ext"', '"2"', '"sha-1"', '"UTF-8"', '"urn:ietf:params:xml:ns:metalink"'):
+        with suppress(ImportRefusedError):
+            read("metalink", METALINK.replace(spot, text, 1).encode("utf-8", "replace"))
+    for spot in ("14471447", "80bc95fd391772fa61c91ed68567f0980bb45fd9", "http://a.example/5"):
+        with suppress(ImportRefusedError):
+            read("metalink", METALINK.replace(spot, escape(text), 1).encode("utf-8", "replace"))
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_a_metalink_with_any_bytes_changed_is_read_or_refused(data: st.DataObject) -> None:
+    changed = bytearray(METALINK.encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(changed) - 1))
+        changed[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
+    with suppress(ImportRefusedError):
+        for item in read("metalink", bytes(changed)):
+            msgspec.json.encode(item)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        '<?xml version="1.0" encoding="utf-7"?>',
+        '<?xml version="1.0" encoding="big5"?>',
+        '<?xml version="1.0" encoding="x"?>',
+    ],
+)
+def test_a_metalink_in_an_unknown_encoding_is_refused(start: str) -> None:
+    with pytest.raises(ImportRefusedError, match="encoding"):
+        read("metalink", (start + METALINK.partition("?>")[2]).encode())
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-1", "\u0663", "1_0", ""])
+def test_a_metalink_with_odd_numbers_is_read(number: str) -> None:
+    text = METALINK.replace('priority="1"', f'priority="{number}"').replace("14471447", number)
+    first, _ = links(read("metalink", text.encode()))
+    assert first.size is None
+    assert first.url.startswith("https://b.example")

@@ -1,0 +1,66 @@
+"""Reading of lists of URLs."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.import_files import links, packed, read, skipped
+
+from downloadd.imports.refusal import ImportRefusedError
+
+
+def test_a_list_is_read_as_wget_and_aria2c_read_it() -> None:
+    text = (
+        "# a comment\n\nhttps://a.example/1\nhttps://a.example/2\thttps://b.example/2\n"
+        "  out=two.bin\n\tdir=some/where\n  checksum=sha-256=00\n  split=5\n # another comment\nhttps://a.example/3\r\n"
+        "nonsense\n  out=lost\n"
+    )
+    items = read("urls", text.encode())
+    assert [(link.url, link.mirrors, link.name, link.directory, link.checksum) for link in links(items)] == [
+        ("https://a.example/1", (), "", "", None),
+        ("https://a.example/2", ("https://b.example/2",), "two.bin", "some/where", "sha-256=00"),
+        ("https://a.example/3", (), "", "", None),
+    ]
+    assert skipped(items) == [f"line {n}: no URL with its scheme, such as https://" for n in (11, 12)]
+
+
+def test_a_line_that_is_too_long_is_skipped() -> None:
+    items = read("urls", b"http://a.example/" + b"x" * 600_000 + b"\nhttps://a.example/1\n")
+    assert [link.url for link in links(items)] == ["https://a.example/1"]
+    assert skipped(items) == ["line 1: longer than 524288 characters"]
+
+
+@pytest.mark.parametrize("line", ["ann:s3cret@h.example/x", "//ann:s3cret@h.example/x", "h.example/x?token=s3cret"])
+@pytest.mark.parametrize("key", ["urls", "csv"])
+def test_a_line_without_a_scheme_is_not_quoted(key: str, line: str) -> None:
+    items = read(key, f"url\n{line}\nhttp://a.example/\n".encode())
+    assert skipped(items)
+    assert "s3cret" not in str(items)
+
+
+@pytest.mark.parametrize("data", [b"", b"# nothing\n", b"\0\1\2", b"nonsense\n"])
+def test_a_list_without_urls_is_refused(data: bytes) -> None:
+    with pytest.raises(ImportRefusedError):
+        read("urls", data)
+
+
+@settings(max_examples=60)
+@given(
+    rows=st.lists(st.lists(st.text(max_size=12) | st.sampled_from(["http://a/", "url", '"', "\n"]), max_size=4)),
+    separator=st.sampled_from(",;\t\n\r"),
+    encoding=st.sampled_from(["utf-8", "utf-16", "cp1252"]),
+)
+def test_a_list_or_table_with_any_text_is_read_or_refused(rows: list[list[str]], separator: str, encoding: str) -> None:
+    data = "\n".join(separator.join(row) for row in rows).encode(encoding, "replace")
+    for key, start in (
+        ("csv", b""),
+        ("csv", b"url,filename\n"),
+        ("urls", b""),
+        ("urls", b"http://a/\n"),
+    ):
+        with suppress(ImportRefusedError):
+            read(key, start + data)
+    for name in ("users.csv", "channels.csv", "general/1.csv"):
+        with suppress(ImportRefusedError):
+            read("csv", packed({"users.csv": "", name: data}))
