@@ -216,6 +216,30 @@ def annotations_of(tree: ast.AST) -> Iterator[ast.AST]:
                 yield returns
 
 
+CHECKED_NAMES: Final = frozenset({"SafeDirectory", "SafeName", "PartName"})
+"""Types of strings that only `storage.names` makes, after a check."""
+
+
+@EACH
+def test_only_the_checks_of_names_make_a_checked_name(module: Module) -> None:
+    if module.name == "storage.names":
+        return
+    assert not CHECKED_NAMES & called(module.tree), module.name
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"cast", "typing.cast"}:
+            assert not [name for name in CHECKED_NAMES if name in ast.unparse(node)], module.name
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("storage.") and name != "storage.names"])
+def test_each_file_name_that_storage_takes_is_checked(name: str) -> None:
+    for node in ast.walk(MODULES[name].tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for argument in (*node.args.args, *node.args.kwonlyargs):
+                if argument.arg in {"filename", "final"}:
+                    assert argument.annotation is not None
+                    assert ast.unparse(argument.annotation) in {"SafeName", "bytes"}, f"{name}.{node.name}"
+
+
 @pytest.mark.parametrize("name", PURE)
 def test_decisions_say_that_they_are_pure(name: str) -> None:
     assert "Pure:" in MODULES[name].docstring

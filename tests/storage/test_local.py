@@ -9,7 +9,7 @@ import pytest
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict
 from downloadd.errors import FileExistsAlreadyError, InvalidPathError, StorageError, StorageRootMissingError
-from downloadd.storage.destination import Destination, Part, PartEntry
+from downloadd.storage.destination import Destination, PartEntry
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import format_part_name, parse_filename
 from downloadd.storage.part_scan import MAX_PARTS_PER_CHUNK
@@ -38,12 +38,6 @@ async def download(destination: Destination, text: str, content: bytes, conflict
 
 async def all_parts(destination: LocalDestination) -> list[PartEntry]:
     return [part async for chunk in destination.list_parts() for part in chunk]
-
-
-async def test_it_is_a_destination_and_its_parts_are_parts(destination: LocalDestination) -> None:
-    seam: Destination = destination
-    part: Part = await seam.open_part(directory="", filename=FILE, download_id=ID, epoch=1, existing=None)
-    await part.close()
 
 
 async def test_a_root_that_cannot_be_used_is_named_at_the_start(tmp_path: Path) -> None:

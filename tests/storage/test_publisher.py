@@ -324,14 +324,6 @@ async def test_publication_succeeds_on_a_disk_without_modes(
     assert content(directory) == {"f": b"new"}
 
 
-@pytest.mark.parametrize("name", ["", "..", "../f", "a/b", f".x.{ID}.1.part", "x" * 256])
-async def test_a_final_name_that_cannot_be_is_refused(part: PartFile, directory: Path, name: str) -> None:
-    with pytest.raises(InvalidPathError):
-        await part.publish(parse_filename(name), replace=True, last_modified=None)
-    assert content(directory) == {part.name: b"new"}
-    await part.close()
-
-
 async def test_a_cancelled_publication_is_complete_when_the_part_is_closed(
     part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

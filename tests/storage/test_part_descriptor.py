@@ -1,0 +1,106 @@
+"""Descriptor of a part file in a real directory."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from downloadd.clock import SystemClock
+from downloadd.directory_settings import DirectorySettings
+from downloadd.errors import StorageRootMissingError
+from downloadd.storage.names import PartName, format_part_name, parse_directory, parse_filename
+from downloadd.storage.part_descriptor import PartClosedError, PartDescriptor, delete_part
+from downloadd.storage.quotas import Quotas
+from downloadd.storage.root import StorageRoot
+
+ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
+DIRECTORY = parse_directory("d")
+
+
+def part_name(epoch: int) -> PartName:
+    return format_part_name(parse_filename("f"), ID, epoch)
+
+
+@pytest.fixture
+def opened(root: Path) -> Iterator[StorageRoot]:
+    with StorageRoot(root, fsync=False) as opened:
+        yield opened
+
+
+def new_descriptor(root: StorageRoot, epoch: int = 1) -> PartDescriptor:
+    quotas = Quotas(directory_settings=lambda _: DirectorySettings(), count_bytes=lambda *_: 0, clock=SystemClock())
+    name = part_name(epoch)
+    return PartDescriptor(root=root, directory=DIRECTORY, name=name, charge=quotas.charge(DIRECTORY, name))
+
+
+def test_the_file_is_made_at_first_use_and_kept_when_closed(opened: StorageRoot, root: Path) -> None:
+    descriptor = new_descriptor(opened)
+    assert not (root / "d").exists()
+    with descriptor.shared() as fd, descriptor.shared() as same:
+        assert fd == same
+    descriptor.close()
+    descriptor.close()
+    assert [path.name for path in (root / "d").iterdir()] == [part_name(1)]
+    with pytest.raises(PartClosedError), descriptor.shared():
+        pass
+
+
+def test_exclusive_use_waits_for_writers_and_excludes_new_ones(opened: StorageRoot) -> None:
+    descriptor = new_descriptor(opened)
+    is_exclusive, may_end = threading.Event(), threading.Event()
+
+    def close() -> None:
+        with descriptor.exclusive():
+            is_exclusive.set()
+            assert may_end.wait(10)
+            descriptor.release()
+
+    closing = threading.Thread(target=close)
+    with descriptor.shared():
+        closing.start()
+        assert not is_exclusive.wait(0.05)
+    assert is_exclusive.wait(10)
+    may_end.set()
+    with pytest.raises(PartClosedError), descriptor.shared():
+        pass
+    closing.join()
+
+
+def test_the_first_existing_part_is_adopted_and_can_be_restored(opened: StorageRoot, root: Path) -> None:
+    (root / "d").mkdir()
+    (root / "d" / part_name(2)).write_bytes(b"abc")
+    descriptor = new_descriptor(opened, epoch=3)
+    descriptor.adopt_first([part_name(1), part_name(2)])
+    assert descriptor.size == 3
+    assert [path.name for path in (root / "d").iterdir()] == [part_name(3)]
+    descriptor.undo_adoption()
+    assert descriptor.is_closed
+    assert [path.name for path in (root / "d").iterdir()] == [part_name(2)]
+
+
+def test_a_missing_part_is_made_and_removed_by_undo(opened: StorageRoot, root: Path) -> None:
+    descriptor = new_descriptor(opened, epoch=2)
+    descriptor.adopt_first([part_name(1)])
+    assert [path.name for path in (root / "d").iterdir()] == [part_name(2)]
+    descriptor.undo_adoption()
+    assert list((root / "d").iterdir()) == []
+
+
+def test_a_replaced_root_is_noticed(opened: StorageRoot, root: Path) -> None:
+    descriptor = new_descriptor(opened)
+    with descriptor.shared():
+        descriptor.check_root()
+    root.rename(root.with_name("old root"))
+    root.mkdir()
+    with pytest.raises(StorageRootMissingError, match="the storage root was replaced"):
+        descriptor.check_root()
+    descriptor.close()
+
+
+def test_a_deleted_part_returns_its_size_and_a_missing_one_zero(opened: StorageRoot, root: Path) -> None:
+    (root / "d").mkdir()
+    (root / "d" / part_name(1)).write_bytes(b"abc")
+    assert delete_part(opened, DIRECTORY, part_name(1)) == 3
+    assert delete_part(opened, DIRECTORY, part_name(1)) == 0
+    assert delete_part(opened, parse_directory("missing"), part_name(1)) == 0
