@@ -49,7 +49,7 @@ from downloadd.imports.reader_thread import ReaderThread, read_items
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
 from downloadd.imports.uploads import UploadStore
 from downloadd.manager.admission import DownloadRequest
-from downloadd.manager.manager import StartResult
+from downloadd.manager.protocol import StartResult
 from downloadd.policy.redaction import redact_misplaced_url, redact_url
 from downloadd.records.availability import once_available
 from downloadd.records.imports import MAX_CHUNK_ROWS, ImportRecords

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from downloadd.manager.dispatcher import LocalDispatcher
+from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
 from downloadd.manager.scheduler import Limits
 from downloadd.records.protocol import WaitingDownload
