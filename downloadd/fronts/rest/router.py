@@ -104,7 +104,7 @@ class Router:
         if target.query.values:
             _check_query(route, target)
         if IDEMPOTENCY_FIELD not in route.contract.headers:
-            # The OpenAPI document has one operation for all routes of a path: a malformed key is refused by all of them.
+            # The OpenAPI document has one operation for all routes of a path, so all of them refuse a malformed key.
             read_key_field(request.headers)
         return await route.handler(context)
 
