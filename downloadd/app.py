@@ -1,4 +1,4 @@
-"""The composition root: builds every part from the configuration, opens and closes them in order."""
+"""The composition root: constructs all components from the configuration, and opens and closes them in order."""
 
 import asyncio
 import socket
@@ -17,9 +17,9 @@ from downloadd.config import Config
 from downloadd.errors import InvalidUrlError
 from downloadd.events import EventBus
 from downloadd.fronts.page.assets import load_assets
+from downloadd.fronts.rest.api import create_api
 from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
-from downloadd.fronts.rest.routes import create_api
 from downloadd.fronts.rest.server import ApiRunner
 from downloadd.gauges import GaugeCollector
 from downloadd.hooks.hooks import Hooks
@@ -31,8 +31,16 @@ from downloadd.imports.importers import IMPORTERS
 from downloadd.imports.rights import ImportRights
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
-from downloadd.manager.dispatcher import LocalDispatcher
-from downloadd.manager.manager import Manager, scheduler_limits
+from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.manager import Manager
+from downloadd.manager.notifier import Notifier
+from downloadd.manager.run_factory import RunFactory
+from downloadd.manager.run_table import RunTable
+from downloadd.manager.runner import Runner
+from downloadd.manager.scheduler import Limits
+from downloadd.manager.stall_monitor import StallMonitor
+from downloadd.manager.storage_gate import StorageGate
 from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
@@ -40,17 +48,18 @@ from downloadd.policy.proxies import TrustedProxies
 from downloadd.policy.url import is_address, parse_host
 from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.service import DownloadService
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
 
 SHUTDOWN_TIMEOUT_SECONDS: Final = 1.5
-"""Seconds that answers under way get when the daemon stops."""
+"""Seconds that responses under way get when the daemon stops."""
 LISTEN_BACKLOG: Final = 1024
-"""Connections that the kernel may hold for us."""
+"""Connections that the kernel may queue for each socket."""
 
 
 class App:
-    """The daemon's parts, wired. Opens with `async with`; then `listen`."""
+    """All components of the daemon. Opens with `async with`; then `listen`."""
 
     def __init__(
         self,
@@ -60,107 +69,47 @@ class App:
         environment: Mapping[str, str] | None = None,
         max_clients: int | None = None,
     ) -> None:
-        """Takes what the parts are made from.
+        """Make a closed app.
 
         Args:
-            config: has its state directory resolved and at least one user.
-            clock: the time; by default the machine's.
-            environment: what hooks inherit.
-            max_clients: connections of clients at once; None for no limit.
+            config: the configuration, with a resolved state directory and at least one user.
+            clock: the clock; by default that of the machine.
+            environment: the environment that hooks inherit.
+            max_clients: connections of clients at the same time; None for no limit.
         """
-        self._max_clients = max_clients
         self._config = config
         self._clock = clock or SystemClock()
         self._environment = environment or {}
+        self._max_clients = max_clients
         self._stack = AsyncExitStack()
         self.metrics = Metrics()
+        # Replaced by a reload; the components that use them ask for the present ones.
+        self._policy = Policy.from_config(config.downloads)
+        self._directories = DirectoryRules(config.directories)
 
     async def __aenter__(self) -> Self:
-        """Opens every part; after this, downloads run, but nobody is heard yet.
+        """Open all components; after this, downloads run, and requests are not accepted yet.
 
         Raises:
-            StartupError: a part cannot be opened; the sentence says which and why.
+            StartupError: a component cannot be opened; the message says which and why.
         """
-        config, clock = self._config, self._clock
         async with AsyncExitStack() as stack:
-            metrics = self.metrics
             for kind in (*IMPORTERS, *PENDING_KINDS):
-                metrics.imports.register_kind(kind)
-            self._bus = bus = EventBus(on_reader_lost=metrics.process.reader_lost)
-            self._hook_rules = HookRules(config.hooks)
-            records = await stack.enter_async_context(
-                SqliteRecords(
-                    Path(config.server.state_dir),
-                    clock,
-                    on_commit=self._on_commit,
-                    make_deliveries=lambda download: self._hook_rules.deliveries(download, clock.wall()),
-                )
-            )
+                self.metrics.imports.register_kind(kind)
+            self._hook_rules = HookRules(self._config.hooks)
+            bus = EventBus(on_reader_lost=self.metrics.process.reader_lost)
+            records = await stack.enter_async_context(self._make_records())
+            # From here on, each commit wakes the hooks.
             self._hooks = await stack.enter_async_context(
-                Hooks(
-                    config.hooks,
-                    records=records.deliveries,
-                    webhook_sender=await stack.enter_async_context(WebhookSender(clock)),
-                    program_runner=ProgramRunner(self._environment, config.storage.root),
-                    metrics=metrics.hooks,
-                    clock=clock,
-                )
+                self._make_hooks(records, await stack.enter_async_context(WebhookSender(self._clock)))
             )
-            self._directories = DirectoryRules(config.directories)
-            destination = await stack.enter_async_context(
-                LocalDestination(
-                    Path(config.storage.root),
-                    min_free=config.storage.min_free,
-                    fsync=config.storage.fsync,
-                    directory_settings=lambda directory: self._directories.settings_of(directory),
-                )
-            )
-            policy = Policy.from_config(config.downloads)
-            self._session = await stack.enter_async_context(
-                Session(
-                    policy=policy,
-                    credentials=config.credentials,
-                    stall_timeout=config.downloads.stall_timeout,
-                )
-            )
-            self._manager = await stack.enter_async_context(
-                Manager(
-                    records=records,
-                    destination=destination,
-                    session=self._session,
-                    dispatcher=LocalDispatcher(scheduler_limits(config.downloads), clock),
-                    bus=bus,
-                    metrics=metrics.downloads,
-                    clock=clock,
-                    policy=policy,
-                    directories=self._directories,
-                    config=config.downloads,
-                )
-            )
-            imports = await stack.enter_async_context(
-                ImportService(
-                    records=records.imports,
-                    downloads=self._manager,
-                    destination=destination,
-                    uploads=UploadStore(
-                        Path(config.server.state_dir) / UPLOADS_DIRECTORY_NAME,
-                        max_upload=config.imports.max_upload_size,
-                        min_free=config.storage.min_free,
-                        clock=clock,
-                    ),
-                    bus=bus,
-                    clock=clock,
-                    config=config.imports,
-                    rights=ImportRights(
-                        directory=config.imports.directory,
-                        is_enabled=lambda: self._config.downloads.enabled,
-                        can_use_directory=lambda user, directory: self._directories.allows_user(user, directory),
-                    ),
-                    on_state_change=metrics.imports.state_changed,
-                )
-            )
+            destination = await stack.enter_async_context(self._make_destination())
+            session = await stack.enter_async_context(self._make_session())
+            manager = await stack.enter_async_context(self._make_manager(records, destination, session, bus))
+            service = self._make_service(manager, destination)
+            imports = await stack.enter_async_context(self._make_imports(records, manager, destination, bus, service))
             gauges = GaugeCollector(
-                manager=self._manager,
+                manager=manager,
                 imports=imports,
                 hooks=self._hooks,
                 bus=bus,
@@ -168,74 +117,230 @@ class App:
                 quotas=lambda: self._directories.quotas,
             )
             stack.push_async_callback(gauges.close)
-            self._accounts = Accounts(config.users)
+            accounts = Accounts(self._config.users)
             api = create_api(
-                manager=self._manager,
+                service=service,
                 imports=imports,
                 bus=bus,
-                metrics=metrics,
+                metrics=self.metrics,
                 collect_gauges=gauges.collect,
-                accounts=self._accounts,
-                guards=RequestGuards(
-                    hosts=AllowedHosts(_machine_names(config.server.host), config.server.allowed_hosts),
-                    throttle=LoginThrottle(config.server.max_failed_logins),
-                ),
-                clock=clock,
-                is_enabled=lambda: self._config.downloads.enabled,
-                can_use_directory=lambda user, directory: self._directories.allows_user(user, directory),
-                directories=destination.directories,
+                accounts=accounts,
+                guards=self._make_guards(),
+                clock=self._clock,
                 page=await asyncio.to_thread(load_assets),
-                proxies=TrustedProxies(config.server.trusted_proxies),
-                base_path=config.server.base_path,
+                proxies=TrustedProxies(self._config.server.trusted_proxies),
+                base_path=self._config.server.base_path,
             )
             self._runner = ApiRunner(api, max_connections=self._max_clients, shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS)
             await self._runner.setup()
             stack.push_async_callback(self._runner.cleanup)
+            self._reloader = _Reloader(
+                accounts=accounts, bus=bus, session=session, manager=manager, service=service, hooks=self._hooks
+            )
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stops accepting, hands running downloads back, and closes every part; within 10 s."""
+        """Stop accepting requests, interrupt running downloads, and close all components; within 10 s."""
         await self._stack.aclose()
 
     async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
-        """Answers requests on these sockets, which are bound already; over TLS where others could listen in."""
+        """Accept requests on bound sockets; with `tls` on all but Unix sockets."""
         for sock in sockets:
             context = None if sock.family == socket.AF_UNIX else tls
             await web.SockSite(self._runner, sock, backlog=LISTEN_BACKLOG, ssl_context=context).start()
 
     def reload(self, config: Config) -> None:
-        """Takes over users, credentials, policy, directories, limits and hooks; what runs already goes on as it began.
+        """Apply users, credentials, policy, directories, limits and hooks; running downloads continue as they started.
 
-        Everything else of the configuration needs a restart.
+        All other settings need a restart.
         """
         self._config = replace(
             self._config, downloads=config.downloads, credentials=config.credentials, users=config.users
         )
+        self._policy = Policy.from_config(config.downloads)
         self._directories = DirectoryRules(config.directories)
-        policy = Policy.from_config(config.downloads)
-        self._accounts.replace(config.users)
-        # Whoever reads the events comes back, and is judged anew.
-        self._bus.disconnect()
-        self._session.configure(
-            policy=policy, credentials=config.credentials, stall_timeout=config.downloads.stall_timeout
-        )
-        self._manager.configure(policy=policy, directories=self._directories, config=config.downloads)
         self._hook_rules = HookRules(config.hooks)
-        self._hooks.configure(config.hooks)
+        self._reloader.apply(config, policy=self._policy, directories=self._directories)
+
+    # -- components ----------------------------------------------------------------------------------------------------
+
+    def _make_records(self) -> SqliteRecords:
+        return SqliteRecords(
+            Path(self._config.server.state_dir),
+            self._clock,
+            on_commit=self._on_commit,
+            make_deliveries=lambda download: self._hook_rules.deliveries(download, self._clock.wall()),
+        )
+
+    def _make_hooks(self, records: SqliteRecords, sender: WebhookSender) -> Hooks:
+        return Hooks(
+            self._config.hooks,
+            records=records.deliveries,
+            webhook_sender=sender,
+            program_runner=ProgramRunner(self._environment, self._config.storage.root),
+            metrics=self.metrics.hooks,
+            clock=self._clock,
+        )
+
+    def _make_destination(self) -> LocalDestination:
+        storage = self._config.storage
+        return LocalDestination(
+            Path(storage.root),
+            min_free=storage.min_free,
+            fsync=storage.fsync,
+            directory_settings=lambda directory: self._directories.settings_of(directory),
+        )
+
+    def _make_session(self) -> Session:
+        return Session(
+            policy=self._policy,
+            credentials=self._config.credentials,
+            stall_timeout=self._config.downloads.stall_timeout,
+        )
+
+    def _make_manager(
+        self, records: SqliteRecords, destination: LocalDestination, session: Session, bus: EventBus
+    ) -> Manager:
+        config, clock = self._config.downloads, self._clock
+        dispatcher = LocalDispatcher(Limits.from_config(config), clock)
+        notifier = Notifier(bus, self.metrics.downloads)
+        gate = StorageGate(destination, dispatcher, clock)
+        runs = RunTable(dispatcher)
+        admission = AdmissionControl(
+            records=records,
+            destination=destination,
+            dispatcher=dispatcher,
+            notifier=notifier,
+            runs=runs,
+            clock=clock,
+            policy=self._policy,
+            directories=self._directories,
+            config=config,
+        )
+        factory = RunFactory(
+            records=records,
+            session=session,
+            destination=destination,
+            clock=clock,
+            slots=dispatcher,
+            runs=runs,
+            config=config,
+        )
+        runner = Runner(
+            records=records,
+            destination=destination,
+            dispatcher=dispatcher,
+            notifier=notifier,
+            gate=gate,
+            runs=runs,
+            factory=factory,
+            clock=clock,
+        )
+        return Manager(
+            records=records,
+            destination=destination,
+            dispatcher=dispatcher,
+            notifier=notifier,
+            gate=gate,
+            admission=admission,
+            runs=runs,
+            runner=runner,
+            stalls=StallMonitor(runs, records, clock, config),
+            clock=clock,
+        )
+
+    def _make_imports(
+        self,
+        records: SqliteRecords,
+        manager: Manager,
+        destination: LocalDestination,
+        bus: EventBus,
+        service: DownloadService,
+    ) -> ImportService:
+        uploads = UploadStore(
+            Path(self._config.server.state_dir) / UPLOADS_DIRECTORY_NAME,
+            max_upload=self._config.imports.max_upload_size,
+            min_free=self._config.storage.min_free,
+            clock=self._clock,
+        )
+        return ImportService(
+            records=records.imports,
+            downloads=manager,
+            destination=destination,
+            uploads=uploads,
+            bus=bus,
+            clock=self._clock,
+            config=self._config.imports,
+            rights=ImportRights(
+                directory=self._config.imports.directory,
+                is_enabled=lambda: service.is_enabled,
+                can_use_directory=service.can_use_directory,
+            ),
+            on_state_change=self.metrics.imports.state_changed,
+        )
+
+    def _make_service(self, manager: Manager, destination: LocalDestination) -> DownloadService:
+        return DownloadService(
+            manager=manager,
+            find_directories=destination.directories,
+            clock=self._clock,
+            directories=self._directories,
+            config=self._config.downloads,
+        )
+
+    def _make_guards(self) -> RequestGuards:
+        server = self._config.server
+        return RequestGuards(
+            hosts=AllowedHosts(_machine_names(server.host), server.allowed_hosts),
+            throttle=LoginThrottle(server.max_failed_logins),
+        )
 
     def _on_commit(self, rows: int, seconds: float) -> None:
         self.metrics.process.committed(rows, seconds)
         self._hooks.wake()
 
 
+class _Reloader:
+    """The open components that a reload changes."""
+
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        bus: EventBus,
+        session: Session,
+        manager: Manager,
+        service: DownloadService,
+        hooks: Hooks,
+    ) -> None:
+        self._accounts = accounts
+        self._bus = bus
+        self._session = session
+        self._manager = manager
+        self._service = service
+        self._hooks = hooks
+
+    def apply(self, config: Config, *, policy: Policy, directories: DirectoryRules) -> None:
+        """Configure all components."""
+        self._accounts.replace(config.users)
+        # Readers of events connect again, and are authenticated again.
+        self._bus.disconnect()
+        self._session.configure(
+            policy=policy, credentials=config.credentials, stall_timeout=config.downloads.stall_timeout
+        )
+        self._manager.configure(policy=policy, directories=directories, config=config.downloads)
+        self._service.configure(directories=directories, config=config.downloads)
+        self._hooks.configure(config.hooks)
+
+
 def _machine_names(host: str) -> list[str]:
-    """What this machine is called, and what it was told to listen on."""
+    """Return the host names of this machine, and `host` if it is a name."""
     names = []
     for name in (host, socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"):
-        # A machine may be called by what is no host name.
+        # A machine may have a name that is not a valid host name.
         with suppress(InvalidUrlError):
             parsed = parse_host(f"[{name}]" if ":" in name else name)
             if not is_address(parsed):

@@ -3,7 +3,9 @@
 Pure: no I/O and no clock.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -17,6 +19,14 @@ class Permission(StrEnum):
     VIEW_IMPORT_OPERATIONS = "view-import-operations"
 
 
+IMPLIED_BY: Final[Mapping[Permission, Permission]] = {Permission.VIEW_DOWNLOADS: Permission.DOWNLOAD}
+"""Permissions that come with another one."""
+
+
+class PermissionMissingError(Exception):
+    """The user does not have the permissions required for an action."""
+
+
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """An authenticated user."""
 
@@ -25,4 +35,13 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
     def has_permission(self, permission: Permission) -> bool:
         """Return True if the user has `permission`, granted or implied by another one."""
-        return permission in self.permissions
+        return permission in self.permissions or IMPLIED_BY.get(permission) in self.permissions
+
+    def require_permission(self, permission: Permission) -> None:
+        """Return if the user has `permission`.
+
+        Raises:
+            PermissionMissingError: the user does not have it.
+        """
+        if not self.has_permission(permission):
+            raise PermissionMissingError(permission)

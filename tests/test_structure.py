@@ -27,6 +27,7 @@ LAYERS: Final = (
     "gauges",
     "hooks",
     "fronts",
+    "service",
     "imports",
     "manager",
     "transfer",
@@ -186,11 +187,10 @@ def test_no_module_is_imported_in_a_circle() -> None:
 
 
 def test_only_the_composition_root_and_the_daemon_know_the_implementations_behind_the_seams() -> None:
-    implementations = {"records.sqlite", "manager.dispatcher", "storage.local"}
+    implementations = {"records.sqlite", "manager.local_dispatcher", "storage.local"}
     for name, module in MODULES.items():
         known = own_imports(module) & implementations
-        if name != "app" and not (name == "manager.manager" and known == {"manager.dispatcher"}):
-            assert known == set(), name
+        assert name == "app" or known == set(), name
 
 
 @EACH

@@ -16,7 +16,8 @@ from downloadd.hooks.outcome import Delivered, DeliveryFailed
 from downloadd.hooks.program import ProgramRunner
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.hooks.worker import Worker
-from downloadd.manager.run import log_task_failure, retry_forever
+from downloadd.manager.durable_write import retry_forever
+from downloadd.manager.tasks import log_task_failure
 from downloadd.metrics import HookMetrics
 from downloadd.records.deliveries import DeliveryRecords
 

@@ -18,7 +18,8 @@ from downloadd.clock import Clock
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
 from downloadd.hooks.outcome import MAX_AGE_SECONDS, Abort, Delivered, DeliveryFailed, RetryAt, decide
-from downloadd.manager.run import log_task_failure, retry_forever
+from downloadd.manager.durable_write import retry_forever
+from downloadd.manager.tasks import log_task_failure
 from downloadd.metrics import DeliveryOutcome, HookMetrics
 from downloadd.records.deliveries import DeliveryRecords
 

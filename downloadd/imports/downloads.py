@@ -6,7 +6,7 @@ from typing import Protocol
 from downloadd.download import Download
 from downloadd.errors import DownloadError, StoreUnavailableError
 from downloadd.manager.admission import DownloadRequest
-from downloadd.manager.manager import StartResult
+from downloadd.manager.protocol import StartResult
 
 
 class Downloads(Protocol):

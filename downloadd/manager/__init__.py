@@ -1,1 +1,1 @@
-"""Whose turn is it? Accepting, choosing, running, retrying and ending downloads."""
+"""Admission, scheduling, runs, retries and ends of downloads."""

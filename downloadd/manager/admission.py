@@ -1,4 +1,4 @@
-"""From a download request to a download: every judgement that can be made before anything is written down.
+"""From a download request to a download: all checks that are made before anything is recorded.
 
 Pure: no I/O and no clock.
 """
@@ -23,7 +23,7 @@ MAX_REFUSED_TEXT_CHARACTERS = 4096
 
 
 class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One download as a client asks for it; its texts are unchecked."""
+    """One download as a client asks for it; nothing is checked."""
 
     url: str
     mirrors: Sequence[str] = ()
@@ -40,15 +40,15 @@ class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
     speed_limit: int = 0
     """Bytes a second; 0 for none."""
     size: int | None = None
-    """Bytes that the file is known to have."""
+    """Expected size of the file in bytes."""
     content_type: str | None = None
-    """Media type that the file is known to be of."""
+    """Expected media type of the file."""
     operation: str | None = None
-    """Id of the import operation that it belongs to."""
+    """Id of the import operation that the download belongs to."""
     id: str | None = None
-    """The id of the download; None for a fresh one."""
+    """The id of the download; None for a new one."""
     problem: DownloadError | None = None
-    """What was wrong with the request itself; the download request is refused with it."""
+    """The error in the request itself; the download is refused with it."""
 
 
 def admit(
@@ -62,7 +62,7 @@ def admit(
     id: str,
     request_id: str | None = None,
 ) -> Download:
-    """The download that a download request makes: `queued` when it may be fetched, else `failed` with the reason."""
+    """Return the download of a request: `queued` when it may be fetched, else `failed` with the error."""
     try:
         if request.problem is not None:
             raise request.problem
@@ -100,21 +100,21 @@ def admit(
 
 
 def expected_name(download: Download) -> str:
-    """The name that the user can expect: the one asked for, else what the URL ends with."""
+    """Return the name that the user can expect: the requested one, else the end of the URL."""
     return download.request.requested_name or suggest_name(
         None, None, filename_from_url(parse_url(download.request.url))
     )
 
 
 def refuse(download: Download, error: DownloadError, *, now: float) -> Download:
-    """The same download, refused: it goes straight to history."""
+    """Return the download as it is refused with `error`; it goes to the history at once."""
     return msgspec.structs.replace(
         download, state=State.FAILED, result=Result(error=error.code, detail=error.detail, end_time=int(now))
     )
 
 
 def _check_mirrors(request: DownloadRequest, policy: Policy) -> tuple[Mirror, ...]:
-    """Where else the file can be had; a URL that is given twice counts once."""
+    """Return the checked mirrors; a URL that is repeated is left out."""
     mirrors = []
     for number, url in enumerate(dict.fromkeys((request.url, *request.mirrors))):
         if number:
@@ -127,8 +127,8 @@ def _check_mirrors(request: DownloadRequest, policy: Policy) -> tuple[Mirror, ..
 
 
 def _refused_download(request: DownloadRequest, *, user: str, now: float, id: str, request_id: str | None) -> Download:
-    """What can be said of a download request that is wrong somewhere. Its empty `host` marks it as never judged fit to run."""
-    # Nobody will ask for it: neither its secrets nor all of its length are worth to be kept.
+    """Return the download of a request with an error. Its empty `host` marks it as one that may not run."""
+    # It is never fetched: its secrets are removed, and long texts are cut.
     redacted_url = redact_url(request.url)[:MAX_REFUSED_TEXT_CHARACTERS]
     path = redacted_url.partition("?")[0].partition("#")[0]
     last_segment = path.rpartition("/")[2] if path.count("/") > 2 else ""

@@ -1,18 +1,30 @@
-"""Part files that nothing goes on from."""
+"""Removal of part files that no download continues from."""
 
 import structlog
 
+from downloadd.download import Download
 from downloadd.errors import DownloadError
 from downloadd.storage.destination import Destination
 
 log = structlog.get_logger()
 
 
+async def discard_part_of(destination: Destination, download: Download) -> None:
+    """Remove the part file of a download, if it has one; log a failure."""
+    if download.progress.part_name is not None:
+        await discard_part(
+            destination,
+            download_id=download.id,
+            directory=download.request.directory,
+            name=download.progress.part_name,
+        )
+
+
 async def discard_part(destination: Destination, *, download_id: str, directory: str, name: str) -> bool:
-    """Removes a part file; where that fails, says so in the log: the sweep after the next start tries again.
+    """Remove a part file; log a failure, after which the sweep of the next start tries again.
 
     Returns:
-        Whether it is gone.
+        True if the file is removed.
     """
     try:
         await destination.remove_part(directory=directory, name=name)

@@ -1,7 +1,7 @@
-"""What each trigger makes of a download's row: users' wishes, attempts' outcomes, and recovery.
+"""Changes of a download's row by users' actions, outcomes of attempts, and recovery.
 
-Pure: every function takes a row and gives the next one; the state comes from the table in `states.py`, and nothing
-else in the daemon changes a state.
+Pure: every function takes a row and returns the next one. The state comes from the table in `states.py`; nothing else
+in the daemon changes a state.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from downloadd.states import ACTIVE, FINISHED, RUNNING, WAITING, State, Trigger,
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.sources import select_source
 
-# -- what users want ---------------------------------------------------------------------------------------------------
+# -- user actions ------------------------------------------------------------------------------------------------------
 
 
 def cancel(download: Download, *, now: float) -> Download:
-    """A user cancels: a waiting download ends at once, a running one is told to.
+    """Cancel a download: a waiting one ends at once, a running one gets the desired state.
 
     Raises:
         InvalidStateError: it has ended already.
@@ -31,7 +31,7 @@ def cancel(download: Download, *, now: float) -> Download:
 
 
 def pause(download: Download) -> Download:
-    """A user pauses: a waiting download is set aside at once, a running one is told to stop. Pausing twice is once.
+    """Pause a download: a waiting one at once, a running one gets the desired state. A paused one stays as it is.
 
     Raises:
         InvalidStateError: it has ended already, or is being cancelled.
@@ -48,9 +48,9 @@ def pause(download: Download) -> Download:
 
 
 def apply_desired(download: Download, *, now: float) -> Download:
-    """What a user wanted of a run that ended by itself takes effect on a download that is left waiting.
+    """Apply the desired state to a download whose run ended by itself and left it waiting.
 
-    Another wish may have come first: then there is nothing to obey, and the row stays as it is.
+    If another action was applied first, the row stays as it is.
     """
     if download.state in WAITING and download.control.desired is Desired.CANCEL:
         return mark_cancelled(download, now=now)
@@ -60,7 +60,7 @@ def apply_desired(download: Download, *, now: float) -> Download:
 
 
 def resume(download: Download) -> Download:
-    """A user lets a paused download go on.
+    """Resume a paused download.
 
     Raises:
         InvalidStateError: it is not paused.
@@ -74,14 +74,16 @@ def resume(download: Download) -> Download:
 
 
 def retry(download: Download, *, full: QueueFullError | None = None) -> Download:
-    """A user wants another try now: one that waits for its next attempt stops waiting, an ended one starts afresh.
+    """Retry a download: one that waits for its next attempt without further delay, a finished one from the start.
 
     Raises:
-        InvalidStateError: there is nothing to retry.
-        QueueFullError: it has ended, and there is no room to wait in, as `full` says.
+        InvalidStateError: it cannot be retried in its state, or was refused when it was requested.
+        QueueFullError: it has ended, and the queue is full: `full` is raised.
     """
     if not download.progress.host:
-        raise InvalidStateError("the download was refused as it was asked for; correct that and start a new one")
+        raise InvalidStateError(
+            "the download was refused when it was requested; correct the request and start a new download"
+        )
     if not allows(download.state, Trigger.RETRY):
         raise InvalidStateError(
             f"the download is {download.state}; only a failed, cancelled, skipped or retrying one can be retried"
@@ -100,7 +102,7 @@ def retry(download: Download, *, full: QueueFullError | None = None) -> Download
 
 
 def amend(download: Download, *, priority: int | None, speed_limit: int | None) -> Download:
-    """A user changes the priority or the speed limit (bytes a second); None leaves a value as it is.
+    """Change the priority or the speed limit (bytes a second); None leaves a value as it is.
 
     Raises:
         InvalidStateError: it has ended already.
@@ -116,9 +118,9 @@ def amend(download: Download, *, priority: int | None, speed_limit: int | None) 
 def change_url(
     download: Download, *, url: str, redacted_url: str, host: str, change: Callable[[Download], Download]
 ) -> Download:
-    """A user gives the download another URL, for one that has expired, say; `change` makes the other changes.
+    """Change the URL of a download, for example when the old one has expired; `change` makes the other changes.
 
-    The part goes on only if length, validator and the last bytes are the same there.
+    The next run continues the part file only if length, validator and last bytes are the same at the new URL.
 
     Raises:
         InvalidStateError: it has ended already, or is running.
@@ -129,14 +131,14 @@ def change_url(
     return changed.with_progress(host=host, source=0, url_changed=True)
 
 
-# -- what happens to a run ---------------------------------------------------------------------------------------------
+# -- outcomes of runs --------------------------------------------------------------------------------------------------
 
 
 def mark_verifying(download: Download, *, total: int, warning: str | None) -> Download:
-    """The last byte is in the part file, which has `total` bytes; `warning` is worth to be kept all the same."""
+    """Record that the part file is complete with `total` bytes; `warning` is kept as the detail."""
     ranges = download.progress.received_ranges
     received = download.with_progress(
-        # No more than before is known to be on stable storage.
+        # Only what was recorded before is known to be on stable storage.
         received=download.progress.received if ranges is None else ByteRanges.parse(ranges).prefix,
         received_ranges=None,
         total=total,
@@ -145,7 +147,7 @@ def mark_verifying(download: Download, *, total: int, warning: str | None) -> Do
 
 
 def mark_completed(download: Download, *, now: float) -> Download:
-    """The file lies under its final name."""
+    """Complete a download whose file has its final name."""
     return _mark_finished(
         download.with_progress(publishing=False, part_name=None, received=download.progress.total or 0),
         Trigger.COMMIT,
@@ -154,12 +156,12 @@ def mark_completed(download: Download, *, now: float) -> Download:
 
 
 def mark_skipped(download: Download, *, now: float) -> Download:
-    """The name is taken, and the download asked to leave the file there as it is."""
+    """End a download whose name is taken and whose request says to keep the existing file."""
     return _mark_finished(reset_part(download), Trigger.SKIP, now=now)
 
 
 def mark_failed(download: Download, error: DownloadError, *, now: float) -> Download:
-    """The download ends with `error`."""
+    """End a download with `error`."""
     return _mark_finished(
         reset_part(download).with_result(error=error.code, detail=error.detail),
         Trigger.FAIL,
@@ -168,7 +170,7 @@ def mark_failed(download: Download, error: DownloadError, *, now: float) -> Down
 
 
 def mark_cancelled(download: Download, *, now: float) -> Download:
-    """A user's cancel has taken effect."""
+    """End a download that a user has cancelled."""
     error = CancelledByUserError()
     return _mark_finished(
         reset_part(download).with_result(error=error.code, detail=error.detail),
@@ -178,7 +180,7 @@ def mark_cancelled(download: Download, *, now: float) -> Download:
 
 
 def mark_paused(download: Download) -> Download:
-    """A user's pause has taken effect; the part file stays."""
+    """Record that a download is paused; the part file is kept."""
     return replace(
         download.with_control(desired=Desired.PAUSE).with_progress(not_before=None, publishing=False),
         state=advance(download.state, Trigger.PAUSE),
@@ -188,9 +190,9 @@ def mark_paused(download: Download) -> Download:
 def mark_deferred(
     download: Download, error: DownloadError, *, not_before: float, failures: int, progressed: bool
 ) -> Download:
-    """The attempt failed with `error`; the next one starts at `not_before` (Unix time) at the earliest.
+    """Defer a download after a failed attempt; the next one starts at `not_before` (Unix time) or later.
 
-    It asks another source first, unless this attempt has `progressed`.
+    The next attempt asks another source first, unless this one has `progressed`.
     """
     next_source = download if progressed else select_source(download, download.progress.source + 1)
     return replace(
@@ -202,7 +204,7 @@ def mark_deferred(
 
 
 def wait_for_source(download: Download, *, source: int, failures: int) -> Download:
-    """Nothing that could be asked was of use; a source that is left has no free place, and is waited for."""
+    """Let a download wait for a slot of `source` after all sources that had a slot have failed."""
     return replace(
         select_source(download, source).with_progress(failures=failures),
         state=advance(download.state, Trigger.INTERRUPT),
@@ -210,7 +212,7 @@ def wait_for_source(download: Download, *, source: int, failures: int) -> Downlo
 
 
 def mark_interrupted(download: Download, *, now: float) -> Download:
-    """The daemon stopped or was killed while a run held the download: what a user wanted then takes effect now."""
+    """Return a download to the queue after its run was interrupted; apply the desired state if a user changed it."""
     if download.control.desired is Desired.CANCEL:
         return mark_cancelled(download, now=now)
     if download.control.desired is Desired.PAUSE:
@@ -226,5 +228,5 @@ def _mark_finished(download: Download, trigger: Trigger, *, now: float) -> Downl
 
 
 def reset_part(download: Download) -> Download:
-    """What has come is thrown away."""
+    """Forget the part file and all received bytes."""
     return download.with_progress(part_name=None, received=0, received_ranges=None, validator=None, publishing=False)

@@ -1,4 +1,4 @@
-"""Speed limits: bytes are paid for before they are read, and whoever has had least goes first."""
+"""Speed limits: bytes are acquired before they are read, and granted first to the download that received least."""
 
 import asyncio
 from heapq import heappop, heappush
@@ -6,18 +6,21 @@ from itertools import count
 from typing import Final
 
 MIN_READ_BYTES: Final = 1024
+"""Bytes of one read under a limit at least."""
 MAX_READ_BYTES: Final = 256 * 1024
+"""Bytes of one read under a limit at most."""
 READS_PER_SECOND: Final = 20
-"""Reads a second under a limit: few enough to be cheap, many enough to be smooth."""
+"""Reads a second under a limit: few enough for the processor, many enough for a smooth rate."""
 BURST_SECONDS: Final = 0.1
-"""How much of the rate may be saved up: an idle phase is not made up for by a long burst."""
+"""Seconds of the rate that may accumulate while nothing is read."""
 
 
 class Account:
-    """What one download has had of a limit; all its connections share it.
+    """Bytes that one download has acquired from a limit; all its connections share it.
 
     Attributes:
-        finish_tag: bytes, as the limit counts: whoever comes late, or wants less, does not save up.
+        finish_tag: virtual time, in bytes, at which the last acquired bytes are used up. A download that starts late
+            or reads less does not accumulate a claim.
     """
 
     __slots__ = ("finish_tag",)
@@ -27,7 +30,7 @@ class Account:
 
 
 class _Waiter:
-    """Somebody waits."""
+    """A caller that waits for bytes."""
 
     __slots__ = ("future", "nbytes", "number", "start_tag")
 
@@ -42,9 +45,9 @@ class _Waiter:
 
 
 class TokenBucket:
-    """Bytes a second, handed out fairly; may be changed while it is in use.
+    """Limit in bytes a second, shared fairly by its users; may be changed while it is in use.
 
-    A token bucket (what is handed out) with start-time fair queueing (to whom): P. Goyal, H. M. Vin and H. Cheng,
+    A token bucket decides when bytes are granted, start-time fair queueing to whom: P. Goyal, H. M. Vin and H. Cheng,
     "Start-time Fair Queueing", SIGCOMM 1996. Belongs to the running event loop.
     """
 
@@ -53,7 +56,7 @@ class TokenBucket:
         self._rate = rate
         self._tokens = 0.0
         self._refilled_at: float | None = None
-        # What whoever was served last had had before: newcomers begin about there.
+        # The start tag of the caller that was served last: new callers start about there.
         self._virtual_time = 0.0
         self._waiters: list[_Waiter] = []
         self._sequence = count()
@@ -61,7 +64,7 @@ class TokenBucket:
 
     @property
     def rate(self) -> int:
-        """Bytes a second; 0 for no limit."""
+        """Return the limit in bytes a second; 0 for no limit."""
         return self._rate
 
     @rate.setter
@@ -72,10 +75,10 @@ class TokenBucket:
         self._grant_next()
 
     async def acquire(self, nbytes: int, account: Account) -> None:
-        """Waits until so many bytes are paid for."""
+        """Wait until `nbytes` are granted."""
         if not self._rate:
             return
-        # Whoever reads little at once is always away for a moment, and loses nothing by it.
+        # A caller that reads little at once returns often; it does not lose its place in between.
         start_tag = max(account.finish_tag, self._virtual_time - self._rate * BURST_SECONDS)
         account.finish_tag = start_tag + nbytes
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -85,23 +88,23 @@ class TokenBucket:
             await future
         except asyncio.CancelledError:
             if future.cancelled():
-                # Whoever comes back has its place in the line again.
+                # It has its place again when it returns.
                 account.finish_tag -= nbytes
             else:
-                # It was paid for at the same moment.
+                # The bytes were granted at the same moment.
                 self.release(nbytes, account)
             raise
 
     def release(self, nbytes: int, account: Account) -> None:
-        """So many bytes that were paid for did not come."""
+        """Return bytes that were granted and not received."""
         if nbytes and self._rate:
             account.finish_tag -= nbytes
-            # More than may be saved up was paid for before the limit was set.
+            # Bytes acquired before the limit was changed may exceed the burst.
             self._tokens = min(self._tokens + nbytes, self._rate * BURST_SECONDS)
             self._grant_next()
 
     def _grant_next(self) -> None:
-        """Lets those go on, one after the other, whose bytes are paid for, and comes back when there is more."""
+        """Wake the next caller if there are tokens, and schedule the next call."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -120,7 +123,7 @@ class TokenBucket:
                 waiter.future.set_result(None)
                 break
         if self._waiters:
-            # Whoever was let go on may be back at once, and still have had least.
+            # The caller that was woken may return at once, and be the next one again.
             debt = max(0.0, -self._tokens) if self._rate else 0.0
             self._timer = (
                 loop.call_later(debt / self._rate, self._grant_next) if debt else loop.call_soon(self._grant_next)
@@ -128,7 +131,7 @@ class TokenBucket:
 
 
 class DownloadLimiter:
-    """The two limits that hold one download back: its own, and the one over all downloads."""
+    """The two limits of one download: its own, and the one over all downloads."""
 
     def __init__(self, own: TokenBucket, shared: TokenBucket) -> None:
         self._own = own
@@ -139,16 +142,16 @@ class DownloadLimiter:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether somebody waits for bytes to be granted at this moment."""
+        """Return True while a caller waits for bytes."""
         return self._waiting > 0
 
     def set_rate(self, rate: int) -> None:
-        """Changes the download's own limit, in bytes a second; 0 for none."""
+        """Change the own limit of the download, in bytes a second; 0 for no limit."""
         if rate != self._own.rate:
             self._own.rate = rate
 
     async def acquire(self, max_bytes: int) -> int:
-        """Waits until bytes may be read, and says how many of those wanted; they count as read."""
+        """Wait until bytes may be read; return their number, at most `max_bytes`. They count as read."""
         size = min(max_bytes, self._max_read())
         self._waiting += 1
         try:
@@ -163,12 +166,12 @@ class DownloadLimiter:
         return size
 
     def release(self, nbytes: int) -> None:
-        """So many bytes that were granted did not come."""
+        """Return bytes that were granted and not received."""
         self._own.release(nbytes, self._own_account)
         self._shared.release(nbytes, self._shared_account)
 
     def _max_read(self) -> int:
-        """Bytes to read at once at most."""
+        """Return the bytes that may be read at once."""
         rates = [rate for rate in (self._own.rate, self._shared.rate) if rate]
         if not rates:
             return 1 << 62

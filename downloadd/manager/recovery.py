@@ -1,4 +1,4 @@
-"""Records against disk, at start: what a killed daemon left is put in order before anything runs."""
+"""Reconciliation of records and disk at start, after a daemon that was killed."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,7 +9,7 @@ from downloadd.clock import Clock
 from downloadd.download import Download, is_created_before, log_fields
 from downloadd.errors import DownloadError, StorageError
 from downloadd.manager import lifecycle
-from downloadd.manager.discard_part import discard_part
+from downloadd.manager.discard_part import discard_part, discard_part_of
 from downloadd.records.availability import once_available
 from downloadd.records.protocol import PartOwner, Records
 from downloadd.states import FINISHED, RUNNING
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 async def reconcile(records: Records, destination: Destination, clock: Clock) -> Sequence[Download]:
-    """Hands back every row that a run held when the daemon was killed, and completes finished renames.
+    """Interrupt every row that a run held when the daemon was killed, and complete published downloads.
 
     Returns:
         The rows that ended by this.
@@ -41,18 +41,12 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
         log.info("download_recovered", was=before.state, now=after.state, **log_fields(row))
         if after.state in FINISHED:
             ended.append(after)
-            if before.progress.part_name is not None:
-                await discard_part(
-                    destination,
-                    download_id=before.id,
-                    directory=before.request.directory,
-                    name=before.progress.part_name,
-                )
+            await discard_part_of(destination, before)
     return ended
 
 
 async def _is_published(destination: Destination, row: Download) -> bool:
-    """Whether the file of a download that was being published has its name."""
+    """Return True if the file of a download that was being published has its final name."""
     if not row.progress.publishing or row.progress.total is None:
         return False
     try:
@@ -63,16 +57,17 @@ async def _is_published(destination: Destination, row: Download) -> bool:
             part_name=row.progress.part_name,
         )
     except DownloadError as error:
-        # One directory that is out of order must not hold up all others: its download is published once more.
+        # A failing directory must not stop the start: its download is published again.
         log.warning("published_file_not_verified", error=error.code, detail=error.detail, **log_fields(row))
         return False
 
 
 async def sweep(records: Records, destination: Destination) -> None:
-    """Remove part files that no active download owns, and leave those alone that are older than the records.
+    """Remove part files that no active download owns, except those that are older than the records.
 
-    A part file that is open is being written, though no row may know it: the manifest of an import is no download.
-    Records that were lost are begun anew, empty: what they do not know may go on once the lost ones are restored.
+    Records that were lost are created again, empty. Part files that they do not know can be continued when the lost
+    records are restored. `Destination.list_parts` leaves out files that are open, such as the manifest of an import,
+    which has no row.
     """
     created_at = await once_available(records.created_at)
     foreign = 0
@@ -103,16 +98,16 @@ async def _is_foreign(records: Records, part: PartEntry, created_at: float) -> b
     try:
         return await once_available(partial(records.get, part.download_id)) is None
     except StorageError:
-        # It has ended, and nothing else can be read of it.
+        # The row cannot be read; its download has ended.
         return False
 
 
 def is_stray(part: PartEntry, owner: PartOwner | None) -> bool:
-    """Whether nothing will ever go on from a part file.
+    """Return True if no run will continue from a part file.
 
-    Its download ended or was never accepted; or the daemon was killed before it had written down that the part is
-    there, so that a later run began another one. A download that has a part may own one of another name too: a run
-    that was killed while it took the part over had renamed it already. Of a row that cannot be read nobody knows.
+    Its download ended or was never accepted; or the daemon was killed before the part was recorded, so that a later
+    run created another one. A download with a recorded part may own one of another name too: a run that was killed
+    while it adopted the part had renamed it already. A row that cannot be read (`state` None) may own any part.
     """
     if owner is None:
         return True

@@ -1,4 +1,4 @@
-"""Try again, or give up? Decided from what failed, how often, and how long is left.
+"""The decision between another attempt and the end of a download after a failure.
 
 Pure: no I/O and no clock.
 """
@@ -12,13 +12,13 @@ from downloadd.errors import DownloadError, InsufficientStorageError, StorageRoo
 INITIAL_DELAY_SECONDS: Final = 0.5
 """Seconds before the first retry, before jitter."""
 INITIAL_STORAGE_DELAY_SECONDS: Final = 10.0
-"""Seconds likewise, when there was no room on the disk: somebody has to make some first."""
+"""Seconds before the first retry when the disk was full: space has to be freed first."""
 MAX_DELAY_SECONDS: Final = 60.0
-"""Seconds; what the origin asks for may be longer."""
+"""Seconds; a delay that the origin asks for may be longer."""
 MAX_RETRY_AFTER_SECONDS: Final = 86_400.0
-"""Seconds; an origin that asks for more than a day is taken to mean a day."""
+"""Seconds; a longer `Retry-After` is shortened to this."""
 MAX_HOST_BACKOFF_SECONDS: Final = 3_600.0
-"""Seconds for which one answer can hold back the other downloads from its host, whatever their own timeouts are."""
+"""Seconds for which one response can delay the other downloads from its host."""
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,17 +27,18 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     delay: float
     """Seconds from now."""
     failures: int
-    """Failed attempts in a row that brought nothing new, this one included."""
+    """Failed attempts in a row without new bytes, including this one."""
     host_backoff: float | None
-    """Seconds, if the origin asked for the delay: every download from the host waits them out."""
+    """Seconds, if the origin asked for the delay; all downloads from the host wait for them."""
 
 
 class Abort(msgspec.Struct, frozen=True, kw_only=True):
     """The download fails with the error of this attempt."""
 
     failures: int
+    """Failed attempts in a row without new bytes, including this one."""
     host_backoff: float | None = None
-    """Seconds for which the origin asked to be left alone: other downloads from the host wait them out all the same."""
+    """Seconds, if the origin asked for a delay; the other downloads from the host wait for them."""
 
 
 def decide(
@@ -50,19 +51,18 @@ def decide(
     time_left: float | None,
     random: float,
 ) -> Retry | Abort:
-    """What follows a failed attempt.
+    """Return the decision after a failed attempt.
 
     Args:
-        error: what it failed with; only a transient one is worth a retry.
+        error: its error; only a transient one is retried.
         failures: failed attempts in a row before this one.
-        retries: how many are allowed in a row.
-        progressed: the attempt brought bytes that are kept, so the count starts anew.
-        excused: the attempt had to wait for the records, so that no failure of it counts.
-        time_left: seconds of the download's timeout; None without one. A retry that could only start after it is
-            none.
-        random: from [0, 1), for the jitter, so that many downloads do not come back at the same moment.
+        retries: failed attempts in a row that are followed by another one.
+        progressed: True if the attempt received bytes that are kept; the count starts again.
+        excused: True if the attempt had to wait for the records; its failure does not count.
+        time_left: seconds of the download's timeout; None without one. A retry must start before they end.
+        random: from [0, 1), for the jitter, which keeps many downloads from retrying at the same moment.
     """
-    # While the storage is gone, nothing starts: no attempt is to blame, and none is spent.
+    # While the storage root is missing, no attempt can succeed; its failure does not count.
     failures = 1 if progressed else failures + (not (excused or isinstance(error, StorageRootMissingError)))
     if not error.transient:
         return Abort(failures=failures)
@@ -81,8 +81,8 @@ def _cap_host_backoff(delay: float | None) -> float | None:
 
 
 def backoff(failures: int, *, initial: float, maximum: float, random: float) -> float:
-    """Seconds before another try after so many failures in a row: twice as long each time, with jitter.
+    """Return the seconds before another try after `failures` in a row: doubled each time, with jitter.
 
-    `initial` and `maximum` are seconds before the jitter, which takes off up to half; `random` is from [0, 1).
+    `initial` and `maximum` are seconds before the jitter, which subtracts up to half; `random` is from [0, 1).
     """
     return min(initial * 2.0 ** min(failures - 1, 30), maximum) * (0.5 + random / 2)

@@ -1,23 +1,22 @@
-"""One run of a download: from the claim to the row that says what became of it.
+"""One run of a download: from the claim until the row records the outcome.
 
-A run makes one attempt. When the attempt fails in a way that may pass, the row goes back to waiting and a later run,
-under a higher epoch, tries again; so a retry that waits holds no place, and survives a restart.
+A run makes one attempt. After a transient failure the row waits again, and a later run, under a higher epoch, tries
+again; so a download that waits for a retry takes no slot, and survives a restart.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from random import random
-from typing import Final, TypeVar
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
-from downloadd.download import Conflict, Download, Snapshot, log_fields
+from downloadd.config import DownloadsConfig
+from downloadd.download import Download, Snapshot, log_fields
 from downloadd.errors import (
     ChecksumMismatchError,
     DownloadError,
@@ -27,12 +26,13 @@ from downloadd.errors import (
     StorageError,
 )
 from downloadd.manager import lifecycle, retry
-from downloadd.manager.admission import expected_name
-from downloadd.records.availability import once_available
+from downloadd.manager.durable_write import retry_forever
+from downloadd.manager.publication import Publication
+from downloadd.manager.row_writer import FencedError, RowWriter
+from downloadd.manager.run_timer import RunTimer
 from downloadd.records.protocol import Records
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
-from downloadd.storage.names import SafeName, parse_filename
 from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
@@ -48,31 +48,22 @@ from downloadd.verify import (
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
-STORE_RETRY_SECONDS: Final = 1.0
-"""Seconds between two tries to write down what must not be lost."""
-
 
 class StopReason(StrEnum):
-    """Why a run is told to stop."""
+    """Reason why a run is stopped."""
 
     PAUSE = "pause"
     CANCEL = "cancel"
     INTERRUPT = "interrupt"
-    """The daemon stops; the download goes on after the next start."""
+    """The daemon stops; the download continues after the next start."""
 
 
 class HostBackoff(msgspec.Struct, frozen=True, kw_only=True):
-    """A host has asked to be left alone."""
+    """Pause that a host has asked for."""
 
     host: str
     until: float
     """Unix time."""
-
-
-class FencedError(Exception):
-    """Another run holds the download now; this one must not touch anything any more."""
 
 
 class Run:
@@ -88,42 +79,32 @@ class Run:
         clock: Clock,
         limiter: RateLimiter,
         flush_interval: Callable[[], float],
-        max_size: int,
-        record_checksum: bool,
         slots: ConnectionSlots,
-        retries: int,
+        config: DownloadsConfig,
         on_change: Callable[["Run"], None],
     ) -> None:
-        """Makes a run that has not begun; see `Attempt` for the parts.
+        """Make a run that has not begun; see `Attempt` for the parts.
 
         Args:
             download: the row as `Records.claim` returned it.
-            records: where the outcome is written down.
-            session: the client.
-            destination: where the file lies.
-            clock: the time.
+            records: the store of the row.
+            session: the client for origins.
+            destination: the storage of the file.
+            clock: the clock.
             limiter: the speed limits.
-            flush_interval: seconds after which received bytes are written even if they are few.
-            max_size: bytes; 0 for no limit.
-            record_checksum: whether the SHA-256 is wanted though nobody compares it.
-            slots: for further connections.
-            retries: failed attempts in a row that are followed by another one.
+            flush_interval: returns seconds after which received bytes are written even if they are few.
+            slots: the slots for further connections.
+            config: the settings of downloads.
             on_change: called when the state has changed.
         """
-        self._records = records
         self._destination = destination
         self._clock = clock
-        self._retries = retries
+        self._max_retries = config.max_retries
         self._stop: StopReason | None = None
-        self._reported_bytes = 0
         self._transferring: asyncio.Task[FetchResult] | None = None
-        self._time_limit: asyncio.Timeout | None = None
-        self._time_left: float | None = None
-        self._saving = 0
-        self._saving_since = 0.0
-        self._seconds_saving = 0.0
-        self._records_away = False
-        self._has_waited = False
+        self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
+        self._writer = RowWriter(records, self._timer)
+        self._publication = Publication(destination, clock, save=self._writer.save)
         self._changed = partial(on_change, self)
         self._log = log.bind(**log_fields(download), attempt=download.progress.attempt)
         self._attempt = Attempt(
@@ -131,47 +112,42 @@ class Run:
             session=session,
             destination=destination,
             clock=clock,
-            save=self._save,
+            save=self._writer.save,
             on_change=self._changed,
             limiter=limiter,
             flush_interval=flush_interval,
-            max_size=max_size,
-            record_checksum=record_checksum,
+            max_size=config.max_size,
+            # The manifest of an import lists the checksum of each file.
+            record_checksum=config.record_checksum or download.request.operation is not None,
             slots=slots,
         )
 
     @property
     def download(self) -> Download:
-        """The row as this run knows it, finer than what is written down."""
+        """Return the row as this run knows it, finer than the recorded one."""
         return self._attempt.download
 
     @property
     def received_bytes(self) -> int:
-        """Bytes that the origin has sent to this run."""
+        """Return the bytes that origins have sent to this run."""
         return self._attempt.received_bytes
 
     @property
     def request_count(self) -> int:
-        """Requests that this run has made, of whichever source."""
+        """Return the number of requests that this run has made, to all sources."""
         return self._attempt.request_count
 
     @property
     def waits_for_records(self) -> bool:
-        """Whether the records have refused something that this run still tries to write down."""
-        return self._records_away and self._saving > 0
-
-    def pop_received_bytes(self) -> int:
-        """Bytes that the origin has sent since this was last asked."""
-        taken = self._attempt.received_bytes
-        new, self._reported_bytes = taken - self._reported_bytes, taken
-        return new
+        """Return True while a write of this run waits for records that were unavailable."""
+        return self._writer.is_waiting
 
     def apply_amended(self, row: Download) -> None:
-        """Users have changed something, and it is written down in this row: the run shows it, too, from now on."""
+        """Apply the control fields of a row that a user has changed."""
         self._attempt.download = replace(self._attempt.download, control=row.control)
 
     def snapshot(self) -> Snapshot:
-        """The download as it is now."""
+        """Return the download as it is now."""
         known, meter, now = self._attempt.download, self._attempt.meter, self._clock.monotonic()
         if known.progress.received != meter.received:
             known = known.with_progress(received=meter.received)
@@ -181,19 +157,18 @@ class Run:
         return Snapshot(download=known, speed=speed, eta=meter.eta(speed))
 
     def stop(self, reason: StopReason) -> None:
-        """Tells the run to stop; it takes effect unless the file is being committed already."""
+        """Stop the run, unless its file is being published already. A cancel is not replaced by another reason."""
         if self._stop is not StopReason.CANCEL:
             self._stop = reason
         if self._transferring is not None:
             self._transferring.cancel()
 
     async def perform(self) -> tuple[Download, HostBackoff | None] | None:
-        """Makes the attempt and writes down what became of it.
+        """Make the attempt and record its outcome.
 
         Returns:
-            The row, and which host has asked to be left alone; None when another run holds the download now.
+            The row, and the pause that a host has asked for; None when another run holds the download now.
         """
-        started = self._clock.monotonic()
         self._log.info(
             "attempt_started", url=self.download.request.redacted_url, received=self.download.progress.received
         )
@@ -205,18 +180,18 @@ class Run:
             try:
                 await asyncio.wait((self._transferring,))
                 fetched = self._transferring.result()
-                row = await (self._skip() if fetched is FetchResult.SKIPPED else self._commit())
+                row = await (self._skip() if fetched is FetchResult.SKIPPED else self._publish())
             except asyncio.CancelledError:
-                row = await self._handle_stop(self._stop or StopReason.INTERRUPT, started)
+                row = await self._handle_stop(self._stop or StopReason.INTERRUPT)
             except NoSlotError as error:
-                row, host_backoff = await self._wait_for_source(error, started)
+                row, host_backoff = await self._wait_for_source(error)
             except DownloadError as error:
-                row, host_backoff = await self._handle_failure(error, started)
+                row, host_backoff = await self._handle_failure(error)
             except FencedError:
                 raise
             except Exception:
                 self._log.exception("run_crashed")
-                row, host_backoff = await self._handle_failure(InternalError(), started)
+                row, host_backoff = await self._handle_failure(InternalError())
             saved = await self._write_outcome(row)
         except FencedError:
             self._log.warning("run_fenced", epoch=self.download.epoch)
@@ -226,22 +201,18 @@ class Run:
         return saved, host_backoff
 
     async def _transfer(self) -> FetchResult:
-        limit = self.download.request.timeout
-        left = max(0.0, limit - self.download.progress.time_spent) if limit else None
         try:
-            async with asyncio.timeout(left) as self._time_limit:
+            async with self._timer.limited():
                 fetched = await self._attempt.fetch()
                 if fetched is FetchResult.COMPLETE:
                     await self._verify(self._part())
                 return fetched
         except TimeoutError:
-            raise DownloadTimeoutError(limit) from None
-        finally:
-            self._time_limit = None
+            raise DownloadTimeoutError(self.download.request.timeout) from None
 
     async def _verify(self, part: Part) -> None:
         check_length(part.size, self.download.progress.total)
-        # An origin need not say a length before.
+        # The origin may not have sent a length before.
         check_size_and_type(
             size=part.size, content_type=None, expected_size=self.download.request.expected_size, expected_type=None
         )
@@ -259,81 +230,45 @@ class Run:
         kept = DEFAULT_ALGORITHM if wanted is None else checksum_algorithm(wanted)
         self._attempt.download = self.download.with_result(checksum=digests.get(DEFAULT_ALGORITHM) or digests.get(kept))
 
-    async def _commit(self) -> Download:
-        """Gives the part its final name; nothing stops a run from here on but the end of the process."""
-        download = self.download
-        filename = parse_filename(download.filename)
-        # Nearly always the name is free, and to ask costs as much as to try. What is to be overwritten is looked at.
-        if self._conflict is not Conflict.OVERWRITE:
-            row = await self._publish(filename)
-            if row is not None:
-                return row
-        while True:
-            name = await self._destination.reserve_name(
-                directory=download.request.directory, filename=filename, conflict=self._conflict
-            )
-            if name is None:
-                return await self._skip()
-            try:
-                row = await self._publish(name)
-                if row is not None:
-                    return row
-            finally:
-                self._destination.release_name(directory=download.request.directory, filename=name)
-
-    async def _publish(self, name: SafeName) -> Download | None:
-        """The row of a download that has this name now; None when the name is taken."""
-        download = self.download
-        # Written down before the rename, so that a file that is in place is never fetched again.
-        row = await self._save(replace(download.with_progress(publishing=True), filename=name))
-        published = await self._part().publish(
-            name, replace=self._conflict is Conflict.OVERWRITE, last_modified=download.progress.last_modified
-        )
-        return lifecycle.mark_completed(row, now=self._clock.wall()) if published else None
-
-    @property
-    def _conflict(self) -> Conflict:
-        """What is done when the name is taken. No origin chooses which file is overwritten."""
-        download = self.download
-        if download.request.conflict is Conflict.OVERWRITE and download.filename != expected_name(download):
-            return Conflict.RENAME
-        return download.request.conflict
+    async def _publish(self) -> Download:
+        row = await self._publication.publish(self._part(), self.download)
+        return row if row is not None else await self._skip()
 
     async def _skip(self) -> Download:
         await self._remove_part()
         return lifecycle.mark_skipped(self.download, now=self._clock.wall())
 
-    async def _handle_stop(self, reason: StopReason, started: float) -> Download:
+    async def _handle_stop(self, reason: StopReason) -> Download:
         if reason is StopReason.CANCEL:
             await self._remove_part()
             return lifecycle.mark_cancelled(self.download, now=self._clock.wall())
-        row = (await self._attempt.close_part()).with_progress(time_spent=self._spent(started))
+        row = (await self._attempt.close_part()).with_progress(time_spent=self._timer.spent)
         if reason is StopReason.PAUSE:
             return lifecycle.mark_paused(row)
-        # An interruption is not the attempt's fault.
+        # An interrupted attempt is not counted.
         return lifecycle.mark_interrupted(row.with_progress(attempt=row.progress.attempt - 1), now=self._clock.wall())
 
-    async def _handle_failure(self, error: DownloadError, started: float) -> tuple[Download, HostBackoff | None]:
-        """What follows an error, and which host waits."""
+    async def _handle_failure(self, error: DownloadError) -> tuple[Download, HostBackoff | None]:
+        """Return the row that follows an error, and the pause that a host has asked for."""
         if self._stop is StopReason.CANCEL:
-            return await self._handle_stop(StopReason.CANCEL, started), None
+            return await self._handle_stop(StopReason.CANCEL), None
         download, now = self.download, self._clock.wall()
-        spent = self._spent(started)
-        # What was kept by a storage that is out of order need not be there for the next attempt.
+        time_spent = self._timer.spent
+        # After a failure of the storage, the kept bytes may be missing at the next attempt.
         progressed = self._attempt.has_progressed and not isinstance(error, StorageError)
         if (
             isinstance(error, ChecksumMismatchError)
             and download.request.mirrors
             and download.progress.failures <= len(download.request.mirrors)
         ):
-            return await self._retry_sources_singly(error, time_spent=spent), None
+            return await self._retry_sources_singly(error, time_spent=time_spent), None
         decision = retry.decide(
             error,
             failures=download.progress.failures,
-            retries=self._retries,
+            retries=self._max_retries,
             progressed=progressed,
-            excused=self._has_waited,
-            time_left=download.request.timeout - spent if download.request.timeout else None,
+            excused=self._writer.has_waited,
+            time_left=self._timer.time_left,
             random=random(),  # noqa: S311 - jitter, not a secret
         )
         match decision:
@@ -341,22 +276,22 @@ class Run:
                 self._log.info(
                     "attempt_failed", error=error.code, detail=error.detail, retry_in=round(decision.delay, 3)
                 )
-                row = (await self._keep_part(error)).with_progress(time_spent=spent + decision.delay)
+                row = (await self._keep_part(error)).with_progress(time_spent=time_spent + decision.delay)
                 not_before = now + decision.delay
                 return (
                     lifecycle.mark_deferred(
                         row, error, not_before=not_before, failures=decision.failures, progressed=progressed
                     ),
-                    self._host_backoff(decision.host_backoff, now),
+                    _make_host_backoff(self._attempt.responding_host, decision.host_backoff, now),
                 )
             case retry.Abort():
                 self._log.info("attempt_failed", error=error.code, detail=error.detail)
                 await self._remove_part()
                 failed = lifecycle.mark_failed(self.download, error, now=now)
-                return failed, self._host_backoff(decision.host_backoff, now)
+                return failed, _make_host_backoff(self._attempt.responding_host, decision.host_backoff, now)
 
     async def _retry_sources_singly(self, error: ChecksumMismatchError, *, time_spent: float) -> Download:
-        """Some source lies, and nobody knows which: from now on each is asked alone, one after the other."""
+        """Return the row for asking one source at a time: one of them, not known which, sends wrong bytes."""
         self._log.info("attempt_failed", error=error.code, detail=error.detail, retry_in=0)
         await self._remove_part()
         row = lifecycle.reset_part(self.download).with_progress(time_spent=time_spent)
@@ -364,88 +299,40 @@ class Run:
             row, error, not_before=self._clock.wall(), failures=row.progress.failures + 1, progressed=False
         )
 
-    def _host_backoff(self, seconds: float | None, now: float) -> HostBackoff | None:
-        return None if seconds is None else HostBackoff(host=self._attempt.responding_host, until=now + seconds)
-
-    async def _wait_for_source(self, error: NoSlotError, started: float) -> tuple[Download, HostBackoff | None]:
-        """Waits for the source that could not be asked; not for ever, if those that can be asked are of no use."""
+    async def _wait_for_source(self, error: NoSlotError) -> tuple[Download, HostBackoff | None]:
+        """Wait for a source that has no free slot; fail after too many rounds in which the other sources failed."""
         download = self.download
-        failures = 1 if self._attempt.has_progressed else download.progress.failures + (not self._has_waited)
-        if self._stop is StopReason.CANCEL or failures > self._retries + len(download.request.mirrors):
-            return await self._handle_failure(error.failure, started)
+        failures = 1 if self._attempt.has_progressed else download.progress.failures + (not self._writer.has_waited)
+        if self._stop is StopReason.CANCEL or failures > self._max_retries + len(download.request.mirrors):
+            return await self._handle_failure(error.failure)
         self._log.info("waiting_for_source", detail=str(error))
-        row = (await self._attempt.close_part()).with_progress(time_spent=self._spent(started))
+        row = (await self._attempt.close_part()).with_progress(time_spent=self._timer.spent)
         return lifecycle.wait_for_source(row, source=error.source, failures=failures), None
 
     async def _write_outcome(self, row: Download) -> Download:
-        """Writes down what became of the attempt, whatever it takes."""
+        """Record the outcome of the attempt; try again until it succeeds."""
         if row.state is State.RETRYING:
             try:
-                return await self._save(row)
+                return await self._writer.save(row)
             except InsufficientStorageError:
-                # The records lie on the same disk, perhaps, and the part is what fills it.
+                # The records may be on the same disk, filled by this part.
                 await self._remove_part()
                 row = lifecycle.reset_part(row)
             except DownloadError:
                 pass
-        return await retry_forever(lambda: self._save(row), "outcome_write_failed", **log_fields(row))
+        return await retry_forever(lambda: self._writer.save(row), "outcome_write_failed", **log_fields(row))
 
     async def _keep_part(self, error: DownloadError) -> Download:
-        """The row with what the next attempt goes on from."""
+        """Return the row with the bytes that the next attempt can continue from."""
         if isinstance(error, InsufficientStorageError) and self.download.progress.validator is None:
-            # It has to start over, and these bytes may be the very ones that there is no room for.
+            # The next attempt has to start over, and these bytes may be what fills the disk.
             await self._remove_part()
             return lifecycle.reset_part(self.download)
         return await self._attempt.close_part()
 
-    async def _save(self, download: Download) -> Download:
-        """Write the row down, as soon as the records are available."""
-        if self._records_away:
-            self._require_time()
-        with self._off_the_clock():
-            saved = await once_available(partial(self._records.save, download), refused=self._was_refused)
-        self._records_away = False
-        if saved is None:
-            raise FencedError
-        return saved
-
-    def _was_refused(self) -> None:
-        self._records_away = self._has_waited = True
-        self._require_time()
-
-    def _require_time(self) -> None:
-        """Give up what the next start will put in order: the daemon stops, and this run has had its time for it."""
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError
-
-    @contextmanager
-    def _off_the_clock(self) -> Iterator[None]:
-        """StopReason the time of the download's timeout for as long as something is being written down."""
-        loop, limit = asyncio.get_running_loop(), self._time_limit
-        if not self._saving:
-            self._saving_since = self._clock.monotonic()
-            if limit is not None and not limit.expired() and (end := limit.when()) is not None:
-                self._time_left = end - loop.time()
-                limit.reschedule(None)
-        self._saving += 1
-        try:
-            yield
-        finally:
-            self._saving -= 1
-            if not self._saving:
-                self._seconds_saving += self._clock.monotonic() - self._saving_since
-                left, self._time_left = self._time_left, None
-                if limit is not None and limit is self._time_limit and left is not None:
-                    limit.reschedule(loop.time() + left)
-
-    def _spent(self, started: float) -> float:
-        """Return the seconds of the download's timeout that are spent."""
-        return self.download.progress.time_spent + self._clock.monotonic() - started - self._seconds_saving
-
     def _part(self) -> Part:
         part = self._attempt.part
-        assert part is not None  # noqa: S101 - narrows the type; a whole download has a part
+        assert part is not None  # noqa: S101 - narrows the type; a complete download has a part
         return part
 
     async def _remove_part(self) -> None:
@@ -462,21 +349,5 @@ class Run:
             self._log.warning("part_removal_failed", error=error.code, detail=error.detail)
 
 
-async def retry_forever(write: Callable[[], Awaitable[T]], log_event: str, **facts: object) -> T:
-    """Return the result of `write`, tried again until it succeeds; log every `log_event`.
-
-    For what must not be lost, and has nobody who could be told that it failed. Records that are unavailable are waited
-    for; they say it themselves.
-    """
-    while True:
-        try:
-            return await once_available(write)
-        except DownloadError as error:
-            log.error(log_event, error=error.code, detail=error.detail, **facts)
-            await asyncio.sleep(STORE_RETRY_SECONDS)
-
-
-def log_task_failure(task: asyncio.Task[None]) -> None:
-    """Logs what a task that ought to go on for ever has ended with; for `add_done_callback`."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("task_failed", exc_info=error)
+def _make_host_backoff(host: str, seconds: float | None, now: float) -> HostBackoff | None:
+    return None if seconds is None else HostBackoff(host=host, until=now + seconds)

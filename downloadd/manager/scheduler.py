@@ -1,37 +1,51 @@
-"""Whose turn is it? From what waits, what runs and the limits to what starts now.
+"""Scheduling of downloads: selects which waiting downloads start now, within the limits.
 
-Pure: no I/O, no clock; the caller says what time it is, always by the same clock. Memory: about 200 bytes for each
-waiting download. Time: every call is logarithmic in the number of waiting downloads, whatever the number of hosts.
+Pure: no I/O, no clock; the caller passes the time, always by the same clock. Memory: about 200 bytes for each waiting
+download. Time: every call is logarithmic in the number of waiting downloads and independent of the number of hosts.
 """
 
+from collections.abc import Mapping
 from heapq import heappop, heappush
+from typing import Self
 
 import msgspec
 
-from downloadd.metrics import OriginUsage
+from downloadd.config import DownloadsConfig
 from downloadd.records.protocol import WaitingDownload
-from downloadd.states import WaitReason
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much may happen at once."""
+    """Limits on downloads that run at the same time."""
 
     max_concurrent: int
+    """Runs of all hosts together."""
     max_per_host: int
+    """Slots of one host."""
+
+    @classmethod
+    def from_config(cls, config: DownloadsConfig) -> Self:
+        """Return the configured limits."""
+        return cls(max_concurrent=config.max_concurrent, max_per_host=config.max_per_host)
 
 
 QueueKey = tuple[int, int, str]
-"""(minus priority, seq, host): the smallest is the next; the host tells whose queue it is in."""
+"""(minus priority, seq, host): the smallest is the next; the host names its queue."""
 
 
-class _HostQueue:
-    """One host's queue and slots."""
+class HostQueue:
+    """The queue and the slots of one host.
+
+    Attributes:
+        heap: keys of waiting downloads; a withdrawn one stays until it is the smallest.
+        waiting: downloads that wait, without withdrawn ones.
+        running: slots in use.
+        blocked_until: the time before which nothing starts; 0 when the host is not blocked.
+    """
 
     __slots__ = ("blocked_until", "heap", "running", "waiting")
 
     def __init__(self) -> None:
         self.heap: list[QueueKey] = []
-        # Not the length of the heap, which keeps what was withdrawn until it comes up.
         self.waiting = 0
         self.running = 0
         self.blocked_until = 0.0
@@ -40,54 +54,69 @@ class _HostQueue:
 class Scheduler:
     """The queues of all hosts.
 
-    A download is either waiting here, running (between `select_ready` and `finished`), or unknown. Within a host the higher
-    priority goes first, then the older; among hosts that have a free slot the same order holds, so a host that is
-    full, slow or blocked never holds up another.
+    A download is either waiting here, running (between `select_ready` and `finish`), or unknown. Within a host the one
+    with the higher priority starts first, then the older one. The same order holds among hosts that have a free slot,
+    so that a host that is full, slow or blocked never delays another one.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._hosts: dict[str, _HostQueue] = {}
+        self._hosts: dict[str, HostQueue] = {}
         # Heaps cannot remove from the middle, so an entry is valid only while this holds the very same key object;
-        # what was withdrawn or added anew is skipped when it comes up.
+        # an entry that was withdrawn or added again is skipped when it is the smallest.
         self._waiting: dict[int, QueueKey] = {}
-        # Hosts that can start something, by the key of their head. Entries may be stale: a host is entered again
-        # whenever its head or its slots change, and judged anew when it is taken out.
+        # Hosts that can start a download, by the key of their head. Entries may be stale: a host is entered again
+        # whenever its head or its slots change, and checked again when it is taken out.
         self._ready: list[tuple[QueueKey, str]] = []
         self._delayed: list[tuple[float, QueueKey]] = []
-        # Those of `_waiting` that are in no queue yet.
+        # Those of `_waiting` that are not in a queue yet.
         self._delayed_seqs: set[int] = set()
         self._blocked: list[tuple[float, str]] = []
         self._running: dict[int, str] = {}
-        # What was added while it ran: only the end of the run tells whether that came too late, or early.
+        # Downloads that were added while they ran: they join when the run has ended, or are dequeued before.
         self._requeued: dict[int, WaitingDownload] = {}
         self._suspension: str | None = None
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """Return the number of waiting downloads."""
         return len(self._waiting)
 
     @property
+    def delayed(self) -> int:
+        """Return the number of downloads that wait for a time."""
+        return len(self._delayed_seqs)
+
+    @property
     def running(self) -> int:
-        """How many run."""
+        """Return the number of running downloads."""
         return len(self._running)
 
     @property
     def limits(self) -> Limits:
-        """How much may happen at once."""
+        """Return the limits."""
         return self._limits
 
+    @property
+    def hosts(self) -> Mapping[str, HostQueue]:
+        """Return the queues of the hosts, by the host."""
+        return self._hosts
+
+    @property
+    def suspension(self) -> str | None:
+        """Return the reason why nothing starts, in words; None while downloads may start."""
+        return self._suspension
+
     def change_limits(self, limits: Limits) -> None:
-        """Sets new limits; what runs already goes on."""
+        """Set new limits; running downloads continue."""
         self._limits = limits
         for name in tuple(self._hosts):
             self._offer(name)
 
     def add(self, waiting: WaitingDownload) -> None:
-        """A download joins its host's queue, or waits until `not_before` to do so.
+        """Add a download to its host's queue, at `not_before` if it has one.
 
-        One that waits already is moved; one that runs joins when its run has ended, so that it never has two slots.
+        One that waits already is moved. One that runs is added when its run has ended, so that it never has two slots.
         """
         if waiting.seq in self._running:
             self._requeued[waiting.seq] = waiting
@@ -102,12 +131,12 @@ class Scheduler:
             self._push(key)
 
     def dequeue(self, seq: int) -> None:
-        """A download waits no longer. Unknown ones are ignored."""
+        """Remove a download from the queue; an unknown one is ignored."""
         self._drop(seq)
         self._requeued.pop(seq, None)
 
     def finish(self, seq: int) -> None:
-        """A run has ended, whatever its outcome: its slot is free. Unknown ones are ignored."""
+        """Free the slot of a run that has ended; an unknown one is ignored."""
         name = self._running.pop(seq, None)
         if name is not None:
             self._hosts[name].running -= 1
@@ -117,11 +146,11 @@ class Scheduler:
             self.add(requeued)
 
     def acquire(self, host: str, count: int) -> int:
-        """Takes up to `count` free slots of a host for further connections of a download that runs already.
+        """Take up to `count` free slots of a host for further connections of a running download; return the number.
 
-        A host that asked to be left alone has none.
+        A blocked host has none.
         """
-        queue = self._hosts.get(host) or _HostQueue()
+        queue = self._hosts.get(host) or HostQueue()
         if queue.blocked_until:
             return 0
         self._hosts[host] = queue
@@ -130,24 +159,24 @@ class Scheduler:
         return acquired
 
     def release(self, host: str, slots: int) -> None:
-        """So many acquired slots are free again."""
+        """Free acquired slots."""
         if slots:
             self._hosts[host].running -= slots
             self._offer(host)
 
     def block(self, host: str, until: float) -> None:
-        """The origin asked to be left alone until then."""
-        queue = self._hosts.setdefault(host, _HostQueue())
+        """Start nothing from `host` before `until`."""
+        queue = self._hosts.setdefault(host, HostQueue())
         if until > queue.blocked_until:
             queue.blocked_until = until
             heappush(self._blocked, (until, host))
 
     def set_suspension(self, reason: str | None) -> None:
-        """Lets nothing start while nothing can be kept; `reason` says why, in words, and None that it is over."""
+        """Suspend all starts for a `reason`, in words; None ends the suspension."""
         self._suspension = reason
 
     def select_ready(self, now: float) -> list[int]:
-        """The downloads (by `seq`) that start now, most urgent first; they count as running from here on."""
+        """Return the downloads (`seq`) that start now, in order; they count as running from now on."""
         if self._suspension is not None:
             return []
         while self._delayed and self._delayed[0][0] <= now:
@@ -168,7 +197,7 @@ class Scheduler:
             if queue is None or not self._has_slot(queue, now):
                 continue
             if self._peek(queue) is not key:
-                # The head was withdrawn or moved since; the host's turn comes by its new head.
+                # The head was withdrawn or moved since; the host is offered with its new head.
                 self._offer(name)
                 continue
             heappop(queue.heap)
@@ -180,63 +209,14 @@ class Scheduler:
         return picked
 
     def next_due(self) -> float | None:
-        """The time at which `select_ready` may have something new to say, if nothing else happens before."""
+        """Return the time at which `select_ready` may return downloads if nothing changes before; None for never."""
         if self._suspension is not None:
             return None
         times = [heap[0][0] for heap in (self._delayed, self._blocked) if heap]
         return min(times, default=None)
 
-    def describe_wait(self, host: str, not_before: float | None, now: float) -> str:
-        """What a waiting download of `host` waits for, in words."""
-        queue = self._hosts.get(host) or _HostQueue()
-        match WaitReason.DELAYED if not_before is not None and not_before > now else self._wait_reason(queue, now):
-            case WaitReason.DELAYED:
-                return f"the next attempt starts in {(not_before or now) - now:.0f} s"
-            case WaitReason.STORAGE_UNAVAILABLE:
-                return self._suspension or "about to start"
-            case WaitReason.HOST_BACKOFF:
-                return f"{host} asked to wait, {queue.blocked_until - now:.0f} s more"
-            case WaitReason.HOST_LIMIT:
-                return f"{queue.running} downloads from {host} are running (max_per_host)"
-            case WaitReason.TOTAL_LIMIT:
-                return f"{len(self._running)} downloads are running (max_concurrent)"
-            case WaitReason.READY:
-                return "about to start"
-
-    def wait_reasons(self, now: float) -> dict[WaitReason, int]:
-        """How many downloads wait for what; in time by the number of hosts."""
-        reasons = {WaitReason.DELAYED: len(self._delayed_seqs)}
-        for queue in self._hosts.values():
-            reason = self._wait_reason(queue, now)
-            reasons[reason] = reasons.get(reason, 0) + queue.waiting
-        return reasons
-
-    def origins(self, now: float) -> OriginUsage:
-        """How hosts are used."""
-        queues = self._hosts.values()
-        used = [queue.running for queue in queues if queue.running]
-        return OriginUsage(
-            connections=sum(used),
-            busiest=max(used, default=0),
-            connected=len(used),
-            waiting=sum(queue.waiting > 0 for queue in queues),
-            blocked=sum(queue.blocked_until > now for queue in queues),
-        )
-
-    def _wait_reason(self, queue: _HostQueue, now: float) -> WaitReason:
-        """What a download waits for whose time has come."""
-        if self._suspension is not None:
-            return WaitReason.STORAGE_UNAVAILABLE
-        if queue.blocked_until > now:
-            return WaitReason.HOST_BACKOFF
-        if queue.running >= self._limits.max_per_host:
-            return WaitReason.HOST_LIMIT
-        if len(self._running) >= self._limits.max_concurrent:
-            return WaitReason.TOTAL_LIMIT
-        return WaitReason.READY
-
     def _drop(self, seq: int) -> None:
-        """A download waits no longer, wherever it did."""
+        """Remove a download from its queue, or from those that wait for a time."""
         key = self._waiting.pop(seq, None)
         if key is None:
             return
@@ -247,14 +227,14 @@ class Scheduler:
 
     def _push(self, key: QueueKey) -> None:
         name = key[2]
-        host = self._hosts.setdefault(name, _HostQueue())
+        host = self._hosts.setdefault(name, HostQueue())
         host.waiting += 1
         heappush(host.heap, key)
         if host.heap[0] is key:
             self._offer(name)
 
     def _offer(self, name: str) -> None:
-        """Offers the host's head, when it has one and a slot for it; forgets a host that nothing refers to."""
+        """Offer the host's head if it has one and a slot for it; forget a host that is not in use."""
         host = self._hosts[name]
         key = self._peek(host)
         if key is not None and host.running < self._limits.max_per_host:
@@ -262,7 +242,7 @@ class Scheduler:
         if key is None and host.running == 0 and host.blocked_until == 0:
             del self._hosts[name]
 
-    def _peek(self, host: _HostQueue) -> QueueKey | None:
+    def _peek(self, host: HostQueue) -> QueueKey | None:
         while host.heap:
             key = host.heap[0]
             if self._waiting.get(key[1]) is key:
@@ -270,5 +250,5 @@ class Scheduler:
             heappop(host.heap)
         return None
 
-    def _has_slot(self, host: _HostQueue, now: float) -> bool:
+    def _has_slot(self, host: HostQueue, now: float) -> bool:
         return host.running < self._limits.max_per_host and host.blocked_until <= now

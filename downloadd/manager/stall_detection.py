@@ -1,4 +1,4 @@
-"""Does a run move? One that does not is ended, so that its place is free again.
+"""Detection of runs that do not move any more.
 
 Pure: no I/O and no clock.
 """
@@ -11,31 +11,31 @@ from msgspec.structs import replace
 from downloadd.states import State
 
 STALL_MARGIN_SECONDS: Final = 60.0
-"""Seconds beyond the stall timeout: what waits for the origin is ended by its own timeout before."""
+"""Seconds added to the stall timeout, so that waits for the origin end by their own timeout before."""
 
 MIN_DISK_BYTES_PER_SECOND: Final = 1 << 20
-"""Bytes a second at which a file may be verified and brought to stable storage, during which nothing is received."""
+"""Bytes a second at which a file is verified and written to stable storage at least; nothing is received then."""
 
 
 class Activity(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run was seen at."""
+    """State and counters of a run, with the time since when they are unchanged."""
 
     state: State
     received_bytes: int
-    """Bytes that the origin has sent."""
+    """Bytes that origins have sent."""
     request_count: int
-    """Requests that were made, of whichever source."""
+    """Requests that were made to all sources."""
     since: float
-    """Seconds of the monotonic clock: the first time that it was seen so."""
+    """Seconds of the monotonic clock when this was observed first."""
 
 
 def observe(
     before: Activity | None, *, state: State, received_bytes: int, request_count: int, waits: bool, now: float
 ) -> Activity:
-    """The activity now; that of `before`, with its time, when nothing has moved since.
+    """Return the present activity; `before`, with its time, if nothing has changed since.
 
-    What `waits` counts as moving: for its share of a speed limit, which lets everybody go on, if slowly; or for the
-    records, which are to blame then.
+    A run that `waits` counts as moving: for a speed limit, which grants bytes to every run in time, or for the records,
+    whose unavailability is not the run's fault.
     """
     activity = Activity(state=state, received_bytes=received_bytes, request_count=request_count, since=now)
     if before is None or waits or replace(before, since=now) != activity:
@@ -44,10 +44,10 @@ def observe(
 
 
 def is_stalled(activity: Activity, *, size: int, stall_timeout: float, now: float) -> bool:
-    """Whether a run is to be ended.
+    """Return True if a run is to be aborted.
 
     Args:
-        activity: what it was seen at last.
+        activity: its last activity.
         size: bytes in its part file.
         stall_timeout: seconds, as configured; 0 for no limit.
         now: of the monotonic clock.

@@ -8,7 +8,7 @@ import pytest
 from support.clocks import JumpingClock
 from support.waiting import CONDITION_TIMEOUT
 
-from downloadd.manager.dispatcher import LocalDispatcher
+from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
 from downloadd.manager.scheduler import Limits
 from downloadd.records.protocol import WaitingDownload

@@ -57,7 +57,7 @@ async def test_a_disk_that_does_not_answer_costs_its_download_and_not_the_slot(
         return real(*args, **options)
 
     monkeypatch.setattr("downloadd.manager.stall_detection.STALL_MARGIN_SECONDS", 0.2)
-    monkeypatch.setattr("downloadd.manager.manager.STALL_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("downloadd.manager.stall_monitor.STALL_CHECK_SECONDS", 0.05)
     async with open_stack(tmp_path, replace(ONE_SLOT, speed_limit=limit), fsync=True) as stack:
         (tmp_path / "files" / "d").mkdir()
         monkeypatch.setattr(os, call, hang)
@@ -77,7 +77,7 @@ async def test_many_sources_that_hang_are_asked_one_after_the_other(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("downloadd.manager.stall_detection.STALL_MARGIN_SECONDS", 0.2)
-    monkeypatch.setattr("downloadd.manager.manager.STALL_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("downloadd.manager.stall_monitor.STALL_CHECK_SECONDS", 0.05)
     hanging = [f"/hangs/{number}" for number in range(5)]
     for path in hanging:
         origin.script(path, ScriptedResponse(size=1000, head_event=asyncio.Event()))
@@ -130,7 +130,7 @@ async def test_what_waits_for_a_slow_limit_is_left_alone(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("downloadd.manager.stall_detection.STALL_MARGIN_SECONDS", 0.2)
-    monkeypatch.setattr("downloadd.manager.manager.STALL_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("downloadd.manager.stall_monitor.STALL_CHECK_SECONDS", 0.05)
     origin.script("/f", ScriptedResponse(size=3000))
     # A portion takes a second.
     async with open_stack(tmp_path, replace(ONE_SLOT, speed_limit=1024)) as stack:

@@ -13,9 +13,10 @@ from support.origin.scripted_response import ScriptedResponse, error_response
 
 from downloadd.errors import ErrorCode, InvalidStateError, NotFoundError, ShuttingDownError
 from downloadd.manager.admission import DownloadRequest
-from downloadd.manager.dispatcher import LocalDispatcher
-from downloadd.manager.manager import DownloadChange
+from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.protocol import DownloadChange
 from downloadd.policy.directories import DirectoryRules
+from downloadd.policy.policy import Policy
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import State
 
@@ -110,7 +111,7 @@ async def test_stopping_hands_runs_back_and_the_next_life_goes_on(tmp_path: Path
 
 async def test_new_limits_hold_for_what_starts_next(stack: ManagerStack, origin: Origin) -> None:
     stack.manager.configure(
-        policy=stack.manager._policy, directories=DirectoryRules(), config=replace(CONFIG, max_size=1000)
+        policy=Policy.from_config(CONFIG), directories=DirectoryRules(), config=replace(CONFIG, max_size=1000)
     )
     ended = await stack.manager.wait(await start(stack, origin.url("/a")), 20)
     assert ended.result.error is ErrorCode.FILE_TOO_LARGE

@@ -14,9 +14,10 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, ScriptedResponse
 
 from downloadd.errors import StoreUnavailableError
-from downloadd.manager import manager
+from downloadd.manager import runner
 from downloadd.manager.admission import DownloadRequest
-from downloadd.manager.manager import DownloadChange
+from downloadd.manager.protocol import DownloadChange
+from downloadd.manager.run import Run
 from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import State
@@ -65,8 +66,14 @@ async def start(stack: ManagerStack, url: str, *, timeout: int | None = None) ->
     return started.downloads[0].id
 
 
+def find_run(stack: ManagerStack, id: str) -> Run:
+    active = stack.runs.get(id)
+    assert active is not None
+    return active.run
+
+
 def waits(stack: ManagerStack, id: str) -> bool:
-    return stack.manager._runs[id].waits_for_records
+    return find_run(stack, id).waits_for_records
 
 
 @AWAY
@@ -102,7 +109,7 @@ async def test_new_work_is_refused_changes_nothing_and_is_taken_afterwards(
     async with open_stack(tmp_path, replace(CONFIG, max_concurrent=1), lock_patience=PATIENCE) as stack:
         ended = await start(stack, "ftp://a/")
         ids = [await start(stack, origin.url("/f")) for _ in range(2)]
-        await wait_until(lambda: ids[0] in stack.manager._runs)
+        await wait_until(lambda: stack.runs.get(ids[0]) is not None)
         before = [one.download.control.desired for one in await stack.manager.active(ActiveFilter())]
         with away(tmp_path):
             for refused in (
@@ -118,7 +125,7 @@ async def test_new_work_is_refused_changes_nothing_and_is_taken_afterwards(
         after = await stack.manager.active(ActiveFilter())
         assert [one.download.id for one in after] == ids
         assert [one.download.control.desired for one in after] == before
-        assert stack.manager._admitting == 0
+        assert stack.admission._reserved_slots == 0
         for id in ids:
             assert (await stack.manager.cancel(id)).state is State.CANCELLED
 
@@ -133,8 +140,8 @@ async def test_a_transfer_goes_on_while_its_notes_wait(
     # Longer than the test: no note that is under way comes to an end.
     async with open_stack(tmp_path, lock_patience=3600) as stack:
         id = await start(stack, origin.url("/f"))
-        await wait_until(lambda: id in stack.manager._runs)
-        run = stack.manager._runs[id]
+        await wait_until(lambda: stack.runs.get(id) is not None)
+        run = find_run(stack, id)
         await wait_until(lambda: run._attempt._checkpoints.is_recorded)
         with locked(tmp_path):
             await wait_until(lambda: run.snapshot().download.progress.received == size)
@@ -186,7 +193,7 @@ async def test_stopping_does_not_wait_for_the_records_and_the_next_start_complet
     monkeypatch: pytest.MonkeyPatch,
     away: Callable[[Path], contextlib.AbstractContextManager[None]],
 ) -> None:
-    monkeypatch.setattr(manager, "DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr(runner, "DRAIN_SECONDS", 0.2)
     release = asyncio.Event()
     origin.script("/small", ScriptedResponse(size=SIZE, body_event=release))
     origin.script("/big", ScriptedResponse(size=4 << 20, body_event=release))

@@ -4,6 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from downloadd.manager.queue_report import count_wait_reasons, describe_wait, measure_origins
 from downloadd.manager.scheduler import Limits, Scheduler
 from downloadd.metrics import OriginUsage
 from downloadd.records.protocol import WaitingDownload
@@ -39,7 +40,7 @@ def test_a_full_host_does_not_hold_up_another() -> None:
         queue.add(waiting(seq, host="slow", priority=9))
     queue.add(waiting(6, host="quick"))
     assert queue.select_ready(now=0) == [1, 6]
-    assert "max_per_host" in queue.describe_wait("slow", None, 0)
+    assert "max_per_host" in describe_wait(queue, "slow", None, 0)
 
 
 def test_a_free_place_goes_to_the_next_of_the_same_host() -> None:
@@ -57,7 +58,7 @@ def test_no_more_run_than_allowed_in_all() -> None:
     for seq, host in enumerate("abcd"):
         queue.add(waiting(seq, host=host))
     assert queue.select_ready(now=0) == [0, 1]
-    assert "max_concurrent" in queue.describe_wait("c", None, 0)
+    assert "max_concurrent" in describe_wait(queue, "c", None, 0)
     queue.finish(0)
     assert queue.select_ready(now=0) == [2]
 
@@ -67,7 +68,7 @@ def test_a_delayed_download_joins_when_it_is_due() -> None:
     queue.add(waiting(1, not_before=10))
     assert queue.select_ready(now=9) == []
     assert queue.next_due() == 10
-    assert "in 1 s" in queue.describe_wait("a", 10, 9)
+    assert "in 1 s" in describe_wait(queue, "a", 10, 9)
     assert queue.select_ready(now=10) == [1]
 
 
@@ -77,7 +78,7 @@ def test_a_blocked_host_waits_as_a_whole_and_says_so() -> None:
     queue.add(waiting(2, host="b"))
     queue.block("a", until=30)
     assert queue.select_ready(now=0) == [2]
-    assert "asked to wait, 30 s" in queue.describe_wait("a", None, 0)
+    assert "asked to wait, 30 s" in describe_wait(queue, "a", None, 0)
     queue.add(waiting(3))
     assert queue.select_ready(now=29) == []
     assert queue.next_due() == 30
@@ -168,10 +169,10 @@ def test_without_room_nothing_starts_and_it_is_said_why() -> None:
     queue.set_suspension("there is no room on the disk")
     assert queue.select_ready(now=20) == []
     assert queue.next_due() is None
-    assert queue.describe_wait("a", None, 20) == "there is no room on the disk"
-    assert queue.wait_reasons(now=5) == {WaitReason.DELAYED: 1, WaitReason.STORAGE_UNAVAILABLE: 1}
+    assert describe_wait(queue, "a", None, 20) == "there is no room on the disk"
+    assert count_wait_reasons(queue, now=5) == {WaitReason.DELAYED: 1, WaitReason.STORAGE_UNAVAILABLE: 1}
     queue.set_suspension("the disk is gone")
-    assert queue.describe_wait("a", None, 20) == "the disk is gone"
+    assert describe_wait(queue, "a", None, 20) == "the disk is gone"
     queue.set_suspension(None)
     assert queue.select_ready(now=20) == [1, 2]
 
@@ -195,19 +196,19 @@ def test_what_is_waited_for_is_counted() -> None:
     queue.add(waiting(30, host="free"))
     assert queue.select_ready(now=0) == [1, 2, 30]
     queue.add(waiting(31, host="free"))
-    assert queue.wait_reasons(now=0) == {
+    assert count_wait_reasons(queue, now=0) == {
         WaitReason.DELAYED: 1,
         WaitReason.HOST_LIMIT: 3,
         WaitReason.HOST_BACKOFF: 1,
         WaitReason.TOTAL_LIMIT: 1,
     }
-    assert queue.origins(now=0) == OriginUsage(connections=3, busiest=2, connected=2, waiting=3, blocked=1)
+    assert measure_origins(queue, now=0) == OriginUsage(connections=3, busiest=2, connected=2, waiting=3, blocked=1)
     queue.dequeue(10)
     queue.dequeue(3)
     queue.acquire("free", 1)
-    assert queue.wait_reasons(now=0)[WaitReason.DELAYED] == 0
-    assert queue.wait_reasons(now=0)[WaitReason.HOST_LIMIT] == 3
-    assert queue.origins(now=0).connections == 4
+    assert count_wait_reasons(queue, now=0)[WaitReason.DELAYED] == 0
+    assert count_wait_reasons(queue, now=0)[WaitReason.HOST_LIMIT] == 3
+    assert measure_origins(queue, now=0).connections == 4
 
 
 def test_idle_hosts_are_forgotten() -> None:
@@ -293,7 +294,7 @@ class SchedulerModel(RuleBasedStateMachine):
 
     @invariant()
     def every_waiting_download_is_counted_by_what_it_waits_for(self) -> None:
-        reasons = self.queue.wait_reasons(self.now)
+        reasons = count_wait_reasons(self.queue, self.now)
         assert sum(reasons.values()) == self.queue.waiting
         assert min(reasons.values()) >= 0
 

@@ -7,8 +7,16 @@ from pathlib import Path
 from downloadd.clock import SystemClock
 from downloadd.config import DownloadsConfig
 from downloadd.events import EventBus
-from downloadd.manager.dispatcher import LocalDispatcher
-from downloadd.manager.manager import Manager, scheduler_limits
+from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.manager import Manager
+from downloadd.manager.notifier import Notifier
+from downloadd.manager.run_factory import RunFactory
+from downloadd.manager.run_table import RunTable
+from downloadd.manager.runner import Runner
+from downloadd.manager.scheduler import Limits
+from downloadd.manager.stall_monitor import StallMonitor
+from downloadd.manager.storage_gate import StorageGate
 from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
@@ -24,12 +32,22 @@ class ManagerStack:
     """The parts, for a test that looks below the manager."""
 
     def __init__(
-        self, root: Path, records: SqliteRecords, destination: LocalDestination, bus: EventBus, manager: Manager
+        self,
+        *,
+        root: Path,
+        records: SqliteRecords,
+        destination: LocalDestination,
+        bus: EventBus,
+        admission: AdmissionControl,
+        runs: RunTable,
+        manager: Manager,
     ) -> None:
         self.root = root
         self.records = records
         self.destination = destination
         self.bus = bus
+        self.admission = admission
+        self.runs = runs
         self.manager = manager
 
     def files(self) -> dict[str, bytes]:
@@ -42,22 +60,61 @@ async def open_stack(
     folder: Path, config: DownloadsConfig = CONFIG, *, fsync: bool = False, lock_patience: float = LOCK_TIMEOUT_SECONDS
 ) -> AsyncIterator[ManagerStack]:
     """Opens everything in order, and closes it as the daemon does."""
-    clock, bus, metrics, policy = SystemClock(), EventBus(), Metrics(), Policy.from_config(config)
+    clock, bus, policy = SystemClock(), EventBus(), Policy.from_config(config)
     async with (
         SqliteRecords(folder / "state", clock, lock_timeout=lock_patience) as records,
         LocalDestination(folder / "files", min_free=0, fsync=fsync) as destination,
         Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout) as session,
-        Manager(
+    ):
+        dispatcher, notifier = LocalDispatcher(Limits.from_config(config), clock), Notifier(bus, Metrics().downloads)
+        gate, runs = StorageGate(destination, dispatcher, clock), RunTable(dispatcher)
+        admission = AdmissionControl(
             records=records,
             destination=destination,
-            session=session,
-            dispatcher=LocalDispatcher(scheduler_limits(config), clock),
-            bus=bus,
-            metrics=metrics.downloads,
+            dispatcher=dispatcher,
+            notifier=notifier,
+            runs=runs,
             clock=clock,
             policy=policy,
             directories=DirectoryRules(),
             config=config,
-        ) as manager,
-    ):
-        yield ManagerStack(folder / "files", records, destination, bus, manager)
+        )
+        runner = Runner(
+            records=records,
+            destination=destination,
+            dispatcher=dispatcher,
+            notifier=notifier,
+            gate=gate,
+            runs=runs,
+            factory=RunFactory(
+                records=records,
+                session=session,
+                destination=destination,
+                clock=clock,
+                slots=dispatcher,
+                runs=runs,
+                config=config,
+            ),
+            clock=clock,
+        )
+        async with Manager(
+            records=records,
+            destination=destination,
+            dispatcher=dispatcher,
+            notifier=notifier,
+            gate=gate,
+            admission=admission,
+            runs=runs,
+            runner=runner,
+            stalls=StallMonitor(runs, records, clock, config),
+            clock=clock,
+        ) as manager:
+            yield ManagerStack(
+                root=folder / "files",
+                records=records,
+                destination=destination,
+                bus=bus,
+                admission=admission,
+                runs=runs,
+                manager=manager,
+            )

@@ -1,4 +1,4 @@
-"""The API on a real socket, in front of a manager that lives in memory."""
+"""The API on a real socket, over the service and a manager in memory."""
 
 import asyncio
 import hashlib
@@ -7,20 +7,23 @@ from typing import Any
 from aiohttp.test_utils import BaseTestServer, TestClient
 from aiohttp.web import BaseRequest, BaseRunner
 from support.fake_imports import FakeImports
-from support.fake_service import FakeClock, FakeDownloadService, FakeMetrics
+from support.fake_manager import FakeClock, FakeManager, FakeMetrics
 
-from downloadd.config import UserConfig
+from downloadd.config import DirectoryConfig, DownloadsConfig, UserConfig
 from downloadd.events import EventBus
 from downloadd.fronts.page.assets import load_assets
+from downloadd.fronts.rest.api import create_api
 from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
-from downloadd.fronts.rest.routes import create_api
 from downloadd.fronts.rest.server import Api, ApiRunner
 from downloadd.metrics import GaugeSnapshot
+from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
+from downloadd.service import DownloadService
 
 TOKEN = "open-sesame"
+DIRECTORIES = DirectoryRules([DirectoryConfig(path="not-for-alice", users=("bob",))])
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -29,7 +32,7 @@ def user(id: str, token: str, *permissions: str) -> UserConfig:
 
 
 class ApiTestServer(BaseTestServer):
-    """Serves with the runner that the daemon uses."""
+    """Server with the runner that the daemon uses."""
 
     __test__ = False
 
@@ -44,7 +47,11 @@ class ApiTestServer(BaseTestServer):
 
 
 class ServedApi:
-    """Everything that a test of the API needs to hold in its hands."""
+    """The API with the parts that tests look at.
+
+    Attributes:
+        manager: the fake below the service.
+    """
 
     def __init__(
         self,
@@ -56,9 +63,15 @@ class ServedApi:
     ) -> None:
         self.clock = FakeClock()
         self.bus = EventBus()
-        self.service = FakeDownloadService(self.bus, self.clock, **settings)
+        self.manager = FakeManager(self.bus, self.clock, **settings)
+        self.service = DownloadService(
+            manager=self.manager,
+            find_directories=self._directories,
+            clock=self.clock,
+            directories=DIRECTORIES,
+            config=DownloadsConfig(enabled=True),
+        )
         self.metrics = FakeMetrics()
-        self.allowed = True
         self.accounts = Accounts(
             [
                 user("alice", TOKEN, "download"),
@@ -67,7 +80,7 @@ class ServedApi:
             ]
         )
         api = create_api(
-            manager=self.service,
+            service=self.service,
             imports=FakeImports(),
             bus=self.bus,
             metrics=self.metrics,
@@ -75,9 +88,6 @@ class ServedApi:
             accounts=self.accounts,
             guards=RequestGuards(hosts=AllowedHosts((), ("api",)), throttle=LoginThrottle(failed_logins)),
             clock=self.clock,
-            is_enabled=lambda: self.allowed,
-            can_use_directory=lambda user, directory: directory != f"not-for-{user}",
-            directories=self._directories,
             page=load_assets(),
             proxies=TrustedProxies(()),
             reader=reader,
@@ -86,15 +96,19 @@ class ServedApi:
         self.server = ApiTestServer(api, server or {})
         self.client: TestClient[BaseRequest, None] = TestClient(self.server, headers=AUTH)
 
+    def allow_downloads(self, allowed: bool) -> None:
+        """Configure the service as in a daemon that was started with `--allow-download`, or without it."""
+        self.service.configure(directories=DIRECTORIES, config=DownloadsConfig(enabled=allowed))
+
     async def _directories(self, prefix: str, limit: int) -> list[str]:
         known = ["Downloads", "Imports", "not-for-alice"]
         return [one for one in known if one.startswith(prefix)][:limit]
 
     async def collect_gauges(self) -> GaugeSnapshot:
-        return GaugeSnapshot(active=await self.service.counts())
+        return GaugeSnapshot(active=await self.manager.counts())
 
     async def exchange(self, request: bytes) -> bytes:
-        """Sends bytes as they are, and reads until the server closes the connection."""
+        """Send bytes as they are; return the response once the server has closed the connection."""
         reader, writer = await asyncio.open_connection(self.server.host, self.server.port)
         try:
             writer.write(request)
@@ -104,7 +118,7 @@ class ServedApi:
             writer.close()
 
     async def raw(self, method: str, target: str, *fields: str) -> tuple[int, dict[str, str], bytes]:
-        """Sends a target byte for byte; returns status, header fields and body."""
+        """Send a target byte for byte; return status, header fields and body."""
         lines = (f"{method} {target} HTTP/1.1", "Host: api", f"Authorization: Bearer {TOKEN}", *fields)
         request = "\r\n".join((*lines, "Connection: close", "", "")).encode("utf-8", "surrogateescape")
         head, _, body = (await self.exchange(request)).partition(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The files of the page, as they were installed, ready to be sent."""
+"""The installed files of the page, with their media types and entity tags."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 INDEX: Final = "index.html"
-"""The file that is the page; it refers to the others."""
+"""The page itself; it refers to the other files."""
 
 _MEDIA_TYPES: Final = {
     "html": "text/html; charset=utf-8",
@@ -19,16 +19,16 @@ _MEDIA_TYPES: Final = {
 
 
 class Asset(msgspec.Struct, frozen=True, kw_only=True):
-    """One file, with what a browser has to know of it."""
+    """One file of the page."""
 
     content: bytes
     media_type: str
     entity_tag: str
-    """A strong validator in its quotes (RFC 9110, section 8.8.3): another release has another one."""
+    """A strong validator in quotes (RFC 9110, section 8.8.3), made from the content."""
 
 
 def load_assets() -> Mapping[str, Asset]:
-    """Every file of the page by its name. Blocks, once, when the daemon starts."""
+    """Return all files of the page, by name. Blocks while it reads them."""
     assets = {}
     for file in files(__package__).joinpath("static").iterdir():
         media_type = _MEDIA_TYPES.get(file.name.rpartition(".")[2])

@@ -1,4 +1,4 @@
-"""`GET /` and its files: the page for people. It needs no token; what it shows does."""
+"""`GET /` and its files: the web page. It is served without a token; its requests to the API need one."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -15,17 +15,17 @@ _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Nothing from other hosts, nothing that stands in the page itself (CSP level 3)."""
+"""Allows only files of this server, neither other hosts nor inline scripts (CSP level 3)."""
 
 
 class PageEndpoints:
-    """The page and its files."""
+    """Handlers of the page and its files."""
 
     def __init__(self, assets: Mapping[str, Asset]) -> None:
         self._assets = assets
 
     async def index(self, context: RequestContext) -> web.Response:
-        """`GET /`: the page. Its files are named relative to it, so the path has to end with a slash."""
+        """Return the page, for `GET /`. It refers to its files by relative URLs, so the path must end with a slash."""
         if not context.request.raw_path.partition("?")[0].endswith("/"):
             fields = CIMultiDict(COMMON_FIELDS)
             fields["Location"] = f"{context.target.base_path}/"
@@ -33,16 +33,16 @@ class PageEndpoints:
         return self._asset_response(context, INDEX)
 
     async def file(self, context: RequestContext) -> web.Response:
-        """`GET /api/v1/page/{file}`: what the page refers to."""
+        """Return a file of the page, for `GET /api/v1/page/{file}`."""
         return self._asset_response(context, context.id)
 
     def _asset_response(self, context: RequestContext, name: str) -> web.Response:
         asset = self._assets.get(name)
         if asset is None:
-            raise NotFoundError("the page has no such file")
+            raise NotFoundError("the page does not have this file")
         fields = CIMultiDict(COMMON_FIELDS)
         fields["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
-        # Asked for anew each time, and sent only when it has changed: after an update nobody sees half an old page.
+        # Revalidated at each use, so that after an update all files are of the same release.
         fields["Cache-Control"] = "no-cache"
         fields["ETag"] = asset.entity_tag
         client_tags = context.request.headers.get("If-None-Match", "")

@@ -1,6 +1,6 @@
-"""Who asks: a bearer token, or a user id with its token, to a user.
+"""Authentication by a bearer token, or by a user id and its token.
 
-Tokens are known only by their SHA-256 and compared in constant time. A token in the query string is never looked at.
+Only the SHA-256 of a token is stored; digests are compared in constant time. A token in the query string is ignored.
 Pure: no I/O and no clock.
 """
 
@@ -13,7 +13,7 @@ import msgspec
 from multidict import CIMultiDictProxy
 
 from downloadd.config import UserConfig
-from downloadd.users import Permission, User
+from downloadd.users import User
 
 
 class _Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,22 +22,21 @@ class _Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _CREDENTIAL_FIELDS: Final = ("Authorization", "X-User-Id", "X-Auth-Token")
-_IMPLIED_PERMISSIONS: Final = {Permission.VIEW_DOWNLOADS: Permission.DOWNLOAD}
 _PLACEHOLDER_DIGEST: Final = bytes(hashlib.sha256().digest_size)
 
 
 class Accounts:
-    """The users who may call; `replace` takes a reloaded configuration."""
+    """The users and the digests of their tokens."""
 
     def __init__(self, users: Sequence[UserConfig]) -> None:
         self.replace(users)
 
     def replace(self, users: Sequence[UserConfig]) -> None:
-        """Knows these users from now on, and no others."""
+        """Replace all users, for a reloaded configuration."""
         self._by_id = {user.id: _make_account(user) for user in users}
 
     def authenticate(self, headers: CIMultiDictProxy[str]) -> User | None:
-        """The user whom the credentials name; None when they are missing, wrong, doubled or contradict each other."""
+        """Return the user of the credentials; None when they are missing, wrong, repeated or contradictory."""
         bearers, ids, tokens = (headers.getall(name, ()) for name in _CREDENTIAL_FIELDS)
         user: User | None = None
         if bearers:
@@ -52,20 +51,20 @@ class Accounts:
         return user
 
     def _find_by_bearer(self, field: str) -> User | None:
-        # RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1).
+        # RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1).
         scheme, _, token = field.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return None
         digest = _hash_token(token.strip())
         found: User | None = None
-        # Every account is compared, so that the time says nothing about which one fits.
+        # Every account is compared, so that the time does not depend on the matching one.
         for account in self._by_id.values():
             if hmac.compare_digest(account.token_digest, digest):
                 found = account.user
         return found
 
     def _find_by_id_and_token(self, id: str, token: str) -> User | None:
-        # The hash of nothing is well known: an empty token is none, whatever the configuration says.
+        # The digest of an empty string is well known: an empty token is refused, whatever the configuration says.
         if not token:
             return None
         account = self._by_id.get(id)
@@ -76,19 +75,17 @@ class Accounts:
 
 
 def read_credentials(headers: CIMultiDictProxy[str]) -> tuple[str, ...]:
-    """What is there of credentials, right or wrong; empty when there is nothing."""
+    """Return all credentials, right or wrong; empty when there are none."""
     return tuple(value for name in _CREDENTIAL_FIELDS for value in headers.getall(name, ()))
 
 
 def _hash_token(token: str) -> bytes:
-    # Header fields come decoded as UTF-8 with surrogates for what is none.
+    # aiohttp decodes fields as UTF-8 with surrogates for invalid bytes.
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 def _make_account(user: UserConfig) -> _Account:
-    granted = set(user.permissions)
-    granted.update(implied for implied, by in _IMPLIED_PERMISSIONS.items() if by in granted)
     return _Account(
-        user=User(id=user.id, permissions=frozenset(granted)),
+        user=User(id=user.id, permissions=frozenset(user.permissions)),
         token_digest=bytes.fromhex(user.token_hash.removeprefix("sha256:")),
     )

@@ -1,4 +1,4 @@
-"""Reads the bodies of requests, whole or piece by piece, from clients that send them at a decent pace."""
+"""Reader of request bodies, with a limit on slow clients."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,17 +11,17 @@ from downloadd.errors import BodyTooLargeError, BodyTooSlowError, InvalidParamet
 from downloadd.fronts.rest.schemas import MAX_BODY_BYTES
 
 MAX_WAIT_SECONDS: Final = 60.0
-"""Seconds that a client may let us wait for its body."""
+"""Seconds without content after which a client is too slow."""
 MIN_RATE: Final = 1024
-"""Bytes that win a client one second of patience back."""
+"""Bytes a second that a client has to send on average."""
 
 
 class BodyReader:
-    """Reads bodies whose clients let us wait no longer than they may.
+    """Reads bodies, and refuses clients that send them too slowly.
 
-    Patience is won back by content, up to where it began: a client that sends nothing is waited for `max_wait` seconds,
-    one that sends `min_rate` bytes a second as long as it takes. Frames without content win nothing, and what we do
-    between two pieces is not on the client's account.
+    A client has `max_wait` seconds; each `min_rate` bytes of content give one second back, up to `max_wait`. A client
+    that sends at that rate is read to the end. Frames without content give nothing back, and the time between two
+    reads is not counted.
     """
 
     def __init__(self, *, max_wait: float = MAX_WAIT_SECONDS, min_rate: int = MIN_RATE) -> None:
@@ -29,12 +29,12 @@ class BodyReader:
         self._min_rate = min_rate
 
     async def read_json(self, request: web.BaseRequest) -> bytes:
-        """The whole body, which must be said to be JSON.
+        """Return the whole body of a request with the media type of JSON.
 
         Raises:
-            InvalidParameterError: it is not, or its framing is broken.
-            BodyTooLargeError: it is longer than `MAX_BODY_BYTES`.
-            BodyTooSlowError: the client lets us wait too long.
+            InvalidParameterError: the media type is another one, or the framing is malformed.
+            BodyTooLargeError: the body is longer than `MAX_BODY_BYTES`.
+            BodyTooSlowError: the client is too slow.
         """
         if request.content_type != "application/json":
             raise InvalidParameterError("Content-Type", "expected application/json")
@@ -48,11 +48,11 @@ class BodyReader:
         return bytes(body)
 
     async def read_chunks(self, request: web.BaseRequest) -> AsyncIterator[bytes]:
-        """The body as it comes in, of any length.
+        """Yield the body in chunks as they are received; it may have any length.
 
         Raises:
-            InvalidParameterError: its framing is broken.
-            BodyTooSlowError: the client lets us wait too long.
+            InvalidParameterError: the framing is malformed.
+            BodyTooSlowError: the client is too slow.
         """
         if request.headers.get("Expect") is not None and request.version >= HttpVersion11:
             await _send_continue(request)
@@ -66,7 +66,7 @@ class BodyReader:
             except TimeoutError:
                 raise BodyTooSlowError(self._max_wait, self._min_rate) from None
             except (web.RequestPayloadError, HttpProcessingError):
-                raise InvalidParameterError("body", "its framing is broken") from None
+                raise InvalidParameterError("body", "its framing is malformed") from None
             if not chunk:
                 return
             remaining = min(self._max_wait, remaining - (now() - began) + len(chunk) / self._min_rate)
@@ -74,7 +74,7 @@ class BodyReader:
 
 
 async def _send_continue(request: web.BaseRequest) -> None:
-    """Says that the body may come (RFC 9110, section 10.1.1): only now, when nothing speaks against the request."""
+    """Ask for the body (RFC 9110, section 10.1.1), after all checks that can be made without it."""
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    # The interim answer is not the beginning of the answer proper.
+    # aiohttp must not take the interim response for the start of the final one.
     request.writer.output_size = 0

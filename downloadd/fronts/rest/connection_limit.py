@@ -1,4 +1,4 @@
-"""The connections of clients: no more than there is room for, so that downloads keep their share of the descriptors."""
+"""Limit on client connections, so that enough file descriptors are left for downloads."""
 
 from typing import Protocol
 
@@ -7,24 +7,24 @@ class ClientConnection(Protocol):
     """One connection of a client."""
 
     def abort(self) -> None:
-        """Ends it at once, whatever it has left unread."""
+        """Close the connection at once, without waiting for unread responses."""
         ...
 
 
 class ConnectionLimit:
-    """Who is connected. When one too many comes, whoever has been quiet for longest has to go."""
+    """Limit on client connections; closes the one idle longest when it is exceeded."""
 
     def __init__(self, max_connections: int | None) -> None:
-        """`max_connections` connections at once; None for no limit."""
+        """`max_connections` connections at the same time; None for no limit."""
         self._max_connections = max_connections
-        # Dictionaries, because they keep the order in which the quiet ones fell quiet.
+        # A dictionary, because it keeps the order in which the connections became idle.
         self._idle: dict[ClientConnection, None] = {}
         self._busy: set[ClientConnection] = set()
 
     def add(self, connection: ClientConnection) -> None:
-        """Somebody has come, and asks for nothing yet."""
+        """Add a new connection, which is idle."""
         if self._max_connections is not None and len(self._idle) + len(self._busy) >= self._max_connections:
-            # If all others are being answered, it is the new one that has to go.
+            # If no other one is idle, the new one is closed.
             longest_idle = next(iter(self._idle), connection)
             self.remove(longest_idle)
             longest_idle.abort()
@@ -33,18 +33,18 @@ class ConnectionLimit:
         self._idle[connection] = None
 
     def mark_busy(self, connection: ClientConnection) -> None:
-        """It has asked, and is being answered."""
+        """Mark a connection whose request is being handled."""
         if connection in self._idle:
             del self._idle[connection]
             self._busy.add(connection)
 
     def mark_idle(self, connection: ClientConnection) -> None:
-        """It has been answered."""
+        """Mark a connection whose request has been handled."""
         if connection in self._busy:
             self._busy.discard(connection)
             self._idle[connection] = None
 
     def remove(self, connection: ClientConnection) -> None:
-        """It is gone."""
+        """Remove a connection that is closed."""
         self._busy.discard(connection)
         self._idle.pop(connection, None)

@@ -1,19 +1,19 @@
-"""`GET /{directory}`: starts a download into a directory, or lists those that run there."""
+"""`GET /{directory}`: the start of a download into a directory, and the active ones there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
-from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.errors import ERRORS, DownloadError, ErrorCode, InvalidPathError
 from downloadd.fronts.rest.idempotency import read_idempotency_key
 from downloadd.fronts.rest.listing import list_active_page
 from downloadd.fronts.rest.long_poll import LongPoll
 from downloadd.fronts.rest.request_context import RequestContext
-from downloadd.fronts.rest.responses import encode, forbidden_response, json_response, permission_missing_response
+from downloadd.fronts.rest.responses import encode, json_response
 from downloadd.fronts.rest.schemas import (
     DirectoryListingQuery,
     QueryDecoder,
@@ -21,47 +21,35 @@ from downloadd.fronts.rest.schemas import (
     StartResponse,
     make_start_response,
 )
-from downloadd.fronts.rest.service import DownloadService
 from downloadd.fronts.rest.target import decode_directory, decode_form, decode_percent
 from downloadd.manager.admission import DownloadRequest
+from downloadd.manager.admission_control import QUEUE_FULL_RETRY_AFTER_SECONDS
 from downloadd.policy.redaction import redact_url
 from downloadd.records.protocol import StoredResponse
+from downloadd.service import DownloadService, IdempotencyKey, RenderedResponse
 from downloadd.states import FINISHED
 from downloadd.storage.names import parse_directory
 
 START_DECODER: Final = QueryDecoder(StartQuery)
+"""Decoder of the query of a start."""
 LISTING_DECODER: Final = QueryDecoder(DirectoryListingQuery)
+"""Decoder of the query of a listing."""
 
 
 class DirectoryEndpoints:
-    """What can be asked of a directory.
+    """Handlers of the requests to a directory."""
 
-    `is_enabled` says whether the daemon may fetch at all, `can_use_directory` whether the user of an id may start downloads there.
-    """
-
-    def __init__(
-        self,
-        *,
-        service: DownloadService,
-        long_poll: LongPoll,
-        clock: Clock,
-        is_enabled: Callable[[], bool],
-        can_use_directory: Callable[[str, str], bool],
-    ) -> None:
+    def __init__(self, *, service: DownloadService, long_poll: LongPoll) -> None:
         self._service = service
         self._long_poll = long_poll
-        self._clock = clock
-        self._is_enabled = is_enabled
-        self._can_use_directory = can_use_directory
 
     async def start(self, context: RequestContext) -> web.Response:
-        """`GET /{directory}?download=`: 201 once the download is on stable storage, or a refusal that is recorded."""
-        if not self._is_enabled():
-            return forbidden_response()
+        """Start a download, for `GET /{directory}?download=`.
+
+        The response is 201 when the download is on stable storage, or a refusal, which is recorded too.
+        """
         download_request, wait = read_download_request(context)
-        if not self._can_use_directory(context.user.id, download_request.directory):
-            return permission_missing_response()
-        make_stored_response: Callable[[Sequence[Download]], StoredResponse | None] | None = None
+        idempotency_key: IdempotencyKey | None = None
         try:
             idempotency_key = read_idempotency_key(
                 context.request.headers,
@@ -70,25 +58,13 @@ class DirectoryEndpoints:
                 target=_strip_wait(context.request.raw_path),
             )
         except DownloadError as error:
-            download_request, idempotency_key = (
-                msgspec.structs.replace(download_request, problem=download_request.problem or error),
-                None,
-            )
-        if idempotency_key is not None:
-            key = idempotency_key
-
-            def make_stored_response(downloads: Sequence[Download]) -> StoredResponse | None:
-                result = make_start_response(downloads[0])
-                if result.error is ErrorCode.QUEUE_FULL:
-                    # The same request is meant to succeed later.
-                    return None
-                return key.to_stored_response(select_status(result), encode(result), created=self._clock.wall())
-
+            download_request = replace(download_request, problem=download_request.problem or error)
         started = await self._service.start(
+            context.user,
             (download_request,),
-            user=context.user.id,
             request_id=context.request_id,
-            make_stored_response=make_stored_response,
+            idempotency_key=idempotency_key,
+            render=render_start,
         )
         if started.replayed is not None:
             return await self._replay(context, started.replayed, wait)
@@ -96,11 +72,11 @@ class DirectoryEndpoints:
         context.download_id = download.id
         context.redacted_url = download.request.redacted_url
         if wait and download.state not in FINISHED:
-            download = await self._long_poll.wait(download, wait)
-        return self._start_response(context, make_start_response(download))
+            download = await self._long_poll.wait(context.user, download, wait)
+        return make_response(context, make_start_response(download))
 
     async def listing(self, context: RequestContext) -> web.Response:
-        """`GET /{directory}?downloads=`: what is active in this directory, oldest first."""
+        """Return the active downloads of the directory, oldest first, for `GET /{directory}?downloads=`."""
         query = LISTING_DECODER.decode(context.query)
         directory = parse_directory(decode_directory(context.target.path))
         return await list_active_page(self._service, context, query, directory=directory)
@@ -109,27 +85,36 @@ class DirectoryEndpoints:
         result = msgspec.json.decode(stored.body, type=StartResponse)
         context.download_id = result.download_id
         if not wait or not result.success:
-            return self._start_response(context, result)
-        snapshot = await self._service.get(result.download_id)
-        return self._start_response(context, make_start_response(await self._long_poll.wait(snapshot.download, wait)))
+            return make_response(context, result)
+        snapshot = await self._service.get(context.user, result.download_id)
+        download = await self._long_poll.wait(context.user, snapshot.download, wait)
+        return make_response(context, make_start_response(download))
 
-    def _start_response(self, context: RequestContext, result: StartResponse) -> web.Response:
-        if result.success:
-            return json_response(result, status=201, location=make_location(context, result.download_id))
-        response = json_response(result, status=select_status(result))
-        if result.error is ErrorCode.QUEUE_FULL:
-            response.headers["Retry-After"] = str(self._service.retry_after())
-        return response
+
+def render_start(downloads: Sequence[Download]) -> RenderedResponse:
+    """Return the response to the start of one download, as it is stored for repeated requests."""
+    result = make_start_response(downloads[0])
+    return RenderedResponse(status=select_status(result), body=encode(result))
+
+
+def make_response(context: RequestContext, result: StartResponse) -> web.Response:
+    """Return the response with the result of a start."""
+    if result.success:
+        return json_response(result, status=201, location=make_location(context, result.download_id))
+    response = json_response(result, status=select_status(result))
+    if result.error is ErrorCode.QUEUE_FULL:
+        response.headers["Retry-After"] = str(QUEUE_FULL_RETRY_AFTER_SECONDS)
+    return response
 
 
 def read_download_request(context: RequestContext) -> tuple[DownloadRequest, int]:
-    """The download request that a start asks for, with its problem if it has one, and the seconds to wait for its end."""
+    """Return the download request of a start, with its problem if it has one, and the seconds to wait for its end."""
     problem: DownloadError | None = None
     try:
         directory = decode_directory(context.target.path)
     except InvalidPathError as error:
         problem = error
-        # It is shown in the history, and may be a URL in the wrong place.
+        # The history shows it, and it may be a URL in the wrong place.
         directory = redact_url(decode_percent(context.target.path, errors="replace").strip("/"))
     try:
         query = START_DECODER.decode(context.query)
@@ -158,16 +143,16 @@ def read_download_request(context: RequestContext) -> tuple[DownloadRequest, int
 
 
 def select_status(result: StartResponse) -> int:
-    """The HTTP status of an answer that has this result alone."""
+    """Return the HTTP status of a response with this single result."""
     return 201 if result.error is None else ERRORS[result.error].status
 
 
 def make_location(context: RequestContext, id: str) -> str:
-    """Where a download can be looked at."""
+    """Return the path of a download."""
     return f"{context.target.base_path}/api/v1/downloads/{id}"
 
 
 def _strip_wait(target: str) -> str:
-    """The target of a start without how long its answer is waited for, which asks nothing of the download."""
+    """Return the target without `wait`, which changes the response and not the download."""
     path, mark, query = target.partition("?")
     return path + mark + "&".join(part for part in query.split("&") if not part.startswith("wait="))

@@ -1,6 +1,5 @@
-"""`GET /api/v1/directories`: which directories there are, for those who complete what somebody types."""
+"""`GET /api/v1/directories`: directories for the completion of typed names."""
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
@@ -8,27 +7,21 @@ from aiohttp import web
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import json_response
 from downloadd.fronts.rest.schemas import Directories, DirectoriesQuery, QueryDecoder
+from downloadd.service import DownloadService
 
 QUERY_DECODER: Final = QueryDecoder(DirectoriesQuery)
+"""Decoder of the query."""
 
 
 class DirectoryCompletionEndpoint:
-    """What can be asked of the tree.
+    """Handler of the directory completion."""
 
-    `find` gives up to so many directories that begin with a prefix; `can_use_directory` says whether the user of an id may start
-    downloads in one: others are not told.
-    """
-
-    def __init__(
-        self, *, find: Callable[[str, int], Awaitable[list[str]]], can_use_directory: Callable[[str, str], bool]
-    ) -> None:
-        self._find = find
-        self._can_use_directory = can_use_directory
+    def __init__(self, service: DownloadService) -> None:
+        self._service = service
 
     async def show(self, context: RequestContext) -> web.Response:
-        """`GET /api/v1/directories?prefix=`: those that begin so, one level below its last slash."""
+        """Return the directories that begin with the prefix, one level below its last slash."""
         query = QUERY_DECODER.decode(context.query)
-        found = await self._find(query.prefix, query.limit)
         return json_response(
-            Directories(directories=[one for one in found if self._can_use_directory(context.user.id, one)])
+            Directories(directories=await self._service.directories(context.user, query.prefix, query.limit))
         )

@@ -30,9 +30,10 @@ from downloadd.events import (
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import COMMON_FIELDS, encode
 from downloadd.fronts.rest.schemas import make_active_entry, make_history_entry
-from downloadd.fronts.rest.service import DownloadService
 from downloadd.fronts.rocketchat.translation import make_operation_entry
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
+from downloadd.service import DownloadService
+from downloadd.users import User
 
 HEARTBEAT_SECONDS: Final = 15.0
 """Seconds without an event after which a comment is sent."""
@@ -62,7 +63,7 @@ class EventStream:
 
     async def stream(self, context: RequestContext) -> web.StreamResponse:
         """Answers until the reader leaves, falls behind, or the daemon stops."""
-        await self._load_newest_ended_seq()
+        await self._load_newest_ended_seq(context.user)
         last_event_id = parse_event_id(context.request.headers.get("Last-Event-ID", ""))
         with self._bus.subscribe(last_event_id) as subscription:
             if subscription.is_closed:
@@ -73,7 +74,7 @@ class EventStream:
             # A proxy must not hold events back until it has a bufferful.
             response.headers["X-Accel-Buffering"] = "no"
             try:
-                await self._send_events(context.request, response, subscription, last_event_id)
+                await self._send_events(context, response, subscription, last_event_id)
             except (ConnectionError, TimeoutError):
                 # Gone, or so slow that it must come back: nothing more can be said on this connection.
                 if context.request.transport is not None:
@@ -82,20 +83,20 @@ class EventStream:
 
     async def _send_events(
         self,
-        request: web.BaseRequest,
+        context: RequestContext,
         response: web.StreamResponse,
         subscription: Subscription,
         last_event_id: EventId | None,
     ) -> None:
-        await response.prepare(request)
+        await response.prepare(context.request)
         await _write(response, f"retry: {RECONNECT_MILLISECONDS}\n\n".encode())
         if subscription.missed is not None:
             if subscription.missed:
                 await _write(response, b"".join(event.frame(encode_event) for event in subscription.missed))
         else:
-            async for page in self._read_missed_history(last_event_id):
+            async for page in self._read_missed_history(context.user, last_event_id):
                 await _write(response, page)
-            async for page in self._read_active():
+            async for page in self._read_active(context.user):
                 await _write(response, page)
         # Only now, because one who leaves before has not been told everything.
         await _write(response, f"id: {format_event_id(subscription.start)}\n\n".encode())
@@ -110,17 +111,17 @@ class EventStream:
                 await _write(response, b"".join(event.frame(encode_event) for event in events))
         await response.write_eof()
 
-    async def _load_newest_ended_seq(self) -> None:
+    async def _load_newest_ended_seq(self, user: User) -> None:
         # A bus that has seen no end yet does not know how far the history reaches.
         if self._bus.position.ended_seq == 0:
-            newest = await self._service.history(HistoryFilter(limit=1))
+            newest = await self._service.history(user, HistoryFilter(limit=1))
             if newest:
                 self._bus.record_ended_seq(newest[0].result.ended_seq or 0)
 
-    async def _read_missed_history(self, last_event_id: EventId | None) -> AsyncIterator[bytes]:
+    async def _read_missed_history(self, user: User, last_event_id: EventId | None) -> AsyncIterator[bytes]:
         if last_event_id is None:
             return
-        ended = await self._service.ended_since(last_event_id.ended_seq, MAX_REPLAYED_DOWNLOADS + 1)
+        ended = await self._service.ended_since(user, last_event_id.ended_seq, MAX_REPLAYED_DOWNLOADS + 1)
         if len(ended) > MAX_REPLAYED_DOWNLOADS:
             yield f"event: reset\ndata: {encode(Reset()).decode()}\n\n".encode()
             return
@@ -135,10 +136,10 @@ class EventStream:
                 for row in ended
             )
 
-    async def _read_active(self) -> AsyncIterator[bytes]:
+    async def _read_active(self, user: User) -> AsyncIterator[bytes]:
         after = 0
         while True:
-            page = await self._service.active(ActiveFilter(after_seq=after, limit=SNAPSHOT_PAGE_SIZE))
+            page = await self._service.active(user, ActiveFilter(after_seq=after, limit=SNAPSHOT_PAGE_SIZE))
             if page:
                 yield b"".join(_snapshot_frame(snapshot) for snapshot in page)
             if len(page) < SNAPSHOT_PAGE_SIZE:

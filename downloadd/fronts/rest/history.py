@@ -1,4 +1,4 @@
-"""`GET /?download_history=`: what has ended."""
+"""`GET /?download_history=`: finished downloads."""
 
 from typing import Final
 
@@ -7,33 +7,35 @@ from aiohttp import web
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import json_response
 from downloadd.fronts.rest.schemas import History, HistoryQuery, QueryDecoder, make_history_entry
-from downloadd.fronts.rest.service import DownloadService
 from downloadd.fronts.rest.target import make_next_link
 from downloadd.records.protocol import HistoryFilter
+from downloadd.service import DownloadService
 from downloadd.states import State
 from downloadd.storage.names import parse_directory
 
 QUERY_DECODER: Final = QueryDecoder(HistoryQuery)
+"""Decoder of the query."""
 
 
 class HistoryEndpoints:
-    """What can be asked of the past."""
+    """Handlers of the history."""
 
-    def __init__(self, *, service: DownloadService) -> None:
+    def __init__(self, service: DownloadService) -> None:
         self._service = service
 
     async def page(self, context: RequestContext) -> web.Response:
-        """One page, newest end first, with a link to the next one when there is more."""
+        """Return one page, newest end first, with a link to the next page if there is one."""
         query = QUERY_DECODER.decode(context.query)
         rows = await self._service.history(
+            context.user,
             HistoryFilter(
                 directory=None if query.directory is None else parse_directory(query.directory),
                 state=None if query.status is None else State(query.status),
                 contains=query.q or None,
                 before_ended_seq=None if query.cursor is None else int(query.cursor),
-                # One more than asked for tells whether there is another page.
+                # One more than the limit shows whether there is another page.
                 limit=query.limit + 1,
-            )
+            ),
         )
         shown = rows[: query.limit]
         link = make_next_link(context.target, str(shown[-1].result.ended_seq)) if len(rows) > len(shown) else ""

@@ -1,4 +1,4 @@
-"""The `Idempotency-Key` field: a repeated request gets the first one's answer.
+"""The `Idempotency-Key` field: a repeated request gets the response to the first one.
 
 Pure: no I/O and no clock.
 """
@@ -6,33 +6,19 @@ Pure: no I/O and no clock.
 import hashlib
 from typing import Final
 
-import msgspec
 from multidict import CIMultiDictProxy
 
 from downloadd.errors import InvalidParameterError
-from downloadd.records.protocol import StoredResponse
+from downloadd.service import IdempotencyKey
 
 IDEMPOTENCY_FIELD: Final = "Idempotency-Key"
+"""Name of the field."""
 MAX_KEY_CHARACTERS: Final = 255
-"""Characters."""
-
-
-class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's key, with what makes the request the same one."""
-
-    user: str
-    key: str
-    fingerprint: bytes
-
-    def to_stored_response(self, status: int, body: bytes, *, created: float) -> StoredResponse:
-        """The answer in the form in which it is kept."""
-        return StoredResponse(
-            user=self.user, key=self.key, fingerprint=self.fingerprint, status=status, body=body, created=created
-        )
+"""Characters of a key."""
 
 
 def read_key_field(headers: CIMultiDictProxy[str]) -> str | None:
-    """What a request gives for a key, whether it does anything with it or not.
+    """Return the key of a request, None when it has none.
 
     Raises:
         InvalidParameterError: it is given twice, or is not 1 to 255 visible ASCII characters.
@@ -51,7 +37,7 @@ def read_key_field(headers: CIMultiDictProxy[str]) -> str | None:
 def read_idempotency_key(
     headers: CIMultiDictProxy[str], *, user: str, method: str, target: str, body: bytes = b""
 ) -> IdempotencyKey | None:
-    """The key of a request, None when it has none. Keys of different users are different keys.
+    """Return the key of a request with the fingerprint of the request, None when it has none.
 
     Raises:
         InvalidParameterError: it is given twice, or is not 1 to 255 visible ASCII characters.
@@ -63,4 +49,4 @@ def read_idempotency_key(
     for part in (user, method, target):
         digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
     digest.update(body)
-    return IdempotencyKey(user=user, key=key, fingerprint=digest.digest())
+    return IdempotencyKey(key=key, fingerprint=digest.digest())

@@ -1,4 +1,4 @@
-"""Understands JSON bodies of requests."""
+"""Decoding of JSON bodies."""
 
 from typing import TypeVar
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 def decode_body(body: bytes, type: type[T]) -> T:
-    """The struct that a body means.
+    """Return a body as a struct.
 
     Raises:
-        InvalidParameterError: it is no JSON in UTF-8, or not of that shape; the sentence has the JSON path.
+        InvalidParameterError: it is not JSON in UTF-8, or has another shape; the detail has the JSON path.
     """
     try:
         return msgspec.json.decode(body, type=type)
@@ -25,4 +25,4 @@ def decode_body(body: bytes, type: type[T]) -> T:
     except msgspec.DecodeError as error:
         raise InvalidParameterError("body", f"expected JSON: {error}") from None
     except RecursionError:
-        raise InvalidParameterError("body", "nested too deep") from None
+        raise InvalidParameterError("body", "nested too deeply") from None

@@ -1,4 +1,4 @@
-"""What every request passes through: a request id, errors turned into answers, the access log, the request counter."""
+"""Middleware of all requests: request id, error responses, access log and request counter."""
 
 import itertools
 import secrets
@@ -11,20 +11,22 @@ from aiohttp import web
 from downloadd.clock import Clock
 from downloadd.errors import DownloadError, InternalError
 from downloadd.fronts.rest.request_context import RequestContext
-from downloadd.fronts.rest.responses import error_response
-from downloadd.fronts.rest.service import RequestMetrics
+from downloadd.fronts.rest.request_metrics import RequestMetrics
+from downloadd.fronts.rest.responses import error_response, forbidden_response, permission_missing_response
 from downloadd.fronts.rest.target import parse_target
 from downloadd.policy.proxies import Client, TrustedProxies
 from downloadd.policy.redaction import redact_url
+from downloadd.service import DownloadForbiddenError
+from downloadd.users import PermissionMissingError
 
 MAX_LOGGED_PATH_CHARACTERS: Final = 2_048
-"""Characters of a path in the log: whoever may ask may not fill a disk."""
+"""Characters of a path in the log; requests must not fill the disk."""
 COUNTED_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
-"""Methods that the counters know; all others are one, so that no client can fill them."""
+"""Methods that are counted by name; all others are counted as one, so that clients cannot add counters."""
 
 
 class RequestMiddleware:
-    """The outermost layer; nothing leaves the API but through it."""
+    """Outermost layer of the API; every response passes through it."""
 
     def __init__(
         self,
@@ -41,12 +43,12 @@ class RequestMiddleware:
         self._metrics = metrics
         self._clock = clock
         self._log = structlog.get_logger().bind()
-        # Unique among all lives of the daemon, and cheaper than a random number a request.
+        # Unique over restarts of the daemon, and cheaper than a random number per request.
         self._instance_id = secrets.token_hex(4)
         self._request_numbers = itertools.count(1)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answers the request, whatever happens, and writes one line about it."""
+        """Return the response, also after an error, and write one line to the access log."""
         started = self._clock.monotonic()
         target = parse_target(request.raw_path, self._base_path)
         context = RequestContext(
@@ -70,8 +72,12 @@ class RequestMiddleware:
             return await self._handler(context)
         except DownloadError as error:
             return error_response(error)
+        except PermissionMissingError:
+            return permission_missing_response()
+        except DownloadForbiddenError:
+            return forbidden_response()
         except ConnectionError:
-            # The client has gone; there is nobody to answer.
+            # The client has disconnected.
             raise
         except Exception:
             self._log.exception("request_failed")
@@ -95,7 +101,7 @@ class RequestMiddleware:
         )
         fields: dict[str, object] = {
             "method": context.request.method,
-            # Whoever forgets `?download=` has a URL here, with all its secrets.
+            # A request without `?download=` may have a URL here, with its secrets.
             "path": redact_url(
                 path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
             )[:MAX_LOGGED_PATH_CHARACTERS],
@@ -105,7 +111,7 @@ class RequestMiddleware:
             "client": context.client.address or None,
         }
         if context.query.values:
-            # Nothing else of the query: a value may be a secret, and so may a name that nobody knows.
+            # Only the selectors: values and unknown names may be secrets.
             fields["query"] = "&".join(context.query.selectors)
         if context.download_id is not None:
             fields["download_id"] = context.download_id

@@ -1,7 +1,7 @@
-"""`GET /api/v1/docs`: the OpenAPI document as a page on which operations can be tried, drawn by Swagger UI.
+"""`GET /api/v1/docs`: the OpenAPI document as a page on which operations can be tried, by Swagger UI.
 
-All its files come from this server; the document is in one of them, as the page itself has no token. The one that is
-typed into it stays in the page. Every address is relative, so that it works under any prefix.
+All its files are served by this server. The document is in one of them, because the page has no token to request it.
+A token that is typed into the page stays there. All URLs are relative, so that the page works under any base path.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,16 +16,16 @@ from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import COMMON_FIELDS
 
 _PACKAGE: Final = "swagger_ui"
-"""Ships a built Swagger UI; only its files are used, and nothing of it is imported."""
+"""Package with a built Swagger UI; only its files are used, its modules are not imported."""
 
 ASSET_TYPES: Final = {
     "swagger-ui.css": "text/css",
     "swagger-ui-bundle.js": "text/javascript",
     "initialiser.js": "text/javascript",
 }
-"""What the page loads, with its media type."""
+"""Files that the page loads, with their media types."""
 
-# Swagger UI sets style attributes on what it draws, hence 'unsafe-inline' for styles, and has its icons in data: URLs.
+# Swagger UI sets style attributes, hence 'unsafe-inline' for styles, and has its icons in data: URLs.
 _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -44,7 +44,7 @@ _PAGE: Final = b"""<!doctype html>
 </head>
 <body>
 <main id="reference"></main>
-<noscript>This page needs JavaScript; whoever has a token finds the document itself at openapi.json.</noscript>
+<noscript>This page needs JavaScript. With a token, read the document itself at openapi.json.</noscript>
 </body>
 </html>
 """
@@ -61,23 +61,23 @@ _INIT_SCRIPT: Final = b"""SwaggerUIBundle({
 
 
 class ReferencePage:
-    """The page and its files; `document` is what it shows, in JSON."""
+    """Handlers of the page and its files; `document` is the OpenAPI document in JSON."""
 
     def __init__(self, document: bytes) -> None:
         self._document = document
 
     async def page(self, context: RequestContext) -> web.Response:
-        """`GET /api/v1/docs`."""
+        """Return the page, for `GET /api/v1/docs`."""
         return _make_response(_PAGE, "text/html")
 
     def make_file_handler(self, name: str) -> Callable[[RequestContext], Awaitable[web.StreamResponse]]:
-        """What answers with one of `ASSET_TYPES`; it is in memory no longer than the answer needs it."""
+        """Return a handler that serves one of `ASSET_TYPES`; the file is not kept in memory."""
 
         async def show(context: RequestContext) -> web.StreamResponse:
             if name == "initialiser.js":
                 return _make_response(_INIT_SCRIPT % self._document, ASSET_TYPES[name])
             response = web.FileResponse(_static_folder() / name, headers=_fields(ASSET_TYPES[name]))
-            # It may be kept, as long as each use is asked for: the file has a validator.
+            # Browsers may store it and have to revalidate it: the file has a validator.
             response.headers["Cache-Control"] = "no-cache"
             return response
 

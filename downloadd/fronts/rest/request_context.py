@@ -1,4 +1,4 @@
-"""One request on its way through the API: what was asked, by whom, and what the access log shall say of it."""
+"""State of one request while it is handled: target, user, and fields for the access log."""
 
 from typing import Final
 
@@ -9,19 +9,20 @@ from downloadd.policy.proxies import Client
 from downloadd.users import User
 
 REQUESTED_VERSION: Final = web.RequestKey("requested_version", HttpVersion)
-"""The version of HTTP that a request is made in, where it is none that is spoken here."""
+"""The HTTP version of a request, if it is not supported."""
 
 ANONYMOUS: Final = User(id="", permissions=frozenset())
+"""The user of a request that is not authenticated."""
 
 
 class RequestContext:
-    """A request with its target read and its user known.
+    """A request with its parsed target and its user.
 
     Attributes:
-        client: who asks, behind the proxies that are trusted.
-        request_id: of the answer's `X-Request-Id`, and of every log line.
-        id: what stands for the placeholder of the path, "" where it has none.
-        download_id: the download that the answer is about, for the access log.
+        client: the client behind the trusted proxies.
+        request_id: the value of `X-Request-Id` in the response, and of `request_id` in log lines.
+        id: the value of the placeholder in the path, "" without one.
+        download_id: the id of the download that the response describes, for the access log.
         redacted_url: its URL without credentials, for the access log.
     """
 
@@ -39,5 +40,5 @@ class RequestContext:
 
     @property
     def query(self) -> Query:
-        """The query, split."""
+        """Return the parsed query."""
         return self.target.query

@@ -1,8 +1,8 @@
-"""Who is turned away at the gate, whatever token is shown: pages of other sites, names that are not ours, guessers.
+"""Protection against CSRF, DNS rebinding and guessing of tokens; independent of the credentials of a request.
 
-A page in somebody's browser can send requests to every address that the browser can reach. It is told apart by
-`Sec-Fetch-Site` (W3C Fetch Metadata) and `Origin` (RFC 6454), which no page can forge; and one whose name was made to
-resolve to us, so that the browser takes us for its own site (DNS rebinding), by `Host`.
+A page in a browser can send requests to every address that the browser can reach. Pages of other sites are recognised
+by `Sec-Fetch-Site` (W3C Fetch Metadata) and `Origin` (RFC 6454), which a page cannot forge. A page whose name resolves
+to this server, so that the browser takes the server for its own site (DNS rebinding), is recognised by `Host`.
 
 Pure: no I/O and no clock.
 """
@@ -21,54 +21,53 @@ from downloadd.policy.proxies import Client
 from downloadd.policy.url import DEFAULT_PORTS, is_address, parse_host
 
 MAX_TRACKED_ADDRESSES: Final = 10_000
-"""Addresses whose logins are remembered."""
+"""Addresses for which failed and successful logins are stored."""
 
 REPEATED_FAILURE_WEIGHT: Final = 0.1
-"""What the same wrong credentials count when they come again: a program with an old token is no guesser."""
+"""Count of a failure with wrong credentials seen before: a program with an old token does not guess."""
 MAX_TRACKED_CREDENTIALS: Final = 256
-"""Wrong credentials of one address that are told apart."""
+"""Different wrong credentials that are stored per address."""
 
 _ALLOWED_FETCH_SITES: Final = frozenset({"same-origin", "none"})
-"""What `Sec-Fetch-Site` says of our own page, and of what a person typed."""
+"""Values of `Sec-Fetch-Site` for the own page, and for an address that a person typed."""
 
 
 class AllowedHosts:
-    """Names that clients may call us by: addresses, names without a dot, `*.localhost`, and those that are given."""
+    """Host names that requests may have: addresses, names without a dot, `*.localhost`, and given names."""
 
     def __init__(self, own: Iterable[str], allowed: Iterable[str]) -> None:
         """`own` are names of this machine, `allowed` patterns as in `DomainRules`.
 
         Raises:
-            ValueError: one of the patterns is none.
+            ValueError: one of the patterns is malformed.
         """
         self._rules = DomainRules(("*.localhost", *own, *allowed))
 
     def require(self, field: str) -> None:
-        """Passes the value of a `Host` field, or the authority of a target.
+        """Return if the value of a `Host` field, or the authority of a target, is allowed.
 
         Raises:
-            HostNotAllowedError: it names somebody else, or is no host.
+            HostNotAllowedError: it names another server, or is not a host name.
         """
         name, _ = _split_port(field)
         try:
             host = parse_host(name)
         except InvalidUrlError:
-            raise HostNotAllowedError("it is no host name") from None
-        # Nobody else can own an address, nor, out there, a name without a dot: to make a browser mistake us for
-        # another site takes a name of the public DNS.
+            raise HostNotAllowedError("it is not a host name") from None
+        # DNS rebinding needs a name in the public DNS; addresses and names without a dot cannot be registered there.
         if "." in host and not is_address(host) and not self._rules.allows_host(host):
             raise HostNotAllowedError(f"{host} is not a name of this server; add it to server.allowed_hosts if it is")
 
 
 def reject_cross_site(headers: CIMultiDictProxy[str], client: Client, authority: str | None = None) -> None:
-    """Passes requests of programs, of our own page, and of persons who typed the address.
+    """Return if a request was sent by a program, by the own page, or by a person who typed the address.
 
-    Behind a trusted proxy, our own page is the one of the host (and scheme) that the proxy was called by; else that of
-    the `authority` of the target, where it has one (RFC 9112, section 3.2.2), or of the `Host` field. Of a field that
-    is repeated, every value must be ours.
+    Behind a trusted proxy, the own page has the host (and scheme) of the request to the proxy; else the `authority` of
+    the target, if it has one (RFC 9112, section 3.2.2), or the `Host` field. Of a repeated field, every value must
+    match.
 
     Raises:
-        CrossSiteError: a page of another site sent it.
+        CrossSiteError: a page of another site sent the request.
     """
     if any(site.strip().lower() not in _ALLOWED_FETCH_SITES for site in headers.getall("Sec-Fetch-Site", ())):
         raise CrossSiteError
@@ -81,31 +80,31 @@ def reject_cross_site(headers: CIMultiDictProxy[str], client: Client, authority:
 
 class _FailureRecord(msgspec.Struct):
     count: float = 0.0
-    """Those that are not forgiven yet."""
+    """Failures that are not forgiven yet."""
     updated_at: float = 0.0
-    """When that was counted, in seconds of a monotonic clock."""
+    """Time of the count, in seconds of a monotonic clock."""
     credential_hashes: set[int] = msgspec.field(default_factory=set)
-    """Hashes of what was wrong lately."""
+    """Hashes of recent wrong credentials."""
 
 
 class LoginThrottle:
-    """Slows those down who guess: an address with too many failed logins has to wait.
+    """Limit on failed logins per address.
 
-    Users who have been let in from an address before are not kept out by what others do there. IPv6 networks (/64)
-    count as one address.
+    A user who has logged in from an address before is not affected by the failures of others there. IPv6 networks
+    (/64) count as one address.
     """
 
     def __init__(self, per_minute: int) -> None:
-        """`per_minute` failures are forgiven each minute, and as many at once; 0 for no limit."""
+        """`per_minute` failures are forgiven each minute, and as many may happen at once; 0 for no limit."""
         self._per_minute = per_minute
         self._failures: OrderedDict[str, _FailureRecord] = OrderedDict()
         self._trusted: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def require_not_throttled(self, address: str, user: str | None, *, now: float) -> None:
-        """Passes whoever has not failed too often, and `user`, by whom the credentials are, if known there.
+        """Return if the address has not failed too often, or `user` has logged in there before.
 
         Raises:
-            TooManyFailedLoginsError: it has to wait, whether the credentials are right or not.
+            TooManyFailedLoginsError: the address has to wait, whether the credentials are right or wrong.
         """
         record = self._failures.get(_network_key(address)) if self._failures else None
         if record is None or (user is not None and (address, user) in self._trusted):
@@ -115,14 +114,14 @@ class LoginThrottle:
             raise TooManyFailedLoginsError(over * 60 / self._per_minute)
 
     def record_success(self, address: str, user: str) -> None:
-        """Credentials were right."""
+        """Record that a user has logged in from an address."""
         if self._per_minute and (address, user) not in self._trusted:
             self._trusted[address, user] = None
             if len(self._trusted) > MAX_TRACKED_ADDRESSES:
                 self._trusted.popitem(last=False)
 
     def record_failure(self, address: str, credential_hash: int, *, now: float) -> None:
-        """Credentials, with the hash `credential_hash`, were wrong."""
+        """Record wrong credentials, which have the hash `credential_hash`."""
         if not self._per_minute:
             return
         network = _network_key(address)
@@ -143,18 +142,18 @@ class LoginThrottle:
 
 
 class RequestGuards(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is judged before anything is done."""
+    """The guards of all requests."""
 
     hosts: AllowedHosts
     throttle: LoginThrottle
 
 
 def _is_same_origin(origin: str, host: str) -> bool:
-    """Whether a page of `origin` is our own, as it was called by `host`."""
+    """Return True if `origin` is the origin of the own page, for a request to `host`."""
     scheme, mark, authority = origin.strip().lower().partition("://")
     if not mark or scheme not in DEFAULT_PORTS:
         return False
-    # A proxy in front of us may speak TLS: the scheme is its own business.
+    # A proxy in front of the server may use TLS: the scheme is not compared.
     default = str(DEFAULT_PORTS[scheme])
     name, port = _split_port(authority)
     expected_name, expected_port = _split_port(host.strip().lower())
@@ -172,7 +171,7 @@ def _network_key(address: str) -> str:
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
-        # A Unix socket has none.
+        # A client on a Unix socket has no address.
         return address
     if isinstance(parsed, IPv6Address):
         return str(parsed.ipv4_mapped or parsed.packed[:8].hex())

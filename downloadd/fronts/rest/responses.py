@@ -1,4 +1,4 @@
-"""Answers: JSON with the fields that every answer carries, and errors as the error table has them."""
+"""Responses: JSON with the common header fields, and errors with the status of the error table."""
 
 import math
 from typing import Final
@@ -15,6 +15,7 @@ SERVER: Final = "downloadd"
 """The `Server` field, without a version."""
 
 PERMISSION_MISSING: Final = "User does not have the permissions required for this action [error-unauthorized]"
+"""The `error` of a response to a user without the permission."""
 
 COMMON_FIELDS: Final = (
     ("Server", SERVER),
@@ -27,19 +28,19 @@ COMMON_FIELDS: Final = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
     ("Referrer-Policy", "no-referrer"),
 )
-"""Header fields of every answer."""
+"""Header fields of every response."""
 
 _JSON_FIELDS: Final = (("Content-Type", "application/json"), *COMMON_FIELDS)
 _encoder: Final = msgspec.json.Encoder()
 
 encode: Final = _encoder.encode
-"""A struct as JSON."""
+"""Encoder of structs to JSON."""
 
 
 def json_response(
     body: msgspec.Struct | bytes, *, status: int = 200, location: str = "", link: str = ""
 ) -> web.Response:
-    """A JSON answer; a body of bytes is JSON already."""
+    """Return a JSON response; a body of bytes is JSON already."""
     fields = CIMultiDict(_JSON_FIELDS)
     if location:
         fields["Location"] = location
@@ -49,7 +50,7 @@ def json_response(
 
 
 def error_response(error: DownloadError, *, request_id: str = "") -> web.Response:
-    """An error as an answer, with the fields that its code asks for."""
+    """Return the response to an error, with the header fields of its code."""
     response = json_response(
         ErrorResponse(error=error.code, detail=error.detail, request_id=request_id or UNSET), status=error.status
     )
@@ -58,23 +59,23 @@ def error_response(error: DownloadError, *, request_id: str = "") -> web.Respons
     if isinstance(error, MethodNotAllowedError):
         response.headers["Allow"] = ", ".join(error.allowed)
     if isinstance(error, BodyTooSlowError):
-        # The rest of the body stands between us and the next request (RFC 9110, section 15.5.9).
+        # The rest of the body would be read before the next request (RFC 9110, section 15.5.9).
         response.force_close()
     return response
 
 
 def unauthorized_response() -> web.Response:
-    """No or wrong credentials (RFC 6750, section 3)."""
+    """Return the response to missing or wrong credentials (RFC 6750, section 3)."""
     response = json_response(ErrorResponse(error="unauthorized"), status=401)
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
 def permission_missing_response() -> web.Response:
-    """The user is known and may not do this."""
+    """Return the response to a user without the permission."""
     return json_response(ErrorResponse(error=PERMISSION_MISSING), status=403)
 
 
 def forbidden_response() -> web.Response:
-    """The daemon was not launched with `--allow-download`."""
+    """Return the response of a daemon that was not started with `--allow-download`."""
     return json_response(ErrorResponse(error=DownloadForbiddenError.code), status=DownloadForbiddenError.status)

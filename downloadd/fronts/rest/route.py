@@ -1,4 +1,4 @@
-"""One operation of the API: what is asked for, who may, who answers, and what it looks like."""
+"""One route of the API: method, path, permission, handler and contract."""
 
 from collections.abc import Awaitable, Callable
 from enum import Enum
@@ -11,20 +11,20 @@ from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.users import Permission
 
 Handler = Callable[[RequestContext], Awaitable[web.StreamResponse]]
-"""Answers a call."""
+"""Handler of a request."""
 
 
 class Access(Enum):
-    """Who may call where no permission is asked for."""
+    """Access of routes that do not require a permission."""
 
     PUBLIC = "public"
-    """No token needed."""
+    """Without a token."""
     AUTHENTICATED = "authenticated"
-    """Any valid token."""
+    """With any valid token."""
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One line of the table."""
+    """One row of the table of routes."""
 
     method: str
     path: str
@@ -34,6 +34,6 @@ class Route(msgspec.Struct, frozen=True):
     contract: Contract
     summary: str
     selector: str = ""
-    """The query parameter that chooses this route among those of the same path."""
+    """The query parameter that selects this route among those of the same path."""
     head: bool = False
-    """Whether HEAD does what GET does, without the body (RFC 9110, section 9.3.2)."""
+    """True if HEAD is answered like GET, without the content (RFC 9110, section 9.3.2)."""

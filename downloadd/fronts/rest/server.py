@@ -1,4 +1,4 @@
-"""How the API is served: aiohttp's runner, with requests that are no HTTP answered like all others."""
+"""HTTP server of the API: aiohttp's runner, with JSON responses to malformed requests too."""
 
 import asyncio
 import socket
@@ -19,20 +19,20 @@ from downloadd.fronts.rest.schemas import MAX_BODY_BYTES
 _log: Final = structlog.get_logger()
 
 IDLE_TIMEOUT_SECONDS: Final = 75.0
-"""How long a connection may be without a whole request head."""
+"""Seconds that a connection may be open without a complete request head."""
 UNREAD_TIMEOUT_SECONDS: Final = 60
-"""How long a client may leave an answer unread before its connection is cut."""
+"""Seconds that a client may leave a response unread before its connection is closed."""
 MAX_REQUEST_LINE_BYTES: Final = 64 * 1024
-"""Bytes of a request line: a URL of 16 KiB may be percent-encoded to three times its length."""
+"""Bytes of a request line; percent-encoding makes a URL of 16 KiB three times as long."""
 
 
 class ApiConnection(web.RequestHandler):
-    """One connection of a client."""
+    """Connection of a client."""
 
     limit: ConnectionLimit
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Lets the kernel cut a client off that reads nothing: an answer that nobody takes would be kept for ever."""
+        """Let the kernel close the connection of a client that reads nothing; a response must not be kept for ever."""
         connection = transport.get_extra_info("socket")
         if connection is not None and connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_SECONDS * 1000)
@@ -40,14 +40,14 @@ class ApiConnection(web.RequestHandler):
         self.limit.add(self)
 
     def abort(self) -> None:
-        """Ends the connection at once: an orderly end would wait until the client has read everything."""
+        """Close the connection at once; an orderly close would wait until the client has read everything."""
         transport = self.transport
         self.force_close()
         if transport is not None:
             transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The client has gone."""
+        """Remove the connection from the limit."""
         self.limit.remove(self)
         super().connection_lost(exc)
 
@@ -58,14 +58,14 @@ class ApiConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answers what cannot be parsed in JSON, without repeating any of it, and closes the connection."""
+        """Return a JSON response to a malformed request, which repeats nothing of it, and close the connection."""
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer is on its way already")
+            raise ConnectionError("the response has begun already")
         if status == 500:
             _log.error("request_failed", exc_info=exc)
             response = error_response(InternalError())
         else:
-            # Only the kind of the error: its sentence repeats the request, and with it perhaps a token.
+            # Only the type of the error: its message repeats the request, which may hold a token.
             _log.info("request_malformed", status=status, error=type(exc).__name__)
             response = error_response(InvalidParameterError("request", "it is not well-formed HTTP, or too long"))
             response.set_status(status)
@@ -74,17 +74,17 @@ class ApiConnection(web.RequestHandler):
 
 
 class ApiServer(web.Server):
-    """Makes the connections of one listening API."""
+    """Factory of the connections of one API."""
 
     def __init__(self, api: "Api", *, max_connections: int | None = None, **settings: Any) -> None:
-        """`max_connections` connections at once; `settings` are those of aiohttp's request handler."""
+        """`max_connections` connections at the same time; `settings` are those of aiohttp's request handler."""
         super().__init__(self._handle, request_factory=_make_request)
         self._api = api
         self._limit = ConnectionLimit(max_connections)
         # The API writes the access log itself.
         self._settings = {
             "access_log": None,
-            # A small body can unpack to any size, on the event loop, before anybody has looked at the token.
+            # A small body may decompress to any size, on the event loop, before the token is checked.
             "auto_decompress": False,
             "max_line_size": MAX_REQUEST_LINE_BYTES,
             "keepalive_timeout": IDLE_TIMEOUT_SECONDS,
@@ -92,7 +92,7 @@ class ApiServer(web.Server):
         }
 
     def __call__(self) -> web.RequestHandler:
-        """A connection."""
+        """Return a new connection."""
         connection = ApiConnection(self, loop=asyncio.get_running_loop(), **self._settings)
         connection.limit = self._limit
         return connection
@@ -107,21 +107,21 @@ class ApiServer(web.Server):
 
 
 class Api:
-    """What answers requests, apart from the sockets on which they come."""
+    """The API without its sockets."""
 
     def __init__(
         self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], close_long_lived: Callable[[], None]
     ) -> None:
-        """`close_long_lived` ends the answers that would last longer than the daemon: held ones and streams."""
+        """`handle` answers a request; `close_long_lived` ends held responses and streams when the daemon stops."""
         self.handle = handle
         self.close_long_lived = close_long_lived
 
 
 class ApiRunner(web.ServerRunner):
-    """Serves an API.
+    """Runner that serves an API.
 
-    `max_connections` connections at once, None for no limit; `shutdown_timeout` is in seconds, `settings` are those of aiohttp's
-    request handler.
+    It accepts `max_connections` at the same time, None for no limit; `shutdown_timeout` is in seconds, `settings` are
+    those of aiohttp's request handler.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class ApiRunner(web.ServerRunner):
         self._api = api
 
     async def shutdown(self) -> None:
-        """Lets go of all answers that are held, before those under way are waited for."""
+        """End long-lived responses, before the other ones are waited for."""
         self._api.close_long_lived()
 
 
@@ -144,8 +144,7 @@ def _make_request(
 ) -> web.BaseRequest:
     requested = message.version
     if requested.major != 1:
-        # An answer takes its version from the request, and may claim none that is not spoken here (RFC 9110, section
-        # 6.2).
+        # aiohttp answers in the version of the request; the response must have a supported one (RFC 9110, section 6.2).
         message = message._replace(version=HttpVersion11, should_close=True)
     request = web.BaseRequest(
         message, payload, connection, writer, task, asyncio.get_running_loop(), client_max_size=MAX_BODY_BYTES

@@ -1,7 +1,7 @@
-"""The request target, read from its raw form: nothing is normalised that a client meant as it is.
+"""Parser of the request target, without normalisation.
 
-A framework would resolve dot segments, decode `%2F` too late and turn `+` into a space inside a URL; so path and query
-are taken from the request line (RFC 9112, section 3.2). Pure: no I/O and no clock.
+A framework would resolve dot segments, decode `%2F` too late and turn `+` into a space inside of a URL; so path and
+query are taken from the request line (RFC 9112, section 3.2). Pure: no I/O and no clock.
 """
 
 from typing import Final
@@ -12,48 +12,48 @@ import msgspec
 from downloadd.errors import InvalidPathError
 
 SELECTORS: Final = ("download", "downloads", "download_history")
-"""Query parameters that choose what `GET /{directory}` does."""
+"""Query parameters that select the operation of `GET /{directory}`."""
 
 _UNESCAPED_CHARACTERS: Final = "%/?:@!$&'()*+,;=-._~"
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A query string, split but not yet decoded."""
+    """A query string, split and not decoded."""
 
     raw: str = ""
     values: dict[str, str] = {}
     """The raw value of each parameter, by its decoded name; the first one where a name is repeated.
 
-    Of a selector, the first that is not empty: an empty one beside it only marks the action.
+    Of a selector, the first value that is not empty: an empty one beside it only marks the operation.
     """
     repeated: dict[str, list[str]] = {}
     """The raw values after the first, by the decoded name, of names that occur more than once."""
     selectors: tuple[str, ...] = ()
-    """Those of `SELECTORS` that are there."""
+    """The names of `SELECTORS` that the query has."""
 
     def with_cursor(self, cursor: str) -> str:
-        """The same query with another `cursor`, safe to stand in a `Link` field (RFC 8288)."""
+        """Return the query with another `cursor`, quoted for a `Link` field (RFC 8288)."""
         kept = [parameter for parameter in self.raw.split("&") if parameter and _parameter_name(parameter) != "cursor"]
         return _quote("&".join([*kept, f"cursor={cursor}"]))
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request line asks for."""
+    """A parsed request target."""
 
     path: str
     """Below the base path."""
     query: Query
     base_path: str = ""
     is_below_base_path: bool = True
-    """Whether the path that was asked for is below the base path."""
+    """True if the requested path is below the base path."""
     authority: str | None = None
-    """Whom a target in absolute form names: it counts as a `Host` field (RFC 9112, section 3.2.2)."""
+    """The authority of a target in absolute form, which replaces `Host` (RFC 9112, section 3.2.2)."""
 
 
 def parse_target(text: str, base_path: str = "") -> Target:
-    """Splits a request target in origin form, or in absolute form.
+    """Parse a request target in origin form or in absolute form.
 
-    `base_path` is compared as it stands: no other spelling of it leads inside.
+    `base_path` is compared without normalisation.
     """
     authority: str | None = None
     if not text.startswith("/") and "://" in text:
@@ -79,8 +79,8 @@ def parse_target(text: str, base_path: str = "") -> Target:
 def parse_query(raw: str) -> Query:
     """Split a query string at `&` and the first `=` of each parameter.
 
-    An empty value of a selector is left out where that selector is repeated: clients generated from the API's
-    description send the action of the path and its parameter, as in `?download=&download=<url>`.
+    An empty value of a selector is left out where that selector is repeated: clients generated from the description of
+    the API send the operation of the path and its parameter, as in `?download=&download=<url>`.
     """
     values: dict[str, str] = {}
     repeated: dict[str, list[str]] = {}
@@ -105,10 +105,10 @@ def parse_query(raw: str) -> Query:
 
 
 def decode_percent(text: str, *, errors: str = "strict") -> str:
-    """Percent-decodes; `+` stays `+`.
+    """Return the percent-decoded text; `+` stays `+`.
 
     Raises:
-        UnicodeDecodeError: the bytes are no UTF-8, and `errors` is not told otherwise.
+        UnicodeDecodeError: the bytes are not UTF-8, and `errors` is "strict".
     """
     if "%" not in text and text.isascii():
         return text
@@ -116,31 +116,31 @@ def decode_percent(text: str, *, errors: str = "strict") -> str:
 
 
 def decode_form(text: str, *, errors: str = "strict") -> str:
-    """Decodes application/x-www-form-urlencoded: `+` is a space.
+    """Return the decoded text of application/x-www-form-urlencoded; `+` is a space.
 
     Raises:
-        UnicodeDecodeError: the bytes are no UTF-8, and `errors` is not told otherwise.
+        UnicodeDecodeError: the bytes are not UTF-8, and `errors` is "strict".
     """
     return decode_percent(text.replace("+", " "), errors=errors)
 
 
 def decode_directory(path: str) -> str:
-    """The directory that a path names, with `%2F` as a slash and dot segments as they are.
+    """Return the directory of a path; `%2F` is a slash, and dot segments stay as they are.
 
     Raises:
-        InvalidPathError: the path is no UTF-8, or is a URL.
+        InvalidPathError: the path is not UTF-8, or is a URL.
     """
     try:
         directory = decode_percent(path).strip("/")
     except UnicodeDecodeError:
         raise InvalidPathError("the directory is not UTF-8; percent-encode its UTF-8 bytes") from None
     if directory.casefold().startswith(("http:/", "https:/")):
-        raise InvalidPathError("the directory is a URL; what is to be downloaded belongs into ?download=")
+        raise InvalidPathError("the directory is a URL; pass the URL in ?download=")
     return directory
 
 
 def make_next_link(target: Target, cursor: str) -> str:
-    """The value of a `Link` field that leads to the next page of a listing."""
+    """Return the value of a `Link` field to the next page of a listing."""
     return f'<{target.base_path}{_quote(target.path)}?{target.query.with_cursor(cursor)}>; rel="next"'
 
 

@@ -175,7 +175,7 @@ async def test_every_route_asks_for_a_token_and_its_permission(
 
 
 async def test_permission_comes_before_allow_download(api: ServedApi) -> None:
-    api.allowed = False
+    api.allow_downloads(False)
     status, _, body = await send_request(
         api, "Authorization: Bearer may-look", target="/d?download=http%3A%2F%2Fa.example%2F"
     )
@@ -189,5 +189,5 @@ async def test_health_needs_no_token(api: ServedApi) -> None:
 
 async def test_the_user_of_a_download_is_the_one_who_asked(api: ServedApi) -> None:
     await send_request(api, *PAIR, target="/d?download=http%3A%2F%2Fa.example%2F")
-    (download,) = api.service.downloads.values()
+    (download,) = api.manager.downloads.values()
     assert download.user == "alice"

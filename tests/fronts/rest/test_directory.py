@@ -28,7 +28,7 @@ async def get(api: ServedApi, target: str, **headers: str) -> tuple[int, Any, di
 
 
 async def test_the_seed_s_accepted_start_is_answered_field_by_field(api: ServedApi) -> None:
-    api.service.next_id = lambda: "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
+    api.manager.next_id = lambda: "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
     status, body, headers = await get(api, f"/Downloads?download={ENCODED_A}&filename=renamed-data.csv&timeout=600")
     assert status == 201
     assert body == {
@@ -40,12 +40,12 @@ async def test_the_seed_s_accepted_start_is_answered_field_by_field(api: ServedA
         "error": None,
     }
     assert headers["Location"] == "/api/v1/downloads/7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
-    (order,) = api.service.requests
+    (order,) = api.manager.requests
     assert (order.url, order.directory, order.filename, order.timeout) == (URL_A, "Downloads", "renamed-data.csv", 600)
 
 
 async def test_the_seed_s_refused_start_is_answered_field_by_field(api: ServedApi) -> None:
-    api.service.next_id = lambda: "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
+    api.manager.next_id = lambda: "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
     status, body, headers = await get(api, "/Downloads?download=ftp%3A%2F%2Ffiles.example.com%2Fdata.csv")
     assert status == 400
     detail = body.pop("detail")
@@ -59,21 +59,21 @@ async def test_the_seed_s_refused_start_is_answered_field_by_field(api: ServedAp
         "error": "INVALID_URL",
     }
     assert "Location" not in headers
-    assert api.service.downloads[body["download_id"]].state is State.FAILED
+    assert api.manager.downloads[body["download_id"]].state is State.FAILED
 
 
 async def test_without_allow_download_a_start_is_forbidden_exactly_as_in_the_seed(api: ServedApi) -> None:
-    api.allowed = False
+    api.allow_downloads(False)
     status, body, _ = await get(api, f"/Downloads?download={ENCODED_A}")
     assert status == 403
     assert body == {"success": False, "error": "DOWNLOAD_FORBIDDEN"}
-    assert api.service.requests == []
+    assert api.manager.requests == []
 
 
 async def test_the_seed_s_listing_is_answered_field_by_field(api: ServedApi) -> None:
-    api.service.next_id = lambda: "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
+    api.manager.next_id = lambda: "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
     await get(api, "/Downloads?download=https%3A%2F%2Ffiles.example.com%2Fdataset.zip")
-    await api.service.set_state(
+    await api.manager.set_state(
         "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c", State.DOWNLOADING, received=52428800, total=104857600, attempt=1
     )
     status, body, _ = await get(api, "/Downloads?downloads=")
@@ -123,7 +123,7 @@ async def test_the_seed_s_listing_is_answered_field_by_field(api: ServedApi) -> 
 async def test_the_directory_is_read_from_the_raw_path(api: ServedApi, path: str, directory: str) -> None:
     status, _, body = await api.raw("GET", f"{path}?download={ENCODED_A}")
     assert status == 201, body
-    assert api.service.requests[0].directory == directory
+    assert api.manager.requests[0].directory == directory
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ async def test_a_directory_that_cannot_be_is_refused_and_recorded(api: ServedApi
     answer = json.loads(body)
     assert (status, answer["error"]) == (400, "INVALID_PATH")
     assert answer["detail"]
-    assert answer["download_id"] in api.service.downloads
+    assert answer["download_id"] in api.manager.downloads
 
 
 @pytest.mark.parametrize(
@@ -170,27 +170,27 @@ async def test_a_directory_that_cannot_be_is_refused_and_recorded(api: ServedApi
 )
 async def test_the_url_reaches_the_manager_byte_for_byte(api: ServedApi, value: str, url: str) -> None:
     await api.raw("GET", f"/d?download={value}")
-    assert api.service.requests[0].url == url
+    assert api.manager.requests[0].url == url
 
 
 async def test_an_empty_url_beside_others_is_none_of_the_mirrors(api: ServedApi) -> None:
     status, _, _ = await get(api, f"/d?download=&download={ENCODED_A}&download=&download=https%3A%2F%2Fx.example%2Fa")
     assert status == 201
-    (order,) = api.service.requests
+    (order,) = api.manager.requests
     assert (order.url, order.mirrors) == (URL_A, ["https://x.example/a"])
 
 
 async def test_markers_do_not_count_as_mirrors(api: ServedApi) -> None:
     status, _, _ = await get(api, "/d?" + "download=&" * 20 + f"download={ENCODED_A}")
     assert status == 201
-    assert api.service.requests[0].mirrors == []
+    assert api.manager.requests[0].mirrors == []
 
 
 @pytest.mark.parametrize("query", ["download", "download=", "download=&download=", "download&filename=a"])
 async def test_an_empty_url_alone_is_refused_and_recorded(api: ServedApi, query: str) -> None:
     status, body, _ = await get(api, f"/Downloads?{query}")
     assert (status, body["error"]) == (400, "INVALID_URL")
-    assert api.service.downloads[body["download_id"]].result.error is ErrorCode.INVALID_URL
+    assert api.manager.downloads[body["download_id"]].result.error is ErrorCode.INVALID_URL
 
 
 async def test_a_refusal_beside_a_marker_names_the_url(api: ServedApi) -> None:
@@ -205,7 +205,7 @@ async def test_every_parameter_reaches_the_manager(api: ServedApi) -> None:
         "&priority=-5&speed_limit=1000&wait=0",
     )
     assert status == 201
-    (order,) = api.service.requests
+    (order,) = api.manager.requests
     assert order.filename == "a b.csv"
     assert (order.timeout, order.segments, order.priority, order.speed_limit) == (0, 16, -5, 1000)
     assert (order.checksum, order.conflict) == (f"md5={'0' * 32}", Conflict.SKIP)
@@ -254,7 +254,7 @@ async def test_a_wrong_parameter_is_a_recorded_refusal_that_names_it(api: Served
     assert (status, body["error"], body["success"]) == (400, "INVALID_PARAMETER", False)
     assert body["detail"].startswith(f"{name}: ")
     assert body["path"].startswith("Downloads/")
-    assert api.service.downloads[body["download_id"]].result.error is ErrorCode.INVALID_PARAMETER
+    assert api.manager.downloads[body["download_id"]].result.error is ErrorCode.INVALID_PARAMETER
 
 
 async def test_an_ampersand_that_was_not_encoded_is_explained(api: ServedApi) -> None:
@@ -267,7 +267,7 @@ async def test_an_ampersand_that_was_not_encoded_is_explained(api: ServedApi) ->
 async def test_two_questions_at_once_are_refused(api: ServedApi, other: str) -> None:
     status, body, _ = await get(api, f"/?{other}&download={ENCODED_A}")
     assert (status, body["error"]) == (400, "INVALID_PARAMETER")
-    assert api.service.requests == []
+    assert api.manager.requests == []
 
 
 @pytest.mark.parametrize("target", ["/Downloads", "/Downloads?", "/Downloads?q=1", "/a?download_history="])
@@ -296,9 +296,9 @@ async def test_no_target_breaks_the_api(api: ServedApi, text: str) -> None:
 
 
 async def started(api: ServedApi) -> str:
-    while not api.service.downloads:
+    while not api.manager.downloads:
         await asyncio.sleep(0.001)
-    return next(reversed(api.service.downloads))
+    return next(reversed(api.manager.downloads))
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ async def test_wait_answers_with_the_end(
     api: ServedApi, state: State, code: ErrorCode | None, status: int, message: str
 ) -> None:
     asking = asyncio.create_task(get(api, f"/d?download={ENCODED_A}&wait=60"))
-    await api.service.set_state(await started(api), state, error=code, filename="final.csv")
+    await api.manager.set_state(await started(api), state, error=code, filename="final.csv")
     answered, body, headers = await asking
     assert (answered, body["message"], body["error"]) == (status, message, code)
     assert body["path"] == "d/final.csv"
@@ -341,13 +341,13 @@ async def test_a_waiting_response_ends_when_the_daemon_stops(api: ServedApi) -> 
 
 
 async def test_a_full_queue_says_when_to_come_back(api: ServedApi) -> None:
-    api.service.queue_capacity = 0
+    api.manager.queue_capacity = 0
     status, body, headers = await get(api, f"/d?download={ENCODED_A}")
     assert (status, body["error"], headers["Retry-After"]) == (429, "QUEUE_FULL", "30")
 
 
 async def test_a_stopping_daemon_says_when_to_come_back(api: ServedApi) -> None:
-    api.service.closing = True
+    api.manager.closing = True
     status, body, headers = await get(api, f"/d?download={ENCODED_A}")
     assert (status, body["error"], headers["Retry-After"]) == (503, "SHUTTING_DOWN", "5")
 
@@ -376,21 +376,21 @@ async def test_a_repeated_start_gets_the_first_answer(api: ServedApi) -> None:
     second = await get(api, target, **{"Idempotency-Key": "k-1"})
     assert first[:2] == second[:2]
     assert first[2]["Location"] == second[2]["Location"]
-    assert len(api.service.downloads) == 1
+    assert len(api.manager.downloads) == 1
 
 
 async def test_a_repeated_refusal_gets_the_first_answer(api: ServedApi) -> None:
     first = await get(api, "/d?download=nonsense", **{"Idempotency-Key": "k-1"})
     second = await get(api, "/d?download=nonsense", **{"Idempotency-Key": "k-1"})
     assert first[:2] == second[:2]
-    assert len(api.service.downloads) == 1
+    assert len(api.manager.downloads) == 1
 
 
 async def test_a_repeated_start_that_waits_waits_for_the_first_download(api: ServedApi) -> None:
     target = f"/d?download={ENCODED_A}&wait=60"
     first = asyncio.create_task(get(api, target, **{"Idempotency-Key": "k-1"}))
     id = await started(api)
-    await api.service.set_state(id, State.COMPLETED)
+    await api.manager.set_state(id, State.COMPLETED)
     second = await get(api, target, **{"Idempotency-Key": "k-1"})
     assert second[1] == (await first)[1]
     assert (second[1]["download_id"], second[1]["message"]) == (id, "Download completed")
@@ -403,10 +403,10 @@ async def test_a_key_is_bound_to_its_request_and_to_its_user(api: ServedApi) -> 
 
 
 async def test_a_full_queue_is_not_remembered_under_a_key(api: ServedApi) -> None:
-    api.service.queue_capacity = 0
+    api.manager.queue_capacity = 0
     target = f"/d?download={ENCODED_A}"
     assert (await get(api, target, **{"Idempotency-Key": "k-1"}))[0] == 429
-    api.service.queue_capacity = 1
+    api.manager.queue_capacity = 1
     assert (await get(api, target, **{"Idempotency-Key": "k-1"}))[0] == 201
 
 
@@ -416,7 +416,7 @@ async def test_a_key_that_cannot_be_is_a_recorded_refusal(api: ServedApi, key: s
     answer = json.loads(body)
     assert (status, answer["error"]) == (400, "INVALID_PARAMETER")
     assert answer["detail"].startswith("Idempotency-Key: ")
-    assert answer["download_id"] in api.service.downloads
+    assert answer["download_id"] in api.manager.downloads
 
 
 # -- listing -----------------------------------------------------------------------------------------------------------
@@ -425,7 +425,7 @@ async def test_a_key_that_cannot_be_is_a_recorded_refusal(api: ServedApi, key: s
 async def test_a_listing_shows_its_directory_only_and_pages(api: ServedApi) -> None:
     for directory in ("d", "d/e", "d", "", "d"):
         await get(api, f"/{directory}?download={ENCODED_A}")
-    ids = [row.id for row in api.service.downloads.values() if row.request.directory == "d"]
+    ids = [row.id for row in api.manager.downloads.values() if row.request.directory == "d"]
     target, seen = "/d?downloads=&limit=2&status=queued", []
     while target:
         status, body, headers = await get(api, target)
@@ -467,17 +467,17 @@ async def test_a_link_holds_nothing_that_could_end_it(api: ServedApi) -> None:
     for _ in range(2):
         await api.raw("GET", f"/a%3E;x=%22?download={ENCODED_A}")
     _, fields, _ = await api.raw("GET", "/a%3e;x=%22?downloads=&limit=1")
-    assert api.service.requests
+    assert api.manager.requests
     if "Link" in fields:
         assert fields["Link"].count(">") == 1
 
 
 async def test_live_values_are_shown(api: ServedApi) -> None:
     await get(api, f"/d?download={ENCODED_A}")
-    row = await api.service.set_state(
+    row = await api.manager.set_state(
         await started(api), State.RETRYING, total=3, received=1, error=ErrorCode.NETWORK_ERROR
     )
-    api.service.snapshots[row.id] = Snapshot(download=row, speed=1234.6, eta=0.2, reason="the host asks to wait")
+    api.manager.snapshots[row.id] = Snapshot(download=row, speed=1234.6, eta=0.2, reason="the host asks to wait")
     _, body, _ = await get(api, "/d?downloads=")
     (entry,) = body["downloads"]
     assert (entry["speed"], entry["eta"], entry["reason"]) == (1235, 1, "the host asks to wait")
@@ -490,7 +490,7 @@ async def test_live_values_are_shown(api: ServedApi) -> None:
 async def test_head_never_starts_a_download(api: ServedApi) -> None:
     status, fields, body = await api.raw("HEAD", f"/d?download={ENCODED_A}")
     assert (status, fields["Allow"], body) == (405, "GET", b"")
-    assert api.service.requests == []
+    assert api.manager.requests == []
 
 
 async def test_head_of_a_listing_has_the_fields_of_get_and_no_body(api: ServedApi) -> None:
@@ -505,4 +505,4 @@ async def test_other_methods_are_not_allowed_on_a_directory(api: ServedApi, meth
     status, fields, body = await api.raw(method, f"/d?download={ENCODED_A}")
     assert (status, fields["Allow"]) == (405, "GET, HEAD")
     assert json.loads(body)["error"] == "METHOD_NOT_ALLOWED"
-    assert api.service.requests == []
+    assert api.manager.requests == []

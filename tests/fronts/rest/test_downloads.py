@@ -10,7 +10,7 @@ from support.sample_downloads import sample_download
 from support.served_api import ServedApi
 
 from downloadd.errors import ErrorCode
-from downloadd.manager.manager import DownloadChange
+from downloadd.manager.protocol import DownloadChange
 from downloadd.states import State
 
 ALL = "/api/v1/downloads"
@@ -24,7 +24,7 @@ async def send_json(api: ServedApi, method: str, path: str, **settings: Any) -> 
 
 
 async def test_the_seed_s_global_listing_is_answered_field_by_field(api: ServedApi) -> None:
-    api.service.add(
+    api.manager.add(
         sample_download(
             id="7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c",
             filename="dataset.zip",
@@ -36,7 +36,7 @@ async def test_the_seed_s_global_listing_is_answered_field_by_field(api: ServedA
             start_time=1700000000,
         )
     )
-    api.service.add(
+    api.manager.add(
         sample_download(
             id="8b4c9d23-5e6f-5b2c-ad90-3f7e8a9b0c1d",
             filename="report.pdf",
@@ -80,7 +80,7 @@ async def test_the_seed_s_global_listing_is_answered_field_by_field(api: ServedA
 
 async def test_the_listing_pages_with_a_link(api: ServedApi) -> None:
     for number in range(3):
-        api.service.add(sample_download(number))
+        api.manager.add(sample_download(number))
     async with api.client.get(f"{ALL}?limit=2") as response:
         assert response.headers["Link"] == f'<{ALL}?limit=2&cursor=2>; rel="next"'
     async with api.client.get(f"{ALL}?limit=2&cursor=2") as response:
@@ -102,8 +102,8 @@ async def test_a_batch_has_one_result_each_in_order(api: ServedApi) -> None:
     assert body["success"] is False
     assert [one["path"] for one in body["downloads"]] == ["d/e/x", "d/2", "3"]
     assert [one["error"] for one in body["downloads"]] == [None, "INVALID_URL", None]
-    assert [one["download_id"] for one in body["downloads"]] == list(api.service.downloads)
-    assert (api.service.requests[0].segments, api.service.requests[0].priority) == (2, 3)
+    assert [one["download_id"] for one in body["downloads"]] == list(api.manager.downloads)
+    assert (api.manager.requests[0].segments, api.manager.requests[0].priority) == (2, 3)
 
 
 async def test_a_batch_of_accepted_ones_is_a_success(api: ServedApi) -> None:
@@ -136,7 +136,7 @@ async def test_a_wrong_item_is_a_refusal_of_that_item_alone(api: ServedApi, item
     assert good["success"] is True
     assert (bad["success"], bad["error"]) == (False, "INVALID_PARAMETER")
     assert bad["detail"].startswith(detail)
-    assert api.service.downloads[bad["download_id"]].result.error is ErrorCode.INVALID_PARAMETER
+    assert api.manager.downloads[bad["download_id"]].result.error is ErrorCode.INVALID_PARAMETER
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ async def test_a_body_that_is_no_batch_starts_nothing(api: ServedApi, body: byte
     status, answer = await send_json(api, "POST", ALL, data=body, headers={"Content-Type": "application/json"})
     assert (status, answer["error"], answer["success"]) == (400, "INVALID_PARAMETER", False)
     assert answer["detail"].startswith(detail)
-    assert api.service.requests == []
+    assert api.manager.requests == []
 
 
 async def test_a_batch_takes_ten_thousand(api: ServedApi) -> None:
@@ -208,28 +208,28 @@ async def test_a_repeated_batch_gets_the_first_answer(api: ServedApi) -> None:
     }
     first = await send_json(api, "POST", ALL, **settings)
     assert await send_json(api, "POST", ALL, **settings) == first
-    assert len(api.service.downloads) == 1
+    assert len(api.manager.downloads) == 1
     settings["json"] = {"downloads": [{"url": "https://a.example/2"}]}
     status, body = await send_json(api, "POST", ALL, **settings)
     assert (status, body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
 async def test_a_batch_for_a_full_queue_says_when_to_come_back_and_is_not_remembered(api: ServedApi) -> None:
-    api.service.queue_capacity = 0
+    api.manager.queue_capacity = 0
     settings: dict[str, Any] = {
         "json": {"downloads": [{"url": "https://a.example/1"}]},
         "headers": {"Idempotency-Key": "k"},
     }
     async with api.client.post(ALL, **settings) as response:
         assert (response.status, response.headers["Retry-After"]) == (429, "30")
-    api.service.queue_capacity = 1
+    api.manager.queue_capacity = 1
     assert (await send_json(api, "POST", ALL, **settings))[0] == 201
 
 
 async def test_without_allow_download_nothing_is_started_or_goes_on(api: ServedApi) -> None:
-    api.allowed = False
-    paused = api.service.add(sample_download(1, state=State.PAUSED))
-    failed = api.service.add(sample_download(2, state=State.FAILED))
+    api.allow_downloads(False)
+    paused = api.manager.add(sample_download(1, state=State.PAUSED))
+    failed = api.manager.add(sample_download(2, state=State.FAILED))
     for path in (ALL, f"{ALL}/{paused.id}/resume", f"{ALL}/{failed.id}/retry"):
         status, body = await send_json(api, "POST", path, json={})
         assert (status, body) == (403, {"success": False, "error": "DOWNLOAD_FORBIDDEN"})
@@ -241,8 +241,8 @@ async def test_without_allow_download_nothing_is_started_or_goes_on(api: ServedA
 
 
 async def test_an_active_download_is_shown_as_in_the_listing_and_an_ended_one_as_in_the_history(api: ServedApi) -> None:
-    active = api.service.add(sample_download(1, received=1, total=0))
-    ended = api.service.add(sample_download(2, state=State.COMPLETED, total=5, end_time=9))
+    active = api.manager.add(sample_download(1, received=1, total=0))
+    ended = api.manager.add(sample_download(2, state=State.COMPLETED, total=5, end_time=9))
     status, body = await send_json(api, "GET", f"{ALL}/{active.id}")
     assert (status, body["status"], body["progress_percentage"]) == (200, "queued", 100.0)
     status, body = await send_json(api, "GET", f"{ALL}/{ended.id}")
@@ -250,7 +250,7 @@ async def test_an_active_download_is_shown_as_in_the_listing_and_an_ended_one_as
 
 
 async def test_delete_answers_with_the_final_entry(api: ServedApi) -> None:
-    active = api.service.add(sample_download(1))
+    active = api.manager.add(sample_download(1))
     status, body = await send_json(api, "DELETE", f"{ALL}/{active.id}")
     assert (status, body["id"], body["status"], body["error"]) == (200, active.id, "cancelled", "CANCELLED")
     assert (body["success"], body["message"]) == (True, "Download cancelled")
@@ -259,18 +259,18 @@ async def test_delete_answers_with_the_final_entry(api: ServedApi) -> None:
 
 
 async def test_the_verbs_answer_with_the_entry_as_it_is_now(api: ServedApi) -> None:
-    id = api.service.add(sample_download(1)).id
+    id = api.manager.add(sample_download(1)).id
     for verb, state in (("pause", "paused"), ("resume", "queued")):
         status, body = await send_json(api, "POST", f"{ALL}/{id}/{verb}")
         assert (status, body["id"], body["status"], body["success"]) == (200, id, state, True)
         assert body["message"]
-    await api.service.set_state(id, State.FAILED, error=ErrorCode.NETWORK_ERROR)
+    await api.manager.set_state(id, State.FAILED, error=ErrorCode.NETWORK_ERROR)
     status, body = await send_json(api, "POST", f"{ALL}/{id}/retry")
     assert (status, body["status"], body["error"]) == (200, "queued", None)
 
 
 async def test_a_verb_that_the_state_does_not_allow_is_409(api: ServedApi) -> None:
-    id = api.service.add(sample_download(1, state=State.COMPLETED)).id
+    id = api.manager.add(sample_download(1, state=State.COMPLETED)).id
     for verb in ("pause", "resume", "retry"):
         status, body = await send_json(api, "POST", f"{ALL}/{id}/{verb}")
         assert (status, body["error"]) == (409, "INVALID_STATE")
@@ -278,7 +278,7 @@ async def test_a_verb_that_the_state_does_not_allow_is_409(api: ServedApi) -> No
 
 
 async def test_patch_changes_what_it_names(api: ServedApi) -> None:
-    id = api.service.add(sample_download(1)).id
+    id = api.manager.add(sample_download(1)).id
     changes: tuple[dict[str, Any], ...] = (
         {"priority": -3},
         {"speed_limit": 0},
@@ -288,7 +288,7 @@ async def test_patch_changes_what_it_names(api: ServedApi) -> None:
     for change in changes:
         status, body = await send_json(api, "PATCH", f"{ALL}/{id}", json=change)
         assert (status, body["success"], body["id"]) == (200, True, id)
-        assert api.service.applied_changes[-1] == DownloadChange(**change)
+        assert api.manager.applied_changes[-1] == DownloadChange(**change)
 
 
 @pytest.mark.parametrize(
@@ -305,18 +305,18 @@ async def test_patch_changes_what_it_names(api: ServedApi) -> None:
     ],
 )
 async def test_a_wrong_patch_changes_nothing(api: ServedApi, change: Any, error: str, begin: str) -> None:
-    id = api.service.add(sample_download(1)).id
+    id = api.manager.add(sample_download(1)).id
     status, body = await send_json(api, "PATCH", f"{ALL}/{id}", json=change)
     assert (status, body["error"]) == (400, error)
     assert body["detail"].startswith(begin)
-    assert api.service.applied_changes == []
+    assert api.manager.applied_changes == []
 
 
 @pytest.mark.parametrize(
     "id", ["7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c", "x", "7A3F8B12-4D5E-4A1B-9C8F-2E6D7F8A9B0C", "%00", "..%2F.."]
 )
 async def test_an_unknown_id_is_404(api: ServedApi, id: str) -> None:
-    api.service.add(sample_download(1))
+    api.manager.add(sample_download(1))
     places = [("GET", ""), ("DELETE", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/retry")]
     for method, verb in places:
         status, _, body = await api.raw(method, f"{ALL}/{id}{verb}")
@@ -351,7 +351,7 @@ async def test_an_unknown_path_of_the_api_is_404_and_never_a_directory(api: Serv
     for method, query in (("GET", ""), ("GET", "?downloads="), ("POST", "?download=https%3A%2F%2Fa.example%2F")):
         status, _, body = await api.raw(method, path + query)
         assert (status, json.loads(body)["error"]) == (404, "NOT_FOUND")
-    assert api.service.requests == []
+    assert api.manager.requests == []
 
 
 @pytest.mark.parametrize("path", [UNKNOWN, "/api/v1/health", "/api/v1/metrics", "/api/v1/events"])

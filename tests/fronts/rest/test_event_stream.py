@@ -16,7 +16,7 @@ from support.served_api import ServedApi
 
 from downloadd.download import Snapshot
 from downloadd.events import DownloadChanged, ImportChanged, parse_event_id
-from downloadd.fronts.rest import routes
+from downloadd.fronts.rest import api as api_assembly
 from downloadd.fronts.rest.event_stream import MAX_REPLAYED_DOWNLOADS, EventStream
 from downloadd.fronts.rocketchat.translation import make_operation_entry
 from downloadd.import_operation import ImportState
@@ -78,26 +78,26 @@ async def open_stream(api: ServedApi, last_id: str | None = None) -> AsyncIterat
 
 
 async def test_a_new_reader_is_told_what_is_active_and_then_what_happens(api: ServedApi) -> None:
-    ids = [api.service.add(sample_download(number)).id for number in range(2)]
-    api.service.add(sample_download(9, state=State.FAILED))
+    ids = [api.manager.add(sample_download(number)).id for number in range(2)]
+    api.manager.add(sample_download(9, state=State.FAILED))
     async with open_stream(api) as reader:
         received = await reader.read_until_live()
         assert [(one.event, one.data["id"]) for one in received] == [("download", id) for id in ids]
-        await api.service.set_state(ids[0], State.DOWNLOADING, received=5, total=10)
+        await api.manager.set_state(ids[0], State.DOWNLOADING, received=5, total=10)
         one = await reader.next()
         assert (one.event, one.data["status"], one.data["progress_percentage"]) == ("download", "downloading", 50.0)
-        await api.service.set_state(ids[0], State.COMPLETED)
+        await api.manager.set_state(ids[0], State.COMPLETED)
         one = await reader.next()
         assert (one.event, one.data["status"], one.data["id"]) == ("history", "completed", ids[0])
 
 
 async def test_events_have_the_entries_of_listing_and_history(api: ServedApi) -> None:
-    id = api.service.add(sample_download(1)).id
+    id = api.manager.add(sample_download(1)).id
     async with open_stream(api) as reader:
         (active,) = await reader.read_until_live()
         async with api.client.get("/api/v1/downloads") as response:
             assert (await response.json())["downloads"] == [active.data]
-        await api.service.set_state(id, State.COMPLETED)
+        await api.manager.set_state(id, State.COMPLETED)
         ended = await reader.next()
         async with api.client.get("/?download_history=") as response:
             assert (await response.json())["history"] == [ended.data]
@@ -114,29 +114,29 @@ async def test_an_import_that_moves_on_is_told_with_its_operation(api: ServedApi
 
 
 async def test_a_long_snapshot_is_told_completely(api: ServedApi) -> None:
-    ids = [api.service.add(sample_download(number)).id for number in range(1201)]
+    ids = [api.manager.add(sample_download(number)).id for number in range(1201)]
     async with open_stream(api) as reader:
         assert [one.data["id"] for one in await reader.read_until_live()] == ids
 
 
 async def test_one_that_comes_back_is_told_exactly_what_it_missed(api: ServedApi) -> None:
-    ids = [api.service.add(sample_download(number)).id for number in range(2)]
+    ids = [api.manager.add(sample_download(number)).id for number in range(2)]
     async with open_stream(api) as reader:
         await reader.read_until_live()
-        await api.service.set_state(ids[0], State.DOWNLOADING)
+        await api.manager.set_state(ids[0], State.DOWNLOADING)
         await reader.next()
         last_id = reader.last_id
-    await api.service.set_state(ids[0], State.COMPLETED)
-    await api.service.set_state(ids[1], State.DOWNLOADING)
+    await api.manager.set_state(ids[0], State.COMPLETED)
+    await api.manager.set_state(ids[1], State.DOWNLOADING)
     async with open_stream(api, last_id) as reader:
         received = await reader.read_until_live()
     assert [(one.event, one.data["id"]) for one in received] == [("history", ids[0]), ("download", ids[1])]
 
 
 async def test_after_a_restart_the_ends_since_then_come_from_the_records(api: ServedApi) -> None:
-    seen = [api.service.add(sample_download(number, state=State.FAILED)) for number in range(2)]
-    missed = [api.service.add(sample_download(number, state=State.FAILED)) for number in range(2, 5)]
-    active = api.service.add(sample_download(9))
+    seen = [api.manager.add(sample_download(number, state=State.FAILED)) for number in range(2)]
+    missed = [api.manager.add(sample_download(number, state=State.FAILED)) for number in range(2, 5)]
+    active = api.manager.add(sample_download(9))
     async with open_stream(api, f"0123abcd-77-{seen[-1].result.ended_seq}") as reader:
         received = await reader.read_until_live()
     assert [(one.event, one.data["id"]) for one in received] == [
@@ -152,7 +152,7 @@ async def test_after_a_restart_the_ends_since_then_come_from_the_records(api: Se
 
 async def test_who_missed_too_much_is_told_to_read_the_history(api: ServedApi) -> None:
     for number in range(MAX_REPLAYED_DOWNLOADS + 1):
-        api.service.add(sample_download(number, state=State.FAILED))
+        api.manager.add(sample_download(number, state=State.FAILED))
     async with open_stream(api, "0123abcd-1-0") as reader:
         received = await reader.read_until_live()
     assert [one.event for one in received] == ["reset"]
@@ -160,21 +160,21 @@ async def test_who_missed_too_much_is_told_to_read_the_history(api: ServedApi) -
 
 @pytest.mark.parametrize("last_id", ["", "nonsense", "1", "a-b-c", "--", "\xff"])
 async def test_an_id_of_somebody_else_makes_a_new_reader(api: ServedApi, last_id: str) -> None:
-    api.service.add(sample_download(1, state=State.FAILED))
-    active = api.service.add(sample_download(2))
+    api.manager.add(sample_download(1, state=State.FAILED))
+    active = api.manager.add(sample_download(2))
     async with open_stream(api, last_id) as reader:
         assert [one.data["id"] for one in await reader.read_until_live()] == [active.id]
 
 
 async def test_a_new_reader_starts_behind_the_history_that_there_is(api: ServedApi) -> None:
-    past = api.service.add(sample_download(1, state=State.FAILED))
+    past = api.manager.add(sample_download(1, state=State.FAILED))
     async with open_stream(api) as reader:
         await reader.read_until_live()
         assert reader.last_id.endswith(f"-{past.result.ended_seq}")
 
 
 async def test_a_quiet_stream_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "EventStream", partial(EventStream, heartbeat=0.01))
+    monkeypatch.setattr(api_assembly, "EventStream", partial(EventStream, heartbeat=0.01))
     api = ServedApi()
     async with api.client, open_stream(api) as reader:
         await reader.read_until_live()

@@ -19,7 +19,7 @@ async def read(api: ServedApi, query: str) -> tuple[int, Any, str]:
 
 
 async def test_the_seed_s_history_is_answered_field_by_field(api: ServedApi) -> None:
-    api.service.add(
+    api.manager.add(
         sample_download(
             id="9c5d0e34-6f70-6c3d-be01-4a8f9b0c1d2e",
             filename="missing.csv",
@@ -33,7 +33,7 @@ async def test_the_seed_s_history_is_answered_field_by_field(api: ServedApi) -> 
             detail="the origin answered 404",
         )
     )
-    api.service.add(
+    api.manager.add(
         sample_download(
             id="7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c",
             filename="dataset.zip",
@@ -89,7 +89,7 @@ async def test_the_seed_s_history_is_answered_field_by_field(api: ServedApi) -> 
 
 async def test_following_the_links_reads_everything_once_newest_first(api: ServedApi) -> None:
     for number in range(7):
-        api.service.add(sample_download(number, state=State.COMPLETED, directory="a b" if number % 2 else ""))
+        api.manager.add(sample_download(number, state=State.COMPLETED, directory="a b" if number % 2 else ""))
     seen: list[str] = []
     query = "&limit=2&directory=a%20b&status=completed"
     while True:
@@ -105,14 +105,14 @@ async def test_following_the_links_reads_everything_once_newest_first(api: Serve
 
 async def test_every_filter_reaches_the_records(api: ServedApi) -> None:
     await read(api, "&limit=1000&cursor=17&status=skipped&directory=a/b/&q=x+y")
-    assert api.service.filters == [
+    assert api.manager.filters == [
         HistoryFilter(directory="a/b", state=State.SKIPPED, contains="x y", before_ended_seq=17, limit=1001)
     ]
 
 
 async def test_a_page_has_100_entries_unless_asked_otherwise(api: ServedApi) -> None:
     for number in range(101):
-        api.service.add(sample_download(number, state=State.COMPLETED))
+        api.manager.add(sample_download(number, state=State.COMPLETED))
     _, body, link = await read(api, "")
     assert len(body["history"]) == 100
     assert link == '</?download_history=&cursor=2>; rel="next"'

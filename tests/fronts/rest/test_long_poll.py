@@ -1,41 +1,63 @@
-"""Held answers: until the end, the time, or the stop."""
+"""Held responses end with the download, the time, or a release."""
 
 import asyncio
 
-from support.fake_service import FakeClock, FakeDownloadService
+import pytest
+from support.fake_manager import FakeClock, FakeManager
 from support.sample_downloads import sample_download
 
+from downloadd.config import DownloadsConfig
 from downloadd.events import EventBus
 from downloadd.fronts.rest.long_poll import LongPoll
+from downloadd.policy.directories import DirectoryRules
+from downloadd.service import DownloadService
 from downloadd.states import State
+from downloadd.users import User
+
+USER = User(id="u", permissions=frozenset({"view-downloads"}))
 
 
-def service() -> FakeDownloadService:
-    return FakeDownloadService(EventBus(), FakeClock())
+@pytest.fixture
+def manager() -> FakeManager:
+    return FakeManager(EventBus(), FakeClock())
 
 
-async def test_the_end_of_a_download_ends_the_wait() -> None:
-    manager = service()
+@pytest.fixture
+def long_poll(manager: FakeManager) -> LongPoll:
+    async def no_directories(prefix: str, limit: int) -> list[str]:
+        return []
+
+    return LongPoll(
+        DownloadService(
+            manager=manager,
+            find_directories=no_directories,
+            clock=FakeClock(),
+            directories=DirectoryRules(),
+            config=DownloadsConfig(enabled=True),
+        )
+    )
+
+
+async def test_the_end_of_a_download_ends_the_wait(manager: FakeManager, long_poll: LongPoll) -> None:
     download = manager.add(sample_download())
-    waiting = asyncio.create_task(LongPoll(manager).wait(download, 60))
+    waiting = asyncio.create_task(long_poll.wait(USER, download, 60))
     await asyncio.sleep(0)
     await manager.set_state(download.id, State.COMPLETED)
     assert (await waiting).state is State.COMPLETED
 
 
-async def test_the_time_ends_the_wait() -> None:
-    manager = service()
-    assert (await LongPoll(manager).wait(manager.add(sample_download()), 0.01)).state is State.QUEUED
+async def test_the_time_ends_the_wait(manager: FakeManager, long_poll: LongPoll) -> None:
+    assert (await long_poll.wait(USER, manager.add(sample_download()), 0.01)).state is State.QUEUED
 
 
-async def test_a_stop_ends_every_wait_with_the_newest_row_and_allows_no_new_one() -> None:
-    manager = service()
-    long_poll = LongPoll(manager)
+async def test_a_release_ends_every_wait_with_the_newest_row_and_allows_no_new_one(
+    manager: FakeManager, long_poll: LongPoll
+) -> None:
     download = manager.add(sample_download())
-    waits = [asyncio.create_task(long_poll.wait(download, 3600)) for _ in range(3)]
+    waits = [asyncio.create_task(long_poll.wait(USER, download, 3600)) for _ in range(3)]
     await asyncio.sleep(0)
     manager.downloads[download.id] = sample_download(0, state=State.DOWNLOADING)
     long_poll.release_all()
     async with asyncio.timeout(5):
         assert {one.state for one in await asyncio.gather(*waits)} == {State.DOWNLOADING}
-        assert await long_poll.wait(download, 3600) is download
+        assert await long_poll.wait(USER, download, 3600) is download

@@ -83,7 +83,7 @@ async def test_requests_are_counted_by_method_and_status(api: ServedApi) -> None
 
 
 async def test_a_mistake_of_ours_is_a_500_that_names_the_request_and_is_logged(api: ServedApi, lines: Lines) -> None:
-    api.service.failure = RuntimeError("s3cret inside")
+    api.manager.failure = RuntimeError("s3cret inside")
     status, fields, body = await api.raw("GET", START)
     answer = json.loads(body)
     assert (status, answer["error"], answer["success"]) == (500, "INTERNAL_ERROR", False)

@@ -128,9 +128,9 @@ ANSWERS = [
 async def test_answers_are_as_the_document_says(
     api: ServedApi, method: str, target: str, path: str, body: Any, token: str, allowed: bool
 ) -> None:
-    api.allowed = allowed
-    api.service.add(sample_download(1, received=1, total=3))
-    api.service.add(sample_download(2, state=State.FAILED))
+    api.allow_downloads(allowed)
+    api.manager.add(sample_download(1, received=1, total=3))
+    api.manager.add(sample_download(2, state=State.FAILED))
     document = await read_document(api)
     operation = document["paths"][path][method.lower()]
     headers = {"Authorization": f"Bearer {token}"}

@@ -197,7 +197,7 @@ async def test_request_guards_apply_to_every_endpoint_that_needs_a_token(api: Se
         answer = await api.exchange(f"{request}Connection: close\r\n\r\n".encode())
         assert answer.startswith(b"HTTP/1.1 421 ")
         assert b"HOST_NOT_ALLOWED" in answer
-    assert api.service.downloads == {}
+    assert api.manager.downloads == {}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A manager without records, disk or network: downloads live in memory and move only when a test moves them."""
+"""A manager without records, disk or network: downloads are in memory and change only when a test changes them."""
 
 import asyncio
 import uuid
@@ -20,7 +20,7 @@ from downloadd.errors import (
 )
 from downloadd.events import DownloadChanged, DownloadEnded, EventBus
 from downloadd.manager.admission import DownloadRequest, admit, refuse
-from downloadd.manager.manager import DownloadChange, StartResult
+from downloadd.manager.protocol import DownloadChange, StartResult
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.directories import DirectoryRules
@@ -31,7 +31,7 @@ from downloadd.states import FINISHED, State
 
 
 class FakeClock:
-    """A clock whose hands a test moves."""
+    """A clock that a test sets."""
 
     def __init__(self, wall: float = 1_700_000_000.0) -> None:
         self.now = wall
@@ -44,7 +44,7 @@ class FakeClock:
 
 
 class FakeMetrics:
-    """Remembers what was counted."""
+    """Records what was counted."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, int]] = []
@@ -62,8 +62,12 @@ class FakeMetrics:
         return lines.encode(), accept or "text/plain; version=0.0.4; charset=utf-8"
 
 
-class FakeDownloadService:
-    """Implements the API's `DownloadService`. `queue_capacity` is what the queue still takes."""
+class FakeManager:
+    """Implements `DownloadManager`.
+
+    Attributes:
+        queue_capacity: downloads that the queue can still take.
+    """
 
     def __init__(self, bus: EventBus, clock: FakeClock, *, domains: tuple[str, ...] = ()) -> None:
         self.bus = bus
@@ -83,10 +87,10 @@ class FakeDownloadService:
         self._ended_seq = 0
         self._changed = asyncio.Condition()
 
-    # -- what tests do -------------------------------------------------------------------------------------------------
+    # -- for tests -------------------------------------------------------------------------------------------------
 
     def add(self, download: Download) -> Download:
-        """Knows a download, as if it had been accepted, or had ended, now."""
+        """Add a download, as if it had been accepted, or had ended, now."""
         self._seq += 1
         download = replace(download, seq=self._seq)
         if download.state in FINISHED:
@@ -96,7 +100,7 @@ class FakeDownloadService:
         return download
 
     async def set_state(self, id: str, state: State, **changes: object) -> Download:
-        """Puts a download into another state and tells everybody."""
+        """Change the state of a download, and publish it."""
         download = with_fields(self.downloads[id], state=state, **changes)
         if state in FINISHED:
             self._ended_seq += 1
@@ -111,7 +115,7 @@ class FakeDownloadService:
             self._changed.notify_all()
         return download
 
-    # -- the manager's face --------------------------------------------------------------------------------------------
+    # -- `DownloadManager` ---------------------------------------------------------------------------------------------
 
     async def start(
         self,
@@ -226,9 +230,6 @@ class FakeDownloadService:
             row for row in self.downloads.values() if row.state in FINISHED and (row.result.ended_seq or 0) > ended_seq
         ]
         return sorted(rows, key=lambda row: row.result.ended_seq or 0)[:limit]
-
-    def retry_after(self) -> int:
-        return 30
 
     def _get(self, id: str) -> Download:
         if id not in self.downloads:

@@ -1,0 +1,89 @@
+"""Assembly of the REST API from its handlers."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from downloadd.clock import Clock
+from downloadd.events import EventBus
+from downloadd.fronts.page.assets import Asset
+from downloadd.fronts.page.endpoints import PageEndpoints
+from downloadd.fronts.rest.auth import Accounts
+from downloadd.fronts.rest.body_reader import BodyReader
+from downloadd.fronts.rest.directory import DirectoryEndpoints
+from downloadd.fronts.rest.directory_completion import DirectoryCompletionEndpoint
+from downloadd.fronts.rest.downloads import DownloadEndpoints
+from downloadd.fronts.rest.event_stream import EventStream
+from downloadd.fronts.rest.health import MonitoringEndpoints
+from downloadd.fronts.rest.history import HistoryEndpoints
+from downloadd.fronts.rest.long_poll import LongPoll
+from downloadd.fronts.rest.middleware import RequestMiddleware
+from downloadd.fronts.rest.openapi import DocumentEndpoint
+from downloadd.fronts.rest.reference import ReferencePage
+from downloadd.fronts.rest.request_guards import RequestGuards
+from downloadd.fronts.rest.request_metrics import RequestMetrics
+from downloadd.fronts.rest.router import Router
+from downloadd.fronts.rest.routes import Endpoints, build_browser_routes, build_routes
+from downloadd.fronts.rest.server import Api
+from downloadd.fronts.rocketchat.endpoints import ImportEndpoints, ImportService
+from downloadd.metrics import GaugeSnapshot
+from downloadd.policy.proxies import TrustedProxies
+from downloadd.service import DownloadService
+
+
+def create_api(
+    *,
+    service: DownloadService,
+    imports: ImportService,
+    bus: EventBus,
+    metrics: RequestMetrics,
+    collect_gauges: Callable[[], Awaitable[GaugeSnapshot]],
+    accounts: Accounts,
+    guards: RequestGuards,
+    clock: Clock,
+    page: Mapping[str, Asset],
+    proxies: TrustedProxies,
+    base_path: str = "",
+    reader: BodyReader | None = None,
+) -> Api:
+    """Return the API, to be served with `ApiRunner`.
+
+    Args:
+        service: the downloads.
+        imports: the imports.
+        bus: the events.
+        metrics: the counters of requests.
+        collect_gauges: returns the present values for the metrics.
+        accounts: the users and their tokens.
+        guards: the checks before authentication.
+        clock: the clock.
+        page: the files of the web page, by name.
+        proxies: the proxies whose forwarding fields are trusted.
+        base_path: the path that all paths begin with.
+        reader: the reader of request bodies.
+    """
+    long_poll = LongPoll(service)
+    reader = reader or BodyReader()
+    document = DocumentEndpoint()
+    page_endpoints = PageEndpoints(page)
+    table = build_routes(
+        Endpoints(
+            directory=DirectoryEndpoints(service=service, long_poll=long_poll),
+            downloads=DownloadEndpoints(service=service, reader=reader),
+            history=HistoryEndpoints(service),
+            events=EventStream(service=service, bus=bus),
+            health=MonitoringEndpoints(metrics=metrics, collect_gauges=collect_gauges),
+            imports=ImportEndpoints(service=imports, reader=reader),
+            document=document,
+            directories=DirectoryCompletionEndpoint(service),
+            page=page_endpoints,
+        )
+    )
+    document.build(table, base_path)
+
+    def close_long_lived() -> None:
+        long_poll.release_all()
+        bus.close()
+
+    browser_routes = build_browser_routes(page_endpoints, ReferencePage(document.document))
+    router = Router((*table, *browser_routes), accounts, guards, metrics, clock)
+    middleware = RequestMiddleware(router.dispatch, metrics=metrics, clock=clock, proxies=proxies, base_path=base_path)
+    return Api(middleware.handle, close_long_lived)

@@ -1,0 +1,195 @@
+"""Routing: finds the route of a request, checks who asks, and calls the handler."""
+
+import re
+from typing import Final
+
+import msgspec
+from aiohttp import HttpVersion11, web
+
+from downloadd.clock import Clock
+from downloadd.errors import HttpVersionNotSupportedError, InvalidParameterError, MethodNotAllowedError, NotFoundError
+from downloadd.fronts.rest.auth import Accounts, read_credentials
+from downloadd.fronts.rest.idempotency import IDEMPOTENCY_FIELD, read_key_field
+from downloadd.fronts.rest.request_context import ANONYMOUS, REQUESTED_VERSION, RequestContext
+from downloadd.fronts.rest.request_guards import RequestGuards, reject_cross_site
+from downloadd.fronts.rest.request_metrics import RequestMetrics
+from downloadd.fronts.rest.responses import unauthorized_response
+from downloadd.fronts.rest.route import Access, Route
+from downloadd.fronts.rest.schemas import redact_parameter_name
+from downloadd.fronts.rest.target import SELECTORS, Target
+from downloadd.users import Permission, User
+
+EXPECTATION: Final = "100-continue"
+"""The only expectation that RFC 9110, section 10.1.1 defines."""
+
+
+class _PathTemplate(msgspec.Struct, frozen=True, kw_only=True):
+    """A path with one placeholder."""
+
+    before: str
+    after: str
+    methods: dict[str, Route]
+
+    def match_id(self, path: str) -> str:
+        """Return the value of the placeholder; "" when the path does not match."""
+        if not path.startswith(self.before) or not path.endswith(self.after):
+            return ""
+        id = path[len(self.before) : len(path) - len(self.after)]
+        return "" if "/" in id else id
+
+
+class Router:
+    """Dispatches requests to the handlers of their routes.
+
+    Paths are matched as they were received, neither decoded nor normalised; only directories are decoded.
+    """
+
+    def __init__(
+        self, table: tuple[Route, ...], accounts: Accounts, guards: RequestGuards, metrics: RequestMetrics, clock: Clock
+    ) -> None:
+        self._metrics = metrics
+        self._accounts = accounts
+        self._guards = guards
+        self._clock = clock
+        self._by_selector = {route.selector: route for route in table if route.selector}
+        exact: dict[str, dict[str, Route]] = {}
+        for route in table:
+            if not route.selector:
+                exact.setdefault(route.path, {}).update(_methods_of_route(route))
+        self._by_path = {path: methods for path, methods in exact.items() if "{" not in path}
+        self._templates = tuple(
+            _PathTemplate(before=before, after=after, methods=methods)
+            for path, methods in exact.items()
+            if "{" in path
+            for before, _, after in [re.split(r"[{}]", path)]
+        )
+
+    async def dispatch(self, context: RequestContext) -> web.StreamResponse:
+        """Return the response of the handler.
+
+        Raises:
+            NotFoundError: the path does not exist.
+            MethodNotAllowedError: the path does not have the method.
+            InvalidParameterError: the query has two selectors, or the route takes no query; or `Host`, `Expect` or
+                `Content-Encoding` are wrong.
+            HostNotAllowedError, CrossSiteError, TooManyFailedLoginsError: a guard refuses the request.
+            PermissionMissingError: the user does not have the permission of the route.
+            HttpVersionNotSupportedError: the request has another major version of HTTP.
+        """
+        request, target = context.request, context.target
+        version = request.get(REQUESTED_VERSION)
+        if version is not None:
+            raise HttpVersionNotSupportedError(f"{version.major}.{version.minor}")
+        self._require_host(context)
+        if request.headers.get("Expect", EXPECTATION).lower() != EXPECTATION:
+            raise InvalidParameterError("Expect", f"only {EXPECTATION} can be met")
+        if not target.is_below_base_path:
+            raise NotFoundError(f"all paths of this server begin with {target.base_path}/")
+        if target.path == "/api" or target.path.startswith("/api/"):
+            route, context.id = self._find_api_route(request.method, target)
+            context.download_id = context.id if "{id}" in route.path else None
+        else:
+            route = self._find_directory_route(request.method, target)
+        if route.access is not Access.PUBLIC:
+            reject_cross_site(request.headers, context.client, target.authority)
+            user = self._authenticate(context)
+            context.user = user or ANONYMOUS
+            if user is None:
+                return unauthorized_response()
+            # The service checks it too; here it is checked before the query and the body are read.
+            if isinstance(route.access, Permission):
+                user.require_permission(route.access)
+        if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise InvalidParameterError("Content-Encoding", "send the body as it is, without a content coding")
+        if target.query.values:
+            _check_query(route, target)
+        if IDEMPOTENCY_FIELD not in route.contract.headers:
+            # The OpenAPI document has one operation for all routes of a path, so all of them refuse a malformed key.
+            read_key_field(request.headers)
+        return await route.handler(context)
+
+    def _require_host(self, context: RequestContext) -> None:
+        request, client = context.request, context.client
+        hosts = request.headers.getall("Host", ())
+        # RFC 9112, section 3.2: HTTP/1.1 requires exactly one. Pages in browsers cannot reach a Unix socket.
+        if len(hosts) != 1 and not (not hosts and request.version < HttpVersion11):
+            raise InvalidParameterError("Host", "expected one Host field")
+        if client.address:
+            for host in hosts:
+                self._guards.hosts.require(host)
+            # The authority of a target in absolute form replaces the field (RFC 9112, section 3.2.2).
+            if context.target.authority is not None:
+                self._guards.hosts.require(context.target.authority)
+        # Checked in addition to `Host`: a proxy may forward a value that a page has set.
+        if client.host:
+            self._guards.hosts.require(client.host)
+
+    def _authenticate(self, context: RequestContext) -> User | None:
+        """Return the user of the credentials; None when they are missing or wrong.
+
+        Raises:
+            TooManyFailedLoginsError: the address has sent too many wrong credentials.
+        """
+        request = context.request
+        credentials = read_credentials(request.headers)
+        if not credentials:
+            return None
+        address, now = context.client.address, self._clock.monotonic()
+        user = self._accounts.authenticate(request.headers)
+        self._guards.throttle.require_not_throttled(address, None if user is None else user.id, now=now)
+        if user is None:
+            self._metrics.login_failed()
+            self._guards.throttle.record_failure(address, hash(credentials), now=now)
+        else:
+            self._guards.throttle.record_success(address, user.id)
+        return user
+
+    def _find_api_route(self, method: str, target: Target) -> tuple[Route, str]:
+        path = target.path
+        methods = self._by_path.get(path)
+        if methods is not None:
+            return _select_method(methods, method), ""
+        for template in self._templates:
+            if id := template.match_id(path):
+                return _select_method(template.methods, method), id
+        if method == "GET" and "download" in target.query.selectors:
+            # Treated as a directory, so that the response says that the directory may not have this name.
+            return self._find_directory_route(method, target), ""
+        raise NotFoundError("this path does not exist; GET /api/v1/openapi.json lists all paths")
+
+    def _find_directory_route(self, method: str, target: Target) -> Route:
+        if method not in {"GET", "HEAD"}:
+            raise MethodNotAllowedError(method, ("GET", "HEAD"))
+        selectors = target.query.selectors
+        if not selectors and target.path == "/":
+            return _select_method(self._by_path["/"], method)
+        route = self._by_selector[selectors[0]] if selectors else None
+        if route is None or (route.path == "/" and target.path.strip("/")):
+            raise NotFoundError(
+                "GET /{directory} takes ?download=<url> to start a download or ?downloads= to list active ones; "
+                "GET / takes ?download_history= too"
+            )
+        if method == "HEAD" and not route.head:
+            raise MethodNotAllowedError(method, ("GET",))
+        return route
+
+
+def _methods_of_route(route: Route) -> dict[str, Route]:
+    return {route.method: route, "HEAD": route} if route.head else {route.method: route}
+
+
+def _select_method(methods: dict[str, Route], method: str) -> Route:
+    route = methods.get(method)
+    if route is None:
+        raise MethodNotAllowedError(method, tuple(sorted(methods)))
+    return route
+
+
+def _check_query(route: Route, target: Target) -> None:
+    if route.contract.query is None:
+        name = redact_parameter_name(next(iter(target.query.values)))
+        raise InvalidParameterError(name, "unknown parameter; this path takes none")
+    if route.selector and len(selectors := target.query.selectors) > 1:
+        raise InvalidParameterError(
+            selectors[1], f"cannot be combined with {selectors[0]}; use one of {', '.join(SELECTORS)} at a time"
+        )

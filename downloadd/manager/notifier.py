@@ -1,0 +1,95 @@
+"""Notification of changes and ends: event bus, metrics, log, and callers that wait for an end."""
+
+import asyncio
+from contextlib import AbstractContextManager
+
+import structlog
+
+from downloadd.download import Download, Snapshot, log_fields
+from downloadd.errors import ErrorCode
+from downloadd.events import DownloadChanged, DownloadEnded, EventBus
+from downloadd.metrics import DownloadMetrics
+from downloadd.states import State
+
+log = structlog.get_logger()
+
+
+class Notifier:
+    """Reports every change of a download to those who follow it."""
+
+    def __init__(self, bus: EventBus, metrics: DownloadMetrics) -> None:
+        self._bus = bus
+        self._metrics = metrics
+        self._waiters: dict[str, list[asyncio.Future[Download]]] = {}
+
+    @property
+    def is_watched(self) -> bool:
+        """Return True if changes have a reader; while they have none, they need not be published."""
+        return self._bus.is_watched
+
+    def record_ended_seq(self, ended_seq: int) -> None:
+        """Record the newest `ended_seq` of a history that is older than the bus."""
+        self._bus.record_ended_seq(ended_seq)
+
+    def deferring_publication(self) -> AbstractContextManager[None]:
+        """Defer the ids of ends that are recorded already and published inside of the block."""
+        return self._bus.deferring_publication()
+
+    def publish_changed(self, snapshot: Snapshot) -> None:
+        """Publish the state of an active download."""
+        self._bus.publish(DownloadChanged(snapshot=snapshot))
+
+    def publish_finished(self, row: Download) -> None:
+        """Count, log and publish the end of a download, and wake the callers that wait for it."""
+        # The clock may have been set back since.
+        seconds = max(0, (row.result.end_time or row.start_time) - row.start_time)
+        self._metrics.ended(row.state, row.result.error, seconds)
+        log.info(
+            "download_ended",
+            **log_fields(row),
+            outcome=row.state,
+            error=row.result.error,
+            detail=row.result.detail,
+            path=row.file_path,
+            url=row.request.redacted_url,
+            size=row.progress.total if row.state is State.COMPLETED else None,
+            attempts=row.progress.attempt,
+        )
+        self._bus.publish(DownloadEnded(download=row))
+        self.notify_waiters(row)
+
+    def count_accepted(self, count: int) -> None:
+        """Count accepted downloads."""
+        self._metrics.accepted(count)
+
+    def count_attempt(self, download: Download, *, now: float) -> None:
+        """Count an attempt that starts `now` (Unix time), with the time in the queue if it is the first one."""
+        self._metrics.attempt_started(now - download.start_time if download.epoch == 1 else None)
+
+    def count_failed_attempt(self, error: ErrorCode) -> None:
+        """Count an attempt that failed with `error` and is followed by another one."""
+        self._metrics.attempt_failed(error)
+
+    def count_received(self, nbytes: int) -> None:
+        """Count bytes that origins have sent."""
+        self._metrics.received(nbytes)
+
+    def add_waiter(self, id: str) -> asyncio.Future[Download]:
+        """Return a future for the row with which the present run of a download, or the download, ends."""
+        waiter: asyncio.Future[Download] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(id, []).append(waiter)
+        return waiter
+
+    def remove_waiter(self, id: str, waiter: asyncio.Future[Download]) -> None:
+        """Forget a future of `add_waiter`."""
+        waiters = self._waiters.get(id, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+        if not waiters:
+            self._waiters.pop(id, None)
+
+    def notify_waiters(self, row: Download) -> None:
+        """Wake the callers that wait for this download."""
+        for waiter in self._waiters.pop(row.id, ()):
+            if not waiter.done():
+                waiter.set_result(row)

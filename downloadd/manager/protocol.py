@@ -1,0 +1,86 @@
+"""The interface of the manager: requests, results and methods that the layers above use."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from downloadd.download import Download, Snapshot
+from downloadd.manager.admission import DownloadRequest
+from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
+
+MakeStoredResponse = Callable[[Sequence[Download]], StoredResponse | None]
+"""Maker of the response that is stored under a request's `Idempotency-Key`; None when none is to be stored."""
+
+
+class StartResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of a request to start downloads."""
+
+    downloads: Sequence[Download] = ()
+    """One per download request, in order: `queued`, or `failed` when it was refused."""
+    replayed: StoredResponse | None = None
+    """The first response to a request with the same `Idempotency-Key`; nothing was started now."""
+
+
+class DownloadChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes that a user makes to an active download; None leaves a value as it is."""
+
+    priority: int | None = None
+    speed_limit: int | None = None
+    """Bytes a second; 0 for no limit."""
+    url: str | None = None
+
+
+class DownloadManager(Protocol):
+    """The manager, without the user's rights."""
+
+    async def start(
+        self,
+        requests: Sequence[DownloadRequest],
+        *,
+        user: str,
+        request_id: str | None = None,
+        make_stored_response: MakeStoredResponse | None = None,
+    ) -> StartResult:
+        """Check the requests and record them durably, in one transaction."""
+        ...
+
+    async def cancel(self, id: str) -> Download:
+        """Cancel an active download."""
+        ...
+
+    async def pause(self, id: str) -> Snapshot:
+        """Pause an active download."""
+        ...
+
+    async def resume(self, id: str) -> Snapshot:
+        """Resume a paused download."""
+        ...
+
+    async def retry(self, id: str) -> Snapshot:
+        """Retry a finished download, or a retrying one without further delay."""
+        ...
+
+    async def amend(self, id: str, changes: DownloadChange) -> Snapshot:
+        """Change an active download."""
+        ...
+
+    async def get(self, id: str) -> Snapshot:
+        """Return a download, active or finished."""
+        ...
+
+    async def active(self, criteria: ActiveFilter) -> list[Snapshot]:
+        """Return active downloads, oldest first."""
+        ...
+
+    async def history(self, criteria: HistoryFilter) -> list[Download]:
+        """Return a page of finished downloads."""
+        ...
+
+    async def ended_since(self, ended_seq: int, limit: int) -> list[Download]:
+        """Return downloads that ended after the one with `ended_seq`, oldest end first."""
+        ...
+
+    async def wait(self, id: str, seconds: float) -> Download:
+        """Return the row when the download has ended, or as it is after `seconds`."""
+        ...

@@ -1,0 +1,64 @@
+"""Publication of a verified part file under its final name."""
+
+from collections.abc import Awaitable, Callable
+
+from msgspec.structs import replace
+
+from downloadd.clock import Clock
+from downloadd.download import Conflict, Download
+from downloadd.manager import lifecycle
+from downloadd.manager.admission import expected_name
+from downloadd.storage.destination import Destination, Part
+from downloadd.storage.names import SafeName, parse_filename
+
+
+class Publication:
+    """Gives part files their final names; `save` writes the row of the run."""
+
+    def __init__(
+        self, destination: Destination, clock: Clock, *, save: Callable[[Download], Awaitable[Download]]
+    ) -> None:
+        self._destination = destination
+        self._clock = clock
+        self._save = save
+
+    async def publish(self, part: Part, download: Download) -> Download | None:
+        """Publish the part file and return the completed row; None when the name is taken and is to be kept.
+
+        Only the end of the process stops a run from here on.
+        """
+        conflict = select_conflict(download)
+        filename = parse_filename(download.filename)
+        # The name is free nearly always, and a check costs as much as a try. A file that may be overwritten is checked.
+        if conflict is not Conflict.OVERWRITE:
+            row = await self._publish_as(filename, part, download, conflict)
+            if row is not None:
+                return row
+        while True:
+            name = await self._destination.reserve_name(
+                directory=download.request.directory, filename=filename, conflict=conflict
+            )
+            if name is None:
+                return None
+            try:
+                row = await self._publish_as(name, part, download, conflict)
+                if row is not None:
+                    return row
+            finally:
+                self._destination.release_name(directory=download.request.directory, filename=name)
+
+    async def _publish_as(self, name: SafeName, part: Part, download: Download, conflict: Conflict) -> Download | None:
+        """Return the completed row of a download that is published as `name`; None when the name is taken."""
+        # Recorded before the rename, so that a file that has its name is never fetched again.
+        row = await self._save(replace(download.with_progress(publishing=True), filename=name))
+        published = await part.publish(
+            name, replace=conflict is Conflict.OVERWRITE, last_modified=download.progress.last_modified
+        )
+        return lifecycle.mark_completed(row, now=self._clock.wall()) if published else None
+
+
+def select_conflict(download: Download) -> Conflict:
+    """Return the action for a name that is taken. An origin must not choose which file is overwritten."""
+    if download.request.conflict is Conflict.OVERWRITE and download.filename != expected_name(download):
+        return Conflict.RENAME
+    return download.request.conflict

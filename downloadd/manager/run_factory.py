@@ -1,0 +1,69 @@
+"""Construction of runs from claimed downloads."""
+
+from collections.abc import Callable
+from typing import Final
+
+from downloadd.clock import Clock
+from downloadd.config import DownloadsConfig
+from downloadd.download import Download
+from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
+from downloadd.manager.run import Run
+from downloadd.manager.run_table import ActiveRun, RunTable
+from downloadd.records.protocol import Records
+from downloadd.storage.destination import Destination
+from downloadd.transfer.session import Session
+from downloadd.transfer.source_requests import ConnectionSlots
+
+MAX_WRITES_PER_SECOND: Final = 500
+"""Small writes a second that all runs together may cause."""
+MIN_FLUSH_SECONDS: Final = 0.25
+"""Seconds; received bytes are not flushed more often by time."""
+
+
+class RunFactory:
+    """Makes runs; they share the speed limit over all downloads."""
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        session: Session,
+        destination: Destination,
+        clock: Clock,
+        slots: ConnectionSlots,
+        runs: RunTable,
+        config: DownloadsConfig,
+    ) -> None:
+        self._records = records
+        self._session = session
+        self._destination = destination
+        self._clock = clock
+        self._slots = slots
+        self._runs = runs
+        self._config = config
+        self._shared_limit = TokenBucket(config.speed_limit)
+
+    def configure(self, config: DownloadsConfig) -> None:
+        """Set the shared speed limit, and the settings of runs that are made from now on."""
+        self._config = config
+        self._shared_limit.rate = config.speed_limit
+
+    def make(self, download: Download, *, on_change: Callable[[Run], None]) -> ActiveRun:
+        """Return a run that has not begun; it calls `on_change` when its state has changed."""
+        limiter = DownloadLimiter(TokenBucket(download.control.speed_limit), self._shared_limit)
+        run = Run(
+            download,
+            records=self._records,
+            session=self._session,
+            destination=self._destination,
+            clock=self._clock,
+            limiter=limiter,
+            flush_interval=self._flush_interval,
+            config=self._config,
+            slots=self._slots,
+            on_change=on_change,
+        )
+        return ActiveRun(run, limiter)
+
+    def _flush_interval(self) -> float:
+        return max(MIN_FLUSH_SECONDS, len(self._runs) / MAX_WRITES_PER_SECOND)

@@ -1,0 +1,75 @@
+"""Runs under way, and the present state of downloads that they change."""
+
+import asyncio
+from collections.abc import Iterator
+
+from downloadd.download import Download, Snapshot
+from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.rate_limit import DownloadLimiter
+from downloadd.manager.run import Run
+from downloadd.states import RUNNING, State
+
+
+class ActiveRun:
+    """A run with the parts that are needed to control and supervise it.
+
+    Attributes:
+        run: the run.
+        limiter: its speed limits.
+        aborted: set to the final row when the run is given up because it does not move.
+    """
+
+    __slots__ = ("_reported_bytes", "aborted", "limiter", "run")
+
+    def __init__(self, run: Run, limiter: DownloadLimiter) -> None:
+        self.run = run
+        self.limiter = limiter
+        self.aborted: asyncio.Future[Download] = asyncio.get_running_loop().create_future()
+        self._reported_bytes = 0
+
+    def pop_received_bytes(self) -> int:
+        """Return the bytes that origins have sent since the last call."""
+        before, self._reported_bytes = self._reported_bytes, self.run.received_bytes
+        return self._reported_bytes - before
+
+
+class RunTable:
+    """The runs under way, by the id of the download."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._runs: dict[str, ActiveRun] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[ActiveRun]:
+        return iter(self._runs.values())
+
+    def get(self, id: str) -> ActiveRun | None:
+        """Return the run of a download; None when it does not run."""
+        return self._runs.get(id)
+
+    def add(self, active: ActiveRun) -> None:
+        """Add a run."""
+        self._runs[active.run.download.id] = active
+
+    def remove(self, id: str) -> None:
+        """Remove the run of a download."""
+        del self._runs[id]
+
+    def snapshot(self, row: Download) -> Snapshot:
+        """Return the download as it is now: finer than its row while it runs, with a reason while it waits."""
+        active = self._runs.get(row.id)
+        if active is not None and row.state in RUNNING:
+            return active.run.snapshot()
+        return Snapshot(download=row, reason=self._reason(row))
+
+    def _reason(self, row: Download) -> str | None:
+        match row.state:
+            case State.PAUSED:
+                return "paused by a user"
+            case State.QUEUED | State.RETRYING:
+                return self._dispatcher.describe_wait(row.progress.host, row.progress.not_before)
+            case _:
+                return None

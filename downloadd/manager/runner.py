@@ -1,0 +1,245 @@
+"""Owner of the runs: claims, starts and stops them, and applies their outcomes."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from downloadd.clock import Clock
+from downloadd.config import DownloadsConfig
+from downloadd.download import Desired, Download
+from downloadd.errors import NotFoundError
+from downloadd.manager import lifecycle
+from downloadd.manager.discard_part import discard_part_of
+from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.durable_write import retry_forever
+from downloadd.manager.notifier import Notifier
+from downloadd.manager.run import HostBackoff, Run, StopReason
+from downloadd.manager.run_factory import RunFactory
+from downloadd.manager.run_table import ActiveRun, RunTable
+from downloadd.manager.storage_gate import StorageGate
+from downloadd.manager.tasks import TaskSet
+from downloadd.records.protocol import Records, WaitingDownload
+from downloadd.states import FINISHED, RUNNING, WAITING
+from downloadd.storage.destination import Destination
+
+DRAIN_SECONDS: Final = 6.0
+"""Seconds that runs have to write their bytes and rows when the daemon stops."""
+PROGRESS_SECONDS: Final = 1.0
+"""Seconds between two reports of received bytes."""
+
+
+class Runner:
+    """Runs downloads when the dispatcher starts them. Close it after the tasks that use it."""
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        destination: Destination,
+        dispatcher: Dispatcher,
+        notifier: Notifier,
+        gate: StorageGate,
+        runs: RunTable,
+        factory: RunFactory,
+        clock: Clock,
+    ) -> None:
+        self._records = records
+        self._destination = destination
+        self._dispatcher = dispatcher
+        self._notifier = notifier
+        self._gate = gate
+        self._runs = runs
+        self._factory = factory
+        self._clock = clock
+        self._tasks = TaskSet()
+        # Tasks of aborted runs that wait for something that cannot be cancelled.
+        self._stuck_tasks = TaskSet()
+        # Stops for downloads that are being claimed: they have no run yet.
+        self._pending_stops: dict[str, StopReason] = {}
+        self._closing = False
+
+    def configure(self, config: DownloadsConfig) -> None:
+        """Set the speed limit over all downloads, and the settings of runs that start from now on."""
+        self._factory.configure(config)
+
+    async def dispatch(self) -> None:
+        """Start downloads within the limits until cancelled."""
+        await self._dispatcher.dispatch(self._start_picked)
+
+    async def report_progress(self) -> None:
+        """Count received bytes, and publish the downloads that received some, once a second until cancelled."""
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            for active in self._runs:
+                received = active.pop_received_bytes()
+                self._notifier.count_received(received)
+                if received and self._notifier.is_watched:
+                    self._publish_run(active.run)
+
+    def begin_closing(self) -> None:
+        """Interrupt every run that starts from now on."""
+        self._closing = True
+
+    async def close(self) -> None:
+        """Interrupt all runs; what they received is kept, and the next start continues from it."""
+        self.begin_closing()
+        for active in self._runs:
+            active.run.stop(StopReason.INTERRUPT)
+        await self._tasks.wait(DRAIN_SECONDS)
+        await self._tasks.cancel()
+
+    # -- for user actions ----------------------------------------------------------------------------------------------
+
+    async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download]:
+        """Change a row, and the run of the download if it has one; return the row before and after.
+
+        Raises:
+            NotFoundError: the id is unknown.
+        """
+        changed = await self._records.amend(id, change)
+        if changed is None:
+            raise NotFoundError("no download has this id")
+        active = self._runs.get(id)
+        if active is not None:
+            active.run.apply_amended(changed[1])
+        return changed
+
+    def set_speed_limit(self, row: Download) -> None:
+        """Apply the speed limit of a row to its run, if it has one."""
+        active = self._runs.get(row.id)
+        if active is not None:
+            active.limiter.set_rate(row.control.speed_limit)
+
+    def enqueue(self, row: Download) -> None:
+        """Add a waiting download to the queue, and publish it."""
+        waiting = WaitingDownload(
+            seq=row.seq, host=row.progress.host, priority=row.control.priority, not_before=row.progress.not_before
+        )
+        self._dispatcher.enqueue([waiting])
+        self.publish_changed(row)
+
+    def publish_changed(self, row: Download) -> None:
+        """Publish an active download as it is now."""
+        self._notifier.publish_changed(self._runs.snapshot(row))
+
+    async def end(self, before: Download, after: Download) -> None:
+        """Remove the part file of a download that ended without a run, and publish its end."""
+        with self._notifier.deferring_publication():
+            await discard_part_of(self._destination, before)
+            self._notifier.publish_finished(after)
+
+    async def stop(self, download: Download, reason: StopReason) -> Download:
+        """Stop the run of a download, and return the row when it has ended."""
+        waiter = self._notifier.add_waiter(download.id)
+        if not self._stop_run(download.id, reason):
+            # Its claim is under way, or its run has just ended.
+            row = await self._records.get(download.id)
+            if row is not None and row.state not in RUNNING:
+                self._notifier.remove_waiter(download.id, waiter)
+                return row
+            if not self._stop_run(download.id, reason):
+                self._pending_stops[download.id] = reason
+        try:
+            return await waiter
+        finally:
+            # A run that was just ending never applies it, and the next run must not.
+            self._pending_stops.pop(download.id, None)
+
+    def _stop_run(self, id: str, reason: StopReason) -> bool:
+        """Stop the run of a download; return False if it has none."""
+        active = self._runs.get(id)
+        if active is None:
+            return False
+        active.run.stop(reason)
+        return True
+
+    # -- running -------------------------------------------------------------------------------------------------------
+
+    async def _start_picked(self, seqs: Sequence[int]) -> None:
+        claimed = await retry_forever(lambda: self._records.claim(seqs), "claim_failed")
+        for seq in set(seqs) - {download.seq for download in claimed}:
+            self._dispatcher.finish(seq)
+        now = self._clock.wall()
+        for download in claimed:
+            self._notifier.count_attempt(download, now=now)
+            active = self._factory.make(download, on_change=self._publish_run)
+            self._runs.add(active)
+            pending = self._pending_stops.pop(download.id, None) or (StopReason.INTERRUPT if self._closing else None)
+            if pending is not None:
+                active.run.stop(pending)
+            self._tasks.spawn(self._perform(active))
+
+    async def _perform(self, active: ActiveRun) -> None:
+        run = active.run
+        id, seq = run.download.id, run.download.seq
+        self._publish_run(run)
+        outcome: tuple[Download, HostBackoff | None] | None = None
+        task = asyncio.get_running_loop().create_task(run.perform())
+        try:
+            await asyncio.wait((task, active.aborted), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                outcome = task.result()
+            else:
+                outcome = active.aborted.result(), None
+                # It ends when the operation that it waits for returns, finds that the row is not its own any more, and
+                # cleans up.
+                run.stop(StopReason.CANCEL)
+                self._stuck_tasks.spawn(_finish_task(task))
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait((task,))
+            raise
+        finally:
+            self._runs.remove(id)
+            self._notifier.count_received(active.pop_received_bytes())
+            if outcome is not None:
+                self._restrict_starts(*outcome)
+            self._dispatcher.finish(seq)
+        if outcome is not None:
+            await self._settle(outcome[0])
+
+    def _restrict_starts(self, row: Download, host_backoff: HostBackoff | None) -> None:
+        """Block the host or suspend the queue before the slot of the run is free for another one."""
+        if host_backoff is not None:
+            self._dispatcher.block(host_backoff.host, host_backoff.until)
+        self._gate.report_outcome(row)
+
+    async def _settle(self, row: Download) -> None:
+        """Enqueue or publish a download whose run has ended."""
+        if row.state in WAITING and row.control.desired is not Desired.RUN:
+            await self._apply_desired(row)
+            return
+        self._publish_outcome(row)
+
+    async def _apply_desired(self, row: Download) -> None:
+        """Apply a user's action that crossed with the end of the attempt."""
+        before, after = await retry_forever(
+            lambda: self.amend(row.id, partial(lifecycle.apply_desired, now=self._clock.wall())),
+            "desired_state_write_failed",
+        )
+        if after.state is before.state:
+            # Another action came first, and was published by its caller.
+            self._notifier.notify_waiters(after)
+        elif after.state in FINISHED:
+            await self.end(before, after)
+        else:
+            self._publish_outcome(after)
+
+    def _publish_outcome(self, row: Download) -> None:
+        if row.state in FINISHED:
+            self._notifier.publish_finished(row)
+        elif row.state in WAITING:
+            if row.result.error is not None:
+                self._notifier.count_failed_attempt(row.result.error)
+            self.enqueue(row)
+        else:
+            self.publish_changed(row)
+        self._notifier.notify_waiters(row)
+
+    def _publish_run(self, run: Run) -> None:
+        self._notifier.publish_changed(run.snapshot())
+
+
+async def _finish_task(task: asyncio.Task[tuple[Download, HostBackoff | None] | None]) -> None:
+    await task

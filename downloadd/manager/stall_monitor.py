@@ -1,0 +1,80 @@
+"""Supervision of runs: aborts those that do not move any more."""
+
+import asyncio
+from functools import partial
+from typing import Final
+
+import structlog
+
+from downloadd.clock import Clock
+from downloadd.config import DownloadsConfig
+from downloadd.download import log_fields
+from downloadd.errors import StorageError
+from downloadd.manager import lifecycle
+from downloadd.manager.durable_write import retry_forever
+from downloadd.manager.run_table import ActiveRun, RunTable
+from downloadd.manager.stall_detection import Activity, is_stalled, observe
+from downloadd.records.protocol import Records
+
+log = structlog.get_logger()
+
+STALL_CHECK_SECONDS: Final = 5.0
+"""Seconds between two checks of the runs."""
+
+
+class StallMonitor:
+    """Records stalled runs as failed and aborts them, so that their slots are free again."""
+
+    def __init__(self, runs: RunTable, records: Records, clock: Clock, config: DownloadsConfig) -> None:
+        self._runs = runs
+        self._records = records
+        self._clock = clock
+        self._config = config
+
+    def configure(self, config: DownloadsConfig) -> None:
+        """Set the stall timeout for all runs."""
+        self._config = config
+
+    async def watch(self) -> None:
+        """Check all runs at regular times until cancelled."""
+        activities: dict[str, Activity] = {}
+        while True:
+            await asyncio.sleep(STALL_CHECK_SECONDS)
+            now = self._clock.monotonic()
+            activities = {
+                active.run.download.id: _observe(active, activities.get(active.run.download.id), now)
+                for active in self._runs
+            }
+            for id, activity in activities.items():
+                active = self._runs.get(id)
+                if active is not None and self._is_stalled(active, activity, now):
+                    await self._abort(active, seconds=now - activity.since)
+
+    def _is_stalled(self, active: ActiveRun, activity: Activity, now: float) -> bool:
+        return is_stalled(
+            activity,
+            size=active.run.download.progress.total or active.run.received_bytes,
+            stall_timeout=self._config.stall_timeout,
+            now=now,
+        )
+
+    async def _abort(self, active: ActiveRun, *, seconds: float) -> None:
+        download = active.run.download
+        error = StorageError(f"nothing has moved for {seconds:.0f} s: the storage does not answer")
+        log.error("run_stalled", state=download.state, detail=error.detail, **log_fields(download))
+        row = lifecycle.mark_failed(download, error, now=self._clock.wall())
+        failed = await retry_forever(partial(self._records.save, row), "outcome_write_failed", **log_fields(row))
+        if failed is not None and self._runs.get(row.id) is active:
+            active.aborted.set_result(failed)
+
+
+def _observe(active: ActiveRun, before: Activity | None, now: float) -> Activity:
+    run = active.run
+    return observe(
+        before,
+        state=run.download.state,
+        received_bytes=run.received_bytes,
+        request_count=run.request_count,
+        waits=active.limiter.is_waiting or run.waits_for_records,
+        now=now,
+    )

@@ -1,0 +1,85 @@
+"""Suspension of the queue while the storage is full or missing."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from downloadd.clock import Clock
+from downloadd.download import Download
+from downloadd.errors import DownloadError, ErrorCode, InsufficientStorageError, StorageRootMissingError
+from downloadd.manager.dispatcher import Dispatcher
+from downloadd.states import WAITING
+from downloadd.storage.destination import Destination
+
+log = structlog.get_logger()
+
+MIN_FREE_BYTES: Final = 1 << 20
+"""Bytes; a disk with less free space is full."""
+STORAGE_CHECK_SECONDS: Final = 2.0
+"""Seconds between two checks of a full or missing disk."""
+MAX_SUSPENSION_SECONDS: Final = 60.0
+"""Seconds for which a full disk suspends the queue before some downloads may try."""
+DISK_FULL_REASON: Final = "there is no room on the disk"
+"""Reason that waiting downloads show while the disk is full."""
+
+
+class StorageGate:
+    """Suspends the queue after a failure of the storage, so that it is not spent on attempts which must fail.
+
+    While the disk is full, some downloads start now and then all the same: the parts of waiting downloads may be what
+    fills it, and the space is free again only when these have used up their retries. A disk that is missing can be
+    brought back only by an administrator, so nothing starts until then.
+    """
+
+    def __init__(self, destination: Destination, dispatcher: Dispatcher, clock: Clock) -> None:
+        self._destination = destination
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._failed = asyncio.Event()
+
+    def report_outcome(self, row: Download) -> None:
+        """Suspend the queue if a run ended with this row because of the storage; `watch` ends the suspension."""
+        is_failure = row.result.error is ErrorCode.INSUFFICIENT_STORAGE or (
+            row.result.error is ErrorCode.STORAGE_ERROR and row.state in WAITING
+        )
+        if is_failure and not self._failed.is_set():
+            # Until the storage has been checked.
+            self._dispatcher.set_suspension(DISK_FULL_REASON)
+            self._failed.set()
+
+    async def watch(self) -> None:
+        """Check the storage after each failure, and suspend the queue until it is in order; until cancelled."""
+        while True:
+            await self._failed.wait()
+            logged_reason = await self._suspend_until_available()
+            self._failed.clear()
+            self._dispatcher.set_suspension(None)
+            if logged_reason is not None:
+                log.info("queue_resumed", reason=logged_reason)
+
+    async def _suspend_until_available(self) -> str | None:
+        """Return the reason of the suspension that was logged last; None when the storage was in order at once."""
+        until = self._clock.monotonic() + MAX_SUSPENSION_SECONDS
+        logged_reason: str | None = None
+        while (failure := await self._check_storage()) is not None:
+            is_missing = isinstance(failure, StorageRootMissingError)
+            if not is_missing and self._clock.monotonic() >= until:
+                break
+            reason = failure.detail if is_missing else DISK_FULL_REASON
+            if reason != logged_reason:
+                (log.error if is_missing else log.warning)("queue_suspended", reason=reason)
+                logged_reason = reason
+            self._dispatcher.set_suspension(reason)
+            await asyncio.sleep(STORAGE_CHECK_SECONDS)
+        return logged_reason
+
+    async def _check_storage(self) -> InsufficientStorageError | StorageRootMissingError | None:
+        try:
+            await self._destination.check_free_space(MIN_FREE_BYTES)
+        except (InsufficientStorageError, StorageRootMissingError) as error:
+            return error
+        except DownloadError:
+            # Other failures are reported by the attempts.
+            pass
+        return None

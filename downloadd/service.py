@@ -1,0 +1,293 @@
+"""The operations that a user may perform on downloads: permissions, directory rights and idempotency.
+
+Every interface for users calls this service; it translates the refusals to its own responses.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from downloadd.clock import Clock
+from downloadd.config import DownloadsConfig
+from downloadd.download import Download, Snapshot
+from downloadd.errors import ErrorCode
+from downloadd.manager.admission import DownloadRequest
+from downloadd.manager.protocol import DownloadChange, DownloadManager, MakeStoredResponse, StartResult
+from downloadd.policy.directories import DirectoryRules
+from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
+from downloadd.states import State
+from downloadd.users import Permission, PermissionMissingError, User
+
+
+class Action(StrEnum):
+    """An action of a user."""
+
+    START = "start"
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+    AMEND = "amend"
+    VIEW = "view"
+    """Read downloads, the history or events."""
+    LIST_DIRECTORIES = "list-directories"
+    READ_METRICS = "read-metrics"
+
+
+REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
+    Action.START: Permission.DOWNLOAD,
+    Action.CANCEL: Permission.DOWNLOAD,
+    Action.PAUSE: Permission.DOWNLOAD,
+    Action.RESUME: Permission.DOWNLOAD,
+    Action.RETRY: Permission.DOWNLOAD,
+    Action.AMEND: Permission.DOWNLOAD,
+    Action.VIEW: Permission.VIEW_DOWNLOADS,
+    Action.LIST_DIRECTORIES: Permission.VIEW_DOWNLOADS,
+    Action.READ_METRICS: Permission.VIEW_DOWNLOADS,
+}
+"""The permission that each action requires."""
+
+FETCHING_ACTIONS: Final = frozenset({Action.START, Action.RESUME, Action.RETRY})
+"""Actions that make the daemon fetch; they are refused unless it was started with `--allow-download`."""
+
+
+class DownloadForbiddenError(Exception):
+    """The daemon was not started with `--allow-download`."""
+
+
+class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The key of a request that may be repeated. Keys of different users are different keys."""
+
+    key: str
+    fingerprint: bytes
+    """Digest of the request; another request with the same key is refused."""
+
+
+class RenderedResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A response of an interface, ready to be stored."""
+
+    status: int
+    body: bytes
+
+
+RenderResponse = Callable[[Sequence[Download]], RenderedResponse]
+"""Renderer of the response to a request that starts downloads."""
+
+
+class DownloadService:
+    """Downloads as their users see them."""
+
+    def __init__(
+        self,
+        *,
+        manager: DownloadManager,
+        find_directories: Callable[[str, int], Awaitable[list[str]]],
+        clock: Clock,
+        directories: DirectoryRules,
+        config: DownloadsConfig,
+    ) -> None:
+        """Make the service.
+
+        Args:
+            manager: the manager of the downloads.
+            find_directories: returns up to so many directories below the storage root that begin with a prefix.
+            clock: the clock.
+            directories: the settings of directories, with the users that may use them.
+            config: the settings of downloads.
+        """
+        self._manager = manager
+        self._find_directories = find_directories
+        self._clock = clock
+        self.configure(directories=directories, config=config)
+
+    def configure(self, *, directories: DirectoryRules, config: DownloadsConfig) -> None:
+        """Set the users of directories and the permission to fetch."""
+        self._directories = directories
+        self._is_enabled = config.enabled
+
+    @property
+    def is_enabled(self) -> bool:
+        """Return True if the daemon was started with `--allow-download`."""
+        return self._is_enabled
+
+    def can_use_directory(self, user: str, directory: str) -> bool:
+        """Return True if the user with this id may start and change downloads in a directory."""
+        return self._directories.allows_user(user, directory)
+
+    def authorize(self, user: User, action: Action) -> None:
+        """Return if the user may perform an action; every method does this itself.
+
+        Interfaces may call it before they read the rest of a request.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+            DownloadForbiddenError: the action fetches, and the daemon may not.
+        """
+        user.require_permission(REQUIRED_PERMISSIONS[action])
+        if action in FETCHING_ACTIONS:
+            self._require_enabled()
+
+    async def start(
+        self,
+        user: User,
+        requests: Sequence[DownloadRequest],
+        *,
+        request_id: str | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+        render: RenderResponse | None = None,
+    ) -> StartResult:
+        """Start downloads; all requests are recorded durably in one transaction, or none is.
+
+        Args:
+            user: the user who asks.
+            requests: the download requests; those that are refused one by one have a result with their error.
+            request_id: the id of the request in the log.
+            idempotency_key: the key of the request, if it has one.
+            render: renders the response that is stored under the key.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission, or may not use one of the directories.
+            DownloadForbiddenError: the daemon may not fetch.
+            ShuttingDownError: the daemon stops and accepts nothing.
+            IdempotencyKeyReusedError: the key belongs to another request.
+        """
+        self.authorize(user, Action.START)
+        for request in requests:
+            self._require_directory(user, request.directory)
+        make_stored_response: MakeStoredResponse | None = None
+        if idempotency_key is not None and render is not None:
+            make_stored_response = self._storing(user, idempotency_key, render)
+        return await self._manager.start(
+            requests, user=user.id, request_id=request_id, make_stored_response=make_stored_response
+        )
+
+    async def cancel(self, user: User, id: str) -> Download:
+        """Cancel an active download and remove its part file; return the final row.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission, or may not use the directory.
+            NotFoundError: the id is unknown.
+            InvalidStateError: the download has ended already.
+        """
+        await self._authorize_change(user, Action.CANCEL, id)
+        return await self._manager.cancel(id)
+
+    async def pause(self, user: User, id: str) -> Snapshot:
+        """Pause an active download; see `cancel` for the errors."""
+        await self._authorize_change(user, Action.PAUSE, id)
+        return await self._manager.pause(id)
+
+    async def resume(self, user: User, id: str) -> Snapshot:
+        """Resume a paused download; see `cancel` for the errors.
+
+        Raises:
+            DownloadForbiddenError: the daemon may not fetch.
+        """
+        await self._authorize_change(user, Action.RESUME, id)
+        return await self._manager.resume(id)
+
+    async def retry(self, user: User, id: str) -> Snapshot:
+        """Retry a finished download, or a retrying one without further delay; see `cancel` for the errors.
+
+        Raises:
+            DownloadForbiddenError: the daemon may not fetch.
+            QueueFullError: the download has ended, and the queue is full.
+        """
+        await self._authorize_change(user, Action.RETRY, id)
+        return await self._manager.retry(id)
+
+    async def amend(self, user: User, id: str, changes: DownloadChange) -> Snapshot:
+        """Change priority, speed limit or URL of an active download; see `cancel` for the errors.
+
+        Raises:
+            DownloadForbiddenError: the URL is to be changed, and the daemon may not fetch.
+            InvalidUrlError, DomainBlockedError: the new URL may not be fetched.
+        """
+        if changes.url is not None:
+            user.require_permission(REQUIRED_PERMISSIONS[Action.AMEND])
+            self._require_enabled()
+        await self._authorize_change(user, Action.AMEND, id)
+        return await self._manager.amend(id, changes)
+
+    async def get(self, user: User, id: str) -> Snapshot:
+        """Return a download, active or finished.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+            NotFoundError: the id is unknown.
+        """
+        self.authorize(user, Action.VIEW)
+        return await self._manager.get(id)
+
+    async def wait(self, user: User, id: str, seconds: float) -> Download:
+        """Return the row when the download has ended, or as it is after `seconds`; see `get` for the errors."""
+        self.authorize(user, Action.VIEW)
+        return await self._manager.wait(id, seconds)
+
+    async def active(self, user: User, criteria: ActiveFilter) -> list[Snapshot]:
+        """Return active downloads, oldest first.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+        """
+        self.authorize(user, Action.VIEW)
+        return await self._manager.active(criteria)
+
+    async def history(self, user: User, criteria: HistoryFilter) -> list[Download]:
+        """Return a page of finished downloads; see `active` for the errors."""
+        self.authorize(user, Action.VIEW)
+        return await self._manager.history(criteria)
+
+    async def ended_since(self, user: User, ended_seq: int, limit: int) -> list[Download]:
+        """Return downloads that ended after the one with `ended_seq`, oldest end first; see `active` for the errors."""
+        self.authorize(user, Action.VIEW)
+        return await self._manager.ended_since(ended_seq, limit)
+
+    async def directories(self, user: User, prefix: str, limit: int) -> list[str]:
+        """Return directories that begin with `prefix` and that the user may use, of `limit` that exist.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+        """
+        self.authorize(user, Action.LIST_DIRECTORIES)
+        found = await self._find_directories(prefix, limit)
+        return [directory for directory in found if self.can_use_directory(user.id, directory)]
+
+    def _require_enabled(self) -> None:
+        if not self._is_enabled:
+            raise DownloadForbiddenError
+
+    def _require_directory(self, user: User, directory: str) -> None:
+        if not self.can_use_directory(user.id, directory):
+            raise PermissionMissingError(directory)
+
+    async def _authorize_change(self, user: User, action: Action, id: str) -> None:
+        self.authorize(user, action)
+        snapshot = await self._manager.get(id)
+        self._require_directory(user, snapshot.download.request.directory)
+
+    def _storing(self, user: User, key: IdempotencyKey, render: RenderResponse) -> MakeStoredResponse:
+        def make_stored_response(downloads: Sequence[Download]) -> StoredResponse | None:
+            if is_refused_for_full_queue(downloads):
+                # The same request is meant to succeed later.
+                return None
+            response = render(downloads)
+            return StoredResponse(
+                user=user.id,
+                key=key.key,
+                fingerprint=key.fingerprint,
+                status=response.status,
+                body=response.body,
+                created=self._clock.wall(),
+            )
+
+        return make_stored_response
+
+
+def is_refused_for_full_queue(downloads: Sequence[Download]) -> bool:
+    """Return True if no download was accepted, and the first one was refused because the queue is full."""
+    return downloads[0].result.error is ErrorCode.QUEUE_FULL and all(
+        download.state is State.FAILED for download in downloads
+    )
