@@ -40,6 +40,7 @@ SIBLING_PACKAGES: Final = frozenset({"policy", "storage", "records"})
 NOUNS: Final = frozenset(
     {
         "download",
+        "download_request",
         "delivery",
         "states",
         "errors",
@@ -60,6 +61,7 @@ PURE: Final = (
     *(
         "users",
         "download",
+        "download_request",
         "states",
         "errors",
         "sizes",
@@ -78,7 +80,8 @@ PURE: Final = (
     *("storage.names", "storage.conflicts"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.formatting", "cli.links", "client.events"),
-    *("fronts.rest.target", "fronts.rest.schemas", "fronts.rocketchat.schemas", "fronts.rest.auth"),
+    *("fronts.rest.target", "fronts.rest.schemas", "fronts.rest.entries", "fronts.rest.query_decoding"),
+    *("fronts.rest.event_types", "fronts.rocketchat.schemas", "fronts.rest.auth"),
     "fronts.rest.request_guards",
 )
 """Decisions apart from I/O, which must say so themselves; others may say it too."""

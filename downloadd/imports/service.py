@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.config import ImportsConfig
 from downloadd.download import Conflict, Download, new_id
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadError, NotFoundError, StorageError, StoreUnavailableError
 from downloadd.events import EventBus, ImportChanged
 from downloadd.import_operation import (
@@ -48,7 +49,6 @@ from downloadd.imports.layout import MANIFEST_NAME, format_import_directory, res
 from downloadd.imports.reader_thread import ReaderThread, read_items
 from downloadd.imports.refusal import ImportRefusedError, RefusalCode
 from downloadd.imports.uploads import UploadStore
-from downloadd.manager.admission import DownloadRequest
 from downloadd.manager.manager import StartResult
 from downloadd.policy.redaction import redact_misplaced_url, redact_url
 from downloadd.records.availability import once_available

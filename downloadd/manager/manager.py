@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Desired, Download, Snapshot, log_fields, new_id
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import (
     DownloadError,
     ErrorCode,
@@ -28,7 +29,7 @@ from downloadd.errors import (
 )
 from downloadd.events import DownloadChanged, DownloadEnded, EventBus
 from downloadd.manager import lifecycle
-from downloadd.manager.admission import DownloadRequest, admit, refuse
+from downloadd.manager.admission import admit, refuse
 from downloadd.manager.discard_part import discard_part
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket

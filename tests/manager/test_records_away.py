@@ -13,9 +13,9 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, ScriptedResponse
 
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import StoreUnavailableError
 from downloadd.manager import manager
-from downloadd.manager.admission import DownloadRequest
 from downloadd.manager.manager import DownloadChange
 from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.protocol import ActiveFilter, HistoryFilter

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from downloadd.errors import ErrorCode
+from downloadd.fronts.rest.event_types import describe_event_types
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
@@ -178,8 +179,7 @@ RETRY: Final = Contract(
 EVENTS: Final = Contract(
     headers=("Last-Event-ID",),
     response=ResponseSpec(
-        description="`download` events with the entry of a listing, `history` events with that of the history, "
-        "`import` events with an import operation, and `reset` events, which say that the history has to be read",
+        description=describe_event_types(),
         media_type="text/event-stream",
     ),
     errors=(ErrorCode.INVALID_PARAMETER, ErrorCode.SHUTTING_DOWN),

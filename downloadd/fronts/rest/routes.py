@@ -25,12 +25,12 @@ from downloadd.fronts.rest.idempotency import IDEMPOTENCY_FIELD, read_key_field
 from downloadd.fronts.rest.long_poll import LongPoll
 from downloadd.fronts.rest.middleware import RequestMiddleware
 from downloadd.fronts.rest.openapi import DocumentEndpoint
+from downloadd.fronts.rest.query_decoding import redact_parameter_name
 from downloadd.fronts.rest.reference import ASSET_TYPES, ReferencePage
 from downloadd.fronts.rest.request_context import ANONYMOUS, REQUESTED_VERSION, RequestContext
 from downloadd.fronts.rest.request_guards import RequestGuards, reject_cross_site
 from downloadd.fronts.rest.responses import permission_missing_response, unauthorized_response
 from downloadd.fronts.rest.route import Access, Route
-from downloadd.fronts.rest.schemas import redact_parameter_name
 from downloadd.fronts.rest.server import Api
 from downloadd.fronts.rest.service import DownloadService, RequestMetrics
 from downloadd.fronts.rest.target import SELECTORS, Target

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from downloadd.download import Download, Snapshot
-from downloadd.manager.admission import DownloadRequest
+from downloadd.download_request import DownloadRequest
 from downloadd.manager.manager import DownloadChange, StartResult
 from downloadd.metrics import GaugeSnapshot
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse

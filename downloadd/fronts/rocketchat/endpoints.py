@@ -21,9 +21,9 @@ from downloadd.errors import (
 )
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.json_body import decode_body
+from downloadd.fronts.rest.query_decoding import QueryDecoder
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import json_response, permission_missing_response
-from downloadd.fronts.rest.schemas import QueryDecoder
 from downloadd.fronts.rocketchat.schemas import (
     MAX_MEDIA_TYPE_CHARACTERS,
     ChannelEntry,
