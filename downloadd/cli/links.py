@@ -1,4 +1,4 @@
-"""Links in whatever somebody pastes, and what kind of list a file is.
+"""Links in pasted text, and the importer for a file.
 
 Pure: no I/O and no clock.
 """
@@ -12,11 +12,11 @@ from downloadd.import_operation import ImportKind
 _LINK_PATTERN: Final = re.compile(r"""\bhttps?://[^\s<>"'`\\^{|}\x00-\x1f]+""", re.IGNORECASE)
 _BRACKET_PAIRS: Final = (("(", ")"), ("[", "]"))
 _TRAILING_PUNCTUATION: Final = ".,;:!?…*_"
-"""What follows a link in a sentence, and is none of it."""
+"""Punctuation that follows a link in a sentence and does not belong to it."""
 
 
 def find_links(lines: Iterable[str]) -> list[str]:
-    """The links of a text, each once, in their order."""
+    """Return the distinct links of a text, in order."""
     return list(dict.fromkeys(_trim_link(link) for line in lines for link in _LINK_PATTERN.findall(line)))
 
 
@@ -32,7 +32,7 @@ def _trim_link(link: str) -> str:
 
 
 def guess_kind(name: str, head: bytes) -> ImportKind | None:
-    """The importer for a file, by its name and first bytes; None when it can be no list."""
+    """Return the importer for a file by its name and first bytes, or None for a file that cannot be imported."""
     extension = name.lower().rpartition(".")[2]
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(b"PK"):

@@ -1,4 +1,4 @@
-"""`GET /` and its files: the page for people. It needs no token; what it shows does."""
+"""`GET /` and its files: the web page. It needs no token; the data that it loads need one."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -15,17 +15,17 @@ _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Nothing from other hosts, nothing that stands in the page itself (CSP level 3)."""
+"""No content from other hosts, and no inline scripts or styles (CSP level 3)."""
 
 
 class PageEndpoints:
-    """The page and its files."""
+    """Endpoints of the page and its files."""
 
     def __init__(self, assets: Mapping[str, Asset]) -> None:
         self._assets = assets
 
     async def index(self, context: RequestContext) -> web.Response:
-        """`GET /`: the page. Its files are named relative to it, so the path has to end with a slash."""
+        """Answer `GET /` with the page. Its files have relative addresses, so the path must end with a slash."""
         if not context.request.raw_path.partition("?")[0].endswith("/"):
             fields = CIMultiDict(COMMON_FIELDS)
             fields["Location"] = f"{context.target.base_path}/"
@@ -33,7 +33,7 @@ class PageEndpoints:
         return self._asset_response(context, INDEX)
 
     async def file(self, context: RequestContext) -> web.Response:
-        """`GET /api/v1/page/{file}`: what the page refers to."""
+        """Answer `GET /api/v1/page/{file}` with a file of the page."""
         return self._asset_response(context, context.id)
 
     def _asset_response(self, context: RequestContext, name: str) -> web.Response:
@@ -42,7 +42,7 @@ class PageEndpoints:
             raise NotFoundError("the page has no such file")
         fields = CIMultiDict(COMMON_FIELDS)
         fields["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
-        # Asked for anew each time, and sent only when it has changed: after an update nobody sees half an old page.
+        # Browsers validate each file, so that an update never mixes files of two versions.
         fields["Cache-Control"] = "no-cache"
         fields["ETag"] = asset.entity_tag
         client_tags = context.request.headers.get("If-None-Match", "")

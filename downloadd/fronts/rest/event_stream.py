@@ -115,7 +115,7 @@ class EventStream:
             yield _encode_frame(Reset())
             return
         if ended:
-            # Each id is the client's own with a newer end: a client that disconnects before the last gets the rest later.
+            # Each id is the client's own with a newer end: one that disconnects in between gets the rest later.
             yield b"".join(
                 encode_event(
                     replace(last_event_id, ended_seq=row.result.ended_seq or last_event_id.ended_seq),
