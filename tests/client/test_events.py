@@ -2,7 +2,8 @@ import msgspec
 import pytest
 
 from downloadd.client.connection import InvalidResponseError, format_directory, format_query, parse_error_response
-from downloadd.client.events import Event, EventParser, Reset
+from downloadd.client.events import Event, EventParser
+from downloadd.fronts.rest.event_types import Reset
 from downloadd.fronts.rest.schemas import HistoryEntry
 from downloadd.states import State
 
