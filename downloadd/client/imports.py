@@ -43,7 +43,7 @@ class Imports:
             body=file,
             fields={"Content-Type": "application/octet-stream"},
         )
-        return _require_operation(answer)
+        return require_operation(answer)
 
     async def fetch(self, *, importer_key: str, file_url: str) -> None:
         """Make the daemon download an export from a server.
@@ -122,10 +122,15 @@ class Imports:
             ApiError, ConnectionLostError: Its status does not allow it, or there was no answer.
         """
         path = f"api/v1/imports/{quote(id, safe='')}"
-        return _require_operation(await self._connection.call(CurrentOperation, "DELETE", path))
+        return require_operation(await self._connection.call(CurrentOperation, "DELETE", path))
 
 
-def _require_operation(answer: CurrentOperation) -> OperationEntry:
+def require_operation(answer: CurrentOperation) -> OperationEntry:
+    """Return the operation of an answer.
+
+    Raises:
+        InvalidResponseError: It has none.
+    """
     if answer.operation is None:
         raise InvalidResponseError("the answer has no operation")
     return answer.operation
