@@ -1,7 +1,7 @@
-"""What happened, for everybody who watches: event structs and the bus that carries them.
+"""Events about downloads and imports, and the bus that delivers them to subscribers.
 
-The bus never waits for a reader: a reader that falls behind is cut off, comes back with the id of the last event it
-saw, and is told what it missed.
+The bus never waits for a subscriber: one that falls behind is disconnected, reconnects with the id of the last event it
+received, and receives what it missed.
 """
 
 import asyncio
@@ -17,52 +17,52 @@ from downloadd.download import Download, Snapshot
 from downloadd.import_operation import ImportOperation
 
 MAX_REPLAY_EVENTS: Final = 4096
-"""Events that can be told again to a reader that comes back."""
+"""Events that the bus keeps for subscribers that reconnect."""
 
 MAX_BACKLOG_EVENTS: Final = 4096
-"""Events that one reader may be behind."""
+"""Events that may wait for one subscriber."""
 
 
 class DownloadChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """An active download started, moved or changed its state."""
+    """An active download started, received bytes or changed its state."""
 
     snapshot: Snapshot
 
 
 class DownloadEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """A download went to history."""
+    """A download ended and is in the history."""
 
     download: Download
 
 
 class ImportChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """An import operation moved on."""
+    """An import operation changed its status or counts."""
 
     operation: ImportOperation
 
 
 Event = DownloadChanged | DownloadEnded | ImportChanged
-"""Everything that the bus carries."""
+"""Any event of the bus; `fronts.rest.event_types` has the public form of each."""
 
 
 class EventId(msgspec.Struct, frozen=True, kw_only=True):
-    """A place in the stream of events: what `Last-Event-ID` names."""
+    """Position in the stream of events, as in `Last-Event-ID`."""
 
     generation: str
-    """Names one life of the bus; numbers of another one say nothing."""
+    """Random name of one run of the bus; numbers of another run are not comparable."""
     number: int
-    """Events published before and including this place."""
+    """Events published up to this position, including it."""
     ended_seq: int
-    """The newest `Download.ended_seq` told by then: it outlives a restart."""
+    """The newest `Result.ended_seq` published up to this position; valid across restarts."""
 
 
 def format_event_id(id: EventId) -> str:
-    """`<generation>-<number>-<ended_seq>`."""
+    """Return `<generation>-<number>-<ended_seq>`."""
     return f"{id.generation}-{id.number}-{id.ended_seq}"
 
 
 def parse_event_id(text: str) -> EventId | None:
-    """The place that `text` names; None when it is no id of ours."""
+    """Return the position that `text` stands for, or None if it is not an id of `format_event_id`."""
     generation, *numbers = text.split("-")
     if len(numbers) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in numbers):
         return None
@@ -71,7 +71,7 @@ def parse_event_id(text: str) -> EventId | None:
 
 
 class PublishedEvent:
-    """An event with its place in the stream, and its encoded form once somebody has needed it."""
+    """An event with its position in the stream, and its encoded form after its first use."""
 
     __slots__ = ("_frame", "event", "id")
 
@@ -81,18 +81,18 @@ class PublishedEvent:
         self._frame: bytes | None = None
 
     def frame(self, encode: Callable[[EventId, Event], bytes]) -> bytes:
-        """What goes over the wire: encoded by the first reader, shared by all others."""
+        """Return the encoded event; the first subscriber encodes it for all."""
         if self._frame is None:
             self._frame = encode(self.id, self.event)
         return self._frame
 
 
 class Subscription:
-    """One reader's bounded queue. Leave it with `with`, or the bus keeps it.
+    """Bounded queue of one subscriber. Use it in a `with` statement, which unsubscribes.
 
     Attributes:
-        start: the place that the reader continues from.
-        missed: the events between the reader's last id and `start`; None when the bus cannot tell them all.
+        start: Position that the subscription begins after.
+        missed: Events between the subscriber's last id and `start`; None if the bus does not have all of them.
     """
 
     def __init__(
@@ -114,11 +114,11 @@ class Subscription:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing will come any more: the reader was too slow, or the bus closed."""
+        """Return True if no event will follow: the subscriber was too slow, or the bus is closed."""
         return self._closed
 
     def push(self, published: PublishedEvent) -> None:
-        """Queues an event; one too many cuts the reader off."""
+        """Append an event; disconnect the subscriber if its queue is full."""
         if self._closed:
             return
         if len(self._queue) >= self._limit:
@@ -129,19 +129,19 @@ class Subscription:
         self._ready.set()
 
     def disconnect(self) -> None:
-        """Ends the subscription and drops what is queued: the reader can come back and ask for it."""
+        """End the subscription and drop its queue; the subscriber may reconnect for the dropped events."""
         self._closed = True
         self._queue.clear()
         self._ready.set()
 
     async def receive(self) -> list[PublishedEvent]:
-        """Waits until there is something and takes all of it; nothing means that it is over."""
+        """Wait for events and return all that are queued; an empty list means that the subscription has ended."""
         await self._ready.wait()
         if not self._closed:
             self._ready.clear()
-        taken = list(self._queue)
+        events = list(self._queue)
         self._queue.clear()
-        return taken
+        return events
 
     def __enter__(self) -> Self:
         return self
@@ -152,10 +152,12 @@ class Subscription:
 
 
 class EventBus:
-    """Carries events from the manager to every reader. Belongs to one event loop.
+    """Publisher of events to all subscribers. Belongs to one event loop.
 
-    `replay_limit` events are kept for readers that come back; each reader may be `backlog` events behind. `on_reader_lost` is told
-    how many events a reader that fell further behind had not read.
+    Args:
+        replay_limit: Events that are kept for subscribers that reconnect.
+        backlog: Events that may wait for one subscriber.
+        on_reader_lost: Called with the number of unread events when a subscriber is disconnected for its backlog.
     """
 
     def __init__(
@@ -175,40 +177,40 @@ class EventBus:
         self._backlog = backlog
         self._on_reader_lost = on_reader_lost
         self._readers: set[Subscription] = set()
-        # Publishers may be silent while nobody watches. For as many events as the ring holds the bus passes for watched
-        # after its last reader has left, so that one that comes back soon is told everything.
+        # Without subscribers, publishers may omit events. After the last one has left, the bus still reports
+        # `is_watched` until the buffer is full once, so that a subscriber that reconnects soon misses nothing.
         self._replay_remaining = 0
         self._replay_gap = 0
         self._closed = False
 
     @property
     def is_watched(self) -> bool:
-        """Whether events find a reader; while not, they need not be published."""
+        """Return True if events must be published: there are subscribers, or the last one left recently."""
         return bool(self._readers) or self._replay_remaining > 0
 
     @property
     def reader_count(self) -> int:
-        """How many read now."""
+        """Return the number of subscribers."""
         return len(self._readers)
 
     @property
     def position(self) -> EventId:
-        """Where the stream stands now."""
+        """Return the current position of the stream."""
         return EventId(generation=self._generation, number=self._number, ended_seq=self._announced_ended_seq)
 
     def record_ended_seq(self, ended_seq: int) -> None:
-        """Tells the bus of a history that is older than its own life."""
+        """Record an end that was published before the bus started."""
         self._ended_seq = max(self._ended_seq, ended_seq)
         if not self._deferred_batches:
             self._announced_ended_seq = self._ended_seq
 
     @contextmanager
     def deferring_publication(self) -> Iterator[None]:
-        """Hold back the ids of ends that are recorded already and published later, or in several turns of the loop.
+        """Defer the ids of ends that are recorded already and published later, or in several turns of the loop.
 
-        Others may be published in between; until all are, no id vouches for any of them, lest a reader that leaves
-        meanwhile is never told of those that were still to come. If an exception ends the block, some of them may never
-        be published: every reader is sent back to the records, which have them.
+        Until all are published, ids keep the earlier `ended_seq`: a subscriber that reconnects in between would miss
+        the ends that are not yet published. If an exception ends the block, some may never be published: all
+        subscribers are disconnected and read the records when they reconnect.
         """
         self._deferred_batches += 1
         try:
@@ -224,7 +226,7 @@ class EventBus:
                 self._announced_ended_seq = self._ended_seq
 
     def publish(self, event: Event) -> None:
-        """Tells every reader. Never waits."""
+        """Deliver an event to all subscribers, without waiting."""
         self._number += 1
         if isinstance(event, DownloadEnded) and event.download.result.ended_seq is not None:
             self.record_ended_seq(event.download.result.ended_seq)
@@ -238,9 +240,9 @@ class EventBus:
             reader.push(published)
 
     def subscribe(self, after: EventId | None = None) -> Subscription:
-        """A reader's queue from now on, with what it missed since `after` as far as the bus still knows."""
+        """Return a new subscription, with the events since `after` as far as the bus has them."""
         if not self.is_watched:
-            # Nobody watched, so not everything was published: a number that no event has marks the gap.
+            # Publishers may have omitted events: a number without an event marks the gap.
             self._number += 1
             self._replay_gap = self._number
             self._replay_buffer.clear()
@@ -253,12 +255,12 @@ class EventBus:
         return subscription
 
     def close(self) -> None:
-        """Ends every subscription, now and later."""
+        """End all subscriptions, present and future."""
         self._closed = True
         self.disconnect()
 
     def disconnect(self) -> None:
-        """Ends every subscription: who may still read comes back, and is told what it missed."""
+        """End all present subscriptions; subscribers may reconnect and receive what they missed."""
         for reader in self._readers:
             reader.disconnect()
 

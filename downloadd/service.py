@@ -12,8 +12,8 @@ import msgspec
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download, Snapshot
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
-from downloadd.manager.admission import DownloadRequest
 from downloadd.manager.protocol import DownloadChange, DownloadManager, MakeStoredResponse, StartResult
 from downloadd.policy.directories import DirectoryRules
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse

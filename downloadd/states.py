@@ -1,14 +1,17 @@
-"""The states of a download, what may happen to it, and the one table that joins them.
+"""The states of a download and the triggers that change them, as one table.
 
-Pure: no I/O and no clock.
+The REST API, the clients, `downloadctl`, the web page and the metrics read this table. Pure: no I/O and no clock.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 
 class State(StrEnum):
-    """Where a download stands. The values are those of the API's `status` field."""
+    """State of a download. The values are those of the `status` field of the API; `STATES` describes each."""
 
     QUEUED = "queued"
     STARTING = "starting"
@@ -23,100 +26,194 @@ class State(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What may happen to a download."""
+    """Cause of a state change."""
 
     CLAIM = "claim"
-    """A run takes it up."""
+    """A run takes the download out of the queue."""
     RESPOND = "respond"
     """The origin answered with a usable representation."""
     RECEIVE = "receive"
     """The last byte is in the part file."""
     COMMIT = "commit"
-    """The file lies under its final name, on stable storage."""
+    """The file has its final name and is on stable storage."""
     DEFER = "defer"
     """The attempt failed; another one follows later."""
     INTERRUPT = "interrupt"
-    """The daemon stops, or was killed; the run is handed back."""
+    """The daemon stops, or was killed; the download returns to the queue."""
     PAUSE = "pause"
     RESUME = "resume"
     RETRY = "retry"
-    """A user asks for another try, now."""
+    """A user requests another attempt now."""
     CANCEL = "cancel"
     FAIL = "fail"
     SKIP = "skip"
-    """The name is taken and the download asked to leave it so."""
+    """The name exists and `conflict=skip` was requested."""
 
 
 class WaitReason(StrEnum):
-    """What a waiting download waits for."""
+    """Reason why a waiting download does not start."""
 
     DELAYED = "later"
-    """The time of its next attempt."""
+    """The time of its next attempt has not come."""
     STORAGE_UNAVAILABLE = "no_room"
-    """Room on the disk, or the disk itself: nothing starts without."""
+    """The disk is full or unavailable; no download starts without it."""
     HOST_BACKOFF = "host_asked"
-    """Its host asked to be left alone for a while."""
+    """Its host requested a pause (`Retry-After`)."""
     HOST_LIMIT = "max_per_host"
-    """As many run from its host as may."""
+    """All slots of its host are taken."""
     TOTAL_LIMIT = "max_concurrent"
-    """As many run as may."""
+    """All slots of the daemon are taken."""
     READY = "about_to_start"
 
 
-WAITING: Final = frozenset({State.QUEUED, State.RETRYING})
-"""States in which a run may take the download up."""
+class StateGroup(StrEnum):
+    """Kind of a state. Downloads of all groups except `FINISHED` are active: the listings show them."""
 
-RUNNING: Final = frozenset({State.STARTING, State.DOWNLOADING, State.VERIFYING})
+    WAITING = "waiting"
+    """A run may claim the download."""
+    RUNNING = "running"
+    """A run holds the download."""
+    PAUSED = "paused"
+    """The download waits for a user."""
+    FINISHED = "finished"
+    """The download is in the history."""
+
+
+class StateDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table of states."""
+
+    group: StateGroup
+    label: str
+    """Name for people, in lower case."""
+    message: str = "Download started"
+    """Sentence of an answer to a start of a download in this state."""
+    is_success: bool = True
+    """False if the download ended without the file that was requested."""
+    transitions: Mapping[Trigger, State] = {}
+    """Next state by trigger. Any other trigger is a bug."""
+
+
+STATES: Final[Mapping[State, StateDescription]] = {
+    State.QUEUED: StateDescription(
+        group=StateGroup.WAITING,
+        label="waiting",
+        transitions={
+            Trigger.CLAIM: State.STARTING,
+            Trigger.PAUSE: State.PAUSED,
+            Trigger.CANCEL: State.CANCELLED,
+        },
+    ),
+    State.STARTING: StateDescription(
+        group=StateGroup.RUNNING,
+        label="starting",
+        transitions={
+            Trigger.RESPOND: State.DOWNLOADING,
+            Trigger.RECEIVE: State.VERIFYING,
+            Trigger.DEFER: State.RETRYING,
+            Trigger.INTERRUPT: State.QUEUED,
+            Trigger.PAUSE: State.PAUSED,
+            Trigger.CANCEL: State.CANCELLED,
+            Trigger.FAIL: State.FAILED,
+            Trigger.SKIP: State.SKIPPED,
+        },
+    ),
+    State.DOWNLOADING: StateDescription(
+        group=StateGroup.RUNNING,
+        label="downloading",
+        transitions={
+            Trigger.RESPOND: State.DOWNLOADING,
+            Trigger.RECEIVE: State.VERIFYING,
+            Trigger.DEFER: State.RETRYING,
+            Trigger.INTERRUPT: State.QUEUED,
+            Trigger.PAUSE: State.PAUSED,
+            Trigger.CANCEL: State.CANCELLED,
+            Trigger.FAIL: State.FAILED,
+            Trigger.SKIP: State.SKIPPED,
+        },
+    ),
+    State.RETRYING: StateDescription(
+        group=StateGroup.WAITING,
+        label="trying again",
+        transitions={
+            Trigger.CLAIM: State.DOWNLOADING,
+            Trigger.RETRY: State.QUEUED,
+            Trigger.PAUSE: State.PAUSED,
+            Trigger.CANCEL: State.CANCELLED,
+        },
+    ),
+    State.VERIFYING: StateDescription(
+        group=StateGroup.RUNNING,
+        label="verifying",
+        transitions={
+            Trigger.COMMIT: State.COMPLETED,
+            Trigger.DEFER: State.RETRYING,
+            Trigger.INTERRUPT: State.QUEUED,
+            Trigger.PAUSE: State.PAUSED,
+            Trigger.CANCEL: State.CANCELLED,
+            Trigger.FAIL: State.FAILED,
+            Trigger.SKIP: State.SKIPPED,
+        },
+    ),
+    State.PAUSED: StateDescription(
+        group=StateGroup.PAUSED,
+        label="paused",
+        transitions={Trigger.RESUME: State.QUEUED, Trigger.CANCEL: State.CANCELLED},
+    ),
+    State.COMPLETED: StateDescription(
+        group=StateGroup.FINISHED,
+        label="completed",
+        message="Download completed",
+    ),
+    State.FAILED: StateDescription(
+        group=StateGroup.FINISHED,
+        label="failed",
+        message="Download failed",
+        is_success=False,
+        transitions={Trigger.RETRY: State.QUEUED},
+    ),
+    State.CANCELLED: StateDescription(
+        group=StateGroup.FINISHED,
+        label="cancelled",
+        message="Download cancelled",
+        is_success=False,
+        transitions={Trigger.RETRY: State.QUEUED},
+    ),
+    State.SKIPPED: StateDescription(
+        group=StateGroup.FINISHED,
+        label="skipped",
+        message="Download skipped",
+        transitions={Trigger.RETRY: State.QUEUED},
+    ),
+}
+
+
+def _states_of(*groups: StateGroup) -> frozenset[State]:
+    return frozenset(state for state, row in STATES.items() if row.group in groups)
+
+
+WAITING: Final = _states_of(StateGroup.WAITING)
+"""States in which a run may claim the download."""
+
+RUNNING: Final = _states_of(StateGroup.RUNNING)
 """States in which a run holds the download."""
 
-FINISHED: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.SKIPPED})
-"""States that are history."""
+FINISHED: Final = _states_of(StateGroup.FINISHED)
+"""States of the history."""
 
 ACTIVE: Final = frozenset(State) - FINISHED
 """States that the listings show."""
 
+UNSUCCESSFUL: Final = frozenset(state for state, row in STATES.items() if not row.is_success)
+"""Finished states without the file that was requested."""
+
 TRANSITIONS: Final[dict[tuple[State, Trigger], State]] = {
-    (State.QUEUED, Trigger.CLAIM): State.STARTING,
-    (State.QUEUED, Trigger.PAUSE): State.PAUSED,
-    (State.QUEUED, Trigger.CANCEL): State.CANCELLED,
-    (State.STARTING, Trigger.RESPOND): State.DOWNLOADING,
-    (State.STARTING, Trigger.RECEIVE): State.VERIFYING,
-    (State.STARTING, Trigger.DEFER): State.RETRYING,
-    (State.STARTING, Trigger.INTERRUPT): State.QUEUED,
-    (State.STARTING, Trigger.PAUSE): State.PAUSED,
-    (State.STARTING, Trigger.CANCEL): State.CANCELLED,
-    (State.STARTING, Trigger.FAIL): State.FAILED,
-    (State.STARTING, Trigger.SKIP): State.SKIPPED,
-    (State.DOWNLOADING, Trigger.RESPOND): State.DOWNLOADING,
-    (State.DOWNLOADING, Trigger.RECEIVE): State.VERIFYING,
-    (State.DOWNLOADING, Trigger.DEFER): State.RETRYING,
-    (State.DOWNLOADING, Trigger.INTERRUPT): State.QUEUED,
-    (State.DOWNLOADING, Trigger.PAUSE): State.PAUSED,
-    (State.DOWNLOADING, Trigger.CANCEL): State.CANCELLED,
-    (State.DOWNLOADING, Trigger.FAIL): State.FAILED,
-    (State.DOWNLOADING, Trigger.SKIP): State.SKIPPED,
-    (State.RETRYING, Trigger.CLAIM): State.DOWNLOADING,
-    (State.RETRYING, Trigger.RETRY): State.QUEUED,
-    (State.RETRYING, Trigger.PAUSE): State.PAUSED,
-    (State.RETRYING, Trigger.CANCEL): State.CANCELLED,
-    (State.VERIFYING, Trigger.COMMIT): State.COMPLETED,
-    (State.VERIFYING, Trigger.DEFER): State.RETRYING,
-    (State.VERIFYING, Trigger.INTERRUPT): State.QUEUED,
-    (State.VERIFYING, Trigger.PAUSE): State.PAUSED,
-    (State.VERIFYING, Trigger.CANCEL): State.CANCELLED,
-    (State.VERIFYING, Trigger.FAIL): State.FAILED,
-    (State.VERIFYING, Trigger.SKIP): State.SKIPPED,
-    (State.PAUSED, Trigger.RESUME): State.QUEUED,
-    (State.PAUSED, Trigger.CANCEL): State.CANCELLED,
-    (State.FAILED, Trigger.RETRY): State.QUEUED,
-    (State.CANCELLED, Trigger.RETRY): State.QUEUED,
-    (State.SKIPPED, Trigger.RETRY): State.QUEUED,
+    (state, trigger): after for state, row in STATES.items() for trigger, after in row.transitions.items()
 }
-"""Every allowed transition. What is not here is a bug."""
+"""Next state by state and trigger."""
 
 
 class IllegalTransitionError(RuntimeError):
-    """An trigger that its state does not allow: a bug in the daemon, never a user's mistake."""
+    """A trigger that the state does not allow: a bug in the daemon, never a mistake of a user."""
 
     def __init__(self, state: State, trigger: Trigger) -> None:
         super().__init__(f"a download that is {state} cannot {trigger}")
@@ -125,15 +222,20 @@ class IllegalTransitionError(RuntimeError):
 
 
 def allows(state: State, trigger: Trigger) -> bool:
-    """Whether `trigger` may happen in `state`."""
+    """Return True if `trigger` may happen in `state`."""
     return (state, trigger) in TRANSITIONS
 
 
+def allowing(trigger: Trigger) -> frozenset[State]:
+    """Return the states in which `trigger` may happen."""
+    return frozenset(state for state in State if allows(state, trigger))
+
+
 def advance(state: State, trigger: Trigger) -> State:
-    """The state after `trigger`.
+    """Return the state after `trigger`.
 
     Raises:
-        IllegalTransitionError: the table has no such transition.
+        IllegalTransitionError: The table has no such transition.
     """
     try:
         return TRANSITIONS[state, trigger]

@@ -41,6 +41,7 @@ SIBLING_PACKAGES: Final = frozenset({"policy", "storage", "records"})
 NOUNS: Final = frozenset(
     {
         "download",
+        "download_request",
         "delivery",
         "states",
         "errors",
@@ -61,6 +62,7 @@ PURE: Final = (
     *(
         "users",
         "download",
+        "download_request",
         "states",
         "errors",
         "sizes",
@@ -80,7 +82,8 @@ PURE: Final = (
     *("storage.names", "storage.conflicts"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.formatting", "cli.links", "client.events"),
-    *("fronts.rest.target", "fronts.rest.schemas", "fronts.rocketchat.schemas", "fronts.rest.auth"),
+    *("fronts.rest.target", "fronts.rest.schemas", "fronts.rest.entries", "fronts.rest.query_decoding"),
+    *("fronts.rest.event_types", "fronts.rocketchat.schemas", "fronts.rest.auth"),
     "fronts.rest.request_guards",
     *("fronts.rocketchat.selection", "fronts.rocketchat.statuses", "fronts.rocketchat.translation"),
     "records.sqlite_errors",

@@ -1,7 +1,7 @@
-"""`add`: starts downloads, and stays until they have ended if that is asked for."""
+"""`add`: start downloads, and optionally wait until they have ended."""
 
-from collections.abc import Sequence
-from typing import Final, TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TextIO
 
 import click
 import msgspec
@@ -12,19 +12,20 @@ from downloadd.cli.download_ids import shorten_id
 from downloadd.cli.errors import CommandError, ExitStatus
 from downloadd.cli.follow import follow
 from downloadd.cli.links import find_links
-from downloadd.cli.parameters import SIZE, one_of
-from downloadd.cli.progress_display import SUCCESSFUL_STATES
+from downloadd.cli.struct_options import given_values, struct_options
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import BatchItem, BatchResponse, Client, HistoryEntry, StartResponse
-from downloadd.download import Conflict
+from downloadd.download_request import StartParameters
 from downloadd.errors import ERRORS
+from downloadd.fronts.rest.schemas import MAX_ITEMS
+from downloadd.states import UNSUCCESSFUL
 
-MAX_BATCH_ITEMS: Final = 10_000
-"""Downloads of one batch."""
+SINGLE_FILE_PARAMETERS: Final = ("filename", "mirrors", "checksum")
+"""Parameters that make sense for one file only."""
 
 
 class WatchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How downloads that were watched have ended, as the history has them."""
+    """Entries of the history of the downloads that were watched."""
 
     history: list[HistoryEntry]
     success: bool
@@ -39,38 +40,25 @@ class WatchResult(msgspec.Struct, frozen=True, kw_only=True):
     metavar="FILE",
     multiple=True,
     type=click.File(encoding="utf-8", errors="replace"),
-    help="Take every link of a text, too; - is standard input.",
+    help="Download all links of a text as well; - is standard input.",
 )
 @click.option(
     "-d", "--dir", "directory", default="Downloads", show_default=True, shell_complete=completion.directories,
     help="Destination below the storage root.",
 )  # fmt: skip
-@click.option("-n", "--name", help="Name for the file, in place of the one that its origin gives it.")
-@click.option("-m", "--mirror", "mirrors", multiple=True, metavar="URL", help="Another address of the same file.")
-@click.option("-p", "--priority", type=int, default=0, help="Higher starts first.")
-@click.option("-l", "--limit", "speed_limit", type=SIZE, default=0, help="Bytes a second, such as '2 MiB'.")
-@click.option("-c", "--checksum", help="What the file must be, such as sha-256=<hex>.")
-@click.option("-s", "--segments", type=click.IntRange(1, 16), help="Parallel connections.")
-@click.option("-t", "--timeout", type=click.IntRange(0), metavar="SECONDS", help="For the whole download.")
-@click.option("--conflict", type=one_of(Conflict), help="What to do when the name is taken.")
-@click.option("-w", "--watch", is_flag=True, help="Stay until all have ended; fails when one has failed.")
+@click.option("-m", "--mirror", "mirrors", multiple=True, metavar="URL", help="Another URL of the same file.")
+@struct_options(StartParameters)
+@click.option("-w", "--watch", is_flag=True, help="Wait until all have ended; fail if one failed.")
 @daemon_command
 async def add(
     client: Client,
     terminal: Terminal,
+    /,
     *,
     urls: tuple[str, ...],
     lists: Sequence[TextIO],
-    directory: str,
-    name: str | None,
-    mirrors: tuple[str, ...],
     watch: bool,
-    priority: int,
-    speed_limit: int,
-    checksum: str | None,
-    segments: int | None,
-    timeout: int | None,
-    conflict: str | None,
+    **parameters: Any,
 ) -> None:
     """Start downloads.
 
@@ -81,75 +69,64 @@ async def add(
       downloadctl add --input links.txt --limit '2 MiB'
       xclip -o | downloadctl add -i -
     """
-    requested_urls = [*urls]
+    requested_urls = [*urls, *_read_links(lists)]
+    items = make_items(requested_urls, parameters)
+    results: list[StartResponse] = []
+    for first in range(0, len(items), MAX_ITEMS):
+        results += (await client.files.downloads.batch(items[first : first + MAX_ITEMS])).downloads
+    for url, result in zip(requested_urls, results, strict=True):
+        _write_start(terminal, url, result)
+    if watch:
+        await _watch(client, terminal, results)
+    else:
+        _report_starts(terminal, results)
+
+
+def make_items(urls: Sequence[str], parameters: Mapping[str, Any]) -> list[BatchItem]:
+    """Return a batch item with the given parameters for each URL.
+
+    Raises:
+        click.UsageError: There is no URL, or there are several with a parameter for one file.
+    """
+    if not urls:
+        raise click.UsageError("name at least one URL, or a text with --input")
+    if len(urls) > 1 and any(parameters.get(name) for name in SINGLE_FILE_PARAMETERS):
+        raise click.UsageError("--name, --mirror and --checksum are for one file; name one URL")
+    given = given_values(parameters)
+    return [msgspec.convert({"url": url, **given}, BatchItem) for url in urls]
+
+
+def _read_links(lists: Sequence[TextIO]) -> list[str]:
+    urls: list[str] = []
     for text in lists:
         found = find_links(text)
         if not found:
             raise click.UsageError(f"there is no link in {text.name}; links begin with http:// or https://")
-        requested_urls += found
-    if not requested_urls:
-        raise click.UsageError("name at least one URL, or a text with --input")
-    if (name or mirrors or checksum) and len(requested_urls) > 1:
-        raise click.UsageError("--name, --mirror and --checksum are about one file; name one URL")
-    items = [
-        BatchItem(
-            url=url,
-            mirrors=list(mirrors),
-            directory=directory,
-            filename=name,
-            timeout=timeout,
-            segments=segments,
-            checksum=checksum,
-            conflict=None if conflict is None else Conflict(conflict),
-            priority=priority,
-            speed_limit=speed_limit,
-        )
-        for url in requested_urls
-    ]
-    answers: list[StartResponse] = []
-    for first in range(0, len(items), MAX_BATCH_ITEMS):
-        answers += (await client.files.downloads.batch(items[first : first + MAX_BATCH_ITEMS])).downloads
-    refused = [answer for answer in answers if not answer.success]
-    for url, answer in zip(requested_urls, answers, strict=True):
-        _write_start(terminal, url, answer)
-    if not watch:
-        if terminal.as_json:
-            terminal.write_json(BatchResponse(downloads=answers, success=not refused))
-        if refused:
-            raise CommandError(ExitStatus.FAILED, _format_failures(len(refused), len(answers), "refused"))
-        return
-    ended = await _follow(client, terminal, [answer.download_id for answer in answers if answer.success])
-    failed = [entry for entry in ended if entry.status not in SUCCESSFUL_STATES]
+        urls += found
+    return urls
+
+
+def _report_starts(terminal: Terminal, results: list[StartResponse]) -> None:
+    refused = [result for result in results if not result.success]
     if terminal.as_json:
-        past = [await client.files.downloads.get(answer.download_id) for answer in refused]
-        entries = [*ended, *(entry for entry in past if isinstance(entry, HistoryEntry))]
+        terminal.write_json(BatchResponse(downloads=results, success=not refused))
+    if refused:
+        raise CommandError(ExitStatus.FAILED, _format_failures(len(refused), len(results), "refused"))
+
+
+async def _watch(client: Client, terminal: Terminal, results: list[StartResponse]) -> None:
+    refused = [result for result in results if not result.success]
+    ended = await _follow(client, terminal, [result.download_id for result in results if result.success])
+    failed = [entry for entry in ended if entry.status in UNSUCCESSFUL]
+    if terminal.as_json:
+        stored = [await client.files.downloads.get(result.download_id) for result in refused]
+        entries = [*ended, *(entry for entry in stored if isinstance(entry, HistoryEntry))]
         terminal.write_json(WatchResult(history=entries, success=not failed and not refused))
     if failed or refused:
         codes = dict.fromkeys(entry.error for entry in failed if entry.error is not None)
         advice = [f"{ERRORS[code].resolution}." for code in codes]
-        raise CommandError(
-            ExitStatus.FAILED, _format_failures(len(failed) + len(refused), len(answers), "not completed"), *advice
-        )
-
-
-def _write_start(terminal: Terminal, url: str, answer: StartResponse) -> None:
-    if answer.success:
-        line = Text(f"{shorten_id(answer.download_id)}  {formatting.replace_unprintable(answer.path or url)}")
-        line.stylize("cyan", 0, len(shorten_id(answer.download_id)))
-        terminal.write_text(line)
-    elif not terminal.as_json:
-        detail = answer.detail if isinstance(answer.detail, str) else None
-        code = answer.error or "INTERNAL_ERROR"
-        click.echo(
-            f"{formatting.replace_unprintable(url)}: {formatting.replace_unprintable(formatting.format_error(code, detail))}",
-            err=True,
-        )
-        if (what_to_do := formatting.get_resolution(code)) is not None:
-            click.echo(f"  {what_to_do}.", err=True)
-
-
-def _format_failures(bad: int, all: int, became: str) -> str:
-    return f"The download was {became}." if all == 1 else f"{bad} of {all} downloads were {became}."
+        summary = _format_failures(len(failed) + len(refused), len(results), "not completed")
+        raise CommandError(ExitStatus.FAILED, summary, *advice)
 
 
 async def _follow(client: Client, terminal: Terminal, ids: list[str]) -> list[HistoryEntry]:
@@ -159,3 +136,22 @@ async def _follow(client: Client, terminal: Terminal, ids: list[str]) -> list[Hi
         with terminal.progress_display() as display:
             ended = await follow(client, ids, display.handle_event)
     return [ended[id] for id in ids]
+
+
+def _write_start(terminal: Terminal, url: str, result: StartResponse) -> None:
+    if result.success:
+        line = Text(f"{shorten_id(result.download_id)}  {formatting.replace_unprintable(result.path or url)}")
+        line.stylize("cyan", 0, len(shorten_id(result.download_id)))
+        terminal.write_text(line)
+    elif not terminal.as_json:
+        detail = result.detail if isinstance(result.detail, str) else None
+        code = result.error or "INTERNAL_ERROR"
+        click.echo(formatting.replace_unprintable(f"{url}: {formatting.format_error(code, detail)}"), err=True)
+        if (resolution := formatting.get_resolution(code)) is not None:
+            click.echo(f"  {resolution}.", err=True)
+
+
+def _format_failures(failures: int, total: int, outcome: str) -> str:
+    if total == 1:
+        return f"The download was {outcome}."
+    return f"{failures} of {total} downloads were {outcome}."

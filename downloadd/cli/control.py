@@ -1,4 +1,4 @@
-"""Commands that do something to downloads: `pause`, `resume`, `retry`, `cancel` and `set`."""
+"""Commands that change downloads: `pause`, `resume`, `retry`, `cancel` and `set`."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,48 +10,48 @@ from downloadd.cli import completion, formatting
 from downloadd.cli.download_ids import resolve_ids, shorten_id
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
 from downloadd.cli.follow import MAX_ACTIVE
-from downloadd.cli.parameters import SIZE
+from downloadd.cli.struct_options import given_values, struct_options
 from downloadd.cli.terminal import Terminal, daemon_command
-from downloadd.client import ActiveEntry, ApiError, Client, HistoryEntry, State
+from downloadd.client import ActiveEntry, ActiveEntryResponse, ApiError, Client, HistoryEntry, HistoryEntryResponse
 from downloadd.client.downloads import Downloads
-from downloadd.fronts.rest.schemas import ActiveEntryResponse, HistoryEntryResponse
+from downloadd.fronts.rest.schemas import AmendBody
+from downloadd.states import ACTIVE, Trigger, allowing
 
 ControlResponse = ActiveEntryResponse | HistoryEntryResponse
 Action = Callable[[Downloads, str], Awaitable[ControlResponse]]
 
 
 class ControlResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of each download that was named."""
+    """Result of the action on each download."""
 
     downloads: list[ControlResponse | ErrorReport]
     success: bool
 
 
-def _build_command(name: str, action: Action, *, all_states: frozenset[State] | None, help_text: str) -> click.Command:
-    """A command that does one thing to each download that is named, or to all in these states."""
-    what = "ended" if all_states is None else "active"
+def _make_command(trigger: Trigger, action: Action, help_text: str) -> click.Command:
+    """Return a command that applies an action to downloads; with `--all`, to all active ones that allow `trigger`."""
+    states = allowing(trigger) & ACTIVE
+    for_finished = trigger is Trigger.RETRY
 
     @daemon_command
-    async def run_control(
+    async def apply(
         client: Client, terminal: Terminal, *, downloads: tuple[str, ...], everything: bool = False
     ) -> None:
         if bool(downloads) is everything:
-            raise click.UsageError("name downloads, or all of them with --all" if all_states else "name downloads")
+            raise click.UsageError("name downloads" if for_finished else "name downloads, or all of them with --all")
         if everything:
             listing = await client.files.downloads.list_global(limit=MAX_ACTIVE)
-            ids = [entry.id for entry in listing.downloads if all_states is not None and entry.status in all_states]
+            ids = [entry.id for entry in listing.downloads if entry.status in states]
         else:
-            ids = await resolve_ids(client, downloads, HistoryEntry if all_states is None else ActiveEntry)
+            ids = await resolve_ids(client, downloads, HistoryEntry if for_finished else ActiveEntry)
         await _apply_to_each(client, terminal, ids, action)
 
-    run_control.__doc__ = help_text
-    complete = completion.ended_downloads if all_states is None else completion.active_downloads
-    run_control = click.argument("downloads", metavar="[DOWNLOAD…]", nargs=-1, shell_complete=complete)(run_control)
-    if all_states is not None:
-        run_control = click.option("--all", "everything", is_flag=True, help=f"Do it to all {what} downloads.")(
-            run_control
-        )
-    return click.command(name)(run_control)
+    apply.__doc__ = help_text
+    complete = completion.ended_downloads if for_finished else completion.active_downloads
+    apply = click.argument("downloads", metavar="[DOWNLOAD…]", nargs=-1, shell_complete=complete)(apply)
+    if not for_finished:
+        apply = click.option("--all", "everything", is_flag=True, help="Apply to all active downloads.")(apply)
+    return click.command(trigger.value)(apply)
 
 
 async def _apply_to_each(client: Client, terminal: Terminal, ids: list[str], action: Action) -> None:
@@ -59,31 +59,27 @@ async def _apply_to_each(client: Client, terminal: Terminal, ids: list[str], act
     refused: list[str] = []
     for id in ids:
         try:
-            answer = await action(client.files.downloads, id)
+            response = await action(client.files.downloads, id)
         except ApiError as error:
             if error.status == 401:
                 raise
             results.append(ErrorReport(error=error.code, detail=error.detail))
             refused.append(f"{shorten_id(id)}: {' '.join(formatting.format_api_error(error))}")
             continue
-        results.append(answer)
-        if isinstance(answer, ActiveEntry | HistoryEntry):
-            terminal.write_text(f"{answer.message}: {formatting.format_name(answer)}")
+        results.append(response)
+        terminal.write_text(f"{response.message}: {formatting.format_name(response)}")
     if terminal.as_json:
         terminal.write_json(ControlResult(downloads=results, success=not refused))
     elif not ids:
-        terminal.write_text("There is nothing to do.")
+        terminal.write_text("No download to change.")
     if refused:
         raise CommandError(ExitStatus.FAILED, *refused)
 
 
-_PAUSABLE_STATES = frozenset({State.QUEUED, State.STARTING, State.DOWNLOADING, State.RETRYING, State.VERIFYING})
-
-pause = _build_command(
-    "pause",
+pause = _make_command(
+    Trigger.PAUSE,
     Downloads.pause,
-    all_states=_PAUSABLE_STATES,
-    help_text="""Hold downloads until they are resumed; what has come is kept.
+    """Pause downloads until they are resumed; their part files stay.
 
     \b
     Examples:
@@ -91,22 +87,20 @@ pause = _build_command(
       downloadctl pause --all
     """,
 )
-resume = _build_command(
-    "resume",
+resume = _make_command(
+    Trigger.RESUME,
     Downloads.resume,
-    all_states=frozenset({State.PAUSED}),
-    help_text="""Let paused downloads go on where they were.
+    """Resume paused downloads.
 
     \b
     Example:
       downloadctl resume --all
     """,
 )
-retry = _build_command(
-    "retry",
+retry = _make_command(
+    Trigger.RETRY,
     Downloads.retry,
-    all_states=None,
-    help_text="""Try downloads again that have failed, or were cancelled or skipped.
+    """Start failed, cancelled or skipped downloads again.
 
     \b
     Examples:
@@ -114,11 +108,10 @@ retry = _build_command(
       downloadctl history --status failed --json | jq -r '.history[].id' | xargs downloadctl retry
     """,
 )
-cancel = _build_command(
-    "cancel",
+cancel = _make_command(
+    Trigger.CANCEL,
     Downloads.cancel,
-    all_states=frozenset({*_PAUSABLE_STATES, State.PAUSED}),
-    help_text="""End downloads and remove what has come of them.
+    """Cancel downloads and remove their part files.
 
     \b
     Example:
@@ -129,20 +122,18 @@ cancel = _build_command(
 
 @click.command("set")
 @click.argument("download", shell_complete=completion.active_downloads)
-@click.option("-p", "--priority", type=int, help="Higher starts first.")
-@click.option("-l", "--limit", "speed_limit", type=SIZE, help="Bytes a second, such as '2 MiB'; 0 for no limit.")
-@click.option("-u", "--from", "url", metavar="URL", help="Go on from this address; the file must be the same.")
+@struct_options(AmendBody)
 @daemon_command
 async def set_(client: Client, terminal: Terminal, /, *, download: str, **changes: Any) -> None:
-    """Change a download that has not ended.
+    """Change an active download.
 
     \b
     Examples:
       downloadctl set debian.iso --limit '500 KiB'
       downloadctl set debian.iso --priority 10
     """
-    if all(value is None for value in changes.values()):
-        raise click.UsageError("say what to change: --priority, --limit or --from")
+    if not given_values(changes):
+        raise click.UsageError("name a change: --priority, --limit or --from")
     [id] = await resolve_ids(client, (download,))
-    answer = await client.files.downloads.change(id, **changes)
-    terminal.write_result(answer, f"{answer.message}: {formatting.format_name(answer)}")
+    response = await client.files.downloads.change(id, **changes)
+    terminal.write_result(response, f"{response.message}: {formatting.format_name(response)}")

@@ -1,4 +1,4 @@
-"""Where the daemon is and with which token it is asked: by flag, by variable, or from the state directory."""
+"""Address and token of the daemon: from options, from variables, or from its state directory."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,23 +19,23 @@ _MAX_TOKEN_CHARACTERS: Final = 1024
 
 
 class DaemonLocation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is needed to ask the daemon."""
+    """Address and credentials of the daemon."""
 
     url: str
     token: str | None
     ca_file: Path | None
     searched: tuple[Path, ...] = ()
-    """The state directories in which a token was looked for."""
+    """State directories that were searched for a token."""
 
     def __repr__(self) -> str:
-        """Leaves the token out."""
+        """Return a description without the token."""
         return f"DaemonLocation(url={self.url!r}, ca_file={self.ca_file!r})"
 
     def client(self) -> Client:
-        """A client for it.
+        """Return a client of this daemon.
 
         Raises:
-            click.UsageError: the address is none, or the certificates cannot be read.
+            click.UsageError: The address is invalid, or the certificates cannot be read.
         """
         try:
             return Client(self.url, token=self.token, ca_file=self.ca_file)
@@ -52,28 +52,26 @@ def locate_daemon(
     state_dir: Path | None,
     environment: Mapping[str, str],
 ) -> DaemonLocation:
-    """What was given, completed by what a daemon on this machine has left in its state directory. Reads files.
+    """Return the given values, completed from the state directory of a daemon on this machine. Reads files.
 
-    A token that was found beside an address is for that address: to another one that was given it is not sent.
+    A token of a state directory is sent only to the address in that directory, not to another given one.
 
     Raises:
-        click.UsageError: a file that was named cannot be read, or two tokens were given.
+        click.UsageError: A named file cannot be read, or two tokens were given.
     """
     if token is not None and token_file is not None:
-        raise click.UsageError("--token and --token-file say the same thing; give one of them")
+        raise click.UsageError("--token and --token-file exclude each other; give one of them")
     if token_file is not None:
         token = _read_token(token_file)
         if token is None:
-            raise click.UsageError(f"there is no token that can be read in {token_file}")
+            raise click.UsageError(f"cannot read a token from {token_file}")
     searched = (state_dir,) if state_dir is not None else _state_directories(environment)
-    found = next(
-        (place for place in searched if read_address(place) or _read_token(place / TOKEN_FILE_NAME)), searched[0]
-    )
-    left = read_address(found)
-    is_local = url is None or url.rstrip("/") == (left or DEFAULT_URL).rstrip("/")
+    directory = next((one for one in searched if read_address(one) or _read_token(one / TOKEN_FILE_NAME)), searched[0])
+    stored_url = read_address(directory)
+    is_local = url is None or url.rstrip("/") == (stored_url or DEFAULT_URL).rstrip("/")
     if token is None and is_local:
-        token = _read_token(found / TOKEN_FILE_NAME)
-    return DaemonLocation(url=url or left or DEFAULT_URL, token=token, ca_file=ca_file, searched=searched)
+        token = _read_token(directory / TOKEN_FILE_NAME)
+    return DaemonLocation(url=url or stored_url or DEFAULT_URL, token=token, ca_file=ca_file, searched=searched)
 
 
 def _state_directories(environment: Mapping[str, str]) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""How the command ends: exit codes, and the lines about what went wrong."""
+"""Exit codes of the command, and its error messages."""
 
 from enum import IntEnum
 
@@ -9,22 +9,22 @@ from downloadd.client import ApiError, ClientError, ConnectionLostError
 
 
 class ExitStatus(IntEnum):
-    """What scripts can tell apart."""
+    """Exit codes."""
 
     DONE = 0
     FAILED = 1
-    """The daemon refused, or a download that was watched has failed."""
+    """The daemon refused the request, or a watched download failed."""
     USAGE = 2
-    """The command makes no sense; nothing was asked."""
+    """The arguments are invalid; no request was sent."""
     UNREACHABLE = 3
-    """No daemon answered."""
+    """The daemon did not answer."""
     DENIED = 4
-    """The token is missing, wrong, or not enough."""
+    """The token is missing, wrong, or lacks a permission."""
     INTERRUPTED = 130
 
 
 class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong, for programs (`--json`)."""
+    """Error, for programs (`--json`)."""
 
     success: bool = False
     error: str
@@ -32,7 +32,7 @@ class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommandError(Exception):
-    """Ends the command with these lines on standard error."""
+    """End of the command with these lines on standard error."""
 
     def __init__(self, status: ExitStatus, *lines: str, report: ErrorReport | None = None) -> None:
         super().__init__(*lines)
@@ -42,7 +42,7 @@ class CommandError(Exception):
 
 
 def to_command_error(error: ClientError, *, url: str) -> CommandError:
-    """What a call that failed ends the command with."""
+    """Return the end of the command for a call that failed."""
     if isinstance(error, ApiError):
         denied = error.status in {401, 403} and error.code in {"unauthorized", "error-unauthorized"}
         report = ErrorReport(error=error.code, detail=error.detail)
@@ -50,7 +50,9 @@ def to_command_error(error: ClientError, *, url: str) -> CommandError:
             ExitStatus.DENIED if denied else ExitStatus.FAILED, *formatting.format_api_error(error), report=report
         )
     report = ErrorReport(error="UNREACHABLE", detail=str(error))
-    hint = f"Is the daemon running? Start it with: downloadd --allow-download; or name another with --url (not {url})."
+    hint = (
+        f"Is the daemon running? Start it with: downloadd --allow-download; or name another one than {url} with --url."
+    )
     lines = (f"{error}.", hint) if isinstance(error, ConnectionLostError) else (f"{error}.",)
     return CommandError(
         ExitStatus.UNREACHABLE, *(formatting.replace_unprintable(line) for line in lines), report=report

@@ -1,4 +1,4 @@
-"""Numbers, times, states and errors in the words that people read.
+"""Texts for people: numbers, times, states and errors.
 
 Pure: no I/O and no clock.
 """
@@ -8,39 +8,27 @@ from typing import Final
 
 from downloadd.client import ActiveEntry, ApiError, HistoryEntry, State
 from downloadd.errors import ERRORS, ErrorCode
+from downloadd.states import STATES
 
 UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-
-STATE_LABELS: Final = {
-    State.QUEUED: "waiting",
-    State.STARTING: "starting",
-    State.DOWNLOADING: "downloading",
-    State.RETRYING: "trying again",
-    State.VERIFYING: "verifying",
-    State.PAUSED: "paused",
-    State.COMPLETED: "completed",
-    State.FAILED: "failed",
-    State.CANCELLED: "cancelled",
-    State.SKIPPED: "skipped",
-}
 
 _AUTHORIZATION_ERRORS: Final = {
     "unauthorized": (
         "the token is missing or wrong",
-        "give one with --token-file or DOWNLOADD_TOKEN; the first start of the daemon printed where it keeps its own",
+        "pass one with --token-file or DOWNLOADD_TOKEN; the first start of the daemon printed the file of its token",
     ),
-    "error-unauthorized": ("this user may not do that", "ask for the permission in [[users]] of the configuration"),
+    "error-unauthorized": ("the user lacks the permission", "ask for the permission in [[users]] of the configuration"),
 }
-"""What is no error of the table: what happened, and what to do."""
+"""Errors outside of the table: title and resolution."""
 
 
 def replace_unprintable(text: str) -> str:
-    """What others have written, without what a terminal would obey."""
+    """Return a text without control characters, which a terminal would execute."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def format_size(nbytes: int | None) -> str:
-    """Bytes in three digits or so."""
+    """Return a size with about three digits, such as `1.50 MiB`."""
     if nbytes is None:
         return "?"
     value, unit = float(nbytes), 0
@@ -51,12 +39,12 @@ def format_size(nbytes: int | None) -> str:
 
 
 def format_count(number: int, one: str) -> str:
-    """So many of something."""
+    """Return a number with its noun in singular or plural."""
     return f"{number} {one}" if number == 1 else f"{number} {one}s"
 
 
 def format_duration(seconds: float) -> str:
-    """A duration in its two biggest units."""
+    """Return a duration in its two largest units."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -68,24 +56,29 @@ def format_duration(seconds: float) -> str:
 
 
 def format_time(seconds: int) -> str:
-    """A Unix time in the zone of this machine."""
+    """Return a Unix time as date and time in the time zone of this machine."""
     return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def format_name(entry: ActiveEntry | HistoryEntry) -> str:
-    """The path of a download, or its URL while it has none."""
+    """Return the path of a download, or its URL if it has no path."""
     return replace_unprintable(entry.file_path or entry.url)
 
 
+def format_state(state: State) -> str:
+    """Return the name of a state."""
+    return STATES[state].label
+
+
 def format_progress(entry: ActiveEntry) -> str:
-    """What of an active download is there."""
+    """Return the received bytes of an active download, and the expected ones if they are known."""
     if entry.expected_size is None:
         return format_size(entry.current_size) if entry.current_size else ""
     return f"{format_size(entry.current_size)} of {format_size(entry.expected_size)}"
 
 
 def format_reason(entry: ActiveEntry | HistoryEntry) -> str:
-    """What an active download waits for, or what the last attempt or the whole one ended with."""
+    """Return the reason why a download waits, and the error of its last attempt."""
     parts = [entry.reason] if isinstance(entry, ActiveEntry) and entry.reason else []
     if entry.error is not None:
         parts.append(format_error(entry.error, entry.detail))
@@ -95,24 +88,24 @@ def format_reason(entry: ActiveEntry | HistoryEntry) -> str:
 
 
 def format_error(code: str, detail: str | None) -> str:
-    """An error in one line: its title, and the sentence about this case."""
+    """Return the title of an error code and the sentence about this case."""
     info = ERRORS[ErrorCode(code)] if code in ERRORS else None
     title = info.title if info is not None else _AUTHORIZATION_ERRORS.get(code, (code, ""))[0]
     return f"{title}: {detail}" if detail else title
 
 
 def get_resolution(code: str) -> str | None:
-    """What to do about an error."""
+    """Return the action that resolves an error, or None for an unknown code."""
     if code in ERRORS:
         return ERRORS[ErrorCode(code)].resolution
     return _AUTHORIZATION_ERRORS[code][1] if code in _AUTHORIZATION_ERRORS else None
 
 
 def format_api_error(error: ApiError) -> list[str]:
-    """What the daemon refused, in lines: what happened, and what to do."""
+    """Return the lines about a refused call: the error, and the action that resolves it."""
     lines = [format_error(error.code, error.detail)]
     if error.retry_after is not None:
         lines.append(f"Try again in {format_duration(error.retry_after)}")
-    elif (what_to_do := get_resolution(error.code)) is not None:
-        lines.append(what_to_do)
+    elif (resolution := get_resolution(error.code)) is not None:
+        lines.append(resolution)
     return [f"{replace_unprintable(line[:1].upper() + line[1:]).rstrip('.')}." for line in lines]

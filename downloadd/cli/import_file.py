@@ -1,9 +1,9 @@
-"""`import`: an export in, every file that it names fetched."""
+"""`import`: upload an export and download the files that it lists."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -16,9 +16,9 @@ from downloadd.fronts.rocketchat.statuses import FINISHED_STATUSES, ImportStatus
 from downloadd.imports.importers import IMPORTERS, guess_importer
 
 UPLOAD_CHUNK_BYTES: Final = 1 << 20
-"""Bytes of an upload that are read at once."""
+"""Bytes of an upload that one read takes."""
 POLL_SECONDS: Final = 0.5
-"""Seconds between two looks at an import."""
+"""Seconds between two queries of the progress."""
 
 
 @click.command("import")
@@ -26,12 +26,12 @@ POLL_SECONDS: Final = 0.5
 @click.option(
     "--kind",
     type=click.Choice(list(IMPORTERS)),
-    help="What the file is; found out from its name and first bytes by default.",
+    help="Importer of the file; by default chosen by its name and first bytes.",
 )
 @click.option("--channel", "channels", metavar="NAME", multiple=True, help="Only files of this channel; repeatable.")
-@click.option("--avatars", is_flag=True, help="Fetch the pictures of users, too.")
-@click.option("--look", is_flag=True, help="Only tell what is in it.")
-@click.option("-w", "--watch", is_flag=True, help="Stay until it is done; fails when a file has failed.")
+@click.option("--avatars", is_flag=True, help="Download avatars of users as well.")
+@click.option("--look", is_flag=True, help="Show the contents, and download nothing.")
+@click.option("-w", "--watch", is_flag=True, help="Wait until the import is done; fail if a file failed.")
 @daemon_command
 async def import_(
     client: Client,
@@ -44,7 +44,7 @@ async def import_(
     look: bool,
     watch: bool,
 ) -> None:
-    """Upload an export (Slack, CSV, a list of URLs, Metalink) and fetch every file that it names.
+    """Upload an export (Slack, CSV, a list of URLs, Metalink) and download the files that it lists.
 
     \b
     Examples:
@@ -57,40 +57,50 @@ async def import_(
     if kind is None and guessed is not None:
         kind = guessed.key
     if kind is None:
-        raise click.UsageError(f"{file} is no list that can be imported; if it is one after all, say what with --kind")
+        raise click.UsageError(f"{file} does not look like a list or an export; name its format with --kind")
     await client.imports.upload(importer_key=kind, file_name=file.name, file=_read_chunks(file))
     data = await _poll_data(client)
     if look:
         terminal.write_result(data, _format_contents(data))
         return
-    known = {channel.name: channel.channel_id for channel in data.channels}
-    unknown = [name for name in channels if name not in known]
-    if unknown:
-        raise click.UsageError(
-            f"there is no channel {', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}"
-        )
-    selection = {"list": [known[name] for name in channels]} if channels else {"all": True}
-    await client.imports.start(users={"all": True}, channels=selection)
+    await client.imports.start(users={"all": True}, channels=select_channels(data, channels))
     terminal.write_text(_format_contents(data))
     count = await client.imports.download_files()
     if avatars:
         count += await client.imports.download_avatars()
     if not watch:
         terminal.write_result(
-            CountResponse(success=True, count=count), f"{formatting.format_count(count, 'file')} to be fetched."
+            CountResponse(success=True, count=count), f"{formatting.format_count(count, 'file')} to download."
         )
         return
     operation, progress = await _wait_until_finished(client, terminal)
     file_counts = progress.count
     terminal.write_result(
-        progress, f"{file_counts.completed} of {file_counts.total} files are there, {file_counts.error} have failed."
+        progress, f"{file_counts.completed} of {file_counts.total} files completed, {file_counts.error} failed."
     )
     if operation.status is not ImportStatus.DONE or file_counts.error:
-        why = operation.reason if isinstance(operation.reason, str) else "some files have failed"
-        hint = "See downloadctl history --status failed; downloadctl retry tries one again."
+        reason = operation.reason if isinstance(operation.reason, str) else "some files failed"
+        hint = "See downloadctl history --status failed; downloadctl retry starts a download again."
         raise CommandError(
-            ExitStatus.FAILED, f"The import is not complete: {formatting.replace_unprintable(why)}.", hint
+            ExitStatus.FAILED, f"The import is not complete: {formatting.replace_unprintable(reason)}.", hint
         )
+
+
+def select_channels(data: FileDataResponse, names: Sequence[str]) -> dict[str, Any]:
+    """Return the selection of the channels with these names; without names, of all.
+
+    Raises:
+        click.UsageError: The export has no channel with one of the names.
+    """
+    if not names:
+        return {"all": True}
+    ids = {channel.name: channel.channel_id for channel in data.channels}
+    unknown = [name for name in names if name not in ids]
+    if unknown:
+        raise click.UsageError(
+            f"there is no channel {', '.join(unknown)}; there are {', '.join(sorted(ids)) or 'none'}"
+        )
+    return {"list": [ids[name] for name in names]}
 
 
 async def _read_chunks(file: Path) -> AsyncIterator[bytes]:
@@ -119,15 +129,15 @@ def _format_contents(data: FileDataResponse) -> str:
 
 
 async def _wait_until_finished(client: Client, terminal: Terminal) -> tuple[OperationEntry, ImportProgress]:
-    said = -1
+    reported = -1
     while True:
         operation, progress = await client.imports.current(), await client.imports.progress()
         if operation is None:
-            report = ErrorReport(error="NOT_FOUND", detail="the import is gone")
-            raise CommandError(ExitStatus.FAILED, "The import is gone.", report=report)
+            report = ErrorReport(error="NOT_FOUND", detail="the import was removed")
+            raise CommandError(ExitStatus.FAILED, "The import was removed.", report=report)
         if operation.status in FINISHED_STATUSES:
             return operation, progress
-        if progress.count.completed != said and not terminal.as_json:
-            said = progress.count.completed
-            click.echo(f"{said} of {progress.count.total} files", err=True)
+        if progress.count.completed != reported and not terminal.as_json:
+            reported = progress.count.completed
+            click.echo(f"{reported} of {progress.count.total} files", err=True)
         await asyncio.sleep(POLL_SECONDS)

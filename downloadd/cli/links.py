@@ -10,11 +10,11 @@ from typing import Final
 _LINK_PATTERN: Final = re.compile(r"""\bhttps?://[^\s<>"'`\\^{|}\x00-\x1f]+""", re.IGNORECASE)
 _BRACKET_PAIRS: Final = (("(", ")"), ("[", "]"))
 _TRAILING_PUNCTUATION: Final = ".,;:!?…*_"
-"""What follows a link in a sentence, and is none of it."""
+"""Punctuation that follows a link in a sentence and does not belong to it."""
 
 
 def find_links(lines: Iterable[str]) -> list[str]:
-    """The links of a text, each once, in their order."""
+    """Return the distinct links of a text, in order."""
     return list(dict.fromkeys(_trim_link(link) for line in lines for link in _LINK_PATTERN.findall(line)))
 
 

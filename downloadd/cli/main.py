@@ -1,4 +1,4 @@
-"""The console script: flags to the daemon that is meant, commands, and exit codes."""
+"""The console script `downloadctl`: its options, commands and exit codes."""
 
 import os
 import sys
@@ -21,15 +21,15 @@ from downloadd.clock import SystemClock
 _FILE: Final = click.Path(path_type=Path)
 
 _EPILOG: Final = """
-On the machine of the daemon nothing has to be told: address and token are in its state directory.
+On the machine of the daemon no option is needed: address and token are read from its state directory.
 
 \b
 Exit codes:
-    0  done
-    1  refused, or a download that was watched has failed
-    2  the command makes no sense
-    3  no daemon answers
-    4  the token is missing, wrong, or not enough
+    0  success
+    1  refused, or a watched download failed
+    2  invalid arguments
+    3  the daemon does not answer
+    4  the token is missing, wrong, or lacks a permission
   130  interrupted
 
 \b
@@ -46,26 +46,29 @@ Examples:
     metavar="URL",
     envvar="DOWNLOADD_URL",
     show_envvar=True,
-    help="Where the daemon is: http://…, https://… or unix:/path.",
+    help="Address of the daemon: http://…, https://… or unix:/path.",
 )
 @click.option(
     "--token",
     metavar="TOKEN",
     envvar="DOWNLOADD_TOKEN",
     show_envvar=True,
-    help="Who asks. Others on this machine can read flags: better a variable or a file.",
+    help="Token of the user. Other users of this machine can read options: prefer a variable or a file.",
 )
-@click.option("--token-file", metavar="FILE", type=_FILE, help="A file with the token.")
+@click.option("--token-file", metavar="FILE", type=_FILE, help="File with the token.")
 @click.option(
     "--ca-file",
     metavar="FILE",
     type=_FILE,
     envvar="DOWNLOADD_CA_FILE",
     show_envvar=True,
-    help="Certificates to trust besides those of the system.",
+    help="Certificates to trust in addition to those of the system.",
 )
 @click.option(
-    "--state-dir", metavar="DIR", type=_FILE, help="Where a daemon of this machine keeps its address and token."
+    "--state-dir",
+    metavar="DIR",
+    type=_FILE,
+    help="State directory of a daemon on this machine.",
 )
 @click.version_option(__version__, prog_name="downloadctl", message="%(prog)s %(version)s")
 @click.pass_context
@@ -78,7 +81,7 @@ def downloadctl(
     ca_file: Path | None,
     state_dir: Path | None,
 ) -> None:
-    """Ask a download daemon: start downloads, watch them, and change them."""
+    """Control a download daemon: start, watch and change downloads."""
     terminal: Terminal = context.obj
     terminal.daemon_location = locate_daemon(
         url=url,
@@ -110,10 +113,10 @@ for command in (
 
 
 def main() -> None:
-    """Runs the command; every foreseen failure is a few lines and an exit code."""
+    """Run the command; print expected failures as messages, and exit with their code."""
     terminal = Terminal(dict(os.environ), SystemClock())
     try:
-        # What is returned without an exception is the status of --help and the like.
+        # Without an exception it returns the status of options such as --help.
         sys.exit(downloadctl.main(prog_name="downloadctl", standalone_mode=False, obj=terminal))
     except CommandError as error:
         write_error(terminal, error)
@@ -125,6 +128,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(ExitStatus.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever reads has seen enough.
+        # The reader of a pipe has closed it, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitStatus.DONE)

@@ -1,4 +1,4 @@
-"""Values of flags that people write in more ways than one."""
+"""Types of option values."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -11,17 +11,17 @@ from downloadd.sizes import parse_size
 if TYPE_CHECKING:
     _SizeType = click.ParamType[int]
 else:
-    # Generic in the latest versions of click only.
+    # Only the latest versions of click make it generic.
     _SizeType = click.ParamType
 
 
 class Size(_SizeType):
-    """Bytes, such as `10 MiB`."""
+    """Type of an option that takes a size in bytes, such as `10 MiB`."""
 
     name = "SIZE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The bytes that are meant."""
+        """Return the size in bytes."""
         if isinstance(value, int):
             return value
         try:

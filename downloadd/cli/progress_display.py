@@ -1,4 +1,4 @@
-"""What is shown while downloads are followed: live bars on a terminal, else a line whenever something has changed."""
+"""Progress of watched downloads: live bars on a terminal, otherwise a line for each change."""
 
 from collections.abc import Iterable
 from types import TracebackType
@@ -13,28 +13,24 @@ from rich.text import Text
 from downloadd.cli import formatting
 from downloadd.client import ActiveEntry, Connected, Disconnected, Event, HistoryEntry, State
 from downloadd.clock import Clock
-from downloadd.states import RUNNING
+from downloadd.states import RUNNING, UNSUCCESSFUL
 
 REFRESHES_PER_SECOND: Final = 4
-"""A second."""
 BAR_COLUMNS: Final = 24
-"""Columns."""
+"""Width of a bar in columns."""
 MIN_COLUMNS_FOR_BAR: Final = 90
-"""Columns of a terminal in which a bar is left out."""
+"""Width of a terminal in columns below which bars are omitted."""
 UNREPORTED_STATES: Final = frozenset({State.QUEUED, State.STARTING})
-"""States that deserve no line: nothing has come yet, and mostly it does at once."""
+"""States without a line of their own: no byte was received yet, and the next state usually follows at once."""
 MIN_REPORT_SECONDS: Final = 5.0
-"""Seconds between two lines about the same download that only moves."""
-
-SUCCESSFUL_STATES: Final = frozenset({State.COMPLETED, State.SKIPPED})
-"""Ends that nobody has to do anything about."""
+"""Seconds between two lines about the progress of one download."""
 
 
 class ProgressDisplay(Protocol):
-    """Shows events, as long as the context."""
+    """Display of events, open as long as the context."""
 
     def handle_event(self, event: Event) -> None:
-        """Takes an event."""
+        """Show an event."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -45,20 +41,21 @@ class ProgressDisplay(Protocol):
 
 
 def format_finished(entry: HistoryEntry) -> Text:
-    """How a download has ended, in one line."""
-    line = Text(f"{formatting.format_name(entry)}: {formatting.STATE_LABELS[entry.status]}")
-    line.stylize("green" if entry.status in SUCCESSFUL_STATES else "red", len(formatting.format_name(entry)) + 2)
+    """Return one line about the end of a download."""
+    line = Text(f"{formatting.format_name(entry)}: {formatting.format_state(entry.status)}")
+    line.stylize("red" if entry.status in UNSUCCESSFUL else "green", len(formatting.format_name(entry)) + 2)
     if entry.status is State.COMPLETED:
         line.append(
-            f", {formatting.format_size(entry.total_bytes)} in {formatting.format_duration(entry.end_time - entry.start_time)}"
+            f", {formatting.format_size(entry.total_bytes)}"
+            f" in {formatting.format_duration(entry.end_time - entry.start_time)}"
         )
-    elif why := formatting.format_reason(entry):
-        line.append(f", {why}")
+    elif reason := formatting.format_reason(entry):
+        line.append(f", {reason}")
     return line
 
 
 class LiveProgressDisplay:
-    """Bars that move in place; what ends is written above them."""
+    """Bars that are updated in place; ended downloads are printed above them."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -76,7 +73,7 @@ class LiveProgressDisplay:
         self._live.stop()
 
     def handle_event(self, event: Event) -> None:
-        """Takes an event; what is seen changes at the next refresh."""
+        """Record an event; the next refresh shows it."""
         match event.data:
             case ActiveEntry() as entry:
                 self._entries[entry.id] = entry
@@ -108,7 +105,7 @@ class LiveProgressDisplay:
 
     def _footer(self, running: list[ActiveEntry], others: list[ActiveEntry], *, hidden: int) -> str:
         if self._disconnect_reason is not None:
-            return f"{formatting.replace_unprintable(self._disconnect_reason)}; trying again"
+            return f"{formatting.replace_unprintable(self._disconnect_reason)}; reconnecting"
         parts = [f"{len(running)} running", f"{len(others)} waiting or paused"]
         parts.append(f"{formatting.format_size(sum(entry.speed or 0 for entry in running))}/s")
         if hidden:
@@ -128,11 +125,11 @@ def _format_columns(entry: ActiveEntry) -> tuple[str, str, str]:
             speed,
             "" if entry.eta is None else formatting.format_duration(entry.eta),
         )
-    return formatting.format_progress(entry), "", formatting.STATE_LABELS[entry.status]
+    return formatting.format_progress(entry), "", formatting.format_state(entry.status)
 
 
 class PlainProgressDisplay:
-    """One line for each change, and now and then one for what moves: for pipes, logs and scripts."""
+    """One line for each change of a state, and periodic lines about progress: for pipes, logs and scripts."""
 
     def __init__(self, console: Console, clock: Clock) -> None:
         self._console = console
@@ -148,7 +145,7 @@ class PlainProgressDisplay:
         pass
 
     def handle_event(self, event: Event) -> None:
-        """Takes an event, and writes its line if it is worth one."""
+        """Print a line for an event, unless it repeats the last one."""
         match event.data:
             case ActiveEntry() as entry if entry.status not in UNREPORTED_STATES:
                 before, at = self._last_reported.get(entry.id, (None, 0.0))
@@ -160,7 +157,7 @@ class PlainProgressDisplay:
                 self._last_reported.pop(entry.id, None)
                 self._write_line(format_finished(entry).plain)
             case Disconnected(reason=reason):
-                self._write_line(f"{formatting.replace_unprintable(reason)}; trying again")
+                self._write_line(f"{formatting.replace_unprintable(reason)}; reconnecting")
             case _:
                 pass
 
@@ -170,5 +167,5 @@ class PlainProgressDisplay:
 
 def _format_active(entry: ActiveEntry) -> str:
     amount, speed, _ = _format_columns(entry)
-    parts: Iterable[str] = (formatting.STATE_LABELS[entry.status], amount, speed, formatting.format_reason(entry))
+    parts: Iterable[str] = (formatting.format_state(entry.status), amount, speed, formatting.format_reason(entry))
     return f"{formatting.format_name(entry)}: {', '.join(part for part in parts if part)}"

@@ -1,7 +1,7 @@
-"""Commands that only look: `list`, `watch`, `history`, `show` and `status`."""
+"""Commands that change nothing: `list`, `watch`, `history`, `show` and `status`."""
 
 from collections import Counter
-from typing import Any, Final
+from typing import Any
 
 import click
 import msgspec
@@ -13,7 +13,6 @@ from downloadd.cli.download_ids import resolve_ids, shorten_id
 from downloadd.cli.errors import CommandError, ExitStatus
 from downloadd.cli.follow import MAX_ACTIVE, follow
 from downloadd.cli.parameters import one_of
-from downloadd.cli.progress_display import SUCCESSFUL_STATES
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import (
     ActiveEntry,
@@ -24,41 +23,40 @@ from downloadd.client import (
     Event,
     HistoryEntry,
     OperationEntry,
-    Reset,
     State,
 )
+from downloadd.fronts.rest.event_types import TYPES_BY_ENTRY, EventEntry
 from downloadd.fronts.rest.schemas import Listing
 from downloadd.fronts.rocketchat.statuses import FINISHED_STATUSES
-from downloadd.states import ACTIVE, FINISHED
-
-_EVENT_NAMES: Final = {ActiveEntry: "download", HistoryEntry: "history", OperationEntry: "import", Reset: "reset"}
+from downloadd.states import ACTIVE, FINISHED, UNSUCCESSFUL
 
 
 class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as the stream of the API names it."""
+    """An event with its name in the event stream."""
 
     event: str
-    data: ActiveEntry | HistoryEntry | OperationEntry | Reset
+    data: EventEntry
 
 
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How the daemon does."""
+    """Version and load of the daemon."""
 
     url: str
     version: str
     active: dict[str, int]
+    """Number of active downloads by state."""
     speed: int
-    """Bytes a second, of all together."""
+    """Bytes a second of all downloads together."""
     operation: OperationEntry | None
 
 
 @click.command("list")
-@click.option("-d", "--dir", "directory", shell_complete=completion.directories, help="Only in this directory.")
-@click.option("--status", type=one_of(sorted(ACTIVE)), help="Only in this state.")
-@click.option("--limit", type=click.IntRange(1, MAX_ACTIVE), default=1000, show_default=True, help="At most so many.")
+@click.option("-d", "--dir", "directory", shell_complete=completion.directories, help="Only this directory.")
+@click.option("--status", type=one_of(sorted(ACTIVE)), help="Only downloads in this state.")
+@click.option("--limit", type=click.IntRange(1, MAX_ACTIVE), default=1000, show_default=True, help="Maximum number.")
 @daemon_command
 async def list_(client: Client, terminal: Terminal, *, directory: str | None, status: str | None, limit: int) -> None:
-    """List what has not ended, oldest first.
+    """List active downloads, oldest first.
 
     \b
     Examples:
@@ -71,21 +69,21 @@ async def list_(client: Client, terminal: Terminal, *, directory: str | None, st
         listing = await downloads.list_global(status=status, limit=limit)
     else:
         listing = await downloads.list_active(directory=directory, status=status, limit=limit)
-    terminal.write_result(listing, _build_listing(listing) if listing.downloads else "Nothing is being downloaded.")
+    terminal.write_result(listing, _build_listing(listing) if listing.downloads else "No active downloads.")
 
 
 def _build_listing(listing: Listing) -> Table:
     table = _build_table("id", "state", "amount", ">speed", ">left", "file")
     for entry in listing.downloads:
-        moving = entry.status is State.DOWNLOADING
-        speed = f"{formatting.format_size(entry.speed)}/s" if moving and entry.speed is not None else ""
-        left = formatting.format_duration(entry.eta) if moving and entry.eta is not None else ""
+        is_receiving = entry.status is State.DOWNLOADING
+        speed = f"{formatting.format_size(entry.speed)}/s" if is_receiving and entry.speed is not None else ""
+        left = formatting.format_duration(entry.eta) if is_receiving and entry.eta is not None else ""
         name = Text(formatting.format_name(entry))
-        if why := formatting.format_reason(entry):
-            name.append(f"  {why}", style="dim")
+        if reason := formatting.format_reason(entry):
+            name.append(f"  {reason}", style="dim")
         table.add_row(
             shorten_id(entry.id),
-            formatting.STATE_LABELS[entry.status],
+            formatting.format_state(entry.status),
             formatting.format_progress(entry),
             speed,
             left,
@@ -98,14 +96,14 @@ def _build_listing(listing: Listing) -> Table:
 @click.argument("downloads", metavar="[DOWNLOAD…]", nargs=-1, shell_complete=completion.active_downloads)
 @daemon_command
 async def watch(client: Client, terminal: Terminal, *, downloads: tuple[str, ...]) -> None:
-    """Watch downloads live: those that are named until they have ended, or all until you stop it.
+    """Show the progress of the named downloads until they have ended, or of all until it is interrupted.
 
-    On a terminal it draws bars; else it writes a line for each change, and with --json each event.
+    On a terminal it shows bars; otherwise it prints a line for each change, or with --json each event.
 
     \b
     Examples:
       downloadctl watch
-      downloadctl watch debian.iso && echo it is there
+      downloadctl watch debian.iso && echo completed
     """
     ids = await resolve_ids(client, downloads) if downloads else None
     if terminal.as_json:
@@ -113,56 +111,56 @@ async def watch(client: Client, terminal: Terminal, *, downloads: tuple[str, ...
     else:
         with terminal.progress_display() as display:
             ended = await follow(client, ids, display.handle_event)
-    failed = [entry for entry in ended.values() if entry.status not in SUCCESSFUL_STATES]
+    failed = [entry for entry in ended.values() if entry.status in UNSUCCESSFUL]
     if failed:
         raise CommandError(ExitStatus.FAILED, f"{len(failed)} of {len(ended)} downloads were not completed.")
 
 
 def _write_event(terminal: Terminal, event: Event) -> None:
     if not isinstance(event.data, Connected | Disconnected):
-        terminal.write_json(StreamedEvent(event=_EVENT_NAMES[type(event.data)], data=event.data))
+        terminal.write_json(StreamedEvent(event=TYPES_BY_ENTRY[type(event.data)].name, data=event.data))
 
 
 @click.command()
-@click.option("-q", "--search", "q", metavar="TEXT", help="Only those whose URL or name has this in it.")
-@click.option("--status", type=one_of(sorted(FINISHED)), help="Only those that ended so.")
-@click.option("-d", "--dir", "directory", shell_complete=completion.directories, help="Only in this directory.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
+@click.option("-q", "--search", "q", metavar="TEXT", help="Only downloads whose URL or name contains this.")
+@click.option("--status", type=one_of(sorted(FINISHED)), help="Only downloads that ended in this state.")
+@click.option("-d", "--dir", "directory", shell_complete=completion.directories, help="Only this directory.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Maximum number.")
 @daemon_command
-async def history(client: Client, terminal: Terminal, /, **wanted: Any) -> None:
-    """Show what has ended, newest first.
+async def history(client: Client, terminal: Terminal, /, **filters: Any) -> None:
+    """List finished downloads, newest first.
 
     \b
     Examples:
       downloadctl history --status failed
       downloadctl history --search debian --limit 500
     """
-    page = await client.files.downloads.get_history(**wanted)
+    page = await client.files.downloads.get_history(**filters)
     table = _build_table("id", "ended", "state", ">size", "file")
     for entry in page.history:
         name = Text(formatting.format_name(entry))
-        if why := formatting.format_reason(entry):
-            name.append(f"  {why}", style="dim")
+        if reason := formatting.format_reason(entry):
+            name.append(f"  {reason}", style="dim")
         size = "" if entry.total_bytes is None else formatting.format_size(entry.total_bytes)
         table.add_row(
             shorten_id(entry.id),
             formatting.format_time(entry.end_time),
-            formatting.STATE_LABELS[entry.status],
+            formatting.format_state(entry.status),
             size,
             name,
         )
-    terminal.write_result(page, table if page.history else "Nothing like that has ended.")
+    terminal.write_result(page, table if page.history else "No finished download matches.")
     if page.next is not None:
-        terminal.write_text(Text("There are more; see --limit, --search and --status.", style="dim"))
+        terminal.write_text(Text("There are more; use --limit, --search or --status.", style="dim"))
 
 
 @click.command()
 @click.argument("download", shell_complete=completion.all_downloads)
 @daemon_command
 async def show(client: Client, terminal: Terminal, *, download: str) -> None:
-    """Show all that is known of one download.
+    """Show all fields of one download.
 
-    A download is named by its id, the end of its id, or the name of its file.
+    Name it by its id, the end of its id, or its file name.
 
     \b
     Example:
@@ -179,15 +177,15 @@ async def show(client: Client, terminal: Terminal, *, download: str) -> None:
 
 
 def _list_details(entry: ActiveEntry | HistoryEntry) -> list[tuple[str, str]]:
-    facts = [
+    rows = [
         ("id", entry.id),
         ("file", entry.file_path),
         ("from", entry.url),
-        ("state", formatting.STATE_LABELS[entry.status]),
-        ("began", formatting.format_time(entry.start_time)),
+        ("state", formatting.format_state(entry.status)),
+        ("started", formatting.format_time(entry.start_time)),
     ]
     if isinstance(entry, ActiveEntry):
-        facts += [
+        rows += [
             ("amount", formatting.format_progress(entry)),
             ("speed", "" if entry.speed is None else f"{formatting.format_size(entry.speed)}/s"),
             ("left", "" if entry.eta is None else formatting.format_duration(entry.eta)),
@@ -197,7 +195,7 @@ def _list_details(entry: ActiveEntry | HistoryEntry) -> list[tuple[str, str]]:
             ("waits for", entry.reason or ""),
         ]
     else:
-        facts += [
+        rows += [
             ("ended", formatting.format_time(entry.end_time)),
             (
                 "size",
@@ -210,19 +208,19 @@ def _list_details(entry: ActiveEntry | HistoryEntry) -> list[tuple[str, str]]:
             ("user", entry.user),
         ]
     if entry.error is not None:
-        facts += [
+        rows += [
             ("error", formatting.format_error(entry.error, entry.detail)),
-            ("to do", formatting.get_resolution(entry.error) or ""),
+            ("resolution", formatting.get_resolution(entry.error) or ""),
         ]
     elif entry.detail:
-        facts.append(("detail", entry.detail))
-    return [(name, value) for name, value in facts if value]
+        rows.append(("detail", entry.detail))
+    return [(name, value) for name, value in rows if value]
 
 
 @click.command()
 @daemon_command
 async def status(client: Client, terminal: Terminal) -> None:
-    """Tell whether the daemon answers, and what it does.
+    """Check that the daemon answers, and count its downloads.
 
     \b
     Examples:
@@ -234,7 +232,7 @@ async def status(client: Client, terminal: Terminal) -> None:
     try:
         operation = await client.imports.current()
     except ApiError as error:
-        # Not every user may import.
+        # The user lacks the permission to import.
         if error.status != 403:
             raise
         operation = None
@@ -247,14 +245,13 @@ async def status(client: Client, terminal: Terminal) -> None:
         operation=operation,
     )
     lines = [f"downloadd {daemon_status.version} at {daemon_status.url}"]
-    doing = ", ".join(f"{count} {formatting.STATE_LABELS[state]}" for state, count in sorted(counts.items()))
-    lines.append(
-        f"{doing}; {formatting.format_size(daemon_status.speed)}/s" if doing else "Nothing is being downloaded."
-    )
+    summary = ", ".join(f"{count} {formatting.format_state(state)}" for state, count in sorted(counts.items()))
+    lines.append(f"{summary}; {formatting.format_size(daemon_status.speed)}/s" if summary else "No active downloads.")
     if operation is not None and operation.status not in FINISHED_STATUSES:
         file_counts = operation.count
         lines.append(
-            f"Import ({operation.type}): {file_counts.completed} of {file_counts.total} files, {file_counts.error} failed"
+            f"Import ({operation.type}): {file_counts.completed} of {file_counts.total} files, "
+            f"{file_counts.error} failed"
         )
     terminal.write_result(daemon_status, "\n".join(lines))
 

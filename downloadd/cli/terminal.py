@@ -1,4 +1,4 @@
-"""What every command stands on: the daemon that is asked, and where answers and problems are written."""
+"""Terminal of a command: the daemon that it calls, and the output of results and errors."""
 
 import asyncio
 import functools
@@ -18,11 +18,11 @@ from downloadd.client import ClientError
 from downloadd.clock import Clock
 
 NON_TERMINAL_COLUMNS: Final = 1000
-"""Columns where there is no terminal: programs want lines whole."""
+"""Columns without a terminal; programs need whole lines."""
 
 
 class Terminal:
-    """The two streams; with `as_json`, JSON is written and nothing else. The daemon is known once flags are read."""
+    """Standard output and standard error. With `as_json`, only JSON is written to standard output."""
 
     def __init__(self, environment: Mapping[str, str], clock: Clock) -> None:
         self.environment = environment
@@ -33,31 +33,31 @@ class Terminal:
         self.err = _make_console(stderr=True)
 
     def write_result(self, value: object, text: RenderableType) -> None:
-        """Writes an answer: as JSON, or for people."""
+        """Write a result: `value` as JSON, or `text` for people."""
         if self.as_json:
             self.write_json(value)
         else:
             self.write_text(text)
 
     def write_json(self, value: object) -> None:
-        """Writes one line of JSON."""
+        """Write one line of JSON."""
         sys.stdout.write(f"{msgspec.json.encode(value).decode()}\n")
         sys.stdout.flush()
 
     def write_text(self, text: RenderableType) -> None:
-        """Tells people something; programs not."""
+        """Write a text for people; omitted with `--json`."""
         if self.as_json:
             return
         if self.out.is_terminal:
             self.out.print(text, soft_wrap=not isinstance(text, Table))
             return
-        with self.out.capture() as written:
+        with self.out.capture() as capture:
             self.out.print(text, soft_wrap=not isinstance(text, Table))
-        # A table fills its last column with spaces.
-        click.echo("\n".join(line.rstrip() for line in written.get().splitlines()))
+        # rich pads the last column of a table with spaces.
+        click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
     def progress_display(self) -> ProgressDisplay:
-        """What shows downloads while they are followed."""
+        """Return the display of progress for this terminal."""
         return LiveProgressDisplay(self.out) if self.out.is_terminal else PlainProgressDisplay(self.out, self._clock)
 
 
@@ -73,7 +73,7 @@ def _make_console(*, stderr: bool) -> Console:
 
 
 def daemon_command(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """A command that asks the daemon, and takes `--json`."""
+    """Make a command that calls the daemon, with the option `--json`."""
 
     @click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
     @click.pass_obj
@@ -81,20 +81,20 @@ def daemon_command(function: Callable[..., Awaitable[None]]) -> Callable[..., No
     def command(terminal: Terminal, /, *, as_json: bool, **options: Any) -> None:
         terminal.as_json = as_json
 
-        async def run_query() -> None:
+        async def call() -> None:
             try:
                 async with terminal.daemon_location.client() as client:
                     await function(client, terminal, **options)
             except ClientError as error:
                 raise to_command_error(error, url=terminal.daemon_location.url) from None
 
-        asyncio.run(run_query())
+        asyncio.run(call())
 
     return command
 
 
 def write_error(terminal: Terminal, error: CommandError) -> None:
-    """Writes why the command ends: as JSON where that was asked for, and in words besides."""
+    """Write the error that ends the command: as JSON with `--json`, and as text to standard error."""
     if terminal.as_json and error.report is not None:
         terminal.write_json(error.report)
     for line in error.lines:

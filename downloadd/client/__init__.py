@@ -1,4 +1,4 @@
-"""A client of the daemon for Python programs: asynchronous and typed, for every call of the API.
+"""Asynchronous, typed client of the daemon for Python programs, with a method for each call of the API.
 
     from downloadd.client import Client
 
@@ -6,25 +6,29 @@
         started = await client.files.downloads.fetch(
             directory="Downloads", download="https://files.example.com/data.csv", timeout=600
         )
-        ended = await client.files.downloads.wait(started.download_id)
+        entry = await client.files.downloads.wait(started.download_id)
 
-Answers are the structs that the daemon itself answers with. What it refuses is raised as an `ApiError` with the code of
-the error table; what never reached it, as a `ConnectionLostError`.
+Methods return the structs of the API's schemas. A refused call raises `ApiError` with a code of the error table; a call
+without an answer raises `ConnectionLostError`.
 """
 
 from downloadd.client.client import Client, Files
 from downloadd.client.connection import ApiError, ClientError, ConnectionLostError, InvalidResponseError
 from downloadd.client.downloads import Downloads, HistoryPage
-from downloadd.client.events import Connected, Disconnected, Event, Reset
+from downloadd.client.events import Connected, Disconnected, Event
 from downloadd.client.imports import Imports
+from downloadd.download_request import StartOptions
 from downloadd.errors import ErrorCode
+from downloadd.fronts.rest.event_types import Reset
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
+    ActiveEntryResponse,
     BatchItem,
     BatchResponse,
     ErrorEntry,
     Health,
     HistoryEntry,
+    HistoryEntryResponse,
     Listing,
     StartResponse,
 )
@@ -33,6 +37,7 @@ from downloadd.states import State
 
 __all__ = [
     "ActiveEntry",
+    "ActiveEntryResponse",
     "ApiError",
     "BatchItem",
     "BatchResponse",
@@ -49,6 +54,7 @@ __all__ = [
     "Files",
     "Health",
     "HistoryEntry",
+    "HistoryEntryResponse",
     "HistoryPage",
     "ImportProgress",
     "Imports",
@@ -56,6 +62,7 @@ __all__ = [
     "Listing",
     "OperationEntry",
     "Reset",
+    "StartOptions",
     "StartResponse",
     "State",
     "WaitingResponse",

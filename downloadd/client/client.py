@@ -1,4 +1,4 @@
-"""The client itself: one connection, and the calls by their subjects."""
+"""The client: calls by subject over one pool of connections, and the event stream."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -16,11 +16,11 @@ from downloadd.client.imports import Imports
 from downloadd.fronts.rest.schemas import Directories, ErrorEntry, ErrorTable, Health
 
 INITIAL_BACKOFF_SECONDS: Final = 0.5
-"""Seconds before a stream that broke off is asked for again; doubled each time."""
+"""Seconds before the stream reconnects; doubled after each failure."""
 MAX_BACKOFF_SECONDS: Final = 15.0
 """Seconds, at most."""
 _MAX_EVENT_LINE_BYTES: Final = 1 << 20
-"""Bytes of one line of the stream."""
+"""Bytes of the longest line of the stream."""
 
 
 class Files:
@@ -31,16 +31,16 @@ class Files:
 
 
 class Client:
-    """Asks one daemon, as long as the context: `async with Client(…) as client`.
+    """Client of one daemon, open as long as the context: `async with Client(…) as client`.
 
     Args:
-        base_url: where the API begins, such as `https://dl.example.com/fetch/` or `unix:/run/downloadd/api.sock`.
-        token: sent as `Authorization: Bearer`.
-        ca_file: certificates in PEM to trust besides those of the system.
-        read_timeout: seconds without a byte after which a connection is taken for dead.
+        base_url: Address of the API, such as `https://dl.example.com/fetch/` or `unix:/run/downloadd/api.sock`.
+        token: Sent as `Authorization: Bearer`.
+        ca_file: PEM certificates to trust in addition to those of the system.
+        read_timeout: Seconds without a received byte before a connection counts as lost.
 
     Raises:
-        ValueError: it is no such address, or the certificates cannot be read.
+        ValueError: The address is invalid, or the certificates cannot be read.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Client:
 
     @property
     def base_url(self) -> str:
-        """Where the API begins."""
+        """Address of the API, with a slash at the end."""
         return self._connection.base_url
 
     async def __aenter__(self) -> Self:
@@ -70,62 +70,61 @@ class Client:
         await self._connection.close()
 
     async def health(self) -> Health:
-        """Whether it answers, and its version; needs no token.
+        """Return the status and version of the daemon; needs no token.
 
         Raises:
-            ConnectionLostError: it does not.
+            ConnectionLostError: The daemon did not answer.
         """
         return await self._connection.call(Health, "GET", "api/v1/health")
 
     async def errors(self) -> list[ErrorEntry]:
-        """What each error code means, and what to do about it.
+        """Return the explanation of each error code.
 
         Raises:
-            ApiError, ConnectionLostError: there is no answer.
+            ApiError, ConnectionLostError: The call failed.
         """
         return (await self._connection.call(ErrorTable, "GET", "api/v1/errors")).errors
 
     async def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document.
+        """Return the OpenAPI document.
 
         Raises:
-            ApiError, ConnectionLostError: there is no answer.
+            ApiError, ConnectionLostError: The call failed.
         """
         return await self._connection.call(dict[str, Any], "GET", "api/v1/openapi.json")
 
     async def metrics(self) -> str:
-        """The Prometheus exposition.
+        """Return the metrics in Prometheus' text format.
 
         Raises:
-            ApiError, ConnectionLostError: there is no answer.
+            ApiError, ConnectionLostError: The call failed.
         """
         async with self._connection.send("GET", "api/v1/metrics", fields={"Accept": "text/plain"}) as response:
             return await response.text()
 
     async def directories(self, prefix: str = "", *, limit: int | None = None) -> list[str]:
-        """Directories whose paths begin with `prefix`, one level below its last slash.
+        """Return directories whose paths begin with `prefix`, one level below its last slash.
 
         Raises:
-            ApiError, ConnectionLostError: there is no answer.
+            ApiError, ConnectionLostError: The call failed.
         """
         query = {"prefix": prefix, "limit": limit}
         return (await self._connection.call(Directories, "GET", "api/v1/directories", query=query)).directories
 
     async def events(self, *, last_event_id: str = "") -> AsyncGenerator[Event]:
-        """What happens, without an end; `last_event_id` is where an earlier reader was.
+        """Yield events without end, after `last_event_id` if it is given.
 
-        The type of `Event.data` tells the kind: an `ActiveEntry` is an active download, a `HistoryEntry` one that ended,
-        an `OperationEntry` an import that moved on.
-
-        A stream that breaks off is taken up again where it was: nothing is missed, though something may be told twice.
+        The type of `Event.data` is the type of the event: `ActiveEntry` for an active download, `HistoryEntry` for one
+        that ended, `OperationEntry` for an import. A lost connection is restored: no event is missed, though one may
+        be repeated.
 
         Raises:
-            ApiError: the token may not look.
+            ApiError: The token may not read events.
         """
         parser = EventParser(last_event_id)
         backoff = INITIAL_BACKOFF_SECONDS
         while True:
-            reason = "the stream has ended"
+            reason = "the event stream ended"
             try:
                 fields = {"Last-Event-ID": parser.last_id} if parser.last_id else {}
                 async with self._connection.send("GET", "api/v1/events", fields=fields) as response:
@@ -138,7 +137,7 @@ class Client:
             except ConnectionLostError as error:
                 reason = str(error)
             except ApiError as error:
-                # Asked anew with the same token, the answer would be the same.
+                # The same request with the same token would have the same answer.
                 if error.status < 500 and error.status != 429:
                     raise
                 reason = str(error)
@@ -150,11 +149,15 @@ class Client:
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Lines of any length below a bound; the last one is left out when it has no end."""
+    """Yield the complete lines of a stream.
+
+    Raises:
+        ConnectionLostError: A line is longer than `_MAX_EVENT_LINE_BYTES`.
+    """
     rest = b""
     async for chunk in stream.iter_any():
         *lines, rest = (rest + chunk).split(b"\n")
         if len(rest) > _MAX_EVENT_LINE_BYTES:
-            raise ConnectionLostError("a line of the event stream has no end")
+            raise ConnectionLostError("a line of the event stream is too long")
         for line in lines:
             yield line

@@ -1,4 +1,4 @@
-"""One request out, one answer in: addresses, credentials, and what an answer that means no success is raised as."""
+"""HTTP requests to the daemon: addresses, credentials, and exceptions for answers without success."""
 
 import os
 import ssl
@@ -16,32 +16,36 @@ from downloadd import __version__
 
 T = TypeVar("T")
 Parameter = str | int | Iterable[str] | None
-"""A value of a query: None is left out, several are repeated."""
+"""Value of a query parameter: None is omitted, several values are repeated."""
 
 UNIX_SOCKET_PREFIX: Final = "unix:"
-"""What the address of a Unix socket begins with."""
+"""Beginning of the address of a Unix socket."""
 _CONNECT_SECONDS: Final = 20.0
 _CODE_BRACKETS: Final = (" [", "]")
-"""Around the code at the end of a sentence, in the manner of Rocket.Chat."""
+"""Brackets around the error code at the end of a Rocket.Chat message."""
 
 
 class ClientError(Exception):
-    """Anything that a call of the client can fail with."""
+    """Base class of all failures of a call."""
 
 
 class ConnectionLostError(ClientError):
-    """Nobody answered, or the answer broke off; whether the daemon has done what it was asked is not known."""
+    """No answer, or an incomplete one; the daemon may have executed the request or not."""
 
 
 class InvalidResponseError(ClientError):
-    """What answered is no downloadd, or one of another version."""
+    """The answer does not have the expected form: another program, or another version of downloadd."""
 
 
 class ApiError(ClientError):
-    """The daemon refused.
+    """The daemon refused the request.
 
-    `code` is that of the error table, or `unauthorized` or `error-unauthorized`; `status` is that of HTTP, `detail` one
-    sentence about this case, `retry_after` the seconds to wait before asking again, and `body` the whole answer.
+    Attributes:
+        code: Code of the error table, `unauthorized` or `error-unauthorized`.
+        status: HTTP status.
+        detail: Sentence about this case.
+        retry_after: Seconds to wait before the request is repeated.
+        body: Content of the answer.
     """
 
     def __init__(
@@ -56,17 +60,17 @@ class ApiError(ClientError):
 
 
 class Connection:
-    """Asks one daemon, between `open` and `close`; its arguments are those of `Client`.
+    """Pool of connections to one daemon, between `open` and `close`; takes the arguments of `Client`.
 
     Raises:
-        ValueError: it is no such address, or the certificates cannot be read.
+        ValueError: The address is invalid, or the certificates cannot be read.
     """
 
     def __init__(self, base_url: str, *, token: str | None, ca_file: Path | None, read_timeout: float) -> None:
         self._socket = base_url.removeprefix(UNIX_SOCKET_PREFIX) if base_url.startswith(UNIX_SOCKET_PREFIX) else None
         split = urlsplit("http://localhost/" if self._socket is not None else base_url)
         if split.scheme not in {"http", "https"} or not split.hostname:
-            raise ValueError(f"{base_url!r} is no address; it must begin with http://, https:// or unix:")
+            raise ValueError(f"{base_url!r} is not an address; it must begin with http://, https:// or unix:")
         self.base_url = f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path.rstrip('/')}/"
         self._fields = {"Accept": "application/json", "User-Agent": f"downloadd/{__version__}"}
         if token is not None:
@@ -76,25 +80,25 @@ class Connection:
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        """Makes ready; nothing is connected yet."""
+        """Create the pool; the first request connects."""
         if self._socket is not None:
             connector: aiohttp.BaseConnector = aiohttp.UnixConnector(self._socket)
         else:
             connector = aiohttp.TCPConnector(ssl=self._tls or True)
-        # Proxies of the environment are not for a daemon that is named by its address.
+        # Proxies of the environment are for other hosts, not for the daemon.
         self._session = aiohttp.ClientSession(connector=connector, headers=self._fields, trust_env=False)
 
     async def close(self) -> None:
-        """Ends every connection."""
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     async def call(self, kind: type[T], method: str, path: str, **options: Any) -> T:
-        """The answer to a request, as a struct; options are those of `send`.
+        """Send a request and return its answer as a struct; takes the options of `send`.
 
         Raises:
-            ApiError, ConnectionLostError, InvalidResponseError: there is none.
+            ApiError, ConnectionLostError, InvalidResponseError: The call failed.
         """
         async with self.send(method, path, **options) as response:
             body = await response.read()
@@ -112,16 +116,25 @@ class Connection:
         fields: Mapping[str, str] | None = None,
         extra_seconds: float = 0,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An answer that means success, while the context lasts; `extra_seconds` is how long the daemon may wait with it.
+        """Send a request, and provide its successful answer within the context.
+
+        Args:
+            method: HTTP method.
+            path: Path relative to the base URL, percent-encoded.
+            query: Parameters of the query.
+            body: Content of the request.
+            json: Content that is sent as JSON.
+            fields: Header fields.
+            extra_seconds: Seconds that the daemon may hold the answer, in addition to the read timeout.
 
         Raises:
-            ApiError: the daemon refused.
-            ConnectionLostError: there was no answer, or it broke off.
+            ApiError: The daemon refused the request.
+            ConnectionLostError: There was no answer, or it was incomplete.
         """
         if self._session is None:
-            raise RuntimeError("the client is closed; use it as `async with Client(…) as client`")
+            raise RuntimeError("the client is not open; use it as `async with Client(…) as client`")
         search = format_query(query or {})
-        # Encoded here, once: the library would take %2F for a slash that was written so for no reason.
+        # yarl would decode %2F again.
         url = URL(self.base_url + path + (f"?{search}" if search else ""), encoded=True)
         sent = dict(fields or {})
         if json is not None:
@@ -140,30 +153,30 @@ class Connection:
                     )
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            where = self._socket or self.base_url
-            raise ConnectionLostError(f"{where} cannot be reached: {_describe_error(error)}") from error
+            address = self._socket or self.base_url
+            raise ConnectionLostError(f"{address} cannot be reached: {_describe_error(error)}") from error
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """JSON as a struct.
+    """Decode JSON as a struct.
 
     Raises:
-        InvalidResponseError: it is something else.
+        InvalidResponseError: It does not have the form of that struct.
     """
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidResponseError(
-            f"the answer is not one of downloadd {__version__}; is it another version, or another program? ({error})"
+            f"the answer is not that of downloadd {__version__} but of another version or another program ({error})"
         ) from error
 
 
 def parse_error_response(status: int, body: bytes, retry_after: str | None) -> ApiError:
-    """What an answer is raised as that means no success, whoever gave it."""
+    """Return the exception for an answer without success, of the daemon or of a proxy."""
     try:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        # A proxy between us and the daemon, or another program.
+        # The answer comes from a proxy or another program.
         document = {}
     document = document if isinstance(document, dict) else {}
     code, detail = document.get("error"), document.get("detail")
@@ -180,7 +193,7 @@ def parse_error_response(status: int, body: bytes, retry_after: str | None) -> A
 
 
 def format_query(query: Mapping[str, Parameter]) -> str:
-    """The query string of these parameters."""
+    """Return the query string of these parameters."""
     pairs: list[str] = []
     for name, value in query.items():
         values = [value] if isinstance(value, str | int) else value or ()
@@ -189,7 +202,7 @@ def format_query(query: Mapping[str, Parameter]) -> str:
 
 
 def format_directory(directory: str) -> str:
-    """A directory as the path of a request: one segment, so that nobody on the way resolves dots in it."""
+    """Return a directory as one segment of a path, so that no proxy resolves dots in it."""
     path = "%2F".join(quote(name, safe="") for name in directory.split("/") if name)
     return f"%2F{path}" if path in {".", ".."} else path
 
@@ -200,7 +213,7 @@ def _make_tls_context(ca_file: Path | None) -> ssl.SSLContext:
         if ca_file is not None:
             context.load_verify_locations(ca_file)
     except OSError as error:
-        raise ValueError(f"no certificates can be read in {ca_file}: {error.strerror or error}") from error
+        raise ValueError(f"cannot read certificates from {ca_file}: {error.strerror or error}") from error
     return context
 
 

@@ -1,54 +1,41 @@
-"""The event stream: server-sent events (the HTML standard, section 9.2) to structs.
+"""Parser of the event stream: server-sent events (HTML standard, section 9.2) to structs.
 
 Pure: no I/O and no clock.
 """
 
-from typing import Final
-
 import msgspec
 
 from downloadd.client.connection import decode
-from downloadd.fronts.rest.schemas import ActiveEntry, HistoryEntry
-from downloadd.fronts.rocketchat.schemas import OperationEntry
-
-
-class Reset(msgspec.Struct, frozen=True, kw_only=True):
-    """So much has ended since the last event that the history has to be read."""
-
-    reason: str
+from downloadd.fronts.rest.event_types import TYPES_BY_NAME, EventEntry
 
 
 class Connected(msgspec.Struct, frozen=True, kw_only=True):
-    """From here on everything is told; what is active comes next, unless the stream goes on where it broke off."""
+    """The stream is connected; the active downloads come next, unless it continues where it broke off."""
 
 
 class Disconnected(msgspec.Struct, frozen=True, kw_only=True):
-    """Nothing is told until the next `Connected`, which is tried for."""
+    """The connection is lost; the client reconnects by itself."""
 
     reason: str
 
 
-EventData = ActiveEntry | HistoryEntry | OperationEntry | Reset | Connected | Disconnected
+EventData = EventEntry | Connected | Disconnected
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened: to an active download, by the end of one, to an import, or to the connection itself."""
+    """Change of an active download, end of a download, progress of an import, or change of the connection."""
 
     data: EventData
     id: str
-    """The place in the stream, to come back to with `last_event_id`."""
-
-
-_EVENT_TYPES: Final[dict[str, type[EventData]]] = {
-    "download": ActiveEntry,
-    "history": HistoryEntry,
-    "import": OperationEntry,
-    "reset": Reset,
-}
+    """Position in the stream, for `last_event_id`."""
 
 
 class EventParser:
-    """Puts lines together to events; `last_id` is the place that has been reached."""
+    """Incremental parser of lines.
+
+    Attributes:
+        last_id: Id of the last line that stated one.
+    """
 
     def __init__(self, last_id: str = "") -> None:
         self.last_id = last_id
@@ -56,17 +43,14 @@ class EventParser:
         self._data: list[bytes] = []
 
     def feed(self, line: bytes) -> Event | None:
-        """Takes one line; gives the event that it ends. Events of unknown kinds are left out.
+        """Parse one line, and return the event that it completes; events of unknown types are ignored.
 
         Raises:
-            InvalidResponseError: the data of an event are not as they must be.
+            InvalidResponseError: The data of an event do not have the expected form.
         """
         line = line.rstrip(b"\r\n")
         if not line:
-            name, data = self._name, b"\n".join(self._data)
-            self._name, self._data = "", []
-            kind = _EVENT_TYPES.get(name)
-            return Event(data=decode(data, kind), id=self.last_id) if kind is not None and data else None
+            return self._finish_event()
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         match field:
@@ -77,3 +61,8 @@ class EventParser:
             case b"id":
                 self.last_id = value.decode("utf-8", "replace")
         return None
+
+    def _finish_event(self) -> Event | None:
+        row, data = TYPES_BY_NAME.get(self._name), b"\n".join(self._data)
+        self._name, self._data = "", []
+        return Event(data=decode(data, row.entry), id=self.last_id) if row is not None and data else None

@@ -15,7 +15,8 @@ from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.errors import InvalidPathError
-from downloadd.fronts.rest.schemas import HistoryEntry, make_history_entry
+from downloadd.fronts.rest.entries import make_history_entry
+from downloadd.fronts.rest.schemas import HistoryEntry
 from downloadd.storage.names import parse_filename, sanitize_directory, sanitize_name
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")

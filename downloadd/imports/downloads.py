@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from downloadd.download import Download
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadError, StoreUnavailableError
-from downloadd.manager.admission import DownloadRequest
 from downloadd.manager.protocol import StartResult
 
 

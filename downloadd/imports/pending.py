@@ -11,12 +11,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from downloadd.download_request import DownloadRequest
 from downloadd.import_operation import PENDING_KINDS, FileCounts, ImportOperation, ImportState, PendingFile
 from downloadd.imports.downloads import Downloads, cancel_if_active
 from downloadd.imports.layout import format_import_directory, resolve_destination
 from downloadd.imports.manifest import ManifestWriter
 from downloadd.imports.operations import Operations
-from downloadd.manager.admission import DownloadRequest
 from downloadd.records.availability import once_available
 from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportFileRecords
 

@@ -6,6 +6,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from downloadd.download import Conflict
+from downloadd.download_request import DownloadRequest
 from downloadd.import_operation import ImportErrorCode, ImportOperation, ImportState
 from downloadd.imports.downloads import Downloads
 from downloadd.imports.fetched_file import verify_fetched
@@ -14,7 +15,6 @@ from downloadd.imports.operations import Operations
 from downloadd.imports.reader_thread import ReaderThread
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.uploads import UploadStore
-from downloadd.manager.admission import DownloadRequest
 from downloadd.policy.redaction import redact_misplaced_url
 from downloadd.records.availability import once_available
 from downloadd.states import FINISHED, State

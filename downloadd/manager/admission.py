@@ -3,12 +3,11 @@
 Pure: no I/O and no clock.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
 from downloadd.config import DownloadsConfig
-from downloadd.download import Conflict, Control, Download, Mirror, Progress, Request, Result
+from downloadd.download import Control, Download, Mirror, Progress, Request, Result
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadError
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
@@ -20,35 +19,6 @@ from downloadd.verify import parse_checksum
 
 MAX_REFUSED_TEXT_CHARACTERS = 4096
 """Characters of a refused URL, directory or name that are kept in the history."""
-
-
-class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One download as a client asks for it; nothing is checked."""
-
-    url: str
-    mirrors: Sequence[str] = ()
-    """Further URLs of the same file."""
-    directory: str
-    filename: str | None = None
-    timeout: int | None = None
-    """Seconds; None for the configured default."""
-    segments: int | None = None
-    checksum: str | None = None
-    conflict: Conflict | None = None
-    """None for the default of the directory."""
-    priority: int = 0
-    speed_limit: int = 0
-    """Bytes a second; 0 for none."""
-    size: int | None = None
-    """Expected size of the file in bytes."""
-    content_type: str | None = None
-    """Expected media type of the file."""
-    operation: str | None = None
-    """Id of the import operation that the download belongs to."""
-    id: str | None = None
-    """The id of the download; None for a new one."""
-    problem: DownloadError | None = None
-    """The error in the request itself; the download is refused with it."""
 
 
 def admit(

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Download, new_id
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import (
     DownloadError,
     FileExistsAlreadyError,
@@ -18,7 +19,7 @@ from downloadd.errors import (
     ShuttingDownError,
     StorageRootMissingError,
 )
-from downloadd.manager.admission import DownloadRequest, admit, refuse
+from downloadd.manager.admission import admit, refuse
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.protocol import MakeStoredResponse, StartResult

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download, Snapshot
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import NotFoundError
 from downloadd.manager import lifecycle
-from downloadd.manager.admission import DownloadRequest
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.notifier import Notifier

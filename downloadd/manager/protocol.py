@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from downloadd.download import Download, Snapshot
-from downloadd.manager.admission import DownloadRequest
+from downloadd.download_request import DownloadRequest
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
 
 MakeStoredResponse = Callable[[Sequence[Download]], StoredResponse | None]

@@ -1,12 +1,20 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
+from click.testing import CliRunner, Result
 from support.daemon_process import TOKEN, DaemonProcess
+from support.served_api import TOKEN as API_TOKEN
+from support.served_api import ServedApi
+
+from downloadd.cli.main import downloadctl
+from downloadd.cli.terminal import Terminal
+from downloadd.clock import SystemClock
 
 DOWNLOADCTL = str(Path(sys.executable).with_name("downloadctl"))
 
@@ -62,3 +70,37 @@ def make_runner(environment: dict[str, str]) -> Run:
         return CommandResult(process.returncode, out.decode(), err.decode())
 
     return run
+
+
+class Command:
+    """Runner of `downloadctl` in this process, against the API in this process."""
+
+    def __init__(self, api: ServedApi, token: str) -> None:
+        self.api = api
+        self._environment = {
+            "DOWNLOADD_URL": f"http://{api.server.host}:{api.server.port}",
+            "DOWNLOADD_TOKEN": token,
+        }
+
+    async def __call__(self, *arguments: str, text: str = "") -> Result:
+        """Run the command in a thread, which has an event loop of its own."""
+        terminal = Terminal({}, SystemClock())
+        return await asyncio.to_thread(
+            lambda: CliRunner().invoke(
+                downloadctl, arguments, obj=terminal, env=self._environment, input=text, standalone_mode=False
+            )
+        )
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[ServedApi]:
+    """Serve the API in this process; its log lines do not mix with the output of commands."""
+    api = ServedApi()
+    with structlog.testing.capture_logs():
+        async with api.client:
+            yield api
+
+
+@pytest.fixture
+def command(api: ServedApi) -> Command:
+    return Command(api, API_TOKEN)

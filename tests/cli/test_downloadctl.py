@@ -51,7 +51,7 @@ async def test_a_download_is_started_and_listed_and_shown(run: Run, origin: Orig
         shown = await run("show", name)
         assert re.search(r"^priority +4$", shown.out, re.MULTILINE)
         assert re.search(r"^limit +50.0 KiB/s$", shown.out, re.MULTILINE)
-    assert (await run("list", "--dir", "elsewhere")).out == "Nothing is being downloaded.\n"
+    assert (await run("list", "--dir", "elsewhere")).out == "No active downloads.\n"
 
 
 async def test_watching_ends_with_the_download_and_says_how(run: Run, origin: Origin) -> None:
@@ -109,14 +109,14 @@ async def test_links_are_found_in_a_pasted_page(run: Run, origin: Origin, daemon
         (("add", "--limit", "fast", "http://a.example/"), "expected a size in bytes"),
         (("add", "--segments", "99", "http://a.example/"), "is not in the range 1<=x<=16"),
         (("add", "--input", "missing.txt"), "No such file or directory"),
-        (("set", "x"), "say what to change"),
+        (("set", "x"), "name a change"),
         (("pause",), "name downloads, or all of them with --all"),
         (("retry",), "name downloads"),
         (("nonsense",), "No such command 'nonsense'"),
         (("--url", "ftp://x", "list"), "must begin with http://, https:// or unix:"),
         (("--token", "a", "--token-file", "b", "list"), "give one of them"),
-        (("--token-file", "missing", "list"), "there is no token that can be read in missing"),
-        (("--ca-file", "missing", "list"), "no certificates can be read in missing: No such file"),
+        (("--token-file", "missing", "list"), "cannot read a token from missing"),
+        (("--ca-file", "missing", "list"), "cannot read certificates from missing: No such file"),
         (("import", "missing.zip"), "does not exist"),
     ],
 )
@@ -145,11 +145,11 @@ async def test_the_history_is_searched(run: Run, origin: Origin, daemon: DaemonP
     assert (searched.status, "d/f.bin" in searched.out, "d/gone" in searched.out) == (0, True, False)
     failed = await run("history", "--status", "failed", "--dir", "d")
     assert (failed.status, "d/gone" in failed.out, "d/f.bin" in failed.out) == (0, True, False)
-    assert (await run("history", "--search", "nothing")).out == "Nothing like that has ended.\n"
+    assert (await run("history", "--search", "nothing")).out == "No finished download matches.\n"
     limited = await run("history", "--limit", "1", "--json")
     assert [len(json.loads(limited.out)["history"]), json.loads(limited.out)["next"] is not None] == [1, True]
     shown = await run("show", "gone")
-    assert re.search(r"^to do +Verify the URL is correct and the file exists$", shown.out, re.MULTILINE)
+    assert re.search(r"^resolution +Verify the URL is correct and the file exists$", shown.out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ async def test_an_option_with_choices_is_taken_by_the_command(run: Run, origin: 
 async def test_the_status_is_told(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/slow", SLOW_RESPONSE)
     quiet = await run("status")
-    assert quiet.out == f"downloadd 0.1.0 at {daemon.url}/\nNothing is being downloaded.\n"
+    assert quiet.out == f"downloadd 0.1.0 at {daemon.url}/\nNo active downloads.\n"
     id = (await daemon.start_download("d", origin.url("/slow")))["download_id"]
     await daemon.wait_for_state(id, "downloading")
     assert "\n1 downloading; " in (await run("status")).out
@@ -214,8 +214,8 @@ async def test_watching_without_a_terminal_writes_lines_or_json(
     release.set()
     lines, events = await watching
     assert (lines.status, events.status) == (0, 0)
-    assert re.search(r"^d/f: downloading, \d+ B of 1.95 KiB", lines.out, re.MULTILINE)
-    assert re.search(r"^d/f: completed, 1.95 KiB in \d s$", lines.out, re.MULTILINE)
+    assert re.search(r"^d/f: downloading, [0-9.]+ K?i?B of 3.91 KiB", lines.out, re.MULTILINE)
+    assert re.search(r"^d/f: completed, 3.91 KiB in \d s$", lines.out, re.MULTILINE)
     told = [json.loads(line) for line in events.out.splitlines()]
     assert {one["event"] for one in told} == {"download", "history"}
     assert told[-1]["data"]["id"] == id
@@ -247,11 +247,11 @@ async def test_a_lost_connection_is_said_and_taken_up_again(
         await wait_until(lambda: has_subscribers(restartable, 1))
         await restartable.kill()
         said = [await asyncio.to_thread(watching.readline)]
-        while "trying again" not in said[-1]:
+        while "reconnecting" not in said[-1]:
             assert said[-1], "the command has ended"
             said.append(await asyncio.to_thread(watching.readline))
         assert "cannot be reached: " in said[-1]
-        assert said[-1].endswith("; trying again\n")
+        assert said[-1].endswith("; reconnecting\n")
         await restartable.start()
         assert "d/f: completed" in await asyncio.to_thread(watching.read)
 
@@ -269,7 +269,7 @@ async def test_downloads_are_changed_one_by_one_and_all_together(
     both = await run("pause", "--all")
     assert both.out == "Download paused: d/b\n"
     assert {entry["status"] for entry in await daemon.active()} == {"paused"}
-    assert (await run("pause", "--all")).out == "There is nothing to do.\n"
+    assert (await run("pause", "--all")).out == "No download to change.\n"
     assert "Download changed" in (await run("set", "a", "--priority", "7", "--limit", "1 MiB")).out
     assert (await daemon.active())[0]["priority"] == 7
     assert len((await run("resume", "--all")).out.splitlines()) == 2
@@ -290,11 +290,11 @@ async def test_a_name_that_several_have_is_asked_about(run: Run, daemon: DaemonP
         await daemon.fetch(directory, origin.url("/f"))
     done = await run("show", "f")
     assert done.status == 1
-    assert done.err.startswith("downloadctl: 2 downloads are called f; name one by its id:\n")
+    assert done.err.startswith("downloadctl: 2 downloads have the name f; select one by its id:\n")
     assert len(re.findall(r"^  [0-9a-f]{12}  completed  (?:one|two)/f$", done.err, re.MULTILINE)) == 2
     nothing = await run("show", "--json", "nothing")
     assert (nothing.status, json.loads(nothing.out)["error"]) == (1, "NOT_FOUND")
-    assert "No download is called nothing." in nothing.err
+    assert "No download has the name nothing." in nothing.err
 
 
 # -- imports -----------------------------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ async def test_an_export_is_imported_and_watched(
     assert (wrong.status, "there is no channel nonsense; there are empty, general" in wrong.err) == (2, True)
     done = await run("import", str(file), "--channel", "general", "--avatars", "--watch")
     assert done.status == 0, done.err
-    assert "files are there, 0 have failed." in done.out
+    assert "files completed, 0 failed." in done.out
     assert sum(path.endswith(".gif") for path in daemon.files()) == 3
 
 
@@ -324,11 +324,11 @@ async def test_a_list_is_imported_and_what_fails_is_said(run: Run, origin: Origi
     file.write_text(f"{origin.url('/good')}\n{origin.url('/gone')}\n")
     done = await run("import", str(file), "--watch")
     assert done.status == 1
-    assert "1 of 2 files are there, 1 have failed." in done.out
+    assert "1 of 2 files completed, 1 failed." in done.out
     assert "downloadctl: The import is not complete" in done.err
     picture = tmp_path / "picture.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")
-    assert "is no list that can be imported" in (await run("import", str(picture))).err
+    assert "does not look like a list or an export" in (await run("import", str(picture))).err
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"PK\x03\x04 and nothing more")
     refused = await run("import", str(broken))
@@ -375,13 +375,13 @@ async def test_a_socket_and_a_file_with_the_token_can_be_named(tmp_path: Path, e
     async with DaemonProcess(tmp_path, config=config):
         command = [DOWNLOADCTL, "--url", f"unix:{tmp_path}/api.sock", "--token-file", f"{tmp_path}/secret", "list"]
         done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (0, b"Nothing is being downloaded.\n")
+    assert (done.returncode, done.stdout) == (0, b"No active downloads.\n")
 
 
 async def test_who_may_not_and_who_is_not_there_have_exits_of_their_own(run: Run, daemon: DaemonProcess) -> None:
     denied = await run("list", DOWNLOADD_TOKEN="wrong" * 10)
     assert (denied.status, denied.out) == (4, "")
-    assert denied.err.startswith("downloadctl: The token is missing or wrong.\n  Give one with --token-file")
+    assert denied.err.startswith("downloadctl: The token is missing or wrong.\n  Pass one with --token-file")
     told = await run("list", "--json", DOWNLOADD_TOKEN="wrong" * 10)
     assert json.loads(told.out) == {"success": False, "error": "unauthorized", "detail": None}
     away = await run("list", DOWNLOADD_URL="http://127.0.0.1:9")
@@ -524,7 +524,7 @@ async def test_what_an_origin_says_cannot_command_the_terminal(
     hostile = "\x1b[31m\x07\u202e"
     status, answer = await daemon.fetch("d", "http://x.example/f", filename=f"named{hostile}")
     assert (status, answer["filename"]) == (400, f"named{hostile}")
-    for command, shown in (("history", "named"), ("list", "Nothing")):
+    for command, shown in (("history", "named"), ("list", "No active")):
         with run_on_terminal(daemon_environment, command) as screen:
             assert await asyncio.to_thread(screen.process.wait, 10) == 0
             await asyncio.to_thread(screen.wait_for, re.compile(shown).search)

@@ -97,7 +97,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
             f'"{origin.http}/F1.txt"}}]}}]\' > export/general/2018-07-16.json;'
             " (cd export && python3 -m zipfile -c ../export.zip users.json channels.json general)"
         )
-        assert "1 of 1 files are there" in run(export)
+        assert "1 of 1 files completed" in run(export)
         # The hooks run after the downloads have finished.
         expected = {"papers/rfc9112.txt", "Downloads/rfc9110.txt", "general/F1-f.txt"}
         run(f'until [ "$(wc -l < {done})" -ge 3 ]; do sleep 0.05; done')

@@ -14,8 +14,8 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
 from support.waiting import CONDITION_TIMEOUT
 
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
-from downloadd.manager.admission import DownloadRequest
 from downloadd.manager.stall_detection import (
     MIN_DISK_BYTES_PER_SECOND,
     STALL_MARGIN_SECONDS,

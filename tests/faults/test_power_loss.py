@@ -20,7 +20,7 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 
-from downloadd.manager.admission import DownloadRequest
+from downloadd.download_request import DownloadRequest
 from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.states import FINISHED
 from downloadd.transfer.byte_ranges import ByteRanges

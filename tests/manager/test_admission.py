@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Download
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode, InvalidParameterError, QueueFullError
-from downloadd.manager.admission import MAX_REFUSED_TEXT_CHARACTERS, DownloadRequest, admit, refuse
+from downloadd.manager.admission import MAX_REFUSED_TEXT_CHARACTERS, admit, refuse
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.policy import Policy

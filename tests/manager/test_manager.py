@@ -11,8 +11,8 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
 
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode, InvalidStateError, NotFoundError, ShuttingDownError
-from downloadd.manager.admission import DownloadRequest
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.protocol import DownloadChange
 from downloadd.policy.directories import DirectoryRules

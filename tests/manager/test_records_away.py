@@ -13,9 +13,9 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, ScriptedResponse
 
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import StoreUnavailableError
 from downloadd.manager import runner
-from downloadd.manager.admission import DownloadRequest
 from downloadd.manager.protocol import DownloadChange
 from downloadd.manager.run import Run
 from downloadd.records.database import DATABASE_FILE_NAME

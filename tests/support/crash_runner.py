@@ -23,8 +23,8 @@ from support.fault_points import FaultPoints, kill_self
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 
 from downloadd.download import Conflict, Download
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadError, InvalidStateError
-from downloadd.manager.admission import DownloadRequest
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import FINISHED, State
 

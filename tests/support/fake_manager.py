@@ -10,6 +10,7 @@ from support.downloads import with_fields
 
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download, Snapshot
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import (
     ErrorCode,
     IdempotencyKeyReusedError,
@@ -19,7 +20,7 @@ from downloadd.errors import (
     ShuttingDownError,
 )
 from downloadd.events import DownloadChanged, DownloadEnded, EventBus
-from downloadd.manager.admission import DownloadRequest, admit, refuse
+from downloadd.manager.admission import admit, refuse
 from downloadd.manager.protocol import DownloadChange, StartResult
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.addresses import AddressRules

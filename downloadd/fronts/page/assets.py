@@ -1,4 +1,4 @@
-"""The installed files of the page, with their media types and entity tags."""
+"""Files of the page, loaded from the installed package, and its module of states."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,8 +7,13 @@ from typing import Final
 
 import msgspec
 
+from downloadd.states import STATES
+
 INDEX: Final = "index.html"
-"""The page itself; it refers to the other files."""
+"""The file of the page itself; it refers to the others."""
+
+STATES_MODULE: Final = "states.js"
+"""Module that is generated from the table of states."""
 
 _MEDIA_TYPES: Final = {
     "html": "text/html; charset=utf-8",
@@ -19,21 +24,39 @@ _MEDIA_TYPES: Final = {
 
 
 class Asset(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of the page."""
+    """Content of one file, with its header fields."""
 
     content: bytes
     media_type: str
     entity_tag: str
-    """A strong validator in quotes (RFC 9110, section 8.8.3), made from the content."""
+    """A strong validator in quotes (RFC 9110, section 8.8.3); changes with the content."""
 
 
 def load_assets() -> Mapping[str, Asset]:
-    """Return all files of the page, by name. Blocks while it reads them."""
-    assets = {}
-    for file in files(__package__).joinpath("static").iterdir():
-        media_type = _MEDIA_TYPES.get(file.name.rpartition(".")[2])
-        if media_type is not None:
-            content = file.read_bytes()
-            digest = hashlib.sha256(content).hexdigest()[:32]
-            assets[file.name] = Asset(content=content, media_type=media_type, entity_tag=f'"{digest}"')
-    return assets
+    """Return all files of the page by name. Blocks; call it once, when the daemon starts."""
+    contents = {file.name: file.read_bytes() for file in files(__package__).joinpath("static").iterdir()}
+    contents[STATES_MODULE] = render_states_module()
+    return {
+        name: _make_asset(content, media_type)
+        for name, content in contents.items()
+        if (media_type := _MEDIA_TYPES.get(name.rpartition(".")[2])) is not None
+    }
+
+
+def render_states_module() -> bytes:
+    """Return the JavaScript module with the table of states, so that the page has no copy of it."""
+    table = {
+        state.value: {
+            "title": row.label.capitalize(),
+            "label": row.label,
+            "group": row.group.value,
+            "isSuccess": row.is_success,
+        }
+        for state, row in STATES.items()
+    }
+    return b"export const STATES = %b;\n" % msgspec.json.encode(table)
+
+
+def _make_asset(content: bytes, media_type: str) -> Asset:
+    digest = hashlib.sha256(content).hexdigest()[:32]
+    return Asset(content=content, media_type=media_type, entity_tag=f'"{digest}"')

@@ -19,6 +19,7 @@ from downloadd.errors import (
     ShuttingDownError,
     codes_at,
 )
+from downloadd.fronts.rest.event_types import describe_event_types
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
@@ -170,8 +171,7 @@ RETRY: Final = Contract(
 EVENTS: Final = Contract(
     headers=("Last-Event-ID",),
     response=ResponseSpec(
-        description="`download` events with an entry of the listing, `history` events with an entry of the history, "
-        "`import` events with an import operation, and `reset` events, after which a client must read the history",
+        description=describe_event_types(),
         media_type="text/event-stream",
     ),
     errors=(*_QUERY_ERRORS, ShuttingDownError.code),

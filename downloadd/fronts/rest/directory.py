@@ -8,21 +8,21 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from downloadd.download import Download
+from downloadd.download_request import DownloadRequest, make_download_request
 from downloadd.errors import ERRORS, DownloadError, ErrorCode, InvalidPathError
+from downloadd.fronts.rest.entries import make_start_response
 from downloadd.fronts.rest.idempotency import read_idempotency_key
 from downloadd.fronts.rest.listing import list_active_page
 from downloadd.fronts.rest.long_poll import LongPoll
+from downloadd.fronts.rest.query_decoding import QueryDecoder
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import encode, json_response
 from downloadd.fronts.rest.schemas import (
     DirectoryListingQuery,
-    QueryDecoder,
     StartQuery,
     StartResponse,
-    make_start_response,
 )
 from downloadd.fronts.rest.target import decode_directory, decode_form, decode_percent
-from downloadd.manager.admission import DownloadRequest
 from downloadd.manager.admission_control import QUEUE_FULL_RETRY_AFTER_SECONDS
 from downloadd.policy.redaction import redact_url
 from downloadd.records.protocol import StoredResponse
@@ -127,19 +127,10 @@ def read_download_request(context: RequestContext) -> tuple[DownloadRequest, int
             filename=None if filename is None else decode_form(filename, errors="replace"),
             problem=problem or error,
         ), 0
-    return DownloadRequest(
-        url=query.download[0],
-        mirrors=query.download[1:],
-        directory=directory,
-        filename=query.filename,
-        timeout=query.timeout,
-        segments=query.segments,
-        checksum=query.checksum,
-        conflict=query.conflict,
-        priority=query.priority,
-        speed_limit=query.speed_limit,
-        problem=problem,
-    ), query.wait or 0
+    download_request = make_download_request(
+        query, url=query.download[0], mirrors=query.download[1:], directory=directory, problem=problem
+    )
+    return download_request, query.wait or 0
 
 
 def select_status(result: StartResponse) -> int:

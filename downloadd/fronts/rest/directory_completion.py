@@ -4,9 +4,10 @@ from typing import Final
 
 from aiohttp import web
 
+from downloadd.fronts.rest.query_decoding import QueryDecoder
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import json_response
-from downloadd.fronts.rest.schemas import Directories, DirectoriesQuery, QueryDecoder
+from downloadd.fronts.rest.schemas import Directories, DirectoriesQuery
 from downloadd.service import DownloadService
 
 QUERY_DECODER: Final = QueryDecoder(DirectoriesQuery)

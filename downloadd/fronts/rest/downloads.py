@@ -9,12 +9,21 @@ from aiohttp import web
 from msgspec import UNSET
 
 from downloadd.download import Download, Snapshot
+from downloadd.download_request import DownloadRequest, make_download_request
 from downloadd.errors import DownloadError, InvalidParameterError, NotFoundError
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.directory import select_status
+from downloadd.fronts.rest.entries import (
+    make_active_entry,
+    make_active_response,
+    make_history_entry,
+    make_history_response,
+    make_start_response,
+)
 from downloadd.fronts.rest.idempotency import read_idempotency_key
 from downloadd.fronts.rest.json_body import decode_body
 from downloadd.fronts.rest.listing import list_active_page
+from downloadd.fronts.rest.query_decoding import QueryDecoder, describe_validation_error
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import encode, json_response
 from downloadd.fronts.rest.schemas import (
@@ -23,16 +32,8 @@ from downloadd.fronts.rest.schemas import (
     BatchItem,
     BatchResponse,
     ListingQuery,
-    QueryDecoder,
     UncheckedBatchBody,
-    describe_validation_error,
-    make_active_entry,
-    make_active_response,
-    make_history_entry,
-    make_history_response,
-    make_start_response,
 )
-from downloadd.manager.admission import DownloadRequest
 from downloadd.manager.admission_control import QUEUE_FULL_RETRY_AFTER_SECONDS
 from downloadd.manager.protocol import DownloadChange
 from downloadd.service import Action, DownloadService, RenderedResponse, is_refused_for_full_queue
@@ -167,7 +168,7 @@ def read_download_requests(body: bytes) -> list[DownloadRequest]:
         InvalidParameterError: the body is not a batch, or an item is not an object with a `url`.
     """
     try:
-        return [_make_request(item) for item in decode_body(body, BatchBody).downloads]
+        return [make_download_request(item) for item in decode_body(body, BatchBody).downloads]
     except InvalidParameterError:
         # If only some of the items are wrong, the others are accepted.
         items = decode_body(body, UncheckedBatchBody).downloads
@@ -176,7 +177,7 @@ def read_download_requests(body: bytes) -> list[DownloadRequest]:
 
 def _make_unchecked_request(item: Any, name: str) -> DownloadRequest:
     try:
-        return _make_request(msgspec.convert(item, BatchItem))
+        return make_download_request(msgspec.convert(item, BatchItem))
     except msgspec.ValidationError as error:
         problem: DownloadError = describe_validation_error(error, root=name)
     if not isinstance(item, dict) or not isinstance(item.get("url"), str):
@@ -187,19 +188,4 @@ def _make_unchecked_request(item: Any, name: str) -> DownloadRequest:
         directory=directory if isinstance(directory, str) else "",
         filename=filename if isinstance(filename, str) else None,
         problem=problem,
-    )
-
-
-def _make_request(item: BatchItem) -> DownloadRequest:
-    return DownloadRequest(
-        url=item.url,
-        mirrors=item.mirrors,
-        directory=item.directory,
-        filename=item.filename,
-        timeout=item.timeout,
-        segments=item.segments,
-        checksum=item.checksum,
-        conflict=item.conflict,
-        priority=item.priority,
-        speed_limit=item.speed_limit,
     )

@@ -1,20 +1,18 @@
-"""`GET /api/v1/events`: what happens, as server-sent events (the HTML standard, section 9.2).
+"""`GET /api/v1/events`: server-sent events (HTML standard, section 9.2).
 
-A `download` event has the entry of a listing, a `history` event that of the history, an `import` event an import
-operation that moved on. A reader without `Last-Event-ID` is first told what is active; one that comes back is told what
-it missed: event by event while the bus remembers, else what has ended since, from the records, and what is active now.
-A `reset` event says that too much has ended since: read the history. Ends may be told twice, never not at all.
+`event_types` lists the events. A client without `Last-Event-ID` first receives the active downloads. A client that
+reconnects receives what it missed: each event while the bus has it, otherwise the downloads that ended since, from the
+records, and then the active downloads. After too many ends it receives a `reset` event and has to read the history. An
+end may be sent twice, and is never omitted.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
-from downloadd.download import Snapshot
 from downloadd.errors import ShuttingDownError
 from downloadd.events import (
     DownloadChanged,
@@ -22,39 +20,31 @@ from downloadd.events import (
     Event,
     EventBus,
     EventId,
-    ImportChanged,
     Subscription,
     format_event_id,
     parse_event_id,
 )
+from downloadd.fronts.rest.event_types import TYPES_BY_ENTRY, TYPES_BY_SOURCE, EventEntry, Reset
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import COMMON_FIELDS, encode
-from downloadd.fronts.rest.schemas import make_active_entry, make_history_entry
-from downloadd.fronts.rocketchat.translation import make_operation_entry
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.service import DownloadService
 from downloadd.users import User
 
 HEARTBEAT_SECONDS: Final = 15.0
-"""Seconds without an event after which a comment is sent."""
+"""Seconds without an event before a comment is sent."""
 WRITE_TIMEOUT_SECONDS: Final = 30.0
-"""Seconds that a reader may leave the connection full before it is cut off."""
+"""Seconds that a client may leave the connection full before it is disconnected."""
 MAX_REPLAYED_DOWNLOADS: Final = 1000
-"""Ended downloads that a reader is told from the records when it comes back."""
+"""Ended downloads that a client receives from the records when it reconnects."""
 SNAPSHOT_PAGE_SIZE: Final = 500
-"""Active downloads that are read at once for a snapshot."""
+"""Active downloads that one query reads for a new client."""
 RECONNECT_MILLISECONDS: Final = 2000
-"""How long a reader waits before it comes back."""
-
-
-class Reset(msgspec.Struct, frozen=True, kw_only=True):
-    """Data of a `reset` event."""
-
-    reason: str = "too much has ended since Last-Event-ID; read the history"
+"""Milliseconds that a client should wait before it reconnects."""
 
 
 class EventStream:
-    """Serves the bus to readers; none of them can slow another one, or the manager, down."""
+    """Endpoint that sends the events of the bus; no client delays another one or the manager."""
 
     def __init__(self, *, service: DownloadService, bus: EventBus, heartbeat: float = HEARTBEAT_SECONDS) -> None:
         self._service = service
@@ -62,7 +52,7 @@ class EventStream:
         self._heartbeat = heartbeat
 
     async def stream(self, context: RequestContext) -> web.StreamResponse:
-        """Answers until the reader leaves, falls behind, or the daemon stops."""
+        """Send events until the client disconnects, falls behind, or the daemon stops."""
         await self._load_newest_ended_seq(context.user)
         last_event_id = parse_event_id(context.request.headers.get("Last-Event-ID", ""))
         with self._bus.subscribe(last_event_id) as subscription:
@@ -71,12 +61,12 @@ class EventStream:
             response = web.StreamResponse(headers=COMMON_FIELDS)
             response.content_type = "text/event-stream"
             response.headers["X-Request-Id"] = context.request_id
-            # A proxy must not hold events back until it has a bufferful.
+            # A proxy must not buffer events.
             response.headers["X-Accel-Buffering"] = "no"
             try:
                 await self._send_events(context, response, subscription, last_event_id)
             except (ConnectionError, TimeoutError):
-                # Gone, or so slow that it must come back: nothing more can be said on this connection.
+                # The client has disconnected or is too slow, and has to reconnect.
                 if context.request.transport is not None:
                     context.request.transport.abort()
         return response
@@ -98,7 +88,7 @@ class EventStream:
                 await _write(response, page)
             async for page in self._read_active(context.user):
                 await _write(response, page)
-        # Only now, because one who leaves before has not been told everything.
+        # Not earlier: a client that disconnects before has not received everything up to this id.
         await _write(response, f"id: {format_event_id(subscription.start)}\n\n".encode())
         while not subscription.is_closed:
             try:
@@ -112,7 +102,7 @@ class EventStream:
         await response.write_eof()
 
     async def _load_newest_ended_seq(self, user: User) -> None:
-        # A bus that has seen no end yet does not know how far the history reaches.
+        # The bus learns the newest end from its events; after a start it has seen none.
         if self._bus.position.ended_seq == 0:
             newest = await self._service.history(user, HistoryFilter(limit=1))
             if newest:
@@ -123,15 +113,14 @@ class EventStream:
             return
         ended = await self._service.ended_since(user, last_event_id.ended_seq, MAX_REPLAYED_DOWNLOADS + 1)
         if len(ended) > MAX_REPLAYED_DOWNLOADS:
-            yield f"event: reset\ndata: {encode(Reset()).decode()}\n\n".encode()
+            yield _encode_frame(Reset())
             return
         if ended:
-            # The ids are the reader's own with a newer end: leaving in between, it is told the rest another time.
+            # Each id is the client's own with a newer end: one that disconnects in between gets the rest later.
             yield b"".join(
-                _frame(
-                    "history",
-                    encode(make_history_entry(row)),
+                encode_event(
                     replace(last_event_id, ended_seq=row.result.ended_seq or last_event_id.ended_seq),
+                    DownloadEnded(download=row),
                 )
                 for row in ended
             )
@@ -141,30 +130,21 @@ class EventStream:
         while True:
             page = await self._service.active(user, ActiveFilter(after_seq=after, limit=SNAPSHOT_PAGE_SIZE))
             if page:
-                yield b"".join(_snapshot_frame(snapshot) for snapshot in page)
+                yield b"".join(encode_event(None, DownloadChanged(snapshot=snapshot)) for snapshot in page)
             if len(page) < SNAPSHOT_PAGE_SIZE:
                 return
             after = page[-1].download.seq
 
 
-def encode_event(id: EventId, event: Event) -> bytes:
-    """An event as it goes over the wire."""
-    match event:
-        case DownloadChanged(snapshot=snapshot):
-            return _frame("download", encode(make_active_entry(snapshot)), id)
-        case DownloadEnded(download=download):
-            return _frame("history", encode(make_history_entry(download)), id)
-        case ImportChanged(operation=operation):
-            return _frame("import", encode(make_operation_entry(operation)), id)
+def encode_event(id: EventId | None, event: Event) -> bytes:
+    """Return an event of the bus as bytes of the stream; without `id`, clients keep their last one."""
+    return _encode_frame(TYPES_BY_SOURCE[type(event)].make_entry(event), id)
 
 
-def _snapshot_frame(snapshot: Snapshot) -> bytes:
-    return b"event: download\ndata: %b\n\n" % encode(make_active_entry(snapshot))
-
-
-def _frame(name: str, data: bytes, id: EventId) -> bytes:
-    # JSON has no raw line breaks, so the data is one line.
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (format_event_id(id).encode(), name.encode(), data)
+def _encode_frame(entry: EventEntry, id: EventId | None = None) -> bytes:
+    # JSON contains no raw line breaks, so the data is one line.
+    frame = b"event: %b\ndata: %b\n\n" % (TYPES_BY_ENTRY[type(entry)].name.encode(), encode(entry))
+    return frame if id is None else b"id: %b\n%b" % (format_event_id(id).encode(), frame)
 
 
 async def _write(response: web.StreamResponse, data: bytes) -> None:

@@ -4,9 +4,11 @@ from typing import Final
 
 from aiohttp import web
 
+from downloadd.fronts.rest.entries import make_history_entry
+from downloadd.fronts.rest.query_decoding import QueryDecoder
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import json_response
-from downloadd.fronts.rest.schemas import History, HistoryQuery, QueryDecoder, make_history_entry
+from downloadd.fronts.rest.schemas import History, HistoryQuery
 from downloadd.fronts.rest.target import make_next_link
 from downloadd.records.protocol import HistoryFilter
 from downloadd.service import DownloadService

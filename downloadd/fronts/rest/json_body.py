@@ -5,7 +5,7 @@ from typing import TypeVar
 import msgspec
 
 from downloadd.errors import InvalidParameterError
-from downloadd.fronts.rest.schemas import describe_validation_error
+from downloadd.fronts.rest.query_decoding import describe_validation_error
 
 T = TypeVar("T")
 

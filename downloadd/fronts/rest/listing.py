@@ -2,9 +2,10 @@
 
 from aiohttp import web
 
+from downloadd.fronts.rest.entries import make_active_entry
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import json_response
-from downloadd.fronts.rest.schemas import Listing, ListingQuery, make_active_entry
+from downloadd.fronts.rest.schemas import Listing, ListingQuery
 from downloadd.fronts.rest.target import make_next_link
 from downloadd.records.protocol import ActiveFilter
 from downloadd.service import DownloadService

@@ -9,6 +9,7 @@ from aiohttp import web
 from downloadd import __version__
 from downloadd.errors import ERRORS, ErrorCode, Occasion, codes_at
 from downloadd.fronts.rest.contracts import ResponseSpec
+from downloadd.fronts.rest.query_decoding import parameter_names
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import PERMISSION_MISSING, json_response
 from downloadd.fronts.rest.route import Access, Route
@@ -168,7 +169,8 @@ def _parameters(path: str, choices: Sequence[Route], schemas: Json) -> list[Json
         contract = route.contract
         if contract.query is not None:
             schema = schemas[contract.query.__name__]
-            for name, shape in schema["properties"].items():
+            for name in parameter_names(contract.query):
+                shape = schema["properties"][name]
                 required = len(choices) == 1 and name in schema.get("required", ())
                 by_name.setdefault(name, []).append(_query_parameter(name, shape, required=required))
     for variants in by_name.values():

@@ -10,12 +10,12 @@ from downloadd.clock import Clock
 from downloadd.errors import HttpVersionNotSupportedError, InvalidParameterError, MethodNotAllowedError, NotFoundError
 from downloadd.fronts.rest.auth import Accounts, read_credentials
 from downloadd.fronts.rest.idempotency import IDEMPOTENCY_FIELD, read_key_field
+from downloadd.fronts.rest.query_decoding import redact_parameter_name
 from downloadd.fronts.rest.request_context import ANONYMOUS, REQUESTED_VERSION, RequestContext
 from downloadd.fronts.rest.request_guards import RequestGuards, reject_cross_site
 from downloadd.fronts.rest.request_metrics import RequestMetrics
 from downloadd.fronts.rest.responses import unauthorized_response
 from downloadd.fronts.rest.route import Access, Route
-from downloadd.fronts.rest.schemas import redact_parameter_name
 from downloadd.fronts.rest.target import SELECTORS, Target
 from downloadd.users import Permission, User
 

@@ -12,9 +12,9 @@ from aiohttp import web
 from downloadd.errors import InvalidParameterError
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.json_body import decode_body
+from downloadd.fronts.rest.query_decoding import QueryDecoder
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import json_response
-from downloadd.fronts.rest.schemas import QueryDecoder
 from downloadd.fronts.rocketchat.errors import with_rocket_chat_errors
 from downloadd.fronts.rocketchat.schemas import (
     MAX_MEDIA_TYPE_CHARACTERS,

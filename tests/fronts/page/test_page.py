@@ -33,7 +33,7 @@ async def test_a_person_signs_in_with_the_token_and_stays_signed_in(browser: Bro
         page = page_session.page
         await page.get_by_label("Token").fill("not-the-token-at-all-not-the-token-at-all")
         await page.get_by_role("button", name="Sign in").click()
-        await page_session.wait_for_text("#sign-in-problem", "This token is not known here")
+        await page_session.wait_for_text("#sign-in-problem", "The daemon does not know this token")
         await page.get_by_label("Token").fill(TOKEN)
         await page.get_by_role("button", name="Sign in").click()
         await page_session.wait_for_text("#connection", "Live")
@@ -64,7 +64,7 @@ async def test_an_expired_token_asks_anew_and_keeps_what_was_typed(
         await page.get_by_label("Links").fill(origin.url("/f"))
         old, other = (hashlib.sha256(token.encode()).hexdigest() for token in (TOKEN, new))
         await daemon.reload(DEFAULT_CONFIG.replace(old, other))
-        await page_session.wait_for_text("#sign-in-problem", "what you typed is still there")
+        await page_session.wait_for_text("#sign-in-problem", "your input is kept")
         await page.get_by_label("Token").fill(new)
         await page.get_by_role("button", name="Sign in").click()
         await page_session.wait_for_text("#connection", "Live")
@@ -77,10 +77,10 @@ async def test_whoever_may_not_do_something_is_told_so(browser: Browser, tmp_pat
     async with DaemonProcess(tmp_path, config=config) as daemon, open_page_session(browser, daemon) as page_session:
         await page_session.page.get_by_label("Links").fill("https://files.example.com/x")
         await page_session.page.get_by_role("button", name="Download", exact=True).click()
-        await page_session.wait_for_text(".notice", "You are not permitted to do this.")
+        await page_session.wait_for_text(".notice", "You lack the permission for this.")
         assert await page_session.page.get_by_label("Links").input_value() == "https://files.example.com/x"
         await page_session.page.get_by_role("link", name="Imports").click()
-        await page_session.wait_for_text("#no-imports", "You are not permitted to import.")
+        await page_session.wait_for_text("#no-imports", "You lack the permission to import.")
 
 
 # -- adding ------------------------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ async def test_a_pasted_page_of_text_gives_up_its_links(
     async with open_page_session(browser, daemon) as page_session:
         page = page_session.page
         await page.get_by_label("Links").fill("\n".join(lines))
-        await page_session.wait_for_text("#found", "3 links found, 197 lines without one")
+        await page_session.wait_for_text("#found", "3 links found, 197 lines without a link")
         await page.get_by_role("button", name="Download 3 files").click()
         await page_session.wait_for_text(".notice", "2 downloads started. 1 link was refused")
         # What was refused is explained in the words of the table, and stays to be mended.
@@ -163,7 +163,7 @@ async def test_a_dropped_file_is_a_list_an_export_or_nothing(browser: Browser, d
         await page.evaluate(DROP, ["list.txt", "https://a.example/2\n# no\nhttps://a.example/3\n"])
         await page_session.wait_for_text("#found", "3 links found")
         await page.evaluate(DROP, ["photo.jpg", "\xff\xd8\x00\x00"])
-        await page_session.wait_for_text("#refused", "photo.jpg is no list of links.")
+        await page_session.wait_for_text("#refused", "photo.jpg is not a list of links.")
         await page.evaluate(DROP, ["poem.txt", "no link at all"])
         await page_session.wait_for_text("#refused", "There is no link in poem.txt.")
         assert "https://a.example/1" in await page.get_by_label("Links").input_value()
@@ -232,7 +232,7 @@ async def test_what_went_wrong_is_told_in_words_with_what_to_do(
         await dialog.get_by_role("button", name="Try again").click()
         await page_session.wait_for_text("#ended", "Completed")
         # Read out, but as one sentence for all that ended together.
-        await page_session.wait_for_text("#voice", "1 download completed.")
+        await page_session.wait_for_text("#announcements", "1 download completed.")
 
 
 async def test_a_lost_connection_is_shown_and_comes_back_by_itself(
@@ -273,7 +273,7 @@ async def test_filters_search_and_verbs_for_all(browser: Browser, tmp_path: Path
             await page.keyboard.press("/")
             await page.keyboard.type("f5")
             await expect(page.locator("#active .row")).to_have_count(1)
-            await page.get_by_label("Find among the active downloads").fill("")
+            await page.get_by_label("Find active downloads").fill("")
             await page.get_by_role("button", name="Resume all").click()
             await expect(page.get_by_role("button", name="Paused 0")).to_be_visible()
 
@@ -362,7 +362,7 @@ async def test_a_long_history_is_searched_and_scrolled_without_a_hitch(
         await page.get_by_label("Part of a name or link").fill("4321.bin")
         await expect(rows).to_have_count(5)
         await page.locator("#outcome").select_option("cancelled")
-        await page_session.wait_for_text("#nothing-past", "Nothing in the history is like that.")
+        await page_session.wait_for_text("#nothing-past", "No finished download matches.")
         await page.get_by_label("Part of a name or link").fill("")
         await page_session.wait_for_text("#past", "49990.bin")
         await page.locator("#outcome").select_option("")
@@ -399,8 +399,8 @@ async def test_an_export_is_uploaded_looked_at_chosen_from_and_fetched(
         await expect(page.locator("#channels li:visible")).to_have_count(1)
         await page.get_by_label("Find a channel").fill("")
         await page.get_by_label("empty").uncheck()
-        await page_session.wait_for_text("#chosen-channels", "1 of 2 channels chosen")
-        await page.get_by_label("Users' avatars, too").check()
+        await page_session.wait_for_text("#chosen-channels", "1 of 2 channels selected")
+        await page.get_by_label("Avatars of users").check()
         await page.get_by_role("button", name="Download files").click()
         await page_session.wait_for_text(".notice", "4 files to download.")
         await page_session.wait_for_text("#operations", "Done · 3 of 3 files")
@@ -466,7 +466,7 @@ async def test_nothing_keeps_anybody_out(
         await page.locator("#ended").get_by_role("button", name="gone").click()
         assert await findings(page, axe) == []
         await page.keyboard.press("Escape")
-        for view, sign in (("History", "d/gone"), ("Imports", "Nothing was imported yet.")):
+        for view, sign in (("History", "d/gone"), ("Imports", "No imports.")):
             await page.get_by_role("link", name=view).click()
             await page_session.wait_for_text("main", sign)
             assert await findings(page, axe) == [], view

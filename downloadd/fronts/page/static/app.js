@@ -1,63 +1,65 @@
-/** The page: wires its parts, signs in, and leads from view to view. */
+/** The page: creates its parts, signs the user in, and switches views. */
 
-import { Adding } from "./adding.js";
+import { AddForm } from "./add_form.js";
 import { Chart } from "./chart.js";
 import { Client } from "./client.js";
 import { Details } from "./details.js";
-import { DownloadsView, Herald } from "./downloads.js";
-import { byId, mark, say, show } from "./element.js";
+import { DownloadsView, EndAnnouncer } from "./downloads.js";
+import { byId, setAttribute, setText, setVisible } from "./element.js";
+import { ErrorMessages } from "./error_messages.js";
 import { HistoryView } from "./history.js";
 import { ImportsView } from "./imports.js";
 import { Notices } from "./notices.js";
 import { Store } from "./store.js";
-import { Explanations } from "./words.js";
 
-const TOKEN = "downloadd.token";
-const THEME = "downloadd.theme";
-/** Milliseconds that a connection may be away before it is shown: a restart of the daemon need not alarm anybody. */
-const UNALARMED = 1500;
+const TOKEN_KEY = "downloadd.token";
+const THEME_KEY = "downloadd.theme";
+/** Milliseconds before a lost connection is shown; a restart of the daemon is shorter. */
+const LOST_CONNECTION_DELAY = 1500;
+
+const TOKEN_EXPIRED = "The token is no longer valid. Sign in again; your input is kept.";
 
 const client = new Client();
 const store = new Store(client);
-const words = new Explanations();
-const notices = new Notices(byId("notices"), byId("voice"));
-const details = new Details({ client, store, notices, words, onError });
+const errors = new ErrorMessages();
+const notices = new Notices(byId("notices"), byId("announcements"));
+const details = new Details({ client, store, notices, errors, onError });
 const onOpen = details.open.bind(details);
 const chart = new Chart(byId("chart"), { now: byId("speed-now"), peak: byId("speed-peak") });
-const downloads = new DownloadsView({ client, store, words, chart, onError, onOpen });
-const history_ = new HistoryView({ client, store, words, onError, onOpen });
+const downloads = new DownloadsView({ client, store, errors, chart, onError, onOpen });
+const history_ = new HistoryView({ client, store, errors, onError, onOpen });
 const imports = new ImportsView({ client, store, notices, onError });
-new Adding({
+new AddForm({
   client,
   store,
   notices,
-  words,
+  errors,
   onError,
   onImport: (file, kind) => {
     location.hash = "#imports";
-    lead();
-    imports.offer(file, kind);
+    showView();
+    imports.selectForUpload(file, kind);
   },
 });
-new Herald(store, notices);
+new EndAnnouncer(store, notices);
 
-/** @type {Record<string, {open?: () => void, leave?: () => void, draw?: () => void}>} */
+/** @type {Record<string, {open?: () => void, close?: () => void, draw?: () => void}>} */
 const views = {
   downloads: { open: () => downloads.draw() },
-  history: { open: () => history_.open(), leave: () => history_.leave() },
-  imports: { open: () => imports.open(), leave: () => imports.leave() },
+  history: { open: () => history_.open(), close: () => history_.close() },
+  imports: { open: () => imports.open(), close: () => imports.close() },
 };
 
-/** Shows the view that the address names. */
-function lead() {
+/** Shows the view that the fragment of the address names. */
+function showView() {
   const name = location.hash.slice(1) in views ? location.hash.slice(1) : "downloads";
-  for (const each of Object.keys(views)) {
-    const chosen = each === name;
-    show(byId(`view-${each}`), chosen);
-    const link = byId(`to-${each}`);
-    if (chosen) link.setAttribute("aria-current", "page");
+  for (const one of Object.keys(views)) {
+    const selected = one === name;
+    setVisible(byId(`view-${one}`), selected);
+    const link = byId(`to-${one}`);
+    if (selected) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
-    if (!chosen) views[each].leave?.();
+    if (!selected) views[one].close?.();
   }
   if (client.token) views[name].open?.();
 }
@@ -66,20 +68,20 @@ function lead() {
 function onError(error) {
   if (error?.name === "AbortError") return;
   if (error?.status === 401) {
-    askForToken("The token is not valid any more. Sign in again; what you typed is still there.");
+    requestSignIn(TOKEN_EXPIRED);
     return;
   }
-  const { what, todo } = words.ofError(error);
-  notices.show(what, todo, "bad");
+  const { problem, resolution } = errors.describe(error);
+  notices.show(problem, resolution, "bad");
 }
 
 /** @param {string} [reason] */
-function askForToken(reason = "") {
+function requestSignIn(reason = "") {
   store.stop();
   client.token = null;
-  sessionStorage.removeItem(TOKEN);
-  say(byId("sign-in-problem"), reason);
-  show(byId("sign-in-problem"), reason !== "");
+  sessionStorage.removeItem(TOKEN_KEY);
+  setText(byId("sign-in-problem"), reason);
+  setVisible(byId("sign-in-problem"), reason !== "");
   document.body.classList.remove("signed-in");
   const dialog = byId("sign-in");
   if (!dialog.open) dialog.showModal();
@@ -94,53 +96,53 @@ async function signIn(token) {
   } catch (error) {
     const failure = /** @type {any} */ (error);
     if (failure?.name === "ConnectionLost" && byId("sign-in").open === false) {
-      // The token may be good; the events are asked for until somebody answers.
-      enter(token);
+      // The token may be valid; the event stream reconnects until the daemon answers.
+      completeSignIn(token);
       return;
     }
-    const { what, todo } = words.ofError(failure);
-    askForToken(failure.status === 401 ? "This token is not known here. Check that it was copied whole." : `${what} ${todo}`);
+    const { problem, resolution } = errors.describe(failure);
+    requestSignIn(failure.status === 401 ? "The daemon does not know this token. Check that you copied all of it." : `${problem} ${resolution}`);
     return;
   }
-  enter(token);
+  completeSignIn(token);
 }
 
-/** @param {string} token that is taken for good */
-function enter(token) {
-  sessionStorage.setItem(TOKEN, token);
+/** @param {string} token a valid one */
+function completeSignIn(token) {
+  sessionStorage.setItem(TOKEN_KEY, token);
   byId("token").value = "";
   byId("sign-in").close();
   document.body.classList.add("signed-in");
   store.start();
-  lead();
+  showView();
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
-let alarm;
+let lostTimer;
 store.addEventListener("connection", () => {
-  clearTimeout(alarm);
+  clearTimeout(lostTimer);
   if (store.connected) {
     showConnection(true);
-    explain();
-  } else alarm = setTimeout(() => client.token && showConnection(false), UNALARMED);
+    loadErrorMessages();
+  } else lostTimer = setTimeout(() => client.token && showConnection(false), LOST_CONNECTION_DELAY);
 });
-store.addEventListener("expired", () => askForToken("The token is not valid any more. Sign in again; what you typed is still there."));
+store.addEventListener("expired", () => requestSignIn(TOKEN_EXPIRED));
 store.addEventListener("refused", (/** @type {any} */ { detail }) => onError(detail));
 
-/** @param {boolean} there */
-function showConnection(there) {
-  const pill = byId("connection");
-  mark(pill, "data-there", String(there));
-  say(pill, there ? "Live" : "Connection lost – trying again");
-  document.body.classList.toggle("lost", !there);
+/** @param {boolean} connected */
+function showConnection(connected) {
+  const status = byId("connection");
+  setAttribute(status, "data-connected", String(connected));
+  setText(status, connected ? "Live" : "Connection lost – reconnecting");
+  document.body.classList.toggle("lost", !connected);
 }
 
-/** Gets the words for errors, once. */
-async function explain() {
+/** Loads the error table. */
+async function loadErrorMessages() {
   try {
-    words.fill(await client.errors());
+    errors.load(await client.errors());
   } catch {
-    // Codes are shown until it can be asked again.
+    // Messages show the codes until the next connection.
   }
 }
 
@@ -155,21 +157,21 @@ function setTheme(/** @type {string} */ theme) {
 byId("theme").addEventListener("click", () => {
   const themes = ["auto", "light", "dark"];
   const next = themes[(themes.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % themes.length];
-  localStorage.setItem(THEME, next);
+  localStorage.setItem(THEME_KEY, next);
   setTheme(next);
 });
-byId("sign-out").addEventListener("click", () => askForToken());
+byId("sign-out").addEventListener("click", () => requestSignIn());
 byId("sign-in").addEventListener("cancel", (/** @type {Event} */ event) => event.preventDefault());
 byId("sign-in-form").addEventListener("submit", (/** @type {Event} */ event) => {
   event.preventDefault();
   const token = byId("token").value.trim();
   if (token) signIn(token);
 });
-addEventListener("hashchange", () => arrive());
+addEventListener("hashchange", () => openLocation());
 addEventListener("visibilitychange", () => !document.hidden && downloads.draw());
 addEventListener("keydown", (event) => {
-  const typing = /** @type {Element} */ (event.target).closest("input, textarea, select, dialog");
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const isTyping = /** @type {Element} */ (event.target).closest("input, textarea, select, dialog");
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   const target = { "/": location.hash === "#history" ? "search" : "search-active", n: "links" }[event.key];
   if (target && byId(target).offsetParent) {
     event.preventDefault();
@@ -177,25 +179,26 @@ addEventListener("keydown", (event) => {
   }
 });
 
-/** The link that the daemon prints has the token behind a #, which browsers send nowhere; it does not stay there. */
-function arrive() {
-  const given = /^#token=(.+)$/.exec(location.hash);
-  if (!given) {
-    lead();
+/** Opens the view of the address. The link that the daemon prints has the token in the fragment, which browsers do not send;
+ * it is removed from the address. */
+function openLocation() {
+  const match = /^#token=(.+)$/.exec(location.hash);
+  if (!match) {
+    showView();
     return;
   }
   history.replaceState(null, "", location.pathname + location.search);
-  signIn(decodeURIComponent(given[1]));
-  lead();
+  signIn(decodeURIComponent(match[1]));
+  showView();
 }
 
-setTheme(localStorage.getItem(THEME) ?? "auto");
-const kept = sessionStorage.getItem(TOKEN);
-if (location.hash.startsWith("#token=")) arrive();
-else if (kept) {
-  signIn(kept);
-  lead();
+setTheme(localStorage.getItem(THEME_KEY) ?? "auto");
+const storedToken = sessionStorage.getItem(TOKEN_KEY);
+if (location.hash.startsWith("#token=")) openLocation();
+else if (storedToken) {
+  signIn(storedToken);
+  showView();
 } else {
-  lead();
-  askForToken();
+  showView();
+  requestSignIn();
 }

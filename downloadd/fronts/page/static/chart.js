@@ -1,8 +1,9 @@
-/** The speed of all downloads together over the last minutes. */
+/** Chart of the total speed over the last minutes. */
 
-import { mark, say } from "./element.js";
-import { speed } from "./words.js";
+import { setAttribute, setText } from "./element.js";
+import { formatSpeed } from "./formatting.js";
 
+/** Seconds that the chart shows. */
 const SECONDS = 300;
 
 export class Chart {
@@ -20,7 +21,7 @@ export class Chart {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
-  /** To be called once a second. @param {number} bytes */
+  /** Adds a value; call it once a second. @param {number} bytes a second */
   add(bytes) {
     this.#speeds.push(bytes);
     if (this.#speeds.length > SECONDS) this.#speeds.shift();
@@ -31,9 +32,9 @@ export class Chart {
     const { canvas } = this;
     const peak = Math.max(0, ...this.#speeds);
     const now = this.#speeds.at(-1) ?? 0;
-    say(this.labels.now, speed(now));
-    say(this.labels.peak, peak ? `at most ${speed(peak)} in 5 minutes` : "nothing in the last minutes");
-    mark(canvas, "aria-label", `Speed of the last five minutes: now ${speed(now)}, at most ${speed(peak)}`);
+    setText(this.labels.now, formatSpeed(now));
+    setText(this.labels.peak, peak ? `peak ${formatSpeed(peak)} in 5 minutes` : "no transfer in the last 5 minutes");
+    setAttribute(canvas, "aria-label", `Speed of the last five minutes: now ${formatSpeed(now)}, peak ${formatSpeed(peak)}`);
     if (document.hidden || !canvas.offsetParent) return;
     const scale = devicePixelRatio || 1;
     const width = Math.round(canvas.clientWidth * scale);
@@ -42,27 +43,27 @@ export class Chart {
       canvas.width = width;
       canvas.height = height;
     }
-    const pen = canvas.getContext("2d");
-    if (!pen) return;
+    const drawing = canvas.getContext("2d");
+    if (!drawing) return;
     const style = getComputedStyle(canvas);
-    pen.clearRect(0, 0, width, height);
-    pen.fillStyle = style.getPropertyValue("--line");
-    for (const part of [0, 0.5]) pen.fillRect(0, Math.round(height * part), width, 1);
-    pen.fillRect(0, height - 1, width, 1);
+    drawing.clearRect(0, 0, width, height);
+    drawing.fillStyle = style.getPropertyValue("--line");
+    for (const part of [0, 0.5]) drawing.fillRect(0, Math.round(height * part), width, 1);
+    drawing.fillRect(0, height - 1, width, 1);
     if (!peak) return;
     const x = (/** @type {number} */ at) => width - ((this.#speeds.length - 1 - at) / (SECONDS - 1)) * width;
     const y = (/** @type {number} */ value) => height - (value / (peak * 1.1)) * height;
-    pen.beginPath();
-    this.#speeds.forEach((value, at) => pen.lineTo(x(at), y(value)));
-    pen.strokeStyle = style.getPropertyValue("--accent");
-    pen.lineWidth = 1.5 * scale;
-    pen.lineJoin = "round";
-    pen.stroke();
-    pen.lineTo(x(this.#speeds.length - 1), height);
-    pen.lineTo(x(0), height);
-    pen.globalAlpha = 0.15;
-    pen.fillStyle = style.getPropertyValue("--accent");
-    pen.fill();
-    pen.globalAlpha = 1;
+    drawing.beginPath();
+    this.#speeds.forEach((value, at) => drawing.lineTo(x(at), y(value)));
+    drawing.strokeStyle = style.getPropertyValue("--accent");
+    drawing.lineWidth = 1.5 * scale;
+    drawing.lineJoin = "round";
+    drawing.stroke();
+    drawing.lineTo(x(this.#speeds.length - 1), height);
+    drawing.lineTo(x(0), height);
+    drawing.globalAlpha = 0.15;
+    drawing.fillStyle = style.getPropertyValue("--accent");
+    drawing.fill();
+    drawing.globalAlpha = 1;
   }
 }

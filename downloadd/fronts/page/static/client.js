@@ -1,21 +1,21 @@
 /**
- * A client of downloadd for browsers and for Node.js 20 or newer, in one file and without dependencies.
+ * Client of downloadd for browsers and Node.js 20 or newer, in one file without dependencies.
  *
  *     import { Client } from "./client.js";
  *     const client = new Client({ baseUrl: "http://127.0.0.1:8080/", token: "…" });
  *     const result = await client.files.downloads.fetch({ directory: "Downloads", download: "https://…/data.csv" });
  *
- * Answers are those of the API, field by field. What the API refuses is thrown as an `ApiError`, what never reached it
- * as a `ConnectionLost`.
+ * Methods return the answers of the API unchanged. A refused call throws an `ApiError`; a call without an answer throws a
+ * `ConnectionLost`.
  */
 
-/** How long a reader of events waits before it comes back, in milliseconds, and at most. */
-const FIRST_WAIT = 500;
-const LONGEST_WAIT = 15_000;
-/** Milliseconds without a byte, heartbeats included, after which a connection is taken for dead. */
-const SILENCE = 45_000;
+/** Milliseconds before the event stream reconnects; doubled after each failure. */
+const INITIAL_BACKOFF = 500;
+const MAX_BACKOFF = 15_000;
+/** Milliseconds without a byte, including heartbeats, before the event stream counts as lost. */
+const READ_TIMEOUT = 45_000;
 
-/** The API refused; `code` is that of the error table, `detail` a sentence about this case. */
+/** The API refused the call. `code` is a code of the error table, `detail` a sentence about this case. */
 export class ApiError extends Error {
   /** @param {{code: string, status: number, detail?: string | null, body?: any, retryAfter?: number | null}} facts */
   constructor({ code, status, detail = null, body = null, retryAfter = null }) {
@@ -24,14 +24,14 @@ export class ApiError extends Error {
     this.code = code;
     this.status = status;
     this.detail = detail;
-    /** The whole answer: a refused start has its `download_id`. */
+    /** The content of the answer; that of a refused start has its `download_id`. */
     this.body = body;
-    /** Seconds to wait before asking again, where the API says so. */
+    /** Seconds to wait before the call is repeated, if the API states them. */
     this.retryAfter = retryAfter;
   }
 }
 
-/** Nobody answered. */
+/** There was no answer. */
 export class ConnectionLost extends Error {
   /** @param {unknown} cause */
   constructor(cause) {
@@ -43,11 +43,11 @@ export class ConnectionLost extends Error {
 export class Client {
   /**
    * @param {object} [options]
-   * @param {string} [options.baseUrl] where the API begins; by default where this page is
+   * @param {string} [options.baseUrl] address of the API; by default that of this page
    * @param {string} [options.token] sent as `Authorization: Bearer`
    * @param {typeof fetch} [options.fetch] another implementation of fetch
    */
-  constructor({ baseUrl, token, fetch: ask } = {}) {
+  constructor({ baseUrl, token, fetch } = {}) {
     const base = baseUrl ?? globalThis.document?.baseURI;
     if (!base) throw new TypeError("baseUrl is needed outside of a browser");
     const url = new URL(base);
@@ -55,34 +55,34 @@ export class Client {
     if (!url.pathname.endsWith("/")) url.pathname += "/";
     this.baseUrl = url.href;
     this.token = token ?? null;
-    this.ask = ask ?? ((input, init) => globalThis.fetch(input, init));
+    this.fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.files = { downloads: new Downloads(this) };
     this.imports = new Imports(this);
   }
 
-  /** Whether it answers, and its version; needs no token. */
+  /** Returns the status and version of the daemon; needs no token. */
   health() {
     return this.call("GET", "api/v1/health");
   }
 
-  /** What each error code means and what to do about it. */
+  /** Returns the error table. */
   async errors() {
     return (await this.call("GET", "api/v1/errors")).errors;
   }
 
-  /** The OpenAPI document. */
+  /** Returns the OpenAPI document. */
   openapi() {
     return this.call("GET", "api/v1/openapi.json");
   }
 
-  /** The Prometheus exposition, as text. */
+  /** Returns the metrics in Prometheus' text format. */
   async metrics() {
     return (await this.send("GET", "api/v1/metrics")).text();
   }
 
   /**
-   * Directories whose paths begin with `prefix`, one level below its last slash.
-   * @param {{prefix?: string, limit?: number, signal?: AbortSignal}} [wanted]
+   * Returns directories whose paths begin with `prefix`, one level below its last slash.
+   * @param {{prefix?: string, limit?: number, signal?: AbortSignal}} [options]
    * @returns {Promise<string[]>}
    */
   async directories({ prefix, limit, signal } = {}) {
@@ -90,62 +90,61 @@ export class Client {
   }
 
   /**
-   * What happens, one `{event, data, id}` after the other, for as long as it is iterated. A lost connection is taken up
-   * again where it broke off; nothing is missed, though something may be told twice. `event` is `download` (an entry of
-   * the listing), `history` (one of the history), `import` (an operation that moved on) or `reset` (read the history).
+   * Yields events as `{event, data, id}` while it is iterated. A lost connection is restored; no event is missed, though
+   * one may be repeated. The description of `GET /api/v1/events` in the OpenAPI document lists the names and data.
    *
    * @param {object} [options]
-   * @param {AbortSignal} [options.signal] ends it
-   * @param {string} [options.lastEventId] where an earlier reader was
-   * @param {(state: {connected: boolean, error?: unknown}) => void} [options.onState] told when the connection comes and goes
+   * @param {AbortSignal} [options.signal] ends the iteration
+   * @param {string} [options.lastEventId] id of the last event that was received before
+   * @param {(state: {connected: boolean, error?: unknown}) => void} [options.onState] called when the connection is made and lost
    * @returns {AsyncGenerator<{event: string, data: any, id: string}>}
    */
   async *events({ signal, lastEventId = "", onState = () => {} } = {}) {
-    let last = lastEventId;
-    let wait = FIRST_WAIT;
+    let lastId = lastEventId;
+    let backoff = INITIAL_BACKOFF;
     while (!signal?.aborted) {
-      const silence = new AbortController();
-      const stop = () => silence.abort();
+      const connection = new AbortController();
+      const stop = () => connection.abort();
       signal?.addEventListener("abort", stop, { once: true });
       /** @type {ReturnType<typeof setTimeout> | undefined} */
       let timer;
       try {
-        const listen = () => {
+        const restartTimer = () => {
           clearTimeout(timer);
-          timer = setTimeout(stop, SILENCE);
-          // Node.js must be able to end while it waits.
+          timer = setTimeout(stop, READ_TIMEOUT);
+          // The timer does not keep Node.js running.
           timer?.unref?.();
         };
-        listen();
+        restartTimer();
         const response = await this.send("GET", "api/v1/events", {
-          headers: last ? { "Last-Event-ID": last } : {},
-          signal: silence.signal,
+          headers: lastId ? { "Last-Event-ID": lastId } : {},
+          signal: connection.signal,
         });
         onState({ connected: true });
-        for await (const message of parseEvents(response.body, listen)) {
-          wait = FIRST_WAIT;
-          if (message.id !== undefined) last = message.id;
-          if (message.data) yield { event: message.event, data: JSON.parse(message.data), id: last };
+        for await (const message of parseEvents(response.body, restartTimer)) {
+          backoff = INITIAL_BACKOFF;
+          if (message.id !== undefined) lastId = message.id;
+          if (message.data) yield { event: message.event, data: JSON.parse(message.data), id: lastId };
         }
         onState({ connected: false });
       } catch (error) {
         if (signal?.aborted) return;
         onState({ connected: false, error });
-        // Asked anew with the same token, the answer would be the same.
+        // The same request with the same token would have the same answer.
         if (error instanceof ApiError && error.status < 500 && error.status !== 429) throw error;
-        if (error instanceof ApiError && error.retryAfter) wait = Math.max(wait, error.retryAfter * 1000);
+        if (error instanceof ApiError && error.retryAfter) backoff = Math.max(backoff, error.retryAfter * 1000);
       } finally {
         clearTimeout(timer);
         signal?.removeEventListener("abort", stop);
-        silence.abort();
+        connection.abort();
       }
-      await pause(wait * (0.75 + Math.random() / 2), signal);
-      wait = Math.min(wait * 2, LONGEST_WAIT);
+      await sleep(backoff * (0.75 + Math.random() / 2), signal);
+      backoff = Math.min(backoff * 2, MAX_BACKOFF);
     }
   }
 
   /**
-   * A JSON answer.
+   * Sends a request, and returns its JSON answer.
    * @param {string} method
    * @param {string} path relative to the base
    * @param {{query?: Record<string, any>, json?: any, body?: BodyInit, headers?: Record<string, string>, signal?: AbortSignal}} [options]
@@ -155,7 +154,7 @@ export class Client {
   }
 
   /**
-   * An answer that means success.
+   * Sends a request, and returns its successful answer.
    * @param {string} method
    * @param {string} path relative to the base
    * @param {{query?: Record<string, any>, json?: any, body?: BodyInit, headers?: Record<string, string>, signal?: AbortSignal}} [options]
@@ -170,7 +169,7 @@ export class Client {
     if (json !== undefined) fields["Content-Type"] = "application/json";
     let response;
     try {
-      response = await this.ask(url, {
+      response = await this.fetch(url, {
         method,
         headers: fields,
         body: json === undefined ? body : JSON.stringify(json),
@@ -183,7 +182,7 @@ export class Client {
       if (signal?.aborted) throw error;
       throw new ConnectionLost(error);
     }
-    if (!response.ok) throw await refusalOf(response);
+    if (!response.ok) throw await parseErrorResponse(response);
     return response;
   }
 }
@@ -197,20 +196,12 @@ class Downloads {
   }
 
   /**
-   * Starts a download; the answer comes once it is on stable storage.
+   * Starts a download; returns when it is on stable storage.
    *
-   * @param {object} order
-   * @param {string} order.directory destination below the storage root; "" for the root itself
-   * @param {string | string[]} order.download the URL, or several mirrors of the same file
-   * @param {string} [order.filename]
-   * @param {number} [order.timeout] seconds in all
-   * @param {number} [order.segments] parallel connections
-   * @param {string} [order.checksum] `sha-256=<hex>`
-   * @param {"rename" | "overwrite" | "skip" | "error"} [order.conflict]
-   * @param {number} [order.priority] higher starts first
-   * @param {number} [order.speed_limit] bytes a second
-   * @param {number} [order.wait] seconds to hold the answer until the download ends
-   * @param {string} [order.idempotencyKey] makes a repeated call answer the first one's result
+   * @param {object} request besides these, any parameter of `GET /{directory}?download=` in the OpenAPI document
+   * @param {string} [request.directory] destination below the storage root; "" for the root itself
+   * @param {string | string[]} request.download the URL, or several URLs of the same file (mirrors)
+   * @param {string} [request.idempotencyKey] makes a repeated call return the result of the first one
    */
   fetch({ directory = "", idempotencyKey, ...query }) {
     const headers = idempotencyKey ? { "Idempotency-Key": idempotencyKey } : {};
@@ -218,24 +209,24 @@ class Downloads {
   }
 
   /**
-   * What is active in one directory, oldest first.
-   * @param {{directory?: string, downloads?: "", limit?: number, status?: string}} [wanted]
+   * Returns the active downloads of one directory, oldest first.
+   * @param {{directory?: string, downloads?: "", limit?: number, status?: string}} [query]
    */
   listActive({ directory = "", downloads = "", ...query } = {}) {
     return this.#client.call("GET", formatDirectory(directory), { query: { downloads, ...query } });
   }
 
   /**
-   * What is active everywhere, oldest first.
-   * @param {{limit?: number, status?: string}} [wanted]
+   * Returns all active downloads, oldest first.
+   * @param {{limit?: number, status?: string}} [query]
    */
-  listGlobal(wanted = {}) {
-    return this.#client.call("GET", "api/v1/downloads", { query: wanted });
+  listGlobal(query = {}) {
+    return this.#client.call("GET", "api/v1/downloads", { query });
   }
 
   /**
-   * A page of what has ended, newest first; `next` is the cursor of the page after it, or null.
-   * @param {{limit?: number, cursor?: string, status?: string, directory?: string, q?: string, signal?: AbortSignal}} [wanted]
+   * Returns a page of finished downloads, newest first; `next` is the cursor of the next page, or null.
+   * @param {{limit?: number, cursor?: string, status?: string, directory?: string, q?: string, signal?: AbortSignal}} [query]
    */
   async getHistory({ signal, ...query } = {}) {
     const response = await this.#client.send("GET", "", { query: { download_history: "", ...query }, signal });
@@ -245,8 +236,8 @@ class Downloads {
   }
 
   /**
-   * Starts up to 10,000 downloads in one go; one result for each, in order, refused ones included.
-   * @param {Record<string, any>[]} downloads each with `url`, and what `fetch` takes
+   * Starts up to 10,000 downloads in one call; returns one result for each, in order, also for refused ones.
+   * @param {Record<string, any>[]} downloads each with `url` and any field of `BatchItem` in the OpenAPI document
    * @param {{idempotencyKey?: string}} [options]
    */
   async batch(downloads, { idempotencyKey } = {}) {
@@ -254,78 +245,78 @@ class Downloads {
     try {
       return await this.#client.call("POST", "api/v1/downloads", { json: { downloads }, headers });
     } catch (error) {
-      // All refused: each result says why.
+      // All were refused: each result has the reason.
       if (error instanceof ApiError && Array.isArray(error.body?.downloads)) return error.body;
       throw error;
     }
   }
 
-  /** One download, active or ended. @param {string} id */
+  /** Returns one download, active or finished. @param {string} id */
   get(id) {
-    return this.#client.call("GET", pathOf(id));
+    return this.#client.call("GET", downloadPath(id));
   }
 
-  /** Cancels it and removes what has come. @param {string} id */
+  /** Cancels a download and removes its part file. @param {string} id */
   cancel(id) {
-    return this.#client.call("DELETE", pathOf(id));
+    return this.#client.call("DELETE", downloadPath(id));
   }
 
-  /** @param {string} id */
+  /** Pauses a download until it is resumed. @param {string} id */
   pause(id) {
-    return this.#client.call("POST", `${pathOf(id)}/pause`);
+    return this.#client.call("POST", `${downloadPath(id)}/pause`);
   }
 
-  /** @param {string} id */
+  /** Resumes a paused download. @param {string} id */
   resume(id) {
-    return this.#client.call("POST", `${pathOf(id)}/resume`);
+    return this.#client.call("POST", `${downloadPath(id)}/resume`);
   }
 
-  /** Tries an ended download again. @param {string} id */
+  /** Starts a finished download again. @param {string} id */
   retry(id) {
-    return this.#client.call("POST", `${pathOf(id)}/retry`);
+    return this.#client.call("POST", `${downloadPath(id)}/retry`);
   }
 
   /**
-   * Changes what is given.
+   * Changes the given fields.
    * @param {string} id
    * @param {{priority?: number, speed_limit?: number, url?: string}} changes
    */
   change(id, changes) {
-    return this.#client.call("PATCH", pathOf(id), { json: changes });
+    return this.#client.call("PATCH", downloadPath(id), { json: changes });
   }
 
   /**
-   * The entry of the history, once the download has ended.
+   * Waits until a download has ended, and returns its entry of the history.
    * @param {string} id
    * @param {{signal?: AbortSignal}} [options]
    */
   async wait(id, { signal } = {}) {
-    const listening = new AbortController();
-    const stop = () => listening.abort();
+    const stream = new AbortController();
+    const stop = () => stream.abort();
     signal?.addEventListener("abort", stop, { once: true });
     let ended = null;
-    let problem = null;
-    const look = async () => {
+    let failure = null;
+    const query = async () => {
       try {
         const entry = await this.get(id);
         if (!("end_time" in entry)) return;
         ended = entry;
       } catch (error) {
-        // The stream comes back when the daemon does, and then it is looked again.
+        // The stream reconnects, and then this is called again.
         if (error instanceof ConnectionLost) return;
-        problem = error;
+        failure = error;
       }
       stop();
     };
     try {
-      // Whatever ends once the stream has begun is told by it; whatever ended before is found by looking then.
-      const onState = (/** @type {{connected: boolean}} */ { connected }) => connected && look();
-      for await (const { event, data } of this.#client.events({ signal: listening.signal, onState })) {
+      // The stream reports ends from its start on; the query finds an earlier one.
+      const onState = (/** @type {{connected: boolean}} */ { connected }) => connected && query();
+      for await (const { event, data } of this.#client.events({ signal: stream.signal, onState })) {
         if (event === "history" && data.id === id) return data;
-        if (event === "reset") look();
+        if (event === "reset") query();
       }
       if (ended) return ended;
-      throw problem ?? signal?.reason ?? new Error("aborted");
+      throw failure ?? signal?.reason ?? new Error("aborted");
     } finally {
       stop();
       signal?.removeEventListener("abort", stop);
@@ -342,23 +333,24 @@ class Imports {
   }
 
   /**
-   * Uploads an export as it is; the answer has its `operation`.
+   * Uploads an export unchanged; the answer has its `operation`.
    * @param {{importerKey: string, fileName: string, file: BodyInit, signal?: AbortSignal}} upload
    */
   upload({ importerKey, fileName, file, signal }) {
     return this.#client.call("POST", "api/v1/imports", { query: { importerKey, fileName }, body: file, signal });
   }
 
-  /** Lets the daemon fetch an export that lies on a server. @param {{importerKey: string, fileUrl: string}} wanted */
+  /** Makes the daemon download an export from a server. @param {{importerKey: string, fileUrl: string}} file */
   fetch({ importerKey, fileUrl }) {
     return this.#client.call("POST", "api/v1/downloadPublicImportFile", { json: { importerKey, fileUrl } });
   }
 
-  /** Users, channels and the number of messages; `{waiting: true}` while the file is being read. */
+  /** Returns users, channels and the number of messages, or `{waiting: true}` while the file is being read. */
   data() {
     return this.#client.call("GET", "api/v1/getImportFileData");
   }
 
+  /** Returns the progress of the newest operation. */
   progress() {
     return this.#client.call("GET", "api/v1/getImportProgress");
   }
@@ -368,33 +360,36 @@ class Imports {
     return this.#client.call("POST", "api/v1/startImport", { json: { input } });
   }
 
-  /** Starts to download the pending files, and says how many. */
+  /** Starts to download the pending files, and returns their number. */
   downloadFiles() {
     return this.#client.call("POST", "api/v1/downloadPendingFiles");
   }
 
+  /** Starts to download the pending avatars, and returns their number. */
   downloadAvatars() {
     return this.#client.call("POST", "api/v1/downloadPendingAvatars");
   }
 
+  /** Returns the newest operation. */
   async current() {
     return (await this.#client.call("GET", "api/v1/getCurrentImportOperation")).operation;
   }
 
+  /** Returns the 20 operations that were updated last. */
   latest() {
     return this.#client.call("GET", "api/v1/getLatestImportOperations");
   }
 
-  /** Ends an operation and its downloads. @param {string} id */
+  /** Cancels an operation and its downloads. @param {string} id */
   cancel(id) {
     return this.#client.call("DELETE", `api/v1/imports/${encodeURIComponent(id)}`);
   }
 }
 
 /**
- * The messages of an event stream (HTML standard, section 9.2.6).
+ * Yields the messages of an event stream (HTML standard, section 9.2.6).
  * @param {ReadableStream<Uint8Array> | null} body
- * @param {() => void} onBytes called whenever something comes
+ * @param {() => void} onBytes called for each chunk
  * @returns {AsyncGenerator<{event: string, data: string, id?: string}>}
  */
 export async function* parseEvents(body, onBytes = () => {}) {
@@ -436,22 +431,22 @@ export async function* parseEvents(body, onBytes = () => {}) {
 }
 
 /** @param {Response} response */
-async function refusalOf(response) {
+async function parseErrorResponse(response) {
   let body = null;
   try {
     body = await response.json();
   } catch {
-    // Something between us and the daemon answered.
+    // The answer comes from a proxy.
   }
   const retryAfter = Number(response.headers.get("Retry-After")) || null;
   const sentence = typeof body?.error === "string" ? body.error : "";
-  // Rocket.Chat's manner: a sentence that ends with its code in brackets.
+  // Rocket.Chat's form: a sentence that ends with its code in brackets.
   const inBrackets = /^(.*) \[([\w-]+)\]$/s.exec(sentence);
   const [code, detail] = inBrackets ? [inBrackets[2], inBrackets[1]] : [sentence, body?.detail ?? null];
   return new ApiError({ code: code || `HTTP_${response.status}`, status: response.status, detail, body, retryAfter });
 }
 
-/** @param {Record<string, any>} query values that are undefined or null are left out, lists are repeated */
+/** @param {Record<string, any>} query values that are undefined or null are omitted, lists are repeated */
 function formatQuery(query) {
   return Object.entries(query)
     .flatMap(([name, value]) => (Array.isArray(value) ? value : [value]).map((one) => [name, one]))
@@ -463,12 +458,12 @@ function formatQuery(query) {
 /** @param {string} directory */
 function formatDirectory(directory) {
   const path = directory.split("/").filter(Boolean).map(encodeURIComponent).join("%2F");
-  // Alone in the path these would be resolved before they are sent; the daemon is to see and refuse them.
+  // fetch would resolve these before it sends them; the daemon has to receive and refuse them.
   return path === "." || path === ".." ? `%2F${path}` : path;
 }
 
 /** @param {string} id */
-function pathOf(id) {
+function downloadPath(id) {
   return `api/v1/downloads/${encodeURIComponent(id)}`;
 }
 
@@ -476,7 +471,7 @@ function pathOf(id) {
  * @param {number} milliseconds
  * @param {AbortSignal} [signal]
  */
-function pause(milliseconds, signal) {
+function sleep(milliseconds, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(done, milliseconds);
     function done() {

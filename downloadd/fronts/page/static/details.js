@@ -1,7 +1,8 @@
-/** Everything about one download, and the changes that can be made to it, in a dialog. */
+/** Dialog with all fields of one download, and the form to change it. */
 
-import { byId, element, say, show } from "./element.js";
-import { STATES, moment, progress, sentence, size, span } from "./words.js";
+import { byId, element, setText, setVisible } from "./element.js";
+import { endSentence, formatDuration, formatProgress, formatSize, formatTime } from "./formatting.js";
+import { STATES } from "./states.js";
 
 const MIB = 1 << 20;
 
@@ -11,14 +12,14 @@ export class Details {
    * @param {import("./client.js").Client} parts.client
    * @param {import("./store.js").Store} parts.store
    * @param {import("./notices.js").Notices} parts.notices
-   * @param {import("./words.js").Explanations} parts.words
+   * @param {import("./error_messages.js").ErrorMessages} parts.errors
    * @param {(error: any) => void} parts.onError
    */
-  constructor({ client, store, notices, words, onError }) {
+  constructor({ client, store, notices, errors, onError }) {
     this.client = client;
     this.store = store;
     this.notices = notices;
-    this.words = words;
+    this.errors = errors;
     this.onError = onError;
     this.entry = null;
     this.dialog = byId("details");
@@ -27,13 +28,13 @@ export class Details {
       event.preventDefault();
       const limit = Math.round(Number(byId("new-limit").value) * MIB);
       const change = { priority: Number(byId("new-priority").value), speed_limit: limit };
-      this.#act(() => this.client.files.downloads.change(this.entry.id, change), "Changed.");
+      this.#apply(() => this.client.files.downloads.change(this.entry.id, change), "Changed.");
     });
     byId("retry").addEventListener("click", () =>
-      this.#act(() => this.client.files.downloads.retry(this.entry.id), "It is tried again."),
+      this.#apply(() => this.client.files.downloads.retry(this.entry.id), "The download starts again."),
     );
     byId("close-details").addEventListener("click", () => this.dialog.close());
-    store.addEventListener("active", () => this.#follow());
+    store.addEventListener("active", () => this.#refresh());
   }
 
   /** @param {any} entry of a listing or of the history */
@@ -45,10 +46,10 @@ export class Details {
     this.dialog.showModal();
   }
 
-  #follow() {
+  #refresh() {
     if (!this.dialog.open || !this.entry) return;
     const latest =
-      this.store.active.get(this.entry.id) ?? this.store.justEnded.find((entry) => entry.id === this.entry.id);
+      this.store.active.get(this.entry.id) ?? this.store.recentlyEnded.find((entry) => entry.id === this.entry.id);
     if (latest && latest !== this.entry) {
       this.entry = latest;
       this.#draw();
@@ -57,50 +58,50 @@ export class Details {
 
   #draw() {
     const entry = this.entry;
-    const ended = "end_time" in entry;
-    say(byId("details-name"), entry.filename || entry.url);
-    const explained = byId("explained");
-    show(explained, Boolean(entry.error));
+    const finished = "end_time" in entry;
+    setText(byId("details-name"), entry.filename || entry.url);
+    const problem = byId("explained");
+    setVisible(problem, Boolean(entry.error));
     if (entry.error) {
-      const todo = this.words.resolution(entry.error);
-      explained.replaceChildren(
-        element("strong", {}, this.words.title(entry.error)),
-        entry.detail ? `: ${sentence(entry.detail)}` : ".",
-        todo ? ` ${sentence(todo)}` : "",
+      const resolution = this.errors.resolution(entry.error);
+      problem.replaceChildren(
+        element("strong", {}, this.errors.title(entry.error)),
+        entry.detail ? `: ${endSentence(entry.detail)}` : ".",
+        resolution ? ` ${endSentence(resolution)}` : "",
         element("code", {}, entry.error),
       );
     }
     /** @type {[string, string | null | undefined][]} */
-    const facts = [
-      ["State", STATES[entry.status] ?? entry.status],
+    const fields = [
+      ["State", STATES[entry.status]?.title ?? entry.status],
       ["Saved as", entry.file_path],
-      ["From", entry.url],
-      ["Progress", ended ? null : progress(entry)],
-      ["Waits for", entry.reason],
-      ["Size", ended && entry.total_bytes !== null ? `${size(entry.total_bytes)} (${entry.total_bytes.toLocaleString()} bytes)` : null],
+      ["URL", entry.url],
+      ["Progress", finished ? null : formatProgress(entry)],
+      ["Waiting reason", entry.reason],
+      ["Size", finished && entry.total_bytes !== null ? `${formatSize(entry.total_bytes)} (${entry.total_bytes.toLocaleString()} bytes)` : null],
       ["Type", entry.content_type],
       ["Checksum", entry.checksum],
-      ["Started", moment(entry.start_time)],
-      ["Ended", ended ? `${moment(entry.end_time)}, after ${span(entry.end_time - entry.start_time)}` : null],
-      ["By", entry.user],
+      ["Started", formatTime(entry.start_time)],
+      ["Ended", finished ? `${formatTime(entry.end_time)}, after ${formatDuration(entry.end_time - entry.start_time)}` : null],
+      ["User", entry.user],
       ["Note", entry.error ? null : entry.detail],
       ["Id", entry.id],
     ];
     byId("facts").replaceChildren(
-      ...facts
+      ...fields
         .filter(([, value]) => value)
         .flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, element("bdi", {}, value))]),
     );
-    show(byId("changes"), !ended);
-    show(byId("retry"), entry.status === "failed" || entry.status === "cancelled");
+    setVisible(byId("changes"), !finished);
+    setVisible(byId("retry"), STATES[entry.status]?.isSuccess === false);
   }
 
-  /** @param {() => Promise<any>} act @param {string} done */
-  async #act(act, done) {
+  /** @param {() => Promise<any>} action @param {string} message */
+  async #apply(action, message) {
     try {
-      this.store.put(await act());
+      this.store.put(await action());
       this.dialog.close();
-      this.notices.show(done);
+      this.notices.show(message);
     } catch (error) {
       this.onError(error);
     }

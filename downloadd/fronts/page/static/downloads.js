@@ -1,20 +1,24 @@
-/** What is active now: a row for each download, with what can be done to it. */
+/** View of the active downloads, with a row and its buttons for each. */
 
-import { byId, element, mark, say, show, signButton } from "./element.js";
-import { Rows } from "./rows.js";
-import { STATES, ago, count, progress, size } from "./words.js";
+import { byId, element, iconButton, setAttribute, setText, setVisible } from "./element.js";
+import { formatAge, formatCount, formatProgress, formatSize } from "./formatting.js";
+import { STATES } from "./states.js";
+import { VirtualList } from "./virtual_list.js";
 
-/** Milliseconds between two looks at what has moved: faster is not read by anybody. */
-const CALM = 500;
-/** Calls at once when something is done to many. */
-const AT_ONCE = 8;
+/** Milliseconds between two updates of the view. */
+const REDRAW_MILLISECONDS = 500;
+/** Parallel calls when an action applies to many downloads. */
+const MAX_PARALLEL_CALLS = 8;
+
+/** Milliseconds in which ended downloads are announced together. */
+const ANNOUNCEMENT_MILLISECONDS = 3000;
 
 /** @type {Record<string, (entry: any) => boolean>} */
 const FILTERS = {
   all: () => true,
-  running: (entry) => ["starting", "downloading", "verifying"].includes(entry.status),
-  waiting: (entry) => ["queued", "retrying"].includes(entry.status),
-  paused: (entry) => entry.status === "paused",
+  running: (entry) => STATES[entry.status]?.group === "running",
+  waiting: (entry) => STATES[entry.status]?.group === "waiting",
+  paused: (entry) => STATES[entry.status]?.group === "paused",
 };
 
 export class DownloadsView {
@@ -22,23 +26,23 @@ export class DownloadsView {
    * @param {object} parts
    * @param {import("./client.js").Client} parts.client
    * @param {import("./store.js").Store} parts.store
-   * @param {import("./words.js").Explanations} parts.words
+   * @param {import("./error_messages.js").ErrorMessages} parts.errors
    * @param {import("./chart.js").Chart} parts.chart
    * @param {(error: any) => void} parts.onError
-   * @param {(entry: any) => void} parts.onOpen shows everything about one download
+   * @param {(entry: any) => void} parts.onOpen called to show all fields of a download
    */
-  constructor({ client, store, words, chart, onError, onOpen }) {
+  constructor({ client, store, errors, chart, onError, onOpen }) {
     this.client = client;
     this.store = store;
-    this.words = words;
+    this.errors = errors;
     this.chart = chart;
     this.onError = onError;
     this.onOpen = onOpen;
     this.filter = "all";
     this.search = "";
-    this.due = 0;
-    this.rows = new Rows(byId("active"), (entry) => entry.id, (entry) => this.#row(entry));
-    store.addEventListener("active", () => this.#soon());
+    this.timer = 0;
+    this.list = new VirtualList(byId("active"), (entry) => entry.id, (entry) => this.#row(entry));
+    store.addEventListener("active", () => this.#scheduleDraw());
     byId("filters").addEventListener("click", (/** @type {any} */ event) => {
       const button = event.target.closest("button");
       if (!button) return;
@@ -49,41 +53,41 @@ export class DownloadsView {
       this.search = event.target.value.trim().toLowerCase();
       this.draw();
     });
-    byId("pause-all").addEventListener("click", () => this.#all("pause", (entry) => entry.status !== "paused"));
-    byId("resume-all").addEventListener("click", () => this.#all("resume", (entry) => entry.status === "paused"));
+    byId("pause-all").addEventListener("click", () => this.#applyToAll("pause", (entry) => entry.status !== "paused"));
+    byId("resume-all").addEventListener("click", () => this.#applyToAll("resume", (entry) => entry.status === "paused"));
     setInterval(() => this.chart.add(this.store.speed()), 1000);
   }
 
-  #soon() {
-    if (this.due) return;
-    this.due = setTimeout(() => {
-      this.due = 0;
+  #scheduleDraw() {
+    if (this.timer) return;
+    this.timer = setTimeout(() => {
+      this.timer = 0;
       if (!document.hidden) this.draw();
-    }, CALM);
+    }, REDRAW_MILLISECONDS);
   }
 
   draw() {
     /** @type {Record<string, number>} */
     const counts = Object.fromEntries(Object.keys(FILTERS).map((name) => [name, 0]));
     const shown = [];
-    const wanted = FILTERS[this.filter];
+    const filter = FILTERS[this.filter];
     for (const entry of this.store.active.values()) {
       for (const name of Object.keys(FILTERS)) if (FILTERS[name](entry)) counts[name] += 1;
-      if (wanted(entry) && this.#matches(entry)) shown.push(entry);
+      if (filter(entry) && this.#matches(entry)) shown.push(entry);
     }
     for (const button of byId("filters").querySelectorAll("button")) {
-      mark(button, "aria-pressed", String(button.dataset.filter === this.filter));
-      say(button.querySelector(".number"), counts[button.dataset.filter].toLocaleString());
+      setAttribute(button, "aria-pressed", String(button.dataset.filter === this.filter));
+      setText(button.querySelector(".number"), counts[button.dataset.filter].toLocaleString());
     }
-    show(byId("nothing-active"), shown.length === 0);
-    say(
+    setVisible(byId("nothing-active"), shown.length === 0);
+    setText(
       byId("nothing-active"),
-      this.store.active.size ? "No download is like that." : "Nothing is being downloaded. Paste a link to begin.",
+      this.store.active.size ? "No download matches." : "No active downloads. Paste a link to start one.",
     );
-    show(byId("pause-all"), shown.some((entry) => entry.status !== "paused"));
-    show(byId("resume-all"), counts.paused > 0);
-    this.rows.fill(shown);
-    this.#drawEnded();
+    setVisible(byId("pause-all"), shown.some((entry) => entry.status !== "paused"));
+    setVisible(byId("resume-all"), counts.paused > 0);
+    this.list.fill(shown);
+    this.#drawRecentlyEnded();
     const running = counts.running;
     document.title = running ? `${running.toLocaleString()} ↓ downloadd` : "downloadd";
   }
@@ -100,23 +104,23 @@ export class DownloadsView {
     const state = element("span", { class: "state" });
     const bar = element("progress", { max: 100 });
     const facts = element("span", { class: "facts" });
-    const why = element("span", { class: "why" });
+    const reason = element("span", { class: "why" });
     const downloads = this.client.files.downloads;
-    const pause = signButton("pause", "Pause", () => this.#act(() => downloads.pause(entry.id)));
-    const resume = signButton("resume", "Resume", () => this.#act(() => downloads.resume(entry.id)));
-    const now = signButton("again", "Try now", () => this.#act(() => downloads.retry(entry.id)));
-    const cancel = signButton("close", "Cancel", () => this.#act(() => downloads.cancel(entry.id)));
-    const made = element(
+    const pause = iconButton("pause", "Pause", () => this.#apply(() => downloads.pause(entry.id)));
+    const resume = iconButton("resume", "Resume", () => this.#apply(() => downloads.resume(entry.id)));
+    const retry = iconButton("again", "Try now", () => this.#apply(() => downloads.retry(entry.id)));
+    const cancel = iconButton("close", "Cancel", () => this.#apply(() => downloads.cancel(entry.id)));
+    const row = element(
       "div",
       { class: "row" },
       element("div", { class: "what" }, name, state),
       bar,
-      element("div", { class: "how" }, facts, why),
-      element("div", { class: "do" }, now, pause, resume, cancel),
+      element("div", { class: "how" }, facts, reason),
+      element("div", { class: "do" }, retry, pause, resume, cancel),
     );
     let shownName = "";
     return {
-      element: made,
+      element: row,
       update: (/** @type {any} */ latest) => {
         entry = latest;
         const { status } = entry;
@@ -124,73 +128,73 @@ export class DownloadsView {
           shownName = entry.file_path;
           name.firstChild.textContent = entry.file_path || entry.url;
           name.title = entry.file_path;
-          for (const each of [pause, resume, now, cancel]) each.setAttribute("aria-label", `${each.title} ${entry.filename}`);
+          for (const button of [pause, resume, retry, cancel]) button.setAttribute("aria-label", `${button.title} ${entry.filename}`);
           bar.setAttribute("aria-label", `Progress of ${entry.filename}`);
         }
-        mark(made, "data-status", status);
-        say(state, STATES[status] ?? status);
-        if (entry.progress_percentage !== null) mark(bar, "value", String(entry.progress_percentage));
+        setAttribute(row, "data-status", status);
+        setText(state, STATES[status]?.title ?? status);
+        if (entry.progress_percentage !== null) setAttribute(bar, "value", String(entry.progress_percentage));
         else if (status === "downloading") bar.removeAttribute("value");
-        else mark(bar, "value", "0");
-        say(facts, progress(entry));
-        say(why, this.#why(entry));
-        show(pause, status !== "paused");
-        show(resume, status === "paused");
-        show(now, status === "retrying");
+        else setAttribute(bar, "value", "0");
+        setText(facts, formatProgress(entry));
+        setText(reason, this.#formatReason(entry));
+        setVisible(pause, status !== "paused");
+        setVisible(resume, status === "paused");
+        setVisible(retry, status === "retrying");
       },
     };
   }
 
-  /** What it waits for, and what went wrong the last time. @param {any} entry */
-  #why(entry) {
+  /** Returns the error of the last attempt and the reason why the download waits. @param {any} entry */
+  #formatReason(entry) {
     const parts = [];
-    if (entry.error) parts.push(this.words.brief(entry.error, entry.detail));
+    if (entry.error) parts.push(this.errors.summary(entry.error, entry.detail));
     else if (entry.detail) parts.push(entry.detail);
     if (entry.reason && entry.status !== "paused") parts.push(entry.reason);
     return parts.join(" – ");
   }
 
-  /** @param {() => Promise<any>} act */
-  async #act(act) {
+  /** @param {() => Promise<any>} action */
+  async #apply(action) {
     try {
-      this.store.put(await act());
+      this.store.put(await action());
       this.draw();
     } catch (error) {
       this.onError(error);
     }
   }
 
-  /** @param {"pause" | "resume"} verb @param {(entry: any) => boolean} wanted */
-  async #all(verb, wanted) {
-    const left = [...this.store.active.values()].filter(
-      (entry) => FILTERS[this.filter](entry) && this.#matches(entry) && wanted(entry),
+  /** @param {"pause" | "resume"} action @param {(entry: any) => boolean} applies */
+  async #applyToAll(action, applies) {
+    const remaining = [...this.store.active.values()].filter(
+      (entry) => FILTERS[this.filter](entry) && this.#matches(entry) && applies(entry),
     );
     const next = async () => {
-      for (let entry = left.shift(); entry; entry = left.shift()) {
+      for (let entry = remaining.shift(); entry; entry = remaining.shift()) {
         try {
-          await this.client.files.downloads[verb](entry.id);
+          await this.client.files.downloads[action](entry.id);
         } catch (error) {
-          // It may have ended meanwhile; of anything else one message is enough.
-          if (/** @type {any} */ (error).status !== 409 && left.length) {
-            left.length = 0;
+          // A conflict means that it ended meanwhile; one message is enough for any other error.
+          if (/** @type {any} */ (error).status !== 409 && remaining.length) {
+            remaining.length = 0;
             this.onError(error);
           }
         }
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, next));
+    await Promise.all(Array.from({ length: MAX_PARALLEL_CALLS }, next));
   }
 
-  #drawEnded() {
+  #drawRecentlyEnded() {
     const now = Date.now() / 1000;
     const list = byId("just-ended");
-    const { justEnded } = this.store;
-    show(byId("ended"), justEnded.length > 0);
-    const key = justEnded.map((entry) => `${entry.id}${entry.end_time}${ago(entry.end_time, now)}`).join();
+    const { recentlyEnded } = this.store;
+    setVisible(byId("ended"), recentlyEnded.length > 0);
+    const key = recentlyEnded.map((entry) => `${entry.id}${entry.end_time}${formatAge(entry.end_time, now)}`).join();
     if (list.dataset.key === key) return;
     list.dataset.key = key;
     list.replaceChildren(
-      ...justEnded.map((entry) =>
+      ...recentlyEnded.map((entry) =>
         element(
           "li",
           { "data-status": entry.status },
@@ -199,9 +203,9 @@ export class DownloadsView {
             "span",
             { class: "facts" },
             [
-              entry.error ? this.words.title(entry.error) : STATES[entry.status],
-              entry.total_bytes === null ? "" : size(entry.total_bytes),
-              ago(entry.end_time, now),
+              entry.error ? this.errors.title(entry.error) : STATES[entry.status]?.title,
+              entry.total_bytes === null ? "" : formatSize(entry.total_bytes),
+              formatAge(entry.end_time, now),
             ]
               .filter(Boolean)
               .join(" · "),
@@ -212,21 +216,21 @@ export class DownloadsView {
   }
 }
 
-/** Reads out what has ended, counted, so that a thousand small files are one sentence. */
-export class Herald {
+/** Announces ended downloads as counts, so that a thousand small files are one sentence. */
+export class EndAnnouncer {
   /** @param {import("./store.js").Store} store @param {import("./notices.js").Notices} notices */
   constructor(store, notices) {
     /** @type {Map<string, number>} */
     const ended = new Map();
-    let due = 0;
+    let timer = 0;
     store.addEventListener("ended", (/** @type {any} */ { detail }) => {
       ended.set(detail.status, (ended.get(detail.status) ?? 0) + 1);
-      due ||= setTimeout(() => {
-        due = 0;
-        const words = [...ended].map(([status, number]) => `${count(number, "download")} ${STATES[status].toLowerCase()}`);
+      timer ||= setTimeout(() => {
+        timer = 0;
+        const counts = [...ended].map(([status, number]) => `${formatCount(number, "download")} ${STATES[status]?.label ?? status}`);
         ended.clear();
-        notices.read(`${words.join(", ")}.`);
-      }, 3000);
+        notices.announce(`${counts.join(", ")}.`);
+      }, ANNOUNCEMENT_MILLISECONDS);
     });
   }
 }

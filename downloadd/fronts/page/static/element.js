@@ -1,26 +1,27 @@
-/** Elements, made and changed without ever reading text as markup. */
+/** Creation and change of elements; text is never parsed as markup. */
 
 /**
- * A new element; a property that is a function listens to the event of its name, `data` and `aria` are attributes.
+ * Returns a new element. A property that is a function listens to the event of its name; a name with a hyphen is an
+ * attribute.
  * @param {string} tag
  * @param {Record<string, any>} [properties]
  * @param {...(Node | string | null | undefined | false)} children
  * @returns {any}
  */
 export function element(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (typeof value === "function") made.addEventListener(name, value);
-    else if (name === "class") made.className = value;
-    else if (name.includes("-") || name === "role" || name === "for") made.setAttribute(name, value);
-    else made[name] = value;
+    if (typeof value === "function") node.addEventListener(name, value);
+    else if (name === "class") node.className = value;
+    else if (name.includes("-") || name === "role" || name === "for") node.setAttribute(name, value);
+    else node[name] = value;
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
-  return made;
+  node.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
 }
 
-/** Drawn by hand, because not every system has these signs in its fonts. @type {Record<string, string>} */
-const SIGNS = {
+/** Paths of the icons; not every system has fonts with these characters. @type {Record<string, string>} */
+const ICONS = {
   pause: "M5 3v10M11 3v10",
   resume: "M5 3l8 5-8 5z",
   again: "M13 8a5 5 0 1 1-1.6-3.7M13 2v3.2H9.8",
@@ -28,50 +29,52 @@ const SIGNS = {
 };
 
 /**
- * A button with a sign and a name.
- * @param {keyof typeof SIGNS} sign
+ * Returns a button with an icon.
+ * @param {keyof typeof ICONS} icon
  * @param {string} name
- * @param {() => void} press
+ * @param {() => void} onClick
  * @returns {HTMLButtonElement}
  */
-export function signButton(sign, name, press) {
-  const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  drawing.setAttribute("viewBox", "0 0 16 16");
-  drawing.setAttribute("aria-hidden", "true");
+export function iconButton(icon, name, onClick) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("aria-hidden", "true");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", SIGNS[sign]);
-  drawing.append(path);
-  return element("button", { class: "icon", type: "button", title: name, "aria-label": name, click: press }, drawing);
+  path.setAttribute("d", ICONS[icon]);
+  svg.append(path);
+  return element("button", { class: "icon", type: "button", title: name, "aria-label": name, click: onClick }, svg);
 }
 
 /**
- * Shows a text; touches nothing when it is shown already.
+ * Sets the text of an element; does nothing if it has that text.
  * @param {Element} node
  * @param {string} text
  */
-export function say(node, text) {
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
 /**
+ * Shows or hides an element.
  * @param {HTMLElement} node
- * @param {boolean} shown
+ * @param {boolean} visible
  */
-export function show(node, shown) {
-  if (node.hidden === shown) node.hidden = !shown;
+export function setVisible(node, visible) {
+  if (node.hidden === visible) node.hidden = !visible;
 }
 
 /**
+ * Sets an attribute; does nothing if it has that value.
  * @param {Element} node
  * @param {string} name
  * @param {string} value
  */
-export function mark(node, name, value) {
+export function setAttribute(node, name, value) {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
 /**
- * The element of the page with this id.
+ * Returns the element with this id.
  * @param {string} id
  * @returns {any}
  */

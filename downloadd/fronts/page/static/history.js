@@ -1,21 +1,22 @@
-/** What has ended: searched, filtered, and scrolled through without an end. */
+/** View of the finished downloads, with search, filters and pages that load while scrolling. */
 
-import { byId, element, mark, say, show, signButton } from "./element.js";
-import { Rows } from "./rows.js";
-import { STATES, ago, size } from "./words.js";
+import { byId, element, iconButton, setAttribute, setText, setVisible } from "./element.js";
+import { formatAge, formatSize } from "./formatting.js";
+import { STATES } from "./states.js";
+import { VirtualList } from "./virtual_list.js";
 
-const PAGE = 100;
-/** Rows before the end at which the next page is asked for. */
-const AHEAD = 40;
+const PAGE_SIZE = 100;
+/** Rows before the end at which the next page is loaded. */
+const PREFETCH_ROWS = 40;
 /** Milliseconds after the last key before a search begins. */
-const TYPING = 250;
+const SEARCH_DELAY_MILLISECONDS = 250;
 
 export class HistoryView {
   /** @type {any[]} newest first */
   #entries = [];
   /** @type {string | null} */
   #next = null;
-  #asking = new AbortController();
+  #request = new AbortController();
   #loading = false;
   #stale = true;
 
@@ -23,30 +24,35 @@ export class HistoryView {
    * @param {object} parts
    * @param {import("./client.js").Client} parts.client
    * @param {import("./store.js").Store} parts.store
-   * @param {import("./words.js").Explanations} parts.words
+   * @param {import("./error_messages.js").ErrorMessages} parts.errors
    * @param {(error: any) => void} parts.onError
    * @param {(entry: any) => void} parts.onOpen
    */
-  constructor({ client, store, words, onError, onOpen }) {
+  constructor({ client, store, errors, onError, onOpen }) {
     this.client = client;
     this.store = store;
-    this.words = words;
+    this.errors = errors;
     this.onError = onError;
     this.onOpen = onOpen;
-    this.shown = false;
-    this.rows = new Rows(
+    this.visible = false;
+    this.list = new VirtualList(
       byId("past"),
       (entry) => entry.id,
       (entry) => this.#row(entry),
       (last) => {
-        if (last > this.#entries.length - AHEAD) this.#more();
+        if (last > this.#entries.length - PREFETCH_ROWS) this.#loadMore();
       },
     );
+    byId("outcome").append(
+      ...Object.entries(STATES)
+        .filter(([, { group }]) => group === "finished")
+        .map(([value, { title }]) => element("option", { value }, title)),
+    );
     /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let typing;
+    let delay;
     byId("search").addEventListener("input", () => {
-      clearTimeout(typing);
-      typing = setTimeout(() => this.#restart(), TYPING);
+      clearTimeout(delay);
+      delay = setTimeout(() => this.#restart(), SEARCH_DELAY_MILLISECONDS);
     });
     byId("outcome").addEventListener("change", () => this.#restart());
     byId("in-directory").addEventListener("change", () => this.#restart());
@@ -54,28 +60,28 @@ export class HistoryView {
       event.preventDefault();
       this.#restart();
     });
-    store.addEventListener("ended", (/** @type {any} */ { detail }) => this.#arrived(detail));
-    store.addEventListener("reset", () => this.#expire());
+    store.addEventListener("ended", (/** @type {any} */ { detail }) => this.#addEnded(detail));
+    store.addEventListener("reset", () => this.#invalidate());
   }
 
-  /** The view is looked at from now on. */
+  /** Shows the view. */
   open() {
-    this.shown = true;
+    this.visible = true;
     if (this.#stale) this.#restart();
-    else this.rows.render();
+    else this.list.render();
   }
 
-  leave() {
-    this.shown = false;
+  close() {
+    this.visible = false;
   }
 
-  /** Somebody else signed in, or too much has happened: everything is read anew. */
-  #expire() {
+  /** Reads everything again, after another sign-in or a `reset` event. */
+  #invalidate() {
     this.#stale = true;
-    if (this.shown) this.#restart();
+    if (this.visible) this.#restart();
   }
 
-  #wanted() {
+  #filters() {
     const directory = byId("in-directory").value.trim().replace(/^\/+|\/+$/g, "");
     return {
       q: byId("search").value.trim() || undefined,
@@ -85,33 +91,33 @@ export class HistoryView {
   }
 
   #restart() {
-    this.#asking.abort();
-    this.#asking = new AbortController();
+    this.#request.abort();
+    this.#request = new AbortController();
     this.#entries = [];
     this.#next = "";
     this.#loading = false;
     this.#stale = false;
-    this.#more();
+    this.#loadMore();
   }
 
-  async #more() {
+  async #loadMore() {
     if (this.#loading || this.#next === null) return;
     this.#loading = true;
-    const asking = this.#asking;
+    const request = this.#request;
     const first = this.#next === "";
     try {
       const page = await this.client.files.downloads.getHistory({
-        ...this.#wanted(),
-        limit: PAGE,
+        ...this.#filters(),
+        limit: PAGE_SIZE,
         cursor: this.#next || undefined,
-        signal: asking.signal,
+        signal: request.signal,
       });
-      if (asking.signal.aborted) return;
+      if (request.signal.aborted) return;
       const known = new Set(first ? this.#entries.map((entry) => entry.id) : []);
       this.#entries = [...this.#entries, ...page.history.filter((/** @type {any} */ entry) => !known.has(entry.id))];
       this.#next = page.next;
     } catch (error) {
-      if (asking.signal.aborted) return;
+      if (request.signal.aborted) return;
       this.#stale = true;
       this.#next = null;
       this.onError(error);
@@ -120,25 +126,25 @@ export class HistoryView {
     this.draw();
   }
 
-  /** @param {any} entry that has just ended */
-  #arrived(entry) {
+  /** Adds a download that just ended. @param {any} entry */
+  #addEnded(entry) {
     if (this.#stale) return;
-    const { q, status, directory } = this.#wanted();
+    const { q, status, directory } = this.#filters();
     const at = this.#entries.findIndex((one) => one.id === entry.id);
     if (at >= 0) this.#entries.splice(at, 1);
-    const fits =
+    const matches =
       (!status || entry.status === status) &&
       (directory === undefined || entry.directory === directory) &&
       (!q || `${entry.url}\n${entry.filename}`.toLowerCase().includes(q.toLowerCase()));
-    if (fits) this.#entries.unshift(entry);
-    if (this.shown && (fits || at >= 0)) this.draw();
+    if (matches) this.#entries.unshift(entry);
+    if (this.visible && (matches || at >= 0)) this.draw();
   }
 
   draw() {
-    const { q, status, directory } = this.#wanted();
-    show(byId("nothing-past"), this.#entries.length === 0 && !this.#loading);
-    say(byId("nothing-past"), q || status || directory ? "Nothing in the history is like that." : "Nothing has ended yet.");
-    this.rows.fill(this.#entries);
+    const { q, status, directory } = this.#filters();
+    setVisible(byId("nothing-past"), this.#entries.length === 0 && !this.#loading);
+    setText(byId("nothing-past"), q || status || directory ? "No finished download matches." : "No finished downloads.");
+    this.list.fill(this.#entries);
   }
 
   /** @param {any} first */
@@ -147,33 +153,33 @@ export class HistoryView {
     const name = element("button", { class: "name", click: () => this.onOpen(entry) }, element("bdi"));
     const state = element("span", { class: "state" });
     const facts = element("span", { class: "facts" });
-    const why = element("span", { class: "why" });
-    const again = signButton("again", "Try again", async () => {
+    const reason = element("span", { class: "why" });
+    const retry = iconButton("again", "Try again", async () => {
       try {
         this.store.put(await this.client.files.downloads.retry(entry.id));
       } catch (error) {
         this.onError(error);
       }
     });
-    const made = element(
+    const row = element(
       "div",
       { class: "row" },
       element("div", { class: "what" }, name, state),
-      element("div", { class: "how" }, facts, why),
-      element("div", { class: "do" }, again),
+      element("div", { class: "how" }, facts, reason),
+      element("div", { class: "do" }, retry),
     );
     return {
-      element: made,
+      element: row,
       update: (/** @type {any} */ latest) => {
         entry = latest;
-        mark(made, "data-status", entry.status);
-        say(name.firstChild, entry.file_path || entry.url);
-        say(state, STATES[entry.status] ?? entry.status);
-        const size_ = entry.total_bytes === null ? "" : size(entry.total_bytes);
-        say(facts, [size_, ago(entry.end_time, Date.now() / 1000)].filter(Boolean).join(" · "));
-        say(why, entry.error ? this.words.brief(entry.error, entry.detail) : (entry.detail ?? ""));
-        again.setAttribute("aria-label", `Try ${entry.filename} again`);
-        show(again, entry.status === "failed" || entry.status === "cancelled");
+        setAttribute(row, "data-status", entry.status);
+        setText(name.firstChild, entry.file_path || entry.url);
+        setText(state, STATES[entry.status]?.title ?? entry.status);
+        const size = entry.total_bytes === null ? "" : formatSize(entry.total_bytes);
+        setText(facts, [size, formatAge(entry.end_time, Date.now() / 1000)].filter(Boolean).join(" · "));
+        setText(reason, entry.error ? this.errors.summary(entry.error, entry.detail) : (entry.detail ?? ""));
+        retry.setAttribute("aria-label", `Try ${entry.filename} again`);
+        setVisible(retry, STATES[entry.status]?.isSuccess === false);
       },
     };
   }

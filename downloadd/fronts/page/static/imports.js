@@ -1,13 +1,13 @@
-/** Exports: upload one, look what is in it, choose, start, watch. */
+/** View of the imports: upload an export, select its channels, start it, and follow its progress. */
 
 import { ApiError, ConnectionLost } from "./client.js";
-import { byId, element, mark, say, show } from "./element.js";
-import { kindOf } from "./links.js";
-import { STEPS, ago, count, size } from "./words.js";
+import { byId, element, setAttribute, setText, setVisible } from "./element.js";
+import { IMPORT_STATUS_LABELS, formatAge, formatCount, formatSize } from "./formatting.js";
+import { guessKind } from "./links.js";
 
-/** Milliseconds between two looks whether a file has been read. */
-const LOOK = 700;
-const OVER = ["importer_done", "importer_import_failed", "importer_import_cancelled"];
+/** Milliseconds between two queries while a file is read. */
+const REFRESH_MILLISECONDS = 700;
+const FINISHED_STATUSES = ["importer_done", "importer_import_failed", "importer_import_cancelled"];
 
 export class ImportsView {
   /**
@@ -23,93 +23,93 @@ export class ImportsView {
     this.notices = notices;
     this.onError = onError;
     this.data = null;
-    this.shown = false;
+    this.visible = false;
     /** @type {XMLHttpRequest | null} */
-    this.sending = null;
-    byId("export").addEventListener("change", (/** @type {any} */ event) => this.#choose(event.target.files[0]));
+    this.uploadRequest = null;
+    byId("export").addEventListener("change", (/** @type {any} */ event) => this.#selectFile(event.target.files[0]));
     byId("upload").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       const [file] = byId("export").files;
       if (file ?? this.file) this.upload(file ?? this.file, byId("importer").value);
       else byId("export").focus();
     });
-    byId("stop-upload").addEventListener("click", () => this.sending?.abort());
+    byId("stop-upload").addEventListener("click", () => this.uploadRequest?.abort());
     byId("choice").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       this.#start();
     });
-    byId("choice").addEventListener("change", () => this.#count());
+    byId("choice").addEventListener("change", () => this.#countSelected());
     byId("all-channels").addEventListener("change", (/** @type {any} */ event) => {
-      for (const box of this.#boxes()) if (box.closest("li")?.hidden === false) box.checked = event.target.checked;
-      this.#count();
+      for (const checkbox of this.#checkboxes()) if (checkbox.closest("li")?.hidden === false) checkbox.checked = event.target.checked;
+      this.#countSelected();
     });
     byId("find-channel").addEventListener("input", (/** @type {any} */ event) => {
-      const wanted = event.target.value.trim().toLowerCase();
-      for (const line of byId("channels").children) show(line, line.textContent.toLowerCase().includes(wanted));
+      const searched = event.target.value.trim().toLowerCase();
+      for (const item of byId("channels").children) setVisible(item, item.textContent.toLowerCase().includes(searched));
     });
-    byId("fetch-files").addEventListener("click", () => this.#fetch(true, false));
-    byId("fetch-avatars").addEventListener("click", () => this.#fetch(false, true));
-    store.addEventListener("import", () => this.#soon());
+    byId("fetch-files").addEventListener("click", () => this.#downloadPending(true, false));
+    byId("fetch-avatars").addEventListener("click", () => this.#downloadPending(false, true));
+    store.addEventListener("import", () => this.#scheduleRefresh());
   }
 
   open() {
-    this.shown = true;
+    this.visible = true;
     this.refresh();
   }
 
-  leave() {
-    this.shown = false;
+  close() {
+    this.visible = false;
   }
 
-  /** A file that was dropped somewhere on the page. @param {File} file @param {string} kind */
-  offer(file, kind) {
+  /** Selects a file for the upload. @param {File} file @param {string} kind */
+  selectForUpload(file, kind) {
     this.file = file;
     byId("importer").value = kind;
-    say(byId("chosen"), `${file.name}, ${size(file.size)}`);
+    setText(byId("chosen"), `${file.name}, ${formatSize(file.size)}`);
     byId("upload-button").focus();
   }
 
   /** @param {File | undefined} file */
-  async #choose(file) {
+  async #selectFile(file) {
     if (!file) return;
-    const kind = kindOf(file.name, new Uint8Array(await file.slice(0, 4096).arrayBuffer()));
+    const kind = guessKind(file.name, new Uint8Array(await file.slice(0, 4096).arrayBuffer()));
     if (kind === null) {
-      this.#problem(`${file.name} is no export.`, "A zip, a CSV, a Metalink or a text with links can be imported.");
+      this.#showProblem(`${file.name} is not an export.`, "Select a zip, a CSV, a Metalink or a text with links.");
       return;
     }
-    this.#problem("", "");
-    this.offer(file, kind);
+    this.#showProblem("", "");
+    this.selectForUpload(file, kind);
   }
 
   /** @param {File} file @param {string} kind */
   async upload(file, kind) {
-    this.#problem("", "");
+    this.#showProblem("", "");
     try {
       await this.#send(file, kind);
       this.file = undefined;
       byId("upload").reset();
-      say(byId("chosen"), "");
+      setText(byId("chosen"), "");
       this.notices.show(`${file.name} was uploaded.`);
     } catch (error) {
-      if (error instanceof ApiError && error.status !== 401) this.#problem(`${file.name}: ${error.detail ?? error.code}.`, "Choose another file, or another kind.");
+      if (error instanceof ApiError && error.status !== 401) this.#showProblem(`${file.name}: ${error.detail ?? error.code}.`, "Select another file or another kind.");
       else if (!(error instanceof DOMException)) this.onError(error);
     }
     await this.refresh();
   }
 
   /**
-   * With XMLHttpRequest, because fetch does not tell how much has been sent.
+   * Sends a file with XMLHttpRequest, because fetch does not report the progress of an upload.
    * @param {File} file @param {string} kind
    */
   #send(file, kind) {
     const bar = byId("sent");
-    const request = (this.sending = new XMLHttpRequest());
+    const request = (this.uploadRequest = new XMLHttpRequest());
     const query = new URLSearchParams({ importerKey: kind, fileName: file.name });
-    show(byId("uploading"), true);
+    setVisible(byId("uploading"), true);
     return new Promise((resolve, reject) => {
       request.upload.addEventListener("progress", (event) => {
-        mark(bar, "value", String(event.lengthComputable ? (100 * event.loaded) / event.total : 0));
-        say(byId("sent-words"), `${size(event.loaded)} of ${size(event.total)}`);
+        setAttribute(bar, "value", String(event.lengthComputable ? (100 * event.loaded) / event.total : 0));
+        setText(byId("sent-words"), `${formatSize(event.loaded)} of ${formatSize(event.total)}`);
       });
       request.addEventListener("load", () => {
         if (request.status < 300) return resolve(undefined);
@@ -117,74 +117,74 @@ export class ImportsView {
         try {
           body = JSON.parse(request.responseText);
         } catch {
-          // Something between us and the daemon answered.
+          // The answer comes from a proxy.
         }
         const code = body?.errorType ?? body?.error ?? `HTTP_${request.status}`;
         const detail = body?.errorType ? body.error.replace(/ \[[\w-]+\]$/, "") : body?.detail;
         return reject(new ApiError({ code, status: request.status, detail, body }));
       });
-      request.addEventListener("error", () => reject(new ConnectionLost("the upload broke off")));
-      request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));
+      request.addEventListener("error", () => reject(new ConnectionLost("the upload was interrupted")));
+      request.addEventListener("abort", () => reject(new DOMException("the upload was stopped", "AbortError")));
       request.open("POST", `${this.client.baseUrl}api/v1/imports?${query}`);
       request.setRequestHeader("Authorization", `Bearer ${this.client.token}`);
       request.setRequestHeader("Content-Type", "application/octet-stream");
       request.send(file);
     }).finally(() => {
-      this.sending = null;
-      show(byId("uploading"), false);
+      this.uploadRequest = null;
+      setVisible(byId("uploading"), false);
     });
   }
 
-  #soon() {
-    this.due ??= setTimeout(() => {
-      this.due = undefined;
-      if (this.shown) this.refresh();
-    }, LOOK);
+  #scheduleRefresh() {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      if (this.visible) this.refresh();
+    }, REFRESH_MILLISECONDS);
   }
 
-  /** Reads how far everything is, and shows it. */
+  /** Queries the operations, and shows them. */
   async refresh() {
     try {
       const operations = await this.client.imports.latest();
-      this.#list(operations);
+      this.#showOperations(operations);
       const current = await this.client.imports.current();
-      await this.#look(current);
+      await this.#updateSelection(current);
     } catch (error) {
       const denied = error instanceof ApiError && error.status === 403;
-      show(byId("no-imports"), denied);
+      setVisible(byId("no-imports"), denied);
       if (!denied) this.onError(error);
     }
   }
 
   /** @param {any} operation the newest one */
-  async #look(operation) {
+  async #updateSelection(operation) {
     const readable = ["importer_file_loaded", "importer_user_selection"];
     const isExport = operation?.valid && !String(operation.importerKey ?? "").startsWith("pending");
     const reading = isExport && (readable.includes(operation.status) || operation.status.startsWith("importer_preparing"));
-    show(byId("reading"), Boolean(reading) && !this.data);
+    setVisible(byId("reading"), Boolean(reading) && !this.data);
     if (!reading) {
       this.data = null;
-      show(byId("choice"), false);
+      setVisible(byId("choice"), false);
       return;
     }
     if (this.data?.id === operation._id) return;
     this.data = null;
     const data = await this.client.imports.data();
     if (data.waiting) {
-      this.#soon();
+      this.#scheduleRefresh();
       return;
     }
     this.data = { ...data, id: operation._id };
-    show(byId("reading"), false);
-    this.#offerChoice(operation);
+    setVisible(byId("reading"), false);
+    this.#showSelection(operation);
   }
 
   /** @param {any} operation */
-  #offerChoice(operation) {
+  #showSelection(operation) {
     const { users, channels, message_count: messages } = this.data;
-    const parts = [count(messages, "message"), count(channels.length, "channel"), count(users.length, "user")];
-    say(byId("choice-title"), `What is in ${String(operation.file ?? "the file").replace(/^\d+_[^_]+_/, "")}`);
-    say(byId("contents"), parts.join(", "));
+    const parts = [formatCount(messages, "message"), formatCount(channels.length, "channel"), formatCount(users.length, "user")];
+    setText(byId("choice-title"), `Contents of ${String(operation.file ?? "the file").replace(/^\d+_[^_]+_/, "")}`);
+    setText(byId("contents"), parts.join(", "));
     byId("channels").replaceChildren(
       ...channels.map((/** @type {any} */ channel) =>
         element(
@@ -204,44 +204,44 @@ export class ImportsView {
     );
     byId("all-channels").checked = true;
     byId("with-avatars").checked = false;
-    show(byId("avatars-choice"), users.length > 0);
-    show(byId("choice"), true);
-    this.#count();
+    setVisible(byId("avatars-choice"), users.length > 0);
+    setVisible(byId("choice"), true);
+    this.#countSelected();
   }
 
-  #boxes() {
+  #checkboxes() {
     return [...byId("channels").querySelectorAll("input")];
   }
 
-  #count() {
-    const chosen = this.#boxes().filter((box) => box.checked).length;
-    say(byId("chosen-channels"), `${chosen.toLocaleString()} of ${count(this.#boxes().length, "channel")} chosen`);
-    byId("start-import").disabled = chosen === 0 && !byId("with-avatars").checked;
+  #countSelected() {
+    const selected = this.#checkboxes().filter((checkbox) => checkbox.checked).length;
+    setText(byId("chosen-channels"), `${selected.toLocaleString()} of ${formatCount(this.#checkboxes().length, "channel")} selected`);
+    byId("start-import").disabled = selected === 0 && !byId("with-avatars").checked;
   }
 
   async #start() {
     const avatars = byId("with-avatars").checked;
-    const channels = this.#boxes().filter((box) => box.checked).map((box) => box.value);
+    const channels = this.#checkboxes().filter((checkbox) => checkbox.checked).map((checkbox) => checkbox.value);
     try {
       await this.client.imports.start({
         users: avatars ? { all: true } : { list: [] },
         channels: { list: channels },
       });
       this.data = null;
-      await this.#fetch(channels.length > 0, avatars);
+      await this.#downloadPending(channels.length > 0, avatars);
     } catch (error) {
       this.onError(error);
     }
   }
 
   /** @param {boolean} files @param {boolean} avatars */
-  async #fetch(files, avatars) {
+  async #downloadPending(files, avatars) {
     try {
       let started = 0;
       if (files) started += (await this.client.imports.downloadFiles()).count;
       if (avatars) started += (await this.client.imports.downloadAvatars()).count;
-      if (started) this.notices.show(`${count(started, "file")} to download.`, "They are among the downloads, too.");
-      else this.notices.show("Nothing is pending.", "Everything that was chosen is there already, or on its way.");
+      if (started) this.notices.show(`${formatCount(started, "file")} to download.`, "The downloads view shows them.");
+      else this.notices.show("Nothing is pending.", "All selected files are completed or active.");
     } catch (error) {
       this.onError(error);
     }
@@ -249,25 +249,25 @@ export class ImportsView {
   }
 
   /** @param {any[]} operations */
-  #list(operations) {
-    show(byId("nothing-imported"), operations.length === 0);
+  #showOperations(operations) {
+    setVisible(byId("nothing-imported"), operations.length === 0);
     byId("operations").replaceChildren(
       ...operations.map((operation) => {
         const { total = 0, completed = 0, error = 0 } = operation.count ?? {};
-        const running = !OVER.includes(operation.status);
-        const isFetch = String(operation.importerKey ?? "").startsWith("pending");
-        const facts = [STEPS[operation.status] ?? operation.status];
-        if (isFetch && total) facts.push(`${completed.toLocaleString()} of ${count(total, "file")}`);
-        if (error) facts.push(`${count(error, "file")} failed`);
-        if (operation.reason) facts.push(operation.reason);
-        facts.push(ago(operation.ts / 1000, Date.now() / 1000));
+        const running = !FINISHED_STATUSES.includes(operation.status);
+        const isDownload = String(operation.importerKey ?? "").startsWith("pending");
+        const parts = [IMPORT_STATUS_LABELS[operation.status] ?? operation.status];
+        if (isDownload && total) parts.push(`${completed.toLocaleString()} of ${formatCount(total, "file")}`);
+        if (error) parts.push(`${formatCount(error, "file")} failed`);
+        if (operation.reason) parts.push(operation.reason);
+        parts.push(formatAge(operation.ts / 1000, Date.now() / 1000));
         const bar = element("progress", { max: total || 1, value: completed + error, "aria-label": `Progress of ${operation.type}` });
         return element(
           "li",
           { "data-status": operation.status },
           element("strong", {}, operation.type),
-          isFetch && total > 0 && running && bar,
-          element("span", { class: "facts" }, facts.join(" · ")),
+          isDownload && total > 0 && running && bar,
+          element("span", { class: "facts" }, parts.join(" · ")),
           running &&
             operation.valid !== false &&
             element("button", { class: "quiet", click: () => this.#cancel(operation._id), "aria-label": `Cancel ${operation.type}` }, "Cancel"),
@@ -286,9 +286,9 @@ export class ImportsView {
     await this.refresh();
   }
 
-  /** @param {string} what @param {string} todo */
-  #problem(what, todo) {
-    byId("upload-problem").replaceChildren(element("strong", {}, what), ` ${todo}`);
-    show(byId("upload-problem"), Boolean(what));
+  /** @param {string} problem @param {string} resolution */
+  #showProblem(problem, resolution) {
+    byId("upload-problem").replaceChildren(element("strong", {}, problem), ` ${resolution}`);
+    setVisible(byId("upload-problem"), Boolean(problem));
   }
 }

@@ -1,9 +1,9 @@
-/** Finding links in whatever somebody pastes or drops. No page and no network in here. */
+/** Links in pasted text, and the importer for a file. Without access to the page or the network. */
 
-const LINK = /\bhttps?:\/\/[^\s<>"'`\\^{|}\u0000-\u001f]+/giu;
+const LINK_PATTERN = /\bhttps?:\/\/[^\s<>"'`\\^{|}\u0000-\u001f]+/giu;
 
 /**
- * The links of a text, each once, in their order; and how many lines held none.
+ * Returns the distinct links of a text in order, and the number of lines without a link.
  * @param {string} text
  * @returns {{links: string[], linesWithout: number}}
  */
@@ -11,35 +11,35 @@ export function findLinks(text) {
   const links = new Set();
   let linesWithout = 0;
   for (const line of text.split(/\r\n|\r|\n/)) {
-    const found = line.match(LINK) ?? [];
-    for (const link of found) links.add(trimmed(link));
+    const found = line.match(LINK_PATTERN) ?? [];
+    for (const link of found) links.add(trimLink(link));
     if (!found.length && line.trim()) linesWithout += 1;
   }
   return { links: [...links], linesWithout };
 }
 
-/** What belongs to the sentence around a link is taken off its end. @param {string} link */
-function trimmed(link) {
+/** Removes the punctuation of the surrounding sentence from the end of a link. @param {string} link */
+function trimLink(link) {
   let end = link.replace(/[.,;:!?…*_]+$/u, "");
-  while (/[)\]]$/.test(end) && unbalanced(end)) end = end.slice(0, -1).replace(/[.,;:!?]+$/u, "");
+  while (/[)\]]$/.test(end) && endsWithUnmatchedBracket(end)) end = end.slice(0, -1).replace(/[.,;:!?]+$/u, "");
   return end;
 }
 
 /** @param {string} link */
-function unbalanced(link) {
+function endsWithUnmatchedBracket(link) {
   const [open, close] = link.endsWith(")") ? ["(", ")"] : ["[", "]"];
   return link.split(close).length > link.split(open).length;
 }
 
-/** What a dropped file is, by its name and its first bytes. */
+/** Keys of the importers. */
 export const KINDS = /** @type {const} */ ({ slack: "slack", csv: "csv", urls: "urls", metalink: "metalink" });
 
 /**
  * @param {string} name
  * @param {Uint8Array} head
- * @returns {"slack" | "csv" | "urls" | "metalink" | null} the importer for it; null when it can be no list
+ * @returns {"slack" | "csv" | "urls" | "metalink" | null} the importer for a file by its name and first bytes; null if it cannot be imported
  */
-export function kindOf(name, head) {
+export function guessKind(name, head) {
   const extension = name.toLowerCase().split(".").pop() ?? "";
   if (head[0] === 0x50 && head[1] === 0x4b) return KINDS.slack;
   if (extension === "meta4" || extension === "metalink") return KINDS.metalink;

@@ -1,43 +1,46 @@
-/** Short messages to people: seen at the edge of the page, and read out, but never in a chatter. */
+/** Short messages at the edge of the page, which screen readers announce at a limited rate. */
 
-import { element, signButton } from "./element.js";
+import { element, iconButton } from "./element.js";
 
-/** Milliseconds that a message stays, and between two that are read out. */
-const STAYS = 8_000;
-const QUIET = 4_000;
+/** Milliseconds that a message is visible; errors stay twice as long. */
+const DISPLAY_MILLISECONDS = 8_000;
+/** Milliseconds between two announcements. */
+const ANNOUNCEMENT_MILLISECONDS = 4_000;
+const MAX_VISIBLE = 3;
+const MAX_ANNOUNCED = 3;
 
 export class Notices {
   /** @type {string[]} */
-  #unsaid = [];
-  #speaking = false;
+  #unannounced = [];
+  #announcing = false;
 
-  /** @param {HTMLElement} place for what is seen @param {HTMLElement} voice a polite live region */
-  constructor(place, voice) {
-    this.place = place;
-    this.voice = voice;
+  /** @param {HTMLElement} container of the messages @param {HTMLElement} liveRegion a polite live region */
+  constructor(container, liveRegion) {
+    this.container = container;
+    this.liveRegion = liveRegion;
   }
 
-  /** Shows a message for a while. @param {string} what @param {string} [todo] @param {"good" | "bad"} [kind] */
-  show(what, todo = "", kind = "good") {
-    const close = signButton("close", "Close", () => note.remove());
-    const note = element("div", { class: `notice ${kind}` }, element("p", {}, element("strong", {}, what), todo && ` ${todo}`), close);
-    this.place.append(note);
-    if (this.place.children.length > 3) this.place.firstElementChild?.remove();
-    setTimeout(() => note.remove(), kind === "bad" ? STAYS * 2 : STAYS);
-    this.read(`${what} ${todo}`);
+  /** Shows a message and announces it. @param {string} message @param {string} [detail] @param {"good" | "bad"} [kind] */
+  show(message, detail = "", kind = "good") {
+    const close = iconButton("close", "Close", () => note.remove());
+    const note = element("div", { class: `notice ${kind}` }, element("p", {}, element("strong", {}, message), detail && ` ${detail}`), close);
+    this.container.append(note);
+    if (this.container.children.length > MAX_VISIBLE) this.container.firstElementChild?.remove();
+    setTimeout(() => note.remove(), kind === "bad" ? DISPLAY_MILLISECONDS * 2 : DISPLAY_MILLISECONDS);
+    this.announce(`${message} ${detail}`);
   }
 
-  /** Has a sentence read out; those that come meanwhile are said together. @param {string} sentence */
-  read(sentence) {
-    this.#unsaid.push(sentence.trim());
-    if (!this.#speaking) this.#speak();
+  /** Announces a sentence; sentences that arrive meanwhile are announced together. @param {string} sentence */
+  announce(sentence) {
+    this.#unannounced.push(sentence.trim());
+    if (!this.#announcing) this.#announceNext();
   }
 
-  #speak() {
-    this.#speaking = this.#unsaid.length > 0;
-    if (!this.#speaking) return;
-    const last = this.#unsaid.splice(0).slice(-3);
-    this.voice.textContent = last.join(" ");
-    setTimeout(() => this.#speak(), QUIET);
+  #announceNext() {
+    this.#announcing = this.#unannounced.length > 0;
+    if (!this.#announcing) return;
+    const last = this.#unannounced.splice(0).slice(-MAX_ANNOUNCED);
+    this.liveRegion.textContent = last.join(" ");
+    setTimeout(() => this.#announceNext(), ANNOUNCEMENT_MILLISECONDS);
   }
 }

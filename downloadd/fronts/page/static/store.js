@@ -1,19 +1,19 @@
-/** What the daemon is doing, kept up to date by its events. Views listen; none of them asks twice. */
+/** State of the daemon, kept current by its events. Views listen to it and send no queries of their own. */
 
 import { ApiError } from "./client.js";
 
-/** Ended downloads that are remembered for a look. */
-const JUST_ENDED = 8;
+/** Ended downloads that the overview shows. */
+const MAX_RECENTLY_ENDED = 8;
 
 /**
- * Tells `active` (something moved), `ended` (an entry of the history), `import` (an operation), `connection`, `reset`
- * (the history may have changed in any way), `expired` (the token is no longer valid) and `refused` (an error).
+ * Dispatches `active` (an active download changed), `ended` (an entry of the history), `import` (an operation),
+ * `connection`, `reset` (read the history again), `expired` (the token is no longer valid) and `refused` (an error).
  */
 export class Store extends EventTarget {
   /** @type {Map<string, any>} active downloads, oldest first */
   active = new Map();
   /** @type {any[]} newest first */
-  justEnded = [];
+  recentlyEnded = [];
   connected = false;
   #run = new AbortController();
 
@@ -28,21 +28,21 @@ export class Store extends EventTarget {
     this.#run.abort();
     const run = (this.#run = new AbortController());
     this.active.clear();
-    this.#tell("active");
+    this.#emit("active");
     try {
       const onState = (/** @type {{connected: boolean}} */ { connected }) => {
         this.connected = connected;
-        this.#tell("connection");
+        this.#emit("connection");
       };
       for await (const { event, data } of this.client.events({ signal: run.signal, onState })) {
         if (run.signal.aborted) return;
-        this.#take(event, data);
+        this.#applyEvent(event, data);
       }
     } catch (error) {
       if (run.signal.aborted) return;
       this.connected = false;
-      this.#tell("connection");
-      this.#tell(error instanceof ApiError && error.status === 401 ? "expired" : "refused", error);
+      this.#emit("connection");
+      this.#emit(error instanceof ApiError && error.status === 401 ? "expired" : "refused", error);
     }
   }
 
@@ -51,40 +51,40 @@ export class Store extends EventTarget {
     this.connected = false;
   }
 
-  /** Bytes a second of everything together. */
+  /** Returns the speed of all downloads together in bytes a second. */
   speed() {
     let total = 0;
     for (const entry of this.active.values()) if (entry.status === "downloading") total += entry.speed ?? 0;
     return total;
   }
 
-  /** An entry that an answer brought, ahead of its event. @param {any} entry */
+  /** Applies the entry of an answer before its event arrives. @param {any} entry */
   put(entry) {
-    this.#take("end_time" in entry ? "history" : "download", entry);
+    this.#applyEvent("end_time" in entry ? "history" : "download", entry);
   }
 
   /** @param {string} event @param {any} data */
-  #take(event, data) {
+  #applyEvent(event, data) {
     if (event === "download") {
       this.active.set(data.id, data);
-      this.#tell("active");
+      this.#emit("active");
     } else if (event === "history") {
       this.active.delete(data.id);
-      this.justEnded = [data, ...this.justEnded.filter((entry) => entry.id !== data.id)].slice(0, JUST_ENDED);
-      this.#tell("active");
-      this.#tell("ended", data);
+      this.recentlyEnded = [data, ...this.recentlyEnded.filter((entry) => entry.id !== data.id)].slice(0, MAX_RECENTLY_ENDED);
+      this.#emit("active");
+      this.#emit("ended", data);
     } else if (event === "import") {
-      this.#tell("import", data);
+      this.#emit("import", data);
     } else if (event === "reset") {
-      // What is active follows; who ended meanwhile is told by the history.
+      // Events of the active downloads follow; the history has the others.
       this.active.clear();
-      this.#tell("active");
-      this.#tell("reset");
+      this.#emit("active");
+      this.#emit("reset");
     }
   }
 
   /** @param {string} name @param {any} [detail] */
-  #tell(name, detail) {
+  #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }

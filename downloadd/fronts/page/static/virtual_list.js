@@ -1,32 +1,32 @@
-/** A list of any length: only the rows that can be seen are in the page. */
+/** List of any length; the page contains only the visible rows. */
 
-import { mark } from "./element.js";
+import { setAttribute } from "./element.js";
 
-/** Rows that are kept above and below what is seen. */
-const MARGIN = 6;
+/** Rows that are kept above and below the visible ones. */
+const MARGIN_ROWS = 6;
 
 /** @template T */
-export class Rows {
+export class VirtualList {
   /** @type {T[]} */
   #items = [];
   /** @type {Map<string, {element: HTMLElement, update: (item: T) => void, at: number}>} */
-  #shown = new Map();
+  #rows = new Map();
   #scheduled = 0;
 
   /**
-   * @param {HTMLElement} list with the role of a list; every row is `--row` high
+   * @param {HTMLElement} list element with the role of a list; each row is `--row` high
    * @param {(item: T) => string} key
    * @param {(item: T) => {element: HTMLElement, update: (item: T) => void}} make
-   * @param {(last: number) => void} [onSeen] told the last row that can be seen, whenever that changes
+   * @param {(last: number) => void} [onScroll] called with the number of the last visible row after each change
    */
-  constructor(list, key, make, onSeen = () => {}) {
+  constructor(list, key, make, onScroll = () => {}) {
     this.list = list;
     this.key = key;
     this.make = make;
-    this.onSeen = onSeen;
-    const again = () => this.render();
-    addEventListener("scroll", again, { passive: true });
-    addEventListener("resize", again, { passive: true });
+    this.onScroll = onScroll;
+    const render = () => this.render();
+    addEventListener("scroll", render, { passive: true });
+    addEventListener("resize", render, { passive: true });
   }
 
   /** @param {T[]} items */
@@ -39,7 +39,7 @@ export class Rows {
     return this.#items.length;
   }
 
-  /** Shows what is there now, at the next frame. */
+  /** Draws the visible rows at the next frame. */
   render() {
     if (!this.#scheduled) {
       this.#scheduled = requestAnimationFrame(() => {
@@ -56,46 +56,46 @@ export class Rows {
     const total = `${items.length * height}px`;
     if (this.list.style.height !== total) this.list.style.height = total;
     const top = this.list.getBoundingClientRect().top;
-    const first = Math.max(0, Math.floor(-top / height) - MARGIN);
-    const end = Math.min(items.length, Math.ceil((innerHeight - top) / height) + MARGIN);
-    const wanted = new Map();
-    for (let at = first; at < end; at += 1) wanted.set(this.key(items[at]), at);
-    for (const [key, row] of this.#shown) {
-      if (wanted.has(key)) continue;
-      // Whoever stands in a row with the keyboard is not thrown out of it by scrolling.
+    const first = Math.max(0, Math.floor(-top / height) - MARGIN_ROWS);
+    const end = Math.min(items.length, Math.ceil((innerHeight - top) / height) + MARGIN_ROWS);
+    const visible = new Map();
+    for (let at = first; at < end; at += 1) visible.set(this.key(items[at]), at);
+    for (const [key, row] of this.#rows) {
+      if (visible.has(key)) continue;
+      // A row with the keyboard focus stays while it scrolls out of view.
       if (row.element.contains(document.activeElement)) {
         const at = items.findIndex((item) => this.key(item) === key);
         if (at >= 0) {
-          wanted.set(key, at);
+          visible.set(key, at);
           continue;
         }
-        this.#giveFocusAway(row.at, first);
+        this.#moveFocus(row.at, first);
       }
       row.element.remove();
-      this.#shown.delete(key);
+      this.#rows.delete(key);
     }
-    for (const [key, at] of wanted) {
-      let row = this.#shown.get(key);
+    for (const [key, at] of visible) {
+      let row = this.#rows.get(key);
       if (!row) {
         row = { ...this.make(items[at]), at: -1 };
         row.element.setAttribute("role", "listitem");
-        this.#shown.set(key, row);
+        this.#rows.set(key, row);
       }
       if (row.at !== at) {
         row.at = at;
         row.element.style.transform = `translateY(${at * height}px)`;
         row.element.setAttribute("aria-posinset", String(at + 1));
       }
-      mark(row.element, "aria-setsize", String(items.length));
+      setAttribute(row.element, "aria-setsize", String(items.length));
       row.update(items[at]);
     }
     this.#order();
-    this.onSeen(end);
+    this.onScroll(end);
   }
 
-  /** Puts the rows into the page in the list's order, so that Tab and a screen reader go from row to row. */
+  /** Sorts the rows in the page, so that Tab and screen readers visit them in order. */
   #order() {
-    const rows = [...this.#shown.values()].sort((one, other) => other.at - one.at);
+    const rows = [...this.#rows.values()].sort((one, other) => other.at - one.at);
     let next = null;
     for (const { element } of rows) {
       if (!element.isConnected || element.nextElementSibling !== next) {
@@ -107,10 +107,10 @@ export class Rows {
     }
   }
 
-  /** The row that had the keyboard is gone: its neighbour has it now. @param {number} at @param {number} first */
-  #giveFocusAway(at, first) {
+  /** Moves the focus of a removed row to its neighbour. @param {number} at @param {number} first */
+  #moveFocus(at, first) {
     const item = this.#items[Math.min(at, this.#items.length - 1)];
-    const row = item && this.#shown.get(this.key(item));
+    const row = item && this.#rows.get(this.key(item));
     const next = row?.element.querySelector("button:not([hidden])") ?? (first === 0 ? document.querySelector("main h2") : null);
     /** @type {HTMLElement | null} */ (next)?.focus();
   }

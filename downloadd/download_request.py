@@ -1,0 +1,107 @@
+"""The download request: one set of fields for a query, a batch item, an import and any other interface.
+
+Each field has its type, limits, default and description here; the query and body schemas, the OpenAPI document, the
+options of `downloadctl add` and the conversion to a `DownloadRequest` are made from them. Pure: no I/O and no clock.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, TypedDict
+
+import msgspec
+from msgspec import Meta
+
+from downloadd.download import Conflict
+from downloadd.errors import DownloadError
+
+MAX_SOURCES: Final = 16
+"""URLs that one download may be fetched from."""
+
+BYTES_PER_SECOND: Final = {"unit": "bytes/s"}
+SECONDS: Final = {"unit": "seconds"}
+
+Priority = Annotated[int, Meta(ge=-1_000_000, le=1_000_000, description="Higher starts first.")]
+SpeedLimit = Annotated[int, Meta(ge=0, le=2**62, description="Bytes a second; 0 for no limit.", extra=BYTES_PER_SECOND)]
+
+
+class StartParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters that every interface takes. None stands for the configured default.
+
+    `StartOptions` repeats the names, because type checkers cannot derive keyword arguments from a struct.
+    """
+
+    filename: (
+        Annotated[str, Meta(description="Name of the file instead of the origin's, at most 255 bytes.")] | None
+    ) = None
+    timeout: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=31_536_000,
+                description="Seconds in all that the download may take; 0 for no limit.",
+                extra=SECONDS,
+            ),
+        ]
+        | None
+    ) = None
+    segments: Annotated[int, Meta(ge=1, le=16, description="Parallel connections.")] | None = None
+    checksum: (
+        Annotated[
+            str,
+            Meta(
+                description="Checksum that the file must have: `<algorithm>=<hex>`; the algorithm is sha-256, sha-512, "
+                "sha-1 or md5."
+            ),
+        ]
+        | None
+    ) = None
+    conflict: Annotated[Conflict, Meta(description="Action if the name exists.")] | None = None
+    priority: Priority = 0
+    speed_limit: SpeedLimit = 0
+
+
+class StartOptions(TypedDict, total=False):
+    """The same parameters as keyword arguments."""
+
+    filename: str | None
+    timeout: int | None
+    segments: int | None
+    checksum: str | None
+    conflict: str | None
+    priority: int | None
+    speed_limit: int | None
+
+
+class DownloadItem(StartParameters, frozen=True, kw_only=True):
+    """All that a client may state of one download in a request with several."""
+
+    url: Annotated[str, Meta(description="URL to download from.")]
+    mirrors: Annotated[Sequence[str], Meta(max_length=MAX_SOURCES - 1, description="Other URLs of the same file.")] = ()
+    directory: Annotated[str, Meta(description="Destination below the storage root; empty for the root itself.")] = ""
+
+
+class DownloadRequest(DownloadItem, frozen=True, kw_only=True):
+    """One requested download; its strings are unchecked."""
+
+    directory: str
+    """Destination below the storage root; the code always states it."""
+    size: int | None = None
+    """Known size of the file in bytes."""
+    content_type: str | None = None
+    """Known media type of the file."""
+    operation: str | None = None
+    """Id of the import operation that the download belongs to."""
+    id: str | None = None
+    """Id of the download; None for a new one."""
+    problem: DownloadError | None = None
+    """Error in the request itself; the download is refused with it."""
+
+
+def make_download_request(parameters: StartParameters, **values: Any) -> DownloadRequest:
+    """Return a request with the fields of `parameters` that it shares with `DownloadRequest`, replaced by `values`."""
+    shared = {
+        name: getattr(parameters, name)
+        for name in parameters.__struct_fields__
+        if name in DownloadRequest.__struct_fields__
+    }
+    return DownloadRequest(**{**shared, **values})

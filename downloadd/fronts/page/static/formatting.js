@@ -1,0 +1,89 @@
+/** Texts for people: numbers, times and progress. Without access to the page or the network. */
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
+/** @param {number | null | undefined} bytes */
+export function formatSize(bytes) {
+  if (bytes === null || bytes === undefined) return "?";
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1023.5 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+  return `${value.toFixed(digits)} ${UNITS[unit]}`;
+}
+
+/** @param {number} bytes a second */
+export function formatSpeed(bytes) {
+  return `${formatSize(bytes)}/s`;
+}
+
+/** @param {number} seconds */
+export function formatDuration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
+}
+
+/**
+ * @param {number} time Unix seconds
+ * @param {number} now Unix seconds
+ */
+export function formatAge(time, now) {
+  const passed = now - time;
+  if (passed < 45) return "just now";
+  if (passed < 86_400) return `${formatDuration(passed < 3600 ? Math.round(passed / 60) * 60 : passed).replace(" 0 s", "")} ago`;
+  return new Date(time * 1000).toLocaleDateString(undefined, { dateStyle: "medium" });
+}
+
+/** @param {number} time Unix seconds */
+export function formatTime(time) {
+  return new Date(time * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+}
+
+/** @param {number} number @param {string} one @param {string} [many] */
+export function formatCount(number, one, many = `${one}s`) {
+  return `${number.toLocaleString()} ${number === 1 ? one : many}`;
+}
+
+/** Returns a text with a period at its end. @param {string} text */
+export function endSentence(text) {
+  return /[.!?…]$/.test(text) || !text ? text : `${text}.`;
+}
+
+/** Labels of the statuses of an import. @type {Record<string, string>} */
+export const IMPORT_STATUS_LABELS = {
+  importer_new: "New",
+  importer_uploading: "Uploading",
+  importer_downloading_file: "Downloading the export",
+  importer_file_loaded: "Uploaded",
+  importer_preparing_started: "Reading",
+  importer_preparing_users: "Reading users",
+  importer_preparing_channels: "Reading channels",
+  importer_preparing_messages: "Reading messages",
+  importer_user_selection: "Waiting for the selection",
+  importer_importing_started: "Starting",
+  importer_importing_users: "Importing users",
+  importer_importing_channels: "Importing channels",
+  importer_importing_messages: "Importing messages",
+  importer_importing_files: "Downloading files",
+  importer_finishing: "Finishing",
+  importer_done: "Done",
+  importer_import_failed: "Failed",
+  importer_import_cancelled: "Cancelled",
+};
+
+/** Returns size, speed and remaining time of a download in one line. @param {any} entry of the listing */
+export function formatProgress(entry) {
+  const parts = [];
+  if (entry.expected_size !== null) parts.push(`${formatSize(entry.current_size)} of ${formatSize(entry.expected_size)}`);
+  else if (entry.current_size) parts.push(formatSize(entry.current_size));
+  if (entry.speed !== null && entry.status === "downloading") parts.push(formatSpeed(entry.speed));
+  if (entry.eta !== null && entry.status === "downloading") parts.push(`${formatDuration(entry.eta)} left`);
+  if (entry.attempt > 1) parts.push(`attempt ${entry.attempt}`);
+  return parts.join(" · ");
+}

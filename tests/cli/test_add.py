@@ -1,0 +1,33 @@
+"""Batch items of `add`."""
+
+import click
+import pytest
+
+from downloadd.cli.add import add, make_items
+from downloadd.client import BatchItem
+from downloadd.download import Conflict
+from downloadd.download_request import StartParameters
+
+
+def test_each_url_has_an_item_with_all_given_parameters() -> None:
+    given = {"directory": "d", "timeout": 5, "conflict": "skip", "speed_limit": 7, "priority": None, "mirrors": ()}
+    assert make_items(["http://a", "http://b"], given) == [
+        BatchItem(url=url, directory="d", timeout=5, conflict=Conflict.SKIP, speed_limit=7, mirrors=[])
+        for url in ("http://a", "http://b")
+    ]
+
+
+def test_there_must_be_a_url() -> None:
+    with pytest.raises(click.UsageError, match="at least one URL"):
+        make_items([], {})
+
+
+@pytest.mark.parametrize("parameters", [{"filename": "f"}, {"mirrors": ("http://b",)}, {"checksum": "md5=x"}])
+def test_a_parameter_for_one_file_needs_one_url(parameters: dict[str, object]) -> None:
+    assert len(make_items(["http://a"], parameters)) == 1
+    with pytest.raises(click.UsageError, match="for one file"):
+        make_items(["http://a", "http://b"], parameters)
+
+
+def test_every_start_parameter_has_an_option() -> None:
+    assert set(StartParameters.__struct_fields__) <= {parameter.name for parameter in add.params}

@@ -1,0 +1,62 @@
+"""`pause`, `resume`, `retry`, `cancel` and `set`, in this process."""
+
+import json
+
+import pytest
+from cli.conftest import Command
+from support.sample_downloads import sample_download
+from support.served_api import ServedApi
+
+from downloadd.cli.errors import CommandError
+from downloadd.states import State
+
+
+@pytest.mark.parametrize(
+    ("verb", "affected"),
+    [
+        ("pause", {State.QUEUED, State.STARTING, State.DOWNLOADING, State.RETRYING, State.VERIFYING}),
+        ("resume", {State.PAUSED}),
+        (
+            "cancel",
+            {State.QUEUED, State.STARTING, State.DOWNLOADING, State.RETRYING, State.VERIFYING, State.PAUSED},
+        ),
+    ],
+)
+async def test_all_downloads_that_allow_it_are_changed(
+    api: ServedApi, command: Command, verb: str, affected: set[State]
+) -> None:
+    states = {api.manager.add(sample_download(number, state=state)).id: state for number, state in enumerate(State)}
+    result = await command(verb, "--all", "--json")
+    changed = json.loads(result.output)["downloads"]
+    assert {states[entry["id"]] for entry in changed} == affected
+
+
+async def test_a_retry_takes_names_only(api: ServedApi, command: Command) -> None:
+    id = api.manager.add(sample_download(1, state=State.FAILED)).id
+    assert (await command("retry", id)).output == "Download will be tried again: a\n"
+    assert api.manager.downloads[id].state is State.QUEUED
+    assert "No such option" in str((await command("retry", "--all")).exception)
+
+
+async def test_a_refused_download_does_not_stop_the_others(api: ServedApi, command: Command) -> None:
+    ended, active = (
+        api.manager.add(sample_download(number, state=state)).id
+        for number, state in enumerate((State.FAILED, State.QUEUED))
+    )
+    result = await command("pause", ended, active, "--json")
+    assert isinstance(result.exception, CommandError)
+    answer = json.loads(result.output)
+    assert (answer["success"], answer["downloads"][0]["error"]) == (False, "INVALID_STATE")
+    assert api.manager.downloads[active].state is State.PAUSED
+
+
+async def test_nothing_to_change_is_said(command: Command) -> None:
+    assert (await command("pause", "--all")).output == "No download to change.\n"
+
+
+async def test_only_given_values_are_changed(api: ServedApi, command: Command) -> None:
+    id = api.manager.add(sample_download(1)).id
+    assert (await command("set", id, "--limit", "1 KiB")).output.startswith("Download changed")
+    [change] = api.manager.applied_changes
+    assert (change.priority, change.speed_limit, change.url) == (None, 1024, None)
+    assert "name a change" in str((await command("set", id)).exception)

@@ -1,0 +1,60 @@
+"""`list`, `history`, `show` and `status`, in this process."""
+
+import json
+import re
+
+from cli.conftest import Command
+from support.sample_downloads import sample_download
+from support.served_api import ServedApi
+
+from downloadd.download import Snapshot
+from downloadd.states import ACTIVE, STATES, State
+
+
+async def test_a_list_has_the_label_of_each_state(api: ServedApi, command: Command) -> None:
+    for number, state in enumerate(sorted(ACTIVE)):
+        api.manager.add(sample_download(number, state=state, filename=f"f{number}"))
+    lines = (await command("list")).output.splitlines()[1:]
+    assert len(lines) == len(ACTIVE)
+    for number, (state, line) in enumerate(zip(sorted(ACTIVE), lines, strict=True)):
+        assert re.search(rf"{STATES[state].label} .*f{number}$", line)
+    assert (await command("list", "--status", "paused")).output.count("\n") == 2
+
+
+async def test_speed_and_time_left_are_those_of_a_download_that_receives(api: ServedApi, command: Command) -> None:
+    for number, state in enumerate((State.DOWNLOADING, State.PAUSED)):
+        download = api.manager.add(sample_download(number, state=state, received=1024, total=4096))
+        api.manager.snapshots[download.id] = Snapshot(download=download, speed=1024, eta=61)
+    lines = (await command("list")).output.splitlines()[1:]
+    assert "1.00 KiB of 4.00 KiB  1.00 KiB/s  1 min 1 s" in lines[0]
+    assert "KiB/s" not in lines[1]
+
+
+async def test_an_empty_list_is_a_sentence_or_empty_json(command: Command) -> None:
+    assert (await command("list")).output == "No active downloads.\n"
+    assert (await command("history")).output == "No finished download matches.\n"
+    assert json.loads((await command("list", "--json")).output) == {"downloads": []}
+
+
+async def test_a_history_that_continues_says_so(api: ServedApi, command: Command) -> None:
+    for number in range(3):
+        api.manager.add(sample_download(number, state=State.FAILED))
+    assert (await command("history", "--limit", "2")).output.splitlines()[-1].startswith("There are more;")
+    assert "There are more" not in (await command("history", "--limit", "3")).output
+
+
+async def test_all_fields_of_a_download_are_shown(api: ServedApi, command: Command) -> None:
+    id = api.manager.add(sample_download(1, state=State.RETRYING, error="NETWORK_ERROR", detail="cut", priority=4)).id
+    output = (await command("show", id)).output
+    assert re.search(r"^state +trying again$", output, re.MULTILINE)
+    assert re.search(r"^priority +4$", output, re.MULTILINE)
+    assert re.search(r"^error +.*: cut$", output, re.MULTILINE)
+    assert re.search(r"^resolution +\S", output, re.MULTILINE)
+
+
+async def test_the_status_counts_active_downloads(api: ServedApi, command: Command) -> None:
+    for number in range(2):
+        api.manager.add(sample_download(number, state=State.DOWNLOADING))
+    assert "\n2 downloading; 0 B/s\n" in (await command("status")).output
+    active = json.loads((await command("status", "--json")).output)["active"]
+    assert active == {state.value: 2 if state is State.DOWNLOADING else 0 for state in ACTIVE}

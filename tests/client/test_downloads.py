@@ -1,0 +1,96 @@
+"""Calls about downloads, against the API in this process."""
+
+import asyncio
+
+import msgspec
+import pytest
+from support.sample_downloads import sample_download
+from support.served_api import ServedApi
+
+from downloadd.client import ActiveEntry, ApiError, BatchItem, Client, HistoryEntry
+from downloadd.client.downloads import parse_next_cursor
+from downloadd.download import Conflict
+from downloadd.download_request import StartOptions, StartParameters
+from downloadd.states import State
+
+VALUES: StartOptions = {
+    "filename": "n",
+    "timeout": 1,
+    "segments": 2,
+    "checksum": f"sha-256={'0' * 64}",
+    "conflict": "skip",
+    "priority": 3,
+    "speed_limit": 4,
+}
+
+
+async def test_every_start_parameter_reaches_the_daemon(api: ServedApi, api_client: Client) -> None:
+    assert set(VALUES) == set(StartParameters.__struct_fields__)
+    urls = ["https://a.example/f", "https://b.example/f"]
+    await api_client.files.downloads.fetch(directory="d", download=urls, **VALUES)
+    await api_client.files.downloads.batch(
+        [msgspec.convert({**VALUES, "url": urls[0], "mirrors": urls[1:], "directory": "d"}, BatchItem)]
+    )
+    for request in api.manager.requests:
+        assert (request.url, [*request.mirrors], request.directory) == (urls[0], urls[1:], "d")
+        assert {name: getattr(request, name) for name in VALUES} == {**VALUES, "conflict": Conflict.SKIP}
+    assert len(api.manager.requests) == 2
+
+
+async def test_a_parameter_that_is_none_is_omitted(api: ServedApi, api_client: Client) -> None:
+    await api_client.files.downloads.fetch(download="https://a.example/f", priority=None, filename=None)
+    assert api.manager.requests[0].priority == 0
+
+
+async def test_the_answer_to_a_download_has_the_type_of_its_state(api: ServedApi, api_client: Client) -> None:
+    active, ended = api.manager.add(sample_download(1)), api.manager.add(sample_download(2, state=State.FAILED))
+    assert isinstance(await api_client.files.downloads.get(active.id), ActiveEntry)
+    assert isinstance(await api_client.files.downloads.get(ended.id), HistoryEntry)
+
+
+async def test_a_wait_ends_with_the_download(api: ServedApi, api_client: Client) -> None:
+    id = api.manager.add(sample_download(1)).id
+    waiting = asyncio.create_task(api_client.files.downloads.wait(id))
+    while not api.bus.reader_count:
+        await asyncio.sleep(0)
+    await api.manager.set_state(id, State.COMPLETED)
+    assert (await waiting).status is State.COMPLETED
+    assert (await api_client.files.downloads.wait(id)).id == id
+
+
+async def test_changes_that_are_not_given_are_not_sent(api: ServedApi, api_client: Client) -> None:
+    id = api.manager.add(sample_download(1)).id
+    await api_client.files.downloads.change(id, speed_limit=0)
+    [change] = api.manager.applied_changes
+    assert (change.priority, change.speed_limit, change.url) == (None, 0, None)
+
+
+async def test_a_batch_of_refused_downloads_has_their_results(api_client: Client) -> None:
+    response = await api_client.files.downloads.batch([BatchItem(url="nonsense")])
+    assert [result.error for result in response.downloads] == ["INVALID_URL"]
+    with pytest.raises(ApiError) as refused:
+        await api_client.files.downloads.batch([])
+    assert refused.value.code == "INVALID_PARAMETER"
+
+
+async def test_the_history_has_the_cursor_of_its_next_page(api: ServedApi, api_client: Client) -> None:
+    for number in range(3):
+        api.manager.add(sample_download(number, state=State.FAILED))
+    first = await api_client.files.downloads.get_history(limit=2)
+    second = await api_client.files.downloads.get_history(limit=2, cursor=first.next)
+    assert [len(first.history), len(second.history), second.next] == [2, 1, None]
+
+
+@pytest.mark.parametrize(
+    ("link", "cursor"),
+    [
+        ("", None),
+        ('<http://a/?cursor=5>; rel="next"', "5"),
+        ('</?x=1&cursor=7>; rel="next"', "7"),
+        ('</?cursor=1>; rel="prev", </?cursor=2>; rel="next"', "2"),
+        ('</?cursor=1>; rel="prev"', None),
+        ('</>; rel="next"', None),
+    ],
+)
+def test_the_cursor_is_that_of_the_next_relation(link: str, cursor: str | None) -> None:
+    assert parse_next_cursor(link) == cursor

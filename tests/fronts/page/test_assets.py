@@ -1,0 +1,48 @@
+"""Files of the page."""
+
+import json
+
+from downloadd.fronts.page.assets import INDEX, STATES_MODULE, load_assets, render_states_module
+from downloadd.states import STATES, State, StateGroup
+
+
+def test_the_states_module_has_the_table_of_states() -> None:
+    text = render_states_module().decode()
+    table = json.loads(text.removeprefix("export const STATES = ").removesuffix(";\n"))
+    assert table == {
+        state.value: {
+            "title": row.label.capitalize(),
+            "label": row.label,
+            "group": row.group.value,
+            "isSuccess": row.is_success,
+        }
+        for state, row in STATES.items()
+    }
+
+
+def test_every_file_has_a_media_type_and_a_validator() -> None:
+    assets = load_assets()
+    assert {INDEX, STATES_MODULE, "app.js", "client.js", "style.css", "icon.svg"} <= set(assets)
+    assert "package.json" not in assets
+    assert len({asset.entity_tag for asset in assets.values()}) == len(assets)
+    assert assets[STATES_MODULE].media_type.startswith("text/javascript")
+
+
+def test_every_module_that_a_module_imports_is_served() -> None:
+    assets = load_assets()
+    for name, asset in assets.items():
+        if name.endswith(".js"):
+            for line in asset.content.decode().splitlines():
+                if line.startswith("import "):
+                    assert line.partition('from "./')[2].removesuffix('";') in assets, f"{name}: {line}"
+
+
+def test_the_filters_of_the_page_are_groups_of_states() -> None:
+    script = load_assets()["downloads.js"].content.decode()
+    for group in set(StateGroup) - {StateGroup.FINISHED}:
+        assert f'STATES[entry.status]?.group === "{group}"' in script
+
+
+def test_the_page_has_no_list_of_states_of_its_own() -> None:
+    text = load_assets()[INDEX].content.decode()
+    assert [state for state in State if f'value="{state}"' in text] == []
