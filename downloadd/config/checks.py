@@ -71,7 +71,7 @@ def check_formats(values: ConfigValues, parsers: Mapping[Format, Parser]) -> Non
 
     `parsers` adds the formats that other packages define.
     """
-    parsers = {**_PARSERS, **parsers}
+    parsers = {**OWN_PARSERS, **parsers}
     for setting in iter_settings():
         given = values.find(setting.table, setting.name)
         if given is not None and setting.format is not None:
@@ -161,13 +161,14 @@ def _parse_user_id(text: str) -> str:
     return text
 
 
-_PARSERS: Final[Mapping[Format, Parser]] = {
+OWN_PARSERS: Final[Mapping[Format, Parser]] = {
     Format.BASE_PATH: _parse_base_path,
     Format.LISTEN_HOST: _parse_listen_host,
     Format.PATH: _parse_path,
     Format.SOCKET_PATH: _parse_socket_path,
     Format.USER_ID: _parse_user_id,
 }
+"""Parsers of the formats that the configuration itself defines."""
 
 
 # -- rules -------------------------------------------------------------------------------------------------------------

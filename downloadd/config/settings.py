@@ -1,8 +1,7 @@
 """Settings: one frozen struct for each table of the configuration, described field by field.
 
 A field carries everything that is known of its setting: type, default, description, unit, examples, flag, former name.
-The example file, the reference page and `--help` are generated from it. `EXAMPLES` groups the fields of a list into the
-tables of the example file.
+Example file, reference page and `--help` are generated from it. `EXAMPLES` has the fields of each example table.
 """
 
 from typing import Annotated, Any, ClassVar, Final

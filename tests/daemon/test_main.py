@@ -218,7 +218,9 @@ def test_a_port_in_use_is_a_line_and_status_1(tmp_path: Path) -> None:
 def test_a_state_directory_that_cannot_be_used_is_a_line_and_status_1(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for config in (USER, ""):
-        (line,) = startup_errors(tmp_path, ["--port", "0", "--state-dir", str(tmp_path / "file")], status=1, config=config)
+        (line,) = startup_errors(
+            tmp_path, ["--port", "0", "--state-dir", str(tmp_path / "file")], status=1, config=config
+        )
         assert str(tmp_path / "file") in line
 
 
@@ -387,7 +389,9 @@ def receive_until(end: socket.socket, wanted: bytes) -> list[bytes]:
     return messages
 
 
-def test_the_service_manager_is_notified_of_ready_reloading_and_stopping(tmp_path: Path, manager: socket.socket) -> None:
+def test_the_service_manager_is_notified_of_ready_reloading_and_stopping(
+    tmp_path: Path, manager: socket.socket
+) -> None:
     with running(tmp_path, extra={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as daemon:
         (ready,) = receive_until(manager, b"READY=1")
         # Ready means that a request is answered now.

@@ -265,5 +265,7 @@ def in_a_circle() -> BaseException:
         pytest.param(in_a_circle(), None, id="circle"),
     ],
 )
-def test_the_policy_error_is_found_in_the_chain_of_causes(error: BaseException, found: DomainBlockedError | None) -> None:
+def test_the_policy_error_is_found_in_the_chain_of_causes(
+    error: BaseException, found: DomainBlockedError | None
+) -> None:
     assert find_blocked_error(error) is found

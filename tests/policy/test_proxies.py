@@ -35,7 +35,9 @@ def address(peer: str, listed: Sequence[str] = (), standard: Sequence[str] = ())
         ("10.0.0.1", ["9.9.9.9"], ["8.8.8.8"], "10.0.0.1"),
     ],
 )
-def test_the_rightmost_untrusted_address_is_the_client(peer: str, listed: list[str], standard: list[str], client: str) -> None:
+def test_the_rightmost_untrusted_address_is_the_client(
+    peer: str, listed: list[str], standard: list[str], client: str
+) -> None:
     assert address(peer, listed, standard) == client
 
 
