@@ -223,7 +223,7 @@ def _check_directories(values: ConfigValues) -> None:
         for id in () if directory.users is UNSET else directory.users:
             # Without configured users, the id of the first user is not known yet.
             if known and id not in known:
-                values.add_issue(given.source, f"{given.key}.users", f"there is no user with the id {format_value(id)}")
+                values.add_issue(given.source, f"{given.key}.users", f"no user has the id {format_value(id)}")
 
 
 def _check_hooks(values: ConfigValues) -> None:
