@@ -23,7 +23,7 @@ from downloadd.name_collision import collision_key, path_collision_key
         ("\u212a", "k"),
     ],
 )
-def test_what_some_file_system_takes_for_one_is_alike(one: str, other: str) -> None:
+def test_names_that_some_file_system_treats_as_one_collide(one: str, other: str) -> None:
     assert collision_key(one) == collision_key(other)
     assert path_collision_key(f"a/{one}/b") == path_collision_key(f"A/{other}/B")
 
@@ -31,12 +31,12 @@ def test_what_some_file_system_takes_for_one_is_alike(one: str, other: str) -> N
 @pytest.mark.parametrize(
     ("one", "other"), [("a", "b"), ("a", "a1"), ("e", "\u00e9"), (".a", "a"), ("a b", "ab"), ("a/b", "ab")]
 )
-def test_other_names_are_not(one: str, other: str) -> None:
+def test_other_names_do_not_collide(one: str, other: str) -> None:
     assert path_collision_key(one) != path_collision_key(other)
 
 
 @given(st.text())
-def test_every_form_and_case_of_a_name_is_alike(name: str) -> None:
+def test_every_form_and_case_of_a_name_collides(name: str) -> None:
     assert collision_key(name) == collision_key(collision_key(name))
     for form in ("NFC", "NFD"):
         assert collision_key(unicodedata.normalize(form, name)) == collision_key(name)

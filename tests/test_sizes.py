@@ -8,7 +8,7 @@ from downloadd.sizes import UNITS, format_size, parse_size
 
 
 @given(st.integers(0, 2**62))
-def test_what_is_written_reads_back(size: int) -> None:
+def test_a_formatted_size_parses_to_itself(size: int) -> None:
     assert parse_size(format_size(size)) == size
 
 
@@ -41,7 +41,7 @@ def test_sizes_are_read(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "MiB", "-1", "1 Gb", "4 GiBB", "1.5", "0.1 kiB", "1e3", "1  GB", "٣", "0x10"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_a_malformed_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         parse_size(text)
 
@@ -49,5 +49,5 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("size", "text"), [(0, "0 B"), (1 << 30, "1 GiB"), (10**9, "1 GB"), (1536, "1536 B"), (1000, "1 kB")]
 )
-def test_sizes_are_written_exactly(size: int, text: str) -> None:
+def test_sizes_are_formatted_exactly(size: int, text: str) -> None:
     assert format_size(size) == text

@@ -71,7 +71,7 @@ def check_formats(values: ConfigValues, parsers: Mapping[Format, Parser]) -> Non
 
     `parsers` adds the formats that other packages define.
     """
-    parsers = {**_PARSERS, **parsers}
+    parsers = {**OWN_PARSERS, **parsers}
     for setting in iter_settings():
         given = values.find(setting.table, setting.name)
         if given is not None and setting.format is not None:
@@ -161,13 +161,14 @@ def _parse_user_id(text: str) -> str:
     return text
 
 
-_PARSERS: Final[Mapping[Format, Parser]] = {
+OWN_PARSERS: Final[Mapping[Format, Parser]] = {
     Format.BASE_PATH: _parse_base_path,
     Format.LISTEN_HOST: _parse_listen_host,
     Format.PATH: _parse_path,
     Format.SOCKET_PATH: _parse_socket_path,
     Format.USER_ID: _parse_user_id,
 }
+"""Parsers of the formats that the configuration itself defines."""
 
 
 # -- rules -------------------------------------------------------------------------------------------------------------
@@ -222,7 +223,7 @@ def _check_directories(values: ConfigValues) -> None:
         for id in () if directory.users is UNSET else directory.users:
             # Without configured users, the id of the first user is not known yet.
             if known and id not in known:
-                values.add_issue(given.source, f"{given.key}.users", f"there is no user with the id {format_value(id)}")
+                values.add_issue(given.source, f"{given.key}.users", f"no user has the id {format_value(id)}")
 
 
 def _check_hooks(values: ConfigValues) -> None:

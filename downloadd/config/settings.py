@@ -1,7 +1,7 @@
 """Settings: one frozen struct for each table of the configuration, described field by field.
 
 A field carries everything that is known of its setting: type, default, description, unit, examples, flag, former name.
-The example file, the reference page and `--help` are generated from it.
+Example file, reference page and `--help` are generated from it. `EXAMPLES` has the fields of each example table.
 """
 
 from typing import Annotated, Any, ClassVar, Final
@@ -206,7 +206,6 @@ class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """
 
     EXAMPLES: ClassVar = (("host", "headers"), ("host", "user", "password"))
-    """Fields of each table in the example file."""
 
     host: Annotated[
         Text,
@@ -282,7 +281,6 @@ class HookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     EXAMPLES: ClassVar = (("name", "events", "directory", "url", "secret", "timeout"), ("name", "command"))
-    """Fields of each table in the example file."""
 
     name: Annotated[
         str,

@@ -86,7 +86,7 @@ def run(options: ProcessOptions, clock: Clock | None = None) -> None:
     raise_descriptor_limit()
     tune_interpreter()
     with ExitStack() as stack:
-        start = _prepare(options, loaded, stack)
+        start = prepare_start(options, loaded, stack)
         log_writer = stack.enter_context(configured_logging(format=options.log_format, level=options.log_level))
         notifier = stack.enter_context(systemd.Notifier(options.environment.get("NOTIFY_SOCKET")))
         daemon = Daemon(options, start, log_writer=log_writer, notifier=notifier, clock=clock or SystemClock())
@@ -98,8 +98,12 @@ def run(options: ProcessOptions, clock: Clock | None = None) -> None:
             raise StartupError(error.detail) from error
 
 
-def _prepare(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStack) -> StartState:
-    """Bind the sockets, read the certificate, and add the first user if none is configured."""
+def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStack) -> StartState:
+    """Bind the sockets, read the certificate, and add the first user if none is configured. Blocks.
+
+    Raises:
+        StartupError: a socket, the certificate or the token file cannot be used.
+    """
     config = loaded.config
     tls = ServerTls.from_config(config.server)
     sockets = _open_sockets(options, config, stack)

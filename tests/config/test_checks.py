@@ -103,9 +103,7 @@ def test_users_of_directories_must_exist_if_users_are_configured(tmp_path: Path)
     directory = '[[directories]]\npath = "a"\nusers = ["b"]\n'
     assert load(tmp_path, directory).directories
     assert load(tmp_path, directory + user("b")).directories
-    assert load_issues(tmp_path, directory + user()) == [
-        'config.toml: directories[0].users: there is no user with the id "b"'
-    ]
+    assert load_issues(tmp_path, directory + user()) == ['config.toml: directories[0].users: no user has the id "b"']
 
 
 # -- lists of tables ---------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@ import pytest
 from msgspec import inspect
 
 from downloadd.config import ALL_PERMISSIONS, HOOK_EVENTS, CredentialConfig, Format
-from downloadd.config.checks import _PARSERS
+from downloadd.config.checks import OWN_PARSERS
 from downloadd.config.fields import Setting, read_settings
 from downloadd.config.sources import LISTS, TABLES
 from downloadd.daemon.configuration import PARSERS
@@ -40,8 +40,8 @@ def test_examples_have_the_type_of_the_field(setting: Setting) -> None:
 
 
 def test_every_format_has_a_parser() -> None:
-    assert {**PARSERS, **_PARSERS}.keys() == set(Format)
-    assert not PARSERS.keys() & _PARSERS.keys()
+    assert {**PARSERS, **OWN_PARSERS}.keys() == set(Format)
+    assert not PARSERS.keys() & OWN_PARSERS.keys()
 
 
 def test_permissions_and_events_are_those_of_users_and_states() -> None:

@@ -23,7 +23,7 @@ def run(script: str) -> tuple[int, str, float]:
 SCRIPT_PREFIX = "deadline = ExitDeadline(lambda: print('last words', flush=True))\n"
 
 
-def test_a_process_that_hangs_is_ended_with_last_words() -> None:
+def test_a_process_that_hangs_is_ended_after_the_callback() -> None:
     status, output, seconds = run(SCRIPT_PREFIX + "deadline.set(0.1, 3)\ntime.sleep(20)")
     assert (status, output) == (3, "last words\n")
     assert seconds < 15
@@ -36,7 +36,7 @@ def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
     assert seconds < 15
 
 
-def test_a_process_that_ends_in_time_notices_nothing() -> None:
+def test_a_process_that_ends_in_time_is_not_affected() -> None:
     status, output, seconds = run(SCRIPT_PREFIX + "deadline.set(20, 3)")
     assert (status, output) == (0, "")
     assert seconds < 15
@@ -47,11 +47,11 @@ def test_a_later_deadline_replaces_an_earlier_one() -> None:
     assert status == 4
 
 
-def test_a_deadline_can_be_taken_back() -> None:
+def test_a_deadline_can_be_cancelled() -> None:
     status, output, _ = run(SCRIPT_PREFIX + "deadline.set(0.1, 3)\ndeadline.cancel()\ntime.sleep(0.3)")
     assert (status, output) == (0, "")
 
 
-def test_the_end_can_come_at_once() -> None:
+def test_the_process_can_end_at_once() -> None:
     status, output, _ = run(SCRIPT_PREFIX + "deadline.exit_now(143)")
     assert (status, output) == (143, "last words\n")

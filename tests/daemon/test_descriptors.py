@@ -12,7 +12,7 @@ HARD = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 @pytest.fixture
 def set_limit() -> Iterator[Callable[[int], None]]:
-    """Sets the soft limit of open files; the test restores it."""
+    """Return a function that sets the soft limit of open files; restore it after the test."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield lambda soft: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
     resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -27,7 +27,7 @@ def test_all_addresses_of_a_name_share_one_port() -> None:
 
 
 def has_ipv6_loopback() -> bool:
-    """A container often knows the protocol and has no address of it."""
+    """Return True if the machine has ::1; a container often supports IPv6 without an address."""
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
@@ -43,7 +43,7 @@ def test_an_ipv6_address_is_in_brackets() -> None:
             assert listener_url(listener) == f"http://[::1]:{listener_address(listener)[1]}"
 
 
-def test_every_address_is_reached_by_the_loopback_one() -> None:
+def test_the_wildcard_address_has_the_url_of_loopback() -> None:
     (listener,) = bind("0.0.0.0", 0)
     with listener:
         assert listener_url(listener) == f"http://127.0.0.1:{listener_address(listener)[1]}"
@@ -66,7 +66,7 @@ def test_the_name_of_a_unix_socket_is_removed(tmp_path: Path) -> None:
     unlink_unix(name)
 
 
-def test_what_lies_at_the_name_of_a_unix_socket_by_now_is_left(tmp_path: Path) -> None:
+def test_a_file_that_has_replaced_a_unix_socket_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "sock"
     first, name_of_first = bind_unix(str(path))
     with first:
@@ -81,7 +81,7 @@ def test_what_lies_at_the_name_of_a_unix_socket_by_now_is_left(tmp_path: Path) -
     assert path.read_text() == "mine"
 
 
-def test_a_port_in_use_is_one_sentence() -> None:
+def test_a_port_in_use_is_an_error_of_one_line() -> None:
     (first,) = bind("127.0.0.1", 0)
     with first, pytest.raises(StartupError, match=r"the port is in use; .*choose another --port") as caught:
         bind("127.0.0.1", first.getsockname()[1])
@@ -102,7 +102,7 @@ def test_a_port_is_free_again_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "a" * 70, "\udcff"])
-def test_an_address_that_is_not_ours_is_one_sentence(host: str) -> None:
+def test_an_address_of_another_machine_is_an_error_of_one_line(host: str) -> None:
     with pytest.raises(StartupError, match="cannot listen on") as caught:
         bind(host, 0)
     assert len(caught.value.message.splitlines()) == 1

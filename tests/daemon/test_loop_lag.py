@@ -5,7 +5,7 @@ from downloadd.clock import SystemClock
 from downloadd.daemon.loop_lag import INTERVAL_SECONDS, measure_loop_lag
 
 
-async def test_what_blocks_the_loop_shows() -> None:
+async def test_a_blocked_loop_is_reported() -> None:
     reported: asyncio.Queue[float] = asyncio.Queue()
     async with asyncio.TaskGroup() as group:
         measuring = group.create_task(measure_loop_lag(reported.put_nowait, SystemClock()))

@@ -43,7 +43,7 @@ class Running:
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
     def event(self, name: str, count: int = 1) -> dict[str, Any]:
-        """The `count`th line of an event, once it is there."""
+        """Wait for the `count`th line of an event, and return it."""
 
         def found() -> list[dict[str, Any]]:
             entries = [entry for entry in self.log() if entry["event"] == name]
@@ -57,7 +57,7 @@ class Running:
         return int(self.event("listening")["port"])
 
     def get(self, path: str, token: str | None = None) -> int:
-        """The status of an answer."""
+        """Return the status of a response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
@@ -116,7 +116,7 @@ def running(
         process.wait(10)
 
 
-def test_a_signal_to_reload_while_everything_is_being_loaded_ends_nothing(tmp_path: Path) -> None:
+def test_a_signal_to_reload_during_the_imports_does_not_end_the_daemon(tmp_path: Path) -> None:
     with running(tmp_path) as daemon:
         ignored = 0
         while not ignored & 1 << (signal.SIGHUP - 1):
@@ -126,7 +126,7 @@ def test_a_signal_to_reload_while_everything_is_being_loaded_ends_nothing(tmp_pa
         assert daemon.port
 
 
-def test_whoever_may_read_the_journal_is_not_told_the_first_token(tmp_path: Path) -> None:
+def test_the_journal_does_not_get_the_first_token(tmp_path: Path) -> None:
     with running(tmp_path, "", extra={"JOURNAL_STREAM": "8:12345"}) as daemon:
         assert daemon.port
         token = (tmp_path / "state" / "downloadd" / "token").read_text().strip()
@@ -134,10 +134,10 @@ def test_whoever_may_read_the_journal_is_not_told_the_first_token(tmp_path: Path
         assert token not in (tmp_path / "out").read_text() + (tmp_path / "log").read_text()
 
 
-def complaint(
+def startup_errors(
     folder: Path, flags: Sequence[str], *, status: int, config: str = USER, extra: Mapping[str, str] | None = None
 ) -> list[str]:
-    """What a daemon that cannot start says, without the `downloadd: ` that begins each line."""
+    """Return the lines that a daemon prints if it cannot start, without the prefix `downloadd: `."""
     (folder / "config.toml").write_text(config)
     done = subprocess.run(
         arguments(folder, ["--config", str(folder / "config.toml"), *flags]),
@@ -204,7 +204,7 @@ def test_the_version_is_that_of_the_package() -> None:
 def test_a_mistake_in_the_configuration_is_a_line_and_status_2(
     tmp_path: Path, flags: list[str], config: str, extra: dict[str, str], expected: list[str]
 ) -> None:
-    found = complaint(tmp_path, flags, status=2, config=config, extra=extra)
+    found = startup_errors(tmp_path, flags, status=2, config=config, extra=extra)
     assert len(found) == len(expected)
     for line, part in zip(found, expected, strict=True):
         assert part in line
@@ -213,27 +213,29 @@ def test_a_mistake_in_the_configuration_is_a_line_and_status_2(
 
 def test_a_port_in_use_is_a_line_and_status_1(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        (line,) = complaint(tmp_path, ["--port", str(taken.getsockname()[1])], status=1)
+        (line,) = startup_errors(tmp_path, ["--port", str(taken.getsockname()[1])], status=1)
     assert line.endswith("the port is in use; stop the other program or choose another --port")
 
 
 def test_a_state_directory_that_cannot_be_used_is_a_line_and_status_1(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for config in (USER, ""):
-        (line,) = complaint(tmp_path, ["--port", "0", "--state-dir", str(tmp_path / "file")], status=1, config=config)
+        (line,) = startup_errors(
+            tmp_path, ["--port", "0", "--state-dir", str(tmp_path / "file")], status=1, config=config
+        )
         assert str(tmp_path / "file") in line
 
 
 def test_a_storage_root_that_cannot_be_used_is_a_line_and_status_1(tmp_path: Path) -> None:
     (tmp_path / "files").touch()
-    (line,) = complaint(tmp_path, ["--port", "0"], status=1)
+    (line,) = startup_errors(tmp_path, ["--port", "0"], status=1)
     assert str(tmp_path / "files") in line
 
 
 def test_a_second_daemon_on_the_same_state_directory_is_refused(tmp_path: Path) -> None:
     with running(tmp_path) as daemon:
         assert daemon.port
-        (line,) = complaint(tmp_path, ["--port", "0"], status=1)
+        (line,) = startup_errors(tmp_path, ["--port", "0"], status=1)
         assert "another downloadd" in line
         assert daemon.stop() == 0
 
@@ -241,12 +243,12 @@ def test_a_second_daemon_on_the_same_state_directory_is_refused(tmp_path: Path) 
 def test_a_second_daemon_on_the_same_storage_root_is_refused(tmp_path: Path) -> None:
     with running(tmp_path) as daemon:
         assert daemon.port
-        (line,) = complaint(tmp_path, ["--port", "0", "--state-dir", str(tmp_path / "other")], status=1)
+        (line,) = startup_errors(tmp_path, ["--port", "0", "--state-dir", str(tmp_path / "other")], status=1)
         assert "in use by another downloadd" in line
         assert daemon.stop() == 0
 
 
-# -- a life ------------------------------------------------------------------------------------------------------------
+# -- start and stop --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -282,14 +284,14 @@ def test_the_first_start_prints_a_token_that_works_and_later_starts_are_silent(t
 
 @pytest.fixture
 def silent_origin() -> Iterator[socket.socket]:
-    """Takes connections and never answers."""
+    """Yield a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
 
 
 @contextmanager
 def waiting_request(daemon: Running, origin: socket.socket) -> Iterator[None]:
-    """A request that waits for the end of a download that never ends, so that the daemon has something to drain."""
+    """Send a request that waits for the end of a download that never ends."""
     connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
     url = f"http://127.0.0.1:{origin.getsockname()[1]}/file"
     connection.request("GET", f"/?download={url}&wait=60", headers={"Authorization": f"Bearer {TOKEN}"})
@@ -333,7 +335,7 @@ def test_the_limit_of_open_files_is_raised(tmp_path: Path) -> None:
         assert daemon.stop() == 0
 
 
-def test_a_standard_error_that_nobody_reads_blocks_no_request(tmp_path: Path) -> None:
+def test_a_standard_error_that_is_not_read_blocks_no_request(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     try:
         with running(tmp_path, stderr=writer) as daemon:
@@ -355,7 +357,7 @@ def test_a_standard_error_that_nobody_reads_blocks_no_request(tmp_path: Path) ->
         os.close(writer)
 
 
-def test_a_request_that_is_no_http_leaves_none_of_its_bytes_in_the_log(tmp_path: Path) -> None:
+def test_a_malformed_request_leaves_none_of_its_bytes_in_the_log(tmp_path: Path) -> None:
     with running(tmp_path) as daemon:
         for garbage in (
             f"GET / HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\nBad\x00Name: x\r\n\r\n",
@@ -382,14 +384,16 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def receive_until(end: socket.socket, wanted: bytes) -> list[bytes]:
-    """The messages up to the first one that begins with `wanted`."""
+    """Return the messages up to the first one that begins with `wanted`."""
     messages = [end.recv(4096)]
     while not messages[-1].startswith(wanted):
         messages.append(end.recv(4096))
     return messages
 
 
-def test_the_service_manager_hears_ready_reloading_and_stopping(tmp_path: Path, manager: socket.socket) -> None:
+def test_the_service_manager_is_notified_of_ready_reloading_and_stopping(
+    tmp_path: Path, manager: socket.socket
+) -> None:
     with running(tmp_path, extra={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as daemon:
         (ready,) = receive_until(manager, b"READY=1")
         # Ready means that a request is answered now.
@@ -403,7 +407,7 @@ def test_the_service_manager_hears_ready_reloading_and_stopping(tmp_path: Path, 
         assert receive_until(manager, b"STOPPING=1")
 
 
-def test_the_watchdog_is_fed(tmp_path: Path, manager: socket.socket) -> None:
+def test_the_watchdog_gets_heartbeats(tmp_path: Path, manager: socket.socket) -> None:
     extra = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
     with running(tmp_path, extra=extra) as daemon:
         receive_until(manager, b"READY=1")
@@ -416,7 +420,7 @@ def test_the_watchdog_is_fed(tmp_path: Path, manager: socket.socket) -> None:
         assert daemon.stop() == 0
 
 
-def test_a_handed_over_socket_takes_the_place_of_host_and_port(tmp_path: Path) -> None:
+def test_an_inherited_socket_replaces_host_and_port(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         # As the service manager does: the socket is descriptor 3, and LISTEN_PID the process itself.
@@ -446,7 +450,7 @@ def test_a_handed_over_socket_takes_the_place_of_host_and_port(tmp_path: Path) -
             process.wait(10)
 
 
-def test_a_reload_takes_over_new_users_and_refuses_a_broken_file(tmp_path: Path) -> None:
+def test_a_reload_applies_new_users_and_refuses_a_malformed_file(tmp_path: Path) -> None:
     other = "another-token-for-tests-0123456789-abcdef"
     bob = f'[[users]]\nid = "bob"\ntoken_hash = "sha256:{hashlib.sha256(other.encode()).hexdigest()}"\n'
     with running(tmp_path) as daemon:
@@ -465,7 +469,7 @@ def test_a_reload_takes_over_new_users_and_refuses_a_broken_file(tmp_path: Path)
 
 
 @pytest.mark.parametrize("emptied", ["", "# nothing yet\n", LOCAL], ids=["empty", "comment", "half-written"])
-def test_a_reload_of_a_file_that_names_nobody_any_more_changes_nothing(tmp_path: Path, emptied: str) -> None:
+def test_a_reload_of_a_file_without_its_users_changes_nothing(tmp_path: Path, emptied: str) -> None:
     state = str(tmp_path / "elsewhere")
     with running(tmp_path, f'[server]\nstate_dir = "{state}"\n{USER}') as daemon:
         assert daemon.get("/api/v1/downloads", TOKEN) == 200
@@ -481,7 +485,7 @@ def test_a_reload_of_a_file_that_names_nobody_any_more_changes_nothing(tmp_path:
     assert not list(tmp_path.rglob("token"))
 
 
-def test_a_reload_leaves_the_first_user_who_it_is_and_makes_no_other(tmp_path: Path) -> None:
+def test_a_reload_keeps_the_first_user_and_creates_no_other(tmp_path: Path) -> None:
     elsewhere = f'[server]\nstate_dir = "{tmp_path / "elsewhere"}"\n'
     with running(tmp_path, "") as daemon:
         assert daemon.port

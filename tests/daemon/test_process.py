@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from support.config_files import user
 
 from downloadd.config import Flags
-from downloadd.daemon.process import ProcessOptions, StartState, _prepare
+from downloadd.daemon.process import ProcessOptions, StartState, prepare_start
 from downloadd.errors import StartupError
 from downloadd.logs import LogFormat, LogLevel
 
@@ -27,14 +27,14 @@ def options(tmp_path: Path, toml: str = "", **environment: str) -> ProcessOption
     )
 
 
-def prepare(given: ProcessOptions, stack: ExitStack) -> StartState:
-    return _prepare(given, given.read_config(), stack)
+def start_state(given: ProcessOptions, stack: ExitStack) -> StartState:
+    return prepare_start(given, given.read_config(), stack)
 
 
 def test_without_users_the_first_one_is_added_and_greeted_once(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        first = prepare(options(tmp_path), stack)
-        second = prepare(options(tmp_path), stack)
+        first = start_state(options(tmp_path), stack)
+        second = start_state(options(tmp_path), stack)
     token = (tmp_path / "state" / "token").read_text().strip()
     assert first.greeting is not None
     assert token in first.greeting
@@ -46,13 +46,13 @@ def test_without_users_the_first_one_is_added_and_greeted_once(tmp_path: Path) -
 
 def test_the_journal_gets_no_token(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        start = prepare(options(tmp_path, JOURNAL_STREAM="8:1"), stack)
+        start = start_state(options(tmp_path, JOURNAL_STREAM="8:1"), stack)
     assert (tmp_path / "state" / "token").read_text().strip() not in str(start.greeting)
 
 
 def test_configured_users_need_no_first_one(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        start = prepare(options(tmp_path, user("alice")), stack)
+        start = start_state(options(tmp_path, user("alice")), stack)
     assert (start.has_configured_users, start.greeting) == (True, None)
     assert [each.id for each in start.config.users] == ["alice"]
     assert not (tmp_path / "state").exists()
@@ -61,7 +61,7 @@ def test_configured_users_need_no_first_one(tmp_path: Path) -> None:
 def test_sockets_are_bound_and_closed_with_the_stack(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
     with ExitStack() as stack:
-        start = prepare(options(tmp_path, f"[server]\nunix_socket = {json.dumps(str(path))}\n{user()}"), stack)
+        start = start_state(options(tmp_path, f"[server]\nunix_socket = {json.dumps(str(path))}\n{user()}"), stack)
         families = [listener.family for listener in start.sockets]
         assert families == [socket.AF_INET, socket.AF_UNIX]
         assert path.is_socket()
@@ -71,7 +71,7 @@ def test_sockets_are_bound_and_closed_with_the_stack(tmp_path: Path) -> None:
 
 def test_former_names_are_kept_for_the_log(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        start = prepare(options(tmp_path, f"[downloads]\nallow = true\n{user()}"), stack)
+        start = start_state(options(tmp_path, f"[downloads]\nallow = true\n{user()}"), stack)
     assert [each.current for each in start.renamed] == ["downloads.enabled"]
 
 

@@ -8,7 +8,7 @@ from downloadd.daemon.signals import SignalRequest, Signals
 
 
 class SignalRecorder:
-    """What the callbacks were told."""
+    """Recorder of the calls of both callbacks."""
 
     def __init__(self) -> None:
         self.stops: list[signal.Signals] = []

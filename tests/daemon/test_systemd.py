@@ -14,7 +14,7 @@ from downloadd.errors import StartupError
 
 @pytest.fixture(params=["path", "abstract"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
-    """The service manager's end of the notification socket, and its address as `NOTIFY_SOCKET` says it."""
+    """Yield the notification socket of the service manager, and its address for `NOTIFY_SOCKET`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         if request.param == "path":
             address = str(tmp_path / "notify")
@@ -47,12 +47,12 @@ def test_without_a_service_manager_nothing_is_sent(address: str | None) -> None:
         assert not notifier.ready()
 
 
-def test_a_service_manager_that_has_gone_harms_nobody(tmp_path: Path) -> None:
+def test_a_missing_service_manager_raises_no_error(tmp_path: Path) -> None:
     with Notifier(str(tmp_path / "gone")) as notifier:
         assert not notifier.ready()
 
 
-def test_a_service_manager_that_does_not_read_blocks_nobody(manager: tuple[socket.socket, str]) -> None:
+def test_a_service_manager_that_does_not_read_does_not_block(manager: tuple[socket.socket, str]) -> None:
     _, address = manager
     with Notifier(address) as notifier:
         sent = [notifier.heartbeat() for _ in range(10_000)]
@@ -71,7 +71,7 @@ def test_a_service_manager_that_does_not_read_blocks_nobody(manager: tuple[socke
         pytest.param({"WATCHDOG_USEC": "soon"}, None, id="no number"),
     ],
 )
-def test_the_watchdog_is_fed_twice_per_interval(environment: dict[str, str], expected: float | None) -> None:
+def test_a_heartbeat_is_sent_twice_per_watchdog_interval(environment: dict[str, str], expected: float | None) -> None:
     assert watchdog_interval(environment, 42) == expected
 
 
@@ -84,11 +84,11 @@ def test_the_watchdog_is_fed_twice_per_interval(environment: dict[str, str], exp
         pytest.param({"LISTEN_FDS": "0", "LISTEN_PID": "42"}, id="none"),
     ],
 )
-def test_sockets_for_somebody_else_are_left_alone(environment: dict[str, str]) -> None:
+def test_sockets_for_another_process_are_ignored(environment: dict[str, str]) -> None:
     assert inherited_sockets(environment, 42) == []
 
 
-def test_a_handed_over_socket_serves(tmp_path: Path) -> None:
+def test_an_inherited_socket_accepts_connections(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         environment = {"LISTEN_FDS": "1", "LISTEN_PID": "42", "LISTEN_FDNAMES": "http"}
         (taken,) = inherited_sockets(environment, 42, first=os.dup(server.fileno()))
@@ -125,7 +125,7 @@ def test_descriptors_begin_at_three_in_a_real_process() -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "datagram", "not listening"])
-def test_what_does_not_listen_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_descriptor_that_does_not_listen_is_refused(tmp_path: Path, kind: str) -> None:
     match kind:
         case "file":
             descriptor = os.open(tmp_path / "file", os.O_CREAT)
@@ -144,7 +144,7 @@ def test_what_does_not_listen_is_refused(tmp_path: Path, kind: str) -> None:
             os.close(descriptor)
 
 
-def test_what_is_said_to_this_process_is_kept_from_its_children() -> None:
+def test_variables_for_this_process_are_removed_for_its_children() -> None:
     environment = {**dict.fromkeys(VARIABLES, "1"), "STATE_DIRECTORY": "/x"}
     clear_environment(environment)
     assert environment == {"STATE_DIRECTORY": "/x"}

@@ -17,14 +17,14 @@ def authority() -> trustme.CA:
 
 
 def write_certificate(authority: trustme.CA, folder: Path, name: str = "localhost") -> ServerConfig:
-    """Writes a certificate with its key in one file."""
+    """Write a certificate with its key in one file."""
     certificate = authority.issue_cert(name)
     certificate.private_key_and_cert_chain_pem.write_to_path(str(folder / f"{name}.pem"))
     return ServerConfig(tls_cert=str(folder / f"{name}.pem"))
 
 
-def common_names(tls: ServerTls, authority: trustme.CA) -> list[str]:
-    """The names in the certificate that a client gets."""
+def served_certificate(tls: ServerTls, authority: trustme.CA) -> str:
+    """Return the names in the certificate that a client gets."""
     client = ssl.create_default_context()
     authority.configure_trust(client)
     client.check_hostname = False
@@ -41,7 +41,7 @@ def common_names(tls: ServerTls, authority: trustme.CA) -> list[str]:
         connected.send(b"x")
     thread.join()
     assert certificate is not None
-    return [str(name) for _, name in certificate["subjectAltName"]]  # type: ignore[str-unpack]
+    return str(certificate["subjectAltName"])
 
 
 def test_without_a_certificate_there_is_no_tls() -> None:
@@ -51,13 +51,13 @@ def test_without_a_certificate_there_is_no_tls() -> None:
 def test_a_reload_replaces_the_certificate_and_a_failed_one_keeps_it(authority: trustme.CA, tmp_path: Path) -> None:
     tls = ServerTls.from_config(write_certificate(authority, tmp_path))
     assert tls is not None
-    assert common_names(tls, authority) == ["localhost"]
+    assert "'localhost'" in served_certificate(tls, authority)
     tls.reload(write_certificate(authority, tmp_path, "other.example"))
-    assert common_names(tls, authority) == ["other.example"]
+    assert "'other.example'" in served_certificate(tls, authority)
     (tmp_path / "garbage.pem").write_text("nothing")
     with pytest.raises(StartupError, match="does not hold a certificate and key in PEM"):
         tls.reload(ServerConfig(tls_cert=str(tmp_path / "garbage.pem")))
-    assert common_names(tls, authority) == ["other.example"]
+    assert "'other.example'" in served_certificate(tls, authority)
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def needs(command: str) -> pytest.MarkDecorator:
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """The units with a program that exists here."""
+    """Return a folder with the units, whose program exists here."""
     for name in ("downloadd.service", "downloadd.socket"):
         text = (UNITS / name).read_text()
         (tmp_path / name).write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.MULTILINE))

@@ -125,7 +125,7 @@ def test_an_allowed_network_is_allowed_besides_the_internet(address: str) -> Non
 
 
 @pytest.mark.parametrize("address", ["10.0.255.255", "10.2.0.0", "192.0.2.8", "::1", "fc00::1", "169.254.169.254"])
-def test_what_is_outside_the_allowed_networks_stays_forbidden(address: str) -> None:
+def test_an_address_outside_the_allowed_networks_stays_forbidden(address: str) -> None:
     with pytest.raises(DomainBlockedError):
         LOCAL.check_address(address)
 
@@ -143,7 +143,7 @@ def test_a_zone_is_forbidden_even_in_an_allowed_network(address: str) -> None:
 @pytest.mark.parametrize(
     "address", ["", "localhost", "127.1", "2130706433", "0x7f.0.0.1", "010.0.0.1", "[::1]", "1.1.1.1 "]
 )
-def test_what_is_no_address_is_forbidden(address: str) -> None:
+def test_a_text_that_is_not_an_address_is_forbidden(address: str) -> None:
     with pytest.raises(DomainBlockedError, match="not an IP address"):
         PUBLIC.check_address(address)
 
@@ -158,13 +158,13 @@ def test_what_is_no_address_is_forbidden(address: str) -> None:
         pytest.param("fe80::%eth0/64", "zone", id="zone"),
     ],
 )
-def test_what_is_no_network_is_refused_by_name_and_reason(network: str, problem: str) -> None:
+def test_a_malformed_network_is_refused_with_its_text_and_the_reason(network: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         AddressRules([network])
 
 
 @pytest.mark.parametrize("host", ["localhost", "a.localhost", "a.b.localhost"])
-def test_localhost_is_loopback_without_asking(host: str) -> None:
+def test_localhost_is_loopback_without_dns(host: str) -> None:
     with pytest.raises(DomainBlockedError, match="loopback"):
         check_special_name(host, PUBLIC)
     check_special_name(host, LOCAL)
@@ -177,7 +177,7 @@ def test_other_names_are_left_to_the_dns(host: str) -> None:
 
 
 @given(st.ip_addresses())
-def test_what_passes_is_global_for_python_too(address: IPv4Address | IPv6Address) -> None:
+def test_an_allowed_address_is_global_for_python_too(address: IPv4Address | IPv6Address) -> None:
     if PUBLIC.forbidden_reason(address) is None and not (isinstance(address, IPv6Address) and int(address) >> 125 != 1):
         assert address.is_global
         assert not address.is_multicast
@@ -185,6 +185,6 @@ def test_what_passes_is_global_for_python_too(address: IPv4Address | IPv6Address
 
 
 @given(st.ip_addresses(v=4))
-def test_mapped_or_not_an_address_is_judged_the_same(address: IPv4Address) -> None:
+def test_an_address_and_its_mapped_form_get_the_same_answer(address: IPv4Address) -> None:
     plain, mapped = (PUBLIC.forbidden_reason(text) for text in (str(address), f"::ffff:{address}"))
     assert (plain is None) is (mapped is None)

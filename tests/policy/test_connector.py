@@ -127,7 +127,7 @@ async def test_of_mixed_answers_only_the_allowed_address_is_connected_to(
     assert set(origin.peers) == {"127.0.0.1"}
 
 
-async def test_an_answer_that_changes_between_check_and_connect_wins_nothing(origin: RecordingOrigin) -> None:
+async def test_an_answer_that_changes_between_check_and_connect_is_not_connected_to(origin: RecordingOrigin) -> None:
     resolver = ScriptedResolver(["127.0.0.1"], ["::1"])
     async with build_connector(lambda: LOOPBACK, resolver=resolver) as connector:
         judged = FilteringResolver(lambda: LOOPBACK, resolver)
@@ -154,7 +154,7 @@ async def test_an_answer_that_turned_forbidden_after_it_was_cached_is_stopped_at
     assert origin.peers == []
 
 
-async def test_answers_are_kept_for_a_while(origin: RecordingOrigin) -> None:
+async def test_answers_are_cached_for_a_while(origin: RecordingOrigin) -> None:
     resolver = ScriptedResolver(["127.0.0.1"])
     connector = build_connector(lambda: LOOPBACK, resolver=resolver)
     async with connector:
@@ -172,14 +172,14 @@ async def test_the_connector_limits_no_connections() -> None:
         assert connector.limit_per_host == 0
 
 
-async def test_a_refusal_is_not_kept(origin: RecordingOrigin) -> None:
+async def test_a_refusal_is_not_cached(origin: RecordingOrigin) -> None:
     resolver = ScriptedResolver(["10.0.0.1"], ["127.0.0.1"])
     async with build_connector(lambda: LOOPBACK, resolver=resolver) as connector:
         assert await refusal(f"http://files.example:{origin.port}/", connector) is not None
         assert await get(f"http://files.example:{origin.port}/", connector) == 200
 
 
-async def test_the_system_resolver_is_asked_by_default(origin: RecordingOrigin) -> None:
+async def test_the_system_resolver_is_the_default(origin: RecordingOrigin) -> None:
     async with build_connector(lambda: LOOPBACK, resolver=SystemResolver()) as connector:
         assert await get(f"http://localhost:{origin.port}/", connector) == 200
     async with build_connector(lambda: PUBLIC, resolver=SystemResolver()) as connector:
@@ -187,7 +187,7 @@ async def test_the_system_resolver_is_asked_by_default(origin: RecordingOrigin) 
     assert set(origin.peers) == {"127.0.0.1"}
 
 
-async def test_the_given_certificates_are_trusted_and_a_stranger_is_no_judgement() -> None:
+async def test_the_given_certificates_are_trusted_and_another_one_is_not_a_policy_error() -> None:
     authority = trustme.CA()
     server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("files.example").configure_cert(server_side)
@@ -205,7 +205,7 @@ async def test_the_given_certificates_are_trusted_and_a_stranger_is_no_judgement
     assert find_blocked_error(caught.value) is None
 
 
-async def test_a_failed_lookup_is_no_judgement() -> None:
+async def test_a_failed_lookup_is_not_a_policy_error() -> None:
     resolver = ScriptedResolver(socket.gaierror(socket.EAI_NONAME, "unknown"))
     with pytest.raises(socket.gaierror):
         await FilteringResolver(lambda: LOOPBACK, resolver).resolve("missing.example", 80)
@@ -221,7 +221,7 @@ async def test_a_name_without_addresses_is_a_failed_lookup() -> None:
     assert find_blocked_error(caught.value) is None
 
 
-async def test_a_refused_connection_is_no_judgement() -> None:
+async def test_a_refused_connection_is_not_a_policy_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     async with build_connector(lambda: LOOPBACK, resolver=SystemResolver()) as connector:
@@ -265,5 +265,7 @@ def in_a_circle() -> BaseException:
         pytest.param(in_a_circle(), None, id="circle"),
     ],
 )
-def test_the_judgement_is_found_in_the_chain(error: BaseException, found: DomainBlockedError | None) -> None:
+def test_the_policy_error_is_found_in_the_chain_of_causes(
+    error: BaseException, found: DomainBlockedError | None
+) -> None:
     assert find_blocked_error(error) is found

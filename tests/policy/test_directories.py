@@ -18,13 +18,13 @@ RULES = DirectoryRules(
 
 
 @pytest.mark.parametrize("directory", ["", "tea", "teams", "Team", "team2/inner", "x/team", "x/team/inner"])
-def test_elsewhere_nothing_holds(directory: str) -> None:
+def test_a_directory_without_a_table_has_the_defaults(directory: str) -> None:
     assert RULES.settings_of(directory) == DirectorySettings()
     assert RULES.allows_user("anybody", directory)
 
 
 @pytest.mark.parametrize("directory", ["team", "team/", "/team", "//team//", "team/a", "/team//a/b/", "team/inner2"])
-def test_a_table_holds_for_everything_below_its_path(directory: str) -> None:
+def test_a_table_applies_to_everything_below_its_path(directory: str) -> None:
     directory_settings = RULES.settings_of(directory)
     assert directory_settings.quotas == (Quota(directory="team", limit=100),)
     assert (directory_settings.conflict, directory_settings.mode, directory_settings.owner) == (
@@ -39,7 +39,7 @@ def test_a_table_holds_for_everything_below_its_path(directory: str) -> None:
     ]
 
 
-def test_each_key_is_that_of_the_longest_path_that_gives_it_and_quotas_hold_together() -> None:
+def test_each_key_is_that_of_the_longest_path_that_gives_it_and_all_quotas_apply() -> None:
     directory_settings = RULES.settings_of("team/inner/deep")
     assert directory_settings.quotas == (Quota(directory="team", limit=100), Quota(directory="team/inner", limit=10))
     assert (directory_settings.owner, directory_settings.mode, directory_settings.conflict) == (
@@ -66,7 +66,7 @@ def test_each_key_is_that_of_the_longest_path_that_gives_it_and_quotas_hold_toge
         "team/\u0131nner",
     ],
 )
-def test_a_spelling_that_a_forgiving_file_system_takes_for_another_is_refused(directory: str) -> None:
+def test_a_spelling_that_collides_with_a_configured_path_is_refused(directory: str) -> None:
     with pytest.raises(InvalidPathError, match="too similar to 'team"):
         RULES.check_distinct(directory)
 
@@ -76,7 +76,7 @@ def test_any_other_spelling_is_another_directory(directory: str) -> None:
     RULES.check_distinct(directory)
 
 
-def test_both_of_two_that_are_alike_may_be_configured() -> None:
+def test_two_paths_that_collide_may_both_be_configured() -> None:
     rules = DirectoryRules([DirectoryConfig(path="a/e\u0301"), DirectoryConfig(path="a/E\u0301")])
     rules.check_distinct("a/e\u0301")
     rules.check_distinct("a/E\u0301")
@@ -84,7 +84,7 @@ def test_both_of_two_that_are_alike_may_be_configured() -> None:
         rules.check_distinct("a/\u00e9")
 
 
-def test_the_root_may_have_terms_too() -> None:
+def test_the_root_may_have_settings_too() -> None:
     rules = DirectoryRules([DirectoryConfig(path="", users=("ann",)), DirectoryConfig(path="open", users=("bob",))])
     assert [rules.allows_user("ann", directory) for directory in ("", "/", "a", "open")] == [True, True, True, False]
 
@@ -93,6 +93,6 @@ def test_the_root_may_have_terms_too() -> None:
     st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4),
     st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=3),
 )
-def test_the_rules_agree_with_a_naive_reading(asked: list[str], configured: list[str]) -> None:
+def test_the_rules_agree_with_a_simple_implementation(asked: list[str], configured: list[str]) -> None:
     rules = DirectoryRules([DirectoryConfig(path="/".join(configured), users=("ann",))])
     assert rules.allows_user("bob", "/".join(asked)) is (asked[: len(configured)] != configured)

@@ -38,7 +38,7 @@ def test_no_spelling_of_an_inner_address_passes(text: str) -> None:
         "http://256.256.256.256/", "http://127.0.0.1%2f@example.com\\/", "dict://127.0.0.1/", "http://0x7f.1.example.0x/",
     ],
 )  # fmt: skip
-def test_a_url_that_readers_disagree_on_is_refused(text: str) -> None:
+def test_a_url_that_parsers_disagree_on_is_refused(text: str) -> None:
     with pytest.raises(InvalidUrlError):
         Policy().check_url(text)
 
@@ -78,6 +78,6 @@ def test_an_allowed_network_opens_the_address_and_localhost() -> None:
     [DownloadsConfig(allowed_domains=("http://example.com",)), DownloadsConfig(allowed_networks=("10.0.0.1/8",))],
     ids=["domain", "network"],
 )
-def test_a_configuration_that_is_none_is_refused(config: DownloadsConfig) -> None:
+def test_a_malformed_configuration_is_refused(config: DownloadsConfig) -> None:
     with pytest.raises(ValueError, match="is not a"):
         Policy.from_config(config)

@@ -35,11 +35,13 @@ def address(peer: str, listed: Sequence[str] = (), standard: Sequence[str] = ())
         ("10.0.0.1", ["9.9.9.9"], ["8.8.8.8"], "10.0.0.1"),
     ],
 )
-def test_the_rightmost_stranger_is_the_client(peer: str, listed: list[str], standard: list[str], client: str) -> None:
+def test_the_rightmost_untrusted_address_is_the_client(
+    peer: str, listed: list[str], standard: list[str], client: str
+) -> None:
     assert address(peer, listed, standard) == client
 
 
-def test_contradictions_and_unknown_schemes_are_not_believed() -> None:
+def test_contradictions_and_unknown_schemes_are_ignored() -> None:
     elements = [{"for": "9.9.9.9", "proto": "http", "host": "b"}]
     told = PROXIES.resolve_client("10.0.0.1", ["9.9.9.9"], "https", "a", elements)
     assert told == Client(address="9.9.9.9")
@@ -49,7 +51,7 @@ def test_contradictions_and_unknown_schemes_are_not_believed() -> None:
 @given(
     st.lists(st.text()), st.text(), st.text(), st.lists(st.dictionaries(st.sampled_from(["for", "host"]), st.text()))
 )
-def test_no_field_of_a_stranger_changes_anything(
+def test_fields_of_an_untrusted_client_are_ignored(
     listed: list[str], scheme: str, host: str, forwarded: list[dict[str, str]]
 ) -> None:
     assert PROXIES.resolve_client("192.0.2.1", listed, scheme, host, forwarded) == Client(address="192.0.2.1")
@@ -57,5 +59,5 @@ def test_no_field_of_a_stranger_changes_anything(
 
 
 @given(st.lists(st.text()))
-def test_nothing_left_of_the_clients_address_matters(claims: list[str]) -> None:
+def test_entries_left_of_the_client_are_ignored(claims: list[str]) -> None:
     assert address("10.0.0.1", [*claims, "9.9.9.9"]) == "9.9.9.9"

@@ -193,7 +193,7 @@ pieces = st.sampled_from(
 @given(st.text() | st.lists(pieces).map("".join))
 @example("http%3A%2F%2Fa@")
 @example("a=%2F%2F%2540%40")
-def test_what_is_shown_has_nothing_left_to_hide(text: str) -> None:
+def test_a_redacted_url_is_not_redacted_further(text: str) -> None:
     shown = redact_url(f"http://u:p@h/?{text}")
     assert redact_url(shown) == shown
 

@@ -96,7 +96,7 @@ def test_another_scheme_is_refused_as_a_redirect(location: str) -> None:
         "/\\b.example", "//a@b@c/", "/a\x00b", "/a\r\nb", "/" + "a" * 20000, "http://xn--a.example/",
     ],
 )  # fmt: skip
-def test_a_missing_or_malformed_location_is_the_origins_fault(location: str | None) -> None:
+def test_a_missing_or_malformed_location_is_an_error_of_the_origin(location: str | None) -> None:
     with pytest.raises(RemoteError, match=r"answered 307.*Location") as caught:
         resolve_redirect(BASE, location, 1, Policy(), status=307)
     assert not caught.value.transient
@@ -113,7 +113,7 @@ def test_a_missing_or_malformed_location_is_the_origins_fault(location: str | No
         "https://169.254.169.254/",
     ],
 )
-def test_a_redirect_is_judged_like_a_first_request(location: str) -> None:
+def test_a_redirect_is_checked_like_a_first_request(location: str) -> None:
     with pytest.raises(DomainBlockedError, match="redirects"):
         resolve_redirect(BASE, location, 1, Policy())
     allowed = AddressRules(["127.0.0.0/8", "169.254.0.0/16"])

@@ -15,14 +15,14 @@ async def test_names_become_addresses() -> None:
     await resolver.close()
 
 
-async def test_a_name_that_nobody_knows_is_an_error() -> None:
+async def test_an_unknown_name_is_an_error() -> None:
     resolver = SystemResolver()
     with pytest.raises(socket.gaierror):
         await resolver.resolve("nobody.invalid", 80)
     await resolver.close()
 
 
-def test_lookups_that_hang_do_not_hold_up_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lookups_that_hang_do_not_delay_others(monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
 
     def look_up(host: str, port: int, **_: object) -> object:

@@ -87,14 +87,14 @@ def test_any_request_target_is_sent_byte_for_byte(given_targets: list[str]) -> N
         pytest.param("/\udcfc%fc", "/%FC%fc", id="a byte that is not UTF-8"),
     ],
 )
-async def test_what_cannot_stand_in_a_request_line_is_percent_encoded(
+async def test_characters_that_a_request_line_may_not_hold_are_percent_encoded(
     given_rest: str, sent: str, origin: RecordingOrigin
 ) -> None:
     await send([f"http://127.0.0.1:{origin.port}{given_rest}"], origin)
     assert origin.targets == [sent.encode()]
 
 
-async def test_the_host_field_holds_the_judged_host_and_no_userinfo(origin: RecordingOrigin) -> None:
+async def test_the_host_field_has_the_checked_host_and_no_userinfo(origin: RecordingOrigin) -> None:
     await send([f"http://user:pass@[::1]:{origin.port}/"], origin)
     head = origin.heads[0].decode()
     assert f"Host: [::1]:{origin.port}\r\n" in head
@@ -261,7 +261,7 @@ def test_every_spelling_of_an_ipv4_address_comes_out_as_a_dotted_quad(host: str)
         pytest.param(f"http://{'9' * 5000}/", "is not one", id="integer of 5000 digits"),
     ],
 )  # fmt: skip
-def test_a_malformed_url_is_refused_with_what_is_wrong(text: str, problem: str) -> None:
+def test_a_malformed_url_is_refused_with_the_reason(text: str, problem: str) -> None:
     with pytest.raises(InvalidUrlError, match=problem):
         parse_url(text)
 
@@ -297,7 +297,7 @@ def test_a_printed_url_holds_no_secret() -> None:
 @pytest.mark.parametrize(
     "text", ["http://u:topsecret@h:x/", "http://topsecret@h@h/", "http://u:topsecret@[/?topsecret"]
 )
-def test_the_sentence_holds_nothing_of_the_userinfo(text: str) -> None:
+def test_the_message_holds_nothing_of_the_userinfo(text: str) -> None:
     with pytest.raises(InvalidUrlError) as caught:
         parse_url(text)
     assert "topsecret" not in caught.value.detail
@@ -319,7 +319,7 @@ near_urls = st.one_of(
 @example("http://xn--/")
 @example("http://\U0001f600/")
 @example("http://h/\udcff")
-def test_any_text_is_read_or_refused_and_what_was_read_reads_the_same_again(text: str) -> None:
+def test_any_text_is_parsed_or_refused_and_a_parsed_url_parses_to_itself(text: str) -> None:
     try:
         url = parse_url(text)
     except InvalidUrlError:
