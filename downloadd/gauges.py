@@ -29,6 +29,7 @@ class GaugeCollector:
         bus: EventBus,
         destination: Destination,
         quotas: Callable[[], Sequence[Quota]],
+        disk_timeout: float = DISK_TIMEOUT_SECONDS,
     ) -> None:
         """Create a collector; `quotas` returns those of the current configuration."""
         self._manager = manager
@@ -37,12 +38,13 @@ class GaugeCollector:
         self._bus = bus
         self._destination = destination
         self._quotas = quotas
+        self._disk_timeout = disk_timeout
         self._storage_task: asyncio.Task[StorageUsage] | None = None
 
     async def collect(self) -> GaugeSnapshot:
         """Return the current values.
 
-        It takes some milliseconds with 10,000 queued downloads, and waits at most `DISK_TIMEOUT_SECONDS` for the disk.
+        It takes some milliseconds with 10,000 queued downloads, and waits at most `disk_timeout` seconds for the disk.
         """
         return GaugeSnapshot(
             active=await self._manager.counts(),
@@ -65,7 +67,7 @@ class GaugeCollector:
         if self._storage_task is None:
             self._storage_task = asyncio.get_running_loop().create_task(self._destination.measure_use(self._quotas()))
         task = self._storage_task
-        await asyncio.wait((task,), timeout=DISK_TIMEOUT_SECONDS)
+        await asyncio.wait((task,), timeout=self._disk_timeout)
         if not task.done():
             return None
         if self._storage_task is task:

@@ -11,24 +11,11 @@ from downloadd import errors
 from downloadd.errors import (
     ERRORS,
     ORIGIN_ERRORS,
-    ChecksumMismatchError,
     DownloadError,
-    DownloadTimeoutError,
     ErrorCode,
-    InsufficientStorageError,
-    InvalidParameterError,
     InvalidUrlError,
-    MethodNotAllowedError,
-    NetworkError,
     Occasion,
-    QueueFullError,
-    RemoteError,
-    ShuttingDownError,
-    StartupError,
-    StorageError,
     StorageRootMissingError,
-    StoreUnavailableError,
-    TooManyFailedLoginsError,
     codes_at,
 )
 
@@ -125,73 +112,10 @@ def test_errors_that_a_mirror_can_avoid_are_those_of_one_source() -> None:
     }
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_status_that_may_pass_is_transient(status: int) -> None:
-    assert RemoteError(status).transient
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 405, 409, 451, 501, 505, 511])
-def test_every_other_status_is_permanent_unless_declared_transient(status: int) -> None:
-    assert not RemoteError(status).transient
-    assert RemoteError(status, transient=True).transient
-
-
-@pytest.mark.parametrize(
-    ("error", "transient"),
-    [
-        (NetworkError("reset"), True),
-        (NetworkError("certificate expired", permanent=True), False),
-        (InsufficientStorageError("full"), True),
-        (InsufficientStorageError("quota", permanent=True), False),
-        (StorageError("read-only"), False),
-        (StorageError("removed", transient=True), True),
-        (StorageRootMissingError("gone"), True),
-        (StoreUnavailableError("locked"), True),
-        (InvalidUrlError("x"), False),
-    ],
-)
-def test_an_error_is_transient_if_its_cause_may_pass(error: DownloadError, transient: bool) -> None:
-    assert error.transient is transient
-
-
-@pytest.mark.parametrize(
-    "error",
-    [QueueFullError(5, retry_after=3), ShuttingDownError(), StoreUnavailableError("x"), TooManyFailedLoginsError(9)],
-)
-def test_an_error_that_sends_retry_after_has_seconds(error: DownloadError) -> None:
-    assert error.retry_after is not None
-    assert error.sends_retry_after
-
-
-def test_every_error_that_sends_retry_after_is_tried_above() -> None:
+def test_every_error_that_sends_retry_after_is_listed_here() -> None:
     assert {code for code, kind in ERRORS.items() if kind.sends_retry_after} == {
         "QUEUE_FULL",
         "SHUTTING_DOWN",
         "STORE_UNAVAILABLE",
         "TOO_MANY_FAILED_LOGINS",
     }
-
-
-@pytest.mark.parametrize(
-    ("error", "detail"),
-    [
-        (InvalidParameterError("limit", "expected a number"), "limit: expected a number"),
-        (RemoteError(418), "the origin answered 418"),
-        (RemoteError(418, "a teapot"), "the origin answered 418: a teapot"),
-        (DownloadTimeoutError(1.5), "the download did not finish within its timeout of 1.5 s"),
-        (ChecksumMismatchError("md5=0", "md5=1"), "expected md5=0, received md5=1"),
-        (
-            ChecksumMismatchError("md5=0", "md5=1", source="Repr-Digest"),
-            "the origin's Repr-Digest says md5=0, received md5=1",
-        ),
-        (MethodNotAllowedError("PUT", ("GET", "POST")), "PUT is not allowed here; use GET or POST"),
-    ],
-)
-def test_the_detail_states_the_facts_of_the_case(error: DownloadError, detail: str) -> None:
-    assert error.detail == str(error) == detail
-
-
-def test_a_mistake_in_the_configuration_has_an_exit_status_of_its_own() -> None:
-    assert StartupError("x").exit_status == 1
-    assert StartupError("x", exit_status=2).exit_status == 2
-    assert StartupError("x").exit_status == 1

@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def written(file: Path, log: Callable[[Any], object], **options: Any) -> list[str]:
-    """The lines that `log` leaves; it is given a logger."""
+    """Return the lines that `log` writes with the logger that it receives."""
     with file.open("wb") as stream, configured_logging(stream.fileno(), clock=ManualClock(1_700_000_000.25), **options):
         log(structlog.get_logger("test"))
     return file.read_text().splitlines()
@@ -57,13 +57,13 @@ def test_a_json_line_is_an_object_with_time_level_event_and_fields(file: Path) -
     }
 
 
-def test_a_console_line_is_for_people(file: Path) -> None:
+def test_a_console_line_has_keys_and_quoted_values(file: Path) -> None:
     assert written(file, lambda log: log.warning("run_fenced", epoch=3, path="a b", url="http://h/x?y")) == [
         '2023-11-14T22:13:20.250Z warning  run_fenced epoch=3 path="a b" url=http://h/x?y'
     ]
 
 
-def test_the_time_moves_with_the_clock(file: Path) -> None:
+def test_the_timestamp_follows_the_clock_back_and_forth(file: Path) -> None:
     clock = ManualClock(1_700_000_000.25)
     moments = (1_700_000_000.0, 1_700_000_000.9995, 1_700_000_001.0, 1_699_999_999.5)
     with file.open("wb") as stream, configured_logging(stream.fileno(), format=LogFormat.JSON, clock=clock):
@@ -162,12 +162,12 @@ def test_every_value_becomes_one_line_in_either_format(value: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[31mred", "a=b c", "\udcff", "\u2028", '"', "\u202egnp.exe"])
-def test_no_value_forges_a_line_or_steers_a_terminal(text: str) -> None:
+def test_no_value_forges_a_line_or_controls_a_terminal(text: str) -> None:
     line = ConsoleRenderer(colours=False)({"timestamp": "t", "level": "info", "event": "e", "path": text}).decode()
     assert re.fullmatch(r't info     e path="[ -~]*"\n', line)
 
 
-def test_colours_are_for_terminals_only(file: Path) -> None:
+def test_only_a_terminal_gets_colours(file: Path) -> None:
     master, terminal = pty.openpty()
     try:
         with configured_logging(terminal, clock=ManualClock(1_700_000_000.25)):
@@ -182,7 +182,7 @@ def test_colours_are_for_terminals_only(file: Path) -> None:
 # -- the standard library ----------------------------------------------------------------------------------------------
 
 
-def test_warnings_of_libraries_go_the_same_way(file: Path) -> None:
+def test_warnings_of_libraries_are_logged_and_their_information_is_not(file: Path) -> None:
     def log(_: object) -> None:
         logging.getLogger("asyncio").warning("%s is slow", "it")
         logging.getLogger("asyncio").info("unimportant")
@@ -191,7 +191,7 @@ def test_warnings_of_libraries_go_the_same_way(file: Path) -> None:
     assert (entry["level"], entry["event"], entry["logger"]) == ("warning", "it is slow", "asyncio")
 
 
-def test_a_library_that_formats_wrongly_is_heard_all_the_same(file: Path) -> None:
+def test_a_record_with_wrong_arguments_is_logged_unformatted(file: Path) -> None:
     record = logging.makeLogRecord({"name": "x", "levelname": "ERROR", "msg": "%d", "args": ("text",)})
     (entry,) = entries(file, lambda _: logging.getLogger().handlers[-1].handle(record))
     assert entry["event"] == "%d"
@@ -226,7 +226,7 @@ def test_a_broken_connection_is_logged_with_its_frames_and_no_message(file: Path
     assert SECRET not in file.read_text()
 
 
-def test_everything_is_as_before_afterwards(file: Path) -> None:
+def test_leaving_the_context_restores_the_configuration(file: Path) -> None:
     handlers, threads = logging.getLogger().handlers.copy(), set(threading.enumerate())
     written(file, lambda log: log.info("x"))
     assert logging.getLogger().handlers == handlers
@@ -253,7 +253,7 @@ def read_until(descriptor: int, end: bytes) -> bytes:
     return read
 
 
-def test_a_reader_that_stops_blocks_nobody_and_lost_lines_are_reported(pipe: tuple[int, int]) -> None:
+def test_a_reader_that_stops_does_not_block_and_dropped_lines_are_reported(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     capacity, sent = 100, 5000
     with configured_logging(writer, format=LogFormat.JSON, capacity=capacity):
@@ -277,7 +277,7 @@ def test_a_reader_that_stops_blocks_nobody_and_lost_lines_are_reported(pipe: tup
     assert lines == sorted(set(lines))
 
 
-def test_the_number_of_lost_lines_is_right(pipe: tuple[int, int]) -> None:
+def test_every_dropped_line_is_counted(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     os.set_blocking(writer, False)
     log = LogWriter(writer, report=lambda count: f"lost {count}\n".encode(), capacity=3)
@@ -306,7 +306,7 @@ def test_lines_of_many_threads_arrive_whole(file: Path) -> None:
         assert [entry["number"] for entry in found if entry["name"] == name] == list(range(300))
 
 
-def test_a_line_is_written_soon_and_not_only_at_the_end(pipe: tuple[int, int]) -> None:
+def test_a_line_is_written_before_the_context_ends(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     with configured_logging(writer):
         structlog.get_logger().info("first")
@@ -325,7 +325,7 @@ def test_a_descriptor_that_does_not_block_loses_nothing(pipe: tuple[int, int]) -
     assert [json.loads(line)["number"] for line in data.splitlines()[:1999]] == list(range(1999))
 
 
-def test_the_end_does_not_wait_for_a_reader_that_stopped(pipe: tuple[int, int]) -> None:
+def test_closing_does_not_wait_for_a_reader_that_stopped(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     log = LogWriter(writer, report=lambda _: b"").open()
     log.put(b"x" * 1_000_000)
@@ -336,7 +336,7 @@ def test_the_end_does_not_wait_for_a_reader_that_stopped(pipe: tuple[int, int]) 
     wait_until_true(lambda: not log._thread.is_alive())
 
 
-def test_a_reader_that_has_gone_harms_nobody(pipe: tuple[int, int]) -> None:
+def test_a_closed_pipe_is_not_an_error(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     os.close(reader)
     log = LogWriter(writer, report=lambda _: b"").open()
@@ -344,7 +344,7 @@ def test_a_reader_that_has_gone_harms_nobody(pipe: tuple[int, int]) -> None:
     assert log.close()
 
 
-def test_a_line_costs_little_where_it_is_logged(file: Path) -> None:
+def test_logging_a_line_takes_little_time_in_the_caller(file: Path) -> None:
     def log(logger: Any) -> None:
         count, best = 2000, 1.0
         for _ in range(5):

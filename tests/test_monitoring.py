@@ -1,4 +1,4 @@
-"""Watching from outside: what is scraped is what happened, and docs, dashboard and alerts speak of what there is."""
+"""Monitoring of a real daemon: metrics and log state what happened; docs, dashboard and alerts match the metrics."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ QUOTA: Final = '\n[[directories]]\npath = "d"\nquota = "1 MiB"\n'
 
 
 class Scrape:
-    """One exposition, read as a scraper reads it."""
+    """Exposition, read as a scraper reads it."""
 
     def __init__(self, text: str, families: Iterable[Metric]) -> None:
         self.text = text
@@ -77,7 +77,7 @@ async def scrape(daemon: DaemonProcess, accept: str = "text/plain") -> Scrape:
 
 @asynccontextmanager
 async def busy_daemon(folder: Path) -> AsyncIterator[DaemonProcess]:
-    """A daemon that has had 10 downloads: 6 completed, 2 failed, 1 cancelled, and 1 that runs."""
+    """Run a daemon with 11 requests: 6 downloads completed, 2 failed, 1 cancelled, 1 running, and 1 refused request."""
     async with Origin() as origin, WebhookReceiver() as receiver:
         config = make_config(max_retries=1, max_per_host=4) + QUOTA + webhook_table(receiver, events=["completed"])
         async with DaemonProcess(folder, config=config) as daemon:
@@ -117,7 +117,7 @@ def check(command: list[str], text: str = "", cwd: Path | None = None) -> None:
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
-async def test_each_number_is_what_really_happened(tmp_path: Path, promtool: str, accept: str) -> None:
+async def test_each_metric_has_the_value_of_what_happened(tmp_path: Path, promtool: str, accept: str) -> None:
     async with busy_daemon(tmp_path) as daemon:
 
         async def has_settled() -> Scrape | None:
@@ -175,7 +175,7 @@ async def test_each_number_is_what_really_happened(tmp_path: Path, promtool: str
             assert "_created" not in seen.text
 
 
-async def test_a_long_queue_is_told_by_what_it_waits_for_and_scraped_in_no_time(tmp_path: Path) -> None:
+async def test_a_long_queue_is_counted_by_reason_and_scraped_quickly(tmp_path: Path) -> None:
     async with (
         Origin() as origin,
         Origin(host="127.0.0.2") as other,
@@ -231,7 +231,7 @@ async def test_the_table_of_metrics_is_that_of_a_live_scrape(tmp_path: Path) -> 
     assert said == real
 
 
-def test_the_scrape_configuration_of_the_docs_is_one(tmp_path: Path, promtool: str) -> None:
+def test_the_scrape_configuration_of_the_docs_is_valid(tmp_path: Path, promtool: str) -> None:
     (snippet,) = re.findall(r"^```yaml\n(.*?)^```$", MONITORING, re.MULTILINE | re.DOTALL)
     token = tmp_path / "token"
     token.write_text(TOKEN)
@@ -240,7 +240,7 @@ def test_the_scrape_configuration_of_the_docs_is_one(tmp_path: Path, promtool: s
     check([promtool, "check", "config", "prometheus.yml"], cwd=tmp_path)
 
 
-async def test_alerts_and_dashboard_speak_of_metrics_that_there_are(tmp_path: Path) -> None:
+async def test_alerts_and_dashboard_use_metrics_that_exist(tmp_path: Path) -> None:
     async with busy_daemon(tmp_path) as daemon:
         names = (await scrape(daemon)).names
     spoken = {
@@ -264,7 +264,7 @@ def expressions() -> Iterator[tuple[str, str]]:
         yield annotation["name"], annotation["expr"]
 
 
-def test_every_expression_of_the_dashboard_is_one(tmp_path: Path, promtool: str) -> None:
+def test_every_expression_of_the_dashboard_is_valid(tmp_path: Path, promtool: str) -> None:
     rules = []
     for number, (_, expression) in enumerate(expressions()):
         plain = expression.replace("$__rate_interval", "5m").replace("$job", "downloadd").replace("$instance", ".*")
@@ -275,7 +275,7 @@ def test_every_expression_of_the_dashboard_is_one(tmp_path: Path, promtool: str)
     check([promtool, "check", "rules", str(tmp_path / "rules.yml")])
 
 
-def test_the_dashboard_is_whole() -> None:
+def test_the_dashboard_has_every_row_and_no_overlap() -> None:
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     titles = [panel["title"] for panel in panels if panel["type"] == "row"]
@@ -295,7 +295,7 @@ def test_the_dashboard_is_whole() -> None:
             assert panel["fieldConfig"]["defaults"]["unit"]
 
 
-def test_the_alerts_are_rules_and_fire_when_they_should(promtool: str) -> None:
+def test_the_alerts_are_valid_and_fire_in_their_cases(promtool: str) -> None:
     check([promtool, "check", "rules", str(ALERTS)])
     check([promtool, "test", "rules", str(PROJECT / "tests/alerts_test.yml")])
     tried = (PROJECT / "tests/alerts_test.yml").read_text(encoding="utf-8")
@@ -310,7 +310,7 @@ def test_the_alerts_are_rules_and_fire_when_they_should(promtool: str) -> None:
 # -- the log -----------------------------------------------------------------------------------------------------------
 
 
-async def test_the_log_tells_the_whole_story_of_a_download_through_a_retry_and_a_kill(tmp_path: Path) -> None:
+async def test_the_log_has_every_event_of_a_download_through_a_retry_and_a_kill(tmp_path: Path) -> None:
     """One request, an attempt that breaks, one that is killed with the daemon, and one that ends it."""
     async with Origin() as origin, DaemonProcess(tmp_path) as daemon:
         origin.script(
@@ -358,7 +358,7 @@ def complete_log_of(daemon: DaemonProcess, id: str) -> list[dict[str, Any]] | No
     return story if filter_events(story, "download_ended") else None
 
 
-async def test_a_batch_is_tied_to_its_request_too(tmp_path: Path) -> None:
+async def test_downloads_of_a_batch_have_the_request_id_of_the_batch(tmp_path: Path) -> None:
     async with Origin() as origin, DaemonProcess(tmp_path) as daemon:
         origin.script("/f", ScriptedResponse(size=10))
         assert daemon.client is not None
@@ -377,7 +377,7 @@ def pair(lines: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
 # -- the page about hooks ----------------------------------------------------------------------------------------------
 
 
-async def test_the_receiver_of_the_docs_accepts_what_is_signed_and_nothing_else(tmp_path: Path) -> None:
+async def test_the_receiver_of_the_docs_accepts_only_signed_messages(tmp_path: Path) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```$", HOOKS, re.MULTILINE | re.DOTALL)
     (tmp_path / "receiver.py").write_text(code)
     said = tmp_path / "said"
@@ -429,7 +429,7 @@ def test_the_page_about_hooks_names_every_key_and_every_variable() -> None:
     assert variables["HOOK_FILE"] == "/srv/team/a/report.pdf"
 
 
-def test_the_command_that_makes_a_secret_makes_one() -> None:
+def test_the_command_for_a_secret_prints_a_valid_one() -> None:
     (command,) = re.findall(r"^```sh\n(printf.*?)^```$", HOOKS, re.MULTILINE | re.DOTALL)
     made = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout.strip()
     assert decode_secret(made)

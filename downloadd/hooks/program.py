@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -17,7 +17,34 @@ from downloadd.hooks.rules import Message
 MAX_OUTPUT_BYTES: Final = 500
 """Bytes of the end of a failed program's output that are kept for the log."""
 
+OUTPUT_TIMEOUT_SECONDS: Final = 0.1
+"""Seconds to wait for the rest of the output after a program has ended."""
+
 _DECODER: Final = msgspec.json.Decoder(Message)
+
+
+class _Program(asyncio.SubprocessProtocol):
+    """Observer of one program: its output, its end, and the ends of its pipes."""
+
+    def __init__(self) -> None:
+        self.output = bytearray()
+        self.has_exited = asyncio.Event()
+        self.is_input_open = True
+        self.is_output_closed = asyncio.Event()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.output += data
+        del self.output[:-MAX_OUTPUT_BYTES]
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd == 0:
+            self.is_input_open = False
+        else:
+            self.is_output_closed.set()
+
+    def process_exited(self) -> None:
+        # `Process.wait` waits for the pipes too, which a process in the background may keep open.
+        self.has_exited.set()
 
 
 class ProgramRunner:
@@ -38,16 +65,16 @@ class ProgramRunner:
     async def run(self, hook: HookConfig, delivery: Delivery) -> Delivered | DeliveryFailed:
         """Run the hook's program; exit status 0 is success. Kill its process group after the hook's timeout."""
         root = await asyncio.to_thread(os.path.abspath, self._root)
+        variables = environment_variables(_DECODER.decode(delivery.body), root, delivery.tries + 1)
+        program = _Program()
         try:
-            process = await asyncio.create_subprocess_exec(
+            transport, _ = await asyncio.get_running_loop().subprocess_exec(
+                lambda: program,
                 *hook.command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
-                env={
-                    **self._environment,
-                    **environment_variables(_DECODER.decode(delivery.body), root, delivery.tries + 1),
-                },
+                env={**self._environment, **variables},
                 # In the storage root, the program could load a downloaded file as a module or as settings.
                 cwd="/",
                 start_new_session=True,
@@ -55,27 +82,37 @@ class ProgramRunner:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
             return DeliveryFailed(reason=f"the program cannot be started: {reason}")
-        output = bytearray()
-        pipes = asyncio.gather(_write_input(process.stdin, delivery.body), _read_output(process.stdout, output))
+        standard_input = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
         try:
+            # uvloop raises it if the program has ended already.
+            with suppress(RuntimeError):
+                standard_input.write(delivery.body)
+                standard_input.close()
             async with asyncio.timeout(hook.timeout):
-                status = await process.wait()
-                # A process that the program left in the background may keep the pipe open; do not wait for it.
-                await asyncio.wait((pipes,), timeout=0.1)
+                await program.has_exited.wait()
         except TimeoutError:
             return DeliveryFailed(reason=f"the program was killed after {hook.timeout:g} s")
         finally:
-            if process.returncode is None:
+            if not program.has_exited.is_set():
                 with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await asyncio.shield(process.wait())
-            pipes.cancel()
-            await asyncio.gather(pipes, return_exceptions=True)
-        if status == 0:
-            return Delivered(answer="exit status 0")
-        ended = f"exit status {status}" if status > 0 else f"killed by signal {-status}"
-        output_tail = bytes(output[-MAX_OUTPUT_BYTES:]).decode(errors="replace").strip()
-        return DeliveryFailed(reason=f"{ended}: {output_tail}" if output_tail else ended)
+                    os.killpg(transport.get_pid(), signal.SIGKILL)
+                await asyncio.shield(program.has_exited.wait())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(program.is_output_closed.wait(), OUTPUT_TIMEOUT_SECONDS)
+            # A program may leave its input unread.
+            if program.is_input_open:
+                standard_input.abort()
+            transport.close()
+        return _outcome(cast(int, transport.get_returncode()), bytes(program.output))
+
+
+def _outcome(status: int, output: bytes) -> Delivered | DeliveryFailed:
+    """Return the outcome of a program that ended with a status, or by the signal `-status`."""
+    if status == 0:
+        return Delivered(answer="exit status 0")
+    reason = f"exit status {status}" if status > 0 else f"killed by signal {-status}"
+    text = output.decode(errors="replace").strip()
+    return DeliveryFailed(reason=f"{reason}: {text}" if text else reason)
 
 
 def environment_variables(message: Message, root: str, number: int) -> dict[str, str]:
@@ -105,21 +142,3 @@ def environment_variables(message: Message, root: str, number: int) -> dict[str,
     }
     # The file name of a refused request may contain NUL, which a variable cannot hold.
     return {name: str(value).replace("\0", "\N{REPLACEMENT CHARACTER}") for name, value in variables.items()}
-
-
-async def _write_input(pipe: asyncio.StreamWriter | None, body: bytes) -> None:
-    assert pipe is not None  # noqa: S101 - the pipe was requested
-    # Many programs do not read their input.
-    with suppress(ConnectionError):
-        pipe.write(body)
-        await pipe.drain()
-    pipe.close()
-    with suppress(ConnectionError):
-        await pipe.wait_closed()
-
-
-async def _read_output(pipe: asyncio.StreamReader | None, output: bytearray) -> None:
-    assert pipe is not None  # noqa: S101 - the pipe was requested
-    while data := await pipe.read(1 << 16):
-        output += data
-        del output[:-MAX_OUTPUT_BYTES]

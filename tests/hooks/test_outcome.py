@@ -13,7 +13,7 @@ from downloadd.hooks.outcome import (
 END_TIME = 1_700_000_000.0
 
 
-def test_tries_come_ever_later_for_a_day() -> None:
+def test_the_delay_between_attempts_grows_for_a_day() -> None:
     now = END_TIME
     delays: list[float] = []
     while True:
@@ -29,7 +29,7 @@ def test_tries_come_ever_later_for_a_day() -> None:
     assert MAX_AGE_SECONDS - MAX_DELAY_SECONDS <= now - END_TIME <= MAX_AGE_SECONDS
 
 
-def test_jitter_takes_off_up_to_half() -> None:
+def test_jitter_shortens_a_delay_by_up_to_half() -> None:
     dues = [
         decide(DeliveryFailed(reason="x"), tries=1, created=END_TIME, now=END_TIME, random=random)
         for random in (0.0, 0.999)
@@ -39,18 +39,18 @@ def test_jitter_takes_off_up_to_half() -> None:
     assert dues[1].due == pytest.approx(END_TIME + INITIAL_DELAY_SECONDS, abs=0.01)
 
 
-def test_a_receiver_is_left_alone_as_long_as_it_asks() -> None:
+def test_the_delay_is_at_least_what_the_receiver_asks_for() -> None:
     follows = decide(DeliveryFailed(reason="x", retry_after=600), tries=1, created=END_TIME, now=END_TIME, random=0.5)
     assert follows == RetryAt(due=END_TIME + 600)
 
 
-def test_one_that_wants_to_hear_no_more_is_given_up_at_once() -> None:
+def test_a_permanent_failure_aborts_at_once() -> None:
     assert (
         decide(DeliveryFailed(reason="x", permanent=True), tries=1, created=END_TIME, now=END_TIME, random=0.5)
         == Abort()
     )
 
 
-def test_a_day_after_the_end_no_further_try_is_made() -> None:
+def test_no_attempt_follows_a_day_after_the_end() -> None:
     late = END_TIME + 3 * MAX_AGE_SECONDS
     assert decide(DeliveryFailed(reason="x"), tries=1, created=END_TIME, now=late, random=0.5) == Abort()

@@ -30,11 +30,11 @@ from downloadd.storage.names import parse_directory, parse_filename
         ("a1", "a[0-9]", True),
     ],
 )
-def test_a_pattern_names_directories_and_all_below(directory: str, pattern: str, expected: bool) -> None:
+def test_a_pattern_matches_directories_and_those_below(directory: str, pattern: str, expected: bool) -> None:
     assert is_below(directory, pattern) is expected
 
 
-def test_each_hook_that_wants_to_know_gets_the_same_message_under_the_same_id() -> None:
+def test_each_subscribed_hook_gets_the_same_message_under_the_same_id() -> None:
     rules = HookRules(
         [
             HookConfig(name="one", command=("x",)),
@@ -85,7 +85,7 @@ def test_no_path_of_a_refused_download_leads_out_of_the_root(directory: str, fil
 
 
 @given(st.text() | st.text("./\\a~\0 "), st.text() | st.text("./\\a\0 "))
-def test_whatever_was_refused_a_hook_can_make_a_path_of_it(directory: str, filename: str) -> None:
+def test_a_refused_request_has_a_path_that_a_hook_can_use(directory: str, filename: str) -> None:
     entry = with_safe_path(with_fields(refused, directory=directory, filename=filename))
     assert parse_filename(entry.filename) == entry.filename
     assert ".." not in entry.file_path.split("/")
@@ -95,17 +95,17 @@ def test_whatever_was_refused_a_hook_can_make_a_path_of_it(directory: str, filen
     )
 
 
-def test_a_directory_that_was_refused_is_that_of_no_hook_it_leads_out_of() -> None:
+def test_a_refused_directory_that_leads_out_of_that_of_a_hook_does_not_match_it() -> None:
     rules = HookRules([HookConfig(name="one", command=("x",), directory="team/a")])
     assert not rules.deliveries(with_fields(refused, directory="team/../team/a/../b"), now=0)
 
 
-def test_what_was_accepted_is_told_as_it_is() -> None:
+def test_an_accepted_download_keeps_its_path() -> None:
     download = with_fields(sample_download(), state=State.FAILED, ended_seq=1, end_time=1, filename="a: b")
     assert with_safe_path(download) is download
 
 
-def test_text_that_is_no_unicode_is_told_all_the_same() -> None:
+def test_text_with_lone_surrogates_is_encoded_with_replacements() -> None:
     download = with_fields(
         sample_download(),
         state=State.FAILED,

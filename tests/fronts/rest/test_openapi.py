@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and true to what is answered."""
+"""The OpenAPI document: valid, complete, and consistent with the responses."""
 
 import json
 from typing import Any
@@ -125,7 +125,7 @@ ANSWERS = [
 @pytest.mark.parametrize(("method", "target", "path", "body"), ANSWERS)
 @pytest.mark.parametrize("token", ["open-sesame", "may-import", "wrong"])
 @pytest.mark.parametrize("allowed", [True, False], ids=["allowed", "forbidden"])
-async def test_answers_are_as_the_document_says(
+async def test_responses_conform_to_the_document(
     api: ServedApi, method: str, target: str, path: str, body: Any, token: str, allowed: bool
 ) -> None:
     api.allow_downloads(allowed)

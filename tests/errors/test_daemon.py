@@ -1,0 +1,39 @@
+import pytest
+
+from downloadd.errors.base import DownloadError
+from downloadd.errors.daemon import (
+    DownloadForbiddenError,
+    InternalError,
+    QueueFullError,
+    ShuttingDownError,
+    StartupError,
+    StoreUnavailableError,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry_after", "transient"),
+    [
+        (DownloadForbiddenError("off"), 403, None, False),
+        (QueueFullError(5, retry_after=3), 429, 3, False),
+        (StoreUnavailableError("locked"), 503, StoreUnavailableError.RETRY_AFTER, True),
+        (ShuttingDownError(), 503, 5, False),
+        (InternalError(), 500, None, False),
+    ],
+)
+def test_a_client_is_told_when_to_try_again(
+    error: DownloadError, status: int, retry_after: float | None, transient: bool
+) -> None:
+    assert (error.status, error.retry_after, error.transient) == (status, retry_after, transient)
+    assert error.sends_retry_after is (retry_after is not None)
+
+
+def test_a_full_queue_names_its_limit_and_the_setting() -> None:
+    assert QueueFullError(5, retry_after=3).detail == "the limit of 5 waiting downloads is reached (max_queued)"
+
+
+def test_a_startup_error_has_an_exit_status_of_its_own() -> None:
+    assert StartupError("x").message == str(StartupError("x")) == "x"
+    assert StartupError("x", exit_status=2).exit_status == 2
+    assert StartupError("x").exit_status == 1
+    assert not isinstance(StartupError("x"), DownloadError)

@@ -1,0 +1,99 @@
+"""All hooks on real records, with programs as receivers."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from records.contract import ManualClock
+from support.daemon_process import wait_until
+from support.deliveries import finish_downloads, open_records
+from support.exposition import ReadableSeries
+
+from downloadd.config import HookConfig
+from downloadd.hooks.hooks import Hooks
+from downloadd.hooks.program import ProgramRunner
+from downloadd.hooks.webhook import WebhookSender
+from downloadd.metrics import HookMetrics
+from downloadd.records.sqlite import SqliteRecords
+
+ENVIRONMENT = {"PATH": os.environ["PATH"]}
+
+
+def program_hook(name: str, folder: Path, status: int = 0) -> HookConfig:
+    """Return a hook that appends a line to a file of its name."""
+    script = f"echo $HOOK_DOWNLOAD_ID >> {folder}/{name}; exit {status}"
+    return HookConfig(name=name, command=("sh", "-c", script))
+
+
+def received(name: str, folder: Path) -> list[str]:
+    path = folder / name
+    return path.read_text().split() if path.exists() else []
+
+
+@asynccontextmanager
+async def open_hooks(
+    records: SqliteRecords, clock: ManualClock, *configured: HookConfig, series: ReadableSeries | None = None
+) -> AsyncIterator[Hooks]:
+    async with (
+        WebhookSender(clock) as sender,
+        Hooks(
+            configured,
+            records=records.deliveries,
+            webhook_sender=sender,
+            program_runner=ProgramRunner(ENVIRONMENT, "/srv"),
+            metrics=HookMetrics(series or ReadableSeries()),
+            clock=clock,
+        ) as hooks,
+    ):
+        yield hooks
+
+
+async def test_each_hook_receives_each_of_its_messages(tmp_path: Path) -> None:
+    clock, series = ManualClock(), ReadableSeries()
+    async with open_records(tmp_path / "state", clock, hooks=("one", "two")) as records:
+        configured = [program_hook(name, tmp_path) for name in ("one", "two")]
+        async with open_hooks(records, clock, *configured, series=series) as hooks:
+            ids = await finish_downloads(records, 2)
+            hooks.wake()
+            for name in ("one", "two"):
+                await wait_until(lambda name=name: sorted(received(name, tmp_path)) == sorted(ids))
+            await wait_until(lambda: has_none_waiting(hooks))
+    assert series.value("downloadd_hook_tries_total", hook="two", outcome="delivered") == 2
+
+
+async def has_none_waiting(hooks: Hooks) -> bool:
+    return set((await hooks.waiting()).values()) == {0}
+
+
+async def test_a_hook_without_waiting_deliveries_is_counted_as_0(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with (
+        open_records(tmp_path / "state", clock) as records,
+        open_hooks(records, clock, program_hook("idle", tmp_path)) as hooks,
+    ):
+        assert await hooks.waiting() == {"idle": 0}
+
+
+async def test_a_removed_hook_loses_its_deliveries_and_the_others_are_attempted_at_once(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with open_records(tmp_path / "state", clock, hooks=("kept", "removed")) as records:
+        failing = [program_hook(name, tmp_path, status=1) for name in ("kept", "removed")]
+        async with open_hooks(records, clock, *failing) as hooks:
+            (id,) = await finish_downloads(records)
+            hooks.wake()
+            await wait_until(lambda: received("kept", tmp_path) == received("removed", tmp_path) == [id])
+            await wait_until(lambda: all_rescheduled(records, clock))
+            hooks.configure([program_hook("kept", tmp_path)])
+            await wait_until(lambda: received("kept", tmp_path) == [id, id])
+            await wait_until(lambda: is_empty(records))
+    assert received("removed", tmp_path) == [id]
+
+
+async def all_rescheduled(records: SqliteRecords, clock: ManualClock) -> bool:
+    due = [await records.deliveries.next_due(hook, now=clock.wall()) for hook in ("kept", "removed")]
+    return None not in due
+
+
+async def is_empty(records: SqliteRecords) -> bool:
+    return await records.deliveries.waiting() == {}

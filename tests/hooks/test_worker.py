@@ -1,0 +1,172 @@
+"""One worker on real records; the attempts are scripted, and time passes when a test says so."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from records.contract import NOW, ManualClock
+from support.daemon_process import wait_until
+from support.deliveries import finish_downloads, open_records
+from support.exposition import ReadableSeries
+
+from downloadd.config import HookConfig
+from downloadd.delivery import Delivery
+from downloadd.hooks.outcome import MAX_AGE_SECONDS, Delivered, DeliveryFailed
+from downloadd.hooks.worker import MAX_CONCURRENT_DELIVERIES, Worker
+from downloadd.metrics import HookMetrics
+from downloadd.records.sqlite import SqliteRecords
+
+HOOK = HookConfig(name="chat", command=("x",))
+Outcome = Delivered | DeliveryFailed
+SUCCESS = Delivered(answer="204")
+
+
+class Receiver:
+    """Sender that answers each attempt with the next outcome, the last one repeated; an exception is raised."""
+
+    def __init__(self, *outcomes: Outcome | Exception) -> None:
+        self.outcomes = list(outcomes) or [SUCCESS]
+        self.attempts: list[Delivery] = []
+        self.running = 0
+        self.can_answer = asyncio.Event()
+        self.can_answer.set()
+
+    async def send(self, hook: HookConfig, delivery: Delivery) -> Outcome:
+        assert hook is HOOK
+        outcome = self.outcomes[min(len(self.attempts), len(self.outcomes) - 1)]
+        self.attempts.append(delivery)
+        self.running += 1
+        try:
+            await self.can_answer.wait()
+        finally:
+            self.running -= 1
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+class Bench:
+    """Worker with its records, clock and metrics."""
+
+    def __init__(self, records: SqliteRecords, clock: ManualClock, receiver: Receiver) -> None:
+        self.records = records
+        self.clock = clock
+        self.series = ReadableSeries()
+        self.worker = Worker(
+            HOOK, send=receiver.send, records=records.deliveries, metrics=HookMetrics(self.series), clock=clock
+        )
+
+    async def finish_downloads(self, count: int = 1) -> list[str]:
+        ids = await finish_downloads(self.records, count)
+        self.worker.wake()
+        return ids
+
+    def attempts(self, outcome: str) -> float | None:
+        return self.series.value("downloadd_hook_tries_total", hook="chat", outcome=outcome)
+
+    async def is_empty(self) -> bool:
+        return await self.records.deliveries.waiting() == {}
+
+
+@pytest.fixture
+def open_bench(tmp_path: Path) -> Callable[[Receiver], Any]:
+    @asynccontextmanager
+    async def opened(receiver: Receiver) -> AsyncIterator[Bench]:
+        clock = ManualClock()
+        async with open_records(tmp_path, clock) as records:
+            bench = Bench(records, clock, receiver)
+            try:
+                yield bench
+            finally:
+                await bench.worker.stop()
+
+    return opened
+
+
+async def test_a_delivery_is_attempted_once_and_removed(open_bench: Callable[[Receiver], Any]) -> None:
+    receiver = Receiver()
+    async with open_bench(receiver) as bench:
+        (id,) = await bench.finish_downloads()
+        await wait_until(bench.is_empty)
+        await wait_until(lambda: bench.attempts("delivered") == 1)
+    assert [delivery.download_id for delivery in receiver.attempts] == [id]
+    assert receiver.attempts[0].tries == 0
+
+
+async def test_deliveries_of_an_earlier_process_are_attempted_without_a_wake(
+    open_bench: Callable[[Receiver], Any], tmp_path: Path
+) -> None:
+    async with open_records(tmp_path, ManualClock()) as records:
+        await finish_downloads(records, 3)
+    receiver = Receiver()
+    async with open_bench(receiver) as bench:
+        await wait_until(bench.is_empty)
+    assert len(receiver.attempts) == 3
+
+
+async def test_a_failed_attempt_is_repeated_when_it_is_due_and_not_before(
+    open_bench: Callable[[Receiver], Any],
+) -> None:
+    receiver = Receiver(DeliveryFailed(reason="x", retry_after=60), SUCCESS)
+    async with open_bench(receiver) as bench:
+        await bench.finish_downloads()
+        await wait_until(lambda: bench.attempts("failed") == 1)
+        assert await bench.records.deliveries.due("chat", now=NOW + 59, latest=NOW + MAX_AGE_SECONDS, limit=9) == []
+        bench.clock.now += 60
+        bench.worker.wake()
+        await wait_until(bench.is_empty)
+    assert [delivery.tries for delivery in receiver.attempts] == [0, 1]
+    assert receiver.attempts[0].event_id == receiver.attempts[1].event_id
+
+
+async def test_a_permanent_failure_discards_the_delivery(open_bench: Callable[[Receiver], Any]) -> None:
+    receiver = Receiver(DeliveryFailed(reason="gone", permanent=True))
+    async with open_bench(receiver) as bench:
+        await bench.finish_downloads()
+        await wait_until(bench.is_empty)
+        await wait_until(lambda: bench.attempts("given_up") == 1)
+    assert len(receiver.attempts) == 1
+
+
+async def test_a_defect_in_an_attempt_is_a_failure_that_is_repeated(open_bench: Callable[[Receiver], Any]) -> None:
+    receiver = Receiver(RuntimeError("defect"), SUCCESS)
+    async with open_bench(receiver) as bench:
+        await bench.finish_downloads()
+        await wait_until(lambda: bench.attempts("failed") == 1)
+        bench.clock.now += 60
+        bench.worker.wake()
+        await wait_until(bench.is_empty)
+    assert len(receiver.attempts) == 2
+
+
+async def test_a_slow_receiver_gets_a_limited_number_of_deliveries_at_once(
+    open_bench: Callable[[Receiver], Any],
+) -> None:
+    receiver = Receiver()
+    receiver.can_answer.clear()
+    async with open_bench(receiver) as bench:
+        await bench.finish_downloads(3 * MAX_CONCURRENT_DELIVERIES)
+        await wait_until(lambda: receiver.running == MAX_CONCURRENT_DELIVERIES)
+        bench.worker.wake()
+        await bench.records.deliveries.waiting()
+        assert len(receiver.attempts) == MAX_CONCURRENT_DELIVERIES
+        receiver.can_answer.set()
+        await wait_until(bench.is_empty)
+    numbers = [delivery.number for delivery in receiver.attempts]
+    assert len(set(numbers)) == len(numbers) == 3 * MAX_CONCURRENT_DELIVERIES
+
+
+async def test_stopping_cancels_running_attempts_and_keeps_their_deliveries(
+    open_bench: Callable[[Receiver], Any],
+) -> None:
+    receiver = Receiver()
+    receiver.can_answer.clear()
+    async with open_bench(receiver) as bench:
+        await bench.finish_downloads()
+        await wait_until(lambda: receiver.running == 1)
+        await bench.worker.stop()
+        assert receiver.running == 0
+        assert await bench.records.deliveries.waiting() == {"chat": 1}
