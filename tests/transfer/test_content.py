@@ -1,7 +1,6 @@
 """Content of responses, from an origin on real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from support.origin.content import expected_bytes
@@ -9,27 +8,12 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, Framing, ScriptedResponse
 
 from downloadd.errors import NetworkError
-from downloadd.policy.addresses import AddressRules
-from downloadd.policy.policy import Policy
 from downloadd.transfer.classification import RangeRequest
 from downloadd.transfer.content import Content
 from downloadd.transfer.detach import MIN_DETACH_BYTES
 from downloadd.transfer.session import Session
 
 CUT_AFTER_BYTES = 100_000
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[Origin]:
-    async with Origin() as origin:
-        yield origin
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[Session]:
-    policy = Policy(addresses=AddressRules(["127.0.0.0/8"]))
-    async with Session(policy=policy, credentials=(), stall_timeout=1) as session:
-        yield session
 
 
 async def wait_until_broken(content: Content) -> None:
