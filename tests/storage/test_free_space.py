@@ -32,7 +32,7 @@ class ManualClock:
 
 
 class Disk:
-    """Counts how often it is measured."""
+    """Disk that counts its measurements."""
 
     def __init__(self, free: int) -> None:
         self.free = free

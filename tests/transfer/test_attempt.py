@@ -29,7 +29,7 @@ class NoSlots:
 
 
 async def test_a_complete_part_is_recorded_under_its_new_name(destination: LocalDestination, session: Session) -> None:
-    # Or a crash while it is published would look for a file that is not there, and find the name done.
+    # After a crash during publication, a part under an unrecorded name would not be found.
     saved: list[Download] = []
 
     async def save(row: Download) -> Download:

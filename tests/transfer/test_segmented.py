@@ -34,7 +34,7 @@ class NoLimit:
 
 
 class Transfer:
-    """One transfer of the missing ranges from these paths, with what it reports."""
+    """One transfer of the missing ranges from these paths, and its reports."""
 
     def __init__(self, part: Part, session: Session, urls: Sequence[str], kept: ByteRanges) -> None:
         self.part = part

@@ -10,7 +10,7 @@ from downloadd.transfer.session import Session
 
 
 async def read_into(pieces: list[bytes], content: Content, limit: int) -> None:
-    """Reads to the end."""
+    """Read to the end."""
     while data := await content.read(limit):
         pieces.append(bytes(data))
 
