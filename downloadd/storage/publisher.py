@@ -67,7 +67,7 @@ class Publisher:
         own = os.fstat(fd)
         found = stat_entry(part, directory_fd)
         if found is None:
-            raise FileNotFoundError(errno.ENOENT, "the part file is gone")
+            raise FileNotFoundError(errno.ENOENT, "the part file is missing")
         if not os.path.samestat(own, found):
             # Another run or process replaced the part file: the file there is not the one that was verified.
             raise FileExistsError(errno.EEXIST, "another file has the name of the part")

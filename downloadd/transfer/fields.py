@@ -25,7 +25,7 @@ MAX_LENGTH_BYTES: Final = 2**62
 MIN_CLOCK_DIFFERENCE_SECONDS: Final = 60
 """Seconds that Date must be later than Last-Modified for the latter to be strong.
 
-RFC 9110, section 8.8.2.2, asks for one second when both are known to come from one clock, else for a difference that
+RFC 9110, section 8.8.2.2, requires one second when both are known to come from one clock, else for a difference that
 makes a synchronization issue unlikely. A client cannot know the clocks; 60 s is the difference that RFC 7232 gives.
 """
 

@@ -10,14 +10,14 @@ from downloadd.storage.local import LocalDestination
 
 @pytest.fixture(autouse=True)
 def no_blocking_calls_on_the_loop() -> Iterator[None]:
-    """A blocking call of the package on the event loop fails the test."""
+    """Fail the test at a blocking call of the package on the event loop."""
     with blockbuster_ctx("downloadd"):
         yield
 
 
 @pytest.fixture(autouse=True)
 def no_leaked_descriptors() -> Iterator[None]:
-    """What a test opened through the package is closed at its end."""
+    """Fail the test if it leaves a descriptor open."""
     before = _open_below_tmp()
     yield
     assert _open_below_tmp() == before

@@ -20,7 +20,7 @@ sizes = st.integers(min_value=0, max_value=2**62)
 
 
 class Disk:
-    """Counts how often it is measured."""
+    """Disk that counts its measurements."""
 
     def __init__(self, free: int) -> None:
         self.free = free

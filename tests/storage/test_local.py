@@ -353,7 +353,7 @@ async def test_a_missing_root_has_no_free_space(destination: LocalDestination, r
     root.rename(root.with_name("away"))
     with pytest.raises(StorageRootMissingError):
         await destination.exists(directory="d", filename=FILE)
-    # What was seen half a second ago does not count.
+    # An earlier measurement is not used.
     with pytest.raises(StorageRootMissingError):
         await destination.check_free_space(1)
     assert await all_parts(destination) == []

@@ -23,7 +23,7 @@ from downloadd.storage.names import (
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
 PART = f".data.csv.{ID}.3.part"
 
-# All of Unicode, lone surrogates included, and what is dangerous more often than chance has it.
+# All of Unicode, lone surrogates included, with dangerous characters more often.
 untrusted_text = st.text(
     st.characters() | st.characters(categories=["Cs"]) | st.sampled_from("./\\ :*\0\n\u202e\u200b\u0338<éÅCON"),
     max_size=400,
@@ -271,7 +271,7 @@ def test_a_refused_directory_is_made_safe(text: str, directory: str) -> None:
 @given(st.text() | st.text("./\\ab~\0 ", max_size=5000))
 def test_a_directory_that_was_made_safe_can_be_used(text: str) -> None:
     directory = sanitize_directory(text)
-    # The one that belongs to the API is safe, too, but for nobody to use.
+    # The directory of the API is safe too, but reserved.
     assert directory.split("/")[0] == "api" or parse_directory(directory) == directory
 
 

@@ -35,7 +35,7 @@ FILE = parse_filename("f")
 
 
 class BlockedWrites:
-    """Stands in front of every write: each call waits to be let through, and writes only a few bytes."""
+    """Replacement of `os.pwritev`: each call waits for `released` and writes only a few bytes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, at_most: int) -> None:
         self.entered = threading.Event()
@@ -75,7 +75,7 @@ async def new_part(
         directory=directory, filename=DATA, download_id=ID, epoch=epoch, existing=existing
     )
     if existing is None:
-        # Nothing, but now it is made.
+        # An empty write makes the file.
         await part.write([], 0)
     return part
 
@@ -265,7 +265,7 @@ async def test_a_close_that_is_cancelled_before_a_thread_is_free_still_closes(
         blocked_writes.released.set()
     for part in parts[1:]:
         await part.close()
-    # That the first descriptor is closed by the end of the test, the fixture sees.
+    # The fixture checks that the first descriptor is closed.
 
 
 async def test_the_loop_runs_while_a_write_hangs(destination: LocalDestination, blocked_writes: BlockedWrites) -> None:
@@ -298,7 +298,7 @@ async def test_the_part_of_an_earlier_epoch_is_adopted_under_a_new_name(
 async def test_an_earlier_run_cannot_publish_an_adopted_part(destination: LocalDestination, root: Path) -> None:
     late = await new_part(destination, epoch=1)
     part = await new_part(destination, epoch=2, existing=late.name)
-    with pytest.raises(StorageError, match="gone"):
+    with pytest.raises(StorageError, match="the part file is missing"):
         await late.publish(DATA, replace=False, last_modified=None)
     assert [entry.name for entry in root.iterdir()] == [part.name]
     await late.close()
@@ -479,7 +479,7 @@ async def test_a_limit_of_the_file_size_is_a_full_disk_too(destination: LocalDes
 
 
 def connection() -> tuple[socket.socket, SocketSource]:
-    """A TCP connection: its sending end, and the other one as a source."""
+    """Return the sending end of a TCP connection, and the other end as a source."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         sender = socket.create_connection(server.getsockname())
         receiver, _ = server.accept()
@@ -489,7 +489,7 @@ def connection() -> tuple[socket.socket, SocketSource]:
 
 @pytest.fixture(params=["splice", "copy", "no splice to this file"])
 def splice_support(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ways from a socket to a file: within the kernel, and where it cannot do that."""
+    """Run the test with splice(2), without it, and with a file that does not support it."""
     if request.param == "copy":
         monkeypatch.delattr(os, "splice")
     if request.param == "no splice to this file":
@@ -607,7 +607,7 @@ async def test_a_part_is_written_and_published_only_in_the_root_where_it_was_ope
             await use()
     if back == "another root":
         assert [path.name for path in root.rglob("*")] == ["a"]
-    # What it holds can still be brought to stable storage: it may come back.
+    # Its bytes can still be synced: the root may be mounted again.
     await part.sync()
     assert part.size == 3
     if back == "the same root":

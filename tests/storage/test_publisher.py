@@ -77,7 +77,7 @@ def content(directory: Path) -> dict[str, bytes]:
 
 
 def traced(tmp_path: Path, fsync: str, replace: str, *faults: str) -> tuple[str, list[str]]:
-    """What publishing in a process of its own printed, and the system calls of it that last or name something."""
+    """Publish in another process; return its output and its system calls on names and stable storage."""
     log = tmp_path / "trace"
     (tmp_path / "root" / "d").mkdir(parents=True, exist_ok=True)
     calls = "fsync,fdatasync,link,linkat,unlink,unlinkat,rename,renameat,renameat2,fchmod,utimensat"
@@ -96,7 +96,7 @@ def traced(tmp_path: Path, fsync: str, replace: str, *faults: str) -> tuple[str,
             assert call is not None, line
             of_directory = call[1] == "fsync" and "/root/d>" in line
             steps.append("fsync directory" if of_directory else call[1])
-    # Making an empty part begins with removing what may be left of it.
+    # Without the unlink of an earlier part file.
     return done.stdout.strip(), steps[1:] if steps[0] == "unlinkat" else steps
 
 

@@ -47,9 +47,9 @@ def test_a_root_that_is_not_a_directory_is_refused(tmp_path: Path, kind: str) ->
         path.symlink_to("nowhere")
     else:
         path.touch()
-    wanted = path / "below" if kind == "behind a file" else path
-    with pytest.raises(StorageError, match=f"the storage root {wanted} cannot be used: it is not a directory"):
-        StorageRoot(wanted, fsync=True).__enter__()
+    given = path / "below" if kind == "behind a file" else path
+    with pytest.raises(StorageError, match=f"the storage root {given} cannot be used: it is not a directory"):
+        StorageRoot(given, fsync=True).__enter__()
 
 
 def test_missing_directories_are_made_on_request(tmp_path: Path, umask: int) -> None:
@@ -161,8 +161,8 @@ def test_a_root_belongs_to_one_daemon_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_missing_root_is_an_error_and_is_not_made(tmp_path: Path) -> None:
-    top, told = tmp_path / "root", []
-    with StorageRoot(top, fsync=False, on_change=lambda: told.append(1)) as root:
+    top, changes = tmp_path / "root", []
+    with StorageRoot(top, fsync=False, on_change=lambda: changes.append(1)) as root:
         top.rename(tmp_path / "away")
         for ask in (root.check, root.measure_space, root.open_directory(parse_directory("a"), create=True).__enter__):
             with pytest.raises(
@@ -170,13 +170,13 @@ def test_a_missing_root_is_an_error_and_is_not_made(tmp_path: Path) -> None:
             ) as e:
                 ask()
             assert (e.value.transient, str(tmp_path) in e.value.detail) == (True, False)
-        assert len(told) == 3
+        assert len(changes) == 3
         assert not top.exists()
         assert list((tmp_path / "away").iterdir()) == []
         (tmp_path / "away").rename(top)
         with root.open_directory(parse_directory("a"), create=True) as fd:
             assert path_of(fd) == top / "a"
-        assert (root.generation, len(told)) == (0, 3), "it is the same one"
+        assert (root.generation, len(changes)) == (0, 3), "it is the same one"
 
 
 def test_another_directory_at_its_path_is_the_root_from_then_on(tmp_path: Path) -> None:

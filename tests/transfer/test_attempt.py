@@ -1,16 +1,10 @@
 """One attempt, over real disks and sockets."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 from records.contract import sample_download
 from support.downloads import with_fields
 
 from downloadd.clock import SystemClock
 from downloadd.download import Download
-from downloadd.policy.addresses import AddressRules
-from downloadd.policy.policy import Policy
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
@@ -34,21 +28,8 @@ class NoSlots:
         pass
 
 
-@pytest.fixture
-async def destination(tmp_path: Path) -> AsyncIterator[LocalDestination]:
-    async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
-        yield destination
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[Session]:
-    policy = Policy(addresses=AddressRules(["127.0.0.0/8"]))
-    async with Session(policy=policy, credentials=(), stall_timeout=1) as session:
-        yield session
-
-
 async def test_a_complete_part_is_recorded_under_its_new_name(destination: LocalDestination, session: Session) -> None:
-    # Or a crash while it is published would look for a file that is not there, and find the name done.
+    # After a crash during publication, a part under an unrecorded name would not be found.
     saved: list[Download] = []
 
     async def save(row: Download) -> Download:

@@ -514,10 +514,10 @@ def test_a_foreign_head_gets_a_consistent_classification_or_an_error_with_a_code
             else:
                 assert got.start == 0
                 assert got.length == got.total
-                # What was asked for with a range is whole under status 200 only if its known length says so.
+                # A response with status 200 to a range request is complete only if it has the known length.
                 assert not range_request.is_range or (got.total is not None and got.total == range_request.total)
         case Restart() | AlreadyComplete():
-            # A request without Range that is told to start over would go on for ever.
+            # A restart after a request without Range would repeat without an end.
             assert range_request.is_range
 
 

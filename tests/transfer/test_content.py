@@ -1,7 +1,6 @@
 """Content of responses, from an origin on real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from support.origin.content import expected_bytes
@@ -9,8 +8,6 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, Framing, ScriptedResponse
 
 from downloadd.errors import NetworkError
-from downloadd.policy.addresses import AddressRules
-from downloadd.policy.policy import Policy
 from downloadd.transfer.classification import RangeRequest
 from downloadd.transfer.content import Content
 from downloadd.transfer.detach import MIN_DETACH_BYTES
@@ -19,28 +16,15 @@ from downloadd.transfer.session import Session
 CUT_AFTER_BYTES = 100_000
 
 
-@pytest.fixture
-async def origin() -> AsyncIterator[Origin]:
-    async with Origin() as origin:
-        yield origin
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[Session]:
-    policy = Policy(addresses=AddressRules(["127.0.0.0/8"]))
-    async with Session(policy=policy, credentials=(), stall_timeout=1) as session:
-        yield session
-
-
 async def wait_until_broken(content: Content) -> None:
-    """Waits until aiohttp knows that nothing more will come."""
+    """Wait until aiohttp has noticed the broken connection."""
     async with asyncio.timeout(20):
         while content._response.content.exception() is None:
             await asyncio.sleep(0.005)
 
 
 async def read_into(pieces: list[bytes], content: Content, limit: int) -> None:
-    """Reads to the end."""
+    """Read to the end."""
     while data := await content.read(limit):
         pieces.append(bytes(data))
 
@@ -59,13 +43,13 @@ async def test_a_slow_reader_gets_the_bytes_before_the_connection_broke(
     session: Session, origin: Origin, answer: ScriptedResponse, limit: int
 ) -> None:
     origin.script("/f", answer)
-    came: list[bytes] = []
+    received: list[bytes] = []
     async with session.get(origin.url("/f"), RangeRequest(start=0, validator=None)) as response:
         await wait_until_broken(response.content)
         with pytest.raises(NetworkError):
-            await read_into(came, response.content, limit)
-    assert b"".join(came) == expected_bytes(0, 0, CUT_AFTER_BYTES)
-    assert limit < 0 or max(map(len, came)) <= limit
+            await read_into(received, response.content, limit)
+    assert b"".join(received) == expected_bytes(0, 0, CUT_AFTER_BYTES)
+    assert limit < 0 or max(map(len, received)) <= limit
 
 
 @pytest.mark.parametrize("framing", Framing)

@@ -1,4 +1,4 @@
-"""A connection to an origin: what it makes of bytes must not hang on how they are cut into packets."""
+"""Connection to an origin: the result must not depend on the division of its bytes into packets."""
 
 import asyncio
 from itertools import pairwise
@@ -16,7 +16,7 @@ SHORT = {name: case for name, case in MALFORMED_RESPONSES.items() if len(case.ra
 
 
 async def parsed_response(pieces: list[bytes]) -> Any:
-    """The status and the content that come out, or "refused"."""
+    """Return status and content, or "refused"."""
     protocol = OriginProtocol(asyncio.get_running_loop())
     protocol.connection_made(Mock(asyncio.Transport))
     protocol.set_response_params(read_until_eof=True, auto_decompress=False)

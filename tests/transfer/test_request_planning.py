@@ -10,13 +10,13 @@ from downloadd.transfer.request_planning import CompletePart, plan_request
     ("received", "validator", "total", "expected"),
     [
         pytest.param(0, None, None, RangeRequest(), id="fresh"),
-        pytest.param(0, '"v1"', 1000, RangeRequest(), id="nothing came"),
+        pytest.param(0, '"v1"', 1000, RangeRequest(), id="nothing received"),
         pytest.param(0, '"v1"', 0, RangeRequest(), id="an empty part vouches for nothing"),
         pytest.param(400, None, 1000, RangeRequest(), id="no validator"),
         pytest.param(400, '"v1"', 1000, RangeRequest(start=400, validator='"v1"', total=1000), id="resumes"),
         pytest.param(400, '"v1"', None, RangeRequest(start=400, validator='"v1"'), id="resumes, length unknown"),
-        pytest.param(1000, '"v1"', 1000, CompletePart(), id="whole"),
-        pytest.param(1000, None, 1000, CompletePart(), id="whole, without validator"),
+        pytest.param(1000, '"v1"', 1000, CompletePart(), id="complete"),
+        pytest.param(1000, None, 1000, CompletePart(), id="complete, without validator"),
         pytest.param(1001, '"v1"', 1000, RangeRequest(), id="too long"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Who fetches which bytes."""
+"""Division of missing ranges among connections."""
 
 import pytest
 from hypothesis import given
@@ -70,7 +70,7 @@ def test_a_short_or_unknown_rest_is_not_split() -> None:
 
 
 def fetched(start: int, end: int, *, read_position: int, seconds: float) -> Segment:
-    """A segment that has come so far in so many seconds until the moment 100."""
+    """Return a segment that was read up to `read_position` in these seconds, at the time 100."""
     segment = Segment(start, end)
     segment.started_at, segment.read_position, segment.position = 100 - seconds, read_position, read_position
     return segment

@@ -1,33 +1,16 @@
 """The client, against an origin on real sockets."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 
-from downloadd.policy.addresses import AddressRules
-from downloadd.policy.policy import Policy
 from downloadd.transfer.classification import RangeRequest
 from downloadd.transfer.content import Content
 from downloadd.transfer.session import Session
 
 
-@pytest.fixture
-async def origin() -> AsyncIterator[Origin]:
-    async with Origin() as origin:
-        yield origin
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[Session]:
-    policy = Policy(addresses=AddressRules(["127.0.0.0/8"]))
-    async with Session(policy=policy, credentials=(), stall_timeout=1) as session:
-        yield session
-
-
 async def read_into(pieces: list[bytes], content: Content, limit: int) -> None:
-    """Reads to the end."""
+    """Read to the end."""
     while data := await content.read(limit):
         pieces.append(bytes(data))
 

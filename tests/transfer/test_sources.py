@@ -1,4 +1,4 @@
-"""Where a download is fetched from, and over how many connections."""
+"""Sources of a download and the distribution of slots among them."""
 
 from collections import Counter
 
@@ -74,7 +74,7 @@ def test_slots_are_distributed_evenly_as_far_as_hosts_have_them(
     for host, slots_given in Counter(dict(acquired)).items():
         assert slots_given <= free[host]
     if sum(slots) < count:
-        # Nobody who could have more was left out.
+        # Every source without a further slot has used all slots of its host.
         assert all(not left[host] for host in hosts)
     else:
         able = [source.slots for source in sources[1:] if left[source.host]]

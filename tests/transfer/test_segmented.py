@@ -1,0 +1,164 @@
+"""Transfer over several connections, over real sockets and disks."""
+
+from collections.abc import Sequence
+
+import pytest
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response
+
+from downloadd.clock import SystemClock
+from downloadd.errors import NetworkError, RemoteError
+from downloadd.storage.destination import Part
+from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import parse_filename
+from downloadd.transfer import segmented
+from downloadd.transfer.byte_ranges import ByteRanges
+from downloadd.transfer.receiver import Receiver
+from downloadd.transfer.segmented import RepresentationChangedError, SegmentedFetch
+from downloadd.transfer.segments import divide
+from downloadd.transfer.session import Session
+from downloadd.transfer.sources import Source
+
+ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
+SIZE = 5 << 20
+FILE = ScriptedResponse(size=SIZE, etag='"v"')
+
+
+class NoLimit:
+    async def acquire(self, max_bytes: int) -> int:
+        return max_bytes
+
+    def release(self, nbytes: int) -> None:
+        pass
+
+
+class Transfer:
+    """One transfer of the missing ranges from these paths, and its reports."""
+
+    def __init__(self, part: Part, session: Session, urls: Sequence[str], kept: ByteRanges) -> None:
+        self.part = part
+        self.dropped: dict[str, str] = {}
+        self.checkpoints: list[str] = []
+        self.sources = [Source(index, url, "127.0.0.1") for index, url in enumerate(urls)]
+        for source in self.sources:
+            source.slots = 2
+        self.kept = kept
+        self.fetch = SegmentedFetch(
+            self.sources,
+            session=session,
+            receiver=Receiver(
+                part,
+                clock=SystemClock(),
+                limiter=NoLimit(),
+                flush_interval=lambda: 0.05,
+                before_write=self._before_write,
+                on_received=lambda nbytes: None,
+            ),
+            kept=kept,
+            validator='"v"',
+            total=SIZE,
+            coding=None,
+            content_type=None,
+            now=SystemClock().wall,
+            checkpoint=self._checkpoint,
+            on_source_dropped=lambda source, reason: self.dropped.__setitem__(source.url, reason),
+        )
+
+    async def _before_write(self, size: int, is_last: bool) -> None:
+        pass
+
+    async def _checkpoint(self, ranges: ByteRanges) -> None:
+        self.checkpoints.append(ranges.format())
+
+    async def run(self) -> None:
+        await self.fetch.fetch(divide(self.kept.gaps(SIZE), 2 * len(self.sources)), None)
+
+
+@pytest.fixture
+async def part(destination: LocalDestination) -> Part:
+    return await destination.open_part(
+        directory="", filename=parse_filename("f"), download_id=ID, epoch=1, existing=None
+    )
+
+
+def kept_ranges(*ranges: tuple[int, int]) -> ByteRanges:
+    kept = ByteRanges()
+    for start, end in ranges:
+        kept.add(start, end)
+    return kept
+
+
+async def test_only_missing_ranges_are_received_and_the_file_is_complete(
+    part: Part, session: Session, origin: Origin
+) -> None:
+    origin.script("/f", FILE)
+    await part.write([expected_bytes(0, 0, 1 << 20)], 0)
+    transfer = Transfer(part, session, [origin.url("/f")], kept_ranges((0, 1 << 20)))
+    await transfer.run()
+    assert await part.read(0, SIZE + 1) == expected_bytes(0, 0, SIZE)
+    assert transfer.fetch.received() == kept_ranges((0, SIZE))
+    requests = origin.requests("/f")
+    assert transfer.fetch.request_count == len(requests) >= 2
+    assert {request.field("If-Range") for request in requests} == {'"v"'}
+    assert all(not (request.field("Range") or "").startswith("bytes=0-") for request in requests)
+    await part.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(error_response(404), "404", id="an error"),
+        pytest.param(ScriptedResponse(size=SIZE, etag='"w"'), "another version", id="another version"),
+        pytest.param(ScriptedResponse(size=SIZE, etag='"v"', honour_ranges=False), "gives no ranges", id="no ranges"),
+    ],
+)
+async def test_a_source_that_is_of_no_use_is_dropped_and_another_completes(
+    part: Part, session: Session, origin: Origin, answer: ScriptedResponse, reason: str
+) -> None:
+    origin.script("/good", FILE)
+    origin.script("/bad", answer)
+    transfer = Transfer(part, session, [origin.url("/good"), origin.url("/bad")], ByteRanges())
+    await transfer.run()
+    assert await part.read(0, SIZE + 1) == expected_bytes(0, 0, SIZE)
+    assert reason in transfer.dropped[origin.url("/bad")]
+    assert list(transfer.dropped) == [origin.url("/bad")]
+    await part.close()
+
+
+async def test_without_a_usable_source_the_error_is_raised_and_received_ranges_are_known(
+    part: Part, session: Session, origin: Origin
+) -> None:
+    origin.script("/f", [ScriptedResponse(size=SIZE, etag='"v"', cut_after=100_000)])
+    transfer = Transfer(part, session, [origin.url("/f")], ByteRanges())
+    with pytest.raises(NetworkError):
+        await transfer.run()
+    received = transfer.fetch.received()
+    assert received.size > 0
+    for start, end in received:
+        assert await part.read(start, end - start) == expected_bytes(0, start, end)
+    origin.script("/g", error_response(503))
+    with pytest.raises(RemoteError):
+        await Transfer(part, session, [origin.url("/g")], ByteRanges()).run()
+    await part.close()
+
+
+async def test_a_new_version_at_every_source_is_reported(part: Part, session: Session, origin: Origin) -> None:
+    origin.script("/f", ScriptedResponse(size=SIZE, etag='"w"'))
+    with pytest.raises(RepresentationChangedError):
+        await Transfer(part, session, [origin.url("/f")], ByteRanges()).run()
+    assert part.size == 0
+    await part.close()
+
+
+async def test_checkpoints_are_made_during_the_transfer(
+    part: Part, session: Session, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmented, "CHECKPOINT_SECONDS", 0.01)
+    origin.script("/f", ScriptedResponse(size=SIZE, etag='"v"', rate=10_000_000))
+    transfer = Transfer(part, session, [origin.url("/f")], ByteRanges())
+    await transfer.run()
+    assert transfer.checkpoints
+    sizes = [ByteRanges.parse(text).size for text in transfer.checkpoints]
+    assert sizes == sorted(sizes)
+    await part.close()

@@ -1,0 +1,136 @@
+"""Requests to several sources, on real sockets."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response
+from support.sample_downloads import sample_download
+
+from downloadd.clock import SystemClock
+from downloadd.download import Mirror
+from downloadd.errors import DownloadError, ErrorCode, RemoteFileNotFoundError
+from downloadd.transfer import source_requests
+from downloadd.transfer.classification import RangeRequest, UseResponse
+from downloadd.transfer.session import Session
+from downloadd.transfer.source_requests import NoSlotError, SourceRequests
+
+FILE = ScriptedResponse(size=10)
+
+
+class Slots:
+    """Slots of hosts; counts those that are acquired."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.acquired: Counter[str] = Counter()
+
+    def acquire(self, host: str, count: int) -> int:
+        slots = min(count, self.free)
+        self.free -= slots
+        self.acquired[host] += slots
+        return slots
+
+    def release(self, host: str, slots: int) -> None:
+        self.free += slots
+        self.acquired[host] -= slots
+
+
+def make_requests(
+    origin: Origin, session: Session, *, mirrors: int = 2, slots: Slots | None = None, error: ErrorCode | None = None
+) -> SourceRequests:
+    """Make requests to `/0` on the host of the run and to `/1` and so on at other names of the origin."""
+    port = origin.url("/").rpartition(":")[2].strip("/")
+    return SourceRequests(
+        sample_download(
+            url=origin.url("/0"),
+            host="127.0.0.1",
+            mirrors=tuple(
+                Mirror(url=f"http://127.0.0.{number + 1}:{port}/{number}", host=f"127.0.0.{number + 1}")
+                for number in range(1, mirrors + 1)
+            ),
+            error=error,
+        ),
+        session=session,
+        slots=slots or Slots(10),
+        clock=SystemClock(),
+        max_size=0,
+    )
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Origin]:
+    async with Origin(host="0.0.0.0", name="127.0.0.1") as origin:
+        yield origin
+
+
+async def first_source(requests: SourceRequests) -> int:
+    async with requests.first_response(RangeRequest()) as (source, _, classification):
+        assert isinstance(classification, UseResponse)
+        return source.index
+
+
+async def test_the_first_usable_response_is_used_and_errors_are_recorded(origin: Origin, session: Session) -> None:
+    origin.script("/0", error_response(404))
+    origin.script("/1", FILE)
+    requests = make_requests(origin, session)
+    assert await first_source(requests) == 1
+    assert (requests.count, requests.responding_host) == (2, "127.0.0.2")
+    assert list(requests.errors) == [origin.url("/0")]
+    assert [source.index for source in requests.sources] == [1, 2]
+
+
+async def test_a_transient_error_is_raised_in_preference_to_a_permanent_one(origin: Origin, session: Session) -> None:
+    for path, status in (("/0", 404), ("/1", 503), ("/2", 404)):
+        origin.script(path, error_response(status))
+    with pytest.raises(DownloadError) as failed:
+        await first_source(make_requests(origin, session))
+    assert failed.value.transient
+    with pytest.raises(RemoteFileNotFoundError):
+        await first_source(make_requests(origin, session, mirrors=0))
+
+
+async def test_a_single_source_records_no_errors(origin: Origin, session: Session) -> None:
+    requests = make_requests(origin, session, mirrors=0)
+    with pytest.raises(RemoteFileNotFoundError):
+        await first_source(requests)
+    assert requests.errors == {}
+
+
+async def test_a_source_without_a_slot_is_named_when_the_others_fail(origin: Origin, session: Session) -> None:
+    origin.script("/0", error_response(404))
+    with pytest.raises(NoSlotError) as waiting:
+        await first_source(make_requests(origin, session, slots=Slots(0)))
+    assert waiting.value.source == 1
+    assert isinstance(waiting.value.failure, RemoteFileNotFoundError)
+    assert origin.requests("/1") == []
+
+
+async def test_slots_are_released_after_a_response(origin: Origin, session: Session) -> None:
+    slots = Slots(1)
+    origin.script("/0", error_response(404))
+    origin.script("/1", FILE)
+    requests = make_requests(origin, session, slots=slots)
+    async with requests.first_response(RangeRequest()):
+        assert slots.free == 0
+    assert (slots.free, +slots.acquired) == (1, Counter())
+    with requests.distributed_slots(requests.sources, 10) as count:
+        assert (count, slots.free) == (2, 0)
+    assert slots.free == 1
+
+
+async def test_a_slow_source_is_tried_again_after_the_others(
+    origin: Origin, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_requests, "SOURCE_TIMEOUT", 0.05)
+    origin.script("/0", [ScriptedResponse(size=10, delay=30), FILE])
+    origin.script("/1", error_response(404))
+    origin.script("/2", error_response(404))
+    assert await first_source(make_requests(origin, session)) == 0
+    assert len(origin.requests("/0")) == 2
+
+
+async def test_after_a_checksum_mismatch_one_source_is_used_at_a_time(origin: Origin, session: Session) -> None:
+    requests = make_requests(origin, session, error=ErrorCode.CHECKSUM_MISMATCH)
+    assert [source.index for source in requests.sources] == [0]
