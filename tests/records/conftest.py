@@ -1,4 +1,4 @@
-"""What the tests of the records share."""
+"""Setup of the tests of the records."""
 
 import pytest
 

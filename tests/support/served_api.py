@@ -58,6 +58,7 @@ class ServedApi:
         self.bus = EventBus()
         self.service = FakeDownloadService(self.bus, self.clock, **settings)
         self.metrics = FakeMetrics()
+        self.imports = FakeImports()
         self.allowed = True
         self.accounts = Accounts(
             [
@@ -68,7 +69,7 @@ class ServedApi:
         )
         api = create_api(
             manager=self.service,
-            imports=FakeImports(),
+            imports=self.imports,
             bus=self.bus,
             metrics=self.metrics,
             collect_gauges=self.collect_gauges,
