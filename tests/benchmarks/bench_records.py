@@ -1,4 +1,4 @@
-"""Measures the records: durable accepts, claims and saves a second, and a history of a million rows.
+"""Benchmark of the records: durable accepts, claims and saves per second, and a history of a million rows.
 
 Run it as `python tests/benchmarks/bench_records.py [--rows N] [--dir DIR]`; the directory should lie on a real disk.
 """
@@ -20,19 +20,19 @@ from downloadd.states import State
 
 
 def resident_bytes() -> float:
-    """Resident memory of this process in MiB."""
+    """Return the resident memory of this process in MiB."""
     with open("/proc/self/status", encoding="ascii") as status:
         line = next(line for line in status if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
 
 
 def make_id() -> str:
-    """An id as the manager makes them."""
+    """Return an id as the manager makes it."""
     return new_id(time.time(), random.getrandbits(74))
 
 
 def download(number: int, *, state: State = State.QUEUED) -> Download:
-    """A download such as a client would ask for."""
+    """Return a download that a client might request."""
     url = f"https://files.example.com/releases/2024/package-{number:08}.tar.gz"
     return Download(
         id=make_id(),
@@ -45,13 +45,13 @@ def download(number: int, *, state: State = State.QUEUED) -> Download:
     )
 
 
-def row(what: str, value: str) -> None:
-    """Prints a line of the table."""
-    print(f"| {what:<50} | {value:>24} |", flush=True)
+def row(label: str, value: str) -> None:
+    """Print a line of the table."""
+    print(f"| {label:<50} | {value:>24} |", flush=True)
 
 
 async def measure_accepts(records: SqliteRecords, clients: int, seconds: float) -> None:
-    """Each client accepts one download after the other."""
+    """Measure accepts; each client makes one after the other."""
     end = time.perf_counter() + seconds
     latencies: list[float] = []
 
@@ -76,7 +76,7 @@ async def measure_accepts(records: SqliteRecords, clients: int, seconds: float) 
 
 
 async def measure_runs(records: SqliteRecords, clients: int) -> None:
-    """Claims 20,000 downloads, 64 at a time, and saves each twice, the second time as completed."""
+    """Measure claims of 20,000 downloads, 64 at a time, and two saves of each, the second as completed."""
     seqs = [waiting.seq async for chunk in records.waiting() for waiting in chunk][:20_000]
     begin = time.perf_counter()
     claimed: list[Download] = []
@@ -98,19 +98,19 @@ async def measure_runs(records: SqliteRecords, clients: int) -> None:
     row(f"saves a second, {clients} clients", f"{2 * len(claimed) / (time.perf_counter() - begin):,.0f}")
 
 
-async def measure_pages(records: SqliteRecords, what: str, page_filter: HistoryFilter, count: int) -> None:
-    """Reads a page again and again."""
+async def measure_pages(records: SqliteRecords, label: str, page_filter: HistoryFilter, count: int) -> None:
+    """Measure repeated reads of a page."""
     times = []
     for _ in range(count):
         begin = time.perf_counter()
         await records.history(page_filter)
         times.append(time.perf_counter() - begin)
     times.sort()
-    row(what, f"{times[count // 2] * 1e3:.2f} / {times[count * 99 // 100] * 1e3:.2f} ms")
+    row(label, f"{times[count // 2] * 1e3:.2f} / {times[count * 99 // 100] * 1e3:.2f} ms")
 
 
 async def measure_history(state_dir: Path, rows: int) -> None:
-    """Fills a history, opens it again and turns its pages."""
+    """Measure filling a history, opening it again and reading its pages."""
     clock = SystemClock()
     begin = time.perf_counter()
     async with SqliteRecords(state_dir, clock=clock) as records:
@@ -139,10 +139,10 @@ async def measure_history(state_dir: Path, rows: int) -> None:
 
 
 async def main() -> None:
-    """Runs everything and prints the table."""
+    """Run all measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of history")
-    parser.add_argument("--dir", default=None, help="where to put the databases; default: the temporary directory")
+    parser.add_argument("--dir", default=None, help="directory of the databases; default: the temporary directory")
     parser.add_argument("--seconds", type=float, default=5, help="how long to accept, for each number of clients")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.dir) as directory:

@@ -30,7 +30,7 @@ def window(request: Any, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.usefixtures("window")
-def test_an_array_is_taken_apart_as_a_parser_does() -> None:
+def test_the_elements_are_those_that_a_parser_finds() -> None:
     @settings(max_examples=60)
     @given(values=st.lists(VALUES, max_size=5), indent=st.sampled_from([None, 1]), is_ascii=st.booleans())
     def check(values: list[Any], indent: int | None, is_ascii: bool) -> None:
@@ -45,25 +45,25 @@ def test_an_array_is_taken_apart_as_a_parser_does() -> None:
     "data",
     [b"", b" ", b"{}", b"[", b"[1", b"[1,", b"[1,]", b"[,1]", b"[1 2]", b"[1] x", b'["a', b'["a\\', b'[{"a":1', b"[[]"],
 )
-def test_what_is_no_array_is_said_to_be_none(data: bytes) -> None:
+def test_data_that_is_not_an_array_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidArrayError):
         list(read_elements(data))
 
 
 @given(data=st.binary(max_size=60) | st.text(alphabet='[]{}",\\ a1', max_size=30).map(str.encode))
-def test_whatever_it_is_it_is_taken_apart_or_no_array(data: bytes) -> None:
+def test_any_data_is_split_or_refused(data: bytes) -> None:
     with suppress(InvalidArrayError):
         assert all(raw and raw in data for raw in read_elements(data))
 
 
-def test_what_comes_before_the_break_is_given() -> None:
+def test_the_elements_before_an_error_are_yielded() -> None:
     taken: list[bytes | None] = []
     with pytest.raises(InvalidArrayError):
         taken.extend(read_elements(b'[{"a": 1}, "x", {"b'))
     assert taken == [b'{"a": 1}', b'"x"']
 
 
-def test_an_element_that_is_too_long_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_element_that_is_too_long_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_array, "MAX_ELEMENT_BYTES", 10)
     assert list(read_elements(b'[1, "' + b"x" * 20 + b'", {"a": [' + b"1," * 20 + b"1]}, 2]")) == [
         b"1",
@@ -73,7 +73,7 @@ def test_an_element_that_is_too_long_costs_no_other(monkeypatch: pytest.MonkeyPa
     ]
 
 
-def test_an_array_of_too_many_elements_ends_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_array_with_too_many_elements_is_refused_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_array, "MAX_ELEMENTS", 3)
     assert len(list(read_elements(b"[1,1,1]"))) == 3
     with pytest.raises(InvalidArrayError, match="more than 3"):

@@ -17,17 +17,17 @@ def test_lines_are_read_in_the_encodings_of_spreadsheets(encoding: str, end: str
     assert list(read_lines(io.BytesIO(data))) == [f"grün{end}", end, "€ 5"]
 
 
-def test_one_broken_character_costs_no_line() -> None:
+def test_an_invalid_character_is_replaced() -> None:
     assert list(read_lines(io.BytesIO("\ufeffa\nb".encode() + b"\xff\nc"))) == ["a\n", "b\ufffd\n", "c"]
 
 
-def test_a_line_that_is_too_long_is_cut_and_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_too_long_is_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "MAX_LINE_CHARACTERS", 5)
     assert list(read_lines(io.BytesIO(b"12345\n" + b"x" * 23 + b"\nend\n"))) == ["12345\n", "xxxxxx", "end\n"]
 
 
 @given(data=st.binary(max_size=100))
-def test_whatever_it_is_it_has_lines_and_the_file_stays_open(data: bytes) -> None:
+def test_any_data_has_lines_and_the_file_stays_open(data: bytes) -> None:
     file = io.BytesIO(data)
     lines = list(read_lines(file))
     assert not any(set(line[:-1]) & {"\n"} for line in lines)

@@ -1,6 +1,6 @@
-"""The contract of `Records`, as tests.
+"""Contract of `Records`, as tests.
 
-An implementation is put through it by a subclass of `RecordsContract`, named `Test…`, in a module that has a fixture
+An implementation is tested by a subclass of `RecordsContract`, named `Test…`, in a module that has a fixture
 `records` (empty, open, with the clock of the fixture `clock`).
 """
 
@@ -32,7 +32,7 @@ from downloadd.states import ACTIVE, FINISHED, RUNNING, State
 DAY = 24 * 60 * 60
 
 
-# Any text at all: what an origin sends reaches us with lone surrogates where it is no UTF-8.
+# Any text: bytes of an origin that are not UTF-8 are decoded to lone surrogates.
 _TEXT = st.text(st.characters(exclude_categories=()), max_size=40)
 _JSON_TEXT = st.text(max_size=40)
 _INTEGER = st.integers(-(2**63), 2**63 - 1)
@@ -109,7 +109,7 @@ _many_examples = settings(
 
 
 def page_of(rows: Sequence[Download], criteria: HistoryFilter) -> list[Download]:
-    """What `Records.history` must answer when `rows` are all there is."""
+    """Return the expected result of `Records.history` if `rows` are all rows."""
     found = [
         row
         for row in rows
@@ -129,9 +129,9 @@ def page_of(rows: Sequence[Download], criteria: HistoryFilter) -> list[Download]
 
 
 class RecordsContract:
-    """What every implementation of `Records` promises."""
+    """Promises of every implementation of `Records`."""
 
-    async def test_they_know_when_they_were_begun(self, records: Records) -> None:
+    async def test_the_time_of_creation_is_recorded(self, records: Records) -> None:
         assert await records.created_at() == NOW
 
     # accept and get
@@ -145,7 +145,7 @@ class RecordsContract:
     @pytest.mark.parametrize(
         "id", ["", "nothing", "ä\udcff", str(uuid4())], ids=["empty", "short", "no-unicode", "uuid"]
     )
-    async def test_an_unknown_id_is_nobody(self, records: Records, id: str) -> None:
+    async def test_an_unknown_id_has_no_download(self, records: Records, id: str) -> None:
         assert await records.get(id) is None
         assert await records.amend(id, lambda before: before) is None
         assert await records.part_owners([id]) == {}
@@ -205,7 +205,7 @@ class RecordsContract:
 
     # idempotency keys
 
-    async def test_a_repeated_key_answers_the_first_answer_and_writes_nothing(self, records: Records) -> None:
+    async def test_a_repeated_key_returns_the_first_response_and_writes_nothing(self, records: Records) -> None:
         first = make_response()
         assert (await records.accept([sample_download()], first)).replayed is None
         again = await records.accept(
@@ -220,7 +220,7 @@ class RecordsContract:
         assert sum(result.replayed is None for result in results) == 1
         assert len(await records.active(ActiveFilter())) == 1
 
-    async def test_a_key_with_another_fingerprint_is_a_mistake(self, records: Records) -> None:
+    async def test_a_key_with_another_fingerprint_is_refused(self, records: Records) -> None:
         await records.accept([sample_download()], make_response(fingerprint=b"one"))
         with pytest.raises(IdempotencyKeyReusedError):
             await records.accept([sample_download()], make_response(fingerprint=b"two"))
@@ -242,7 +242,7 @@ class RecordsContract:
         assert (await records.accept([sample_download()], renewed)).replayed == renewed
         assert len(await records.active(ActiveFilter())) == 2
 
-    async def test_a_failed_accept_does_not_keep_its_answer(self, records: Records) -> None:
+    async def test_a_failed_accept_does_not_store_its_response(self, records: Records) -> None:
         (known,) = await added(records, sample_download())
         with pytest.raises(StorageError):
             await records.accept([known], make_response())
@@ -256,42 +256,42 @@ class RecordsContract:
         assert held == with_fields(queued, state=State.STARTING, epoch=1, attempt=1, not_before=None)
         assert await present(records, held.id) == held
 
-    async def test_claim_takes_up_a_retrying_download(self, records: Records) -> None:
+    async def test_claim_continues_a_retrying_download(self, records: Records) -> None:
         (waiting,) = await added(records, sample_download(state=State.RETRYING, epoch=4))
         (held,) = await records.claim([waiting.seq])
         assert (held.state, held.epoch, held.progress.attempt) == (State.DOWNLOADING, 5, 1)
 
-    async def test_claim_answers_in_the_order_asked_for(self, records: Records) -> None:
+    async def test_claim_returns_downloads_in_the_requested_order(self, records: Records) -> None:
         rows = await added(records, sample_download(), sample_download(), sample_download())
         seqs = [rows[2].seq, rows[0].seq, 10**9, rows[2].seq, rows[1].seq]
         assert [held.seq for held in await records.claim(seqs)] == [rows[2].seq, rows[0].seq, rows[1].seq]
 
     @pytest.mark.parametrize("state", sorted(set(State) - {State.QUEUED, State.RETRYING}))
-    async def test_claim_leaves_out_what_does_not_wait(self, records: Records, state: State) -> None:
+    async def test_claim_leaves_out_downloads_that_do_not_wait(self, records: Records, state: State) -> None:
         (row,) = await added(records, sample_download(state=state))
         assert await records.claim([row.seq]) == []
         assert await present(records, row.id) == row
 
     @pytest.mark.parametrize("desired", [Desired.PAUSE, Desired.CANCEL])
-    async def test_claim_leaves_out_what_a_user_stops(self, records: Records, desired: Desired) -> None:
+    async def test_claim_leaves_out_downloads_that_a_user_stops(self, records: Records, desired: Desired) -> None:
         (row,) = await added(records, sample_download(desired=desired))
         assert await records.claim([row.seq]) == []
         assert await present(records, row.id) == row
 
-    async def test_of_many_claims_at_once_one_gets_the_download(self, records: Records) -> None:
+    async def test_one_of_many_concurrent_claims_gets_the_download(self, records: Records) -> None:
         (row,) = await added(records, sample_download())
         results = await asyncio.gather(*(records.claim([row.seq]) for _ in range(20)))
         assert sum(map(len, results)) == 1
         assert (await present(records, row.id)).epoch == 1
 
-    async def test_a_claim_of_nothing_gives_nothing(self, records: Records) -> None:
+    async def test_a_claim_of_nothing_returns_nothing(self, records: Records) -> None:
         assert await records.claim([]) == []
 
     # save
 
-    async def test_save_writes_what_the_run_knows(self, records: Records) -> None:
+    async def test_save_writes_the_fields_of_the_run(self, records: Records) -> None:
         held = await claimed(records, sample_download())
-        told = with_fields(
+        changed = with_fields(
             held,
             host="other.example.com",
             source=1,
@@ -314,10 +314,10 @@ class RecordsContract:
             error=ErrorCode.NETWORK_ERROR,
             detail="reset",
         )
-        assert await records.save(told) == told
-        assert await present(records, held.id) == told
+        assert await records.save(changed) == changed
+        assert await present(records, held.id) == changed
 
-    async def test_save_does_not_touch_what_users_change(self, records: Records) -> None:
+    async def test_save_does_not_change_the_fields_of_users(self, records: Records) -> None:
         held = await claimed(records, sample_download())
         await records.amend(
             held.id,
@@ -367,7 +367,7 @@ class RecordsContract:
         result = await records.amend(row.id, lambda before: with_fields(before, priority=3))
         assert result == (row, with_fields(row, priority=3))
 
-    async def test_what_a_change_raises_is_raised_and_nothing_is_written(self, records: Records) -> None:
+    async def test_an_exception_of_a_change_is_raised_and_nothing_is_written(self, records: Records) -> None:
         (row,) = await added(records, sample_download())
 
         def change(before: Download) -> Download:
@@ -377,7 +377,7 @@ class RecordsContract:
             await records.amend(row.id, change)
         assert await present(records, row.id) == row
 
-    async def test_amends_at_once_lose_nothing(self, records: Records) -> None:
+    async def test_concurrent_amends_are_all_applied(self, records: Records) -> None:
         (row,) = await added(records, sample_download())
 
         def one_more(before: Download) -> Download:
@@ -412,7 +412,7 @@ class RecordsContract:
         assert ids(await records.history(HistoryFilter())) == [first.id, second.id]
         assert await records.active(ActiveFilter()) == []
 
-    async def test_the_number_of_a_retried_download_is_not_handed_out_again(self, records: Records) -> None:
+    async def test_the_number_of_a_retried_download_is_not_assigned_again(self, records: Records) -> None:
         (first,) = await added(records, sample_download(state=State.FAILED))
         await records.amend(first.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
         (second,) = await added(records, sample_download(state=State.FAILED))
@@ -428,11 +428,11 @@ class RecordsContract:
         assert page == rows[:3]
         assert await records.active(ActiveFilter(limit=3, after_seq=page[-1].seq)) == rows[3:]
 
-    async def test_active_takes_what_is_known_from_there(self, records: Records) -> None:
+    async def test_active_takes_known_downloads_without_reading_them(self, records: Records) -> None:
         rows = await added(records, *(sample_download() for _ in range(4)))
         known = {row.seq: with_fields(row, received=7) for row in rows}
         assert await records.active(ActiveFilter(), known) == [known[row.seq] for row in rows]
-        # What has ended is not listed, whatever is known of it, and what is not known is read.
+        # A finished download is not listed, even if it is known; an unknown one is read.
         cancelled = await records.amend(rows[1].id, lambda row: with_fields(row, state=State.CANCELLED, end_time=1))
         assert cancelled is not None
         del known[rows[2].seq]
@@ -476,7 +476,7 @@ class RecordsContract:
         await added(records, sample_download(state=State.COMPLETED))
         assert await records.history(HistoryFilter(contains="%" * 100_000)) == []
 
-    async def test_search_finds_only_what_may_be_shown(self, records: Records) -> None:
+    async def test_search_does_not_find_secrets(self, records: Records) -> None:
         secret = with_fields(
             sample_download(state=State.COMPLETED),
             url="https://u:pass@example.com/",
@@ -492,12 +492,12 @@ class RecordsContract:
 
     # start
 
-    async def test_held_gives_what_a_run_held(self, records: Records) -> None:
+    async def test_running_rows_are_those_in_a_running_state(self, records: Records) -> None:
         rows = await added(records, *(sample_download(state=state) for _ in range(120) for state in sorted(State)))
         held = [row async for row in records.running_rows()]
         assert held == [row for row in rows if row.state in RUNNING]
 
-    async def test_waiting_gives_all_that_wait(self, records: Records) -> None:
+    async def test_waiting_returns_all_waiting_downloads(self, records: Records) -> None:
         rows = await added(
             records,
             *(
@@ -523,11 +523,11 @@ class RecordsContract:
         assert max(map(len, chunks)) <= 5_000
         assert [waiting.seq for chunk in chunks for waiting in chunk] == list(accepted.seqs)
 
-    async def test_nothing_waits_and_nothing_is_held_at_first(self, records: Records) -> None:
+    async def test_nothing_waits_or_runs_at_first(self, records: Records) -> None:
         assert [chunk async for chunk in records.waiting()] == []
         assert [row async for row in records.running_rows()] == []
 
-    async def test_owners_are_active_downloads(self, records: Records) -> None:
+    async def test_part_owners_are_active_downloads(self, records: Records) -> None:
         named, nameless, ended = await added(
             records,
             sample_download(part_name=".a.part"),
@@ -540,7 +540,7 @@ class RecordsContract:
             nameless.id: PartOwner(state=State.STARTING, epoch=1, part_name=None),
         }
 
-    async def test_any_number_of_owners_can_be_asked_for(self, records: Records) -> None:
+    async def test_any_number_of_part_owners_can_be_requested(self, records: Records) -> None:
         (row,) = await added(records, sample_download(part_name="p"))
         assert set(await records.part_owners([*(str(uuid4()) for _ in range(12_000)), row.id])) == {row.id}
         assert await records.part_owners([]) == {}
@@ -560,7 +560,7 @@ class RecordsContract:
             ]
         )
 
-    async def test_counts_say_how_many_are_in_each_active_state(self, records: Records) -> None:
+    async def test_counts_are_those_of_the_active_states(self, records: Records) -> None:
         assert await records.counts() == {}
         await added(
             records,

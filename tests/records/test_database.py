@@ -360,12 +360,6 @@ async def test_a_first_start_leaves_no_backup(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["downloadd.lock", DATABASE_FILE_NAME]
 
 
-def test_shipped_migrations_are_numbered_without_a_gap() -> None:
-    versions = [migration.version for migration in shipped_migrations()]
-    assert versions == list(range(1, len(versions) + 1))
-    assert versions
-
-
 def test_a_reading_connection_cannot_write(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path / "odd ?#% name")
     directory.lock()

@@ -29,9 +29,9 @@ def test_an_escaped_pattern_matches_itself_only(text: str, part: str) -> None:
         pytest.param(None, "x", False, id="null"),
     ],
 )
-def test_folding_knows_all_letters(text: str | bytes | None, needle: str, found: bool) -> None:
+def test_case_is_folded_by_the_rules_of_unicode(text: str | bytes | None, needle: str, found: bool) -> None:
     assert contains_folded(text, needle) is found
 
 
-def test_a_negative_limit_means_nothing_and_not_everything() -> None:
+def test_a_negative_limit_selects_no_row() -> None:
     assert history_query(HistoryFilter(limit=-1)).parameters == (0,)

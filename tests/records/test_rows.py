@@ -15,7 +15,7 @@ from downloadd.states import State
 
 
 @given(download=DOWNLOADS)
-def test_decode_undoes_encode(download: Download) -> None:
+def test_decoding_a_row_returns_the_encoded_download(download: Download) -> None:
     row = encode(download, download.result.ended_seq)
     assert len(row) == len(WRITTEN_COLUMNS)
     assert decode((0, *row)) == download
@@ -52,12 +52,12 @@ STARTED_DOWNLOAD = with_fields(
 @pytest.mark.parametrize(
     "path", [column.path for column in WRITTEN_COLUMNS if column not in INITIAL_COLUMNS and column.name != "ended_seq"]
 )
-def test_a_download_that_a_run_has_touched_is_not_fresh(path: str) -> None:
+def test_a_download_with_a_field_of_a_run_is_not_initial(path: str) -> None:
     fresh = sample_download()
     touched = with_fields(fresh, **{path.rpartition(".")[2]: attrgetter(path)(STARTED_DOWNLOAD)})
     assert touched != fresh
     assert encode_initial(touched) is None
 
 
-def test_a_download_that_no_run_has_touched_is_fresh() -> None:
+def test_a_download_without_a_run_is_initial() -> None:
     assert encode_initial(sample_download(state=State.PAUSED, filename="x", priority=5)) is not None

@@ -1,4 +1,4 @@
-"""The records on SQLite: the contract, and what is special about the file, the lock and the writer thread."""
+"""Records on SQLite: the contract, durability, concurrency, and locks of other programs."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ from downloadd.records.writer import LOCK_POLL_SECONDS
 from downloadd.states import State
 
 CHILD = [sys.executable, "-P", "-c"]
-"""Runs a script against the installed package, as pytest does; `CHILD_ENVIRONMENT` leads it to the tests' parts."""
+"""Command that runs a script against the installed package; `CHILD_ENVIRONMENT` adds the tests' modules."""
 CHILD_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
@@ -49,7 +49,7 @@ class TestSqliteRecords(RecordsContract):
 
 @contextlib.asynccontextmanager
 async def busy_writer(records: SqliteRecords) -> AsyncIterator[None]:
-    """Holds the writer thread up, so that what is asked for meanwhile arrives together."""
+    """Block the writing thread, so that the operations of the block are queued together."""
     (row,) = await added(records, sample_download())
     held = threading.Event()
     go_on = threading.Event()
@@ -68,17 +68,17 @@ async def busy_writer(records: SqliteRecords) -> AsyncIterator[None]:
             go_on.set()
 
 
-async def test_of_a_batch_the_guilty_operation_fails_alone(records: SqliteRecords) -> None:
+async def test_one_failed_operation_of_a_batch_fails_alone(records: SqliteRecords) -> None:
     (known,) = await added(records, sample_download())
     good = [sample_download() for _ in range(40)]
     ended = [sample_download(state=State.FAILED) for _ in range(3)]
     async with asyncio.TaskGroup() as group, busy_writer(records):
         tasks = [group.create_task(records.accept([download])) for download in good[:20]]
-        guilty = group.create_task(failure_of(records, known))
+        failing = group.create_task(failure_of(records, known))
         too_big = group.create_task(failure_of(records, with_fields(sample_download(), total=2**64)))
         tasks += [group.create_task(records.accept([download])) for download in good[20:] + ended]
         await asyncio.sleep(0)
-    assert "UNIQUE" in str(guilty.result())
+    assert "UNIQUE" in str(failing.result())
     assert "too large" in str(too_big.result())
     for download, task in zip(good + ended, tasks, strict=True):
         assert (await present(records, download.id)).seq == task.result().seqs[0]
@@ -87,13 +87,13 @@ async def test_of_a_batch_the_guilty_operation_fails_alone(records: SqliteRecord
 
 
 async def failure_of(records: SqliteRecords, download: Download) -> StorageError:
-    """The error that accepting the download ends in."""
+    """Return the error of accepting the download."""
     with pytest.raises(StorageError) as caught:
         await records.accept([download])
     return caught.value
 
 
-async def test_a_cancelled_caller_does_not_harm_the_others(records: SqliteRecords) -> None:
+async def test_a_cancelled_caller_does_not_affect_others(records: SqliteRecords) -> None:
     kept, left = sample_download(), sample_download()
     async with asyncio.TaskGroup() as group, busy_writer(records):
         task = group.create_task(records.accept([left]))
@@ -103,7 +103,7 @@ async def test_a_cancelled_caller_does_not_harm_the_others(records: SqliteRecord
     assert (await present(records, kept.id)).state == State.QUEUED
 
 
-async def test_searches_that_take_long_leave_other_readers_alone(
+async def test_long_searches_do_not_delay_other_reads(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()
@@ -124,7 +124,7 @@ async def test_searches_that_take_long_leave_other_readers_alone(
         go_on.set()
 
 
-async def test_a_search_that_nobody_waits_for_ends_early(
+async def test_a_cancelled_search_ends_early(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
@@ -146,12 +146,12 @@ async def test_a_search_that_nobody_waits_for_ends_early(
         with pytest.raises(asyncio.CancelledError):
             await search
         go_on.set()
-        # The same thread is free for the next search, which is not ended by the flag of the first.
+        # The same thread runs the next search, which the flag of the first does not end.
         assert len(await records.history(HistoryFilter(contains="example", limit=5))) == 5
     assert len(calls) < 80_000
 
 
-async def test_what_was_written_is_there_after_opening_again(tmp_path: Path, clock: ManualClock) -> None:
+async def test_written_rows_are_there_after_opening_again(tmp_path: Path, clock: ManualClock) -> None:
     async with SqliteRecords(tmp_path, clock=clock) as records:
         rows = await added(records, sample_download(), sample_download(state=State.FAILED))
         await records.accept([], make_response())
@@ -163,7 +163,9 @@ async def test_what_was_written_is_there_after_opening_again(tmp_path: Path, clo
         assert later.result.ended_seq == (rows[-1].result.ended_seq or 0) + 1
 
 
-async def test_a_number_of_history_is_not_handed_out_again_after_a_restart(tmp_path: Path, clock: ManualClock) -> None:
+async def test_a_number_of_the_history_is_not_assigned_again_after_a_restart(
+    tmp_path: Path, clock: ManualClock
+) -> None:
     async with SqliteRecords(tmp_path, clock=clock) as records:
         _, last = await added(records, sample_download(state=State.FAILED), sample_download(state=State.FAILED))
         await records.amend(last.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
@@ -174,7 +176,7 @@ async def test_a_number_of_history_is_not_handed_out_again_after_a_restart(tmp_p
     assert following.result.ended_seq > last.result.ended_seq
 
 
-async def test_what_is_under_way_is_finished_before_closing(tmp_path: Path, clock: ManualClock) -> None:
+async def test_queued_operations_are_finished_before_closing(tmp_path: Path, clock: ManualClock) -> None:
     downloads = [sample_download() for _ in range(300)]
     async with SqliteRecords(tmp_path, clock=clock) as records, asyncio.TaskGroup() as group:
         tasks = [group.create_task(records.accept([download])) for download in downloads]
@@ -183,7 +185,7 @@ async def test_what_is_under_way_is_finished_before_closing(tmp_path: Path, cloc
     assert all(task.result().seqs for task in tasks)
 
 
-async def test_no_reader_hangs_when_the_records_close(tmp_path: Path, clock: ManualClock) -> None:
+async def test_no_read_hangs_when_the_records_close(tmp_path: Path, clock: ManualClock) -> None:
     async with SqliteRecords(tmp_path, clock=clock) as records:
         (row,) = await added(records, sample_download(state=State.COMPLETED))
         reading = asyncio.gather(
@@ -196,7 +198,7 @@ async def test_no_reader_hangs_when_the_records_close(tmp_path: Path, clock: Man
         assert isinstance(result, ShuttingDownError) or result in (row, [row])
 
 
-async def test_an_opening_that_is_cancelled_lets_go_of_the_directory(tmp_path: Path, clock: ManualClock) -> None:
+async def test_a_cancelled_start_releases_the_directory(tmp_path: Path, clock: ManualClock) -> None:
     async with asyncio.TaskGroup() as group:
         opening = group.create_task(SqliteRecords(tmp_path, clock=clock).__aenter__())
         await asyncio.sleep(0)
@@ -226,7 +228,7 @@ async def test_secret_urls_are_stored_only_when_they_differ(records: SqliteRecor
     assert stored == {plain.id: None, secret.id: secret.request.url}
 
 
-async def test_expired_answers_are_purged_by_later_ones(
+async def test_expired_responses_are_deleted_by_later_ones(
     records: SqliteRecords, clock: ManualClock, tmp_path: Path
 ) -> None:
     for number in range(10):
@@ -237,7 +239,7 @@ async def test_expired_answers_are_purged_by_later_ones(
         assert connection.execute("SELECT key FROM answers").fetchall() == [("new",)]
 
 
-async def test_files_are_for_the_daemon_alone(records: SqliteRecords, tmp_path: Path) -> None:
+async def test_files_are_private(records: SqliteRecords, tmp_path: Path) -> None:
     await records.accept([sample_download()])
     state = tmp_path / "state"
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
@@ -247,15 +249,15 @@ async def test_files_are_for_the_daemon_alone(records: SqliteRecords, tmp_path: 
 
 
 async def test_a_commit_is_on_stable_storage(records: SqliteRecords) -> None:
-    def look(cursor: sqlite3.Cursor) -> list[str | int]:
+    def read(cursor: sqlite3.Cursor) -> list[str | int]:
         return [cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
 
-    assert await records.write(look) == ["wal", 2]
+    assert await records.write(read) == ["wal", 2]
 
 
 @contextlib.contextmanager
 def locked(state: Path, kind: str = "IMMEDIATE") -> Iterator[None]:
-    """Holds the lock of whoever writes, as another program may."""
+    """Hold the lock of the writer, as another program may."""
     with contextlib.closing(sqlite3.connect(state / DATABASE_FILE_NAME, isolation_level=None)) as other:
         other.execute(f"BEGIN {kind}")
         try:
@@ -265,7 +267,7 @@ def locked(state: Path, kind: str = "IMMEDIATE") -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", ["IMMEDIATE", "EXCLUSIVE"])
-async def test_a_database_locked_by_others_is_unavailable_and_nothing_that_was_refused_happens_later(
+async def test_operations_that_were_refused_because_of_a_lock_do_not_take_place_later(
     tmp_path: Path, clock: ManualClock, kind: str
 ) -> None:
     async with SqliteRecords(tmp_path, clock=clock, lock_timeout=0.05) as records:
@@ -282,16 +284,16 @@ async def test_a_database_locked_by_others_is_unavailable_and_nothing_that_was_r
         assert await records.active(ActiveFilter()) == [row, *later]
 
 
-async def test_a_lock_that_is_let_go_soon_is_waited_for(tmp_path: Path, clock: ManualClock) -> None:
+async def test_a_short_lock_is_waited_for(tmp_path: Path, clock: ManualClock) -> None:
     async with SqliteRecords(tmp_path, clock=clock, lock_timeout=60) as records, asyncio.TaskGroup() as group:
         with locked(tmp_path):
             accepting = group.create_task(records.accept([sample_download()]))
-            # Longer than SQLite waits at once.
+            # Longer than one wait.
             assert await asyncio.wait((accepting,), timeout=3 * LOCK_POLL_SECONDS) == (set(), {accepting})
         assert (await accepting).seqs
 
 
-async def test_closing_waits_for_no_lock_of_others(tmp_path: Path, clock: ManualClock) -> None:
+async def test_closing_does_not_wait_for_a_lock(tmp_path: Path, clock: ManualClock) -> None:
     with contextlib.ExitStack() as stack:
         async with asyncio.timeout(20), SqliteRecords(tmp_path, clock=clock, lock_timeout=3600) as records:
             stack.enter_context(locked(tmp_path))
@@ -304,7 +306,7 @@ async def test_closing_waits_for_no_lock_of_others(tmp_path: Path, clock: Manual
 @pytest.mark.parametrize(
     "moved", [".", DATABASE_FILE_NAME, f"{DATABASE_FILE_NAME}-wal"], ids=["directory", "database", "log"]
 )
-async def test_nothing_is_accepted_while_the_files_are_not_where_the_next_start_looks_for_them(
+async def test_nothing_is_accepted_while_the_files_are_moved_away(
     tmp_path: Path, clock: ManualClock, moved: str
 ) -> None:
     place, elsewhere = tmp_path / "state" / moved, tmp_path / "elsewhere"
@@ -317,10 +319,10 @@ async def test_nothing_is_accepted_while_the_files_are_not_where_the_next_start_
             )
             assert {type(result) for result in results} == {StoreUnavailableError}
             assert "put its state directory back as it was, or restart the daemon" in str(results[0])
-            # What is known may still be read.
+            # Reads still work.
             assert await records.active(ActiveFilter()) == rows
             if moved == ".":
-                # One that was made in its place is another one.
+                # Another file of the same name does not count.
                 place.mkdir()
                 (place / DATABASE_FILE_NAME).write_bytes((elsewhere / DATABASE_FILE_NAME).read_bytes())
                 with pytest.raises(StoreUnavailableError):
@@ -349,7 +351,7 @@ async def test_nothing_is_accepted_while_the_files_are_not_where_the_next_start_
         ActiveFilter(states=frozenset({State.PAUSED, State.QUEUED})),
     ],
 )
-async def test_no_page_needs_a_sort_or_a_walk_over_the_table(
+async def test_no_page_needs_a_sort_or_a_scan_of_the_table(
     records: SqliteRecords, criteria: HistoryFilter | ActiveFilter
 ) -> None:
     query = history_query(criteria) if isinstance(criteria, HistoryFilter) else active_query(criteria)
@@ -445,19 +447,19 @@ async def main():
         accepted += (await records.accept([sample_download()])).seqs
     async with SqliteRecords(state, clock=SystemClock()) as records:
         assert [row.seq for row in await records.active(ActiveFilter())] == accepted
-    print("lived on")
+    print("done")
 
 asyncio.run(main())
 """
 
 
 async def assert_keeps_working(*command: str) -> None:
-    """The command runs `FILLING`, whose records fail while there is no room and work once there is."""
+    """Check that `FILLING` succeeds: its records fail while there is no space, and work again when there is."""
     filling = await asyncio.create_subprocess_exec(
         *command, env=CHILD_ENVIRONMENT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     output, errors = await filling.communicate()
-    assert output == b"lived on\n", errors.decode()
+    assert output == b"done\n", errors.decode()
 
 
 async def test_a_full_database_fails_the_caller_only(tmp_path: Path) -> None:
@@ -478,9 +480,7 @@ def reboot(state: Path, boot: str = "another") -> None:
         connection.execute("UPDATE boot SET id = ?", (boot,))
 
 
-async def test_after_a_start_of_the_machine_parts_vouch_for_what_was_written_down_alone(
-    tmp_path: Path, clock: ManualClock
-) -> None:
+async def test_after_a_restart_of_the_machine_only_checkpoints_are_trusted(tmp_path: Path, clock: ManualClock) -> None:
     state = tmp_path / "state"
     with_part = [sample_download(state=one, part_name="p") for one in (State.QUEUED, State.PAUSED, State.DOWNLOADING)]
     ranged = with_fields(sample_download(part_name="p"), received_ranges="3-9")
@@ -496,7 +496,7 @@ async def test_after_a_start_of_the_machine_parts_vouch_for_what_was_written_dow
             assert found == ["0-7", "0-7", "0-7", "3-9", None, None]
 
 
-async def test_where_nobody_tells_whether_the_machine_was_started_anew_it_may_have_been(
+async def test_without_a_boot_id_the_machine_may_have_restarted(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(downloadd.records.boot, "_BOOT_ID_FILE", tmp_path / "nothing")

@@ -71,7 +71,7 @@ def test_a_text_that_is_not_utf_8_is_recognized_and_not_quoted() -> None:
         assert "s3cret" in str(caught.value)
         assert "s3cret" not in str(storage_error(caught.value))
         with pytest.raises(sqlite3.OperationalError) as other:
-            connection.execute("SELECT * FROM nothing")
+            connection.execute("SELECT * FROM missing")
         assert not is_undecodable(other.value)
 
 

@@ -72,6 +72,7 @@ class ServedApi:
             config=DownloadsConfig(enabled=True),
         )
         self.metrics = FakeMetrics()
+        self.imports = FakeImports()
         self.accounts = Accounts(
             [
                 user("alice", TOKEN, "download"),
@@ -81,7 +82,7 @@ class ServedApi:
         )
         api = create_api(
             service=self.service,
-            imports=FakeImports(),
+            imports=self.imports,
             bus=self.bus,
             metrics=self.metrics,
             collect_gauges=self.collect_gauges,

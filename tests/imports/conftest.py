@@ -1,0 +1,13 @@
+"""Import components on real records and storage."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from support.import_stack import ImportStack, open_import_stack
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[ImportStack]:
+    async with open_import_stack(tmp_path) as opened:
+        yield opened

@@ -1,0 +1,140 @@
+"""Downloads of pending files."""
+
+import asyncio
+
+import pytest
+from support.import_stack import DIRECTORY, ImportStack
+
+from downloadd.import_operation import (
+    PENDING_AVATARS,
+    PENDING_FILES,
+    Channel,
+    FileCounts,
+    FileLink,
+    ImportOperation,
+    ImportState,
+    Selection,
+    WorkspaceUser,
+)
+from downloadd.imports import pending
+from downloadd.imports.manifest import ManifestWriter
+from downloadd.imports.pending import MAX_POLL_SECONDS, MIN_POLL_SECONDS, PendingDownloads, poll_seconds
+from downloadd.states import State
+
+
+@pytest.fixture
+def downloads(stack: ImportStack, monkeypatch: pytest.MonkeyPatch) -> PendingDownloads:
+    monkeypatch.setattr(pending, "MIN_POLL_SECONDS", 0.001)
+    manifests = ManifestWriter(
+        operations=stack.operations, records=stack.records, destination=stack.destination, directory=DIRECTORY
+    )
+    return PendingDownloads(
+        operations=stack.operations,
+        records=stack.records.files,
+        downloads=stack.downloads,
+        manifests=manifests,
+        directory=DIRECTORY,
+    )
+
+
+async def select(stack: ImportStack, files: int) -> ImportOperation:
+    """Record an import with a channel of so many files and one avatar, all pending."""
+    operation = stack.operations.new("slack", "ann", ImportState.DONE, name="export.zip")
+    await stack.operations.create(operation)
+    links = [FileLink(file_id=f"F{n}", url=f"http://h/{n}", channel_id="C1", name="a") for n in range(files)]
+    user = WorkspaceUser(user_id="U1", username="ann", avatar_url="http://h/avatar")
+    await stack.records.contents.add(operation.id, [user, Channel(channel_id="C1", name="general"), *links])
+    await stack.records.contents.select(operation.id, Selection(users=None, channels=None))
+    return operation
+
+
+async def test_a_run_without_files_is_done(stack: ImportStack, downloads: PendingDownloads) -> None:
+    run = await downloads.create(PENDING_FILES, user="ann")
+    assert (run.state, run.file_counts.total) == (ImportState.DONE, 0)
+    assert await stack.records.operations.current("ann") == run
+
+
+async def test_a_run_has_all_pending_files_of_its_kind_once(stack: ImportStack, downloads: PendingDownloads) -> None:
+    await select(stack, 3)
+    totals = [(await downloads.create(kind, user="ann")).file_counts.total for kind in (PENDING_FILES,) * 2]
+    assert totals == [3, 0]
+    assert (await downloads.create(PENDING_AVATARS, user="bob")).file_counts.total == 0
+    assert (await downloads.create(PENDING_AVATARS, user="ann")).file_counts.total == 1
+
+
+async def test_files_are_downloaded_to_the_directory_of_their_channel(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    stack.downloads.auto_complete = True
+    await select(stack, 2)
+    run = await downloads.create(PENDING_FILES, user="ann")
+    await downloads.download(run)
+    assert [
+        (request.url, request.filename, request.operation, request.timeout) for request in stack.downloads.requests
+    ] == [(f"http://h/{n}", f"F{n}-a", run.id, 0) for n in range(2)]
+    assert {request.directory.rpartition("/")[2] for request in stack.downloads.requests} == {"general"}
+    done = await stack.operations.reload(run)
+    assert (done.state, done.file_counts) == (ImportState.DONE, FileCounts(total=2, completed=2))
+    assert len(list(stack.root.rglob("manifest.jsonl"))) == 1
+
+
+async def test_the_number_of_active_downloads_is_limited(
+    stack: ImportStack, downloads: PendingDownloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "MAX_BATCH_FILES", 2)
+    monkeypatch.setattr(pending, "MAX_ACTIVE_FILES", 3)
+    await select(stack, 5)
+    run = await downloads.create(PENDING_FILES, user="ann")
+    task = asyncio.create_task(downloads.download(run))
+    finished = 0
+    async with asyncio.timeout(20):
+        while finished < 5:
+            while len(stack.downloads.requests) == finished:
+                await asyncio.sleep(0)
+            assert len(stack.downloads.requests) - finished <= 3
+            state = State.FAILED if finished == 4 else State.COMPLETED
+            await stack.downloads.finish(stack.downloads.requests[finished].id, state)
+            finished += 1
+        await task
+    assert (await stack.operations.reload(run)).file_counts == FileCounts(total=5, completed=4, failed=1)
+    # The failed file is pending again.
+    assert (await downloads.create(PENDING_FILES, user="ann")).file_counts.total == 1
+
+
+async def test_a_run_that_was_interrupted_before_its_downloads_started_starts_them_once(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    stack.downloads.auto_complete = True
+    await select(stack, 3)
+    run = await downloads.create(PENDING_FILES, user="ann")
+    await stack.records.files.claim(run.id, 2, stack.operations.new_download_id)
+    await downloads.download(run)
+    assert sorted(request.url for request in stack.downloads.requests) == ["http://h/0", "http://h/1", "http://h/2"]
+
+
+async def test_a_cancelled_run_leaves_its_files_pending(stack: ImportStack, downloads: PendingDownloads) -> None:
+    await select(stack, 2)
+    run = await downloads.create(PENDING_FILES, user="ann")
+    task = asyncio.create_task(downloads.download(run))
+    async with asyncio.timeout(20):
+        while len(stack.downloads.requests) < 2:
+            await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.wait((task,))
+    await stack.downloads.finish(stack.downloads.requests[0].id)
+    for _ in range(2):
+        cancelled = await downloads.cancel(run)
+        assert cancelled.file_counts == FileCounts(total=2, completed=1, failed=1)
+    assert (await downloads.create(PENDING_FILES, user="ann")).file_counts.total == 1
+
+
+async def test_released_files_are_pending_again(stack: ImportStack, downloads: PendingDownloads) -> None:
+    await select(stack, 2)
+    run = await downloads.create(PENDING_FILES, user="ann")
+    await downloads.release(run.id)
+    assert (await downloads.create(PENDING_FILES, user="ann")).file_counts.total == 2
+
+
+@pytest.mark.parametrize(("files", "seconds"), [(0, MIN_POLL_SECONDS), (2_500, 0.5), (1_000_000, MAX_POLL_SECONDS)])
+def test_many_files_are_polled_less_often(files: int, seconds: float) -> None:
+    assert poll_seconds(files) == seconds

@@ -1,0 +1,117 @@
+"""Records of the files of imports."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from records.contract import ManualClock, sample_download
+from support.downloads import with_fields
+from support.fake_imports import make_operation
+
+from downloadd.errors import ErrorCode
+from downloadd.import_operation import Channel, FileCounts, FileLink, PendingKind, Selection
+from downloadd.records.import_protocol import ImportFileRecords
+from downloadd.records.sqlite import SqliteRecords
+from downloadd.states import State
+
+FILES = 4
+
+
+@pytest.fixture
+async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
+    async with SqliteRecords(tmp_path, ManualClock()) as opened:
+        await opened.imports.operations.create(make_operation(id="i", user="ann", started_at=5))
+        links = [FileLink(file_id=f"F{n}", url="http://h/", channel_id="C1") for n in range(FILES)]
+        await opened.imports.contents.add("i", [Channel(channel_id="C1", name="general"), *links])
+        await opened.imports.contents.select("i", Selection(users=None, channels=None))
+        yield opened
+
+
+@pytest.fixture
+def files(records: SqliteRecords) -> ImportFileRecords:
+    return records.imports.files
+
+
+async def start(records: SqliteRecords, count: int = FILES) -> list[str]:
+    """Reserve all files for a run, and start the downloads of `count`; return their ids."""
+    files, ids = records.imports.files, (f"d{n}" for n in range(count))
+    assert await files.reserve("run", "ann", PendingKind.FILE) == FILES
+    claimed = await files.claim("run", count, lambda: next(ids))
+    names = [f"d{n}" for n in range(count)]
+    assert [file.download_id for file in claimed] == names
+    await records.accept([with_fields(sample_download(), id=id) for id in names])
+    return names
+
+
+async def finish(records: SqliteRecords, id: str, state: State, **fields: object) -> None:
+    assert await records.amend(id, lambda row: with_fields(row, state=state, end_time=1, **fields)) is not None
+
+
+async def test_pending_files_are_reserved_once_for_their_user(files: ImportFileRecords) -> None:
+    assert await files.reserve("other", "bob", PendingKind.FILE) == 0
+    assert await files.reserve("other", "ann", PendingKind.AVATAR) == 0
+    assert await files.reserve("run", "ann", PendingKind.FILE) == FILES
+    assert await files.reserve("again", "ann", PendingKind.FILE) == 0
+    assert await files.count("run") == FileCounts(total=FILES)
+
+
+async def test_claimed_files_have_all_that_a_download_needs(records: SqliteRecords, files: ImportFileRecords) -> None:
+    await start(records, 1)
+    [file] = await files.of_run("run", 0, 1)
+    assert (file.link.file_id, file.channel, file.import_started_at) == ("F0", "general", 5)
+    assert await files.count_downloading("run") == 1
+
+
+async def test_only_files_that_were_not_claimed_are_released(records: SqliteRecords, files: ImportFileRecords) -> None:
+    await start(records, 1)
+    await files.release("run")
+    assert await files.claim("run", 9, lambda: "x") == []
+    assert await files.count("run") == FileCounts(total=FILES, failed=FILES - 1)
+    assert await files.reserve("next", "ann", PendingKind.FILE) == FILES - 1
+
+
+async def test_downloads_that_were_never_started_are_found(files: ImportFileRecords) -> None:
+    await files.reserve("run", "ann", PendingKind.FILE)
+    ids = iter(("n0", "n1"))
+    await files.claim("run", 2, lambda: next(ids))
+    assert [file.download_id for file in await files.without_download("run", 9)] == ["n0", "n1"]
+    assert len(await files.without_download("run", 1)) == 1
+
+
+async def test_outcomes_are_those_of_the_downloads(records: SqliteRecords, files: ImportFileRecords) -> None:
+    first, second, third, _ = await start(records)
+    await finish(records, first, State.COMPLETED, total=7, checksum="md5=0", directory="d", filename="f")
+    await finish(records, second, State.SKIPPED)
+    await finish(records, third, State.FAILED, error=ErrorCode.NETWORK_ERROR)
+    for _ in range(2):
+        assert await files.count("run") == FileCounts(total=FILES, completed=2, failed=1)
+        await files.apply_outcomes()
+    listed = await files.of_run("run", 0, 9)
+    assert [file.status for file in listed] == ["completed", "skipped", "failed", "queued"]
+    assert (listed[0].path, listed[0].saved_size, listed[0].saved_checksum) == ("d/f", 7, "md5=0")
+    assert (listed[2].path, listed[2].error) == (None, "NETWORK_ERROR")
+    assert await files.count_downloading("run") == 1
+
+
+async def test_a_failed_file_is_pending_again_and_a_retried_one_is_not_downloaded_twice(
+    records: SqliteRecords, files: ImportFileRecords
+) -> None:
+    first, second, third, fourth = await start(records)
+    for id in (first, second, third):
+        await finish(records, id, State.FAILED)
+    await finish(records, fourth, State.COMPLETED)
+    await files.apply_outcomes()
+    await finish(records, first, State.COMPLETED)
+    await finish(records, second, State.QUEUED)
+    assert await files.reserve("next", "ann", PendingKind.FILE) == 2
+    assert await files.count_downloading("next") == 1
+    assert [file.link.file_id for file in await files.claim("next", 9, lambda: "x")] == ["F2"]
+
+
+async def test_files_come_in_pages(records: SqliteRecords, files: ImportFileRecords) -> None:
+    assert await files.of_import("i", 0, 9) == []
+    await start(records)
+    page = await files.of_import("i", 0, 3)
+    rest = await files.of_import("i", page[-1].number, 3)
+    assert [file.link.file_id for file in (*page, *rest)] == ["F0", "F1", "F2", "F3"]
+    assert await files.of_run("other", 0, 9) == []
