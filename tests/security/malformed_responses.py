@@ -19,7 +19,7 @@ class MalformedResponse(NamedTuple):
 
 
 def format_response(*fields: bytes | str, body: bytes = BODY, start: bytes = b"HTTP/1.1 200 OK") -> bytes:
-    """A response of these fields."""
+    """Return a response with these fields."""
     lines = [start, *(field.encode("latin-1") if isinstance(field, str) else field for field in fields)]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
