@@ -1,4 +1,4 @@
-"""Measures the daemon as its users meet it: start, idle memory, durable accepts a second, a thousand trickles.
+"""Benchmark of the daemon as a process: start, idle memory, durable accepts a second, a thousand slow downloads.
 
 Run it as `python tests/benchmarks/bench_daemon.py`; it starts the installed `downloadd`, an origin and the clients,
 each in a process of its own, on this machine alone.
@@ -25,12 +25,12 @@ MIB = 1 << 20
 
 
 def row(what: str, value: str) -> None:
-    """Prints one row of the table."""
+    """Print one row of the table."""
     print(f"| {what:58} | {value:>24} |", flush=True)
 
 
 def percentile(times: list[float], share: float) -> float:
-    """In milliseconds."""
+    """Return the time in milliseconds, as text."""
     return sorted(times)[min(len(times) - 1, int(len(times) * share))] * 1000
 
 
@@ -158,13 +158,13 @@ async def measure_trickles(folder: Path, count: int) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
+    """Return user and system time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
 
 async def main() -> None:
-    """Runs everything and prints the table."""
+    """Run all measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=5, help="of each round of accepts")

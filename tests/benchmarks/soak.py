@@ -1,4 +1,4 @@
-"""The soak of the tests, for as long as one likes: `python tests/benchmarks/soak.py --minutes 30`."""
+"""Soak test of any length: `python tests/benchmarks/soak.py --minutes 30`."""
 
 import argparse
 import asyncio
@@ -14,7 +14,7 @@ from support.origin.origin import Origin
 
 
 async def main(minutes: float) -> None:
-    """Soaks, and prints what was usage in the course of it."""
+    """Run the soak test and print the resource usage over time."""
     with tempfile.TemporaryDirectory() as folder:
         async with Origin() as origin, DaemonProcess(Path(folder)) as daemon:
             soak = Soak(daemon, origin, seed=1)

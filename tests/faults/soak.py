@@ -1,4 +1,4 @@
-"""Everything that users do, all at once and for a long time, and what the daemon holds meanwhile."""
+"""Load of all kinds on one daemon, with samples of its resource usage."""
 
 import asyncio
 import os
@@ -15,12 +15,12 @@ from support.origin.origin import Origin, Request
 from support.origin.scripted_response import ScriptedResponse, error_response
 
 CONCURRENT_USERS: Final = 24
-"""Users, each with one thing in hand."""
+"""Number of users; each does one thing at a time."""
 SMALL, BIG, SEGMENTED = 3_000, 5 << 20, 4 << 20
 
 
 class ResourceUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process holds."""
+    """Resources of a process."""
 
     memory: int
     """Resident bytes."""
@@ -29,7 +29,7 @@ class ResourceUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Soak:
-    """Users of one daemon, who go on until they are told to stop."""
+    """Concurrent users of one daemon."""
 
     def __init__(self, daemon: DaemonProcess, origin: Origin, seed: int) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -112,9 +112,9 @@ class Soak:
 
 
 def assert_flat(usage: list[ResourceUsage]) -> None:
-    """In the second half nothing has grown beyond what the first half had needed."""
+    """Assert that the second half of the samples does not exceed the first half."""
     before, after = usage[: len(usage) // 2], usage[len(usage) // 2 :]
-    # The allocator keeps some of what once was needed.
+    # The allocator keeps some freed memory.
     assert max(one.memory for one in after) <= max(one.memory for one in before) + (12 << 20), usage
     for kind, slack in (("descriptors", 24), ("threads", 4)):
         most = max(getattr(one, kind) for one in before)

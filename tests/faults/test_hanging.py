@@ -142,7 +142,7 @@ def test_whatever_moves_is_left_alone() -> None:
     begun = Activity(state=State.DOWNLOADING, received_bytes=0, request_count=1, since=0)
 
     def observed(
-        state: State = State.DOWNLOADING, received_bytes: int = 0, request_count: int = 1, waits: bool = False
+        state: State = State.DOWNLOADING, received_bytes: int = 0, request_count: int = 1, *, waits: bool = False
     ) -> Activity:
         return observe(
             begun, state=state, received_bytes=received_bytes, request_count=request_count, waits=waits, now=5

@@ -1,6 +1,6 @@
-"""What a power cut may take is what was not brought to stable storage: the order of the system calls tells.
+"""Loss of power: the order of the system calls shows that answers and records come after stable storage.
 
-`tests/storage/test_publisher.py` looks at the commit of a file alone; here the daemon's records and answers stand between.
+`tests/storage/test_publisher.py` tests the publish of a file alone; these tests have the records and answers too.
 """
 
 import asyncio

@@ -165,8 +165,8 @@ async def test_a_requested_name_is_used_unchanged_or_refused(daemon: DaemonProce
 
 
 DISPOSITIONS = [
-    'filename="%s"', "filename=%s", "filename*=UTF-8''%s", "filename=\"x\"; filename*=utf-8'en'%s", "filename*0=\"%s\"",
-    "FILENAME=\"%s\"; filename=y", "filename*=ISO-8859-1''%s",
+    'filename="%s"', "filename=%s", "filename*=UTF-8''%s", "filename=\"x\"; filename*=utf-8'en'%s", 'filename*0="%s"',
+    'FILENAME="%s"; filename=y', "filename*=ISO-8859-1''%s",
 ]  # fmt: skip
 ORIGIN_NAMES = [
     "../../sentinel/file", "..\\..\\sentinel\\file", "/etc/passwd", "%2e%2e%2f%2e%2e%2fx", "..%252f..%252fx", "....//x",

@@ -1,4 +1,4 @@
-"""A configuration for an app that runs in the process of a test."""
+"""Configuration for an app in the process of a test."""
 
 import hashlib
 from pathlib import Path

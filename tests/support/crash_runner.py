@@ -1,7 +1,7 @@
-"""Lives of a daemon that end at a chosen write, by SIGKILL, hundreds of them in a few seconds.
+"""Processes that end by SIGKILL at a chosen write, hundreds of them in a few seconds.
 
-A run is a process of its own, with all parts from the manager down and real records, disk and sockets. It is forked
-from a fork_server that has imported everything already, because to import is what takes long about a start.
+A run is a process with all parts from the manager down, and with real records, disk and sockets. It is forked from a
+server that has imported everything already, because imports take most of the time of a start.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import FINISHED, State
 
 SECONDS: Final = 20.0
-"""How long anything in a run may take."""
+"""Seconds that any step of a run may take."""
 SHORT_DELAYS: Final = {
     "downloadd.manager.retry.INITIAL_DELAY_SECONDS": 0.01,
     "downloadd.manager.retry.INITIAL_STORAGE_DELAY_SECONDS": 0.01,
@@ -38,46 +38,46 @@ SHORT_DELAYS: Final = {
     "downloadd.manager.run_factory.MIN_FLUSH_SECONDS": 0.01,
     "downloadd.transfer.segments.MIN_SEGMENT_BYTES": 150_000,
 }
-"""What makes waits short, notes frequent, and segments small."""
+"""Constants for short waits, frequent checkpoints and small segments."""
 
 
 class CrashRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fork_server is asked for."""
+    """Request to a fork server."""
 
     folder: str
     scenario: str
-    """The name of a function below."""
+    """Name of a scenario function below."""
     origin: str = ""
-    """Where the origin's URLs begin."""
+    """Beginning of the URLs of the origin."""
     fault_at: int = 0
-    """The number of the point at which the fault strikes; 0: it dies when its scenario is over."""
+    """Number of the fault point at which the fault occurs; 0: the process ends after its scenario."""
     fault: str | None = None
-    """What every call is refused with from then on, as in `errno`; None: it dies."""
+    """Name in `errno` of the error that calls fail with from that point on; None: the process is killed."""
     fault_count: int = 1
-    """So many calls are refused; then the disk is in order again."""
+    """Number of calls that fail; the next ones succeed."""
     from_start: bool = False
-    """Whether fault_points count from the start of the parts on, and not only from their readiness on."""
+    """True: fault points count from the start of the parts; False: from the moment they are ready."""
 
 
 class CrashResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended, and what its journal says."""
+    """End of a run, and the lines of its journal."""
 
     lines: Sequence[str]
     is_killed_early: bool
-    """It died before its scenario was over."""
+    """True: the process ended before its scenario."""
 
     @property
     def points(self) -> list[str]:
-        """The fault_points that it has come to, the one that it died at included."""
+        """Names of the fault points it reached, including the one it ended at."""
         return self.values("point")
 
     def values(self, what: str) -> list[str]:
-        """What follows this word in the lines that begin with it."""
+        """Return the rest of each line that begins with this word."""
         return [line.partition(" ")[2] for line in self.lines if line.startswith(f"{what} ")]
 
 
 class ForkServer:
-    """The process that lives are forked from; gives one run after the other. To be used within `with`."""
+    """Process that runs are forked from, one after the other. Use it in a `with` block."""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -98,7 +98,7 @@ class ForkServer:
         self._process.wait()
 
     async def run(self, run: CrashRun) -> CrashResult:
-        """Lets a run take its course."""
+        """Run a scenario to its end and return the result."""
         return await asyncio.to_thread(self._run_once, run)
 
     def _run_once(self, run: CrashRun) -> CrashResult:
@@ -118,7 +118,7 @@ class ForkServer:
 
 
 class ScenarioContext:
-    """What a scenario has to act with. Whatever it tells has been answered to a user, and holds from then on."""
+    """Actions of a scenario. Each line it records was answered to a user and must hold from then on."""
 
     def __init__(self, stack: ManagerStack, run: CrashRun, fault_points: FaultPoints) -> None:
         self.stack = stack
@@ -147,10 +147,10 @@ class ScenarioContext:
                 await asyncio.sleep(0.002)
 
     async def run_to_end(self) -> None:
-        """The fault is over: everything that was accepted comes to its end, and so does what is new."""
+        """Finish everything that was accepted, and a new download, after the fault."""
         rows = await self.stack.records.active(ActiveFilter())
         for row in rows:
-            # Whoever was told that a wish could not be written down wishes once more.
+            # A user whose request failed repeats it.
             with suppress(InvalidStateError):
                 if "stalled" in row.request.url:
                     await self.manager.cancel(row.id)
@@ -176,7 +176,7 @@ async def names_that_are_taken(context: ScenarioContext) -> None:
 
 
 async def broken_and_tried_again(context: ScenarioContext) -> None:
-    """The content is moved inside the kernel, and the connection breaks half-way."""
+    """Splice the content inside the kernel, over a connection that breaks half-way."""
     await context.ends(await context.start("/broken"))
 
 
@@ -208,7 +208,7 @@ async def cancelled(context: ScenarioContext) -> None:
 
 async def failed_and_retried(context: ScenarioContext) -> None:
     id = await context.start("/missing-at-first")
-    # Whoever retries takes back that it has ended.
+    # A retry makes the finished download active again.
     assert (await context.manager.wait(id, SECONDS)).state in {State.FAILED, State.COMPLETED}
     if (await context.manager.get(id)).download.state is State.FAILED:
         await context.manager.retry(id)
@@ -216,7 +216,7 @@ async def failed_and_retried(context: ScenarioContext) -> None:
 
 
 async def recovery(context: ScenarioContext) -> None:
-    """Whoever comes after a kill: tells what there is, and lets everything come to its end."""
+    """Record the rows that a killed process has left, and finish all downloads."""
     rows = await context.stack.records.active(ActiveFilter())
     for row in rows:
         if row.state is State.PAUSED:
@@ -263,7 +263,7 @@ async def act(run: CrashRun, fault_points: FaultPoints) -> None:
         try:
             await SCENARIOS[run.scenario](context)
         except DownloadError as error:
-            # A user is told, if it strikes something that a user waits for.
+            # The user gets the error if the fault hits a call that the user waits for.
             context.record(f"refused {error.code}: {error.detail}")
         if run.fault is not None:
             fault_points.begin(lambda number, name: None)
@@ -273,7 +273,7 @@ async def act(run: CrashRun, fault_points: FaultPoints) -> None:
 
 
 def run_child(run: CrashRun) -> None:
-    # Its log is nobody's; what it has to say it tells its journal.
+    # Nobody reads its log; its journal has what matters.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     fault_points = FaultPoints(Path(run.folder) / "journal")
@@ -282,7 +282,7 @@ def run_child(run: CrashRun) -> None:
         patch(name, value).start()
     try:
         asyncio.run(act(run, fault_points))
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the journal is the only way out of this process
         fault_points.record(traceback.format_exc())
     os._exit(1)
 

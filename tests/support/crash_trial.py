@@ -1,4 +1,4 @@
-"""One life of a daemon that a fault strikes, what comes after it, and what must be true then."""
+"""Run with a fault, the runs after it, and the invariants that must hold then."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ WHOLE = {
 
 
 def faulty_answers(name: str) -> list[ScriptedResponse]:
-    """What the origin answers before the daemon is killed."""
+    """Return the responses of the origin until the daemon is killed."""
     whole = WHOLE[name]
     match name:
         case "broken":
@@ -42,13 +42,13 @@ def faulty_answers(name: str) -> list[ScriptedResponse]:
 
 
 def replaced(answer: ScriptedResponse, **changes: object) -> ScriptedResponse:
-    """The answer with these fields changed."""
+    """Return the response with these fields changed."""
     fields = {name: getattr(answer, name) for name in ScriptedResponse.__struct_fields__}
     return ScriptedResponse(**{**fields, **changes})
 
 
 class CrashTrial:
-    """One life that is cut off, what comes after it, and what must be true then."""
+    """Run that a fault interrupts, the recovery, and the invariants."""
 
     def __init__(self, folder: Path, origin: Origin, fork_server: ForkServer, scenario: str) -> None:
         folder.mkdir()
@@ -63,14 +63,14 @@ class CrashTrial:
     async def run(
         self, fault_at: int, *, fault: str | None = None, fault_count: int = 1, from_start: bool = False
     ) -> CrashResult:
-        """The scenario, struck at this point; afterwards the origin is polite."""
+        """Run the scenario with a fault at this point; the origin serves whole files afterwards."""
         ended = await self._run_once(self._scenario, fault_at, from_start, fault, fault_count)
         for name in SIZES:
             self._origin.script(f"/{self.folder.name}/{name}", WHOLE[name])
         return ended
 
     async def recover(self, fault_at: int = 0) -> CrashResult:
-        """The next start, which may be killed too."""
+        """Start again; this run may be killed too."""
         return await self._run_once(recovery.__name__, fault_at, from_start=True)
 
     async def _run_once(
@@ -97,14 +97,14 @@ class CrashTrial:
         return [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
 
     def assert_consistent(self) -> None:
-        """Nothing accepted is lost, nothing is there twice, every name has the bytes of its own download."""
+        """Assert that no accepted download is lost or doubled, and each name has the bytes of its own download."""
         last = self._results[-1]
         rows = [line.split(" ", 3) for line in last.values("row")]
         ids = [id for id, *_ in rows]
         accepted = [id for ended in self._results for id in ended.values("accepted")]
         assert len(ids) == len(set(ids))
         assert set(accepted) <= set(ids)
-        # What was written down in the moment of the kill was not answered yet.
+        # A row that was committed at the moment of the kill was not answered yet.
         assert len(ids) <= len(accepted) + 1
         states = {id: state for id, state, *_ in rows}
         for line in (line for ended in self._results for line in ended.values("ended")):
@@ -126,7 +126,7 @@ class CrashTrial:
         assert found == owners, f"{found} is there instead of {owners}: {self._results}"
 
     def assert_pauses_kept(self) -> None:
-        """What was told to be paused is paused after the kill, unless it was taken back."""
+        """Assert that each paused download is paused after the kill unless it was resumed."""
         first, *later = self._results
         resumed = {*first.values("resumed"), *(line.split()[0] for line in first.values("ended"))}
         for id in set(first.values("paused")) - resumed:

@@ -1,4 +1,4 @@
-"""The installed daemon as a process, driven as its users would: started, asked over HTTP, killed, started again."""
+"""Installed daemon as a process that a test starts, uses over HTTP, kills and starts again."""
 
 import asyncio
 import hashlib
@@ -33,13 +33,13 @@ token_hash = "sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
 
 
 def make_config(**downloads: Any) -> str:
-    """The configuration of the tests with these keys of `[downloads]` besides."""
+    """Return the configuration of the tests with these keys of `[downloads]` added."""
     lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in downloads.items())
     return DEFAULT_CONFIG.replace("[downloads]\n", f"[downloads]\n{lines}")
 
 
 class DaemonProcess:
-    """One daemon on a folder of its own; may be started and killed again and again."""
+    """Daemon in a folder of its own, which may be started and killed repeatedly."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class DaemonProcess:
         environment: Mapping[str, str] | None = None,
         launcher: Sequence[str] = (),
     ) -> None:
-        """Makes a daemon that does not run yet; `launcher` is a command that executes the daemon's in its place."""
+        """Create a daemon that does not run yet; `launcher` is a command that executes the command of the daemon."""
         self.folder = folder
         self.root = folder / "files"
         self.state = folder / "state"
@@ -80,7 +80,7 @@ class DaemonProcess:
 
     async def start(self) -> None:
         read_from = self.log.stat().st_size if self.log.exists() else 0
-        # Nothing of the public internet is asked, and its certificates take a tenth of the start to load.
+        # No request goes to the internet, and its certificates take a tenth of the start to load.
         environment = {**os.environ, "SSL_CERT_FILE": os.devnull, **self.environment}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command(), stderr=log, stdout=subprocess.DEVNULL, env=environment)
@@ -100,7 +100,7 @@ class DaemonProcess:
         )
 
     async def reload(self, config: str, outcome: str = "reloaded") -> None:
-        """Rewrites the configuration, sends SIGHUP, and waits for the log line that tells the outcome."""
+        """Rewrite the configuration, send SIGHUP, and wait for the log event of the outcome."""
 
         def count_outcomes() -> int:
             return sum(line["event"] == outcome for line in self.log_lines())
@@ -112,11 +112,11 @@ class DaemonProcess:
         await wait_until(lambda: count_outcomes() > before)
 
     async def kill(self) -> None:
-        """SIGKILL: no goodbye."""
+        """Send SIGKILL and wait for the end."""
         await self._stop(signal.SIGKILL)
 
     async def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
-        """Asks the daemon to stop; its exit status."""
+        """Send the signal and return the exit status."""
         return await self._stop(sig)
 
     async def _stop(self, sig: signal.Signals) -> int:
@@ -139,22 +139,22 @@ class DaemonProcess:
         if self.process is not None:
             await self.kill()
 
-    # -- asking --------------------------------------------------------------------------------------------------------
+    # -- requests ------------------------------------------------------------------------------------------------------
 
     async def request(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
-        """Status and JSON of an answer."""
+        """Send a request and return status and JSON of the response."""
         assert self.client is not None
         async with self.client.request(method, self.url + path, **options) as response:
             return response.status, await response.json()
 
     async def start_download(self, directory: str, url: str | Sequence[str], **parameters: Any) -> dict[str, Any]:
-        """Starts a download that must be accepted; several URLs are mirrors."""
+        """Start a download that must be accepted; several URLs are mirrors."""
         status, body = await self.request("GET", f"/{directory}", params={"download": url, **parameters})
         assert status == 201, body
         return dict(body)
 
     async def fetch(self, directory: str, url: str | Sequence[str], **parameters: Any) -> tuple[int, dict[str, Any]]:
-        """Starts a download and waits for its end."""
+        """Start a download and wait for its end."""
         status, body = await self.request(
             "GET", f"/{directory}", params={"download": url, "wait": f"{CONDITION_TIMEOUT:.0f}", **parameters}
         )
@@ -164,7 +164,7 @@ class DaemonProcess:
         return list((await self.request("GET", "/api/v1/downloads"))[1]["downloads"])
 
     async def history(self, **parameters: Any) -> list[dict[str, Any]]:
-        """The whole history, every page."""
+        """Return the whole history, all pages."""
         assert self.client is not None
         entries: list[dict[str, Any]] = []
         url = f"{self.url}/?download_history=&limit=1000"
@@ -181,7 +181,7 @@ class DaemonProcess:
         return dict((await self.request("GET", f"/api/v1/downloads/{id}"))[1])
 
     async def control(self, id: str, verb: str) -> tuple[int, dict[str, Any]]:
-        """Does `cancel`, `pause`, `resume` or `retry` to a download."""
+        """Cancel, pause, resume or retry a download."""
         path = f"/api/v1/downloads/{id}"
         status, body = await (
             self.request("DELETE", path) if verb == "cancel" else self.request("POST", f"{path}/{verb}")
@@ -189,12 +189,12 @@ class DaemonProcess:
         return status, dict(body)
 
     async def amend(self, id: str, **changes: Any) -> tuple[int, dict[str, Any]]:
-        """Changes priority, speed limit or URL of a download."""
+        """Change priority, speed limit or URL of a download."""
         status, body = await self.request("PATCH", f"/api/v1/downloads/{id}", json=changes)
         return status, dict(body)
 
     async def wait_for_state(self, id: str, state: str, seconds: float = CONDITION_TIMEOUT) -> dict[str, Any]:
-        """The entry of a download once it is in that state."""
+        """Return the entry of a download once it is in that state."""
 
         async def is_there() -> dict[str, Any] | None:
             entry = await self.get_download(id)
@@ -203,7 +203,7 @@ class DaemonProcess:
         return dict(await wait_until(is_there, seconds))
 
     async def wait_until_finished(self, id: str, seconds: float = CONDITION_TIMEOUT) -> dict[str, Any]:
-        """The history entry of a download once it has ended."""
+        """Return the history entry of a download once it has ended."""
 
         async def has_ended() -> dict[str, Any] | None:
             entry = await self.get_download(id)
@@ -211,14 +211,14 @@ class DaemonProcess:
 
         return dict(await wait_until(has_ended, seconds))
 
-    # -- watching ------------------------------------------------------------------------------------------------------
+    # -- inspection ----------------------------------------------------------------------------------------------------
 
     def part_files(self) -> list[Path]:
-        """Part files on disk."""
+        """Return the part files on disk."""
         return [path for path in self.root.rglob(".*.part") if path.is_file()]
 
     def files(self) -> dict[str, bytes]:
-        """Every finished file below the root."""
+        """Return the content of each complete file below the root, by its path."""
         return {
             str(path.relative_to(self.root)): path.read_bytes()
             for path in self.root.rglob("*")
@@ -226,7 +226,7 @@ class DaemonProcess:
         }
 
     def log_lines(self) -> list[dict[str, Any]]:
-        # The last line may not be written to its end yet.
+        # The last line may be incomplete.
         lines = self.log.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
@@ -239,7 +239,7 @@ class DaemonProcess:
         return self._status_bytes("VmRSS:")
 
     def peak_bytes(self) -> int:
-        """The most that was resident at any moment."""
+        """Return the largest number of resident bytes so far."""
         return self._status_bytes("VmHWM:")
 
     def _status_bytes(self, field: str) -> int:
@@ -252,6 +252,6 @@ class DaemonProcess:
 
 @asynccontextmanager
 async def running_daemon(folder: Path, **options: Any) -> AsyncIterator[DaemonProcess]:
-    """A daemon that runs as long as the context."""
+    """Run a daemon while the context lasts."""
     async with DaemonProcess(folder, **options) as daemon:
         yield daemon

@@ -1,4 +1,4 @@
-"""A reader of the daemon's event stream, which notes everything that it is told."""
+"""Reader of the event stream that keeps all events."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from support.waiting import CONDITION_TIMEOUT
 
 
 class StreamEvent(NamedTuple):
-    """One event."""
+    """Event of the stream."""
 
     name: str
     entry: dict[str, Any]
@@ -20,7 +20,7 @@ class StreamEvent(NamedTuple):
 
 
 class EventReader:
-    """Reads one connection's stream in the background; `last_id` is what a browser would come back with."""
+    """Reader of one connection in the background; `last_id` is the `Last-Event-ID` for the next connection."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -32,7 +32,7 @@ class EventReader:
         self.is_closed = False
 
     async def read(self) -> None:
-        """Reads until the stream ends, however it does."""
+        """Read until the stream ends or breaks."""
         fields: dict[str, str] = {}
         try:
             async for line in self._response.content:
@@ -46,7 +46,7 @@ class EventReader:
         except (aiohttp.ClientError, OSError):
             pass
         except RuntimeError as error:
-            # How aiohttp says that either side was closed while somebody read.
+            # aiohttp raises this if either side closes during a read.
             if not self._response.closed and str(error) != "Connection closed.":
                 raise
         finally:
@@ -65,20 +65,20 @@ class EventReader:
         self._changed.set()
 
     async def wait_until(self, condition: Any, seconds: float = CONDITION_TIMEOUT) -> Any:
-        """What `condition` gives once it is true, asked again whenever something has come."""
+        """Return what `condition` returns once it is true; it is called after each block."""
         async with asyncio.timeout(seconds):
             while not (result := condition()):
-                assert not self.is_closed, "the stream is over"
+                assert not self.is_closed, "the stream has ended"
                 self._changed.clear()
                 await self._changed.wait()
         return result
 
     def entries(self, name: str, id: str | None = None) -> list[dict[str, Any]]:
-        """The entries of all events of a name, of one download if an id is given."""
+        """Return the entries of all events of a name, of one download if an id is given."""
         return [event.entry for event in self.events if event.name == name and id in {None, event.entry["id"]}]
 
     def finished_ids(self) -> list[str]:
-        """Ids of the downloads whose end was told, in order."""
+        """Return the ids of the finished downloads, in the order of their events."""
         return [entry["id"] for entry in self.entries("history")]
 
 
@@ -86,7 +86,7 @@ class EventReader:
 async def open_event_stream(
     daemon: DaemonProcess, last_id: str = "", headers: dict[str, str] | None = None
 ) -> AsyncIterator[EventReader]:
-    """A reader that has been told where the stream stands."""
+    """Connect a reader, and wait until it has the id of the current position."""
     assert daemon.client is not None
     fields = {**({"Last-Event-ID": last_id} if last_id else {}), **(headers or {})}
     timeout = aiohttp.ClientTimeout(total=None)

@@ -1,4 +1,4 @@
-"""Name servers of the test's own for the daemon, so that no test asks those of the machine."""
+"""Daemon with a fake resolver, so that no test uses the name servers of the machine."""
 
 import os
 import sys
@@ -23,13 +23,13 @@ socket.getaddrinfo = resolve
 del sys.argv[1:4]
 main()
 """
-"""The daemon, with name servers that know what `HOSTS` says; what it executes in place of is in its arguments."""
+"""Program that runs the daemon with the names of `HOSTS`; the first arguments are the command it replaces."""
 
 
 def daemon_with_hosts(folder: Path, config: str, **hosts: str) -> DaemonProcess:
-    """A daemon for which these names have these addresses; underscores stand for dots.
+    """Return a daemon that resolves these names to these addresses; underscores stand for dots.
 
-    Addresses are separated by commas, answers that are given in turn by slashes.
+    Commas separate addresses; slashes separate the answers of successive queries.
     """
     known = " ".join(f"{name.replace('_', '.')}={addresses}" for name, addresses in hosts.items())
     return DaemonProcess(

@@ -1,7 +1,7 @@
-"""Every call by which the daemon changes a disk, as a point where a fault can on_point.
+"""Fault injection at every call by which the daemon changes a disk.
 
-Laid over `os` and `sqlite3` of one process. Before each such call the point is counted and written to a file, so that
-whoever reads it knows what was about to happen; then the process goes on, kills itself, or is refused the call.
+It wraps functions of `os` and `sqlite3` in one process. Each such call is counted and written to a journal before it is
+made; then the process continues, kills itself, or the call fails.
 """
 
 import errno
@@ -17,40 +17,40 @@ WRITES: Final = (
     *("pwritev", "pwrite", "ftruncate", "fsync", "fdatasync"),
     *("mkdir", "link", "rename", "replace", "unlink", "fchmod", "utime"),
 )
-"""Calls of `os` that change a disk whatever their arguments."""
+"""Functions of `os` that change a disk with any arguments."""
 
 
 class FaultPoints:
-    """Counts the fault_points of this process, and lets a fault on_point at some of them."""
+    """Counter of the fault points of this process, which calls `on_point` at each."""
 
     def __init__(self, journal: Path) -> None:
-        """`journal` gets a line for each point, and for all that is told; lines outlive the process."""
+        """Open the journal; its lines outlive the process."""
         self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._lock = threading.Lock()
         self._on_point: Callable[[int, str], None] = lambda number, name: None
         self._count = 0
 
     def record(self, line: str) -> None:
-        """Writes a line down for whoever looks later."""
+        """Write a line to the journal."""
         os.write(self._journal, f"{line}\n".encode())
 
     def begin(self, on_point: Callable[[int, str], None]) -> None:
-        """Counts from 1 on; `on_point` is called before each point's call is made, with its number and name."""
+        """Count from 1 on; call `on_point` with number and name before the call of each point."""
         self._count = 0
         self._on_point = on_point
 
     def reach(self, name: str) -> None:
-        """This point comes next."""
+        """Count and record the next point."""
         with self._lock:
             self._count += 1
             self.record(f"point {name}")
             self._on_point(self._count, name)
 
     def refuse(self, name: str, number: int) -> None:
-        """Fails as the call would that is made next, with this number of `errno`.
+        """Raise the error of the next call for this number of `errno`.
 
         Raises:
-            OSError, sqlite3.OperationalError: as the operating system, or SQLite on top of it, says it.
+            OSError, sqlite3.OperationalError: as the operating system or SQLite reports it.
         """
         self.record(f"refuse {name} {errno.errorcode[number]}")
         if name not in {"commit", "migrate"}:
@@ -60,7 +60,7 @@ class FaultPoints:
         raise error
 
     def install(self) -> None:
-        """Lays the fault_points over `os` and `sqlite3`, until the process ends."""
+        """Wrap the functions of `os` and `sqlite3` until the process ends."""
         for name in WRITES:
             setattr(os, name, self._before(name, getattr(os, name), always))
         setattr(os, "open", self._before("open", os.open, creates))  # noqa: B010 - as for the others
@@ -100,22 +100,22 @@ class FaultPoints:
 
 
 def always(args: Sequence[Any], options: dict[str, Any]) -> bool:
-    """Whether the call changes a disk: it does."""
+    """Return True: the call changes a disk."""
     return True
 
 
 def creates(args: Sequence[Any], options: dict[str, Any]) -> bool:
-    """Whether this `os.open` may make a file."""
+    """Return True if this `os.open` may create a file."""
     return len(args) > 1 and bool(args[1] & os.O_CREAT)
 
 
 def writes_to_a_file(args: Sequence[Any], options: dict[str, Any]) -> bool:
-    """Whether this `os.splice` is the half that writes to a file."""
+    """Return True if this `os.splice` writes to a file."""
     return "offset_dst" in options
 
 
 def kill_self() -> None:
-    """SIGKILL: no goodbye."""
+    """Send SIGKILL to this process."""
     os.kill(os.getpid(), signal.SIGKILL)
-    # It is on its way; nothing more may happen in this thread.
+    # The signal is pending; nothing more may happen in this thread.
     signal.pause()

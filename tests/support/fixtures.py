@@ -11,14 +11,14 @@ from support.origin.origin import Origin
 
 @pytest.fixture
 async def origin() -> AsyncIterator[Origin]:
-    """Scripted origin on a socket of its own."""
+    """Start a scripted origin."""
     async with Origin() as origin:
         yield origin
 
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
-    """Running daemon with the default configuration of the tests, which allows origins on this machine."""
+    """Start a daemon with the default configuration of the tests, which allows origins on this machine."""
     folder = tmp_path / "daemon"
     folder.mkdir()
     async with DaemonProcess(folder) as daemon:
@@ -27,7 +27,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 @pytest.fixture
 async def restartable(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
-    """Daemon that the test starts, kills and starts again."""
+    """Return a daemon that the test starts, kills and starts again."""
     folder = tmp_path / "restartable"
     folder.mkdir()
     daemon = DaemonProcess(folder)
@@ -38,6 +38,6 @@ async def restartable(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 @pytest.fixture(scope="session")
 def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NginxOrigin]:
-    """nginx as origin, over HTTP and TLS."""
+    """Start nginx as origin, over HTTP and TLS."""
     with NginxOrigin(tmp_path_factory.mktemp("nginx")) as origin:
         yield origin

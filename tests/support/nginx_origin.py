@@ -1,4 +1,4 @@
-"""A real nginx as origin, over HTTP and TLS, on free ports."""
+"""Nginx as origin, over HTTP and TLS, on free ports."""
 
 import shutil
 import socket
@@ -53,7 +53,7 @@ def free_port() -> int:
 
 
 class NginxOrigin:
-    """nginx that serves `www`; `locations` is put into its server block."""
+    """Nginx that serves `www`; `locations` is added to its server block."""
 
     def __init__(self, folder: Path, *, locations: str = "") -> None:
         self.folder = folder
@@ -96,5 +96,5 @@ class NginxOrigin:
         self._process.wait(10)
 
     def requests(self) -> list[str]:
-        """The access log."""
+        """Return the lines of the access log."""
         return (self.folder / "access.log").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""A person's visit to the page: a browser's tab that remembers what went wrong and who was asked."""
+"""Tab of a browser with the web page, which records errors and hosts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from support.daemon_process import TOKEN, DaemonProcess
 
 
 class PageSession:
-    """One tab."""
+    """Tab with its errors and the hosts it has requested from."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -22,16 +22,16 @@ class PageSession:
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
 
     def _record_console_message(self, kind: str, text: str) -> None:
-        # The browser itself tells of each answer that is an error; the page has to deal with those.
+        # The browser logs each error response itself; the page handles those.
         if kind == "error" and not text.startswith("Failed to load resource"):
             self.errors.append(text)
 
     async def wait_for_text(self, selector: str, text: str) -> None:
-        """Waits until an element that can be seen has this text in it."""
+        """Wait until a visible element contains this text."""
         await self.page.locator(selector).filter(visible=True, has_text=text).first.wait_for()
 
     async def row(self, name: str) -> Any:
-        """The row of a download."""
+        """Return the row of a download."""
         row = self.page.locator("#active .row", has_text=name)
         await row.wait_for()
         return row
@@ -41,7 +41,7 @@ class PageSession:
 async def open_page_session(
     browser: Browser, daemon: DaemonProcess, *, token: str | None = TOKEN, **context: Any
 ) -> AsyncIterator[PageSession]:
-    """Opens the page, signed in by a link such as the daemon prints; nothing may go wrong in it."""
+    """Open the page, signed in by a link such as the daemon prints; assert that it has no errors at the end."""
     opened = await browser.new_context(**context)
     try:
         page_session = PageSession(await opened.new_page())

@@ -1,4 +1,4 @@
-"""A server that says what a test wants, and leaves no connection unfinished."""
+"""TCP server whose handler a test gives, and which closes all connections at its end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 async def serve_raw(
     handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[int]:
-    """The port of a server that talks like that to everybody who comes, until the other side or the test has enough."""
+    """Serve with this handler on a port, which is the value of the context, until the test leaves it."""
     connections: list[asyncio.Task[None]] = []
 
     async def run_handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

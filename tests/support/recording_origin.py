@@ -1,4 +1,4 @@
-"""A raw-socket origin that writes down what it was asked."""
+"""Origin on raw sockets that records requests."""
 
 import asyncio
 import ssl
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 
 class RecordingOrigin:
-    """Listens on a port of 127.0.0.1 and, at the same one, `::1`; answers every request with an empty 200."""
+    """Origin on one port of 127.0.0.1 and `::1` that answers each request with an empty 200."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -16,7 +16,7 @@ class RecordingOrigin:
 
     @property
     def targets(self) -> list[bytes]:
-        """The request targets, byte for byte."""
+        """Request targets, byte for byte."""
         return [head.partition(b"\r\n")[0].removeprefix(b"GET ").removesuffix(b" HTTP/1.1") for head in self.heads]
 
     async def respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""A shell that tests of the documentation run commands in."""
+"""Shell for the commands of the documentation."""
 
 import queue
 import subprocess
@@ -10,11 +10,11 @@ from typing import Final, Self
 from support.waiting import CONDITION_TIMEOUT
 
 ANSWER_TIMEOUT: Final = CONDITION_TIMEOUT
-"""Seconds until a command must have printed what is expected of it."""
+"""Seconds until a command must have printed its output."""
 
 
 class Shell:
-    """A shell that runs commands one after the other and returns the output of each."""
+    """Shell that runs commands one after the other and returns the output of each."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(

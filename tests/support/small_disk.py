@@ -1,4 +1,4 @@
-"""A daemon on a small disk of its own, which a test may fill."""
+"""Daemon on a small file system of its own, which a test may fill."""
 
 import contextlib
 import subprocess
@@ -12,18 +12,18 @@ MOUNT_SCRIPT = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
 
 
 def mount_launcher(options: str, place: Path) -> list[str]:
-    """A launcher that mounts a tmpfs for the daemon alone."""
+    """Return a launcher that mounts a tmpfs in the mount namespace of the daemon."""
     return ["unshare", "--map-root-user", "--mount", "sh", "-c", MOUNT_SCRIPT, "sh", options, str(place)]
 
 
 def path_seen_by(daemon: DaemonProcess, place: Path) -> Path:
-    """A place as the daemon sees it, with its own mounts."""
+    """Return a path in the mount namespace of the daemon."""
     assert daemon.process is not None
     return Path(f"/proc/{daemon.process.pid}/root{place}")
 
 
 def run_in_mount_namespace(daemon: DaemonProcess, *command: str | Path) -> None:
-    """Runs a command that mounts or unmounts something where the daemon sees it."""
+    """Run a command, to mount or unmount, in the mount namespace of the daemon."""
     assert daemon.process is not None
     command_prefix = ["nsenter", "--target", str(daemon.process.pid), "--user", "--mount", "--preserve-credentials"]
     subprocess.run([*command_prefix, *command], check=True)
@@ -31,20 +31,20 @@ def run_in_mount_namespace(daemon: DaemonProcess, *command: str | Path) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
-    """A place where a daemon may mount a disk of its own."""
+    """Return a mount point for a file system of a daemon; skip the test where mounts are not allowed."""
     place = tmp_path / "disk"
     place.mkdir()
     with contextlib.suppress(FileNotFoundError):
-        if not subprocess.run([*mount_launcher("size=1m", place), "true"], capture_output=True).returncode:
+        if not subprocess.run([*mount_launcher("size=1m", place), "true"], capture_output=True, check=False).returncode:
             return place
-    pytest.skip("may not mount a small file system here")
+    pytest.skip("this machine does not allow to mount a file system")
 
 
 @contextlib.asynccontextmanager
 async def daemon_on_disk(
     folder: Path, disk: Path, options: str, *, config: str = DEFAULT_CONFIG, launcher: Sequence[str] = ()
 ) -> AsyncIterator[DaemonProcess]:
-    """A daemon whose root and records both lie on a disk of their own; `launcher` as that of `DaemonProcess`."""
+    """Run a daemon whose root and records are on one small file system; `launcher` as for `DaemonProcess`."""
     daemon = DaemonProcess(folder, config=config, launcher=[*mount_launcher(options, disk), *launcher])
     daemon.root, daemon.state = disk / "files", disk / "state"
     async with daemon:

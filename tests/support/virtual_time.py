@@ -1,4 +1,4 @@
-"""Event loop whose clock jumps to the next timer, so that a test of minutes takes milliseconds and no load changes it."""
+"""Event loop whose clock jumps to the next timer: minutes take milliseconds, and other load does not change a result."""
 
 import asyncio
 import functools
@@ -9,7 +9,7 @@ from typing import Any, Final, ParamSpec
 P = ParamSpec("P")
 
 ITERATION_SECONDS: Final = 1e-6
-"""Seconds that each iteration of the loop takes, as on a real clock, so that no wait of less than its resolution repeats."""
+"""Seconds that each iteration of the loop takes; without them a wait below the resolution would repeat for ever."""
 
 
 class _JumpingSelector(selectors.BaseSelector):

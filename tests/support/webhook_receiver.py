@@ -1,4 +1,4 @@
-"""A receiver of webhooks on a real socket, which answers as it is told and remembers what came."""
+"""Receiver of webhooks on a socket, with scripted statuses, which records requests."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ KEY = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 
 class WebhookReceiver:
-    """Answers each request to its path with the next of `answers`; the last one repeats. 0 is no answer at all."""
+    """Receiver that answers with the next of `answers`; the last one repeats, and 0 is no answer."""
 
     def __init__(self, *answers: int, port: int = 0, headers: dict[str, str] | None = None) -> None:
         self.answers = list(answers) or [204]
@@ -56,16 +56,16 @@ class WebhookReceiver:
 
 
 def hook_table(name: str = "chat", **keys: object) -> str:
-    """A `[[hooks]]` table."""
+    """Return a `[[hooks]]` table."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in {"name": name, **keys}.items()]
     return "\n".join(("", "[[hooks]]", *lines, ""))
 
 
 def webhook_table(receiver: WebhookReceiver, name: str = "chat", **keys: object) -> str:
-    """A `[[hooks]]` table of a webhook."""
+    """Return the `[[hooks]]` table of a webhook."""
     return hook_table(name, url=receiver.url, secret=KEY, **keys)
 
 
 def filter_events(lines: Sequence[dict[str, Any]], event: str) -> list[dict[str, Any]]:
-    """The log lines of one event."""
+    """Return the log lines of one event."""
     return [line for line in lines if line["event"] == event]

@@ -1,6 +1,6 @@
-"""The scripted origin as a program, for manual use and benchmarks: `python -m support.origin --port 9000` in `tests/`.
+"""Scripted origin as a program, for manual use and benchmarks: `python -m support.origin --port 9000` in `tests/`.
 
-Serves `/bytes/<size>` as fast as it can and `/trickle/<size>?rate=<bytes a second>` slowly, to any number of clients,
+It serves `/bytes/<size>` at full speed and `/trickle/<size>?rate=<bytes a second>` slowly, to any number of clients,
 with ranges and an entity tag. `seed=<n>` in the query is another version.
 """
 
@@ -17,7 +17,7 @@ _TARGET = re.compile(rb"/(?P<kind>bytes|trickle)/(?P<size>[0-9]{1,15})(?:/[^?]*)
 
 
 def build_response(request: Request) -> ScriptedResponse:
-    """What a target asks for by its spelling; a name may follow the size (`/bytes/1000/some.iso`)."""
+    """Return the response that a target describes; a name may follow the size (`/bytes/1000/some.iso`)."""
     match = _TARGET.fullmatch(request.target)
     if match is None:
         return error_response(404)
@@ -33,17 +33,17 @@ def build_response(request: Request) -> ScriptedResponse:
 
 
 async def serve(host: str, port: int) -> None:
-    """Serves until it is cancelled, and prints where."""
+    """Print the URL and serve until cancelled."""
     async with Origin(host=host, port=port, fallback=build_response) as origin:
         print(origin.url("/"), flush=True)
         await asyncio.Event().wait()
 
 
 def main() -> None:
-    """Reads the command line and serves until interrupted."""
+    """Read the command line and serve until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m support.origin", description="An origin of synthetic files.")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 picks a free one, and prints it")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one, which is printed")
     arguments = parser.parse_args()
     with suppress(KeyboardInterrupt):
         asyncio.run(serve(arguments.host, arguments.port))

@@ -17,12 +17,12 @@ _REPEATED: Final = 8
 
 @lru_cache(maxsize=32)
 def _pattern(seed: int) -> bytes:
-    """The pattern several times over, so that most reads are one slice."""
+    """Return the pattern several times over, so that most reads are one slice."""
     return Random(seed).randbytes(PATTERN_SIZE) * _REPEATED
 
 
 def expected_bytes(seed: int, start: int, end: int) -> bytes:
-    """The bytes from `start` up to `end` (not included) of the file of `seed`."""
+    """Return the bytes from `start` up to `end` (not included) of the file of `seed`."""
     if end <= start:
         return b""
     pattern, phase, length = _pattern(seed), start % PATTERN_SIZE, end - start
@@ -34,7 +34,7 @@ def expected_bytes(seed: int, start: int, end: int) -> bytes:
 
 
 def expected_sha256(seed: int, size: int) -> str:
-    """The SHA-256 in hex of the first `size` bytes of the file of `seed`."""
+    """Return the SHA-256 in hex of the first `size` bytes of the file of `seed`."""
     digest, pattern = hashlib.sha256(), _pattern(seed)
     times, rest = divmod(size, len(pattern))
     for _ in range(times):

@@ -1,4 +1,4 @@
-"""A scripted origin on raw sockets, which misbehaves at will.
+"""Scripted origin on raw sockets, for valid and invalid HTTP.
 
 Usage::
 
@@ -30,44 +30,44 @@ import msgspec
 from .scripted_response import Cut, Framing, PlannedResponse, ScriptedResponse, content, error_response, plan_response
 
 CHUNK_BYTES: Final = 256 * 1024
-"""Bytes that are handed to a socket at once."""
+"""Bytes written to a socket at once."""
 
 TICK_SECONDS: Final = 0.05
-"""Seconds between two pieces of a body that is sent at a rate, as long as there are few of them."""
+"""Seconds between two pieces of a body that is sent at a rate, while there are few of them."""
 
 MAX_WAKE_UPS_PER_SECOND: Final = 2_000
-"""Pieces a second of all bodies that are sent at a rate; with more of them, each gets bigger pieces less often."""
+"""Pieces a second of all bodies that are sent at a rate; with more bodies, each gets larger pieces less often."""
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-"""Bytes of a request's head."""
+"""Bytes of the head of a request."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One request as it came."""
+    """Request as received."""
 
     method: str
     target: bytes
-    """The request target, byte for byte."""
+    """Request target, byte for byte."""
     fields: tuple[tuple[bytes, bytes], ...]
-    """The field lines in order, byte for byte, without the blanks around a value."""
+    """Field lines in order, byte for byte, without the blanks around a value."""
     connection: int
-    """The number of the connection that it came on, from 1."""
+    """Number of its connection, from 1."""
     received_at: float
-    """Time of the event loop."""
+    """Time of the event loop in seconds."""
 
     @property
     def path(self) -> str:
-        """The target without its query."""
+        """Target without its query."""
         return self.target.partition(b"?")[0].decode("utf-8", "surrogateescape")
 
     def field(self, name: str) -> str | None:
-        """The value of the first field of this name, in any case; None when there is none."""
+        """Return the value of the first field of this name, in any case; None if there is none."""
         wanted = name.lower().encode()
         return next((v.decode("utf-8", "surrogateescape") for n, v in self.fields if n.lower() == wanted), None)
 
 
 class _PathState:
-    """What is scripted for a path, and what happened to it."""
+    """Script of a path, and the requests to it."""
 
     def __init__(self) -> None:
         self.answers: list[ScriptedResponse] = []
@@ -85,11 +85,11 @@ class _PathState:
 
 
 class Origin:
-    """The server. Listens while it is entered; leaving it resets what is still open.
+    """Server that listens while it is entered; leaving it resets open connections.
 
     Attributes:
-        port: where it listens.
-        connections: how many connections were accepted so far.
+        port: the port it listens on.
+        connections: the number of connections accepted so far.
     """
 
     def __init__(
@@ -101,14 +101,14 @@ class Origin:
         port: int = 0,
         fallback: Callable[[Request], ScriptedResponse] | None = None,
     ) -> None:
-        """Makes an origin that does not listen yet.
+        """Create an origin that does not listen yet.
 
         Args:
-            tls: speaks TLS with this server context (see `tls.Authority`).
+            tls: the server context for TLS (see `tls.Authority`).
             host: the address to listen on.
             name: the host that `url` names; the address by default.
             port: 0 for any free one.
-            fallback: answers requests to paths without a script.
+            fallback: returns the response to a path without a script.
         """
         self.port = port
         self.connections = 0
@@ -135,7 +135,7 @@ class Origin:
         await self.stop()
 
     async def stop(self) -> None:
-        """Stops listening and resets every connection, as a crash would."""
+        """Stop listening and reset every connection, as a crash would."""
         if self._server is None:
             return
         self._server.close()
@@ -148,15 +148,15 @@ class Origin:
         self._server = None
 
     def url(self, path: str) -> str:
-        """The absolute URL of a path (and query) here."""
+        """Return the absolute URL of a path and query at this origin."""
         return f"{'https' if self._tls else 'http'}://{self._name}:{self.port}{path}"
 
     def set_fallback(self, answer: Callable[[Request], ScriptedResponse]) -> None:
-        """Answers requests to paths without a script so from now on."""
+        """Answer requests to paths without a script by this function from now on."""
         self._fallback = answer
 
     def script(self, path: str, answers: ScriptedResponse | Sequence[ScriptedResponse]) -> None:
-        """Sets what the next requests to `path` get; may be called again at any time, for a new version, say."""
+        """Set the responses to the next requests to `path`; a later call replaces them."""
         wanted = [answers] if isinstance(answers, ScriptedResponse) else list(answers)
         if not wanted:
             raise ValueError("a script has at least one answer")
@@ -164,38 +164,38 @@ class Origin:
         state.answers, state.next = wanted, 0
 
     def requests(self, path: str) -> list[Request]:
-        """The requests to `path` so far, in order."""
+        """Return the requests to `path` so far, in order."""
         return list(self._path(path).requests)
 
     def bytes_sent(self, path: str) -> int:
-        """Bytes of content handed to the sockets for `path` so far, over all its responses."""
+        """Return the bytes of content written to sockets for `path` so far, over all responses."""
         return self._path(path).sent
 
     def active(self, path: str) -> int:
-        """How many requests to `path` are being answered."""
+        """Return the number of requests to `path` that are being answered."""
         return self._path(path).active
 
     def max_active(self, path: str) -> int:
-        """The most requests to `path` that were being answered at once."""
+        """Return the largest number of requests to `path` that were answered at once."""
         return self._path(path).max_active
 
     async def wait_requested(self, path: str, times: int = 1) -> None:
-        """Waits until `path` was requested so many times in all."""
+        """Wait until `path` has been requested so many times."""
         state = self._path(path)
         await self._wait_until(lambda: len(state.requests) >= times)
 
     async def wait_sent(self, path: str, nbytes: int) -> None:
-        """Waits until so many bytes of content went out for `path`, over all its responses."""
+        """Wait until so many bytes of content have been sent for `path`, over all responses."""
         state = self._path(path)
         await self._wait_until(lambda: state.sent >= nbytes)
 
     async def wait_finished(self, path: str, times: int = 1) -> None:
-        """Waits until so many responses for `path` have ended, well or not."""
+        """Wait until so many responses for `path` have ended, complete or not."""
         state = self._path(path)
         await self._wait_until(lambda: state.finished >= times)
 
     async def wait_idle(self, path: str) -> None:
-        """Waits until no request to `path` is being answered."""
+        """Wait until no request to `path` is being answered."""
         state = self._path(path)
         await self._wait_until(lambda: state.active == 0)
 
@@ -224,7 +224,7 @@ class Origin:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
-        """Serves one connection until either side ends it."""
+        """Serve one connection until either side ends it."""
         # What is handed to `drain` has left for the kernel when it returns, so that the counts are true.
         writer.transport.set_write_buffer_limits(high=1, low=0)
         # A closed TLS transport does not give its socket away any more.
@@ -250,7 +250,7 @@ class Origin:
     async def _respond_to(
         self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> Cut | None:
-        """Answers one request; returns how to end the connection, None to keep it."""
+        """Answer one request; return the kind of end of the connection, None to keep it."""
         state = self._path(request.path)
         state.requests.append(request)
         state.active += 1
@@ -315,7 +315,7 @@ class Origin:
     async def _send(
         self, answer: ScriptedResponse, planned: PlannedResponse, state: _PathState, writer: asyncio.StreamWriter
     ) -> None:
-        """Sends the content up to its end, its cut, or its stall."""
+        """Send the content up to its end, cut or stall."""
         length = planned.end - planned.start
         stops = [stop for stop in (answer.cut_after, answer.stall_after) if stop is not None]
         end = planned.start + min([length, *stops])
@@ -332,7 +332,7 @@ class Origin:
     async def _send_throttled(
         self, answer: ScriptedResponse, start: int, end: int, state: _PathState, writer: asyncio.StreamWriter
     ) -> None:
-        """Sends at a rate: as many bytes as are due, now and then."""
+        """Send at a rate: in each period the bytes that are due."""
         loop = asyncio.get_running_loop()
         position, began = start, loop.time()
         while position < end:
@@ -358,7 +358,7 @@ class Origin:
 
 
 async def _read_request(reader: asyncio.StreamReader, connection: int) -> Request | None:
-    """The next request; None when the peer has ended the stream in between."""
+    """Return the next request; None if the peer has ended the stream before it."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as error:
@@ -382,10 +382,10 @@ async def _read_request(reader: asyncio.StreamReader, connection: int) -> Reques
 
 
 async def _wait_for_event(event: asyncio.Event, reader: asyncio.StreamReader) -> None:
-    """Waits until an event is set.
+    """Wait until an event is set.
 
     Raises:
-        ConnectionResetError: the peer went away before.
+        ConnectionResetError: the peer has closed the connection before.
     """
     while not event.is_set():
         if reader.at_eof() or reader.exception() is not None:
@@ -395,7 +395,7 @@ async def _wait_for_event(event: asyncio.Event, reader: asyncio.StreamReader) ->
 
 
 async def _end_connection(writer: asyncio.StreamWriter, connection: socket.socket, cut: Cut) -> None:
-    """Ends a connection when everything sent has reached the peer's kernel."""
+    """End a connection when everything sent has reached the kernel of the peer."""
     if cut is Cut.FIN:
         writer.close()
         await writer.wait_closed()
@@ -410,7 +410,7 @@ async def _end_connection(writer: asyncio.StreamWriter, connection: socket.socke
 
 
 def _reset_connection(writer: asyncio.StreamWriter, connection: socket.socket) -> None:
-    """Resets a connection, if it is still there."""
+    """Reset a connection if it is still open."""
     if connection.fileno() >= 0:
         # A linger time of zero turns the close into a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

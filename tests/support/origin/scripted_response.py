@@ -1,4 +1,4 @@
-"""What the scripted origin answers: one struct per response, and the bytes of its head."""
+"""Responses of the scripted origin: one struct for each, and the bytes of its head."""
 
 import asyncio
 import time
@@ -39,7 +39,7 @@ FIXED_LAST_MODIFIED: Final = 784_111_777
 
 
 class Cut(Enum):
-    """How a connection ends before its time."""
+    """Kind of end of a connection that is cut."""
 
     RESET = "reset"
     """RST: the peer's read fails."""
@@ -48,7 +48,7 @@ class Cut(Enum):
 
 
 class Framing(Enum):
-    """How the end of a body is told."""
+    """Framing of a body (RFC 9112, section 6)."""
 
     LENGTH = "length"
     CHUNKED = "chunked"
@@ -67,7 +67,7 @@ class ScriptedResponse(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0
     """Bytes of synthetic content, see `expected_bytes`; not held in memory."""
     seed: int = 0
-    """Which synthetic content: another seed is another version."""
+    """Seed of the synthetic content: another seed is another version."""
     body: bytes | None = None
     """Content in place of the synthetic one."""
     etag: str | None = None
@@ -103,40 +103,39 @@ class ScriptedResponse(msgspec.Struct, frozen=True, kw_only=True):
     # the body
     framing: Framing = Framing.LENGTH
     content_length: int | str | None = None
-    """The Content-Length in place of the true one: a lie."""
+    """The Content-Length in place of the true one."""
     keep_alive: bool = True
     """False: `Connection: close`, and closed after the response."""
 
-    # misbehaviour
+    # timing and faults
     delay: float = 0
     """Seconds before the head."""
     body_event: asyncio.Event | None = None
-    """The body waits for it, behind the head."""
+    """Event that the body waits for; the head is sent before."""
     head_event: asyncio.Event | None = None
-    """The head waits for it."""
+    """Event that the head waits for."""
     rate: int = 0
-    """Bytes a second of the body; 0 for as fast as can be."""
+    """Bytes a second of the body; 0: no limit."""
     cut_after: int | None = None
-    """Ends the connection after so many bytes of the content."""
+    """Bytes of the content after which the connection ends."""
     cut: Cut = Cut.RESET
     stall_after: int | None = None
-    """Falls silent after so many bytes of the content, and keeps the connection open until the peer or the origin
-    closes it."""
+    """Bytes of the content after which nothing is sent; the connection stays open."""
 
 
 def redirect(location: str, status: int = 302) -> ScriptedResponse:
-    """A redirect to `location`, which is sent as it is."""
+    """Return a redirect to `location`, which is sent unchanged."""
     return ScriptedResponse(status=status, headers=[("Location", location)], content_type=None)
 
 
 def error_response(status: int, *, retry_after: str | None = None) -> ScriptedResponse:
-    """An error page."""
+    """Return an error page."""
     fields = [] if retry_after is None else [("Retry-After", retry_after)]
     return ScriptedResponse(status=status, headers=fields, body=b"this is an error page\n", content_type="text/plain")
 
 
 class PlannedResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A response worked out for one request: its head, and which bytes of the representation follow."""
+    """Response to one request: its head, and the range of the representation that follows."""
 
     head: bytes
     start: int
@@ -148,7 +147,7 @@ class PlannedResponse(msgspec.Struct, frozen=True, kw_only=True):
 def plan_response(
     answer: ScriptedResponse, *, method: str, range_field: str | None, if_range: str | None
 ) -> PlannedResponse:
-    """Works out the response to a request."""
+    """Return the response to a request."""
     size = answer.size if answer.body is None else len(answer.body)
     status, start, end, content_range = answer.status, 0, size, ""
     wanted = _first_position(range_field) if answer.honour_ranges and answer.status == 200 else None
@@ -194,7 +193,7 @@ def plan_response(
 
 
 def content(answer: ScriptedResponse, start: int, end: int) -> bytes:
-    """The bytes from `start` up to `end` of the answer's representation."""
+    """Return the bytes from `start` up to `end` of the representation."""
     return answer.body[start:end] if answer.body is not None else expected_bytes(answer.seed, start, end)
 
 
@@ -207,7 +206,7 @@ def _first_position(range_field: str | None) -> tuple[int, int | None] | None:
 
 
 def _if_range_matches(answer: ScriptedResponse, if_range: str | None) -> bool:
-    """The origin's side of RFC 9110, section 13.1.5."""
+    """Return True if the range may be served (RFC 9110, section 13.1.5)."""
     if if_range is None:
         return True
     if if_range.startswith('"'):

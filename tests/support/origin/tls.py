@@ -1,4 +1,4 @@
-"""TLS for the scripted origin: an authority of the test's own."""
+"""TLS for the scripted origin, from a certificate authority of the test."""
 
 import ssl
 
@@ -6,28 +6,28 @@ import trustme
 
 
 class Authority:
-    """A certificate authority that lives as long as the test."""
+    """Certificate authority in memory."""
 
     def __init__(self) -> None:
         self._ca = trustme.CA()
 
     def server_context(self, *names: str) -> ssl.SSLContext:
-        """The context of an origin with a certificate for these names and addresses."""
+        """Return the context of an origin with a certificate for these names and addresses."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._ca.issue_cert(*(names or ("127.0.0.1", "localhost"))).configure_cert(context)
         return context
 
     def issue(self, *names: str) -> trustme.LeafCert:
-        """A certificate for these names and addresses, with its key."""
+        """Return a certificate for these names and addresses, with its key."""
         return self._ca.issue_cert(*names)
 
     @property
     def certificate(self) -> bytes:
-        """In PEM, for a client that is to trust it."""
+        """Certificate of the authority in PEM."""
         return self._ca.cert_pem.bytes()
 
     def client_context(self) -> ssl.SSLContext:
-        """The context of a client that trusts this authority only."""
+        """Return the context of a client that trusts this authority only."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._ca.configure_trust(context)
         return context
