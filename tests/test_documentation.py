@@ -29,7 +29,7 @@ OPERATION = {
 
 
 def api_page(operation: object = OPERATION, method: str = "get") -> str:
-    return build_pages({"paths": {"/things": {method: operation}}}, "")["api.md"]
+    return build_pages({"paths": {"/things": {method: operation}}})["api.md"]
 
 
 def test_an_operation_has_its_parameters_its_body_and_its_responses_by_status() -> None:
@@ -60,7 +60,7 @@ def test_a_type_is_described_in_words(schema: dict[str, object], text: str) -> N
 
 
 def test_every_error_has_a_section_with_its_whole_row() -> None:
-    page = build_pages({"paths": {}}, "")["errors.md"]
+    page = build_pages({"paths": {}})["errors.md"]
     for code, kind in ERRORS.items():
         assert (
             f"## `{code}`\n\n**{kind.title}** (HTTP {kind.status}). {kind.description}.\n\n{kind.resolution}.\n\n"
@@ -69,7 +69,7 @@ def test_every_error_has_a_section_with_its_whole_row() -> None:
 
 
 def test_every_page_says_that_it_is_generated() -> None:
-    for page in build_pages({"paths": {}}, "").values():
+    for page in build_pages({"paths": {}}).values():
         assert page.startswith("<!-- Made by `python -m downloadd.documentation`")
         assert page.endswith("\n")
 

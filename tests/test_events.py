@@ -1,4 +1,4 @@
-"""The bus: nothing is lost between two visits, and no reader slows another one."""
+"""The event bus: no event is lost across a reconnection, and no subscriber delays another one."""
 
 import asyncio
 from contextlib import suppress
@@ -22,7 +22,7 @@ def ended(ended_seq: int | None) -> DownloadEnded:
     return DownloadEnded(download=sample_download(ended_seq=ended_seq))
 
 
-async def test_a_subscriber_gets_what_is_published_in_order() -> None:
+async def test_a_subscriber_receives_events_in_order() -> None:
     bus = EventBus()
     events: list[Event] = [sample_change(1), sample_change(2), ended(1)]
     with bus.subscribe() as subscription:
@@ -31,7 +31,7 @@ async def test_a_subscriber_gets_what_is_published_in_order() -> None:
         assert [one.event for one in await subscription.receive()] == events
 
 
-async def test_a_subscriber_waits_until_something_happens() -> None:
+async def test_a_subscriber_waits_for_an_event() -> None:
     bus = EventBus()
     with bus.subscribe() as subscription:
         waiting = asyncio.create_task(subscription.receive())
@@ -50,7 +50,7 @@ async def test_a_bus_is_watched_while_it_has_a_subscriber() -> None:
     assert [*states, bus.is_watched] == [False, True, False]
 
 
-async def test_a_slow_subscriber_is_cut_off_and_the_others_are_not() -> None:
+async def test_a_slow_subscriber_is_disconnected_and_the_others_are_not() -> None:
     lost: list[int] = []
     bus = EventBus(backlog=2, on_reader_lost=lost.append)
     with bus.subscribe() as slow, bus.subscribe() as quick:
@@ -64,7 +64,7 @@ async def test_a_slow_subscriber_is_cut_off_and_the_others_are_not() -> None:
         assert not quick.is_closed
 
 
-async def test_one_that_comes_back_gets_exactly_what_it_missed() -> None:
+async def test_a_subscriber_that_reconnects_receives_exactly_what_it_missed() -> None:
     bus = EventBus()
     with bus.subscribe() as first:
         bus.publish(sample_change(1))
@@ -77,7 +77,7 @@ async def test_one_that_comes_back_gets_exactly_what_it_missed() -> None:
         assert second.start == bus.position
 
 
-async def test_one_that_comes_back_without_having_missed_anything_gets_nothing() -> None:
+async def test_a_subscriber_that_missed_nothing_receives_nothing() -> None:
     bus = EventBus()
     with bus.subscribe() as first:
         place = first.start
@@ -98,12 +98,12 @@ async def test_events_evicted_from_the_replay_buffer_are_not_replayed() -> None:
             assert len(again.missed) == 2
 
 
-async def test_events_that_nobody_watched_leave_a_gap() -> None:
+async def test_a_time_without_subscribers_leaves_a_gap() -> None:
     bus = EventBus(replay_limit=1)
     with bus.subscribe() as first:
         place = first.start
     bus.publish(sample_change())
-    # Now publishers may be silent: whoever was here before cannot be sure to be told everything.
+    # Publishers may omit events now, so an earlier position cannot be continued.
     assert not bus.is_watched
     with bus.subscribe(place) as second:
         assert second.missed is None
@@ -112,7 +112,7 @@ async def test_events_that_nobody_watched_leave_a_gap() -> None:
             assert third.missed == ()
 
 
-async def test_ids_of_another_life_cannot_be_continued() -> None:
+async def test_ids_of_another_run_cannot_be_continued() -> None:
     before, after = EventBus(), EventBus()
     with before.subscribe() as first, after.subscribe(), after.subscribe(first.start) as second:
         assert second.missed is None
@@ -126,7 +126,7 @@ async def test_an_id_of_the_future_cannot_be_continued() -> None:
             assert second.missed is None
 
 
-async def test_ids_carry_the_newest_end() -> None:
+async def test_ids_have_the_newest_end() -> None:
     bus = EventBus()
     bus.record_ended_seq(5)
     with bus.subscribe() as subscription:
@@ -137,7 +137,7 @@ async def test_ids_carry_the_newest_end() -> None:
         assert [one.id.ended_seq for one in await subscription.receive()] == [5, 9, 9, 9]
 
 
-async def test_no_id_vouches_for_ends_that_are_still_to_be_told() -> None:
+async def test_ids_do_not_include_ends_that_are_not_yet_published() -> None:
     bus = EventBus()
     with bus.subscribe() as subscription:
         with bus.deferring_publication():
@@ -149,7 +149,7 @@ async def test_no_id_vouches_for_ends_that_are_still_to_be_told() -> None:
         assert [one.id.ended_seq for one in await subscription.receive()] == [0, 0, 0, 2]
 
 
-async def test_a_telling_that_fails_holds_back_no_later_id() -> None:
+async def test_a_failed_publication_does_not_defer_later_ids() -> None:
     bus = EventBus()
     with pytest.raises(ZeroDivisionError), bus.deferring_publication():
         raise ZeroDivisionError
@@ -158,7 +158,7 @@ async def test_a_telling_that_fails_holds_back_no_later_id() -> None:
         assert [one.id.ended_seq for one in await subscription.receive()] == [5]
 
 
-async def test_a_telling_that_fails_does_not_let_another_s_ids_through() -> None:
+async def test_a_failed_publication_does_not_end_another_deferral() -> None:
     bus = EventBus()
     with bus.deferring_publication():
         with pytest.raises(ZeroDivisionError), bus.deferring_publication():
@@ -169,7 +169,7 @@ async def test_a_telling_that_fails_does_not_let_another_s_ids_through() -> None
     assert bus.position.ended_seq == 5
 
 
-async def test_readers_are_sent_to_the_records_when_a_telling_fails() -> None:
+async def test_subscribers_read_the_records_after_a_failed_publication() -> None:
     bus = EventBus()
     bus.record_ended_seq(3)
     with bus.subscribe() as subscription:
@@ -178,14 +178,14 @@ async def test_readers_are_sent_to_the_records_when_a_telling_fails() -> None:
             (last,) = await subscription.receive()
             raise ZeroDivisionError
         assert subscription.is_closed
-    assert last.id.ended_seq == 3, "the end before it, 4, was not told"
+    assert last.id.ended_seq == 3, "the end before it, 4, was not published"
     with bus.subscribe(last.id) as again:
         assert again.missed is None
         bus.publish(sample_change())
         assert [one.id.ended_seq for one in await again.receive()] == [5]
 
 
-async def test_an_event_is_encoded_once_for_all() -> None:
+async def test_an_event_is_encoded_once() -> None:
     bus = EventBus()
     calls: list[EventId] = []
 
@@ -200,7 +200,7 @@ async def test_an_event_is_encoded_once_for_all() -> None:
     assert len(calls) == 1
 
 
-async def test_closing_ends_every_subscription_now_and_later() -> None:
+async def test_closing_ends_all_present_and_future_subscriptions() -> None:
     bus = EventBus()
     with bus.subscribe() as subscription:
         bus.close()
@@ -217,10 +217,10 @@ def test_an_id_survives_its_text_form(generation: str, number: int, ended_seq: i
 
 
 @pytest.mark.parametrize("text", ["", "-", "a-1", "a-1-", "a-1-x", "a-1-2-3", "a-1-²", "a--1-2", f"a-1-{'9' * 19}"])
-def test_what_is_no_id_of_ours_is_none(text: str) -> None:
+def test_an_invalid_id_is_none(text: str) -> None:
     assert parse_event_id(text) is None
 
 
 @given(st.text())
-def test_no_text_breaks_the_parser_of_ids(text: str) -> None:
+def test_any_text_can_be_parsed_as_an_id(text: str) -> None:
     parse_event_id(text)

@@ -20,7 +20,7 @@ DOWNLOADCTL = str(Path(sys.executable).with_name("downloadctl"))
 
 
 class CommandResult(msgspec.Struct, frozen=True):
-    """How a command ended, and what it wrote."""
+    """Exit code and output of a command."""
 
     status: int
     out: str
@@ -32,25 +32,25 @@ Run = Callable[..., Awaitable[CommandResult]]
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Somebody's who has no daemon."""
+    """Return an environment without a daemon."""
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "nothing")}
 
 
 @pytest.fixture
 def run(daemon_environment: dict[str, str]) -> Run:
-    """Runs the command, told of the daemon by the variables; further ones may be given."""
+    """Run the command with the address of the daemon in its environment."""
     return make_runner(daemon_environment)
 
 
 @pytest.fixture
 def daemon_environment(environment: dict[str, str], daemon: DaemonProcess) -> dict[str, str]:
-    """Somebody's who has said where the daemon is."""
+    """Return an environment with the address and token of the daemon."""
     return {**environment, "DOWNLOADD_URL": daemon.url, "DOWNLOADD_TOKEN": TOKEN}
 
 
 @pytest.fixture
 def run_without_daemon(environment: dict[str, str]) -> Run:
-    """Runs the command where there is no daemon."""
+    """Run the command without a daemon."""
     return make_runner({**environment, "DOWNLOADD_URL": "http://127.0.0.1:9", "DOWNLOADD_TOKEN": TOKEN})
 
 

@@ -1,4 +1,4 @@
-"""The command as scripts use it, and as people do on a terminal, against a real daemon."""
+"""`downloadctl` in scripts and on a terminal, against a real daemon."""
 
 import asyncio
 import fcntl
@@ -54,7 +54,7 @@ async def test_a_download_is_started_and_listed_and_shown(run: Run, origin: Orig
     assert (await run("list", "--dir", "elsewhere")).out == "No active downloads.\n"
 
 
-async def test_watching_ends_with_the_download_and_says_how(run: Run, origin: Origin) -> None:
+async def test_watching_ends_with_the_download_and_reports_its_outcome(run: Run, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=2048, rate=2048))
     origin.script("/gone", error_response(404))
     good = await run("add", "--watch", origin.url("/f"))
@@ -120,9 +120,7 @@ async def test_links_are_found_in_a_pasted_page(run: Run, origin: Origin, daemon
         (("import", "missing.zip"), "does not exist"),
     ],
 )
-async def test_commands_that_make_no_sense_are_explained(
-    run_without_daemon: Run, arguments: tuple[str, ...], said: str
-) -> None:
+async def test_invalid_arguments_are_explained(run_without_daemon: Run, arguments: tuple[str, ...], said: str) -> None:
     done = await run_without_daemon(*arguments, **({"DOWNLOADD_TOKEN": ""} if "--token-file" in arguments else {}))
     assert (done.status, done.out) == (2, "")
     assert said in done.err
@@ -130,7 +128,7 @@ async def test_commands_that_make_no_sense_are_explained(
     assert re.search(r"\(see downloadctl.* --help\)$", done.err)
 
 
-# -- looking -----------------------------------------------------------------------------------------------------------
+# -- queries -----------------------------------------------------------------------------------------------------------
 
 
 async def test_the_history_is_searched(run: Run, origin: Origin, daemon: DaemonProcess) -> None:
@@ -161,7 +159,7 @@ async def test_the_history_is_searched(run: Run, origin: Origin, daemon: DaemonP
         ("import", "kind", IMPORTERS),
     ],
 )
-def test_an_option_takes_the_words_that_the_api_takes(command: str, option: str, members: Iterable[str]) -> None:
+def test_an_option_takes_the_values_of_the_api(command: str, option: str, members: Iterable[str]) -> None:
     [parameter] = [each for each in downloadctl.commands[command].params if each.name == option]
     words = [str(member) for member in members]
     assert isinstance(parameter.type, click.Choice)
@@ -171,7 +169,7 @@ def test_an_option_takes_the_words_that_the_api_takes(command: str, option: str,
         assert (type(taken), taken) == (str, word)
 
 
-async def test_an_option_with_choices_is_taken_by_the_command(run: Run, origin: Origin, tmp_path: Path) -> None:
+async def test_a_command_accepts_its_option_with_choices(run: Run, origin: Origin, tmp_path: Path) -> None:
     origin.script("/f", ScriptedResponse(size=10))
     links = tmp_path / "links.txt"
     links.write_text(f"{origin.url('/f')}\n")
@@ -185,7 +183,7 @@ async def test_an_option_with_choices_is_taken_by_the_command(run: Run, origin: 
         assert (done.status, done.err) == (0, "")
 
 
-async def test_the_status_is_told(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_status_counts_active_downloads(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/slow", SLOW_RESPONSE)
     quiet = await run("status")
     assert quiet.out == f"downloadd 0.1.0 at {daemon.url}/\nNo active downloads.\n"
@@ -216,14 +214,14 @@ async def test_watching_without_a_terminal_writes_lines_or_json(
     assert (lines.status, events.status) == (0, 0)
     assert re.search(r"^d/f: downloading, [0-9.]+ K?i?B of 3.91 KiB", lines.out, re.MULTILINE)
     assert re.search(r"^d/f: completed, 3.91 KiB in \d s$", lines.out, re.MULTILINE)
-    told = [json.loads(line) for line in events.out.splitlines()]
-    assert {one["event"] for one in told} == {"download", "history"}
-    assert told[-1]["data"]["id"] == id
+    events_read = [json.loads(line) for line in events.out.splitlines()]
+    assert {one["event"] for one in events_read} == {"download", "history"}
+    assert events_read[-1]["data"]["id"] == id
 
 
 @contextmanager
 def run_on_pipe(environment: dict[str, str], *arguments: str) -> Iterator[IO[str]]:
-    """Run the command while the context lasts, with its output to read line by line; it must succeed."""
+    """Run the command within the context and yield its output; it must succeed."""
     process = subprocess.Popen([DOWNLOADCTL, *arguments], stdout=subprocess.PIPE, env=environment, text=True)
     assert process.stdout is not None
     with process.stdout as output:
@@ -235,7 +233,7 @@ def run_on_pipe(environment: dict[str, str], *arguments: str) -> Iterator[IO[str
             process.wait(10)
 
 
-async def test_a_lost_connection_is_said_and_taken_up_again(
+async def test_a_lost_connection_is_reported_and_restored(
     daemon_environment: dict[str, str], restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", ScriptedResponse(size=300_000, rate=100_000, etag='"1"'))
@@ -259,9 +257,7 @@ async def test_a_lost_connection_is_said_and_taken_up_again(
 # -- changing ----------------------------------------------------------------------------------------------------------
 
 
-async def test_downloads_are_changed_one_by_one_and_all_together(
-    run: Run, daemon: DaemonProcess, origin: Origin
-) -> None:
+async def test_downloads_are_changed_by_name_or_all_together(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
     for name in ("/a", "/b"):
         origin.script(name, SLOW_RESPONSE)
         await daemon.start_download("d", origin.url(name))
@@ -284,7 +280,7 @@ async def test_downloads_are_changed_one_by_one_and_all_together(
     assert as_json["success"] is False
 
 
-async def test_a_name_that_several_have_is_asked_about(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
+async def test_an_ambiguous_name_lists_the_downloads(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=10))
     for directory in ("one", "two"):
         await daemon.fetch(directory, origin.url("/f"))
@@ -317,7 +313,7 @@ async def test_an_export_is_imported_and_watched(
     assert sum(path.endswith(".gif") for path in daemon.files()) == 3
 
 
-async def test_a_list_is_imported_and_what_fails_is_said(run: Run, origin: Origin, tmp_path: Path) -> None:
+async def test_a_list_is_imported_and_failures_are_reported(run: Run, origin: Origin, tmp_path: Path) -> None:
     origin.script("/good", ScriptedResponse(size=10))
     origin.script("/gone", error_response(404))
     file = tmp_path / "links.txt"
@@ -378,12 +374,12 @@ async def test_a_socket_and_a_file_with_the_token_can_be_named(tmp_path: Path, e
     assert (done.returncode, done.stdout) == (0, b"No active downloads.\n")
 
 
-async def test_who_may_not_and_who_is_not_there_have_exits_of_their_own(run: Run, daemon: DaemonProcess) -> None:
+async def test_a_refused_token_and_a_missing_daemon_have_their_own_exit_codes(run: Run, daemon: DaemonProcess) -> None:
     denied = await run("list", DOWNLOADD_TOKEN="wrong" * 10)
     assert (denied.status, denied.out) == (4, "")
     assert denied.err.startswith("downloadctl: The token is missing or wrong.\n  Pass one with --token-file")
-    told = await run("list", "--json", DOWNLOADD_TOKEN="wrong" * 10)
-    assert json.loads(told.out) == {"success": False, "error": "unauthorized", "detail": None}
+    as_json = await run("list", "--json", DOWNLOADD_TOKEN="wrong" * 10)
+    assert json.loads(as_json.out) == {"success": False, "error": "unauthorized", "detail": None}
     away = await run("list", DOWNLOADD_URL="http://127.0.0.1:9")
     assert away.status == 3
     assert away.err.startswith("downloadctl: http://127.0.0.1:9/ cannot be reached: Connection refused.\n  Is the")
@@ -393,7 +389,7 @@ async def test_who_may_not_and_who_is_not_there_have_exits_of_their_own(run: Run
 # -- without a daemon --------------------------------------------------------------------------------------------------
 
 
-async def test_a_new_token_lets_somebody_in(run: Run, daemon: DaemonProcess) -> None:
+async def test_a_new_token_is_accepted_by_the_daemon(run: Run, daemon: DaemonProcess) -> None:
     made = json.loads((await run("new-token", "--json")).out)
     assert made["token_hash"] == f"sha256:{hashlib.sha256(made['token'].encode()).hexdigest()}"
     shown = (await run("new-token", "--id", 'al"ice')).out
@@ -441,7 +437,7 @@ async def test_the_shell_completes_commands_downloads_and_directories(
 
 
 class TerminalScreen:
-    """A pseudo-terminal with a command in it."""
+    """Pseudo-terminal with a command in it."""
 
     def __init__(self, terminal: int, process: subprocess.Popen[bytes]) -> None:
         self.terminal = terminal
@@ -452,7 +448,7 @@ class TerminalScreen:
         self._poll.register(terminal, select.POLLIN)
 
     def wait_for(self, condition: Callable[[str], object], seconds: float = 20) -> None:
-        """Reads until what was written is so."""
+        """Read until the output meets the condition."""
         end = time.monotonic() + seconds
         while not condition(self.written):
             assert time.monotonic() < end, self.written
@@ -488,7 +484,7 @@ def run_on_terminal(
         os.close(ours)
 
 
-async def test_bars_move_and_what_has_ended_stays(
+async def test_bars_move_and_ended_downloads_stay(
     daemon_environment: dict[str, str], daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/slow.iso", SLOW_RESPONSE)
@@ -498,7 +494,7 @@ async def test_bars_move_and_what_has_ended_stays(
         await asyncio.to_thread(screen.wait_for, lambda text: "━" in text and "KiB/s" in text)
         await asyncio.to_thread(screen.wait_for, lambda text: "completed" in text)
         assert await asyncio.to_thread(screen.process.wait, 10) == 0
-        assert "slow.iso" not in screen.written, "only what was added is watched"
+        assert "slow.iso" not in screen.written, "only the added downloads are watched"
     with run_on_terminal(daemon_environment, "watch") as screen:
         await asyncio.to_thread(screen.wait_for, lambda text: "slow.iso" in text and "1 running" in text)
         screen.process.send_signal(signal.SIGINT)
@@ -515,10 +511,10 @@ async def test_a_small_terminal_shows_what_fits_and_counts_the_rest(
         await daemon.start_download("d", origin.url(f"/f{number}"))
     with run_on_terminal(daemon_environment, "watch", columns=60, rows=8) as screen:
         await asyncio.to_thread(screen.wait_for, lambda text: "7 more" in text)
-        assert "━" not in screen.written, "a bar would leave no room for names"
+        assert "━" not in screen.written, "a bar leaves no space for names"
 
 
-async def test_what_an_origin_says_cannot_command_the_terminal(
+async def test_text_of_an_origin_cannot_control_the_terminal(
     daemon_environment: dict[str, str], daemon: DaemonProcess
 ) -> None:
     hostile = "\x1b[31m\x07\u202e"
@@ -533,7 +529,7 @@ async def test_what_an_origin_says_cannot_command_the_terminal(
             assert "\x1b[31m\x07" not in screen.written
 
 
-async def test_a_thousand_downloads_are_watched_at_ease(
+async def test_watching_a_thousand_downloads_takes_little_time(
     daemon_environment: dict[str, str], tmp_path: Path, origin: Origin
 ) -> None:
     config = DEFAULT_CONFIG.replace("[downloads]\n", "[downloads]\nmax_concurrent = 1000\nmax_per_host = 1000\n")

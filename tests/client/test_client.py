@@ -1,4 +1,4 @@
-"""The client for Python, every call of it, against a real daemon."""
+"""Every call of the client for Python, against a real daemon."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -47,7 +47,7 @@ async def refusal(call: Awaitable[object]) -> ApiError:
 # -- downloads ---------------------------------------------------------------------------------------------------------
 
 
-async def test_the_calls_of_the_specification_answer_as_it_says(client: Client, origin: Origin) -> None:
+async def test_the_calls_of_the_specification_return_its_answers(client: Client, origin: Origin) -> None:
     origin.script("/data.csv", ScriptedResponse(size=1_000_000, rate=1000))
     origin.script("/missing.csv", error_response(404))
     result = await client.files.downloads.fetch(
@@ -85,7 +85,7 @@ async def test_names_reach_the_daemon_as_they_are(client: Client, daemon: Daemon
         assert error.code == "INVALID_PATH"
 
 
-async def test_a_repeated_start_is_one(client: Client, origin: Origin) -> None:
+async def test_a_repeated_start_returns_the_first_result(client: Client, origin: Origin) -> None:
     origin.script("/small", ScriptedResponse(size=1000))
     one, other = [
         await client.files.downloads.fetch(directory="d", download=origin.url("/small"), idempotency_key="once")
@@ -94,7 +94,7 @@ async def test_a_repeated_start_is_one(client: Client, origin: Origin) -> None:
     assert one.download_id == other.download_id
 
 
-async def test_a_download_is_held_changed_and_waited_for(client: Client, origin: Origin) -> None:
+async def test_a_download_is_paused_changed_and_waited_for(client: Client, origin: Origin) -> None:
     downloads = client.files.downloads
     origin.script("/slow", ScriptedResponse(size=3000, rate=3000))
     origin.script("/gone", error_response(404))
@@ -105,7 +105,7 @@ async def test_a_download_is_held_changed_and_waited_for(client: Client, origin:
     assert isinstance(await downloads.get(id), ActiveEntry)
     assert (await downloads.resume(id)).success
     assert (await downloads.wait(id)).status is State.COMPLETED
-    assert (await downloads.wait(id)).id == id, "it has ended long ago"
+    assert (await downloads.wait(id)).id == id, "it ended before the call"
     assert isinstance(await downloads.get(id), HistoryEntry)
     assert (await refusal(downloads.pause(id))).code == "INVALID_STATE"
     assert (await refusal(downloads.wait(UNKNOWN))).code == "NOT_FOUND"
@@ -142,7 +142,7 @@ async def test_the_history_is_read_page_by_page(client: Client, origin: Origin) 
     assert await client.directories("d") == ["d0", "d1", "d2"]
 
 
-async def test_what_the_daemon_tells_of_itself(client: Client) -> None:
+async def test_the_daemon_describes_itself(client: Client) -> None:
     assert (await client.health()).status == "ok"
     assert {entry.code for entry in await client.errors()} == set(ERRORS)
     assert (await client.openapi())["openapi"].startswith("3.1")
@@ -181,7 +181,7 @@ async def test_an_export_is_imported(client: Client, daemon: DaemonProcess, orig
 # -- events ------------------------------------------------------------------------------------------------------------
 
 
-async def test_events_outlive_a_death_and_miss_nothing(restartable: DaemonProcess, origin: Origin) -> None:
+async def test_the_event_stream_survives_a_kill_without_a_gap(restartable: DaemonProcess, origin: Origin) -> None:
     origin.script("/slow", ScriptedResponse(size=300_000, rate=100_000, etag='"1"'))
     await restartable.start()
     port = restartable.url.rpartition(":")[2]
@@ -189,12 +189,14 @@ async def test_events_outlive_a_death_and_miss_nothing(restartable: DaemonProces
     async with Client(restartable.url, token=TOKEN) as client:
         id = (await client.files.downloads.fetch(download=origin.url("/slow"))).download_id
         waiting = asyncio.create_task(client.files.downloads.wait(id))
-        told: list[Event] = []
+        received: list[Event] = []
         async with aclosing(client.events()) as events:
             async for event in events:
-                told.append(event)
+                received.append(event)
                 match event.data:
-                    case ActiveEntry(current_size=size) if size and restartable.process is not None and len(told) < 50:
+                    case ActiveEntry(current_size=size) if (
+                        size and restartable.process is not None and len(received) < 50
+                    ):
                         await restartable.kill()
                     case Disconnected() if restartable.process is None:
                         await restartable.start()
@@ -202,9 +204,9 @@ async def test_events_outlive_a_death_and_miss_nothing(restartable: DaemonProces
                         break
                     case _:
                         pass
-        assert isinstance(told[0].data, Connected)
-        assert any(isinstance(event.data, Disconnected) for event in told)
-        assert told[-1].data.id == id  # type: ignore[union-attr]
+        assert isinstance(received[0].data, Connected)
+        assert any(isinstance(event.data, Disconnected) for event in received)
+        assert received[-1].data.id == id  # type: ignore[union-attr]
         assert (await asyncio.wait_for(waiting, 20)).status is State.COMPLETED
 
 
@@ -213,17 +215,17 @@ async def test_a_wrong_token_ends_the_stream(daemon: DaemonProcess) -> None:
         assert (await refusal(anext(events))).code == "unauthorized"
 
 
-# -- ways and wrong ways -----------------------------------------------------------------------------------------------
+# -- addresses and errors ----------------------------------------------------------------------------------------------
 
 
 async def test_refused_and_unanswered_calls_raise_different_errors(daemon: DaemonProcess, origin: Origin) -> None:
-    async with Client(daemon.url) as stranger:
-        assert (await stranger.health()).status == "ok"
-        error = await refusal(stranger.files.downloads.list_global())
+    async with Client(daemon.url) as anonymous:
+        assert (await anonymous.health()).status == "ok"
+        error = await refusal(anonymous.files.downloads.list_global())
         assert (error.code, error.status) == ("unauthorized", 401)
-    async with Client("http://127.0.0.1:9/", token=TOKEN) as nobody:
+    async with Client("http://127.0.0.1:9/", token=TOKEN) as unreachable:
         with pytest.raises(ConnectionLostError, match=r"http://127.0.0.1:9/ cannot be reached: Connection refused"):
-            await nobody.health()
+            await unreachable.health()
     origin.script("/api/v1/health", ScriptedResponse(body=b"<html>no daemon</html>"))
     origin.script("/api/v1/errors", error_response(502))
     async with Client(origin.url("/"), token=TOKEN) as other:
@@ -236,14 +238,14 @@ async def test_refused_and_unanswered_calls_raise_different_errors(daemon: Daemo
         await Client(daemon.url).health()
 
 
-async def test_a_silent_daemon_is_taken_for_dead(origin: Origin) -> None:
+async def test_a_daemon_that_sends_nothing_counts_as_lost(origin: Origin) -> None:
     origin.script("/api/v1/health", ScriptedResponse(body=b"{}", delay=20))
     async with Client(origin.url("/"), read_timeout=0.2) as client:
         with pytest.raises(ConnectionLostError, match="did not answer in time"):
             await client.health()
 
 
-async def test_a_prefix_a_unix_socket_and_tls_lead_to_it_too(tmp_path: Path) -> None:
+async def test_the_client_connects_below_a_prefix_by_a_unix_socket_and_by_tls(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     certificate = authority.issue_cert("127.0.0.1")
@@ -254,6 +256,6 @@ async def test_a_prefix_a_unix_socket_and_tls_lead_to_it_too(tmp_path: Path) -> 
     async with DaemonProcess(tmp_path, config=f"{DEFAULT_CONFIG}{server}") as daemon:
         async with Client(f"{daemon.url}/fetch", token=TOKEN, ca_file=tmp_path / "ca.pem") as client:
             assert (await client.files.downloads.list_global()).downloads == []
-        async with Client(f"{daemon.url}/fetch", token=TOKEN) as distrustful:
+        async with Client(f"{daemon.url}/fetch", token=TOKEN) as untrusting:
             with pytest.raises(ConnectionLostError, match="certificate is not trusted"):
-                await distrustful.health()
+                await untrusting.health()

@@ -4,9 +4,9 @@ import pytest
 from support.import_stack import FakeDownloads, ImportStack
 
 from downloadd.download import Download
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import StoreUnavailableError
 from downloadd.imports.downloads import cancel_if_active
-from downloadd.manager.admission import DownloadRequest
 from downloadd.states import State
 
 

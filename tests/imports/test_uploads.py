@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.fake_service import FakeClock
+from support.fake_manager import FakeClock
 from support.import_stack import content
 
 from downloadd.errors import InsufficientStorageError, StorageError

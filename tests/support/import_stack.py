@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from support.downloads import make_download, with_fields
-from support.fake_service import FakeClock
+from support.fake_manager import FakeClock
 
 from downloadd.config import ImportsConfig
 from downloadd.download import Download
+from downloadd.download_request import DownloadRequest
 from downloadd.errors import InvalidStateError, NotFoundError
 from downloadd.events import EventBus
 from downloadd.import_operation import ImportOperation, ImportState
@@ -19,8 +20,7 @@ from downloadd.imports.operations import Operations
 from downloadd.imports.rights import ImportRights
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
-from downloadd.manager.admission import DownloadRequest
-from downloadd.manager.manager import StartResult
+from downloadd.manager.protocol import StartResult
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import FINISHED, State

@@ -1,4 +1,4 @@
-"""client.js under Node, against a real daemon: every call, the errors, and events across a death."""
+"""client.js under Node.js, against a real daemon: every call, its errors, and events across a kill."""
 
 import asyncio
 import base64
@@ -31,7 +31,7 @@ async def node(script: str, *arguments: str) -> asyncio.subprocess.Process:
     )
 
 
-async def test_every_call_does_what_it_says(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/small", ScriptedResponse(size=1000))
     origin.script("/other", ScriptedResponse(size=1000))
     origin.script("/slow", ScriptedResponse(size=3000, rate=3000))
@@ -93,7 +93,7 @@ async def test_every_call_does_what_it_says(daemon: DaemonProcess, origin: Origi
     ]
 
 
-async def test_events_are_taken_up_again_after_a_death(restartable: DaemonProcess, origin: Origin) -> None:
+async def test_the_event_stream_reconnects_after_a_kill(restartable: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=100))
     await restartable.start()
     port = restartable.url.rpartition(":")[2]

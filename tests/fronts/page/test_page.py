@@ -1,4 +1,4 @@
-"""The page in a real browser, against a real daemon and a real origin: every flow that a person goes."""
+"""The page in a real browser, against a real daemon and a real origin."""
 
 import hashlib
 import json
@@ -25,10 +25,10 @@ PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile":
 DARK: dict[str, Any] = {"color_scheme": "dark"}
 
 
-# -- getting in --------------------------------------------------------------------------------------------------------
+# -- signing in --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_person_signs_in_with_the_token_and_stays_signed_in(browser: Browser, daemon: DaemonProcess) -> None:
+async def test_a_user_signs_in_with_the_token_and_stays_signed_in(browser: Browser, daemon: DaemonProcess) -> None:
     async with open_page_session(browser, daemon, token=None) as page_session:
         page = page_session.page
         await page.get_by_label("Token").fill("not-the-token-at-all-not-the-token-at-all")
@@ -54,7 +54,7 @@ async def test_the_link_of_the_first_start_signs_in_and_leaves_no_token_behind(
     assert TOKEN not in daemon.log.read_text()
 
 
-async def test_an_expired_token_asks_anew_and_keeps_what_was_typed(
+async def test_an_expired_token_requires_a_new_sign_in_and_keeps_the_input(
     browser: Browser, daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", ScriptedResponse(size=10))
@@ -72,7 +72,7 @@ async def test_an_expired_token_asks_anew_and_keeps_what_was_typed(
         await page_session.wait_for_text("#ended", "f")
 
 
-async def test_whoever_may_not_do_something_is_told_so(browser: Browser, tmp_path: Path) -> None:
+async def test_a_missing_permission_is_explained(browser: Browser, tmp_path: Path) -> None:
     config = DEFAULT_CONFIG + 'permissions = ["view-downloads"]\n'
     async with DaemonProcess(tmp_path, config=config) as daemon, open_page_session(browser, daemon) as page_session:
         await page_session.page.get_by_label("Links").fill("https://files.example.com/x")
@@ -86,9 +86,7 @@ async def test_whoever_may_not_do_something_is_told_so(browser: Browser, tmp_pat
 # -- adding ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_pasted_page_of_text_gives_up_its_links(
-    browser: Browser, daemon: DaemonProcess, origin: Origin
-) -> None:
+async def test_links_are_found_in_a_pasted_text(browser: Browser, daemon: DaemonProcess, origin: Origin) -> None:
     for name in ("one", "two"):
         origin.script(f"/{name}", ScriptedResponse(size=10))
     lines = ["Lorem ipsum dolor sit amet, consectetur:" for _ in range(200)]
@@ -101,7 +99,7 @@ async def test_a_pasted_page_of_text_gives_up_its_links(
         await page_session.wait_for_text("#found", "3 links found, 197 lines without a link")
         await page.get_by_role("button", name="Download 3 files").click()
         await page_session.wait_for_text(".notice", "2 downloads started. 1 link was refused")
-        # What was refused is explained in the words of the table, and stays to be mended.
+        # A refused link stays in the form, with the explanation of the error table.
         await page_session.wait_for_text("#refused", "Domain not allowed")
         await page_session.wait_for_text("#refused", "Contact administrator to whitelist this domain")
         assert await page.get_by_label("Links").input_value() == "http://10.0.0.1/inside"
@@ -127,7 +125,7 @@ async def test_options_reach_the_download(browser: Browser, daemon: DaemonProces
         assert (entry["priority"], entry["speed_limit"]) == (7, 1_572_864)
 
 
-async def test_nothing_is_sent_twice_when_the_connection_breaks(
+async def test_a_repeated_request_after_a_lost_connection_starts_nothing_twice(
     browser: Browser, daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", ScriptedResponse(size=10))
@@ -135,7 +133,7 @@ async def test_nothing_is_sent_twice_when_the_connection_breaks(
         page = page_session.page
 
         async def break_off(route: Any) -> None:
-            # It arrives, but its answer does not.
+            # The request arrives, and its answer is lost.
             await route.fetch()
             await route.abort()
 
@@ -175,7 +173,7 @@ async def test_a_dropped_file_is_a_list_an_export_or_nothing(browser: Browser, d
 # -- watching ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_download_is_watched_held_changed_and_ended(
+async def test_a_download_is_watched_paused_changed_and_cancelled(
     browser: Browser, daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/film.mkv", ScriptedResponse(size=30_000_000, rate=1_000_000))
@@ -212,9 +210,7 @@ async def test_a_download_is_watched_held_changed_and_ended(
         assert await daemon.active() == []
 
 
-async def test_what_went_wrong_is_told_in_words_with_what_to_do(
-    browser: Browser, daemon: DaemonProcess, origin: Origin
-) -> None:
+async def test_an_error_is_shown_with_its_resolution(browser: Browser, daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/gone", error_response(404))
     origin.script("/busy", error_response(503))
     await daemon.start_download("d", origin.url("/busy"))
@@ -231,11 +227,11 @@ async def test_what_went_wrong_is_told_in_words_with_what_to_do(
         origin.script("/gone", ScriptedResponse(size=10))
         await dialog.get_by_role("button", name="Try again").click()
         await page_session.wait_for_text("#ended", "Completed")
-        # Read out, but as one sentence for all that ended together.
+        # One announcement for all downloads that ended together.
         await page_session.wait_for_text("#announcements", "1 download completed.")
 
 
-async def test_a_lost_connection_is_shown_and_comes_back_by_itself(
+async def test_a_lost_connection_is_shown_and_restored(
     browser: Browser, restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", [ScriptedResponse(size=100_000_000, rate=100_000), ScriptedResponse(size=100)])
@@ -255,7 +251,7 @@ async def test_a_lost_connection_is_shown_and_comes_back_by_itself(
         page_session.errors.clear()
 
 
-async def test_filters_search_and_verbs_for_all(browser: Browser, tmp_path: Path, origin: Origin) -> None:
+async def test_filters_search_and_actions_for_all(browser: Browser, tmp_path: Path, origin: Origin) -> None:
     for number in range(6):
         origin.script(f"/f{number}", ScriptedResponse(size=1000, stall_after=10))
     async with DaemonProcess(tmp_path, config=make_config(max_concurrent=2)) as daemon:
@@ -311,11 +307,11 @@ async def test_a_thousand_moving_downloads_leave_the_browser_at_ease(
             await page_session.row("many/480")
 
 
-# -- the past ----------------------------------------------------------------------------------------------------------
+# -- history -----------------------------------------------------------------------------------------------------------
 
 
 async def write_history(state: Path, count: int) -> None:
-    """A history of so many rows, as if they had happened."""
+    """Write a history with this number of rows."""
     async with SqliteRecords(state, SystemClock()) as records:
         for start in range(0, count, 10_000):
             await records.accept([ended(number) for number in range(start, min(count, start + 10_000))])
@@ -340,7 +336,7 @@ def ended(number: int) -> Download:
     )
 
 
-async def test_a_long_history_is_searched_and_scrolled_without_a_hitch(
+async def test_a_long_history_is_searched_and_scrolled(
     browser: Browser, restartable: DaemonProcess, origin: Origin
 ) -> None:
     restartable.state.mkdir(mode=0o700)
@@ -370,7 +366,7 @@ async def test_a_long_history_is_searched_and_scrolled_without_a_hitch(
         await page.locator("#in-directory").press("Enter")
         await page_session.wait_for_text("#past", "odd/49999.bin")
         await expect(page.locator("#past")).not_to_contain_text("even/")
-        # What ends meanwhile comes in at the top.
+        # A download that ends meanwhile is added at the top.
         await restartable.fetch("odd", origin.url("/new.bin"))
         await expect(rows.first).to_contain_text("odd/new.bin")
 
@@ -378,7 +374,7 @@ async def test_a_long_history_is_searched_and_scrolled_without_a_hitch(
 # -- imports -----------------------------------------------------------------------------------------------------------
 
 
-async def test_an_export_is_uploaded_looked_at_chosen_from_and_fetched(
+async def test_an_export_is_uploaded_selected_from_and_downloaded(
     browser: Browser, daemon: DaemonProcess, origin: Origin, tmp_path: Path
 ) -> None:
     serve(origin)
@@ -409,7 +405,7 @@ async def test_an_export_is_uploaded_looked_at_chosen_from_and_fetched(
         await page_session.wait_for_text(".notice", "Nothing is pending.")
 
 
-# -- for everybody -----------------------------------------------------------------------------------------------------
+# -- accessibility -----------------------------------------------------------------------------------------------------
 
 
 async def test_the_page_is_used_by_keyboard_alone(browser: Browser, daemon: DaemonProcess, origin: Origin) -> None:
@@ -425,7 +421,7 @@ async def test_the_page_is_used_by_keyboard_alone(browser: Browser, daemon: Daem
         await row.get_by_role("button", name="Cancel f0").focus()
         await page.keyboard.press("Enter")
         await expect(row).to_have_count(0)
-        # The keyboard is where it was in the list, and not at the beginning of the page.
+        # The focus stays in the list instead of the beginning of the page.
         focused = await page.evaluate("document.activeElement.closest('.row')?.textContent ?? ''")
         assert "d/f1" in focused
         await page.keyboard.press("Enter")
@@ -435,7 +431,7 @@ async def test_the_page_is_used_by_keyboard_alone(browser: Browser, daemon: Daem
 
 
 async def findings(page: Page, axe: Path) -> list[str]:
-    # By the protocol and not as an element: the page's own policy lets no foreign script in.
+    # Evaluated by the protocol: the page's policy allows no other script.
     await page.evaluate(axe.read_text())
     result = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [
@@ -446,7 +442,7 @@ async def findings(page: Page, axe: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("look", [{}, DARK, PHONE], ids=["light", "dark", "phone"])
-async def test_nothing_keeps_anybody_out(
+async def test_the_page_has_no_serious_accessibility_violation(
     browser: Browser, daemon: DaemonProcess, origin: Origin, axe: Path, look: dict[str, Any]
 ) -> None:
     origin.script("/moving", ScriptedResponse(size=1_000_000, rate=1000))
@@ -476,7 +472,7 @@ async def test_nothing_keeps_anybody_out(
         assert await findings(page, axe) == []
 
 
-async def test_below_a_prefix_everything_is_found(browser: Browser, tmp_path: Path, origin: Origin) -> None:
+async def test_the_page_works_below_a_prefix(browser: Browser, tmp_path: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=10))
     config = f'{DEFAULT_CONFIG}[server]\nbase_path = "/fetch"\n'
     async with DaemonProcess(tmp_path, config=config) as daemon:
@@ -488,13 +484,13 @@ async def test_below_a_prefix_everything_is_found(browser: Browser, tmp_path: Pa
             await page_session.page.locator("#ended").get_by_role("button", name="f", exact=True).wait_for()
             await page_session.page.get_by_role("link", name="History").click()
             await page_session.wait_for_text("#past", "Downloads/f")
-            # Without the slash it is found too.
+            # The address without the slash is redirected.
             await page_session.page.goto(f"{site}/fetch#token={TOKEN}")
             await page_session.wait_for_text("#connection", "Live")
             assert page_session.page.url.startswith(f"{site}/fetch/")
 
 
-async def test_the_colours_can_be_chosen(browser: Browser, daemon: DaemonProcess) -> None:
+async def test_the_colour_scheme_can_be_selected(browser: Browser, daemon: DaemonProcess) -> None:
     async with open_page_session(browser, daemon) as page_session:
         page = page_session.page
         back = "getComputedStyle(document.body).backgroundColor"
@@ -507,7 +503,7 @@ async def test_the_colours_can_be_chosen(browser: Browser, daemon: DaemonProcess
         assert await page.evaluate(back) == dark
 
 
-# -- how it is sent ----------------------------------------------------------------------------------------------------
+# -- delivery ----------------------------------------------------------------------------------------------------------
 
 
 async def test_the_page_is_sent_with_a_strict_policy_and_only_when_it_has_changed(daemon: DaemonProcess) -> None:

@@ -1,4 +1,4 @@
-"""The event stream on a real socket: what is told, resumed, and cut off."""
+"""The event stream on a real socket: events, reconnection, and slow clients."""
 
 import asyncio
 import json
@@ -16,7 +16,6 @@ from support.served_api import ServedApi
 
 from downloadd.download import Snapshot
 from downloadd.events import DownloadChanged, ImportChanged, parse_event_id
-from downloadd.fronts.rest import api as api_assembly
 from downloadd.fronts.rest.event_stream import MAX_REPLAYED_DOWNLOADS, EventStream
 from downloadd.fronts.rocketchat.translation import make_operation_entry
 from downloadd.import_operation import ImportState
@@ -30,14 +29,14 @@ class ReceivedEvent(NamedTuple):
 
 
 class EventReader:
-    """Reads a stream block by block."""
+    """Reader of a stream, block by block."""
 
     def __init__(self, response: ClientResponse) -> None:
         self.response = response
         self.last_id = ""
 
     async def read_block(self) -> dict[str, str]:
-        """The fields of the next block; a comment's name is empty."""
+        """Return the fields of the next block; the name of a comment is empty."""
         fields: dict[str, str] = {}
         async with asyncio.timeout(10):
             while (line := await self.response.content.readline()) not in {b"\n", b""}:
@@ -47,17 +46,17 @@ class EventReader:
         return fields
 
     async def next(self) -> ReceivedEvent:
-        """The next event."""
+        """Return the next event."""
         while "data" not in (block := await self.read_block()):
-            assert block, "the stream is over"
+            assert block, "the stream has ended"
         return ReceivedEvent(block["event"], json.loads(block["data"]), block.get("id"))
 
     async def read_until_live(self) -> list[ReceivedEvent]:
-        """All events before the block that says where the stream stands."""
+        """Return all events before the block with the position of the stream."""
         received: list[ReceivedEvent] = []
         while True:
             block = await self.read_block()
-            assert block, "the stream is over"
+            assert block, "the stream has ended"
             if "data" in block:
                 received.append(ReceivedEvent(block["event"], json.loads(block["data"]), block.get("id")))
             elif "id" in block:
@@ -77,7 +76,7 @@ async def open_stream(api: ServedApi, last_id: str | None = None) -> AsyncIterat
         yield reader
 
 
-async def test_a_new_reader_is_told_what_is_active_and_then_what_happens(api: ServedApi) -> None:
+async def test_a_new_client_receives_the_active_downloads_and_then_events(api: ServedApi) -> None:
     ids = [api.manager.add(sample_download(number)).id for number in range(2)]
     api.manager.add(sample_download(9, state=State.FAILED))
     async with open_stream(api) as reader:
@@ -103,7 +102,7 @@ async def test_events_have_the_entries_of_listing_and_history(api: ServedApi) ->
             assert (await response.json())["history"] == [ended.data]
 
 
-async def test_an_import_that_moves_on_is_told_with_its_operation(api: ServedApi) -> None:
+async def test_an_import_event_has_the_operation(api: ServedApi) -> None:
     operation = make_operation(state=ImportState.DONE)
     async with open_stream(api) as reader:
         await reader.read_until_live()
@@ -113,13 +112,13 @@ async def test_an_import_that_moves_on_is_told_with_its_operation(api: ServedApi
     assert (one.data["_id"], one.data["status"]) == (operation.id, "importer_done")
 
 
-async def test_a_long_snapshot_is_told_completely(api: ServedApi) -> None:
+async def test_a_long_snapshot_is_complete(api: ServedApi) -> None:
     ids = [api.manager.add(sample_download(number)).id for number in range(1201)]
     async with open_stream(api) as reader:
         assert [one.data["id"] for one in await reader.read_until_live()] == ids
 
 
-async def test_one_that_comes_back_is_told_exactly_what_it_missed(api: ServedApi) -> None:
+async def test_a_client_that_reconnects_receives_exactly_what_it_missed(api: ServedApi) -> None:
     ids = [api.manager.add(sample_download(number)).id for number in range(2)]
     async with open_stream(api) as reader:
         await reader.read_until_live()
@@ -143,14 +142,14 @@ async def test_after_a_restart_the_ends_since_then_come_from_the_records(api: Se
         *[("history", one.id) for one in missed],
         ("download", active.id),
     ]
-    # Whoever leaves in the middle comes back with an id that leads to the rest.
+    # A client that disconnects in the middle has an id that leads to the rest.
     assert received[0].id == f"0123abcd-77-{missed[0].result.ended_seq}"
     place = parse_event_id(reader.last_id)
     assert place is not None
     assert place.ended_seq == missed[-1].result.ended_seq
 
 
-async def test_who_missed_too_much_is_told_to_read_the_history(api: ServedApi) -> None:
+async def test_a_client_that_missed_too_much_receives_a_reset(api: ServedApi) -> None:
     for number in range(MAX_REPLAYED_DOWNLOADS + 1):
         api.manager.add(sample_download(number, state=State.FAILED))
     async with open_stream(api, "0123abcd-1-0") as reader:
@@ -159,22 +158,22 @@ async def test_who_missed_too_much_is_told_to_read_the_history(api: ServedApi) -
 
 
 @pytest.mark.parametrize("last_id", ["", "nonsense", "1", "a-b-c", "--", "\xff"])
-async def test_an_id_of_somebody_else_makes_a_new_reader(api: ServedApi, last_id: str) -> None:
+async def test_an_unknown_id_is_ignored(api: ServedApi, last_id: str) -> None:
     api.manager.add(sample_download(1, state=State.FAILED))
     active = api.manager.add(sample_download(2))
     async with open_stream(api, last_id) as reader:
         assert [one.data["id"] for one in await reader.read_until_live()] == [active.id]
 
 
-async def test_a_new_reader_starts_behind_the_history_that_there_is(api: ServedApi) -> None:
+async def test_a_new_client_starts_after_the_present_history(api: ServedApi) -> None:
     past = api.manager.add(sample_download(1, state=State.FAILED))
     async with open_stream(api) as reader:
         await reader.read_until_live()
         assert reader.last_id.endswith(f"-{past.result.ended_seq}")
 
 
-async def test_a_quiet_stream_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_assembly, "EventStream", partial(EventStream, heartbeat=0.01))
+async def test_a_stream_without_events_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("downloadd.fronts.rest.api.EventStream", partial(EventStream, heartbeat=0.01))
     api = ServedApi()
     async with api.client, open_stream(api) as reader:
         await reader.read_until_live()
@@ -191,7 +190,7 @@ async def test_the_stream_ends_when_the_daemon_stops(api: ServedApi) -> None:
         assert response.status == 503
 
 
-async def test_a_slow_reader_is_cut_off_and_a_quick_one_is_told_everything(api: ServedApi) -> None:
+async def test_a_slow_client_is_disconnected_and_another_one_misses_nothing(api: ServedApi) -> None:
     api.bus._backlog = 50
     slow, writer = await asyncio.open_connection(api.server.host, api.server.port, limit=1)
     writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame\r\n\r\n")
@@ -205,7 +204,7 @@ async def test_a_slow_reader_is_cut_off_and_a_quick_one_is_told_everything(api: 
             if any(subscription.is_closed for subscription in api.bus._readers):
                 break
         else:
-            pytest.fail("nobody was cut off")
+            pytest.fail("no client was disconnected")
         api.bus.publish(sample_change(7))
         assert (await reader.next()).data["id"] == sample_download(7).id
     writer.close()
