@@ -1,11 +1,11 @@
-"""`downloadd`, and `python -m downloadd`, start the daemon."""
+"""Start of the daemon by `downloadd` and `python -m downloadd`."""
 
 import signal
 
 
 def main() -> None:
-    """The console script."""
-    # To reload what is just being read is no reason to end, which it would be for as long as everything is imported.
+    """Run the console script."""
+    # The default action of SIGHUP ends the process. A reload request during the imports has nothing to reload.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from downloadd.daemon.main import main as run
 

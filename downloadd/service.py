@@ -158,7 +158,7 @@ class DownloadService:
             self._require_directory(user, request.directory)
         make_stored_response: MakeStoredResponse | None = None
         if idempotency_key is not None and render is not None:
-            make_stored_response = self._storing(user, idempotency_key, render)
+            make_stored_response = _storing(user, idempotency_key, render, self._clock)
         return await self._manager.start(
             requests, user=user.id, request_id=request_id, make_stored_response=make_stored_response
         )
@@ -268,26 +268,29 @@ class DownloadService:
         snapshot = await self._manager.get(id)
         self._require_directory(user, snapshot.download.request.directory)
 
-    def _storing(self, user: User, key: IdempotencyKey, render: RenderResponse) -> MakeStoredResponse:
-        def make_stored_response(downloads: Sequence[Download]) -> StoredResponse | None:
-            if is_refused_for_full_queue(downloads):
-                # The same request is meant to succeed later.
-                return None
-            response = render(downloads)
-            return StoredResponse(
-                user=user.id,
-                key=key.key,
-                fingerprint=key.fingerprint,
-                status=response.status,
-                body=response.body,
-                created=self._clock.wall(),
-            )
-
-        return make_stored_response
-
 
 def is_refused_for_full_queue(downloads: Sequence[Download]) -> bool:
     """Return True if no download was accepted, and the first one was refused because the queue is full."""
     return downloads[0].result.error is ErrorCode.QUEUE_FULL and all(
         download.state is State.FAILED for download in downloads
     )
+
+
+def _storing(user: User, key: IdempotencyKey, render: RenderResponse, clock: Clock) -> MakeStoredResponse:
+    """Return the maker of the response that is stored under a key."""
+
+    def make_stored_response(downloads: Sequence[Download]) -> StoredResponse | None:
+        if is_refused_for_full_queue(downloads):
+            # The same request is meant to succeed later.
+            return None
+        response = render(downloads)
+        return StoredResponse(
+            user=user.id,
+            key=key.key,
+            fingerprint=key.fingerprint,
+            status=response.status,
+            body=response.body,
+            created=clock.wall(),
+        )
+
+    return make_stored_response

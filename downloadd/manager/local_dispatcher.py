@@ -60,7 +60,7 @@ class LocalDispatcher:
 
     def set_suspension(self, reason: str | None) -> None:
         """Suspend all starts for a `reason`, in words, that waiting downloads show; None ends the suspension."""
-        self._scheduler.set_suspension(reason)
+        self._scheduler.suspension = reason
         self._changed.set()
 
     def describe_wait(self, host: str, not_before: float | None) -> str:

@@ -180,7 +180,7 @@ class Run:
             try:
                 await asyncio.wait((self._transferring,))
                 fetched = self._transferring.result()
-                row = await (self._skip() if fetched is FetchResult.SKIPPED else self._publish())
+                row = await self._finish(fetched)
             except asyncio.CancelledError:
                 row = await self._handle_stop(self._stop or StopReason.INTERRUPT)
             except NoSlotError as error:
@@ -230,11 +230,12 @@ class Run:
         kept = DEFAULT_ALGORITHM if wanted is None else checksum_algorithm(wanted)
         self._attempt.download = self.download.with_result(checksum=digests.get(DEFAULT_ALGORITHM) or digests.get(kept))
 
-    async def _publish(self) -> Download:
-        row = await self._publication.publish(self._part(), self.download)
-        return row if row is not None else await self._skip()
-
-    async def _skip(self) -> Download:
+    async def _finish(self, fetched: FetchResult) -> Download:
+        """Publish the file, or remove the part file if the name is taken and is to be kept."""
+        if fetched is FetchResult.COMPLETE:
+            row = await self._publication.publish(self._part(), self.download)
+            if row is not None:
+                return row
         await self._remove_part()
         return lifecycle.mark_skipped(self.download, now=self._clock.wall())
 

@@ -57,6 +57,9 @@ class Scheduler:
     A download is either waiting here, running (between `select_ready` and `finish`), or unknown. Within a host the one
     with the higher priority starts first, then the older one. The same order holds among hosts that have a free slot,
     so that a host that is full, slow or blocked never delays another one.
+
+    Attributes:
+        suspension: the reason, in words, why nothing starts; None while downloads may start.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -75,7 +78,7 @@ class Scheduler:
         self._running: dict[int, str] = {}
         # Downloads that were added while they ran: they join when the run has ended, or are dequeued before.
         self._requeued: dict[int, WaitingDownload] = {}
-        self._suspension: str | None = None
+        self.suspension: str | None = None
 
     @property
     def waiting(self) -> int:
@@ -101,11 +104,6 @@ class Scheduler:
     def hosts(self) -> Mapping[str, HostQueue]:
         """Return the queues of the hosts, by the host."""
         return self._hosts
-
-    @property
-    def suspension(self) -> str | None:
-        """Return the reason why nothing starts, in words; None while downloads may start."""
-        return self._suspension
 
     def change_limits(self, limits: Limits) -> None:
         """Set new limits; running downloads continue."""
@@ -171,13 +169,9 @@ class Scheduler:
             queue.blocked_until = until
             heappush(self._blocked, (until, host))
 
-    def set_suspension(self, reason: str | None) -> None:
-        """Suspend all starts for a `reason`, in words; None ends the suspension."""
-        self._suspension = reason
-
     def select_ready(self, now: float) -> list[int]:
         """Return the downloads (`seq`) that start now, in order; they count as running from now on."""
-        if self._suspension is not None:
+        if self.suspension is not None:
             return []
         while self._delayed and self._delayed[0][0] <= now:
             _, key = heappop(self._delayed)
@@ -210,7 +204,7 @@ class Scheduler:
 
     def next_due(self) -> float | None:
         """Return the time at which `select_ready` may return downloads if nothing changes before; None for never."""
-        if self._suspension is not None:
+        if self.suspension is not None:
             return None
         times = [heap[0][0] for heap in (self._delayed, self._blocked) if heap]
         return min(times, default=None)

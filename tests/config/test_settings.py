@@ -18,7 +18,7 @@ EACH = pytest.mark.parametrize("setting", SETTINGS, ids=[setting.key for setting
 def test_every_field_has_a_description(setting: Setting) -> None:
     assert len(setting.description) > 10
     assert setting.description[-1] in '.")'
-    assert setting.description[0] not in " "
+    assert setting.description[0] != " "
 
 
 @EACH

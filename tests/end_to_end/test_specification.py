@@ -211,7 +211,8 @@ async def test_the_published_sdk_is_answered(daemon: DaemonProcess, origin: Orig
             return int(status.split()[1]), json.loads(await reader.readexactly(int(length)))
 
     try:
-        # Call of the package: downloads.fetch("Downloads/new films", {download, filename: "renamed data.csv", timeout: 600})
+        # Call of the package:
+        # downloads.fetch("Downloads/new films", {download, filename: "renamed data.csv", timeout: 600})
         url = f"{origin.url('/slow/data.csv')}?a=b&c=d+e"
         encoded = quote_plus(url)
         status, started = await ask(

@@ -8,16 +8,16 @@ from downloadd.errors.base import DownloadError, Occasion
 ROW = ("status", "title", "description", "resolution", "advice", "occasions")
 
 
-class Row(DownloadError, code="A_ROW"):
-    """Row of a table of its own."""
+class RowError(DownloadError, code="A_ROW"):
+    """RowError of a table of its own."""
 
 
-class Case(Row):
-    """Case of the row."""
+class CaseError(RowError):
+    """CaseError of the row."""
 
 
 def test_a_class_declares_its_code_and_its_cases_inherit_it() -> None:
-    assert (Row.code, Case.code) == ("A_ROW", "A_ROW")
+    assert (RowError.code, CaseError.code) == ("A_ROW", "A_ROW")
     assert not hasattr(DownloadError, "code")
 
 
@@ -32,7 +32,7 @@ def test_every_class_of_the_table_declares_the_whole_row(kind: type[DownloadErro
 
 
 def test_an_error_is_permanent_and_asks_for_no_delay_by_default() -> None:
-    error = Row("it failed")
+    error = RowError("it failed")
     assert (error.detail, str(error)) == ("it failed", "it failed")
     assert error.retry_after is None
     assert not error.transient
@@ -41,7 +41,7 @@ def test_an_error_is_permanent_and_asks_for_no_delay_by_default() -> None:
 
 
 def test_seconds_to_wait_are_kept() -> None:
-    assert Row("busy", retry_after=2.5).retry_after == 2.5
+    assert RowError("busy", retry_after=2.5).retry_after == 2.5
 
 
 def test_a_class_has_no_other_options_than_a_code() -> None:

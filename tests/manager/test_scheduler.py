@@ -1,12 +1,13 @@
+"""Selection of the downloads that start now."""
+
 from collections import Counter
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from downloadd.manager.queue_report import count_wait_reasons, describe_wait, measure_origins
+from downloadd.manager.queue_report import count_wait_reasons, describe_wait
 from downloadd.manager.scheduler import Limits, Scheduler
-from downloadd.metrics import OriginUsage
 from downloadd.records.protocol import WaitingDownload
 from downloadd.states import WaitReason
 
@@ -166,14 +167,14 @@ def test_without_room_nothing_starts_and_it_is_said_why() -> None:
     queue = scheduler()
     queue.add(waiting(1))
     queue.add(waiting(2, not_before=10))
-    queue.set_suspension("there is no room on the disk")
+    queue.suspension = "there is no room on the disk"
     assert queue.select_ready(now=20) == []
     assert queue.next_due() is None
     assert describe_wait(queue, "a", None, 20) == "there is no room on the disk"
     assert count_wait_reasons(queue, now=5) == {WaitReason.DELAYED: 1, WaitReason.STORAGE_UNAVAILABLE: 1}
-    queue.set_suspension("the disk is gone")
+    queue.suspension = "the disk is gone"
     assert describe_wait(queue, "a", None, 20) == "the disk is gone"
-    queue.set_suspension(None)
+    queue.suspension = None
     assert queue.select_ready(now=20) == [1, 2]
 
 
@@ -184,31 +185,6 @@ def test_higher_limits_let_more_start_at_once() -> None:
     assert queue.select_ready(now=0) == [1]
     queue.change_limits(Limits(max_concurrent=2, max_per_host=2))
     assert queue.select_ready(now=0) == [2]
-
-
-def test_what_is_waited_for_is_counted() -> None:
-    queue = scheduler(max_concurrent=3, max_per_host=2)
-    for seq in range(1, 6):
-        queue.add(waiting(seq, host="full"))
-    queue.add(waiting(10, host="later", not_before=50))
-    queue.block("asked", until=30)
-    queue.add(waiting(20, host="asked"))
-    queue.add(waiting(30, host="free"))
-    assert queue.select_ready(now=0) == [1, 2, 30]
-    queue.add(waiting(31, host="free"))
-    assert count_wait_reasons(queue, now=0) == {
-        WaitReason.DELAYED: 1,
-        WaitReason.HOST_LIMIT: 3,
-        WaitReason.HOST_BACKOFF: 1,
-        WaitReason.TOTAL_LIMIT: 1,
-    }
-    assert measure_origins(queue, now=0) == OriginUsage(connections=3, busiest=2, connected=2, waiting=3, blocked=1)
-    queue.dequeue(10)
-    queue.dequeue(3)
-    queue.acquire("free", 1)
-    assert count_wait_reasons(queue, now=0)[WaitReason.DELAYED] == 0
-    assert count_wait_reasons(queue, now=0)[WaitReason.HOST_LIMIT] == 3
-    assert measure_origins(queue, now=0).connections == 4
 
 
 def test_idle_hosts_are_forgotten() -> None:

@@ -1,4 +1,4 @@
-"""A manager with everything below it: real records, a real directory, a real client."""
+"""A manager with real records, a real directory and a real client."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ CONFIG = DownloadsConfig(enabled=True, allowed_networks=("127.0.0.0/8",), max_re
 
 
 class ManagerStack:
-    """The parts, for a test that looks below the manager."""
+    """The manager and its parts."""
 
     def __init__(
         self,
@@ -38,20 +38,24 @@ class ManagerStack:
         records: SqliteRecords,
         destination: LocalDestination,
         bus: EventBus,
+        dispatcher: LocalDispatcher,
         admission: AdmissionControl,
         runs: RunTable,
+        runner: Runner,
         manager: Manager,
     ) -> None:
         self.root = root
         self.records = records
         self.destination = destination
         self.bus = bus
+        self.dispatcher = dispatcher
         self.admission = admission
         self.runs = runs
+        self.runner = runner
         self.manager = manager
 
     def files(self) -> dict[str, bytes]:
-        """Every file below the root, part files included, by its path."""
+        """Return all files below the root, with part files, by their paths."""
         return {str(path.relative_to(self.root)): path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
 
 
@@ -59,7 +63,7 @@ class ManagerStack:
 async def open_stack(
     folder: Path, config: DownloadsConfig = CONFIG, *, fsync: bool = False, lock_patience: float = LOCK_TIMEOUT_SECONDS
 ) -> AsyncIterator[ManagerStack]:
-    """Opens everything in order, and closes it as the daemon does."""
+    """Open all parts in order, and close them as the daemon does."""
     clock, bus, policy = SystemClock(), EventBus(), Policy.from_config(config)
     async with (
         SqliteRecords(folder / "state", clock, lock_timeout=lock_patience) as records,
@@ -114,7 +118,9 @@ async def open_stack(
                 records=records,
                 destination=destination,
                 bus=bus,
+                dispatcher=dispatcher,
                 admission=admission,
                 runs=runs,
+                runner=runner,
                 manager=manager,
             )

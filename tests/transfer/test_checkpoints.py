@@ -66,7 +66,7 @@ class Setup:
         self.calls.append(row.progress.received)
         return row
 
-    async def before_write(self, size: int = 5, is_last: bool = False, is_segmented: bool = False) -> None:
+    async def before_write(self, size: int = 5, *, is_last: bool = False, is_segmented: bool = False) -> None:
         await self.checkpoints.before_write(self.part, size, is_last, is_segmented=is_segmented)
 
 

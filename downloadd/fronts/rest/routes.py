@@ -79,7 +79,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             head=True,
         ),
         Route("POST", _DOWNLOADS_PATH, _START, endpoints.downloads.batch, c.BATCH, "Start many downloads at once"),
-        Route("GET", _DOWNLOAD_PATH, _VIEW, endpoints.downloads.show, c.DOWNLOAD, "Read one download", head=True),
+        Route("GET", _DOWNLOAD_PATH, _VIEW, endpoints.downloads.show, c.DOWNLOAD, "Look at one download", head=True),
         Route("DELETE", _DOWNLOAD_PATH, _CANCEL, endpoints.downloads.cancel, c.CANCEL, "Cancel a download"),
         Route(
             "PATCH",
@@ -104,7 +104,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             _RETRY,
             endpoints.downloads.retry,
             c.RETRY,
-            "Retry a finished download",
+            "Try an ended download again",
         ),
         Route(
             "POST",
@@ -136,7 +136,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             _IMPORT,
             endpoints.imports.file_data,
             c.FILE_DATA,
-            "Read the content of an import file",
+            "Look into an import",
         ),
         Route(
             "GET",
@@ -144,7 +144,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             _IMPORT,
             endpoints.imports.progress,
             c.PROGRESS,
-            "Read the progress of an import",
+            "Ask how far it is",
         ),
         Route(
             "POST",
@@ -168,7 +168,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             _IMPORT,
             endpoints.imports.pending_avatars,
             c.FETCH_PENDING,
-            "Fetch avatars",
+            "Get avatars",
         ),
         Route(
             "GET",
@@ -176,7 +176,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             _IMPORT,
             endpoints.imports.current,
             c.CURRENT_OPERATION,
-            "Read the newest operation",
+            "Look at the newest operation",
         ),
         Route(
             "GET",
@@ -194,7 +194,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             c.CANCEL_IMPORT,
             "Cancel an import",
         ),
-        Route("GET", "/api/v1/events", _VIEW, endpoints.events.stream, c.EVENTS, "Follow events"),
+        Route("GET", "/api/v1/events", _VIEW, endpoints.events.stream, c.EVENTS, "Follow what happens"),
         Route("GET", "/api/v1/metrics", _METRICS, endpoints.health.metrics, c.METRICS, "Read the metrics", head=True),
         Route(
             "GET",
@@ -211,12 +211,10 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             _AUTHENTICATED,
             endpoints.health.errors,
             c.ERROR_TABLE,
-            "Read the error table",
+            "Read what errors mean",
             head=True,
         ),
-        Route(
-            "GET", "/api/v1/health", _PUBLIC, endpoints.health.health, c.HEALTH, "Check that the daemon runs", head=True
-        ),
+        Route("GET", "/api/v1/health", _PUBLIC, endpoints.health.health, c.HEALTH, "Ask whether it runs", head=True),
         Route(
             "GET",
             "/api/v1/openapi.json",

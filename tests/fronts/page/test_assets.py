@@ -1,9 +1,12 @@
 """Files of the page."""
 
 import json
+import re
 
 from downloadd.fronts.page.assets import INDEX, STATES_MODULE, load_assets, render_states_module
 from downloadd.states import STATES, State, StateGroup
+
+ASSETS = load_assets()
 
 
 def test_the_states_module_has_the_table_of_states() -> None:
@@ -46,3 +49,21 @@ def test_the_filters_of_the_page_are_groups_of_states() -> None:
 def test_the_page_has_no_list_of_states_of_its_own() -> None:
     text = load_assets()[INDEX].content.decode()
     assert [state for state in State if f'value="{state}"' in text] == []
+
+
+def test_every_file_has_a_media_type_and_a_strong_entity_tag() -> None:
+    types = {name.rpartition(".")[2]: asset.media_type for name, asset in ASSETS.items()}
+    assert types["html"] == "text/html; charset=utf-8"
+    assert types["js"] == "text/javascript; charset=utf-8"
+    assert all(re.fullmatch(r'"[0-9a-f]{32}"', asset.entity_tag) for asset in ASSETS.values())
+
+
+def test_different_files_have_different_entity_tags() -> None:
+    assert len({asset.entity_tag for asset in ASSETS.values()}) == len({asset.content for asset in ASSETS.values()})
+
+
+def test_the_index_refers_to_files_that_exist() -> None:
+    text = ASSETS[INDEX].content.decode()
+    references = {name.rpartition("/")[2] for name in re.findall(r'(?:href|src)="([^":#]+\.(?:js|css|svg))"', text)}
+    assert references
+    assert references <= set(ASSETS)

@@ -1,0 +1,28 @@
+"""Health, error table and metrics."""
+
+import json
+
+import pytest
+from support.sample_downloads import sample_download
+from support.served_api import ServedApi
+
+from downloadd import __version__
+from downloadd.errors import ERRORS
+
+
+async def test_health_needs_no_token(api: ServedApi) -> None:
+    async with api.client.get("/api/v1/health", headers={"Authorization": ""}) as response:
+        assert (response.status, await response.json()) == (200, {"status": "ok", "version": __version__})
+
+
+async def test_the_error_table_has_every_code(api: ServedApi) -> None:
+    _, _, body = await api.raw("GET", "/api/v1/errors")
+    assert [row["code"] for row in json.loads(body)["errors"]] == list(ERRORS)
+
+
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text"])
+async def test_metrics_are_rendered_with_the_present_gauges_as_the_client_accepts(api: ServedApi, accept: str) -> None:
+    api.manager.add(sample_download())
+    status, fields, body = await api.raw("GET", "/api/v1/metrics", f"Accept: {accept}")
+    assert (status, body) == (200, b"queued 1\n")
+    assert fields["Content-Type"].startswith(accept or "text/plain")

@@ -1,0 +1,96 @@
+"""The dispatcher of a single process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+from support.daemon_process import wait_until
+
+from downloadd.clock import SystemClock
+from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
+from downloadd.manager.scheduler import Limits
+from downloadd.records.protocol import WaitingDownload
+from downloadd.states import WaitReason
+
+CLOCK = SystemClock()
+
+
+def waiting(seq: int, *, delay: float | None = None) -> WaitingDownload:
+    return WaitingDownload(seq=seq, host="a", priority=0, not_before=None if delay is None else CLOCK.wall() + delay)
+
+
+@pytest.fixture
+def dispatcher() -> LocalDispatcher:
+    return LocalDispatcher(Limits(max_concurrent=2, max_per_host=2), CLOCK)
+
+
+@pytest.fixture
+async def started(dispatcher: LocalDispatcher) -> AsyncIterator[list[int]]:
+    started: list[int] = []
+
+    async def start(seqs: Sequence[int]) -> None:
+        started.extend(seqs)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(dispatcher.dispatch(start))
+        yield started
+        task.cancel()
+
+
+async def test_downloads_start_within_the_limits_and_when_a_slot_is_free(
+    dispatcher: LocalDispatcher, started: list[int]
+) -> None:
+    dispatcher.enqueue([waiting(1), waiting(2), waiting(3)])
+    await wait_until(lambda: started == [1, 2])
+    assert dispatcher.waiting == 1
+    assert dispatcher.wait_reasons()[WaitReason.HOST_LIMIT] == 1
+    assert dispatcher.origins().connections == 2
+    dispatcher.finish(1)
+    await wait_until(lambda: started == [1, 2, 3])
+
+
+async def test_a_delayed_download_starts_when_its_time_has_come(
+    dispatcher: LocalDispatcher, started: list[int]
+) -> None:
+    dispatcher.enqueue([waiting(1, delay=0.05), waiting(2, delay=3600)])
+    await wait_until(lambda: started == [1])
+    assert "the next attempt starts in" in dispatcher.describe_wait("a", CLOCK.wall() + 3600)
+
+
+async def test_a_time_beyond_the_longest_delay_was_recorded_before_the_clock_was_set_back(
+    dispatcher: LocalDispatcher,
+) -> None:
+    described = dispatcher.describe_wait("a", CLOCK.wall() + 100 * MAX_RETRY_AFTER_SECONDS)
+    assert described == f"the next attempt starts in {MAX_RETRY_AFTER_SECONDS:.0f} s"
+
+
+async def test_a_download_that_is_dequeued_does_not_start(dispatcher: LocalDispatcher, started: list[int]) -> None:
+    dispatcher.enqueue([waiting(1)])
+    dispatcher.dequeue(1)
+    dispatcher.enqueue([waiting(2)])
+    await wait_until(lambda: started == [2])
+
+
+async def test_a_suspension_and_a_block_hold_the_queue_until_they_end(
+    dispatcher: LocalDispatcher, started: list[int]
+) -> None:
+    dispatcher.set_suspension("the disk is full")
+    dispatcher.enqueue([waiting(1)])
+    await asyncio.sleep(0.02)
+    assert (started, dispatcher.describe_wait("a", None)) == ([], "the disk is full")
+    dispatcher.block("a", CLOCK.wall() + 0.05)
+    dispatcher.set_suspension(None)
+    assert "a asked to wait" in dispatcher.describe_wait("a", None)
+    await wait_until(lambda: started == [1])
+
+
+async def test_acquired_slots_and_new_limits_count(dispatcher: LocalDispatcher, started: list[int]) -> None:
+    assert dispatcher.acquire("a", 5) == 2
+    dispatcher.enqueue([waiting(1), waiting(2), waiting(3)])
+    await asyncio.sleep(0.02)
+    assert started == []
+    dispatcher.release("a", 2)
+    await wait_until(lambda: started == [1, 2])
+    dispatcher.change_limits(Limits(max_concurrent=3, max_per_host=3))
+    await wait_until(lambda: started == [1, 2, 3])

@@ -1,0 +1,131 @@
+"""Publication of part files."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from records.contract import ManualClock
+from support.downloads import with_fields
+from support.sample_downloads import sample_download
+
+from downloadd.download import Conflict, Download
+from downloadd.manager.publication import Publication, select_conflict
+from downloadd.states import State
+from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import parse_filename
+
+NEW = b"new"
+OLD = b"old"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+async def destination(root: Path) -> AsyncIterator[LocalDestination]:
+    async with LocalDestination(root, min_free=0, fsync=False) as destination:
+        yield destination
+
+
+@pytest.fixture
+def saved() -> list[Download]:
+    return []
+
+
+@pytest.fixture
+def publication(destination: LocalDestination, saved: list[Download]) -> Publication:
+    async def save(row: Download) -> Download:
+        saved.append(row)
+        return row
+
+    return Publication(destination, ManualClock(), save=save)
+
+
+def download(conflict: Conflict, *, filename: str = "f", requested: bool = True) -> Download:
+    return sample_download(
+        directory="d",
+        filename=filename,
+        requested_name=filename if requested else None,
+        conflict=conflict,
+        state=State.VERIFYING,
+        total=len(NEW),
+    )
+
+
+async def publish(publication: Publication, destination: LocalDestination, row: Download) -> Download | None:
+    part = await destination.open_part(
+        directory="d", filename=parse_filename(row.filename), download_id=row.id, epoch=1, existing=None
+    )
+    await part.write([NEW], part.size)
+    try:
+        return await publication.publish(part, row)
+    finally:
+        await part.close()
+
+
+@pytest.mark.parametrize("conflict", list(Conflict))
+async def test_a_free_name_is_taken(
+    publication: Publication, destination: LocalDestination, root: Path, saved: list[Download], conflict: Conflict
+) -> None:
+    row = await publish(publication, destination, download(conflict))
+    assert row is not None
+    assert (row.state, row.filename, row.progress.publishing) == (State.COMPLETED, "f", False)
+    assert (root / "d/f").read_bytes() == NEW
+    # Recorded before the rename.
+    assert [(one.filename, one.progress.publishing, one.state) for one in saved] == [("f", True, State.VERIFYING)]
+
+
+@pytest.mark.parametrize(
+    ("conflict", "name", "old"),
+    [
+        (Conflict.RENAME, "f (1)", OLD),
+        (Conflict.OVERWRITE, "f", NEW),
+        (Conflict.SKIP, None, OLD),
+    ],
+)
+async def test_a_taken_name_is_treated_as_the_request_says(
+    publication: Publication,
+    destination: LocalDestination,
+    root: Path,
+    conflict: Conflict,
+    name: str | None,
+    old: bytes,
+) -> None:
+    (root / "d").mkdir()
+    (root / "d/f").write_bytes(OLD)
+    row = await publish(publication, destination, download(conflict))
+    assert (row and row.filename) == name
+    assert (root / "d/f").read_bytes() == old
+    if name is not None:
+        assert (root / "d" / name).read_bytes() == NEW
+
+
+async def test_no_two_downloads_get_the_same_name(
+    publication: Publication, destination: LocalDestination, root: Path
+) -> None:
+    names = set()
+    for number in range(3):
+        row = await publish(
+            publication, destination, with_fields(download(Conflict.RENAME), id=sample_download(number).id)
+        )
+        assert row is not None
+        names.add(row.filename)
+    assert len(names) == 3
+    assert {path.name for path in (root / "d").iterdir()} == names
+
+
+@pytest.mark.parametrize(
+    ("row", "conflict"),
+    [
+        (download(Conflict.OVERWRITE), Conflict.OVERWRITE),
+        # The name that the URL ends with was to be expected.
+        (download(Conflict.OVERWRITE, filename="a", requested=False), Conflict.OVERWRITE),
+        # The origin has chosen this name.
+        (download(Conflict.OVERWRITE, filename="other", requested=False), Conflict.RENAME),
+        (download(Conflict.SKIP, filename="other", requested=False), Conflict.SKIP),
+    ],
+)
+def test_an_origin_does_not_choose_which_file_is_overwritten(row: Download, conflict: Conflict) -> None:
+    assert select_conflict(row) is conflict

@@ -1,0 +1,101 @@
+"""Writes of a run to its row."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+from records.contract import ManualClock
+from support.sample_downloads import sample_download
+
+from downloadd.download import Download
+from downloadd.errors import StorageError, StoreUnavailableError
+from downloadd.manager.row_writer import FencedError, RowWriter
+from downloadd.manager.run_timer import RunTimer
+from downloadd.records import availability
+from downloadd.records.protocol import Records
+
+ROW = sample_download()
+
+
+class ScriptedRecords:
+    """Records whose `save` does what a test says."""
+
+    def __init__(self) -> None:
+        self.save_row: Callable[[Download], Download | None] = lambda row: row
+        self.saves = 0
+
+    async def save(self, row: Download) -> Download | None:
+        self.saves += 1
+        return self.save_row(row)
+
+
+@pytest.fixture
+def records() -> ScriptedRecords:
+    return ScriptedRecords()
+
+
+@pytest.fixture
+def writer(records: ScriptedRecords) -> RowWriter:
+    return RowWriter(cast("Records", records), RunTimer(ManualClock(), timeout=0, spent_before=0))
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "FIRST_PAUSE", 0.001)
+
+
+async def test_the_row_is_returned_as_the_records_have_it(writer: RowWriter) -> None:
+    assert await writer.save(ROW) is ROW
+    assert not writer.has_waited
+
+
+async def test_a_row_that_is_held_by_another_run_is_fenced(records: ScriptedRecords, writer: RowWriter) -> None:
+    records.save_row = lambda row: None
+    with pytest.raises(FencedError):
+        await writer.save(ROW)
+
+
+async def test_another_error_is_the_caller_s(records: ScriptedRecords, writer: RowWriter) -> None:
+    def fail(row: Download) -> Download:
+        raise StorageError("broken")
+
+    records.save_row = fail
+    with pytest.raises(StorageError):
+        await writer.save(ROW)
+    assert not writer.is_waiting
+
+
+async def test_unavailable_records_are_waited_for(records: ScriptedRecords, writer: RowWriter) -> None:
+    waiting: list[bool] = []
+
+    def refuse_twice(row: Download) -> Download:
+        waiting.append(writer.is_waiting)
+        if records.saves < 3:
+            raise StoreUnavailableError("locked")
+        return row
+
+    records.save_row = refuse_twice
+    assert await writer.save(ROW) is ROW
+    assert waiting == [False, True, True]
+    assert (writer.is_waiting, writer.has_waited) == (False, True)
+
+
+async def test_a_cancelled_task_does_not_wait_for_the_records(records: ScriptedRecords, writer: RowWriter) -> None:
+    def refuse(row: Download) -> Download:
+        raise StoreUnavailableError("locked")
+
+    records.save_row = refuse
+
+    async def save_in_spite_of_a_cancel() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await writer.save(ROW)
+
+    task = asyncio.create_task(save_in_spite_of_a_cancel())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(5):
+            await task
+    assert records.saves == 1

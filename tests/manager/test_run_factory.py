@@ -1,0 +1,58 @@
+"""Construction of runs."""
+
+from pathlib import Path
+
+from msgspec.structs import replace
+from support.manager_stack import CONFIG, open_stack
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
+
+from downloadd.download_request import DownloadRequest
+from downloadd.errors import ErrorCode
+from downloadd.manager.run_factory import MAX_WRITES_PER_SECOND, MIN_FLUSH_SECONDS
+from downloadd.policy.directories import DirectoryRules
+from downloadd.policy.policy import Policy
+from downloadd.states import State
+
+
+async def test_a_new_configuration_holds_for_runs_that_are_made_afterwards(tmp_path: Path) -> None:
+    async with Origin() as origin, open_stack(tmp_path) as stack:
+        origin.script("/a", ScriptedResponse(size=5000))
+
+        async def run() -> tuple[State, ErrorCode | None, str | None]:
+            request = DownloadRequest(url=origin.url("/a"), directory="d")
+            started = await stack.manager.start([request], user="ann")
+            ended = await stack.manager.wait(started.downloads[0].id, 20)
+            return ended.state, ended.result.error, ended.result.checksum
+
+        assert await run() == (State.COMPLETED, None, None)
+        for config, expected in (
+            (replace(CONFIG, max_size=1000), (State.FAILED, ErrorCode.FILE_TOO_LARGE)),
+            (replace(CONFIG, record_checksum=True), (State.COMPLETED, None)),
+        ):
+            stack.manager.configure(policy=Policy.from_config(config), directories=DirectoryRules(), config=config)
+            state, error, checksum = await run()
+            assert (state, error) == expected
+            assert (checksum is not None) is (state is State.COMPLETED)
+
+
+async def test_the_shared_speed_limit_holds_for_a_run_that_is_under_way(tmp_path: Path) -> None:
+    limit = 20_000
+    config = replace(CONFIG, speed_limit=limit)
+    async with Origin() as origin, open_stack(tmp_path, config) as stack:
+        origin.script("/a", ScriptedResponse(size=1_000_000))
+        request = DownloadRequest(url=origin.url("/a"), directory="d")
+        started = await stack.manager.start([request], user="ann")
+        assert (await stack.manager.wait(started.downloads[0].id, 0.3)).state is not State.COMPLETED
+        stack.manager.configure(policy=Policy.from_config(CONFIG), directories=DirectoryRules(), config=CONFIG)
+        # Under the old limit this would take 50 s.
+        assert (await stack.manager.wait(started.downloads[0].id, 20)).state is State.COMPLETED
+
+
+async def test_many_runs_flush_less_often(tmp_path: Path) -> None:
+    async with open_stack(tmp_path) as stack:
+        factory = stack.runner._factory
+        assert factory._flush_interval() == MIN_FLUSH_SECONDS
+        stack.runs._runs = dict.fromkeys(map(str, range(10 * MAX_WRITES_PER_SECOND)))  # type: ignore[assignment]
+        assert factory._flush_interval() == 10
+        stack.runs._runs = {}

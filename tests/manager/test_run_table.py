@@ -1,0 +1,88 @@
+"""Runs under way, and the state of downloads that they change."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from support.daemon_process import wait_until
+from support.downloads import with_fields
+from support.manager_stack import CONFIG, ManagerStack, open_stack
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
+from support.sample_downloads import sample_download
+
+from downloadd.download_request import DownloadRequest
+from downloadd.manager.run_table import ActiveRun
+from downloadd.states import State
+
+STALL_AFTER = 50_000
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Origin]:
+    async with Origin() as origin:
+        origin.script("/slow", ScriptedResponse(size=200_000, etag='"a"', stall_after=STALL_AFTER))
+        yield origin
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[ManagerStack]:
+    async with open_stack(tmp_path, replace(CONFIG, max_concurrent=1)) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def active(stack: ManagerStack, origin: Origin) -> ActiveRun:
+    request = DownloadRequest(url=origin.url("/slow"), directory="d")
+    started = await stack.manager.start([request], user="ann")
+    id = started.downloads[0].id
+    async with asyncio.timeout(20):
+        while (active := stack.runs.get(id)) is None or active.run.received_bytes < STALL_AFTER:
+            await asyncio.sleep(0.005)
+    return active
+
+
+async def test_a_running_download_is_shown_as_its_run_knows_it(stack: ManagerStack, active: ActiveRun) -> None:
+    row = await stack.records.get(active.run.download.id)
+    assert row is not None
+    shown = stack.runs.snapshot(row)
+    assert (shown.download.state, shown.download.progress.received) == (State.DOWNLOADING, STALL_AFTER)
+    assert (len(stack.runs), list(stack.runs)) == (1, [active])
+
+
+async def test_a_row_that_has_ended_meanwhile_is_shown_as_it_is(stack: ManagerStack, active: ActiveRun) -> None:
+    ended = with_fields(active.run.download, state=State.FAILED)
+    assert stack.runs.snapshot(ended).download is ended
+
+
+async def test_received_bytes_are_reported_once(stack: ManagerStack, active: ActiveRun) -> None:
+    reported = active.pop_received_bytes()
+    assert reported <= STALL_AFTER
+    assert active.pop_received_bytes() == 0
+
+
+async def test_a_run_is_removed_when_it_has_ended(stack: ManagerStack, active: ActiveRun) -> None:
+    id = active.run.download.id
+    await stack.manager.cancel(id)
+    await wait_until(lambda: stack.runs.get(id) is None)
+    assert len(stack.runs) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (State.PAUSED, "paused by a user"),
+        (State.QUEUED, "about to start"),
+        (State.RETRYING, "about to start"),
+        (State.COMPLETED, None),
+        (State.FAILED, None),
+    ],
+)
+async def test_a_download_without_a_run_has_a_reason_while_it_waits(
+    stack: ManagerStack, state: State, reason: str | None
+) -> None:
+    row = sample_download(state=state)
+    shown = stack.runs.snapshot(row)
+    assert (shown.download, shown.reason, shown.speed) == (row, reason, None)

@@ -1,0 +1,79 @@
+"""The time that runs spend of a download's timeout."""
+
+import asyncio
+
+import pytest
+from records.contract import ManualClock
+
+from downloadd.clock import SystemClock
+from downloadd.manager.run_timer import RunTimer
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+def test_the_time_of_earlier_runs_counts(clock: ManualClock) -> None:
+    timer = RunTimer(clock, timeout=100, spent_before=30)
+    clock.now += 20
+    assert (timer.spent, timer.time_left) == (50, 50)
+
+
+def test_without_a_timeout_no_time_is_left_to_count(clock: ManualClock) -> None:
+    assert RunTimer(clock, timeout=0, spent_before=30).time_left is None
+
+
+async def test_pauses_do_not_count_and_may_overlap(clock: ManualClock) -> None:
+    timer = RunTimer(clock, timeout=100, spent_before=0)
+    first, second = timer.paused(), timer.paused()
+    first.__enter__()
+    clock.now += 1
+    second.__enter__()
+    clock.now += 1
+    first.__exit__(None, None, None)
+    paused = [timer.is_paused]
+    clock.now += 1
+    second.__exit__(None, None, None)
+    assert [*paused, timer.is_paused] == [True, False]
+    clock.now += 5
+    assert timer.spent == 5
+
+
+async def test_a_block_is_limited_to_the_time_that_is_left() -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(5), RunTimer(SystemClock(), timeout=10, spent_before=9.99).limited():
+            await asyncio.sleep(3600)
+
+
+async def test_a_block_with_no_time_left_ends_at_its_first_wait() -> None:
+    with pytest.raises(TimeoutError):
+        async with RunTimer(SystemClock(), timeout=10, spent_before=20).limited():
+            await asyncio.sleep(3600)
+
+
+async def test_without_a_timeout_a_block_is_not_limited() -> None:
+    async with RunTimer(SystemClock(), timeout=0, spent_before=0).limited():
+        await asyncio.sleep(0.01)
+
+
+async def test_a_pause_extends_the_limit_of_the_block() -> None:
+    timer = RunTimer(SystemClock(), timeout=1, spent_before=0.95)
+    async with timer.limited():
+        with timer.paused():
+            await asyncio.sleep(0.15)
+    assert timer.spent < 1.1
+
+
+async def test_the_limit_goes_on_after_a_pause() -> None:
+    timer = RunTimer(SystemClock(), timeout=1, spent_before=0.95)
+
+    async def pause_and_go_on() -> None:
+        async with timer.limited():
+            with timer.paused():
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(3600)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(pause_and_go_on(), 5)
+    assert timer.spent < 2

@@ -1,0 +1,134 @@
+"""The owner of the runs: stops, limits and ends at moments that only it sees."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from support.daemon_process import wait_until
+from support.manager_stack import CONFIG, ManagerStack, open_stack
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response
+
+from downloadd.clock import SystemClock
+from downloadd.download import Download
+from downloadd.download_request import DownloadRequest
+from downloadd.errors import NotFoundError
+from downloadd.events import DownloadChanged
+from downloadd.manager.protocol import DownloadChange
+from downloadd.manager.run import StopReason
+from downloadd.records.sqlite import SqliteRecords
+from downloadd.states import RUNNING, State
+
+SIZE = 200_000
+STALL_AFTER = 50_000
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Origin]:
+    async with Origin() as origin:
+        origin.script("/a", ScriptedResponse(size=SIZE, etag='"a"'))
+        origin.script("/slow", ScriptedResponse(size=SIZE, etag='"a"', stall_after=STALL_AFTER))
+        yield origin
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[ManagerStack]:
+    async with open_stack(tmp_path) as stack:
+        yield stack
+
+
+async def start(stack: ManagerStack, url: str) -> str:
+    started = await stack.manager.start([DownloadRequest(url=url, directory="d")], user="ann")
+    return started.downloads[0].id
+
+
+async def claimed_row(stack: ManagerStack, id: str) -> Download:
+    """Return the row of a download as soon as the records say that it runs."""
+    async with asyncio.timeout(20):
+        while True:
+            row = await stack.records.get(id)
+            assert row is not None
+            if row.state in RUNNING:
+                return row
+            await asyncio.sleep(0)
+
+
+async def test_a_stop_that_comes_during_the_claim_takes_effect(stack: ManagerStack, origin: Origin) -> None:
+    for _ in range(20):
+        row = await claimed_row(stack, await start(stack, origin.url("/slow")))
+        async with asyncio.timeout(20):
+            stopped = await stack.runner.stop(row, StopReason.PAUSE)
+        assert stopped.state is State.PAUSED
+        await wait_until(lambda: len(stack.runs) == 0)
+
+
+async def test_a_stop_of_a_run_that_has_ended_returns_the_row_as_it_is(stack: ManagerStack, origin: Origin) -> None:
+    id = await start(stack, origin.url("/a"))
+    ended = await stack.manager.wait(id, 20)
+    assert ended.state is State.COMPLETED
+    async with asyncio.timeout(5):
+        assert (await stack.runner.stop(ended, StopReason.CANCEL)).state is State.COMPLETED
+
+
+async def test_a_stop_does_not_reach_the_next_run(stack: ManagerStack, origin: Origin) -> None:
+    id = await start(stack, origin.url("/slow"))
+    await claimed_row(stack, id)
+    await stack.manager.pause(id)
+    origin.script("/slow", ScriptedResponse(size=SIZE, etag='"a"'))
+    await stack.manager.resume(id)
+    assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+
+
+async def test_an_unknown_id_is_not_amended(stack: ManagerStack) -> None:
+    with pytest.raises(NotFoundError):
+        await stack.runner.amend("00000000-0000-7000-8000-000000000000", lambda row: row)
+
+
+async def test_a_changed_speed_limit_holds_for_the_run(stack: ManagerStack, origin: Origin) -> None:
+    id = await start(stack, origin.url("/slow"))
+    await wait_until(lambda: stack.runs.get(id) is not None)
+    active = stack.runs.get(id)
+    assert active is not None
+    await stack.manager.amend(id, DownloadChange(speed_limit=1000))
+    assert active.limiter._own.rate == 1000
+    assert active.run.download.control.speed_limit == 1000
+
+
+async def test_a_failed_attempt_is_enqueued_again_and_the_host_is_blocked_as_it_asked(
+    stack: ManagerStack, origin: Origin
+) -> None:
+    origin.script("/busy", error_response(503, retry_after="60"))
+    with stack.bus.subscribe() as subscription:
+        id = await start(stack, origin.url("/busy"))
+        await wait_until(lambda: stack.dispatcher.origins().blocked == 1 and stack.dispatcher.waiting == 1)
+        states = [
+            published.event.snapshot.download.state
+            for published in await subscription.receive()
+            if isinstance(published.event, DownloadChanged)
+        ]
+    assert states[0] is State.QUEUED
+    assert (await stack.manager.get(id)).download.state is State.RETRYING
+    assert "asked to wait" in stack.dispatcher.describe_wait("127.0.0.1", None)
+
+
+async def test_a_close_interrupts_every_run_and_keeps_what_it_received(tmp_path: Path, origin: Origin) -> None:
+    async with open_stack(tmp_path, replace(CONFIG, max_per_host=4)) as stack:
+        ids = [await start(stack, origin.url("/slow")) for _ in range(4)]
+        await wait_until(lambda: [active.run.received_bytes for active in stack.runs] == [STALL_AFTER] * 4)
+    async with SqliteRecords(tmp_path / "state", SystemClock()) as records:
+        rows = [await records.get(id) for id in ids]
+    assert [row and (row.state, row.progress.received, row.progress.attempt) for row in rows] == [
+        (State.QUEUED, STALL_AFTER, 0)
+    ] * 4
+
+
+async def test_a_run_that_starts_while_the_daemon_stops_is_interrupted(stack: ManagerStack, origin: Origin) -> None:
+    stack.runner.begin_closing()
+    id = await start(stack, origin.url("/a"))
+    async with asyncio.timeout(20):
+        while (row := await stack.records.get(id)) is None or row.epoch == 0 or row.state is not State.QUEUED:
+            await asyncio.sleep(0.001)
+    assert row.progress.attempt == 0
+    assert origin.requests("/a") == []

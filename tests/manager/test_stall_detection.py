@@ -1,0 +1,44 @@
+"""Detection of runs that do not move."""
+
+from typing import Any
+
+import pytest
+
+from downloadd.manager.stall_detection import MIN_DISK_BYTES_PER_SECOND, STALL_MARGIN_SECONDS, is_stalled, observe
+from downloadd.states import State
+
+SEEN = observe(None, state=State.DOWNLOADING, received_bytes=5, request_count=1, waits=False, now=100)
+
+
+def test_an_unchanged_run_keeps_the_time_of_its_last_change() -> None:
+    again = observe(SEEN, state=State.DOWNLOADING, received_bytes=5, request_count=1, waits=False, now=200)
+    assert again is SEEN
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"state": State.VERIFYING}, {"received_bytes": 6}, {"request_count": 2}, {"waits": True}],
+    ids=["state", "bytes", "requests", "waits"],
+)
+def test_a_change_and_a_wait_count_as_moving(change: dict[str, Any]) -> None:
+    facts: dict[str, Any] = {"state": State.DOWNLOADING, "received_bytes": 5, "request_count": 1, "waits": False}
+    assert observe(SEEN, **{**facts, **change}, now=200).since == 200
+
+
+def test_a_run_is_stalled_after_its_timeout_and_the_margin() -> None:
+    last = 100 + 30 + STALL_MARGIN_SECONDS
+    assert not is_stalled(SEEN, size=0, stall_timeout=30, now=last)
+    assert is_stalled(SEEN, size=0, stall_timeout=30, now=last + 1)
+
+
+def test_without_a_timeout_no_run_is_stalled() -> None:
+    assert not is_stalled(SEEN, size=0, stall_timeout=0, now=1e12)
+
+
+def test_a_large_file_has_more_time_to_be_verified() -> None:
+    verifying = observe(None, state=State.VERIFYING, received_bytes=5, request_count=1, waits=False, now=100)
+    last = 100 + 30 + STALL_MARGIN_SECONDS + 1000
+    size = 1000 * MIN_DISK_BYTES_PER_SECOND
+    assert not is_stalled(verifying, size=size, stall_timeout=30, now=last)
+    assert is_stalled(verifying, size=size, stall_timeout=30, now=last + 1)
+    assert is_stalled(SEEN, size=size, stall_timeout=30, now=last)

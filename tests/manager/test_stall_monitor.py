@@ -1,0 +1,56 @@
+"""Supervision of runs: a run that hangs is recorded as failed and aborted."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+from support.daemon_process import wait_until
+from support.manager_stack import CONFIG, open_stack
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
+
+from downloadd.download_request import DownloadRequest
+from downloadd.errors import ErrorCode
+from downloadd.states import State
+from downloadd.storage.part_file import PartFile
+
+
+@pytest.fixture(autouse=True)
+def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("downloadd.manager.stall_detection.STALL_MARGIN_SECONDS", 0.1)
+    monkeypatch.setattr("downloadd.manager.stall_monitor.STALL_CHECK_SECONDS", 0.02)
+
+
+async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hang = asyncio.Event()
+    publish = PartFile.publish
+
+    async def publish_later(*args: object, **options: object) -> bool:
+        await hang.wait()
+        return await publish(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PartFile, "publish", publish_later)
+    async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, max_concurrent=1, stall_timeout=1)) as stack:
+        origin.script("/a", ScriptedResponse(size=10))
+        request = DownloadRequest(url=origin.url("/a"), directory="d")
+        with capture_logs() as lines:
+            started = await stack.manager.start([request], user="ann")
+            ended = await stack.manager.wait(started.downloads[0].id, 20)
+        assert (ended.state, ended.result.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
+        assert "run_stalled" in [line["event"] for line in lines]
+        await wait_until(lambda: len(stack.runs) == 0)
+        assert stack.dispatcher.origins().connections == 0
+        # The operation returns late, finds that the row has ended, and publishes nothing.
+        hang.set()
+        await asyncio.sleep(0)
+        assert (await stack.manager.get(ended.id)).download.state is State.FAILED
+
+
+async def test_a_run_whose_bytes_arrive_is_left_alone(tmp_path: Path) -> None:
+    async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, stall_timeout=1)) as stack:
+        origin.script("/a", ScriptedResponse(size=300_000, rate=200_000))
+        request = DownloadRequest(url=origin.url("/a"), directory="d")
+        started = await stack.manager.start([request], user="ann")
+        assert (await stack.manager.wait(started.downloads[0].id, 20)).state is State.COMPLETED

@@ -1,0 +1,121 @@
+"""Suspension of the queue while the storage is full or missing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from records.contract import ManualClock
+from structlog.testing import capture_logs
+from support.daemon_process import wait_until
+from support.sample_downloads import sample_download
+
+from downloadd.download import Download
+from downloadd.errors import ErrorCode
+from downloadd.manager import storage_gate
+from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.scheduler import Limits
+from downloadd.manager.storage_gate import DISK_FULL_REASON, MAX_SUSPENSION_SECONDS, StorageGate
+from downloadd.records.protocol import WaitingDownload
+from downloadd.states import State
+from downloadd.storage.local import LocalDestination
+
+FULL = sample_download(state=State.RETRYING, error=ErrorCode.INSUFFICIENT_STORAGE)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def dispatcher(clock: ManualClock) -> LocalDispatcher:
+    dispatcher = LocalDispatcher(Limits(max_concurrent=9, max_per_host=9), clock)
+    dispatcher.enqueue([WaitingDownload(seq=1, host="a", priority=0)])
+    return dispatcher
+
+
+@pytest.fixture
+async def destination(tmp_path: Path) -> AsyncIterator[LocalDestination]:
+    async with LocalDestination(tmp_path / "root", min_free=0, fsync=False) as destination:
+        yield destination
+
+
+@pytest.fixture
+async def gate(
+    destination: LocalDestination, dispatcher: LocalDispatcher, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[StorageGate]:
+    monkeypatch.setattr(storage_gate, "STORAGE_CHECK_SECONDS", 0.01)
+    gate = StorageGate(destination, dispatcher, clock)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(gate.watch())
+        yield gate
+        task.cancel()
+
+
+def reason(dispatcher: LocalDispatcher) -> str:
+    return dispatcher.describe_wait("a", None)
+
+
+@pytest.mark.parametrize(
+    ("row", "suspends"),
+    [
+        (FULL, True),
+        (sample_download(state=State.FAILED, error=ErrorCode.INSUFFICIENT_STORAGE), True),
+        (sample_download(state=State.RETRYING, error=ErrorCode.STORAGE_ERROR), True),
+        # Another file of the disk may be in order.
+        (sample_download(state=State.FAILED, error=ErrorCode.STORAGE_ERROR), False),
+        (sample_download(state=State.RETRYING, error=ErrorCode.NETWORK_ERROR), False),
+        (sample_download(state=State.COMPLETED), False),
+    ],
+)
+def test_an_outcome_suspends_the_queue_when_the_storage_is_the_cause(
+    dispatcher: LocalDispatcher, clock: ManualClock, destination: LocalDestination, row: Download, suspends: bool
+) -> None:
+    StorageGate(destination, dispatcher, clock).report_outcome(row)
+    assert (reason(dispatcher) == DISK_FULL_REASON) is suspends
+
+
+async def test_a_storage_that_is_in_order_ends_the_suspension_without_a_log_line(
+    gate: StorageGate, dispatcher: LocalDispatcher
+) -> None:
+    with capture_logs() as lines:
+        gate.report_outcome(FULL)
+        await wait_until(lambda: reason(dispatcher) == "about to start")
+    assert lines == []
+
+
+async def test_a_missing_root_suspends_the_queue_until_it_is_there_again(
+    gate: StorageGate, dispatcher: LocalDispatcher, clock: ManualClock, tmp_path: Path
+) -> None:
+    (tmp_path / "root").rename(tmp_path / "away")
+    with capture_logs() as lines:
+        gate.report_outcome(sample_download(state=State.RETRYING, error=ErrorCode.STORAGE_ERROR))
+        await wait_until(lambda: bool(lines))
+        assert reason(dispatcher) == lines[0]["reason"] != DISK_FULL_REASON
+        # Only an administrator can bring it back: no download tries meanwhile.
+        clock.now += 10 * MAX_SUSPENSION_SECONDS
+        await asyncio.sleep(0.05)
+        assert reason(dispatcher) == lines[0]["reason"]
+        (tmp_path / "away").rename(tmp_path / "root")
+        await wait_until(lambda: reason(dispatcher) == "about to start")
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("queue_suspended", "error"),
+        ("queue_resumed", "info"),
+    ]
+
+
+async def test_downloads_try_again_now_and_then_while_the_disk_is_full(
+    gate: StorageGate, dispatcher: LocalDispatcher, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_gate, "MIN_FREE_BYTES", 1 << 62)
+    with capture_logs() as lines:
+        gate.report_outcome(FULL)
+        await wait_until(lambda: bool(lines))
+        assert reason(dispatcher) == DISK_FULL_REASON
+        clock.now += MAX_SUSPENSION_SECONDS
+        await wait_until(lambda: reason(dispatcher) == "about to start")
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("queue_suspended", "warning"),
+        ("queue_resumed", "info"),
+    ]

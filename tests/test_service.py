@@ -1,0 +1,254 @@
+"""The service: permissions, directory rights, the launch flag and repeated requests."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+from support.fake_manager import FakeClock, FakeManager
+from support.sample_downloads import sample_download
+
+from downloadd.config import DirectoryConfig, DownloadsConfig
+from downloadd.download import Download
+from downloadd.download_request import DownloadRequest
+from downloadd.errors import IdempotencyKeyReusedError, NotFoundError
+from downloadd.events import EventBus
+from downloadd.manager.protocol import DownloadChange
+from downloadd.policy.directories import DirectoryRules
+from downloadd.records.protocol import ActiveFilter, HistoryFilter
+from downloadd.service import (
+    FETCHING_ACTIONS,
+    REQUIRED_PERMISSIONS,
+    Action,
+    DownloadForbiddenError,
+    DownloadService,
+    IdempotencyKey,
+    RenderedResponse,
+)
+from downloadd.states import State
+from downloadd.users import Permission, PermissionMissingError, User
+
+DIRECTORIES = DirectoryRules([DirectoryConfig(path="bobs", users=("bob",))])
+ANN = User(id="ann", permissions=frozenset({"download"}))
+BOB = User(id="bob", permissions=frozenset({"download"}))
+VIEWER = User(id="bob", permissions=frozenset({"view-downloads"}))
+IMPORTER = User(id="bob", permissions=frozenset({"run-import", "view-import-operations"}))
+REQUEST = DownloadRequest(url="https://a.example/1", directory="d")
+UNKNOWN = "ffffffff-0000-4000-8000-000000000000"
+
+Call = Callable[[DownloadService, User, str], Awaitable[object]]
+
+CHANGES: dict[str, Call] = {
+    "cancel": lambda service, user, id: service.cancel(user, id),
+    "pause": lambda service, user, id: service.pause(user, id),
+    "resume": lambda service, user, id: service.resume(user, id),
+    "retry": lambda service, user, id: service.retry(user, id),
+    "amend": lambda service, user, id: service.amend(user, id, DownloadChange(priority=1)),
+}
+READS: dict[str, Call] = {
+    "get": lambda service, user, id: service.get(user, id),
+    "wait": lambda service, user, id: service.wait(user, id, 0),
+    "active": lambda service, user, id: service.active(user, ActiveFilter()),
+    "history": lambda service, user, id: service.history(user, HistoryFilter()),
+    "ended_since": lambda service, user, id: service.ended_since(user, 0, 10),
+    "directories": lambda service, user, id: service.directories(user, "", 10),
+}
+
+
+@pytest.fixture
+def manager() -> FakeManager:
+    return FakeManager(EventBus(), FakeClock())
+
+
+@pytest.fixture
+def service(manager: FakeManager) -> DownloadService:
+    async def find(prefix: str, limit: int) -> list[str]:
+        return [name for name in ("bobs", "d") if name.startswith(prefix)][:limit]
+
+    return DownloadService(
+        manager=manager,
+        find_directories=find,
+        clock=FakeClock(),
+        directories=DIRECTORIES,
+        config=DownloadsConfig(enabled=True),
+    )
+
+
+def forbid(service: DownloadService) -> None:
+    service.configure(directories=DIRECTORIES, config=DownloadsConfig(enabled=False))
+
+
+def render(downloads: Sequence[Download]) -> RenderedResponse:
+    return RenderedResponse(status=201, body=",".join(download.id for download in downloads).encode())
+
+
+def test_every_action_requires_a_permission() -> None:
+    assert set(REQUIRED_PERMISSIONS) == set(Action)
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_an_action_needs_its_permission(service: DownloadService, action: Action) -> None:
+    service.authorize(User(id="x", permissions=frozenset({REQUIRED_PERMISSIONS[action]})), action)
+    with pytest.raises(PermissionMissingError):
+        service.authorize(IMPORTER, action)
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_actions_that_fetch_are_refused_where_nothing_may_be_fetched(service: DownloadService, action: Action) -> None:
+    forbid(service)
+    if action in FETCHING_ACTIONS:
+        with pytest.raises(DownloadForbiddenError):
+            service.authorize(ANN, action)
+    else:
+        service.authorize(ANN, action)
+
+
+def test_a_missing_permission_is_reported_before_the_launch_flag(service: DownloadService) -> None:
+    forbid(service)
+    with pytest.raises(PermissionMissingError):
+        service.authorize(VIEWER, Action.START)
+
+
+async def test_a_start_passes_the_request_on_for_the_user(service: DownloadService, manager: FakeManager) -> None:
+    started = await service.start(ANN, [REQUEST])
+    assert [download.user for download in started.downloads] == ["ann"]
+    assert manager.requests == [REQUEST]
+
+
+@pytest.mark.parametrize("user", [VIEWER, IMPORTER], ids=["viewer", "importer"])
+async def test_a_start_without_permission_starts_nothing(
+    service: DownloadService, manager: FakeManager, user: User
+) -> None:
+    with pytest.raises(PermissionMissingError):
+        await service.start(user, [REQUEST])
+    assert manager.requests == []
+
+
+async def test_a_start_is_refused_whole_when_one_directory_is_not_for_the_user(
+    service: DownloadService, manager: FakeManager
+) -> None:
+    requests = [REQUEST, DownloadRequest(url="https://a.example/1", directory="bobs/below")]
+    with pytest.raises(PermissionMissingError):
+        await service.start(ANN, requests)
+    assert manager.requests == []
+    assert len((await service.start(BOB, requests)).downloads) == 2
+
+
+async def test_a_start_is_refused_where_nothing_may_be_fetched(service: DownloadService, manager: FakeManager) -> None:
+    forbid(service)
+    assert not service.is_enabled
+    with pytest.raises(DownloadForbiddenError):
+        await service.start(ANN, [REQUEST])
+    assert manager.requests == []
+
+
+@pytest.mark.parametrize("call", CHANGES.values(), ids=CHANGES)
+async def test_a_change_needs_permission_and_directory(
+    service: DownloadService, manager: FakeManager, call: Call
+) -> None:
+    id = manager.add(sample_download(directory="bobs")).id
+    for user in (VIEWER, IMPORTER, ANN):
+        with pytest.raises(PermissionMissingError):
+            await call(service, user, id)
+    assert manager.downloads[id].state is State.QUEUED
+    with pytest.raises(NotFoundError):
+        await call(service, BOB, UNKNOWN)
+
+
+async def test_the_user_of_a_directory_changes_its_downloads(service: DownloadService, manager: FakeManager) -> None:
+    id = manager.add(sample_download(directory="bobs")).id
+    assert (await service.amend(BOB, id, DownloadChange(priority=3))).download.id == id
+    assert (await service.pause(BOB, id)).download.state is State.PAUSED
+    assert (await service.resume(BOB, id)).download.state is State.QUEUED
+    assert (await service.cancel(BOB, id)).state is State.CANCELLED
+    assert (await service.retry(BOB, id)).download.state is State.QUEUED
+
+
+async def test_without_the_launch_flag_downloads_are_stopped_and_not_started(
+    service: DownloadService, manager: FakeManager
+) -> None:
+    forbid(service)
+    id = manager.add(sample_download()).id
+    await service.amend(ANN, id, DownloadChange(priority=3))
+    with pytest.raises(DownloadForbiddenError):
+        await service.amend(ANN, id, DownloadChange(url="https://a.example/2"))
+    await service.pause(ANN, id)
+    with pytest.raises(DownloadForbiddenError):
+        await service.resume(ANN, id)
+    await service.cancel(ANN, id)
+    with pytest.raises(DownloadForbiddenError):
+        await service.retry(ANN, id)
+
+
+async def test_the_launch_flag_does_not_hide_a_missing_permission_to_change_a_url(
+    service: DownloadService, manager: FakeManager
+) -> None:
+    forbid(service)
+    id = manager.add(sample_download()).id
+    with pytest.raises(PermissionMissingError):
+        await service.amend(VIEWER, id, DownloadChange(url="https://a.example/2"))
+
+
+@pytest.mark.parametrize("call", READS.values(), ids=READS)
+async def test_reading_needs_the_permission_to_view_and_no_directory(
+    service: DownloadService, manager: FakeManager, call: Call
+) -> None:
+    forbid(service)
+    id = manager.add(sample_download(directory="bobs")).id
+    await call(service, VIEWER, id)
+    await call(service, ANN, id)
+    with pytest.raises(PermissionMissingError):
+        await call(service, IMPORTER, id)
+
+
+async def test_directories_of_others_are_not_listed(service: DownloadService) -> None:
+    assert await service.directories(ANN, "", 10) == ["d"]
+    assert await service.directories(BOB, "", 10) == ["bobs", "d"]
+
+
+async def test_a_reload_changes_rights_at_once(service: DownloadService) -> None:
+    service.configure(directories=DirectoryRules(), config=DownloadsConfig(enabled=True))
+    assert service.can_use_directory("ann", "bobs")
+    assert REQUIRED_PERMISSIONS[Action.START] is Permission.DOWNLOAD
+
+
+# -- repeated requests -------------------------------------------------------------------------------------------------
+
+
+async def test_a_repeated_request_gets_the_rendered_response_to_the_first_one(service: DownloadService) -> None:
+    key = IdempotencyKey(key="k", fingerprint=b"1")
+    first = await service.start(ANN, [REQUEST], idempotency_key=key, render=render)
+    again = await service.start(ANN, [REQUEST], idempotency_key=key, render=render)
+    assert again.downloads == ()
+    assert again.replayed is not None
+    assert (again.replayed.status, again.replayed.body) == (201, first.downloads[0].id.encode())
+    assert again.replayed.created == FakeClock().wall()
+
+
+async def test_keys_of_different_users_are_different_keys(service: DownloadService) -> None:
+    for user in (ANN, BOB):
+        key = IdempotencyKey(key="k", fingerprint=user.id.encode())
+        assert (await service.start(user, [REQUEST], idempotency_key=key, render=render)).replayed is None
+
+
+async def test_a_key_of_another_request_is_refused(service: DownloadService) -> None:
+    await service.start(ANN, [REQUEST], idempotency_key=IdempotencyKey(key="k", fingerprint=b"1"), render=render)
+    with pytest.raises(IdempotencyKeyReusedError):
+        await service.start(ANN, [REQUEST], idempotency_key=IdempotencyKey(key="k", fingerprint=b"2"), render=render)
+
+
+@pytest.mark.parametrize(("capacity", "replayed"), [(0, False), (1, True)])
+async def test_a_refusal_for_a_full_queue_is_not_stored_unless_others_were_accepted(
+    service: DownloadService, manager: FakeManager, capacity: int, replayed: bool
+) -> None:
+    manager.queue_capacity = capacity
+    key = IdempotencyKey(key="k", fingerprint=b"1")
+    await service.start(ANN, [REQUEST, REQUEST], idempotency_key=key, render=render)
+    manager.queue_capacity = 2
+    again = await service.start(ANN, [REQUEST, REQUEST], idempotency_key=key, render=render)
+    assert (again.replayed is not None) is replayed
+
+
+async def test_another_refusal_is_stored(service: DownloadService) -> None:
+    key = IdempotencyKey(key="k", fingerprint=b"1")
+    wrong = DownloadRequest(url="nonsense", directory="d")
+    await service.start(ANN, [wrong], idempotency_key=key, render=render)
+    assert (await service.start(ANN, [wrong], idempotency_key=key, render=render)).replayed is not None
