@@ -49,7 +49,7 @@ async def test_only_the_end_of_a_long_output_is_kept() -> None:
 
 
 async def test_a_program_that_does_not_exist_is_a_failure() -> None:
-    outcome = await ProgramRunner({}, "/srv").run(HookConfig(name="chat", command=("/no/such",)), make_delivery())
+    outcome = await ProgramRunner({}, "/srv").run(HookConfig(name="chat", command=("/no/such/true",)), make_delivery())
     assert outcome == DeliveryFailed(reason="the program cannot be started: No such file or directory")
 
 

@@ -12,7 +12,7 @@ from downloadd.records import availability
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(durable_write, "STORE_RETRY_SECONDS", 0)
-    monkeypatch.setattr(availability, "FIRST_PAUSE", 0)
+    monkeypatch.setattr(availability, "MIN_PAUSE_SECONDS", 0)
 
 
 async def test_a_write_is_repeated_until_it_succeeds_and_each_failure_is_logged() -> None:

@@ -42,7 +42,7 @@ def writer(records: ScriptedRecords) -> RowWriter:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(availability, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(availability, "MIN_PAUSE_SECONDS", 0.001)
 
 
 async def test_the_row_is_returned_as_the_records_have_it(writer: RowWriter) -> None:

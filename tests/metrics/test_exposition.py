@@ -31,6 +31,7 @@ def test_failed_logins_are_counted() -> None:
 
 def test_the_metrics_of_every_subject_are_in_one_exposition() -> None:
     metrics = Metrics()
+    metrics.imports.register_kind("csv")
     metrics.downloads.accepted(3)
     metrics.process.committed(1, 0.1)
     metrics.hooks.delivery_attempted("chat", DeliveryOutcome.DELIVERED, 1)
