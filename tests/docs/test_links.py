@@ -23,7 +23,7 @@ TRIED: Final = {
     ("docs/how-to/backup.md", "$ install"): "test_a_backup_while_the_daemon_runs_can_be_restored",
     ("docs/how-to/deployment.md", "sudo python3"): "test_the_commands_that_install_the_service_do_so",
     ("docs/how-to/hooks.md", "printf"): "test_the_command_for_a_secret_prints_a_valid_one",
-    ("docs/how-to/hooks.md", "import base64"): "test_the_receiver_of_the_docs_accepts_what_is_signed_and_nothing_else",
+    ("docs/how-to/hooks.md", "import base64"): "test_the_receiver_of_the_docs_accepts_only_signed_messages",
     ("docs/how-to/imports.md", "downloadctl import"): "test_the_commands_of_the_readme_run",
     ("docs/how-to/monitoring.md", "curl"): "test_the_commands_about_metrics_and_the_log_show_them",
     ("docs/how-to/monitoring.md", "promtool check"): "test_the_scrape_configuration_of_the_docs_is_valid",
