@@ -71,7 +71,7 @@ async def full(
     status, answer = await daemon.fetch(directory, url, **parameters)
     assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE"), answer
     detail = (await daemon.get_download(answer["download_id"]))["detail"]
-    assert f"the directory {named} holds" in detail
+    assert f"the directory {named} has" in detail
     assert "quota" in detail
 
 
