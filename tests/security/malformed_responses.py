@@ -43,11 +43,9 @@ MALFORMED_RESPONSES: Final[dict[str, MalformedResponse]] = {
     "length": MalformedResponse(length("100"), BODY),
     "length-short": MalformedResponse(length("50"), NETWORK),
     "length-and-empty-line": MalformedResponse(length("100", body=BODY + b"\r\n"), BODY),
-    "length-another-format_response": MalformedResponse(length("100") + length("100"), NETWORK),
+    "length-another-answer": MalformedResponse(length("100") + length("100"), NETWORK),
     "length-and-a-letter": MalformedResponse(length("100", body=BODY + b"H"), NETWORK),
-    "length-and-half-an-format_response": MalformedResponse(
-        length("100", body=BODY + b"HTTP/1.1 200 OK\r\nX: y\r\n"), NETWORK
-    ),
+    "length-and-half-an-answer": MalformedResponse(length("100", body=BODY + b"HTTP/1.1 200 OK\r\nX: y\r\n"), NETWORK),
     "length-long": MalformedResponse(length("101"), NETWORK),
     "length-missing": MalformedResponse(format_response(), BODY),
     "length-zero": MalformedResponse(length("0", body=b""), b""),

@@ -1,4 +1,4 @@
-"""Event loop whose clock jumps to the next timer: minutes take milliseconds, and other load does not change a result."""
+"""Event loop whose clock jumps to the next timer: minutes take milliseconds, whatever else the machine does."""
 
 import asyncio
 import functools

@@ -340,6 +340,7 @@ def ended(number: int) -> Download:
     )
 
 
+@pytest.mark.timeout(180)
 async def test_a_long_history_is_searched_and_scrolled_without_a_hitch(
     browser: Browser, restartable: DaemonProcess, origin: Origin
 ) -> None:
