@@ -220,18 +220,18 @@ async def test_the_published_sdk_is_answered(daemon: DaemonProcess, origin: Orig
         )
         assert (status, started["success"], started["error"]) == (201, True, None)
         assert started["path"] == "Downloads/new films/renamed data.csv"
-        # Call of the package: downloads.listActive("Downloads/new films", {downloads: ""})
+        # The package: downloads.listActive("Downloads/new films", {downloads: ""})
         status, listed = await ask("/Downloads%2Fnew%20films?downloads=&downloads=")
         assert status == 200
         assert [(entry["id"], entry["url"]) for entry in listed["downloads"]] == [(started["download_id"], url)]
         assert (await ask("/Downloads%2Fold?downloads=&downloads="))[1] == {"downloads": []}
-        # Call of the package: downloads.listGlobal()
+        # The package: downloads.listGlobal()
         status, listed = await ask("/api/v1/downloads")
         assert (status, [entry["id"] for entry in listed["downloads"]]) == (200, [started["download_id"]])
-        # Call of the package: downloads.fetch("Downloads", {download: "ftp://files.example.com/data.csv"})
+        # The package: downloads.fetch("Downloads", {download: "ftp://files.example.com/data.csv"})
         status, refused = await ask("/Downloads?download=&download=ftp%3A%2F%2Ffiles.example.com%2Fdata.csv")
         assert (status, refused["filename"], refused["error"]) == (400, "data.csv", "INVALID_URL")
-        # Call of the package: downloads.getHistory({download_history: ""})
+        # The package: downloads.getHistory({download_history: ""})
         status, past = await ask("/?download_history=&download_history=")
         assert (status, [entry["id"] for entry in past["history"]]) == (200, [refused["download_id"]])
     finally:

@@ -16,7 +16,9 @@ SYSTEM_FOLDERS: Final = frozenset({"benchmarks", "end_to_end", "faults", "fronts
 SYSTEM_FIXTURES: Final = frozenset({"browser", "daemon", "disk", "fork_servers", "nginx", "playwright", "restartable"})
 """Fixtures that start a program or mount a file system."""
 
-PLAIN_PROGRAMS: Final = frozenset({"bash", "mount", "setpriv", "sh", "true", "umount", "unshare", Path(sys.executable).name})
+PLAIN_PROGRAMS: Final = frozenset(
+    {"bash", "mount", "setpriv", "sh", "true", "umount", "unshare", Path(sys.executable).name}
+)
 """Programs that a fast test may start: Python, and those that a minimal Debian has."""
 
 

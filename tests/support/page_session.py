@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, Page
 from support.daemon_process import TOKEN, DaemonProcess
+from support.waiting import CONDITION_TIMEOUT
 
 
 class PageSession:
@@ -16,7 +17,7 @@ class PageSession:
         self.page = page
         self.errors: list[str] = []
         self.hosts: set[str] = set()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(CONDITION_TIMEOUT * 1000)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda message: self._record_console_message(message.type, message.text))
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))

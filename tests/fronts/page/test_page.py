@@ -336,6 +336,7 @@ def ended(number: int) -> Download:
     )
 
 
+@pytest.mark.timeout(180)
 async def test_a_long_history_is_searched_and_scrolled(
     browser: Browser, restartable: DaemonProcess, origin: Origin
 ) -> None:
