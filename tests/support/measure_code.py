@@ -1,188 +1,252 @@
-"""Measurement of the code: `python tests/support/measure_code.py [CHECKOUT]` prints a table in Markdown.
+"""Measurement of the code: `python tests/support/measure_code.py [CHECKOUT] [--junit NAME=FILE]...`.
 
-It counts what a reader notices: sizes, docstrings by their first word, modules without a test file, private attributes
-of libraries, and in how many files one fact of each kind is written down.
+It prints a table in Markdown with what a reader notices: sizes, docstrings by their first word, modules without a test
+file, private attributes of libraries, suppressed checks, and the number of files that name one fact of each kind. With
+`--junit` it adds the number and the time of the tests from files of `pytest --junitxml`.
+
+The cost of a change cannot be counted directly: a checkout shows the facts it has, not the next one. The measure is
+the number of files by hand that name an existing fact: a parameter, a column, an error code. A new fact of the kind
+needs an edit in most of them. The rules are the same for each checkout, so that two of them compare:
+
+- A fact has several spellings (`skipped`, `SKIPPED`); a file counts once.
+- In Python, names and short strings count; comments and docstrings do not. In SQL, JavaScript, HTML, TOML and Markdown
+  each whole word counts.
+- Generated files do not count: nobody edits them. A file is generated if its first lines say so. Tests and the
+  changelog do not count either.
+- Code that uses the fact counts, because a grep cannot tell it from a second home. Each kind has several examples, and
+  the table has the smallest and the median number: the smallest is that of a fact with the least use.
 """
 
+import argparse
 import ast
 import io
 import re
-import sys
 import tokenize
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Final
+from xml.etree import ElementTree as ET
 
 QUESTION_WORDS: Final = ("What", "How", "Whether", "Where", "Who", "Why", "Which", "When", "Whose")
 
-FACTS: Final = {
-    "start parameter (`speed_limit`)": "speed_limit",
-    "start parameter (`priority`)": "priority",
-    "column (`content_type` of a result)": "content_type",
-    "error code (`FILE_EXISTS`)": "FILE_EXISTS",
-    "state (`skipped`)": "skipped",
-    "importer (`metalink`)": "metalink",
-    "setting (`max_queued`)": "max_queued",
+FACTS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
+    "start parameter": (("segments",), ("priority",), ("speed_limit",)),
+    "column": (("content_type",), ("failures",), ("time_spent",)),
+    "error code": (("BODY_TOO_SLOW",), ("HOST_NOT_ALLOWED",), ("TOO_MANY_REDIRECTS",), ("FILE_EXISTS",)),
+    "event": (("DownloadChanged",), ("DownloadEnded", "DownloadFinished"), ("ImportChanged", "ImportMoved")),
+    "state": (("skipped", "SKIPPED"), ("verifying", "VERIFYING"), ("retrying", "RETRYING")),
+    "importer": (("metalink", "METALINK"), ("csv", "CSV"), ("slack", "SLACK")),
+    "setting": (("max_queued",), ("trusted_proxies",), ("min_free",)),
 }
-"""One example of each kind of fact, by the word that stands for it."""
+"""Examples of each kind of fact, each with its spellings."""
 
-EVENT_WORDS: Final = ("DownloadEnded", "DownloadFinished", "history")
+GENERATED: Final = re.compile(r"generated|made by", re.IGNORECASE)
+"""Notice in the first lines of a file that no one edits."""
 
-GENERATED: Final = ("config.example.toml", "docs/api.md", "docs/errors.md", "docs/configuration.md", "docs/reference/")
+TEXT_SUFFIXES: Final = frozenset({".sql", ".js", ".html", ".md", ".toml"})
 
-Definition = ast.FunctionDef | ast.AsyncFunctionDef
+DOCUMENTED_ATTRIBUTES: Final = frozenset({"_asdict", "_exit", "_fields", "_make", "_name_", "_replace", "_value_"})
+"""Attributes of the standard library that are public in spite of their names."""
+
+FSTRING_PART: Final = getattr(tokenize, "FSTRING_MIDDLE", None)
+"""Type of the tokens of text in an f-string, from Python 3.12 on."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
 
 
-class Module:
-    """One file of the package, parsed."""
+class SourceFile:
+    """Python file, parsed."""
 
     def __init__(self, path: Path, package: Path) -> None:
         self.path = path
-        self.name = str(path.relative_to(package))
+        self.name = path.relative_to(package).as_posix()
         self.text = path.read_text(encoding="utf-8")
         self.tree = ast.parse(self.text)
 
     @property
-    def lines(self) -> int:
-        """Lines in the file."""
+    def line_count(self) -> int:
+        """Number of lines."""
         return self.text.count("\n")
 
-    def nodes(self, kind: type[ast.AST] | tuple[type[ast.AST], ...]) -> Iterator[ast.AST]:
-        """Yield every node of this kind."""
-        return (node for node in ast.walk(self.tree) if isinstance(node, kind))
+    @property
+    def functions(self) -> list[Function]:
+        """All functions and methods."""
+        return [node for node in ast.walk(self.tree) if isinstance(node, Function)]
+
+    @property
+    def classes(self) -> list[ast.ClassDef]:
+        """All classes."""
+        return [node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)]
+
+    @property
+    def docstrings(self) -> list[str]:
+        """Docstrings of the module, its classes and functions."""
+        nodes: list[Documented] = [self.tree, *self.classes, *self.functions]
+        return [text for node in nodes if (text := ast.get_docstring(node))]
+
+    def suppressions(self) -> Counter[str]:
+        """Count the comments that suppress a check, by their kind."""
+        counts: Counter[str] = Counter()
+        for token in self._tokens():
+            if token.type == tokenize.COMMENT:
+                counts["type: ignore"] += "type: ignore" in token.string
+                counts["noqa"] += "noqa" in token.string
+        return counts
 
     def code_words(self) -> set[str]:
-        """Return the names in the code and the words of its short strings; comments and docstrings are left out."""
+        """Return the names in the code and the words of its strings, without comments and docstrings."""
         words: set[str] = set()
-        docstrings = {
-            node.body[0].lineno
-            for node in ast.walk(self.tree)
-            if isinstance(node, Documented) and ast.get_docstring(node) is not None
-        }
         previous = tokenize.NEWLINE
-        for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
+        for token in self._tokens():
+            # A string that is a statement is a docstring, of an attribute too.
             is_statement = previous in {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.NL}
             if token.type == tokenize.NAME:
                 words.add(token.string)
-            elif token.type == tokenize.STRING and token.start[0] not in docstrings and not is_statement:
+            elif (token.type == tokenize.STRING and not is_statement) or token.type == FSTRING_PART:
                 words.update(re.findall(r"\w+", token.string))
-            previous = token.type
+            if token.type not in {tokenize.COMMENT, tokenize.ENCODING}:
+                previous = token.type
         return words
 
-
-def length(node: ast.AST) -> int:
-    """Return the lines that a definition takes, without its docstring."""
-    assert isinstance(node, Documented)
-    assert not isinstance(node, ast.Module)
-    first = node.body[0]
-    document = 0
-    if ast.get_docstring(node) is not None:
-        document = (first.end_lineno or first.lineno) - first.lineno + 1
-    return (node.end_lineno or node.lineno) - node.lineno + 1 - document
-
-
-def method_count(node: ast.AST) -> int:
-    """Return how many methods a class defines."""
-    assert isinstance(node, ast.ClassDef)
-    return sum(isinstance(item, Definition) for item in node.body)
-
-
-def first_words(modules: list[Module]) -> Counter[str]:
-    """Count docstrings by their first word."""
-    counts: Counter[str] = Counter()
-    for module in modules:
-        for node in module.nodes((ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)):
-            text = ast.get_docstring(node)  # type: ignore[arg-type]
-            if text:
-                counts[text.split()[0].strip("`.,:")] += 1
-    return counts
-
-
-def private_attributes(modules: list[Module]) -> list[str]:
-    """List `object._name` where the object is neither `self` nor `cls` and no class of the module defines the name."""
-    found = []
-    for module in modules:
+    def private_attributes(self) -> list[str]:
+        """List the private attributes that the module uses and does not define: those of libraries or other modules."""
+        attributes = [node for node in ast.walk(self.tree) if isinstance(node, ast.Attribute)]
         own = {
-            node.attr
-            for node in module.nodes(ast.Attribute)
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
+            node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
         }
-        own |= {
-            node.name for node in module.nodes((ast.FunctionDef, ast.AsyncFunctionDef)) if isinstance(node, Definition)
-        }
-        for node in module.nodes(ast.Attribute):
-            if not isinstance(node, ast.Attribute) or not re.match(r"_[a-z]", node.attr) or node.attr in own:
-                continue
-            if node.attr in {"_value_", "_name_"}:
-                continue
-            found.append(f"{module.name}: {ast.unparse(node)}")
-    return sorted(set(found))
+        own |= {function.name for function in self.functions} | DOCUMENTED_ATTRIBUTES
+        foreign = (node for node in attributes if re.match(r"_[a-z]", node.attr) and node.attr not in own)
+        return sorted({f"{self.name}: {ast.unparse(node)}" for node in foreign})
+
+    def _tokens(self) -> Iterator[tokenize.TokenInfo]:
+        return tokenize.generate_tokens(io.StringIO(self.text).readline)
 
 
-def has_test(module: Module, tests: Path) -> bool:
+def code_length(node: Function | ast.ClassDef) -> int:
+    """Return the lines of a definition without its docstring."""
+    first = node.body[0]
+    docstring_length = 0
+    if ast.get_docstring(node) is not None:
+        docstring_length = (first.end_lineno or first.lineno) - first.lineno + 1
+    return (node.end_lineno or node.lineno) - node.lineno + 1 - docstring_length
+
+
+def method_count(node: ast.ClassDef) -> int:
+    """Return the number of methods that a class defines."""
+    return sum(isinstance(item, Function) for item in node.body)
+
+
+def attribute_count(node: ast.ClassDef) -> int:
+    """Return the number of attributes that the methods of a class assign on `self`, or its body declares."""
+    assigned = {
+        item.attr
+        for item in ast.walk(node)
+        if isinstance(item, ast.Attribute)
+        and isinstance(item.ctx, ast.Store)
+        and isinstance(item.value, ast.Name)
+        and item.value.id == "self"
+    }
+    declared = {
+        item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+    }
+    return len(assigned | declared)
+
+
+def first_words(files: Sequence[SourceFile]) -> Counter[str]:
+    """Count docstrings by their first word."""
+    return Counter(text.split()[0].strip("`.,:;") for file in files for text in file.docstrings)
+
+
+def has_test_file(file: SourceFile, tests: Path) -> bool:
     """Return True if a test file mirrors the module."""
-    path = Path(module.name)
+    path = Path(file.name)
     return (tests / path.parent / f"test_{path.stem}.py").exists()
 
 
-def files_that_write(word: str, root: Path, modules: list[Module]) -> list[str]:
-    """List the files of code and of hand-written text in which a word stands."""
-    found = [module.name for module in modules if word in module.code_words()]
-    pattern = re.compile(rf"\b{word}\b")
-    texts = [*root.glob("*.md"), root / "config.example.toml", *root.glob("docs/**/*.md")]
-    texts += [path for path in (root / "downloadd").rglob("*") if path.suffix in {".js", ".html", ".sql"}]
+def files_naming(spellings: Sequence[str], root: Path, files: Sequence[SourceFile]) -> list[str]:
+    """List the files by hand that name a fact by one of its spellings."""
+    found = [file.path.relative_to(root).as_posix() for file in files if not file.code_words().isdisjoint(spellings)]
+    pattern = re.compile(rf"\b({'|'.join(map(re.escape, spellings))})\b")
+    texts = [root / "config.example.toml", root / "README.md"]
+    texts += [path for folder in ("docs", "downloadd") for path in (root / folder).rglob("*")]
     for path in texts:
-        name = str(path.relative_to(root))
-        if name == "CHANGELOG.md" or not path.is_file():
-            continue
-        text = path.read_text(encoding="utf-8")
-        if pattern.search(text) and "generated" not in text[:200].lower() and "Made by" not in text[:200]:
-            found.append(name)
+        if path.suffix in TEXT_SUFFIXES and path.is_file():
+            text = path.read_text(encoding="utf-8")
+            if pattern.search(text) and not GENERATED.search("\n".join(text.splitlines()[:3])):
+                found.append(path.relative_to(root).as_posix())
     return sorted(found)
 
 
-def report(root: Path) -> Iterator[str]:
-    """Yield the lines of the table."""
+def read_junit(junit: Path) -> tuple[int, float]:
+    """Return the number of tests of a JUnit file, and their seconds on the clock."""
+    suites = list(ET.parse(junit).getroot().iter("testsuite"))
+    return sum(int(suite.attrib["tests"]) for suite in suites), sum(float(suite.attrib["time"]) for suite in suites)
+
+
+def report(root: Path, junit: dict[str, Path]) -> Iterator[str]:
+    """Yield the lines of the table for a checkout."""
     package = root / "downloadd"
-    modules = [Module(path, package) for path in sorted(package.rglob("*.py"))]
-    functions = [node for module in modules for node in module.nodes((ast.FunctionDef, ast.AsyncFunctionDef))]
-    classes = [(module, node) for module in modules for node in module.nodes(ast.ClassDef)]
-    lengths = sorted(length(node) for node in functions)
-    words = first_words(modules)
+    files = [SourceFile(path, package) for path in sorted(package.rglob("*.py"))]
+    tests = [SourceFile(path, root) for path in sorted((root / "tests").rglob("*.py"))]
+    lengths = sorted(code_length(function) for file in files for function in file.functions)
+    words = first_words(files)
     questions = {word: words[word] for word in QUESTION_WORDS if words[word]}
-    large = [
-        f"{node.name} ({method_count(node)} methods, {length(node)} lines)"
-        for _, node in classes
-        if isinstance(node, ast.ClassDef) and (method_count(node) > 20 or length(node) > 300)
+    large_files = [f"{file.name} {file.line_count}" for file in files if file.line_count > 400]
+    large_classes = [
+        f"{node.name} ({method_count(node)} methods, {attribute_count(node)} attributes, {code_length(node)} lines)"
+        for file in files
+        for node in file.classes
+        if method_count(node) > 20 or code_length(node) > 300
     ]
-    tested = [module for module in modules if not module.name.endswith("__init__.py")]
-    untested = [module.name for module in tested if not has_test(module, root / "tests")]
-    private = private_attributes(modules)
+    modules = [file for file in files if not file.name.endswith("__init__.py")]
+    untested = [file.name for file in modules if not has_test_file(file, root / "tests")]
+    private = [text for file in files for text in file.private_attributes()]
     yield "| measure | value |"
     yield "| --- | --- |"
-    yield f"| modules | {len(modules)}, median {median(module.lines for module in modules):.0f} lines |"
-    yield f"| modules over 400 lines | {', '.join(f'{m.name} {m.lines}' for m in modules if m.lines > 400) or 'none'} |"
+    yield f"| modules | {len(files)}, median {median(file.line_count for file in files):.0f} lines |"
+    yield f"| modules over 400 lines | {', '.join(large_files) or 'none'} |"
     yield (
-        f"| functions | {len(functions)}, median {median(lengths):.0f} lines, "
+        f"| functions | {len(lengths)}, median {median(lengths):.0f} lines, "
         f"95 % up to {lengths[int(len(lengths) * 0.95)]}, longest {lengths[-1]} |"
     )
-    yield f"| classes over 20 methods or 300 lines | {', '.join(large) or 'none'} |"
+    yield f"| classes over 20 methods or 300 lines | {', '.join(large_classes) or 'none'} |"
     yield f"| docstrings | {sum(words.values())} |"
     yield f"| docstrings that begin with a question word | {sum(questions.values())} {questions or ''} |"
-    yield f"| modules without a test file of their own | {len(untested)} of {len(tested)} |"
-    yield f"| private attributes of others | {len(private)} |"
-    for kind, word in FACTS.items():
-        files = files_that_write(word, root, modules)
-        yield f"| files that write one {kind} | {len(files)}: {', '.join(files)} |"
+    yield f"| modules without a test file of their own | {len(untested)} of {len(modules)} |"
+    yield f"| private attributes of others | {len(private)}: {'; '.join(private)} |"
+    for name, group in (("package", files), ("tests", tests)):
+        counts = sum((file.suppressions() for file in group), Counter())
+        yield f"| suppressed checks in the {name} | {counts['type: ignore']} type: ignore, {counts['noqa']} noqa |"
+    for kind, examples in FACTS.items():
+        named = {spellings[0]: files_naming(spellings, root, files) for spellings in examples}
+        sizes = {word: len(found) for word, found in named.items() if found}
+        smallest = min(sizes, key=sizes.__getitem__, default=None)
+        if smallest is not None:
+            yield (
+                f"| files that name one {kind} | at least {sizes[smallest]}, median {median(sizes.values()):.0f}; "
+                f"`{smallest}`: {', '.join(named[smallest])} |"
+            )
+    for name, path in junit.items():
+        count, seconds = read_junit(path)
+        yield f"| {name} tests | {count} in {seconds:.0f} s |"
+
+
+def parse_junit(text: str) -> tuple[str, Path]:
+    """Parse `NAME=FILE`."""
+    name, _, file = text.partition("=")
+    return name, Path(file)
 
 
 def main() -> None:
-    """Print the table for the checkout that the command line names, or for this one."""
-    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[2]
-    for line in report(root):
+    """Print the table for the checkout of the command line, by default for this one."""
+    parser = argparse.ArgumentParser(description="Measure the code of a checkout.")
+    parser.add_argument("checkout", type=Path, nargs="?", default=Path(__file__).resolve().parents[2])
+    parser.add_argument("--junit", type=parse_junit, action="append", default=[], metavar="NAME=FILE")
+    arguments = parser.parse_args()
+    for line in report(arguments.checkout, dict(arguments.junit)):
         print(line)
 
 
