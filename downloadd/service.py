@@ -13,7 +13,7 @@ from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download, Snapshot
 from downloadd.download_request import DownloadRequest
-from downloadd.errors import ErrorCode
+from downloadd.errors import DownloadForbiddenError, ErrorCode
 from downloadd.manager.protocol import DownloadChange, DownloadManager, MakeStoredResponse, StartResult
 from downloadd.policy.directories import DirectoryRules
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
@@ -51,10 +51,6 @@ REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
 
 FETCHING_ACTIONS: Final = frozenset({Action.START, Action.RESUME, Action.RETRY})
 """Actions that make the daemon fetch; they are refused unless it was started with `--allow-download`."""
-
-
-class DownloadForbiddenError(Exception):
-    """The daemon was not started with `--allow-download`."""
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):

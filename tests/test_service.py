@@ -9,7 +9,7 @@ from support.sample_downloads import sample_download
 from downloadd.config import DirectoryConfig, DownloadsConfig
 from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
-from downloadd.errors import IdempotencyKeyReusedError, NotFoundError
+from downloadd.errors import DownloadForbiddenError, IdempotencyKeyReusedError, NotFoundError
 from downloadd.events import EventBus
 from downloadd.manager.protocol import DownloadChange
 from downloadd.policy.directories import DirectoryRules
@@ -18,7 +18,6 @@ from downloadd.service import (
     FETCHING_ACTIONS,
     REQUIRED_PERMISSIONS,
     Action,
-    DownloadForbiddenError,
     DownloadService,
     IdempotencyKey,
     RenderedResponse,

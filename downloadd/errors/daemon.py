@@ -18,6 +18,9 @@ class DownloadForbiddenError(DownloadError, code="DOWNLOAD_FORBIDDEN"):
     advice = "Start the daemon with `--allow-download`, or set `downloads.enabled = true`."
     occasions = frozenset({Occasion.ADMISSION})
 
+    def __init__(self) -> None:
+        super().__init__("the daemon was started without --allow-download")
+
 
 class QueueFullError(DownloadError, code="QUEUE_FULL"):
     """Queue that holds `limit` waiting downloads."""

@@ -37,11 +37,3 @@ class UnknownImporterError(ImportRefusedError):
         super().__init__(
             f"no importer is called {self.key!r}; use one of {', '.join(known)}", ImportErrorCode.UNKNOWN_IMPORTER
         )
-
-
-class PermissionMissingError(Exception):
-    """User who lacks the permission, or the right to the directory of imports."""
-
-
-class DownloadsDisabledError(Exception):
-    """Daemon that was started without the permission to download."""

@@ -5,8 +5,8 @@ Pure: no I/O and no clock.
 
 from collections.abc import Callable
 
-from downloadd.imports.refusal import DownloadsDisabledError, PermissionMissingError
-from downloadd.users import Permission, User
+from downloadd.errors import DownloadForbiddenError
+from downloadd.users import Permission, PermissionMissingError, User
 
 
 class ImportRights:
@@ -32,8 +32,7 @@ class ImportRights:
         Raises:
             PermissionMissingError: the user lacks it.
         """
-        if not user.has_permission(Permission.RUN_IMPORT):
-            raise PermissionMissingError
+        user.require_permission(Permission.RUN_IMPORT)
 
     def require_view(self, user: User) -> None:
         """Check the permission to view the import operations of all users.
@@ -41,8 +40,7 @@ class ImportRights:
         Raises:
             PermissionMissingError: the user lacks it.
         """
-        if not user.has_permission(Permission.VIEW_IMPORT_OPERATIONS):
-            raise PermissionMissingError
+        user.require_permission(Permission.VIEW_IMPORT_OPERATIONS)
 
     def require_directory(self, user: User) -> None:
         """Check the permission to run imports, and the right to write to their directory.
@@ -52,15 +50,15 @@ class ImportRights:
         """
         self.require_import(user)
         if not self._can_use_directory(user.id, self._directory):
-            raise PermissionMissingError
+            raise PermissionMissingError(self._directory)
 
     def require_download(self, user: User) -> None:
         """Check everything that a download into the directory of imports needs.
 
         Raises:
             PermissionMissingError: the user lacks the permission or the directory.
-            DownloadsDisabledError: the daemon may not download.
+            DownloadForbiddenError: the daemon may not download.
         """
         self.require_directory(user)
         if not self._is_enabled():
-            raise DownloadsDisabledError
+            raise DownloadForbiddenError

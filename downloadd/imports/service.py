@@ -147,7 +147,7 @@ class ImportService:
 
         Raises:
             UnknownImporterError: no importer has this key.
-            DownloadsDisabledError: the daemon may not download.
+            DownloadForbiddenError: the daemon may not download.
         """
         self._rights.require_download(user)
         operation = await self._receiver.start_fetch(find_importer(importer_key), url, user=user.id)
@@ -168,7 +168,7 @@ class ImportService:
         """Start to download the user's pending files of one of `PENDING_KINDS`, and return their number.
 
         Raises:
-            DownloadsDisabledError: the daemon may not download.
+            DownloadForbiddenError: the daemon may not download.
             StoreUnavailableError: the records are unavailable; no file is downloaded.
         """
         self._rights.require_download(user)

@@ -14,7 +14,7 @@ from downloadd.errors.daemon import (
 @pytest.mark.parametrize(
     ("error", "status", "retry_after", "transient"),
     [
-        (DownloadForbiddenError("off"), 403, None, False),
+        (DownloadForbiddenError(), 403, None, False),
         (QueueFullError(5, retry_after=3), 429, 3, False),
         (StoreUnavailableError("locked"), 503, StoreUnavailableError.RETRY_AFTER, True),
         (ShuttingDownError(), 503, 5, False),

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from downloadd.imports.refusal import DownloadsDisabledError, PermissionMissingError
+from downloadd.errors import DownloadForbiddenError
 from downloadd.imports.rights import ImportRights
-from downloadd.users import Permission, User
+from downloadd.users import Permission, PermissionMissingError, User
 
 
 def user(*permissions: Permission) -> User:
@@ -55,6 +55,6 @@ def test_downloads_need_the_directory(check: Callable[[ImportRights, User], None
 def test_the_missing_directory_is_reported_before_the_disabled_daemon() -> None:
     with pytest.raises(PermissionMissingError):
         rights(allowed=False, enabled=False).require_download(IMPORTER)
-    with pytest.raises(DownloadsDisabledError):
+    with pytest.raises(DownloadForbiddenError):
         rights(enabled=False).require_download(IMPORTER)
     rights(enabled=False).require_directory(IMPORTER)

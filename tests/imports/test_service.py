@@ -5,17 +5,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 from support.import_stack import USER, ImportStack, content, wait_for_state
 
-from downloadd.errors import NotFoundError
+from downloadd.errors import DownloadForbiddenError, NotFoundError
 from downloadd.import_operation import ImportErrorCode, ImportState, Selection
-from downloadd.imports.refusal import (
-    DownloadsDisabledError,
-    ImportRefusedError,
-    PermissionMissingError,
-    UnknownImporterError,
-)
+from downloadd.imports.refusal import ImportRefusedError, UnknownImporterError
 from downloadd.imports.service import ImportService
 from downloadd.states import State
-from downloadd.users import User
+from downloadd.users import PermissionMissingError, User
 
 LIST = b"http://a.example/1\n"
 STRANGER = User(id="bob", permissions=frozenset({"download"}))
@@ -45,7 +40,7 @@ async def test_each_call_needs_its_permission(stack: ImportStack, name: str) -> 
 async def test_downloads_need_the_directory_and_an_enabled_daemon(stack: ImportStack, name: str) -> None:
     async with stack.make_service() as service:
         stack.enabled = False
-        with pytest.raises(DownloadsDisabledError):
+        with pytest.raises(DownloadForbiddenError):
             await CALLS[name](service, USER)
         stack.allowed.clear()
         with pytest.raises(PermissionMissingError):

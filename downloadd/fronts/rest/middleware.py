@@ -9,14 +9,13 @@ import structlog
 from aiohttp import web
 
 from downloadd.clock import Clock
-from downloadd.errors import DownloadError, InternalError
+from downloadd.errors import DownloadError, DownloadForbiddenError, InternalError
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.request_metrics import RequestMetrics
 from downloadd.fronts.rest.responses import error_response, forbidden_response, permission_missing_response
 from downloadd.fronts.rest.target import parse_target
 from downloadd.policy.proxies import Client, TrustedProxies
 from downloadd.policy.redaction import redact_url
-from downloadd.service import DownloadForbiddenError
 from downloadd.users import PermissionMissingError
 
 MAX_LOGGED_PATH_CHARACTERS: Final = 2_048
@@ -70,12 +69,12 @@ class RequestMiddleware:
     async def _handle(self, context: RequestContext) -> web.StreamResponse:
         try:
             return await self._handler(context)
-        except DownloadError as error:
-            return error_response(error)
         except PermissionMissingError:
             return permission_missing_response()
         except DownloadForbiddenError:
             return forbidden_response()
+        except DownloadError as error:
+            return error_response(error)
         except ConnectionError:
             # The client has disconnected.
             raise

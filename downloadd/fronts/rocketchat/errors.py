@@ -9,6 +9,7 @@ from aiohttp import web
 from downloadd.errors import (
     BodyTooSlowError,
     DownloadError,
+    DownloadForbiddenError,
     InsufficientStorageError,
     NotFoundError,
     ShuttingDownError,
@@ -20,12 +21,8 @@ from downloadd.fronts.rest.responses import json_response, permission_missing_re
 from downloadd.fronts.rocketchat.schemas import ImportErrorResponse
 from downloadd.fronts.rocketchat.statuses import ERROR_TYPES
 from downloadd.import_operation import ImportErrorCode
-from downloadd.imports.refusal import (
-    DownloadsDisabledError,
-    ImportRefusedError,
-    PermissionMissingError,
-    UnknownImporterError,
-)
+from downloadd.imports.refusal import ImportRefusedError, UnknownImporterError
+from downloadd.users import PermissionMissingError
 
 Endpoints = TypeVar("Endpoints")
 
@@ -51,7 +48,7 @@ def with_rocket_chat_errors(
             return await handler(self, context)
         except PermissionMissingError:
             return permission_missing_response()
-        except DownloadsDisabledError:
+        except DownloadForbiddenError:
             return error_response(
                 "Server is not configured to allow downloading from URLs; start it with --allow-download",
                 ImportErrorCode.WRONG_STATE,

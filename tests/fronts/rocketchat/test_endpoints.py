@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from support.served_api import ServedApi
 
+from downloadd.errors import DownloadForbiddenError
 from downloadd.import_operation import ImportState
-from downloadd.imports.refusal import DownloadsDisabledError, PermissionMissingError
+from downloadd.users import PermissionMissingError
 
 IMPORTER = {"Authorization": "Bearer may-import"}
 UPLOAD = {"binaryContent": "", "contentType": "a/b", "fileName": "x", "importerKey": "urls"}
@@ -94,7 +95,7 @@ async def test_pending_downloads_are_counted(api: ServedApi, what: str, kind: st
 
 
 async def test_a_daemon_that_may_not_download_says_how_to_allow_it(api: ServedApi) -> None:
-    api.imports.error = DownloadsDisabledError()
+    api.imports.error = DownloadForbiddenError()
     for path, settings in (("downloadPendingFiles", {}), ("downloadPublicImportFile", {"json": FETCH})):
         status, answer = await call(api, "POST", path, **settings)
         assert (status, "--allow-download" in answer["error"]) == (400, True)

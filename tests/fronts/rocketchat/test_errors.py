@@ -6,17 +6,19 @@ from unittest.mock import MagicMock
 import pytest
 from aiohttp import web
 
-from downloadd.errors import InvalidParameterError, NotFoundError, StorageError, StoreUnavailableError
+from downloadd.errors import (
+    DownloadForbiddenError,
+    InvalidParameterError,
+    NotFoundError,
+    StorageError,
+    StoreUnavailableError,
+)
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import permission_missing_response
 from downloadd.fronts.rocketchat.errors import with_rocket_chat_errors
 from downloadd.import_operation import ImportErrorCode
-from downloadd.imports.refusal import (
-    DownloadsDisabledError,
-    ImportRefusedError,
-    PermissionMissingError,
-    UnknownImporterError,
-)
+from downloadd.imports.refusal import ImportRefusedError, UnknownImporterError
+from downloadd.users import PermissionMissingError
 
 
 class Endpoints:
@@ -49,7 +51,7 @@ async def test_a_response_passes_unchanged() -> None:
             "error-importer-not-defined",
         ),
         (
-            DownloadsDisabledError(),
+            DownloadForbiddenError(),
             "Server is not configured to allow downloading from URLs; start it with --allow-download",
             "error-import-operation-invalid",
         ),
