@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.import_files import EXPORT, packed, slack_file
 from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, wait_until
 from support.event_reader import open_event_stream
+from support.import_files import EXPORT, packed, slack_file
 from support.nginx_origin import NginxOrigin
 from support.origin.content import expected_bytes, expected_sha256
 from support.origin.origin import Origin, Request

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from end_to_end.test_imports import export, serve
-from support.import_files import packed
 from support.daemon_process import TOKEN, USER, DaemonProcess
+from support.import_files import packed
 from support.origin.origin import Origin
 
 PACKAGE = "@rocket.chat/api-client"

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from end_to_end.test_imports import export
 from end_to_end.test_specification import ENDED, LISTED, assert_shaped
-from support.import_files import packed
 from support.daemon_process import TOKEN, DaemonProcess
+from support.import_files import packed
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from end_to_end.test_imports import export, serve
-from support.import_files import packed
 from playwright.async_api import Browser, Page, expect
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, wait_until
 from support.downloads import make_download
+from support.import_files import packed
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
 from support.page_session import open_page_session
