@@ -2,15 +2,19 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from downloadd.errors import ShuttingDownError
 from downloadd.records.sqlite_errors import storage_error
 
 T = TypeVar("T")
+
+_CANCEL_CHECK_STEPS: Final = 100_000
+"""Instructions of SQLite's virtual machine between two checks for a cancelled read: some milliseconds."""
 
 
 class ReaderPool:
@@ -43,6 +47,22 @@ class ReaderPool:
         if self._closed:
             raise ShuttingDownError
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._read, read)
+
+    async def run_cancellable(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `read` like `run`; cancelling the caller interrupts it, so that its thread is free soon."""
+        cancelled = threading.Event()
+
+        def run(connection: sqlite3.Connection) -> T:
+            connection.set_progress_handler(cancelled.is_set, _CANCEL_CHECK_STEPS)
+            try:
+                return read(connection)
+            finally:
+                connection.set_progress_handler(None, 0)
+
+        try:
+            return await self.run(run)
+        finally:
+            cancelled.set()
 
     async def close(self) -> None:
         """Wait for the reads under way and close the connections."""

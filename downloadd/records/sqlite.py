@@ -1,7 +1,6 @@
 """Records in a SQLite database: one writing thread with group commit, and reading threads."""
 
 import sqlite3
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -40,8 +39,6 @@ _LOOKUP_THREADS: Final = 2
 _WAITING_CHUNK_ROWS: Final = 5_000
 _RUNNING_CHUNK_ROWS: Final = 500
 _PART_OWNERS_CHUNK_ROWS: Final = 5_000
-_CANCEL_CHECK_STEPS: Final = 100_000
-"""Instructions of SQLite's virtual machine between two checks for a cancelled search: some milliseconds."""
 
 
 class SqliteRecords:
@@ -159,7 +156,7 @@ class SqliteRecords:
         def read(connection: sqlite3.Connection) -> list[Download]:
             return self._queries.page(connection, query, NO_DOWNLOADS)
 
-        return await (self._search(read) if criteria.contains else self._lookups.run(read))
+        return await (self._searches.run_cancellable(read) if criteria.contains else self._lookups.run(read))
 
     async def counts(self) -> dict[State, int]:
         """Return the number of downloads in each active state."""
@@ -211,21 +208,6 @@ class SqliteRecords:
 
             part_owners.update(await self._lookups.run(read))
         return part_owners
-
-    async def _search(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        cancelled = threading.Event()
-
-        def search(connection: sqlite3.Connection) -> T:
-            connection.set_progress_handler(cancelled.is_set, _CANCEL_CHECK_STEPS)
-            try:
-                return read(connection)
-            finally:
-                connection.set_progress_handler(None, 0)
-
-        try:
-            return await self._searches.run(search)
-        finally:
-            cancelled.set()
 
     def _open_for_writing(self) -> sqlite3.Connection:
         self._directory.lock()

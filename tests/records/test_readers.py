@@ -55,6 +55,22 @@ async def test_an_error_of_sqlite_is_a_storage_error_and_the_pool_continues(pool
     assert await pool.run(select_one) == 1
 
 
+async def test_a_cancelled_read_is_interrupted_and_the_next_one_is_not(tmp_path: Path) -> None:
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+    pool, began = ReaderPool("test", 1), threading.Event()
+    await pool.open(lambda: sqlite3.connect(tmp_path / "a.db", check_same_thread=False))
+
+    def read(connection: sqlite3.Connection) -> None:
+        began.set()
+        connection.execute(endless).fetchone()
+
+    reading = asyncio.create_task(pool.run_cancellable(read))
+    await asyncio.to_thread(began.wait, 10)
+    reading.cancel()
+    assert await pool.run_cancellable(select_one) == 1
+    await pool.close()
+
+
 async def test_a_closed_pool_refuses_reads(tmp_path: Path) -> None:
     pool = ReaderPool("test", 1)
     with pytest.raises(ShuttingDownError):

@@ -54,10 +54,7 @@ def test_only_an_import_has_a_file_and_only_a_failure_a_reason() -> None:
     assert (failed.status, failed.reason) == ("importer_import_failed", "too long")
 
 
-@pytest.mark.parametrize(
-    ("name", "stored"),
-    [("", ""), ("x\u202e/y\x00", "x_y"), ("ä", "ä")],
-)
+@pytest.mark.parametrize(("name", "stored"), [("", ""), ("x\u202e/y\x00", "x_y"), ("ä", "ä")])
 def test_the_stored_name_has_no_slash_and_no_invisible_character(name: str, stored: str) -> None:
     assert format_stored_name(replace(OPERATION, name=name)) == f"201861617498_ann_{stored}"
 
