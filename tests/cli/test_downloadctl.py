@@ -334,7 +334,7 @@ async def test_a_list_is_imported_and_failures_are_reported(run: Run, origin: Or
 # -- where the daemon is -----------------------------------------------------------------------------------------------
 
 
-async def test_on_the_daemon_s_machine_nothing_has_to_be_told(
+async def test_on_the_machine_of_the_daemon_address_and_token_are_found(
     tmp_path: Path, environment: dict[str, str], origin: Origin
 ) -> None:
     state = tmp_path / "home" / "downloadd"

@@ -86,7 +86,7 @@ download = "http://origin.test/f"
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("known", [False, True], ids=["whatever", "a download that there is"])
-async def test_schemathesis_finds_no_answer_that_the_document_does_not_promise(tmp_path: Path, known: bool) -> None:
+async def test_every_response_to_schemathesis_conforms_to_the_document(tmp_path: Path, known: bool) -> None:
     async with daemon_with_hosts(tmp_path, ISOLATED) as daemon:
         settings = tmp_path / "schemathesis.toml"
         settings.write_text(EXPECTED)
@@ -198,7 +198,7 @@ async def guarded(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
         yield daemon
 
 
-async def test_nobody_gets_in_without_right_credentials(
+async def test_a_request_without_valid_credentials_is_refused(
     guarded: DaemonProcess, anonymous: aiohttp.ClientSession
 ) -> None:
     for method, path in ENDPOINTS:
@@ -213,7 +213,7 @@ async def test_nobody_gets_in_without_right_credentials(
     assert await guarded.history() == []
 
 
-async def test_each_endpoint_asks_for_its_permission(guarded: DaemonProcess, anonymous: aiohttp.ClientSession) -> None:
+async def test_each_endpoint_requires_its_permission(guarded: DaemonProcess, anonymous: aiohttp.ClientSession) -> None:
     granted = {
         "looker": {"", "view-downloads"},
         "doer": {"", "view-downloads", "download"},
@@ -235,7 +235,7 @@ async def test_each_endpoint_asks_for_its_permission(guarded: DaemonProcess, ano
     assert [entry["user"] for entry in await guarded.history()] == ["doer", "doer"]
 
 
-async def test_a_token_in_the_query_is_never_taken(daemon: DaemonProcess, anonymous: aiohttp.ClientSession) -> None:
+async def test_a_token_in_the_query_is_never_accepted(daemon: DaemonProcess, anonymous: aiohttp.ClientSession) -> None:
     names = ("token", "access_token", "auth", "authToken", "X-Auth-Token", "Authorization", "bearer", "api_key")
     for method, path in ENDPOINTS:
         for name in names:
@@ -247,7 +247,7 @@ async def test_a_token_in_the_query_is_never_taken(daemon: DaemonProcess, anonym
     assert TOKEN not in daemon.log.read_text()
 
 
-async def test_without_the_launch_flag_everything_that_fetches_is_forbidden(tmp_path: Path) -> None:
+async def test_without_allow_download_every_operation_that_fetches_is_forbidden(tmp_path: Path) -> None:
     async with DaemonProcess(tmp_path, flags=()) as daemon:
         body = {"downloads": [{"url": "http://127.0.0.1:1/f"}]}
         assert await daemon.request("GET", START) == (403, FORBIDDEN)
@@ -257,7 +257,7 @@ async def test_without_the_launch_flag_everything_that_fetches_is_forbidden(tmp_
         assert await daemon.history() == []
 
 
-async def test_health_needs_no_token_and_tells_nothing_but_itself(
+async def test_health_needs_no_token_and_reports_only_the_health(
     daemon: DaemonProcess, anonymous: aiohttp.ClientSession
 ) -> None:
     for fields in ({}, {"Authorization": "Bearer wrong"}):
@@ -294,7 +294,7 @@ ABSENT = (
 )
 
 
-async def test_what_is_not_there_is_answered_in_json(daemon: DaemonProcess) -> None:
+async def test_an_unknown_path_or_method_gets_a_json_error(daemon: DaemonProcess) -> None:
     assert daemon.client is not None
     for method, path, status, error in ABSENT:
         async with daemon.client.request(method, URL(daemon.url + path, encoded=True)) as response:
@@ -305,7 +305,7 @@ async def test_what_is_not_there_is_answered_in_json(daemon: DaemonProcess) -> N
                 assert method not in response.headers["Allow"].split(", ")
 
 
-async def test_head_answers_as_get_does_without_a_body(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_head_has_the_fields_of_get_and_no_body(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3))
     _, answer = await daemon.fetch("d", origin.url("/f"))
     assert daemon.client is not None
@@ -389,7 +389,7 @@ async def test_a_body_of_exactly_16_mib_is_read(daemon: DaemonProcess) -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_a_batch_of_10_000_answered_before_a_kill_is_there_after_it_exactly_once(
+async def test_a_batch_of_10_000_answered_before_a_kill_is_stored_exactly_once(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/held", ScriptedResponse(head_event=asyncio.Event()))
@@ -413,7 +413,7 @@ async def test_a_batch_of_10_000_answered_before_a_kill_is_there_after_it_exactl
 JSON = {"Content-Type": "application/json"}
 
 
-async def test_a_batch_that_is_killed_before_its_answer_is_there_as_a_whole_or_not_at_all(
+async def test_a_batch_killed_before_its_answer_is_stored_completely_or_not_at_all(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/held", ScriptedResponse(head_event=asyncio.Event()))
@@ -436,7 +436,7 @@ async def test_a_batch_that_is_killed_before_its_answer_is_there_as_a_whole_or_n
     assert answered, "the last one is waited for"
 
 
-async def test_a_repeated_start_is_answered_as_the_first_and_starts_nothing(
+async def test_a_repeated_start_gets_the_first_response_and_starts_nothing(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", ScriptedResponse(size=3))
@@ -472,7 +472,7 @@ async def test_a_repeated_start_is_answered_as_the_first_and_starts_nothing(
     assert len(origin.requests("/f")) == 2
 
 
-async def test_a_repeated_batch_is_answered_as_the_first_and_starts_nothing(
+async def test_a_repeated_batch_gets_the_first_response_and_starts_nothing(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", ScriptedResponse(size=3))
@@ -502,7 +502,7 @@ async def test_a_repeated_batch_is_answered_as_the_first_and_starts_nothing(
     assert len(restartable.files()) == 100
 
 
-async def test_keys_of_different_users_are_different_keys(guarded: DaemonProcess, origin: Origin) -> None:
+async def test_idempotency_keys_of_different_users_are_independent(guarded: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3))
     assert guarded.client is not None
     del guarded.client.headers["Authorization"]
@@ -541,7 +541,9 @@ TO_FILE = ("sh", "-c", 'exec "$@" >"$OUT"', "sh")
 """Executes the daemon with its standard output in a file."""
 
 
-async def test_secrets_in_urls_are_sent_to_the_origin_and_shown_to_nobody(tmp_path: Path, origin: Origin) -> None:
+async def test_secrets_in_urls_are_sent_to_the_origin_and_masked_everywhere_else(
+    tmp_path: Path, origin: Origin
+) -> None:
     out = tmp_path / "stdout"
     release = asyncio.Event()
     query = "&".join(f"{name}={SECRET}" for name in SECRETS)
@@ -622,7 +624,7 @@ async def test_secrets_in_urls_are_sent_to_the_origin_and_shown_to_nobody(tmp_pa
 DEBUG = ("--log-level", "debug")
 
 
-async def test_the_access_log_says_who_did_what_and_how_long_it_took(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_access_log_has_user_action_and_duration(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3, delay=0.2))
     _, answer = await daemon.fetch("deep/er", f"{origin.url('/f')}?token={SECRET}")
     id = answer["download_id"]
@@ -651,7 +653,7 @@ async def test_the_access_log_says_who_did_what_and_how_long_it_took(daemon: Dae
     assert SECRET not in daemon.log.read_text()
 
 
-async def test_the_metrics_count_what_happened(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_metrics_count_requests_and_downloads(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3_000))
     origin.script("/held", ScriptedResponse(size=10, stall_after=5))
     await daemon.fetch("d", origin.url("/f"))

@@ -83,7 +83,7 @@ async def busy_downloads(tmp_path: Path, origin: Origin) -> AsyncIterator[tuple[
         assert "Traceback" not in daemon.log.read_text()
 
 
-async def test_a_cancel_takes_effect_within_a_second_whatever_the_download_is_doing(
+async def test_a_cancel_takes_effect_within_a_second_in_every_situation(
     busy_downloads: tuple[DaemonProcess, dict[str, str]], origin: Origin
 ) -> None:
     daemon, ids = busy_downloads
@@ -104,7 +104,7 @@ async def test_a_cancel_takes_effect_within_a_second_whatever_the_download_is_do
     assert daemon.files() == {}
 
 
-async def test_a_pause_takes_effect_within_a_second_and_keeps_what_has_come(
+async def test_a_pause_takes_effect_within_a_second_and_keeps_received_bytes(
     busy_downloads: tuple[DaemonProcess, dict[str, str]], origin: Origin
 ) -> None:
     daemon, ids = busy_downloads
@@ -135,7 +135,9 @@ async def test_a_pause_takes_effect_within_a_second_and_keeps_what_has_come(
 # -- pause and resume --------------------------------------------------------------------------------------------------
 
 
-async def test_a_resumed_download_goes_on_where_it_was_and_is_whole(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_resumed_download_continues_at_its_offset_and_is_complete(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
     id = await pause_half_way(daemon, origin, "/f")
     [part] = daemon.part_files()
     assert (part.stat().st_size, part.stat().st_mode & 0o777) == (HALF, 0o600)
@@ -151,7 +153,7 @@ async def test_a_resumed_download_goes_on_where_it_was_and_is_whole(daemon: Daem
     assert origin.bytes_sent("/f") == SIZE
 
 
-async def test_many_pauses_cost_no_byte_and_no_attempt(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_repeated_pauses_lose_no_byte_and_use_no_attempt(daemon: DaemonProcess, origin: Origin) -> None:
     answers = [ScriptedResponse(size=SIZE, etag='"v"', stall_after=100_000) for _ in range(8)]
     origin.script("/f", [*answers, ScriptedResponse(size=SIZE, etag='"v"')])
     id = await start(daemon, origin.url("/f"))
@@ -175,7 +177,7 @@ async def test_without_a_validator_a_resumed_download_starts_over(daemon: Daemon
     assert origin.requests("/f")[1].field("Range") is None
 
 
-async def test_a_paused_download_may_go_on_from_another_url(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_paused_download_can_continue_from_another_url(daemon: DaemonProcess, origin: Origin) -> None:
     id = await pause_half_way(daemon, origin, "/expired")
     origin.script("/renewed", ScriptedResponse(size=SIZE, etag='"v"'))
     assert (await daemon.amend(id, url=origin.url("/renewed")))[1]["status"] == "paused"
@@ -198,7 +200,7 @@ async def test_a_paused_download_may_go_on_from_another_url(daemon: DaemonProces
         pytest.param(ScriptedResponse(size=SIZE, seed=1, etag='"v"', honour_ranges=False), id="ranges ignored"),
     ],
 )
-async def test_a_part_of_one_resource_never_goes_on_with_another_one(
+async def test_a_part_file_is_never_continued_with_another_resource(
     daemon: DaemonProcess, origin: Origin, other: ScriptedResponse
 ) -> None:
     id = await pause_half_way(daemon, origin, "/expired")
@@ -209,7 +211,7 @@ async def test_a_part_of_one_resource_never_goes_on_with_another_one(
     assert list(daemon.files().values()) == [expected_bytes(1, 0, other.size)]
 
 
-async def test_a_part_that_was_lost_or_changed_behind_our_back_is_never_spliced(
+async def test_a_part_file_that_was_removed_or_changed_is_never_continued(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     for name in ("gone", "longer"):
@@ -254,7 +256,7 @@ async def test_a_retried_download_keeps_its_id_and_leaves_the_history(daemon: Da
     assert [request.field("Range") for request in origin.requests("/cancelled")] == [None, None]
 
 
-async def test_a_retry_shortens_a_wait_but_not_one_that_the_host_has_asked_for(
+async def test_a_retry_shortens_a_backoff_but_not_the_retry_after_of_a_host(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", error_response(503, retry_after="100"))
@@ -279,7 +281,9 @@ IMPOSSIBLE = {
 }
 
 
-async def test_a_verb_in_the_wrong_state_says_so_and_does_nothing(tmp_path: Path, origin: Origin) -> None:
+async def test_an_action_that_the_state_does_not_allow_is_refused_and_changes_nothing(
+    tmp_path: Path, origin: Origin
+) -> None:
     async with DaemonProcess(tmp_path, config=make_config(max_concurrent=1)) as daemon:
         origin.script("/f", ScriptedResponse(size=1))
         origin.script("/missing", error_response(404))
@@ -315,7 +319,7 @@ async def test_a_verb_in_the_wrong_state_says_so_and_does_nothing(tmp_path: Path
             assert {**await daemon.get_download(id), "speed": None} == {**before[state], "speed": None}
 
 
-async def test_an_id_that_nobody_has_is_not_found(daemon: DaemonProcess) -> None:
+async def test_an_unknown_id_is_not_found(daemon: DaemonProcess) -> None:
     for id in (str(uuid4()), "0", "a..b", "%252e", "%00", "x" * 3000, "é"):
         for verb in ("cancel", "pause", "resume", "retry"):
             status, body = await daemon.control(id, verb)
@@ -327,7 +331,7 @@ async def test_an_id_that_nobody_has_is_not_found(daemon: DaemonProcess) -> None
 # -- wait --------------------------------------------------------------------------------------------------------------
 
 
-async def test_wait_answers_with_the_end_or_when_the_time_is_up(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_wait_ends_with_the_download_or_at_the_time_limit(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/slow", ScriptedResponse(size=1000, delay=0.3))
     status, answer = await daemon.fetch("d", origin.url("/slow"))
     assert (status, answer["success"], answer["message"], answer["error"]) == (201, True, "Download completed", None)
@@ -352,7 +356,7 @@ ENDS = {
 }
 
 
-async def test_wait_answers_a_failure_with_the_status_of_its_code(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_wait_returns_the_status_of_the_error_code_of_a_failure(daemon: DaemonProcess, origin: Origin) -> None:
     for name, (script, parameters, expected, code) in ENDS.items():
         origin.script(f"/{name}", script)
         status, answer = await daemon.fetch("d", origin.url(f"/{name}"), **parameters)
@@ -363,7 +367,7 @@ async def test_wait_answers_a_failure_with_the_status_of_its_code(daemon: Daemon
         assert (entry["id"], entry["status"], entry["error"]) == (answer["download_id"], "failed", code)
 
 
-async def test_wait_sees_a_cancel_by_somebody_else(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_wait_ends_when_another_client_cancels(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/stalled", ScriptedResponse(size=1000, stall_after=500))
     waiting = asyncio.create_task(daemon.fetch("d", origin.url("/stalled")))
     await origin.wait_sent("/stalled", 500)
@@ -472,7 +476,7 @@ async def test_the_same_request_many_times_at_once_is_applied_once(daemon: Daemo
     assert origin.active("/f") == 1
 
 
-async def test_requests_during_the_end_of_an_attempt_break_nothing(tmp_path: Path, origin: Origin) -> None:
+async def test_requests_at_the_end_of_an_attempt_leave_consistent_records(tmp_path: Path, origin: Origin) -> None:
     chance = random.Random(1)
     async with DaemonProcess(tmp_path, config=make_config(max_retries=1000)) as daemon:
         ids = []

@@ -27,7 +27,7 @@ main()
 """The daemon, with a heartbeat that a test can wait for; what it executes in place of is in its arguments."""
 
 
-async def test_a_download_is_told_from_acceptance_to_end_with_the_entries_of_listing_and_history(
+async def test_events_have_the_entries_of_listing_and_history_from_acceptance_to_end(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     release = asyncio.Event()
@@ -54,7 +54,7 @@ async def test_a_download_is_told_from_acceptance_to_end_with_the_entries_of_lis
     assert reader.events[-1].name == "history"
 
 
-async def test_every_way_to_end_is_told(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_every_final_state_has_an_event(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/missing", error_response(404))
     origin.script("/stalled", ScriptedResponse(size=10, stall_after=5))
     origin.script("/f", ScriptedResponse(size=1))
@@ -83,7 +83,7 @@ async def test_every_way_to_end_is_told(daemon: DaemonProcess, origin: Origin) -
     assert reader.entries("history") == list(reversed(await daemon.history()))
 
 
-async def test_an_end_is_told_even_when_its_part_cannot_be_removed(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_end_has_an_event_if_the_part_file_cannot_be_removed(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=10, stall_after=5))
     id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
     [part] = await wait_until(daemon.part_files)
@@ -97,7 +97,7 @@ async def test_an_end_is_told_even_when_its_part_cannot_be_removed(daemon: Daemo
     await wait_until(lambda: [line for line in daemon.log_lines() if line["event"] == "part_removal_failed"])
 
 
-async def test_progress_is_told_about_once_a_second(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_progress_has_about_one_event_a_second(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=10_000_000, rate=1_000_000))
     async with open_event_stream(daemon) as reader:
         await daemon.start_download("d", origin.url("/f"))
@@ -111,7 +111,7 @@ async def test_progress_is_told_about_once_a_second(daemon: DaemonProcess, origi
     assert last["eta"] is not None
 
 
-async def test_a_quiet_stream_has_comments_as_heartbeat(tmp_path: Path) -> None:
+async def test_a_stream_without_events_has_comments_as_heartbeat(tmp_path: Path) -> None:
     async with DaemonProcess(tmp_path, launcher=(sys.executable, "-Ic", FAST_HEARTBEAT_LAUNCHER)) as daemon:
         async with open_event_stream(daemon) as reader:
             await reader.wait_until(lambda: len(reader.comments) >= 2)
@@ -122,7 +122,7 @@ async def test_a_quiet_stream_has_comments_as_heartbeat(tmp_path: Path) -> None:
 # -- coming back -------------------------------------------------------------------------------------------------------
 
 
-async def test_one_that_comes_back_is_told_every_event_once(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_client_that_reconnects_receives_every_event_once(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=100))
     told: list[StreamEvent] = []
     last_id = ""
@@ -188,7 +188,7 @@ async def test_no_end_is_lost_across_reconnects_and_kills(restartable: DaemonPro
     assert told.total() - len(told) <= 4 * 20
 
 
-async def test_an_id_never_vouches_for_an_end_that_was_not_told(restartable: DaemonProcess, origin: Origin) -> None:
+async def test_an_event_id_never_covers_an_end_that_was_not_sent(restartable: DaemonProcess, origin: Origin) -> None:
     """What an id says outlives the daemon: whoever comes back with it is told only of later ends."""
     restartable.config.write_text(make_config(max_concurrent=1))
     origin.script("/held", ScriptedResponse(head_event=asyncio.Event()))
@@ -232,7 +232,7 @@ async def open_and_never_read(daemon: DaemonProcess) -> socket.socket:
     return sock
 
 
-async def test_readers_that_do_not_read_hold_up_nobody(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_clients_that_do_not_read_delay_no_other_client(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=10))
     # Long URLs make long events: what a socket buffers is soon full.
     padding = "x" * 15_000
@@ -261,7 +261,7 @@ async def test_readers_that_do_not_read_hold_up_nobody(daemon: DaemonProcess, or
     assert "Traceback" not in daemon.log.read_text()
 
 
-async def test_the_daemon_stops_in_time_whoever_watches(restartable: DaemonProcess) -> None:
+async def test_the_daemon_stops_in_time_with_open_event_streams(restartable: DaemonProcess) -> None:
     await restartable.start()
     slow = await open_and_never_read(restartable)
     async with open_event_stream(restartable) as reader, aiohttp.ClientSession() as other:
@@ -278,7 +278,7 @@ async def test_the_daemon_stops_in_time_whoever_watches(restartable: DaemonProce
 # -- who may, and what is shown ----------------------------------------------------------------------------------------
 
 
-async def test_secrets_are_not_told(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_events_contain_no_secrets(daemon: DaemonProcess, origin: Origin) -> None:
     release = asyncio.Event()
     origin.script("/f", ScriptedResponse(size=10, body_event=release))
     secret = "hush-4711"
@@ -302,7 +302,9 @@ async def test_secrets_are_not_told(daemon: DaemonProcess, origin: Origin) -> No
 
 
 @pytest.mark.parametrize("last_id", ["", "nonsense", "-1", "0" * 5000, "aa-99999999999999999999-0"])
-async def test_a_foreign_id_is_a_new_reader(daemon: DaemonProcess, origin: Origin, last_id: str) -> None:
+async def test_a_client_with_an_unknown_event_id_is_a_new_one(
+    daemon: DaemonProcess, origin: Origin, last_id: str
+) -> None:
     origin.script("/f", ScriptedResponse(size=10))
     await daemon.fetch("d", origin.url("/f"))
     origin.script("/g", ScriptedResponse(size=10, head_event=asyncio.Event()))
@@ -312,7 +314,7 @@ async def test_a_foreign_id_is_a_new_reader(daemon: DaemonProcess, origin: Origi
         assert reader.entries("history") == []
 
 
-async def test_a_user_who_was_removed_reads_no_further(tmp_path: Path, origin: Origin) -> None:
+async def test_the_stream_of_a_removed_user_ends(tmp_path: Path, origin: Origin) -> None:
     bob = "".join(f"{number:02x}" for number in range(32))
     digest = hashlib.sha256(bob.encode()).hexdigest()
     with_bob = f'{DEFAULT_CONFIG}\n[[users]]\nid = "bob"\ntoken_hash = "sha256:{digest}"\n'

@@ -35,7 +35,7 @@ def signature(key: str, id: str, timestamp: str, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
 
 
-async def test_every_kind_of_end_is_told_signed_with_the_entry_of_the_history(
+async def test_every_final_state_sends_a_signed_message_with_the_history_entry(
     tmp_path: Path, origin: Origin, receiver: WebhookReceiver
 ) -> None:
     origin.script("/a", ScriptedResponse(size=1000))
@@ -71,7 +71,7 @@ async def test_every_kind_of_end_is_told_signed_with_the_entry_of_the_history(
         assert "Traceback" not in log
 
 
-async def test_a_hook_is_told_only_of_its_events_and_directories(
+async def test_a_hook_receives_only_its_events_and_directories(
     tmp_path: Path, origin: Origin, receiver: WebhookReceiver
 ) -> None:
     origin.script("/f", ScriptedResponse(size=10))
@@ -88,7 +88,7 @@ async def test_a_hook_is_told_only_of_its_events_and_directories(
         assert [message["data"]["directory"] for message in receiver.messages] == ["team/a", "team/a/b"]
 
 
-async def test_what_the_daemon_could_not_tell_before_it_was_killed_is_told_by_the_next_one(
+async def test_a_message_not_delivered_before_a_kill_is_delivered_after_the_restart(
     tmp_path: Path, origin: Origin
 ) -> None:
     """The receiver is away while downloads end; the daemon is killed; both come back."""
@@ -127,9 +127,7 @@ async def test_kills_at_any_moment_lose_no_message(tmp_path: Path, origin: Origi
         assert len({message["id"] for message in receiver.messages}) == len(ids)
 
 
-async def test_a_receiver_that_fails_is_asked_again_at_the_latest_when_the_daemon_is_told_to_reload(
-    tmp_path: Path, origin: Origin
-) -> None:
+async def test_a_failed_delivery_is_retried_at_the_latest_at_a_reload(tmp_path: Path, origin: Origin) -> None:
     async with WebhookReceiver(503, 302, 200, headers={"Location": "/elsewhere"}) as receiver:
         config = DEFAULT_CONFIG + webhook_table(receiver)
         async with DaemonProcess(tmp_path, config=config) as daemon:
@@ -149,7 +147,7 @@ async def test_a_receiver_that_fails_is_asked_again_at_the_latest_when_the_daemo
             assert len(receiver.received) == 3
 
 
-async def test_a_receiver_that_says_gone_is_asked_no_more(tmp_path: Path, origin: Origin) -> None:
+async def test_a_receiver_that_answers_410_gets_no_further_messages(tmp_path: Path, origin: Origin) -> None:
     async with WebhookReceiver(410) as receiver:
         config = DEFAULT_CONFIG + webhook_table(receiver)
         async with DaemonProcess(tmp_path, config=config) as daemon:
@@ -160,7 +158,7 @@ async def test_a_receiver_that_says_gone_is_asked_no_more(tmp_path: Path, origin
             await wait_until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="chat"} 0.0'))
 
 
-async def test_a_receiver_that_hangs_holds_up_no_download_and_no_other_hook(
+async def test_a_receiver_that_hangs_delays_no_download_and_no_other_hook(
     tmp_path: Path, origin: Origin, receiver: WebhookReceiver
 ) -> None:
     origin.script("/a", ScriptedResponse(size=10))
@@ -178,7 +176,7 @@ async def test_a_receiver_that_hangs_holds_up_no_download_and_no_other_hook(
             assert len(hanging.received) == 4
 
 
-async def test_no_answer_in_time_is_a_failure(tmp_path: Path, origin: Origin) -> None:
+async def test_a_delivery_without_a_response_in_time_has_failed(tmp_path: Path, origin: Origin) -> None:
     async with WebhookReceiver(0) as hanging:
         config = DEFAULT_CONFIG + webhook_table(hanging, timeout=1)
         async with DaemonProcess(tmp_path, config=config) as daemon:
@@ -187,7 +185,7 @@ async def test_no_answer_in_time_is_a_failure(tmp_path: Path, origin: Origin) ->
             assert line["reason"] == "no answer within 1 s"
 
 
-async def test_a_reload_brings_hooks_and_takes_them_away_with_what_waits_for_them(
+async def test_a_reload_adds_hooks_and_removes_hooks_with_their_deliveries(
     tmp_path: Path, origin: Origin, receiver: WebhookReceiver
 ) -> None:
     origin.script("/a", ScriptedResponse(size=10))
@@ -214,7 +212,7 @@ def program(tmp_path: Path, code: str) -> list[str]:
     return [sys.executable, "-I", str(file), "an argument; with $HOME"]
 
 
-async def test_a_command_gets_the_facts_and_nothing_of_the_daemons_own(tmp_path: Path, origin: Origin) -> None:
+async def test_a_command_gets_the_facts_and_no_environment_of_the_daemon(tmp_path: Path, origin: Origin) -> None:
     origin.script("/a", ScriptedResponse(size=10))
     told = tmp_path / "told.json"
     command = program(
@@ -243,7 +241,7 @@ async def test_a_command_gets_the_facts_and_nothing_of_the_daemons_own(tmp_path:
         assert line["answer"] == "exit status 0"
 
 
-async def test_a_command_that_fails_is_logged_with_status_and_last_words(tmp_path: Path, origin: Origin) -> None:
+async def test_a_failed_command_is_logged_with_status_and_last_output(tmp_path: Path, origin: Origin) -> None:
     command = program(tmp_path, "import sys; print('x' * 100_000); sys.exit('the scanner is away')")
     async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + hook_table(command=command)) as daemon:
         await daemon.fetch("d", origin.url("/missing"))
@@ -253,7 +251,7 @@ async def test_a_command_that_fails_is_logged_with_status_and_last_words(tmp_pat
         assert len(line["reason"]) < 600
 
 
-async def test_a_command_that_is_not_there_is_said_so(tmp_path: Path, origin: Origin) -> None:
+async def test_a_missing_command_is_logged(tmp_path: Path, origin: Origin) -> None:
     async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + hook_table(command=["/nowhere/to/be/found"])) as daemon:
         await daemon.fetch("d", origin.url("/missing"))
         (line,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_failed"))

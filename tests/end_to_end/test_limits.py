@@ -83,7 +83,7 @@ class ConcurrencyCounter:
             yield self.origins
 
 
-async def test_no_more_run_than_allowed_in_all_and_from_one_host(limited: Limited) -> None:
+async def test_downloads_in_total_and_for_each_host_stay_within_the_limits(limited: Limited) -> None:
     daemon = await limited(max_concurrent=4, max_per_host=3)
     counter = ConcurrencyCounter()
     async with counter.two_hosts() as origins:
@@ -101,7 +101,7 @@ async def test_no_more_run_than_allowed_in_all_and_from_one_host(limited: Limite
     assert len(daemon.files()) == 20
 
 
-async def test_one_host_may_have_as_many_as_its_limit(limited: Limited, origin: Origin) -> None:
+async def test_one_host_can_use_all_its_slots(limited: Limited, origin: Origin) -> None:
     daemon = await limited(max_concurrent=10, max_per_host=3)
     origin.script("/f", ScriptedResponse(size=100, delay=0.2))
     await asyncio.gather(*(daemon.start_download("d", origin.url("/f")) for _ in range(10)))
@@ -109,9 +109,7 @@ async def test_one_host_may_have_as_many_as_its_limit(limited: Limited, origin: 
     assert origin.max_active("/f") == 3
 
 
-async def test_changes_while_downloads_are_about_to_start_never_shift_the_limits(
-    limited: Limited, origin: Origin
-) -> None:
+async def test_changes_during_starts_never_shift_the_limits(limited: Limited, origin: Origin) -> None:
     """A place that is counted twice is exceeded, one that is never given back is lost for good."""
     daemon = await limited(max_concurrent=3, max_per_host=2)
     origin.script("/f", ScriptedResponse(size=10, delay=0.005))
@@ -139,7 +137,7 @@ async def test_changes_while_downloads_are_about_to_start_never_shift_the_limits
     release.set()
 
 
-async def test_a_slow_host_never_holds_up_the_others(limited: Limited, origin: Origin, other_origin: Origin) -> None:
+async def test_a_slow_host_does_not_delay_others(limited: Limited, origin: Origin, other_origin: Origin) -> None:
     daemon = await limited(max_concurrent=3, max_per_host=2)
     origin.script("/slow", ScriptedResponse(size=1000, stall_after=1))
     other_origin.script("/quick", ScriptedResponse(size=1000))
@@ -154,7 +152,7 @@ async def test_a_slow_host_never_holds_up_the_others(limited: Limited, origin: O
     assert waiting == ["2 downloads from 127.0.0.1 are running (max_per_host)"] * 4
 
 
-async def test_higher_priorities_go_first_and_a_change_reorders(limited: Limited, origin: Origin) -> None:
+async def test_higher_priorities_start_first_and_a_change_reorders_the_queue(limited: Limited, origin: Origin) -> None:
     daemon = await limited(max_concurrent=1)
     release = asyncio.Event()
     origin.script("/f", [ScriptedResponse(size=1, head_event=release), ScriptedResponse(size=1)])
@@ -172,7 +170,7 @@ async def test_higher_priorities_go_first_and_a_change_reorders(limited: Limited
     assert query_order(origin, "/f") == "xcbdefa"
 
 
-async def test_what_has_no_place_in_the_queue_is_refused_and_never_starts(limited: Limited, origin: Origin) -> None:
+async def test_a_request_beyond_the_queue_limit_is_refused_and_never_starts(limited: Limited, origin: Origin) -> None:
     daemon = await limited(max_concurrent=1, max_queued=2)
     release = asyncio.Event()
     origin.script("/f", [ScriptedResponse(size=1, head_event=release), ScriptedResponse(size=1)])
@@ -213,7 +211,7 @@ async def test_what_has_no_place_in_the_queue_is_refused_and_never_starts(limite
 # -- how fast ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_download_is_no_faster_than_its_limit_and_others_are(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_speed_limit_holds_for_its_download_alone(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=300_000))
     watch = daemon.stopwatch()
     limited = asyncio.create_task(daemon.fetch("d", origin.url("/f"), speed_limit="100000"))
@@ -225,7 +223,7 @@ async def test_a_download_is_no_faster_than_its_limit_and_others_are(daemon: Dae
     assert set(daemon.files().values()) == {expected_bytes(0, 0, 300_000)}
 
 
-async def test_all_downloads_together_are_no_faster_than_the_limit(limited: Limited, origin: Origin) -> None:
+async def test_the_shared_speed_limit_holds_for_all_downloads_together(limited: Limited, origin: Origin) -> None:
     daemon = await limited(speed_limit=100_000)
     origin.script("/f", ScriptedResponse(size=75_000))
     watch = daemon.stopwatch()
@@ -275,9 +273,7 @@ async def test_over_ten_seconds_limits_hold_within_five_percent_and_are_shared_f
     assert are_right(measured[-1]), measured
 
 
-async def test_a_crawling_download_speeds_up_as_soon_as_its_limit_is_lifted(
-    daemon: DaemonProcess, origin: Origin
-) -> None:
+async def test_a_slow_download_speeds_up_when_its_limit_is_removed(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=300_000))
     # The first kilobyte has to be paid for with a hundred seconds.
     id = (await daemon.start_download("d", origin.url("/f"), speed_limit="10"))["download_id"]
@@ -310,7 +306,7 @@ async def test_a_running_download_slows_down_to_a_new_limit(daemon: DaemonProces
     assert await size() - before < 50_000 * (now() - began) + 600_000
 
 
-async def test_a_limit_that_makes_the_origin_wait_is_no_stall(limited: Limited, origin: Origin) -> None:
+async def test_waiting_for_a_speed_limit_is_not_a_stall(limited: Limited, origin: Origin) -> None:
     daemon = await limited(stall_timeout=1, max_retries=0)
     origin.script("/f", ScriptedResponse(size=600_000))
     status, answer = await daemon.fetch("d", origin.url("/f"), speed_limit="200000")
@@ -326,7 +322,9 @@ async def test_a_limit_that_makes_the_origin_wait_is_no_stall(limited: Limited, 
 # -- how long ----------------------------------------------------------------------------------------------------------
 
 
-async def test_the_time_in_the_queue_and_in_a_pause_does_not_count(limited: Limited, origin: Origin) -> None:
+async def test_time_in_the_queue_and_in_a_pause_does_not_count_for_the_timeout(
+    limited: Limited, origin: Origin
+) -> None:
     daemon = await limited(max_concurrent=1)
     release = asyncio.Event()
     origin.script("/first", ScriptedResponse(size=1, head_event=release))
@@ -362,9 +360,7 @@ async def test_the_timeout_holds_over_all_attempts(limited: Limited, origin: Ori
     assert (entry["id"], entry["status"], entry["error"]) == (answer["download_id"], "failed", "DOWNLOAD_TIMEOUT")
 
 
-async def test_a_stalled_attempt_is_given_up_and_tried_again_until_retries_are_spent(
-    limited: Limited, origin: Origin
-) -> None:
+async def test_a_stalled_attempt_is_aborted_and_retried_until_max_retries(limited: Limited, origin: Origin) -> None:
     daemon = await limited(stall_timeout=1, max_retries=1)
     origin.script(
         "/f", [ScriptedResponse(size=1000, stall_after=0), ScriptedResponse(size=1000, head_event=asyncio.Event())]
@@ -380,7 +376,7 @@ async def test_a_stalled_attempt_is_given_up_and_tried_again_until_retries_are_s
 
 
 @pytest.mark.parametrize("spelling", ["seconds", "date"])
-async def test_a_host_that_asks_to_wait_is_left_alone_as_a_whole(
+async def test_retry_after_delays_all_downloads_of_the_host(
     daemon: DaemonProcess, origin: Origin, other_origin: Origin, spelling: str
 ) -> None:
     until_then = int(time()) + 7
@@ -407,9 +403,7 @@ async def test_a_host_that_asks_to_wait_is_left_alone_as_a_whole(
         assert time() >= until_then
 
 
-async def test_a_host_is_left_alone_even_by_a_download_that_cannot_wait_so_long(
-    daemon: DaemonProcess, origin: Origin
-) -> None:
+async def test_retry_after_holds_if_the_download_cannot_wait_that_long(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", error_response(429, retry_after="100"))
     status, answer = await daemon.fetch("d", origin.url("/f"), timeout="10")
     assert (status, answer["error"]) == (502, "REMOTE_ERROR")
@@ -423,7 +417,7 @@ async def test_a_host_is_left_alone_even_by_a_download_that_cannot_wait_so_long(
 # -- how big -----------------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_over_max_size_is_given_up_whether_its_length_is_told_or_not(
+async def test_a_file_over_max_size_is_aborted_with_and_without_a_known_length(
     limited: Limited, origin: Origin
 ) -> None:
     daemon = await limited(max_size=100_000)
@@ -445,7 +439,7 @@ async def test_what_is_over_max_size_is_given_up_whether_its_length_is_told_or_n
 # -- another URL -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_waiting_download_may_get_another_url_and_then_belongs_to_that_host(
+async def test_a_waiting_download_with_a_new_url_counts_for_the_new_host(
     limited: Limited, origin: Origin, other_origin: Origin
 ) -> None:
     daemon = await limited(max_per_host=1)
@@ -475,7 +469,7 @@ async def test_a_waiting_download_may_get_another_url_and_then_belongs_to_that_h
 # -- reload ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_reload_takes_over_limits_and_users_and_refuses_mistakes_whole(
+async def test_a_reload_applies_limits_and_users_and_refuses_an_invalid_file_completely(
     limited: Limited, origin: Origin
 ) -> None:
     daemon = await limited(max_concurrent=1, max_queued=3)
@@ -512,7 +506,7 @@ async def test_a_reload_takes_over_limits_and_users_and_refuses_mistakes_whole(
     assert (await daemon.request("GET", "/api/v1/downloads", headers=headers))[0] == 200
 
 
-async def test_the_host_that_asked_is_the_one_that_waits(
+async def test_retry_after_holds_for_the_host_that_sent_it(
     limited: Limited, origin: Origin, other_origin: Origin
 ) -> None:
     daemon = await limited(max_retries=5)
@@ -530,7 +524,7 @@ async def test_the_host_that_asked_is_the_one_that_waits(
     assert other_origin.requests("/there") == []
 
 
-async def test_a_limit_is_taken_away_from_many_by_a_reload_and_by_a_change(
+async def test_a_reload_and_a_change_remove_the_limit_of_many_downloads(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     restartable.config.write_text(make_config(speed_limit=400_000))

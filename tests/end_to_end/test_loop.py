@@ -73,7 +73,7 @@ async def watch_loop(late: list[tuple[float, float]]) -> None:
             late.append((due, now))
 
 
-async def test_big_files_do_not_block_the_loop(tmp_path: Path, nginx: NginxOrigin) -> None:
+async def test_large_files_do_not_block_the_loop(tmp_path: Path, nginx: NginxOrigin) -> None:
     with (nginx.www / "big.bin").open("wb") as file:
         file.truncate(100 << 20)
     late: list[tuple[float, float]] = []
@@ -97,7 +97,7 @@ async def test_big_files_do_not_block_the_loop(tmp_path: Path, nginx: NginxOrigi
     assert blocked == []
 
 
-async def test_nothing_that_could_wait_is_called_on_the_loop(tmp_path: Path, nginx: NginxOrigin) -> None:
+async def test_no_blocking_call_is_made_on_the_loop(tmp_path: Path, nginx: NginxOrigin) -> None:
     """A download, a listing, a pause, a cancel, a history, a start and a stop, with every blocking call forbidden."""
     content = b"x" * 3_000_000
     (nginx.www / "small.bin").write_bytes(content)

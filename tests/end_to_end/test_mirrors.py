@@ -53,7 +53,7 @@ async def test_all_sources_are_used_together(daemon: DaemonProcess, origin: Orig
     assert all(request.field("If-Range") == '"a"' for request in mirror.requests("/m"))
 
 
-async def test_a_fast_source_gives_more_and_both_end_together(
+async def test_a_fast_source_sends_more_and_both_end_together(
     daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
     origin.script("/f", replace(GOOD, rate=MIB // 4))
@@ -65,7 +65,7 @@ async def test_a_fast_source_gives_more_and_both_end_together(
     assert daemon.files() == {"d/f": WHOLE}
 
 
-async def test_connections_are_shared_out_among_the_sources(
+async def test_connections_are_distributed_over_the_sources(
     daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
     origin.script("/f", replace(GOOD, rate=2 * MIB))
@@ -94,7 +94,7 @@ async def test_connections_are_shared_out_among_the_sources(
         pytest.param(ScriptedResponse(raw=b"nonsense\r\n\r\n"), "not valid HTTP", id="nonsense"),
     ],
 )
-async def test_a_mirror_of_no_use_is_dropped_and_said_so(
+async def test_an_unusable_mirror_is_dropped_and_reported(
     daemon: DaemonProcess, origin: Origin, mirror: Origin, other: ScriptedResponse, reason: str
 ) -> None:
     origin.script("/f", GOOD)
@@ -116,7 +116,7 @@ async def test_a_mirror_of_no_use_is_dropped_and_said_so(
         pytest.param(ScriptedResponse(status=302, headers=[("Location", "ftp://example.com/")]), id="astray"),
     ],
 )
-async def test_a_mirror_takes_the_place_of_the_first_url(
+async def test_a_mirror_replaces_a_failed_first_url(
     daemon: DaemonProcess, origin: Origin, mirror: Origin, other: ScriptedResponse
 ) -> None:
     origin.script("/f", other)
@@ -129,7 +129,7 @@ async def test_a_mirror_takes_the_place_of_the_first_url(
     assert origin.url("/f") in entry["detail"]
 
 
-async def test_a_mirror_takes_over_what_a_broken_source_has_left(
+async def test_a_mirror_sends_the_rest_of_a_broken_source(
     short_timeout_daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
     origin.script("/f", [replace(GOOD, cut_after=3 * MIB, cut=Cut.RESET), error_response(404)])
@@ -139,7 +139,7 @@ async def test_a_mirror_takes_over_what_a_broken_source_has_left(
     assert len(origin.requests("/f")) == 1
 
 
-async def test_what_a_stalled_source_holds_is_fetched_elsewhere(
+async def test_the_range_of_a_stalled_source_is_fetched_from_another(
     daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
     origin.script("/f", replace(GOOD, rate=0, stall_after=100))
@@ -160,7 +160,7 @@ async def test_without_a_validator_a_mirror_is_tried_after_a_failure(
     assert short_timeout_daemon.files() == {"d/x": WHOLE}
 
 
-async def test_when_no_source_is_left_it_fails(daemon: DaemonProcess, origin: Origin, mirror: Origin) -> None:
+async def test_a_download_without_a_usable_source_fails(daemon: DaemonProcess, origin: Origin, mirror: Origin) -> None:
     origin.script("/f", error_response(404))
     mirror.script("/m", error_response(403))
     status, answer = await daemon.request(
@@ -170,7 +170,7 @@ async def test_when_no_source_is_left_it_fails(daemon: DaemonProcess, origin: Or
     assert daemon.files() == {}
 
 
-async def test_several_sources_survive_a_kill(tmp_path: Path, origin: Origin, mirror: Origin) -> None:
+async def test_a_download_from_several_sources_survives_a_kill(tmp_path: Path, origin: Origin, mirror: Origin) -> None:
     origin.script("/f", replace(GOOD, rate=2 * MIB))
     mirror.script("/m", replace(GOOD, rate=2 * MIB))
     async with DaemonProcess(tmp_path) as daemon:
@@ -195,7 +195,7 @@ async def test_several_sources_survive_a_kill(tmp_path: Path, origin: Origin, mi
         assert mirror.bytes_sent("/m") - before < SIZE - 4 * MIB
 
 
-async def test_each_url_is_judged_before_anything_starts(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_each_url_is_checked_before_the_download_starts(daemon: DaemonProcess, origin: Origin) -> None:
     status, answer = await daemon.request(
         "GET", "/d", params=[("download", origin.url("/f")), ("download", "ftp://example.com/f")]
     )
@@ -211,7 +211,7 @@ async def test_each_url_is_judged_before_anything_starts(daemon: DaemonProcess, 
 
 
 @pytest.mark.parametrize("liar", [0, 1, 2])
-async def test_a_source_that_lies_is_found_out_and_done_without(
+async def test_a_source_with_wrong_bytes_is_detected_and_dropped(
     daemon: DaemonProcess, origin: Origin, liar: int
 ) -> None:
     size = 6 * MIB
@@ -225,7 +225,7 @@ async def test_a_source_that_lies_is_found_out_and_done_without(
     assert daemon.files() == {"d/f": expected_bytes(0, 0, size)}
 
 
-async def test_sources_that_all_lie_are_given_up(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_download_fails_if_all_sources_send_wrong_bytes(daemon: DaemonProcess, origin: Origin) -> None:
     for number in range(3):
         origin.script(f"/{number}/f", ScriptedResponse(size=1000, seed=9, etag='"1"'))
     urls = [origin.url(f"/{number}/f") for number in range(3)]
@@ -237,7 +237,7 @@ async def test_sources_that_all_lie_are_given_up(daemon: DaemonProcess, origin: 
 
 
 @pytest.mark.parametrize("size", [3 << 20, 20 << 20])
-async def test_a_fast_source_that_is_done_at_once_relieves_one_that_crawls(
+async def test_a_source_that_has_finished_takes_ranges_of_a_slow_one(
     daemon: DaemonProcess, origin: Origin, size: int
 ) -> None:
     async with Origin() as fast:
@@ -248,9 +248,7 @@ async def test_a_fast_source_that_is_done_at_once_relieves_one_that_crawls(
         assert daemon.files() == {"d/f": expected_bytes(0, 0, size)}
 
 
-async def test_a_mirror_that_stands_in_has_no_more_connections_than_its_host_may_have(
-    tmp_path: Path, origin: Origin
-) -> None:
+async def test_a_mirror_in_place_of_the_first_url_stays_within_its_host_limit(tmp_path: Path, origin: Origin) -> None:
     origin.script("/m", ScriptedResponse(size=MIB, rate=4 * MIB))
     async with DaemonProcess(tmp_path, config=make_config(max_per_host=1)) as daemon:
         # Nobody listens at the first source of each, which is a host of its own.
@@ -262,7 +260,7 @@ async def test_a_mirror_that_stands_in_has_no_more_connections_than_its_host_may
         assert len(origin.requests("/m")) == 4
 
 
-async def test_a_mirror_that_has_no_place_is_waited_for_though_the_first_source_is_gone_for_good(
+async def test_a_mirror_without_a_slot_is_waited_for_if_the_first_source_fails_permanently(
     tmp_path: Path, origin: Origin
 ) -> None:
     release = asyncio.Event()

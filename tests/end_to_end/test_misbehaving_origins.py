@@ -95,7 +95,7 @@ async def fetched(
         yield {name: (origins[name], *answer) for name, answer in zip(scripts, answers, strict=True)}
 
 
-async def test_the_whole_file_arrives(short_timeout_daemon: DaemonProcess) -> None:
+async def test_the_complete_file_is_saved(short_timeout_daemon: DaemonProcess) -> None:
     async with fetched(short_timeout_daemon, {name: answers for name, (answers, _) in GOOD.items()}) as outcomes:
         files = short_timeout_daemon.files()
         for name, (origin, status, answer) in outcomes.items():
@@ -185,7 +185,7 @@ BAD: dict[str, tuple[list[ScriptedResponse], str, str, int]] = {
 }
 
 
-async def test_a_bad_end_has_a_code_and_leaves_no_file(short_timeout_daemon: DaemonProcess) -> None:
+async def test_a_failure_has_a_code_and_leaves_no_file(short_timeout_daemon: DaemonProcess) -> None:
     async with fetched(short_timeout_daemon, {name: answers for name, (answers, *_) in BAD.items()}) as outcomes:
         history = {entry["directory"]: entry for entry in await short_timeout_daemon.history()}
         for name, (origin, status, answer) in outcomes.items():
@@ -209,21 +209,21 @@ async def test_a_redirect_is_followed_and_names_the_file(daemon: DaemonProcess, 
     assert (status, answer["filename"]) == (201, "tool-1.2.tar.gz")
 
 
-async def test_nothing_listens(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_an_origin_that_refuses_connections_fails_the_download(daemon: DaemonProcess, origin: Origin) -> None:
     url = origin.url("/x")
     await origin.stop()
     status, answer = await daemon.fetch("d", url, timeout="2")
     assert (status, answer["error"]) == (502, "NETWORK_ERROR")
 
 
-async def test_the_total_time_is_limited_however_the_bytes_trickle(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_timeout_limits_an_origin_that_sends_slowly(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/slow", ScriptedResponse(size=1_000_000, rate=1000))
     status, answer = await daemon.fetch("d", origin.url("/slow"), timeout="1")
     assert (status, answer["error"]) == (504, "DOWNLOAD_TIMEOUT")
     assert daemon.part_files() == []
 
 
-async def test_the_request_goes_out_as_it_was_given(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_request_target_is_sent_unchanged(daemon: DaemonProcess, origin: Origin) -> None:
     target = "/a%2fb/./c;p=1/%7e~/x+y.bin?X-Amz-Signature=a%2Bb%2f==&b=1+2&&c"
     origin.script(target.partition("?")[0], ScriptedResponse(size=1))
     status, _ = await daemon.fetch("d", origin.url(target))
@@ -234,14 +234,16 @@ async def test_the_request_goes_out_as_it_was_given(daemon: DaemonProcess, origi
     assert request.field("Cookie") is None
 
 
-async def test_what_was_coded_unasked_is_saved_as_it_was_sent(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_content_with_an_unrequested_coding_is_saved_without_decoding(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
     body = b"\x1f\x8b not really gzip"
     origin.script("/f", ScriptedResponse(body=body, headers=[("Content-Encoding", "gzip")]))
     assert (await daemon.fetch("d", origin.url("/f")))[0] == 201
     assert daemon.files() == {"d/f": body}
 
 
-async def test_cookies_are_not_carried_from_one_download_to_the_next(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_cookies_are_not_kept_between_downloads(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=1, headers=[("Set-Cookie", "session=1; Path=/")]))
     for _ in range(2):
         await daemon.fetch("d", origin.url("/f"))

@@ -140,7 +140,7 @@ async def ask(daemon: DaemonProcess, path: str, fields: Sequence[tuple[str, str]
         return response.status
 
 
-async def test_nothing_answers_outside_of_the_base_path(tmp_path: Path) -> None:
+async def test_paths_outside_of_the_base_path_are_not_found(tmp_path: Path) -> None:
     async with DaemonProcess(tmp_path, config=server(base_path=BASE)) as daemon:
         # The address that the log tells may have the path in it.
         daemon.url = daemon.url.removesuffix(BASE)
@@ -152,7 +152,7 @@ async def test_nothing_answers_outside_of_the_base_path(tmp_path: Path) -> None:
             assert await ask(daemon, BASE + path, bearer) == 200, path
 
 
-async def test_each_client_behind_a_trusted_proxy_is_counted_by_itself_and_strangers_are_not_believed(
+async def test_clients_behind_a_trusted_proxy_are_counted_separately_and_other_proxies_are_not_trusted(
     tmp_path: Path,
 ) -> None:
     wrong = [("Authorization", "Bearer wrong")]

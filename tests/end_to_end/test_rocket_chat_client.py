@@ -35,7 +35,9 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(300)
-async def test_its_client_goes_the_whole_way(daemon: DaemonProcess, origin: Origin, modules: Path) -> None:
+async def test_the_client_of_rocket_chat_completes_an_import(
+    daemon: DaemonProcess, origin: Origin, modules: Path
+) -> None:
     serve(origin)
     content = base64.b64encode(packed(export(origin, ["F1", "F2"]))).decode()
     process = await asyncio.create_subprocess_exec(

@@ -78,14 +78,14 @@ async def test_an_invalid_url_is_refused_as_specified_and_recorded(daemon: Daemo
     assert (entry["id"], entry["status"], entry["error"]) == (id, "failed", "INVALID_URL")
 
 
-async def test_without_the_launch_flag_nothing_is_started(tmp_path: Any) -> None:
+async def test_without_allow_download_nothing_is_started(tmp_path: Any) -> None:
     async with DaemonProcess(tmp_path, flags=()) as daemon:
         status, answer = await daemon.request("GET", "/Downloads", params={"download": "https://files.example.com/a"})
         assert (status, answer) == (403, {"success": False, "error": "DOWNLOAD_FORBIDDEN"})
         assert await daemon.history() == []
 
 
-async def test_listings_show_what_runs_as_specified(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_listings_show_active_downloads_as_specified(daemon: DaemonProcess, origin: Origin) -> None:
     release = asyncio.Event()
     origin.script("/dataset.zip", ScriptedResponse(size=104_857_600, stall_after=52_428_800))
     origin.script("/report.pdf", ScriptedResponse(size=10, head_event=release))
@@ -130,7 +130,7 @@ async def test_listings_show_what_runs_as_specified(daemon: DaemonProcess, origi
     release.set()
 
 
-async def test_history_shows_what_ended_as_specified(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_history_shows_finished_downloads_as_specified(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/dataset.zip", ScriptedResponse(size=104_857))
     origin.script("/missing.csv", error_response(404))
     done = await daemon.start_download("Downloads", origin.url("/dataset.zip"))
@@ -172,7 +172,7 @@ async def test_history_shows_what_ended_as_specified(daemon: DaemonProcess, orig
     [{"Authorization": f"Bearer {TOKEN}"}, {"X-User-Id": USER, "X-Auth-Token": TOKEN}],
     ids=["bearer", "pair"],
 )
-async def test_both_schemes_let_a_user_in(daemon: DaemonProcess, headers: dict[str, str]) -> None:
+async def test_both_authentication_schemes_are_accepted(daemon: DaemonProcess, headers: dict[str, str]) -> None:
     assert daemon.client is not None
     daemon.client.headers.clear()
     assert (await daemon.request("GET", "/api/v1/downloads", headers=headers))[0] == 200
@@ -196,7 +196,7 @@ def published_sdk(target: str, port: int) -> bytes:
     ).encode()
 
 
-async def test_the_published_sdk_is_answered(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_requests_of_the_published_sdk_are_answered(daemon: DaemonProcess, origin: Origin) -> None:
     """It sends each action twice, once from the path of the specification and once as its parameter."""
     origin.script("/slow/data.csv", ScriptedResponse(size=10_000_000, rate=1000))
     port = URL(daemon.url).port

@@ -42,7 +42,7 @@ def put(daemon: DaemonProcess, path: str, content: bytes = b"old") -> Path:
 # -- conflicts ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_taken_name_is_treated_as_asked_for(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_taken_name_is_handled_as_requested(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f.tar.gz", ScriptedResponse(size=SIZE))
     url = origin.url("/f.tar.gz")
     for directory in ("default", "rename", "overwrite", "skip", "error"):
@@ -111,7 +111,7 @@ CONFLICT_OUTCOMES = {
 
 @pytest.mark.parametrize("named", [True, False], ids=["by-the-user", "by-the-url"])
 @pytest.mark.parametrize("conflict", CONFLICT_OUTCOMES)
-async def test_of_twenty_downloads_that_insist_on_one_name_one_gets_it(
+async def test_one_of_twenty_downloads_that_require_the_same_name_gets_it(
     daemon: DaemonProcess, origin: Origin, named: bool, conflict: str
 ) -> None:
     release = asyncio.Event()
@@ -134,7 +134,7 @@ async def test_of_twenty_downloads_that_insist_on_one_name_one_gets_it(
     assert content in [expected_bytes(seed, 0, SIZE) for seed in winners]
 
 
-async def test_an_overwritten_file_is_the_old_one_until_the_new_one_is_whole(
+async def test_an_overwritten_file_is_the_old_one_until_the_new_one_is_complete(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     release = asyncio.Event()
@@ -209,7 +209,7 @@ SEGMENTS = {
 }
 
 
-async def test_a_url_names_its_file_safely(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_name_from_a_url_is_safe(daemon: DaemonProcess, origin: Origin) -> None:
     for number, (path, expected) in enumerate(SEGMENTS.items()):
         origin.script(path, ScriptedResponse(size=1))
         status, answer = await daemon.fetch(f"d{number}", origin.url(path))
@@ -219,7 +219,7 @@ async def test_a_url_names_its_file_safely(daemon: DaemonProcess, origin: Origin
         assert expected in {None, file.name}, path
 
 
-async def test_the_users_name_goes_before_the_origins_and_that_before_the_final_urls(
+async def test_the_requested_name_precedes_that_of_the_origin_and_that_of_the_final_url(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/start.bin", redirect("/final.bin?name=x.bin"))
@@ -255,7 +255,7 @@ REQUESTED_NAMES = {
 }
 
 
-async def test_a_name_that_a_user_asks_for_is_taken_as_it_is_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_requested_name_is_used_unchanged_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=1))
     refused: list[str] = []
     for name, good in REQUESTED_NAMES.items():
@@ -357,7 +357,7 @@ async def test_no_spelling_of_a_directory_leads_out_of_the_root(daemon: DaemonPr
     assert {path.name for path in daemon.folder.iterdir()} == {"files", "state", "log.jsonl", "config.toml"}
 
 
-async def test_a_link_inside_the_root_leads_nowhere(daemon: DaemonProcess, origin: Origin, tmp_path: Path) -> None:
+async def test_a_link_inside_the_root_is_not_followed(daemon: DaemonProcess, origin: Origin, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "f").write_bytes(b"precious")
@@ -381,7 +381,7 @@ async def test_a_link_inside_the_root_leads_nowhere(daemon: DaemonProcess, origi
     assert {path.name: path.read_bytes() for path in outside.iterdir()} == {"f": b"precious"}
 
 
-async def test_a_directory_that_is_exchanged_for_a_link_during_a_download_leads_nowhere(
+async def test_a_link_that_replaces_a_directory_during_a_download_is_not_followed(
     daemon: DaemonProcess, origin: Origin, tmp_path: Path
 ) -> None:
     outside = tmp_path / "outside"
@@ -401,7 +401,7 @@ async def test_a_directory_that_is_exchanged_for_a_link_during_a_download_leads_
 # -- what a file is like -----------------------------------------------------------------------------------------------
 
 
-async def test_a_file_has_its_time_and_modes_and_an_empty_one_is_a_file(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_file_has_its_time_and_modes_and_may_be_empty(daemon: DaemonProcess, origin: Origin) -> None:
     umask = os.umask(0)
     os.umask(umask)
     origin.script("/f", ScriptedResponse(size=SIZE, last_modified=LONG_AGO))
@@ -422,7 +422,7 @@ async def test_a_file_has_its_time_and_modes_and_an_empty_one_is_a_file(daemon: 
     assert sizes == {"f": SIZE, "empty": 0, "empty-chunked": 0, "future": 1, "nonsense": 1}
 
 
-async def test_a_checksum_decides_whether_there_is_a_file(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_only_a_file_that_matches_its_checksum_is_published(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE))
     for algorithm, name in {"sha-256": "sha256", "sha-512": "sha512", "sha-1": "sha1", "md5": "md5"}.items():
         digest = hashlib.new(name, WHOLE).hexdigest()
@@ -457,9 +457,7 @@ async def test_an_overwritten_file_survives_a_wrong_checksum(daemon: DaemonProce
 # -- full and unwilling disks ------------------------------------------------------------------------------------------
 
 
-async def test_a_full_disk_fails_the_download_and_the_daemon_lives_on(
-    tmp_path: Path, disk: Path, origin: Origin
-) -> None:
+async def test_a_full_disk_fails_the_download_and_not_the_daemon(tmp_path: Path, disk: Path, origin: Origin) -> None:
     origin.script("/told", ScriptedResponse(size=50_000_000))
     origin.script("/untold", ScriptedResponse(size=50_000_000, framing=Framing.CHUNKED))
     origin.script("/small", ScriptedResponse(size=SIZE))
@@ -491,7 +489,7 @@ async def test_many_downloads_that_fill_the_disk_at_once_all_end_and_none_is_los
         assert len(await daemon.history()) == 13
 
 
-async def test_a_disk_without_a_byte_for_the_records_is_said_so_and_nothing_is_lost(
+async def test_a_disk_too_full_for_the_records_is_reported_and_loses_no_download(
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:
     release = asyncio.Event()
@@ -550,7 +548,7 @@ async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -
     assert lowest > (12 << 20) - 600_000
 
 
-async def test_a_full_disk_holds_the_queue_back_until_there_is_room(tmp_path: Path, disk: Path, origin: Origin) -> None:
+async def test_a_full_disk_suspends_the_queue_until_space_is_free(tmp_path: Path, disk: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE))
     config = make_config(max_retries=3, max_concurrent=2).replace("min_free = 0", 'min_free = "12 MiB"')
     async with daemon_on_disk(tmp_path, disk, "size=24m", config=config) as daemon:
@@ -565,7 +563,7 @@ async def test_a_full_disk_holds_the_queue_back_until_there_is_room(tmp_path: Pa
 
         async def held() -> list[str]:
             active = await daemon.active()
-            return [entry["id"] for entry in active if entry["reason"] == "there is no room on the disk"]
+            return [entry["id"] for entry in active if entry["reason"] == "the disk is full"]
 
         async with asyncio.timeout(10):
             while len(waiting := await held()) < 10:
@@ -577,7 +575,7 @@ async def test_a_full_disk_holds_the_queue_back_until_there_is_room(tmp_path: Pa
             assert (await daemon.wait_until_finished(id))["status"] == "completed"
 
 
-async def test_a_directory_that_cannot_be_written_fails_its_downloads_alone(
+async def test_a_directory_that_cannot_be_written_fails_only_its_downloads(
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE))
@@ -597,7 +595,7 @@ async def test_a_directory_that_cannot_be_written_fails_its_downloads_alone(
         assert "Traceback" not in daemon.log.read_text()
 
 
-async def test_a_root_that_cannot_be_written_is_told_at_the_start(tmp_path: Path, disk: Path) -> None:
+async def test_a_root_that_cannot_be_written_is_reported_at_the_start(tmp_path: Path, disk: Path) -> None:
     daemon = DaemonProcess(tmp_path, launcher=mount_launcher("ro", disk))
     daemon.root = disk
     with pytest.raises(AssertionError, match="the daemon ended with 1") as caught:

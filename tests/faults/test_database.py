@@ -48,7 +48,7 @@ def make_newer(database: Path) -> None:
         (make_newer, "was written by a newer downloadd"),
     ],
 )
-async def test_a_database_that_cannot_be_used_is_said_so_and_left_alone(
+async def test_an_unusable_database_is_reported_and_not_changed(
     restartable: DaemonProcess, origin: Origin, corrupt: Callable[[Path], None], sentence: str
 ) -> None:
     origin.script("/f", ScriptedResponse(size=10))
@@ -70,7 +70,7 @@ async def test_a_database_that_cannot_be_used_is_said_so_and_left_alone(
     assert database.read_bytes() == content
 
 
-async def test_bytes_that_lost_records_knew_of_are_left_and_go_on_once_the_records_are_restored(
+async def test_part_files_of_lost_records_are_kept_and_continued_after_a_restore(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     size = 4_000_000
@@ -100,7 +100,7 @@ async def test_bytes_that_lost_records_knew_of_are_left_and_go_on_once_the_recor
     assert origin.requests("/f")[-1].field("Range") == "bytes=1000000-"
 
 
-async def test_a_damaged_row_costs_no_other_download_and_is_left_as_it_is(
+async def test_a_damaged_row_affects_no_other_download_and_is_not_changed(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     size = 1_000_000
@@ -146,7 +146,7 @@ async def test_a_damaged_row_costs_no_other_download_and_is_left_as_it_is(
     assert restartable.part_files() == []
 
 
-async def test_no_download_is_accepted_while_the_state_directory_is_gone(
+async def test_no_download_is_accepted_while_the_state_directory_is_missing(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", ScriptedResponse(size=10))
@@ -196,7 +196,7 @@ AWAY = pytest.mark.parametrize("away", [held, moved_away])
 
 
 @AWAY
-async def test_records_that_are_away_for_a_while_fail_no_download_and_start_none_twice(
+async def test_unavailable_records_fail_no_download_and_start_none_twice(
     restartable: DaemonProcess, origin: Origin, away: Callable[[DaemonProcess], contextlib.AbstractContextManager[None]]
 ) -> None:
     release = asyncio.Event()
@@ -231,7 +231,7 @@ async def test_records_that_are_away_for_a_while_fail_no_download_and_start_none
 
 
 @AWAY
-async def test_the_daemon_stops_in_time_while_its_records_are_away(
+async def test_the_daemon_stops_in_time_while_its_records_are_unavailable(
     restartable: DaemonProcess, origin: Origin, away: Callable[[DaemonProcess], contextlib.AbstractContextManager[None]]
 ) -> None:
     release = asyncio.Event()

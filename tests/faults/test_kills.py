@@ -23,7 +23,7 @@ REACHED = {
 
 
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != recovery.__name__])
-async def test_whatever_write_a_kill_comes_before_nothing_is_lost_doubled_or_cut_short(
+async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
     scenario: str, tmp_path: Path, origin: Origin, fork_servers: list[ForkServer]
 ) -> None:
     rng = random.Random(scenario)

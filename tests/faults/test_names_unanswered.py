@@ -28,7 +28,7 @@ LOOKUPS = 40
 """More than there are threads for lookups."""
 
 
-async def test_silent_name_servers_hold_nobody_else_up(tmp_path: Path, origin: Origin) -> None:
+async def test_silent_name_servers_delay_no_other_download(tmp_path: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=100))
     config = make_config(stall_timeout=1, max_retries=0, max_per_host=64)
     async with DaemonProcess(tmp_path, config=config, launcher=(sys.executable, "-Ic", SILENT)) as daemon:

@@ -118,7 +118,7 @@ async def test_an_accepted_download_is_on_stable_storage_before_the_answer(tmp_p
 
 
 @pytest.mark.parametrize(("conflict", "call"), [("rename", "link"), ("overwrite", "rename")])
-async def test_bytes_name_and_history_reach_stable_storage_one_after_the_other(
+async def test_bytes_name_and_history_reach_stable_storage_in_this_order(
     tmp_path: Path, origin: Origin, conflict: str, call: str
 ) -> None:
     steps = await traced(tmp_path, origin, conflict=conflict, wait="20")
@@ -174,7 +174,7 @@ async def receives(daemon: DaemonProcess, id: str, nbytes: int) -> None:
 
 
 @pytest.mark.parametrize("segments", ["1", "2"])
-async def test_zeros_that_a_power_cut_left_are_never_taken_for_bytes(
+async def test_zeros_after_a_power_failure_are_never_used_as_received_bytes(
     restartable: DaemonProcess, origin: Origin, segments: str
 ) -> None:
     origin.script("/f", SLOW)
@@ -196,7 +196,7 @@ async def test_zeros_that_a_power_cut_left_are_never_taken_for_bytes(
     assert origin.bytes_sent("/f") - before == SIZE - kept.size
 
 
-async def test_without_a_validator_nothing_is_taken_over_from_before_a_power_cut(
+async def test_without_a_validator_no_byte_from_before_a_power_failure_is_used(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", replace(SLOW, etag=None))
@@ -209,7 +209,7 @@ async def test_without_a_validator_nothing_is_taken_over_from_before_a_power_cut
     assert restartable.files() == {"d/f": expected_bytes(0, 0, SIZE)}
 
 
-async def test_after_a_kill_that_the_machine_survived_nothing_is_fetched_twice(
+async def test_after_a_kill_without_a_power_failure_nothing_is_fetched_twice(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", SLOW)
@@ -226,7 +226,7 @@ async def test_after_a_kill_that_the_machine_survived_nothing_is_fetched_twice(
     assert origin.bytes_sent("/f") - before == SIZE - size
 
 
-async def test_what_the_records_vouch_for_was_on_stable_storage_before(
+async def test_bytes_are_on_stable_storage_before_the_records_mention_them(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
@@ -251,7 +251,7 @@ async def test_what_the_records_vouch_for_was_on_stable_storage_before(
         assert stack.files() == {"d/f": expected_bytes(0, 0, SIZE)}
 
 
-async def test_what_is_kept_of_a_paused_download_is_on_stable_storage_before_the_records_say_so(
+async def test_bytes_of_a_paused_download_are_on_stable_storage_before_the_records_mention_them(
     tmp_path: Path, origin: Origin
 ) -> None:
     origin.script("/f", SLOW)

@@ -34,7 +34,7 @@ main()
 
 
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != recovery.__name__])
-async def test_whatever_write_is_refused_users_are_told_and_everything_else_goes_on(
+async def test_a_refused_write_is_reported_and_other_downloads_continue(
     scenario: str, tmp_path: Path, origin: Origin, fork_servers: list[ForkServer]
 ) -> None:
     refused: list[str] = []
@@ -55,9 +55,7 @@ async def test_whatever_write_is_refused_users_are_told_and_everything_else_goes
     assert len(refused) > 10
 
 
-async def test_downloads_that_found_the_disk_full_go_on_by_themselves_when_it_is_free_again(
-    tmp_path: Path, disk: Path, origin: Origin
-) -> None:
+async def test_downloads_continue_when_a_full_disk_has_space_again(tmp_path: Path, disk: Path, origin: Origin) -> None:
     size = 6 << 20
     release = asyncio.Event()
     origin.script(

@@ -62,7 +62,7 @@ def serve(origin: Origin) -> asyncio.Event:
     return release
 
 
-async def test_a_removed_root_costs_no_download_and_whatever_comes_back_is_used(
+async def test_a_removed_root_fails_no_download_and_a_restored_root_is_used(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     release = serve(origin)
@@ -112,7 +112,7 @@ async def test_a_removed_root_costs_no_download_and_whatever_comes_back_is_used(
     assert (events["queue_suspended"], events["queue_resumed"]) == (1, 1)
 
 
-async def test_nobody_but_the_first_asks_an_origin_while_the_root_is_gone(
+async def test_only_the_first_download_sends_a_request_while_the_root_is_missing(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     serve(origin)
@@ -129,7 +129,7 @@ async def test_nobody_but_the_first_asks_an_origin_while_the_root_is_gone(
     assert len(daemon.files()) == 21
 
 
-async def test_what_lies_in_a_root_that_comes_back_is_not_fetched_again(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_bytes_in_a_restored_root_are_not_fetched_again(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     for more in ({}, {"segments": "2"}):
         await daemon.start_download("d", origin.url("/known"), **more)
@@ -145,7 +145,7 @@ async def test_what_lies_in_a_root_that_comes_back_is_not_fetched_again(daemon: 
     assert not {None, "bytes=0-"} & ranges
 
 
-async def test_a_restart_while_the_root_is_gone_loses_nothing(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_restart_while_the_root_is_missing_loses_nothing(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     for _ in range(3):
         await daemon.start_download("d", origin.url("/known"))
@@ -158,9 +158,7 @@ async def test_a_restart_while_the_root_is_gone_loses_nothing(daemon: DaemonProc
     assert set(daemon.files().values()) == {expected_bytes(0, 0, BIG)}
 
 
-async def test_a_root_that_is_exchanged_again_and_again_loses_nothing(
-    restartable: DaemonProcess, origin: Origin
-) -> None:
+async def test_a_root_that_is_replaced_repeatedly_loses_nothing(restartable: DaemonProcess, origin: Origin) -> None:
     daemon = restartable
     # A part that is removed a moment before its root is costs a retry.
     daemon.config.write_text(make_config(max_retries=5))
@@ -206,7 +204,7 @@ async def test_on_an_unmounted_disk_nothing_is_completed(tmp_path: Path, disk: P
             assert "Traceback" not in daemon.log.read_text()
 
 
-async def test_a_disk_that_is_mounted_over_the_root_is_used_and_so_is_what_it_covered(
+async def test_a_disk_mounted_over_the_root_and_the_covered_root_are_both_used(
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:
     serve(origin)

@@ -85,7 +85,7 @@ async def test_a_free_name_is_taken(
         (Conflict.SKIP, None, OLD),
     ],
 )
-async def test_a_taken_name_is_treated_as_the_request_says(
+async def test_a_taken_name_is_handled_as_requested(
     publication: Publication,
     destination: LocalDestination,
     root: Path,

@@ -56,7 +56,7 @@ async def test_a_row_that_is_held_by_another_run_is_fenced(records: ScriptedReco
         await writer.save(ROW)
 
 
-async def test_another_error_is_the_caller_s(records: ScriptedRecords, writer: RowWriter) -> None:
+async def test_another_error_is_raised(records: ScriptedRecords, writer: RowWriter) -> None:
     def fail(row: Download) -> Download:
         raise StorageError("broken")
 

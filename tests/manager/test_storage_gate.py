@@ -76,7 +76,7 @@ def test_an_outcome_suspends_the_queue_when_the_storage_is_the_cause(
     assert (reason(dispatcher) == DISK_FULL_REASON) is suspends
 
 
-async def test_a_storage_that_is_in_order_ends_the_suspension_without_a_log_line(
+async def test_a_working_storage_ends_the_suspension_without_a_log_line(
     gate: StorageGate, dispatcher: LocalDispatcher
 ) -> None:
     with capture_logs() as lines:

@@ -107,7 +107,7 @@ async def test_requests_are_recorded_byte_for_byte(origin: Origin) -> None:
     assert request.field("If-Range") is None
 
 
-async def test_connections_are_kept_unless_told_otherwise(origin: Origin) -> None:
+async def test_connections_are_kept_by_default(origin: Origin) -> None:
     origin.script("/kept", ScriptedResponse(body=b"one"))
     origin.script("/closed", ScriptedResponse(body=b"two", keep_alive=False))
     came = await exchange(origin, b"GET /kept HTTP/1.1\r\n\r\nGET /closed HTTP/1.1\r\n\r\n")
