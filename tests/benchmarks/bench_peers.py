@@ -78,7 +78,7 @@ async def compare(title: str, amount: float, unit: str, candidates: dict[str, Ca
     """Run all candidates once a round, in turns, and print the table."""
     result = Comparison(title=title, amount=amount, unit=unit)
     for number in range(rounds):
-        # Nobody always runs first, on the coldest disk.
+        # The order rotates, so that no candidate always runs first on a cold cache.
         names = list(candidates)
         names = names[number % len(names) :] + names[: number % len(names)]
         for name in names:
@@ -280,7 +280,7 @@ class WorkloadRunner:
         self.commands = commands(self.origin.ca)
         big = self.origin.www / "big"
         with big.open("wb") as file:
-            # Not zeros: a file system might be clever.
+            # Random bytes: a file system might compress zeros.
             block = os.urandom(MIB)
             for _ in range(arguments.size):
                 file.write(block)

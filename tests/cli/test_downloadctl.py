@@ -203,7 +203,7 @@ async def has_subscribers(daemon: DaemonProcess, count: int) -> bool:
 async def test_watching_without_a_terminal_writes_lines_or_json(
     run: Run, daemon: DaemonProcess, origin: Origin
 ) -> None:
-    # The last bytes come when both commands listen.
+    # The last bytes are sent when both commands read the stream.
     release = asyncio.Event()
     origin.script("/f", ScriptedResponse(size=2000, body_event=release, rate=1000))
     id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
@@ -331,7 +331,7 @@ async def test_a_list_is_imported_and_failures_are_reported(run: Run, origin: Or
     assert (refused.status, refused.err.startswith("downloadctl: ")) == (1, True)
 
 
-# -- where the daemon is -----------------------------------------------------------------------------------------------
+# -- address and token -------------------------------------------------------------------------------------------------
 
 
 async def test_on_the_machine_of_the_daemon_address_and_token_are_found(
@@ -352,7 +352,7 @@ async def test_on_the_machine_of_the_daemon_address_and_token_are_found(
         assert (done.returncode, done.stderr) == (0, "")
         assert f"at {daemon.url.removesuffix('/fetch')}/fetch/\n" in done.stdout
         assert (state / "address").stat().st_mode & 0o777 == 0o600
-        # The token that lies there is for that daemon only.
+        # The token in the state directory is only for that daemon.
         elsewhere = [DOWNLOADCTL, "--url", origin.url("/"), "list"]
         await asyncio.to_thread(subprocess.run, elsewhere, env=asked, capture_output=True, check=False)
         assert [request.field("authorization") for request in origin.requests("/api/v1/downloads")] == [None]
@@ -443,7 +443,7 @@ class TerminalScreen:
         self.terminal = terminal
         self.process = process
         self.written = ""
-        # Unlike select, it takes descriptors of any number: an origin of a thousand connections is in this process.
+        # Unlike select, it accepts descriptors above 1023: this process has an origin with a thousand connections.
         self._poll = select.poll()
         self._poll.register(terminal, select.POLLIN)
 

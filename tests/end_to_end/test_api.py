@@ -1,4 +1,4 @@
-"""The HTTP API of the real daemon: what its document promises, who may call, what survives, and what nobody sees."""
+"""HTTP API of the daemon: its document, permissions, durability across kills, and secrets."""
 
 import asyncio
 import base64
@@ -34,11 +34,11 @@ FORBIDDEN = {"success": False, "error": "DOWNLOAD_FORBIDDEN"}
 ISOLATED = make_config(allowed_domains=["origin.test"], max_retries=0).replace(
     'allowed_networks = ["127.0.0.0/8", "::1/128"]\n', ""
 )
-"""Lets no download reach anything: there is no host of that name."""
+"""Configuration under which no download succeeds: the only allowed host does not exist."""
 
 
 def users(**permissions: list[str]) -> str:
-    """A configuration with these users besides; the token of each is its name and `-token`."""
+    """Return a configuration with these users added; the token of each is its name and `-token`."""
     tables = [
         f'[[users]]\nid = "{name}"\ntoken_hash = "sha256:{hashlib.sha256(f"{name}-token".encode()).hexdigest()}"\n'
         f"permissions = {json.dumps(granted)}\n"
@@ -53,7 +53,7 @@ def bearer(user: str) -> dict[str, str]:
 
 @pytest.fixture
 async def anonymous() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client without any credentials."""
+    """Open a client without credentials."""
     async with aiohttp.ClientSession() as client:
         yield client
 
@@ -75,7 +75,7 @@ EXPECTED = """
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", 502, 504, 507]
 """
-"""What is said of a download that was waited for is no failure of the daemon."""
+"""Statuses that report the failure of a download that was waited for, not of the daemon."""
 
 KNOWN = """
 [parameters]
@@ -93,16 +93,16 @@ async def test_every_response_to_schemathesis_conforms_to_the_document(tmp_path:
         if known:
             id = (await daemon.start_download("d", "http://origin.test/f"))["download_id"]
             settings.write_text(EXPECTED + KNOWN.format(id=id))
-        # What is known takes the place of what was made wrong on purpose, and is rightly accepted.
+        # A known value replaces the one that was generated as invalid, and is accepted correctly.
         mended = ",negative_data_rejection" if known else ""
-        # All three fields, because the ones it makes up itself would contradict each other.
+        # All three fields are set, because generated ones would contradict each other.
         credentials = (f"Authorization: Bearer {TOKEN}", f"X-User-Id: {USER}", f"X-Auth-Token: {TOKEN}")
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run"),
             f"{daemon.url}/api/v1/openapi.json",
             *(option for field in credentials for option in ("--header", field)),
             *("--checks", "all", "--exclude-checks", f"positive_data_acceptance{mended}"),
-            # A stream has no end.
+            # An event stream does not end.
             *("--exclude-path", "/api/v1/events"),
             *("--max-examples", "3", "--continue-on-failure", "--request-timeout", "30", "--no-color"),
             cwd=tmp_path,
@@ -123,7 +123,7 @@ async def test_every_response_to_schemathesis_conforms_to_the_document(tmp_path:
         assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
 
 
-# -- who may -----------------------------------------------------------------------------------------------------------
+# -- permissions -------------------------------------------------------------------------------------------------------
 
 ID = str(uuid4())
 ONE = f"/api/v1/downloads/{ID}"
@@ -167,7 +167,7 @@ ENDPOINTS = {
     ("GET", "/api/v1/openapi.json"): "",
     ("HEAD", "/api/v1/openapi.json"): "",
 }
-"""The permission that each endpoint asks for; "" for none, but a valid token."""
+"""Permission that each endpoint requires; "": only a valid token."""
 
 STRANGERS = {
     "nobody": {},
@@ -187,7 +187,7 @@ STRANGERS = {
 
 @pytest.fixture
 async def guarded(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
-    """A daemon with a user for each set of permissions."""
+    """Start a daemon with a user for each set of permissions."""
     config = users(
         looker=["view-downloads"],
         doer=["download"],
@@ -229,7 +229,7 @@ async def test_each_endpoint_requires_its_permission(guarded: DaemonProcess, ano
                     assert response.status == 403, (method, path, user)
                     if method != "HEAD":
                         assert await response.json() == PERMISSION_MISSING
-    # Only those who may have started anything.
+    # Only users with the permission have started downloads.
     for entry in await guarded.active():
         await guarded.control(entry["id"], "cancel")
     assert [entry["user"] for entry in await guarded.history()] == ["doer", "doer"]
@@ -243,7 +243,7 @@ async def test_a_token_in_the_query_is_never_accepted(daemon: DaemonProcess, ano
             url = f"{daemon.url}{path}{mark}{name}={TOKEN}&X-User-Id={USER}&userId={USER}"
             async with anonymous.request(method, url) as response:
                 assert response.status == 401, (method, path, name)
-    # Nor is it written anywhere.
+    # It is not written to any file either.
     assert TOKEN not in daemon.log.read_text()
 
 
@@ -268,7 +268,7 @@ async def test_health_needs_no_token_and_reports_only_the_health(
             assert body["status"] == "ok"
 
 
-# -- what is not there -------------------------------------------------------------------------------------------------
+# -- unknown paths and methods -----------------------------------------------------------------------------------------
 
 
 ABSENT = (
@@ -279,7 +279,7 @@ ABSENT = (
     ("GET", "/api/v1/downloads/", 404, "NOT_FOUND"),
     ("GET", "/api/v1/downloads/x/y", 404, "NOT_FOUND"),
     ("GET", "/api/v1/../../etc/passwd", 404, "NOT_FOUND"),
-    # Meant for a directory, and refused as one.
+    # It has the form of a directory and is refused as one.
     ("GET", START.replace("/d?", "/api/d?"), 400, "INVALID_PATH"),
     ("GET", "/d", 404, "NOT_FOUND"),
     ("POST", "/d", 405, "METHOD_NOT_ALLOWED"),
@@ -289,7 +289,7 @@ ABSENT = (
     ("POST", "/api/v1/health", 405, "METHOD_NOT_ALLOWED"),
     ("GET", f"{ONE}/pause", 405, "METHOD_NOT_ALLOWED"),
     ("PROPFIND", "/api/v1/downloads", 405, "METHOD_NOT_ALLOWED"),
-    # No method at all, for a parser of HTTP.
+    # An HTTP parser does not accept it as a method.
     ("BREW", "/api/v1/downloads", 400, "INVALID_PARAMETER"),
 )
 
@@ -333,7 +333,7 @@ async def test_head_never_starts_a_download(daemon: DaemonProcess, origin: Origi
 
 
 async def exchange(daemon: DaemonProcess, request: bytes) -> tuple[int, dict[str, Any]]:
-    """Sends bytes as they are for as long as somebody listens; status and JSON of the answer."""
+    """Send bytes unchanged until the daemon stops reading; return status and JSON of the response."""
     host, _, port = daemon.url.removeprefix("http://").rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -344,7 +344,7 @@ async def exchange(daemon: DaemonProcess, request: bytes) -> tuple[int, dict[str
                     writer.write(request[first : first + 65_536])
                     await writer.drain()
             except ConnectionError:
-                # The daemon has heard enough; what it said is still there to be read.
+                # The daemon stopped reading; its response can still be read.
                 pass
 
         async with asyncio.TaskGroup() as tasks:
@@ -385,7 +385,7 @@ async def test_a_body_of_exactly_16_mib_is_read(daemon: DaemonProcess) -> None:
     assert (status, body["downloads"][0]["error"]) == (400, "INVALID_URL")
 
 
-# -- what survives -----------------------------------------------------------------------------------------------------
+# -- durability --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.timeout(120)
@@ -461,10 +461,10 @@ async def test_a_repeated_start_gets_the_first_response_and_starts_nothing(
     assert await restartable.request("GET", "/d", params=query, headers=key) == first
     again = await restartable.request("GET", "/d", params={"download": "ftp://x/"}, headers={"Idempotency-Key": "k-3"})
     assert again == refused
-    # How long the answer is waited for asks nothing of the download.
+    # `wait` is not a property of the download.
     status, waited = await restartable.request("GET", "/d", params={**query, "wait": "1"}, headers=key)
     assert (status, waited["download_id"]) == (201, first[1]["download_id"])
-    # Another request under the same key is a mistake of the caller.
+    # Another request with the same key is an error of the client.
     for path, other in (("/e", query), ("/d", {**query, "priority": "1"})):
         status, body = await restartable.request("GET", path, params=other, headers=key)
         assert (status, body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
@@ -515,7 +515,7 @@ async def test_idempotency_keys_of_different_users_are_independent(guarded: Daem
     assert len(ids) == 2
 
 
-# -- what nobody sees --------------------------------------------------------------------------------------------------
+# -- secrets -----------------------------------------------------------------------------------------------------------
 
 SECRET = "hush4711"
 SECRETS = (
@@ -538,7 +538,7 @@ SECRETS = (
 )
 
 TO_FILE = ("sh", "-c", 'exec "$@" >"$OUT"', "sh")
-"""Executes the daemon with its standard output in a file."""
+"""Launcher that writes the standard output of the daemon to a file."""
 
 
 async def test_secrets_in_urls_are_sent_to_the_origin_and_masked_everywhere_else(
@@ -574,7 +574,7 @@ async def test_secrets_in_urls_are_sent_to_the_origin_and_masked_everywhere_else
             await see("GET", "/d", params={"download": f"ftp://u:{SECRET}@files.test/f?{query}"})
             await see("GET", "/d", params={"download": f"http://u:{SECRET}@[bad/f?{query}"})
             await see("GET", "/d", params={"download": f"http://{host}/f?{query}", "timeout": "x"})
-            # A client that forgets to encode the URL, and one that sends its token where none belongs.
+            # A client that does not encode the URL, and one that sends its token in the query.
             await see("GET", f"/d?download=http://{host}/f?{query}")
             await see("GET", f"/api/v1/downloads?token={SECRET}&{SECRET}=1")
             await see("GET", f"/?download_history=&access_token={SECRET}")
@@ -582,7 +582,7 @@ async def test_secrets_in_urls_are_sent_to_the_origin_and_masked_everywhere_else
                 "POST", "/api/v1/downloads", json={"downloads": [{"url": f"http://{host}/f?{query}"}, {"url": 7}]}
             )
             await see("POST", "/api/v1/downloads", json={"downloads": [{"url": f"http://{host}/f?{query}", "x": 1}]})
-            # A URL within a URL, and one where a name belongs.
+            # A URL inside a URL, and one in place of a name.
             inner = f"http://{host}/f?{query}"
             await see("GET", "/d", params={"download": f"http://[bad/f?url={quote(inner, safe='')}"})
             await see("GET", "/d", params={"download": f"http://127.0.0.1:{origin.port}/bot1:{SECRET}/f"})
@@ -615,7 +615,7 @@ async def test_secrets_in_urls_are_sent_to_the_origin_and_masked_everywhere_else
     assert "***" in everything["log"]
     assert "***" in everything["events"]
     assert "***" in everything["answers"]
-    # What was asked of the origin is what was given, and nothing was left out there.
+    # The origin received the URLs unchanged, with their secrets.
     assert {request.target.decode() for request in origin.requests("/missing")} == {f"/missing?{query}"}
     assert f"/f?{query}&moved=1" in {request.target.decode() for request in origin.requests("/f")}
     assert origin.requests("/missing")[0].field("Authorization") == aiohttp.encode_basic_auth("user", SECRET)

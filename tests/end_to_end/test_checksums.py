@@ -1,4 +1,4 @@
-"""What the origin says of the bytes, and what the history keeps of them."""
+"""Origin digests, and the checksums in the history."""
 
 import base64
 import hashlib
@@ -89,7 +89,7 @@ async def test_the_history_has_the_sha_256_if_configured(tmp_path: Path, origin:
         for path in ("/f", "/g"):
             status, answer = await daemon.fetch("d", origin.url(path))
             assert status == 201, answer
-        # Also beside one of another algorithm that was asked for.
+        # Also if a checksum of another algorithm was requested.
         md5 = hashlib.md5(content).hexdigest()
         assert (await daemon.fetch("d", origin.url("/g"), checksum=f"md5={md5}"))[0] == 201
         kept = {entry["checksum"] for entry in await daemon.history()}

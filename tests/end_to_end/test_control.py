@@ -1,4 +1,4 @@
-"""Cancel, pause, resume, retry and wait: at once, whatever a download is doing, and never half."""
+"""Cancel, pause, resume, retry and wait in every situation of a download."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ WHOLE = expected_bytes(0, 0, SIZE)
 
 @pytest.fixture
 async def daemon(daemon: DaemonProcess) -> AsyncIterator[DaemonProcess]:
-    """The daemon, which may not leave a traceback in its log."""
+    """Return the daemon; assert that its log has no traceback."""
     yield daemon
     assert "Traceback" not in daemon.log.read_text()
 
@@ -33,7 +33,7 @@ async def start(daemon: DaemonProcess, url: str, **parameters: Any) -> str:
 
 
 async def pause_half_way(daemon: DaemonProcess, origin: Origin, path: str) -> str:
-    """A download of a file that the origin sends half of at first, and the whole of later."""
+    """Start a download of a file, half of which the origin sends, and pause it; the origin sends all of it later."""
     origin.script(
         path, [ScriptedResponse(size=SIZE, etag='"v"', stall_after=HALF), ScriptedResponse(size=SIZE, etag='"v"')]
     )
@@ -50,12 +50,12 @@ async def wait_until_received(daemon: DaemonProcess, id: str, nbytes: int) -> No
     await wait_until(has_come)
 
 
-# -- at once -----------------------------------------------------------------------------------------------------------
+# -- time to take effect -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 async def busy_downloads(tmp_path: Path, origin: Origin) -> AsyncIterator[tuple[DaemonProcess, dict[str, str]]]:
-    """A daemon with a download in each situation: what it is doing, and the id."""
+    """Start a daemon with a download in each situation; yield the ids by the name of the situation."""
     async with (
         DaemonProcess(tmp_path, config=make_config(max_concurrent=5)) as daemon,
         Origin(host="127.0.0.2") as unwilling,
@@ -78,7 +78,7 @@ async def busy_downloads(tmp_path: Path, origin: Origin) -> AsyncIterator[tuple[
         await wait_until_received(daemon, ids["crawling"], 1)
         await origin.wait_requested("/silent")
         assert (await daemon.get_download(ids["queued"]))["status"] == "queued"
-        # The one that has no place yet goes first, lest another's end lets it start.
+        # The one without a slot comes first, so that the end of another does not start it.
         yield daemon, {"queued": ids.pop("queued"), **ids}
         assert "Traceback" not in daemon.log.read_text()
 
@@ -123,12 +123,12 @@ async def test_a_pause_takes_effect_within_a_second_and_keeps_received_bytes(
     for path in ("/streaming", "/stalled", "/silent", "/crawling"):
         await asyncio.wait_for(origin.wait_idle(path), CONDITION_TIMEOUT)
     assert Counter(entry["status"] for entry in await daemon.active()) == {"paused": 6, "downloading": 1}
-    # Paused ones have no place: another download runs.
+    # A paused download has no slot, so another one runs.
     origin.script("/other", ScriptedResponse(size=1))
     assert (await daemon.fetch("d", origin.url("/other")))[0] == 201
     for id in ids.values():
         assert (await daemon.control(id, "cancel"))[0] == 200
-    # The one that is still running has not received anything.
+    # The one that still runs has received no bytes.
     assert daemon.part_files() == []
 
 
@@ -192,7 +192,7 @@ async def test_a_paused_download_can_continue_from_another_url(daemon: DaemonPro
 @pytest.mark.parametrize(
     "other",
     [
-        # Entity tags and dates tell versions of one resource apart, not two resources.
+        # Validators distinguish versions of one resource, not two resources.
         pytest.param(ScriptedResponse(size=SIZE, seed=1, etag='"v"'), id="other bytes under the same tag"),
         pytest.param(ScriptedResponse(size=SIZE, seed=1, etag='"w"'), id="another tag"),
         pytest.param(ScriptedResponse(size=SIZE + 1, seed=1, etag='"v"'), id="another length"),
@@ -252,7 +252,7 @@ async def test_a_retried_download_keeps_its_id_and_leaves_the_history(daemon: Da
         assert (ended["status"], ended["error"], ended["total_bytes"]) == ("completed", None, SIZE), name
     assert Counter(entry["id"] for entry in await daemon.history()) == dict.fromkeys(ids.values(), 1)
     assert daemon.files() == {f"d/{name}": WHOLE for name in ids}
-    # What was cancelled has left nothing behind that could be resumed.
+    # A cancelled download has no part file that could be resumed.
     assert [request.field("Range") for request in origin.requests("/cancelled")] == [None, None]
 
 
@@ -268,7 +268,7 @@ async def test_a_retry_shortens_a_backoff_but_not_the_retry_after_of_a_host(
     assert len(origin.requests("/f")) == 1
 
 
-# -- what cannot be ----------------------------------------------------------------------------------------------------
+# -- invalid actions ---------------------------------------------------------------------------------------------------
 
 IMPOSSIBLE = {
     "completed": ("cancel", "pause", "resume", "retry"),
@@ -309,7 +309,7 @@ async def test_an_action_that_the_state_does_not_allow_is_refused_and_changes_no
                 status, body = await daemon.control(ids[state], verb)
                 assert (status, body["success"], body["error"]) == (409, False, "INVALID_STATE"), (state, verb)
                 assert len(body["detail"].split()) > 4, body
-                # What has only just begun may still be called by its state before.
+                # A download that has just started may still be reported in its previous state.
                 known = state if state != "downloading" else "starting|downloading"
                 assert re.search(known, body["detail"]) or state == "refused", body
             if state in {"completed", "failed", "cancelled", "refused"}:
@@ -377,7 +377,7 @@ async def test_wait_ends_when_another_client_cancels(daemon: DaemonProcess, orig
     assert (status, answer["success"], answer["error"]) == (409, False, "CANCELLED")
 
 
-# -- storms ------------------------------------------------------------------------------------------------------------
+# -- concurrent requests -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -423,7 +423,7 @@ async def test_many_contradicting_requests_leave_consistent_records(
     assert statuses[200] > 20
 
     await assert_consistent(restartable, ids)
-    # What is left comes to its end: nobody hangs, and no place was lost.
+    # The remaining downloads finish: none hangs, and no slot was lost.
     for id in ids:
         await restartable.control(id, "resume")
         await restartable.control(id, "retry")
@@ -439,10 +439,10 @@ async def test_many_contradicting_requests_leave_consistent_records(
 
 
 async def assert_consistent(daemon: DaemonProcess, ids: list[str]) -> None:
-    """Each download is either active once or past once, and each part file belongs to an active one."""
+    """Assert that each download is either active or finished, and each part file belongs to an active one."""
 
     async def consistent() -> bool:
-        # Two questions at two moments: what ends in between is in both answers.
+        # Two requests at two times: a download that ends between them is in both responses.
         active, past = await daemon.active(), await daemon.history()
         return Counter(entry["id"] for entry in [*active, *past]) == dict.fromkeys(ids, 1)
 

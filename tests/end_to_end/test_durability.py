@@ -1,4 +1,4 @@
-"""Kill -9, again and again: nothing that was accepted is lost, doubled or truncated."""
+"""Repeated `kill -9`: no accepted download is lost, duplicated or truncated."""
 
 import asyncio
 import random
@@ -62,7 +62,7 @@ def assert_no_file_is_truncated(daemon: DaemonProcess, sizes: dict[int, int]) ->
 
 @pytest.mark.timeout(120)
 async def test_a_download_answered_before_a_kill_is_stored(restartable: DaemonProcess, origin: Origin) -> None:
-    """Accepts go on in parallel while the daemon is killed; every answer that arrived is kept."""
+    """Accept in parallel while the daemon is killed; each download that was answered with 201 must be stored."""
     release = asyncio.Event()
     origin.script("/held", ScriptedResponse(size=1, head_event=release))
     answered: set[str] = set()
@@ -139,7 +139,7 @@ async def test_paused_and_cancelled_downloads_keep_their_state_across_a_kill(
         ScriptedResponse(size=1_000_000, etag='"v"', stall_after=500_000),
         ScriptedResponse(head_event=asyncio.Event()),
     )
-    # What goes on after the kill must not come to its end while the test looks.
+    # A download that continues after the kill must not end before the assertions.
     origin.script("/slow", [half, half, half, nothing])
     await restartable.start()
     paused, cancelled, running = [

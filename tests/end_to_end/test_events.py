@@ -1,4 +1,4 @@
-"""Server-sent events of the real daemon: complete, resumable, and never a burden for anybody else."""
+"""Server-sent events of the daemon: complete, resumable, and without delays for other clients."""
 
 import asyncio
 import hashlib
@@ -24,7 +24,7 @@ EventStream.__init__.__kwdefaults__["heartbeat"] = 0.2
 del sys.argv[1:4]
 main()
 """
-"""The daemon, with a heartbeat that a test can wait for; what it executes in place of is in its arguments."""
+"""Launcher of the daemon with a short heartbeat; its arguments are the command that it replaces."""
 
 
 async def test_events_have_the_entries_of_listing_and_history_from_acceptance_to_end(
@@ -50,7 +50,7 @@ async def test_events_have_the_entries_of_listing_and_history_from_acceptance_to
     statuses = [entry["status"] for entry in reader.entries("download", id)]
     assert list(dict.fromkeys(statuses))[:3] == ["queued", "starting", "downloading"]
     assert all(entry.keys() == listed.keys() for entry in reader.entries("download"))
-    # Nothing comes behind the end.
+    # The end is the last event.
     assert reader.events[-1].name == "history"
 
 
@@ -119,7 +119,7 @@ async def test_a_stream_without_events_has_comments_as_heartbeat(tmp_path: Path)
         assert reader.events == []
 
 
-# -- coming back -------------------------------------------------------------------------------------------------------
+# -- reconnecting ------------------------------------------------------------------------------------------------------
 
 
 async def test_a_client_that_reconnects_receives_every_event_once(daemon: DaemonProcess, origin: Origin) -> None:
@@ -135,7 +135,7 @@ async def test_a_client_that_reconnects_receives_every_event_once(daemon: Daemon
             await reader.wait_until(lambda id=started[-1]: reader.entries("history", id))
             told += reader.events[missed:]
             last_id = reader.last_id
-        # What happens now is seen by nobody.
+        # These events happen while no client is connected.
         _, answer = await daemon.fetch("d", origin.url("/f"))
         started.append(answer["download_id"])
     async with open_event_stream(daemon, last_id) as reader:
@@ -153,7 +153,7 @@ async def test_a_client_that_reconnects_receives_every_event_once(daemon: Daemon
 async def test_no_end_is_lost_across_reconnects_and_kills(restartable: DaemonProcess, origin: Origin) -> None:
     restartable.config.write_text(make_config(max_retries=2, max_concurrent=20, max_per_host=20))
     for number in range(100):
-        # A part of them fails, so that ends come from everywhere.
+        # Some of them fail, so that ends come from each code path.
         answer = (
             ScriptedResponse(size=20_000, seed=number, etag=f'"{number}"', rate=60_000)
             if number % 5
@@ -184,12 +184,12 @@ async def test_no_end_is_lost_across_reconnects_and_kills(restartable: DaemonPro
             await restartable.start()
     assert set(told) == set(started)
     assert {entry["id"] for entry in await restartable.history()} == set(started)
-    # Told twice is possible only for what was not yet vouched for when the daemon was killed.
+    # Only an event whose id the client did not have before the kill may come twice.
     assert told.total() - len(told) <= 4 * 20
 
 
 async def test_an_event_id_never_covers_an_end_that_was_not_sent(restartable: DaemonProcess, origin: Origin) -> None:
-    """What an id says outlives the daemon: whoever comes back with it is told only of later ends."""
+    """An event id stays valid after a restart: a client that reconnects with it receives only later ends."""
     restartable.config.write_text(make_config(max_concurrent=1))
     origin.script("/held", ScriptedResponse(head_event=asyncio.Event()))
     await restartable.start()
@@ -219,11 +219,11 @@ async def test_an_event_id_never_covers_an_end_that_was_not_sent(restartable: Da
             assert not missing, f"{one.id} vouches for {len(missing)} ends that come only later"
 
 
-# -- slow readers ------------------------------------------------------------------------------------------------------
+# -- slow clients ------------------------------------------------------------------------------------------------------
 
 
 async def open_and_never_read(daemon: DaemonProcess) -> socket.socket:
-    """A connection to the stream whose buffers are as small as can be."""
+    """Return a connection to the stream with the smallest possible buffers."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     host, _, port = daemon.url.removeprefix("http://").rpartition(":")
@@ -234,7 +234,7 @@ async def open_and_never_read(daemon: DaemonProcess) -> socket.socket:
 
 async def test_clients_that_do_not_read_delay_no_other_client(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=10))
-    # Long URLs make long events: what a socket buffers is soon full.
+    # Long URLs make long events, which fill the socket buffers fast.
     padding = "x" * 15_000
     slow = [await open_and_never_read(daemon) for _ in range(10)]
     try:
@@ -252,7 +252,7 @@ async def test_clients_that_do_not_read_delay_no_other_client(daemon: DaemonProc
             await reader.wait_until(lambda: len(reader.finished_ids()) == 500)
             assert max(health_seconds) < 2
         assert len(daemon.files()) == 500
-        # Shared among all readers: ten of them that are behind by 25 MB each do not cost 250 MB.
+        # All clients share the events: ten that are 25 MB behind each do not use 250 MB.
         assert daemon.resident_bytes() < 250 * 2**20
     finally:
         for sock in slow:
@@ -275,7 +275,7 @@ async def test_the_daemon_stops_in_time_with_open_event_streams(restartable: Dae
     slow.close()
 
 
-# -- who may, and what is shown ----------------------------------------------------------------------------------------
+# -- permissions and secrets -------------------------------------------------------------------------------------------
 
 
 async def test_events_contain_no_secrets(daemon: DaemonProcess, origin: Origin) -> None:

@@ -1,4 +1,4 @@
-"""Hooks: every end is told to whoever wants to know, once the daemon lives, at least once, and nobody waits for it."""
+"""Hooks: each end is delivered at least once, across kills, and delays no download."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ async def receiver() -> AsyncIterator[WebhookReceiver]:
 
 
 def signature(key: str, id: str, timestamp: str, body: bytes) -> str:
-    """As the Standard Webhooks specification computes it."""
+    """Return the signature as defined by the Standard Webhooks specification."""
     secret = base64.b64decode(key.removeprefix("whsec_"))
     signed = f"{id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
@@ -62,7 +62,7 @@ async def test_every_final_state_sends_a_signed_message_with_the_history_entry(
             assert abs(int(timestamp) - time.time()) < 20
             assert fields["webhook-signature"] == signature(KEY, id, timestamp, body)
             assert fields["Content-Type"] == "application/json"
-        # Nothing is left to tell, and nothing was told twice.
+        # No delivery is pending, and no message was delivered twice.
         await wait_until(lambda: len(filter_events(daemon.log_lines(), "hook_delivered")) == len(queued))
         assert len(receiver.received) == len(queued)
         log = daemon.log.read_text()
@@ -91,7 +91,7 @@ async def test_a_hook_receives_only_its_events_and_directories(
 async def test_a_message_not_delivered_before_a_kill_is_delivered_after_the_restart(
     tmp_path: Path, origin: Origin
 ) -> None:
-    """The receiver is away while downloads end; the daemon is killed; both come back."""
+    """Stop the receiver while downloads end, kill the daemon, and start both again."""
     origin.script("/a", ScriptedResponse(size=10))
     port = free_port()
     daemon = DaemonProcess(tmp_path, config=DEFAULT_CONFIG + webhook_table(WebhookReceiver(port=port)))
@@ -107,7 +107,7 @@ async def test_a_message_not_delivered_before_a_kill_is_delivered_after_the_rest
 
 
 async def test_kills_at_any_moment_lose_no_message(tmp_path: Path, origin: Origin, receiver: WebhookReceiver) -> None:
-    """Whatever the history says has ended has been told, by a daemon that is killed over and over."""
+    """Kill the daemon repeatedly; each finished download of the history must be delivered."""
     origin.script("/a", ScriptedResponse(size=10))
     daemon = DaemonProcess(tmp_path, config=DEFAULT_CONFIG + webhook_table(receiver))
     ids: list[str] = []
@@ -123,7 +123,7 @@ async def test_kills_at_any_moment_lose_no_message(tmp_path: Path, origin: Origi
             await daemon.kill()
             await daemon.start()
         await wait_until(lambda: {message["data"]["id"] for message in receiver.messages} == set(ids))
-        # Doubles have the same id, by which a receiver drops them.
+        # Duplicates have the same id, by which a receiver drops them.
         assert len({message["id"] for message in receiver.messages}) == len(ids)
 
 
@@ -167,7 +167,7 @@ async def test_a_receiver_that_hangs_delays_no_download_and_no_other_hook(
         async with DaemonProcess(tmp_path, config=config) as daemon:
             ids = [(await daemon.fetch("d", origin.url("/a")))[1]["download_id"] for _ in range(12)]
             await wait_until(lambda: len(receiver.received) == len(ids))
-            # A few at a time, and the others wait in the records.
+            # Few deliveries run at a time; the others wait in the records.
             await wait_until(lambda: len(hanging.received) == 4)
             await wait_until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="hanging"} 12.0'))
             watch = daemon.stopwatch()
@@ -206,7 +206,7 @@ async def test_a_reload_adds_hooks_and_removes_hooks_with_their_deliveries(
 
 
 def program(tmp_path: Path, code: str) -> list[str]:
-    """A command that runs this code."""
+    """Return a command that runs this code."""
     file = tmp_path / "hook.py"
     file.write_text(code)
     return [sys.executable, "-I", str(file), "an argument; with $HOME"]
@@ -269,7 +269,7 @@ time.sleep(600)
 
 def alive(pid: int) -> bool:
     with suppress(OSError):
-        # One that nobody has waited for yet is dead too.
+        # A zombie counts as dead too.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
 
@@ -297,7 +297,7 @@ async def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path, 
                     os.kill(pid, signal.SIGKILL)
 
 
-# -- what the tests share ----------------------------------------------------------------------------------------------
+# -- metrics -----------------------------------------------------------------------------------------------------------
 
 
 async def metric(daemon: DaemonProcess, line: str) -> bool:

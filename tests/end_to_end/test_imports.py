@@ -37,7 +37,7 @@ async def upload(daemon: DaemonProcess, key: str, data: bytes, name: str = "expo
 
 
 async def file_data(daemon: DaemonProcess) -> dict[str, Any]:
-    """What is in the uploaded file, once it has been read."""
+    """Return the content of the uploaded file once it has been read."""
 
     async def is_there() -> dict[str, Any] | None:
         status, data = await daemon.request("GET", "/api/v1/getImportFileData")
@@ -80,7 +80,7 @@ def size_of(id: str) -> int:
 
 
 def export(origin: Origin, ids: list[str], **fields: Any) -> dict[str, Any]:
-    """An export whose only channel names these files of the origin."""
+    """Return an export with one channel that names these files of the origin."""
     return {
         "users.json": [{"id": "U1", "name": "ann", "profile": {"image_512": origin.url("/avatar.png?token=s3cret")}}],
         "channels.json": [{"id": "C1", "name": "general"}, {"id": "C2", "name": "empty"}],
@@ -104,7 +104,7 @@ def export(origin: Origin, ids: list[str], **fields: Any) -> dict[str, Any]:
 
 
 def serve(origin: Origin) -> None:
-    """Every file of `export`, with its own content."""
+    """Serve each file of `export` with its own content."""
 
     def answer(request: Request) -> ScriptedResponse:
         name = request.path.partition("?")[0].strip("/")
@@ -237,7 +237,7 @@ async def test_a_failed_file_stays_pending_and_is_retried(daemon: DaemonProcess,
         ("F1", "completed"),
         ("F2", "completed"),
     ]
-    # Another operation on the same import adds to what the manifest says.
+    # Another operation on the same import adds lines to the manifest.
     assert await download_pending(daemon, "Avatars") == 1
     await done(daemon)
     assert {line["file_id"] for line in manifest(daemon)} == {"U1", "F1", "F2"}
@@ -259,7 +259,7 @@ async def test_a_file_that_a_user_retried_is_not_fetched_twice(daemon: DaemonPro
     for id in failed.values():
         assert (await daemon.control(id, "retry"))[0] == 200
     await daemon.wait_until_finished(failed["F1-F1.gif"])
-    # One is there by now, and one on its way.
+    # One file is complete, and one is being fetched.
     assert await download_pending(daemon) == 1
     assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0}
     assert [len(origin.requests(f"/F{number}")) for number in (1, 2)] == [2, 2]
@@ -327,7 +327,7 @@ async def test_a_kill_during_an_import_loses_and_duplicates_no_file(restartable:
 
 
 def generated(origin: str, *, messages: int, files: int) -> bytes:
-    """An export of 50 channels with so many messages, every so often one with a file."""
+    """Return an export of 50 channels with this number of messages and files."""
     members: dict[str, Any] = {
         "users.json": [{"id": f"U{number}", "name": f"u{number}"} for number in range(100)],
         "channels.json": [{"id": f"C{number}", "name": f"c{number}"} for number in range(50)],
@@ -397,7 +397,7 @@ async def test_an_upload_that_is_too_long_leaves_no_file(tmp_path: Any) -> None:
 
 
 async def upload_list(daemon: DaemonProcess, nbytes: int) -> tuple[int, dict[str, Any]]:
-    """Uploads a list of URLs of about that length as it is."""
+    """Upload a list of URLs of about this length as a raw body."""
     line = b"https://example.org/" + b"x" * 79 + b"\n"
     return await daemon.request(
         "POST", "/api/v1/imports?importerKey=urls&fileName=u.txt", data=io.BytesIO(line * (nbytes // len(line)))
@@ -413,11 +413,11 @@ async def test_uploads_leave_min_free_free(tmp_path: Path, disk: Path) -> None:
             assert (status, answer["success"], answer["error"]) == (507, False, "INSUFFICIENT_STORAGE")
             assert "min_free" in answer["detail"]
             assert list(kept.iterdir()) == []
-        # Together they do not fit: what each is about to write is not there for the others.
+        # Together they do not fit: the bytes that each will write are reserved.
         results = await asyncio.gather(*(upload_list(daemon, 11 << 20) for _ in range(3)))
         assert 507 in {status for status, _ in results} <= {201, 507}
         space = os.statvfs(kept)
-        # The records lie on this disk too, and are written all the same.
+        # The records are on this disk too and are still written.
         assert space.f_bavail * space.f_frsize > (12 << 20) - 600_000
 
 
@@ -466,7 +466,7 @@ async def test_files_of_a_list_are_saved_in_its_directories(daemon: DaemonProces
 
 
 async def test_no_file_is_overwritten_by_the_manifest(daemon: DaemonProcess, origin: Origin) -> None:
-    """Neither one that a list calls by that name, nor one that its origin does."""
+    """Use the name of the manifest in a list, and in the response of an origin."""
     for seed, path in enumerate(("/named", "/manifest.jsonl")):
         origin.script(path, ScriptedResponse(size=100, seed=seed))
     data = f"{origin.url('/named')}\n  out=manifest.jsonl\n{origin.url('/manifest.jsonl')}\n"
@@ -592,7 +592,7 @@ async def test_an_incomplete_public_file_is_not_read(daemon: DaemonProcess, orig
     await daemon.request("POST", "/api/v1/downloadPublicImportFile", json=body)
     await wait_until(daemon.part_files)
     (download,) = await daemon.active()
-    # Whoever sees the name may have put a file there.
+    # Another program may have created a file of this name.
     (daemon.root / "Imports" / "list").write_text(origin.url("/WRONG"))
     assert (await daemon.control(download["id"], "cancel"))[0] == 200
     operation = await done(daemon)
@@ -770,7 +770,7 @@ async def test_cancelling_an_operation_cancels_its_downloads(daemon: DaemonProce
     assert await daemon.active() == []
     assert (await daemon.request("DELETE", f"/api/v1/imports/{id}"))[0] == 400
     assert (await daemon.request("DELETE", "/api/v1/imports/nobody"))[0] == 404
-    # What was cancelled is pending still.
+    # Cancelled files are still pending.
     assert await download_pending(daemon) == 2
 
 

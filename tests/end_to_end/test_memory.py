@@ -1,4 +1,4 @@
-"""How much memory the daemon holds: little when idle, and no more for big files or for many."""
+"""Memory of the daemon: when idle, with large files, and after many downloads."""
 
 import asyncio
 from pathlib import Path

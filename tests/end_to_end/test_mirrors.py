@@ -1,4 +1,4 @@
-"""One file from several sources."""
+"""Downloads of one file from several sources."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries
 
 @pytest.fixture
 async def mirror() -> AsyncIterator[Origin]:
-    """Another origin."""
+    """Start another origin."""
     async with Origin() as origin:
         yield origin
 
@@ -34,7 +34,7 @@ async def short_timeout_daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 
 async def fetch(daemon: DaemonProcess, *urls: str, **parameters: str) -> dict[str, Any]:
-    """The history's entry of a file fetched from these URLs."""
+    """Fetch a file from these URLs and return its history entry."""
     query = [("download", url) for url in urls] + [("wait", "60"), *parameters.items()]
     status, answer = await daemon.request("GET", "/d", params=query)
     assert status == 201, answer
@@ -183,7 +183,7 @@ async def test_a_download_from_several_sources_survives_a_kill(tmp_path: Path, o
 
         await wait_until(has_come)
         await daemon.kill()
-        # The first source is gone for good: what it had left comes from the other.
+        # The first source has stopped: the rest comes from the other.
         origin.script("/f", error_response(404))
         mirror.script("/m", GOOD)
         before = mirror.bytes_sent("/m")
@@ -251,7 +251,7 @@ async def test_a_source_that_has_finished_takes_ranges_of_a_slow_one(
 async def test_a_mirror_in_place_of_the_first_url_stays_within_its_host_limit(tmp_path: Path, origin: Origin) -> None:
     origin.script("/m", ScriptedResponse(size=MIB, rate=4 * MIB))
     async with DaemonProcess(tmp_path, config=make_config(max_per_host=1)) as daemon:
-        # Nobody listens at the first source of each, which is a host of its own.
+        # The first source of each is a host of its own that refuses connections.
         orders = [[f"http://127.0.0.{n}:65001/f", origin.url("/m")] for n in range(2, 6)]
         ids = [(await daemon.start_download("d", urls, filename="f"))["download_id"] for urls in orders]
         entries = [await daemon.wait_until_finished(id) for id in ids]

@@ -1,4 +1,4 @@
-"""OriginUsage that lie, stall and break: the whole representation under its name, or a code and no file."""
+"""Misbehaving origins: a download ends with the complete representation, or with an error code and no file."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -26,7 +26,7 @@ async def short_timeout_daemon(tmp_path: Path) -> Any:
         assert not [line for line in daemon.log.read_text().splitlines() if "Traceback" in line]
 
 
-# Scripts that end well, each with the number of requests it takes.
+# Scripts that end with a complete file, with the number of requests.
 GOOD: dict[str, tuple[list[ScriptedResponse], int]] = {
     "length": ([ScriptedResponse(size=SIZE)], 1),
     "chunked": ([ScriptedResponse(size=SIZE, framing=Framing.CHUNKED)], 1),
@@ -86,7 +86,7 @@ GOOD: dict[str, tuple[list[ScriptedResponse], int]] = {
 async def fetched(
     daemon: DaemonProcess, scripts: Mapping[str, list[ScriptedResponse]]
 ) -> AsyncIterator[dict[str, tuple[Origin, int, dict[str, Any]]]]:
-    """All scripts at once, each by an origin of its own and into a directory of its name: what came of them."""
+    """Run all scripts at once, each with its own origin and directory; return the outcomes."""
     async with AsyncExitStack() as stack:
         origins = {name: await stack.enter_async_context(Origin()) for name in scripts}
         for name, origin in origins.items():
@@ -144,7 +144,7 @@ async def test_two_versions_are_never_mixed(short_timeout_daemon: DaemonProcess)
         assert short_timeout_daemon.files() == {f"{name}/f.bin": VERSION_2 for name in CHANGED}
 
 
-# Scripts that end badly: the code, a word of the sentence, and the number of requests.
+# Scripts that fail: the error code, a word of the detail, and the number of requests.
 BAD: dict[str, tuple[list[ScriptedResponse], str, str, int]] = {
     "not-found": ([error_response(404)], "REMOTE_FILE_NOT_FOUND", "404", 1),
     "gone": ([error_response(410)], "REMOTE_FILE_NOT_FOUND", "410", 1),

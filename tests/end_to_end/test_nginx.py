@@ -1,4 +1,4 @@
-"""A real nginx as origin, over HTTP and TLS."""
+"""Nginx as origin, over HTTP and TLS."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ SIZES = [0, 1, 4095, 65_536, 1_048_575, 1_048_576, 1_048_577, 33_554_432, 314_57
 
 @pytest.fixture(scope="session")
 def files(nginx: NginxOrigin) -> dict[int, str]:
-    """Random files of all sizes below nginx's root, by size: their SHA-256."""
+    """Write random files of all sizes below the root of nginx; return their SHA-256 by size."""
     digests = {}
     for size in SIZES:
         digest = hashlib.sha256()
@@ -77,7 +77,7 @@ async def test_after_a_kill_only_the_rest_of_a_large_file_is_fetched(
     await restartable.kill()
     [part] = restartable.part_files()
     kept = part.stat().st_size
-    # From here on nginx is asked without its limit: another URL for the same file.
+    # From here on another URL of the same file is used, without the rate limit of nginx.
     await restartable.start()
     await restartable.request("POST", f"/api/v1/downloads/{id}/pause")
     status, _ = await restartable.request(

@@ -1,4 +1,4 @@
-"""What may be fetched: judged for every spelling and every address of a name, on each request and each redirect."""
+"""Policy on URLs: checked for each spelling and each address of a name, on each request and redirect."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, redirect
 
 CLOSED = DEFAULT_CONFIG.replace('allowed_networks = ["127.0.0.0/8", "::1/128"]\n', "")
-"""The default policy: the public internet only."""
+"""Configuration with the default policy: only the public internet."""
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ async def closed(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 
 async def refused(daemon: DaemonProcess, url: str) -> dict[str, Any]:
-    """The history's entry of a download that must be blocked."""
+    """Start a download that must be blocked and return its history entry."""
     status, answer = await daemon.fetch("d", url)
     assert (status, answer["success"], answer["error"]) == (403, False, "DOMAIN_BLOCKED"), (url, answer)
     entry = await daemon.get_download(answer["download_id"])
@@ -66,7 +66,7 @@ async def test_addresses_outside_the_public_internet_are_refused(closed: DaemonP
     for spelling in PRIVATE:
         entry = await refused(closed, f"http://{spelling}/latest/meta-data/")
         assert entry["start_time"] <= entry["end_time"]
-    # Refused as they were asked for, before anything was sent.
+    # Refused with the request, before any byte was sent.
 
     def attempts() -> list[int]:
         return [line["attempts"] for line in closed.log_lines() if line["event"] == "download_ended"]
@@ -83,7 +83,7 @@ async def test_a_name_is_checked_by_its_addresses(tmp_path: Path, origin: Origin
             assert "127.0.0.1" not in entry["detail"]
         assert origin.connections == 0
         ended = await wait_until(lambda: [line for line in daemon.log_lines() if line["event"] == "download_ended"])
-        # What is forbidden stays so: no retries.
+        # A forbidden address is a permanent failure: no retries.
         assert {line["attempts"] for line in ended} == {1}
 
 
@@ -186,7 +186,7 @@ async def test_credentials_do_not_follow_a_redirect_to_another_origin(tmp_path: 
         assert origin.requests("/f")[0].field("X-Api-Key") == "hush"
 
 
-# -- what else decides where a request goes ----------------------------------------------------------------------------
+# -- proxies, cookies and domains --------------------------------------------------------------------------------------
 
 
 async def test_proxies_of_the_environment_are_not_used(tmp_path: Path, origin: Origin) -> None:
@@ -236,7 +236,7 @@ async def test_allowed_domains_name_hosts_and_with_a_wildcard_their_subdomains(t
 
 
 def ascii_of(name: str) -> str:
-    """The name as it is asked of name servers."""
+    """Return the name as it is sent to name servers."""
     return name.lower().encode("idna").decode()
 
 

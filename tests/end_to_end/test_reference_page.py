@@ -1,4 +1,4 @@
-"""The page of the API in a real browser, as it comes and below a prefix."""
+"""The reference page of the API in a browser, with and without a prefix."""
 
 from pathlib import Path
 

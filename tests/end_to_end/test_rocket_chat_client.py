@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).with_name("rocket_chat_client.js")
 
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The client and what it needs to run; the types that it depends on besides need a compiler."""
+    """Install the client with its dependencies, except the types, which need a compiler."""
     folder = tmp_path_factory.mktemp("node")
     quiet = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
     subprocess.run(["npm", "install", *quiet, "query-string@^7.1.3"], cwd=folder, check=True, timeout=120)

@@ -1,4 +1,4 @@
-"""One file over several connections."""
+"""Downloads of one file over several connections."""
 
 import re
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries
 
 
 def spans(origin: Origin, path: str = "/f") -> list[tuple[int, int]]:
-    """What was asked for, as half-open ranges; a request for everything is the whole file."""
+    """Return the requested half-open ranges; a request without `Range` is the whole file."""
     found = []
     for request in origin.requests(path):
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", request.field("Range") or "bytes=0-")
@@ -29,7 +29,7 @@ def spans(origin: Origin, path: str = "/f") -> list[tuple[int, int]]:
 
 
 async def most_connections(daemon: DaemonProcess, origin: Origin, *paths: str) -> int:
-    """How many the origin had for longer than it takes to notice that one was closed, until all downloads ended."""
+    """Return the most connections of the origin in two consecutive samples, until all downloads end."""
     before = most = 0
 
     async def all_ended() -> bool:
@@ -86,7 +86,7 @@ async def test_a_finished_connection_takes_part_of_the_range_of_a_slow_one(
     # Alone, the first connection would need 8 s for its half.
     assert watch.seconds < 4
     assert daemon.files() == {"d/f": WHOLE}
-    # The second half, and then a share of the first one.
+    # The second half, and then part of the first one.
     assert any(0 < start < SIZE // 2 for start, _ in spans(origin))
 
 
@@ -130,7 +130,7 @@ async def test_an_origin_that_refuses_further_connections_is_used_over_one(
 
 
 async def test_two_versions_are_never_mixed(short_timeout_daemon: DaemonProcess, origin: Origin) -> None:
-    """The file is exchanged between the first connection and the others."""
+    """Replace the file between the first connection and the others."""
     origin.script(
         "/f",
         [
@@ -173,7 +173,7 @@ async def test_finished_ranges_survive_a_kill(tmp_path: Path, origin: Origin) ->
         again = ByteRanges()
         for start, end in spans(origin)[before:]:
             again.add(start, end)
-        # Written down every two seconds, at 4 MiB a second: once before the kill at least.
+        # Checkpoints come every two seconds, at 4 MiB a second: at least one before the kill.
         assert MIB < again.size <= SIZE - 4 * MIB
 
 

@@ -180,7 +180,7 @@ async def test_both_authentication_schemes_are_accepted(daemon: DaemonProcess, h
 
 
 def published_sdk(target: str, port: int) -> bytes:
-    """What the published SDK sends for `target` on Node.js, byte for byte."""
+    """Return the request of the published SDK for `target` on Node.js, byte for byte."""
     return (
         f"GET {target} HTTP/1.1\r\n"
         f"host: 127.0.0.1:{port}\r\n"
@@ -197,7 +197,7 @@ def published_sdk(target: str, port: int) -> bytes:
 
 
 async def test_requests_of_the_published_sdk_are_answered(daemon: DaemonProcess, origin: Origin) -> None:
-    """It sends each action twice, once from the path of the specification and once as its parameter."""
+    """Send each action twice: once with the path of the specification and once as a parameter."""
     origin.script("/slow/data.csv", ScriptedResponse(size=10_000_000, rate=1000))
     port = URL(daemon.url).port
     assert port is not None

@@ -1,4 +1,4 @@
-"""Where files come to lie: names, conflicts, no way out of the root, full and unwilling disks."""
+"""Storage of files: names, conflicts, paths outside of the root, full and read-only disks."""
 
 import asyncio
 import contextlib
@@ -25,14 +25,14 @@ LONG_AGO = 1_600_000_000
 
 @pytest.fixture
 async def daemon(daemon: DaemonProcess) -> AsyncIterator[DaemonProcess]:
-    """The daemon, which may not leave a traceback in its log nor a part file."""
+    """Return the daemon; assert that it leaves no traceback in its log and no part file."""
     yield daemon
     assert "Traceback" not in daemon.log.read_text()
     assert daemon.part_files() == []
 
 
 def put(daemon: DaemonProcess, path: str, content: bytes = b"old") -> Path:
-    """Lays a file below the root."""
+    """Write a file below the root."""
     file = daemon.root / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
@@ -62,7 +62,7 @@ async def test_a_taken_name_is_handled_as_requested(daemon: DaemonProcess, origi
     status, answer = await daemon.fetch("error", url, conflict="error")
     assert (status, answer["success"], answer["error"]) == (409, False, "FILE_EXISTS")
     assert "error/f.tar.gz" in answer["detail"]
-    # With a name that is known beforehand the origin is not even asked.
+    # If the name is known before, no request is sent to the origin.
     requests = len(origin.requests("/f.tar.gz"))
     for conflict, expected in {"skip": 201, "error": 409}.items():
         status, answer = await daemon.fetch(conflict, url, conflict=conflict, filename="f.tar.gz")
@@ -147,7 +147,7 @@ async def test_an_overwritten_file_is_the_old_one_until_the_new_one_is_complete(
     release.set()
     assert (await fetch)[0] == 201
     assert old.read_bytes() == WHOLE
-    # Whoever has the old file open keeps it: the name was moved, nothing was written over.
+    # A reader of the old file keeps its content: the name was replaced, not the bytes.
     assert reader.read() == b"old"
     reader.close()
     (daemon.root / "d" / "g").mkdir()
@@ -272,7 +272,7 @@ async def test_a_requested_name_is_used_unchanged_or_refused(daemon: DaemonProce
     assert {file.name for file in daemon.root.rglob("*") if file.is_file()} == good_names
 
 
-# -- no way out --------------------------------------------------------------------------------------------------------
+# -- paths outside of the root -----------------------------------------------------------------------------------------
 
 OUTSIDE = [
     "/..",
@@ -313,7 +313,7 @@ INSIDE = {
 
 
 async def ask_raw(daemon: DaemonProcess, target: str) -> tuple[int, dict[str, Any]]:
-    """A GET whose target goes out byte for byte."""
+    """Send a GET with this target, byte for byte."""
     port = int(daemon.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(
@@ -371,7 +371,7 @@ async def test_a_link_inside_the_root_is_not_followed(daemon: DaemonProcess, ori
         status, answer = await daemon.fetch(directory, origin.url("/f"))
         assert (status, answer["error"]) == (400, "INVALID_PATH"), directory
         assert str(outside) not in answer["detail"]
-    # A link counts as a taken name; to overwrite it replaces the link, not what it leads to.
+    # A link counts as a taken name; overwriting replaces the link, not its target.
     assert (await daemon.fetch("d", origin.url("/f")))[1]["filename"] == "f (1)"
     assert (await daemon.fetch("d", origin.url("/f"), filename="dangling"))[1]["filename"] == "dangling (1)"
     assert (await daemon.fetch("d", origin.url("/f"), conflict="error"))[1]["error"] == "FILE_EXISTS"
@@ -398,7 +398,7 @@ async def test_a_link_that_replaces_a_directory_during_a_download_is_not_followe
         part.unlink()
 
 
-# -- what a file is like -----------------------------------------------------------------------------------------------
+# -- metadata and checksums --------------------------------------------------------------------------------------------
 
 
 async def test_a_file_has_its_time_and_modes_and_may_be_empty(daemon: DaemonProcess, origin: Origin) -> None:
@@ -454,7 +454,7 @@ async def test_an_overwritten_file_survives_a_wrong_checksum(daemon: DaemonProce
     assert daemon.files() == {"d/f": b"old"}
 
 
-# -- full and unwilling disks ------------------------------------------------------------------------------------------
+# -- full and read-only disks ------------------------------------------------------------------------------------------
 
 
 async def test_a_full_disk_fails_the_download_and_not_the_daemon(tmp_path: Path, disk: Path, origin: Origin) -> None:
@@ -510,7 +510,7 @@ async def test_a_disk_too_full_for_the_records_is_reported_and_loses_no_download
         entry = await daemon.wait_until_finished(held)
         assert (entry["status"], entry["error"]) == ("failed", "INSUFFICIENT_STORAGE")
         assert (await daemon.fetch("d", origin.url("/small")))[1]["message"] == "Download completed"
-        # A refused batch has left nothing behind.
+        # A refused batch leaves no rows.
         assert len(await daemon.history()) == 2
         assert await daemon.active() == []
 
@@ -535,7 +535,7 @@ async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -
         status, answer = await daemon.fetch("d", origin.url("/told"))
         assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE")
         assert "min_free" in answer["detail"]
-        # As fast as they can, all at once: what each is about to write is not there for the others.
+        # All at once without a speed limit: the bytes that each will write are reserved.
         for status, answer in await asyncio.gather(
             *(daemon.fetch("d", origin.url(f"/untold{number}")) for number in range(5))
         ):
@@ -544,7 +544,7 @@ async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -
         watching.cancel()
         assert daemon.part_files() == []
         assert (await daemon.fetch("d", origin.url("/small")))[1]["message"] == "Download completed"
-    # The records, which lie on this disk too, may be written all the same, and so may the rest of a page.
+    # The records on this disk, and the rest of a page, may still be written.
     assert lowest > (12 << 20) - 600_000
 
 
@@ -568,7 +568,7 @@ async def test_a_full_disk_suspends_the_queue_until_space_is_free(tmp_path: Path
         async with asyncio.timeout(10):
             while len(waiting := await held()) < 10:
                 await asyncio.sleep(0.02)
-        # Those which found out wait for their next attempts; nothing else was spent.
+        # The downloads that met the full disk wait for their next attempts; no other request was sent.
         assert len(origin.requests("/f")) == 2
         ballast.unlink()
         for id in waiting:

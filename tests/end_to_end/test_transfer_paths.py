@@ -1,4 +1,4 @@
-"""The ways that bytes can take from a connection to the disk: each of them keeps every promise.
+"""Each path of the bytes from a connection to the disk keeps the same promises.
 
 Long contents pass by the HTTP parser: inside the kernel, or through one buffer when they come over TLS or have to be
 hashed. What they have in common is tested here once for all of them.
@@ -29,7 +29,7 @@ SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries
 
 
 class TransferPath:
-    """One way, with an origin and a daemon for it."""
+    """One path of the bytes, with an origin and a daemon for it."""
 
     def __init__(self, name: str, origin: Origin, daemon: DaemonProcess) -> None:
         self.name = name
@@ -62,7 +62,7 @@ class TransferPath:
         return str(answer["download_id"])
 
     async def wait_until_received(self, id: str, nbytes: int) -> dict[str, Any]:
-        """The entry of a download once so much of it has come."""
+        """Return the entry of a download once it has received this number of bytes."""
 
         async def has_come() -> dict[str, Any] | None:
             entry = await self.daemon.get_download(id)
@@ -71,7 +71,7 @@ class TransferPath:
         return dict(await wait_until(has_come))
 
     def saved(self) -> bool:
-        """Whether the whole first version lies there, and nothing else."""
+        """Return True if the only file is the complete first version."""
         return self.daemon.files() == {"d/f": expected_bytes(0, 0, SIZE)} and self.daemon.part_files() == []
 
 
@@ -127,12 +127,12 @@ async def test_bytes_received_before_an_interruption_are_not_fetched_again(trans
         assert transfer_path.saved()
         after = int(broken["cut_after"] if "cut_after" in broken else broken["stall_after"])
         if transfer_path.segmented:
-            # Their requests are looked at elsewhere.
+            # Other tests check their requests.
             continue
         first, second = (request.field("Range") for request in transfer_path.origin.requests(path))
         assert first is None
         if transfer_path.name == "tls" and broken.get("cut") is not Cut.FIN and after > 10:
-            # A reset overtakes the record before it.
+            # A reset discards the TLS record before it.
             assert second is not None
             assert after - RECORD <= int(second.removeprefix("bytes=").rstrip("-")) <= after
         else:
@@ -251,13 +251,13 @@ def unread_bytes(port: int) -> int:
 async def test_a_late_read_of_one_response_takes_no_bytes_of_the_next(
     tmp_path: Path, parameters: dict[str, str]
 ) -> None:
-    """A connection may be used again as soon as an answer has come, though not all of it has been written yet."""
+    """Reuse a connection when its response has been received but not been written completely."""
     async with Origin() as origin, DaemonProcess(tmp_path, config=SHORT_TIMEOUTS) as daemon:
         origin.script("/late", ScriptedResponse(size=400_000))
         origin.script("/next", ScriptedResponse(size=2 * SIZE, seed=1, rate=4 * MIB, etag='"n"'))
         late = (await daemon.start_download("d", origin.url("/late"), speed_limit=100_000))["download_id"]
         await origin.wait_finished("/late")
-        # The daemon has taken all of it from the socket; its buffer waits for the limit.
+        # The daemon has read all bytes from the socket; its buffer waits for the limiter.
         await wait_until(lambda: unread_bytes(origin.port) == 0)
         status, _ = await daemon.fetch("d", origin.url("/next"), **parameters)
         assert status == 201
@@ -268,7 +268,7 @@ async def test_a_late_read_of_one_response_takes_no_bytes_of_the_next(
 
 
 async def test_progress_is_reported_during_the_transfer(transfer_path: TransferPath) -> None:
-    # It is cancelled when enough has been seen: a slow machine sees less of it in the same time.
+    # Cancelled after enough samples: a slow machine takes fewer in the same time.
     transfer_path.origin.script("/f", transfer_path.answer(size=2_000 * MIB, rate=4 * MIB))
     id = await transfer_path.start()
     seen: set[int] = set()
@@ -280,7 +280,7 @@ async def test_progress_is_reported_during_the_transfer(transfer_path: TransferP
         return len(seen) >= 5
 
     await wait_until(is_seen_often, every=0.1)
-    # They come in small steps, not in the few that end an attempt.
+    # Progress is reported in small steps, not only at the end of an attempt.
     assert max(seen) < 100 * MIB
     assert (await transfer_path.daemon.control(id, "cancel"))[0] == 200
 
@@ -296,7 +296,7 @@ async def test_a_speed_limit_holds(transfer_path: TransferPath) -> None:
         assert transfer_path.saved()
         return watch.seconds
 
-    # A limiter that is too slow is so each time; a disk that others use is not.
+    # A limiter that is too slow is slow each time; a disk with other load is not.
     took = [await measured_seconds()]
     while took[-1] > expected * 1.15 and len(took) < 3:
         took.append(await measured_seconds())

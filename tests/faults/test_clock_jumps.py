@@ -1,4 +1,4 @@
-"""The wall clock is set forth and back by a day: what waits is neither forgotten nor let go at once."""
+"""Jumps of the wall clock by a day: delays keep their length."""
 
 import asyncio
 import time

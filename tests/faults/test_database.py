@@ -1,6 +1,6 @@
-"""A database that the daemon cannot use: it says so in one sentence, ends, and leaves every byte as it was.
+"""A database that the daemon cannot use: it reports the reason, ends, and changes no byte.
 
-What each of these is recognised by is tested in `tests/records/test_database.py`, with the backup before a migration.
+`tests/records/test_database.py` tests the detection of each defect, and the backup before a migration.
 """
 
 import asyncio
@@ -173,7 +173,7 @@ async def test_no_download_is_accepted_while_the_state_directory_is_missing(
 
 @contextlib.contextmanager
 def held(daemon: DaemonProcess) -> Iterator[None]:
-    """Holds the database as another program may, one that changes something or lets a table be looked at in peace."""
+    """Lock the database as another program may."""
     with contextlib.closing(sqlite3.connect(daemon.state / DATABASE_FILE_NAME, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         try:
@@ -184,7 +184,7 @@ def held(daemon: DaemonProcess) -> Iterator[None]:
 
 @contextlib.contextmanager
 def moved_away(daemon: DaemonProcess) -> Iterator[None]:
-    """Moves the state directory away, and back."""
+    """Move the state directory away within the context."""
     away = daemon.state.rename(daemon.folder / "away")
     try:
         yield
@@ -219,7 +219,7 @@ async def test_unavailable_records_fail_no_download_and_start_none_twice(
                 answer = await response.json()
                 assert (response.status, answer["success"], answer["error"]) == (503, False, "STORE_UNAVAILABLE")
                 assert int(response.headers["Retry-After"]) > 0
-        # Whoever only reads is not held up.
+        # Read requests are not delayed.
         assert {entry["id"] for entry in await restartable.active()} == ids
         assert await restartable.history() == []
     for id in ids:
@@ -242,7 +242,7 @@ async def test_the_daemon_stops_in_time_while_its_records_are_unavailable(
     with away(restartable):
         release.set()
         await wait_until(restartable.part_files)
-        # One that came to the end of its time would say so.
+        # A stop that exceeds its time limit would be logged.
         assert await restartable.stop() == 0
     await restartable.start()
     assert (await restartable.wait_until_finished(id))["status"] == "completed"

@@ -1,4 +1,4 @@
-"""No descriptor is left: what comes waits, nothing crashes, and everything goes on when there are some again."""
+"""Exhausted file descriptors: connections and downloads wait, and continue when descriptors are free."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ LIMIT = 96
 
 
 def cpu_seconds(pid: int) -> float:
-    """What the process has used up."""
+    """Return user and system time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""Nothing holds a place for ever: what hangs is ended, and whoever comes next has the place."""
+"""Runs that hang are aborted, and release their slots."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ ONE_SLOT = replace(CONFIG, max_concurrent=1, stall_timeout=0.3, timeout=0)
 
 @pytest.fixture
 def release_threads() -> Iterator[threading.Event]:
-    """What hangs goes on when it is set, at the latest at the end of the test."""
+    """Return an event that releases the threads that hang; it is set at the end of the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -112,7 +112,7 @@ async def test_a_slow_source_is_waited_for_if_no_other_has_the_file(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("downloadd.transfer.source_requests.SOURCE_TIMEOUT", 0.5)
-    # The first request is given up; the second one, which nothing limits, is answered.
+    # The first request is aborted; the second one, without a limit, gets a response.
     release = asyncio.Event()
     origin.script("/slow", ScriptedResponse(size=1000, head_event=release))
     origin.script("/gone", error_response(404))
@@ -132,7 +132,7 @@ async def test_a_run_that_waits_for_a_low_speed_limit_is_not_aborted(
     monkeypatch.setattr("downloadd.manager.stall_detection.STALL_MARGIN_SECONDS", 0.2)
     monkeypatch.setattr("downloadd.manager.stall_monitor.STALL_CHECK_SECONDS", 0.05)
     origin.script("/f", ScriptedResponse(size=3000))
-    # A portion takes a second.
+    # Each portion of the limiter takes a second.
     async with open_stack(tmp_path, replace(ONE_SLOT, speed_limit=1024)) as stack:
         started = await stack.manager.start([DownloadRequest(url=origin.url("/f"), directory="d")], user="u")
         assert (await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED

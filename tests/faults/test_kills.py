@@ -1,4 +1,4 @@
-"""Kill -9 between any two writes of a download's life, and again while what it left is put in order."""
+"""`kill -9` before each write of a download, and again during the recovery."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ REACHED = {
     "cancelled": {"open", "pwritev", "commit", "unlink"},
     "failed_and_retried": {"open", "pwritev", "commit", "fsync", "link", "unlink"},
 }
-"""What each scenario is there to come by."""
+"""Fault points that each scenario must reach."""
 
 
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != recovery.__name__])
@@ -46,6 +46,6 @@ async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
     everything = max(reached, key=len)
     assert {point for points in reached for point in points} >= REACHED[scenario]
     if scenario == "segments":
-        # It was written down what had come, while more was coming.
+        # A checkpoint was written while more bytes arrived.
         last_piece = len(everything) - everything[::-1].index("pwritev")
         assert "fsync" in everything[everything.index("pwritev") : last_piece]

@@ -1,4 +1,4 @@
-"""Name servers that never answer, or know nothing: the downloads that need them fail in time, all others go on."""
+"""Name servers that do not answer or fail: downloads that need them fail in time, and others continue."""
 
 import asyncio
 import sys
@@ -22,10 +22,10 @@ socket.getaddrinfo = look_up
 del sys.argv[1:4]
 main()
 """
-"""The daemon, with such name servers."""
+"""Program that runs the daemon with such name servers."""
 
 LOOKUPS = 40
-"""More than there are threads for lookups."""
+"""Number of lookups, more than the threads for them."""
 
 
 async def test_silent_name_servers_delay_no_other_download(tmp_path: Path, origin: Origin) -> None:

@@ -30,7 +30,7 @@ LINE = re.compile(r"(?P<pid>\d+) +(?:<\.\.\. (?P<resumed>\w+) resumed>|(?P<call>
 
 
 class Step(msgspec.Struct):
-    """One call of interest: what it was for, and the lines of the trace in which it began and was done."""
+    """System call that matters here: its purpose, and the lines of the trace in which it began and ended."""
 
     what: str
     began: int
@@ -38,7 +38,7 @@ class Step(msgspec.Struct):
 
 
 def what_for(call: str, arguments: str) -> str | None:
-    """What a call is for; None for those that are of no interest."""
+    """Return the purpose of a call; None if it does not matter here."""
     match call:
         case "fdatasync" if "records.db-wal>" in arguments:
             return "records"
@@ -61,7 +61,7 @@ def what_for(call: str, arguments: str) -> str | None:
 
 
 def steps_of(trace: Path) -> list[Step]:
-    """The calls of interest in the order in which they began."""
+    """Return the calls that matter here, in the order in which they began."""
     steps: list[Step] = []
     under_way: dict[str, Step] = {}
     for number, line in enumerate(trace.read_text(errors="replace").splitlines()):
@@ -83,13 +83,13 @@ def steps_of(trace: Path) -> list[Step]:
 
 
 def tracer(trace: Path) -> tuple[str, ...]:
-    """What runs a command and writes its calls down."""
+    """Return a launcher that writes the system calls of the daemon to a file."""
     strace = ("strace", "-D", "-f", "-y", "-q", "--seccomp-bpf", "-s", "64", "-e", "signal=none", "-o", str(trace))
     return (*strace, "-e", f"trace={CALLS}")
 
 
 async def traced(tmp_path: Path, origin: Origin, **parameters: str) -> list[Step]:
-    """The steps of one download, from its request to its answer, and to its end."""
+    """Run one download and return its steps, from the request to the end."""
     origin.script("/f", ScriptedResponse(size=100, etag='"v"'))
     trace = tmp_path / "trace"
     async with DaemonProcess(tmp_path, launcher=tracer(trace)) as daemon:
@@ -105,7 +105,7 @@ async def traced(tmp_path: Path, origin: Origin, **parameters: str) -> list[Step
 
 
 def assert_one_after_the_other(steps: list[Step]) -> None:
-    """Each is done before the next one begins."""
+    """Assert that each step ended before the next one began."""
     for one, following in pairwise(steps):
         assert one.done < following.began, (one, following)
 
@@ -127,10 +127,10 @@ async def test_bytes_name_and_history_reach_stable_storage_in_this_order(
     path = steps[first : last + 1]
     assert [step.what for step in path] == [
         *("mkdir", "sync root", "write part"),
-        # "It is about to get this name": a file that is there after a power cut is never fetched again.
+        # The name is recorded first: a file that exists after a power failure is not fetched again.
         "records",
         *("sync part", call, "unlink", "sync directory"),
-        # "It has it."
+        # The completed row.
         "records",
         "answer",
     ]
@@ -142,7 +142,7 @@ SLOW = ScriptedResponse(size=SIZE, etag='"v"', rate=SIZE // 2)
 
 
 async def cut_power(daemon: DaemonProcess) -> ByteRanges:
-    """Kills the daemon and starts the machine anew: zeros are left of whatever the records do not vouch for."""
+    """Kill the daemon as by a power failure: overwrite all bytes that the records do not mention with zeros."""
     await daemon.kill()
     with contextlib.closing(sqlite3.connect(daemon.state / DATABASE_FILE_NAME, isolation_level=None)) as connection:
         connection.execute("UPDATE boot SET id = 'another'")
@@ -152,7 +152,7 @@ async def cut_power(daemon: DaemonProcess) -> ByteRanges:
     kept = ByteRanges.parse(f"0-{received}" if ranges is None else ranges)
     (part,) = daemon.part_files()
     size = part.stat().st_size
-    # Otherwise nothing would be lost, and the test would show nothing.
+    # Otherwise no byte would be lost, and the test would prove nothing.
     assert validator is None or kept.size < size
     with part.open("r+b") as file:
         for start, end in kept.gaps(size) if validator is not None else [(0, size)]:
@@ -162,7 +162,7 @@ async def cut_power(daemon: DaemonProcess) -> ByteRanges:
 
 
 async def receives(daemon: DaemonProcess, id: str, nbytes: int) -> None:
-    """Waits until so many bytes have come, and are in the part file."""
+    """Wait until this number of bytes is in the part file."""
 
     async def has_come() -> bool:
         parts = daemon.part_files()
@@ -192,7 +192,7 @@ async def test_zeros_after_a_power_failure_are_never_used_as_received_bytes(
     await restartable.start()
     assert (await restartable.wait_until_finished(id))["status"] == "completed"
     assert restartable.files() == {"d/f": expected_bytes(0, 0, SIZE)}
-    # What was on stable storage is not fetched again.
+    # Bytes on stable storage are not fetched again.
     assert origin.bytes_sent("/f") - before == SIZE - kept.size
 
 

@@ -1,4 +1,4 @@
-"""A disk that is full, broken or read-only at any one write of a download's life, and in order again a moment later."""
+"""A disk that is full, broken or read-only at any write of a download, and works again later."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from support.origin.scripted_response import ScriptedResponse
 from support.small_disk import daemon_on_disk, path_seen_by
 
 FAULTS = [("ENOSPC", 1), ("EIO", 1), ("EROFS", 3), ("ENOSPC", 3), ("EIO", 3)]
-"""What is said, and to how many calls in a row."""
+"""Errors, with the number of consecutive calls that fail."""
 
 DAEMON_WITH_SHORT_DELAYS = (
     sys.executable,
@@ -30,7 +30,7 @@ del sys.argv[1:4]
 main()
 """,
 )
-"""The daemon, which gives whoever makes room no more than a second."""
+"""Launcher of the daemon that waits at most a second for free space."""
 
 
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != recovery.__name__])
@@ -69,10 +69,10 @@ async def test_downloads_continue_when_a_full_disk_has_space_again(tmp_path: Pat
         await origin.wait_requested("/resumed")
         ballast = path_seen_by(daemon, disk) / "ballast"
         with ballast.open("wb") as file:
-            # As many bytes as leave room for the records, and for half of the file.
+            # Leave enough space for the records and half of the file.
             space = os.statvfs(ballast)
             file.write(bytes(space.f_bavail * space.f_frsize - (4 << 20)))
-        # While there is still room to write down that it is accepted.
+        # There is still space to record that it is accepted.
         fresh = (await daemon.start_download("d", origin.url("/fresh")))["download_id"]
         release.set()
         for id in (resumed, fresh):

@@ -1,4 +1,4 @@
-"""From a download request to a download."""
+"""Download requests that become downloads."""
 
 import pytest
 from hypothesis import given
@@ -99,7 +99,7 @@ def test_an_invalid_request_is_recorded_in_the_history(download_request: Downloa
     assert (download.state, download.result.error) == (State.FAILED, code)
     assert download.result.detail
     assert download.result.end_time == download.start_time == int(NOW)
-    # What was never judged fit to run is never tried again.
+    # A request that was refused as invalid cannot be retried.
     assert download.progress.host == ""
 
 

@@ -1,4 +1,4 @@
-"""The manager over real parts: what users want of downloads, at any moment."""
+"""Manager with real parts: actions of users at any moment."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -142,7 +142,7 @@ async def paused_resumed_and_whole(stack: ManagerStack, id: str) -> None:
 async def test_a_user_action_may_come_at_any_moment(
     stack: ManagerStack, origin: Origin, action: Callable[[ManagerStack, str], Awaitable[None]]
 ) -> None:
-    """Cut between every two turns of the loop that a download takes, from its acceptance on."""
+    """Act between any two iterations of the loop, from the acceptance of a download on."""
     for turns in range(90):
         id = await start(stack, origin.url("/a"), directory="any")
         for _ in range(turns):
@@ -162,7 +162,7 @@ async def test_a_user_action_may_come_at_any_moment(
 async def test_unusable_sources_are_not_waited_for_alternately_without_end(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Whichever is asked, the other one has no place at that moment.
+    # Whichever source is tried, the other one has no slot at that moment.
     monkeypatch.setattr(LocalDispatcher, "acquire", lambda *_: 0)
     async with Origin(host="127.0.0.2") as other, open_stack(tmp_path, replace(CONFIG, max_retries=1)) as stack:
         for one in (origin, other):

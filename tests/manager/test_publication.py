@@ -120,7 +120,7 @@ async def test_no_two_downloads_get_the_same_name(
     ("row", "conflict"),
     [
         (download(Conflict.OVERWRITE), Conflict.OVERWRITE),
-        # The name that the URL ends with was to be expected.
+        # The name at the end of the URL was known before.
         (download(Conflict.OVERWRITE, filename="a", requested=False), Conflict.OVERWRITE),
         # The origin has chosen this name.
         (download(Conflict.OVERWRITE, filename="other", requested=False), Conflict.RENAME),

@@ -18,7 +18,7 @@ def seconds() -> float:
 
 @asynccontextmanager
 async def readers(*limiters: DownloadLimiter, wanted: Sequence[int] = ()) -> AsyncIterator[list[int]]:
-    """Reads as much as it may at each limiter, `wanted` bytes at once, and counts."""
+    """Read as much as each limiter allows, `wanted` bytes at once; yield the counts."""
     counts = [0] * len(limiters)
 
     async def read(number: int) -> None:

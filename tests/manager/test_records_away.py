@@ -137,7 +137,7 @@ async def test_a_transfer_continues_while_its_checkpoints_wait(
     monkeypatch.setattr(checkpoints, "CHECKPOINT_TIMEOUT", 0.01)
     size = 20 << 20
     origin.script("/f", ScriptedResponse(size=size, etag='"v"', rate=20_000_000))
-    # Longer than the test: no note that is under way comes to an end.
+    # Longer than the test: no checkpoint in progress completes.
     async with open_stack(tmp_path, lock_patience=3600) as stack:
         id = await start(stack, origin.url("/f"))
         await wait_until(lambda: stack.runs.get(id) is not None)

@@ -1,4 +1,4 @@
-"""What a killed daemon left, put in order: every place where it may have been cut off."""
+"""Recovery after a kill at each point of a run."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ async def destination(tmp_path: Path) -> AsyncIterator[LocalDestination]:
 
 
 async def running(records: SqliteRecords, destination: LocalDestination, data: bytes = BYTES) -> tuple[Download, Part]:
-    """A download whose run has written `data` and said so."""
+    """Return a download whose run has written and recorded `data`."""
     row = await claimed(records, sample_download())
     part = await destination.open_part(
         directory=row.request.directory,
@@ -202,7 +202,7 @@ def test_a_stray_is_a_part_file_that_no_download_continues(owner: PartOwner | No
 
 
 class FailingDestination(LocalDestination):
-    """A destination in which one directory is out of order, as one on a disk that fails."""
+    """Destination with one directory that fails, as on a broken disk."""
 
     async def remove_part(self, *, directory: str, name: str) -> None:
         if directory == "Downloads":

@@ -19,7 +19,7 @@ ROW = sample_download()
 
 
 class ScriptedRecords:
-    """Records whose `save` does what a test says."""
+    """Records whose `save` is scripted by a test."""
 
     def __init__(self) -> None:
         self.save_row: Callable[[Download], Download | None] = lambda row: row

@@ -1,4 +1,4 @@
-"""The time that runs spend of a download's timeout."""
+"""Time that runs use of the timeout of a download."""
 
 import asyncio
 

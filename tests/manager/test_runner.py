@@ -1,4 +1,4 @@
-"""The owner of the runs: stops, limits and ends at moments that only it sees."""
+"""Runner: stops, limits and ends in states that only it observes."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -197,7 +197,7 @@ def test_state_of_idle_hosts_is_removed() -> None:
 
 
 class SchedulerModel(RuleBasedStateMachine):
-    """Random events against a plain list; no limit is ever passed and nobody starves."""
+    """Random events, compared with a plain list; no limit is exceeded and no download starves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -290,7 +290,7 @@ def test_acquired_slots_count_for_the_host_and_are_released() -> None:
         queue.add(WaitingDownload(seq=seq, host="a", priority=0))
     queue.add(WaitingDownload(seq=3, host="b", priority=0))
     assert queue.acquire("a", 9) == 3
-    # Its slots are lent, so only the other host's download starts.
+    # Its slots are acquired, so only the download of the other host starts.
     assert queue.select_ready(0) == [3]
     assert queue.acquire("a", 1) == 0
     queue.release("a", 1)

@@ -273,7 +273,7 @@ async def act(run: CrashRun, fault_points: FaultPoints) -> None:
 
 
 def run_child(run: CrashRun) -> None:
-    # Nobody reads its log; its journal has what matters.
+    # Its log is not read; the journal has the results.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     fault_points = FaultPoints(Path(run.folder) / "journal")

@@ -1,4 +1,4 @@
-"""The page in a real browser, against a real daemon and a real origin."""
+"""The page in a browser, with a daemon and an origin."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Who may call: credentials, their contradictions, and permissions on every route."""
+"""Authentication: credentials, contradictions between them, and permissions on each route."""
 
 import json
 from typing import Any

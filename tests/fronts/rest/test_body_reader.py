@@ -1,4 +1,4 @@
-"""Bodies of requests, and how long they are waited for."""
+"""Bodies of requests, and the time limits on them."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ RAW = "/api/v1/imports?importerKey=urls&fileName=a"
 
 
 class ReceivedResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back, and how long it took until the connection was closed."""
+    """Response, with the seconds until the connection was closed."""
 
     status: int
     fields: dict[str, str]
@@ -34,7 +34,7 @@ class ReceivedResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def serve_api(*, max_wait: float, min_rate: int) -> AsyncIterator[ServedApi]:
-    """The API with a reader of little patience; the rest of a body that was refused is not waited for much longer."""
+    """Serve the API with these limits on bodies, and a short wait for the rest of a refused body."""
     api = ServedApi(reader=BodyReader(max_wait=max_wait, min_rate=min_rate), server={"lingering_time": 0.2})
     async with api.client:
         yield api
@@ -43,7 +43,7 @@ async def serve_api(*, max_wait: float, min_rate: int) -> AsyncIterator[ServedAp
 async def send(
     api: ServedApi, target: str, *fields: str, pieces: Iterable[bytes] = (), every: float = 0.01, token: str = TOKEN
 ) -> ReceivedResponse:
-    """Posts a body piece by piece until an answer comes, and reads until the connection is closed."""
+    """Post a body piece by piece until the response, and read until the connection is closed."""
     reader, writer = await asyncio.open_connection(api.server.host, api.server.port)
     lines = (f"POST {target} HTTP/1.1", "Host: api", f"Authorization: Bearer {token}", *fields, "", "")
     writer.write("\r\n".join(lines).encode())

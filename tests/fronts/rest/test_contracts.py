@@ -1,4 +1,4 @@
-"""The contracts of the operations: their errors are those of the classes."""
+"""Contracts of the operations, whose errors are those of the classes."""
 
 import pytest
 

@@ -24,7 +24,7 @@ async def get(api: ServedApi, target: str, **headers: str) -> tuple[int, Any, di
         return response.status, json.loads(await response.read()), dict(response.headers)
 
 
-# -- the seed's examples -----------------------------------------------------------------------------------------------
+# -- examples of the specification -------------------------------------------------------------------------------------
 
 
 async def test_the_accepted_start_of_the_specification_is_answered_field_by_field(api: ServedApi) -> None:

@@ -1,4 +1,4 @@
-"""`/api/v1/downloads`: the listing, the batch, and the verbs on one download."""
+"""`/api/v1/downloads`: the listing, the batch, and the actions on one download."""
 
 import gzip
 import io
@@ -190,7 +190,7 @@ async def test_a_body_without_the_media_type_of_json_is_refused(api: ServedApi, 
 @pytest.mark.parametrize(
     "body",
     [b"\0\0\0\0", gzip.compress(b'{"downloads": [{"url": "https://a.example/1"}]}', mtime=0)],
-    # Without ids, workers that run tests at the same time would each know another one: the time is in what gzip makes.
+    # An explicit id, because gzip output contains the time, and parallel workers must collect the same ids.
     ids=["garbage", "batch"],
 )
 async def test_a_body_with_a_content_coding_is_refused(api: ServedApi, body: bytes) -> None:

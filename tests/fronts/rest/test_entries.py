@@ -1,4 +1,4 @@
-"""Answers made from downloads."""
+"""Entries of responses, made from downloads."""
 
 import math
 

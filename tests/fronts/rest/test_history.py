@@ -1,4 +1,4 @@
-"""`GET /?download_history=`: pages of the past."""
+"""`GET /?download_history=`: pages of the history."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The key of a repeated request."""
+"""Idempotency keys."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What every answer carries, what the log says, and what becomes of mistakes."""
+"""Common fields of responses, log lines of requests, and internal errors."""
 
 import asyncio
 import json

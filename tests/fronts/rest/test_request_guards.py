@@ -1,4 +1,4 @@
-"""Who is turned away at the gate."""
+"""Checks of `Host` and `Origin`, and throttling of failed logins."""
 
 from contextlib import suppress
 
@@ -111,7 +111,7 @@ def test_an_authority_in_the_target_determines_the_page_of_the_daemon() -> None:
             reject_cross_site(headers, client, authority)
 
 
-# -- guessing ----------------------------------------------------------------------------------------------------------
+# -- failed logins -----------------------------------------------------------------------------------------------------
 
 
 def failures_until_throttled(throttle: LoginThrottle, address: str, *, now: float = 0.0, most: int = 1000) -> int:
@@ -225,7 +225,7 @@ async def test_the_authority_of_a_target_must_be_allowed_with_any_host_field(
     target = f"http://{authority}/api/v1/downloads"
     if authority:
         assert (await api.raw("GET", target))[0] == status
-    # Nor does a good one make up for the field.
+    # A valid authority does not replace a wrong field either.
     request = f"GET {target} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
     assert int((await api.exchange(request.encode())).split()[1]) == (421 if authority else 400)
 
@@ -245,7 +245,7 @@ async def test_a_throttled_client_gets_429_with_any_token() -> None:
         assert (await refused.json())["error"] == "TOO_MANY_FAILED_LOGINS"
         served.clock.now += 20
         assert (await client.get("/api/v1/downloads")).status == 200
-        # Known from here by now: what others do here does not matter any more.
+        # The address is trusted for this user: failures of others do not matter.
         assert [await guess(token) for token in "fghi"][-1] == 429
         assert (await client.get("/api/v1/downloads")).status == 200
 

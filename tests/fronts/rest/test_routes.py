@@ -1,4 +1,4 @@
-"""The table of routes, and how a request finds its line."""
+"""Table of routes."""
 
 import json
 

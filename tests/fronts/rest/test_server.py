@@ -1,4 +1,4 @@
-"""What holds for each connection: a clock while it is quiet, one while it does not read, and a place in the crowd."""
+"""Connections: timeouts for idle time and unread data, and the limit on their number."""
 
 import asyncio
 import inspect
@@ -64,5 +64,5 @@ async def test_the_connection_idle_longest_is_closed_for_a_new_one(api_limited_t
 
 
 def test_tokens_are_compared_in_constant_time() -> None:
-    # Nothing that could be measured in a test holds it.
+    # A test cannot measure it, so the source is inspected.
     assert "hmac.compare_digest(" in inspect.getsource(auth)

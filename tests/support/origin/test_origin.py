@@ -28,7 +28,7 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def exchange(origin: Origin, request: bytes) -> bytes:
-    """Everything that comes back until the connection ends in order."""
+    """Return all received bytes until the end of the stream."""
     reader, writer = await asyncio.open_connection("127.0.0.1", origin.port)
     writer.write(request)
     try:
@@ -39,7 +39,7 @@ async def exchange(origin: Origin, request: bytes) -> bytes:
 
 
 async def receive(origin: Origin, target: str = "/file") -> tuple[bytes, type[BaseException] | None]:
-    """The content that arrives, and the error that ends it, if one does."""
+    """Return the received content, and the type of the error that ended it, if any."""
     reader, writer = await asyncio.open_connection("127.0.0.1", origin.port)
     received, ended = b"", None
     try:
