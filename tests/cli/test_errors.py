@@ -24,9 +24,9 @@ def test_a_failed_call_has_an_exit_code_and_a_report(error: ClientError, status:
 
 
 def test_only_a_lost_connection_asks_if_the_daemon_runs() -> None:
-    lost = to_command_error(ConnectionLostError("x"), url="http://a.example/")
+    error = to_command_error(ConnectionLostError("x"), url="http://a.example/")
     invalid = to_command_error(InvalidResponseError("x"), url="http://a.example/")
-    assert "http://a.example/" in lost.lines[1]
+    assert "http://a.example/" in error.lines[1]
     assert len(invalid.lines) == 1
 
 

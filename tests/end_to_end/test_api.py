@@ -66,9 +66,9 @@ async def test_the_served_document_is_valid_openapi(daemon: DaemonProcess) -> No
     assert status == 200
     OpenAPIV31SpecValidator(document).validate()
     described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
-    asked = {(method, path.partition("?")[0].replace(ID, "{id}")) for method, path in ENDPOINTS}
+    tested = {(method, path.partition("?")[0].replace(ID, "{id}")) for method, path in ENDPOINTS}
     health = {(method, "/api/v1/health") for method in ("GET", "HEAD")}
-    assert {(method, "/{directory}" if path == "/d" else path) for method, path in asked} | health == described
+    assert {(method, "/{directory}" if path == "/d" else path) for method, path in tested} | health == described
 
 
 EXPECTED = """
@@ -77,7 +77,7 @@ expected-statuses = ["2xx", "3xx", "4xx", 502, 504, 507]
 """
 """Statuses that report the failure of a download that was waited for, not of the daemon."""
 
-KNOWN = """
+KNOWN_VALUES = """
 [parameters]
 id = "{id}"
 download = "http://origin.test/f"
@@ -85,16 +85,16 @@ download = "http://origin.test/f"
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("known", [False, True], ids=["whatever", "a download that there is"])
-async def test_every_response_to_schemathesis_conforms_to_the_document(tmp_path: Path, known: bool) -> None:
+@pytest.mark.parametrize("with_known_values", [False, True], ids=["generated values", "known download"])
+async def test_every_response_to_schemathesis_conforms_to_the_document(tmp_path: Path, with_known_values: bool) -> None:
     async with daemon_with_hosts(tmp_path, ISOLATED) as daemon:
         settings = tmp_path / "schemathesis.toml"
         settings.write_text(EXPECTED)
-        if known:
+        if with_known_values:
             id = (await daemon.start_download("d", "http://origin.test/f"))["download_id"]
-            settings.write_text(EXPECTED + KNOWN.format(id=id))
+            settings.write_text(EXPECTED + KNOWN_VALUES.format(id=id))
         # A known value replaces the one that was generated as invalid, and is accepted correctly.
-        mended = ",negative_data_rejection" if known else ""
+        mended = ",negative_data_rejection" if with_known_values else ""
         # All three fields are set, because generated ones would contradict each other.
         credentials = (f"Authorization: Bearer {TOKEN}", f"X-User-Id: {USER}", f"X-Auth-Token: {TOKEN}")
         process = await asyncio.create_subprocess_exec(
@@ -116,7 +116,7 @@ async def test_every_response_to_schemathesis_conforms_to_the_document(tmp_path:
         statuses = Counter(line["status"] for line in lines)
         assert statuses[400] > 50
         assert {status for status in statuses if status >= 500} <= {502, 504, 507}
-        if known:
+        if with_known_values:
             assert statuses[201] > 0
         assert "Traceback" not in daemon.log.read_text()
         assert daemon.files() == {}
@@ -350,9 +350,9 @@ async def exchange(daemon: DaemonProcess, request: bytes) -> tuple[int, dict[str
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(send())
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
-            found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-            assert found is not None
-            body = await asyncio.wait_for(reader.readexactly(int(found[1])), 10)
+            length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+            assert length is not None
+            body = await asyncio.wait_for(reader.readexactly(int(length[1])), 10)
             sending.cancel()
         return int(head.split()[1]), json.loads(body)
     finally:
@@ -556,59 +556,64 @@ async def test_secrets_in_urls_are_sent_to_the_origin_and_masked_everywhere_else
     origin.script("/astray", redirect(f"http://x:{SECRET}@10.0.0.1/?{query}"))
     origin.script("/malformed", redirect(f"http://x:{SECRET}@[bad/?{query}"))
     config = make_config(max_retries=0) + f'[[credentials]]\nhost = "localhost"\nuser = "u"\npassword = "{SECRET}"\n'
-    seen: list[str] = []
+    responses: list[str] = []
     async with DaemonProcess(
         tmp_path, config=config, launcher=TO_FILE, environment={"OUT": str(out)}, flags=("--allow-download", *DEBUG)
     ) as daemon:
         assert daemon.client is not None
 
-        async def see(method: str, path: str, **options: Any) -> None:
+        async def record(method: str, path: str, **options: Any) -> None:
             assert daemon.client is not None
             async with daemon.client.request(method, daemon.url + path, **options) as response:
-                seen.append(f"{response.headers} {await response.text()}")
+                responses.append(f"{response.headers} {await response.text()}")
 
         async with open_event_stream(daemon) as reader:
             for path in ("f", "missing", "broken", "moved", "astray", "malformed"):
-                await see("GET", "/d", params={"download": f"http://{host}/{path}?{query}", "wait": "20"})
-            await see("GET", "/d", params={"download": f"http://u:{SECRET}@10.0.0.1/f?{query}"})
-            await see("GET", "/d", params={"download": f"ftp://u:{SECRET}@files.test/f?{query}"})
-            await see("GET", "/d", params={"download": f"http://u:{SECRET}@[bad/f?{query}"})
-            await see("GET", "/d", params={"download": f"http://{host}/f?{query}", "timeout": "x"})
+                await record("GET", "/d", params={"download": f"http://{host}/{path}?{query}", "wait": "20"})
+            await record("GET", "/d", params={"download": f"http://u:{SECRET}@10.0.0.1/f?{query}"})
+            await record("GET", "/d", params={"download": f"ftp://u:{SECRET}@files.test/f?{query}"})
+            await record("GET", "/d", params={"download": f"http://u:{SECRET}@[bad/f?{query}"})
+            await record("GET", "/d", params={"download": f"http://{host}/f?{query}", "timeout": "x"})
             # A client that does not encode the URL, and one that sends its token in the query.
-            await see("GET", f"/d?download=http://{host}/f?{query}")
-            await see("GET", f"/api/v1/downloads?token={SECRET}&{SECRET}=1")
-            await see("GET", f"/?download_history=&access_token={SECRET}")
-            await see(
+            await record("GET", f"/d?download=http://{host}/f?{query}")
+            await record("GET", f"/api/v1/downloads?token={SECRET}&{SECRET}=1")
+            await record("GET", f"/?download_history=&access_token={SECRET}")
+            await record(
                 "POST", "/api/v1/downloads", json={"downloads": [{"url": f"http://{host}/f?{query}"}, {"url": 7}]}
             )
-            await see("POST", "/api/v1/downloads", json={"downloads": [{"url": f"http://{host}/f?{query}", "x": 1}]})
+            await record("POST", "/api/v1/downloads", json={"downloads": [{"url": f"http://{host}/f?{query}", "x": 1}]})
             # A URL inside a URL, and one in place of a name.
             inner = f"http://{host}/f?{query}"
-            await see("GET", "/d", params={"download": f"http://[bad/f?url={quote(inner, safe='')}"})
-            await see("GET", "/d", params={"download": f"http://127.0.0.1:{origin.port}/bot1:{SECRET}/f"})
-            await see("GET", "/d", params={"download": "http://files.test/f", "filename": inner})
+            await record("GET", "/d", params={"download": f"http://[bad/f?url={quote(inner, safe='')}"})
+            await record("GET", "/d", params={"download": f"http://127.0.0.1:{origin.port}/bot1:{SECRET}/f"})
+            await record("GET", "/d", params={"download": "http://files.test/f", "filename": inner})
             for item in ({inner: 1}, {"filename": inner}, {"directory": inner}, {"conflict": inner}):
-                await see("POST", "/api/v1/downloads", json={"downloads": [{"url": "http://files.test/", **item}]})
-            await see("POST", "/api/v1/downloads", json={"downloads": [], inner: 1})
+                await record("POST", "/api/v1/downloads", json={"downloads": [{"url": "http://files.test/", **item}]})
+            await record("POST", "/api/v1/downloads", json={"downloads": [], inner: 1})
             for key in ("urls", inner):
                 body = {"binaryContent": base64.b64encode(b"http://files.test/a").decode(), "contentType": "text/plain"}
-                await see("POST", "/api/v1/uploadImportFile", json={**body, "fileName": inner, "importerKey": key})
-            await see("GET", "/api/v1/getLatestImportOperations")
-            await see("GET", "/d", params={"download": f"http://{host}/held?{query}", "filename": "held"})
+                await record("POST", "/api/v1/uploadImportFile", json={**body, "fileName": inner, "importerKey": key})
+            await record("GET", "/api/v1/getLatestImportOperations")
+            await record("GET", "/d", params={"download": f"http://{host}/held?{query}", "filename": "held"})
             [held] = await wait_until(daemon.active)
-            await see("PATCH", f"/api/v1/downloads/{held['id']}", json={"url": f"http://u:{SECRET}@x y/?{query}"})
+            await record("PATCH", f"/api/v1/downloads/{held['id']}", json={"url": f"http://u:{SECRET}@x y/?{query}"})
             for verb in ("pause", "resume", "pause"):
-                await see("POST", f"/api/v1/downloads/{held['id']}/{verb}")
-            await see("PATCH", f"/api/v1/downloads/{held['id']}", json={"url": f"http://{host}/held?2&{query}"})
-            await see("GET", "/api/v1/downloads")
-            await see("GET", "/d?downloads=")
-            await see("DELETE", f"/api/v1/downloads/{held['id']}")
-            await see("GET", "/?download_history=")
-            await see("GET", "/api/v1/metrics")
+                await record("POST", f"/api/v1/downloads/{held['id']}/{verb}")
+            await record("PATCH", f"/api/v1/downloads/{held['id']}", json={"url": f"http://{host}/held?2&{query}"})
+            await record("GET", "/api/v1/downloads")
+            await record("GET", "/d?downloads=")
+            await record("DELETE", f"/api/v1/downloads/{held['id']}")
+            await record("GET", "/?download_history=")
+            await record("GET", "/api/v1/metrics")
             await reader.wait_until(lambda: reader.entries("history", held["id"]))
-        told = repr(reader.events)
+        events = repr(reader.events)
         assert await daemon.stop() == 0
-    everything = {"log": daemon.log.read_text(), "stdout": out.read_text(), "events": told, "answers": "\n".join(seen)}
+    everything = {
+        "log": daemon.log.read_text(),
+        "stdout": out.read_text(),
+        "events": events,
+        "answers": "\n".join(responses),
+    }
     for where, text in everything.items():
         for line in text.splitlines():
             assert SECRET not in line, (where, line)

@@ -44,10 +44,10 @@ async def pause_half_way(daemon: DaemonProcess, origin: Origin, path: str) -> st
 
 
 async def wait_until_received(daemon: DaemonProcess, id: str, nbytes: int) -> None:
-    async def has_come() -> bool:
+    async def has_received() -> bool:
         return bool((await daemon.get_download(id))["current_size"] >= nbytes)
 
-    await wait_until(has_come)
+    await wait_until(has_received)
 
 
 # -- time to take effect -----------------------------------------------------------------------------------------------
@@ -310,8 +310,8 @@ async def test_an_action_that_the_state_does_not_allow_is_refused_and_changes_no
                 assert (status, body["success"], body["error"]) == (409, False, "INVALID_STATE"), (state, verb)
                 assert len(body["detail"].split()) > 4, body
                 # A download that has just started may still be reported in its previous state.
-                known = state if state != "downloading" else "starting|downloading"
-                assert re.search(known, body["detail"]) or state == "refused", body
+                expected = state if state != "downloading" else "starting|downloading"
+                assert re.search(expected, body["detail"]) or state == "refused", body
             if state in {"completed", "failed", "cancelled", "refused"}:
                 status, body = await daemon.amend(ids[state], priority=1)
                 assert (status, body["error"]) == (409, "INVALID_STATE"), state
@@ -441,12 +441,12 @@ async def test_many_contradicting_requests_leave_consistent_records(
 async def assert_consistent(daemon: DaemonProcess, ids: list[str]) -> None:
     """Assert that each download is either active or finished, and each part file belongs to an active one."""
 
-    async def consistent() -> bool:
+    async def records_are_consistent() -> bool:
         # Two requests at two times: a download that ends between them is in both responses.
         active, past = await daemon.active(), await daemon.history()
         return Counter(entry["id"] for entry in [*active, *past]) == dict.fromkeys(ids, 1)
 
-    await wait_until(consistent)
+    await wait_until(records_are_consistent)
     active = {entry["id"] for entry in await daemon.active()}
     owners = [next((id for id in ids if id in part.name), part.name) for part in daemon.part_files()]
     assert len(owners) == len(set(owners))

@@ -124,28 +124,28 @@ async def test_a_stream_without_events_has_comments_as_heartbeat(tmp_path: Path)
 
 async def test_a_client_that_reconnects_receives_every_event_once(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=100))
-    told: list[StreamEvent] = []
+    received: list[StreamEvent] = []
     last_id = ""
     started: list[str] = []
     for _ in range(5):
         async with open_event_stream(daemon, last_id) as reader:
-            told += reader.events
+            received += reader.events
             missed = len(reader.events)
             started.append((await daemon.start_download("d", origin.url("/f")))["download_id"])
             await reader.wait_until(lambda id=started[-1]: reader.entries("history", id))
-            told += reader.events[missed:]
+            received += reader.events[missed:]
             last_id = reader.last_id
         # These events happen while no client is connected.
         _, answer = await daemon.fetch("d", origin.url("/f"))
         started.append(answer["download_id"])
     async with open_event_stream(daemon, last_id) as reader:
-        told += reader.events
-    assert [one.entry["id"] for one in told if one.name == "history"] == started
-    ids = [one.id for one in told]
+        received += reader.events
+    assert [one.entry["id"] for one in received if one.name == "history"] == started
+    ids = [one.id for one in received]
     assert None not in ids
     assert len(ids) == len(set(ids))
     for id in started:
-        own = [one.entry["status"] for one in told if one.entry["id"] == id]
+        own = [one.entry["status"] for one in received if one.entry["id"] == id]
         assert (own[0], own[-1]) == ("queued", "completed")
 
 
@@ -166,26 +166,26 @@ async def test_no_end_is_lost_across_reconnects_and_kills(restartable: DaemonPro
     started = [
         (await restartable.start_download("d", origin.url(f"/{number}")))["download_id"] for number in range(100)
     ]
-    told: Counter[str] = Counter()
-    lives = 0
-    while len(told) < len(started):
+    received: Counter[str] = Counter()
+    restarts = 0
+    while len(received) < len(started):
         async with open_event_stream(restartable, last_id) as reader:
-            seen = len(told)
+            before = len(received)
             await reader.wait_until(
-                lambda seen=seen: len(set(reader.finished_ids()) | set(told)) >= min(seen + 15, len(started)),
+                lambda before=before: len(set(reader.finished_ids()) | set(received)) >= min(before + 15, len(started)),
                 seconds=60,
             )
             last_id = reader.last_id
-            told.update(reader.finished_ids())
-            if lives < 4:
+            received.update(reader.finished_ids())
+            if restarts < 4:
                 await restartable.kill()
-                lives += 1
+                restarts += 1
         if restartable.process is None:
             await restartable.start()
-    assert set(told) == set(started)
+    assert set(received) == set(started)
     assert {entry["id"] for entry in await restartable.history()} == set(started)
     # Only an event whose id the client did not have before the kill may come twice.
-    assert told.total() - len(told) <= 4 * 20
+    assert received.total() - len(received) <= 4 * 20
 
 
 async def test_an_event_id_never_covers_an_end_that_was_not_sent(restartable: DaemonProcess, origin: Origin) -> None:
@@ -209,13 +209,13 @@ async def test_an_event_id_never_covers_an_end_that_was_not_sent(restartable: Da
         await wait_until(lambda: reader.is_closed or len(reader.finished_ids()) == 10_100)
     order = [entry["id"] for entry in reversed(await restartable.history())]
     assert len(order) == 10_100
-    told: set[str] = set()
+    received: set[str] = set()
     for one in reader.events:
         if one.name == "history":
-            told.add(one.entry["id"])
+            received.add(one.entry["id"])
         place = parse_event_id(one.id or "")
         if place is not None:
-            missing = set(order[: place.ended_seq]) - told
+            missing = set(order[: place.ended_seq]) - received
             assert not missing, f"{one.id} vouches for {len(missing)} ends that come only later"
 
 

@@ -50,9 +50,9 @@ async def test_every_final_state_sends_a_signed_message_with_the_history_entry(
         await daemon.control(slow["download_id"], "cancel")
         queued = [done, missing, refused, skipped, slow]
         await wait_until(lambda: len(receiver.received) >= len(queued))
-        told = {message["data"]["id"]: message for message in receiver.messages}
+        received = {message["data"]["id"]: message for message in receiver.messages}
         for entry, outcome in zip(queued, ("completed", "failed", "failed", "skipped", "cancelled"), strict=True):
-            message = told[entry["download_id"]]
+            message = received[entry["download_id"]]
             assert message["type"] == f"download.{outcome}"
             assert message["data"] == await daemon.get_download(entry["download_id"])
             assert message["id"].startswith(entry["download_id"])
@@ -118,8 +118,8 @@ async def test_kills_at_any_moment_lose_no_message(tmp_path: Path, origin: Origi
                 each["download_id"]
                 for each in (await daemon.request("POST", "/api/v1/downloads", json=body))[1]["downloads"]
             ]
-            told = len(receiver.received)
-            await wait_until(lambda told=told, turn=turn: len(receiver.received) > told + 2 * turn)
+            count = len(receiver.received)
+            await wait_until(lambda count=count, turn=turn: len(receiver.received) > count + 2 * turn)
             await daemon.kill()
             await daemon.start()
         await wait_until(lambda: {message["data"]["id"] for message in receiver.messages} == set(ids))
@@ -136,8 +136,12 @@ async def test_a_failed_delivery_is_retried_at_the_latest_at_a_reload(tmp_path: 
                 await wait_until(lambda number=number: len(filter_events(daemon.log_lines(), "hook_failed")) == number)
                 await wait_until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="chat"} 1.0'))
                 await daemon.reload(config)
-            (told,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_delivered"))
-            assert (told["hook_try"], told["download_id"], told["hook"]) == (3, entry["download_id"], "chat")
+            (delivered,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_delivered"))
+            assert (delivered["hook_try"], delivered["download_id"], delivered["hook"]) == (
+                3,
+                entry["download_id"],
+                "chat",
+            )
             first, second = filter_events(daemon.log_lines(), "hook_failed")
             assert first["reason"] == "the answer was 503"
             assert 2.5 <= first["retry_in"] <= 5
@@ -214,20 +218,20 @@ def program(tmp_path: Path, code: str) -> list[str]:
 
 async def test_a_command_gets_the_facts_and_no_environment_of_the_daemon(tmp_path: Path, origin: Origin) -> None:
     origin.script("/a", ScriptedResponse(size=10))
-    told = tmp_path / "told.json"
+    facts_file = tmp_path / "facts.json"
     command = program(
         tmp_path,
         "import json, os, sys\n"
         f"facts = [dict(os.environ), json.load(sys.stdin), sys.argv[1:], os.getcwd()]\n"
-        f"open({str(told)!r} + '.new', 'w').write(json.dumps(facts))\n"
-        f"os.rename({str(told)!r} + '.new', {str(told)!r})\n",
+        f"open({str(facts_file)!r} + '.new', 'w').write(json.dumps(facts))\n"
+        f"os.rename({str(facts_file)!r} + '.new', {str(facts_file)!r})\n",
     )
     environment = {"DOWNLOADD_DOWNLOADS__MAX_RETRIES": "1", "FROM_OUTSIDE": "x"}
     config = DEFAULT_CONFIG + hook_table(command=command)
     async with DaemonProcess(tmp_path, config=config, environment=environment) as daemon:
         _, entry = await daemon.fetch("d/é", origin.url("/a"))
-        await wait_until(told.exists)
-        variables, message, arguments, folder = json.loads(told.read_text())
+        await wait_until(facts_file.exists)
+        variables, message, arguments, folder = json.loads(facts_file.read_text())
         assert message["data"] == await daemon.get_download(entry["download_id"])
         assert arguments == ["an argument; with $HOME"]
         assert folder == "/"

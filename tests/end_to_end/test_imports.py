@@ -39,12 +39,12 @@ async def upload(daemon: DaemonProcess, key: str, data: bytes, name: str = "expo
 async def file_data(daemon: DaemonProcess) -> dict[str, Any]:
     """Return the content of the uploaded file once it has been read."""
 
-    async def is_there() -> dict[str, Any] | None:
+    async def is_read() -> dict[str, Any] | None:
         status, data = await daemon.request("GET", "/api/v1/getImportFileData")
         assert status == 200, data
         return None if data.get("waiting") else data
 
-    return dict(await wait_until(is_there))
+    return dict(await wait_until(is_read))
 
 
 async def current(daemon: DaemonProcess) -> dict[str, Any]:
@@ -52,11 +52,11 @@ async def current(daemon: DaemonProcess) -> dict[str, Any]:
 
 
 async def done(daemon: DaemonProcess, seconds: float = 30) -> dict[str, Any]:
-    async def is_over() -> dict[str, Any] | None:
+    async def is_finished() -> dict[str, Any] | None:
         operation = await current(daemon)
         return operation if operation["status"] in {"importer_done", "importer_import_failed"} else None
 
-    return dict(await wait_until(is_over, seconds))
+    return dict(await wait_until(is_finished, seconds))
 
 
 async def select_all(daemon: DaemonProcess) -> None:
@@ -246,10 +246,10 @@ async def test_a_failed_file_stays_pending_and_is_retried(daemon: DaemonProcess,
 async def test_a_file_that_a_user_retried_is_not_fetched_twice(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     for number in (1, 2):
-        held = ScriptedResponse(
+        slow = ScriptedResponse(
             size=size_of(f"F{number}"), seed=number, content_type="image/gif", rate=0 if number == 1 else 300
         )
-        origin.script(f"/F{number}", [error_response(404), held])
+        origin.script(f"/F{number}", [error_response(404), slow])
     await upload(daemon, "slack", packed(export(origin, ["F1", "F2"])))
     await file_data(daemon)
     await select_all(daemon)
@@ -627,8 +627,8 @@ async def test_secrets_in_the_url_of_a_public_file_are_not_shown(
     body = {"fileUrl": url, "importerKey": "urls"}
     assert await daemon.request("POST", "/api/v1/downloadPublicImportFile", json=body) == (200, {"success": True})
     await file_data(daemon)
-    told = [await current(daemon), await daemon.history(), sorted(daemon.files()), daemon.log.read_text()]
-    assert "s3cret" not in json.dumps(told)
+    shown = [await current(daemon), await daemon.history(), sorted(daemon.files()), daemon.log.read_text()]
+    assert "s3cret" not in json.dumps(shown)
 
 
 async def test_a_public_file_is_fetched_by_the_daemon_itself(daemon: DaemonProcess, origin: Origin) -> None:
@@ -718,13 +718,13 @@ async def test_a_file_that_a_newer_upload_replaced_is_removed(daemon: DaemonProc
     release.set()
     await wait_until(daemon.history)
 
-    async def only_the_newer_is_there() -> bool:
+    async def only_the_newer_upload_exists() -> bool:
         (newer, _) = sorted(
             (await daemon.request("GET", "/api/v1/getLatestImportOperations"))[1], key=lambda one: not one["valid"]
         )
         return [kept.name for kept in (daemon.state / "imports").iterdir()] == [newer["_id"]]
 
-    await wait_until(only_the_newer_is_there)
+    await wait_until(only_the_newer_upload_exists)
     assert (await file_data(daemon))["message_count"] > 0
 
 

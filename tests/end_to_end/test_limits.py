@@ -278,10 +278,10 @@ async def test_a_slow_download_speeds_up_when_its_limit_is_removed(daemon: Daemo
     # At this limit the first kilobyte takes a hundred seconds.
     id = (await daemon.start_download("d", origin.url("/f"), speed_limit="10"))["download_id"]
 
-    async def crawls() -> bool:
+    async def is_slow() -> bool:
         return bool((await daemon.get_download(id))["current_size"])
 
-    await wait_until(crawls)
+    await wait_until(is_slow)
     status, entry = await daemon.amend(id, speed_limit=0)
     assert (status, entry["status"]) == (200, "downloading")
     assert (await daemon.wait_until_finished(id))["status"] == "completed"
@@ -423,10 +423,10 @@ async def test_a_file_over_max_size_is_aborted_with_and_without_a_known_length(
     daemon = await limited(max_size=100_000)
     origin.script("/whole", ScriptedResponse(size=100_000))
     assert (await daemon.fetch("d", origin.url("/whole")))[0] == 201
-    origin.script("/told", ScriptedResponse(size=100_001))
+    origin.script("/known-length", ScriptedResponse(size=100_001))
     origin.script("/chunked", ScriptedResponse(size=50_000_000, framing=Framing.CHUNKED))
     origin.script("/closed", ScriptedResponse(size=100_001, framing=Framing.CLOSE))
-    for path in ("/told", "/chunked", "/closed"):
+    for path in ("/known-length", "/chunked", "/closed"):
         status, answer = await daemon.fetch("d", origin.url(path))
         assert (status, answer["error"]) == (413, "FILE_TOO_LARGE"), path
         assert "100000" in answer["detail"]

@@ -15,7 +15,7 @@ from support.origin.scripted_response import Cut, ScriptedResponse, error_respon
 MIB = 1 << 20
 SIZE = 16 * MIB + 99
 WHOLE = expected_bytes(0, 0, SIZE)
-GOOD = ScriptedResponse(size=SIZE, etag='"a"', rate=8 * MIB)
+SLOW_RESPONSE = ScriptedResponse(size=SIZE, etag='"a"', rate=8 * MIB)
 SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries = 1\nstall_timeout = 2")
 
 
@@ -43,8 +43,8 @@ async def fetch(daemon: DaemonProcess, *urls: str, **parameters: str) -> dict[st
 
 
 async def test_all_sources_are_used_together(daemon: DaemonProcess, origin: Origin, mirror: Origin) -> None:
-    origin.script("/f", GOOD)
-    mirror.script("/m", GOOD)
+    origin.script("/f", SLOW_RESPONSE)
+    mirror.script("/m", SLOW_RESPONSE)
     entry = await fetch(daemon, origin.url("/f"), mirror.url("/m"), checksum=f"sha-256={expected_sha256(0, SIZE)}")
     assert (entry["status"], entry["detail"], entry["url"]) == ("completed", None, origin.url("/f"))
     assert daemon.files() == {"d/f": WHOLE}
@@ -56,8 +56,8 @@ async def test_all_sources_are_used_together(daemon: DaemonProcess, origin: Orig
 async def test_a_fast_source_sends_more_and_both_end_together(
     daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
-    origin.script("/f", replace(GOOD, rate=MIB // 4))
-    mirror.script("/m", replace(GOOD, rate=6 * MIB))
+    origin.script("/f", replace(SLOW_RESPONSE, rate=MIB // 4))
+    mirror.script("/m", replace(SLOW_RESPONSE, rate=6 * MIB))
     watch = daemon.stopwatch()
     await fetch(daemon, origin.url("/f"), mirror.url("/m"))
     # Together they need 2.6 s; half and half, the slow one would need 32 s, and 4 s for the last MiB.
@@ -68,8 +68,8 @@ async def test_a_fast_source_sends_more_and_both_end_together(
 async def test_connections_are_distributed_over_the_sources(
     daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
-    origin.script("/f", replace(GOOD, rate=2 * MIB))
-    mirror.script("/m", replace(GOOD, rate=2 * MIB))
+    origin.script("/f", replace(SLOW_RESPONSE, rate=2 * MIB))
+    mirror.script("/m", replace(SLOW_RESPONSE, rate=2 * MIB))
     await fetch(daemon, origin.url("/f"), mirror.url("/m"), segments="4")
     assert (origin.max_active("/f"), mirror.max_active("/m")) == (2, 2)
 
@@ -97,7 +97,7 @@ async def test_connections_are_distributed_over_the_sources(
 async def test_an_unusable_mirror_is_dropped_and_reported(
     daemon: DaemonProcess, origin: Origin, mirror: Origin, other: ScriptedResponse, reason: str
 ) -> None:
-    origin.script("/f", GOOD)
+    origin.script("/f", SLOW_RESPONSE)
     mirror.script("/m", other)
     entry = await fetch(daemon, origin.url("/f"), mirror.url("/m?token=secret"), segments="4")
     assert daemon.files() == {"d/f": WHOLE}
@@ -120,7 +120,7 @@ async def test_a_mirror_replaces_a_failed_first_url(
     daemon: DaemonProcess, origin: Origin, mirror: Origin, other: ScriptedResponse
 ) -> None:
     origin.script("/f", other)
-    mirror.script("/m", GOOD)
+    mirror.script("/m", SLOW_RESPONSE)
     entry = await fetch(daemon, origin.url("/f"), mirror.url("/m"), filename="x")
     assert daemon.files() == {"d/x": WHOLE}
     assert entry["status"] == "completed"
@@ -132,8 +132,8 @@ async def test_a_mirror_replaces_a_failed_first_url(
 async def test_a_mirror_sends_the_rest_of_a_broken_source(
     short_timeout_daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
-    origin.script("/f", [replace(GOOD, cut_after=3 * MIB, cut=Cut.RESET), error_response(404)])
-    mirror.script("/m", GOOD)
+    origin.script("/f", [replace(SLOW_RESPONSE, cut_after=3 * MIB, cut=Cut.RESET), error_response(404)])
+    mirror.script("/m", SLOW_RESPONSE)
     await fetch(short_timeout_daemon, origin.url("/f"), mirror.url("/m"))
     assert short_timeout_daemon.files() == {"d/f": WHOLE}
     assert len(origin.requests("/f")) == 1
@@ -142,8 +142,8 @@ async def test_a_mirror_sends_the_rest_of_a_broken_source(
 async def test_the_range_of_a_stalled_source_is_fetched_from_another(
     daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
-    origin.script("/f", replace(GOOD, rate=0, stall_after=100))
-    mirror.script("/m", replace(GOOD, rate=4 * MIB))
+    origin.script("/f", replace(SLOW_RESPONSE, rate=0, stall_after=100))
+    mirror.script("/m", replace(SLOW_RESPONSE, rate=4 * MIB))
     watch = daemon.stopwatch()
     await fetch(daemon, origin.url("/f"), mirror.url("/m"))
     assert daemon.files() == {"d/f": WHOLE}
@@ -171,21 +171,21 @@ async def test_a_download_without_a_usable_source_fails(daemon: DaemonProcess, o
 
 
 async def test_a_download_from_several_sources_survives_a_kill(tmp_path: Path, origin: Origin, mirror: Origin) -> None:
-    origin.script("/f", replace(GOOD, rate=2 * MIB))
-    mirror.script("/m", replace(GOOD, rate=2 * MIB))
+    origin.script("/f", replace(SLOW_RESPONSE, rate=2 * MIB))
+    mirror.script("/m", replace(SLOW_RESPONSE, rate=2 * MIB))
     async with DaemonProcess(tmp_path) as daemon:
         item = {"url": origin.url("/f"), "mirrors": [mirror.url("/m"), mirror.url("/m")], "directory": "d"}
         _, answer = await daemon.request("POST", "/api/v1/downloads", json={"downloads": [item]})
         id = answer["downloads"][0]["download_id"]
 
-        async def has_come() -> bool:
+        async def has_received() -> bool:
             return bool((await daemon.get_download(id))["current_size"] > 11 * MIB)
 
-        await wait_until(has_come)
+        await wait_until(has_received)
         await daemon.kill()
         # The first source has stopped: the rest comes from the other.
         origin.script("/f", error_response(404))
-        mirror.script("/m", GOOD)
+        mirror.script("/m", SLOW_RESPONSE)
         before = mirror.bytes_sent("/m")
         await daemon.start()
         entry = await daemon.wait_until_finished(id)
@@ -210,14 +210,15 @@ async def test_each_url_is_checked_before_the_download_starts(daemon: DaemonProc
     assert origin.requests("/f") == []
 
 
-@pytest.mark.parametrize("liar", [0, 1, 2])
+@pytest.mark.parametrize("wrong_source", [0, 1, 2])
 async def test_a_source_with_wrong_bytes_is_detected_and_dropped(
-    daemon: DaemonProcess, origin: Origin, liar: int
+    daemon: DaemonProcess, origin: Origin, wrong_source: int
 ) -> None:
     size = 6 * MIB
     for number in range(3):
         origin.script(
-            f"/{number}/f", ScriptedResponse(size=size, seed=9 if number == liar else 0, etag='"1"', rate=20 * MIB)
+            f"/{number}/f",
+            ScriptedResponse(size=size, seed=9 if number == wrong_source else 0, etag='"1"', rate=20 * MIB),
         )
     urls = [origin.url(f"/{number}/f") for number in range(3)]
     status, answer = await daemon.fetch("d", urls, checksum=f"sha-256={expected_sha256(0, size)}")
@@ -264,13 +265,16 @@ async def test_a_mirror_without_a_slot_is_waited_for_if_the_first_source_fails_p
     tmp_path: Path, origin: Origin
 ) -> None:
     release = asyncio.Event()
-    async with Origin(host="127.0.0.2") as gone, DaemonProcess(tmp_path, config=make_config(max_per_host=1)) as daemon:
-        gone.script("/f", error_response(404))
+    async with (
+        Origin(host="127.0.0.2") as missing,
+        DaemonProcess(tmp_path, config=make_config(max_per_host=1)) as daemon,
+    ):
+        missing.script("/f", error_response(404))
         origin.script("/busy", ScriptedResponse(size=10, body_event=release))
         origin.script("/m", ScriptedResponse(size=10))
         busy = (await daemon.start_download("d", origin.url("/busy")))["download_id"]
         await origin.wait_requested("/busy")
-        id = (await daemon.start_download("d", [gone.url("/f"), origin.url("/m")]))["download_id"]
+        id = (await daemon.start_download("d", [missing.url("/f"), origin.url("/m")]))["download_id"]
 
         async def waits() -> bool:
             entry = await daemon.get_download(id)
@@ -280,4 +284,4 @@ async def test_a_mirror_without_a_slot_is_waited_for_if_the_first_source_fails_p
         assert origin.requests("/m") == []
         release.set()
         assert [(await daemon.wait_until_finished(one))["status"] for one in (busy, id)] == ["completed", "completed"]
-        assert len(gone.requests("/f")) == 1
+        assert len(missing.requests("/f")) == 1

@@ -27,7 +27,7 @@ async def short_timeout_daemon(tmp_path: Path) -> Any:
 
 
 # Scripts that end with a complete file, with the number of requests.
-GOOD: dict[str, tuple[list[ScriptedResponse], int]] = {
+COMPLETED_BY: dict[str, tuple[list[ScriptedResponse], int]] = {
     "length": ([ScriptedResponse(size=SIZE)], 1),
     "chunked": ([ScriptedResponse(size=SIZE, framing=Framing.CHUNKED)], 1),
     "until-close": ([ScriptedResponse(size=SIZE, framing=Framing.CLOSE)], 1),
@@ -96,10 +96,12 @@ async def fetched(
 
 
 async def test_the_complete_file_is_saved(short_timeout_daemon: DaemonProcess) -> None:
-    async with fetched(short_timeout_daemon, {name: answers for name, (answers, _) in GOOD.items()}) as outcomes:
+    async with fetched(
+        short_timeout_daemon, {name: answers for name, (answers, _) in COMPLETED_BY.items()}
+    ) as outcomes:
         files = short_timeout_daemon.files()
         for name, (origin, status, answer) in outcomes.items():
-            answers, requests = GOOD[name]
+            answers, requests = COMPLETED_BY[name]
             assert (status, answer["message"]) == (201, "Download completed"), (name, answer)
             empty = answers[-1].raw is None and answers[-1].size == 0
             assert files[f"{name}/f.bin"] == (b"" if empty else WHOLE), name
@@ -145,7 +147,7 @@ async def test_two_versions_are_never_mixed(short_timeout_daemon: DaemonProcess)
 
 
 # Scripts that fail: the error code, a word of the detail, and the number of requests.
-BAD: dict[str, tuple[list[ScriptedResponse], str, str, int]] = {
+FAILED_BY: dict[str, tuple[list[ScriptedResponse], str, str, int]] = {
     "not-found": ([error_response(404)], "REMOTE_FILE_NOT_FOUND", "404", 1),
     "gone": ([error_response(410)], "REMOTE_FILE_NOT_FOUND", "410", 1),
     "forbidden": ([error_response(403)], "REMOTE_ERROR", "403", 1),
@@ -186,10 +188,10 @@ BAD: dict[str, tuple[list[ScriptedResponse], str, str, int]] = {
 
 
 async def test_a_failure_has_a_code_and_leaves_no_file(short_timeout_daemon: DaemonProcess) -> None:
-    async with fetched(short_timeout_daemon, {name: answers for name, (answers, *_) in BAD.items()}) as outcomes:
+    async with fetched(short_timeout_daemon, {name: answers for name, (answers, *_) in FAILED_BY.items()}) as outcomes:
         history = {entry["directory"]: entry for entry in await short_timeout_daemon.history()}
         for name, (origin, status, answer) in outcomes.items():
-            _, code, word, requests = BAD[name]
+            _, code, word, requests = FAILED_BY[name]
             assert answer["success"] is False, name
             assert answer["error"] in ({code} if code else {"NETWORK_ERROR", "REMOTE_ERROR"}), (name, answer)
             assert status >= 400, name

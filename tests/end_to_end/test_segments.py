@@ -159,10 +159,10 @@ async def test_finished_ranges_survive_a_kill(tmp_path: Path, origin: Origin) ->
     async with DaemonProcess(tmp_path, config=SHORT_TIMEOUTS) as daemon:
         id = (await daemon.start_download("d", origin.url("/f"), segments="4"))["download_id"]
 
-        async def has_come() -> bool:
+        async def has_received() -> bool:
             return bool((await daemon.get_download(id))["current_size"] > 9 * MIB)
 
-        await wait_until(has_come)
+        await wait_until(has_received)
         await daemon.kill()
         origin.script("/f", ScriptedResponse(size=SIZE, etag='"a"'))
         before = len(origin.requests("/f"))

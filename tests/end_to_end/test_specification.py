@@ -135,8 +135,8 @@ async def test_history_shows_finished_downloads_as_specified(daemon: DaemonProce
     origin.script("/missing.csv", error_response(404))
     done = await daemon.start_download("Downloads", origin.url("/dataset.zip"))
     await daemon.wait_until_finished(done["download_id"])
-    gone = await daemon.start_download("Downloads", origin.url("/missing.csv"))
-    await daemon.wait_until_finished(gone["download_id"])
+    not_found = await daemon.start_download("Downloads", origin.url("/missing.csv"))
+    await daemon.wait_until_finished(not_found["download_id"])
     status, body = await daemon.request("GET", "/?download_history=")
     assert status == 200
     assert list(body) == ["history"]
@@ -155,7 +155,7 @@ async def test_history_shows_finished_downloads_as_specified(daemon: DaemonProce
         "error": None,
     }
     assert {name: missing[name] for name in ENDED if not name.endswith("time")} == {
-        "id": gone["download_id"],
+        "id": not_found["download_id"],
         "filename": "missing.csv",
         "file_path": "Downloads/missing.csv",
         "directory": "Downloads",

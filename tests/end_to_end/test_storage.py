@@ -458,11 +458,11 @@ async def test_an_overwritten_file_survives_a_wrong_checksum(daemon: DaemonProce
 
 
 async def test_a_full_disk_fails_the_download_and_not_the_daemon(tmp_path: Path, disk: Path, origin: Origin) -> None:
-    origin.script("/told", ScriptedResponse(size=50_000_000))
-    origin.script("/untold", ScriptedResponse(size=50_000_000, framing=Framing.CHUNKED))
+    origin.script("/known-length", ScriptedResponse(size=50_000_000))
+    origin.script("/unknown-length", ScriptedResponse(size=50_000_000, framing=Framing.CHUNKED))
     origin.script("/small", ScriptedResponse(size=SIZE))
     async with daemon_on_disk(tmp_path, disk, "size=16m", config=make_config(max_retries=0)) as daemon:
-        for path in ("/told", "/untold", "/told", "/untold"):
+        for path in ("/known-length", "/unknown-length", "/known-length", "/unknown-length"):
             status, answer = await daemon.fetch("d", origin.url(path))
             assert (status, answer["success"], answer["error"]) == (507, False, "INSUFFICIENT_STORAGE"), path
             assert answer["detail"]
@@ -470,7 +470,7 @@ async def test_a_full_disk_fails_the_download_and_not_the_daemon(tmp_path: Path,
             status, answer = await daemon.fetch("d", origin.url("/small"), conflict="overwrite")
             assert (status, answer["message"]) == (201, "Download completed")
         assert daemon.files() == {"d/small": WHOLE}
-        assert len(origin.requests("/untold")) == 2
+        assert len(origin.requests("/unknown-length")) == 2
         statuses = Counter(entry["error"] for entry in await daemon.history())
         assert statuses == {None: 4, "INSUFFICIENT_STORAGE": 4}
 
@@ -516,7 +516,7 @@ async def test_a_disk_too_full_for_the_records_is_reported_and_loses_no_download
 
 
 async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -> None:
-    origin.script("/told", ScriptedResponse(size=60_000_000))
+    origin.script("/known-length", ScriptedResponse(size=60_000_000))
     for number in range(5):
         origin.script(f"/untold{number}", ScriptedResponse(size=100_000_000, framing=Framing.CHUNKED))
     origin.script("/small", ScriptedResponse(size=SIZE))
@@ -532,7 +532,7 @@ async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -
                 await asyncio.sleep(0)
 
         watching = asyncio.create_task(watch())
-        status, answer = await daemon.fetch("d", origin.url("/told"))
+        status, answer = await daemon.fetch("d", origin.url("/known-length"))
         assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE")
         assert "min_free" in answer["detail"]
         # All at once without a speed limit: the bytes that each will write are reserved.

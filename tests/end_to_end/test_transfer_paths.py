@@ -64,11 +64,11 @@ class TransferPath:
     async def wait_until_received(self, id: str, nbytes: int) -> dict[str, Any]:
         """Return the entry of a download once it has received this number of bytes."""
 
-        async def has_come() -> dict[str, Any] | None:
+        async def has_received() -> dict[str, Any] | None:
             entry = await self.daemon.get_download(id)
             return entry if entry["current_size"] >= nbytes else None
 
-        return dict(await wait_until(has_come))
+        return dict(await wait_until(has_received))
 
     def saved(self) -> bool:
         """Return True if the only file is the complete first version."""

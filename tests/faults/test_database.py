@@ -62,11 +62,11 @@ async def test_an_unusable_database_is_reported_and_not_changed(
     written = len(restartable.log.read_text())
     with pytest.raises(AssertionError, match="the daemon ended with 1"):
         await restartable.start()
-    said = restartable.log.read_text()[written:]
-    assert sentence in said
-    assert str(database) in said
-    assert "Traceback" not in said
-    assert len(said.splitlines()) == 1
+    message = restartable.log.read_text()[written:]
+    assert sentence in message
+    assert str(database) in message
+    assert "Traceback" not in message
+    assert len(message.splitlines()) == 1
     assert database.read_bytes() == content
 
 
@@ -172,7 +172,7 @@ async def test_no_download_is_accepted_while_the_state_directory_is_missing(
 
 
 @contextlib.contextmanager
-def held(daemon: DaemonProcess) -> Iterator[None]:
+def locked(daemon: DaemonProcess) -> Iterator[None]:
     """Lock the database as another program may."""
     with contextlib.closing(sqlite3.connect(daemon.state / DATABASE_FILE_NAME, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
@@ -192,7 +192,7 @@ def moved_away(daemon: DaemonProcess) -> Iterator[None]:
         away.rename(daemon.state)
 
 
-AWAY = pytest.mark.parametrize("away", [held, moved_away])
+AWAY = pytest.mark.parametrize("away", [locked, moved_away])
 
 
 @AWAY

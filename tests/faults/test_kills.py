@@ -13,7 +13,7 @@ from support.origin.origin import Origin
 REACHED = {
     "one_file": {"migrate", "mkdir", "open", "pwritev", "commit", "fchmod", "fsync", "link", "unlink"},
     "names_that_are_taken": {"open", "pwritev", "commit", "fchmod", "fsync", "link", "rename", "unlink"},
-    "broken_and_tried_again": {"open", "pwritev", "splice", "rename", "commit", "fsync", "link", "unlink"},
+    "interrupted_and_retried": {"open", "pwritev", "splice", "rename", "commit", "fsync", "link", "unlink"},
     "segments": {"open", "pwritev", "commit", "fsync", "link", "unlink"},
     "paused_and_resumed": {"open", "pwritev", "commit", "rename", "fsync", "link", "unlink"},
     "cancelled": {"open", "pwritev", "commit", "unlink"},
@@ -29,7 +29,7 @@ async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
     rng = random.Random(scenario)
     reached: list[list[str]] = []
 
-    async def lane(fork_server: ForkServer, first: int) -> None:
+    async def run_trials(fork_server: ForkServer, first: int) -> None:
         for fault_at in count(first, len(fork_servers)):
             trial = CrashTrial(tmp_path / str(fault_at), origin, fork_server, scenario)
             ended = await trial.run(fault_at, from_start=scenario == "one_file")
@@ -42,7 +42,7 @@ async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
             if not ended.is_killed_early:
                 break
 
-    await asyncio.gather(*(lane(fork_server, first) for first, fork_server in enumerate(fork_servers, 1)))
+    await asyncio.gather(*(run_trials(fork_server, first) for first, fork_server in enumerate(fork_servers, 1)))
     everything = max(reached, key=len)
     assert {point for points in reached for point in points} >= REACHED[scenario]
     if scenario == "segments":

@@ -39,7 +39,7 @@ async def test_a_refused_write_is_reported_and_other_downloads_continue(
 ) -> None:
     refused: list[str] = []
 
-    async def lane(fork_server: ForkServer, first: int) -> None:
+    async def run_trials(fork_server: ForkServer, first: int) -> None:
         faults = cycle(FAULTS)
         for fault_at in count(first, len(fork_servers)):
             trial = CrashTrial(tmp_path / str(fault_at), origin, fork_server, scenario)
@@ -51,7 +51,7 @@ async def test_a_refused_write_is_reported_and_other_downloads_continue(
             if not ended.values("refuse"):
                 break
 
-    await asyncio.gather(*(lane(fork_server, first) for first, fork_server in enumerate(fork_servers, 1)))
+    await asyncio.gather(*(run_trials(fork_server, first) for first, fork_server in enumerate(fork_servers, 1)))
     assert len(refused) > 10
 
 

@@ -119,7 +119,7 @@ async def test_new_limits_hold_for_the_next_downloads(stack: ManagerStack, origi
     assert ended.result.error is ErrorCode.FILE_TOO_LARGE
 
 
-async def cancelled_or_whole(stack: ManagerStack, id: str) -> None:
+async def cancelled_or_complete(stack: ManagerStack, id: str) -> None:
     try:
         assert (await stack.manager.cancel(id)).state in {State.CANCELLED, State.COMPLETED}
     except InvalidStateError:
@@ -127,7 +127,7 @@ async def cancelled_or_whole(stack: ManagerStack, id: str) -> None:
     assert [name for name in stack.files() if id in name] == []
 
 
-async def paused_resumed_and_whole(stack: ManagerStack, id: str) -> None:
+async def paused_resumed_and_complete(stack: ManagerStack, id: str) -> None:
     try:
         paused = await stack.manager.pause(id)
     except InvalidStateError:
@@ -138,7 +138,7 @@ async def paused_resumed_and_whole(stack: ManagerStack, id: str) -> None:
     assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
 
 
-@pytest.mark.parametrize("action", [cancelled_or_whole, paused_resumed_and_whole], ids=["cancel", "pause"])
+@pytest.mark.parametrize("action", [cancelled_or_complete, paused_resumed_and_complete], ids=["cancel", "pause"])
 async def test_a_user_action_may_come_at_any_moment(
     stack: ManagerStack, origin: Origin, action: Callable[[ManagerStack, str], Awaitable[None]]
 ) -> None:

@@ -87,12 +87,12 @@ async def test_a_cancelled_task_does_not_wait_for_the_records(records: ScriptedR
 
     records.save_row = refuse
 
-    async def save_in_spite_of_a_cancel() -> None:
+    async def save_despite_cancel() -> None:
         with pytest.raises(asyncio.CancelledError):
             await asyncio.sleep(3600)
         await writer.save(ROW)
 
-    task = asyncio.create_task(save_in_spite_of_a_cancel())
+    task = asyncio.create_task(save_despite_cancel())
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

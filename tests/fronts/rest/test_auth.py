@@ -124,9 +124,13 @@ def test_new_users_are_accepted_and_removed_ones_are_not() -> None:
     accounts.replace([user("bob", "another", "download")])
     assert accounts.authenticate(fields) is None
     accounts.replace([user("bob", TOKEN, "view-downloads")])
-    found = accounts.authenticate(fields)
-    assert found is not None
-    assert (found.id, found.has_permission(Permission.DOWNLOAD), found.has_permission(Permission.VIEW_DOWNLOADS)) == (
+    authenticated = accounts.authenticate(fields)
+    assert authenticated is not None
+    assert (
+        authenticated.id,
+        authenticated.has_permission(Permission.DOWNLOAD),
+        authenticated.has_permission(Permission.VIEW_DOWNLOADS),
+    ) == (
         "bob",
         False,
         True,

@@ -133,12 +133,12 @@ async def test_an_invalid_item_is_a_refusal_of_that_item_alone(
 ) -> None:
     items = [{"url": "https://a.example/1"}, {"url": "https://a.example/2", "directory": "d", **item}]
     status, body = await send_json(api, "POST", ALL, json={"downloads": items})
-    good, bad = body["downloads"]
+    accepted, refused = body["downloads"]
     assert status == 201
-    assert good["success"] is True
-    assert (bad["success"], bad["error"]) == (False, "INVALID_PARAMETER")
-    assert bad["detail"].startswith(detail)
-    assert api.manager.downloads[bad["download_id"]].result.error is ErrorCode.INVALID_PARAMETER
+    assert accepted["success"] is True
+    assert (refused["success"], refused["error"]) == (False, "INVALID_PARAMETER")
+    assert refused["detail"].startswith(detail)
+    assert api.manager.downloads[refused["download_id"]].result.error is ErrorCode.INVALID_PARAMETER
 
 
 @pytest.mark.parametrize(
