@@ -113,7 +113,9 @@ async def test_an_unusable_mirror_is_dropped_and_reported(
         pytest.param(error_response(404), id="absent"),
         pytest.param(error_response(503), id="busy"),
         pytest.param(ScriptedResponse(raw=b""), id="silent"),
-        pytest.param(ScriptedResponse(status=302, headers=[("Location", "ftp://example.com/")]), id="astray"),
+        pytest.param(
+            ScriptedResponse(status=302, headers=[("Location", "ftp://example.com/")]), id="forbidden-redirect"
+        ),
     ],
 )
 async def test_a_mirror_replaces_a_failed_first_url(
@@ -238,7 +240,7 @@ async def test_a_download_fails_if_all_sources_send_wrong_bytes(daemon: DaemonPr
 
 
 @pytest.mark.parametrize("size", [3 << 20, 20 << 20])
-async def test_a_source_that_has_finished_takes_ranges_of_a_slow_one(
+async def test_a_source_that_has_finished_sends_ranges_of_a_slow_one(
     daemon: DaemonProcess, origin: Origin, size: int
 ) -> None:
     async with Origin() as fast:

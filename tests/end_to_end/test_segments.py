@@ -71,7 +71,7 @@ async def test_the_number_of_connections_defaults_to_the_configuration(tmp_path:
         assert await most_connections(daemon, origin, "/f") == 3
 
 
-async def test_a_finished_connection_takes_part_of_the_range_of_a_slow_one(
+async def test_a_finished_connection_fetches_part_of_the_range_of_a_slow_one(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script(

@@ -518,7 +518,7 @@ async def test_a_disk_too_full_for_the_records_is_reported_and_loses_no_download
 async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -> None:
     origin.script("/known-length", ScriptedResponse(size=60_000_000))
     for number in range(5):
-        origin.script(f"/untold{number}", ScriptedResponse(size=100_000_000, framing=Framing.CHUNKED))
+        origin.script(f"/unknown-length-{number}", ScriptedResponse(size=100_000_000, framing=Framing.CHUNKED))
     origin.script("/small", ScriptedResponse(size=SIZE))
     config = make_config(max_retries=0).replace("min_free = 0", 'min_free = "12 MiB"')
     lowest = 1 << 40
@@ -537,7 +537,7 @@ async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -
         assert "min_free" in answer["detail"]
         # All at once without a speed limit: the bytes that each will write are reserved.
         for status, answer in await asyncio.gather(
-            *(daemon.fetch("d", origin.url(f"/untold{number}")) for number in range(5))
+            *(daemon.fetch("d", origin.url(f"/unknown-length-{number}")) for number in range(5))
         ):
             assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE")
             assert "min_free" in answer["detail"]

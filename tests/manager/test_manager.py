@@ -139,7 +139,7 @@ async def paused_resumed_and_complete(stack: ManagerStack, id: str) -> None:
 
 
 @pytest.mark.parametrize("action", [cancelled_or_complete, paused_resumed_and_complete], ids=["cancel", "pause"])
-async def test_a_user_action_may_come_at_any_moment(
+async def test_a_user_action_takes_effect_at_any_moment(
     stack: ManagerStack, origin: Origin, action: Callable[[ManagerStack, str], Awaitable[None]]
 ) -> None:
     """Act between any two iterations of the loop, from the acceptance of a download on."""

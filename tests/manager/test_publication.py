@@ -66,7 +66,7 @@ async def publish(publication: Publication, destination: LocalDestination, row: 
 
 
 @pytest.mark.parametrize("conflict", list(Conflict))
-async def test_a_free_name_is_taken(
+async def test_a_free_name_is_used(
     publication: Publication, destination: LocalDestination, root: Path, saved: list[Download], conflict: Conflict
 ) -> None:
     row = await publish(publication, destination, download(conflict))

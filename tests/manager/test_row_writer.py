@@ -45,7 +45,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(availability, "MIN_PAUSE_SECONDS", 0.001)
 
 
-async def test_the_row_is_returned_as_the_records_have_it(writer: RowWriter) -> None:
+async def test_the_row_of_the_records_is_returned(writer: RowWriter) -> None:
     assert await writer.save(ROW) is ROW
     assert not writer.has_waited
 

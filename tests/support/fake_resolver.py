@@ -31,10 +31,10 @@ def daemon_with_hosts(folder: Path, config: str, **hosts: str) -> DaemonProcess:
 
     Commas separate addresses; slashes separate the answers of successive queries.
     """
-    addresses_of = " ".join(f"{name.replace('_', '.')}={addresses}" for name, addresses in hosts.items())
+    pairs = " ".join(f"{name.replace('_', '.')}={addresses}" for name, addresses in hosts.items())
     return DaemonProcess(
         folder,
         config=config,
         launcher=(sys.executable, "-Ic", RESOLVER_LAUNCHER),
-        environment={**os.environ, "HOSTS": addresses_of},
+        environment={**os.environ, "HOSTS": pairs},
     )
