@@ -222,7 +222,7 @@ async def test_a_repeated_request_gets_the_rendered_response_to_the_first_one(se
     assert again.replayed.created == FakeClock().wall()
 
 
-async def test_keys_of_different_users_are_different_keys(service: DownloadService) -> None:
+async def test_idempotency_keys_of_different_users_are_independent(service: DownloadService) -> None:
     for user in (ANN, BOB):
         key = IdempotencyKey(key="k", fingerprint=user.id.encode())
         assert (await service.start(user, [REQUEST], idempotency_key=key, render=render)).replayed is None

@@ -16,7 +16,7 @@ class ActiveRun:
     Attributes:
         run: the run.
         limiter: its speed limits.
-        aborted: set to the final row when the run is given up because it does not move.
+        aborted: set to the final row when the run is aborted because it makes no progress.
     """
 
     __slots__ = ("_reported_bytes", "aborted", "limiter", "run")

@@ -20,7 +20,7 @@ STORAGE_CHECK_SECONDS: Final = 2.0
 """Seconds between two checks of a full or missing disk."""
 MAX_SUSPENSION_SECONDS: Final = 60.0
 """Seconds for which a full disk suspends the queue before some downloads may try."""
-DISK_FULL_REASON: Final = "there is no room on the disk"
+DISK_FULL_REASON: Final = "the disk is full"
 """Reason that waiting downloads show while the disk is full."""
 
 

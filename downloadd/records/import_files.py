@@ -1,7 +1,7 @@
 """Records of the files of imports in SQLite.
 
-The row of a file names its download, in the same database: one statement over both tables tells what has become of the
-file, so that no notification can be lost or applied twice.
+The row of a file names its download, in the same database. One statement joins both tables and returns the outcome of
+the file, so that no notification can be lost or applied twice.
 """
 
 import sqlite3

@@ -74,7 +74,7 @@ def _run_origin(port: int) -> None:
     runpy.run_module("support.origin", run_name="__main__")
 
 
-# -- what is measured -------------------------------------------------------------------------------------------
+# -- measurements -----------------------------------------------------------------------------------------------
 
 
 async def measure_start(folder: Path) -> None:
@@ -92,7 +92,7 @@ async def measure_start(folder: Path) -> None:
 
 
 async def measure_accepts(folder: Path, clients: int, seconds: float, rounds: int) -> None:
-    # One place, held by a host that never answers: accepts are measured, not downloads.
+    # One slot, used by a host that never answers: accepts are measured, not downloads.
     config = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_concurrent = 1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         await _measure_accepts(folder, config, silent.getsockname()[1], clients, seconds, rounds)

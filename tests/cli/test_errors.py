@@ -23,10 +23,10 @@ def test_a_failed_call_has_an_exit_code_and_a_report(error: ClientError, status:
     assert all(line.endswith(".") for line in command_error.lines)
 
 
-def test_only_a_lost_connection_asks_if_the_daemon_runs() -> None:
-    lost = to_command_error(ConnectionLostError("x"), url="http://a.example/")
+def test_only_a_lost_connection_suggests_to_check_the_daemon() -> None:
+    error = to_command_error(ConnectionLostError("x"), url="http://a.example/")
     invalid = to_command_error(InvalidResponseError("x"), url="http://a.example/")
-    assert "http://a.example/" in lost.lines[1]
+    assert "http://a.example/" in error.lines[1]
     assert len(invalid.lines) == 1
 
 

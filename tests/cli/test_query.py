@@ -36,7 +36,7 @@ async def test_an_empty_list_is_a_sentence_or_empty_json(command: Command) -> No
     assert json.loads((await command("list", "--json")).output) == {"downloads": []}
 
 
-async def test_a_history_that_continues_says_so(api: ServedApi, command: Command) -> None:
+async def test_a_history_with_more_pages_is_marked(api: ServedApi, command: Command) -> None:
     for number in range(3):
         api.manager.add(sample_download(number, state=State.FAILED))
     assert (await command("history", "--limit", "2")).output.splitlines()[-1].startswith("There are more;")

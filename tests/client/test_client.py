@@ -1,4 +1,4 @@
-"""Every call of the client for Python, against a real daemon."""
+"""Calls of the Python client, with a daemon."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable

@@ -1,4 +1,4 @@
-"""The HTTP API of the real daemon: what its document promises, who may call, what survives, and what nobody sees."""
+"""HTTP API of the daemon: its document, permissions, durability across kills, and secrets."""
 
 import asyncio
 import base64
@@ -34,11 +34,11 @@ FORBIDDEN = {"success": False, "error": "DOWNLOAD_FORBIDDEN"}
 ISOLATED = make_config(allowed_domains=["origin.test"], max_retries=0).replace(
     'allowed_networks = ["127.0.0.0/8", "::1/128"]\n', ""
 )
-"""Lets no download reach anything: there is no host of that name."""
+"""Configuration under which no download succeeds: the only allowed host does not exist."""
 
 
 def users(**permissions: list[str]) -> str:
-    """A configuration with these users besides; the token of each is its name and `-token`."""
+    """Return a configuration with these users added; the token of each is its name and `-token`."""
     tables = [
         f'[[users]]\nid = "{name}"\ntoken_hash = "sha256:{hashlib.sha256(f"{name}-token".encode()).hexdigest()}"\n'
         f"permissions = {json.dumps(granted)}\n"
@@ -53,7 +53,7 @@ def bearer(user: str) -> dict[str, str]:
 
 @pytest.fixture
 async def anonymous() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client without any credentials."""
+    """Open a client without credentials."""
     async with aiohttp.ClientSession() as client:
         yield client
 
@@ -66,18 +66,18 @@ async def test_the_served_document_is_valid_openapi(daemon: DaemonProcess) -> No
     assert status == 200
     OpenAPIV31SpecValidator(document).validate()
     described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
-    asked = {(method, path.partition("?")[0].replace(ID, "{id}")) for method, path in ENDPOINTS}
+    tested = {(method, path.partition("?")[0].replace(ID, "{id}")) for method, path in ENDPOINTS}
     health = {(method, "/api/v1/health") for method in ("GET", "HEAD")}
-    assert {(method, "/{directory}" if path == "/d" else path) for method, path in asked} | health == described
+    assert {(method, "/{directory}" if path == "/d" else path) for method, path in tested} | health == described
 
 
 EXPECTED = """
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", 502, 504, 507]
 """
-"""What is said of a download that was waited for is no failure of the daemon."""
+"""Statuses that report the failure of a download that was waited for, not of the daemon."""
 
-KNOWN = """
+KNOWN_VALUES = """
 [parameters]
 id = "{id}"
 download = "http://origin.test/f"
@@ -85,24 +85,24 @@ download = "http://origin.test/f"
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("known", [False, True], ids=["whatever", "a download that there is"])
-async def test_schemathesis_finds_no_answer_that_the_document_does_not_promise(tmp_path: Path, known: bool) -> None:
+@pytest.mark.parametrize("with_known_values", [False, True], ids=["generated values", "known download"])
+async def test_every_response_to_schemathesis_conforms_to_the_document(tmp_path: Path, with_known_values: bool) -> None:
     async with daemon_with_hosts(tmp_path, ISOLATED) as daemon:
         settings = tmp_path / "schemathesis.toml"
         settings.write_text(EXPECTED)
-        if known:
+        if with_known_values:
             id = (await daemon.start_download("d", "http://origin.test/f"))["download_id"]
-            settings.write_text(EXPECTED + KNOWN.format(id=id))
-        # What is known takes the place of what was made wrong on purpose, and is rightly accepted.
-        mended = ",negative_data_rejection" if known else ""
-        # All three fields, because the ones it makes up itself would contradict each other.
+            settings.write_text(EXPECTED + KNOWN_VALUES.format(id=id))
+        # A known value replaces the one that was generated as invalid, and is accepted correctly.
+        mended = ",negative_data_rejection" if with_known_values else ""
+        # All three fields are set, because generated ones would contradict each other.
         credentials = (f"Authorization: Bearer {TOKEN}", f"X-User-Id: {USER}", f"X-Auth-Token: {TOKEN}")
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run"),
             f"{daemon.url}/api/v1/openapi.json",
             *(option for field in credentials for option in ("--header", field)),
             *("--checks", "all", "--exclude-checks", f"positive_data_acceptance{mended}"),
-            # A stream has no end.
+            # An event stream does not end.
             *("--exclude-path", "/api/v1/events"),
             *("--max-examples", "3", "--continue-on-failure", "--request-timeout", "30", "--no-color"),
             cwd=tmp_path,
@@ -116,14 +116,14 @@ async def test_schemathesis_finds_no_answer_that_the_document_does_not_promise(t
         statuses = Counter(line["status"] for line in lines)
         assert statuses[400] > 50
         assert {status for status in statuses if status >= 500} <= {502, 504, 507}
-        if known:
+        if with_known_values:
             assert statuses[201] > 0
         assert "Traceback" not in daemon.log.read_text()
         assert daemon.files() == {}
         assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
 
 
-# -- who may -----------------------------------------------------------------------------------------------------------
+# -- permissions -------------------------------------------------------------------------------------------------------
 
 ID = str(uuid4())
 ONE = f"/api/v1/downloads/{ID}"
@@ -167,7 +167,7 @@ ENDPOINTS = {
     ("GET", "/api/v1/openapi.json"): "",
     ("HEAD", "/api/v1/openapi.json"): "",
 }
-"""The permission that each endpoint asks for; "" for none, but a valid token."""
+"""Permission that each endpoint requires; "": only a valid token."""
 
 STRANGERS = {
     "nobody": {},
@@ -187,7 +187,7 @@ STRANGERS = {
 
 @pytest.fixture
 async def guarded(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
-    """A daemon with a user for each set of permissions."""
+    """Start a daemon with a user for each set of permissions."""
     config = users(
         looker=["view-downloads"],
         doer=["download"],
@@ -198,7 +198,7 @@ async def guarded(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
         yield daemon
 
 
-async def test_nobody_gets_in_without_right_credentials(
+async def test_a_request_without_valid_credentials_is_refused(
     guarded: DaemonProcess, anonymous: aiohttp.ClientSession
 ) -> None:
     for method, path in ENDPOINTS:
@@ -213,7 +213,7 @@ async def test_nobody_gets_in_without_right_credentials(
     assert await guarded.history() == []
 
 
-async def test_each_endpoint_asks_for_its_permission(guarded: DaemonProcess, anonymous: aiohttp.ClientSession) -> None:
+async def test_each_endpoint_requires_its_permission(guarded: DaemonProcess, anonymous: aiohttp.ClientSession) -> None:
     granted = {
         "looker": {"", "view-downloads"},
         "doer": {"", "view-downloads", "download"},
@@ -229,13 +229,13 @@ async def test_each_endpoint_asks_for_its_permission(guarded: DaemonProcess, ano
                     assert response.status == 403, (method, path, user)
                     if method != "HEAD":
                         assert await response.json() == PERMISSION_MISSING
-    # Only those who may have started anything.
+    # Only users with the permission have started downloads.
     for entry in await guarded.active():
         await guarded.control(entry["id"], "cancel")
     assert [entry["user"] for entry in await guarded.history()] == ["doer", "doer"]
 
 
-async def test_a_token_in_the_query_is_never_taken(daemon: DaemonProcess, anonymous: aiohttp.ClientSession) -> None:
+async def test_a_token_in_the_query_is_never_accepted(daemon: DaemonProcess, anonymous: aiohttp.ClientSession) -> None:
     names = ("token", "access_token", "auth", "authToken", "X-Auth-Token", "Authorization", "bearer", "api_key")
     for method, path in ENDPOINTS:
         for name in names:
@@ -243,11 +243,11 @@ async def test_a_token_in_the_query_is_never_taken(daemon: DaemonProcess, anonym
             url = f"{daemon.url}{path}{mark}{name}={TOKEN}&X-User-Id={USER}&userId={USER}"
             async with anonymous.request(method, url) as response:
                 assert response.status == 401, (method, path, name)
-    # Nor is it written anywhere.
+    # It is not written to any file either.
     assert TOKEN not in daemon.log.read_text()
 
 
-async def test_without_the_launch_flag_everything_that_fetches_is_forbidden(tmp_path: Path) -> None:
+async def test_without_allow_download_every_operation_that_fetches_is_forbidden(tmp_path: Path) -> None:
     async with DaemonProcess(tmp_path, flags=()) as daemon:
         body = {"downloads": [{"url": "http://127.0.0.1:1/f"}]}
         assert await daemon.request("GET", START) == (403, FORBIDDEN)
@@ -257,7 +257,7 @@ async def test_without_the_launch_flag_everything_that_fetches_is_forbidden(tmp_
         assert await daemon.history() == []
 
 
-async def test_health_needs_no_token_and_tells_nothing_but_itself(
+async def test_health_needs_no_token_and_reports_only_the_health(
     daemon: DaemonProcess, anonymous: aiohttp.ClientSession
 ) -> None:
     for fields in ({}, {"Authorization": "Bearer wrong"}):
@@ -268,7 +268,7 @@ async def test_health_needs_no_token_and_tells_nothing_but_itself(
             assert body["status"] == "ok"
 
 
-# -- what is not there -------------------------------------------------------------------------------------------------
+# -- unknown paths and methods -----------------------------------------------------------------------------------------
 
 
 ABSENT = (
@@ -279,7 +279,7 @@ ABSENT = (
     ("GET", "/api/v1/downloads/", 404, "NOT_FOUND"),
     ("GET", "/api/v1/downloads/x/y", 404, "NOT_FOUND"),
     ("GET", "/api/v1/../../etc/passwd", 404, "NOT_FOUND"),
-    # Meant for a directory, and refused as one.
+    # It has the form of a directory and is refused as one.
     ("GET", START.replace("/d?", "/api/d?"), 400, "INVALID_PATH"),
     ("GET", "/d", 404, "NOT_FOUND"),
     ("POST", "/d", 405, "METHOD_NOT_ALLOWED"),
@@ -289,12 +289,12 @@ ABSENT = (
     ("POST", "/api/v1/health", 405, "METHOD_NOT_ALLOWED"),
     ("GET", f"{ONE}/pause", 405, "METHOD_NOT_ALLOWED"),
     ("PROPFIND", "/api/v1/downloads", 405, "METHOD_NOT_ALLOWED"),
-    # No method at all, for a parser of HTTP.
+    # An HTTP parser does not accept it as a method.
     ("BREW", "/api/v1/downloads", 400, "INVALID_PARAMETER"),
 )
 
 
-async def test_what_is_not_there_is_answered_in_json(daemon: DaemonProcess) -> None:
+async def test_an_unknown_path_or_method_gets_a_json_error(daemon: DaemonProcess) -> None:
     assert daemon.client is not None
     for method, path, status, error in ABSENT:
         async with daemon.client.request(method, URL(daemon.url + path, encoded=True)) as response:
@@ -305,7 +305,7 @@ async def test_what_is_not_there_is_answered_in_json(daemon: DaemonProcess) -> N
                 assert method not in response.headers["Allow"].split(", ")
 
 
-async def test_head_answers_as_get_does_without_a_body(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_head_has_the_fields_of_get_and_no_body(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3))
     _, answer = await daemon.fetch("d", origin.url("/f"))
     assert daemon.client is not None
@@ -333,7 +333,7 @@ async def test_head_never_starts_a_download(daemon: DaemonProcess, origin: Origi
 
 
 async def exchange(daemon: DaemonProcess, request: bytes) -> tuple[int, dict[str, Any]]:
-    """Sends bytes as they are for as long as somebody listens; status and JSON of the answer."""
+    """Send bytes unchanged until the daemon stops reading; return status and JSON of the response."""
     host, _, port = daemon.url.removeprefix("http://").rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -344,15 +344,15 @@ async def exchange(daemon: DaemonProcess, request: bytes) -> tuple[int, dict[str
                     writer.write(request[first : first + 65_536])
                     await writer.drain()
             except ConnectionError:
-                # The daemon has heard enough; what it said is still there to be read.
+                # The daemon stopped reading; its response can still be read.
                 pass
 
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(send())
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
-            found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-            assert found is not None
-            body = await asyncio.wait_for(reader.readexactly(int(found[1])), 10)
+            length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+            assert length is not None
+            body = await asyncio.wait_for(reader.readexactly(int(length[1])), 10)
             sending.cancel()
         return int(head.split()[1]), json.loads(body)
     finally:
@@ -385,11 +385,11 @@ async def test_a_body_of_exactly_16_mib_is_read(daemon: DaemonProcess) -> None:
     assert (status, body["downloads"][0]["error"]) == (400, "INVALID_URL")
 
 
-# -- what survives -----------------------------------------------------------------------------------------------------
+# -- durability --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.timeout(120)
-async def test_a_batch_of_10_000_answered_before_a_kill_is_there_after_it_exactly_once(
+async def test_a_batch_of_10_000_answered_before_a_kill_is_stored_exactly_once(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/held", ScriptedResponse(head_event=asyncio.Event()))
@@ -413,7 +413,7 @@ async def test_a_batch_of_10_000_answered_before_a_kill_is_there_after_it_exactl
 JSON = {"Content-Type": "application/json"}
 
 
-async def test_a_batch_that_is_killed_before_its_answer_is_there_as_a_whole_or_not_at_all(
+async def test_a_batch_killed_before_its_answer_is_stored_completely_or_not_at_all(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/held", ScriptedResponse(head_event=asyncio.Event()))
@@ -436,7 +436,7 @@ async def test_a_batch_that_is_killed_before_its_answer_is_there_as_a_whole_or_n
     assert answered, "the last one is waited for"
 
 
-async def test_a_repeated_start_is_answered_as_the_first_and_starts_nothing(
+async def test_a_repeated_start_gets_the_first_response_and_starts_nothing(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", ScriptedResponse(size=3))
@@ -461,10 +461,10 @@ async def test_a_repeated_start_is_answered_as_the_first_and_starts_nothing(
     assert await restartable.request("GET", "/d", params=query, headers=key) == first
     again = await restartable.request("GET", "/d", params={"download": "ftp://x/"}, headers={"Idempotency-Key": "k-3"})
     assert again == refused
-    # How long the answer is waited for asks nothing of the download.
+    # `wait` is not a property of the download.
     status, waited = await restartable.request("GET", "/d", params={**query, "wait": "1"}, headers=key)
     assert (status, waited["download_id"]) == (201, first[1]["download_id"])
-    # Another request under the same key is a mistake of the caller.
+    # Another request with the same key is an error of the client.
     for path, other in (("/e", query), ("/d", {**query, "priority": "1"})):
         status, body = await restartable.request("GET", path, params=other, headers=key)
         assert (status, body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
@@ -472,7 +472,7 @@ async def test_a_repeated_start_is_answered_as_the_first_and_starts_nothing(
     assert len(origin.requests("/f")) == 2
 
 
-async def test_a_repeated_batch_is_answered_as_the_first_and_starts_nothing(
+async def test_a_repeated_batch_gets_the_first_response_and_starts_nothing(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", ScriptedResponse(size=3))
@@ -502,7 +502,7 @@ async def test_a_repeated_batch_is_answered_as_the_first_and_starts_nothing(
     assert len(restartable.files()) == 100
 
 
-async def test_keys_of_different_users_are_different_keys(guarded: DaemonProcess, origin: Origin) -> None:
+async def test_idempotency_keys_of_different_users_are_independent(guarded: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3))
     assert guarded.client is not None
     del guarded.client.headers["Authorization"]
@@ -515,7 +515,7 @@ async def test_keys_of_different_users_are_different_keys(guarded: DaemonProcess
     assert len(ids) == 2
 
 
-# -- what nobody sees --------------------------------------------------------------------------------------------------
+# -- secrets -----------------------------------------------------------------------------------------------------------
 
 SECRET = "hush4711"
 SECRETS = (
@@ -538,10 +538,12 @@ SECRETS = (
 )
 
 TO_FILE = ("sh", "-c", 'exec "$@" >"$OUT"', "sh")
-"""Executes the daemon with its standard output in a file."""
+"""Launcher that writes the standard output of the daemon to a file."""
 
 
-async def test_secrets_in_urls_are_sent_to_the_origin_and_shown_to_nobody(tmp_path: Path, origin: Origin) -> None:
+async def test_secrets_in_urls_are_sent_to_the_origin_and_masked_everywhere_else(
+    tmp_path: Path, origin: Origin
+) -> None:
     out = tmp_path / "stdout"
     release = asyncio.Event()
     query = "&".join(f"{name}={SECRET}" for name in SECRETS)
@@ -554,66 +556,71 @@ async def test_secrets_in_urls_are_sent_to_the_origin_and_shown_to_nobody(tmp_pa
     origin.script("/astray", redirect(f"http://x:{SECRET}@10.0.0.1/?{query}"))
     origin.script("/malformed", redirect(f"http://x:{SECRET}@[bad/?{query}"))
     config = make_config(max_retries=0) + f'[[credentials]]\nhost = "localhost"\nuser = "u"\npassword = "{SECRET}"\n'
-    seen: list[str] = []
+    responses: list[str] = []
     async with DaemonProcess(
         tmp_path, config=config, launcher=TO_FILE, environment={"OUT": str(out)}, flags=("--allow-download", *DEBUG)
     ) as daemon:
         assert daemon.client is not None
 
-        async def see(method: str, path: str, **options: Any) -> None:
+        async def record(method: str, path: str, **options: Any) -> None:
             assert daemon.client is not None
             async with daemon.client.request(method, daemon.url + path, **options) as response:
-                seen.append(f"{response.headers} {await response.text()}")
+                responses.append(f"{response.headers} {await response.text()}")
 
         async with open_event_stream(daemon) as reader:
             for path in ("f", "missing", "broken", "moved", "astray", "malformed"):
-                await see("GET", "/d", params={"download": f"http://{host}/{path}?{query}", "wait": "20"})
-            await see("GET", "/d", params={"download": f"http://u:{SECRET}@10.0.0.1/f?{query}"})
-            await see("GET", "/d", params={"download": f"ftp://u:{SECRET}@files.test/f?{query}"})
-            await see("GET", "/d", params={"download": f"http://u:{SECRET}@[bad/f?{query}"})
-            await see("GET", "/d", params={"download": f"http://{host}/f?{query}", "timeout": "x"})
-            # A client that forgets to encode the URL, and one that sends its token where none belongs.
-            await see("GET", f"/d?download=http://{host}/f?{query}")
-            await see("GET", f"/api/v1/downloads?token={SECRET}&{SECRET}=1")
-            await see("GET", f"/?download_history=&access_token={SECRET}")
-            await see(
+                await record("GET", "/d", params={"download": f"http://{host}/{path}?{query}", "wait": "20"})
+            await record("GET", "/d", params={"download": f"http://u:{SECRET}@10.0.0.1/f?{query}"})
+            await record("GET", "/d", params={"download": f"ftp://u:{SECRET}@files.test/f?{query}"})
+            await record("GET", "/d", params={"download": f"http://u:{SECRET}@[bad/f?{query}"})
+            await record("GET", "/d", params={"download": f"http://{host}/f?{query}", "timeout": "x"})
+            # A client that does not encode the URL, and one that sends its token in the query.
+            await record("GET", f"/d?download=http://{host}/f?{query}")
+            await record("GET", f"/api/v1/downloads?token={SECRET}&{SECRET}=1")
+            await record("GET", f"/?download_history=&access_token={SECRET}")
+            await record(
                 "POST", "/api/v1/downloads", json={"downloads": [{"url": f"http://{host}/f?{query}"}, {"url": 7}]}
             )
-            await see("POST", "/api/v1/downloads", json={"downloads": [{"url": f"http://{host}/f?{query}", "x": 1}]})
-            # A URL within a URL, and one where a name belongs.
+            await record("POST", "/api/v1/downloads", json={"downloads": [{"url": f"http://{host}/f?{query}", "x": 1}]})
+            # A URL inside a URL, and one in place of a name.
             inner = f"http://{host}/f?{query}"
-            await see("GET", "/d", params={"download": f"http://[bad/f?url={quote(inner, safe='')}"})
-            await see("GET", "/d", params={"download": f"http://127.0.0.1:{origin.port}/bot1:{SECRET}/f"})
-            await see("GET", "/d", params={"download": "http://files.test/f", "filename": inner})
+            await record("GET", "/d", params={"download": f"http://[bad/f?url={quote(inner, safe='')}"})
+            await record("GET", "/d", params={"download": f"http://127.0.0.1:{origin.port}/bot1:{SECRET}/f"})
+            await record("GET", "/d", params={"download": "http://files.test/f", "filename": inner})
             for item in ({inner: 1}, {"filename": inner}, {"directory": inner}, {"conflict": inner}):
-                await see("POST", "/api/v1/downloads", json={"downloads": [{"url": "http://files.test/", **item}]})
-            await see("POST", "/api/v1/downloads", json={"downloads": [], inner: 1})
+                await record("POST", "/api/v1/downloads", json={"downloads": [{"url": "http://files.test/", **item}]})
+            await record("POST", "/api/v1/downloads", json={"downloads": [], inner: 1})
             for key in ("urls", inner):
                 body = {"binaryContent": base64.b64encode(b"http://files.test/a").decode(), "contentType": "text/plain"}
-                await see("POST", "/api/v1/uploadImportFile", json={**body, "fileName": inner, "importerKey": key})
-            await see("GET", "/api/v1/getLatestImportOperations")
-            await see("GET", "/d", params={"download": f"http://{host}/held?{query}", "filename": "held"})
+                await record("POST", "/api/v1/uploadImportFile", json={**body, "fileName": inner, "importerKey": key})
+            await record("GET", "/api/v1/getLatestImportOperations")
+            await record("GET", "/d", params={"download": f"http://{host}/held?{query}", "filename": "held"})
             [held] = await wait_until(daemon.active)
-            await see("PATCH", f"/api/v1/downloads/{held['id']}", json={"url": f"http://u:{SECRET}@x y/?{query}"})
+            await record("PATCH", f"/api/v1/downloads/{held['id']}", json={"url": f"http://u:{SECRET}@x y/?{query}"})
             for verb in ("pause", "resume", "pause"):
-                await see("POST", f"/api/v1/downloads/{held['id']}/{verb}")
-            await see("PATCH", f"/api/v1/downloads/{held['id']}", json={"url": f"http://{host}/held?2&{query}"})
-            await see("GET", "/api/v1/downloads")
-            await see("GET", "/d?downloads=")
-            await see("DELETE", f"/api/v1/downloads/{held['id']}")
-            await see("GET", "/?download_history=")
-            await see("GET", "/api/v1/metrics")
+                await record("POST", f"/api/v1/downloads/{held['id']}/{verb}")
+            await record("PATCH", f"/api/v1/downloads/{held['id']}", json={"url": f"http://{host}/held?2&{query}"})
+            await record("GET", "/api/v1/downloads")
+            await record("GET", "/d?downloads=")
+            await record("DELETE", f"/api/v1/downloads/{held['id']}")
+            await record("GET", "/?download_history=")
+            await record("GET", "/api/v1/metrics")
             await reader.wait_until(lambda: reader.entries("history", held["id"]))
-        told = repr(reader.events)
+        events = repr(reader.events)
         assert await daemon.stop() == 0
-    everything = {"log": daemon.log.read_text(), "stdout": out.read_text(), "events": told, "answers": "\n".join(seen)}
+    everything = {
+        "log": daemon.log.read_text(),
+        "stdout": out.read_text(),
+        "events": events,
+        "answers": "\n".join(responses),
+    }
     for where, text in everything.items():
         for line in text.splitlines():
             assert SECRET not in line, (where, line)
     assert "***" in everything["log"]
     assert "***" in everything["events"]
     assert "***" in everything["answers"]
-    # What was asked of the origin is what was given, and nothing was left out there.
+    # The origin received the URLs unchanged, with their secrets.
     assert {request.target.decode() for request in origin.requests("/missing")} == {f"/missing?{query}"}
     assert f"/f?{query}&moved=1" in {request.target.decode() for request in origin.requests("/f")}
     assert origin.requests("/missing")[0].field("Authorization") == aiohttp.encode_basic_auth("user", SECRET)
@@ -622,7 +629,7 @@ async def test_secrets_in_urls_are_sent_to_the_origin_and_shown_to_nobody(tmp_pa
 DEBUG = ("--log-level", "debug")
 
 
-async def test_the_access_log_says_who_did_what_and_how_long_it_took(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_access_log_has_user_action_and_duration(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3, delay=0.2))
     _, answer = await daemon.fetch("deep/er", f"{origin.url('/f')}?token={SECRET}")
     id = answer["download_id"]
@@ -651,7 +658,7 @@ async def test_the_access_log_says_who_did_what_and_how_long_it_took(daemon: Dae
     assert SECRET not in daemon.log.read_text()
 
 
-async def test_the_metrics_count_what_happened(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_metrics_count_requests_and_downloads(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3_000))
     origin.script("/held", ScriptedResponse(size=10, stall_after=5))
     await daemon.fetch("d", origin.url("/f"))

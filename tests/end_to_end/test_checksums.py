@@ -1,4 +1,4 @@
-"""What the origin says of the bytes, and what the history keeps of them."""
+"""Origin digests, and the checksums in the history."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ WRONG = base64.b64encode(hashlib.sha256(b"something else").digest()).decode()
         ("Repr-Digest", "something-else=:AAAA:"),
     ],
 )
-async def test_a_file_that_is_what_the_origin_says_is_saved(
+async def test_a_file_that_matches_the_origin_digest_is_saved(
     daemon: DaemonProcess, origin: Origin, field: tuple[str, str]
 ) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE, headers=[field]))
@@ -45,7 +45,7 @@ async def test_a_file_that_is_what_the_origin_says_is_saved(
         ("Digest", f"sha-256={WRONG}"),
     ],
 )
-async def test_a_file_that_is_not_what_the_origin_says_gets_no_name(
+async def test_a_file_that_does_not_match_the_origin_digest_is_not_published(
     daemon: DaemonProcess, origin: Origin, field: tuple[str, str]
 ) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE, headers=[field]))
@@ -56,7 +56,7 @@ async def test_a_file_that_is_not_what_the_origin_says_gets_no_name(
     assert len(origin.requests("/f")) == 1
 
 
-async def test_the_digest_of_a_part_says_nothing_of_the_whole(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_digest_of_a_range_is_not_compared_with_the_file(daemon: DaemonProcess, origin: Origin) -> None:
     cut = SIZE // 2
     rest = base64.b64encode(hashlib.sha256(WHOLE[cut:]).digest()).decode()
     origin.script(
@@ -78,7 +78,7 @@ async def test_the_digest_of_a_part_says_nothing_of_the_whole(daemon: DaemonProc
 
 
 @pytest.mark.parametrize("size", [0, 1000, SIZE])
-async def test_the_history_keeps_the_sha_256_when_it_is_told_to(tmp_path: Path, origin: Origin, size: int) -> None:
+async def test_the_history_has_the_sha_256_if_configured(tmp_path: Path, origin: Origin, size: int) -> None:
     content = expected_bytes(0, 0, size)
     async with DaemonProcess(tmp_path, config=make_config(record_checksum=True)) as daemon:
         origin.script(
@@ -89,7 +89,7 @@ async def test_the_history_keeps_the_sha_256_when_it_is_told_to(tmp_path: Path, 
         for path in ("/f", "/g"):
             status, answer = await daemon.fetch("d", origin.url(path))
             assert status == 201, answer
-        # Also beside one of another algorithm that was asked for.
+        # Also if a checksum of another algorithm was requested.
         md5 = hashlib.md5(content).hexdigest()
         assert (await daemon.fetch("d", origin.url("/g"), checksum=f"md5={md5}"))[0] == 201
         kept = {entry["checksum"] for entry in await daemon.history()}

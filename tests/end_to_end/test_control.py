@@ -1,4 +1,4 @@
-"""Cancel, pause, resume, retry and wait: at once, whatever a download is doing, and never half."""
+"""Cancel, pause, resume, retry and wait in every situation of a download."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ WHOLE = expected_bytes(0, 0, SIZE)
 
 @pytest.fixture
 async def daemon(daemon: DaemonProcess) -> AsyncIterator[DaemonProcess]:
-    """The daemon, which may not leave a traceback in its log."""
+    """Return the daemon; assert that its log has no traceback."""
     yield daemon
     assert "Traceback" not in daemon.log.read_text()
 
@@ -33,7 +33,7 @@ async def start(daemon: DaemonProcess, url: str, **parameters: Any) -> str:
 
 
 async def pause_half_way(daemon: DaemonProcess, origin: Origin, path: str) -> str:
-    """A download of a file that the origin sends half of at first, and the whole of later."""
+    """Start a download of a file, half of which the origin sends, and pause it; the origin sends all of it later."""
     origin.script(
         path, [ScriptedResponse(size=SIZE, etag='"v"', stall_after=HALF), ScriptedResponse(size=SIZE, etag='"v"')]
     )
@@ -44,18 +44,18 @@ async def pause_half_way(daemon: DaemonProcess, origin: Origin, path: str) -> st
 
 
 async def wait_until_received(daemon: DaemonProcess, id: str, nbytes: int) -> None:
-    async def has_come() -> bool:
+    async def has_received() -> bool:
         return bool((await daemon.get_download(id))["current_size"] >= nbytes)
 
-    await wait_until(has_come)
+    await wait_until(has_received)
 
 
-# -- at once -----------------------------------------------------------------------------------------------------------
+# -- time to take effect -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 async def busy_downloads(tmp_path: Path, origin: Origin) -> AsyncIterator[tuple[DaemonProcess, dict[str, str]]]:
-    """A daemon with a download in each situation: what it is doing, and the id."""
+    """Start a daemon with a download in each situation; yield the ids by the name of the situation."""
     async with (
         DaemonProcess(tmp_path, config=make_config(max_concurrent=5)) as daemon,
         Origin(host="127.0.0.2") as unwilling,
@@ -78,12 +78,12 @@ async def busy_downloads(tmp_path: Path, origin: Origin) -> AsyncIterator[tuple[
         await wait_until_received(daemon, ids["crawling"], 1)
         await origin.wait_requested("/silent")
         assert (await daemon.get_download(ids["queued"]))["status"] == "queued"
-        # The one that has no place yet goes first, lest another's end lets it start.
+        # The one without a slot comes first, so that the end of another does not start it.
         yield daemon, {"queued": ids.pop("queued"), **ids}
         assert "Traceback" not in daemon.log.read_text()
 
 
-async def test_a_cancel_takes_effect_within_a_second_whatever_the_download_is_doing(
+async def test_a_cancel_takes_effect_within_a_second_in_every_situation(
     busy_downloads: tuple[DaemonProcess, dict[str, str]], origin: Origin
 ) -> None:
     daemon, ids = busy_downloads
@@ -104,7 +104,7 @@ async def test_a_cancel_takes_effect_within_a_second_whatever_the_download_is_do
     assert daemon.files() == {}
 
 
-async def test_a_pause_takes_effect_within_a_second_and_keeps_what_has_come(
+async def test_a_pause_takes_effect_within_a_second_and_keeps_received_bytes(
     busy_downloads: tuple[DaemonProcess, dict[str, str]], origin: Origin
 ) -> None:
     daemon, ids = busy_downloads
@@ -123,19 +123,21 @@ async def test_a_pause_takes_effect_within_a_second_and_keeps_what_has_come(
     for path in ("/streaming", "/stalled", "/silent", "/crawling"):
         await asyncio.wait_for(origin.wait_idle(path), CONDITION_TIMEOUT)
     assert Counter(entry["status"] for entry in await daemon.active()) == {"paused": 6, "downloading": 1}
-    # Paused ones have no place: another download runs.
+    # A paused download has no slot, so another one runs.
     origin.script("/other", ScriptedResponse(size=1))
     assert (await daemon.fetch("d", origin.url("/other")))[0] == 201
     for id in ids.values():
         assert (await daemon.control(id, "cancel"))[0] == 200
-    # The one that is still running has not received anything.
+    # The one that still runs has received no bytes.
     assert daemon.part_files() == []
 
 
 # -- pause and resume --------------------------------------------------------------------------------------------------
 
 
-async def test_a_resumed_download_goes_on_where_it_was_and_is_whole(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_resumed_download_continues_at_its_offset_and_is_complete(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
     id = await pause_half_way(daemon, origin, "/f")
     [part] = daemon.part_files()
     assert (part.stat().st_size, part.stat().st_mode & 0o777) == (HALF, 0o600)
@@ -151,7 +153,7 @@ async def test_a_resumed_download_goes_on_where_it_was_and_is_whole(daemon: Daem
     assert origin.bytes_sent("/f") == SIZE
 
 
-async def test_many_pauses_cost_no_byte_and_no_attempt(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_repeated_pauses_lose_no_byte_and_use_no_attempt(daemon: DaemonProcess, origin: Origin) -> None:
     answers = [ScriptedResponse(size=SIZE, etag='"v"', stall_after=100_000) for _ in range(8)]
     origin.script("/f", [*answers, ScriptedResponse(size=SIZE, etag='"v"')])
     id = await start(daemon, origin.url("/f"))
@@ -175,7 +177,7 @@ async def test_without_a_validator_a_resumed_download_starts_over(daemon: Daemon
     assert origin.requests("/f")[1].field("Range") is None
 
 
-async def test_a_paused_download_may_go_on_from_another_url(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_paused_download_can_continue_from_another_url(daemon: DaemonProcess, origin: Origin) -> None:
     id = await pause_half_way(daemon, origin, "/expired")
     origin.script("/renewed", ScriptedResponse(size=SIZE, etag='"v"'))
     assert (await daemon.amend(id, url=origin.url("/renewed")))[1]["status"] == "paused"
@@ -190,7 +192,7 @@ async def test_a_paused_download_may_go_on_from_another_url(daemon: DaemonProces
 @pytest.mark.parametrize(
     "other",
     [
-        # Entity tags and dates tell versions of one resource apart, not two resources.
+        # Validators distinguish versions of one resource, not two resources.
         pytest.param(ScriptedResponse(size=SIZE, seed=1, etag='"v"'), id="other bytes under the same tag"),
         pytest.param(ScriptedResponse(size=SIZE, seed=1, etag='"w"'), id="another tag"),
         pytest.param(ScriptedResponse(size=SIZE + 1, seed=1, etag='"v"'), id="another length"),
@@ -198,7 +200,7 @@ async def test_a_paused_download_may_go_on_from_another_url(daemon: DaemonProces
         pytest.param(ScriptedResponse(size=SIZE, seed=1, etag='"v"', honour_ranges=False), id="ranges ignored"),
     ],
 )
-async def test_a_part_of_one_resource_never_goes_on_with_another_one(
+async def test_a_part_file_is_never_continued_with_another_resource(
     daemon: DaemonProcess, origin: Origin, other: ScriptedResponse
 ) -> None:
     id = await pause_half_way(daemon, origin, "/expired")
@@ -209,7 +211,7 @@ async def test_a_part_of_one_resource_never_goes_on_with_another_one(
     assert list(daemon.files().values()) == [expected_bytes(1, 0, other.size)]
 
 
-async def test_a_part_that_was_lost_or_changed_behind_our_back_is_never_spliced(
+async def test_a_part_file_that_was_removed_or_changed_is_never_continued(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     for name in ("gone", "longer"):
@@ -250,11 +252,11 @@ async def test_a_retried_download_keeps_its_id_and_leaves_the_history(daemon: Da
         assert (ended["status"], ended["error"], ended["total_bytes"]) == ("completed", None, SIZE), name
     assert Counter(entry["id"] for entry in await daemon.history()) == dict.fromkeys(ids.values(), 1)
     assert daemon.files() == {f"d/{name}": WHOLE for name in ids}
-    # What was cancelled has left nothing behind that could be resumed.
+    # A cancelled download has no part file that could be resumed.
     assert [request.field("Range") for request in origin.requests("/cancelled")] == [None, None]
 
 
-async def test_a_retry_shortens_a_wait_but_not_one_that_the_host_has_asked_for(
+async def test_a_retry_shortens_a_backoff_but_not_the_retry_after_of_a_host(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", error_response(503, retry_after="100"))
@@ -266,7 +268,7 @@ async def test_a_retry_shortens_a_wait_but_not_one_that_the_host_has_asked_for(
     assert len(origin.requests("/f")) == 1
 
 
-# -- what cannot be ----------------------------------------------------------------------------------------------------
+# -- invalid actions ---------------------------------------------------------------------------------------------------
 
 IMPOSSIBLE = {
     "completed": ("cancel", "pause", "resume", "retry"),
@@ -279,7 +281,9 @@ IMPOSSIBLE = {
 }
 
 
-async def test_a_verb_in_the_wrong_state_says_so_and_does_nothing(tmp_path: Path, origin: Origin) -> None:
+async def test_an_action_that_the_state_does_not_allow_is_refused_and_changes_nothing(
+    tmp_path: Path, origin: Origin
+) -> None:
     async with DaemonProcess(tmp_path, config=make_config(max_concurrent=1)) as daemon:
         origin.script("/f", ScriptedResponse(size=1))
         origin.script("/missing", error_response(404))
@@ -305,9 +309,9 @@ async def test_a_verb_in_the_wrong_state_says_so_and_does_nothing(tmp_path: Path
                 status, body = await daemon.control(ids[state], verb)
                 assert (status, body["success"], body["error"]) == (409, False, "INVALID_STATE"), (state, verb)
                 assert len(body["detail"].split()) > 4, body
-                # What has only just begun may still be called by its state before.
-                known = state if state != "downloading" else "starting|downloading"
-                assert re.search(known, body["detail"]) or state == "refused", body
+                # A download that has just started may still be reported in its previous state.
+                expected = state if state != "downloading" else "starting|downloading"
+                assert re.search(expected, body["detail"]) or state == "refused", body
             if state in {"completed", "failed", "cancelled", "refused"}:
                 status, body = await daemon.amend(ids[state], priority=1)
                 assert (status, body["error"]) == (409, "INVALID_STATE"), state
@@ -315,7 +319,7 @@ async def test_a_verb_in_the_wrong_state_says_so_and_does_nothing(tmp_path: Path
             assert {**await daemon.get_download(id), "speed": None} == {**before[state], "speed": None}
 
 
-async def test_an_id_that_nobody_has_is_not_found(daemon: DaemonProcess) -> None:
+async def test_an_unknown_id_is_not_found(daemon: DaemonProcess) -> None:
     for id in (str(uuid4()), "0", "a..b", "%252e", "%00", "x" * 3000, "é"):
         for verb in ("cancel", "pause", "resume", "retry"):
             status, body = await daemon.control(id, verb)
@@ -327,7 +331,7 @@ async def test_an_id_that_nobody_has_is_not_found(daemon: DaemonProcess) -> None
 # -- wait --------------------------------------------------------------------------------------------------------------
 
 
-async def test_wait_answers_with_the_end_or_when_the_time_is_up(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_wait_ends_with_the_download_or_at_the_time_limit(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/slow", ScriptedResponse(size=1000, delay=0.3))
     status, answer = await daemon.fetch("d", origin.url("/slow"))
     assert (status, answer["success"], answer["message"], answer["error"]) == (201, True, "Download completed", None)
@@ -352,7 +356,7 @@ ENDS = {
 }
 
 
-async def test_wait_answers_a_failure_with_the_status_of_its_code(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_wait_returns_the_status_of_the_error_code_of_a_failure(daemon: DaemonProcess, origin: Origin) -> None:
     for name, (script, parameters, expected, code) in ENDS.items():
         origin.script(f"/{name}", script)
         status, answer = await daemon.fetch("d", origin.url(f"/{name}"), **parameters)
@@ -363,7 +367,7 @@ async def test_wait_answers_a_failure_with_the_status_of_its_code(daemon: Daemon
         assert (entry["id"], entry["status"], entry["error"]) == (answer["download_id"], "failed", code)
 
 
-async def test_wait_sees_a_cancel_by_somebody_else(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_wait_ends_when_another_client_cancels(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/stalled", ScriptedResponse(size=1000, stall_after=500))
     waiting = asyncio.create_task(daemon.fetch("d", origin.url("/stalled")))
     await origin.wait_sent("/stalled", 500)
@@ -373,7 +377,7 @@ async def test_wait_sees_a_cancel_by_somebody_else(daemon: DaemonProcess, origin
     assert (status, answer["success"], answer["error"]) == (409, False, "CANCELLED")
 
 
-# -- storms ------------------------------------------------------------------------------------------------------------
+# -- concurrent requests -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -419,7 +423,7 @@ async def test_many_contradicting_requests_leave_consistent_records(
     assert statuses[200] > 20
 
     await assert_consistent(restartable, ids)
-    # What is left comes to its end: nobody hangs, and no place was lost.
+    # The remaining downloads finish: none hangs, and no slot was lost.
     for id in ids:
         await restartable.control(id, "resume")
         await restartable.control(id, "retry")
@@ -435,14 +439,14 @@ async def test_many_contradicting_requests_leave_consistent_records(
 
 
 async def assert_consistent(daemon: DaemonProcess, ids: list[str]) -> None:
-    """Each download is either active once or past once, and each part file belongs to an active one."""
+    """Assert that each download is either active or finished, and each part file belongs to an active one."""
 
-    async def consistent() -> bool:
-        # Two questions at two moments: what ends in between is in both answers.
+    async def records_are_consistent() -> bool:
+        # Two requests at two times: a download that ends between them is in both responses.
         active, past = await daemon.active(), await daemon.history()
         return Counter(entry["id"] for entry in [*active, *past]) == dict.fromkeys(ids, 1)
 
-    await wait_until(consistent)
+    await wait_until(records_are_consistent)
     active = {entry["id"] for entry in await daemon.active()}
     owners = [next((id for id in ids if id in part.name), part.name) for part in daemon.part_files()]
     assert len(owners) == len(set(owners))
@@ -472,7 +476,7 @@ async def test_the_same_request_many_times_at_once_is_applied_once(daemon: Daemo
     assert origin.active("/f") == 1
 
 
-async def test_requests_during_the_end_of_an_attempt_break_nothing(tmp_path: Path, origin: Origin) -> None:
+async def test_requests_at_the_end_of_an_attempt_leave_consistent_records(tmp_path: Path, origin: Origin) -> None:
     chance = random.Random(1)
     async with DaemonProcess(tmp_path, config=make_config(max_retries=1000)) as daemon:
         ids = []

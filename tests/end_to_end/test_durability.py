@@ -1,4 +1,4 @@
-"""Kill -9, again and again: nothing that was accepted is lost, doubled or truncated."""
+"""Repeated `kill -9`: no accepted download is lost, duplicated or truncated."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ ACCEPTED = 500
 
 
 @pytest.mark.timeout(180)
-async def test_500_accepted_downloads_survive_kills_in_loops(restartable: DaemonProcess, origin: Origin) -> None:
+async def test_500_accepted_downloads_survive_repeated_kills(restartable: DaemonProcess, origin: Origin) -> None:
     sizes = {number: (number * 37) % 40_000 for number in range(ACCEPTED)}
     for number, size in sizes.items():
         origin.script(f"/{number}.bin", ScriptedResponse(size=size, seed=number, etag=f'"{number}"', rate=400_000))
@@ -61,8 +61,8 @@ def assert_no_file_is_truncated(daemon: DaemonProcess, sizes: dict[int, int]) ->
 
 
 @pytest.mark.timeout(120)
-async def test_what_was_answered_before_a_kill_is_there_after_it(restartable: DaemonProcess, origin: Origin) -> None:
-    """Accepts go on in parallel while the daemon is killed; every answer that arrived is kept."""
+async def test_a_download_answered_before_a_kill_is_stored(restartable: DaemonProcess, origin: Origin) -> None:
+    """Accept in parallel while the daemon is killed; each download that was answered with 201 must be stored."""
     release = asyncio.Event()
     origin.script("/held", ScriptedResponse(size=1, head_event=release))
     answered: set[str] = set()
@@ -94,7 +94,7 @@ async def test_what_was_answered_before_a_kill_is_there_after_it(restartable: Da
     assert answered <= set(listed)
 
 
-async def test_a_killed_transfer_goes_on_with_range_and_if_range(restartable: DaemonProcess, origin: Origin) -> None:
+async def test_a_killed_transfer_resumes_with_range_and_if_range(restartable: DaemonProcess, origin: Origin) -> None:
     size = 8_000_000
     origin.script(
         "/big",
@@ -132,12 +132,14 @@ async def test_a_transfer_starts_over_when_the_file_changed_while_the_daemon_was
     assert restartable.files() == {"d/big": expected_bytes(2, 0, 2_100_000)}
 
 
-async def test_paused_stays_paused_and_cancelled_stays_cancelled(restartable: DaemonProcess, origin: Origin) -> None:
+async def test_paused_and_cancelled_downloads_keep_their_state_across_a_kill(
+    restartable: DaemonProcess, origin: Origin
+) -> None:
     half, nothing = (
         ScriptedResponse(size=1_000_000, etag='"v"', stall_after=500_000),
         ScriptedResponse(head_event=asyncio.Event()),
     )
-    # What goes on after the kill must not come to its end while the test looks.
+    # A download that continues after the kill must not end before the assertions.
     origin.script("/slow", [half, half, half, nothing])
     await restartable.start()
     paused, cancelled, running = [
@@ -155,7 +157,7 @@ async def test_paused_stays_paused_and_cancelled_stays_cancelled(restartable: Da
     await wait_until(lambda: len(restartable.part_files()) == 2)
 
 
-async def test_a_graceful_stop_keeps_what_has_come(restartable: DaemonProcess, origin: Origin) -> None:
+async def test_a_graceful_stop_keeps_received_bytes(restartable: DaemonProcess, origin: Origin) -> None:
     origin.script(
         "/slow",
         [
@@ -182,7 +184,7 @@ async def test_a_graceful_stop_keeps_what_has_come(restartable: DaemonProcess, o
     assert restartable.files() == {"d/slow": expected_bytes(0, 0, 1_000_000)}
 
 
-async def test_parts_that_nobody_knows_are_swept_away(restartable: DaemonProcess) -> None:
+async def test_part_files_without_a_download_are_removed(restartable: DaemonProcess) -> None:
     stray = restartable.root / "d" / "deep" / ".x.7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c.1.part"
     stray.parent.mkdir(parents=True)
     stray.write_bytes(b"left behind")
@@ -193,7 +195,7 @@ async def test_parts_that_nobody_knows_are_swept_away(restartable: DaemonProcess
     assert own.read_bytes() == b"a user's file"
 
 
-async def test_a_full_state_disk_or_a_second_daemon_never_harms_the_first(
+async def test_a_full_state_disk_or_a_second_daemon_does_not_affect_the_first(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/x", ScriptedResponse(size=10))

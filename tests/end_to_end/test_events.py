@@ -1,4 +1,4 @@
-"""Server-sent events of the real daemon: complete, resumable, and never a burden for anybody else."""
+"""Server-sent events of the daemon: complete, resumable, and without delays for other clients."""
 
 import asyncio
 import hashlib
@@ -24,10 +24,10 @@ EventStream.__init__.__kwdefaults__["heartbeat"] = 0.2
 del sys.argv[1:4]
 main()
 """
-"""The daemon, with a heartbeat that a test can wait for; what it executes in place of is in its arguments."""
+"""Launcher of the daemon with a short heartbeat; its arguments are the command that it replaces."""
 
 
-async def test_a_download_is_told_from_acceptance_to_end_with_the_entries_of_listing_and_history(
+async def test_events_have_the_entries_of_listing_and_history_from_acceptance_to_end(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     release = asyncio.Event()
@@ -50,11 +50,11 @@ async def test_a_download_is_told_from_acceptance_to_end_with_the_entries_of_lis
     statuses = [entry["status"] for entry in reader.entries("download", id)]
     assert list(dict.fromkeys(statuses))[:3] == ["queued", "starting", "downloading"]
     assert all(entry.keys() == listed.keys() for entry in reader.entries("download"))
-    # Nothing comes behind the end.
+    # The end is the last event.
     assert reader.events[-1].name == "history"
 
 
-async def test_every_way_to_end_is_told(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_every_final_state_has_an_event(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/missing", error_response(404))
     origin.script("/stalled", ScriptedResponse(size=10, stall_after=5))
     origin.script("/f", ScriptedResponse(size=1))
@@ -83,7 +83,7 @@ async def test_every_way_to_end_is_told(daemon: DaemonProcess, origin: Origin) -
     assert reader.entries("history") == list(reversed(await daemon.history()))
 
 
-async def test_an_end_is_told_even_when_its_part_cannot_be_removed(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_end_has_an_event_if_the_part_file_cannot_be_removed(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=10, stall_after=5))
     id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
     [part] = await wait_until(daemon.part_files)
@@ -97,7 +97,7 @@ async def test_an_end_is_told_even_when_its_part_cannot_be_removed(daemon: Daemo
     await wait_until(lambda: [line for line in daemon.log_lines() if line["event"] == "part_removal_failed"])
 
 
-async def test_progress_is_told_about_once_a_second(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_progress_has_about_one_event_a_second(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=10_000_000, rate=1_000_000))
     async with open_event_stream(daemon) as reader:
         await daemon.start_download("d", origin.url("/f"))
@@ -111,7 +111,7 @@ async def test_progress_is_told_about_once_a_second(daemon: DaemonProcess, origi
     assert last["eta"] is not None
 
 
-async def test_a_quiet_stream_has_comments_as_heartbeat(tmp_path: Path) -> None:
+async def test_a_stream_without_events_has_comments_as_heartbeat(tmp_path: Path) -> None:
     async with DaemonProcess(tmp_path, launcher=(sys.executable, "-Ic", FAST_HEARTBEAT_LAUNCHER)) as daemon:
         async with open_event_stream(daemon) as reader:
             await reader.wait_until(lambda: len(reader.comments) >= 2)
@@ -119,33 +119,33 @@ async def test_a_quiet_stream_has_comments_as_heartbeat(tmp_path: Path) -> None:
         assert reader.events == []
 
 
-# -- coming back -------------------------------------------------------------------------------------------------------
+# -- reconnecting ------------------------------------------------------------------------------------------------------
 
 
-async def test_one_that_comes_back_is_told_every_event_once(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_client_that_reconnects_receives_every_event_once(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=100))
-    told: list[StreamEvent] = []
+    received: list[StreamEvent] = []
     last_id = ""
     started: list[str] = []
     for _ in range(5):
         async with open_event_stream(daemon, last_id) as reader:
-            told += reader.events
+            received += reader.events
             missed = len(reader.events)
             started.append((await daemon.start_download("d", origin.url("/f")))["download_id"])
             await reader.wait_until(lambda id=started[-1]: reader.entries("history", id))
-            told += reader.events[missed:]
+            received += reader.events[missed:]
             last_id = reader.last_id
-        # What happens now is seen by nobody.
+        # These events happen while no client is connected.
         _, answer = await daemon.fetch("d", origin.url("/f"))
         started.append(answer["download_id"])
     async with open_event_stream(daemon, last_id) as reader:
-        told += reader.events
-    assert [one.entry["id"] for one in told if one.name == "history"] == started
-    ids = [one.id for one in told]
+        received += reader.events
+    assert [one.entry["id"] for one in received if one.name == "history"] == started
+    ids = [one.id for one in received]
     assert None not in ids
     assert len(ids) == len(set(ids))
     for id in started:
-        own = [one.entry["status"] for one in told if one.entry["id"] == id]
+        own = [one.entry["status"] for one in received if one.entry["id"] == id]
         assert (own[0], own[-1]) == ("queued", "completed")
 
 
@@ -153,7 +153,7 @@ async def test_one_that_comes_back_is_told_every_event_once(daemon: DaemonProces
 async def test_no_end_is_lost_across_reconnects_and_kills(restartable: DaemonProcess, origin: Origin) -> None:
     restartable.config.write_text(make_config(max_retries=2, max_concurrent=20, max_per_host=20))
     for number in range(100):
-        # A part of them fails, so that ends come from everywhere.
+        # Some of them fail, so that ends come from each code path.
         answer = (
             ScriptedResponse(size=20_000, seed=number, etag=f'"{number}"', rate=60_000)
             if number % 5
@@ -166,30 +166,30 @@ async def test_no_end_is_lost_across_reconnects_and_kills(restartable: DaemonPro
     started = [
         (await restartable.start_download("d", origin.url(f"/{number}")))["download_id"] for number in range(100)
     ]
-    told: Counter[str] = Counter()
-    lives = 0
-    while len(told) < len(started):
+    received: Counter[str] = Counter()
+    restarts = 0
+    while len(received) < len(started):
         async with open_event_stream(restartable, last_id) as reader:
-            seen = len(told)
+            before = len(received)
             await reader.wait_until(
-                lambda seen=seen: len(set(reader.finished_ids()) | set(told)) >= min(seen + 15, len(started)),
+                lambda before=before: len(set(reader.finished_ids()) | set(received)) >= min(before + 15, len(started)),
                 seconds=60,
             )
             last_id = reader.last_id
-            told.update(reader.finished_ids())
-            if lives < 4:
+            received.update(reader.finished_ids())
+            if restarts < 4:
                 await restartable.kill()
-                lives += 1
+                restarts += 1
         if restartable.process is None:
             await restartable.start()
-    assert set(told) == set(started)
+    assert set(received) == set(started)
     assert {entry["id"] for entry in await restartable.history()} == set(started)
-    # Told twice is possible only for what was not yet vouched for when the daemon was killed.
-    assert told.total() - len(told) <= 4 * 20
+    # Only an event whose id the client did not have before the kill may come twice.
+    assert received.total() - len(received) <= 4 * 20
 
 
-async def test_an_id_never_vouches_for_an_end_that_was_not_told(restartable: DaemonProcess, origin: Origin) -> None:
-    """What an id says outlives the daemon: whoever comes back with it is told only of later ends."""
+async def test_an_event_id_never_covers_an_end_that_was_not_sent(restartable: DaemonProcess, origin: Origin) -> None:
+    """An event id stays valid after a restart: a client that reconnects with it receives only later ends."""
     restartable.config.write_text(make_config(max_concurrent=1))
     origin.script("/held", ScriptedResponse(head_event=asyncio.Event()))
     await restartable.start()
@@ -209,21 +209,21 @@ async def test_an_id_never_vouches_for_an_end_that_was_not_told(restartable: Dae
         await wait_until(lambda: reader.is_closed or len(reader.finished_ids()) == 10_100)
     order = [entry["id"] for entry in reversed(await restartable.history())]
     assert len(order) == 10_100
-    told: set[str] = set()
+    received: set[str] = set()
     for one in reader.events:
         if one.name == "history":
-            told.add(one.entry["id"])
+            received.add(one.entry["id"])
         place = parse_event_id(one.id or "")
         if place is not None:
-            missing = set(order[: place.ended_seq]) - told
+            missing = set(order[: place.ended_seq]) - received
             assert not missing, f"{one.id} vouches for {len(missing)} ends that come only later"
 
 
-# -- slow readers ------------------------------------------------------------------------------------------------------
+# -- slow clients ------------------------------------------------------------------------------------------------------
 
 
 async def open_and_never_read(daemon: DaemonProcess) -> socket.socket:
-    """A connection to the stream whose buffers are as small as can be."""
+    """Return a connection to the stream with the smallest possible buffers."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     host, _, port = daemon.url.removeprefix("http://").rpartition(":")
@@ -232,9 +232,9 @@ async def open_and_never_read(daemon: DaemonProcess) -> socket.socket:
     return sock
 
 
-async def test_readers_that_do_not_read_hold_up_nobody(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_clients_that_do_not_read_delay_no_other_client(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=10))
-    # Long URLs make long events: what a socket buffers is soon full.
+    # Long URLs make long events, which fill the socket buffers fast.
     padding = "x" * 15_000
     slow = [await open_and_never_read(daemon) for _ in range(10)]
     try:
@@ -252,7 +252,7 @@ async def test_readers_that_do_not_read_hold_up_nobody(daemon: DaemonProcess, or
             await reader.wait_until(lambda: len(reader.finished_ids()) == 500)
             assert max(health_seconds) < 2
         assert len(daemon.files()) == 500
-        # Shared among all readers: ten of them that are behind by 25 MB each do not cost 250 MB.
+        # All clients share the events: ten that are 25 MB behind each do not use 250 MB.
         assert daemon.resident_bytes() < 250 * 2**20
     finally:
         for sock in slow:
@@ -261,7 +261,7 @@ async def test_readers_that_do_not_read_hold_up_nobody(daemon: DaemonProcess, or
     assert "Traceback" not in daemon.log.read_text()
 
 
-async def test_the_daemon_stops_in_time_whoever_watches(restartable: DaemonProcess) -> None:
+async def test_the_daemon_stops_in_time_with_open_event_streams(restartable: DaemonProcess) -> None:
     await restartable.start()
     slow = await open_and_never_read(restartable)
     async with open_event_stream(restartable) as reader, aiohttp.ClientSession() as other:
@@ -275,10 +275,10 @@ async def test_the_daemon_stops_in_time_whoever_watches(restartable: DaemonProce
     slow.close()
 
 
-# -- who may, and what is shown ----------------------------------------------------------------------------------------
+# -- permissions and secrets -------------------------------------------------------------------------------------------
 
 
-async def test_secrets_are_not_told(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_events_contain_no_secrets(daemon: DaemonProcess, origin: Origin) -> None:
     release = asyncio.Event()
     origin.script("/f", ScriptedResponse(size=10, body_event=release))
     secret = "hush-4711"
@@ -302,7 +302,9 @@ async def test_secrets_are_not_told(daemon: DaemonProcess, origin: Origin) -> No
 
 
 @pytest.mark.parametrize("last_id", ["", "nonsense", "-1", "0" * 5000, "aa-99999999999999999999-0"])
-async def test_a_foreign_id_is_a_new_reader(daemon: DaemonProcess, origin: Origin, last_id: str) -> None:
+async def test_a_client_with_an_unknown_event_id_is_a_new_one(
+    daemon: DaemonProcess, origin: Origin, last_id: str
+) -> None:
     origin.script("/f", ScriptedResponse(size=10))
     await daemon.fetch("d", origin.url("/f"))
     origin.script("/g", ScriptedResponse(size=10, head_event=asyncio.Event()))
@@ -312,7 +314,7 @@ async def test_a_foreign_id_is_a_new_reader(daemon: DaemonProcess, origin: Origi
         assert reader.entries("history") == []
 
 
-async def test_a_user_who_was_removed_reads_no_further(tmp_path: Path, origin: Origin) -> None:
+async def test_the_stream_of_a_removed_user_ends(tmp_path: Path, origin: Origin) -> None:
     bob = "".join(f"{number:02x}" for number in range(32))
     digest = hashlib.sha256(bob.encode()).hexdigest()
     with_bob = f'{DEFAULT_CONFIG}\n[[users]]\nid = "bob"\ntoken_hash = "sha256:{digest}"\n'

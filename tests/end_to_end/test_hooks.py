@@ -1,4 +1,4 @@
-"""Hooks: every end is told to whoever wants to know, once the daemon lives, at least once, and nobody waits for it."""
+"""Hooks: each end is delivered at least once, across kills, and delays no download."""
 
 import base64
 import hashlib
@@ -29,13 +29,13 @@ async def receiver() -> AsyncIterator[WebhookReceiver]:
 
 
 def signature(key: str, id: str, timestamp: str, body: bytes) -> str:
-    """As the Standard Webhooks specification computes it."""
+    """Return the signature as defined by the Standard Webhooks specification."""
     secret = base64.b64decode(key.removeprefix("whsec_"))
     signed = f"{id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
 
 
-async def test_every_kind_of_end_is_told_signed_with_the_entry_of_the_history(
+async def test_every_final_state_sends_a_signed_message_with_the_history_entry(
     tmp_path: Path, origin: Origin, receiver: WebhookReceiver
 ) -> None:
     origin.script("/a", ScriptedResponse(size=1000))
@@ -50,9 +50,9 @@ async def test_every_kind_of_end_is_told_signed_with_the_entry_of_the_history(
         await daemon.control(slow["download_id"], "cancel")
         queued = [done, missing, refused, skipped, slow]
         await wait_until(lambda: len(receiver.received) >= len(queued))
-        told = {message["data"]["id"]: message for message in receiver.messages}
+        received = {message["data"]["id"]: message for message in receiver.messages}
         for entry, outcome in zip(queued, ("completed", "failed", "failed", "skipped", "cancelled"), strict=True):
-            message = told[entry["download_id"]]
+            message = received[entry["download_id"]]
             assert message["type"] == f"download.{outcome}"
             assert message["data"] == await daemon.get_download(entry["download_id"])
             assert message["id"].startswith(entry["download_id"])
@@ -62,7 +62,7 @@ async def test_every_kind_of_end_is_told_signed_with_the_entry_of_the_history(
             assert abs(int(timestamp) - time.time()) < 20
             assert fields["webhook-signature"] == signature(KEY, id, timestamp, body)
             assert fields["Content-Type"] == "application/json"
-        # Nothing is left to tell, and nothing was told twice.
+        # No delivery is pending, and no message was delivered twice.
         await wait_until(lambda: len(filter_events(daemon.log_lines(), "hook_delivered")) == len(queued))
         assert len(receiver.received) == len(queued)
         log = daemon.log.read_text()
@@ -71,7 +71,7 @@ async def test_every_kind_of_end_is_told_signed_with_the_entry_of_the_history(
         assert "Traceback" not in log
 
 
-async def test_a_hook_is_told_only_of_its_events_and_directories(
+async def test_a_hook_receives_only_its_events_and_directories(
     tmp_path: Path, origin: Origin, receiver: WebhookReceiver
 ) -> None:
     origin.script("/f", ScriptedResponse(size=10))
@@ -88,10 +88,10 @@ async def test_a_hook_is_told_only_of_its_events_and_directories(
         assert [message["data"]["directory"] for message in receiver.messages] == ["team/a", "team/a/b"]
 
 
-async def test_what_the_daemon_could_not_tell_before_it_was_killed_is_told_by_the_next_one(
+async def test_a_message_not_delivered_before_a_kill_is_delivered_after_the_restart(
     tmp_path: Path, origin: Origin
 ) -> None:
-    """The receiver is away while downloads end; the daemon is killed; both come back."""
+    """Stop the receiver while downloads end, kill the daemon, and start both again."""
     origin.script("/a", ScriptedResponse(size=10))
     port = free_port()
     daemon = DaemonProcess(tmp_path, config=DEFAULT_CONFIG + webhook_table(WebhookReceiver(port=port)))
@@ -107,7 +107,7 @@ async def test_what_the_daemon_could_not_tell_before_it_was_killed_is_told_by_th
 
 
 async def test_kills_at_any_moment_lose_no_message(tmp_path: Path, origin: Origin, receiver: WebhookReceiver) -> None:
-    """Whatever the history says has ended has been told, by a daemon that is killed over and over."""
+    """Kill the daemon repeatedly; each finished download of the history must be delivered."""
     origin.script("/a", ScriptedResponse(size=10))
     daemon = DaemonProcess(tmp_path, config=DEFAULT_CONFIG + webhook_table(receiver))
     ids: list[str] = []
@@ -118,18 +118,16 @@ async def test_kills_at_any_moment_lose_no_message(tmp_path: Path, origin: Origi
                 each["download_id"]
                 for each in (await daemon.request("POST", "/api/v1/downloads", json=body))[1]["downloads"]
             ]
-            told = len(receiver.received)
-            await wait_until(lambda told=told, turn=turn: len(receiver.received) > told + 2 * turn)
+            count = len(receiver.received)
+            await wait_until(lambda count=count, turn=turn: len(receiver.received) > count + 2 * turn)
             await daemon.kill()
             await daemon.start()
         await wait_until(lambda: {message["data"]["id"] for message in receiver.messages} == set(ids))
-        # Doubles have the same id, by which a receiver drops them.
+        # Duplicates have the same id, by which a receiver drops them.
         assert len({message["id"] for message in receiver.messages}) == len(ids)
 
 
-async def test_a_receiver_that_fails_is_asked_again_at_the_latest_when_the_daemon_is_told_to_reload(
-    tmp_path: Path, origin: Origin
-) -> None:
+async def test_a_failed_delivery_is_retried_at_the_latest_at_a_reload(tmp_path: Path, origin: Origin) -> None:
     async with WebhookReceiver(503, 302, 200, headers={"Location": "/elsewhere"}) as receiver:
         config = DEFAULT_CONFIG + webhook_table(receiver)
         async with DaemonProcess(tmp_path, config=config) as daemon:
@@ -138,8 +136,12 @@ async def test_a_receiver_that_fails_is_asked_again_at_the_latest_when_the_daemo
                 await wait_until(lambda number=number: len(filter_events(daemon.log_lines(), "hook_failed")) == number)
                 await wait_until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="chat"} 1.0'))
                 await daemon.reload(config)
-            (told,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_delivered"))
-            assert (told["hook_try"], told["download_id"], told["hook"]) == (3, entry["download_id"], "chat")
+            (delivered,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_delivered"))
+            assert (delivered["hook_try"], delivered["download_id"], delivered["hook"]) == (
+                3,
+                entry["download_id"],
+                "chat",
+            )
             first, second = filter_events(daemon.log_lines(), "hook_failed")
             assert first["reason"] == "the answer was 503"
             assert 2.5 <= first["retry_in"] <= 5
@@ -149,7 +151,7 @@ async def test_a_receiver_that_fails_is_asked_again_at_the_latest_when_the_daemo
             assert len(receiver.received) == 3
 
 
-async def test_a_receiver_that_says_gone_is_asked_no_more(tmp_path: Path, origin: Origin) -> None:
+async def test_a_receiver_that_answers_410_gets_no_further_messages(tmp_path: Path, origin: Origin) -> None:
     async with WebhookReceiver(410) as receiver:
         config = DEFAULT_CONFIG + webhook_table(receiver)
         async with DaemonProcess(tmp_path, config=config) as daemon:
@@ -160,7 +162,7 @@ async def test_a_receiver_that_says_gone_is_asked_no_more(tmp_path: Path, origin
             await wait_until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="chat"} 0.0'))
 
 
-async def test_a_receiver_that_hangs_holds_up_no_download_and_no_other_hook(
+async def test_a_receiver_that_hangs_delays_no_download_and_no_other_hook(
     tmp_path: Path, origin: Origin, receiver: WebhookReceiver
 ) -> None:
     origin.script("/a", ScriptedResponse(size=10))
@@ -169,7 +171,7 @@ async def test_a_receiver_that_hangs_holds_up_no_download_and_no_other_hook(
         async with DaemonProcess(tmp_path, config=config) as daemon:
             ids = [(await daemon.fetch("d", origin.url("/a")))[1]["download_id"] for _ in range(12)]
             await wait_until(lambda: len(receiver.received) == len(ids))
-            # A few at a time, and the others wait in the records.
+            # Few deliveries run at a time; the others wait in the records.
             await wait_until(lambda: len(hanging.received) == 4)
             await wait_until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="hanging"} 12.0'))
             watch = daemon.stopwatch()
@@ -178,7 +180,7 @@ async def test_a_receiver_that_hangs_holds_up_no_download_and_no_other_hook(
             assert len(hanging.received) == 4
 
 
-async def test_no_answer_in_time_is_a_failure(tmp_path: Path, origin: Origin) -> None:
+async def test_a_delivery_without_a_response_in_time_has_failed(tmp_path: Path, origin: Origin) -> None:
     async with WebhookReceiver(0) as hanging:
         config = DEFAULT_CONFIG + webhook_table(hanging, timeout=1)
         async with DaemonProcess(tmp_path, config=config) as daemon:
@@ -187,7 +189,7 @@ async def test_no_answer_in_time_is_a_failure(tmp_path: Path, origin: Origin) ->
             assert line["reason"] == "no answer within 1 s"
 
 
-async def test_a_reload_brings_hooks_and_takes_them_away_with_what_waits_for_them(
+async def test_a_reload_adds_hooks_and_removes_hooks_with_their_deliveries(
     tmp_path: Path, origin: Origin, receiver: WebhookReceiver
 ) -> None:
     origin.script("/a", ScriptedResponse(size=10))
@@ -208,28 +210,28 @@ async def test_a_reload_brings_hooks_and_takes_them_away_with_what_waits_for_the
 
 
 def program(tmp_path: Path, code: str) -> list[str]:
-    """A command that runs this code."""
+    """Return a command that runs this code."""
     file = tmp_path / "hook.py"
     file.write_text(code)
     return [sys.executable, "-I", str(file), "an argument; with $HOME"]
 
 
-async def test_a_command_gets_the_facts_and_nothing_of_the_daemons_own(tmp_path: Path, origin: Origin) -> None:
+async def test_a_command_gets_the_facts_and_no_environment_of_the_daemon(tmp_path: Path, origin: Origin) -> None:
     origin.script("/a", ScriptedResponse(size=10))
-    told = tmp_path / "told.json"
+    facts_file = tmp_path / "facts.json"
     command = program(
         tmp_path,
         "import json, os, sys\n"
         f"facts = [dict(os.environ), json.load(sys.stdin), sys.argv[1:], os.getcwd()]\n"
-        f"open({str(told)!r} + '.new', 'w').write(json.dumps(facts))\n"
-        f"os.rename({str(told)!r} + '.new', {str(told)!r})\n",
+        f"open({str(facts_file)!r} + '.new', 'w').write(json.dumps(facts))\n"
+        f"os.rename({str(facts_file)!r} + '.new', {str(facts_file)!r})\n",
     )
     environment = {"DOWNLOADD_DOWNLOADS__MAX_RETRIES": "1", "FROM_OUTSIDE": "x"}
     config = DEFAULT_CONFIG + hook_table(command=command)
     async with DaemonProcess(tmp_path, config=config, environment=environment) as daemon:
         _, entry = await daemon.fetch("d/é", origin.url("/a"))
-        await wait_until(told.exists)
-        variables, message, arguments, folder = json.loads(told.read_text())
+        await wait_until(facts_file.exists)
+        variables, message, arguments, folder = json.loads(facts_file.read_text())
         assert message["data"] == await daemon.get_download(entry["download_id"])
         assert arguments == ["an argument; with $HOME"]
         assert folder == "/"
@@ -243,7 +245,7 @@ async def test_a_command_gets_the_facts_and_nothing_of_the_daemons_own(tmp_path:
         assert line["answer"] == "exit status 0"
 
 
-async def test_a_command_that_fails_is_logged_with_status_and_last_words(tmp_path: Path, origin: Origin) -> None:
+async def test_a_failed_command_is_logged_with_status_and_last_output(tmp_path: Path, origin: Origin) -> None:
     command = program(tmp_path, "import sys; print('x' * 100_000); sys.exit('the scanner is away')")
     async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + hook_table(command=command)) as daemon:
         await daemon.fetch("d", origin.url("/missing"))
@@ -253,7 +255,7 @@ async def test_a_command_that_fails_is_logged_with_status_and_last_words(tmp_pat
         assert len(line["reason"]) < 600
 
 
-async def test_a_command_that_is_not_there_is_said_so(tmp_path: Path, origin: Origin) -> None:
+async def test_a_missing_command_is_logged(tmp_path: Path, origin: Origin) -> None:
     async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + hook_table(command=["/nowhere/to/be/found"])) as daemon:
         await daemon.fetch("d", origin.url("/missing"))
         (line,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_failed"))
@@ -271,7 +273,7 @@ time.sleep(600)
 
 def alive(pid: int) -> bool:
     with suppress(OSError):
-        # One that nobody has waited for yet is dead too.
+        # A zombie counts as dead too.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
 
@@ -299,7 +301,7 @@ async def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path, 
                     os.kill(pid, signal.SIGKILL)
 
 
-# -- what the tests share ----------------------------------------------------------------------------------------------
+# -- metrics -----------------------------------------------------------------------------------------------------------
 
 
 async def metric(daemon: DaemonProcess, line: str) -> bool:

@@ -37,14 +37,14 @@ async def upload(daemon: DaemonProcess, key: str, data: bytes, name: str = "expo
 
 
 async def file_data(daemon: DaemonProcess) -> dict[str, Any]:
-    """What is in the uploaded file, once it has been read."""
+    """Return the content of the uploaded file once it has been read."""
 
-    async def is_there() -> dict[str, Any] | None:
+    async def is_read() -> dict[str, Any] | None:
         status, data = await daemon.request("GET", "/api/v1/getImportFileData")
         assert status == 200, data
         return None if data.get("waiting") else data
 
-    return dict(await wait_until(is_there))
+    return dict(await wait_until(is_read))
 
 
 async def current(daemon: DaemonProcess) -> dict[str, Any]:
@@ -52,11 +52,11 @@ async def current(daemon: DaemonProcess) -> dict[str, Any]:
 
 
 async def done(daemon: DaemonProcess, seconds: float = 30) -> dict[str, Any]:
-    async def is_over() -> dict[str, Any] | None:
+    async def is_finished() -> dict[str, Any] | None:
         operation = await current(daemon)
         return operation if operation["status"] in {"importer_done", "importer_import_failed"} else None
 
-    return dict(await wait_until(is_over, seconds))
+    return dict(await wait_until(is_finished, seconds))
 
 
 async def select_all(daemon: DaemonProcess) -> None:
@@ -80,7 +80,7 @@ def size_of(id: str) -> int:
 
 
 def export(origin: Origin, ids: list[str], **fields: Any) -> dict[str, Any]:
-    """An export whose only channel names these files of the origin."""
+    """Return an export with one channel that names these files of the origin."""
     return {
         "users.json": [{"id": "U1", "name": "ann", "profile": {"image_512": origin.url("/avatar.png?token=s3cret")}}],
         "channels.json": [{"id": "C1", "name": "general"}, {"id": "C2", "name": "empty"}],
@@ -104,7 +104,7 @@ def export(origin: Origin, ids: list[str], **fields: Any) -> dict[str, Any]:
 
 
 def serve(origin: Origin) -> None:
-    """Every file of `export`, with its own content."""
+    """Serve each file of `export` with its own content."""
 
     def answer(request: Request) -> ScriptedResponse:
         name = request.path.partition("?")[0].strip("/")
@@ -115,7 +115,7 @@ def serve(origin: Origin) -> None:
     origin.set_fallback(answer)
 
 
-async def test_the_seeds_examples_hold_before_anything_was_imported(daemon: DaemonProcess) -> None:
+async def test_the_examples_of_the_specification_hold_before_the_first_import(daemon: DaemonProcess) -> None:
     ask = daemon.request
     assert await ask("GET", "/api/v1/getImportFileData") == (
         200,
@@ -138,7 +138,7 @@ async def test_the_seeds_examples_hold_before_anything_was_imported(daemon: Daem
     assert "file" not in operation
 
 
-async def test_a_slack_export_ends_on_the_disk_sorted_by_channel(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_slack_export_is_saved_in_one_folder_for_each_channel(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     ids = [f"F{number}" for number in range(1, 31)]
     assert await upload(daemon, "slack", packed(export(origin, ids))) == (200, {"success": True})
@@ -202,7 +202,7 @@ async def test_a_slack_export_ends_on_the_disk_sorted_by_channel(daemon: DaemonP
     assert "s3cret" not in daemon.log.read_text()
 
 
-async def test_avatars_go_to_a_folder_of_their_own(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_avatars_have_a_folder_of_their_own(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     await upload(daemon, "slack", packed(export(origin, ["F1"])))
     await file_data(daemon)
@@ -214,7 +214,7 @@ async def test_avatars_go_to_a_folder_of_their_own(daemon: DaemonProcess, origin
     assert path.endswith("/avatars/U1-ann")
 
 
-async def test_a_failed_file_stays_pending_and_is_tried_again(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_failed_file_stays_pending_and_is_retried(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     origin.script("/F2", [error_response(404), ScriptedResponse(size=size_of("F2"), seed=2, content_type="image/gif")])
     await upload(daemon, "slack", packed(export(origin, ["F1", "F2"])))
@@ -237,19 +237,19 @@ async def test_a_failed_file_stays_pending_and_is_tried_again(daemon: DaemonProc
         ("F1", "completed"),
         ("F2", "completed"),
     ]
-    # Another operation on the same import adds to what the manifest says.
+    # Another operation on the same import adds lines to the manifest.
     assert await download_pending(daemon, "Avatars") == 1
     await done(daemon)
     assert {line["file_id"] for line in manifest(daemon)} == {"U1", "F1", "F2"}
 
 
-async def test_what_a_user_tried_again_is_not_fetched_twice(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_file_that_a_user_retried_is_not_fetched_twice(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     for number in (1, 2):
-        held = ScriptedResponse(
+        slow = ScriptedResponse(
             size=size_of(f"F{number}"), seed=number, content_type="image/gif", rate=0 if number == 1 else 300
         )
-        origin.script(f"/F{number}", [error_response(404), held])
+        origin.script(f"/F{number}", [error_response(404), slow])
     await upload(daemon, "slack", packed(export(origin, ["F1", "F2"])))
     await file_data(daemon)
     await select_all(daemon)
@@ -259,7 +259,7 @@ async def test_what_a_user_tried_again_is_not_fetched_twice(daemon: DaemonProces
     for id in failed.values():
         assert (await daemon.control(id, "retry"))[0] == 200
     await daemon.wait_until_finished(failed["F1-F1.gif"])
-    # One is there by now, and one on its way.
+    # One file is complete, and one is being fetched.
     assert await download_pending(daemon) == 1
     assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0}
     assert [len(origin.requests(f"/F{number}")) for number in (1, 2)] == [2, 2]
@@ -267,7 +267,7 @@ async def test_what_a_user_tried_again_is_not_fetched_twice(daemon: DaemonProces
     assert await download_pending(daemon) == 0
 
 
-async def test_an_export_that_comes_twice_has_two_folders(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_an_export_that_is_imported_twice_has_two_folders(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     for _ in range(2):
         await upload(daemon, "slack", packed(export(origin, ["F1"])))
@@ -294,7 +294,7 @@ async def test_an_export_that_comes_twice_has_two_folders(daemon: DaemonProcess,
         pytest.param(ScriptedResponse(body=b"short", content_type="image/gif"), id="other size"),
     ],
 )
-async def test_a_page_to_sign_in_is_never_saved_as_the_file(
+async def test_a_sign_in_page_is_never_saved_as_the_file(
     daemon: DaemonProcess, origin: Origin, answer: ScriptedResponse
 ) -> None:
     origin.script("/F1", answer)
@@ -308,9 +308,7 @@ async def test_a_page_to_sign_in_is_never_saved_as_the_file(
     assert not [path for path in daemon.files() if path.endswith(".gif")]
 
 
-async def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(
-    restartable: DaemonProcess, origin: Origin
-) -> None:
+async def test_a_kill_during_an_import_loses_and_duplicates_no_file(restartable: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     await restartable.start()
     ids = [f"F{number}" for number in range(1, 401)]
@@ -329,7 +327,7 @@ async def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(
 
 
 def generated(origin: str, *, messages: int, files: int) -> bytes:
-    """An export of 50 channels with so many messages, every so often one with a file."""
+    """Return an export of 50 channels with this number of messages and files."""
     members: dict[str, Any] = {
         "users.json": [{"id": f"U{number}", "name": f"u{number}"} for number in range(100)],
         "channels.json": [{"id": f"C{number}", "name": f"c{number}"} for number in range(50)],
@@ -349,7 +347,7 @@ def generated(origin: str, *, messages: int, files: int) -> bytes:
 
 
 @pytest.mark.timeout(150)
-async def test_a_big_export_is_read_in_no_time_and_fetched_across_a_kill(
+async def test_a_large_export_is_read_fast_and_fetched_across_a_kill(
     restartable: DaemonProcess, nginx: NginxOrigin
 ) -> None:
     (nginx.www / "f").write_bytes(bytes(16384))
@@ -376,7 +374,7 @@ async def test_a_big_export_is_read_in_no_time_and_fetched_across_a_kill(
     assert restartable.part_files() == []
 
 
-async def test_a_kill_while_an_export_is_read_lets_it_be_read_again(
+async def test_an_export_can_be_read_again_after_a_kill_while_it_is_read(
     restartable: DaemonProcess, nginx: NginxOrigin
 ) -> None:
     await restartable.start()
@@ -391,7 +389,7 @@ async def test_a_kill_while_an_export_is_read_lets_it_be_read_again(
     assert (await restartable.request("DELETE", f"/api/v1/imports/{(await current(restartable))['_id']}"))[0] == 200
 
 
-async def test_an_upload_that_is_too_long_leaves_nothing(tmp_path: Any) -> None:
+async def test_an_upload_that_is_too_long_leaves_no_file(tmp_path: Any) -> None:
     async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + "[imports]\nmax_upload_size = 1000\n") as daemon:
         status, answer = await daemon.request("POST", "/api/v1/imports?importerKey=slack&fileName=x", data=b"x" * 2000)
         assert (status, answer["errorType"]) == (400, "error-file-too-large")
@@ -399,7 +397,7 @@ async def test_an_upload_that_is_too_long_leaves_nothing(tmp_path: Any) -> None:
 
 
 async def upload_list(daemon: DaemonProcess, nbytes: int) -> tuple[int, dict[str, Any]]:
-    """Uploads a list of URLs of about that length as it is."""
+    """Upload a list of URLs of about this length as a raw body."""
     line = b"https://example.org/" + b"x" * 79 + b"\n"
     return await daemon.request(
         "POST", "/api/v1/imports?importerKey=urls&fileName=u.txt", data=io.BytesIO(line * (nbytes // len(line)))
@@ -415,15 +413,15 @@ async def test_uploads_leave_min_free_free(tmp_path: Path, disk: Path) -> None:
             assert (status, answer["success"], answer["error"]) == (507, False, "INSUFFICIENT_STORAGE")
             assert "min_free" in answer["detail"]
             assert list(kept.iterdir()) == []
-        # Together they do not fit: what each is about to write is not there for the others.
+        # Together they do not fit: the bytes that each will write are reserved.
         results = await asyncio.gather(*(upload_list(daemon, 11 << 20) for _ in range(3)))
         assert 507 in {status for status, _ in results} <= {201, 507}
         space = os.statvfs(kept)
-        # The records lie on this disk too, and are written all the same.
+        # The records are on this disk too and are still written.
         assert space.f_bavail * space.f_frsize > (12 << 20) - 600_000
 
 
-async def test_a_disk_that_an_upload_fills_is_insufficient_storage(tmp_path: Path, disk: Path) -> None:
+async def test_an_upload_that_fills_the_disk_is_refused_as_insufficient_storage(tmp_path: Path, disk: Path) -> None:
     async with daemon_on_disk(tmp_path, disk, "size=16m") as daemon:
         status, answer = await upload_list(daemon, 30 << 20)
         assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE")
@@ -432,7 +430,7 @@ async def test_a_disk_that_an_upload_fills_is_insufficient_storage(tmp_path: Pat
         assert (await upload_list(daemon, 1000))[0] == 201
 
 
-async def test_an_import_is_followed_by_events(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_progress_of_an_import_has_events(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     async with open_event_stream(daemon) as events:
         await upload(daemon, "slack", packed(export(origin, ["F1"])))
@@ -449,7 +447,7 @@ async def test_an_import_is_followed_by_events(daemon: DaemonProcess, origin: Or
 
 
 @pytest.mark.parametrize("key", ["urls", "csv", "metalink"])
-async def test_lists_are_fetched_where_they_say(daemon: DaemonProcess, origin: Origin, key: str) -> None:
+async def test_files_of_a_list_are_saved_in_its_directories(daemon: DaemonProcess, origin: Origin, key: str) -> None:
     origin.script("/a", ScriptedResponse(size=100, etag='"a"'))
     url, checksum = origin.url("/a"), f"sha-256={expected_sha256(0, 100)}"
     data = {
@@ -467,8 +465,8 @@ async def test_lists_are_fetched_where_they_say(daemon: DaemonProcess, origin: O
     assert path.endswith(" list/x/y/z.bin")
 
 
-async def test_no_file_is_lost_to_the_manifest(daemon: DaemonProcess, origin: Origin) -> None:
-    """Neither one that a list calls by that name, nor one that its origin does."""
+async def test_no_file_is_overwritten_by_the_manifest(daemon: DaemonProcess, origin: Origin) -> None:
+    """Use the name of the manifest in a list, and in the response of an origin."""
     for seed, path in enumerate(("/named", "/manifest.jsonl")):
         origin.script(path, ScriptedResponse(size=100, seed=seed))
     data = f"{origin.url('/named')}\n  out=manifest.jsonl\n{origin.url('/manifest.jsonl')}\n"
@@ -493,7 +491,7 @@ async def test_an_import_may_have_a_long_name_in_any_script(daemon: DaemonProces
     assert (await done(daemon))["count"]["completed"] == 1
 
 
-async def test_a_size_that_no_file_has_holds_up_no_import(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_an_impossible_file_size_does_not_stop_an_import(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     members = export(origin, ["F1", "F2"])
     members["general/2020-01-01.json"][0]["files"][0]["size"] = 1 << 64
@@ -523,7 +521,7 @@ async def test_no_line_of_a_list_is_logged_with_its_credentials(
     assert "s3cret" not in log
 
 
-async def test_a_directory_of_a_list_is_judged_where_it_will_lie(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_directory_of_a_list_is_checked_by_its_final_path(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/a", ScriptedResponse(size=100))
     long = "/".join(["d" * 254] * 12)
     await upload(daemon, "urls", f"{origin.url('/a')}\n  dir=api/v2\n{origin.url('/b')}\n  dir={long}\n".encode(), "l")
@@ -540,7 +538,7 @@ async def test_a_directory_of_a_list_is_judged_where_it_will_lie(daemon: DaemonP
 @pytest.mark.parametrize(
     ("field", "name"), [("fileName", "\u6f22" * 256), ("fileName", "x" * 1_000_000), ("contentType", "x" * 256)]
 )
-async def test_what_every_listing_repeats_is_short(daemon: DaemonProcess, field: str, name: str) -> None:
+async def test_fields_that_every_listing_repeats_are_short(daemon: DaemonProcess, field: str, name: str) -> None:
     body = {**UPLOAD, field: name}
     status, answer = await daemon.request("POST", "/api/v1/uploadImportFile", json=body)
     assert (status, answer["errorType"]) == (400, "error-invalid-params")
@@ -555,7 +553,7 @@ async def test_what_every_listing_repeats_is_short(daemon: DaemonProcess, field:
     assert (await daemon.request("GET", "/api/v1/getLatestImportOperations"))[1] == []
 
 
-async def test_no_control_or_bidi_character_of_a_name_reaches_others(daemon: DaemonProcess) -> None:
+async def test_control_and_bidi_characters_of_a_name_are_removed(daemon: DaemonProcess) -> None:
     body = {
         **UPLOAD,
         "binaryContent": base64.b64encode(b"http://a.example/").decode(),
@@ -571,7 +569,7 @@ async def test_no_control_or_bidi_character_of_a_name_reaches_others(daemon: Dae
     assert operation["contentType"] == "text/plain"
 
 
-async def test_a_public_file_is_never_another_one_of_its_name(tmp_path: Any, origin: Origin) -> None:
+async def test_another_file_of_the_same_name_is_never_read_as_the_public_file(tmp_path: Any, origin: Origin) -> None:
     config = f'{DEFAULT_CONFIG}[[directories]]\npath = "Imports"\nconflict = "skip"\n'
     origin.script("/list", ScriptedResponse(body=origin.url("/right").encode()))
     async with DaemonProcess(tmp_path, config=config) as daemon:
@@ -588,13 +586,13 @@ async def test_a_public_file_is_never_another_one_of_its_name(tmp_path: Any, ori
         assert (daemon.root / "Imports" / "list").read_text() == origin.url("/WRONG")
 
 
-async def test_a_public_file_that_was_not_fetched_to_its_end_is_not_read(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_an_incomplete_public_file_is_not_read(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/list", ScriptedResponse(size=1_000_000, rate=1000))
     body = {"fileUrl": origin.url("/list"), "importerKey": "urls"}
     await daemon.request("POST", "/api/v1/downloadPublicImportFile", json=body)
     await wait_until(daemon.part_files)
     (download,) = await daemon.active()
-    # Whoever sees the name may have put a file there.
+    # Another program may have created a file of this name.
     (daemon.root / "Imports" / "list").write_text(origin.url("/WRONG"))
     assert (await daemon.control(download["id"], "cancel"))[0] == 200
     operation = await done(daemon)
@@ -602,7 +600,9 @@ async def test_a_public_file_that_was_not_fetched_to_its_end_is_not_read(daemon:
     assert "None" not in operation["reason"]
 
 
-async def test_what_is_no_upload_stops_no_start_and_is_left_alone(restartable: DaemonProcess) -> None:
+async def test_other_files_in_the_upload_directory_are_kept_and_do_not_stop_the_start(
+    restartable: DaemonProcess,
+) -> None:
     await restartable.start()
     await upload(restartable, "slack", packed(EXPORT))
     id = (await current(restartable))["_id"]
@@ -619,14 +619,16 @@ async def test_what_is_no_upload_stops_no_start_and_is_left_alone(restartable: D
 
 
 @pytest.mark.parametrize("end", [";token=s3cret", "#s3cret", "?token=s3cret", ""])
-async def test_no_secret_of_the_url_of_a_public_file_is_told(daemon: DaemonProcess, origin: Origin, end: str) -> None:
+async def test_secrets_in_the_url_of_a_public_file_are_not_shown(
+    daemon: DaemonProcess, origin: Origin, end: str
+) -> None:
     origin.set_fallback(lambda request: ScriptedResponse(body=b"http://h.example/x\n"))
     url = origin.url(f"/list{end}" if end else "").replace("http://", "http://ann:s3cret@")
     body = {"fileUrl": url, "importerKey": "urls"}
     assert await daemon.request("POST", "/api/v1/downloadPublicImportFile", json=body) == (200, {"success": True})
     await file_data(daemon)
-    told = [await current(daemon), await daemon.history(), sorted(daemon.files()), daemon.log.read_text()]
-    assert "s3cret" not in json.dumps(told)
+    shown = [await current(daemon), await daemon.history(), sorted(daemon.files()), daemon.log.read_text()]
+    assert "s3cret" not in json.dumps(shown)
 
 
 async def test_a_public_file_is_fetched_by_the_daemon_itself(daemon: DaemonProcess, origin: Origin) -> None:
@@ -640,7 +642,7 @@ async def test_a_public_file_is_fetched_by_the_daemon_itself(daemon: DaemonProce
     assert (await done(daemon))["count"]["completed"] == 1
 
 
-async def test_a_big_file_is_streamed_as_it_is(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_large_upload_is_streamed_unchanged(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     members = export(origin, ["F1"])
     members["general/2020-01-02.json"] = [{"ts": str(n), "text": "x" * 1000, "user": "U1"} for n in range(20_000)]
@@ -670,7 +672,9 @@ async def test_a_big_file_is_streamed_as_it_is(daemon: DaemonProcess, origin: Or
         ([], "error-invalid-params"),
     ],
 )
-async def test_a_bad_upload_is_a_400_in_the_manner_of_rocket_chat(daemon: DaemonProcess, body: Any, code: str) -> None:
+async def test_an_invalid_upload_is_a_400_in_the_format_of_rocket_chat(
+    daemon: DaemonProcess, body: Any, code: str
+) -> None:
     status, answer = await daemon.request("POST", "/api/v1/uploadImportFile", json=body)
     assert (status, answer["success"], answer["errorType"]) == (400, False, code)
     assert answer["error"].endswith(f" [{code}]")
@@ -678,7 +682,7 @@ async def test_a_bad_upload_is_a_400_in_the_manner_of_rocket_chat(daemon: Daemon
     assert list((daemon.state / "imports").iterdir()) == []
 
 
-async def test_calls_at_the_wrong_time_or_with_nobody_are_refused(daemon: DaemonProcess) -> None:
+async def test_calls_in_the_wrong_state_or_without_a_selection_are_refused(daemon: DaemonProcess) -> None:
     ask = daemon.request
     status, answer = await ask("POST", "/api/v1/startImport", json={"input": {"users": {"all": True}}})
     assert (status, answer["errorType"]) == (400, "error-import-operation-invalid")
@@ -703,7 +707,7 @@ async def test_a_new_upload_makes_the_earlier_one_invalid(daemon: DaemonProcess)
     assert [kept.name for kept in (daemon.state / "imports").iterdir()] == [newer["_id"]]
 
 
-async def test_a_file_that_comes_after_another_upload_is_not_kept(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_file_that_a_newer_upload_replaced_is_removed(daemon: DaemonProcess, origin: Origin) -> None:
     release = asyncio.Event()
     data = packed(EXPORT)
     origin.script("/e.zip", ScriptedResponse(body=data, body_event=release))
@@ -714,19 +718,17 @@ async def test_a_file_that_comes_after_another_upload_is_not_kept(daemon: Daemon
     release.set()
     await wait_until(daemon.history)
 
-    async def only_the_newer_is_there() -> bool:
+    async def only_the_newer_upload_exists() -> bool:
         (newer, _) = sorted(
             (await daemon.request("GET", "/api/v1/getLatestImportOperations"))[1], key=lambda one: not one["valid"]
         )
         return [kept.name for kept in (daemon.state / "imports").iterdir()] == [newer["_id"]]
 
-    await wait_until(only_the_newer_is_there)
+    await wait_until(only_the_newer_upload_exists)
     assert (await file_data(daemon))["message_count"] > 0
 
 
-async def test_what_is_being_fetched_goes_on_when_another_export_comes_and_the_daemon_is_killed(
-    restartable: DaemonProcess, origin: Origin
-) -> None:
+async def test_downloads_continue_across_a_new_upload_and_a_kill(restartable: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     release = asyncio.Event()
     origin.script(
@@ -768,11 +770,11 @@ async def test_cancelling_an_operation_cancels_its_downloads(daemon: DaemonProce
     assert await daemon.active() == []
     assert (await daemon.request("DELETE", f"/api/v1/imports/{id}"))[0] == 400
     assert (await daemon.request("DELETE", "/api/v1/imports/nobody"))[0] == 404
-    # What was cancelled is pending still.
+    # Cancelled files are still pending.
     assert await download_pending(daemon) == 2
 
 
-async def test_an_import_waits_for_records_that_another_program_holds(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_an_import_waits_while_another_program_locks_the_records(daemon: DaemonProcess, origin: Origin) -> None:
     release = asyncio.Event()
     ids = [f"F{number}" for number in range(1, 9)]
     for id in ids:
@@ -810,14 +812,14 @@ async def test_an_import_waits_for_records_that_another_program_holds(daemon: Da
     assert [len(origin.requests(f"/{id}")) for id in ids] == [1] * len(ids)
 
 
-async def test_without_the_launch_flag_nothing_is_fetched(tmp_path: Any, origin: Origin) -> None:
+async def test_without_allow_download_nothing_is_fetched(tmp_path: Any, origin: Origin) -> None:
     async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG, flags=()) as daemon:
         status, answer = await daemon.request("POST", "/api/v1/downloadPendingFiles")
         assert (status, answer["success"]) == (400, False)
         assert "--allow-download" in answer["error"]
 
 
-async def test_where_a_user_may_put_nothing_no_import_does_either(tmp_path: Any) -> None:
+async def test_an_import_needs_the_right_to_its_directory(tmp_path: Any) -> None:
     other = f'[[users]]\nid = "other"\ntoken_hash = "sha256:{"0" * 64}"\n'
     config = f'{DEFAULT_CONFIG}{other}[[directories]]\npath = "Imports"\nusers = ["other"]\n'
     async with DaemonProcess(tmp_path, config=config) as daemon:

@@ -1,4 +1,4 @@
-"""How much may happen at once, how fast, how long and how big: counted at the origin, not asked of the daemon."""
+"""Limits on concurrency, speed, time and size, measured at the origin."""
 
 import asyncio
 import hashlib
@@ -20,7 +20,7 @@ Limited = Callable[..., Awaitable[DaemonProcess]]
 
 @pytest.fixture
 async def limited(tmp_path: Path) -> AsyncIterator[Limited]:
-    """Starts the daemon under these keys of `[downloads]`."""
+    """Return a function that starts the daemon with these keys of `[downloads]`."""
     started: list[DaemonProcess] = []
 
     async def start(**downloads: Any) -> DaemonProcess:
@@ -37,7 +37,7 @@ async def limited(tmp_path: Path) -> AsyncIterator[Limited]:
 
 @pytest.fixture
 async def other_origin() -> AsyncIterator[Origin]:
-    """An origin on another host."""
+    """Start an origin on another host."""
     async with Origin(host="127.0.0.2") as origin:
         yield origin
 
@@ -47,7 +47,7 @@ def now() -> float:
 
 
 def query_order(origin: Origin, path: str) -> str:
-    """The queries of the requests to `path`, one letter each, as they came."""
+    """Return the queries of the requests to `path` in order, one letter each."""
     return "".join(request.target.partition(b"?")[2].decode() for request in origin.requests(path))
 
 
@@ -59,11 +59,11 @@ async def statuses(daemon: DaemonProcess) -> list[str]:
     return [entry["status"] for entry in await daemon.active()]
 
 
-# -- how many ----------------------------------------------------------------------------------------------------------
+# -- concurrency -------------------------------------------------------------------------------------------------------
 
 
 class ConcurrencyCounter:
-    """The most requests that two origins were answering at once."""
+    """Counter of the most requests that two origins answer at once."""
 
     def __init__(self) -> None:
         self.origins: list[Origin] = []
@@ -83,7 +83,7 @@ class ConcurrencyCounter:
             yield self.origins
 
 
-async def test_no_more_run_than_allowed_in_all_and_from_one_host(limited: Limited) -> None:
+async def test_downloads_in_total_and_for_each_host_stay_within_the_limits(limited: Limited) -> None:
     daemon = await limited(max_concurrent=4, max_per_host=3)
     counter = ConcurrencyCounter()
     async with counter.two_hosts() as origins:
@@ -101,7 +101,7 @@ async def test_no_more_run_than_allowed_in_all_and_from_one_host(limited: Limite
     assert len(daemon.files()) == 20
 
 
-async def test_one_host_may_have_as_many_as_its_limit(limited: Limited, origin: Origin) -> None:
+async def test_one_host_can_use_all_its_slots(limited: Limited, origin: Origin) -> None:
     daemon = await limited(max_concurrent=10, max_per_host=3)
     origin.script("/f", ScriptedResponse(size=100, delay=0.2))
     await asyncio.gather(*(daemon.start_download("d", origin.url("/f")) for _ in range(10)))
@@ -109,10 +109,8 @@ async def test_one_host_may_have_as_many_as_its_limit(limited: Limited, origin: 
     assert origin.max_active("/f") == 3
 
 
-async def test_changes_while_downloads_are_about_to_start_never_shift_the_limits(
-    limited: Limited, origin: Origin
-) -> None:
-    """A place that is counted twice is exceeded, one that is never given back is lost for good."""
+async def test_changes_during_starts_never_shift_the_limits(limited: Limited, origin: Origin) -> None:
+    """Detect slots that are counted twice or never released."""
     daemon = await limited(max_concurrent=3, max_per_host=2)
     origin.script("/f", ScriptedResponse(size=10, delay=0.005))
 
@@ -139,7 +137,7 @@ async def test_changes_while_downloads_are_about_to_start_never_shift_the_limits
     release.set()
 
 
-async def test_a_slow_host_never_holds_up_the_others(limited: Limited, origin: Origin, other_origin: Origin) -> None:
+async def test_a_slow_host_does_not_delay_others(limited: Limited, origin: Origin, other_origin: Origin) -> None:
     daemon = await limited(max_concurrent=3, max_per_host=2)
     origin.script("/slow", ScriptedResponse(size=1000, stall_after=1))
     other_origin.script("/quick", ScriptedResponse(size=1000))
@@ -154,7 +152,7 @@ async def test_a_slow_host_never_holds_up_the_others(limited: Limited, origin: O
     assert waiting == ["2 downloads from 127.0.0.1 are running (max_per_host)"] * 4
 
 
-async def test_higher_priorities_go_first_and_a_change_reorders(limited: Limited, origin: Origin) -> None:
+async def test_higher_priorities_start_first_and_a_change_reorders_the_queue(limited: Limited, origin: Origin) -> None:
     daemon = await limited(max_concurrent=1)
     release = asyncio.Event()
     origin.script("/f", [ScriptedResponse(size=1, head_event=release), ScriptedResponse(size=1)])
@@ -172,7 +170,7 @@ async def test_higher_priorities_go_first_and_a_change_reorders(limited: Limited
     assert query_order(origin, "/f") == "xcbdefa"
 
 
-async def test_what_has_no_place_in_the_queue_is_refused_and_never_starts(limited: Limited, origin: Origin) -> None:
+async def test_a_request_beyond_the_queue_limit_is_refused_and_never_starts(limited: Limited, origin: Origin) -> None:
     daemon = await limited(max_concurrent=1, max_queued=2)
     release = asyncio.Event()
     origin.script("/f", [ScriptedResponse(size=1, head_event=release), ScriptedResponse(size=1)])
@@ -189,14 +187,14 @@ async def test_what_has_no_place_in_the_queue_is_refused_and_never_starts(limite
     assert "max_queued" in refused["detail"]
     [entry] = await daemon.history()
     assert (entry["id"], entry["status"], entry["error"]) == (refused["download_id"], "failed", "QUEUE_FULL")
-    # Nor does a retry lead past the queue.
+    # A retry does not bypass the limit either.
     status, again = await daemon.control(refused["download_id"], "retry")
     assert (status, again["error"]) == (429, "QUEUE_FULL")
     assert (await daemon.get_download(refused["download_id"]))["status"] == "failed"
     release.set()
     await wait_until(lambda: none_active(daemon))
     assert query_order(origin, "/f") == "abc"
-    # There is room again: of a batch as much is accepted as there is room for, in order.
+    # Slots of the queue are free again: a batch is accepted in order until they are used.
     release.clear()
     origin.script("/f", [ScriptedResponse(size=1, head_event=release), ScriptedResponse(size=1)])
     await daemon.start_download("d", origin.url("/f?d"))
@@ -210,10 +208,10 @@ async def test_what_has_no_place_in_the_queue_is_refused_and_never_starts(limite
     assert query_order(origin, "/f") == "abcdef"
 
 
-# -- how fast ----------------------------------------------------------------------------------------------------------
+# -- speed -------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_download_is_no_faster_than_its_limit_and_others_are(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_speed_limit_holds_for_its_download_alone(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=300_000))
     watch = daemon.stopwatch()
     limited = asyncio.create_task(daemon.fetch("d", origin.url("/f"), speed_limit="100000"))
@@ -225,7 +223,7 @@ async def test_a_download_is_no_faster_than_its_limit_and_others_are(daemon: Dae
     assert set(daemon.files().values()) == {expected_bytes(0, 0, 300_000)}
 
 
-async def test_all_downloads_together_are_no_faster_than_the_limit(limited: Limited, origin: Origin) -> None:
+async def test_the_shared_speed_limit_holds_for_all_downloads_together(limited: Limited, origin: Origin) -> None:
     daemon = await limited(speed_limit=100_000)
     origin.script("/f", ScriptedResponse(size=75_000))
     watch = daemon.stopwatch()
@@ -241,7 +239,7 @@ async def test_all_downloads_together_are_no_faster_than_the_limit(limited: Limi
 async def test_over_ten_seconds_limits_hold_within_five_percent_and_are_shared_fairly(
     limited: Limited, origin: Origin
 ) -> None:
-    """One with a limit of its own, over one connection, and three without, one of them over several connections."""
+    """Run one download with its own limit and three without, one of them over several connections."""
     shared, own, seconds = 6_000_000, 600_000, 10
     fair = (shared - own) / 3
     daemon = await limited(speed_limit=shared, max_per_host=8)
@@ -268,24 +266,22 @@ async def test_over_ten_seconds_limits_hold_within_five_percent_and_are_shared_f
         )
 
     await asyncio.sleep(2)
-    # A limiter that is wrong is so in each period; one in which the daemon had no CPU says nothing.
+    # A wrong limiter is wrong in each period; a period in which the daemon had no CPU proves nothing.
     measured: list[list[float]] = []
     while len(measured) < 3 and not (measured and are_right(measured[-1])):
         measured.append(await measured_rates())
     assert are_right(measured[-1]), measured
 
 
-async def test_a_crawling_download_speeds_up_as_soon_as_its_limit_is_lifted(
-    daemon: DaemonProcess, origin: Origin
-) -> None:
+async def test_a_slow_download_speeds_up_when_its_limit_is_removed(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=300_000))
-    # The first kilobyte has to be paid for with a hundred seconds.
+    # At this limit the first kilobyte takes a hundred seconds.
     id = (await daemon.start_download("d", origin.url("/f"), speed_limit="10"))["download_id"]
 
-    async def crawls() -> bool:
+    async def is_slow() -> bool:
         return bool((await daemon.get_download(id))["current_size"])
 
-    await wait_until(crawls)
+    await wait_until(is_slow)
     status, entry = await daemon.amend(id, speed_limit=0)
     assert (status, entry["status"]) == (200, "downloading")
     assert (await daemon.wait_until_finished(id))["status"] == "completed"
@@ -306,16 +302,16 @@ async def test_a_running_download_slows_down_to_a_new_limit(daemon: DaemonProces
     assert (await daemon.amend(id, speed_limit=50_000))[0] == 200
     before, began = await size(), now()
     await asyncio.sleep(1.5)
-    # What was being read when the limit came is on top of it.
+    # Bytes that were being read when the limit was set come on top of it.
     assert await size() - before < 50_000 * (now() - began) + 600_000
 
 
-async def test_a_limit_that_makes_the_origin_wait_is_no_stall(limited: Limited, origin: Origin) -> None:
+async def test_waiting_for_a_speed_limit_is_not_a_stall(limited: Limited, origin: Origin) -> None:
     daemon = await limited(stall_timeout=1, max_retries=0)
     origin.script("/f", ScriptedResponse(size=600_000))
     status, answer = await daemon.fetch("d", origin.url("/f"), speed_limit="200000")
     assert (status, answer["message"]) == (201, "Download completed"), answer
-    # A real stall is one all the same, on the very same connection.
+    # A real stall on the same connection is still detected.
     origin.script("/stalled", ScriptedResponse(size=1000, stall_after=500))
     status, answer = await daemon.fetch("d", origin.url("/stalled"))
     assert (status, "stall timeout" in answer["detail"]) == (502, True)
@@ -323,10 +319,12 @@ async def test_a_limit_that_makes_the_origin_wait_is_no_stall(limited: Limited, 
     assert first.connection == second.connection
 
 
-# -- how long ----------------------------------------------------------------------------------------------------------
+# -- time --------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_time_in_the_queue_and_in_a_pause_does_not_count(limited: Limited, origin: Origin) -> None:
+async def test_time_in_the_queue_and_in_a_pause_does_not_count_for_the_timeout(
+    limited: Limited, origin: Origin
+) -> None:
     daemon = await limited(max_concurrent=1)
     release = asyncio.Event()
     origin.script("/first", ScriptedResponse(size=1, head_event=release))
@@ -351,7 +349,7 @@ async def test_the_timeout_holds_over_all_attempts(limited: Limited, origin: Ori
     watch = daemon.stopwatch()
     status, answer = await daemon.fetch("d", origin.url("/f"), timeout="2")
     assert watch.seconds < 10
-    # Either the time was up in the middle of an attempt, or the next one would have come too late.
+    # The timeout ended an attempt, or the next attempt would have started after it.
     assert (status, answer["error"]) in {(504, "DOWNLOAD_TIMEOUT"), (502, "NETWORK_ERROR")}
     assert daemon.part_files() == []
     origin.script("/silent", ScriptedResponse(size=1, head_event=asyncio.Event()))
@@ -362,9 +360,7 @@ async def test_the_timeout_holds_over_all_attempts(limited: Limited, origin: Ori
     assert (entry["id"], entry["status"], entry["error"]) == (answer["download_id"], "failed", "DOWNLOAD_TIMEOUT")
 
 
-async def test_a_stalled_attempt_is_given_up_and_tried_again_until_retries_are_spent(
-    limited: Limited, origin: Origin
-) -> None:
+async def test_a_stalled_attempt_is_aborted_and_retried_until_max_retries(limited: Limited, origin: Origin) -> None:
     daemon = await limited(stall_timeout=1, max_retries=1)
     origin.script(
         "/f", [ScriptedResponse(size=1000, stall_after=0), ScriptedResponse(size=1000, head_event=asyncio.Event())]
@@ -380,7 +376,7 @@ async def test_a_stalled_attempt_is_given_up_and_tried_again_until_retries_are_s
 
 
 @pytest.mark.parametrize("spelling", ["seconds", "date"])
-async def test_a_host_that_asks_to_wait_is_left_alone_as_a_whole(
+async def test_retry_after_delays_all_downloads_of_the_host(
     daemon: DaemonProcess, origin: Origin, other_origin: Origin, spelling: str
 ) -> None:
     until_then = int(time()) + 7
@@ -407,9 +403,7 @@ async def test_a_host_that_asks_to_wait_is_left_alone_as_a_whole(
         assert time() >= until_then
 
 
-async def test_a_host_is_left_alone_even_by_a_download_that_cannot_wait_so_long(
-    daemon: DaemonProcess, origin: Origin
-) -> None:
+async def test_retry_after_holds_if_the_download_cannot_wait_that_long(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", error_response(429, retry_after="100"))
     status, answer = await daemon.fetch("d", origin.url("/f"), timeout="10")
     assert (status, answer["error"]) == (502, "REMOTE_ERROR")
@@ -420,19 +414,19 @@ async def test_a_host_is_left_alone_even_by_a_download_that_cannot_wait_so_long(
     assert len(origin.requests("/f")) == 1
 
 
-# -- how big -----------------------------------------------------------------------------------------------------------
+# -- size --------------------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_over_max_size_is_given_up_whether_its_length_is_told_or_not(
+async def test_a_file_over_max_size_is_aborted_with_and_without_a_known_length(
     limited: Limited, origin: Origin
 ) -> None:
     daemon = await limited(max_size=100_000)
     origin.script("/whole", ScriptedResponse(size=100_000))
     assert (await daemon.fetch("d", origin.url("/whole")))[0] == 201
-    origin.script("/told", ScriptedResponse(size=100_001))
+    origin.script("/known-length", ScriptedResponse(size=100_001))
     origin.script("/chunked", ScriptedResponse(size=50_000_000, framing=Framing.CHUNKED))
     origin.script("/closed", ScriptedResponse(size=100_001, framing=Framing.CLOSE))
-    for path in ("/told", "/chunked", "/closed"):
+    for path in ("/known-length", "/chunked", "/closed"):
         status, answer = await daemon.fetch("d", origin.url(path))
         assert (status, answer["error"]) == (413, "FILE_TOO_LARGE"), path
         assert "100000" in answer["detail"]
@@ -445,7 +439,7 @@ async def test_what_is_over_max_size_is_given_up_whether_its_length_is_told_or_n
 # -- another URL -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_waiting_download_may_get_another_url_and_then_belongs_to_that_host(
+async def test_a_waiting_download_with_a_new_url_counts_for_the_new_host(
     limited: Limited, origin: Origin, other_origin: Origin
 ) -> None:
     daemon = await limited(max_per_host=1)
@@ -465,7 +459,7 @@ async def test_a_waiting_download_may_get_another_url_and_then_belongs_to_that_h
     assert (status, entry["url"]) == (200, other_origin.url("/f"))
     assert (await daemon.wait_until_finished(queued))["status"] == "completed"
     assert daemon.files() == {"d/moved": expected_bytes(2, 0, 2000)}
-    # Its place at the new host is free again, that at the old one was never taken.
+    # Its slot at the new host is free again; it never used one at the old host.
     assert (await daemon.fetch("d", other_origin.url("/f")))[0] == 201
     await daemon.control(running, "cancel")
     origin.script("/f", ScriptedResponse(size=1000))
@@ -475,7 +469,7 @@ async def test_a_waiting_download_may_get_another_url_and_then_belongs_to_that_h
 # -- reload ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_reload_takes_over_limits_and_users_and_refuses_mistakes_whole(
+async def test_a_reload_applies_limits_and_users_and_refuses_an_invalid_file_completely(
     limited: Limited, origin: Origin
 ) -> None:
     daemon = await limited(max_concurrent=1, max_queued=3)
@@ -495,13 +489,13 @@ async def test_a_reload_takes_over_limits_and_users_and_refuses_mistakes_whole(
     await origin.wait_requested("/f", times=3)
     assert await statuses(daemon) == ["starting", "starting", "starting", "queued"]
 
-    # Fewer than run already: nothing is stopped, and nothing starts until there is room.
+    # The new limit is below the running downloads: none is stopped, and none starts before a slot is free.
     await daemon.reload(make_config(max_concurrent=1, max_queued=3))
     assert await statuses(daemon) == ["starting", "starting", "starting", "queued"]
     release.set()
     await wait_until(lambda: none_active(daemon))
     outcomes = [(entry["status"], entry["error"]) for entry in reversed(await daemon.history(status="completed"))]
-    # Those that started under the small limit of size end by it, and the others do not.
+    # Downloads that started with the small size limit fail by it, and the others do not.
     assert outcomes == [("completed", None)] * 2
 
     token = "another-token-of-the-same-user"
@@ -512,7 +506,7 @@ async def test_a_reload_takes_over_limits_and_users_and_refuses_mistakes_whole(
     assert (await daemon.request("GET", "/api/v1/downloads", headers=headers))[0] == 200
 
 
-async def test_the_host_that_asked_is_the_one_that_waits(
+async def test_retry_after_holds_for_the_host_that_sent_it(
     limited: Limited, origin: Origin, other_origin: Origin
 ) -> None:
     daemon = await limited(max_retries=5)
@@ -530,7 +524,7 @@ async def test_the_host_that_asked_is_the_one_that_waits(
     assert other_origin.requests("/there") == []
 
 
-async def test_a_limit_is_taken_away_from_many_by_a_reload_and_by_a_change(
+async def test_a_reload_and_a_change_remove_the_limit_of_many_downloads(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     restartable.config.write_text(make_config(speed_limit=400_000))

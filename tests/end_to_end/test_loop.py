@@ -1,4 +1,4 @@
-"""The event loop is never blocked: not by big files, and not by any call that could wait for a disk or a name."""
+"""The event loop is not blocked by large files or by calls that wait for a disk or a name server."""
 
 import asyncio
 import hashlib
@@ -31,11 +31,11 @@ while True:
     if now - due > 0.02:
         print(due, now, flush=True)
 """
-"""Tells when a process that does nothing at all was late: that was the machine, and nobody's fault."""
+"""Program that prints when an idle process woke late, which is a delay of the machine."""
 
 
 class Api:
-    """Asks an app that runs in this very process."""
+    """Client of an app in this process."""
 
     def __init__(self, client: aiohttp.ClientSession, base: str) -> None:
         self.client = client
@@ -49,7 +49,7 @@ class Api:
 
 @contextmanager
 def measure_machine_delays() -> Iterator[list[tuple[float, float]]]:
-    """While it lasts, other processes are watched; afterwards the list has the spans in which they did not get on."""
+    """Watch an idle process within the context; afterwards the list has the spans in which it had no CPU."""
     spans: list[tuple[float, float]] = []
     control = subprocess.Popen([sys.executable, "-c", DELAY_MONITOR_SCRIPT], stdout=subprocess.PIPE, text=True)
     assert control.stdout is not None
@@ -64,7 +64,7 @@ def measure_machine_delays() -> Iterator[list[tuple[float, float]]]:
 
 
 async def watch_loop(late: list[tuple[float, float]]) -> None:
-    """Notes when the loop ran a timer later than it may."""
+    """Record when the loop ran a timer too late."""
     while True:
         due = time.monotonic() + 0.005
         await asyncio.sleep(0.005)
@@ -73,12 +73,12 @@ async def watch_loop(late: list[tuple[float, float]]) -> None:
             late.append((due, now))
 
 
-async def test_big_files_do_not_block_the_loop(tmp_path: Path, nginx: NginxOrigin) -> None:
+async def test_large_files_do_not_block_the_loop(tmp_path: Path, nginx: NginxOrigin) -> None:
     with (nginx.www / "big.bin").open("wb") as file:
         file.truncate(100 << 20)
     late: list[tuple[float, float]] = []
     port = free_port()
-    with measure_machine_delays() as excuses:
+    with measure_machine_delays() as machine_delays:
         async with App(config_for(tmp_path)) as app, aiohttp.ClientSession() as client:
             client.headers["Authorization"] = f"Bearer {TOKEN}"
             await app.listen(bind("127.0.0.1", port))
@@ -92,13 +92,13 @@ async def test_big_files_do_not_block_the_loop(tmp_path: Path, nginx: NginxOrigi
     blocked = [
         (begin, end)
         for begin, end in late
-        if (end - begin) - sum(max(0.0, min(end, b) - max(begin, a)) for a, b in excuses) > MAX_DELAY_SECONDS
+        if (end - begin) - sum(max(0.0, min(end, b) - max(begin, a)) for a, b in machine_delays) > MAX_DELAY_SECONDS
     ]
     assert blocked == []
 
 
-async def test_nothing_that_could_wait_is_called_on_the_loop(tmp_path: Path, nginx: NginxOrigin) -> None:
-    """A download, a listing, a pause, a cancel, a history, a start and a stop, with every blocking call forbidden."""
+async def test_no_blocking_call_is_made_on_the_loop(tmp_path: Path, nginx: NginxOrigin) -> None:
+    """Download, list, pause, cancel, start and stop with all blocking calls forbidden."""
     content = b"x" * 3_000_000
     (nginx.www / "small.bin").write_bytes(content)
     checksum = f"sha-256={hashlib.sha256(content).hexdigest()}"

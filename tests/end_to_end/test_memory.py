@@ -1,4 +1,4 @@
-"""How much memory the daemon holds: little when idle, and no more for big files or for many."""
+"""Memory of the daemon: when idle, with large files, and after many downloads."""
 
 import asyncio
 from pathlib import Path
@@ -12,12 +12,12 @@ MIB = 1 << 20
 IDLE = 60 * MIB
 
 
-async def test_an_idle_daemon_is_small(daemon: DaemonProcess) -> None:
+async def test_an_idle_daemon_uses_little_memory(daemon: DaemonProcess) -> None:
     assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
     assert daemon.resident_bytes() <= IDLE
 
 
-async def test_a_big_file_is_never_held_whole(daemon: DaemonProcess, nginx: NginxOrigin) -> None:
+async def test_a_large_file_is_never_held_in_memory(daemon: DaemonProcess, nginx: NginxOrigin) -> None:
     with (nginx.www / "huge.bin").open("wb") as file:
         file.truncate(300 * MIB)
     await daemon.fetch("d", f"{nginx.http}/huge.bin")
@@ -30,7 +30,7 @@ async def test_a_big_file_is_never_held_whole(daemon: DaemonProcess, nginx: Ngin
     assert most - before < 24 * MIB
 
 
-async def test_many_downloads_leave_nothing_behind(tmp_path: Path, origin: Origin) -> None:
+async def test_memory_does_not_grow_over_many_downloads(tmp_path: Path, origin: Origin) -> None:
     origin.script("/small", ScriptedResponse(size=1000))
     async with DaemonProcess(tmp_path, config=make_config(max_per_host=64)) as daemon:
         sizes = []

@@ -1,4 +1,4 @@
-"""One file from several sources."""
+"""Downloads of one file from several sources."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,13 +15,13 @@ from support.origin.scripted_response import Cut, ScriptedResponse, error_respon
 MIB = 1 << 20
 SIZE = 16 * MIB + 99
 WHOLE = expected_bytes(0, 0, SIZE)
-GOOD = ScriptedResponse(size=SIZE, etag='"a"', rate=8 * MIB)
+SLOW_RESPONSE = ScriptedResponse(size=SIZE, etag='"a"', rate=8 * MIB)
 SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries = 1\nstall_timeout = 2")
 
 
 @pytest.fixture
 async def mirror() -> AsyncIterator[Origin]:
-    """Another origin."""
+    """Start another origin."""
     async with Origin() as origin:
         yield origin
 
@@ -34,7 +34,7 @@ async def short_timeout_daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 
 async def fetch(daemon: DaemonProcess, *urls: str, **parameters: str) -> dict[str, Any]:
-    """The history's entry of a file fetched from these URLs."""
+    """Fetch a file from these URLs and return its history entry."""
     query = [("download", url) for url in urls] + [("wait", "60"), *parameters.items()]
     status, answer = await daemon.request("GET", "/d", params=query)
     assert status == 201, answer
@@ -43,8 +43,8 @@ async def fetch(daemon: DaemonProcess, *urls: str, **parameters: str) -> dict[st
 
 
 async def test_all_sources_are_used_together(daemon: DaemonProcess, origin: Origin, mirror: Origin) -> None:
-    origin.script("/f", GOOD)
-    mirror.script("/m", GOOD)
+    origin.script("/f", SLOW_RESPONSE)
+    mirror.script("/m", SLOW_RESPONSE)
     entry = await fetch(daemon, origin.url("/f"), mirror.url("/m"), checksum=f"sha-256={expected_sha256(0, SIZE)}")
     assert (entry["status"], entry["detail"], entry["url"]) == ("completed", None, origin.url("/f"))
     assert daemon.files() == {"d/f": WHOLE}
@@ -53,11 +53,11 @@ async def test_all_sources_are_used_together(daemon: DaemonProcess, origin: Orig
     assert all(request.field("If-Range") == '"a"' for request in mirror.requests("/m"))
 
 
-async def test_a_fast_source_gives_more_and_both_end_together(
+async def test_a_fast_source_sends_more_and_both_end_together(
     daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
-    origin.script("/f", replace(GOOD, rate=MIB // 4))
-    mirror.script("/m", replace(GOOD, rate=6 * MIB))
+    origin.script("/f", replace(SLOW_RESPONSE, rate=MIB // 4))
+    mirror.script("/m", replace(SLOW_RESPONSE, rate=6 * MIB))
     watch = daemon.stopwatch()
     await fetch(daemon, origin.url("/f"), mirror.url("/m"))
     # Together they need 2.6 s; half and half, the slow one would need 32 s, and 4 s for the last MiB.
@@ -65,11 +65,11 @@ async def test_a_fast_source_gives_more_and_both_end_together(
     assert daemon.files() == {"d/f": WHOLE}
 
 
-async def test_connections_are_shared_out_among_the_sources(
+async def test_connections_are_distributed_over_the_sources(
     daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
-    origin.script("/f", replace(GOOD, rate=2 * MIB))
-    mirror.script("/m", replace(GOOD, rate=2 * MIB))
+    origin.script("/f", replace(SLOW_RESPONSE, rate=2 * MIB))
+    mirror.script("/m", replace(SLOW_RESPONSE, rate=2 * MIB))
     await fetch(daemon, origin.url("/f"), mirror.url("/m"), segments="4")
     assert (origin.max_active("/f"), mirror.max_active("/m")) == (2, 2)
 
@@ -94,10 +94,10 @@ async def test_connections_are_shared_out_among_the_sources(
         pytest.param(ScriptedResponse(raw=b"nonsense\r\n\r\n"), "not valid HTTP", id="nonsense"),
     ],
 )
-async def test_a_mirror_of_no_use_is_dropped_and_said_so(
+async def test_an_unusable_mirror_is_dropped_and_reported(
     daemon: DaemonProcess, origin: Origin, mirror: Origin, other: ScriptedResponse, reason: str
 ) -> None:
-    origin.script("/f", GOOD)
+    origin.script("/f", SLOW_RESPONSE)
     mirror.script("/m", other)
     entry = await fetch(daemon, origin.url("/f"), mirror.url("/m?token=secret"), segments="4")
     assert daemon.files() == {"d/f": WHOLE}
@@ -113,14 +113,16 @@ async def test_a_mirror_of_no_use_is_dropped_and_said_so(
         pytest.param(error_response(404), id="absent"),
         pytest.param(error_response(503), id="busy"),
         pytest.param(ScriptedResponse(raw=b""), id="silent"),
-        pytest.param(ScriptedResponse(status=302, headers=[("Location", "ftp://example.com/")]), id="astray"),
+        pytest.param(
+            ScriptedResponse(status=302, headers=[("Location", "ftp://example.com/")]), id="forbidden-redirect"
+        ),
     ],
 )
-async def test_a_mirror_takes_the_place_of_the_first_url(
+async def test_a_mirror_replaces_a_failed_first_url(
     daemon: DaemonProcess, origin: Origin, mirror: Origin, other: ScriptedResponse
 ) -> None:
     origin.script("/f", other)
-    mirror.script("/m", GOOD)
+    mirror.script("/m", SLOW_RESPONSE)
     entry = await fetch(daemon, origin.url("/f"), mirror.url("/m"), filename="x")
     assert daemon.files() == {"d/x": WHOLE}
     assert entry["status"] == "completed"
@@ -129,21 +131,21 @@ async def test_a_mirror_takes_the_place_of_the_first_url(
     assert origin.url("/f") in entry["detail"]
 
 
-async def test_a_mirror_takes_over_what_a_broken_source_has_left(
+async def test_a_mirror_sends_the_rest_of_a_broken_source(
     short_timeout_daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
-    origin.script("/f", [replace(GOOD, cut_after=3 * MIB, cut=Cut.RESET), error_response(404)])
-    mirror.script("/m", GOOD)
+    origin.script("/f", [replace(SLOW_RESPONSE, cut_after=3 * MIB, cut=Cut.RESET), error_response(404)])
+    mirror.script("/m", SLOW_RESPONSE)
     await fetch(short_timeout_daemon, origin.url("/f"), mirror.url("/m"))
     assert short_timeout_daemon.files() == {"d/f": WHOLE}
     assert len(origin.requests("/f")) == 1
 
 
-async def test_what_a_stalled_source_holds_is_fetched_elsewhere(
+async def test_the_range_of_a_stalled_source_is_fetched_from_another(
     daemon: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
-    origin.script("/f", replace(GOOD, rate=0, stall_after=100))
-    mirror.script("/m", replace(GOOD, rate=4 * MIB))
+    origin.script("/f", replace(SLOW_RESPONSE, rate=0, stall_after=100))
+    mirror.script("/m", replace(SLOW_RESPONSE, rate=4 * MIB))
     watch = daemon.stopwatch()
     await fetch(daemon, origin.url("/f"), mirror.url("/m"))
     assert daemon.files() == {"d/f": WHOLE}
@@ -160,7 +162,7 @@ async def test_without_a_validator_a_mirror_is_tried_after_a_failure(
     assert short_timeout_daemon.files() == {"d/x": WHOLE}
 
 
-async def test_when_no_source_is_left_it_fails(daemon: DaemonProcess, origin: Origin, mirror: Origin) -> None:
+async def test_a_download_without_a_usable_source_fails(daemon: DaemonProcess, origin: Origin, mirror: Origin) -> None:
     origin.script("/f", error_response(404))
     mirror.script("/m", error_response(403))
     status, answer = await daemon.request(
@@ -170,22 +172,22 @@ async def test_when_no_source_is_left_it_fails(daemon: DaemonProcess, origin: Or
     assert daemon.files() == {}
 
 
-async def test_several_sources_survive_a_kill(tmp_path: Path, origin: Origin, mirror: Origin) -> None:
-    origin.script("/f", replace(GOOD, rate=2 * MIB))
-    mirror.script("/m", replace(GOOD, rate=2 * MIB))
+async def test_a_download_from_several_sources_survives_a_kill(tmp_path: Path, origin: Origin, mirror: Origin) -> None:
+    origin.script("/f", replace(SLOW_RESPONSE, rate=2 * MIB))
+    mirror.script("/m", replace(SLOW_RESPONSE, rate=2 * MIB))
     async with DaemonProcess(tmp_path) as daemon:
         item = {"url": origin.url("/f"), "mirrors": [mirror.url("/m"), mirror.url("/m")], "directory": "d"}
         _, answer = await daemon.request("POST", "/api/v1/downloads", json={"downloads": [item]})
         id = answer["downloads"][0]["download_id"]
 
-        async def has_come() -> bool:
+        async def has_received() -> bool:
             return bool((await daemon.get_download(id))["current_size"] > 11 * MIB)
 
-        await wait_until(has_come)
+        await wait_until(has_received)
         await daemon.kill()
-        # The first source is gone for good: what it had left comes from the other.
+        # The first source has stopped: the rest comes from the other.
         origin.script("/f", error_response(404))
-        mirror.script("/m", GOOD)
+        mirror.script("/m", SLOW_RESPONSE)
         before = mirror.bytes_sent("/m")
         await daemon.start()
         entry = await daemon.wait_until_finished(id)
@@ -195,7 +197,7 @@ async def test_several_sources_survive_a_kill(tmp_path: Path, origin: Origin, mi
         assert mirror.bytes_sent("/m") - before < SIZE - 4 * MIB
 
 
-async def test_each_url_is_judged_before_anything_starts(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_each_url_is_checked_before_the_download_starts(daemon: DaemonProcess, origin: Origin) -> None:
     status, answer = await daemon.request(
         "GET", "/d", params=[("download", origin.url("/f")), ("download", "ftp://example.com/f")]
     )
@@ -210,14 +212,15 @@ async def test_each_url_is_judged_before_anything_starts(daemon: DaemonProcess, 
     assert origin.requests("/f") == []
 
 
-@pytest.mark.parametrize("liar", [0, 1, 2])
-async def test_a_source_that_lies_is_found_out_and_done_without(
-    daemon: DaemonProcess, origin: Origin, liar: int
+@pytest.mark.parametrize("wrong_source", [0, 1, 2])
+async def test_a_source_with_wrong_bytes_is_detected_and_dropped(
+    daemon: DaemonProcess, origin: Origin, wrong_source: int
 ) -> None:
     size = 6 * MIB
     for number in range(3):
         origin.script(
-            f"/{number}/f", ScriptedResponse(size=size, seed=9 if number == liar else 0, etag='"1"', rate=20 * MIB)
+            f"/{number}/f",
+            ScriptedResponse(size=size, seed=9 if number == wrong_source else 0, etag='"1"', rate=20 * MIB),
         )
     urls = [origin.url(f"/{number}/f") for number in range(3)]
     status, answer = await daemon.fetch("d", urls, checksum=f"sha-256={expected_sha256(0, size)}")
@@ -225,7 +228,7 @@ async def test_a_source_that_lies_is_found_out_and_done_without(
     assert daemon.files() == {"d/f": expected_bytes(0, 0, size)}
 
 
-async def test_sources_that_all_lie_are_given_up(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_download_fails_if_all_sources_send_wrong_bytes(daemon: DaemonProcess, origin: Origin) -> None:
     for number in range(3):
         origin.script(f"/{number}/f", ScriptedResponse(size=1000, seed=9, etag='"1"'))
     urls = [origin.url(f"/{number}/f") for number in range(3)]
@@ -237,7 +240,7 @@ async def test_sources_that_all_lie_are_given_up(daemon: DaemonProcess, origin: 
 
 
 @pytest.mark.parametrize("size", [3 << 20, 20 << 20])
-async def test_a_fast_source_that_is_done_at_once_relieves_one_that_crawls(
+async def test_a_source_that_has_finished_sends_ranges_of_a_slow_one(
     daemon: DaemonProcess, origin: Origin, size: int
 ) -> None:
     async with Origin() as fast:
@@ -248,12 +251,10 @@ async def test_a_fast_source_that_is_done_at_once_relieves_one_that_crawls(
         assert daemon.files() == {"d/f": expected_bytes(0, 0, size)}
 
 
-async def test_a_mirror_that_stands_in_has_no_more_connections_than_its_host_may_have(
-    tmp_path: Path, origin: Origin
-) -> None:
+async def test_a_mirror_in_place_of_the_first_url_stays_within_its_host_limit(tmp_path: Path, origin: Origin) -> None:
     origin.script("/m", ScriptedResponse(size=MIB, rate=4 * MIB))
     async with DaemonProcess(tmp_path, config=make_config(max_per_host=1)) as daemon:
-        # Nobody listens at the first source of each, which is a host of its own.
+        # The first source of each is a host of its own that refuses connections.
         orders = [[f"http://127.0.0.{n}:65001/f", origin.url("/m")] for n in range(2, 6)]
         ids = [(await daemon.start_download("d", urls, filename="f"))["download_id"] for urls in orders]
         entries = [await daemon.wait_until_finished(id) for id in ids]
@@ -262,17 +263,20 @@ async def test_a_mirror_that_stands_in_has_no_more_connections_than_its_host_may
         assert len(origin.requests("/m")) == 4
 
 
-async def test_a_mirror_that_has_no_place_is_waited_for_though_the_first_source_is_gone_for_good(
+async def test_a_mirror_without_a_slot_is_waited_for_if_the_first_source_fails_permanently(
     tmp_path: Path, origin: Origin
 ) -> None:
     release = asyncio.Event()
-    async with Origin(host="127.0.0.2") as gone, DaemonProcess(tmp_path, config=make_config(max_per_host=1)) as daemon:
-        gone.script("/f", error_response(404))
+    async with (
+        Origin(host="127.0.0.2") as missing,
+        DaemonProcess(tmp_path, config=make_config(max_per_host=1)) as daemon,
+    ):
+        missing.script("/f", error_response(404))
         origin.script("/busy", ScriptedResponse(size=10, body_event=release))
         origin.script("/m", ScriptedResponse(size=10))
         busy = (await daemon.start_download("d", origin.url("/busy")))["download_id"]
         await origin.wait_requested("/busy")
-        id = (await daemon.start_download("d", [gone.url("/f"), origin.url("/m")]))["download_id"]
+        id = (await daemon.start_download("d", [missing.url("/f"), origin.url("/m")]))["download_id"]
 
         async def waits() -> bool:
             entry = await daemon.get_download(id)
@@ -282,4 +286,4 @@ async def test_a_mirror_that_has_no_place_is_waited_for_though_the_first_source_
         assert origin.requests("/m") == []
         release.set()
         assert [(await daemon.wait_until_finished(one))["status"] for one in (busy, id)] == ["completed", "completed"]
-        assert len(gone.requests("/f")) == 1
+        assert len(missing.requests("/f")) == 1

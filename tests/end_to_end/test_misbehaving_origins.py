@@ -1,4 +1,4 @@
-"""OriginUsage that lie, stall and break: the whole representation under its name, or a code and no file."""
+"""Misbehaving origins: a download ends with the complete representation, or with an error code and no file."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -26,8 +26,8 @@ async def short_timeout_daemon(tmp_path: Path) -> Any:
         assert not [line for line in daemon.log.read_text().splitlines() if "Traceback" in line]
 
 
-# Scripts that end well, each with the number of requests it takes.
-GOOD: dict[str, tuple[list[ScriptedResponse], int]] = {
+# Scripts that end with a complete file, with the number of requests.
+COMPLETED_BY: dict[str, tuple[list[ScriptedResponse], int]] = {
     "length": ([ScriptedResponse(size=SIZE)], 1),
     "chunked": ([ScriptedResponse(size=SIZE, framing=Framing.CHUNKED)], 1),
     "until-close": ([ScriptedResponse(size=SIZE, framing=Framing.CLOSE)], 1),
@@ -86,7 +86,7 @@ GOOD: dict[str, tuple[list[ScriptedResponse], int]] = {
 async def fetched(
     daemon: DaemonProcess, scripts: Mapping[str, list[ScriptedResponse]]
 ) -> AsyncIterator[dict[str, tuple[Origin, int, dict[str, Any]]]]:
-    """All scripts at once, each by an origin of its own and into a directory of its name: what came of them."""
+    """Run all scripts at once, each with its own origin and directory; return the outcomes."""
     async with AsyncExitStack() as stack:
         origins = {name: await stack.enter_async_context(Origin()) for name in scripts}
         for name, origin in origins.items():
@@ -95,11 +95,13 @@ async def fetched(
         yield {name: (origins[name], *answer) for name, answer in zip(scripts, answers, strict=True)}
 
 
-async def test_the_whole_file_arrives(short_timeout_daemon: DaemonProcess) -> None:
-    async with fetched(short_timeout_daemon, {name: answers for name, (answers, _) in GOOD.items()}) as outcomes:
+async def test_the_complete_file_is_saved(short_timeout_daemon: DaemonProcess) -> None:
+    async with fetched(
+        short_timeout_daemon, {name: answers for name, (answers, _) in COMPLETED_BY.items()}
+    ) as outcomes:
         files = short_timeout_daemon.files()
         for name, (origin, status, answer) in outcomes.items():
-            answers, requests = GOOD[name]
+            answers, requests = COMPLETED_BY[name]
             assert (status, answer["message"]) == (201, "Download completed"), (name, answer)
             empty = answers[-1].raw is None and answers[-1].size == 0
             assert files[f"{name}/f.bin"] == (b"" if empty else WHOLE), name
@@ -144,8 +146,8 @@ async def test_two_versions_are_never_mixed(short_timeout_daemon: DaemonProcess)
         assert short_timeout_daemon.files() == {f"{name}/f.bin": VERSION_2 for name in CHANGED}
 
 
-# Scripts that end badly: the code, a word of the sentence, and the number of requests.
-BAD: dict[str, tuple[list[ScriptedResponse], str, str, int]] = {
+# Scripts that fail: the error code, a word of the detail, and the number of requests.
+FAILED_BY: dict[str, tuple[list[ScriptedResponse], str, str, int]] = {
     "not-found": ([error_response(404)], "REMOTE_FILE_NOT_FOUND", "404", 1),
     "gone": ([error_response(410)], "REMOTE_FILE_NOT_FOUND", "410", 1),
     "forbidden": ([error_response(403)], "REMOTE_ERROR", "403", 1),
@@ -185,11 +187,11 @@ BAD: dict[str, tuple[list[ScriptedResponse], str, str, int]] = {
 }
 
 
-async def test_a_bad_end_has_a_code_and_leaves_no_file(short_timeout_daemon: DaemonProcess) -> None:
-    async with fetched(short_timeout_daemon, {name: answers for name, (answers, *_) in BAD.items()}) as outcomes:
+async def test_a_failure_has_a_code_and_leaves_no_file(short_timeout_daemon: DaemonProcess) -> None:
+    async with fetched(short_timeout_daemon, {name: answers for name, (answers, *_) in FAILED_BY.items()}) as outcomes:
         history = {entry["directory"]: entry for entry in await short_timeout_daemon.history()}
         for name, (origin, status, answer) in outcomes.items():
-            _, code, word, requests = BAD[name]
+            _, code, word, requests = FAILED_BY[name]
             assert answer["success"] is False, name
             assert answer["error"] in ({code} if code else {"NETWORK_ERROR", "REMOTE_ERROR"}), (name, answer)
             assert status >= 400, name
@@ -209,21 +211,21 @@ async def test_a_redirect_is_followed_and_names_the_file(daemon: DaemonProcess, 
     assert (status, answer["filename"]) == (201, "tool-1.2.tar.gz")
 
 
-async def test_nothing_listens(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_an_origin_that_refuses_connections_fails_the_download(daemon: DaemonProcess, origin: Origin) -> None:
     url = origin.url("/x")
     await origin.stop()
     status, answer = await daemon.fetch("d", url, timeout="2")
     assert (status, answer["error"]) == (502, "NETWORK_ERROR")
 
 
-async def test_the_total_time_is_limited_however_the_bytes_trickle(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_timeout_limits_an_origin_that_sends_slowly(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/slow", ScriptedResponse(size=1_000_000, rate=1000))
     status, answer = await daemon.fetch("d", origin.url("/slow"), timeout="1")
     assert (status, answer["error"]) == (504, "DOWNLOAD_TIMEOUT")
     assert daemon.part_files() == []
 
 
-async def test_the_request_goes_out_as_it_was_given(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_request_target_is_sent_unchanged(daemon: DaemonProcess, origin: Origin) -> None:
     target = "/a%2fb/./c;p=1/%7e~/x+y.bin?X-Amz-Signature=a%2Bb%2f==&b=1+2&&c"
     origin.script(target.partition("?")[0], ScriptedResponse(size=1))
     status, _ = await daemon.fetch("d", origin.url(target))
@@ -234,14 +236,16 @@ async def test_the_request_goes_out_as_it_was_given(daemon: DaemonProcess, origi
     assert request.field("Cookie") is None
 
 
-async def test_what_was_coded_unasked_is_saved_as_it_was_sent(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_content_with_an_unrequested_coding_is_saved_without_decoding(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
     body = b"\x1f\x8b not really gzip"
     origin.script("/f", ScriptedResponse(body=body, headers=[("Content-Encoding", "gzip")]))
     assert (await daemon.fetch("d", origin.url("/f")))[0] == 201
     assert daemon.files() == {"d/f": body}
 
 
-async def test_cookies_are_not_carried_from_one_download_to_the_next(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_cookies_are_not_kept_between_downloads(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=1, headers=[("Set-Cookie", "session=1; Path=/")]))
     for _ in range(2):
         await daemon.fetch("d", origin.url("/f"))

@@ -1,4 +1,4 @@
-"""A real nginx as origin, over HTTP and TLS."""
+"""Nginx as origin, over HTTP and TLS."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ SIZES = [0, 1, 4095, 65_536, 1_048_575, 1_048_576, 1_048_577, 33_554_432, 314_57
 
 @pytest.fixture(scope="session")
 def files(nginx: NginxOrigin) -> dict[int, str]:
-    """Random files of all sizes below nginx's root, by size: their SHA-256."""
+    """Write random files of all sizes below the root of nginx; return their SHA-256 by size."""
     digests = {}
     for size in SIZES:
         digest = hashlib.sha256()
@@ -30,7 +30,7 @@ def files(nginx: NginxOrigin) -> dict[int, str]:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_files_of_every_size_arrive_whole(
+async def test_files_of_every_size_are_complete(
     tmp_path: Path, nginx: NginxOrigin, files: dict[int, str], scheme: str
 ) -> None:
     base = nginx.http if scheme == "http" else nginx.https
@@ -47,7 +47,7 @@ async def test_files_of_every_size_arrive_whole(
         assert daemon.part_files() == []
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused_without_retries(
+async def test_an_untrusted_certificate_is_refused_without_retries(
     daemon: DaemonProcess, nginx: NginxOrigin, files: dict[int, str]
 ) -> None:
     status, answer = await daemon.fetch("d", f"{nginx.https}/1.bin")
@@ -68,7 +68,7 @@ async def test_a_wrong_checksum_leaves_no_file(
     assert daemon.part_files() == []
 
 
-async def test_a_kill_in_the_middle_of_a_big_file_costs_nothing_but_the_rest(
+async def test_after_a_kill_only_the_rest_of_a_large_file_is_fetched(
     restartable: DaemonProcess, nginx: NginxOrigin, files: dict[int, str]
 ) -> None:
     await restartable.start()
@@ -77,7 +77,7 @@ async def test_a_kill_in_the_middle_of_a_big_file_costs_nothing_but_the_rest(
     await restartable.kill()
     [part] = restartable.part_files()
     kept = part.stat().st_size
-    # From here on nginx is asked without its limit: another URL for the same file.
+    # From here on another URL of the same file is used, without the rate limit of nginx.
     await restartable.start()
     await restartable.request("POST", f"/api/v1/downloads/{id}/pause")
     status, _ = await restartable.request(
@@ -95,7 +95,7 @@ async def test_a_kill_in_the_middle_of_a_big_file_costs_nothing_but_the_rest(
     assert int(length_of_rest) <= 33_554_432 - kept
 
 
-async def test_an_origin_with_a_password_is_reached_by_configuration_or_by_the_url(
+async def test_credentials_for_an_origin_come_from_configuration_or_url(
     tmp_path: Path, nginx: NginxOrigin, files: dict[int, str]
 ) -> None:
     configured = DEFAULT_CONFIG + '[[credentials]]\nhost = "127.0.0.1"\nuser = "someone"\npassword = "secret"\n'

@@ -1,4 +1,4 @@
-"""What may be fetched: judged for every spelling and every address of a name, on each request and each redirect."""
+"""Policy on URLs: checked for each spelling and each address of a name, on each request and redirect."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, redirect
 
 CLOSED = DEFAULT_CONFIG.replace('allowed_networks = ["127.0.0.0/8", "::1/128"]\n', "")
-"""The default policy: the public internet only."""
+"""Configuration with the default policy: only the public internet."""
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ async def closed(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 
 async def refused(daemon: DaemonProcess, url: str) -> dict[str, Any]:
-    """The history's entry of a download that must be blocked."""
+    """Start a download that must be blocked and return its history entry."""
     status, answer = await daemon.fetch("d", url)
     assert (status, answer["success"], answer["error"]) == (403, False, "DOMAIN_BLOCKED"), (url, answer)
     entry = await daemon.get_download(answer["download_id"])
@@ -43,7 +43,7 @@ LOOPBACK = [
 """Spellings of this machine: IPv4 in every base, IPv6 around it, names, and other digits."""
 
 
-async def test_this_machine_is_reached_in_no_spelling(closed: DaemonProcess, origin: Origin) -> None:
+async def test_this_machine_is_refused_in_every_spelling(closed: DaemonProcess, origin: Origin) -> None:
     async with Origin(host="::1") as origin6:
         for spelling in LOOPBACK:
             for port in (origin.port, origin6.port):
@@ -62,11 +62,11 @@ PRIVATE = [
 ]  # fmt: skip
 
 
-async def test_no_address_outside_the_public_internet_is_reached(closed: DaemonProcess) -> None:
+async def test_addresses_outside_the_public_internet_are_refused(closed: DaemonProcess) -> None:
     for spelling in PRIVATE:
         entry = await refused(closed, f"http://{spelling}/latest/meta-data/")
         assert entry["start_time"] <= entry["end_time"]
-    # Refused as they were asked for, before anything was sent.
+    # Refused with the request, before any byte was sent.
 
     def attempts() -> list[int]:
         return [line["attempts"] for line in closed.log_lines() if line["event"] == "download_ended"]
@@ -75,7 +75,7 @@ async def test_no_address_outside_the_public_internet_is_reached(closed: DaemonP
     assert set(attempts()) == {0}
 
 
-async def test_a_name_is_judged_by_the_addresses_that_it_has(tmp_path: Path, origin: Origin) -> None:
+async def test_a_name_is_checked_by_its_addresses(tmp_path: Path, origin: Origin) -> None:
     hosts = {"inner_test": "127.0.0.1", "cloud_test": "169.254.169.254", "both_test": "127.0.0.1,10.0.0.1"}
     async with daemon_with_hosts(tmp_path, CLOSED, **hosts) as daemon:
         for name in hosts:
@@ -83,11 +83,11 @@ async def test_a_name_is_judged_by_the_addresses_that_it_has(tmp_path: Path, ori
             assert "127.0.0.1" not in entry["detail"]
         assert origin.connections == 0
         ended = await wait_until(lambda: [line for line in daemon.log_lines() if line["event"] == "download_ended"])
-        # What is forbidden stays so: no retries.
+        # A forbidden address is a permanent failure: no retries.
         assert {line["attempts"] for line in ended} == {1}
 
 
-async def test_of_several_addresses_only_the_allowed_ones_are_reached(tmp_path: Path, origin: Origin) -> None:
+async def test_only_allowed_addresses_of_a_name_are_connected_to(tmp_path: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3))
     config = DEFAULT_CONFIG.replace('"127.0.0.0/8", "::1/128"', '"127.0.0.1/32"')
     async with (
@@ -104,7 +104,7 @@ async def test_of_several_addresses_only_the_allowed_ones_are_reached(tmp_path: 
 # -- redirects ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_redirect_is_judged_like_a_first_request(tmp_path: Path, origin: Origin) -> None:
+async def test_a_redirect_is_checked_like_a_first_request(tmp_path: Path, origin: Origin) -> None:
     config = DEFAULT_CONFIG.replace('"127.0.0.0/8", "::1/128"', '"127.0.0.1/32"')
     async with (
         Origin(host="127.0.0.2", port=origin.port) as inner,
@@ -137,7 +137,7 @@ async def test_a_redirect_out_of_the_allowed_domains_is_refused(tmp_path: Path, 
         assert (await daemon.fetch("d", f"http://a.files.test:{origin.port}/within"))[0] == 201
 
 
-async def test_redirects_in_a_circle_or_without_end_are_given_up(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_redirect_loops_and_endless_redirects_fail(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/a", redirect("/b"))
     origin.script("/b", redirect("/a"))
     origin.script("/self", redirect("/self"))
@@ -186,10 +186,10 @@ async def test_credentials_do_not_follow_a_redirect_to_another_origin(tmp_path: 
         assert origin.requests("/f")[0].field("X-Api-Key") == "hush"
 
 
-# -- what else decides where a request goes ----------------------------------------------------------------------------
+# -- proxies, cookies and domains --------------------------------------------------------------------------------------
 
 
-async def test_proxies_of_the_environment_are_not_asked(tmp_path: Path, origin: Origin) -> None:
+async def test_proxies_of_the_environment_are_not_used(tmp_path: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3))
     async with Origin(fallback=lambda request: ScriptedResponse(body=b"from the proxy")) as proxy:
         address = f"http://127.0.0.1:{proxy.port}"
@@ -206,7 +206,7 @@ async def test_proxies_of_the_environment_are_not_asked(tmp_path: Path, origin: 
         assert request.field("Authorization") is None
 
 
-async def test_cookies_are_not_carried_from_one_download_to_another(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_cookies_are_not_kept_between_downloads(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3, headers=(("Set-Cookie", "id=1; Path=/"),)))
     for _ in range(2):
         assert (await daemon.fetch("d", origin.url("/f")))[0] == 201
@@ -236,7 +236,7 @@ async def test_allowed_domains_name_hosts_and_with_a_wildcard_their_subdomains(t
 
 
 def ascii_of(name: str) -> str:
-    """The name as it is asked of name servers."""
+    """Return the name as it is sent to name servers."""
     return name.lower().encode("idna").decode()
 
 

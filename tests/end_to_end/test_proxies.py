@@ -1,4 +1,4 @@
-"""Behind a real nginx, with the configuration that the documentation gives: prefix, TLS, streams, uploads, clients."""
+"""The daemon behind nginx with the documented configuration: prefix, TLS, streams, uploads, client addresses."""
 
 import io
 import json
@@ -29,7 +29,7 @@ def server(**keys: Any) -> str:
 
 @contextmanager
 def nginx(folder: Path, upstream: str) -> Iterator[tuple[str, ssl.SSLContext]]:
-    """The documented proxy, with its places put where a test may write; its address and whom to trust."""
+    """Run the documented proxy with paths that a test can write; yield its address and a TLS context that trusts it."""
     folder.mkdir()
     authority, port = trustme.CA(), free_port()
     certificate = authority.issue_cert("localhost", "127.0.0.1")
@@ -87,13 +87,13 @@ async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: P
             connector = aiohttp.TCPConnector(ssl=context)
             async with aiohttp.ClientSession(connector=connector, headers=BEARER) as session:
                 await wait_until(lambda: answered(session, f"{site}{BASE}/api/v1/health"))
-                # An own page of the site, and one of another site.
+                # A page of the same site, and one of another site.
                 for origin, status in ((site, 200), ("https://evil.example", 403), (site.replace("s:", ":"), 403)):
                     async with session.get(f"{site}{BASE}/api/v1/downloads", headers={"Origin": origin}) as response:
                         assert response.status == status, origin
                 async with session.get(f"{site}{BASE}/api/v1/openapi.json") as response:
                     assert (await response.json())["servers"] == [{"url": BASE}]
-                # The stream tells of a download before it ends: nothing holds it up.
+                # The stream sends events of a download before it ends: nginx does not buffer it.
                 async with session.get(f"{site}{BASE}/api/v1/events") as events:
                     query = {"download": f"http://127.0.0.1:{port}{BASE}/api/v1/health", "filename": "one"}
                     async with session.get(f"{site}{BASE}/a%2Fb", params=query) as response:
@@ -105,13 +105,13 @@ async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: P
                             break
                 async with session.get(site + location) as response:
                     assert response.status == 200
-                # More than nginx takes by default, and in no buffer file of its own.
+                # More than nginx accepts by default, and not written to a buffer file.
                 upload = {"importerKey": "urls", "fileName": "big.txt"}
                 body = io.BytesIO(b"# nothing\n" * 400_000 + b"http://127.0.0.1/f\n")
                 async with session.post(f"{site}{BASE}/api/v1/imports", params=upload, data=body) as response:
                     assert response.status == 201, await response.text()
                 assert not any((tmp_path / "nginx" / "client_body").iterdir())
-                # Who guesses has to wait, whatever it claims to be; nginx replaces what it wrote.
+                # A client with failed logins is throttled whatever address it claims; nginx replaces the field.
                 for number in range(4):
                     claims = {
                         "Authorization": f"Bearer wrong-{number}",
@@ -120,7 +120,7 @@ async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: P
                     }
                     async with session.get(f"{site}{BASE}/api/v1/downloads", headers=claims) as response:
                         assert response.status == (401 if number < 3 else 429)
-            # Somebody else is somebody else.
+            # Another client is not throttled.
             elsewhere = aiohttp.TCPConnector(ssl=context, local_addr=("127.0.0.2", 0))
             async with aiohttp.ClientSession(connector=elsewhere) as session:
                 address = site.replace("localhost", "127.0.0.1")
@@ -140,9 +140,9 @@ async def ask(daemon: DaemonProcess, path: str, fields: Sequence[tuple[str, str]
         return response.status
 
 
-async def test_nothing_answers_outside_of_the_base_path(tmp_path: Path) -> None:
+async def test_paths_outside_of_the_base_path_are_not_found(tmp_path: Path) -> None:
     async with DaemonProcess(tmp_path, config=server(base_path=BASE)) as daemon:
-        # The address that the log tells may have the path in it.
+        # The address in the log may include the path.
         daemon.url = daemon.url.removesuffix(BASE)
         bearer = [("Authorization", f"Bearer {TOKEN}")]
         for path in ("/api/v1/health", "/api/v1/downloads", f"{BASE}x/api/v1/health", "/downloads%2Dapi/api/v1/health",
@@ -152,7 +152,7 @@ async def test_nothing_answers_outside_of_the_base_path(tmp_path: Path) -> None:
             assert await ask(daemon, BASE + path, bearer) == 200, path
 
 
-async def test_each_client_behind_a_trusted_proxy_is_counted_by_itself_and_strangers_are_not_believed(
+async def test_clients_behind_a_trusted_proxy_are_counted_separately_and_other_proxies_are_not_trusted(
     tmp_path: Path,
 ) -> None:
     wrong = [("Authorization", "Bearer wrong")]
@@ -163,7 +163,7 @@ async def test_each_client_behind_a_trusted_proxy_is_counted_by_itself_and_stran
             assert await ask(daemon, path, [*wrong, ("X-Forwarded-For", f"9.9.9.{number}")]) == 401
         assert await ask(daemon, path, [*wrong, ("X-Forwarded-For", "1.1.1.1, 9.9.9.0")]) == 429
         assert await ask(daemon, path, [*wrong, ("Forwarded", 'for="[2001:db8::1]:443"')]) == 401
-        # A name that is none of ours is refused, however the proxy is called.
+        # A name that is not allowed is refused, whatever the name of the proxy.
         assert await ask(daemon, "/api/v1/health", [("X-Forwarded-Host", "evil.example")]) == 421
         for spoiled in ("\x80", ",,,", "unknown", "1.2.3.4.5", "a" * 5000, '"', "[::1", "for=", "٣.1.1.1"):
             fields = [("X-Forwarded-For", spoiled), ("Forwarded", spoiled), ("X-Forwarded-Proto", spoiled)]

@@ -1,4 +1,4 @@
-"""The page of the API in a real browser, as it comes and below a prefix."""
+"""The reference page of the API in a browser, with and without a prefix."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ async def test_an_operation_can_be_tried_with_the_token(tmp_path: Path, base_pat
         site = daemon.url.removesuffix(base_path) if base_path else daemon.url
         browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         page = await browser.new_page()
-        said: list[str] = []
-        asked: list[str] = []
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
+        errors: list[str] = []
+        requests: list[str] = []
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
         await page.goto(f"{site}{base_path}/api/v1/docs")
         await page.get_by_role("button", name="Authorize").click()
         await page.locator(".auth-container", has_text="bearer").locator("input").first.fill(TOKEN)
@@ -32,5 +32,5 @@ async def test_an_operation_can_be_tried_with_the_token(tmp_path: Path, base_pat
         await expect(answer.locator(".response-col_status").last).to_contain_text("200")
         await expect(answer).to_contain_text('"downloads": []')
         await browser.close()
-    assert said == []
-    assert {url for url in asked if not url.startswith((f"{site}{base_path}/api/v1/", "data:"))} == set()
+    assert errors == []
+    assert {url for url in requests if not url.startswith((f"{site}{base_path}/api/v1/", "data:"))} == set()

@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).with_name("rocket_chat_client.js")
 
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The client and what it needs to run; the types that it depends on besides need a compiler."""
+    """Install the client with its dependencies, except the types, which need a compiler."""
     folder = tmp_path_factory.mktemp("node")
     quiet = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
     subprocess.run(["npm", "install", *quiet, "query-string@^7.1.3"], cwd=folder, check=True, timeout=120)
@@ -35,7 +35,9 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(300)
-async def test_its_client_goes_the_whole_way(daemon: DaemonProcess, origin: Origin, modules: Path) -> None:
+async def test_the_client_of_rocket_chat_completes_an_import(
+    daemon: DaemonProcess, origin: Origin, modules: Path
+) -> None:
     serve(origin)
     content = base64.b64encode(packed(export(origin, ["F1", "F2"]))).decode()
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""One file over several connections."""
+"""Downloads of one file over several connections."""
 
 import re
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries
 
 
 def spans(origin: Origin, path: str = "/f") -> list[tuple[int, int]]:
-    """What was asked for, as half-open ranges; a request for everything is the whole file."""
+    """Return the requested half-open ranges; a request without `Range` is the whole file."""
     found = []
     for request in origin.requests(path):
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", request.field("Range") or "bytes=0-")
@@ -29,7 +29,7 @@ def spans(origin: Origin, path: str = "/f") -> list[tuple[int, int]]:
 
 
 async def most_connections(daemon: DaemonProcess, origin: Origin, *paths: str) -> int:
-    """How many the origin had for longer than it takes to notice that one was closed, until all downloads ended."""
+    """Return the most connections of the origin in two consecutive samples, until all downloads end."""
     before = most = 0
 
     async def all_ended() -> bool:
@@ -49,7 +49,7 @@ async def short_timeout_daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
         assert "Traceback" not in daemon.log.read_text()
 
 
-async def test_as_many_connections_as_asked_for_fetch_one_file(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_one_file_is_fetched_over_the_requested_connections(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE, etag='"a"', rate=4 * MIB))
     status, answer = await daemon.fetch(
         "d", origin.url("/f"), segments="4", checksum=f"sha-256={expected_sha256(0, SIZE)}"
@@ -64,14 +64,14 @@ async def test_as_many_connections_as_asked_for_fetch_one_file(daemon: DaemonPro
     assert entry["checksum"] == f"sha-256={expected_sha256(0, SIZE)}"
 
 
-async def test_the_configuration_says_how_many_when_the_request_does_not(tmp_path: Path, origin: Origin) -> None:
+async def test_the_number_of_connections_defaults_to_the_configuration(tmp_path: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE, etag='"a"', rate=4 * MIB))
     async with DaemonProcess(tmp_path, config=make_config(segments=3)) as daemon:
         await daemon.start_download("d", origin.url("/f"))
         assert await most_connections(daemon, origin, "/f") == 3
 
 
-async def test_a_connection_that_is_done_takes_a_share_of_what_a_slow_one_has_left(
+async def test_a_finished_connection_fetches_part_of_the_range_of_a_slow_one(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script(
@@ -86,7 +86,7 @@ async def test_a_connection_that_is_done_takes_a_share_of_what_a_slow_one_has_le
     # Alone, the first connection would need 8 s for its half.
     assert watch.seconds < 4
     assert daemon.files() == {"d/f": WHOLE}
-    # The second half, and then a share of the first one.
+    # The second half, and then part of the first one.
     assert any(0 < start < SIZE // 2 for start, _ in spans(origin))
 
 
@@ -98,7 +98,7 @@ async def test_a_connection_that_is_done_takes_a_share_of_what_a_slow_one_has_le
         pytest.param(ScriptedResponse(size=SIZE, etag='W/"a"'), id="weak validator"),
     ],
 )
-async def test_without_ranges_one_connection_does_it(
+async def test_an_origin_without_ranges_gets_one_connection(
     daemon: DaemonProcess, origin: Origin, answer: ScriptedResponse
 ) -> None:
     origin.script("/f", answer)
@@ -116,7 +116,7 @@ async def test_a_small_file_is_not_divided(daemon: DaemonProcess, origin: Origin
 @pytest.mark.parametrize(
     "refusal", [error_response(503, retry_after="0"), error_response(429), ScriptedResponse(raw=b"")]
 )
-async def test_an_origin_that_gives_no_further_connection_is_fetched_from_over_one(
+async def test_an_origin_that_refuses_further_connections_is_used_over_one(
     short_timeout_daemon: DaemonProcess, origin: Origin, refusal: ScriptedResponse
 ) -> None:
     def answer(request: Request) -> ScriptedResponse:
@@ -129,8 +129,8 @@ async def test_an_origin_that_gives_no_further_connection_is_fetched_from_over_o
     assert short_timeout_daemon.files() == {"d/f": WHOLE}
 
 
-async def test_two_versions_never_meet(short_timeout_daemon: DaemonProcess, origin: Origin) -> None:
-    """The file is exchanged between the first connection and the others."""
+async def test_two_versions_are_never_mixed(short_timeout_daemon: DaemonProcess, origin: Origin) -> None:
+    """Replace the file between the first connection and the others."""
     origin.script(
         "/f",
         [
@@ -142,9 +142,7 @@ async def test_two_versions_never_meet(short_timeout_daemon: DaemonProcess, orig
     assert short_timeout_daemon.files() == {"d/f": expected_bytes(1, 0, SIZE)}
 
 
-async def test_an_origin_that_overlooks_if_range_is_found_out(
-    short_timeout_daemon: DaemonProcess, origin: Origin
-) -> None:
+async def test_an_origin_that_ignores_if_range_is_detected(short_timeout_daemon: DaemonProcess, origin: Origin) -> None:
     origin.script(
         "/f",
         [
@@ -161,10 +159,10 @@ async def test_finished_ranges_survive_a_kill(tmp_path: Path, origin: Origin) ->
     async with DaemonProcess(tmp_path, config=SHORT_TIMEOUTS) as daemon:
         id = (await daemon.start_download("d", origin.url("/f"), segments="4"))["download_id"]
 
-        async def has_come() -> bool:
+        async def has_received() -> bool:
             return bool((await daemon.get_download(id))["current_size"] > 9 * MIB)
 
-        await wait_until(has_come)
+        await wait_until(has_received)
         await daemon.kill()
         origin.script("/f", ScriptedResponse(size=SIZE, etag='"a"'))
         before = len(origin.requests("/f"))
@@ -175,11 +173,11 @@ async def test_finished_ranges_survive_a_kill(tmp_path: Path, origin: Origin) ->
         again = ByteRanges()
         for start, end in spans(origin)[before:]:
             again.add(start, end)
-        # Written down every two seconds, at 4 MiB a second: once before the kill at least.
+        # Checkpoints come every two seconds, at 4 MiB a second: at least one before the kill.
         assert MIB < again.size <= SIZE - 4 * MIB
 
 
-async def test_every_connection_of_a_host_counts(tmp_path: Path, origin: Origin) -> None:
+async def test_every_connection_counts_for_the_host_limit(tmp_path: Path, origin: Origin) -> None:
     for path in ("/f", "/g"):
         origin.script(path, ScriptedResponse(size=SIZE, etag='"a"', rate=4 * MIB))
     async with DaemonProcess(tmp_path, config=make_config(max_per_host=3)) as daemon:

@@ -78,14 +78,14 @@ async def test_an_invalid_url_is_refused_as_specified_and_recorded(daemon: Daemo
     assert (entry["id"], entry["status"], entry["error"]) == (id, "failed", "INVALID_URL")
 
 
-async def test_without_the_launch_flag_nothing_is_started(tmp_path: Any) -> None:
+async def test_without_allow_download_nothing_is_started(tmp_path: Any) -> None:
     async with DaemonProcess(tmp_path, flags=()) as daemon:
         status, answer = await daemon.request("GET", "/Downloads", params={"download": "https://files.example.com/a"})
         assert (status, answer) == (403, {"success": False, "error": "DOWNLOAD_FORBIDDEN"})
         assert await daemon.history() == []
 
 
-async def test_listings_show_what_runs_as_specified(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_listings_show_active_downloads_as_specified(daemon: DaemonProcess, origin: Origin) -> None:
     release = asyncio.Event()
     origin.script("/dataset.zip", ScriptedResponse(size=104_857_600, stall_after=52_428_800))
     origin.script("/report.pdf", ScriptedResponse(size=10, head_event=release))
@@ -130,13 +130,13 @@ async def test_listings_show_what_runs_as_specified(daemon: DaemonProcess, origi
     release.set()
 
 
-async def test_history_shows_what_ended_as_specified(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_history_shows_finished_downloads_as_specified(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/dataset.zip", ScriptedResponse(size=104_857))
     origin.script("/missing.csv", error_response(404))
     done = await daemon.start_download("Downloads", origin.url("/dataset.zip"))
     await daemon.wait_until_finished(done["download_id"])
-    gone = await daemon.start_download("Downloads", origin.url("/missing.csv"))
-    await daemon.wait_until_finished(gone["download_id"])
+    not_found = await daemon.start_download("Downloads", origin.url("/missing.csv"))
+    await daemon.wait_until_finished(not_found["download_id"])
     status, body = await daemon.request("GET", "/?download_history=")
     assert status == 200
     assert list(body) == ["history"]
@@ -155,7 +155,7 @@ async def test_history_shows_what_ended_as_specified(daemon: DaemonProcess, orig
         "error": None,
     }
     assert {name: missing[name] for name in ENDED if not name.endswith("time")} == {
-        "id": gone["download_id"],
+        "id": not_found["download_id"],
         "filename": "missing.csv",
         "file_path": "Downloads/missing.csv",
         "directory": "Downloads",
@@ -172,7 +172,7 @@ async def test_history_shows_what_ended_as_specified(daemon: DaemonProcess, orig
     [{"Authorization": f"Bearer {TOKEN}"}, {"X-User-Id": USER, "X-Auth-Token": TOKEN}],
     ids=["bearer", "pair"],
 )
-async def test_both_schemes_let_a_user_in(daemon: DaemonProcess, headers: dict[str, str]) -> None:
+async def test_both_authentication_schemes_are_accepted(daemon: DaemonProcess, headers: dict[str, str]) -> None:
     assert daemon.client is not None
     daemon.client.headers.clear()
     assert (await daemon.request("GET", "/api/v1/downloads", headers=headers))[0] == 200
@@ -180,7 +180,7 @@ async def test_both_schemes_let_a_user_in(daemon: DaemonProcess, headers: dict[s
 
 
 def published_sdk(target: str, port: int) -> bytes:
-    """What the published SDK sends for `target` on Node.js, byte for byte."""
+    """Return the request of the published SDK for `target` on Node.js, byte for byte."""
     return (
         f"GET {target} HTTP/1.1\r\n"
         f"host: 127.0.0.1:{port}\r\n"
@@ -196,8 +196,8 @@ def published_sdk(target: str, port: int) -> bytes:
     ).encode()
 
 
-async def test_the_published_sdk_is_answered(daemon: DaemonProcess, origin: Origin) -> None:
-    """It sends each action twice, once from the path of the specification and once as its parameter."""
+async def test_requests_of_the_published_sdk_are_answered(daemon: DaemonProcess, origin: Origin) -> None:
+    """Send each action twice: once with the path of the specification and once as a parameter."""
     origin.script("/slow/data.csv", ScriptedResponse(size=10_000_000, rate=1000))
     port = URL(daemon.url).port
     assert port is not None

@@ -1,4 +1,4 @@
-"""Where files come to lie: names, conflicts, no way out of the root, full and unwilling disks."""
+"""Storage of files: names, conflicts, paths outside of the root, full and read-only disks."""
 
 import asyncio
 import contextlib
@@ -25,14 +25,14 @@ LONG_AGO = 1_600_000_000
 
 @pytest.fixture
 async def daemon(daemon: DaemonProcess) -> AsyncIterator[DaemonProcess]:
-    """The daemon, which may not leave a traceback in its log nor a part file."""
+    """Return the daemon; assert that it leaves no traceback in its log and no part file."""
     yield daemon
     assert "Traceback" not in daemon.log.read_text()
     assert daemon.part_files() == []
 
 
 def put(daemon: DaemonProcess, path: str, content: bytes = b"old") -> Path:
-    """Lays a file below the root."""
+    """Write a file below the root."""
     file = daemon.root / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
@@ -42,7 +42,7 @@ def put(daemon: DaemonProcess, path: str, content: bytes = b"old") -> Path:
 # -- conflicts ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_taken_name_is_treated_as_asked_for(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_taken_name_is_handled_as_requested(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f.tar.gz", ScriptedResponse(size=SIZE))
     url = origin.url("/f.tar.gz")
     for directory in ("default", "rename", "overwrite", "skip", "error"):
@@ -62,7 +62,7 @@ async def test_a_taken_name_is_treated_as_asked_for(daemon: DaemonProcess, origi
     status, answer = await daemon.fetch("error", url, conflict="error")
     assert (status, answer["success"], answer["error"]) == (409, False, "FILE_EXISTS")
     assert "error/f.tar.gz" in answer["detail"]
-    # With a name that is known beforehand the origin is not even asked.
+    # If the name is known before, no request is sent to the origin.
     requests = len(origin.requests("/f.tar.gz"))
     for conflict, expected in {"skip": 201, "error": 409}.items():
         status, answer = await daemon.fetch(conflict, url, conflict=conflict, filename="f.tar.gz")
@@ -111,7 +111,7 @@ CONFLICT_OUTCOMES = {
 
 @pytest.mark.parametrize("named", [True, False], ids=["by-the-user", "by-the-url"])
 @pytest.mark.parametrize("conflict", CONFLICT_OUTCOMES)
-async def test_of_twenty_downloads_that_insist_on_one_name_one_gets_it(
+async def test_one_of_twenty_downloads_that_require_the_same_name_gets_it(
     daemon: DaemonProcess, origin: Origin, named: bool, conflict: str
 ) -> None:
     release = asyncio.Event()
@@ -134,7 +134,7 @@ async def test_of_twenty_downloads_that_insist_on_one_name_one_gets_it(
     assert content in [expected_bytes(seed, 0, SIZE) for seed in winners]
 
 
-async def test_an_overwritten_file_is_the_old_one_until_the_new_one_is_whole(
+async def test_an_overwritten_file_is_the_old_one_until_the_new_one_is_complete(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     release = asyncio.Event()
@@ -147,7 +147,7 @@ async def test_an_overwritten_file_is_the_old_one_until_the_new_one_is_whole(
     release.set()
     assert (await fetch)[0] == 201
     assert old.read_bytes() == WHOLE
-    # Whoever has the old file open keeps it: the name was moved, nothing was written over.
+    # A reader of the old file keeps its content: the name was replaced, not the bytes.
     assert reader.read() == b"old"
     reader.close()
     (daemon.root / "d" / "g").mkdir()
@@ -209,7 +209,7 @@ SEGMENTS = {
 }
 
 
-async def test_a_url_names_its_file_safely(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_the_name_from_a_url_is_safe(daemon: DaemonProcess, origin: Origin) -> None:
     for number, (path, expected) in enumerate(SEGMENTS.items()):
         origin.script(path, ScriptedResponse(size=1))
         status, answer = await daemon.fetch(f"d{number}", origin.url(path))
@@ -219,7 +219,7 @@ async def test_a_url_names_its_file_safely(daemon: DaemonProcess, origin: Origin
         assert expected in {None, file.name}, path
 
 
-async def test_the_users_name_goes_before_the_origins_and_that_before_the_final_urls(
+async def test_the_requested_name_precedes_that_of_the_origin_and_that_of_the_final_url(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/start.bin", redirect("/final.bin?name=x.bin"))
@@ -255,7 +255,7 @@ REQUESTED_NAMES = {
 }
 
 
-async def test_a_name_that_a_user_asks_for_is_taken_as_it_is_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_requested_name_is_used_unchanged_or_refused(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=1))
     refused: list[str] = []
     for name, good in REQUESTED_NAMES.items():
@@ -272,7 +272,7 @@ async def test_a_name_that_a_user_asks_for_is_taken_as_it_is_or_refused(daemon: 
     assert {file.name for file in daemon.root.rglob("*") if file.is_file()} == good_names
 
 
-# -- no way out --------------------------------------------------------------------------------------------------------
+# -- paths outside of the root -----------------------------------------------------------------------------------------
 
 OUTSIDE = [
     "/..",
@@ -313,7 +313,7 @@ INSIDE = {
 
 
 async def ask_raw(daemon: DaemonProcess, target: str) -> tuple[int, dict[str, Any]]:
-    """A GET whose target goes out byte for byte."""
+    """Send a GET with this target, byte for byte."""
     port = int(daemon.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(
@@ -357,7 +357,7 @@ async def test_no_spelling_of_a_directory_leads_out_of_the_root(daemon: DaemonPr
     assert {path.name for path in daemon.folder.iterdir()} == {"files", "state", "log.jsonl", "config.toml"}
 
 
-async def test_a_link_inside_the_root_leads_nowhere(daemon: DaemonProcess, origin: Origin, tmp_path: Path) -> None:
+async def test_a_link_inside_the_root_is_not_followed(daemon: DaemonProcess, origin: Origin, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "f").write_bytes(b"precious")
@@ -371,7 +371,7 @@ async def test_a_link_inside_the_root_leads_nowhere(daemon: DaemonProcess, origi
         status, answer = await daemon.fetch(directory, origin.url("/f"))
         assert (status, answer["error"]) == (400, "INVALID_PATH"), directory
         assert str(outside) not in answer["detail"]
-    # A link counts as a taken name; to overwrite it replaces the link, not what it leads to.
+    # A link counts as a taken name; overwriting replaces the link, not its target.
     assert (await daemon.fetch("d", origin.url("/f")))[1]["filename"] == "f (1)"
     assert (await daemon.fetch("d", origin.url("/f"), filename="dangling"))[1]["filename"] == "dangling (1)"
     assert (await daemon.fetch("d", origin.url("/f"), conflict="error"))[1]["error"] == "FILE_EXISTS"
@@ -381,7 +381,7 @@ async def test_a_link_inside_the_root_leads_nowhere(daemon: DaemonProcess, origi
     assert {path.name: path.read_bytes() for path in outside.iterdir()} == {"f": b"precious"}
 
 
-async def test_a_directory_that_is_exchanged_for_a_link_during_a_download_leads_nowhere(
+async def test_a_link_that_replaces_a_directory_during_a_download_is_not_followed(
     daemon: DaemonProcess, origin: Origin, tmp_path: Path
 ) -> None:
     outside = tmp_path / "outside"
@@ -398,10 +398,10 @@ async def test_a_directory_that_is_exchanged_for_a_link_during_a_download_leads_
         part.unlink()
 
 
-# -- what a file is like -----------------------------------------------------------------------------------------------
+# -- metadata and checksums --------------------------------------------------------------------------------------------
 
 
-async def test_a_file_has_its_time_and_modes_and_an_empty_one_is_a_file(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_file_has_its_time_and_modes_and_may_be_empty(daemon: DaemonProcess, origin: Origin) -> None:
     umask = os.umask(0)
     os.umask(umask)
     origin.script("/f", ScriptedResponse(size=SIZE, last_modified=LONG_AGO))
@@ -422,7 +422,7 @@ async def test_a_file_has_its_time_and_modes_and_an_empty_one_is_a_file(daemon: 
     assert sizes == {"f": SIZE, "empty": 0, "empty-chunked": 0, "future": 1, "nonsense": 1}
 
 
-async def test_a_checksum_decides_whether_there_is_a_file(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_only_a_file_that_matches_its_checksum_is_published(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE))
     for algorithm, name in {"sha-256": "sha256", "sha-512": "sha512", "sha-1": "sha1", "md5": "md5"}.items():
         digest = hashlib.new(name, WHOLE).hexdigest()
@@ -454,17 +454,15 @@ async def test_an_overwritten_file_survives_a_wrong_checksum(daemon: DaemonProce
     assert daemon.files() == {"d/f": b"old"}
 
 
-# -- full and unwilling disks ------------------------------------------------------------------------------------------
+# -- full and read-only disks ------------------------------------------------------------------------------------------
 
 
-async def test_a_full_disk_fails_the_download_and_the_daemon_lives_on(
-    tmp_path: Path, disk: Path, origin: Origin
-) -> None:
-    origin.script("/told", ScriptedResponse(size=50_000_000))
-    origin.script("/untold", ScriptedResponse(size=50_000_000, framing=Framing.CHUNKED))
+async def test_a_full_disk_fails_the_download_and_not_the_daemon(tmp_path: Path, disk: Path, origin: Origin) -> None:
+    origin.script("/known-length", ScriptedResponse(size=50_000_000))
+    origin.script("/unknown-length", ScriptedResponse(size=50_000_000, framing=Framing.CHUNKED))
     origin.script("/small", ScriptedResponse(size=SIZE))
     async with daemon_on_disk(tmp_path, disk, "size=16m", config=make_config(max_retries=0)) as daemon:
-        for path in ("/told", "/untold", "/told", "/untold"):
+        for path in ("/known-length", "/unknown-length", "/known-length", "/unknown-length"):
             status, answer = await daemon.fetch("d", origin.url(path))
             assert (status, answer["success"], answer["error"]) == (507, False, "INSUFFICIENT_STORAGE"), path
             assert answer["detail"]
@@ -472,7 +470,7 @@ async def test_a_full_disk_fails_the_download_and_the_daemon_lives_on(
             status, answer = await daemon.fetch("d", origin.url("/small"), conflict="overwrite")
             assert (status, answer["message"]) == (201, "Download completed")
         assert daemon.files() == {"d/small": WHOLE}
-        assert len(origin.requests("/untold")) == 2
+        assert len(origin.requests("/unknown-length")) == 2
         statuses = Counter(entry["error"] for entry in await daemon.history())
         assert statuses == {None: 4, "INSUFFICIENT_STORAGE": 4}
 
@@ -491,7 +489,7 @@ async def test_many_downloads_that_fill_the_disk_at_once_all_end_and_none_is_los
         assert len(await daemon.history()) == 13
 
 
-async def test_a_disk_without_a_byte_for_the_records_is_said_so_and_nothing_is_lost(
+async def test_a_disk_too_full_for_the_records_is_reported_and_loses_no_download(
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:
     release = asyncio.Event()
@@ -512,15 +510,15 @@ async def test_a_disk_without_a_byte_for_the_records_is_said_so_and_nothing_is_l
         entry = await daemon.wait_until_finished(held)
         assert (entry["status"], entry["error"]) == ("failed", "INSUFFICIENT_STORAGE")
         assert (await daemon.fetch("d", origin.url("/small")))[1]["message"] == "Download completed"
-        # A refused batch has left nothing behind.
+        # A refused batch leaves no rows.
         assert len(await daemon.history()) == 2
         assert await daemon.active() == []
 
 
 async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -> None:
-    origin.script("/told", ScriptedResponse(size=60_000_000))
+    origin.script("/known-length", ScriptedResponse(size=60_000_000))
     for number in range(5):
-        origin.script(f"/untold{number}", ScriptedResponse(size=100_000_000, framing=Framing.CHUNKED))
+        origin.script(f"/unknown-length-{number}", ScriptedResponse(size=100_000_000, framing=Framing.CHUNKED))
     origin.script("/small", ScriptedResponse(size=SIZE))
     config = make_config(max_retries=0).replace("min_free = 0", 'min_free = "12 MiB"')
     lowest = 1 << 40
@@ -534,23 +532,23 @@ async def test_min_free_stays_free(tmp_path: Path, disk: Path, origin: Origin) -
                 await asyncio.sleep(0)
 
         watching = asyncio.create_task(watch())
-        status, answer = await daemon.fetch("d", origin.url("/told"))
+        status, answer = await daemon.fetch("d", origin.url("/known-length"))
         assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE")
         assert "min_free" in answer["detail"]
-        # As fast as they can, all at once: what each is about to write is not there for the others.
+        # All at once without a speed limit: the bytes that each will write are reserved.
         for status, answer in await asyncio.gather(
-            *(daemon.fetch("d", origin.url(f"/untold{number}")) for number in range(5))
+            *(daemon.fetch("d", origin.url(f"/unknown-length-{number}")) for number in range(5))
         ):
             assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE")
             assert "min_free" in answer["detail"]
         watching.cancel()
         assert daemon.part_files() == []
         assert (await daemon.fetch("d", origin.url("/small")))[1]["message"] == "Download completed"
-    # The records, which lie on this disk too, may be written all the same, and so may the rest of a page.
+    # The records on this disk, and the rest of a page, may still be written.
     assert lowest > (12 << 20) - 600_000
 
 
-async def test_a_full_disk_holds_the_queue_back_until_there_is_room(tmp_path: Path, disk: Path, origin: Origin) -> None:
+async def test_a_full_disk_suspends_the_queue_until_space_is_free(tmp_path: Path, disk: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE))
     config = make_config(max_retries=3, max_concurrent=2).replace("min_free = 0", 'min_free = "12 MiB"')
     async with daemon_on_disk(tmp_path, disk, "size=24m", config=config) as daemon:
@@ -565,19 +563,19 @@ async def test_a_full_disk_holds_the_queue_back_until_there_is_room(tmp_path: Pa
 
         async def held() -> list[str]:
             active = await daemon.active()
-            return [entry["id"] for entry in active if entry["reason"] == "there is no room on the disk"]
+            return [entry["id"] for entry in active if entry["reason"] == "the disk is full"]
 
         async with asyncio.timeout(10):
             while len(waiting := await held()) < 10:
                 await asyncio.sleep(0.02)
-        # Those which found out wait for their next attempts; nothing else was spent.
+        # The downloads that met the full disk wait for their next attempts; no other request was sent.
         assert len(origin.requests("/f")) == 2
         ballast.unlink()
         for id in waiting:
             assert (await daemon.wait_until_finished(id))["status"] == "completed"
 
 
-async def test_a_directory_that_cannot_be_written_fails_its_downloads_alone(
+async def test_a_directory_that_cannot_be_written_fails_only_its_downloads(
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE))
@@ -597,7 +595,7 @@ async def test_a_directory_that_cannot_be_written_fails_its_downloads_alone(
         assert "Traceback" not in daemon.log.read_text()
 
 
-async def test_a_root_that_cannot_be_written_is_told_at_the_start(tmp_path: Path, disk: Path) -> None:
+async def test_a_root_that_cannot_be_written_is_reported_at_the_start(tmp_path: Path, disk: Path) -> None:
     daemon = DaemonProcess(tmp_path, launcher=mount_launcher("ro", disk))
     daemon.root = disk
     with pytest.raises(AssertionError, match="the daemon ended with 1") as caught:

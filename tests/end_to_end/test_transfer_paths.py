@@ -1,4 +1,4 @@
-"""The ways that bytes can take from a connection to the disk: each of them keeps every promise.
+"""Each path of the bytes from a connection to the disk keeps the same promises.
 
 Long contents pass by the HTTP parser: inside the kernel, or through one buffer when they come over TLS or have to be
 hashed. What they have in common is tested here once for all of them.
@@ -29,7 +29,7 @@ SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries
 
 
 class TransferPath:
-    """One way, with an origin and a daemon for it."""
+    """One path of the bytes, with an origin and a daemon for it."""
 
     def __init__(self, name: str, origin: Origin, daemon: DaemonProcess) -> None:
         self.name = name
@@ -62,16 +62,16 @@ class TransferPath:
         return str(answer["download_id"])
 
     async def wait_until_received(self, id: str, nbytes: int) -> dict[str, Any]:
-        """The entry of a download once so much of it has come."""
+        """Return the entry of a download once it has received this number of bytes."""
 
-        async def has_come() -> dict[str, Any] | None:
+        async def has_received() -> dict[str, Any] | None:
             entry = await self.daemon.get_download(id)
             return entry if entry["current_size"] >= nbytes else None
 
-        return dict(await wait_until(has_come))
+        return dict(await wait_until(has_received))
 
     def saved(self) -> bool:
-        """Whether the whole first version lies there, and nothing else."""
+        """Return True if the only file is the complete first version."""
         return self.daemon.files() == {"d/f": expected_bytes(0, 0, SIZE)} and self.daemon.part_files() == []
 
 
@@ -90,14 +90,14 @@ async def transfer_path(request: pytest.FixtureRequest, tmp_path: Path) -> Async
             assert "Traceback" not in daemon.log.read_text()
 
 
-async def test_the_whole_file_arrives(transfer_path: TransferPath) -> None:
+async def test_the_complete_file_is_saved(transfer_path: TransferPath) -> None:
     transfer_path.origin.script("/f", transfer_path.answer())
     status, answer = await transfer_path.fetch()
     assert (status, answer["message"]) == (201, "Download completed")
     assert transfer_path.saved()
 
 
-async def test_the_border_between_short_and_long_is_no_border_for_bytes(transfer_path: TransferPath) -> None:
+async def test_files_around_the_size_threshold_are_complete(transfer_path: TransferPath) -> None:
     for size in (4 * MIB - 1, 4 * MIB, 4 * MIB + 1):
         transfer_path.origin.script("/f", transfer_path.answer(size=size))
         status, _ = await transfer_path.daemon.fetch(
@@ -116,7 +116,7 @@ INTERRUPTED_RESPONSES: list[dict[str, Any]] = [
 ]
 
 
-async def test_what_came_before_a_break_is_not_fetched_again(transfer_path: TransferPath) -> None:
+async def test_bytes_received_before_an_interruption_are_not_fetched_again(transfer_path: TransferPath) -> None:
     for number, broken in enumerate(INTERRUPTED_RESPONSES):
         path = f"/{number}"
         transfer_path.origin.script(path, [transfer_path.answer(**broken), ScriptedResponse(size=SIZE, etag='"v1"')])
@@ -127,19 +127,19 @@ async def test_what_came_before_a_break_is_not_fetched_again(transfer_path: Tran
         assert transfer_path.saved()
         after = int(broken["cut_after"] if "cut_after" in broken else broken["stall_after"])
         if transfer_path.segmented:
-            # Their requests are looked at elsewhere.
+            # Other tests check their requests.
             continue
         first, second = (request.field("Range") for request in transfer_path.origin.requests(path))
         assert first is None
         if transfer_path.name == "tls" and broken.get("cut") is not Cut.FIN and after > 10:
-            # A reset overtakes the record before it.
+            # A reset discards the TLS record before it.
             assert second is not None
             assert after - RECORD <= int(second.removeprefix("bytes=").rstrip("-")) <= after
         else:
             assert second == f"bytes={after}-"
 
 
-async def test_two_versions_never_meet(transfer_path: TransferPath) -> None:
+async def test_two_versions_are_never_mixed(transfer_path: TransferPath) -> None:
     transfer_path.origin.script(
         "/f", [transfer_path.answer(cut_after=CUT), ScriptedResponse(size=SIZE, seed=1, etag='"v2"')]
     )
@@ -149,7 +149,7 @@ async def test_two_versions_never_meet(transfer_path: TransferPath) -> None:
 
 
 @pytest.mark.parametrize("transfer_path", ["spliced", "hashed", "tls"], indirect=True)
-async def test_a_content_that_something_follows_is_not_believed_however_often_it_is_tried(
+async def test_content_followed_by_extra_bytes_is_refused_on_every_attempt(
     transfer_path: TransferPath,
 ) -> None:
     head = f'HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nETag: "v1"\r\n\r\n'.encode()
@@ -162,7 +162,7 @@ async def test_a_content_that_something_follows_is_not_believed_however_often_it
     assert transfer_path.daemon.part_files() == []
 
 
-async def test_a_pause_takes_effect_within_a_second_and_keeps_what_came(transfer_path: TransferPath) -> None:
+async def test_a_pause_takes_effect_within_a_second_and_keeps_received_bytes(transfer_path: TransferPath) -> None:
     transfer_path.origin.script("/f", transfer_path.answer(rate=4 * MIB))
     id = await transfer_path.start()
     await transfer_path.wait_until_received(id, 3 * MIB)
@@ -180,7 +180,7 @@ async def test_a_pause_takes_effect_within_a_second_and_keeps_what_came(transfer
 
 
 @pytest.mark.parametrize("rate", [0, 4 * MIB], ids=["full speed", "slow"])
-async def test_a_cancel_takes_effect_within_a_second_and_leaves_nothing(transfer_path: TransferPath, rate: int) -> None:
+async def test_a_cancel_takes_effect_within_a_second_and_leaves_no_file(transfer_path: TransferPath, rate: int) -> None:
     transfer_path.origin.script("/f", transfer_path.answer(size=2_000 * MIB, rate=rate))
     answer = await transfer_path.daemon.start_download(
         "d", transfer_path.origin.url("/f"), **transfer_path.parameters()
@@ -194,7 +194,7 @@ async def test_a_cancel_takes_effect_within_a_second_and_leaves_nothing(transfer
     assert (transfer_path.daemon.files(), transfer_path.daemon.part_files()) == ({}, [])
 
 
-async def test_a_kill_in_the_middle_loses_no_more_than_was_on_its_way(transfer_path: TransferPath) -> None:
+async def test_a_kill_loses_only_bytes_in_buffers(transfer_path: TransferPath) -> None:
     transfer_path.origin.script("/f", transfer_path.answer(rate=2 * MIB))
     id = await transfer_path.start()
     received = []
@@ -216,7 +216,7 @@ async def test_a_kill_in_the_middle_loses_no_more_than_was_on_its_way(transfer_p
     assert starts == sorted(starts)
 
 
-async def test_kills_in_loops_lose_nothing_and_mix_nothing(transfer_path: TransferPath) -> None:
+async def test_repeated_kills_lose_and_mix_no_bytes(transfer_path: TransferPath) -> None:
     contents = [expected_bytes(seed, 0, SIZE) for seed in range(3)]
     for seed in range(3):
         transfer_path.origin.script(f"/{seed}", transfer_path.answer(seed=seed, etag=f'"{seed}"', rate=2 * MIB))
@@ -248,16 +248,16 @@ def unread_bytes(port: int) -> int:
 
 
 @pytest.mark.parametrize("parameters", [{}, {"checksum": f"sha-256={expected_sha256(1, 2 * SIZE)}"}])
-async def test_a_late_reader_of_an_earlier_answer_takes_nothing_from_the_next_one(
+async def test_a_late_read_of_one_response_takes_no_bytes_of_the_next(
     tmp_path: Path, parameters: dict[str, str]
 ) -> None:
-    """A connection may be used again as soon as an answer has come, though not all of it has been written yet."""
+    """Reuse a connection when its response has been received but not been written completely."""
     async with Origin() as origin, DaemonProcess(tmp_path, config=SHORT_TIMEOUTS) as daemon:
         origin.script("/late", ScriptedResponse(size=400_000))
         origin.script("/next", ScriptedResponse(size=2 * SIZE, seed=1, rate=4 * MIB, etag='"n"'))
         late = (await daemon.start_download("d", origin.url("/late"), speed_limit=100_000))["download_id"]
         await origin.wait_finished("/late")
-        # The daemon has taken all of it from the socket; its buffer waits for the limit.
+        # The daemon has read all bytes from the socket; its buffer waits for the limiter.
         await wait_until(lambda: unread_bytes(origin.port) == 0)
         status, _ = await daemon.fetch("d", origin.url("/next"), **parameters)
         assert status == 201
@@ -267,8 +267,8 @@ async def test_a_late_reader_of_an_earlier_answer_takes_nothing_from_the_next_on
         assert daemon.files() == {"d/late": expected_bytes(0, 0, 400_000), "d/next": expected_bytes(1, 0, 2 * SIZE)}
 
 
-async def test_progress_is_told_while_it_is_made(transfer_path: TransferPath) -> None:
-    # It is cancelled when enough has been seen: a slow machine sees less of it in the same time.
+async def test_progress_is_reported_during_the_transfer(transfer_path: TransferPath) -> None:
+    # Cancelled after enough samples: a slow machine takes fewer in the same time.
     transfer_path.origin.script("/f", transfer_path.answer(size=2_000 * MIB, rate=4 * MIB))
     id = await transfer_path.start()
     seen: set[int] = set()
@@ -280,7 +280,7 @@ async def test_progress_is_told_while_it_is_made(transfer_path: TransferPath) ->
         return len(seen) >= 5
 
     await wait_until(is_seen_often, every=0.1)
-    # They come in small steps, not in the few that end an attempt.
+    # Progress is reported in small steps, not only at the end of an attempt.
     assert max(seen) < 100 * MIB
     assert (await transfer_path.daemon.control(id, "cancel"))[0] == 200
 
@@ -296,14 +296,14 @@ async def test_a_speed_limit_holds(transfer_path: TransferPath) -> None:
         assert transfer_path.saved()
         return watch.seconds
 
-    # A limiter that is too slow is so each time; a disk that others use is not.
+    # A limiter that is too slow is slow each time; a disk with other load is not.
     took = [await measured_seconds()]
     while took[-1] > expected * 1.15 and len(took) < 3:
         took.append(await measured_seconds())
     assert took[-1] <= expected * 1.15, took
 
 
-async def test_a_file_that_is_too_large_is_given_up_as_it_grows(transfer_path: TransferPath) -> None:
+async def test_a_file_that_grows_beyond_max_size_is_aborted(transfer_path: TransferPath) -> None:
     await transfer_path.daemon.reload(SHORT_TIMEOUTS.replace("[downloads]", f"[downloads]\nmax_size = {SIZE - 1}"))
     transfer_path.origin.script("/f", transfer_path.answer())
     status, answer = await transfer_path.fetch()

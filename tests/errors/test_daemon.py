@@ -21,7 +21,7 @@ from downloadd.errors.daemon import (
         (InternalError(), 500, None, False),
     ],
 )
-def test_a_client_is_told_when_to_try_again(
+def test_a_client_receives_the_time_of_the_next_try(
     error: DownloadError, status: int, retry_after: float | None, transient: bool
 ) -> None:
     assert (error.status, error.retry_after, error.transient) == (status, retry_after, transient)

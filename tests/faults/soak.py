@@ -43,7 +43,7 @@ class Soak:
         origin.set_fallback(self._answer)
 
     async def run(self, seconds: float, samples: int, at_least: int = 0) -> None:
-        """Let the users act for so long and measure the daemon so many times; go on until `at_least` outcomes."""
+        """Run the users for `seconds` and measure the daemon `samples` times; continue until `at_least` outcomes."""
         users = [asyncio.create_task(self._act()) for _ in range(CONCURRENT_USERS)]
         for _ in range(samples):
             await asyncio.sleep(seconds / samples)

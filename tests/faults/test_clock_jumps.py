@@ -1,4 +1,4 @@
-"""The wall clock is set forth and back by a day: what waits is neither forgotten nor let go at once."""
+"""Jumps of the wall clock by a day: delays keep their length."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ DAY = 86_400.0
 
 @pytest.mark.parametrize("blocked", [False, True], ids=["a retry", "a host that asked to wait"])
 @pytest.mark.parametrize("jump", [-DAY, DAY, -60.0, 60.0])
-async def test_a_delay_lasts_as_long_as_it_was_meant_to(jump: float, blocked: bool) -> None:
+async def test_a_delay_keeps_its_length_when_the_clock_jumps(jump: float, blocked: bool) -> None:
     clock = JumpingClock()
     dispatcher = LocalDispatcher(Limits(max_concurrent=1, max_per_host=1), clock)
     started: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
@@ -38,7 +38,7 @@ async def test_a_delay_lasts_as_long_as_it_was_meant_to(jump: float, blocked: bo
     dispatching.cancel()
 
 
-async def test_what_was_written_down_before_the_clock_was_set_back_waits_a_day_at_most() -> None:
+async def test_a_time_recorded_before_the_clock_was_set_back_delays_a_day_at_most() -> None:
     clock = JumpingClock()
     dispatcher = LocalDispatcher(Limits(max_concurrent=1, max_per_host=1), clock)
     year = 365 * DAY

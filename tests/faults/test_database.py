@@ -1,6 +1,6 @@
-"""A database that the daemon cannot use: it says so in one sentence, ends, and leaves every byte as it was.
+"""A database that the daemon cannot use: it reports the reason, ends, and changes no byte.
 
-What each of these is recognised by is tested in `tests/records/test_database.py`, with the backup before a migration.
+`tests/records/test_database.py` tests the detection of each defect, and the backup before a migration.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ def make_newer(database: Path) -> None:
         (make_newer, "was written by a newer downloadd"),
     ],
 )
-async def test_a_database_that_cannot_be_used_is_said_so_and_left_alone(
+async def test_an_unusable_database_is_reported_and_not_changed(
     restartable: DaemonProcess, origin: Origin, corrupt: Callable[[Path], None], sentence: str
 ) -> None:
     origin.script("/f", ScriptedResponse(size=10))
@@ -62,15 +62,15 @@ async def test_a_database_that_cannot_be_used_is_said_so_and_left_alone(
     written = len(restartable.log.read_text())
     with pytest.raises(AssertionError, match="the daemon ended with 1"):
         await restartable.start()
-    said = restartable.log.read_text()[written:]
-    assert sentence in said
-    assert str(database) in said
-    assert "Traceback" not in said
-    assert len(said.splitlines()) == 1
+    message = restartable.log.read_text()[written:]
+    assert sentence in message
+    assert str(database) in message
+    assert "Traceback" not in message
+    assert len(message.splitlines()) == 1
     assert database.read_bytes() == content
 
 
-async def test_bytes_that_lost_records_knew_of_are_left_and_go_on_once_the_records_are_restored(
+async def test_part_files_of_lost_records_are_kept_and_continued_after_a_restore(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     size = 4_000_000
@@ -100,7 +100,7 @@ async def test_bytes_that_lost_records_knew_of_are_left_and_go_on_once_the_recor
     assert origin.requests("/f")[-1].field("Range") == "bytes=1000000-"
 
 
-async def test_a_damaged_row_costs_no_other_download_and_is_left_as_it_is(
+async def test_a_damaged_row_affects_no_other_download_and_is_not_changed(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     size = 1_000_000
@@ -146,7 +146,7 @@ async def test_a_damaged_row_costs_no_other_download_and_is_left_as_it_is(
     assert restartable.part_files() == []
 
 
-async def test_no_download_is_accepted_while_the_state_directory_is_gone(
+async def test_no_download_is_accepted_while_the_state_directory_is_missing(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", ScriptedResponse(size=10))
@@ -172,8 +172,8 @@ async def test_no_download_is_accepted_while_the_state_directory_is_gone(
 
 
 @contextlib.contextmanager
-def held(daemon: DaemonProcess) -> Iterator[None]:
-    """Holds the database as another program may, one that changes something or lets a table be looked at in peace."""
+def locked(daemon: DaemonProcess) -> Iterator[None]:
+    """Lock the database as another program may."""
     with contextlib.closing(sqlite3.connect(daemon.state / DATABASE_FILE_NAME, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         try:
@@ -184,7 +184,7 @@ def held(daemon: DaemonProcess) -> Iterator[None]:
 
 @contextlib.contextmanager
 def moved_away(daemon: DaemonProcess) -> Iterator[None]:
-    """Moves the state directory away, and back."""
+    """Move the state directory away within the context."""
     away = daemon.state.rename(daemon.folder / "away")
     try:
         yield
@@ -192,11 +192,11 @@ def moved_away(daemon: DaemonProcess) -> Iterator[None]:
         away.rename(daemon.state)
 
 
-AWAY = pytest.mark.parametrize("away", [held, moved_away])
+AWAY = pytest.mark.parametrize("away", [locked, moved_away])
 
 
 @AWAY
-async def test_records_that_are_away_for_a_while_fail_no_download_and_start_none_twice(
+async def test_unavailable_records_fail_no_download_and_start_none_twice(
     restartable: DaemonProcess, origin: Origin, away: Callable[[DaemonProcess], contextlib.AbstractContextManager[None]]
 ) -> None:
     release = asyncio.Event()
@@ -219,7 +219,7 @@ async def test_records_that_are_away_for_a_while_fail_no_download_and_start_none
                 answer = await response.json()
                 assert (response.status, answer["success"], answer["error"]) == (503, False, "STORE_UNAVAILABLE")
                 assert int(response.headers["Retry-After"]) > 0
-        # Whoever only reads is not held up.
+        # Read requests are not delayed.
         assert {entry["id"] for entry in await restartable.active()} == ids
         assert await restartable.history() == []
     for id in ids:
@@ -231,7 +231,7 @@ async def test_records_that_are_away_for_a_while_fail_no_download_and_start_none
 
 
 @AWAY
-async def test_the_daemon_stops_in_time_while_its_records_are_away(
+async def test_the_daemon_stops_in_time_while_its_records_are_unavailable(
     restartable: DaemonProcess, origin: Origin, away: Callable[[DaemonProcess], contextlib.AbstractContextManager[None]]
 ) -> None:
     release = asyncio.Event()
@@ -242,7 +242,7 @@ async def test_the_daemon_stops_in_time_while_its_records_are_away(
     with away(restartable):
         release.set()
         await wait_until(restartable.part_files)
-        # One that came to the end of its time would say so.
+        # A stop that exceeds its time limit would be logged.
         assert await restartable.stop() == 0
     await restartable.start()
     assert (await restartable.wait_until_finished(id))["status"] == "completed"

@@ -1,4 +1,4 @@
-"""No descriptor is left: what comes waits, nothing crashes, and everything goes on when there are some again."""
+"""Exhausted file descriptors: connections and downloads wait, and continue when descriptors are free."""
 
 import asyncio
 import os
@@ -14,12 +14,12 @@ LIMIT = 96
 
 
 def cpu_seconds(pid: int) -> float:
-    """What the process has used up."""
+    """Return user and system time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def test_accepts_pause_and_go_on(tmp_path: Path, origin: Origin) -> None:
+async def test_accepts_pause_without_descriptors_and_continue_with_them(tmp_path: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=1000))
     launcher = ("sh", "-c", f'ulimit -n {LIMIT} && exec "$@"', "sh")
     async with DaemonProcess(tmp_path, launcher=launcher) as daemon:
@@ -43,9 +43,7 @@ async def test_accepts_pause_and_go_on(tmp_path: Path, origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("limit", [40, LIMIT])
-async def test_few_descriptors_are_not_taken_by_more_downloads_than_they_are_enough_for(
-    tmp_path: Path, origin: Origin, limit: int
-) -> None:
+async def test_downloads_are_limited_by_the_available_descriptors(tmp_path: Path, origin: Origin, limit: int) -> None:
     origin.script("/f", ScriptedResponse(size=100_000, rate=400_000, etag='"v"'))
     launcher = ("sh", "-c", f'ulimit -n {limit} && exec "$@"', "sh")
     async with DaemonProcess(tmp_path, launcher=launcher, config=make_config(max_per_host=64)) as daemon:
@@ -59,7 +57,7 @@ async def test_few_descriptors_are_not_taken_by_more_downloads_than_they_are_eno
         assert warning["limit"] == limit
 
 
-async def test_idle_clients_take_no_descriptor_of_a_download(tmp_path: Path, origin: Origin) -> None:
+async def test_idle_clients_use_no_descriptor_of_a_download(tmp_path: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=20_000, rate=40_000, etag='"v"'))
     launcher = ("sh", "-c", 'ulimit -n 256 && exec "$@"', "sh")
     async with DaemonProcess(tmp_path, launcher=launcher, config=make_config(max_per_host=64, max_retries=0)) as daemon:
@@ -79,7 +77,7 @@ async def test_idle_clients_take_no_descriptor_of_a_download(tmp_path: Path, ori
             writer.close()
 
 
-async def test_connections_that_get_no_descriptor_are_done_without(tmp_path: Path, origin: Origin) -> None:
+async def test_a_download_continues_without_connections_that_get_no_descriptor(tmp_path: Path, origin: Origin) -> None:
     size = 16 << 20
     origin.script("/f", ScriptedResponse(size=size, rate=8 << 20, etag='"v"'))
     launcher = ("sh", "-c", f'ulimit -n {LIMIT} && exec "$@"', "sh")

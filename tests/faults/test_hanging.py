@@ -1,4 +1,4 @@
-"""Nothing holds a place for ever: what hangs is ended, and whoever comes next has the place."""
+"""Runs that hang are aborted, and release their slots."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ ONE_SLOT = replace(CONFIG, max_concurrent=1, stall_timeout=0.3, timeout=0)
 
 @pytest.fixture
 def release_threads() -> Iterator[threading.Event]:
-    """What hangs goes on when it is set, at the latest at the end of the test."""
+    """Return an event that releases the threads that hang; it is set at the end of the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -38,7 +38,7 @@ def release_threads() -> Iterator[threading.Event]:
 
 @pytest.mark.parametrize("limit", [0, 1 << 20])
 @pytest.mark.parametrize("call", ["pwritev", "fsync", "link"])
-async def test_a_disk_that_does_not_answer_costs_its_download_and_not_the_slot(
+async def test_a_disk_that_hangs_fails_its_download_and_frees_the_slot(
     call: str,
     limit: int,
     tmp_path: Path,
@@ -73,7 +73,7 @@ async def test_a_disk_that_does_not_answer_costs_its_download_and_not_the_slot(
         release_threads.set()
 
 
-async def test_many_sources_that_hang_are_asked_one_after_the_other(
+async def test_many_sources_that_hang_are_tried_one_after_the_other(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("downloadd.manager.stall_detection.STALL_MARGIN_SECONDS", 0.2)
@@ -92,7 +92,7 @@ async def test_many_sources_that_hang_are_asked_one_after_the_other(
         assert [len(origin.requests(path)) for path in hanging] == [1] * 5
 
 
-async def test_a_source_that_hangs_costs_little_while_there_are_others(
+async def test_a_source_that_hangs_costs_little_time_if_there_are_others(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("downloadd.transfer.source_requests.SOURCE_TIMEOUT", 0.2)
@@ -108,11 +108,11 @@ async def test_a_source_that_hangs_costs_little_while_there_are_others(
         assert (await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
-async def test_a_source_that_takes_its_time_is_waited_for_when_no_other_has_it(
+async def test_a_slow_source_is_waited_for_if_no_other_has_the_file(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("downloadd.transfer.source_requests.SOURCE_TIMEOUT", 0.5)
-    # The first request is given up; the second one, which nothing limits, is answered.
+    # The first request is aborted; the second one, without a limit, gets a response.
     release = asyncio.Event()
     origin.script("/slow", ScriptedResponse(size=1000, head_event=release))
     origin.script("/gone", error_response(404))
@@ -126,19 +126,19 @@ async def test_a_source_that_takes_its_time_is_waited_for_when_no_other_has_it(
         assert (len(origin.requests("/slow")), len(origin.requests("/gone"))) == (2, 1)
 
 
-async def test_what_waits_for_a_slow_limit_is_left_alone(
+async def test_a_run_that_waits_for_a_low_speed_limit_is_not_aborted(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("downloadd.manager.stall_detection.STALL_MARGIN_SECONDS", 0.2)
     monkeypatch.setattr("downloadd.manager.stall_monitor.STALL_CHECK_SECONDS", 0.05)
     origin.script("/f", ScriptedResponse(size=3000))
-    # A portion takes a second.
+    # Each portion of the limiter takes a second.
     async with open_stack(tmp_path, replace(ONE_SLOT, speed_limit=1024)) as stack:
         started = await stack.manager.start([DownloadRequest(url=origin.url("/f"), directory="d")], user="u")
         assert (await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
-def test_whatever_moves_is_left_alone() -> None:
+def test_a_run_that_makes_progress_is_not_aborted() -> None:
     begun = Activity(state=State.DOWNLOADING, received_bytes=0, request_count=1, since=0)
 
     def observed(
@@ -164,7 +164,7 @@ def test_whatever_moves_is_left_alone() -> None:
         (State.DOWNLOADING, 0.0, None),
     ],
 )
-def test_it_is_ended_when_every_other_limit_would_have_ended_it(
+def test_a_run_is_aborted_later_than_by_every_other_limit(
     state: State, stall_timeout: float, after: float | None
 ) -> None:
     last = Activity(state=state, received_bytes=0, request_count=0, since=0)

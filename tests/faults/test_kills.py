@@ -1,4 +1,4 @@
-"""Kill -9 between any two writes of a download's life, and again while what it left is put in order."""
+"""`kill -9` before each write of a download, and again during the recovery."""
 
 import asyncio
 import random
@@ -13,23 +13,23 @@ from support.origin.origin import Origin
 REACHED = {
     "one_file": {"migrate", "mkdir", "open", "pwritev", "commit", "fchmod", "fsync", "link", "unlink"},
     "names_that_are_taken": {"open", "pwritev", "commit", "fchmod", "fsync", "link", "rename", "unlink"},
-    "broken_and_tried_again": {"open", "pwritev", "splice", "rename", "commit", "fsync", "link", "unlink"},
+    "interrupted_and_retried": {"open", "pwritev", "splice", "rename", "commit", "fsync", "link", "unlink"},
     "segments": {"open", "pwritev", "commit", "fsync", "link", "unlink"},
     "paused_and_resumed": {"open", "pwritev", "commit", "rename", "fsync", "link", "unlink"},
     "cancelled": {"open", "pwritev", "commit", "unlink"},
     "failed_and_retried": {"open", "pwritev", "commit", "fsync", "link", "unlink"},
 }
-"""What each scenario is there to come by."""
+"""Fault points that each scenario must reach."""
 
 
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != recovery.__name__])
-async def test_whatever_write_a_kill_comes_before_nothing_is_lost_doubled_or_cut_short(
+async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
     scenario: str, tmp_path: Path, origin: Origin, fork_servers: list[ForkServer]
 ) -> None:
     rng = random.Random(scenario)
     reached: list[list[str]] = []
 
-    async def lane(fork_server: ForkServer, first: int) -> None:
+    async def run_trials(fork_server: ForkServer, first: int) -> None:
         for fault_at in count(first, len(fork_servers)):
             trial = CrashTrial(tmp_path / str(fault_at), origin, fork_server, scenario)
             ended = await trial.run(fault_at, from_start=scenario == "one_file")
@@ -42,10 +42,10 @@ async def test_whatever_write_a_kill_comes_before_nothing_is_lost_doubled_or_cut
             if not ended.is_killed_early:
                 break
 
-    await asyncio.gather(*(lane(fork_server, first) for first, fork_server in enumerate(fork_servers, 1)))
+    await asyncio.gather(*(run_trials(fork_server, first) for first, fork_server in enumerate(fork_servers, 1)))
     everything = max(reached, key=len)
     assert {point for points in reached for point in points} >= REACHED[scenario]
     if scenario == "segments":
-        # It was written down what had come, while more was coming.
+        # A checkpoint was written while more bytes arrived.
         last_piece = len(everything) - everything[::-1].index("pwritev")
         assert "fsync" in everything[everything.index("pwritev") : last_piece]

@@ -30,15 +30,15 @@ LINE = re.compile(r"(?P<pid>\d+) +(?:<\.\.\. (?P<resumed>\w+) resumed>|(?P<call>
 
 
 class Step(msgspec.Struct):
-    """One call of interest: what it was for, and the lines of the trace in which it began and was done."""
+    """System call that matters here: its purpose, and the lines of the trace in which it began and ended."""
 
-    what: str
+    purpose: str
     began: int
     done: int = 0
 
 
-def what_for(call: str, arguments: str) -> str | None:
-    """What a call is for; None for those that are of no interest."""
+def purpose_of(call: str, arguments: str) -> str | None:
+    """Return the purpose of a call; None if it does not matter here."""
     match call:
         case "fdatasync" if "records.db-wal>" in arguments:
             return "records"
@@ -61,7 +61,7 @@ def what_for(call: str, arguments: str) -> str | None:
 
 
 def steps_of(trace: Path) -> list[Step]:
-    """The calls of interest in the order in which they began."""
+    """Return the calls that matter here, in the order in which they began."""
     steps: list[Step] = []
     under_way: dict[str, Step] = {}
     for number, line in enumerate(trace.read_text(errors="replace").splitlines()):
@@ -73,26 +73,26 @@ def steps_of(trace: Path) -> list[Step]:
             if step is not None:
                 step.done = number
             continue
-        what = what_for(match["call"], match["rest"])
-        if what is not None:
-            step = Step(what, number, number)
+        purpose = purpose_of(match["call"], match["rest"])
+        if purpose is not None:
+            step = Step(purpose, number, number)
             steps.append(step)
             if "<unfinished ...>" in line:
                 under_way[match["pid"]] = step
     return steps
 
 
-def tracer(trace: Path) -> tuple[str, ...]:
-    """What runs a command and writes its calls down."""
+def strace_launcher(trace: Path) -> tuple[str, ...]:
+    """Return a launcher that writes the system calls of the daemon to a file."""
     strace = ("strace", "-D", "-f", "-y", "-q", "--seccomp-bpf", "-s", "64", "-e", "signal=none", "-o", str(trace))
     return (*strace, "-e", f"trace={CALLS}")
 
 
 async def traced(tmp_path: Path, origin: Origin, **parameters: str) -> list[Step]:
-    """The steps of one download, from its request to its answer, and to its end."""
+    """Run one download and return its steps, from the request to the end."""
     origin.script("/f", ScriptedResponse(size=100, etag='"v"'))
     trace = tmp_path / "trace"
-    async with DaemonProcess(tmp_path, launcher=tracer(trace)) as daemon:
+    async with DaemonProcess(tmp_path, launcher=strace_launcher(trace)) as daemon:
         begin = len(trace.read_text(errors="replace").splitlines())
         answer = await daemon.start_download("d", origin.url("/f"), **parameters)
         await daemon.wait_until_finished(answer["download_id"])
@@ -105,32 +105,32 @@ async def traced(tmp_path: Path, origin: Origin, **parameters: str) -> list[Step
 
 
 def assert_one_after_the_other(steps: list[Step]) -> None:
-    """Each is done before the next one begins."""
+    """Assert that each step ended before the next one began."""
     for one, following in pairwise(steps):
         assert one.done < following.began, (one, following)
 
 
 async def test_an_accepted_download_is_on_stable_storage_before_the_answer(tmp_path: Path, origin: Origin) -> None:
     steps = await traced(tmp_path, origin)
-    written = next(step for step in steps if step.what == "records")
-    answered = next(step for step in steps if step.what == "answer")
+    written = next(step for step in steps if step.purpose == "records")
+    answered = next(step for step in steps if step.purpose == "answer")
     assert written.done < answered.began
 
 
 @pytest.mark.parametrize(("conflict", "call"), [("rename", "link"), ("overwrite", "rename")])
-async def test_bytes_name_and_history_reach_stable_storage_one_after_the_other(
+async def test_bytes_name_and_history_reach_stable_storage_in_this_order(
     tmp_path: Path, origin: Origin, conflict: str, call: str
 ) -> None:
     steps = await traced(tmp_path, origin, conflict=conflict, wait="20")
-    first = next(number for number, step in enumerate(steps) if step.what == "mkdir")
-    last = next(number for number, step in enumerate(steps) if step.what == "answer")
+    first = next(number for number, step in enumerate(steps) if step.purpose == "mkdir")
+    last = next(number for number, step in enumerate(steps) if step.purpose == "answer")
     path = steps[first : last + 1]
-    assert [step.what for step in path] == [
+    assert [step.purpose for step in path] == [
         *("mkdir", "sync root", "write part"),
-        # "It is about to get this name": a file that is there after a power cut is never fetched again.
+        # The name is recorded first: a file that exists after a power failure is not fetched again.
         "records",
         *("sync part", call, "unlink", "sync directory"),
-        # "It has it."
+        # The completed row.
         "records",
         "answer",
     ]
@@ -141,8 +141,8 @@ SIZE = 4_000_000
 SLOW = ScriptedResponse(size=SIZE, etag='"v"', rate=SIZE // 2)
 
 
-async def cut_power(daemon: DaemonProcess) -> ByteRanges:
-    """Kills the daemon and starts the machine anew: zeros are left of whatever the records do not vouch for."""
+async def fail_power(daemon: DaemonProcess) -> ByteRanges:
+    """Kill the daemon as by a power failure: overwrite all bytes that the records do not mention with zeros."""
     await daemon.kill()
     with contextlib.closing(sqlite3.connect(daemon.state / DATABASE_FILE_NAME, isolation_level=None)) as connection:
         connection.execute("UPDATE boot SET id = 'another'")
@@ -152,7 +152,7 @@ async def cut_power(daemon: DaemonProcess) -> ByteRanges:
     kept = ByteRanges.parse(f"0-{received}" if ranges is None else ranges)
     (part,) = daemon.part_files()
     size = part.stat().st_size
-    # Otherwise nothing would be lost, and the test would show nothing.
+    # Otherwise no byte would be lost, and the test would prove nothing.
     assert validator is None or kept.size < size
     with part.open("r+b") as file:
         for start, end in kept.gaps(size) if validator is not None else [(0, size)]:
@@ -162,19 +162,19 @@ async def cut_power(daemon: DaemonProcess) -> ByteRanges:
 
 
 async def receives(daemon: DaemonProcess, id: str, nbytes: int) -> None:
-    """Waits until so many bytes have come, and are in the part file."""
+    """Wait until this number of bytes is in the part file."""
 
-    async def has_come() -> bool:
+    async def has_received() -> bool:
         parts = daemon.part_files()
         return bool(
             parts and (await daemon.get_download(id))["current_size"] >= nbytes and parts[0].stat().st_size >= nbytes
         )
 
-    await wait_until(has_come)
+    await wait_until(has_received)
 
 
 @pytest.mark.parametrize("segments", ["1", "2"])
-async def test_zeros_that_a_power_cut_left_are_never_taken_for_bytes(
+async def test_zeros_after_a_power_failure_are_never_used_as_received_bytes(
     restartable: DaemonProcess, origin: Origin, segments: str
 ) -> None:
     origin.script("/f", SLOW)
@@ -185,31 +185,31 @@ async def test_zeros_that_a_power_cut_left_are_never_taken_for_bytes(
     paused_at = (await restartable.get_download(id))["current_size"]
     assert (await restartable.control(id, "resume"))[0] == 200
     await receives(restartable, id, paused_at + SIZE // 8)
-    kept = await cut_power(restartable)
+    kept = await fail_power(restartable)
     assert kept.size >= paused_at
     await origin.wait_idle("/f")
     before = origin.bytes_sent("/f")
     await restartable.start()
     assert (await restartable.wait_until_finished(id))["status"] == "completed"
     assert restartable.files() == {"d/f": expected_bytes(0, 0, SIZE)}
-    # What was on stable storage is not fetched again.
+    # Bytes on stable storage are not fetched again.
     assert origin.bytes_sent("/f") - before == SIZE - kept.size
 
 
-async def test_without_a_validator_nothing_is_taken_over_from_before_a_power_cut(
+async def test_without_a_validator_no_byte_from_before_a_power_failure_is_used(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", replace(SLOW, etag=None))
     await restartable.start()
     id = (await restartable.start_download("d", origin.url("/f")))["download_id"]
     await receives(restartable, id, SIZE // 4)
-    await cut_power(restartable)
+    await fail_power(restartable)
     await restartable.start()
     assert (await restartable.wait_until_finished(id))["status"] == "completed"
     assert restartable.files() == {"d/f": expected_bytes(0, 0, SIZE)}
 
 
-async def test_after_a_kill_that_the_machine_survived_nothing_is_fetched_twice(
+async def test_after_a_kill_without_a_power_failure_nothing_is_fetched_twice(
     restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/f", SLOW)
@@ -226,7 +226,7 @@ async def test_after_a_kill_that_the_machine_survived_nothing_is_fetched_twice(
     assert origin.bytes_sent("/f") - before == SIZE - size
 
 
-async def test_what_the_records_vouch_for_was_on_stable_storage_before(
+async def test_bytes_are_on_stable_storage_before_the_records_mention_them(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
@@ -251,12 +251,12 @@ async def test_what_the_records_vouch_for_was_on_stable_storage_before(
         assert stack.files() == {"d/f": expected_bytes(0, 0, SIZE)}
 
 
-async def test_what_is_kept_of_a_paused_download_is_on_stable_storage_before_the_records_say_so(
+async def test_bytes_of_a_paused_download_are_on_stable_storage_before_the_records_mention_them(
     tmp_path: Path, origin: Origin
 ) -> None:
     origin.script("/f", SLOW)
     trace = tmp_path / "trace"
-    async with DaemonProcess(tmp_path, launcher=tracer(trace)) as daemon:
+    async with DaemonProcess(tmp_path, launcher=strace_launcher(trace)) as daemon:
         id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
         await receives(daemon, id, SIZE // 8)
         assert (await daemon.control(id, "pause"))[0] == 200
@@ -265,7 +265,7 @@ async def test_what_is_kept_of_a_paused_download_is_on_stable_storage_before_the
         assert await daemon.stop() == 0
         await wait_until(lambda: last_line in re.sub(" +", " ", trace.read_text(errors="replace")))
     steps = steps_of(trace)
-    last_write = max(number for number, step in enumerate(steps) if step.what == "write part")
-    synced = next(number for number in range(last_write, len(steps)) if steps[number].what == "sync part")
-    assert [step.what for step in steps[synced : synced + 2]] == ["sync part", "records"]
+    last_write = max(number for number, step in enumerate(steps) if step.purpose == "write part")
+    synced = next(number for number in range(last_write, len(steps)) if steps[number].purpose == "sync part")
+    assert [step.purpose for step in steps[synced : synced + 2]] == ["sync part", "records"]
     assert_one_after_the_other([steps[last_write], *steps[synced : synced + 2]])

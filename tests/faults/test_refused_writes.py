@@ -1,4 +1,4 @@
-"""A disk that is full, broken or read-only at any one write of a download's life, and in order again a moment later."""
+"""A disk that is full, broken or read-only at any write of a download, and works again later."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from support.origin.scripted_response import ScriptedResponse
 from support.small_disk import daemon_on_disk, path_seen_by
 
 FAULTS = [("ENOSPC", 1), ("EIO", 1), ("EROFS", 3), ("ENOSPC", 3), ("EIO", 3)]
-"""What is said, and to how many calls in a row."""
+"""Errors, with the number of consecutive calls that fail."""
 
 DAEMON_WITH_SHORT_DELAYS = (
     sys.executable,
@@ -30,16 +30,16 @@ del sys.argv[1:4]
 main()
 """,
 )
-"""The daemon, which gives whoever makes room no more than a second."""
+"""Launcher of the daemon that waits at most a second for free space."""
 
 
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != recovery.__name__])
-async def test_whatever_write_is_refused_users_are_told_and_everything_else_goes_on(
+async def test_a_refused_write_is_reported_and_other_downloads_continue(
     scenario: str, tmp_path: Path, origin: Origin, fork_servers: list[ForkServer]
 ) -> None:
     refused: list[str] = []
 
-    async def lane(fork_server: ForkServer, first: int) -> None:
+    async def run_trials(fork_server: ForkServer, first: int) -> None:
         faults = cycle(FAULTS)
         for fault_at in count(first, len(fork_servers)):
             trial = CrashTrial(tmp_path / str(fault_at), origin, fork_server, scenario)
@@ -51,13 +51,11 @@ async def test_whatever_write_is_refused_users_are_told_and_everything_else_goes
             if not ended.values("refuse"):
                 break
 
-    await asyncio.gather(*(lane(fork_server, first) for first, fork_server in enumerate(fork_servers, 1)))
+    await asyncio.gather(*(run_trials(fork_server, first) for first, fork_server in enumerate(fork_servers, 1)))
     assert len(refused) > 10
 
 
-async def test_downloads_that_found_the_disk_full_go_on_by_themselves_when_it_is_free_again(
-    tmp_path: Path, disk: Path, origin: Origin
-) -> None:
+async def test_downloads_continue_when_a_full_disk_has_space_again(tmp_path: Path, disk: Path, origin: Origin) -> None:
     size = 6 << 20
     release = asyncio.Event()
     origin.script(
@@ -71,10 +69,10 @@ async def test_downloads_that_found_the_disk_full_go_on_by_themselves_when_it_is
         await origin.wait_requested("/resumed")
         ballast = path_seen_by(daemon, disk) / "ballast"
         with ballast.open("wb") as file:
-            # As many bytes as leave room for the records, and for half of the file.
+            # Leave enough space for the records and half of the file.
             space = os.statvfs(ballast)
             file.write(bytes(space.f_bavail * space.f_frsize - (4 << 20)))
-        # While there is still room to write down that it is accepted.
+        # There is still space to record that it is accepted.
         fresh = (await daemon.start_download("d", origin.url("/fresh")))["download_id"]
         release.set()
         for id in (resumed, fresh):

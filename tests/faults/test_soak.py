@@ -1,4 +1,4 @@
-"""A day squeezed into seconds: `python tests/benchmarks/soak.py --minutes 30` does the same for longer."""
+"""Short soak test; `python tests/benchmarks/soak.py --minutes 30` runs a longer one."""
 
 import pytest
 from faults.soak import Soak, assert_flat
@@ -7,7 +7,7 @@ from support.origin.origin import Origin
 
 SECONDS = 14
 AT_LEAST = 500
-"""Downloads, so that each kind occurs."""
+"""Number of downloads, enough for each kind to occur."""
 
 
 @pytest.mark.timeout(120)

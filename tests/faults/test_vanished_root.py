@@ -22,14 +22,14 @@ GONE = "the storage root is gone"
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
-    """A daemon that forgives no attempt."""
+    """Start a daemon without retries."""
     async with DaemonProcess(tmp_path, config=make_config(max_retries=0, max_concurrent=8)) as daemon:
         yield daemon
         assert "Traceback" not in daemon.log.read_text()
 
 
 async def waiting(daemon: DaemonProcess, count: int) -> list[dict[str, Any]]:
-    """The active downloads, once so many wait for the root."""
+    """Return the active downloads once this number waits for the root."""
 
     async def all_wait() -> list[dict[str, Any]]:
         active = await daemon.active()
@@ -40,7 +40,7 @@ async def waiting(daemon: DaemonProcess, count: int) -> list[dict[str, Any]]:
 
 
 async def completed(daemon: DaemonProcess) -> int:
-    """How many downloads there were, once all have ended: well."""
+    """Return the number of downloads once all are completed."""
 
     async def none_is_left() -> bool:
         return await daemon.active() == []
@@ -52,7 +52,7 @@ async def completed(daemon: DaemonProcess) -> int:
 
 
 def serve(origin: Origin) -> asyncio.Event:
-    """Small files; others that come slowly, over every way that bytes can take; and some that wait for an event."""
+    """Serve small files, slow files over each path of the bytes, and files that wait for the returned event."""
     release = asyncio.Event()
     origin.script("/small", ScriptedResponse(size=SMALL))
     origin.script("/known", ScriptedResponse(size=BIG, rate=BIG // 2, etag='"v"'))
@@ -62,7 +62,7 @@ def serve(origin: Origin) -> asyncio.Event:
     return release
 
 
-async def test_a_removed_root_costs_no_download_and_whatever_comes_back_is_used(
+async def test_a_removed_root_fails_no_download_and_a_restored_root_is_used(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     release = serve(origin)
@@ -84,7 +84,7 @@ async def test_a_removed_root_costs_no_download_and_whatever_comes_back_is_used(
     assert (await daemon.request("POST", "/api/v1/downloads", json={"downloads": items}))[0] == 201
     shutil.rmtree(daemon.root)
     release.set()
-    # What is wanted meanwhile is accepted, and waits too.
+    # New downloads are accepted meanwhile, and wait too.
     for number, conflict in enumerate(("rename", "error", "skip")):
         await daemon.start_download("later", origin.url("/small"), filename=f"{number}", conflict=conflict)
     active = await waiting(daemon, 311)
@@ -107,12 +107,12 @@ async def test_a_removed_root_costs_no_download_and_whatever_comes_back_is_used(
     assert len(files) == 307
     assert set(files.values()) == {expected_bytes(0, 0, SMALL)}
     assert daemon.part_files() == []
-    # It is said once, not by everybody who waits.
+    # It is logged once, not for each download that waits.
     events = Counter(line["event"] for line in daemon.log_lines())
     assert (events["queue_suspended"], events["queue_resumed"]) == (1, 1)
 
 
-async def test_nobody_but_the_first_asks_an_origin_while_the_root_is_gone(
+async def test_only_the_first_download_sends_a_request_while_the_root_is_missing(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
     serve(origin)
@@ -129,7 +129,7 @@ async def test_nobody_but_the_first_asks_an_origin_while_the_root_is_gone(
     assert len(daemon.files()) == 21
 
 
-async def test_what_lies_in_a_root_that_comes_back_is_not_fetched_again(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_bytes_in_a_restored_root_are_not_fetched_again(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     for more in ({}, {"segments": "2"}):
         await daemon.start_download("d", origin.url("/known"), **more)
@@ -145,7 +145,7 @@ async def test_what_lies_in_a_root_that_comes_back_is_not_fetched_again(daemon: 
     assert not {None, "bytes=0-"} & ranges
 
 
-async def test_a_restart_while_the_root_is_gone_loses_nothing(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_restart_while_the_root_is_missing_loses_nothing(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     for _ in range(3):
         await daemon.start_download("d", origin.url("/known"))
@@ -158,11 +158,9 @@ async def test_a_restart_while_the_root_is_gone_loses_nothing(daemon: DaemonProc
     assert set(daemon.files().values()) == {expected_bytes(0, 0, BIG)}
 
 
-async def test_a_root_that_is_exchanged_again_and_again_loses_nothing(
-    restartable: DaemonProcess, origin: Origin
-) -> None:
+async def test_a_root_that_is_replaced_repeatedly_loses_nothing(restartable: DaemonProcess, origin: Origin) -> None:
     daemon = restartable
-    # A part that is removed a moment before its root is costs a retry.
+    # A part file that is removed just before its root uses a retry.
     daemon.config.write_text(make_config(max_retries=5))
     await daemon.start()
     serve(origin)
@@ -172,7 +170,7 @@ async def test_a_root_that_is_exchanged_again_and_again_loses_nothing(
     assert (await daemon.request("POST", "/api/v1/downloads", json={"downloads": items}))[0] == 201
     for _ in range(8):
         await asyncio.sleep(0.1)
-        # Not all at once: what is written into it meanwhile is in its way.
+        # Removal may need several tries because files are created in it meanwhile.
         while daemon.root.exists():
             with contextlib.suppress(OSError):
                 shutil.rmtree(daemon.root)
@@ -184,7 +182,7 @@ async def test_a_root_that_is_exchanged_again_and_again_loses_nothing(
 
 async def test_on_an_unmounted_disk_nothing_is_completed(tmp_path: Path, disk: Path, origin: Origin) -> None:
     serve(origin)
-    # Once the root is a directory of the disk, and once the disk itself, whose mount point comes to light.
+    # The root is a directory of the disk, or the disk itself, whose mount point is uncovered.
     for root in (disk / "files", disk):
         folder = tmp_path / f"daemon of {root.name}"
         folder.mkdir()
@@ -206,7 +204,7 @@ async def test_on_an_unmounted_disk_nothing_is_completed(tmp_path: Path, disk: P
             assert "Traceback" not in daemon.log.read_text()
 
 
-async def test_a_disk_that_is_mounted_over_the_root_is_used_and_so_is_what_it_covered(
+async def test_a_disk_mounted_over_the_root_and_the_covered_root_are_both_used(
     tmp_path: Path, disk: Path, origin: Origin
 ) -> None:
     serve(origin)

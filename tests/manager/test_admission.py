@@ -1,4 +1,4 @@
-"""From a download request to a download."""
+"""Download requests that become downloads."""
 
 import pytest
 from hypothesis import given
@@ -34,7 +34,7 @@ def accept(
     )
 
 
-def test_a_good_request_waits_for_its_turn() -> None:
+def test_a_valid_request_becomes_a_queued_download() -> None:
     download = accept(DownloadRequest(url=URL, directory="/a//b/"))
     assert (download.state, download.result.error) == (State.QUEUED, None)
     assert (download.id, download.user, download.start_time) == (ID, "ann", int(NOW))
@@ -47,7 +47,7 @@ def test_a_good_request_waits_for_its_turn() -> None:
     assert (download.request.requested_name, download.request.requested_checksum) == (None, None)
 
 
-def test_what_is_left_out_comes_from_the_configuration() -> None:
+def test_omitted_parameters_come_from_the_configuration() -> None:
     download = accept(DownloadRequest(url=URL, directory=""))
     assert (download.request.timeout, download.request.segments) == (120, 4)
     assert (download.request.conflict, download.control.priority, download.control.speed_limit) == (
@@ -57,7 +57,7 @@ def test_what_is_left_out_comes_from_the_configuration() -> None:
     )
 
 
-def test_what_is_asked_for_is_kept() -> None:
+def test_requested_parameters_are_kept() -> None:
     download_request = DownloadRequest(
         url=URL,
         directory="d",
@@ -94,12 +94,12 @@ def test_what_is_asked_for_is_kept() -> None:
         ),
     ],
 )
-def test_a_bad_request_goes_straight_to_history(download_request: DownloadRequest, code: ErrorCode) -> None:
+def test_an_invalid_request_is_recorded_in_the_history(download_request: DownloadRequest, code: ErrorCode) -> None:
     download = accept(download_request)
     assert (download.state, download.result.error) == (State.FAILED, code)
     assert download.result.detail
     assert download.result.end_time == download.start_time == int(NOW)
-    # What was never judged fit to run is never tried again.
+    # A request that was refused as invalid cannot be retried.
     assert download.progress.host == ""
 
 
@@ -108,7 +108,7 @@ def test_a_host_outside_the_allowlist_is_refused() -> None:
     assert accept(DownloadRequest(url=URL, directory="d"), policy).result.error is ErrorCode.DOMAIN_BLOCKED
 
 
-def test_a_refusal_later_keeps_everything_else() -> None:
+def test_a_later_refusal_keeps_everything_else() -> None:
     download = accept(DownloadRequest(url=URL, directory="d"))
     refused = refuse(download, QueueFullError(5, retry_after=30), now=NOW)
     assert (refused.state, refused.result.error, refused.result.end_time) == (
@@ -120,7 +120,7 @@ def test_a_refusal_later_keeps_everything_else() -> None:
 
 
 @pytest.mark.parametrize("url", ["https://u:s3cret@h.example/a?token=s3cret", "ftp://u:s3cret@h.example/a"])
-def test_secrets_are_not_in_what_is_shown(url: str) -> None:
+def test_secrets_are_not_shown(url: str) -> None:
     assert "s3cret" not in accept(DownloadRequest(url=url, directory="d")).request.redacted_url
 
 
@@ -140,7 +140,7 @@ def test_secrets_are_not_in_what_is_shown(url: str) -> None:
         ),
     ],
 )
-def test_a_url_in_the_place_of_a_name_is_refused_and_shown_without_its_secrets(
+def test_a_url_as_file_name_is_refused_and_shown_without_its_secrets(
     download_request: DownloadRequest,
 ) -> None:
     download = accept(download_request)

@@ -49,7 +49,7 @@ async def test_requests_beyond_the_queue_are_refused_in_order(admission: Admissi
     assert await errors_of(admission, REQUEST) == [full]
 
 
-async def test_a_refused_request_takes_no_slot(admission: AdmissionControl) -> None:
+async def test_a_refused_request_uses_no_slot(admission: AdmissionControl) -> None:
     wrong = DownloadRequest(url="nonsense", directory="d")
     assert await errors_of(admission, wrong, wrong, REQUEST, REQUEST) == [
         ErrorCode.INVALID_URL,

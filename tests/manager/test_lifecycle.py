@@ -39,7 +39,7 @@ def download(state: State = State.QUEUED, desired: Desired = Desired.RUN, host: 
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RETRYING, State.PAUSED])
-def test_cancelling_what_does_not_run_ends_it_at_once(state: State) -> None:
+def test_cancelling_a_download_without_a_run_ends_it_at_once(state: State) -> None:
     after = lifecycle.cancel(download(state), now=NOW)
     assert (after.state, after.result.error, after.result.end_time) == (State.CANCELLED, ErrorCode.CANCELLED, int(NOW))
     assert after.progress.part_name is None
@@ -57,7 +57,7 @@ def test_cancelling_a_running_download_sets_its_desired_state(state: State) -> N
     [lambda d: lifecycle.cancel(d, now=NOW), lifecycle.pause, lambda d: lifecycle.amend(d, priority=1, speed_limit=1)],
     ids=["cancel", "pause", "amend"],
 )
-def test_what_has_ended_is_left_alone(state: State, action: Callable[[Download], Download]) -> None:
+def test_a_finished_download_is_not_changed(state: State, action: Callable[[Download], Download]) -> None:
     with pytest.raises(InvalidStateError, match=f"{state} already"):
         action(download(state))
 
@@ -68,7 +68,7 @@ def test_pausing_twice_is_pausing_once() -> None:
     assert lifecycle.pause(once) == once
 
 
-def test_a_paused_download_keeps_its_bytes_and_goes_on() -> None:
+def test_a_paused_download_keeps_its_bytes_and_continues() -> None:
     after = lifecycle.resume(lifecycle.pause(download()))
     assert (after.state, after.control.desired, after.progress.received, after.progress.validator) == (
         State.QUEUED,
@@ -79,17 +79,17 @@ def test_a_paused_download_keeps_its_bytes_and_goes_on() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.PAUSED}))
-def test_only_what_is_paused_can_be_resumed(state: State) -> None:
+def test_only_a_paused_download_can_be_resumed(state: State) -> None:
     with pytest.raises(InvalidStateError):
         lifecycle.resume(download(state))
 
 
-def test_what_is_being_cancelled_cannot_be_paused() -> None:
+def test_a_download_that_is_being_cancelled_cannot_be_paused() -> None:
     with pytest.raises(InvalidStateError):
         lifecycle.pause(download(State.DOWNLOADING, Desired.CANCEL))
 
 
-def test_retrying_an_ended_download_starts_afresh_under_the_same_id() -> None:
+def test_retrying_a_finished_download_starts_over_with_the_same_id() -> None:
     ended = lifecycle.mark_failed(download(State.DOWNLOADING), NetworkError("reset"), now=NOW)
     after = lifecycle.retry(ended)
     assert after.id == ended.id
@@ -100,18 +100,18 @@ def test_retrying_an_ended_download_starts_afresh_under_the_same_id() -> None:
     assert after.epoch == ended.epoch
 
 
-def test_retrying_what_waits_for_its_next_attempt_keeps_its_bytes() -> None:
+def test_retrying_a_download_in_backoff_keeps_its_bytes() -> None:
     after = lifecycle.retry(download(State.RETRYING))
     assert (after.state, after.progress.not_before, after.progress.received) == (State.QUEUED, None, 100)
 
 
 @pytest.mark.parametrize("state", [State.COMPLETED, State.QUEUED, State.PAUSED, *sorted(RUNNING)])
-def test_there_is_nothing_to_retry_elsewhere(state: State) -> None:
+def test_other_downloads_cannot_be_retried(state: State) -> None:
     with pytest.raises(InvalidStateError):
         lifecycle.retry(download(state))
 
 
-def test_what_was_refused_as_it_was_asked_for_is_never_run() -> None:
+def test_an_invalid_request_is_never_run() -> None:
     with pytest.raises(InvalidStateError, match="refused"):
         lifecycle.retry(download(State.FAILED, host=""))
 
@@ -138,7 +138,7 @@ def test_another_url_needs_a_download_that_does_not_run() -> None:
     [(Desired.RUN, State.QUEUED), (Desired.PAUSE, State.PAUSED), (Desired.CANCEL, State.CANCELLED)],
 )
 @pytest.mark.parametrize("state", sorted(RUNNING))
-def test_after_a_kill_the_user_still_gets_what_was_wanted(state: State, desired: Desired, expected: State) -> None:
+def test_the_desired_state_applies_after_a_kill(state: State, desired: Desired, expected: State) -> None:
     after = lifecycle.mark_interrupted(download(state, desired), now=NOW)
     assert after.state is expected
     assert not after.progress.publishing
@@ -155,7 +155,7 @@ def test_a_missed_desired_state_applies_to_a_waiting_download_only(state: State,
         assert after == before
 
 
-def test_a_completed_download_has_no_error_and_no_part() -> None:
+def test_a_completed_download_has_no_error_and_no_part_file() -> None:
     failed_before = with_fields(download(State.DOWNLOADING), error=ErrorCode.NETWORK_ERROR, detail="broken")
     whole = lifecycle.mark_verifying(failed_before, total=1, warning="a mirror was not used")
     after = lifecycle.mark_completed(whole, now=NOW)
@@ -174,7 +174,7 @@ def test_a_completed_download_has_no_error_and_no_part() -> None:
     [(None, 100), ("0-40,60-90", 40), ("60-90", 0), ("", 0)],
     ids=["first", "gaps", "no", "none"],
 )
-def test_a_whole_part_vouches_for_what_was_on_stable_storage_before(ranges: str | None, received: int) -> None:
+def test_a_complete_part_file_keeps_the_bytes_of_its_checkpoint(ranges: str | None, received: int) -> None:
     before = with_fields(download(State.DOWNLOADING), received_ranges=ranges)
     after = lifecycle.mark_verifying(before, total=200, warning=None)
     assert (after.progress.received, after.progress.received_ranges, after.progress.total) == (received, None, 200)

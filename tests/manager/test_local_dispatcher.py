@@ -50,9 +50,7 @@ async def test_downloads_start_within_the_limits_and_when_a_slot_is_free(
     await wait_until(lambda: started == [1, 2, 3])
 
 
-async def test_a_delayed_download_starts_when_its_time_has_come(
-    dispatcher: LocalDispatcher, started: list[int]
-) -> None:
+async def test_a_delayed_download_starts_when_its_delay_ends(dispatcher: LocalDispatcher, started: list[int]) -> None:
     dispatcher.enqueue([waiting(1, delay=0.05), waiting(2, delay=3600)])
     await wait_until(lambda: started == [1])
     assert "the next attempt starts in" in dispatcher.describe_wait("a", CLOCK.wall() + 3600)

@@ -1,4 +1,4 @@
-"""The manager over real parts: what users want of downloads, at any moment."""
+"""Manager with real parts: actions of users at any moment."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -50,7 +50,7 @@ async def receives(stack: ManagerStack, id: str) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_download_arrives_and_is_history(stack: ManagerStack, origin: Origin) -> None:
+async def test_a_download_is_saved_and_in_the_history(stack: ManagerStack, origin: Origin) -> None:
     ended = await stack.manager.wait(await start(stack, origin.url("/a")), 20)
     assert (ended.state, ended.progress.total) == (State.COMPLETED, SIZE)
     assert stack.files() == {"d/a": WHOLE}
@@ -58,7 +58,7 @@ async def test_a_download_arrives_and_is_history(stack: ManagerStack, origin: Or
     assert await stack.manager.active(ActiveFilter()) == []
 
 
-async def test_waiting_ends_when_the_time_is_up(stack: ManagerStack, origin: Origin) -> None:
+async def test_waiting_ends_at_the_time_limit(stack: ManagerStack, origin: Origin) -> None:
     id = await start(stack, origin.url("/slow"))
     assert (await stack.manager.wait(id, 0.05)).state in {State.QUEUED, State.STARTING, State.DOWNLOADING}
 
@@ -82,7 +82,7 @@ async def test_every_state_is_counted(stack: ManagerStack, origin: Origin) -> No
     assert {state: count for state, count in counts.items() if count} == {State.DOWNLOADING: 1, State.PAUSED: 1}
 
 
-async def test_a_snapshot_says_how_fast_and_why_not(stack: ManagerStack, origin: Origin) -> None:
+async def test_a_snapshot_has_the_speed_or_the_reason_of_a_wait(stack: ManagerStack, origin: Origin) -> None:
     id = await start(stack, origin.url("/slow"))
     await receives(stack, id)
     (moving,) = await stack.manager.active(ActiveFilter(states=frozenset({State.DOWNLOADING})))
@@ -92,7 +92,9 @@ async def test_a_snapshot_says_how_fast_and_why_not(stack: ManagerStack, origin:
     assert await stack.manager.active(ActiveFilter(states=frozenset({State.DOWNLOADING}))) == []
 
 
-async def test_stopping_hands_runs_back_and_the_next_life_goes_on(tmp_path: Path, origin: Origin) -> None:
+async def test_a_stop_returns_runs_to_the_queue_and_the_next_start_continues_them(
+    tmp_path: Path, origin: Origin
+) -> None:
     origin.script(
         "/cut", [ScriptedResponse(size=SIZE, etag='"a"', stall_after=50_000), ScriptedResponse(size=SIZE, etag='"a"')]
     )
@@ -109,7 +111,7 @@ async def test_stopping_hands_runs_back_and_the_next_life_goes_on(tmp_path: Path
     assert origin.requests("/cut")[1].field("Range") == "bytes=50000-"
 
 
-async def test_new_limits_hold_for_what_starts_next(stack: ManagerStack, origin: Origin) -> None:
+async def test_new_limits_hold_for_the_next_downloads(stack: ManagerStack, origin: Origin) -> None:
     stack.manager.configure(
         policy=Policy.from_config(CONFIG), directories=DirectoryRules(), config=replace(CONFIG, max_size=1000)
     )
@@ -117,7 +119,7 @@ async def test_new_limits_hold_for_what_starts_next(stack: ManagerStack, origin:
     assert ended.result.error is ErrorCode.FILE_TOO_LARGE
 
 
-async def cancelled_or_whole(stack: ManagerStack, id: str) -> None:
+async def cancelled_or_complete(stack: ManagerStack, id: str) -> None:
     try:
         assert (await stack.manager.cancel(id)).state in {State.CANCELLED, State.COMPLETED}
     except InvalidStateError:
@@ -125,7 +127,7 @@ async def cancelled_or_whole(stack: ManagerStack, id: str) -> None:
     assert [name for name in stack.files() if id in name] == []
 
 
-async def paused_resumed_and_whole(stack: ManagerStack, id: str) -> None:
+async def paused_resumed_and_complete(stack: ManagerStack, id: str) -> None:
     try:
         paused = await stack.manager.pause(id)
     except InvalidStateError:
@@ -136,11 +138,11 @@ async def paused_resumed_and_whole(stack: ManagerStack, id: str) -> None:
     assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
 
 
-@pytest.mark.parametrize("action", [cancelled_or_whole, paused_resumed_and_whole], ids=["cancel", "pause"])
-async def test_a_user_action_may_come_at_any_moment(
+@pytest.mark.parametrize("action", [cancelled_or_complete, paused_resumed_and_complete], ids=["cancel", "pause"])
+async def test_a_user_action_takes_effect_at_any_moment(
     stack: ManagerStack, origin: Origin, action: Callable[[ManagerStack, str], Awaitable[None]]
 ) -> None:
-    """Cut between every two turns of the loop that a download takes, from its acceptance on."""
+    """Act between any two iterations of the loop, from the acceptance of a download on."""
     for turns in range(90):
         id = await start(stack, origin.url("/a"), directory="any")
         for _ in range(turns):
@@ -157,10 +159,10 @@ async def test_a_user_action_may_come_at_any_moment(
     assert await stack.manager.active(ActiveFilter()) == []
 
 
-async def test_sources_of_no_use_are_not_waited_for_in_turns_for_ever(
+async def test_unusable_sources_are_not_waited_for_alternately_without_end(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Whichever is asked, the other one has no place at that moment.
+    # Whichever source is tried, the other one has no slot at that moment.
     monkeypatch.setattr(LocalDispatcher, "acquire", lambda *_: 0)
     async with Origin(host="127.0.0.2") as other, open_stack(tmp_path, replace(CONFIG, max_retries=1)) as stack:
         for one in (origin, other):

@@ -73,7 +73,7 @@ async def test_the_ids_of_deferred_ends_are_announced_at_the_end_of_the_block(
     assert bus.position.ended_seq == 3
 
 
-async def test_an_end_wakes_every_waiter_of_its_download_alone(notifier: Notifier) -> None:
+async def test_an_end_wakes_only_the_waiters_of_its_download(notifier: Notifier) -> None:
     first, second = notifier.add_waiter(ENDED.id), notifier.add_waiter(ENDED.id)
     other = notifier.add_waiter(sample_download(2).id)
     notifier.publish_finished(ENDED)

@@ -66,7 +66,7 @@ async def publish(publication: Publication, destination: LocalDestination, row: 
 
 
 @pytest.mark.parametrize("conflict", list(Conflict))
-async def test_a_free_name_is_taken(
+async def test_a_free_name_is_used(
     publication: Publication, destination: LocalDestination, root: Path, saved: list[Download], conflict: Conflict
 ) -> None:
     row = await publish(publication, destination, download(conflict))
@@ -85,7 +85,7 @@ async def test_a_free_name_is_taken(
         (Conflict.SKIP, None, OLD),
     ],
 )
-async def test_a_taken_name_is_treated_as_the_request_says(
+async def test_a_taken_name_is_handled_as_requested(
     publication: Publication,
     destination: LocalDestination,
     root: Path,
@@ -120,7 +120,7 @@ async def test_no_two_downloads_get_the_same_name(
     ("row", "conflict"),
     [
         (download(Conflict.OVERWRITE), Conflict.OVERWRITE),
-        # The name that the URL ends with was to be expected.
+        # The name at the end of the URL was known before.
         (download(Conflict.OVERWRITE, filename="a", requested=False), Conflict.OVERWRITE),
         # The origin has chosen this name.
         (download(Conflict.OVERWRITE, filename="other", requested=False), Conflict.RENAME),

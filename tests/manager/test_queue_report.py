@@ -66,7 +66,7 @@ def busy() -> Scheduler:
         ("c", None, "2 downloads are running (max_concurrent)"),
         ("blocked", None, "blocked asked to wait, 20 s more"),
         ("a", 15.0, "the next attempt starts in 5 s"),
-        # Its time has come.
+        # Its delay has ended.
         ("a", 10.0, "1 downloads from a are running (max_per_host)"),
     ],
 )
@@ -76,7 +76,7 @@ def test_the_reason_of_a_waiting_download_is_described(
     assert describe_wait(busy, host, not_before, 10) == description
 
 
-def test_a_suspension_comes_before_other_reasons_except_a_time(busy: Scheduler) -> None:
+def test_a_suspension_precedes_other_reasons_except_a_time(busy: Scheduler) -> None:
     busy.suspension = "the disk is full"
     assert describe_wait(busy, "blocked", None, 10) == "the disk is full"
     assert describe_wait(busy, "a", 15, 10) == "the next attempt starts in 5 s"

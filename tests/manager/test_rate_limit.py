@@ -18,7 +18,7 @@ def seconds() -> float:
 
 @asynccontextmanager
 async def readers(*limiters: DownloadLimiter, wanted: Sequence[int] = ()) -> AsyncIterator[list[int]]:
-    """Reads as much as it may at each limiter, `wanted` bytes at once, and counts."""
+    """Read as much as each limiter allows, `wanted` bytes at once; yield the counts."""
     counts = [0] * len(limiters)
 
     async def read(number: int) -> None:
@@ -41,7 +41,7 @@ async def test_a_limit_holds_over_time() -> None:
 
 
 @in_virtual_time
-async def test_an_idle_phase_is_not_made_up_for_by_a_burst() -> None:
+async def test_an_idle_phase_is_not_followed_by_a_burst() -> None:
     limit, account = TokenBucket(100_000), Account()
     await limit.acquire(1, account)
     await asyncio.sleep(0.5)
@@ -59,7 +59,7 @@ async def test_no_limit_never_waits() -> None:
 
 
 @in_virtual_time
-async def test_a_changed_rate_holds_for_those_who_wait_already() -> None:
+async def test_a_changed_rate_holds_for_readers_that_wait_already() -> None:
     limit, account = TokenBucket(1), Account()
     await limit.acquire(1 << 20, account)
     waiting = asyncio.ensure_future(limit.acquire(1, account))
@@ -85,7 +85,7 @@ async def test_the_stricter_limit_holds(own: int, shared: int) -> None:
 
 
 @in_virtual_time
-async def test_all_have_the_same_however_much_they_take_at_once() -> None:
+async def test_readers_get_equal_shares_with_reads_of_any_size() -> None:
     shared = TokenBucket(3_000_000)
     limiters = [DownloadLimiter(TokenBucket(0), shared) for _ in range(3)]
     # The third one has four connections.
@@ -99,7 +99,7 @@ async def test_all_have_the_same_however_much_they_take_at_once() -> None:
 
 
 @in_virtual_time
-async def test_what_one_does_not_want_the_others_have() -> None:
+async def test_the_unused_share_of_a_reader_goes_to_the_others() -> None:
     shared = TokenBucket(1_000_000)
     modest, greedy = DownloadLimiter(TokenBucket(100_000), shared), DownloadLimiter(TokenBucket(0), shared)
     async with readers(modest, greedy) as counts:
@@ -111,7 +111,7 @@ async def test_what_one_does_not_want_the_others_have() -> None:
 
 
 @in_virtual_time
-async def test_whoever_comes_late_does_not_catch_up() -> None:
+async def test_a_reader_that_starts_late_gets_no_more_than_its_share() -> None:
     shared = TokenBucket(1_000_000)
     old, new = DownloadLimiter(TokenBucket(0), shared), DownloadLimiter(TokenBucket(0), shared)
     async with readers(old):
@@ -122,7 +122,7 @@ async def test_whoever_comes_late_does_not_catch_up() -> None:
 
 
 @in_virtual_time
-async def test_what_did_not_come_is_not_paid_for() -> None:
+async def test_bytes_that_were_not_read_are_not_charged() -> None:
     limiter = DownloadLimiter(TokenBucket(1000), TokenBucket(1000))
     began = seconds()
     for _ in range(100):
@@ -131,7 +131,7 @@ async def test_what_did_not_come_is_not_paid_for() -> None:
 
 
 @in_virtual_time
-async def test_whoever_stops_waiting_keeps_its_place_and_pays_nothing() -> None:
+async def test_a_reader_that_stops_waiting_keeps_its_position_and_is_not_charged() -> None:
     limit, patient, impatient = TokenBucket(10_000), Account(), Account()
     await limit.acquire(3_000, patient)
     had = impatient.finish_tag
@@ -158,7 +158,7 @@ def test_portions_are_small_enough_to_be_smooth(own: int, shared: int) -> None:
 
 
 @in_virtual_time
-async def test_a_limit_can_be_given_and_taken_while_running() -> None:
+async def test_a_limit_can_be_set_and_removed_while_running() -> None:
     limiter = DownloadLimiter(TokenBucket(0), TokenBucket(0))
     limiter.set_rate(100)
     assert await limiter.acquire(MANY) == MIN_READ_BYTES
@@ -171,7 +171,7 @@ async def test_a_limit_can_be_given_and_taken_while_running() -> None:
 
 
 @in_virtual_time
-async def test_a_limit_that_is_taken_away_lets_everybody_go_on() -> None:
+async def test_all_readers_continue_when_a_limit_is_removed() -> None:
     limit, account = TokenBucket(1000), Account()
     await limit.acquire(1000, account)
     waiting = [asyncio.ensure_future(limit.acquire(5000, account)) for _ in range(3)]

@@ -77,7 +77,7 @@ def waits(stack: ManagerStack, id: str) -> bool:
 
 
 @AWAY
-async def test_downloads_that_run_wait_and_complete_in_one_attempt(
+async def test_running_downloads_wait_and_complete_in_one_attempt(
     tmp_path: Path, origin: Origin, away: Callable[[Path], contextlib.AbstractContextManager[None]]
 ) -> None:
     release = asyncio.Event()
@@ -102,7 +102,7 @@ async def test_downloads_that_run_wait_and_complete_in_one_attempt(
 
 
 @AWAY
-async def test_new_work_is_refused_changes_nothing_and_is_taken_afterwards(
+async def test_new_requests_are_refused_without_effect_and_accepted_afterwards(
     tmp_path: Path, origin: Origin, away: Callable[[Path], contextlib.AbstractContextManager[None]]
 ) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE, stall_after=1000))
@@ -130,14 +130,14 @@ async def test_new_work_is_refused_changes_nothing_and_is_taken_afterwards(
             assert (await stack.manager.cancel(id)).state is State.CANCELLED
 
 
-async def test_a_transfer_goes_on_while_its_notes_wait(
+async def test_a_transfer_continues_while_its_checkpoints_wait(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(checkpoints, "CHECKPOINT_TIMEOUT", 0.01)
     size = 20 << 20
     origin.script("/f", ScriptedResponse(size=size, etag='"v"', rate=20_000_000))
-    # Longer than the test: no note that is under way comes to an end.
+    # Longer than the test: no checkpoint in progress completes.
     async with open_stack(tmp_path, lock_patience=3600) as stack:
         id = await start(stack, origin.url("/f"))
         await wait_until(lambda: stack.runs.get(id) is not None)
@@ -150,7 +150,7 @@ async def test_a_transfer_goes_on_while_its_notes_wait(
         assert stack.files() == {"d/f": expected_bytes(0, 0, size)}
 
 
-async def test_the_time_that_the_records_are_away_is_not_the_downloads(tmp_path: Path, origin: Origin) -> None:
+async def test_the_time_without_records_does_not_count_for_the_timeout(tmp_path: Path, origin: Origin) -> None:
     release = asyncio.Event()
     origin.script("/f", ScriptedResponse(size=4 << 20, body_event=release, etag='"v"'))
     loop = asyncio.get_running_loop()
@@ -166,7 +166,7 @@ async def test_the_time_that_the_records_are_away_is_not_the_downloads(tmp_path:
         assert (row.state, row.progress.attempt, row.progress.time_spent) == (State.COMPLETED, 1, 0)
 
 
-async def test_an_origin_that_did_not_wait_for_the_records_costs_no_retry(tmp_path: Path, origin: Origin) -> None:
+async def test_an_origin_that_closed_the_connection_meanwhile_costs_no_retry(tmp_path: Path, origin: Origin) -> None:
     release = asyncio.Event()
     size = 4 << 20
     origin.script(

@@ -1,4 +1,4 @@
-"""What a killed daemon left, put in order: every place where it may have been cut off."""
+"""Recovery after a kill at each point of a run."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ async def destination(tmp_path: Path) -> AsyncIterator[LocalDestination]:
 
 
 async def running(records: SqliteRecords, destination: LocalDestination, data: bytes = BYTES) -> tuple[Download, Part]:
-    """A download whose run has written `data` and said so."""
+    """Return a download whose run has written and recorded `data`."""
     row = await claimed(records, sample_download())
     part = await destination.open_part(
         directory=row.request.directory,
@@ -62,7 +62,7 @@ def files(tmp_path: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in root.iterdir()} if root.exists() else {}
 
 
-async def test_a_run_that_was_cut_off_waits_again_and_keeps_its_part(
+async def test_an_interrupted_run_is_queued_again_and_keeps_its_part_file(
     tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:
     row, part = await running(records, destination, BYTES[:4])
@@ -74,7 +74,7 @@ async def test_a_run_that_was_cut_off_waits_again_and_keeps_its_part(
     assert files(tmp_path) == {part.name: BYTES[:4]}
 
 
-async def test_a_rename_that_was_only_announced_is_not_taken_for_done(
+async def test_a_recorded_rename_that_did_not_happen_is_not_completed(
     tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:
     row, part = await running(records, destination)
@@ -98,7 +98,7 @@ async def test_a_rename_whose_history_is_missing_is_completed(
     assert await reconcile(records, destination, clock) == []
 
 
-async def test_a_name_that_somebody_else_took_meanwhile_is_not_ours(
+async def test_a_name_that_another_file_took_meanwhile_is_not_a_completed_rename(
     tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:
     row, part = await running(records, destination)
@@ -110,7 +110,7 @@ async def test_a_name_that_somebody_else_took_meanwhile_is_not_ours(
     assert files(tmp_path) == {row.filename: b"abcdefghij", part.name: BYTES}
 
 
-async def test_parts_of_nobody_and_of_ended_downloads_are_swept(
+async def test_part_files_without_a_download_and_of_finished_downloads_are_removed(
     tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:
     (ended,) = await added(records, sample_download(state=State.FAILED))
@@ -128,7 +128,7 @@ async def test_parts_of_nobody_and_of_ended_downloads_are_swept(
     assert kept.progress.part_name == part.name
 
 
-async def test_a_part_that_is_being_written_is_not_swept_though_no_download_owns_it(
+async def test_a_part_file_that_is_being_written_is_kept_although_no_download_owns_it(
     tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:
     part = await destination.open_part(
@@ -146,7 +146,7 @@ async def test_a_part_that_is_being_written_is_not_swept_though_no_download_owns
     assert files(tmp_path) == {"manifest.jsonl": BYTES}
 
 
-async def test_parts_that_are_older_than_the_records_are_left_alone_however_often_they_are_opened(
+async def test_part_files_older_than_the_records_are_kept_across_repeated_starts(
     tmp_path: Path, destination: LocalDestination, clock: ManualClock
 ) -> None:
     older = []
@@ -196,13 +196,13 @@ async def test_parts_that_are_older_than_the_records_are_left_alone_however_ofte
         pytest.param(PartOwner(state=State.QUEUED, epoch=1, part_name=None), 2, False, id="made-since"),
     ],
 )
-def test_a_stray_is_what_nothing_goes_on_from(owner: PartOwner | None, epoch: int, stray: bool) -> None:
+def test_a_stray_is_a_part_file_that_no_download_continues(owner: PartOwner | None, epoch: int, stray: bool) -> None:
     part = PartEntry(directory="d", name=".x.part", download_id="i", epoch=epoch)
     assert is_stray(part, owner) is stray
 
 
 class FailingDestination(LocalDestination):
-    """A destination in which one directory is out of order, as one on a disk that fails."""
+    """Destination with one directory that fails, as on a broken disk."""
 
     async def remove_part(self, *, directory: str, name: str) -> None:
         if directory == "Downloads":
@@ -213,7 +213,7 @@ class FailingDestination(LocalDestination):
         raise StorageError("Input/output error")
 
 
-async def test_a_directory_that_is_out_of_order_holds_up_nothing_else(
+async def test_a_directory_that_fails_does_not_stop_the_recovery_of_others(
     tmp_path: Path, records: SqliteRecords, clock: ManualClock
 ) -> None:
     async with FailingDestination(tmp_path / "files", min_free=0, fsync=False) as destination:

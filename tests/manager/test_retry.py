@@ -47,7 +47,7 @@ def decided(
     [NetworkError("reset"), *(RemoteError(status) for status in (408, 429, 500, 502, 503, 504))],
     ids=lambda error: error.detail,
 )
-def test_what_may_pass_is_tried_again(error: DownloadError) -> None:
+def test_a_transient_failure_is_retried(error: DownloadError) -> None:
     assert isinstance(decided(error), Retry)
 
 
@@ -63,12 +63,12 @@ def test_what_may_pass_is_tried_again(error: DownloadError) -> None:
     ],
     ids=lambda error: error.detail,
 )
-def test_what_lasts_is_not(error: DownloadError) -> None:
+def test_a_permanent_failure_is_not_retried(error: DownloadError) -> None:
     assert isinstance(decided(error), Abort)
 
 
 @pytest.mark.parametrize(("failures", "retries", "expected"), [(0, 0, Abort), (4, 5, Retry), (5, 5, Abort)])
-def test_it_gives_up_when_the_retries_are_spent(failures: int, retries: int, expected: type) -> None:
+def test_a_download_fails_after_max_retries(failures: int, retries: int, expected: type) -> None:
     assert isinstance(decided(NetworkError("x"), failures=failures, retries=retries), expected)
 
 
@@ -78,13 +78,13 @@ def test_an_attempt_that_had_to_wait_for_the_records_is_not_counted() -> None:
     assert decision.failures == 5
 
 
-def test_an_attempt_that_brought_something_starts_the_count_anew() -> None:
+def test_an_attempt_with_new_bytes_resets_the_count() -> None:
     decision = decided(NetworkError("x"), failures=5, retries=5, progressed=True)
     assert isinstance(decision, Retry)
     assert decision.failures == 1
 
 
-def test_delays_double() -> None:
+def test_backoff_doubles_with_each_attempt() -> None:
     delays = []
     for failures in range(4):
         decision = decided(NetworkError("x"), failures=failures)
@@ -100,39 +100,39 @@ def test_the_delay_is_bounded_and_jittered(failures: int, random: float) -> None
     assert 0.25 <= decision.delay <= MAX_DELAY_SECONDS
 
 
-def test_retry_after_is_honoured_and_holds_for_the_host() -> None:
+def test_retry_after_is_respected_and_holds_for_the_host() -> None:
     decision = decided(RemoteError(503, retry_after=120))
     assert isinstance(decision, Retry)
     assert decision.delay == 120
     assert decision.host_backoff
 
 
-def test_without_retry_after_other_downloads_of_the_host_go_on() -> None:
+def test_without_retry_after_other_downloads_of_the_host_continue() -> None:
     decision = decided(RemoteError(503))
     assert isinstance(decision, Retry)
     assert not decision.host_backoff
 
 
-def test_an_absurd_retry_after_is_cut() -> None:
+def test_a_very_long_retry_after_is_limited() -> None:
     decision = decided(RemoteError(429, retry_after=1e12))
     assert isinstance(decision, Retry)
     assert decision.delay == MAX_RETRY_AFTER_SECONDS
 
 
-def test_the_host_waits_even_when_the_download_does_not_come_back() -> None:
-    asked = RemoteError(503, retry_after=120)
-    assert decided(asked, time_left=60) == Abort(failures=1, host_backoff=120)
-    assert decided(asked, failures=5, retries=5) == Abort(failures=6, host_backoff=120)
+def test_retry_after_holds_for_the_host_if_the_download_is_not_retried() -> None:
+    error = RemoteError(503, retry_after=120)
+    assert decided(error, time_left=60) == Abort(failures=1, host_backoff=120)
+    assert decided(error, failures=5, retries=5) == Abort(failures=6, host_backoff=120)
     assert decided(RemoteError(503), retries=0) == Abort(failures=1, host_backoff=None)
     assert decided(RemoteError(403, retry_after=120)) == Abort(failures=1, host_backoff=None)
 
 
-def test_a_retry_that_would_come_after_the_timeout_is_none() -> None:
+def test_a_retry_after_the_timeout_is_not_scheduled() -> None:
     assert isinstance(decided(RemoteError(503, retry_after=120), time_left=119), Abort)
     assert isinstance(decided(RemoteError(503, retry_after=120), time_left=121), Retry)
 
 
-def test_room_is_waited_for_longer_and_what_never_fits_is_not() -> None:
+def test_free_space_is_waited_for_longer_unless_the_file_can_never_fit() -> None:
     decision = decided(InsufficientStorageError("full"))
     assert isinstance(decision, Retry)
     assert decision.delay == INITIAL_STORAGE_DELAY_SECONDS / 2
@@ -141,7 +141,7 @@ def test_room_is_waited_for_longer_and_what_never_fits_is_not() -> None:
 
 
 @pytest.mark.parametrize("failures", [0, 5])
-def test_a_storage_that_is_gone_costs_no_retry(failures: int) -> None:
+def test_a_missing_storage_costs_no_retry(failures: int) -> None:
     decision = decided(StorageRootMissingError("gone"), failures=failures, retries=failures)
     assert isinstance(decision, Retry)
     assert decision.failures == failures

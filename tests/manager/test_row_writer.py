@@ -19,7 +19,7 @@ ROW = sample_download()
 
 
 class ScriptedRecords:
-    """Records whose `save` does what a test says."""
+    """Records whose `save` is scripted by a test."""
 
     def __init__(self) -> None:
         self.save_row: Callable[[Download], Download | None] = lambda row: row
@@ -45,7 +45,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(availability, "MIN_PAUSE_SECONDS", 0.001)
 
 
-async def test_the_row_is_returned_as_the_records_have_it(writer: RowWriter) -> None:
+async def test_the_row_of_the_records_is_returned(writer: RowWriter) -> None:
     assert await writer.save(ROW) is ROW
     assert not writer.has_waited
 
@@ -56,7 +56,7 @@ async def test_a_row_that_is_held_by_another_run_is_fenced(records: ScriptedReco
         await writer.save(ROW)
 
 
-async def test_another_error_is_the_caller_s(records: ScriptedRecords, writer: RowWriter) -> None:
+async def test_another_error_is_raised(records: ScriptedRecords, writer: RowWriter) -> None:
     def fail(row: Download) -> Download:
         raise StorageError("broken")
 
@@ -87,12 +87,12 @@ async def test_a_cancelled_task_does_not_wait_for_the_records(records: ScriptedR
 
     records.save_row = refuse
 
-    async def save_in_spite_of_a_cancel() -> None:
+    async def save_despite_cancel() -> None:
         with pytest.raises(asyncio.CancelledError):
             await asyncio.sleep(3600)
         await writer.save(ROW)
 
-    task = asyncio.create_task(save_in_spite_of_a_cancel())
+    task = asyncio.create_task(save_despite_cancel())
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""Runs under way, and the state of downloads that they change."""
+"""Table of active runs, and the state of downloads that they change."""
 
 import asyncio
 from collections.abc import AsyncIterator

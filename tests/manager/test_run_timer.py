@@ -1,4 +1,4 @@
-"""The time that runs spend of a download's timeout."""
+"""Time that runs use of the timeout of a download."""
 
 import asyncio
 
@@ -65,7 +65,7 @@ async def test_a_pause_extends_the_limit_of_the_block() -> None:
     assert timer.spent < 1.1
 
 
-async def test_the_limit_goes_on_after_a_pause() -> None:
+async def test_the_limit_continues_after_a_pause() -> None:
     timer = RunTimer(SystemClock(), timeout=1, spent_before=0.95)
 
     async def pause_and_go_on() -> None:

@@ -1,4 +1,4 @@
-"""The owner of the runs: stops, limits and ends at moments that only it sees."""
+"""Runner: stops, limits and ends in states that only it observes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -55,7 +55,7 @@ async def claimed_row(stack: ManagerStack, id: str) -> Download:
             await asyncio.sleep(0)
 
 
-async def test_a_stop_that_comes_during_the_claim_takes_effect(stack: ManagerStack, origin: Origin) -> None:
+async def test_a_stop_during_the_claim_takes_effect(stack: ManagerStack, origin: Origin) -> None:
     for _ in range(20):
         row = await claimed_row(stack, await start(stack, origin.url("/slow")))
         async with asyncio.timeout(20):
@@ -96,7 +96,7 @@ async def test_a_changed_speed_limit_holds_for_the_run(stack: ManagerStack, orig
     assert active.run.download.control.speed_limit == 1000
 
 
-async def test_a_failed_attempt_is_enqueued_again_and_the_host_is_blocked_as_it_asked(
+async def test_a_failed_attempt_is_queued_again_and_retry_after_blocks_the_host(
     stack: ManagerStack, origin: Origin
 ) -> None:
     origin.script("/busy", error_response(503, retry_after="60"))

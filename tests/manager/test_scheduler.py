@@ -20,14 +20,14 @@ def waiting(seq: int, host: str = "a", priority: int = 0, not_before: float | No
     return WaitingDownload(seq=seq, host=host, priority=priority, not_before=not_before)
 
 
-def test_the_oldest_goes_first() -> None:
+def test_the_oldest_download_starts_first() -> None:
     queue = scheduler()
     for seq in (3, 1, 2):
         queue.add(waiting(seq))
     assert queue.select_ready(now=0) == [1, 2, 3]
 
 
-def test_a_higher_priority_goes_before_an_older_download() -> None:
+def test_a_higher_priority_starts_before_an_older_download() -> None:
     queue = scheduler(max_concurrent=2)
     queue.add(waiting(1))
     queue.add(waiting(2, priority=-1))
@@ -35,7 +35,7 @@ def test_a_higher_priority_goes_before_an_older_download() -> None:
     assert queue.select_ready(now=0) == [3, 1]
 
 
-def test_a_full_host_does_not_hold_up_another() -> None:
+def test_a_full_host_does_not_delay_another() -> None:
     queue = scheduler(max_per_host=1)
     for seq in range(1, 6):
         queue.add(waiting(seq, host="slow", priority=9))
@@ -44,7 +44,7 @@ def test_a_full_host_does_not_hold_up_another() -> None:
     assert "max_per_host" in describe_wait(queue, "slow", None, 0)
 
 
-def test_a_free_place_goes_to_the_next_of_the_same_host() -> None:
+def test_a_free_slot_goes_to_the_next_download_of_the_same_host() -> None:
     queue = scheduler(max_per_host=1)
     queue.add(waiting(1))
     queue.add(waiting(2))
@@ -54,7 +54,7 @@ def test_a_free_place_goes_to_the_next_of_the_same_host() -> None:
     assert queue.select_ready(now=0) == [2]
 
 
-def test_no_more_run_than_allowed_in_all() -> None:
+def test_no_more_downloads_run_than_max_concurrent() -> None:
     queue = scheduler(max_concurrent=2)
     for seq, host in enumerate("abcd"):
         queue.add(waiting(seq, host=host))
@@ -64,7 +64,7 @@ def test_no_more_run_than_allowed_in_all() -> None:
     assert queue.select_ready(now=0) == [2]
 
 
-def test_a_delayed_download_joins_when_it_is_due() -> None:
+def test_a_delayed_download_is_queued_when_it_is_due() -> None:
     queue = scheduler()
     queue.add(waiting(1, not_before=10))
     assert queue.select_ready(now=9) == []
@@ -73,7 +73,7 @@ def test_a_delayed_download_joins_when_it_is_due() -> None:
     assert queue.select_ready(now=10) == [1]
 
 
-def test_a_blocked_host_waits_as_a_whole_and_says_so() -> None:
+def test_all_downloads_of_a_blocked_host_wait_with_a_reason() -> None:
     queue = scheduler()
     queue.add(waiting(1))
     queue.add(waiting(2, host="b"))
@@ -86,7 +86,7 @@ def test_a_blocked_host_waits_as_a_whole_and_says_so() -> None:
     assert queue.select_ready(now=30) == [1, 3]
 
 
-def test_a_host_that_is_blocked_while_idle_is_blocked_for_what_comes() -> None:
+def test_a_host_that_is_blocked_while_idle_is_blocked_for_later_downloads() -> None:
     queue = scheduler()
     queue.block("a", until=30)
     queue.add(waiting(1))
@@ -104,7 +104,7 @@ def test_a_longer_block_replaces_a_shorter_one() -> None:
     assert queue.select_ready(now=60) == [1]
 
 
-def test_a_withdrawn_download_never_starts_and_no_longer_counts() -> None:
+def test_a_dequeued_download_never_starts_and_does_not_count() -> None:
     queue = scheduler(max_concurrent=1)
     queue.add(waiting(1))
     queue.add(waiting(2))
@@ -113,7 +113,7 @@ def test_a_withdrawn_download_never_starts_and_no_longer_counts() -> None:
     assert queue.select_ready(now=0) == [2]
 
 
-def test_withdrawing_the_head_lets_the_rest_of_its_line_go_on() -> None:
+def test_dequeuing_the_first_download_lets_the_next_one_start() -> None:
     queue = scheduler(max_per_host=1)
     queue.add(waiting(1))
     queue.add(waiting(2))
@@ -137,7 +137,7 @@ def test_a_download_that_is_added_again_moves_to_its_new_priority() -> None:
     assert queue.select_ready(now=0) == []
 
 
-def test_a_download_that_is_added_while_it_runs_has_one_place_and_joins_when_its_run_ends() -> None:
+def test_a_download_that_is_added_while_it_runs_has_one_slot_and_is_queued_when_its_run_ends() -> None:
     queue = scheduler(max_per_host=2)
     queue.add(waiting(1))
     assert queue.select_ready(now=0) == [1]
@@ -154,7 +154,7 @@ def test_a_download_that_is_added_while_it_runs_has_one_place_and_joins_when_its
     assert queue.select_ready(now=0) == [3]
 
 
-def test_a_delay_can_be_cut_short() -> None:
+def test_a_delay_can_be_shortened() -> None:
     queue = scheduler()
     queue.add(waiting(1, not_before=1000))
     queue.add(waiting(1))
@@ -163,14 +163,14 @@ def test_a_delay_can_be_cut_short() -> None:
     assert queue.select_ready(now=2000) == []
 
 
-def test_without_room_nothing_starts_and_it_is_said_why() -> None:
+def test_a_suspended_queue_starts_nothing_and_gives_the_reason() -> None:
     queue = scheduler()
     queue.add(waiting(1))
     queue.add(waiting(2, not_before=10))
-    queue.suspension = "there is no room on the disk"
+    queue.suspension = "the disk is full"
     assert queue.select_ready(now=20) == []
     assert queue.next_due() is None
-    assert describe_wait(queue, "a", None, 20) == "there is no room on the disk"
+    assert describe_wait(queue, "a", None, 20) == "the disk is full"
     assert count_wait_reasons(queue, now=5) == {WaitReason.DELAYED: 1, WaitReason.STORAGE_UNAVAILABLE: 1}
     queue.suspension = "the disk is gone"
     assert describe_wait(queue, "a", None, 20) == "the disk is gone"
@@ -178,7 +178,7 @@ def test_without_room_nothing_starts_and_it_is_said_why() -> None:
     assert queue.select_ready(now=20) == [1, 2]
 
 
-def test_higher_limits_let_more_start_at_once() -> None:
+def test_higher_limits_start_more_downloads_at_once() -> None:
     queue = scheduler(max_concurrent=1, max_per_host=1)
     queue.add(waiting(1))
     queue.add(waiting(2))
@@ -187,7 +187,7 @@ def test_higher_limits_let_more_start_at_once() -> None:
     assert queue.select_ready(now=0) == [2]
 
 
-def test_idle_hosts_are_forgotten() -> None:
+def test_state_of_idle_hosts_is_removed() -> None:
     queue = scheduler(max_concurrent=1000)
     for seq in range(1000):
         queue.add(waiting(seq, host=f"host{seq}"))
@@ -197,7 +197,7 @@ def test_idle_hosts_are_forgotten() -> None:
 
 
 class SchedulerModel(RuleBasedStateMachine):
-    """Random events against a plain list; no limit is ever passed and nobody starves."""
+    """Random events, compared with a plain list; no limit is exceeded and no download starves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -290,7 +290,7 @@ def test_acquired_slots_count_for_the_host_and_are_released() -> None:
         queue.add(WaitingDownload(seq=seq, host="a", priority=0))
     queue.add(WaitingDownload(seq=3, host="b", priority=0))
     assert queue.acquire("a", 9) == 3
-    # Its slots are lent, so only the other host's download starts.
+    # Its slots are acquired, so only the download of the other host starts.
     assert queue.select_ready(0) == [3]
     assert queue.acquire("a", 1) == 0
     queue.release("a", 1)

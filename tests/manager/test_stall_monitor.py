@@ -48,7 +48,7 @@ async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(tmp_path: Path, m
         assert (await stack.manager.get(ended.id)).download.state is State.FAILED
 
 
-async def test_a_run_whose_bytes_arrive_is_left_alone(tmp_path: Path) -> None:
+async def test_a_run_that_receives_bytes_is_not_aborted(tmp_path: Path) -> None:
     async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, stall_timeout=1)) as stack:
         origin.script("/a", ScriptedResponse(size=300_000, rate=200_000))
         request = DownloadRequest(url=origin.url("/a"), directory="d")

@@ -63,7 +63,7 @@ def reason(dispatcher: LocalDispatcher) -> str:
         (FULL, True),
         (sample_download(state=State.FAILED, error=ErrorCode.INSUFFICIENT_STORAGE), True),
         (sample_download(state=State.RETRYING, error=ErrorCode.STORAGE_ERROR), True),
-        # Another file of the disk may be in order.
+        # Other files on the disk may be readable.
         (sample_download(state=State.FAILED, error=ErrorCode.STORAGE_ERROR), False),
         (sample_download(state=State.RETRYING, error=ErrorCode.NETWORK_ERROR), False),
         (sample_download(state=State.COMPLETED), False),
@@ -76,7 +76,7 @@ def test_an_outcome_suspends_the_queue_when_the_storage_is_the_cause(
     assert (reason(dispatcher) == DISK_FULL_REASON) is suspends
 
 
-async def test_a_storage_that_is_in_order_ends_the_suspension_without_a_log_line(
+async def test_a_working_storage_ends_the_suspension_without_a_log_line(
     gate: StorageGate, dispatcher: LocalDispatcher
 ) -> None:
     with capture_logs() as lines:
@@ -93,7 +93,7 @@ async def test_a_missing_root_suspends_the_queue_until_it_is_there_again(
         gate.report_outcome(sample_download(state=State.RETRYING, error=ErrorCode.STORAGE_ERROR))
         await wait_until(lambda: bool(lines))
         assert reason(dispatcher) == lines[0]["reason"] != DISK_FULL_REASON
-        # Only an administrator can bring it back: no download tries meanwhile.
+        # Only an administrator can restore it, so no download tries meanwhile.
         clock.now += 10 * MAX_SUSPENSION_SECONDS
         await asyncio.sleep(0.05)
         assert reason(dispatcher) == lines[0]["reason"]

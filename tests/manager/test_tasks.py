@@ -21,7 +21,7 @@ async def test_a_task_is_kept_until_it_ends() -> None:
     assert list(tasks) == []
 
 
-async def test_waiting_ends_when_the_time_is_up_and_leaves_the_task_running() -> None:
+async def test_waiting_ends_at_the_time_limit_and_leaves_the_task_running() -> None:
     tasks = TaskSet()
     tasks.spawn(asyncio.sleep(3600))
     await tasks.wait(0.01)

@@ -52,7 +52,7 @@ def test_missing_files_cannot_be_remembered(tmp_path: Path) -> None:
         OpenFiles(tmp_path / "records.db").remember()
 
 
-def test_the_log_lies_beside_the_target_of_a_link(database: Path, tmp_path: Path) -> None:
+def test_the_log_is_beside_the_target_of_a_link(database: Path, tmp_path: Path) -> None:
     link = tmp_path / "state" / "records.db"
     link.parent.mkdir()
     link.symlink_to(database)

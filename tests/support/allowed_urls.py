@@ -1,4 +1,4 @@
-"""URLs that are allowed whatever their host and port, for tests of what comes after the policy."""
+"""URLs that are allowed with any host and port, for tests of components behind the policy."""
 
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy

@@ -175,7 +175,7 @@ async def names_that_are_taken(context: ScenarioContext) -> None:
     await context.ends(await context.start("/small", filename="same", conflict=Conflict.SKIP))
 
 
-async def broken_and_tried_again(context: ScenarioContext) -> None:
+async def interrupted_and_retried(context: ScenarioContext) -> None:
     """Splice the content inside the kernel, over a connection that breaks half-way."""
     await context.ends(await context.start("/broken"))
 
@@ -225,7 +225,7 @@ async def recovery(context: ScenarioContext) -> None:
     for row in rows:
         await context.manager.wait(row.id, SECONDS)
     async with asyncio.timeout(SECONDS):
-        # The sweep goes on beside the downloads.
+        # The removal of part files runs beside the downloads.
         while list(context.stack.root.rglob(".*.part")):
             await asyncio.sleep(0.002)
     for row in await context.stack.records.history(HistoryFilter(limit=1000)):
@@ -237,7 +237,7 @@ SCENARIOS: Final[dict[str, Callable[[ScenarioContext], Awaitable[None]]]] = {
     for scenario in (
         one_file,
         names_that_are_taken,
-        broken_and_tried_again,
+        interrupted_and_retried,
         segments,
         paused_and_resumed,
         cancelled,
@@ -273,7 +273,7 @@ async def act(run: CrashRun, fault_points: FaultPoints) -> None:
 
 
 def run_child(run: CrashRun) -> None:
-    # Nobody reads its log; its journal has what matters.
+    # Its log is not read; the journal has the results.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     fault_points = FaultPoints(Path(run.folder) / "journal")
@@ -282,7 +282,7 @@ def run_child(run: CrashRun) -> None:
         patch(name, value).start()
     try:
         asyncio.run(act(run, fault_points))
-    except BaseException:  # noqa: BLE001 - the journal is the only way out of this process
+    except BaseException:  # noqa: BLE001 - the journal is the only output of this process
         fault_points.record(traceback.format_exc())
     os._exit(1)
 

@@ -25,20 +25,20 @@ WHOLE = {
 
 def faulty_answers(name: str) -> list[ScriptedResponse]:
     """Return the responses of the origin until the daemon is killed."""
-    whole = WHOLE[name]
+    complete = WHOLE[name]
     match name:
         case "broken":
-            return [replaced(whole, cut_after=4 << 20), whole]
+            return [replaced(complete, cut_after=4 << 20), complete]
         case "segments":
-            return [replaced(whole, rate=2_500_000)]
+            return [replaced(complete, rate=2_500_000)]
         case "held":
-            return [replaced(whole, stall_after=10_000), whole]
+            return [replaced(complete, stall_after=10_000), complete]
         case "stalled":
-            return [replaced(whole, stall_after=10_000)]
+            return [replaced(complete, stall_after=10_000)]
         case "missing-at-first":
-            return [error_response(404), whole]
+            return [error_response(404), complete]
         case _:
-            return [whole]
+            return [complete]
 
 
 def replaced(answer: ScriptedResponse, **changes: object) -> ScriptedResponse:
@@ -63,7 +63,7 @@ class CrashTrial:
     async def run(
         self, fault_at: int, *, fault: str | None = None, fault_count: int = 1, from_start: bool = False
     ) -> CrashResult:
-        """Run the scenario with a fault at this point; the origin serves whole files afterwards."""
+        """Run the scenario with a fault at this point; the origin serves complete files afterwards."""
         ended = await self._run_once(self._scenario, fault_at, from_start, fault, fault_count)
         for name in SIZES:
             self._origin.script(f"/{self.folder.name}/{name}", WHOLE[name])
@@ -114,16 +114,16 @@ class CrashTrial:
         faulty = any(ended.values("refuse") for ended in self._results)
         if self._scenario != "failed_and_retried" and not faulty:
             assert "failed" not in states.values(), rows
-        # The one that ended last has the name.
+        # The download that finished last has the name.
         owners = {path: url.rpartition("/")[2] for _, state, url, path in reversed(rows) if state == "completed"}
         whose = {content: name for name, content in CONTENTS.items()}
         found = {str(path.relative_to(self.folder / "files")): whose[path.read_bytes()] for path in self._files()}
         for path in {path for _, state, _, path in rows if state == "failed" and faulty} - set(owners):
-            # The name was given and could neither be made lasting nor taken back: a whole file all the same.
+            # The name was set, and could be neither synced nor removed; the file is complete.
             found.pop(path, None)
         for path in {path for _, state, _, path in rows if state == "failed" and faulty} & set(owners):
             found[path] = owners[path]
-        assert found == owners, f"{found} is there instead of {owners}: {self._results}"
+        assert found == owners, f"{found} were found instead of {owners}: {self._results}"
 
     def assert_pauses_kept(self) -> None:
         """Assert that each paused download is paused after the kill unless it was resumed."""

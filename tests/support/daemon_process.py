@@ -231,7 +231,7 @@ class DaemonProcess:
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
     def stopwatch(self) -> Stopwatch:
-        """Return a started stopwatch for what this daemon and the test do together."""
+        """Return a started stopwatch of this daemon and the test together."""
         assert self.process is not None
         return Stopwatch(self.process.pid)
 

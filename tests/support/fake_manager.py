@@ -1,4 +1,4 @@
-"""A manager without records, disk or network: downloads are in memory and change only when a test changes them."""
+"""Manager without records, disk or network: downloads are in memory and change only when a test changes them."""
 
 import asyncio
 import uuid
@@ -32,7 +32,7 @@ from downloadd.states import FINISHED, State
 
 
 class FakeClock:
-    """A clock that a test sets."""
+    """Clock that a test sets."""
 
     def __init__(self, wall: float = 1_700_000_000.0) -> None:
         self.now = wall
@@ -45,7 +45,7 @@ class FakeClock:
 
 
 class FakeMetrics:
-    """Records what was counted."""
+    """Fake metrics that record the calls."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, int]] = []
@@ -64,7 +64,7 @@ class FakeMetrics:
 
 
 class FakeManager:
-    """Implements `DownloadManager`.
+    """Fake of `DownloadManager`.
 
     Attributes:
         queue_capacity: downloads that the queue can still take.

@@ -9,15 +9,15 @@ from support.daemon_process import DaemonProcess
 RESOLVER_LAUNCHER = """
 import os, socket, sys
 from downloadd.daemon.main import main
-known = dict(pair.split("=") for pair in os.environ["HOSTS"].split())
+addresses_of = dict(pair.split("=") for pair in os.environ["HOSTS"].split())
 real = socket.getaddrinfo
 def resolve(host, port, *args, **options):
     if host == "127.0.0.1":
         return real(host, port, *args, **options)
-    if host not in known:
+    if host not in addresses_of:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-    answers = known[host].split("/")
-    known[host] = "/".join(answers[1:] + answers[:1])
+    answers = addresses_of[host].split("/")
+    addresses_of[host] = "/".join(answers[1:] + answers[:1])
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in answers[0].split(",")]
 socket.getaddrinfo = resolve
 del sys.argv[1:4]
@@ -31,10 +31,10 @@ def daemon_with_hosts(folder: Path, config: str, **hosts: str) -> DaemonProcess:
 
     Commas separate addresses; slashes separate the answers of successive queries.
     """
-    known = " ".join(f"{name.replace('_', '.')}={addresses}" for name, addresses in hosts.items())
+    pairs = " ".join(f"{name.replace('_', '.')}={addresses}" for name, addresses in hosts.items())
     return DaemonProcess(
         folder,
         config=config,
         launcher=(sys.executable, "-Ic", RESOLVER_LAUNCHER),
-        environment={**os.environ, "HOSTS": known},
+        environment={**os.environ, "HOSTS": pairs},
     )

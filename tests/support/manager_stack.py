@@ -1,4 +1,4 @@
-"""A manager with real records, a real directory and a real client."""
+"""Manager with real records, a real directory and a real client."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ CONFIG = DownloadsConfig(enabled=True, allowed_networks=("127.0.0.0/8",), max_re
 
 
 class ManagerStack:
-    """The manager and its parts."""
+    """Manager and its parts."""
 
     def __init__(
         self,

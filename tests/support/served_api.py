@@ -47,7 +47,7 @@ class ApiTestServer(BaseTestServer):
 
 
 class ServedApi:
-    """The API with the parts that tests look at.
+    """API with the parts that tests inspect.
 
     Attributes:
         manager: the fake below the service.

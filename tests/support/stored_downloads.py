@@ -1,4 +1,4 @@
-"""Downloads for tests of records and of what reads them."""
+"""Downloads for tests of records and of their readers."""
 
 from collections.abc import Sequence
 from uuid import uuid4

@@ -70,21 +70,21 @@ async def test_waits_return_what_the_condition_returns() -> None:
     assert wait_until_true(lambda: 3) == 3
 
 
-async def test_waits_for_what_never_comes_fail() -> None:
+async def test_waiting_for_a_condition_that_never_holds_fails() -> None:
     with pytest.raises(AssertionError, match="not within 0 s"):
         await wait_until(lambda: False, seconds=0, every=0)
     with pytest.raises(AssertionError, match="not within 0 s"):
         wait_until_true(lambda: False, seconds=0, every=0)
 
 
-def test_a_stopwatch_counts_what_is_waited_for() -> None:
+def test_a_stopwatch_counts_the_time_of_waits() -> None:
     watch = Stopwatch()
     time.sleep(0.2)
     assert 0.1 < watch.seconds <= watch.elapsed
 
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel does not count the delays")
-def test_a_stopwatch_excuses_the_time_without_a_cpu() -> None:
+def test_a_stopwatch_does_not_count_the_time_without_a_cpu() -> None:
     """Three processes share one CPU: each waits for two thirds of the time."""
     pin = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
     busy = f"{pin} print(flush=True)\nwhile True: pass"

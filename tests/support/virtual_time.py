@@ -1,4 +1,4 @@
-"""Event loop whose clock jumps to the next timer: minutes take milliseconds, whatever else the machine does."""
+"""Event loop whose clock jumps to the next timer: minutes take milliseconds, under any other load."""
 
 import asyncio
 import functools
@@ -40,7 +40,7 @@ class _JumpingSelector(selectors.BaseSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Event loop for code without threads and without other processes, whose answers its clock does not wait for."""
+    """Event loop for code without threads and processes, because its clock does not wait for them."""
 
     def __init__(self) -> None:
         self._jumping_selector = _JumpingSelector()

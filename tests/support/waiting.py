@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 CONDITION_TIMEOUT: Final = 40.0
-"""Seconds until a condition must hold: many times of what it takes, for machines with other load."""
+"""Seconds until a condition must hold; long, for machines with other load."""
 
 
 async def wait_until(condition: Any, seconds: float = CONDITION_TIMEOUT, every: float = 0.02) -> Any:

@@ -12,7 +12,7 @@ KEY = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 
 class WebhookReceiver:
-    """Receiver that answers with the next of `answers`; the last one repeats, and 0 is no answer."""
+    """Receiver that answers with the next of `answers`; the last one repeats, and 0 sends no response."""
 
     def __init__(self, *answers: int, port: int = 0, headers: dict[str, str] | None = None) -> None:
         self.answers = list(answers) or [204]

@@ -14,7 +14,7 @@ async def playwright() -> AsyncIterator[Playwright]:
 
 @pytest.fixture
 async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
-    """Debian's Chromium; a container has no place for its sandbox."""
+    """Start the Chromium of Debian without its sandbox, which a container does not support."""
     browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
     yield browser
     await browser.close()
@@ -22,7 +22,7 @@ async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """axe-core, as published on npm: one script."""
+    """Install axe-core from npm and return its script."""
     folder = tmp_path_factory.mktemp("axe")
     quiet = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
     subprocess.run(["npm", "install", *quiet, "axe-core@^4.10"], cwd=folder, check=True, timeout=120)

@@ -40,9 +40,9 @@ async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Orig
     async with asyncio.timeout(50):
         output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
-    told: dict[str, Any] = json.loads(output)
+    results: dict[str, Any] = json.loads(output)
 
-    started = told["snippetFetch"]
+    started = results["snippetFetch"]
     assert re.fullmatch(r"[0-9a-f-]{36}", started.pop("download_id"))
     assert started == {
         "filename": "renamed-data.csv",
@@ -51,42 +51,46 @@ async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Orig
         "message": "Download started",
         "error": None,
     }
-    for entry in told["snippetActive"]["downloads"] + told["snippetGlobal"]["downloads"]:
+    for entry in results["snippetActive"]["downloads"] + results["snippetGlobal"]["downloads"]:
         assert_shaped(entry, LISTED)
-    for entry in told["snippetHistory"]["history"]:
+    for entry in results["snippetHistory"]["history"]:
         assert_shaped(entry, ENDED)
-    assert told["deep"]["path"] == "a b/ü/c%2Fd/small"
-    assert told["mirrors"]["message"] == "Download completed"
-    assert [each["code"] for each in told["traversal"]] == ["INVALID_PATH"] * 3
-    assert (told["invalid"]["code"], told["invalid"]["status"], told["invalid"]["api"]) == ("INVALID_URL", 400, True)
-    assert told["invalid"]["detail"]
-    assert (told["unauthorized"]["code"], told["unauthorized"]["status"]) == ("unauthorized", 401)
-    assert (told["nobody"]["name"], told["nobodyIsLost"]) == ("ConnectionLost", True)
-    assert told["sameId"]
-    assert (told["paused"], told["resumed"], told["one"]) == ("paused", "Download resumed", True)
-    assert (told["changed"]["priority"], told["changed"]["speed_limit"]) == (3, 0)
-    assert (told["waited"], told["waitedForThePast"]) == ("completed", "completed")
-    assert told["waitedForNothing"]["code"] == "NOT_FOUND"
-    assert [each["error"] for each in told["batch"]["downloads"]] == [None, "INVALID_URL"]
-    assert [each["error"] for each in told["allRefused"]["downloads"]] == ["INVALID_URL"]
-    assert told["retried"] == "Download will be tried again"
-    assert told["page"]["next"]
-    assert told["nextPage"]["history"][0]["id"] != told["page"]["history"][0]["id"]
-    assert told["directories"] == ["a b"]
-    assert told["health"]["status"] == "ok"
-    assert told["errors"] == len(ERRORS)
-    assert told["openapi"].startswith("3.1")
-    assert told["metrics"]
-    assert told["upload"] == "importer_file_loaded"
-    assert told["channels"] == ["general", "empty"]
-    assert told["started"] == {"success": True}
-    assert (told["pending"]["count"], told["avatars"]["count"]) == (2, 0)
-    assert (told["current"], told["progress"], told["latest"]) == ("pending-avatars", "pending-avatars", 3)
-    assert told["cancelled"]["status"] == 400
-    assert told["publicFile"]["code"].startswith("error-")
-    assert told["firstEvent"] in {"download", "history", "import"}
-    assert told["states"][0] is True
-    assert told["parsed"] == [
+    assert results["deep"]["path"] == "a b/ü/c%2Fd/small"
+    assert results["mirrors"]["message"] == "Download completed"
+    assert [each["code"] for each in results["traversal"]] == ["INVALID_PATH"] * 3
+    assert (results["invalid"]["code"], results["invalid"]["status"], results["invalid"]["api"]) == (
+        "INVALID_URL",
+        400,
+        True,
+    )
+    assert results["invalid"]["detail"]
+    assert (results["unauthorized"]["code"], results["unauthorized"]["status"]) == ("unauthorized", 401)
+    assert (results["nobody"]["name"], results["nobodyIsLost"]) == ("ConnectionLost", True)
+    assert results["sameId"]
+    assert (results["paused"], results["resumed"], results["one"]) == ("paused", "Download resumed", True)
+    assert (results["changed"]["priority"], results["changed"]["speed_limit"]) == (3, 0)
+    assert (results["waited"], results["waitedForThePast"]) == ("completed", "completed")
+    assert results["waitedForNothing"]["code"] == "NOT_FOUND"
+    assert [each["error"] for each in results["batch"]["downloads"]] == [None, "INVALID_URL"]
+    assert [each["error"] for each in results["allRefused"]["downloads"]] == ["INVALID_URL"]
+    assert results["retried"] == "Download will be tried again"
+    assert results["page"]["next"]
+    assert results["nextPage"]["history"][0]["id"] != results["page"]["history"][0]["id"]
+    assert results["directories"] == ["a b"]
+    assert results["health"]["status"] == "ok"
+    assert results["errors"] == len(ERRORS)
+    assert results["openapi"].startswith("3.1")
+    assert results["metrics"]
+    assert results["upload"] == "importer_file_loaded"
+    assert results["channels"] == ["general", "empty"]
+    assert results["started"] == {"success": True}
+    assert (results["pending"]["count"], results["avatars"]["count"]) == (2, 0)
+    assert (results["current"], results["progress"], results["latest"]) == ("pending-avatars", "pending-avatars", 3)
+    assert results["cancelled"]["status"] == 400
+    assert results["publicFile"]["code"].startswith("error-")
+    assert results["firstEvent"] in {"download", "history", "import"}
+    assert results["states"][0] is True
+    assert results["parsed"] == [
         {"event": "download", "data": '{"a":1}', "id": "1-2"},
         {"event": "message", "data": "x\ny"},
         {"event": "message", "data": "", "id": "9"},

@@ -1,4 +1,4 @@
-"""The page in a real browser, against a real daemon and a real origin."""
+"""The page in a browser, with a daemon and an origin."""
 
 import hashlib
 import json
@@ -274,7 +274,7 @@ async def test_filters_search_and_actions_for_all(browser: Browser, tmp_path: Pa
             await expect(page.get_by_role("button", name="Paused 0")).to_be_visible()
 
 
-async def test_a_thousand_moving_downloads_leave_the_browser_at_ease(
+async def test_a_thousand_moving_downloads_use_little_cpu_in_the_browser(
     browser: Browser, tmp_path: Path, origin: Origin
 ) -> None:
     origin.set_fallback(lambda _: ScriptedResponse(size=100_000_000, rate=4000))

@@ -1,4 +1,4 @@
-"""The API served on a socket, and what it logs."""
+"""The API on a socket, and its log lines."""
 
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from typing import Any
@@ -24,6 +24,6 @@ async def api_limited_to_three_connections() -> AsyncIterator[ServedApi]:
 
 @pytest.fixture(autouse=True)
 def lines() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What is logged."""
+    """Return the log lines."""
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
         yield lines

@@ -1,4 +1,4 @@
-"""Who may call: credentials, their contradictions, and permissions on every route."""
+"""Authentication: credentials, contradictions between them, and permissions on each route."""
 
 import json
 from typing import Any
@@ -43,7 +43,7 @@ async def send_request(
         pytest.param((BEARER, *PAIR), id="both"),
     ],
 )
-async def test_valid_credentials_are_let_in(api: ServedApi, fields: tuple[str, ...]) -> None:
+async def test_valid_credentials_are_accepted(api: ServedApi, fields: tuple[str, ...]) -> None:
     assert (await send_request(api, *fields))[0] == 200
 
 
@@ -100,33 +100,37 @@ async def test_a_token_in_the_query_is_never_accepted(api: ServedApi, name: str)
         max_size=4,
     )
 )
-async def test_no_field_breaks_the_api(api: ServedApi, fields: list[tuple[str, str]]) -> None:
+async def test_any_field_gets_a_response(api: ServedApi, fields: list[tuple[str, str]]) -> None:
     status, answered, _ = await send_request(api, *(f"{name}: {value}" for name, value in fields))
     assert status in {200, 400, 401}
     assert answered["Content-Type"] == "application/json"
 
 
 @given(st.dictionaries(st.sampled_from(["Authorization", "X-User-Id", "X-Auth-Token"]), st.text()))
-def test_only_the_right_token_makes_a_user(fields: dict[str, str]) -> None:
+def test_invalid_credentials_identify_no_user(fields: dict[str, str]) -> None:
     accounts = Accounts([user("alice", TOKEN, "download")])
     assert accounts.authenticate(CIMultiDictProxy(CIMultiDict(fields))) is None
 
 
-def test_the_hash_of_nothing_lets_nobody_in() -> None:
+def test_the_hash_of_an_empty_token_is_never_accepted() -> None:
     accounts = Accounts([user("empty", "", "download")])
     for fields in ({"Authorization": "Bearer "}, {"X-User-Id": "empty", "X-Auth-Token": ""}):
         assert accounts.authenticate(CIMultiDictProxy(CIMultiDict(fields))) is None
 
 
-def test_replaced_users_are_known_and_the_former_ones_are_not() -> None:
+def test_new_users_are_accepted_and_removed_ones_are_not() -> None:
     accounts = Accounts([user("alice", TOKEN, "download")])
     fields = CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {TOKEN}"}))
     accounts.replace([user("bob", "another", "download")])
     assert accounts.authenticate(fields) is None
     accounts.replace([user("bob", TOKEN, "view-downloads")])
-    found = accounts.authenticate(fields)
-    assert found is not None
-    assert (found.id, found.has_permission(Permission.DOWNLOAD), found.has_permission(Permission.VIEW_DOWNLOADS)) == (
+    authenticated = accounts.authenticate(fields)
+    assert authenticated is not None
+    assert (
+        authenticated.id,
+        authenticated.has_permission(Permission.DOWNLOAD),
+        authenticated.has_permission(Permission.VIEW_DOWNLOADS),
+    ) == (
         "bob",
         False,
         True,
@@ -156,7 +160,7 @@ EVERY_ROUTE = [
 
 
 @pytest.mark.parametrize(("method", "target", "permission"), EVERY_ROUTE)
-async def test_every_route_asks_for_a_token_and_its_permission(
+async def test_every_route_requires_a_token_and_its_permission(
     api: ServedApi, method: str, target: str, permission: Permission | None
 ) -> None:
     status, fields, body = await send_request(api, method=method, target=target)
@@ -187,7 +191,7 @@ async def test_health_needs_no_token(api: ServedApi) -> None:
     assert (status, body["status"]) == (200, "ok")
 
 
-async def test_the_user_of_a_download_is_the_one_who_asked(api: ServedApi) -> None:
+async def test_the_user_of_a_download_is_the_one_who_requested_it(api: ServedApi) -> None:
     await send_request(api, *PAIR, target="/d?download=http%3A%2F%2Fa.example%2F")
     (download,) = api.manager.downloads.values()
     assert download.user == "alice"

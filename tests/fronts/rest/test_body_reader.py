@@ -1,4 +1,4 @@
-"""Bodies of requests, and how long they are waited for."""
+"""Bodies of requests, and the time limits on them."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ RAW = "/api/v1/imports?importerKey=urls&fileName=a"
 
 
 class ReceivedResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back, and how long it took until the connection was closed."""
+    """Response, with the seconds until the connection was closed."""
 
     status: int
     fields: dict[str, str]
@@ -34,7 +34,7 @@ class ReceivedResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def serve_api(*, max_wait: float, min_rate: int) -> AsyncIterator[ServedApi]:
-    """The API with a reader of little patience; the rest of a body that was refused is not waited for much longer."""
+    """Serve the API with these limits on bodies, and a short wait for the rest of a refused body."""
     api = ServedApi(reader=BodyReader(max_wait=max_wait, min_rate=min_rate), server={"lingering_time": 0.2})
     async with api.client:
         yield api
@@ -43,7 +43,7 @@ async def serve_api(*, max_wait: float, min_rate: int) -> AsyncIterator[ServedAp
 async def send(
     api: ServedApi, target: str, *fields: str, pieces: Iterable[bytes] = (), every: float = 0.01, token: str = TOKEN
 ) -> ReceivedResponse:
-    """Posts a body piece by piece until an answer comes, and reads until the connection is closed."""
+    """Post a body piece by piece until the response, and read until the connection is closed."""
     reader, writer = await asyncio.open_connection(api.server.host, api.server.port)
     lines = (f"POST {target} HTTP/1.1", "Host: api", f"Authorization: Bearer {token}", *fields, "", "")
     writer.write("\r\n".join(lines).encode())
@@ -86,7 +86,7 @@ async def _read_final_head(reader: asyncio.StreamReader) -> list[str]:
     ],
 )
 @in_virtual_time
-async def test_a_body_that_does_not_come_ends_with_an_error_and_the_connection(
+async def test_a_body_that_does_not_arrive_ends_with_an_error_and_a_closed_connection(
     target: str, token: str, framing: tuple[str, ...], pieces: Callable[[], list[bytes]]
 ) -> None:
     async with serve_api(max_wait=0.2, min_rate=1000) as api:
@@ -98,14 +98,14 @@ async def test_a_body_that_does_not_come_ends_with_an_error_and_the_connection(
 
 @pytest.mark.parametrize("name", ["uploadImportFile", "downloadPublicImportFile", "startImport"])
 @in_virtual_time
-async def test_so_it_is_for_the_bodies_of_imports(name: str) -> None:
+async def test_an_import_body_that_does_not_arrive_ends_with_an_error_and_a_closed_connection(name: str) -> None:
     async with serve_api(max_wait=0.1, min_rate=1000) as api:
         answered = await send(api, f"/api/v1/{name}", JSON, "Content-Length: 100", token=IMPORTER)
         assert (answered.status, answered.fields["Connection"]) == (408, "close")
 
 
 @in_virtual_time
-async def test_a_slow_body_that_keeps_its_pace_is_taken() -> None:
+async def test_a_slow_body_at_the_minimum_rate_is_accepted() -> None:
     async with serve_api(max_wait=0.2, min_rate=20) as api:
         pieces = [bytes((byte,)) for byte in BATCH]
         fields = (JSON, "Connection: close", f"Content-Length: {len(BATCH)}")
@@ -115,7 +115,7 @@ async def test_a_slow_body_that_keeps_its_pace_is_taken() -> None:
 
 
 @in_virtual_time
-async def test_what_came_fast_buys_no_silence_later() -> None:
+async def test_a_fast_start_does_not_allow_silence_later() -> None:
     async with serve_api(max_wait=0.2, min_rate=1) as api:
         answered = await send(api, BATCH_PATH, JSON, "Content-Length: 100000", pieces=[b" " * 9999])
         assert answered.status == 408
@@ -123,7 +123,7 @@ async def test_what_came_fast_buys_no_silence_later() -> None:
 
 
 @in_virtual_time
-async def test_what_we_do_between_two_pieces_is_not_on_the_account_of_the_client() -> None:
+async def test_processing_time_between_two_pieces_does_not_count_for_the_client() -> None:
     stream = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16, loop=asyncio.get_running_loop())
     pieces = BodyReader(max_wait=0.2, min_rate=1_000_000).read_chunks(make_mocked_request("POST", "/", payload=stream))
     for _ in range(4):
@@ -135,7 +135,7 @@ async def test_what_we_do_between_two_pieces_is_not_on_the_account_of_the_client
 
 
 @in_virtual_time
-async def test_a_raw_body_is_welcome_when_the_client_asks_first() -> None:
+async def test_a_raw_body_is_requested_with_100_continue() -> None:
     async with serve_api(max_wait=1, min_rate=1000) as api:
         head = f"POST {RAW} HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {IMPORTER}\r\nExpect: 100-continue\r\n"
         request = f"{head}Connection: close\r\nContent-Length: 4\r\n\r\nabcd"

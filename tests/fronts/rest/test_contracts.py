@@ -1,4 +1,4 @@
-"""The contracts of the operations: their errors are those of the classes."""
+"""Contracts of the operations, whose errors are those of the classes."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_a_start_that_waits_reports_the_end_of_the_download_and_a_batch_does_not
     assert set(contracts.BATCH.result_errors) == with_occasion(Occasion.START)
 
 
-def test_errors_without_an_operation_are_those_that_come_before_one() -> None:
+def test_errors_without_an_operation_are_those_raised_before_one() -> None:
     of_all_requests = with_occasion(Occasion.ANY_REQUEST) | with_occasion(Occasion.AUTHENTICATION)
     listed = {code for contract in CONTRACTS.values() for code in (*contract.errors, *contract.result_errors)}
     assert set(ERRORS) - listed - of_all_requests == {

@@ -24,10 +24,10 @@ async def get(api: ServedApi, target: str, **headers: str) -> tuple[int, Any, di
         return response.status, json.loads(await response.read()), dict(response.headers)
 
 
-# -- the seed's examples -----------------------------------------------------------------------------------------------
+# -- examples of the specification -------------------------------------------------------------------------------------
 
 
-async def test_the_seed_s_accepted_start_is_answered_field_by_field(api: ServedApi) -> None:
+async def test_the_accepted_start_of_the_specification_is_answered_field_by_field(api: ServedApi) -> None:
     api.manager.next_id = lambda: "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
     status, body, headers = await get(api, f"/Downloads?download={ENCODED_A}&filename=renamed-data.csv&timeout=600")
     assert status == 201
@@ -44,7 +44,7 @@ async def test_the_seed_s_accepted_start_is_answered_field_by_field(api: ServedA
     assert (order.url, order.directory, order.filename, order.timeout) == (URL_A, "Downloads", "renamed-data.csv", 600)
 
 
-async def test_the_seed_s_refused_start_is_answered_field_by_field(api: ServedApi) -> None:
+async def test_the_refused_start_of_the_specification_is_answered_field_by_field(api: ServedApi) -> None:
     api.manager.next_id = lambda: "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
     status, body, headers = await get(api, "/Downloads?download=ftp%3A%2F%2Ffiles.example.com%2Fdata.csv")
     assert status == 400
@@ -62,7 +62,7 @@ async def test_the_seed_s_refused_start_is_answered_field_by_field(api: ServedAp
     assert api.manager.downloads[body["download_id"]].state is State.FAILED
 
 
-async def test_without_allow_download_a_start_is_forbidden_exactly_as_in_the_seed(api: ServedApi) -> None:
+async def test_without_allow_download_a_start_is_forbidden_exactly_as_specified(api: ServedApi) -> None:
     api.allow_downloads(False)
     status, body, _ = await get(api, f"/Downloads?download={ENCODED_A}")
     assert status == 403
@@ -70,7 +70,7 @@ async def test_without_allow_download_a_start_is_forbidden_exactly_as_in_the_see
     assert api.manager.requests == []
 
 
-async def test_the_seed_s_listing_is_answered_field_by_field(api: ServedApi) -> None:
+async def test_the_listing_of_the_specification_is_answered_field_by_field(api: ServedApi) -> None:
     api.manager.next_id = lambda: "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
     await get(api, "/Downloads?download=https%3A%2F%2Ffiles.example.com%2Fdataset.zip")
     await api.manager.set_state(
@@ -147,7 +147,7 @@ async def test_the_directory_is_read_from_the_raw_path(api: ServedApi, path: str
         "/api/../d",
     ],
 )
-async def test_a_directory_that_cannot_be_is_refused_and_recorded(api: ServedApi, path: str) -> None:
+async def test_an_invalid_directory_is_refused_and_recorded(api: ServedApi, path: str) -> None:
     status, _, body = await api.raw("GET", f"{path}?download={ENCODED_A}")
     answer = json.loads(body)
     assert (status, answer["error"]) == (400, "INVALID_PATH")
@@ -173,7 +173,7 @@ async def test_the_url_reaches_the_manager_byte_for_byte(api: ServedApi, value: 
     assert api.manager.requests[0].url == url
 
 
-async def test_an_empty_url_beside_others_is_none_of_the_mirrors(api: ServedApi) -> None:
+async def test_an_empty_url_beside_others_is_not_a_mirror(api: ServedApi) -> None:
     status, _, _ = await get(api, f"/d?download=&download={ENCODED_A}&download=&download=https%3A%2F%2Fx.example%2Fa")
     assert status == 201
     (order,) = api.manager.requests
@@ -249,7 +249,7 @@ async def test_every_parameter_reaches_the_manager(api: ServedApi) -> None:
         pytest.param("access_token=open-sesame", "access_token", id="token"),
     ],
 )
-async def test_a_wrong_parameter_is_a_recorded_refusal_that_names_it(api: ServedApi, query: str, name: str) -> None:
+async def test_an_invalid_parameter_is_a_recorded_refusal_that_names_it(api: ServedApi, query: str, name: str) -> None:
     status, body, _ = await get(api, f"/Downloads?download={ENCODED_A}&{query}")
     assert (status, body["error"], body["success"]) == (400, "INVALID_PARAMETER", False)
     assert body["detail"].startswith(f"{name}: ")
@@ -264,14 +264,14 @@ async def test_an_ampersand_that_was_not_encoded_is_explained(api: ServedApi) ->
 
 
 @pytest.mark.parametrize("other", ["downloads=", "download_history="])
-async def test_two_questions_at_once_are_refused(api: ServedApi, other: str) -> None:
+async def test_two_selectors_in_one_query_are_refused(api: ServedApi, other: str) -> None:
     status, body, _ = await get(api, f"/?{other}&download={ENCODED_A}")
     assert (status, body["error"]) == (400, "INVALID_PARAMETER")
     assert api.manager.requests == []
 
 
 @pytest.mark.parametrize("target", ["/Downloads", "/Downloads?", "/Downloads?q=1", "/a?download_history="])
-async def test_without_a_question_the_three_are_named(api: ServedApi, target: str) -> None:
+async def test_without_a_selector_the_error_names_all_three(api: ServedApi, target: str) -> None:
     status, body, _ = await get(api, target)
     assert (status, body["error"]) == (404, "NOT_FOUND")
     for name in ("?download=", "?downloads=", "?download_history="):
@@ -280,7 +280,7 @@ async def test_without_a_question_the_three_are_named(api: ServedApi, target: st
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n \0"), max_size=40))
-async def test_no_target_breaks_the_api(api: ServedApi, text: str) -> None:
+async def test_any_target_gets_a_response(api: ServedApi, text: str) -> None:
     target = text.encode("latin-1").decode("utf-8", "surrogateescape")
     for prefix in ("/", "/d?download=", "/d?download=http://a.example/&", "/?download_history=&", "/?downloads&"):
         status, fields, body = await api.raw("GET", prefix + target)
@@ -310,7 +310,7 @@ async def started(api: ServedApi) -> str:
         *[(State.FAILED, code, ERRORS[code].status, "Download failed") for code in ErrorCode],
     ],
 )
-async def test_wait_answers_with_the_end(
+async def test_wait_ends_with_the_download(
     api: ServedApi, state: State, code: ErrorCode | None, status: int, message: str
 ) -> None:
     asking = asyncio.create_task(get(api, f"/d?download={ENCODED_A}&wait=60"))
@@ -322,7 +322,7 @@ async def test_wait_answers_with_the_end(
     assert ("Location" in headers) is (status == 201)
 
 
-async def test_wait_answers_201_when_the_time_is_up(api: ServedApi) -> None:
+async def test_wait_returns_201_at_the_time_limit(api: ServedApi) -> None:
     status, body, _ = await get(api, f"/d?download={ENCODED_A}&wait=1")
     assert (status, body["message"]) == (201, "Download started")
 
@@ -340,13 +340,13 @@ async def test_a_waiting_response_ends_when_the_daemon_stops(api: ServedApi) -> 
 # -- refusals of the manager -------------------------------------------------------------------------------------------
 
 
-async def test_a_full_queue_says_when_to_come_back(api: ServedApi) -> None:
+async def test_a_full_queue_sends_retry_after(api: ServedApi) -> None:
     api.manager.queue_capacity = 0
     status, body, headers = await get(api, f"/d?download={ENCODED_A}")
     assert (status, body["error"], headers["Retry-After"]) == (429, "QUEUE_FULL", "30")
 
 
-async def test_a_stopping_daemon_says_when_to_come_back(api: ServedApi) -> None:
+async def test_a_stopping_daemon_sends_retry_after(api: ServedApi) -> None:
     api.manager.closing = True
     status, body, headers = await get(api, f"/d?download={ENCODED_A}")
     assert (status, body["error"], headers["Retry-After"]) == (503, "SHUTTING_DOWN", "5")
@@ -386,7 +386,7 @@ async def test_a_repeated_refusal_gets_the_first_answer(api: ServedApi) -> None:
     assert len(api.manager.downloads) == 1
 
 
-async def test_a_repeated_start_that_waits_waits_for_the_first_download(api: ServedApi) -> None:
+async def test_a_repeated_start_with_wait_waits_for_the_first_download(api: ServedApi) -> None:
     target = f"/d?download={ENCODED_A}&wait=60"
     first = asyncio.create_task(get(api, target, **{"Idempotency-Key": "k-1"}))
     id = await started(api)
@@ -402,7 +402,7 @@ async def test_a_key_is_bound_to_its_request_and_to_its_user(api: ServedApi) -> 
     assert (status, body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
-async def test_a_full_queue_is_not_remembered_under_a_key(api: ServedApi) -> None:
+async def test_the_refusal_of_a_full_queue_is_not_stored_under_a_key(api: ServedApi) -> None:
     api.manager.queue_capacity = 0
     target = f"/d?download={ENCODED_A}"
     assert (await get(api, target, **{"Idempotency-Key": "k-1"}))[0] == 429
@@ -411,7 +411,7 @@ async def test_a_full_queue_is_not_remembered_under_a_key(api: ServedApi) -> Non
 
 
 @pytest.mark.parametrize("key", ["", "a b", "é", "k" * 256, "a\tb"], ids=["empty", "space", "latin", "long", "tab"])
-async def test_a_key_that_cannot_be_is_a_recorded_refusal(api: ServedApi, key: str) -> None:
+async def test_an_invalid_key_is_a_recorded_refusal(api: ServedApi, key: str) -> None:
     status, _, body = await api.raw("GET", f"/d?download={ENCODED_A}", f"Idempotency-Key: {key}")
     answer = json.loads(body)
     assert (status, answer["error"]) == (400, "INVALID_PARAMETER")
@@ -451,19 +451,19 @@ async def test_a_listing_shows_its_directory_only_and_pages(api: ServedApi) -> N
         "q=a",
     ],
 )
-async def test_a_wrong_listing_is_refused(api: ServedApi, query: str) -> None:
+async def test_a_listing_with_an_invalid_parameter_is_refused(api: ServedApi, query: str) -> None:
     prefix = "" if query.startswith("downloads") else "downloads=&"
     status, body, _ = await get(api, f"/d?{prefix}{query}")
     assert (status, body["error"]) == (400, "INVALID_PARAMETER")
     assert body["detail"].startswith(query.partition("=")[0])
 
 
-async def test_a_listing_of_an_impossible_directory_is_refused(api: ServedApi) -> None:
+async def test_a_listing_of_an_invalid_directory_is_refused(api: ServedApi) -> None:
     status, _, body = await api.raw("GET", "/a/../b?downloads=")
     assert (status, json.loads(body)["error"]) == (400, "INVALID_PATH")
 
 
-async def test_a_link_holds_nothing_that_could_end_it(api: ServedApi) -> None:
+async def test_a_link_field_contains_no_delimiter(api: ServedApi) -> None:
     for _ in range(2):
         await api.raw("GET", f"/a%3E;x=%22?download={ENCODED_A}")
     _, fields, _ = await api.raw("GET", "/a%3e;x=%22?downloads=&limit=1")

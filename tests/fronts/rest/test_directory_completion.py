@@ -9,7 +9,7 @@ from support.served_api import ServedApi
 @pytest.mark.parametrize(
     ("query", "directories"),
     [
-        # `not-for-alice` exists, and is hidden from alice.
+        # `not-for-alice` exists, but alice has no right to it.
         ("", ["Downloads", "Imports"]),
         ("?prefix=D", ["Downloads"]),
         ("?prefix=not", []),

@@ -1,4 +1,4 @@
-"""`/api/v1/downloads`: the listing, the batch, and the verbs on one download."""
+"""`/api/v1/downloads`: the listing, the batch, and the actions on one download."""
 
 import gzip
 import io
@@ -23,7 +23,7 @@ async def send_json(api: ServedApi, method: str, path: str, **settings: Any) -> 
         return response.status, json.loads(await response.read())
 
 
-async def test_the_seed_s_global_listing_is_answered_field_by_field(api: ServedApi) -> None:
+async def test_the_global_listing_of_the_specification_is_answered_field_by_field(api: ServedApi) -> None:
     api.manager.add(
         sample_download(
             id="7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c",
@@ -106,12 +106,12 @@ async def test_a_batch_has_one_result_each_in_order(api: ServedApi) -> None:
     assert (api.manager.requests[0].segments, api.manager.requests[0].priority) == (2, 3)
 
 
-async def test_a_batch_of_accepted_ones_is_a_success(api: ServedApi) -> None:
+async def test_a_batch_of_accepted_downloads_is_a_success(api: ServedApi) -> None:
     status, body = await send_json(api, "POST", ALL, json={"downloads": [{"url": "https://a.example/1"}]})
     assert (status, body["success"]) == (201, True)
 
 
-async def test_a_batch_of_refused_ones_has_the_status_of_the_first(api: ServedApi) -> None:
+async def test_a_batch_of_refused_downloads_has_the_status_of_the_first(api: ServedApi) -> None:
     status, body = await send_json(api, "POST", ALL, json={"downloads": [{"url": "nonsense"}, {"url": ""}]})
     assert (status, body["success"], len(body["downloads"])) == (400, False, 2)
 
@@ -128,15 +128,17 @@ async def test_a_batch_of_refused_ones_has_the_status_of_the_first(api: ServedAp
         pytest.param({"wait": 3}, "downloads[1]: ", id="wait"),
     ],
 )
-async def test_a_wrong_item_is_a_refusal_of_that_item_alone(api: ServedApi, item: dict[str, Any], detail: str) -> None:
+async def test_an_invalid_item_is_a_refusal_of_that_item_alone(
+    api: ServedApi, item: dict[str, Any], detail: str
+) -> None:
     items = [{"url": "https://a.example/1"}, {"url": "https://a.example/2", "directory": "d", **item}]
     status, body = await send_json(api, "POST", ALL, json={"downloads": items})
-    good, bad = body["downloads"]
+    accepted, refused = body["downloads"]
     assert status == 201
-    assert good["success"] is True
-    assert (bad["success"], bad["error"]) == (False, "INVALID_PARAMETER")
-    assert bad["detail"].startswith(detail)
-    assert api.manager.downloads[bad["download_id"]].result.error is ErrorCode.INVALID_PARAMETER
+    assert accepted["success"] is True
+    assert (refused["success"], refused["error"]) == (False, "INVALID_PARAMETER")
+    assert refused["detail"].startswith(detail)
+    assert api.manager.downloads[refused["download_id"]].result.error is ErrorCode.INVALID_PARAMETER
 
 
 @pytest.mark.parametrize(
@@ -160,14 +162,14 @@ async def test_a_wrong_item_is_a_refusal_of_that_item_alone(api: ServedApi, item
         pytest.param(b'{"downloads": [' + b"7," * 10_000 + b"7]}", "downloads: ", id="too-many"),
     ],
 )
-async def test_a_body_that_is_no_batch_starts_nothing(api: ServedApi, body: bytes, detail: str) -> None:
+async def test_a_body_that_is_not_a_batch_starts_nothing(api: ServedApi, body: bytes, detail: str) -> None:
     status, answer = await send_json(api, "POST", ALL, data=body, headers={"Content-Type": "application/json"})
     assert (status, answer["error"], answer["success"]) == (400, "INVALID_PARAMETER", False)
     assert answer["detail"].startswith(detail)
     assert api.manager.requests == []
 
 
-async def test_a_batch_takes_ten_thousand(api: ServedApi) -> None:
+async def test_a_batch_may_have_ten_thousand_items(api: ServedApi) -> None:
     items = [{"url": f"https://a.example/{number}"} for number in range(10_000)]
     status, body = await send_json(api, "POST", ALL, json={"downloads": items})
     assert (status, len(body["downloads"])) == (201, 10_000)
@@ -180,7 +182,7 @@ async def test_a_body_over_the_limit_is_413(api: ServedApi) -> None:
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "x"])
-async def test_a_body_that_is_not_said_to_be_json_is_refused(api: ServedApi, media_type: str) -> None:
+async def test_a_body_without_the_media_type_of_json_is_refused(api: ServedApi, media_type: str) -> None:
     status, body = await send_json(api, "POST", ALL, data=b"{}", headers={"Content-Type": media_type})
     assert (status, body["detail"]) == (400, "Content-Type: expected application/json")
 
@@ -188,7 +190,7 @@ async def test_a_body_that_is_not_said_to_be_json_is_refused(api: ServedApi, med
 @pytest.mark.parametrize(
     "body",
     [b"\0\0\0\0", gzip.compress(b'{"downloads": [{"url": "https://a.example/1"}]}', mtime=0)],
-    # Without ids, workers that run tests at the same time would each know another one: the time is in what gzip makes.
+    # An explicit id, because gzip output contains the time, and parallel workers must collect the same ids.
     ids=["garbage", "batch"],
 )
 async def test_a_body_with_a_content_coding_is_refused(api: ServedApi, body: bytes) -> None:
@@ -214,7 +216,7 @@ async def test_a_repeated_batch_gets_the_first_answer(api: ServedApi) -> None:
     assert (status, body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
-async def test_a_batch_for_a_full_queue_says_when_to_come_back_and_is_not_remembered(api: ServedApi) -> None:
+async def test_a_batch_for_a_full_queue_gets_retry_after_and_is_not_stored(api: ServedApi) -> None:
     api.manager.queue_capacity = 0
     settings: dict[str, Any] = {
         "json": {"downloads": [{"url": "https://a.example/1"}]},
@@ -226,7 +228,7 @@ async def test_a_batch_for_a_full_queue_says_when_to_come_back_and_is_not_rememb
     assert (await send_json(api, "POST", ALL, **settings))[0] == 201
 
 
-async def test_without_allow_download_nothing_is_started_or_goes_on(api: ServedApi) -> None:
+async def test_without_allow_download_nothing_is_started_or_continued(api: ServedApi) -> None:
     api.allow_downloads(False)
     paused = api.manager.add(sample_download(1, state=State.PAUSED))
     failed = api.manager.add(sample_download(2, state=State.FAILED))
@@ -258,7 +260,7 @@ async def test_delete_answers_with_the_final_entry(api: ServedApi) -> None:
     assert (status, body["error"], body["success"]) == (409, "INVALID_STATE", False)
 
 
-async def test_the_verbs_answer_with_the_entry_as_it_is_now(api: ServedApi) -> None:
+async def test_the_actions_return_the_current_entry(api: ServedApi) -> None:
     id = api.manager.add(sample_download(1)).id
     for verb, state in (("pause", "paused"), ("resume", "queued")):
         status, body = await send_json(api, "POST", f"{ALL}/{id}/{verb}")
@@ -269,7 +271,7 @@ async def test_the_verbs_answer_with_the_entry_as_it_is_now(api: ServedApi) -> N
     assert (status, body["status"], body["error"]) == (200, "queued", None)
 
 
-async def test_a_verb_that_the_state_does_not_allow_is_409(api: ServedApi) -> None:
+async def test_an_action_that_the_state_does_not_allow_is_409(api: ServedApi) -> None:
     id = api.manager.add(sample_download(1, state=State.COMPLETED)).id
     for verb in ("pause", "resume", "retry"):
         status, body = await send_json(api, "POST", f"{ALL}/{id}/{verb}")
@@ -277,7 +279,7 @@ async def test_a_verb_that_the_state_does_not_allow_is_409(api: ServedApi) -> No
         assert body["detail"]
 
 
-async def test_patch_changes_what_it_names(api: ServedApi) -> None:
+async def test_patch_changes_only_the_given_fields(api: ServedApi) -> None:
     id = api.manager.add(sample_download(1)).id
     changes: tuple[dict[str, Any], ...] = (
         {"priority": -3},
@@ -304,7 +306,7 @@ async def test_patch_changes_what_it_names(api: ServedApi) -> None:
         ({"url": "nonsense"}, "INVALID_URL", ""),
     ],
 )
-async def test_a_wrong_patch_changes_nothing(api: ServedApi, change: Any, error: str, begin: str) -> None:
+async def test_an_invalid_patch_changes_nothing(api: ServedApi, change: Any, error: str, begin: str) -> None:
     id = api.manager.add(sample_download(1)).id
     status, body = await send_json(api, "PATCH", f"{ALL}/{id}", json=change)
     assert (status, body["error"]) == (400, error)
@@ -355,7 +357,7 @@ async def test_an_unknown_path_of_the_api_is_404_and_never_a_directory(api: Serv
 
 
 @pytest.mark.parametrize("path", [UNKNOWN, "/api/v1/health", "/api/v1/metrics", "/api/v1/events"])
-async def test_an_unknown_parameter_is_refused_where_there_are_none(api: ServedApi, path: str) -> None:
+async def test_an_unknown_parameter_is_refused_by_operations_without_parameters(api: ServedApi, path: str) -> None:
     status, body = await send_json(api, "GET", f"{path}?colour=red")
     assert (status, body["error"]) == (400, "INVALID_PARAMETER")
     assert body["detail"].startswith("colour: ")

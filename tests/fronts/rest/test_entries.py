@@ -1,4 +1,4 @@
-"""Answers made from downloads."""
+"""Entries of responses, made from downloads."""
 
 import math
 
@@ -73,7 +73,7 @@ def test_an_error_that_is_not_recorded_is_cancellation_or_an_internal_one() -> N
     assert make_start_response(sample_download(state=State.FAILED)).error is ErrorCode.INTERNAL_ERROR
 
 
-def test_an_entry_shows_the_url_without_its_secrets() -> None:
+def test_an_entry_has_the_url_without_its_secrets() -> None:
     download = sample_download(url="https://u:s3cret@a.example/f", redacted_url="https://a.example/f", directory="d")
     for entry in (make_active_entry(Snapshot(download=download)), make_history_entry(download)):
         assert b"s3cret" not in msgspec.json.encode(entry)

@@ -52,6 +52,6 @@ def test_the_description_names_every_event() -> None:
         assert f"`{row.name}`" in describe_event_types()
 
 
-def test_a_reset_says_that_the_history_has_to_be_read() -> None:
+def test_a_reset_requires_reading_the_history() -> None:
     assert "read the history" in Reset().reason
     assert TYPES_BY_NAME["reset"].make_entry(None) == Reset()

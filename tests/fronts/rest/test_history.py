@@ -1,4 +1,4 @@
-"""`GET /?download_history=`: pages of the past."""
+"""`GET /?download_history=`: pages of the history."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ async def read(api: ServedApi, query: str) -> tuple[int, Any, str]:
         return response.status, json.loads(await response.read()), response.headers.get("Link", "")
 
 
-async def test_the_seed_s_history_is_answered_field_by_field(api: ServedApi) -> None:
+async def test_the_history_of_the_specification_is_answered_field_by_field(api: ServedApi) -> None:
     api.manager.add(
         sample_download(
             id="9c5d0e34-6f70-6c3d-be01-4a8f9b0c1d2e",
@@ -87,7 +87,7 @@ async def test_the_seed_s_history_is_answered_field_by_field(api: ServedApi) -> 
     }
 
 
-async def test_following_the_links_reads_everything_once_newest_first(api: ServedApi) -> None:
+async def test_following_the_links_reads_every_entry_once_newest_first(api: ServedApi) -> None:
     for number in range(7):
         api.manager.add(sample_download(number, state=State.COMPLETED, directory="a b" if number % 2 else ""))
     seen: list[str] = []
@@ -110,7 +110,7 @@ async def test_every_filter_reaches_the_records(api: ServedApi) -> None:
     ]
 
 
-async def test_a_page_has_100_entries_unless_asked_otherwise(api: ServedApi) -> None:
+async def test_a_page_has_100_entries_by_default(api: ServedApi) -> None:
     for number in range(101):
         api.manager.add(sample_download(number, state=State.COMPLETED))
     _, body, link = await read(api, "")
@@ -123,13 +123,13 @@ async def test_a_page_has_100_entries_unless_asked_otherwise(api: ServedApi) -> 
     ["limit=0", "limit=1001", "limit=x", "cursor=", "cursor=x", "cursor=1.5", "status=queued", "status=", "user=u",
      "limit=1&limit=2", "q=%FF"],
 )  # fmt: skip
-async def test_a_wrong_parameter_is_named(api: ServedApi, query: str) -> None:
+async def test_an_invalid_parameter_is_named(api: ServedApi, query: str) -> None:
     status, body, _ = await read(api, f"&{query}")
     assert (status, body["error"]) == (400, "INVALID_PARAMETER")
     assert body["detail"].startswith(query.partition("=")[0])
 
 
-async def test_an_impossible_directory_is_named(api: ServedApi) -> None:
+async def test_an_invalid_directory_is_named(api: ServedApi) -> None:
     status, body, _ = await read(api, "&directory=..")
     assert (status, body["error"]) == (400, "INVALID_PATH")
 

@@ -1,4 +1,4 @@
-"""The key of a repeated request."""
+"""Idempotency keys."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def test_another_body_has_another_fingerprint() -> None:
 
 
 @pytest.mark.parametrize("target", ["/", "/?downloads=", "/d?downloads=", "/?download_history=", "/api/v1/downloads"])
-async def test_a_key_that_is_none_is_refused_where_it_does_nothing_too(api: ServedApi, target: str) -> None:
+async def test_an_invalid_key_is_refused_by_operations_that_ignore_keys_too(api: ServedApi, target: str) -> None:
     status, _, body = await api.raw("GET", target, "Idempotency-Key: not one")
     assert (status, b"INVALID_PARAMETER" in body) == (400, True)
     assert (await api.raw("GET", target, "Idempotency-Key: one"))[0] == 200

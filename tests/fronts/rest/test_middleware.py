@@ -1,4 +1,4 @@
-"""What every answer carries, what the log says, and what becomes of mistakes."""
+"""Common fields of responses, log lines of requests, and internal errors."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ def request_lines(lines: Lines) -> Lines:
     [("GET", START), ("GET", "/nothing"), ("GET", "/api/v1/health"), ("PUT", "/"), ("GET", "/api/v1/metrics"),
      ("HEAD", START), ("OPTIONS", "*"), ("GET", "/api/v1/openapi.json")],
 )  # fmt: skip
-async def test_every_answer_carries_the_common_fields(api: ServedApi, method: str, target: str) -> None:
+async def test_every_response_has_the_common_fields(api: ServedApi, method: str, target: str) -> None:
     _, fields, _ = await api.raw(method, target)
     assert fields["X-Content-Type-Options"] == "nosniff"
     assert fields["Cache-Control"] == "no-store"
@@ -54,19 +54,19 @@ async def test_a_start_is_logged_with_its_download_and_without_secrets(api: Serv
     "target",
     ["/x?s3cret", "/x?s3cret=1", "/x?token=s3cret", "/api/v1/downloads?s3cret=s3cret", "/x?download=s3cret&a=1"],
 )
-async def test_no_query_leaks_into_the_log(api: ServedApi, lines: Lines, target: str) -> None:
+async def test_the_log_contains_no_query(api: ServedApi, lines: Lines, target: str) -> None:
     request = f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     await api.exchange(request.encode())
     (line,) = request_lines(lines)
     assert "s3cret" not in str(line)
 
 
-async def test_a_path_with_raw_utf_8_is_no_http(api: ServedApi) -> None:
+async def test_a_path_with_raw_utf_8_is_not_valid_http(api: ServedApi) -> None:
     status, _, body = await api.raw("GET", "/ü?downloads=")
     assert (status, json.loads(body)["error"]) == (400, "INVALID_PARAMETER")
 
 
-async def test_a_verb_is_logged_with_its_download(api: ServedApi, lines: Lines) -> None:
+async def test_an_action_is_logged_with_its_download(api: ServedApi, lines: Lines) -> None:
     id = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
     await api.raw("POST", f"/api/v1/downloads/{id}/pause")
     await api.raw("POST", "/api/v1/downloads/s3cret/pause")
@@ -82,7 +82,7 @@ async def test_requests_are_counted_by_method_and_status(api: ServedApi) -> None
     assert api.metrics.requests == [("GET", 200), ("HEAD", 200), ("other", 405)]
 
 
-async def test_a_mistake_of_ours_is_a_500_that_names_the_request_and_is_logged(api: ServedApi, lines: Lines) -> None:
+async def test_an_internal_error_is_a_500_that_names_the_request_and_is_logged(api: ServedApi, lines: Lines) -> None:
     api.manager.failure = RuntimeError("s3cret inside")
     status, fields, body = await api.raw("GET", START)
     answer = json.loads(body)
@@ -111,7 +111,7 @@ async def test_a_mistake_of_ours_is_a_500_that_names_the_request_and_is_logged(a
     ],
     ids=["words", "version", "method", "field", "nul", "length", "smuggling", "long-line", "long-field", "tls"],
 )
-async def test_what_is_no_http_is_answered_in_json_and_not_repeated(
+async def test_a_malformed_request_is_answered_in_json_and_not_repeated(
     api: ServedApi, lines: Lines, request_bytes: bytes
 ) -> None:
     answered = await api.exchange(request_bytes)
@@ -126,12 +126,12 @@ async def test_what_is_no_http_is_answered_in_json_and_not_repeated(
     assert "s3cret" not in str(lines)
 
 
-async def test_a_long_url_is_taken(api: ServedApi) -> None:
+async def test_a_long_url_is_accepted(api: ServedApi) -> None:
     url = "https%3A%2F%2Fa.example%2F" + "%2F" * 15_000
     assert (await api.raw("GET", f"/d?download={url}"))[0] == 201
 
 
-async def test_the_absolute_form_of_a_target_is_understood(api: ServedApi) -> None:
+async def test_the_absolute_form_of_a_target_is_accepted(api: ServedApi) -> None:
     status, _, _ = await api.raw("GET", "http://api:8080/d?downloads=")
     assert status == 200
 
@@ -146,9 +146,7 @@ async def test_the_absolute_form_of_a_target_is_understood(api: ServedApi) -> No
     ],
     ids=["simple-0.9", "0.9", "2.0", "2.0-with-a-body"],
 )
-async def test_another_major_version_of_http_is_refused_in_ours(
-    api: ServedApi, lines: Lines, request_bytes: bytes
-) -> None:
+async def test_another_major_version_of_http_is_refused(api: ServedApi, lines: Lines, request_bytes: bytes) -> None:
     head, _, body = (await api.exchange(request_bytes)).decode().partition("\r\n\r\n")
     status, *rest = head.split("\r\n")
     fields = dict(line.split(": ", 1) for line in rest)
@@ -169,7 +167,7 @@ async def test_an_unknown_expectation_is_refused_and_not_repeated(api: ServedApi
     assert b"s3cret" not in body
 
 
-async def test_a_body_is_welcome_when_the_client_asks_first(api: ServedApi) -> None:
+async def test_a_body_is_requested_with_100_continue(api: ServedApi) -> None:
     body = b'{"downloads": [{"url": "https://a.example/"}]}'
     request = (
         b"POST /api/v1/downloads HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open-sesame\r\nConnection: close\r\n"
@@ -187,7 +185,7 @@ async def test_a_body_is_welcome_when_the_client_asks_first(api: ServedApi) -> N
         pytest.param(b"Authorization: Bearer open-sesame\r\nContent-Type: a/b\r\nContent-Length: 9", 400, id="no-json"),
     ],
 )
-async def test_a_body_that_would_be_refused_is_not_asked_for(api: ServedApi, fields: bytes, status: int) -> None:
+async def test_a_body_that_would_be_refused_is_not_requested(api: ServedApi, fields: bytes, status: int) -> None:
     head = b"POST /api/v1/downloads HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nConnection: close\r\n"
     content_type = b"" if b"Content-Type" in fields else b"Content-Type: application/json\r\n"
     reader, writer = await asyncio.open_connection(api.server.host, api.server.port)

@@ -1,4 +1,4 @@
-"""Who is turned away at the gate."""
+"""Checks of `Host` and `Origin`, and throttling of failed logins."""
 
 from contextlib import suppress
 
@@ -27,7 +27,7 @@ def fields(*pairs: tuple[str, str]) -> CIMultiDictProxy[str]:
         "dl.example.com:443", "x.lan", "a.b.lan:1", "lan", "downloadd:8080", "a",
     ],
 )  # fmt: skip
-def test_addresses_and_names_of_this_server_are_called(host: str) -> None:
+def test_addresses_and_names_of_this_server_are_accepted(host: str) -> None:
     NAMES.require(host)
 
 
@@ -41,13 +41,13 @@ def test_addresses_and_names_of_this_server_are_called(host: str) -> None:
         "nas\t.evil.example", "a" * 300,
     ],
 )  # fmt: skip
-def test_nobody_else_is_meant(host: str) -> None:
+def test_other_addresses_and_names_are_refused(host: str) -> None:
     with pytest.raises(HostNotAllowedError):
         NAMES.require(host)
 
 
 @given(st.text(max_size=40))
-def test_a_host_is_let_in_or_refused_and_nothing_else(host: str) -> None:
+def test_any_host_field_is_accepted_or_refused_without_another_error(host: str) -> None:
     with suppress(HostNotAllowedError):
         NAMES.require(host)
 
@@ -68,7 +68,7 @@ def test_a_host_is_let_in_or_refused_and_nothing_else(host: str) -> None:
         (("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "none")),
     ],
 )
-def test_programs_and_our_own_page_are_let_in(pairs: tuple[tuple[str, str], ...]) -> None:
+def test_programs_and_the_page_of_the_daemon_are_accepted(pairs: tuple[tuple[str, str], ...]) -> None:
     reject_cross_site(fields(*pairs), Client(address="192.0.2.1"))
 
 
@@ -103,7 +103,7 @@ def test_pages_of_other_sites_are_refused(pairs: tuple[tuple[str, str], ...]) ->
         reject_cross_site(fields(*pairs), Client(address="192.0.2.1"))
 
 
-def test_our_own_page_is_that_of_the_authority_where_the_target_has_one() -> None:
+def test_an_authority_in_the_target_determines_the_page_of_the_daemon() -> None:
     headers, client = fields(("Origin", "http://nas"), ("Host", "localhost")), Client(address="192.0.2.1")
     reject_cross_site(headers, client, "nas")
     for authority in ("localhost", "", None):
@@ -111,7 +111,7 @@ def test_our_own_page_is_that_of_the_authority_where_the_target_has_one() -> Non
             reject_cross_site(headers, client, authority)
 
 
-# -- guessing ----------------------------------------------------------------------------------------------------------
+# -- failed logins -----------------------------------------------------------------------------------------------------
 
 
 def failures_until_throttled(throttle: LoginThrottle, address: str, *, now: float = 0.0, most: int = 1000) -> int:
@@ -125,7 +125,7 @@ def failures_until_throttled(throttle: LoginThrottle, address: str, *, now: floa
     return most
 
 
-def test_an_address_that_guesses_has_to_wait_and_is_forgiven_with_time() -> None:
+def test_an_address_with_too_many_failed_logins_is_throttled_for_a_time() -> None:
     throttle = LoginThrottle(6)
     assert failures_until_throttled(throttle, "192.0.2.1") == 6
     with pytest.raises(TooManyFailedLoginsError) as refused:
@@ -136,7 +136,7 @@ def test_an_address_that_guesses_has_to_wait_and_is_forgiven_with_time() -> None
     assert failures_until_throttled(throttle, "192.0.2.1", now=10_000) == 6
 
 
-def test_the_same_wrong_token_again_is_hardly_a_guess() -> None:
+def test_repeating_the_same_wrong_token_counts_little() -> None:
     throttle = LoginThrottle(6)
     for _ in range(40):
         throttle.require_not_throttled("192.0.2.1", None, now=0)
@@ -147,7 +147,7 @@ def test_the_same_wrong_token_again_is_hardly_a_guess() -> None:
         throttle.require_not_throttled("192.0.2.1", None, now=0)
 
 
-def test_others_do_not_wait_for_it() -> None:
+def test_other_addresses_are_not_throttled() -> None:
     throttle = LoginThrottle(1)
     throttle.record_success("192.0.2.1", "alice")
     assert failures_until_throttled(throttle, "192.0.2.1") == 1
@@ -167,17 +167,17 @@ def test_others_do_not_wait_for_it() -> None:
         ("192.0.2.1", "192.0.2.2", False),
     ],
 )
-def test_a_network_that_one_may_own_whole_is_one_address(one: str, other: str, same: bool) -> None:
+def test_a_network_of_one_owner_counts_as_one_address(one: str, other: str, same: bool) -> None:
     throttle = LoginThrottle(1)
     throttle.record_failure(one, 0, now=0)
     assert (failures_until_throttled(throttle, other) == 0) is same
 
 
-def test_without_a_limit_nobody_waits() -> None:
+def test_without_a_limit_no_address_is_throttled() -> None:
     assert failures_until_throttled(LoginThrottle(0), "192.0.2.1", most=50) == 50
 
 
-def test_what_is_remembered_does_not_grow() -> None:
+def test_the_state_of_the_throttle_does_not_grow() -> None:
     throttle = LoginThrottle(1)
     for number in range(MAX_TRACKED_ADDRESSES + 10):
         throttle.record_failure(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0, now=0)
@@ -210,7 +210,7 @@ async def test_request_guards_apply_to_every_endpoint_that_needs_a_token(api: Se
         (b"GET /api/v1/health HTTP/1.0\r\n", 200),
     ],
 )
-async def test_one_host_field_is_needed_and_health_is_for_all(api: ServedApi, request_head: bytes, status: int) -> None:
+async def test_one_host_field_is_required_except_for_health(api: ServedApi, request_head: bytes, status: int) -> None:
     answer = await api.exchange(request_head + b"Connection: close\r\n\r\n")
     assert int(answer.split()[1]) == status, answer
 
@@ -219,18 +219,18 @@ async def test_one_host_field_is_needed_and_health_is_for_all(api: ServedApi, re
     ("authority", "status"),
     [("api", 200), ("API:8080", 200), ("127.0.0.1", 200), ("evil.example", 421), ("api@evil.example", 421), ("", 421)],
 )
-async def test_the_authority_of_a_target_must_be_ours_whatever_the_host_field_says(
+async def test_the_authority_of_a_target_must_be_allowed_with_any_host_field(
     api: ServedApi, authority: str, status: int
 ) -> None:
     target = f"http://{authority}/api/v1/downloads"
     if authority:
         assert (await api.raw("GET", target))[0] == status
-    # Nor does a good one make up for the field.
+    # A valid authority does not replace a wrong field either.
     request = f"GET {target} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
     assert int((await api.exchange(request.encode())).split()[1]) == (421 if authority else 400)
 
 
-async def test_who_guesses_is_answered_429_right_or_wrong() -> None:
+async def test_a_throttled_client_gets_429_with_any_token() -> None:
     served = ServedApi(failed_logins=3)
     async with served.client as client:
 
@@ -245,12 +245,12 @@ async def test_who_guesses_is_answered_429_right_or_wrong() -> None:
         assert (await refused.json())["error"] == "TOO_MANY_FAILED_LOGINS"
         served.clock.now += 20
         assert (await client.get("/api/v1/downloads")).status == 200
-        # Known from here by now: what others do here does not matter any more.
+        # The address is trusted for this user: failures of others do not matter.
         assert [await guess(token) for token in "fghi"][-1] == 429
         assert (await client.get("/api/v1/downloads")).status == 200
 
 
-async def test_asking_without_credentials_is_no_guess() -> None:
+async def test_a_request_without_credentials_is_not_a_failed_login() -> None:
     served = ServedApi(failed_logins=1)
     async with served.client:
         for _ in range(3):

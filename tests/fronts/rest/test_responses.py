@@ -44,7 +44,7 @@ def test_a_response_has_its_status_its_body_and_the_common_fields(
     assert [name for name, value in COMMON_FIELDS if response.headers[name] != value] == []
 
 
-def test_missing_credentials_are_asked_for() -> None:
+def test_missing_credentials_get_a_challenge() -> None:
     assert unauthorized_response().headers["WWW-Authenticate"] == "Bearer"
 
 

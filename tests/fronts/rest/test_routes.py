@@ -1,4 +1,4 @@
-"""The table of routes, and how a request finds its line."""
+"""Table of routes."""
 
 import json
 
@@ -37,6 +37,6 @@ async def test_a_request_finds_its_line(api: ServedApi, method: str, target: str
         assert json.loads(body)["success"] is False
 
 
-async def test_health_says_which_version_runs(api: ServedApi) -> None:
+async def test_health_has_the_version(api: ServedApi) -> None:
     _, _, body = await api.raw("GET", "/api/v1/health")
     assert json.loads(body) == {"status": "ok", "version": __version__}

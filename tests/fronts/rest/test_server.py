@@ -1,4 +1,4 @@
-"""What holds for each connection: a clock while it is quiet, one while it does not read, and a place in the crowd."""
+"""Connections: timeouts for idle time and unread data, and the limit on their number."""
 
 import asyncio
 import inspect
@@ -21,7 +21,7 @@ def connections(api: ServedApi) -> list[ApiConnection]:
     return [one for one in runner.server.connections if isinstance(one, ApiConnection)]
 
 
-async def test_a_connection_has_a_clock_for_its_silence_and_one_for_what_it_leaves_unread(api: ServedApi) -> None:
+async def test_a_connection_has_timeouts_for_idle_time_and_for_unread_data(api: ServedApi) -> None:
     _, writer = await asyncio.open_connection(api.server.host, api.server.port)
     async with asyncio.timeout(5):
         while not connections(api):
@@ -34,7 +34,7 @@ async def test_a_connection_has_a_clock_for_its_silence_and_one_for_what_it_leav
     writer.close()
 
 
-async def test_a_stream_that_nobody_reads_is_cut(api: ServedApi, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_whose_client_does_not_read_is_reset(api: ServedApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "WRITE_TIMEOUT_SECONDS", 0.3)
     stalled = socket.socket()
     stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -64,5 +64,5 @@ async def test_the_connection_idle_longest_is_closed_for_a_new_one(api_limited_t
 
 
 def test_tokens_are_compared_in_constant_time() -> None:
-    # Nothing that could be measured in a test holds it.
+    # A test cannot measure it, so the source is inspected.
     assert "hmac.compare_digest(" in inspect.getsource(auth)

@@ -83,7 +83,7 @@ def test_decoding_undoes_encoding(text: str) -> None:
 
 
 @given(st.binary())
-def test_no_bytes_break_the_parsers(raw: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
     text = raw.decode("utf-8", "surrogateescape")
     target = parse_target(text)
     link = make_next_link(target, "1")
@@ -95,7 +95,7 @@ def test_no_bytes_break_the_parsers(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", ["/%ff", "/%ED%A0%80", "/\udcff", "/a%C3"])
-def test_a_directory_that_is_no_utf_8_is_refused(path: str) -> None:
+def test_a_directory_that_is_not_utf_8_is_refused(path: str) -> None:
     with pytest.raises(InvalidPathError):
         decode_directory(path)
 

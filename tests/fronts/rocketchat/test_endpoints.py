@@ -94,7 +94,7 @@ async def test_pending_downloads_are_counted(api: ServedApi, what: str, kind: st
     assert listed["importerKey"] == kind
 
 
-async def test_a_daemon_that_may_not_download_says_how_to_allow_it(api: ServedApi) -> None:
+async def test_without_allow_download_the_error_names_the_option(api: ServedApi) -> None:
     api.imports.error = DownloadForbiddenError()
     for path, settings in (("downloadPendingFiles", {}), ("downloadPublicImportFile", {"json": FETCH})):
         status, answer = await call(api, "POST", path, **settings)

@@ -1,4 +1,4 @@
-"""Words of Rocket.Chat."""
+"""Statuses and error types of Rocket.Chat."""
 
 import pytest
 

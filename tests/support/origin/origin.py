@@ -225,9 +225,9 @@ class Origin:
 
     async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         """Serve one connection until either side ends it."""
-        # What is handed to `drain` has left for the kernel when it returns, so that the counts are true.
+        # `drain` returns after the kernel has taken all bytes, so that the counts are exact.
         writer.transport.set_write_buffer_limits(high=1, low=0)
-        # A closed TLS transport does not give its socket away any more.
+        # A closed TLS transport no longer returns its socket.
         connection: socket.socket = writer.get_extra_info("socket")
         cut = Cut.RESET
         try:
@@ -242,7 +242,7 @@ class Origin:
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass
         except asyncio.CancelledError:
-            # The origin stops: whoever is still connected is cut off, and nobody waits for this task's result.
+            # The origin stops: open connections are reset, and the result of this task is not awaited.
             pass
         finally:
             _reset_connection(writer, connection)
@@ -301,7 +301,7 @@ class Origin:
         if answer.cut_after is not None and answer.cut_after <= length:
             return answer.cut
         if answer.stall_after is not None and answer.stall_after <= length:
-            # Whatever else comes, there is no answer to it; the peer's end of the stream ends the silence.
+            # Further bytes get no response; the end of the stream of the peer ends the wait.
             while await reader.read(MAX_HEAD_BYTES):
                 pass
             return Cut.RESET
@@ -341,7 +341,7 @@ class Origin:
             if piece_end > position:
                 await self._send_chunk(answer, position, piece_end, state, writer)
                 position = piece_end
-            # A slow trickle wakes up when its next byte is due.
+            # At a low rate the task sleeps until the next byte is due.
             next_due = began + (position + 1 - start) / answer.rate - loop.time()
             await asyncio.sleep(
                 max(next_due, TICK_SECONDS, self._throttled_count / MAX_WAKE_UPS_PER_SECOND) if position < end else 0
@@ -400,7 +400,7 @@ async def _end_connection(writer: asyncio.StreamWriter, connection: socket.socke
         writer.close()
         await writer.wait_closed()
         return
-    # A reset throws away what the kernel has not delivered yet; then a cut would come anywhere before its offset.
+    # A reset discards bytes that the kernel has not delivered, so that a cut could come before its offset.
     undelivered = bytearray(4)
     while connection.fileno() >= 0:
         fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, undelivered)

@@ -96,7 +96,7 @@ class ScriptedResponse(msgspec.Struct, frozen=True, kw_only=True):
     honour_ranges: bool = True
     """Answer 206 to a single satisfiable range when `If-Range`, if there is one, matches; 416 to one past the end."""
     honour_if_range: bool = True
-    """False: serve the range whatever `If-Range` says, as broken origins do."""
+    """False: ignore `If-Range` and serve the range, as broken origins do."""
     content_range: str | None = None
     """The Content-Range of a 206 or 416 in place of the true one; "" leaves it out."""
 

@@ -33,7 +33,7 @@ def test_the_digest_is_that_of_the_bytes(size: int) -> None:
     assert expected_sha256(2, size) == hashlib.sha256(expected_bytes(2, 0, size)).hexdigest()
 
 
-def test_another_seed_gives_other_bytes_in_every_stretch() -> None:
+def test_another_seed_has_other_bytes_in_every_range() -> None:
     for start in range(0, PATTERN_SIZE, 4096):
         assert expected_bytes(1, start, start + 16) != expected_bytes(2, start, start + 16)
 

@@ -28,7 +28,7 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def exchange(origin: Origin, request: bytes) -> bytes:
-    """Everything that comes back until the connection ends in order."""
+    """Return all received bytes until the end of the stream."""
     reader, writer = await asyncio.open_connection("127.0.0.1", origin.port)
     writer.write(request)
     try:
@@ -39,7 +39,7 @@ async def exchange(origin: Origin, request: bytes) -> bytes:
 
 
 async def receive(origin: Origin, target: str = "/file") -> tuple[bytes, type[BaseException] | None]:
-    """The content that arrives, and the error that ends it, if one does."""
+    """Return the received content, and the type of the error that ended it, if any."""
     reader, writer = await asyncio.open_connection("127.0.0.1", origin.port)
     received, ended = b"", None
     try:
@@ -107,7 +107,7 @@ async def test_requests_are_recorded_byte_for_byte(origin: Origin) -> None:
     assert request.field("If-Range") is None
 
 
-async def test_connections_are_kept_unless_told_otherwise(origin: Origin) -> None:
+async def test_connections_are_kept_by_default(origin: Origin) -> None:
     origin.script("/kept", ScriptedResponse(body=b"one"))
     origin.script("/closed", ScriptedResponse(body=b"two", keep_alive=False))
     came = await exchange(origin, b"GET /kept HTTP/1.1\r\n\r\nGET /closed HTTP/1.1\r\n\r\n")
@@ -159,7 +159,7 @@ async def test_a_body_can_be_shorter_or_longer_than_its_length(origin: Origin) -
         assert came.endswith(b"\r\n\r\n" + expected_bytes(0, 0, size))
 
 
-async def test_a_stalled_body_stays_silent_until_the_peer_goes(origin: Origin) -> None:
+async def test_a_stalled_body_sends_nothing_until_the_peer_closes(origin: Origin) -> None:
     origin.script("/file", ScriptedResponse(size=100, stall_after=30))
     reader, writer = await asyncio.open_connection("127.0.0.1", origin.port)
     writer.write(b"GET /file HTTP/1.1\r\n\r\n")
@@ -187,7 +187,7 @@ async def test_an_event_holds_the_body_behind_its_head(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("where", ["body_event", "head_event"])
-async def test_a_held_response_ends_when_the_peer_goes_away(origin: Origin, where: str) -> None:
+async def test_a_held_response_ends_when_the_peer_closes(origin: Origin, where: str) -> None:
     release = asyncio.Event()
     origin.script("/file", ScriptedResponse(size=1, **{where: release}))  # type: ignore[arg-type]  # one of two events
     _, writer = await asyncio.open_connection("127.0.0.1", origin.port)
@@ -214,7 +214,7 @@ async def test_a_rate_is_kept(origin: Origin) -> None:
     assert came.endswith(expected_bytes(0, 0, 3000))
 
 
-async def test_a_trickle_slower_than_a_tick_still_comes(origin: Origin) -> None:
+async def test_a_rate_below_one_byte_a_tick_still_sends(origin: Origin) -> None:
     origin.script("/file", ScriptedResponse(size=3, rate=10, keep_alive=False))
     came = await exchange(origin, b"GET /file HTTP/1.1\r\n\r\n")
     assert came.endswith(expected_bytes(0, 0, 3))
@@ -291,7 +291,7 @@ async def test_speaks_tls(client: aiohttp.ClientSession) -> None:
                 await response.read()
 
 
-async def test_stopping_resets_what_is_open() -> None:
+async def test_stopping_resets_open_connections() -> None:
     async with Origin() as origin:
         origin.script("/file", ScriptedResponse(size=100, stall_after=10))
         reader, writer = await asyncio.open_connection("127.0.0.1", origin.port)

@@ -49,7 +49,7 @@ def test_a_plain_answer_has_the_fields_of_a_static_file() -> None:
         pytest.param("bytes=1-2,4-5", None, 200, 0, 100, None, id="several ranges"),
     ],
 )
-def test_a_range_is_answered_as_http_says(
+def test_a_range_is_answered_as_http_requires(
     range_field: str, if_range: str | None, status: int, start: int, end: int, content_range: str | None
 ) -> None:
     planned = plan_response(FILE, method="GET", range_field=range_field, if_range=if_range)
