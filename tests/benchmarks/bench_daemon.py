@@ -18,8 +18,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.nginx_origin import free_port
+from support.waiting import wait_until
 
 MIB = 1 << 20
 

@@ -30,8 +30,9 @@ import aiohttp
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, wait_until
+from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
 from support.nginx_origin import NginxOrigin, free_port
+from support.waiting import wait_until
 
 GIB: Final = 1 << 30
 MIB: Final = 1 << 20

@@ -17,11 +17,12 @@ from uuid import uuid4
 import aiohttp
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, USER, DaemonProcess, make_config, wait_until
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, USER, DaemonProcess, make_config
 from support.event_reader import open_event_stream
 from support.fake_resolver import daemon_with_hosts
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response, redirect
+from support.waiting import wait_until
 from yarl import URL
 
 UNAUTHORIZED = {"success": False, "error": "unauthorized"}

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon_process import DaemonProcess, wait_until
+from support.daemon_process import DaemonProcess
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.waiting import wait_until
 
 ACCEPTED = 500
 

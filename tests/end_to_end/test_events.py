@@ -9,10 +9,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, wait_until
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config
 from support.event_reader import StreamEvent, open_event_stream
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.waiting import wait_until
 
 from downloadd.events import parse_event_id
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, wait_until
+from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess
 from support.event_reader import open_event_stream
 from support.import_files import EXPORT, packed, slack_file
 from support.nginx_origin import NginxOrigin
@@ -20,6 +20,7 @@ from support.origin.content import expected_bytes, expected_sha256
 from support.origin.origin import Origin, Request
 from support.origin.scripted_response import ScriptedResponse, error_response
 from support.small_disk import daemon_on_disk, path_seen_by
+from support.waiting import wait_until
 
 from downloadd.records.database import DATABASE_FILE_NAME
 

@@ -10,10 +10,11 @@ from time import time
 from typing import Any
 
 import pytest
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, wait_until
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin, Request
 from support.origin.scripted_response import Cut, Framing, ScriptedResponse, error_response, redirect
+from support.waiting import wait_until
 
 Limited = Callable[..., Awaitable[DaemonProcess]]
 

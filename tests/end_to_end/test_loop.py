@@ -12,8 +12,9 @@ from pathlib import Path
 import aiohttp
 from blockbuster import blockbuster_ctx
 from support.app_config import config_for
-from support.daemon_process import TOKEN, wait_until
+from support.daemon_process import TOKEN
 from support.nginx_origin import NginxOrigin, free_port
+from support.waiting import wait_until
 
 from downloadd.app import App
 from downloadd.daemon.listeners import bind

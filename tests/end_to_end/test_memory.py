@@ -3,10 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from support.daemon_process import DaemonProcess, make_config, wait_until
+from support.daemon_process import DaemonProcess, make_config
 from support.nginx_origin import NginxOrigin
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.waiting import wait_until
 
 MIB = 1 << 20
 IDLE = 60 * MIB

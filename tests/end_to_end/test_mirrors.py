@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config, wait_until
+from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config
 from support.origin.content import expected_bytes, expected_sha256
 from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, ScriptedResponse, error_response
+from support.waiting import wait_until
 
 MIB = 1 << 20
 SIZE = 16 * MIB + 99

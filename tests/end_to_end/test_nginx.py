@@ -5,8 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
-from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, wait_until
+from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
 from support.nginx_origin import NginxOrigin
+from support.waiting import wait_until
 
 SIZES = [0, 1, 4095, 65_536, 1_048_575, 1_048_576, 1_048_577, 33_554_432, 314_572_800]
 

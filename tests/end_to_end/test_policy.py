@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config, wait_until
+from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config
 from support.fake_resolver import daemon_with_hosts
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, redirect
+from support.waiting import wait_until
 
 CLOSED = DEFAULT_CONFIG.replace('allowed_networks = ["127.0.0.0/8", "::1/128"]\n', "")
 """Configuration with the default policy: only the public internet."""

@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 import trustme
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.nginx_origin import free_port
+from support.waiting import wait_until
 from yarl import URL
 
 CONFIG = (Path(__file__).parents[2] / "docs/how-to/nginx.conf").read_text()

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config, wait_until
+from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config
 from support.origin.content import expected_bytes, expected_sha256
 from support.origin.origin import Origin, Request
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.waiting import wait_until
 
 from downloadd.transfer.byte_ranges import ByteRanges
 

@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
-from support.daemon_process import TOKEN, USER, DaemonProcess, wait_until
+from support.daemon_process import TOKEN, USER, DaemonProcess
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.waiting import wait_until
 from yarl import URL
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

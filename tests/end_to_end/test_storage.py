@@ -12,11 +12,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from support.daemon_process import TOKEN, DaemonProcess, make_config, wait_until
+from support.daemon_process import TOKEN, DaemonProcess, make_config
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Framing, ScriptedResponse, redirect
 from support.small_disk import daemon_on_disk, mount_launcher, path_seen_by
+from support.waiting import wait_until
 
 SIZE = 100_000
 WHOLE = expected_bytes(0, 0, SIZE)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.daemon_process import DaemonProcess, wait_until
+from support.daemon_process import DaemonProcess
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.waiting import wait_until
 
 from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.schema import shipped_migrations

@@ -14,11 +14,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from msgspec.structs import replace
-from support.daemon_process import DaemonProcess, wait_until
+from support.daemon_process import DaemonProcess
 from support.manager_stack import CONFIG, open_stack
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.waiting import wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.records.database import DATABASE_FILE_NAME

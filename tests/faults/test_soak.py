@@ -2,8 +2,9 @@
 
 import pytest
 from faults.soak import Soak, assert_flat
-from support.daemon_process import DaemonProcess, wait_until
+from support.daemon_process import DaemonProcess
 from support.origin.origin import Origin
+from support.waiting import wait_until
 
 SECONDS = 14
 AT_LEAST = 500

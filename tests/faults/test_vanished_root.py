@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon_process import DaemonProcess, make_config, wait_until
+from support.daemon_process import DaemonProcess, make_config
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Framing, ScriptedResponse
 from support.small_disk import mount_launcher, path_seen_by, run_in_mount_namespace
+from support.waiting import wait_until
 
 SMALL = 100_000
 BIG = 4_000_000

@@ -70,7 +70,7 @@ async def test_closing_does_not_wait_for_lookups(monkeypatch: pytest.MonkeyPatch
     resolver = SystemResolver()
     asking = asyncio.create_task(resolver.resolve("hanging.example", 80))
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await resolver.close()
     let_go.set()
     assert await asking == []

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.stopwatch import Stopwatch
 
 from downloadd.errors import (
     InsufficientStorageError,
@@ -192,10 +193,11 @@ async def test_a_cancelled_digest_stops_within_a_second(
     digesting = asyncio.create_task(part.digest("sha-256"))
     await wait_until(begun)
     digesting.cancel()
-    async with asyncio.timeout(1):
-        with pytest.raises(asyncio.CancelledError):
-            await digesting
-        await part.close()
+    watch = Stopwatch()
+    with pytest.raises(asyncio.CancelledError):
+        await digesting
+    await part.close()
+    assert watch.seconds < 1
     assert blocks[0] < 2000
 
 
@@ -272,7 +274,7 @@ async def test_the_loop_runs_while_a_write_hangs(destination: LocalDestination, 
     part, other = await new_part(destination), await new_part(destination, "other")
     writing = asyncio.create_task(part.write([b"abc"], 0))
     await wait_until(blocked_writes.entered)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await other.digest("md5") == hashlib.md5(usedforsecurity=False).hexdigest()
         await other.close()
     blocked_writes.released.set()

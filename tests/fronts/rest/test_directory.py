@@ -332,7 +332,7 @@ async def test_a_waiting_response_ends_when_the_daemon_stops(api: ServedApi) -> 
     await started(api)
     await asyncio.sleep(0)
     api.close_long_lived()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         status, body, _ = await asking
     assert (status, body["message"]) == (201, "Download started")
 

@@ -23,7 +23,7 @@ def connections(api: ServedApi) -> list[ApiConnection]:
 
 async def test_a_connection_has_timeouts_for_idle_time_and_for_unread_data(api: ServedApi) -> None:
     _, writer = await asyncio.open_connection(api.server.host, api.server.port)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not connections(api):
             await asyncio.sleep(0.01)
     [connection] = connections(api)
@@ -56,7 +56,7 @@ async def test_the_connection_idle_longest_is_closed_for_a_new_one(api_limited_t
     async with api.client.get("/api/v1/health") as answer:
         assert answer.status == 200
     reader, _ = quiet[0]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await reader.read() == b""
     assert len(connections(api)) == 3
     for _, writer in quiet:

@@ -16,12 +16,6 @@ from support.origin.tls import Authority
 
 
 @pytest_asyncio.fixture
-async def origin() -> AsyncIterator[Origin]:
-    async with Origin() as origin:
-        yield origin
-
-
-@pytest_asyncio.fixture
 async def client() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as client:
         yield client
