@@ -214,8 +214,8 @@ async def test_watching_without_a_terminal_writes_lines_or_json(
     release.set()
     lines, events = await watching
     assert (lines.status, events.status) == (0, 0)
-    assert re.search(r"^d/f: downloading, [0-9.]+ K?i?B of 3.91 KiB", lines.out, re.MULTILINE)
-    assert re.search(r"^d/f: completed, 3.91 KiB in \d s$", lines.out, re.MULTILINE)
+    assert re.search(r"^d/f: downloading, [0-9.]+ K?i?B of 1.95 KiB", lines.out, re.MULTILINE)
+    assert re.search(r"^d/f: completed, 1.95 KiB in \d s$", lines.out, re.MULTILINE)
     events_read = [json.loads(line) for line in events.out.splitlines()]
     assert {one["event"] for one in events_read} == {"download", "history"}
     assert events_read[-1]["data"]["id"] == id

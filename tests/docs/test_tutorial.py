@@ -127,7 +127,7 @@ def differing(printed: object, real: object, place: str) -> Iterator[str]:
 
 
 def masked(value: object) -> object:
-    """A text without what differs from run to run: ids, tokens, times, numbers, ports, paths of the machine."""
+    """Return a text without what differs between runs: ids, tokens, times, numbers, ports, paths of the machine."""
     if not isinstance(value, str):
         return value
     text = re.sub(r"^(Date|X-Request-Id): .*", r"\1: <differs>", value)
@@ -138,6 +138,7 @@ def masked(value: object) -> object:
     text = re.sub(r"127\.0\.0\.1:\d+", "<address>", text)
     text = re.sub(r"\d+(?:[-:.]\d+)*(?:e\+?\d+)?", "<n>", text)
     text = re.sub(r"<n> [KMG]?i?B\b", "<size>", text)
+    text = re.sub(r"<n> (?:h|min)(?: <n> (?:min|s))?\b|<n> s\b", "<duration>", text)
     return re.sub(r"\s+", " ", text)
 
 
