@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
@@ -73,6 +73,8 @@ class StartState(msgspec.Struct, frozen=True, kw_only=True):
     greeting: str | None
     """Text that is printed once the daemon listens."""
     sockets: tuple[socket.socket, ...]
+    remove_socket_names: Callable[[], None]
+    """Removes the name of the daemon's Unix socket, once. Blocks."""
     tls: ServerTls | None
 
 
@@ -106,7 +108,8 @@ def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStac
     """
     config = loaded.config
     tls = ServerTls.from_config(config.server)
-    sockets = _open_sockets(options, config, stack)
+    socket_names = stack.enter_context(ExitStack())
+    sockets = _open_sockets(options, config, stack, socket_names)
     has_configured_users = bool(config.users)
     greeting = None
     if not has_configured_users:
@@ -126,14 +129,20 @@ def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStac
         has_configured_users=has_configured_users,
         greeting=greeting,
         sockets=sockets,
+        remove_socket_names=socket_names.close,
         tls=tls,
     )
 
 
-def _open_sockets(options: ProcessOptions, config: Config, stack: ExitStack) -> tuple[socket.socket, ...]:
-    """Return the sockets of the service manager, or else the daemon's own; `stack` closes them."""
+def _open_sockets(
+    options: ProcessOptions, config: Config, stack: ExitStack, socket_names: ExitStack
+) -> tuple[socket.socket, ...]:
+    """Return the sockets of the service manager, or else the daemon's own.
+
+    `stack` closes them; `socket_names` removes the names of the daemon's own.
+    """
     inherited = tuple([each.socket for each in systemd.inherited_sockets(options.environment, os.getpid())])
-    sockets = inherited or bind_all(config.server, stack)
+    sockets = inherited or bind_all(config.server, socket_names)
     for listener in sockets:
         stack.callback(listener.close)
     return sockets
@@ -186,6 +195,8 @@ class Daemon:
                 self._announce()
                 await self._handle_signals(app, signals)
             remove_address(Path(self._start.config.server.state_dir))
+            # Before the deadline, which may end the process without leaving its blocks.
+            self._start.remove_socket_names()
             self._log.info("stopped")
             remaining = self._stop_by - self._clock.monotonic()
             self._deadline.set(min(MAX_EXIT_GRACE_SECONDS, max(MIN_EXIT_GRACE_SECONDS, remaining)), 0)

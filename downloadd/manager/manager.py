@@ -255,11 +255,11 @@ class Manager:
         deadline = self._clock.monotonic() + seconds
         while True:
             waiter = self._notifier.add_waiter(id)
-            download = (await self.get(id)).download
-            left = deadline - self._clock.monotonic()
-            if download.state in FINISHED or left <= 0:
-                self._notifier.remove_waiter(id, waiter)
-                return download
-            done, _ = await asyncio.wait((waiter,), timeout=left)
-            if not done:
+            try:
+                download = (await self.get(id)).download
+                left = deadline - self._clock.monotonic()
+                if download.state in FINISHED or left <= 0:
+                    return download
+                await asyncio.wait((waiter,), timeout=left)
+            finally:
                 self._notifier.remove_waiter(id, waiter)

@@ -19,6 +19,7 @@ from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import ActiveRun, RunTable
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.manager.tasks import TaskSet
+from downloadd.records.availability import once_available
 from downloadd.records.protocol import Records, WaitingDownload
 from downloadd.states import FINISHED, RUNNING, WAITING
 from downloadd.storage.destination import Destination
@@ -130,21 +131,29 @@ class Runner:
             self._notifier.publish_finished(after)
 
     async def stop(self, download: Download, reason: StopReason) -> Download:
-        """Stop the run of a download, and return the row when it has ended."""
+        """Stop the run of a download, and return the row when it has ended.
+
+        The desired state is recorded already, so that unavailable records delay the result and do not fail it.
+        """
         waiter = self._notifier.add_waiter(download.id)
-        if not self._stop_run(download.id, reason):
-            # Its claim is under way, or its run has just ended.
-            row = await self._records.get(download.id)
-            if row is not None and row.state not in RUNNING:
-                self._notifier.remove_waiter(download.id, waiter)
-                return row
+        try:
             if not self._stop_run(download.id, reason):
-                self._pending_stops[download.id] = reason
+                # Its claim is under way, or its run has just ended.
+                row = await once_available(partial(self._records.get, download.id))
+                if row is not None and row.state not in RUNNING:
+                    return row
+                if not self._stop_run(download.id, reason):
+                    self._pending_stops[download.id] = reason
+            return await self._wait_for_end(download.id, waiter)
+        finally:
+            self._notifier.remove_waiter(download.id, waiter)
+
+    async def _wait_for_end(self, id: str, waiter: asyncio.Future[Download]) -> Download:
         try:
             return await waiter
         finally:
             # A run that was just ending never applies it, and the next run must not.
-            self._pending_stops.pop(download.id, None)
+            self._pending_stops.pop(id, None)
 
     def _stop_run(self, id: str, reason: StopReason) -> bool:
         """Stop the run of a download; return False if it has none."""

@@ -68,7 +68,7 @@ class SqliteRecords:
             state_dir: directory of the database.
             clock: the clock.
             migrations: in place of those of the package.
-            on_commit: called on the event loop with the rows of each transaction and its duration in seconds.
+            on_commit: called on the event loop after each commit; see `Writer`.
             make_deliveries: returns the hook deliveries of a finished download, which become durable together with its
                 end; called in another thread, perhaps twice.
             lock_timeout: seconds that a change waits for the lock of another program before it is refused.

@@ -65,7 +65,8 @@ class Writer:
         Args:
             open_connection: called in the thread.
             clock: the clock that measures transactions.
-            on_commit: called on the event loop with the rows of each transaction and its duration in seconds.
+            on_commit: called on the event loop after each commit, with the rows of the operations that stand and the
+                duration in seconds, which includes the wait for the lock.
             check: called in the thread before each transaction; a `StoreUnavailableError` that it raises refuses all
                 operations of the transaction.
             lock_timeout: seconds that a transaction waits for the lock of another program.
@@ -159,9 +160,9 @@ class Writer:
             started = self._clock.monotonic()
             outcomes = self._commit(cursor, batch)
             seconds = self._clock.monotonic() - started
-            self._post_results(
-                [(operation.future, outcome) for operation, outcome in zip(batch, outcomes, strict=True)], rows, seconds
-            )
+            results = list(zip(batch, outcomes, strict=True))
+            committed = sum(operation.rows for operation, outcome in results if not isinstance(outcome, Rejection))
+            self._post_results([(operation.future, outcome) for operation, outcome in results], committed, seconds)
 
     def _commit(self, cursor: sqlite3.Cursor, batch: list[_Operation[Any]]) -> list[Any]:
         refused = self._begin(cursor)

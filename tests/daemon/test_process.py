@@ -1,18 +1,26 @@
 """The daemon's start in the process of the test; tests/daemon/test_main.py runs it as a process of its own."""
 
+import asyncio
 import json
+import os
+import signal
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from support.config_files import user
+from support.waiting import wait_until
 
+from downloadd.clock import SystemClock
 from downloadd.config import Flags
-from downloadd.daemon.process import ProcessOptions, StartState, prepare_start
+from downloadd.daemon import process, systemd
+from downloadd.daemon.address_file import read_address
+from downloadd.daemon.process import Daemon, ProcessOptions, StartState, prepare_start
 from downloadd.errors import StartupError
-from downloadd.logs import LogFormat, LogLevel
+from downloadd.logs import LogFormat, LogLevel, LogWriter
 
 
 def options(tmp_path: Path, toml: str = "", **environment: str) -> ProcessOptions:
@@ -67,6 +75,54 @@ def test_sockets_are_bound_and_closed_with_the_stack(tmp_path: Path) -> None:
         assert path.is_socket()
     assert not path.exists()
     assert all(listener.fileno() == -1 for listener in start.sockets)
+
+
+def test_the_name_of_the_unix_socket_is_removed_once(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    with ExitStack() as stack:
+        start = start_state(options(tmp_path, f"[server]\nunix_socket = {json.dumps(str(path))}\n{user()}"), stack)
+        start.remove_socket_names()
+        assert not path.exists()
+        path.write_text("of another daemon")
+        start.remove_socket_names()
+    assert path.read_text() == "of another daemon"
+
+
+class RecordedDeadline:
+    """Deadline that ends nothing, and records for each exit status if a path exists when it is set."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.found: dict[int, bool] = {}
+
+    def __call__(self, before_exit: Callable[[], object]) -> "RecordedDeadline":
+        return self
+
+    def set(self, seconds: float, exit_status: int) -> None:
+        self.found[exit_status] = self.path.exists()
+
+
+async def test_the_name_of_the_unix_socket_is_removed_before_the_process_may_exit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "api.sock"
+    deadline = RecordedDeadline(path)
+    monkeypatch.setattr(process, "ExitDeadline", deadline)
+    given = options(tmp_path, f"[server]\nunix_socket = {json.dumps(str(path))}\n{user()}")
+    with ExitStack() as stack:
+        start = start_state(given, stack)
+        daemon = Daemon(
+            given,
+            start,
+            log_writer=LogWriter(2, report=lambda count: b""),
+            notifier=systemd.Notifier(None),
+            clock=SystemClock(),
+        )
+        serving = asyncio.create_task(daemon.serve())
+        await wait_until(lambda: serving.done() or read_address(tmp_path / "state"))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+    assert deadline.found == {1: True, 0: False}
 
 
 def test_former_names_are_kept_for_the_log(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from support.origin.scripted_response import ScriptedResponse, error_response
 from downloadd.clock import SystemClock
 from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
-from downloadd.errors import NotFoundError
+from downloadd.errors import NotFoundError, StorageError, StoreUnavailableError
 from downloadd.events import DownloadChanged
 from downloadd.manager.protocol import DownloadChange
 from downloadd.manager.run import StopReason
@@ -70,6 +70,38 @@ async def test_a_stop_of_a_run_that_has_ended_returns_the_row_as_it_is(stack: Ma
     assert ended.state is State.COMPLETED
     async with asyncio.timeout(5):
         assert (await stack.runner.stop(ended, StopReason.CANCEL)).state is State.COMPLETED
+
+
+async def test_a_stop_that_finds_no_run_waits_for_unavailable_records(
+    stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = await stack.manager.wait(await start(stack, origin.url("/a")), 20)
+    get, failures = stack.records.get, iter([StoreUnavailableError("locked")])
+
+    async def refuse_once(id: str) -> Download | None:
+        for failure in failures:
+            raise failure
+        return await get(id)
+
+    monkeypatch.setattr(stack.records, "get", refuse_once)
+    async with asyncio.timeout(20):
+        assert (await stack.runner.stop(ended, StopReason.CANCEL)).state is State.COMPLETED
+    assert stack.runner._notifier._waiters == {}
+
+
+async def test_a_failure_of_the_records_leaves_no_waiter(
+    stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = await stack.manager.wait(await start(stack, origin.url("/a")), 20)
+
+    async def fail(id: str) -> Download | None:
+        raise StorageError("disk I/O error")
+
+    monkeypatch.setattr(stack.records, "get", fail)
+    for call in (stack.runner.stop(ended, StopReason.CANCEL), stack.manager.wait(ended.id, 1)):
+        with pytest.raises(StorageError):
+            await call
+        assert stack.runner._notifier._waiters == {}
 
 
 async def test_a_stop_does_not_reach_the_next_run(stack: ManagerStack, origin: Origin) -> None:

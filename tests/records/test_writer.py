@@ -110,6 +110,31 @@ async def test_a_rejection_is_raised_and_the_transaction_stands(tmp_path: Path) 
     assert values(tmp_path) == [1]
 
 
+async def test_only_operations_that_stand_count_as_committed(tmp_path: Path) -> None:
+    commits: list[int] = []
+    async with open_writer(tmp_path, commits) as writer:
+        async with blocked(writer):
+            tasks = [asyncio.create_task(writer.run(insert(value), rows=10)) for value in (1, 1, 2)]
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with pytest.raises(LookupError):
+            await writer.run(lambda cursor: Rejection(LookupError("no")))
+    assert commits == [1, 20]
+
+
+async def test_a_refused_transaction_is_not_reported_as_a_commit(tmp_path: Path) -> None:
+    commits: list[int] = []
+    async with open_writer(tmp_path, commits, lock_timeout=0.01) as writer:
+        with contextlib.closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailableError):
+                await writer.run(insert(1))
+            other.execute("ROLLBACK")
+        assert commits == []
+        await writer.run(insert(2))
+    assert commits == [1]
+
+
 async def test_a_failed_check_refuses_every_operation(tmp_path: Path) -> None:
     available = False
 

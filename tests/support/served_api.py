@@ -59,6 +59,7 @@ class ServedApi:
         failed_logins: int = 0,
         reader: BodyReader | None = None,
         server: dict[str, Any] | None = None,
+        base_path: str = "",
         **settings: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -92,6 +93,7 @@ class ServedApi:
             page=load_assets(),
             proxies=TrustedProxies(()),
             reader=reader,
+            base_path=base_path,
         )
         self.close_long_lived = api.close_long_lived
         self.server = ApiTestServer(api, server or {})
