@@ -1,8 +1,7 @@
 """Table of the importers, and the pages and commands that name its rows."""
 
-import re
+import json
 from contextlib import suppress
-from importlib import resources
 
 import click
 import pytest
@@ -13,11 +12,10 @@ from support.import_files import METALINK
 from support.import_files import read as read_items
 
 from downloadd.cli.main import downloadctl
+from downloadd.fronts.page.assets import IMPORTERS_MODULE, load_assets
 from downloadd.import_operation import PENDING_KINDS, ImportErrorCode
 from downloadd.imports.importers import IMPORTERS, find_importer, guess_importer
 from downloadd.imports.refusal import ImportRefusedError, UnknownImporterError
-
-STATIC = resources.files("downloadd.fronts.page").joinpath("static")
 
 
 def test_each_importer_is_found_by_its_key() -> None:
@@ -88,19 +86,25 @@ def test_the_command_line_takes_the_keys() -> None:
     assert list(option.type.choices) == list(IMPORTERS)
 
 
-def test_the_upload_form_of_the_page_has_the_keys_and_hints() -> None:
-    form = STATIC.joinpath("index.html").read_text(encoding="utf-8")
-    [select] = re.findall(r'<select id="importer">(.*?)</select>', form, re.DOTALL)
-    options = re.findall(r'<option value="([^"]+)">([^<]+)</option>', select)
-    assert options == [(importer.key, importer.upload_hint) for importer in IMPORTERS.values()]
+def test_the_page_has_the_table_of_importers_as_a_module() -> None:
+    text = load_assets()[IMPORTERS_MODULE].content.decode()
+    table = json.loads(text.removeprefix("export const IMPORTERS = ").removesuffix(";\n"))
+    assert list(table) == list(IMPORTERS)
+    for key, row in table.items():
+        importer = IMPORTERS[key]
+        assert row == {
+            "uploadHint": importer.upload_hint,
+            "suffixes": list(importer.suffixes),
+            "signatures": [list(signature) for signature in importer.signatures],
+            "markup": [start.decode() for start in importer.markup],
+            "acceptsText": importer.accepts_text,
+        }
 
 
-def test_the_page_guesses_only_keys_of_the_table_by_the_same_suffixes() -> None:
-    script = STATIC.joinpath("links.js").read_text(encoding="utf-8")
-    [kinds] = re.findall(r"KINDS = .*\(\{([^}]*)\}\)", script)
-    assert re.findall(r'(\w+): "(\w+)"', kinds) == [(key, key) for key in IMPORTERS]
-    suffixes = re.findall(r'extension === "(\w+)"', script)
-    assert sorted(suffixes) == sorted(suffix for one in IMPORTERS.values() for suffix in one.suffixes)
+def test_the_page_has_no_list_of_importers_of_its_own() -> None:
+    for name in ("index.html", "links.js", "imports.js", "add_form.js"):
+        text = load_assets()[name].content.decode()
+        assert [key for key in IMPORTERS if f'"{key}"' in text] == [], name
 
 
 def test_the_documentation_names_the_keys() -> None:

@@ -1,4 +1,4 @@
-"""Files of the page, loaded from the installed package, and its module of states."""
+"""Files of the page, loaded from the installed package, and the modules that are generated from tables."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from downloadd.fronts.rocketchat.statuses import FINISHED_STATUSES, STATUS_LABELS
+from downloadd.imports.importers import IMPORTERS
 from downloadd.states import STATES
 
 INDEX: Final = "index.html"
@@ -14,6 +16,12 @@ INDEX: Final = "index.html"
 
 STATES_MODULE: Final = "states.js"
 """Module that is generated from the table of states."""
+
+IMPORTERS_MODULE: Final = "importers.js"
+"""Module that is generated from the table of importers."""
+
+IMPORT_STATUSES_MODULE: Final = "import_statuses.js"
+"""Module that is generated from the statuses of an import operation."""
 
 _MEDIA_TYPES: Final = {
     "html": "text/html; charset=utf-8",
@@ -36,6 +44,8 @@ def load_assets() -> Mapping[str, Asset]:
     """Return all files of the page by name. Blocks; call it once, when the daemon starts."""
     contents = {file.name: file.read_bytes() for file in files(__package__).joinpath("static").iterdir()}
     contents[STATES_MODULE] = render_states_module()
+    contents[IMPORTERS_MODULE] = render_importers_module()
+    contents[IMPORT_STATUSES_MODULE] = render_import_statuses_module()
     return {
         name: _make_asset(content, media_type)
         for name, content in contents.items()
@@ -54,7 +64,35 @@ def render_states_module() -> bytes:
         }
         for state, row in STATES.items()
     }
-    return b"export const STATES = %b;\n" % msgspec.json.encode(table)
+    return _render_module("STATES", table)
+
+
+def render_importers_module() -> bytes:
+    """Return the JavaScript module with the table of importers; the bytes of a signature are numbers."""
+    table = {
+        key: {
+            "uploadHint": importer.upload_hint,
+            "suffixes": importer.suffixes,
+            "signatures": [list(signature) for signature in importer.signatures],
+            "markup": [start.decode() for start in importer.markup],
+            "acceptsText": importer.accepts_text,
+        }
+        for key, importer in IMPORTERS.items()
+    }
+    return _render_module("IMPORTERS", table)
+
+
+def render_import_statuses_module() -> bytes:
+    """Return the JavaScript module with the statuses of an import operation."""
+    table = {
+        status.value: {"label": label, "isFinished": status in FINISHED_STATUSES}
+        for status, label in STATUS_LABELS.items()
+    }
+    return _render_module("IMPORT_STATUSES", table)
+
+
+def _render_module(name: str, table: Mapping[str, object]) -> bytes:
+    return b"export const %b = %b;\n" % (name.encode(), msgspec.json.encode(table))
 
 
 def _make_asset(content: bytes, media_type: str) -> Asset:

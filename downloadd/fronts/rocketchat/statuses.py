@@ -35,6 +35,30 @@ class ImportStatus(StrEnum):
     CANCELLED = "importer_import_cancelled"
 
 
+STATUS_LABELS: Final[Mapping[ImportStatus, str]] = MappingProxyType(
+    {
+        ImportStatus.NEW: "New",
+        ImportStatus.UPLOADING: "Uploading",
+        ImportStatus.DOWNLOADING_FILE: "Downloading the export",
+        ImportStatus.FILE_LOADED: "Uploaded",
+        ImportStatus.PREPARING_STARTED: "Reading",
+        ImportStatus.PREPARING_USERS: "Reading users",
+        ImportStatus.PREPARING_CHANNELS: "Reading channels",
+        ImportStatus.PREPARING_MESSAGES: "Reading messages",
+        ImportStatus.USER_SELECTION: "Waiting for the selection",
+        ImportStatus.IMPORTING_STARTED: "Starting",
+        ImportStatus.IMPORTING_USERS: "Importing users",
+        ImportStatus.IMPORTING_CHANNELS: "Importing channels",
+        ImportStatus.IMPORTING_MESSAGES: "Importing messages",
+        ImportStatus.IMPORTING_FILES: "Downloading files",
+        ImportStatus.FINISHING: "Finishing",
+        ImportStatus.DONE: "Done",
+        ImportStatus.FAILED: "Failed",
+        ImportStatus.CANCELLED: "Cancelled",
+    }
+)
+"""Names of the statuses for people."""
+
 STATUSES: Final[Mapping[ImportState, ImportStatus]] = MappingProxyType(
     {
         ImportState.NEW: ImportStatus.NEW,

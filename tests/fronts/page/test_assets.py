@@ -2,8 +2,19 @@
 
 import json
 import re
+import subprocess
+from pathlib import Path
 
-from downloadd.fronts.page.assets import INDEX, STATES_MODULE, load_assets, render_states_module
+from imports.test_importers import GUESSES
+
+from downloadd.fronts.page.assets import (
+    INDEX,
+    STATES_MODULE,
+    load_assets,
+    render_import_statuses_module,
+    render_states_module,
+)
+from downloadd.fronts.rocketchat.statuses import FINISHED_STATUSES, ImportStatus
 from downloadd.states import STATES, State, StateGroup
 
 ASSETS = load_assets()
@@ -21,6 +32,30 @@ def test_the_states_module_has_the_table_of_states() -> None:
         }
         for state, row in STATES.items()
     }
+
+
+def test_the_module_of_import_statuses_has_each_status() -> None:
+    text = render_import_statuses_module().decode()
+    table = json.loads(text.removeprefix("export const IMPORT_STATUSES = ").removesuffix(";\n"))
+    assert {status: row["isFinished"] for status, row in table.items()} == {
+        status.value: status in FINISHED_STATUSES for status in ImportStatus
+    }
+
+
+GUESS_ALL = """import { guessKind } from "./links.js";
+const files = JSON.parse(process.argv[2]);
+console.log(JSON.stringify(files.map(([name, head]) => guessKind(name, Uint8Array.from(head)))));
+"""
+
+
+def test_the_page_guesses_the_same_importers_as_the_daemon(tmp_path: Path) -> None:
+    for name in ("links.js", "importers.js"):
+        (tmp_path / name).write_bytes(ASSETS[name].content)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "guess.js").write_text(GUESS_ALL)
+    files = json.dumps([(name, list(head)) for name, head, _ in GUESSES])
+    run = subprocess.run(["node", tmp_path / "guess.js", files], capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == [key for _, _, key in GUESSES]
 
 
 def test_every_file_has_a_media_type_and_a_validator() -> None:

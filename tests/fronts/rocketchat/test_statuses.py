@@ -2,7 +2,14 @@
 
 import pytest
 
-from downloadd.fronts.rocketchat.statuses import ERROR_TYPES, FINISHED_STATUSES, STATUSES, title_of
+from downloadd.fronts.rocketchat.statuses import (
+    ERROR_TYPES,
+    FINISHED_STATUSES,
+    STATUS_LABELS,
+    STATUSES,
+    ImportStatus,
+    title_of,
+)
 from downloadd.import_operation import FINISHED_STATES, ImportErrorCode, ImportState
 
 
@@ -10,6 +17,11 @@ def test_every_state_has_a_status_of_its_own() -> None:
     assert set(STATUSES) == set(ImportState)
     assert len(set(STATUSES.values())) == len(STATUSES)
     assert {STATUSES[state] for state in FINISHED_STATES} == FINISHED_STATUSES
+
+
+def test_every_status_has_a_label() -> None:
+    assert list(STATUS_LABELS) == list(ImportStatus)
+    assert all(STATUS_LABELS.values())
 
 
 def test_every_error_code_has_an_error_type_of_its_own() -> None:

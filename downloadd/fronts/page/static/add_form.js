@@ -2,7 +2,8 @@
 
 import { byId, element, setText, setVisible } from "./element.js";
 import { endSentence, formatCount } from "./formatting.js";
-import { findLinks, guessKind } from "./links.js";
+import { IMPORTERS } from "./importers.js";
+import { describeKinds, findLinks, guessKind } from "./links.js";
 
 /** Downloads of one batch. */
 const MAX_BATCH_ITEMS = 10_000;
@@ -118,12 +119,12 @@ export class AddForm {
       this.#showProblems([
         {
           problem: `${file.name} is not a list of links.`,
-          resolution: "Open a text with links, a CSV, a Metalink, or the zip of a chat export.",
+          resolution: describeKinds(),
         },
       ]);
       return;
     }
-    if (kind !== "urls" || file.size > MAX_LIST_BYTES) {
+    if (!IMPORTERS[kind].acceptsText || file.size > MAX_LIST_BYTES) {
       this.onImport(file, kind);
       return;
     }

@@ -55,28 +55,6 @@ export function endSentence(text) {
   return /[.!?…]$/.test(text) || !text ? text : `${text}.`;
 }
 
-/** Labels of the statuses of an import. @type {Record<string, string>} */
-export const IMPORT_STATUS_LABELS = {
-  importer_new: "New",
-  importer_uploading: "Uploading",
-  importer_downloading_file: "Downloading the export",
-  importer_file_loaded: "Uploaded",
-  importer_preparing_started: "Reading",
-  importer_preparing_users: "Reading users",
-  importer_preparing_channels: "Reading channels",
-  importer_preparing_messages: "Reading messages",
-  importer_user_selection: "Waiting for the selection",
-  importer_importing_started: "Starting",
-  importer_importing_users: "Importing users",
-  importer_importing_channels: "Importing channels",
-  importer_importing_messages: "Importing messages",
-  importer_importing_files: "Downloading files",
-  importer_finishing: "Finishing",
-  importer_done: "Done",
-  importer_import_failed: "Failed",
-  importer_import_cancelled: "Cancelled",
-};
-
 /** Returns size, speed and remaining time of a download in one line. @param {any} entry of the listing */
 export function formatProgress(entry) {
   const parts = [];

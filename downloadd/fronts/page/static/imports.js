@@ -2,12 +2,13 @@
 
 import { ApiError, ConnectionLost } from "./client.js";
 import { byId, element, setAttribute, setText, setVisible } from "./element.js";
-import { IMPORT_STATUS_LABELS, formatAge, formatCount, formatSize } from "./formatting.js";
-import { guessKind } from "./links.js";
+import { formatAge, formatCount, formatSize } from "./formatting.js";
+import { IMPORT_STATUSES } from "./import_statuses.js";
+import { IMPORTERS } from "./importers.js";
+import { describeKinds, guessKind } from "./links.js";
 
 /** Milliseconds between two queries while a file is read. */
 const REFRESH_MILLISECONDS = 700;
-const FINISHED_STATUSES = ["importer_done", "importer_import_failed", "importer_import_cancelled"];
 
 export class ImportsView {
   /**
@@ -26,6 +27,9 @@ export class ImportsView {
     this.visible = false;
     /** @type {XMLHttpRequest | null} */
     this.uploadRequest = null;
+    byId("importer").replaceChildren(
+      ...Object.entries(IMPORTERS).map(([key, importer]) => element("option", { value: key }, importer.uploadHint)),
+    );
     byId("export").addEventListener("change", (/** @type {any} */ event) => this.#selectFile(event.target.files[0]));
     byId("upload").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
@@ -74,7 +78,7 @@ export class ImportsView {
     if (!file) return;
     const kind = guessKind(file.name, new Uint8Array(await file.slice(0, 4096).arrayBuffer()));
     if (kind === null) {
-      this.#showProblem(`${file.name} is not an export.`, "Select a zip, a CSV, a Metalink or a text with links.");
+      this.#showProblem(`${file.name} is not an export.`, describeKinds());
       return;
     }
     this.#showProblem("", "");
@@ -254,9 +258,9 @@ export class ImportsView {
     byId("operations").replaceChildren(
       ...operations.map((operation) => {
         const { total = 0, completed = 0, error = 0 } = operation.count ?? {};
-        const running = !FINISHED_STATUSES.includes(operation.status);
+        const running = !IMPORT_STATUSES[operation.status]?.isFinished;
         const isDownload = String(operation.importerKey ?? "").startsWith("pending");
-        const parts = [IMPORT_STATUS_LABELS[operation.status] ?? operation.status];
+        const parts = [IMPORT_STATUSES[operation.status]?.label ?? operation.status];
         if (isDownload && total) parts.push(`${completed.toLocaleString()} of ${formatCount(total, "file")}`);
         if (error) parts.push(`${formatCount(error, "file")} failed`);
         if (operation.reason) parts.push(operation.reason);

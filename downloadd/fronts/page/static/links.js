@@ -1,5 +1,7 @@
 /** Links in pasted text, and the importer for a file. Without access to the page or the network. */
 
+import { IMPORTERS } from "./importers.js";
+
 const LINK_PATTERN = /\bhttps?:\/\/[^\s<>"'`\\^{|}\u0000-\u001f]+/giu;
 
 /**
@@ -31,21 +33,35 @@ function endsWithUnmatchedBracket(link) {
   return link.split(close).length > link.split(open).length;
 }
 
-/** Keys of the importers. */
-export const KINDS = /** @type {const} */ ({ slack: "slack", csv: "csv", urls: "urls", metalink: "metalink" });
+/** Byte order mark of UTF-8, and white space. */
+const BLANK_START = /^[\ufeff \t\r\n]+/;
 
 /**
+ * Returns the key of the importer for a file by its name and first bytes; null if no importer can read it.
  * @param {string} name
  * @param {Uint8Array} head
- * @returns {"slack" | "csv" | "urls" | "metalink" | null} the importer for a file by its name and first bytes; null if it cannot be imported
+ * @returns {string | null}
  */
 export function guessKind(name, head) {
-  const extension = name.toLowerCase().split(".").pop() ?? "";
-  if (head[0] === 0x50 && head[1] === 0x4b) return KINDS.slack;
-  if (extension === "meta4" || extension === "metalink") return KINDS.metalink;
-  const start = new TextDecoder().decode(head).trimStart();
-  if (start.startsWith("<?xml") || start.startsWith("<metalink")) return KINDS.metalink;
-  if (extension === "csv") return KINDS.csv;
-  const wide = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
-  return head.includes(0) && !wide ? null : KINDS.urls;
+  const suffix = name.toLowerCase().split(".").pop() ?? "";
+  const start = new TextDecoder("utf-8", { ignoreBOM: true }).decode(head).replace(BLANK_START, "");
+  const isUtf16 = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
+  const isText = isUtf16 || !head.includes(0);
+  /** @type {((one: any) => boolean)[]} */
+  const conditions = [
+    (one) => one.signatures.some((signature) => signature.every((byte, position) => head[position] === byte)),
+    (one) => one.markup.some((text) => start.startsWith(text)),
+    (one) => one.suffixes.includes(suffix),
+    (one) => one.acceptsText && isText,
+  ];
+  for (const condition of conditions) {
+    const found = Object.entries(IMPORTERS).find(([, importer]) => condition(importer));
+    if (found) return found[0];
+  }
+  return null;
+}
+
+/** Returns a sentence with the kinds of files that can be imported. */
+export function describeKinds() {
+  return `These can be read: ${Object.values(IMPORTERS).map((importer) => importer.uploadHint).join("; ")}.`;
 }
