@@ -5,13 +5,12 @@ from urllib.parse import quote
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.response_fields import format_content_range, format_http_date
 
 from downloadd.transfer.fields import (
     MAX_LENGTH_BYTES,
     MIN_CLOCK_DIFFERENCE_SECONDS,
     ContentRange,
-    format_content_range,
-    format_http_date,
     format_range,
     is_entity_tag,
     parse_content_disposition,
