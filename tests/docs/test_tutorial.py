@@ -65,7 +65,7 @@ def steps() -> list[Step]:
 
 
 def values_in(text: str) -> Iterator[object]:
-    """The JSON in what a command printed, and every other line."""
+    """Yield the JSON that a command printed, or else each line."""
     try:
         yield json.loads(text)
     except ValueError:
@@ -94,7 +94,7 @@ def differences(printed: str, real: str, place: str = "") -> Iterator[str]:
 
 
 def kinds_of_lines(stream: str) -> set[str]:
-    """The lines of an event stream without their JSON."""
+    """Return the lines of an event stream without their JSON."""
     return {line.partition("{")[0] for line in re.findall(r"^(?:event|data): .*", stream, re.MULTILINE)}
 
 
@@ -127,7 +127,7 @@ def differing(printed: object, real: object, place: str) -> Iterator[str]:
 
 
 def masked(value: object) -> object:
-    """A text without what differs from run to run: ids, tokens, times, numbers, ports, paths of the machine."""
+    """Return a text without the ids, tokens, times, numbers, ports and paths, which differ from run to run."""
     if not isinstance(value, str):
         return value
     text = re.sub(r"^(Date|X-Request-Id): .*", r"\1: <differs>", value)
@@ -143,7 +143,7 @@ def masked(value: object) -> object:
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Iterator[NginxOrigin]:
-    """An nginx with a file for each package that the tour names."""
+    """Run an nginx that has a file for each package in the tour."""
     folder = tmp_path / "origin"
     with NginxOrigin(folder) as origin:
         for name in set(re.findall(r"[\w.+-]+_[\w.+-]+\.deb", TOUR)):

@@ -125,7 +125,7 @@ def test_an_invalid_content_range_is_ignored(text: str | None) -> None:
 
 @st.composite
 def content_ranges(draw: st.DrawFn) -> ContentRange:
-    """Every valid one."""
+    """Draw any valid Content-Range."""
     complete_length = draw(st.none() | st.integers(1, MAX_LENGTH_BYTES))
     if draw(st.booleans()) and complete_length is not None:
         return ContentRange(complete_length=complete_length)
@@ -324,7 +324,7 @@ def test_a_foreign_retry_after_never_crashes(text: str) -> None:
 
 
 def octets(raw: bytes) -> str:
-    """A field value as the client library gives it."""
+    """Return a field value as the client library returns it."""
     return raw.decode("utf-8", "surrogateescape")
 
 
