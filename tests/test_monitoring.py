@@ -54,7 +54,7 @@ class Scrape:
         return self.samples.get((f"downloadd_{name}", frozenset(labels.items())))
 
     def all(self, name: str, label: str) -> dict[str, float]:
-        """The values of a family that are not 0, by one of its labels."""
+        """Return the values of a family that are not 0, by one of its labels."""
         return {
             dict(labels)[label]: value
             for (sample, labels), value in self.samples.items()
@@ -211,7 +211,7 @@ async def test_a_long_queue_is_counted_by_reason_and_scraped_quickly(tmp_path: P
 
 
 def rows(text: str, head: str) -> list[list[str]]:
-    """The cells of the table that has this head."""
+    """Return the cells of the table that has this head."""
     table = text.partition(f"{head}\n")[2].partition("\n\n")[0]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[1:]]
 

@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
-from support.fake_manager import FakeClock, FakeManager
+from support.clocks import ManualClock
+from support.fake_manager import FakeManager
 from support.sample_downloads import sample_download
 
 from downloadd.config import DirectoryConfig, DownloadsConfig
@@ -54,7 +55,7 @@ READS: dict[str, Call] = {
 
 @pytest.fixture
 def manager() -> FakeManager:
-    return FakeManager(EventBus(), FakeClock())
+    return FakeManager(EventBus(), ManualClock())
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def service(manager: FakeManager) -> DownloadService:
     return DownloadService(
         manager=manager,
         find_directories=find,
-        clock=FakeClock(),
+        clock=ManualClock(),
         directories=DIRECTORIES,
         config=DownloadsConfig(enabled=True),
     )
@@ -219,7 +220,7 @@ async def test_a_repeated_request_gets_the_rendered_response_to_the_first_one(se
     assert again.downloads == ()
     assert again.replayed is not None
     assert (again.replayed.status, again.replayed.body) == (201, first.downloads[0].id.encode())
-    assert again.replayed.created == FakeClock().wall()
+    assert again.replayed.created == ManualClock().wall()
 
 
 async def test_idempotency_keys_of_different_users_are_independent(service: DownloadService) -> None:

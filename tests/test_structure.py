@@ -121,7 +121,7 @@ EACH: Final = pytest.mark.parametrize("module", list(MODULES.values()), ids=[nam
 
 
 def imported(module: Module, node: ast.AST) -> Iterator[str]:
-    """The full names of the modules that a statement imports; names inside a module count as that module."""
+    """Yield the full names of the modules that a statement imports; names inside a module count as that module."""
     match node:
         case ast.Import(names=names):
             yield from (alias.name for alias in names)
@@ -134,7 +134,7 @@ def imported(module: Module, node: ast.AST) -> Iterator[str]:
 
 
 def imports(module: Module, *, lazy: bool) -> set[str]:
-    """What a module imports at its top level, or inside of functions."""
+    """Return the names that a module imports at its top level, or, if `lazy`, inside of functions."""
     at_top = {id(node) for node in at_top_level(module.tree)}
     return {
         name for node in ast.walk(module.tree) if (id(node) not in at_top) is lazy for name in imported(module, node)
@@ -142,7 +142,7 @@ def imports(module: Module, *, lazy: bool) -> set[str]:
 
 
 def at_top_level(node: ast.AST) -> Iterator[ast.AST]:
-    """Everything that runs when the module is imported."""
+    """Yield the nodes that run when the module is imported."""
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield child
@@ -150,12 +150,12 @@ def at_top_level(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def own_imports(module: Module, *, lazy: bool = False) -> set[str]:
-    """The modules of the package that a module imports, without `downloadd.`; the package itself (the version) not."""
+    """Return the modules of the package that a module imports, without `downloadd.` and without the package itself."""
     return {name.removeprefix("downloadd.") for name in imports(module, lazy=lazy) if name.startswith("downloadd.")}
 
 
 def layer_index(name: str) -> int:
-    """How far down the story a module of the package lives."""
+    """Return the index of the layer that a module of the package belongs to; the top one has the lowest."""
     package_of = name.partition(".")[0]
     if package_of == "__main__":
         return -1
@@ -210,7 +210,7 @@ def test_only_the_policy_makes_allowed_urls(module: Module) -> None:
 
 
 def annotations_of(tree: ast.AST) -> Iterator[ast.AST]:
-    """The annotations of parameters, results and variables."""
+    """Yield the annotations of parameters, results and variables."""
     for node in ast.walk(tree):
         match node:
             case ast.arg(annotation=ast.AST() as annotation) | ast.AnnAssign(annotation=annotation):
@@ -259,7 +259,7 @@ def test_a_pure_module_has_neither_input_and_output_nor_a_clock(name: str) -> No
 
 
 def called(tree: ast.AST) -> set[str]:
-    """Names of the functions that are called by their bare name."""
+    """Return the names of the functions that are called by their bare name."""
     return {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
 
 

@@ -10,7 +10,6 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -90,14 +89,6 @@ def parse_content_range(text: str | None) -> ContentRange | None:
     if first_pos > last_pos or (complete_length is not None and last_pos >= complete_length):
         return None
     return ContentRange(first_pos=first_pos, last_pos=last_pos, complete_length=complete_length)
-
-
-def format_content_range(content_range: ContentRange) -> str:
-    """Return the field value that `parse_content_range` parses."""
-    complete_length = "*" if content_range.complete_length is None else content_range.complete_length
-    if content_range.first_pos is None:
-        return f"bytes */{complete_length}"
-    return f"bytes {content_range.first_pos}-{content_range.last_pos}/{complete_length}"
 
 
 def format_range(start: int, end: int | None = None) -> str:
@@ -185,11 +176,6 @@ def parse_http_date(text: str | None, *, now: float) -> int | None:
     if len(match["year"]) == 2:
         return _resolve_two_digit_year(year, month, day, (hour, minute, second), now)
     return _unix_time(year, month, day, (hour, minute, second)) if year >= _FIRST_YEAR else None
-
-
-def format_http_date(time: int) -> str:
-    """Return the IMF-fixdate of a Unix time from 1900 to 9999."""
-    return format_datetime(datetime.fromtimestamp(time, UTC), usegmt=True)
 
 
 def parse_digest_field(text: str | None) -> str | None:

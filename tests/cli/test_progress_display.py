@@ -3,7 +3,7 @@
 import io
 
 from rich.console import Console
-from support.fake_manager import FakeClock
+from support.clocks import ManualClock
 from support.sample_downloads import sample_download
 
 from downloadd.cli.progress_display import (
@@ -37,7 +37,7 @@ def written(console: Console) -> str:
 
 
 def test_a_line_is_written_for_each_change_of_the_state() -> None:
-    out, clock = console(), FakeClock()
+    out, clock = console(), ManualClock()
     with PlainProgressDisplay(out, clock) as display:
         for each in (
             active(State.STARTING),
@@ -53,7 +53,7 @@ def test_a_line_is_written_for_each_change_of_the_state() -> None:
 
 def test_a_lost_connection_is_written_without_control_characters() -> None:
     out = console()
-    PlainProgressDisplay(out, FakeClock()).handle_event(event(Disconnected(reason="\x1b gone")))
+    PlainProgressDisplay(out, ManualClock()).handle_event(event(Disconnected(reason="\x1b gone")))
     assert written(out) == "\N{REPLACEMENT CHARACTER} gone; reconnecting\n"
 
 

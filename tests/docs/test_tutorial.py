@@ -65,7 +65,7 @@ def steps() -> list[Step]:
 
 
 def values_in(text: str) -> Iterator[object]:
-    """The JSON in what a command printed, and every other line."""
+    """Yield the JSON that a command printed, or else each line."""
     try:
         yield json.loads(text)
     except ValueError:
@@ -94,7 +94,7 @@ def differences(printed: str, real: str, place: str = "") -> Iterator[str]:
 
 
 def kinds_of_lines(stream: str) -> set[str]:
-    """The lines of an event stream without their JSON."""
+    """Return the lines of an event stream without their JSON."""
     return {line.partition("{")[0] for line in re.findall(r"^(?:event|data): .*", stream, re.MULTILINE)}
 
 
@@ -144,7 +144,7 @@ def masked(value: object) -> object:
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Iterator[NginxOrigin]:
-    """An nginx with a file for each package that the tour names."""
+    """Run an nginx that has a file for each package in the tour."""
     folder = tmp_path / "origin"
     with NginxOrigin(folder) as origin:
         for name in set(re.findall(r"[\w.+-]+_[\w.+-]+\.deb", TOUR)):

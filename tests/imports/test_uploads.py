@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.fake_manager import FakeClock
+from support.clocks import ManualClock
 from support.import_stack import content
 
 from downloadd.errors import InsufficientStorageError, StorageError
@@ -19,7 +19,7 @@ ID = "a" * 17
 
 @pytest.fixture
 async def uploads(tmp_path: Path) -> UploadStore:
-    store = UploadStore(tmp_path / "uploads", max_upload=10, min_free=0, clock=FakeClock())
+    store = UploadStore(tmp_path / "uploads", max_upload=10, min_free=0, clock=ManualClock())
     await store.open()
     return store
 
@@ -49,7 +49,7 @@ async def test_an_interrupted_upload_is_deleted(uploads: UploadStore) -> None:
 
 
 async def test_space_that_must_stay_free_is_not_used(tmp_path: Path) -> None:
-    uploads = UploadStore(tmp_path, max_upload=10, min_free=1 << 62, clock=FakeClock())
+    uploads = UploadStore(tmp_path, max_upload=10, min_free=1 << 62, clock=ManualClock())
     with pytest.raises(InsufficientStorageError):
         await uploads.save(ID, content(b"x"))
     assert not uploads.path(ID).exists()
@@ -65,7 +65,7 @@ async def test_a_link_in_place_of_an_upload_is_not_followed(uploads: UploadStore
 async def test_a_directory_that_cannot_be_created_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be created"):
-        await UploadStore(tmp_path / "file" / "x", max_upload=1, min_free=0, clock=FakeClock()).open()
+        await UploadStore(tmp_path / "file" / "x", max_upload=1, min_free=0, clock=ManualClock()).open()
 
 
 async def test_deleting_twice_is_allowed(uploads: UploadStore) -> None:
@@ -92,4 +92,4 @@ async def test_a_missing_directory_has_no_orphans(tmp_path: Path) -> None:
     async def is_referenced(name: str) -> bool:
         raise AssertionError
 
-    await UploadStore(tmp_path / "x", max_upload=1, min_free=0, clock=FakeClock()).remove_orphans(is_referenced)
+    await UploadStore(tmp_path / "x", max_upload=1, min_free=0, clock=ManualClock()).remove_orphans(is_referenced)

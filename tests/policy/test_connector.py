@@ -53,7 +53,7 @@ class ScriptedResolver(AbstractResolver):
 
 
 class RecordingSocket:
-    """Stands in for `socket.socket` in the module under test and counts what it makes."""
+    """Stand-in for `socket.socket` in the module under test, which counts the sockets it makes."""
 
     def __init__(self) -> None:
         self.made = 0

@@ -1,4 +1,4 @@
-"""Who is the client: the right-most address that no trusted proxy has, whatever else is claimed."""
+"""Address of the client: the right-most one that no trusted proxy has; all other claims are ignored."""
 
 from collections.abc import Sequence
 

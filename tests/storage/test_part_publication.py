@@ -17,7 +17,7 @@ QUOTA = Quota(directory="d", limit=100)
 
 @pytest.fixture
 async def limited(root: Path) -> AsyncIterator[LocalDestination]:
-    """A destination whose directory `d` has a quota."""
+    """Open a destination whose directory `d` has a quota."""
     settings = DirectorySettings(quotas=(QUOTA,))
     async with LocalDestination(
         root, min_free=0, fsync=False, directory_settings=lambda directory: settings

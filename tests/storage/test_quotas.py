@@ -3,21 +3,11 @@
 import threading
 
 import pytest
+from support.clocks import ManualClock
 
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.errors import InsufficientStorageError
 from downloadd.storage.quotas import MAX_COUNT_AGE_SECONDS, Quotas, is_within
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now
 
 
 class FakeDisk:

@@ -38,7 +38,7 @@ def test_bytes_at_another_offset_are_not_hashed() -> None:
 
 @pytest.fixture
 def read_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The bytes of every read of a file."""
+    """Record the bytes of every read of a file."""
     counted: list[int] = []
     real = os.preadv
 

@@ -18,7 +18,7 @@ from downloadd.storage.splice import SocketSource
 def pair(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[socket.socket, SocketSource]]:
-    """A sending socket and the receiving end as a source."""
+    """Return a sending socket, and the receiving end as a source."""
     if request.param == "no splice":
         monkeypatch.delattr(os, "splice")
     elif request.param == "no splice from this socket":

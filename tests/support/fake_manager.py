@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
+from support.clocks import ManualClock
 from support.downloads import with_fields
 
 from downloadd.config import DownloadsConfig
@@ -29,19 +30,6 @@ from downloadd.policy.domains import DomainRules
 from downloadd.policy.policy import Policy
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
 from downloadd.states import FINISHED, State
-
-
-class FakeClock:
-    """Clock that a test sets."""
-
-    def __init__(self, wall: float = 1_700_000_000.0) -> None:
-        self.now = wall
-
-    def wall(self) -> float:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 class FakeMetrics:
@@ -70,7 +58,7 @@ class FakeManager:
         queue_capacity: downloads that the queue can still take.
     """
 
-    def __init__(self, bus: EventBus, clock: FakeClock, *, domains: tuple[str, ...] = ()) -> None:
+    def __init__(self, bus: EventBus, clock: ManualClock, *, domains: tuple[str, ...] = ()) -> None:
         self.bus = bus
         self.clock = clock
         self.policy = Policy(domains=DomainRules(domains), addresses=AddressRules(()))

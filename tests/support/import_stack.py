@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from support.clocks import ManualClock
 from support.downloads import make_download, with_fields
-from support.fake_manager import FakeClock
 
 from downloadd.config import ImportsConfig
 from downloadd.download import Download
@@ -110,7 +110,7 @@ class ImportStack:
         self.root = folder / "files"
         self.downloads = FakeDownloads(records)
         self.bus = EventBus()
-        self.clock = FakeClock()
+        self.clock = ManualClock()
         self.states: list[ImportState] = []
         self.enabled = True
         self.allowed = {DIRECTORY}
@@ -154,7 +154,7 @@ class ImportStack:
 async def open_import_stack(folder: Path) -> AsyncIterator[ImportStack]:
     """Open the records, the storage and the uploads in a directory."""
     async with (
-        SqliteRecords(folder / "state", FakeClock()) as records,
+        SqliteRecords(folder / "state", ManualClock()) as records,
         LocalDestination(folder / "files", min_free=0, fsync=False) as destination,
     ):
         stack = ImportStack(records, destination, folder)

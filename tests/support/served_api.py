@@ -6,8 +6,9 @@ from typing import Any
 
 from aiohttp.test_utils import BaseTestServer, TestClient
 from aiohttp.web import BaseRequest, BaseRunner
+from support.clocks import ManualClock
 from support.fake_imports import FakeImports
-from support.fake_manager import FakeClock, FakeManager, FakeMetrics
+from support.fake_manager import FakeManager, FakeMetrics
 
 from downloadd.config import DirectoryConfig, DownloadsConfig, UserConfig
 from downloadd.events import EventBus
@@ -62,7 +63,7 @@ class ServedApi:
         base_path: str = "",
         **settings: Any,
     ) -> None:
-        self.clock = FakeClock()
+        self.clock = ManualClock()
         self.bus = EventBus()
         self.manager = FakeManager(self.bus, self.clock, **settings)
         self.service = DownloadService(

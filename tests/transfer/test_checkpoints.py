@@ -4,6 +4,7 @@ import asyncio
 from typing import cast
 
 import pytest
+from support.clocks import ManualClock
 from support.downloads import with_fields
 from support.sample_downloads import sample_download
 
@@ -15,17 +16,6 @@ from downloadd.transfer import checkpoints
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.checkpoints import CHECKPOINT_SECONDS, MAX_UNRECORDED_BYTES, Checkpoints, recorded_ranges
 from downloadd.transfer.classification import UseResponse
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now
 
 
 class FakePart:

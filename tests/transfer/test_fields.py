@@ -5,13 +5,12 @@ from urllib.parse import quote
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.response_fields import format_content_range, format_http_date
 
 from downloadd.transfer.fields import (
     MAX_LENGTH_BYTES,
     MIN_CLOCK_DIFFERENCE_SECONDS,
     ContentRange,
-    format_content_range,
-    format_http_date,
     format_range,
     is_entity_tag,
     parse_content_disposition,
@@ -126,7 +125,7 @@ def test_an_invalid_content_range_is_ignored(text: str | None) -> None:
 
 @st.composite
 def content_ranges(draw: st.DrawFn) -> ContentRange:
-    """Every valid one."""
+    """Draw any valid Content-Range."""
     complete_length = draw(st.none() | st.integers(1, MAX_LENGTH_BYTES))
     if draw(st.booleans()) and complete_length is not None:
         return ContentRange(complete_length=complete_length)
@@ -325,7 +324,7 @@ def test_a_foreign_retry_after_never_crashes(text: str) -> None:
 
 
 def octets(raw: bytes) -> str:
-    """A field value as the client library gives it."""
+    """Return a field value as the client library returns it."""
     return raw.decode("utf-8", "surrogateescape")
 
 

@@ -6,7 +6,7 @@ from downloadd.transfer.progress_meter import SAMPLE_SECONDS, SPEED_WINDOW_SECON
 
 
 def steady(rate: int, seconds: float, *, start: float = 100.0, every: float = 0.1) -> tuple[ProgressMeter, float]:
-    """A transfer that has brought `rate` bytes a second, and the time now."""
+    """Return the meter of a transfer of `rate` bytes a second, and the time now."""
     progress, pieces = ProgressMeter(), round(seconds / every)
     for n in range(pieces + 1):
         progress.add(round(rate * every), now=start + n * every)

@@ -12,7 +12,7 @@ GAPS = st.lists(
 
 
 def build_gaps(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Gaps of these distances and lengths, one behind the other."""
+    """Return gaps of these distances and lengths, one behind the other."""
     laid, end = [], 0
     for distance, length in gaps:
         start = end + distance

@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from support.fake_manager import FakeClock, FakeManager
+from support.clocks import ManualClock
+from support.fake_manager import FakeManager
 from support.sample_downloads import sample_download
 
 from downloadd.config import DownloadsConfig
@@ -19,7 +20,7 @@ USER = User(id="u", permissions=frozenset({"view-downloads"}))
 
 @pytest.fixture
 def manager() -> FakeManager:
-    return FakeManager(EventBus(), FakeClock())
+    return FakeManager(EventBus(), ManualClock())
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def long_poll(manager: FakeManager) -> LongPoll:
         DownloadService(
             manager=manager,
             find_directories=no_directories,
-            clock=FakeClock(),
+            clock=ManualClock(),
             directories=DirectoryRules(),
             config=DownloadsConfig(enabled=True),
         )
