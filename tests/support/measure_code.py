@@ -4,17 +4,19 @@ It prints a table in Markdown with what a reader notices: sizes, docstrings by t
 file, private attributes of libraries, suppressed checks, and the number of files that name one fact of each kind. With
 `--junit` it adds the number and the time of the tests from files of `pytest --junitxml`.
 
-The cost of a change cannot be counted directly: a checkout shows the facts it has, not the next one. The measure is
-the number of files by hand that name an existing fact: a parameter, a column, an error code. A new fact of the kind
-needs an edit in most of them. The rules are the same for each checkout, so that two of them compare:
+The cost of a change is the number of files to edit for one new fact, such as a parameter or an error code: `CHANGES`
+lists them, and `tests/test_cost_of_changes.py` adds one of each with edits to these files only.
+
+For checkouts without such a list, the table also counts the files by hand that name an existing fact. That is an upper
+limit: code that only uses the fact counts too. The rules are the same for each checkout, so that two of them compare:
 
 - A fact has several spellings (`skipped`, `SKIPPED`); a file counts once.
 - In Python, names and short strings count; comments and docstrings do not. In SQL, JavaScript, HTML, TOML and Markdown
   each whole word counts.
 - Generated files do not count: nobody edits them. A file is generated if its first lines say so. Tests and the
   changelog do not count either.
-- Code that uses the fact counts, because a grep cannot tell it from a second home. Each kind has several examples, and
-  the table has the smallest and the median number: the smallest is that of a fact with the least use.
+- Each kind has several examples, and the table has the smallest and the median number: the smallest is that of a fact
+  with the least use.
 """
 
 import argparse
@@ -41,6 +43,28 @@ FACTS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "setting": (("max_queued",), ("trusted_proxies",), ("min_free",)),
 }
 """Examples of each kind of fact, each with its spellings."""
+
+CHANGES: Final[dict[str, tuple[str, ...]]] = {
+    "start parameter": (
+        "downloadd/download_request.py",
+        "downloadd/download.py",
+        "downloadd/records/columns.py",
+        "downloadd/records/migrations/<new>.sql",
+        "downloadd/manager/admission.py",
+        "docs/reference/http.md",
+    ),
+    "column": (
+        "downloadd/download.py",
+        "downloadd/records/columns.py",
+        "downloadd/records/migrations/<new>.sql",
+    ),
+    "error code": ("downloadd/errors/origin.py",),
+    "event": ("downloadd/events.py", "downloadd/fronts/rest/event_types.py", "docs/reference/http.md"),
+    "state": ("downloadd/states.py", "docs/reference/states.md"),
+    "importer": ("downloadd/imports/<new>.py", "downloadd/imports/importers.py", "docs/how-to/imports.md"),
+    "setting": ("downloadd/config/settings.py",),
+}
+"""Files to edit for one new fact of each kind, without the code that uses it, generated files and tests."""
 
 GENERATED: Final = re.compile(r"generated|made by", re.IGNORECASE)
 """Notice in the first lines of a file that no one edits."""
@@ -229,6 +253,8 @@ def report(root: Path, junit: dict[str, Path]) -> Iterator[str]:
                 f"| files that name one {kind} | at least {sizes[smallest]}, median {median(sizes.values()):.0f}; "
                 f"`{smallest}`: {', '.join(named[smallest])} |"
             )
+    for kind, paths in CHANGES.items():
+        yield f"| files to edit for one {kind} | {len(paths)}: {', '.join(paths)} |"
     for name, path in junit.items():
         count, seconds = read_junit(path)
         yield f"| {name} tests | {count} in {seconds:.0f} s |"
