@@ -1,20 +1,22 @@
 """Measurement of the code: `python tests/support/measure_code.py [CHECKOUT] [--junit NAME=FILE]...`.
 
 It prints a table in Markdown with what a reader notices: sizes, docstrings by their first word, modules without a test
-file, private attributes of libraries, suppressed checks, and the number of files that name one fact of each kind. With
+file, private parts of libraries, suppressed checks, and the number of files that name one fact of each kind. With
 `--junit` it adds the number and the time of the tests from files of `pytest --junitxml`.
 
-The cost of a change cannot be counted directly: a checkout shows the facts it has, not the next one. The measure is
-the number of files by hand that name an existing fact: a parameter, a column, an error code. A new fact of the kind
-needs an edit in most of them. The rules are the same for each checkout, so that two of them compare:
+The cost of a change is the number of files to edit for one new fact, such as a parameter or an error code: `CHANGES`
+lists them, and `tests/test_cost_of_changes.py` adds one of each with edits to these files only.
+
+For checkouts without such a list, the table also counts the files by hand that name an existing fact. That is an upper
+limit: code that only uses the fact counts too. The rules are the same for each checkout, so that two of them compare:
 
 - A fact has several spellings (`skipped`, `SKIPPED`); a file counts once.
 - In Python, names and short strings count; comments and docstrings do not. In SQL, JavaScript, HTML, TOML and Markdown
   each whole word counts.
 - Generated files do not count: nobody edits them. A file is generated if its first lines say so. Tests and the
   changelog do not count either.
-- Code that uses the fact counts, because a grep cannot tell it from a second home. Each kind has several examples, and
-  the table has the smallest and the median number: the smallest is that of a fact with the least use.
+- Each kind has several examples, and the table has the smallest and the median number: the smallest is that of a fact
+  with the least use.
 """
 
 import argparse
@@ -42,6 +44,28 @@ FACTS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
 }
 """Examples of each kind of fact, each with its spellings."""
 
+CHANGES: Final[dict[str, tuple[str, ...]]] = {
+    "start parameter": (
+        "downloadd/download_request.py",
+        "downloadd/download.py",
+        "downloadd/records/columns.py",
+        "downloadd/records/migrations/<new>.sql",
+        "downloadd/manager/admission.py",
+        "docs/reference/http.md",
+    ),
+    "column": (
+        "downloadd/download.py",
+        "downloadd/records/columns.py",
+        "downloadd/records/migrations/<new>.sql",
+    ),
+    "error code": ("downloadd/errors/origin.py",),
+    "event": ("downloadd/events.py", "downloadd/fronts/rest/event_types.py", "docs/reference/http.md"),
+    "state": ("downloadd/states.py", "docs/reference/states.md"),
+    "importer": ("downloadd/imports/<new>.py", "downloadd/imports/importers.py", "docs/how-to/imports.md"),
+    "setting": ("downloadd/config/settings.py",),
+}
+"""Files to edit for one new fact of each kind, without the code that uses it, generated files and tests."""
+
 GENERATED: Final = re.compile(r"generated|made by", re.IGNORECASE)
 """Notice in the first lines of a file that no one edits."""
 
@@ -49,6 +73,9 @@ TEXT_SUFFIXES: Final = frozenset({".sql", ".js", ".html", ".md", ".toml"})
 
 DOCUMENTED_ATTRIBUTES: Final = frozenset({"_asdict", "_exit", "_fields", "_make", "_name_", "_replace", "_value_"})
 """Attributes of the standard library that are public in spite of their names."""
+
+INTERNAL_MODULES: Final = frozenset({"aiohttp.client_proto", "aiohttp.http_parser", "aiohttp.base_protocol"})
+"""Modules of libraries that are not documented, in spite of their names; those with an underscore need no list."""
 
 FSTRING_PART: Final = getattr(tokenize, "FSTRING_MIDDLE", None)
 """Type of the tokens of text in an f-string, from Python 3.12 on."""
@@ -121,8 +148,25 @@ class SourceFile:
         foreign = (node for node in attributes if re.match(r"_[a-z]", node.attr) and node.attr not in own)
         return sorted({f"{self.name}: {ast.unparse(node)}" for node in foreign})
 
+    def internal_modules(self) -> list[str]:
+        """List the internal modules of libraries that the module imports or names in a string."""
+        names: set[str] = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names.add(node.value)
+        return sorted(f"{self.name}: {name}" for name in names if is_internal(name))
+
     def _tokens(self) -> Iterator[tokenize.TokenInfo]:
         return tokenize.generate_tokens(io.StringIO(self.text).readline)
+
+
+def is_internal(name: str) -> bool:
+    """Return True for the dotted name of an internal part of a library."""
+    return name in INTERNAL_MODULES or re.fullmatch(r"(?!downloadd\b)[a-z]\w*(\.\w+)*\._[a-z]\w*", name) is not None
 
 
 def code_length(node: Function | ast.ClassDef) -> int:
@@ -160,6 +204,11 @@ def first_words(files: Sequence[SourceFile]) -> Counter[str]:
     return Counter(text.split()[0].strip("`.,:;") for file in files for text in file.docstrings)
 
 
+def count_questions(words: Counter[str]) -> dict[str, int]:
+    """Return the question words among the first words, with their numbers."""
+    return {word: words[word] for word in QUESTION_WORDS if words[word]}
+
+
 def has_test_file(file: SourceFile, tests: Path) -> bool:
     """Return True if a test file mirrors the module."""
     path = Path(file.name)
@@ -193,7 +242,8 @@ def report(root: Path, junit: dict[str, Path]) -> Iterator[str]:
     tests = [SourceFile(path, root) for path in sorted((root / "tests").rglob("*.py"))]
     lengths = sorted(code_length(function) for file in files for function in file.functions)
     words = first_words(files)
-    questions = {word: words[word] for word in QUESTION_WORDS if words[word]}
+    questions = count_questions(words)
+    test_questions = count_questions(first_words(tests))
     large_files = [f"{file.name} {file.line_count}" for file in files if file.line_count > 400]
     large_classes = [
         f"{node.name} ({method_count(node)} methods, {attribute_count(node)} attributes, {code_length(node)} lines)"
@@ -203,7 +253,7 @@ def report(root: Path, junit: dict[str, Path]) -> Iterator[str]:
     ]
     modules = [file for file in files if not file.name.endswith("__init__.py")]
     untested = [file.name for file in modules if not has_test_file(file, root / "tests")]
-    private = [text for file in files for text in file.private_attributes()]
+    private = [text for file in files for text in (*file.private_attributes(), *file.internal_modules())]
     yield "| measure | value |"
     yield "| --- | --- |"
     yield f"| modules | {len(files)}, median {median(file.line_count for file in files):.0f} lines |"
@@ -215,8 +265,12 @@ def report(root: Path, junit: dict[str, Path]) -> Iterator[str]:
     yield f"| classes over 20 methods or 300 lines | {', '.join(large_classes) or 'none'} |"
     yield f"| docstrings | {sum(words.values())} |"
     yield f"| docstrings that begin with a question word | {sum(questions.values())} {questions or ''} |"
+    yield (
+        f"| docstrings of tests that begin with a question word | {sum(test_questions.values())} "
+        f"{test_questions or ''} |"
+    )
     yield f"| modules without a test file of their own | {len(untested)} of {len(modules)} |"
-    yield f"| private attributes of others | {len(private)}: {'; '.join(private)} |"
+    yield f"| private parts of libraries | {len(private)}: {'; '.join(private)} |"
     for name, group in (("package", files), ("tests", tests)):
         counts = sum((file.suppressions() for file in group), Counter())
         yield f"| suppressed checks in the {name} | {counts['type: ignore']} type: ignore, {counts['noqa']} noqa |"
@@ -229,6 +283,8 @@ def report(root: Path, junit: dict[str, Path]) -> Iterator[str]:
                 f"| files that name one {kind} | at least {sizes[smallest]}, median {median(sizes.values()):.0f}; "
                 f"`{smallest}`: {', '.join(named[smallest])} |"
             )
+    for kind, paths in CHANGES.items():
+        yield f"| files to edit for one {kind} | {len(paths)}: {', '.join(paths)} |"
     for name, path in junit.items():
         count, seconds = read_junit(path)
         yield f"| {name} tests | {count} in {seconds:.0f} s |"

@@ -54,7 +54,7 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "downloadd/part/sample.py").write_text(MODULE)
     (tmp_path / "downloadd/other.py").write_text('KINDS = {"skipped": 1}\n')
     (tmp_path / "downloadd/page.js").write_text("show(skipped);\n")
-    (tmp_path / "tests/part/test_sample.py").write_text("skipped = 1\n")
+    (tmp_path / "tests/part/test_sample.py").write_text('"""How it is tested."""\n\nskipped = 1\n')
     (tmp_path / "docs/hand.md").write_text("A download may be skipped.\n")
     (tmp_path / "docs/table.md").write_text("<!-- Made by a program -->\n| skipped |\n")
     (tmp_path / "CHANGELOG.md").write_text("skipped\n")
@@ -95,6 +95,19 @@ def test_suppressed_checks_and_private_attributes_are_found(checkout: Path) -> N
     assert other.private_attributes() == []
 
 
+def test_internal_modules_of_libraries_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "sample.py"
+    path.write_text(
+        "import aiohttp.web, downloadd._own\nfrom aiohttp.client_proto import ResponseHandler\n"
+        'from library import _part, public\nPARSER = "aiohttp._http_parser"\nTEXT = "a sentence._"\n'
+    )
+    assert SourceFile(path, tmp_path).internal_modules() == [
+        "sample.py: aiohttp._http_parser",
+        "sample.py: aiohttp.client_proto",
+        "sample.py: library._part",
+    ]
+
+
 def test_a_test_file_mirrors_its_module(checkout: Path) -> None:
     other, sample = source_files(checkout)
     assert has_test_file(sample, checkout / "tests")
@@ -124,7 +137,9 @@ def test_the_report_is_one_table(checkout: Path, tmp_path: Path) -> None:
     table = dict(line.strip("| ").split(" | ", 1) for line in lines)
     assert table["modules"] == "2, median 15 lines"
     assert table["docstrings that begin with a question word"] == "1 {'Whether': 1}"
+    assert table["docstrings of tests that begin with a question word"] == "1 {'How': 1}"
     assert table["modules without a test file of their own"] == "1 of 2"
     assert table["suppressed checks in the package"] == "1 type: ignore, 1 noqa"
     assert table["files that name one state"].startswith("at least 3, median 3; `skipped`: docs/hand.md, ")
+    assert table["files to edit for one setting"] == "1: downloadd/config/settings.py"
     assert table["fast tests"] == "12 in 4 s"
