@@ -1,7 +1,7 @@
 """Generator of the reference: `python -m downloadd.documentation` at the top of a checkout writes the generated pages.
 
 The page of the API is made from the OpenAPI document, that of the settings and `config.example.toml` from the fields of
-the configuration, that of the errors from their classes.
+the configuration, that of the errors from their classes, those of events and importers from their tables.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,10 @@ from typing import Any, Final, cast
 
 from downloadd.config.reference import render_example, render_tables
 from downloadd.errors import ERRORS
+from downloadd.fronts.rest.event_types import EVENT_TYPES
 from downloadd.fronts.rest.openapi import Json, build_document
 from downloadd.fronts.rest.routes import Endpoints, build_routes
+from downloadd.imports.importers import IMPORTERS
 
 _GENERATED_NOTICE: Final = "<!-- Made by `python -m downloadd.documentation`; change what it is made from. -->\n"
 
@@ -22,6 +24,8 @@ def build_pages(document: Json) -> dict[str, str]:
         "api.md": "\n".join(_render_api(document)) + "\n",
         "configuration.md": "\n".join(_render_configuration()) + "\n",
         "errors.md": "\n".join(_render_errors()) + "\n",
+        "events.md": "\n".join(_render_events()) + "\n",
+        "importers.md": "\n".join(_render_importers()) + "\n",
     }
 
 
@@ -74,6 +78,21 @@ def _render_errors() -> Iterator[str]:
     for code, kind in ERRORS.items():
         yield f"\n## `{code}`\n\n**{kind.title}** (HTTP {kind.status}). {kind.description}.\n\n{kind.resolution}."
         yield f"\n{kind.advice}"
+
+
+def _render_events() -> Iterator[str]:
+    yield f"{_GENERATED_NOTICE}\n# Events\n\nThe events of `GET /api/v1/events`; [Requests and answers](http.md#events)"
+    yield "describes the stream.\n\n| event | data | when |\n| --- | --- | --- |"
+    for row in EVENT_TYPES:
+        yield f"| `{row.name}` | {_escape_cell(row.description)} | {_escape_cell(row.occasion)} |"
+
+
+def _render_importers() -> Iterator[str]:
+    yield f"{_GENERATED_NOTICE}\n# Importers\n\nThe kinds of files that can be imported;"
+    yield "[Import files](../how-to/imports.md) describes the calls.\n\n| `importerKey` | name | file |"
+    yield "| --- | --- | --- |"
+    for importer in IMPORTERS.values():
+        yield f"| `{importer.key}` | {importer.title} | {_escape_cell(importer.content)} |"
 
 
 def _escape_cell(text: str) -> str:

@@ -25,14 +25,16 @@ ERROR: Final = """class TeapotError(DownloadError, code="TEAPOT"):
 """
 EVENT: Final = 'class Alarm(msgspec.Struct):\n    text: str = "fire"\n\n\n'
 EVENT_ROW: Final = (
-    'EventType(name="alarm", source=Alarm, entry=Alarm, make_entry=lambda event: event, description="an alarm"),'
+    'EventType(name="alarm", source=Alarm, entry=Alarm, make_entry=lambda event: event, description="an alarm", '
+    'occasion="an alarm was raised"),'
 )
 STATE_ROW: Final = """State.SCANNING: StateDescription(
     group=StateGroup.RUNNING, label="scanning", transitions={Trigger.COMMIT: State.COMPLETED}),
 """
 IMPORTER: Final = "from downloadd.imports.url_list import read_urls as read_bookmarks"
 IMPORTER_ROW: Final = (
-    'Importer(key="bookmarks", title="Bookmarks", upload_hint="Adr", read=read_bookmarks, suffixes=("adr",)),'
+    'Importer(key="bookmarks", title="Bookmarks", upload_hint="Adr", content="bookmarks", read=read_bookmarks, '
+    'suffixes=("adr",)),'
 )
 
 EDITS: Final[dict[str, dict[str, list[tuple[str, str]]]]] = {
@@ -46,9 +48,6 @@ EDITS: Final[dict[str, dict[str, list[tuple[str, str]]]]] = {
             ('"request.segments", _REQUEST),', 'Column("note", "request.note", _REQUEST),')
         ],
         "downloadd/records/migrations/<new>.sql": [("", MIGRATION)],
-        "downloadd/manager/admission.py": [
-            ("if request.segments is None else request.segments,", "note=request.note,")
-        ],
         "docs/reference/http.md": [("bytes per second; `0` for no limit |\n", "| `note` |  | remark |\n")],
     },
     "column": {
@@ -67,7 +66,6 @@ EDITS: Final[dict[str, dict[str, list[tuple[str, str]]]]] = {
             ("OperationEntry | Reset", " | Alarm"),
             ("EVENT_TYPES: Final = (\n", EVENT_ROW),
         ],
-        "docs/reference/http.md": [("| event | data | when |\n| --- | --- | --- |\n", "| `alarm` | text | alarm |\n")],
     },
     "state": {
         "downloadd/states.py": [
@@ -84,7 +82,6 @@ EDITS: Final[dict[str, dict[str, list[tuple[str, str]]]]] = {
             ("import_operation import ImportItem\n", "from downloadd.imports.new import read_bookmarks\n"),
             ("_TABLE: Final = (\n", IMPORTER_ROW),
         ],
-        "docs/how-to/imports.md": [("| `importerKey` | file |\n| --- | --- |\n", "| `bookmarks` | bookmarks |\n")],
     },
     "setting": {
         "downloadd/config/settings.py": [
@@ -154,7 +151,7 @@ from downloadd.imports.importers import IMPORTERS, guess_importer
 assert guess_importer("mine.adr", b"http://a.example/") is IMPORTERS["bookmarks"]
 assert "bookmarks" in downloadctl_help("import")
 assert b'"bookmarks":{"uploadHint":"Adr"' in render_importers_module()
-assert first_cells(section(read("docs/how-to/imports.md"), "Kinds of files")) == list(IMPORTERS)
+assert first_cells(section(read("docs/reference/importers.md"), "Importers")) == list(IMPORTERS)
 """,
     "setting": """
 from downloadd.config.loader import load_config

@@ -36,6 +36,8 @@ class Importer(msgspec.Struct, frozen=True, kw_only=True):
     """Name for people."""
     upload_hint: str
     """Description of the file, in the page's upload form."""
+    content: str
+    """Content of the file, for the reference (Markdown)."""
     read: Reader
     suffixes: tuple[str, ...] = ()
     """Endings of file names after the last dot, in lower case."""
@@ -48,13 +50,39 @@ class Importer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TABLE: Final = (
-    Importer(key="slack", title="Slack", upload_hint="Slack export (zip)", read=read_slack, signatures=(b"PK",)),
-    Importer(key="csv", title="CSV", upload_hint="CSV, or a zip of them", read=read_csv, suffixes=("csv",)),
-    Importer(key="urls", title="URLs", upload_hint="Text with links", read=read_urls, accepts_text=True),
+    Importer(
+        key="slack",
+        title="Slack",
+        upload_hint="Slack export (zip)",
+        content="zip of a Slack export: `users.json`, `channels.json`, `groups.json`, `mpims.json`, `dms.json` and a "
+        "directory of messages for each conversation",
+        read=read_slack,
+        signatures=(b"PK",),
+    ),
+    Importer(
+        key="csv",
+        title="CSV",
+        upload_hint="CSV, or a zip of them",
+        content="zip in [Rocket.Chat's CSV format](https://docs.rocket.chat/docs/csv-importer), or one table with a "
+        "header line that has `url` and may have `directory`, `filename` and `checksum`; separated by commas, "
+        "semicolons or tabs",
+        read=read_csv,
+        suffixes=("csv",),
+    ),
+    Importer(
+        key="urls",
+        title="URLs",
+        upload_hint="Text with links",
+        content="text with one file a line, as `wget -i` and `aria2c -i` read it: tabs separate mirrors, `#` begins a "
+        "comment, and indented lines below a URL may have `out=`, `dir=` and `checksum=`",
+        read=read_urls,
+        accepts_text=True,
+    ),
     Importer(
         key="metalink",
         title="Metalink",
         upload_hint="Metalink",
+        content="Metalink 4 (RFC 5854), with mirrors, sizes and hashes",
         read=read_metalink,
         suffixes=("meta4", "metalink"),
         markup=(b"<?xml", b"<metalink"),

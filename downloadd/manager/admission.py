@@ -3,6 +3,8 @@
 Pure: no I/O and no clock.
 """
 
+from typing import Final
+
 import msgspec
 
 from downloadd.config import DownloadsConfig
@@ -19,6 +21,14 @@ from downloadd.verify import parse_checksum
 
 MAX_REFUSED_TEXT_CHARACTERS = 4096
 """Characters of a refused URL, directory or name that are kept in the history."""
+
+_CHECKED_FIELDS: Final = frozenset({"url", "mirrors", "directory", "conflict", "timeout", "segments"})
+_COPIED_FIELDS: Final = tuple(
+    name
+    for name in Request.__struct_fields__
+    if name in DownloadRequest.__struct_fields__ and name not in _CHECKED_FIELDS
+)
+"""Fields that a download takes from its request unchanged: their types are the whole check."""
 
 
 def admit(
@@ -61,8 +71,8 @@ def admit(
             requested_checksum=checksum,
             expected_size=request.size,
             expected_type=request.content_type,
-            operation=request.operation,
             segments=defaults.segments if request.segments is None else request.segments,
+            **{name: getattr(request, name) for name in _COPIED_FIELDS},
         ),
         control=Control(priority=request.priority, speed_limit=request.speed_limit),
         progress=Progress(host=url.host),

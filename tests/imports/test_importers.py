@@ -108,4 +108,4 @@ def test_the_page_has_no_list_of_importers_of_its_own() -> None:
 
 
 def test_the_documentation_names_the_keys() -> None:
-    assert first_cells(section(read("docs/how-to/imports.md"), "Kinds of files")) == list(IMPORTERS)
+    assert first_cells(section(read("docs/reference/importers.md"), "Importers")) == list(IMPORTERS)

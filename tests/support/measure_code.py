@@ -50,7 +50,6 @@ CHANGES: Final[dict[str, tuple[str, ...]]] = {
         "downloadd/download.py",
         "downloadd/records/columns.py",
         "downloadd/records/migrations/<new>.sql",
-        "downloadd/manager/admission.py",
         "docs/reference/http.md",
     ),
     "column": (
@@ -59,9 +58,9 @@ CHANGES: Final[dict[str, tuple[str, ...]]] = {
         "downloadd/records/migrations/<new>.sql",
     ),
     "error code": ("downloadd/errors/origin.py",),
-    "event": ("downloadd/events.py", "downloadd/fronts/rest/event_types.py", "docs/reference/http.md"),
+    "event": ("downloadd/events.py", "downloadd/fronts/rest/event_types.py"),
     "state": ("downloadd/states.py", "docs/reference/states.md"),
-    "importer": ("downloadd/imports/<new>.py", "downloadd/imports/importers.py", "docs/how-to/imports.md"),
+    "importer": ("downloadd/imports/<new>.py", "downloadd/imports/importers.py"),
     "setting": ("downloadd/config/settings.py",),
 }
 """Files to edit for one new fact of each kind, without the code that uses it, generated files and tests."""

@@ -38,6 +38,8 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True):
     """Conversion of the source to the data."""
     description: str
     """Its data, for the API's description."""
+    occasion: str
+    """When it is sent, for the reference."""
 
 
 EVENT_TYPES: Final = (
@@ -47,6 +49,7 @@ EVENT_TYPES: Final = (
         entry=ActiveEntry,
         make_entry=lambda event: make_active_entry(event.snapshot),
         description="the entry of a listing",
+        occasion="a download started or changed its state; once a second while it receives bytes",
     ),
     EventType(
         name="history",
@@ -54,6 +57,7 @@ EVENT_TYPES: Final = (
         entry=HistoryEntry,
         make_entry=lambda event: make_history_entry(event.download),
         description="the entry of the history",
+        occasion="a download finished",
     ),
     EventType(
         name="import",
@@ -61,6 +65,7 @@ EVENT_TYPES: Final = (
         entry=OperationEntry,
         make_entry=lambda event: make_operation_entry(event.operation),
         description="an import operation",
+        occasion="an import made progress; the data are those of `getCurrentImportOperation`",
     ),
     EventType(
         name="reset",
@@ -68,6 +73,7 @@ EVENT_TYPES: Final = (
         entry=Reset,
         make_entry=lambda _: Reset(),
         description="the request to read the history, because too many downloads ended",
+        occasion="more downloads finished since `Last-Event-ID` than the stream repeats",
     ),
 )
 
