@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from downloadd.download import Download, Snapshot
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.rate_limit import DownloadLimiter
-from downloadd.manager.run import Run
+from downloadd.manager.run import Run, StopReason
 from downloadd.states import RUNNING, State
 
 
@@ -57,6 +57,14 @@ class RunTable:
     def remove(self, id: str) -> None:
         """Remove the run of a download."""
         del self._runs[id]
+
+    def stop(self, id: str, reason: StopReason) -> bool:
+        """Stop the run of a download; return False if it has none."""
+        active = self._runs.get(id)
+        if active is None:
+            return False
+        active.run.stop(reason)
+        return True
 
     def snapshot(self, row: Download) -> Snapshot:
         """Return the download as it is now: finer than its row while it runs, with a reason while it waits."""

@@ -137,12 +137,12 @@ class Runner:
         """
         waiter = self._notifier.add_waiter(download.id)
         try:
-            if not self._stop_run(download.id, reason):
+            if not self._runs.stop(download.id, reason):
                 # Its claim is under way, or its run has just ended.
                 row = await once_available(partial(self._records.get, download.id))
                 if row is not None and row.state not in RUNNING:
                     return row
-                if not self._stop_run(download.id, reason):
+                if not self._runs.stop(download.id, reason):
                     self._pending_stops[download.id] = reason
             return await self._wait_for_end(download.id, waiter)
         finally:
@@ -154,14 +154,6 @@ class Runner:
         finally:
             # A run that was just ending never applies it, and the next run must not.
             self._pending_stops.pop(id, None)
-
-    def _stop_run(self, id: str, reason: StopReason) -> bool:
-        """Stop the run of a download; return False if it has none."""
-        active = self._runs.get(id)
-        if active is None:
-            return False
-        active.run.stop(reason)
-        return True
 
     # -- running -------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from support.origin.scripted_response import ScriptedResponse
 from support.sample_downloads import sample_download
 
 from downloadd.download_request import DownloadRequest
+from downloadd.manager.run import StopReason
 from downloadd.manager.run_table import ActiveRun
 from downloadd.states import State
 
@@ -86,3 +87,14 @@ async def test_a_download_without_a_run_has_a_reason_while_it_waits(
     row = sample_download(state=state)
     shown = stack.runs.snapshot(row)
     assert (shown.download, shown.reason, shown.speed) == (row, reason, None)
+
+
+async def test_a_stop_reaches_the_run_if_there_is_one(stack: ManagerStack, active: ActiveRun) -> None:
+    assert stack.runs.stop(active.run.download.id, StopReason.PAUSE)
+    assert not stack.runs.stop("unknown", StopReason.PAUSE)
+    async with asyncio.timeout(20):
+        while len(stack.runs):
+            await asyncio.sleep(0.005)
+    row = await stack.records.get(active.run.download.id)
+    assert row is not None
+    assert row.state is State.PAUSED
