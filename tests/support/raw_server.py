@@ -22,7 +22,10 @@ async def serve_raw(
                 await writer.wait_closed()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.append(asyncio.ensure_future(run_handler(reader, writer)))
+        task = asyncio.ensure_future(run_handler(reader, writer))
+        # A task that is cancelled before its first step closes nothing.
+        task.add_done_callback(lambda _: writer.transport.abort())
+        connections.append(task)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     try:

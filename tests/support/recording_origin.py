@@ -13,6 +13,20 @@ class RecordingOrigin:
         self.port = 0
         self.heads: list[bytes] = []
         self.peers: list[str] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection in a task."""
+        task = asyncio.get_running_loop().create_task(self.respond(reader, writer))
+        self._tasks.add(task)
+        # A task that is cancelled before its first step closes nothing.
+        task.add_done_callback(lambda _: writer.transport.abort())
+
+    async def close(self) -> None:
+        """End all connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
     def targets(self) -> list[bytes]:
@@ -35,8 +49,13 @@ class RecordingOrigin:
 @asynccontextmanager
 async def open_recording_origin(tls: ssl.SSLContext | None = None) -> AsyncIterator[RecordingOrigin]:
     origin = RecordingOrigin()
-    server = await asyncio.start_server(origin.respond, "127.0.0.1", 0, limit=1 << 20, ssl=tls)
+    server = await asyncio.start_server(origin.accept, "127.0.0.1", 0, limit=1 << 20, ssl=tls)
     origin.port = server.sockets[0].getsockname()[1]
-    six = await asyncio.start_server(origin.respond, "::1", origin.port, limit=1 << 20, ssl=tls)
+    six = await asyncio.start_server(origin.accept, "::1", origin.port, limit=1 << 20, ssl=tls)
     async with server, six:
-        yield origin
+        try:
+            yield origin
+        finally:
+            server.close()
+            six.close()
+            await origin.close()

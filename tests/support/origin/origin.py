@@ -222,6 +222,8 @@ class Origin:
         task = asyncio.get_running_loop().create_task(self._serve_connection(reader, writer, self.connections))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # A task that is cancelled before its first step closes nothing.
+        task.add_done_callback(lambda _: writer.transport.abort())
 
     async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         """Serve one connection until either side ends it."""
