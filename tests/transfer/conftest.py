@@ -21,7 +21,7 @@ async def origin() -> AsyncIterator[Origin]:
 @pytest.fixture
 async def session() -> AsyncIterator[Session]:
     policy = Policy(addresses=AddressRules(["127.0.0.0/8"]))
-    async with Session(policy=policy, credentials=(), stall_timeout=5) as session:
+    async with Session(policy=policy, credentials=(), stall_timeout=3) as session:
         yield session
 
 
