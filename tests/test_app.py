@@ -9,9 +9,10 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 from support.app_config import config_for
-from support.daemon_process import TOKEN, wait_until
+from support.daemon_process import TOKEN
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.waiting import wait_until
 
 from downloadd.app import App
 from downloadd.daemon.listeners import bind, listener_url

@@ -22,10 +22,11 @@ import click
 import pytest
 from cli.conftest import DOWNLOADCTL, Run
 from end_to_end.test_imports import export, serve
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.import_files import packed
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.waiting import wait_until
 
 from downloadd.cli.main import downloadctl
 from downloadd.download import Conflict

@@ -10,10 +10,11 @@ import pytest
 import trustme
 from end_to_end.test_imports import export, serve
 from end_to_end.test_specification import ENDED, LISTED, assert_shaped
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.import_files import packed
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.waiting import wait_until
 
 from downloadd.client import (
     ActiveEntry,

@@ -13,10 +13,11 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from playwright.async_api import async_playwright
-from support.daemon_process import DaemonProcess, make_config, wait_until
+from support.daemon_process import DaemonProcess, make_config
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
 from support.page_session import open_page_session
+from support.waiting import wait_until
 
 MIB: Final = 1 << 20
 CHART_SECONDS: Final = 25.0

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from records.contract import ManualClock
-from support.daemon_process import wait_until
 from support.deliveries import finish_downloads, open_records
 from support.exposition import ReadableSeries
+from support.waiting import wait_until
 
 from downloadd.config import HookConfig
 from downloadd.hooks.hooks import Hooks

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.daemon_process import wait_until
 from support.deliveries import make_delivery
+from support.waiting import wait_until
 
 from downloadd.config import HookConfig
 from downloadd.hooks.outcome import Delivered, DeliveryFailed

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from records.contract import NOW, ManualClock
-from support.daemon_process import wait_until
 from support.deliveries import finish_downloads, open_records
 from support.exposition import ReadableSeries
+from support.waiting import wait_until
 
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from support.daemon_process import wait_until
+from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
 from downloadd.manager.local_dispatcher import LocalDispatcher

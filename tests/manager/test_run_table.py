@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from support.daemon_process import wait_until
 from support.downloads import with_fields
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.sample_downloads import sample_download
+from support.waiting import wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.manager.run import StopReason

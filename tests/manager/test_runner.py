@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from support.daemon_process import wait_until
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
 from downloadd.download import Download

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
-from support.daemon_process import wait_until
 from support.manager_stack import CONFIG, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.waiting import wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from records.contract import ManualClock
 from structlog.testing import capture_logs
-from support.daemon_process import wait_until
 from support.sample_downloads import sample_download
+from support.waiting import wait_until
 
 from downloadd.download import Download
 from downloadd.errors import ErrorCode

@@ -19,10 +19,11 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.origin.tls import Authority
+from support.waiting import wait_until
 
 from downloadd.daemon.listeners import bind_unix
 from downloadd.errors import StartupError

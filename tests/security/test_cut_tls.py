@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from security.malformed_responses import BODY, LONG_BODY
-from support.daemon_process import DaemonProcess, make_config, wait_until
+from support.daemon_process import DaemonProcess, make_config
 from support.origin.tls import Authority
+from support.waiting import wait_until
 
 HEADS = {"http-1.1": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", "http-1.0": b"HTTP/1.0 200 OK\r\n\r\n"}
 BODIES = {"short": BODY, "long": LONG_BODY}

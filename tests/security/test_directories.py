@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, wait_until
+from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess
 from support.origin.origin import Origin
 from support.origin.scripted_response import Framing, ScriptedResponse
+from support.waiting import wait_until
 
 from downloadd.config import ConfigError
 from downloadd.daemon.configuration import read_config

@@ -8,7 +8,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 import pytest
-from support.daemon_process import DaemonProcess, wait_until
+from support.daemon_process import DaemonProcess
+from support.waiting import wait_until
 
 MIB = 1 << 20
 MAX_MEMORY_BYTES = 300 * MIB

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from security.malformed_responses import MALFORMED_RESPONSES, length
-from support.daemon_process import DaemonProcess, make_config, wait_until
+from support.daemon_process import DaemonProcess, make_config
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.raw_server import serve_raw
+from support.waiting import wait_until
 
 TABLE = (Path(__file__).parents[2] / "docs/explanation/origins.md").read_text()
 ROWS = dict(re.findall(r"^\| `([\w.-]+)` \|.* \| (saved|`\w+`) \| [^|]+ \|$", TABLE, re.MULTILINE))

@@ -18,10 +18,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, wait_until
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.waiting import wait_until
 
 from downloadd.download import Conflict
 from downloadd.storage.conflicts import resolve_conflict

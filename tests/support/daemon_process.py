@@ -15,8 +15,7 @@ from typing import Any, Self
 
 import aiohttp
 from support.stopwatch import Stopwatch
-from support.waiting import CONDITION_TIMEOUT
-from support.waiting import wait_until as wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 TOKEN = "Zu-Z6eKzIIz7MCCRGeHi29bYkXZCJ4SxFC0JAasqm92"
 USER = "d26x6zSkaPSe5gCyy"

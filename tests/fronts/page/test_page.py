@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from end_to_end.test_imports import export, serve
 from playwright.async_api import Browser, Page, expect
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, wait_until
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config
 from support.downloads import make_download
 from support.import_files import packed
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
 from support.page_session import open_page_session
+from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
 from downloadd.download import Download, new_id
