@@ -28,7 +28,6 @@ from downloadd.hooks.rules import HookRules
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.import_operation import PENDING_KINDS
 from downloadd.imports.importers import IMPORTERS
-from downloadd.imports.rights import ImportRights
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
 from downloadd.manager.admission_control import AdmissionControl
@@ -48,6 +47,7 @@ from downloadd.policy.proxies import TrustedProxies
 from downloadd.policy.url import is_address, parse_host
 from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.rights import Rights
 from downloadd.service import DownloadService
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
@@ -86,6 +86,7 @@ class App:
         # Replaced by a reload; the components that use them ask for the present ones.
         self._policy = Policy.from_config(config.downloads)
         self._directories = DirectoryRules(config.directories)
+        self._rights = Rights(directories=self._directories, is_enabled=config.downloads.enabled)
 
     async def __aenter__(self) -> Self:
         """Open all components; after this, downloads run, and requests are not accepted yet.
@@ -107,7 +108,7 @@ class App:
             session = await stack.enter_async_context(self._make_session())
             manager = await stack.enter_async_context(self._make_manager(records, destination, session, bus))
             service = self._make_service(manager, destination)
-            imports = await stack.enter_async_context(self._make_imports(records, manager, destination, bus, service))
+            imports = await stack.enter_async_context(self._make_imports(records, manager, destination, bus))
             gauges = GaugeCollector(
                 manager=manager,
                 imports=imports,
@@ -134,9 +135,7 @@ class App:
             self._runner = ApiRunner(api, max_connections=self._max_clients, shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS)
             await self._runner.setup()
             stack.push_async_callback(self._runner.cleanup)
-            self._reloader = _Reloader(
-                accounts=accounts, bus=bus, session=session, manager=manager, service=service, hooks=self._hooks
-            )
+            self._reloader = _Reloader(accounts=accounts, bus=bus, session=session, manager=manager, hooks=self._hooks)
             self._stack = stack.pop_all()
         return self
 
@@ -162,6 +161,7 @@ class App:
         )
         self._policy = Policy.from_config(config.downloads)
         self._directories = DirectoryRules(config.directories)
+        self._rights.configure(directories=self._directories, is_enabled=config.downloads.enabled)
         self._hook_rules = HookRules(config.hooks)
         self._reloader.apply(config, policy=self._policy, directories=self._directories)
 
@@ -258,7 +258,6 @@ class App:
         manager: Manager,
         destination: LocalDestination,
         bus: EventBus,
-        service: DownloadService,
     ) -> ImportService:
         uploads = UploadStore(
             Path(self._config.server.state_dir) / UPLOADS_DIRECTORY_NAME,
@@ -274,11 +273,7 @@ class App:
             bus=bus,
             clock=self._clock,
             config=self._config.imports,
-            rights=ImportRights(
-                directory=self._config.imports.directory,
-                is_enabled=lambda: service.is_enabled,
-                can_use_directory=service.can_use_directory,
-            ),
+            rights=self._rights,
             on_state_change=self.metrics.imports.state_changed,
         )
 
@@ -287,8 +282,7 @@ class App:
             manager=manager,
             find_directories=destination.directories,
             clock=self._clock,
-            directories=self._directories,
-            config=self._config.downloads,
+            rights=self._rights,
         )
 
     def _make_guards(self) -> RequestGuards:
@@ -313,14 +307,12 @@ class _Reloader:
         bus: EventBus,
         session: Session,
         manager: Manager,
-        service: DownloadService,
         hooks: Hooks,
     ) -> None:
         self._accounts = accounts
         self._bus = bus
         self._session = session
         self._manager = manager
-        self._service = service
         self._hooks = hooks
 
     def apply(self, config: Config, *, policy: Policy, directories: DirectoryRules) -> None:
@@ -332,7 +324,6 @@ class _Reloader:
             policy=policy, credentials=config.credentials, stall_timeout=config.downloads.stall_timeout
         )
         self._manager.configure(policy=policy, directories=directories, config=config.downloads)
-        self._service.configure(directories=directories, config=config.downloads)
         self._hooks.configure(config.hooks)
 
 

@@ -3,54 +3,19 @@
 Every interface for users calls this service; it translates the refusals to its own responses.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from enum import StrEnum
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from downloadd.clock import Clock
-from downloadd.config import DownloadsConfig
 from downloadd.download import Download, Snapshot
 from downloadd.download_request import DownloadRequest
-from downloadd.errors import DownloadForbiddenError, ErrorCode
+from downloadd.errors import ErrorCode
 from downloadd.manager.protocol import DownloadChange, DownloadManager, MakeStoredResponse, StartResult
-from downloadd.policy.directories import DirectoryRules
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
+from downloadd.rights import Action, Rights
 from downloadd.states import State
-from downloadd.users import Permission, PermissionMissingError, User
-
-
-class Action(StrEnum):
-    """An action of a user."""
-
-    START = "start"
-    CANCEL = "cancel"
-    PAUSE = "pause"
-    RESUME = "resume"
-    RETRY = "retry"
-    AMEND = "amend"
-    VIEW = "view"
-    """Read downloads, the history or events."""
-    LIST_DIRECTORIES = "list-directories"
-    READ_METRICS = "read-metrics"
-
-
-REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
-    Action.START: Permission.DOWNLOAD,
-    Action.CANCEL: Permission.DOWNLOAD,
-    Action.PAUSE: Permission.DOWNLOAD,
-    Action.RESUME: Permission.DOWNLOAD,
-    Action.RETRY: Permission.DOWNLOAD,
-    Action.AMEND: Permission.DOWNLOAD,
-    Action.VIEW: Permission.VIEW_DOWNLOADS,
-    Action.LIST_DIRECTORIES: Permission.VIEW_DOWNLOADS,
-    Action.READ_METRICS: Permission.VIEW_DOWNLOADS,
-}
-"""The permission that each action requires."""
-
-FETCHING_ACTIONS: Final = frozenset({Action.START, Action.RESUME, Action.RETRY})
-"""Actions that make the daemon fetch; they are refused unless it was started with `--allow-download`."""
+from downloadd.users import User
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +46,7 @@ class DownloadService:
         manager: DownloadManager,
         find_directories: Callable[[str, int], Awaitable[list[str]]],
         clock: Clock,
-        directories: DirectoryRules,
-        config: DownloadsConfig,
+        rights: Rights,
     ) -> None:
         """Make the service.
 
@@ -90,27 +54,12 @@ class DownloadService:
             manager: the manager of the downloads.
             find_directories: returns up to so many directories below the storage root that begin with a prefix.
             clock: the clock.
-            directories: the settings of directories, with the users that may use them.
-            config: the settings of downloads.
+            rights: the checks of what a user may do.
         """
         self._manager = manager
         self._find_directories = find_directories
         self._clock = clock
-        self.configure(directories=directories, config=config)
-
-    def configure(self, *, directories: DirectoryRules, config: DownloadsConfig) -> None:
-        """Set the users of directories and the permission to fetch."""
-        self._directories = directories
-        self._is_enabled = config.enabled
-
-    @property
-    def is_enabled(self) -> bool:
-        """Return True if the daemon was started with `--allow-download`."""
-        return self._is_enabled
-
-    def can_use_directory(self, user: str, directory: str) -> bool:
-        """Return True if the user with this id may start and change downloads in a directory."""
-        return self._directories.allows_user(user, directory)
+        self._rights = rights
 
     def authorize(self, user: User, action: Action) -> None:
         """Return if the user may perform an action; every method does this itself.
@@ -121,9 +70,7 @@ class DownloadService:
             PermissionMissingError: the user does not have the permission.
             DownloadForbiddenError: the action fetches, and the daemon may not.
         """
-        user.require_permission(REQUIRED_PERMISSIONS[action])
-        if action in FETCHING_ACTIONS:
-            self._require_enabled()
+        self._rights.require(user, action)
 
     async def start(
         self,
@@ -151,7 +98,7 @@ class DownloadService:
         """
         self.authorize(user, Action.START)
         for request in requests:
-            self._require_directory(user, request.directory)
+            self._rights.require(user, Action.START, directory=request.directory)
         make_stored_response: MakeStoredResponse | None = None
         if idempotency_key is not None and render is not None:
             make_stored_response = _storing(user, idempotency_key, render, self._clock)
@@ -202,8 +149,8 @@ class DownloadService:
             InvalidUrlError, DomainBlockedError: the new URL may not be fetched.
         """
         if changes.url is not None:
-            user.require_permission(REQUIRED_PERMISSIONS[Action.AMEND])
-            self._require_enabled()
+            self.authorize(user, Action.AMEND)
+            self._rights.require_enabled()
         await self._authorize_change(user, Action.AMEND, id)
         return await self._manager.amend(id, changes)
 
@@ -249,20 +196,12 @@ class DownloadService:
         """
         self.authorize(user, Action.LIST_DIRECTORIES)
         found = await self._find_directories(prefix, limit)
-        return [directory for directory in found if self.can_use_directory(user.id, directory)]
-
-    def _require_enabled(self) -> None:
-        if not self._is_enabled:
-            raise DownloadForbiddenError
-
-    def _require_directory(self, user: User, directory: str) -> None:
-        if not self.can_use_directory(user.id, directory):
-            raise PermissionMissingError(directory)
+        return [directory for directory in found if self._rights.can_use_directory(user, directory)]
 
     async def _authorize_change(self, user: User, action: Action, id: str) -> None:
         self.authorize(user, action)
         snapshot = await self._manager.get(id)
-        self._require_directory(user, snapshot.download.request.directory)
+        self._rights.require(user, action, directory=snapshot.download.request.directory)
 
 
 def is_refused_for_full_queue(downloads: Sequence[Download]) -> bool:

@@ -1,4 +1,4 @@
-"""The service: permissions, directory rights, the launch flag and repeated requests."""
+"""The service: rights of each call, and repeated requests."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -7,7 +7,7 @@ from support.clocks import ManualClock
 from support.fake_manager import FakeManager
 from support.sample_downloads import sample_download
 
-from downloadd.config import DirectoryConfig, DownloadsConfig
+from downloadd.config import DirectoryConfig
 from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadForbiddenError, IdempotencyKeyReusedError, NotFoundError
@@ -15,16 +15,10 @@ from downloadd.events import EventBus
 from downloadd.manager.protocol import DownloadChange
 from downloadd.policy.directories import DirectoryRules
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
-from downloadd.service import (
-    FETCHING_ACTIONS,
-    REQUIRED_PERMISSIONS,
-    Action,
-    DownloadService,
-    IdempotencyKey,
-    RenderedResponse,
-)
+from downloadd.rights import Rights
+from downloadd.service import DownloadService, IdempotencyKey, RenderedResponse
 from downloadd.states import State
-from downloadd.users import Permission, PermissionMissingError, User
+from downloadd.users import PermissionMissingError, User
 
 DIRECTORIES = DirectoryRules([DirectoryConfig(path="bobs", users=("bob",))])
 ANN = User(id="ann", permissions=frozenset({"download"}))
@@ -59,7 +53,12 @@ def manager() -> FakeManager:
 
 
 @pytest.fixture
-def service(manager: FakeManager) -> DownloadService:
+def rights() -> Rights:
+    return Rights(directories=DIRECTORIES, is_enabled=True)
+
+
+@pytest.fixture
+def service(manager: FakeManager, rights: Rights) -> DownloadService:
     async def find(prefix: str, limit: int) -> list[str]:
         return [name for name in ("bobs", "d") if name.startswith(prefix)][:limit]
 
@@ -67,44 +66,16 @@ def service(manager: FakeManager) -> DownloadService:
         manager=manager,
         find_directories=find,
         clock=ManualClock(),
-        directories=DIRECTORIES,
-        config=DownloadsConfig(enabled=True),
+        rights=rights,
     )
 
 
-def forbid(service: DownloadService) -> None:
-    service.configure(directories=DIRECTORIES, config=DownloadsConfig(enabled=False))
+def forbid(rights: Rights) -> None:
+    rights.configure(directories=DIRECTORIES, is_enabled=False)
 
 
 def render(downloads: Sequence[Download]) -> RenderedResponse:
     return RenderedResponse(status=201, body=",".join(download.id for download in downloads).encode())
-
-
-def test_every_action_requires_a_permission() -> None:
-    assert set(REQUIRED_PERMISSIONS) == set(Action)
-
-
-@pytest.mark.parametrize("action", list(Action))
-def test_an_action_needs_its_permission(service: DownloadService, action: Action) -> None:
-    service.authorize(User(id="x", permissions=frozenset({REQUIRED_PERMISSIONS[action]})), action)
-    with pytest.raises(PermissionMissingError):
-        service.authorize(IMPORTER, action)
-
-
-@pytest.mark.parametrize("action", list(Action))
-def test_actions_that_fetch_are_refused_where_nothing_may_be_fetched(service: DownloadService, action: Action) -> None:
-    forbid(service)
-    if action in FETCHING_ACTIONS:
-        with pytest.raises(DownloadForbiddenError):
-            service.authorize(ANN, action)
-    else:
-        service.authorize(ANN, action)
-
-
-def test_a_missing_permission_is_reported_before_the_launch_flag(service: DownloadService) -> None:
-    forbid(service)
-    with pytest.raises(PermissionMissingError):
-        service.authorize(VIEWER, Action.START)
 
 
 async def test_a_start_passes_the_request_on_for_the_user(service: DownloadService, manager: FakeManager) -> None:
@@ -132,9 +103,10 @@ async def test_a_start_is_refused_whole_when_one_directory_is_not_for_the_user(
     assert len((await service.start(BOB, requests)).downloads) == 2
 
 
-async def test_a_start_is_refused_where_nothing_may_be_fetched(service: DownloadService, manager: FakeManager) -> None:
-    forbid(service)
-    assert not service.is_enabled
+async def test_a_start_is_refused_where_nothing_may_be_fetched(
+    service: DownloadService, rights: Rights, manager: FakeManager
+) -> None:
+    forbid(rights)
     with pytest.raises(DownloadForbiddenError):
         await service.start(ANN, [REQUEST])
     assert manager.requests == []
@@ -163,9 +135,9 @@ async def test_the_user_of_a_directory_changes_its_downloads(service: DownloadSe
 
 
 async def test_without_the_launch_flag_downloads_are_stopped_and_not_started(
-    service: DownloadService, manager: FakeManager
+    service: DownloadService, rights: Rights, manager: FakeManager
 ) -> None:
-    forbid(service)
+    forbid(rights)
     id = manager.add(sample_download()).id
     await service.amend(ANN, id, DownloadChange(priority=3))
     with pytest.raises(DownloadForbiddenError):
@@ -179,9 +151,9 @@ async def test_without_the_launch_flag_downloads_are_stopped_and_not_started(
 
 
 async def test_the_launch_flag_does_not_hide_a_missing_permission_to_change_a_url(
-    service: DownloadService, manager: FakeManager
+    service: DownloadService, rights: Rights, manager: FakeManager
 ) -> None:
-    forbid(service)
+    forbid(rights)
     id = manager.add(sample_download()).id
     with pytest.raises(PermissionMissingError):
         await service.amend(VIEWER, id, DownloadChange(url="https://a.example/2"))
@@ -189,9 +161,9 @@ async def test_the_launch_flag_does_not_hide_a_missing_permission_to_change_a_ur
 
 @pytest.mark.parametrize("call", READS.values(), ids=READS)
 async def test_reading_needs_the_permission_to_view_and_no_directory(
-    service: DownloadService, manager: FakeManager, call: Call
+    service: DownloadService, rights: Rights, manager: FakeManager, call: Call
 ) -> None:
-    forbid(service)
+    forbid(rights)
     id = manager.add(sample_download(directory="bobs")).id
     await call(service, VIEWER, id)
     await call(service, ANN, id)
@@ -202,12 +174,6 @@ async def test_reading_needs_the_permission_to_view_and_no_directory(
 async def test_directories_of_others_are_not_listed(service: DownloadService) -> None:
     assert await service.directories(ANN, "", 10) == ["d"]
     assert await service.directories(BOB, "", 10) == ["bobs", "d"]
-
-
-async def test_a_reload_changes_rights_at_once(service: DownloadService) -> None:
-    service.configure(directories=DirectoryRules(), config=DownloadsConfig(enabled=True))
-    assert service.can_use_directory("ann", "bobs")
-    assert REQUIRED_PERMISSIONS[Action.START] is Permission.DOWNLOAD
 
 
 # -- repeated requests -------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ LAYERS: Final = (
     "fronts",
     "service",
     "imports",
+    "rights",
     "manager",
     "transfer",
     "middle",
@@ -61,6 +62,7 @@ NOUNS: Final = frozenset(
 PURE: Final = (
     *(
         "users",
+        "rights",
         "download",
         "download_request",
         "states",
@@ -72,7 +74,7 @@ PURE: Final = (
         "import_operation",
     ),
     *("config.fields", "config.conversion", "config.reference"),
-    *("imports.refusal", "imports.rights", "imports.layout", "imports.json_array", "imports.validation"),
+    *("imports.refusal", "imports.layout", "imports.json_array", "imports.validation"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.redaction"),
     "policy.ports",
     "policy.proxies",

@@ -32,9 +32,13 @@ class QueueFullError(DownloadError, code="QUEUE_FULL"):
     advice = "Wait for the time in `Retry-After`. The limit is `downloads.max_queued`."
     occasions = frozenset({Occasion.START})
     sends_retry_after = True
+    RETRY_AFTER: ClassVar = 30
+    """Seconds after which a client may try again."""
 
-    def __init__(self, limit: int, *, retry_after: float) -> None:
-        super().__init__(f"the limit of {limit} waiting downloads is reached (max_queued)", retry_after=retry_after)
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the limit of {limit} waiting downloads is reached (max_queued)", retry_after=self.RETRY_AFTER
+        )
         self.limit = limit
 
 

@@ -28,12 +28,12 @@ from downloadd.imports.pending import PendingDownloads
 from downloadd.imports.reader_thread import ReaderThread
 from downloadd.imports.receiving import FileReceiver
 from downloadd.imports.refusal import ImportRefusedError
-from downloadd.imports.rights import ImportRights
 from downloadd.imports.selection import ContentSelection, FileData
 from downloadd.imports.tasks import OperationTasks
 from downloadd.imports.uploads import UploadStore
 from downloadd.records.availability import once_available
 from downloadd.records.import_protocol import ImportRecords
+from downloadd.rights import Action, Rights
 from downloadd.storage.destination import Destination
 from downloadd.users import User
 
@@ -57,7 +57,7 @@ class ImportService:
         bus: EventBus,
         clock: Clock,
         config: ImportsConfig,
-        rights: ImportRights,
+        rights: Rights,
         on_state_change: Callable[[ImportOperation], None] = lambda operation: None,
     ) -> None:
         """Take the components; `on_state_change` is called with each operation that has a new state."""
@@ -66,6 +66,7 @@ class ImportService:
         self._downloads = downloads
         self._uploads = uploads
         self._rights = rights
+        self._directory = directory
         self._reader_thread = ReaderThread()
         self._operations = operations = Operations(
             records=records.operations, uploads=uploads, bus=bus, clock=clock, on_state_change=on_state_change
@@ -122,13 +123,13 @@ class ImportService:
         await self._tasks.close()
         self._reader_thread.close()
 
-    def require_directory(self, user: User) -> None:
-        """Check the right to write to the directory of imports, before the content of a request is read.
+    def authorize_upload(self, user: User) -> None:
+        """Return if the user may write to the directory of imports; interfaces call it before they read a file.
 
         Raises:
-            PermissionMissingError: the user lacks it.
+            PermissionMissingError: the user may not.
         """
-        self._rights.require_directory(user)
+        self._rights.require(user, Action.IMPORT, directory=self._directory)
 
     async def upload(
         self, importer_key: str, pieces: AsyncIterator[bytes], *, user: User, name: str, content_type: str | None
@@ -138,7 +139,7 @@ class ImportService:
         Raises:
             UnknownImporterError: no importer has this key.
         """
-        self._rights.require_import(user)
+        self._rights.require(user, Action.IMPORT)
         importer = find_importer(importer_key)
         return await self._receiver.upload(importer, pieces, user=user.id, name=name, content_type=content_type)
 
@@ -149,19 +150,19 @@ class ImportService:
             UnknownImporterError: no importer has this key.
             DownloadForbiddenError: the daemon may not download.
         """
-        self._rights.require_download(user)
+        self._rights.require(user, Action.FETCH_IMPORT, directory=self._directory)
         operation = await self._receiver.start_fetch(find_importer(importer_key), url, user=user.id)
         self._tasks.start(operation, self._receiver.finish_fetch)
         return operation
 
     async def file_data(self, user: User) -> FileData | None:
         """Return the content of the user's current file; see `ContentSelection.file_data`."""
-        self._rights.require_import(user)
+        self._rights.require(user, Action.IMPORT)
         return await self._selection.file_data(user.id)
 
     async def start(self, selection: Selection, *, user: User) -> ImportOperation:
         """Make the files and avatars of a selection pending; see `ContentSelection.select`."""
-        self._rights.require_import(user)
+        self._rights.require(user, Action.IMPORT)
         return await self._selection.select(selection, user=user.id)
 
     async def download_pending(self, kind: str, *, user: User) -> int:
@@ -171,7 +172,7 @@ class ImportService:
             DownloadForbiddenError: the daemon may not download.
             StoreUnavailableError: the records are unavailable; no file is downloaded.
         """
-        self._rights.require_download(user)
+        self._rights.require(user, Action.FETCH_IMPORT, directory=self._directory)
         run = await self._pending.create(kind, user=user.id)
         if run.file_counts.total:
             self._tasks.start(run, self._pending.download)
@@ -185,7 +186,7 @@ class ImportService:
             ImportRefusedError: the operation has finished.
             StoreUnavailableError: the records are unavailable; the operation continues.
         """
-        self._rights.require_import(user)
+        self._rights.require(user, Action.IMPORT)
         operation = await self._records.operations.get(id)
         if operation is None or operation.user != user.id:
             raise NotFoundError("no import operation has this id")
@@ -205,7 +206,7 @@ class ImportService:
 
     async def current(self, user: User) -> ImportOperation | None:
         """Return the user's newest operation with the numbers of its files at the moment."""
-        self._rights.require_import(user)
+        self._rights.require(user, Action.IMPORT)
         operation = await self._records.operations.current(user.id)
         if operation is None or operation.state is not ImportState.DOWNLOADING:
             return operation
@@ -213,7 +214,7 @@ class ImportService:
 
     async def latest(self, user: User) -> list[ImportOperation]:
         """Return the operations of all users that were updated last, newest first."""
-        self._rights.require_view(user)
+        self._rights.require(user, Action.VIEW_IMPORTS)
         return await self._records.operations.latest(MAX_LISTED_OPERATIONS)
 
     async def _remove_orphans(self, unfinished: set[str]) -> None:

@@ -32,8 +32,6 @@ from downloadd.states import State
 from downloadd.storage.destination import Destination
 from downloadd.storage.names import parse_filename
 
-QUEUE_FULL_RETRY_AFTER_SECONDS: Final = 30
-"""Seconds that a client is asked to wait when the queue is full."""
 ADMISSION_BATCH_SIZE: Final = 250
 """Download requests that are processed before the event loop continues with other work."""
 
@@ -182,7 +180,7 @@ class AdmissionControl:
         return self._config.max_queued - self._dispatcher.waiting - self._reserved_slots
 
     def _queue_full_error(self) -> QueueFullError:
-        return QueueFullError(self._config.max_queued, retry_after=QUEUE_FULL_RETRY_AFTER_SECONDS)
+        return QueueFullError(self._config.max_queued)
 
     async def _require_free_name(self, download: Download) -> None:
         if download.request.conflict is not Conflict.ERROR or download.request.requested_name is None:

@@ -15,7 +15,7 @@ from downloadd.errors.daemon import (
     ("error", "status", "retry_after", "transient"),
     [
         (DownloadForbiddenError(), 403, None, False),
-        (QueueFullError(5, retry_after=3), 429, 3, False),
+        (QueueFullError(5), 429, 30, False),
         (StoreUnavailableError("locked"), 503, StoreUnavailableError.RETRY_AFTER, True),
         (ShuttingDownError(), 503, 5, False),
         (InternalError(), 500, None, False),
@@ -29,7 +29,7 @@ def test_a_client_receives_the_time_of_the_next_try(
 
 
 def test_a_full_queue_names_its_limit_and_the_setting() -> None:
-    assert QueueFullError(5, retry_after=3).detail == "the limit of 5 waiting downloads is reached (max_queued)"
+    assert QueueFullError(5).detail == "the limit of 5 waiting downloads is reached (max_queued)"
 
 
 def test_a_startup_error_has_an_exit_status_of_its_own() -> None:

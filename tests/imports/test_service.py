@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
-from support.import_stack import USER, ImportStack, content, wait_for_state
+from support.import_stack import DIRECTORY, USER, ImportStack, content, wait_for_state
 
+from downloadd.config import DirectoryConfig
 from downloadd.errors import DownloadForbiddenError, NotFoundError
 from downloadd.import_operation import ImportErrorCode, ImportState, Selection
 from downloadd.imports.refusal import ImportRefusedError, UnknownImporterError
 from downloadd.imports.service import ImportService
+from downloadd.policy.directories import DirectoryRules
 from downloadd.states import State
 from downloadd.users import PermissionMissingError, User
 
@@ -39,14 +41,15 @@ async def test_each_call_needs_its_permission(stack: ImportStack, name: str) -> 
 @pytest.mark.parametrize("name", ["fetch", "download_pending"])
 async def test_downloads_need_the_directory_and_an_enabled_daemon(stack: ImportStack, name: str) -> None:
     async with stack.make_service() as service:
-        stack.enabled = False
+        stack.rights.configure(directories=DirectoryRules(), is_enabled=False)
         with pytest.raises(DownloadForbiddenError):
             await CALLS[name](service, USER)
-        stack.allowed.clear()
+        others = DirectoryRules([DirectoryConfig(path=DIRECTORY, users=("another",))])
+        stack.rights.configure(directories=others, is_enabled=True)
         with pytest.raises(PermissionMissingError):
             await CALLS[name](service, USER)
         with pytest.raises(PermissionMissingError):
-            service.require_directory(USER)
+            service.authorize_upload(USER)
     assert stack.downloads.requests == []
 
 

@@ -110,7 +110,7 @@ def test_a_host_outside_the_allowlist_is_refused() -> None:
 
 def test_a_later_refusal_keeps_everything_else() -> None:
     download = accept(DownloadRequest(url=URL, directory="d"))
-    refused = refuse(download, QueueFullError(5, retry_after=30), now=NOW)
+    refused = refuse(download, QueueFullError(5), now=NOW)
     assert (refused.state, refused.result.error, refused.result.end_time) == (
         State.FAILED,
         ErrorCode.QUEUE_FULL,

@@ -10,9 +10,9 @@ from support.manager_stack import CONFIG, ManagerStack, open_stack
 
 from downloadd.download import Conflict
 from downloadd.download_request import DownloadRequest
-from downloadd.errors import DomainBlockedError, ErrorCode, IdempotencyKeyReusedError, ShuttingDownError
+from downloadd.errors import DomainBlockedError, ErrorCode, IdempotencyKeyReusedError, QueueFullError, ShuttingDownError
 from downloadd.events import DownloadChanged, DownloadEnded
-from downloadd.manager.admission_control import QUEUE_FULL_RETRY_AFTER_SECONDS, AdmissionControl
+from downloadd.manager.admission_control import AdmissionControl
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.records.protocol import StoredResponse
@@ -76,7 +76,7 @@ async def test_a_reserved_slot_is_free_again_after_an_error(admission: Admission
     with admission.reserving_slot() as first, admission.reserving_slot() as second, admission.reserving_slot() as third:
         assert (first, second) == (None, None)
         assert third is not None
-        assert (third.limit, third.retry_after) == (2, QUEUE_FULL_RETRY_AFTER_SECONDS)
+        assert (third.limit, third.retry_after) == (2, QueueFullError.RETRY_AFTER)
 
 
 async def test_a_file_that_must_not_exist_and_does_is_a_refusal(stack: ManagerStack) -> None:

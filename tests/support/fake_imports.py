@@ -38,7 +38,7 @@ class FakeImports:
         self.data: FileData | None = FileData()
         self.error: Exception | None = None
 
-    def require_directory(self, user: User) -> None:
+    def authorize_upload(self, user: User) -> None:
         self._raise_error()
 
     async def upload(

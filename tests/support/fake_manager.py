@@ -141,7 +141,7 @@ class FakeManager:
         )
         if download.state is State.QUEUED:
             if self.queue_capacity <= 0:
-                return refuse(download, QueueFullError(0, retry_after=30), now=self.clock.wall())
+                return refuse(download, QueueFullError(0), now=self.clock.wall())
             self.queue_capacity -= 1
         return download
 

@@ -17,12 +17,13 @@ from downloadd.events import EventBus
 from downloadd.import_operation import ImportOperation, ImportState
 from downloadd.imports.downloads import Downloads
 from downloadd.imports.operations import Operations
-from downloadd.imports.rights import ImportRights
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
 from downloadd.manager.protocol import StartResult
+from downloadd.policy.directories import DirectoryRules
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.rights import Rights
 from downloadd.states import FINISHED, State
 from downloadd.storage.local import LocalDestination
 from downloadd.users import Permission, User
@@ -99,8 +100,7 @@ class ImportStack:
 
     Attributes:
         states: states of every operation, in the order of the changes.
-        enabled: True if the daemon may download.
-        allowed: directories that users may write to.
+        rights: the checks of what users may do.
     """
 
     def __init__(self, records: SqliteRecords, destination: LocalDestination, folder: Path) -> None:
@@ -112,8 +112,7 @@ class ImportStack:
         self.bus = EventBus()
         self.clock = ManualClock()
         self.states: list[ImportState] = []
-        self.enabled = True
-        self.allowed = {DIRECTORY}
+        self.rights = Rights(directories=DirectoryRules(), is_enabled=True)
         self.uploads = UploadStore(folder / "uploads", max_upload=1 << 20, min_free=0, clock=self.clock)
         self.upload_folder = folder / "uploads"
         self.operations = Operations(
@@ -134,11 +133,7 @@ class ImportStack:
             bus=self.bus,
             clock=self.clock,
             config=ImportsConfig(directory=DIRECTORY),
-            rights=ImportRights(
-                directory=DIRECTORY,
-                is_enabled=lambda: self.enabled,
-                can_use_directory=lambda user, directory: directory in self.allowed,
-            ),
+            rights=self.rights,
             on_state_change=self._record_state,
         )
 

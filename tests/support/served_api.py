@@ -10,7 +10,7 @@ from support.clocks import ManualClock
 from support.fake_imports import FakeImports
 from support.fake_manager import FakeManager, FakeMetrics
 
-from downloadd.config import DirectoryConfig, DownloadsConfig, UserConfig
+from downloadd.config import DirectoryConfig, UserConfig
 from downloadd.events import EventBus
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api
@@ -21,6 +21,7 @@ from downloadd.fronts.rest.server import Api, ApiRunner
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
+from downloadd.rights import Rights
 from downloadd.service import DownloadService
 
 TOKEN = "open-sesame"
@@ -66,12 +67,12 @@ class ServedApi:
         self.clock = ManualClock()
         self.bus = EventBus()
         self.manager = FakeManager(self.bus, self.clock, **settings)
+        self.rights = Rights(directories=DIRECTORIES, is_enabled=True)
         self.service = DownloadService(
             manager=self.manager,
             find_directories=self._directories,
             clock=self.clock,
-            directories=DIRECTORIES,
-            config=DownloadsConfig(enabled=True),
+            rights=self.rights,
         )
         self.metrics = FakeMetrics()
         self.imports = FakeImports()
@@ -102,7 +103,7 @@ class ServedApi:
 
     def allow_downloads(self, allowed: bool) -> None:
         """Configure the service as in a daemon that was started with `--allow-download`, or without it."""
-        self.service.configure(directories=DIRECTORIES, config=DownloadsConfig(enabled=allowed))
+        self.rights.configure(directories=DIRECTORIES, is_enabled=allowed)
 
     async def _directories(self, prefix: str, limit: int) -> list[str]:
         known = ["Downloads", "Imports", "not-for-alice"]

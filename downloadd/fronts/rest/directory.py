@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from downloadd.download import Download
 from downloadd.download_request import DownloadRequest, make_download_request
-from downloadd.errors import ERRORS, DownloadError, ErrorCode, InvalidPathError
+from downloadd.errors import ERRORS, DownloadError, ErrorCode, InvalidPathError, QueueFullError
 from downloadd.fronts.rest.entries import make_start_response
 from downloadd.fronts.rest.idempotency import read_idempotency_key
 from downloadd.fronts.rest.listing import list_active_page
@@ -23,7 +23,6 @@ from downloadd.fronts.rest.schemas import (
     StartResponse,
 )
 from downloadd.fronts.rest.target import decode_directory, decode_form, decode_percent
-from downloadd.manager.admission_control import QUEUE_FULL_RETRY_AFTER_SECONDS
 from downloadd.policy.redaction import redact_url
 from downloadd.records.protocol import StoredResponse
 from downloadd.service import DownloadService, IdempotencyKey, RenderedResponse
@@ -103,7 +102,7 @@ def make_response(context: RequestContext, result: StartResponse) -> web.Respons
         return json_response(result, status=201, location=make_location(context, result.download_id))
     response = json_response(result, status=select_status(result))
     if result.error is ErrorCode.QUEUE_FULL:
-        response.headers["Retry-After"] = str(QUEUE_FULL_RETRY_AFTER_SECONDS)
+        response.headers["Retry-After"] = str(QueueFullError.RETRY_AFTER)
     return response
 
 

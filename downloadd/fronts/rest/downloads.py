@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from downloadd.download import Download, Snapshot
 from downloadd.download_request import DownloadRequest, make_download_request
-from downloadd.errors import DownloadError, InvalidParameterError, NotFoundError
+from downloadd.errors import DownloadError, InvalidParameterError, NotFoundError, QueueFullError
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.directory import select_status
 from downloadd.fronts.rest.entries import (
@@ -34,9 +34,9 @@ from downloadd.fronts.rest.schemas import (
     ListingQuery,
     UncheckedBatchBody,
 )
-from downloadd.manager.admission_control import QUEUE_FULL_RETRY_AFTER_SECONDS
 from downloadd.manager.protocol import DownloadChange
-from downloadd.service import Action, DownloadService, RenderedResponse, is_refused_for_full_queue
+from downloadd.rights import Action
+from downloadd.service import DownloadService, RenderedResponse, is_refused_for_full_queue
 from downloadd.states import FINISHED
 
 QUERY_DECODER: Final = QueryDecoder(ListingQuery)
@@ -76,7 +76,7 @@ class DownloadEndpoints:
         rendered = render_batch(started.downloads)
         response = json_response(rendered.body, status=rendered.status)
         if is_refused_for_full_queue(started.downloads):
-            response.headers["Retry-After"] = str(QUEUE_FULL_RETRY_AFTER_SECONDS)
+            response.headers["Retry-After"] = str(QueueFullError.RETRY_AFTER)
         return response
 
     async def show(self, context: RequestContext) -> web.Response:

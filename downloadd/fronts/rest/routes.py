@@ -16,8 +16,7 @@ from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.reference import ASSET_TYPES, ReferencePage
 from downloadd.fronts.rest.route import Access, Route
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints
-from downloadd.service import REQUIRED_PERMISSIONS, Action
-from downloadd.users import Permission
+from downloadd.rights import REQUIRED_PERMISSIONS, Action
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +42,8 @@ _AMEND: Final = REQUIRED_PERMISSIONS[Action.AMEND]
 _DIRECTORIES: Final = REQUIRED_PERMISSIONS[Action.LIST_DIRECTORIES]
 _METRICS: Final = REQUIRED_PERMISSIONS[Action.READ_METRICS]
 _VIEW: Final = REQUIRED_PERMISSIONS[Action.VIEW]
-_IMPORT: Final = Permission.RUN_IMPORT
-_VIEW_IMPORTS: Final = Permission.VIEW_IMPORT_OPERATIONS
+_IMPORT: Final = REQUIRED_PERMISSIONS[Action.IMPORT]
+_VIEW_IMPORTS: Final = REQUIRED_PERMISSIONS[Action.VIEW_IMPORTS]
 _AUTHENTICATED: Final = Access.AUTHENTICATED
 _PUBLIC: Final = Access.PUBLIC
 _DIRECTORY_PATH: Final = "/{directory}"

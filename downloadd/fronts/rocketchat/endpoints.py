@@ -44,7 +44,7 @@ RAW_DECODER: Final = QueryDecoder(RawUploadQuery)
 class ImportService(Protocol):
     """The part of the import service that the endpoints use; it checks the rights of users."""
 
-    def require_directory(self, user: User) -> None:
+    def authorize_upload(self, user: User) -> None:
         """Check the right to write to the directory of imports."""
         ...
 
@@ -122,7 +122,7 @@ class ImportEndpoints:
     @with_rocket_chat_errors
     async def fetch(self, context: RequestContext) -> web.Response:
         """Respond to `POST /api/v1/downloadPublicImportFile`."""
-        self._service.require_directory(context.user)
+        self._service.authorize_upload(context.user)
         body = decode_body(await self._reader.read_json(context.request), PublicFileBody)
         await self._service.fetch(body.importer_key, body.file_url, user=context.user)
         return json_response(SuccessResponse(success=True))

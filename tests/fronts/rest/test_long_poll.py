@@ -7,10 +7,10 @@ from support.clocks import ManualClock
 from support.fake_manager import FakeManager
 from support.sample_downloads import sample_download
 
-from downloadd.config import DownloadsConfig
 from downloadd.events import EventBus
 from downloadd.fronts.rest.long_poll import LongPoll
 from downloadd.policy.directories import DirectoryRules
+from downloadd.rights import Rights
 from downloadd.service import DownloadService
 from downloadd.states import State
 from downloadd.users import User
@@ -33,8 +33,7 @@ def long_poll(manager: FakeManager) -> LongPoll:
             manager=manager,
             find_directories=no_directories,
             clock=ManualClock(),
-            directories=DirectoryRules(),
-            config=DownloadsConfig(enabled=True),
+            rights=Rights(directories=DirectoryRules(), is_enabled=True),
         )
     )
 

@@ -52,7 +52,7 @@ def test_missing_credentials_get_a_challenge() -> None:
     ("error", "status", "fields"),
     [
         (NotFoundError("x"), 404, {}),
-        (QueueFullError(1, retry_after=0.2), 429, {"Retry-After": "1"}),
+        (QueueFullError(1), 429, {"Retry-After": "30"}),
         (MethodNotAllowedError("PUT", ("GET", "HEAD")), 405, {"Allow": "GET, HEAD"}),
     ],
     ids=["plain", "retry-after", "allow"],
