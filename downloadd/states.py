@@ -53,17 +53,17 @@ class Trigger(StrEnum):
 class WaitReason(StrEnum):
     """Reason why a waiting download does not start."""
 
-    DELAYED = "later"
+    DELAYED = "delayed"
     """The time of its next attempt has not come."""
-    STORAGE_UNAVAILABLE = "no_room"
+    STORAGE_UNAVAILABLE = "storage_unavailable"
     """The disk is full or unavailable; no download starts without it."""
-    HOST_BACKOFF = "host_asked"
+    HOST_BACKOFF = "host_backoff"
     """Its host requested a pause (`Retry-After`)."""
     HOST_LIMIT = "max_per_host"
     """All slots of its host are taken."""
     TOTAL_LIMIT = "max_concurrent"
     """All slots of the daemon are taken."""
-    READY = "about_to_start"
+    READY = "ready"
 
 
 class StateGroup(StrEnum):

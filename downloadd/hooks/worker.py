@@ -151,7 +151,7 @@ class Worker:
             case Abort():
                 log.error("hook_aborted", reason=outcome.reason, **log_fields)
                 await self._remove(delivery)
-                self._metrics.delivery_attempted(self._hook.name, DeliveryOutcome.ABANDONED, seconds)
+                self._metrics.delivery_attempted(self._hook.name, DeliveryOutcome.ABORTED, seconds)
 
     async def _remove(self, delivery: Delivery) -> None:
         await retry_forever(partial(self._records.remove, delivery.number), "hook_message_removal_failed")

@@ -15,7 +15,7 @@ class DeliveryOutcome(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
     """Another attempt follows."""
-    ABANDONED = "given_up"
+    ABORTED = "aborted"
     """No other attempt follows."""
 
 
@@ -24,7 +24,7 @@ class HookMetrics:
 
     def __init__(self, series: Series) -> None:
         self._attempts = series.labelled_counter(
-            "downloadd_hook_tries", "Attempts to deliver a message to a hook, by outcome.", ("hook", "outcome")
+            "downloadd_hook_attempts", "Attempts to deliver a message to a hook, by outcome.", ("hook", "outcome")
         )
         self._duration = series.histogram(
             "downloadd_hook_try_duration_seconds",

@@ -159,7 +159,7 @@ async def test_a_receiver_that_answers_410_gets_no_further_messages(tmp_path: Pa
             await daemon.fetch("d", origin.url("/missing"))
             (line,) = await wait_until(lambda: filter_events(daemon.log_lines(), "hook_aborted"))
             assert line["reason"] == "the answer was 410"
-            await wait_until(lambda: metric(daemon, 'downloadd_hook_tries_total{hook="chat",outcome="given_up"} 1.0'))
+            await wait_until(lambda: metric(daemon, 'downloadd_hook_attempts_total{hook="chat",outcome="aborted"} 1.0'))
             await wait_until(lambda: metric(daemon, 'downloadd_hook_messages_waiting{hook="chat"} 0.0'))
 
 

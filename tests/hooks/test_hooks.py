@@ -59,7 +59,7 @@ async def test_each_hook_receives_each_of_its_messages(tmp_path: Path) -> None:
             for name in ("one", "two"):
                 await wait_until(lambda name=name: sorted(received(name, tmp_path)) == sorted(ids))
             await wait_until(lambda: has_none_waiting(hooks))
-    assert series.value("downloadd_hook_tries_total", hook="two", outcome="delivered") == 2
+    assert series.value("downloadd_hook_attempts_total", hook="two", outcome="delivered") == 2
 
 
 async def has_none_waiting(hooks: Hooks) -> bool:

@@ -65,7 +65,7 @@ class Bench:
         return ids
 
     def attempts(self, outcome: str) -> float | None:
-        return self.series.value("downloadd_hook_tries_total", hook="chat", outcome=outcome)
+        return self.series.value("downloadd_hook_attempts_total", hook="chat", outcome=outcome)
 
     async def is_empty(self) -> bool:
         return await self.records.deliveries.waiting() == {}
@@ -127,7 +127,7 @@ async def test_a_permanent_failure_discards_the_delivery(open_bench: Callable[[R
     async with open_bench(receiver) as bench:
         await bench.finish_downloads()
         await wait_until(bench.is_empty)
-        await wait_until(lambda: bench.attempts("given_up") == 1)
+        await wait_until(lambda: bench.attempts("aborted") == 1)
     assert len(receiver.attempts) == 1
 
 

@@ -37,7 +37,7 @@ def test_the_metrics_of_every_subject_are_in_one_exposition() -> None:
     metrics.hooks.delivery_attempted("chat", DeliveryOutcome.DELIVERED, 1)
     assert value(metrics, "downloadd_downloads_accepted_total") == 3
     assert value(metrics, "downloadd_store_commit_rows_count") == 1
-    assert value(metrics, "downloadd_hook_tries_total", hook="chat", outcome="delivered") == 1
+    assert value(metrics, "downloadd_hook_attempts_total", hook="chat", outcome="delivered") == 1
     assert value(metrics, "downloadd_imports_ended_total", importer="csv", outcome="done") == 0
     assert value(metrics, "downloadd_build_info", version=__version__) == 1
     assert value(metrics, "process_resident_memory_bytes") is not None
