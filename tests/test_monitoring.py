@@ -123,7 +123,7 @@ async def test_each_metric_has_the_value_of_what_happened(tmp_path: Path, promto
 
         async def has_settled() -> Scrape | None:
             seen = await scrape(daemon, accept)
-            told = seen.value("hook_tries_total", hook="chat", outcome="delivered") == 6
+            told = seen.value("hook_attempts_total", hook="chat", outcome="delivered") == 6
             return seen if told and seen.value("received_bytes_total") == 6200 else None
 
         assert daemon.client is not None
