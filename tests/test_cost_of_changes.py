@@ -13,6 +13,8 @@ from typing import Final
 import pytest
 from support.measure_code import CHANGES
 
+pytestmark = pytest.mark.system
+
 TOP: Final = Path(__file__).parents[1]
 
 STRUCT_FIELD: Final = "    note: str | None = None\n"

@@ -138,6 +138,7 @@ async def paused_resumed_and_complete(stack: ManagerStack, id: str) -> None:
     assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("action", [cancelled_or_complete, paused_resumed_and_complete], ids=["cancel", "pause"])
 async def test_a_user_action_takes_effect_at_any_moment(
     stack: ManagerStack, origin: Origin, action: Callable[[ManagerStack, str], Awaitable[None]]
