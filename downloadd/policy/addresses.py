@@ -2,7 +2,10 @@
 
 These are globally routable unicast addresses and those in `allowed_networks`. The table follows the IANA IPv4 and IPv6
 Special-Purpose Address Registries (RFC 6890 and its updates); that of Python's `ipaddress` changes between releases. An
-IPv6 address that embeds an IPv4 address for a translator or a tunnel is checked by the address that is reached.
+IPv6 address that embeds an IPv4 address for a translator or a tunnel is allowed only if both are. It counts as globally
+routable only if the embedded address does (RFC 3056, section 2; RFC 6052, section 3.1), so an IPv4 network in
+`allowed_networks` does not allow its IPv6 forms. An IPv4-mapped address is the IPv4 address itself: the kernel connects
+to that one.
 
 Pure: no I/O and no clock.
 """
@@ -40,6 +43,7 @@ _SPECIAL_IPV4: Final = (
 _SPECIAL_IPV6: Final = (
     (IPv6Network("::/128"), "unspecified"),
     (IPv6Network("::1/128"), "loopback"),
+    (IPv6Network("64:ff9b:1::/48"), "local translation"),
     (IPv6Network("100::/64"), "discard-only"),
     (IPv6Network("100:0:0:1::/64"), "dummy prefix"),
     (IPv6Network("2001::/23"), "protocol assignments"),
@@ -52,13 +56,16 @@ _SPECIAL_IPV6: Final = (
     (IPv6Network("ff00::/8"), "multicast"),
 )
 
-_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+"""Well-known prefix of IPv4/IPv6 translation (RFC 6052, section 2.1)."""
+_GLOBAL_UNICAST: Final = (IPv6Network("2000::/3"), _NAT64)
 
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
+"""IPv4-mapped addresses (RFC 4291, section 2.5.5.2)."""
 _LAST_32_BITS: Final = (
     IPv6Network("::/96"),  # IPv4-compatible, RFC 4291, section 2.5.5.1
-    IPv6Network("::ffff:0:0/96"),  # IPv4-mapped, RFC 4291, section 2.5.5.2
     IPv6Network("::ffff:0:0:0/96"),  # IPv4-translated, RFC 2765, section 2.1
-    IPv6Network("64:ff9b::/96"),  # IPv4/IPv6 translation, RFC 6052, section 2.1
+    _NAT64,
 )
 _NOT_COMPATIBLE: Final = (IPv6Address("::"), IPv6Address("::1"))
 _LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
@@ -69,7 +76,11 @@ _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 
 
 class AddressRules:
-    """Rules for addresses: globally routable unicast, or inside one of `allowed_networks`."""
+    """Rules for addresses: globally routable unicast, or inside one of `allowed_networks`.
+
+    A network of IPv4-mapped addresses stands for the IPv4 network. A wider IPv6 network, such as `::/0`, contains no
+    IPv4 address.
+    """
 
     __slots__ = ("_cached_reason", "_networks")
 
@@ -96,20 +107,24 @@ class AddressRules:
                 address = ip_address(address)
             except ValueError:
                 return "not an IP address"
-        if isinstance(address, IPv4Address):
-            return None if self._is_in_allowed_network(address) else _special_purpose(address)
-        if address.scope_id is not None:
-            return "with a zone"
-        if self._is_in_allowed_network(address):
-            return None
-        translated = _translated_addresses(address)
-        tunnelled = _tunnel_addresses(address)
-        for inner in translated + tunnelled:
-            reason = self.forbidden_reason(inner)
+        if isinstance(address, IPv6Address):
+            if address.scope_id is not None:
+                return "with a zone"
+            address = address.ipv4_mapped or address
+        for inner in self._embedded_addresses(address):
+            reason = self._own_reason(inner)
             if reason is not None:
                 return f"{reason}, in IPv6 form"
-        # The prefix of a tunnel is routed like others; that of a translator only stands for the IPv4 address.
-        return _special_purpose(address) if tunnelled or not translated else None
+        return self._own_reason(address)
+
+    def _own_reason(self, address: Address) -> str | None:
+        """Return the reason for the address itself, whatever is allowed of those that it embeds."""
+        return None if any(address in network for network in self._networks) else _special_purpose(address)
+
+    def _embedded_addresses(self, address: Address) -> tuple[IPv4Address, ...]:
+        # A translator's prefix of 96 bits in `allowed_networks` says where its IPv4 address stands.
+        is_read_at_end = any(network.prefixlen >= 96 and address in network for network in self._networks)
+        return _embedded_addresses(address, is_read_at_end=is_read_at_end)
 
     def check_address(self, address: str | Address) -> None:
         """Raise an error unless a connection may be opened to an address.
@@ -120,9 +135,6 @@ class AddressRules:
         reason = self.forbidden_reason(address)
         if reason is not None:
             raise DomainBlockedError(f"the address {address} is not allowed ({reason})")
-
-    def _is_in_allowed_network(self, address: Address) -> bool:
-        return any(address in network for network in self._networks)
 
 
 def check_special_name(host: str, rules: AddressRules) -> None:
@@ -143,42 +155,50 @@ def _parse_network(text: str) -> IPv4Network | IPv6Network:
     if "%" in text:
         raise ValueError(f"{text!r} is not a network: it has a zone")
     try:
-        return ip_network(text)
+        network = ip_network(text)
     except ValueError as error:
         if "host bits" in str(error):
             nearest = ip_network(text, strict=False)
             raise ValueError(f"{text!r} is not a network: did you mean '{nearest}'?") from None
         raise ValueError(f"{text!r} is not a network: write it like '10.0.0.0/8' or 'fd00::/8'") from None
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - _MAPPED.prefixlen))
+    return network
 
 
 def _special_purpose(address: Address) -> str | None:
+    """Return the kind of an address that is not globally routable unicast; None if it is."""
     if isinstance(address, IPv4Address):
         return next((name for network, name in _SPECIAL_IPV4 if address in network), None)
     for network, name in _SPECIAL_IPV6:
         if address in network:
             return name
-    return None if address in _GLOBAL_UNICAST else "not globally routable"
+    if not any(address in network for network in _GLOBAL_UNICAST):
+        return "not globally routable"
+    reasons = (_special_purpose(inner) for inner in _embedded_addresses(address))
+    return next((f"{reason}, in IPv6 form" for reason in reasons if reason is not None), None)
 
 
-def _translated_addresses(address: IPv6Address) -> tuple[IPv4Address, ...]:
-    """Return the IPv4 addresses that the prefix of `address` stands for, all of which must be allowed."""
+def _embedded_addresses(address: Address, *, is_read_at_end: bool = False) -> tuple[IPv4Address, ...]:
+    """Return the IPv4 addresses that may be reached by way of `address`.
+
+    With `is_read_at_end`, a translator of the network itself reads the last 32 bits.
+    """
+    if isinstance(address, IPv4Address):
+        return ()
     value = int(address)
+    in_prefix: tuple[IPv4Address, ...] = ()
     if address in _LOCAL_NAT64:
-        return _local_nat64_candidates(value)
-    if address not in _NOT_COMPATIBLE and any(address in network for network in _LAST_32_BITS):
-        return (_ipv4(value),)
-    if address in _6TO4:
-        return (_ipv4(value >> 80),)
-    if address in _TEREDO:
+        in_prefix = (_ipv4(value),) if is_read_at_end else _local_nat64_candidates(value)
+    elif address not in _NOT_COMPATIBLE and any(address in network for network in _LAST_32_BITS):
+        in_prefix = (_ipv4(value),)
+    elif address in _6TO4:
+        in_prefix = (_ipv4(value >> 80),)
+    elif address in _TEREDO:
         # RFC 4380, section 4: the server, and the client with its bits inverted.
-        return _ipv4(value >> 64), _ipv4(~value)
-    return ()
-
-
-def _tunnel_addresses(address: IPv6Address) -> tuple[IPv4Address, ...]:
-    """Return the IPv4 address in an interface identifier of ISATAP, which may follow any prefix, even that of 6to4."""
-    value = int(address)
-    return (_ipv4(value),) if value >> 32 & 0xFFFFFFFF in _ISATAP else ()
+        in_prefix = (_ipv4(value >> 64), _ipv4(~value))
+    # An interface identifier of ISATAP may follow any prefix, even that of 6to4.
+    return (*in_prefix, _ipv4(value)) if value >> 32 & 0xFFFFFFFF in _ISATAP else in_prefix
 
 
 def _local_nat64_candidates(value: int) -> tuple[IPv4Address, ...]:

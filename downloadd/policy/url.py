@@ -4,7 +4,7 @@ A presigned URL that is quoted again breaks, so path and query are sent unchange
 segments, repeated slashes, `+`, `;`, an invalid `%zz` and the `?` of an empty query stay. Three things change:
 
 - scheme and host get their canonical spelling, and a default port is omitted (RFC 3986, sections 6.2.2 and 6.2.3), so
-  that the policy checks what is connected to;
+  that the policy checks what is connected to; an IPv4 address must have its canonical spelling already;
 - userinfo gets a field of its own, and the fragment is dropped (RFC 9110, sections 4.2.4 and 7.1);
 - characters that a request line may not hold, or that common origins refuse there, are percent-encoded: the space, `"`,
   `<`, `>`, and everything that is not ASCII, as UTF-8 (RFC 3987, section 3.1; the URL Standard's query percent-encode
@@ -42,6 +42,7 @@ _INVALID_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LABEL: Final = re.compile(r"[a-z0-9_-]{1,63}")
 _PORT: Final = re.compile(r"0*([0-9]{1,5})")
 _IPV4_NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
+_IPV4_ADDRESS: Final = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
 _INVALID_IN_USERINFO: Final = re.compile(r'[\s\[\]"<>\\^`{|}]')
 
 
@@ -108,9 +109,8 @@ def parse_host(text: str) -> str:
     """Return the canonical spelling of a host: a name as lower-case A-labels, or an IP address.
 
     IPv6 addresses have brackets in `text` and none in the result. Names are mapped by UTS 46. A name whose last label
-    is a number is an IPv4 address, in any of the spellings that the system's resolver accepts (the URL Standard,
-    sections 3.5 and 3.6): the result for `127.1`, `0x7f000001` and `0177.0.0.1` is `127.0.0.1`, in full-width digits
-    too.
+    is a number is an IPv4 address (the URL Standard, section 3.6), and must be four decimal numbers (RFC 3986, section
+    3.2.2): programs read `010.0.0.1`, `0x7f.1`, `127.1` and `2130706433` as different addresses, or as names.
 
     Recent results are cached, since most downloads come from few hosts.
 
@@ -124,10 +124,11 @@ def parse_host(text: str) -> str:
     name = _decode_host(text)
     if not name.isascii():
         name = _map_to_ascii(name)
-    name = name.lower().removesuffix(".")
+    full_name = name.lower()
+    name = full_name.removesuffix(".")
     labels = name.split(".")
     if _IPV4_NUMBER.fullmatch(labels[-1]):
-        return _parse_ipv4(labels)
+        return _parse_ipv4(full_name)
     if len(name) > MAX_HOST_NAME_BYTES:
         raise InvalidUrlError(f"the host name of the URL is longer than {MAX_HOST_NAME_BYTES} characters")
     for label in labels:
@@ -274,27 +275,13 @@ def _is_a_label(label: str) -> bool:
         return False
 
 
-def _parse_ipv4(labels: list[str]) -> str:
-    """Parse an IPv4 address as the URL Standard, section 3.5 does: up to four numbers, the last one fills the rest."""
-    if len(labels) > 4 or not all(_IPV4_NUMBER.fullmatch(label) for label in labels):
-        raise InvalidUrlError("the host of the URL looks like an IPv4 address but is not one")
-    try:
-        *front, last = [_parse_number(label) for label in labels]
-    except ValueError:
-        raise InvalidUrlError("the host of the URL looks like an IPv4 address but is not one") from None
-    if any(number > 255 for number in front) or last >= 256 ** (4 - len(front)):
-        raise InvalidUrlError("the host of the URL is an IPv4 address out of range")
-    for place, number in enumerate(front):
-        last += number << 8 * (3 - place)
-    return str(ipaddress.IPv4Address(last))
-
-
-def _parse_number(label: str) -> int:
-    if len(label) > 64:
-        raise ValueError
-    if label.startswith("0x"):
-        return int(label[2:] or "0", 16)
-    return int(label, 8 if label.startswith("0") else 10)
+def _parse_ipv4(text: str) -> str:
+    if not _IPV4_ADDRESS.fullmatch(text) or any(int(number) > 255 for number in text.split(".")):
+        raise InvalidUrlError(
+            "the host of the URL ends with a number, so it must be an IPv4 address: four decimal numbers from 0 to "
+            "255, without leading zeros and without a dot at the end, such as 192.0.2.1"
+        )
+    return text
 
 
 def _parse_ipv6(text: str) -> str:
@@ -303,9 +290,11 @@ def _parse_ipv6(text: str) -> str:
     if "%" in text:
         raise InvalidUrlError("the IPv6 address of the URL has a zone, which only its own host understands")
     try:
-        return str(ipaddress.IPv6Address(text[1:-1]))
+        address = ipaddress.IPv6Address(text[1:-1])
     except ValueError:
         raise InvalidUrlError("the brackets in the URL do not hold an IPv6 address") from None
+    # RFC 5952, section 5. Not every version of Python writes the dotted quad.
+    return str(address) if address.ipv4_mapped is None else f"::ffff:{address.ipv4_mapped}"
 
 
 def _format_authority(scheme: str, host: str, port: int) -> str:

@@ -94,7 +94,9 @@ async def test_a_name_that_resolves_to_a_forbidden_address_is_blocked(address: s
     assert origin.peers == []
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "[::1]", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "0", "[::]"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "0.0.0.0", "[::]"]
+)
 async def test_an_address_in_the_url_never_asks_the_resolver_and_is_blocked(host: str, origin: RecordingOrigin) -> None:
     resolver = ScriptedResolver(["8.8.8.8"])
     async with build_connector(lambda: PUBLIC, resolver=resolver) as connector:

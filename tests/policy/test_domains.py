@@ -16,7 +16,7 @@ RULES = DomainRules(
     [
         "example.com", "EXAMPLE.com", "example.com.", "ex%61mple.com", "\uff45xample\u3002com",
         "a.files.example.net", "a.b.c.files.example.net", "xn--bcher-kva.example", "b\u00fccher.example",
-        "192.0.2.1", "0xc0000201", "[2001:db8::1]", "[2001:DB8:0:0::0002]",
+        "192.0.2.1", "192%2e0.2.1", "[2001:db8::1]", "[2001:DB8:0:0::0002]",
     ],
 )  # fmt: skip
 def test_a_listed_host_passes_in_any_spelling(host: str) -> None:
@@ -63,7 +63,8 @@ def test_an_empty_list_allows_every_host(host: str) -> None:
         pytest.param("*.192.0.2.1", "no subdomains", id="subdomains of an address"),
         pytest.param("*.[::1]", "no subdomains", id="subdomains of an IPv6 address"),
         pytest.param("192.0.2.0/24", "without scheme", id="network"),
-        pytest.param("192.0.2.256", "out of range", id="address out of range"),
+        pytest.param("192.0.2.256", "four decimal numbers", id="address out of range"),
+        pytest.param("0xc0000201", "four decimal numbers", id="address in another spelling"),
         pytest.param("fe80::1%eth0", "zone", id="zone"),
         pytest.param("a" * 64, "longer than 63", id="long label"),
     ],

@@ -94,6 +94,7 @@ def test_another_scheme_is_refused_as_a_redirect(location: str) -> None:
     [
         None, "http://", "http:///x", "http:x", "//", "http://[::1/", "http://h:99999/", "/a\\b", "\\\\b.example\\",
         "/\\b.example", "//a@b@c/", "/a\x00b", "/a\r\nb", "/" + "a" * 20000, "http://xn--a.example/",
+        "http://127.1/", "//0x7f.1/", "http://010.0.0.1/",
     ],
 )  # fmt: skip
 def test_a_missing_or_malformed_location_is_an_error_of_the_origin(location: str | None) -> None:
@@ -106,10 +107,9 @@ def test_a_missing_or_malformed_location_is_an_error_of_the_origin(location: str
     "location",
     [
         "http://127.0.0.1/",
-        "//127.1/",
+        "//127.0.0.2/",
         "//localhost",
         "http://[::ffff:127.0.0.1]/",
-        "http://0x7f.1/",
         "https://169.254.169.254/",
     ],
 )

@@ -29,15 +29,15 @@ NOT_GLOBAL = [
     "192.0.0.0/24", "192.0.0.0/29", "192.0.0.8/32", "192.0.0.9/32", "192.0.0.10/32", "192.0.0.170/32", "192.0.0.171/32",
     "192.0.2.0/24", "192.88.99.0/24", "192.88.99.2/32", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
     "203.0.113.0/24", "240.0.0.0/4", "255.255.255.255/32", "224.0.0.0/4",
-    "::1/128", "::/128", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:1::1/128", "2001:1::2/128",
+    "::1/128", "::/128", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:1::1/128", "2001:1::2/128",
     "2001:1::3/128", "2001:2::/48", "2001:3::/32", "2001:4:112::/48", "2001:10::/28", "2001:20::/28", "2001:30::/28",
     "2001:db8::/32", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
 ]  # fmt: skip
 """Both IANA special-purpose registries, with the multicast and site-local ranges that have registries of their own.
 
 Those of protocols that have no web servers (PCP, TURN, DETs) are left out of the internet here though they are routed.
-The translators' prefixes (::ffff:0:0/96, 64:ff9b::/96, 64:ff9b:1::/48, 2002::/16) stand for the addresses that they
-carry: see the spellings.
+The prefixes of translators and tunnels (::ffff:0:0/96, 64:ff9b::/96, 2002::/16) are as global as the addresses that
+they embed: see the spellings.
 """
 
 GLOBAL = ["192.31.196.0/24", "192.52.193.0/24", "192.175.48.0/24", "2620:4f:8000::/48"]
@@ -107,6 +107,9 @@ def ipv4_spellings(text: str) -> Iterator[str]:
         lambda n: f"0{n:o}",
         lambda n: f"000{n:o}",
         lambda n: f"0x0000{n:x}",
+        # Decimal to some programs, octal to others.
+        lambda n: f"{n:03d}",
+        lambda n: f"0{n}",
     )
     for group in numbers.values():
         for form in forms:
@@ -143,6 +146,9 @@ def ipv6_spellings(text: str) -> Iterator[str]:
             "0064:FF9B:0:0:0:0:", "64:ff9b:1::", "2606:4700::5efe:", "2606:4700::200:5efe:", "2002:808:808:1::5efe:",
         ):  # fmt: skip
             yield f"[{prefix}{carried}]"
+    yield f"[64:ff9b:1:{high:x}:{low >> 8:x}:{low & 0xFF:02x}00::]"
+    yield f"[64:ff9b:1:{high >> 8:x}:{high & 0xFF:x}:{low:x}::]"
+    yield f"[64:ff9b:1:0:{high >> 8:x}:{(high & 0xFF) << 8 | low >> 8:x}:{(low & 0xFF) << 8:x}:0]"
     yield f"[2002:{high:x}:{low:x}::]"
     yield f"[2002:{high:x}:{low:x}::1]"
     yield f"[2002:{high:x}:{low:x}:ffff:ffff:ffff:ffff:ffff]"
@@ -189,7 +195,32 @@ def test_an_accepted_spelling_is_parsed_as_its_address(text: str) -> None:
             continue
         assert host == text, spelling
         read += 1
-    assert read > 60
+    # Dotted quads: in other digits, with other dots, percent-encoded. No other base, and no other number of parts.
+    assert 20 < read < 50
+
+
+@pytest.mark.parametrize("text", INNER)
+def test_an_allowed_ipv4_address_is_reached_as_itself_only(text: str) -> None:
+    policy = Policy(addresses=AddressRules([text]))
+    mapped = 0
+    for spelling in (*ipv4_spellings(text), *ipv6_spellings(text)):
+        try:
+            url = policy.check_url(f"http://{spelling}/")
+        except (DomainBlockedError, InvalidUrlError):
+            continue
+        assert url.host in {text, f"::ffff:{text}"}, spelling
+        mapped += url.host != text
+    assert mapped == 9
+
+
+@pytest.mark.parametrize("text", INNER)
+def test_a_network_of_all_ipv6_addresses_reaches_no_embedded_address(text: str) -> None:
+    policy = Policy(addresses=AddressRules(["::/0"]))
+    for spelling in ipv6_spellings(text):
+        # The unspecified address is not an embedded one.
+        if spelling not in {"[::0.0.0.0]", "[::0:0]", "[::0000:0000]"}:
+            with pytest.raises(DomainBlockedError):
+                policy.check_url(f"http://{spelling}/")
 
 
 @pytest.mark.parametrize("spelling", UNREADABLE)
