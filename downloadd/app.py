@@ -44,6 +44,7 @@ from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.proxies import TrustedProxies
+from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.policy.url import is_address, parse_host
 from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.sqlite import SqliteRecords
@@ -98,11 +99,14 @@ class App:
             for kind in (*IMPORTERS, *PENDING_KINDS):
                 self.metrics.imports.register_kind(kind)
             self._hook_rules = HookRules(self._config.hooks)
+            self._tls = await asyncio.to_thread(TlsContexts.from_config, self._config)
             bus = EventBus(on_reader_lost=self.metrics.process.reader_lost)
             records = await stack.enter_async_context(self._make_records())
             # From here on, each commit wakes the hooks.
             self._hooks = await stack.enter_async_context(
-                self._make_hooks(records, await stack.enter_async_context(WebhookSender(self._clock)))
+                self._make_hooks(
+                    records, await stack.enter_async_context(WebhookSender(self._clock, lambda: self._tls))
+                )
             )
             destination = await stack.enter_async_context(self._make_destination())
             session = await stack.enter_async_context(self._make_session())
@@ -151,11 +155,15 @@ class App:
             context = None if sock.family == socket.AF_UNIX else tls
             await web.SockSite(self._runner, sock, backlog=LISTEN_BACKLOG, ssl_context=context).start()
 
-    def reload(self, config: Config) -> None:
-        """Apply users, credentials, policy, directories, limits and hooks; running downloads continue as they started.
+    async def reload(self, config: Config) -> None:
+        """Apply users, hosts, credentials, policy, directories, limits and hooks.
 
-        All other settings need a restart.
+        Running downloads continue as they started. All other settings need a restart.
+
+        Raises:
+            StartupError: a file of certificate authorities cannot be used; nothing is applied.
         """
+        self._tls = await asyncio.to_thread(TlsContexts.from_config, config)
         self._config = replace(
             self._config, downloads=config.downloads, credentials=config.credentials, users=config.users
         )
@@ -163,7 +171,7 @@ class App:
         self._directories = DirectoryRules(config.directories)
         self._rights.configure(directories=self._directories, is_enabled=config.downloads.enabled)
         self._hook_rules = HookRules(config.hooks)
-        self._reloader.apply(config, policy=self._policy, directories=self._directories)
+        self._reloader.apply(config, policy=self._policy, directories=self._directories, tls=self._tls)
 
     # -- components ----------------------------------------------------------------------------------------------------
 
@@ -199,6 +207,7 @@ class App:
             policy=self._policy,
             credentials=self._config.credentials,
             stall_timeout=self._config.downloads.stall_timeout,
+            tls=self._tls,
         )
 
     def _make_manager(
@@ -315,13 +324,16 @@ class _Reloader:
         self._manager = manager
         self._hooks = hooks
 
-    def apply(self, config: Config, *, policy: Policy, directories: DirectoryRules) -> None:
+    def apply(self, config: Config, *, policy: Policy, directories: DirectoryRules, tls: TlsContexts) -> None:
         """Configure all components."""
         self._accounts.replace(config.users)
         # Readers of events connect again, and are authenticated again.
         self._bus.disconnect()
         self._session.configure(
-            policy=policy, credentials=config.credentials, stall_timeout=config.downloads.stall_timeout
+            policy=policy,
+            credentials=config.credentials,
+            stall_timeout=config.downloads.stall_timeout,
+            tls=tls,
         )
         self._manager.configure(policy=policy, directories=directories, config=config.downloads)
         self._hooks.configure(config.hooks)

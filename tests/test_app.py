@@ -76,9 +76,9 @@ async def test_a_reload_brings_users_policy_and_permission_to_download(tmp_path:
                 return response.status, (await response.json()).get("error", "")
 
         start = "/d?download=http%3A%2F%2Fother.example%2F"
-        app.reload(replace(config, downloads=replace(config.downloads, allowed_domains=("example.com",))))
+        await app.reload(replace(config, downloads=replace(config.downloads, allowed_domains=("example.com",))))
         assert await ask(start) == (403, "DOMAIN_BLOCKED")
-        app.reload(replace(config, downloads=replace(config.downloads, enabled=False)))
+        await app.reload(replace(config, downloads=replace(config.downloads, enabled=False)))
         assert await ask(start) == (403, "DOWNLOAD_FORBIDDEN")
-        app.reload(replace(config, users=()))
+        await app.reload(replace(config, users=()))
         assert await ask("/api/v1/downloads") == (401, "unauthorized")

@@ -56,6 +56,7 @@ NOUNS: Final = frozenset(
         "users",
         "directory_settings",
         "name_collision",
+        "tls",
     }
 )
 

@@ -1,7 +1,6 @@
 """HTTP requests to the daemon: addresses, credentials, and exceptions for answers without success."""
 
 import os
-import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import msgspec
 from yarl import URL
 
 from downloadd import __version__
+from downloadd.tls import make_client_context
 
 T = TypeVar("T")
 Parameter = str | int | Iterable[str] | None
@@ -75,7 +75,8 @@ class Connection:
         self._fields = {"Accept": "application/json", "User-Agent": f"downloadd/{__version__}"}
         if token is not None:
             self._fields["Authorization"] = f"Bearer {token}"
-        self._tls = _make_tls_context(ca_file) if split.scheme == "https" or ca_file is not None else None
+        uses_tls = split.scheme == "https" or ca_file is not None
+        self._tls = make_client_context(() if ca_file is None else (str(ca_file),)) if uses_tls else None
         self.read_timeout = read_timeout
         self._session: aiohttp.ClientSession | None = None
 
@@ -205,16 +206,6 @@ def format_directory(directory: str) -> str:
     """Return a directory as one segment of a path, so that no proxy resolves dots in it."""
     path = "%2F".join(quote(name, safe="") for name in directory.split("/") if name)
     return f"%2F{path}" if path in {".", ".."} else path
-
-
-def _make_tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    try:
-        if ca_file is not None:
-            context.load_verify_locations(ca_file)
-    except OSError as error:
-        raise ValueError(f"cannot read certificates from {ca_file}: {error.strerror or error}") from error
-    return context
 
 
 def _describe_error(error: Exception) -> str:

@@ -86,6 +86,7 @@ def check_rules(values: ConfigValues) -> None:
     """Check what concerns several values: their combinations, names that are taken, paths inside of the root."""
     _check_tls(values)
     _check_root(values)
+    _check_hosts(values)
     _check_credentials(values)
     _check_users(values)
     _check_directories(values)
@@ -185,6 +186,8 @@ def _check_root(values: ConfigValues) -> None:
     given = values.find("storage", "root")
     root, source = (StorageConfig().root, DEFAULT_SOURCE) if given is None else (given.value, given.source)
     own = [(f"server.{name}", values.get("server", name, "")) for name in _DAEMON_PATHS]
+    own.append(("downloads.ca_file", values.get("downloads", "ca_file", "")))
+    own.extend((f"{given.key}.ca_file", given.value.ca_file) for given in values.lists["hosts"])
     for name, path in (*own, *(("the configuration", str(file)) for file in values.files)):
         # A control character has been reported before.
         if path and not _CONTROL_CHARACTER.search(path + root) and _is_within(path, root):
@@ -196,6 +199,12 @@ def _is_within(path: str, directory: str) -> bool:
     """Return True if `path` is `directory` or below it, once symbolic links are resolved."""
     real, around = os.path.realpath(path), os.path.realpath(directory)
     return os.path.commonpath((real, around)) == around
+
+
+def _check_hosts(values: ConfigValues) -> None:
+    hosts = _TakenNames(values, "host", "{0} has settings already, in {1}")
+    for given in values.lists["hosts"]:
+        hosts.add(given, given.value.host, given.value.host)
 
 
 def _check_credentials(values: ConfigValues) -> None:

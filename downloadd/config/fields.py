@@ -19,6 +19,7 @@ class Format(StrEnum):
     """Grammar of a text or of each text of a list."""
 
     BASE_PATH = "base path"
+    CA_FILE = "file of certificate authorities"
     LISTEN_HOST = "host to listen on"
     PATH = "path"
     SOCKET_PATH = "path of a Unix socket"

@@ -24,7 +24,7 @@ The configuration of downloadd: every key with its default. Generated from the s
 
 Start with `downloadd --config config.toml`. A variable such as DOWNLOADD_SERVER__PORT=9000 overrides the file, a flag
 overrides both. Sizes are bytes or texts such as "10 MiB" and "4 GB", durations are seconds. SIGHUP reloads users,
-domains, directories, limits and hooks.
+domains, certificate authorities, directories, limits and hooks.
 """
 _FIXED_SPACE: Final = "\0"
 """Stands for a space at which no line is broken."""

@@ -160,6 +160,14 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             format=Format.PORTS,
         ),
     ] = DEFAULT_PORTS_ALLOWED
+    ca_file: Annotated[
+        str,
+        describe(
+            "PEM file of certificate authorities that are trusted besides those of the system. SIGHUP reads it again.",
+            examples=["/etc/downloadd/ca.pem"],
+            format=Format.CA_FILE,
+        ),
+    ] = ""
     timeout: Annotated[WholeSeconds, describe("Time limit of a download whose request names none; 0 for no limit.")] = (
         300
     )
@@ -225,6 +233,21 @@ class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Return the host only."""
         return [("host", self.host)]
+
+
+class HostConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[hosts]]`: settings for one host, for downloads and webhooks."""
+
+    host: Annotated[Text, describe("Host of the URLs.", examples=["nas.lan"], format=Format.HOST)]
+    ca_file: Annotated[
+        Text,
+        describe(
+            "PEM file of certificate authorities that are trusted for this host alone, besides those of the system and "
+            "of downloads.ca_file.",
+            examples=["/etc/downloadd/nas.pem"],
+            format=Format.CA_FILE,
+        ),
+    ]
 
 
 class DirectoryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -394,6 +417,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     storage: StorageConfig = StorageConfig()
     downloads: DownloadsConfig = DownloadsConfig()
     imports: ImportsConfig = ImportsConfig()
+    hosts: tuple[HostConfig, ...] = ()
     credentials: tuple[CredentialConfig, ...] = ()
     directories: tuple[DirectoryConfig, ...] = ()
     hooks: tuple[HookConfig, ...] = ()

@@ -13,6 +13,7 @@ from downloadd.policy.proxies import TrustedProxies
 from downloadd.policy.url import parse_host
 from downloadd.storage.names import parse_directory
 from downloadd.storage.owners import resolve_owner
+from downloadd.tls import check_ca_file
 
 
 def read_config(*, file: Path | None, environment: Mapping[str, str], flags: Flags | None = None) -> LoadedConfig:
@@ -41,6 +42,12 @@ def _parse_host(text: str) -> str:
         raise ValueError(f"expected a host alone: {error.detail}") from error
 
 
+def _parse_ca_file(text: str) -> str:
+    if text:
+        check_ca_file(text)
+    return text
+
+
 def _parse_directory(text: str) -> str:
     try:
         return parse_directory(text)
@@ -49,6 +56,7 @@ def _parse_directory(text: str) -> str:
 
 
 PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
+    Format.CA_FILE: _parse_ca_file,
     Format.DIRECTORY: _parse_directory,
     Format.DOMAIN: _accept(DomainRules),
     Format.HOST: _parse_host,

@@ -246,10 +246,10 @@ class Daemon:
         self._notifier.reloading(self._clock.monotonic())
         try:
             loaded = await asyncio.to_thread(self._reload_config)
+            await app.reload(fit_to_descriptors(loaded.config))
         except StartupError as error:
             self._log.error("reload_refused", mistakes=error.message.splitlines())
         else:
-            app.reload(fit_to_descriptors(loaded.config))
             self._report_reload(loaded)
         self._notifier.ready()
 

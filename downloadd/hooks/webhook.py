@@ -1,9 +1,12 @@
 """Delivery to a webhook: a signed POST request to the administrator's URL."""
 
+from collections.abc import Callable
+from ssl import SSLError
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+from yarl import URL
 
 from downloadd import __version__
 from downloadd.clock import Clock
@@ -12,6 +15,8 @@ from downloadd.delivery import Delivery
 from downloadd.hooks.outcome import Delivered, DeliveryFailed
 from downloadd.hooks.signature import signed_fields
 from downloadd.policy.resolver import SystemResolver
+from downloadd.policy.tls_contexts import TlsContexts
+from downloadd.tls import describe_tls_error
 from downloadd.transfer.fields import parse_retry_after
 
 GONE: Final = 410
@@ -25,8 +30,10 @@ class WebhookSender:
     is the choice of the receiver.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, tls: Callable[[], TlsContexts]) -> None:
+        """`tls` returns the current authorities."""
         self._clock = clock
+        self._tls = tls
         # In the few threads of the event loop's own resolver, a slow name server would delay other lookups.
         self._resolver = SystemResolver()
         self._session: aiohttp.ClientSession | None = None
@@ -60,11 +67,14 @@ class WebhookSender:
                 headers=fields,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=hook.timeout),
+                ssl=self._tls().context_for((URL(hook.url).raw_host or "").rstrip(".")),
             ) as response:
                 status, retry_after_field = response.status, response.headers.get("Retry-After")
         except TimeoutError:
             return DeliveryFailed(reason=f"no answer within {hook.timeout:g} s")
         except aiohttp.ClientConnectorError as error:
+            if isinstance(error.__cause__, SSLError):
+                return DeliveryFailed(reason=f"cannot connect: {describe_tls_error(error.__cause__)}")
             return DeliveryFailed(reason=f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # The message of the exception may contain the URL.

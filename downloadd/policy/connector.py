@@ -9,7 +9,6 @@ that changes its address in between (DNS rebinding) gains nothing. A connection 
 import errno
 import socket
 from collections.abc import Callable, Iterator
-from ssl import SSLContext
 from typing import Any, Final
 
 import aiohttp
@@ -91,17 +90,16 @@ def build_connector(
     rules: Callable[[], AddressRules],
     *,
     resolver: AbstractResolver,
-    ssl_context: SSLContext | None = None,
     keepalive_timeout: float = 15,
 ) -> aiohttp.TCPConnector:
     """Return a connector that never connects to a forbidden address, whether from a name, a literal or a cache.
 
-    The number of connections is not limited here, but by the manager. Needs a running event loop.
+    The number of connections is not limited here, but by the manager. Each request brings its TLS context, and a
+    connection is reused for the same context only. Needs a running event loop.
 
     Args:
         rules: returns the current rules.
         resolver: answers for names; not closed with the connector.
-        ssl_context: context for https; by default the certificates of the system are trusted.
         keepalive_timeout: seconds that an idle connection is kept.
     """
 
@@ -121,7 +119,6 @@ def build_connector(
         use_dns_cache=True,
         ttl_dns_cache=DNS_TTL_SECONDS,
         limit=0,
-        ssl=True if ssl_context is None else ssl_context,
         keepalive_timeout=keepalive_timeout,
     )
 

@@ -10,6 +10,7 @@ from ssl import SSLError
 import aiohttp
 
 from downloadd.errors import DownloadError, NetworkError
+from downloadd.tls import describe_tls_error
 from downloadd.transfer.detach import surplus_error
 from downloadd.transfer.origin_protocol import SurplusError
 
@@ -19,9 +20,8 @@ def map_client_error(error: BaseException) -> DownloadError:
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
             cause = error.__cause__
-            reason = cause.reason if isinstance(cause, SSLError) and cause.reason else "TLS failed"
-            verify = getattr(cause, "verify_message", "")
-            return NetworkError(f"the TLS connection was refused: {verify or reason}", permanent=True)
+            reason = describe_tls_error(cause) if isinstance(cause, SSLError) else "TLS failed"
+            return NetworkError(f"the TLS connection was refused: {reason}", permanent=True)
         case aiohttp.ClientConnectorDNSError():
             return NetworkError("the origin's name could not be resolved")
         case aiohttp.ConnectionTimeoutError():

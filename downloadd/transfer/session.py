@@ -23,6 +23,7 @@ from downloadd.policy.connector import build_connector, find_blocked_error
 from downloadd.policy.policy import Policy
 from downloadd.policy.redirects import may_keep_credentials, resolve_redirect
 from downloadd.policy.resolver import SystemResolver
+from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, to_yarl
 from downloadd.transfer.classification import RangeRequest
 from downloadd.transfer.client_errors import map_client_error
@@ -58,19 +59,24 @@ class Session:
         policy: Policy,
         credentials: Sequence[CredentialConfig],
         stall_timeout: float,
+        tls: TlsContexts | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
         """Make a client; `stall_timeout` in seconds, for connecting and between two reads; 0 for none.
 
-        `resolver` resolves names, by default with the system; it is closed with the session.
+        `tls` are the authorities, by default those of the system, which are read: blocks. `resolver` resolves names, by
+        default with the system; it is closed with the session.
         """
         self._resolver = resolver or SystemResolver()
         self._client: aiohttp.ClientSession | None = None
-        self.configure(policy=policy, credentials=credentials, stall_timeout=stall_timeout)
+        self.configure(policy=policy, credentials=credentials, stall_timeout=stall_timeout, tls=tls or TlsContexts())
 
-    def configure(self, *, policy: Policy, credentials: Sequence[CredentialConfig], stall_timeout: float) -> None:
+    def configure(
+        self, *, policy: Policy, credentials: Sequence[CredentialConfig], stall_timeout: float, tls: TlsContexts
+    ) -> None:
         """Set the configuration of later requests."""
         self._policy = policy
+        self._tls = tls
         self._credentials = {c.host.lower().rstrip("."): c for c in credentials}
         limit = stall_timeout or None
         self._timeout = aiohttp.ClientTimeout(total=None, connect=limit, sock_connect=limit, sock_read=limit)
@@ -145,7 +151,13 @@ class Session:
     async def _request(self, target: AllowedUrl, fields: CIMultiDict[str]) -> aiohttp.ClientResponse:
         assert self._client is not None  # noqa: S101 - narrows the type; entered before
         try:
-            return await self._client.get(to_yarl(target), headers=fields, allow_redirects=False, timeout=self._timeout)
+            return await self._client.get(
+                to_yarl(target),
+                headers=fields,
+                allow_redirects=False,
+                timeout=self._timeout,
+                ssl=self._tls.context_for(target.host),
+            )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             blocked = find_blocked_error(error)
             if blocked is not None:

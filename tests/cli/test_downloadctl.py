@@ -117,7 +117,7 @@ async def test_links_are_found_in_a_pasted_page(run: Run, origin: Origin, daemon
         (("--url", "ftp://x", "list"), "must begin with http://, https:// or unix:"),
         (("--token", "a", "--token-file", "b", "list"), "give one of them"),
         (("--token-file", "missing", "list"), "cannot read a token from missing"),
-        (("--ca-file", "missing", "list"), "cannot read certificates from missing: No such file"),
+        (("--ca-file", "missing", "list"), "missing: cannot be read: No such file"),
         (("import", "missing.zip"), "does not exist"),
     ],
 )

@@ -14,6 +14,7 @@ from support.config_files import (
     load_issues,
     user,
 )
+from support.origin.tls import Authority
 
 from downloadd.config import MAX_SOCKET_PATH_BYTES, ConfigError, decode_secret
 from downloadd.daemon.configuration import read_config
@@ -77,6 +78,41 @@ def test_paths_of_directories_get_their_canonical_spelling(tmp_path: Path) -> No
 def test_a_key_without_a_certificate_is_refused(tmp_path: Path) -> None:
     [issue] = load_issues(tmp_path, '[server]\ntls_key = "key.pem"')
     assert issue == "config.toml: server.tls_key: needs server.tls_cert"
+
+
+def test_files_of_authorities_are_read_and_refused_by_key_and_path(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(Authority().certificate)
+    (tmp_path / "text.pem").write_text("hello")
+    toml = '[downloads]\nca_file = "{0}/{1}"\n[[hosts]]\nhost = "NAS.lan."\nca_file = "{0}/{1}"\n'
+    config = load(tmp_path, toml.format(tmp_path, "ca.pem"))
+    assert config.downloads.ca_file == config.hosts[0].ca_file == f"{tmp_path}/ca.pem"
+    assert config.hosts[0].host == "nas.lan"
+    assert load(tmp_path, '[downloads]\nca_file = ""').downloads.ca_file == ""
+    assert load_issues(tmp_path, toml.format(tmp_path, "text.pem")) == [
+        "config.toml: downloads.ca_file: text.pem: no certificate in it; expected PEM",
+        "config.toml: hosts[0].ca_file: text.pem: no certificate in it; expected PEM",
+    ]
+    assert all("cannot be read" in issue for issue in load_issues(tmp_path, toml.format(tmp_path, "missing.pem")))
+
+
+def test_two_tables_for_one_host_and_a_table_without_a_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(Authority().certificate)
+    table = f'[[hosts]]\nhost = "nas.lan"\nca_file = "{tmp_path}/ca.pem"\n'
+    [issue] = load_issues(tmp_path, table * 2)
+    assert issue.startswith("config.toml: hosts[1].host: nas.lan has settings already, in hosts[0] of ")
+    assert load_issues(tmp_path, '[[hosts]]\nhost = "nas.lan"') == ["config.toml: hosts[0].ca_file: is missing"]
+
+
+@pytest.mark.parametrize(
+    "toml", ['[downloads]\nca_file = "{}"\n', '[[hosts]]\nhost = "nas.lan"\nca_file = "{}"\n'], ids=["common", "host"]
+)
+def test_a_file_of_authorities_below_the_root_is_refused(tmp_path: Path, toml: str) -> None:
+    root = tmp_path / "files"
+    root.mkdir()
+    (root / "ca.pem").write_bytes(Authority().certificate)
+    [issue] = load_issues(tmp_path, f'[storage]\nroot = "{root}"\n' + toml.format(root / "ca.pem"))
+    assert "ca_file (" in issue
+    assert "lies in it, where a download could overwrite it" in issue
 
 
 @pytest.mark.parametrize("key", ["state_dir", "unix_socket", "tls_cert"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.config_files import HOME, load
+from support.origin.tls import Authority
 
 from downloadd.config import ALL_PERMISSIONS
 from downloadd.config.fields import read_settings
@@ -44,7 +45,10 @@ def test_the_commented_examples_work_once_uncommented(tmp_path: Path) -> None:
     text = re.sub(r"^#(?=\S)", "", render_example(), flags=re.MULTILINE)
     # Only root may give files to other users.
     text = text.replace('"root:root"', f'"{os.geteuid()}:{os.getegid()}"')
+    (tmp_path / "ca.pem").write_bytes(Authority().certificate)
+    text = re.sub(r'^ca_file = "/.*"', f'ca_file = "{tmp_path}/ca.pem"', text, flags=re.MULTILINE)
     config = load(tmp_path, text)
+    assert [each.host for each in config.hosts] == ["nas.lan"]
     assert [credential.host for credential in config.credentials] == ["files.example.com", "mirror.example.com"]
     assert [user.permissions for user in config.users] == [ALL_PERMISSIONS]
     for name, struct in LISTS.items():

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from docs.pages import DOCS, PAGES, TOP, anchors, blocks, links, name_of, read
 
-from downloadd.config import CredentialConfig, DirectoryConfig, HookConfig, UserConfig
+from downloadd.config import CredentialConfig, DirectoryConfig, HookConfig, HostConfig, UserConfig
 
 EACH: Final = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
@@ -37,6 +37,7 @@ TRIED: Final = {
 """The test that runs the commands and programs of a block, by its page and its beginning."""
 
 LISTS: Final = {
+    "hosts": HostConfig,
     "credentials": CredentialConfig,
     "users": UserConfig,
     "directories": DirectoryConfig,

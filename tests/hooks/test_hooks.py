@@ -15,6 +15,7 @@ from downloadd.hooks.hooks import Hooks
 from downloadd.hooks.program import ProgramRunner
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.metrics import HookMetrics
+from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.records.sqlite import SqliteRecords
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
@@ -36,7 +37,7 @@ async def open_hooks(
     records: SqliteRecords, clock: ManualClock, *configured: HookConfig, series: ReadableSeries | None = None
 ) -> AsyncIterator[Hooks]:
     async with (
-        WebhookSender(clock) as sender,
+        WebhookSender(clock, TlsContexts) as sender,
         Hooks(
             configured,
             records=records.deliveries,

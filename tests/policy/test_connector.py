@@ -63,10 +63,10 @@ class RecordingSocket:
         return socket.socket(family, type, proto)
 
 
-async def get(text: str, connector: aiohttp.BaseConnector) -> int:
+async def get(text: str, connector: aiohttp.BaseConnector, *, tls: ssl.SSLContext | bool = True) -> int:
     async with (
         aiohttp.ClientSession(connector=connector, connector_owner=False) as client,
-        client.get(to_yarl(allowed_url(text)), timeout=aiohttp.ClientTimeout(total=10)) as response,
+        client.get(to_yarl(allowed_url(text)), timeout=aiohttp.ClientTimeout(total=10), ssl=tls) as response,
     ):
         return response.status
 
@@ -189,22 +189,24 @@ async def test_the_system_resolver_is_the_default(origin: RecordingOrigin) -> No
     assert set(origin.peers) == {"127.0.0.1"}
 
 
-async def test_the_given_certificates_are_trusted_and_another_one_is_not_a_policy_error() -> None:
+async def test_a_refused_certificate_is_not_a_policy_error_and_a_connection_belongs_to_its_context() -> None:
     authority = trustme.CA()
     server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("files.example").configure_cert(server_side)
-    client_side = ssl.create_default_context()
-    authority.configure_trust(client_side)
-    resolver = ScriptedResolver(["127.0.0.1"])
-    async with open_recording_origin(tls=server_side) as origin:
-        async with build_connector(lambda: LOOPBACK, resolver=resolver, ssl_context=client_side) as connector:
-            assert await get(f"https://files.example:{origin.port}/", connector) == 200
-            with pytest.raises(aiohttp.ClientConnectorCertificateError):
-                await get(f"https://other.example:{origin.port}/", connector)
-        async with build_connector(lambda: LOOPBACK, resolver=resolver) as connector:
+    trusting, untrusting = ssl.create_default_context(), ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with (
+        open_recording_origin(tls=server_side) as origin,
+        build_connector(lambda: LOOPBACK, resolver=ScriptedResolver(["127.0.0.1"])) as connector,
+    ):
+        url = f"https://files.example:{origin.port}/"
+        for _ in range(2):
+            assert await get(url, connector, tls=trusting) == 200
+        assert len(origin.peers) == 1
+        for text, context in ((url.replace("files", "other"), trusting), (url, untrusting)):
             with pytest.raises(aiohttp.ClientConnectorCertificateError) as caught:
-                await get(f"https://files.example:{origin.port}/", connector)
-    assert find_blocked_error(caught.value) is None
+                await get(text, connector, tls=context)
+            assert find_blocked_error(caught.value) is None
 
 
 async def test_a_failed_lookup_is_not_a_policy_error() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -14,16 +15,23 @@ KEY = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 class WebhookReceiver:
     """Receiver that answers with the next of `answers`; the last one repeats, and 0 sends no response."""
 
-    def __init__(self, *answers: int, port: int = 0, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *answers: int,
+        port: int = 0,
+        headers: dict[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.answers = list(answers) or [204]
         self.port = port
         self.headers = headers or {}
+        self._tls = tls
         self.received: list[tuple[dict[str, str], bytes]] = []
         self._released = asyncio.Event()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook?token=s3cret-of-the-url"
+        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self.port}/hook?token=s3cret-of-the-url"
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -35,7 +43,7 @@ class WebhookReceiver:
     async def __aenter__(self) -> Self:
         self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
         return self

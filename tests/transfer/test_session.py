@@ -1,9 +1,20 @@
 """The client, against an origin on real sockets."""
 
+import asyncio
+import os
+import socket
+from pathlib import Path
+
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.origin.tls import Authority
 
+from downloadd.errors import NetworkError
+from downloadd.policy.addresses import AddressRules
+from downloadd.policy.policy import Policy
+from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.transfer.classification import RangeRequest
 from downloadd.transfer.content import Content
 from downloadd.transfer.session import Session
@@ -59,3 +70,90 @@ async def test_a_connection_is_reused(session: Session, origin: Origin) -> None:
             pieces: list[bytes] = []
             await read_into(pieces, response.content, -1)
     assert origin.connections == 1
+
+
+LOOPBACK = Policy(addresses=AddressRules(["127.0.0.0/8"]))
+
+
+class LoopbackResolver(AbstractResolver):
+    """Resolver for which every name is 127.0.0.1."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0)]
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """An authority with its certificate in `ca.pem`; the system trusts none."""
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+    monkeypatch.setenv("SSL_CERT_DIR", "/nonexistent")
+    authority = Authority()
+    (tmp_path / "ca.pem").write_bytes(authority.certificate)
+    return authority
+
+
+async def get_all(session: Session, url: str) -> int:
+    """Return the number of received bytes."""
+    async with session.get(url, RangeRequest(start=0, validator=None)) as response:
+        pieces: list[bytes] = []
+        await read_into(pieces, response.content, -1)
+        return sum(map(len, pieces))
+
+
+async def test_an_authority_is_trusted_for_its_host_alone_and_with_connections_of_their_own(
+    authority: Authority, tmp_path: Path
+) -> None:
+    tls = TlsContexts("", {"a.example": str(tmp_path / "ca.pem")})
+    async with (
+        Origin(tls=authority.server_context("a.example", "b.example")) as origin,
+        Session(policy=LOOPBACK, credentials=(), stall_timeout=3, tls=tls, resolver=LoopbackResolver()) as session,
+    ):
+        origin.script("/f", ScriptedResponse(size=1000))
+        for _ in range(2):
+            assert await get_all(session, f"https://A.example.:{origin.port}/f") == 1000
+        assert origin.connections == 1
+        with pytest.raises(NetworkError, match=r"certificate is not trusted .* add its authority to downloads.ca_file"):
+            await get_all(session, f"https://b.example:{origin.port}/f")
+
+
+async def test_a_connection_is_not_reused_once_its_authority_is_not_trusted_any_more(
+    authority: Authority, tmp_path: Path
+) -> None:
+    async with (
+        Origin(tls=authority.server_context()) as origin,
+        Session(policy=LOOPBACK, credentials=(), stall_timeout=3, tls=TlsContexts(str(tmp_path / "ca.pem"))) as session,
+    ):
+        origin.script("/f", ScriptedResponse(size=1000))
+        assert await get_all(session, origin.url("/f")) == 1000
+        session.configure(policy=LOOPBACK, credentials=(), stall_timeout=3, tls=TlsContexts())
+        with pytest.raises(NetworkError, match="certificate is not trusted") as caught:
+            await get_all(session, origin.url("/f"))
+        assert not caught.value.transient
+        assert len(origin.requests("/f")) == 1
+
+
+async def test_a_certificate_for_another_host_is_refused_with_the_name(authority: Authority, tmp_path: Path) -> None:
+    tls = TlsContexts(str(tmp_path / "ca.pem"))
+    async with (
+        Origin(tls=authority.server_context("other.example")) as origin,
+        Session(policy=LOOPBACK, credentials=(), stall_timeout=3, tls=tls) as session,
+    ):
+        with pytest.raises(NetworkError, match=r"for another host .*127\.0\.0\.1"):
+            await get_all(session, origin.url("/f"))
+
+
+async def test_an_origin_without_tls_is_named_as_such(session: Session) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(NetworkError, match="does not speak TLS on this port"):
+            await get_all(session, f"https://127.0.0.1:{port}/f")

@@ -1,0 +1,91 @@
+"""TLS of the connections that the program opens: one set of rules on every version of Python.
+
+`ssl.create_default_context` became stricter with Python 3.13 (`VERIFY_X509_STRICT`): it refuses certificates of private
+authorities that curl and browsers accept, such as those without an authority key identifier.
+"""
+
+import ssl
+from collections.abc import Iterable
+from typing import Final
+
+VERIFY_FLAGS: Final = ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST | ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+"""Rules for chains of certificates, those of curl: each certificate in the store is a trust anchor, also one that is
+not self-signed, and the syntax of RFC 5280 is not enforced to the letter."""
+
+_NOT_TRUSTED: Final = frozenset({2, 18, 19, 20, 21, 27})
+"""X509_V_ERR_* of chains without trust anchor: UNABLE_TO_GET_ISSUER_CERT, DEPTH_ZERO_SELF_SIGNED_CERT,
+SELF_SIGNED_CERT_IN_CHAIN, UNABLE_TO_GET_ISSUER_CERT_LOCALLY, UNABLE_TO_VERIFY_LEAF_SIGNATURE, CERT_UNTRUSTED."""
+_NOT_YET_VALID: Final = 9
+_EXPIRED: Final = 10
+_OTHER_NAME: Final = frozenset({62, 64})
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+_OLD_PROTOCOL: Final = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"})
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"})
+
+
+def make_client_context(ca_files: Iterable[str] = ()) -> ssl.SSLContext:
+    """Return a context that trusts the authorities of the system, and those in `ca_files`, each a PEM file.
+
+    Certificate and name of the server are verified. The system's authorities are those of OpenSSL, which
+    `SSL_CERT_FILE` and `SSL_CERT_DIR` replace. Blocks, for about 20 ms: it parses every certificate.
+
+    Raises:
+        ValueError: a file cannot be used; says which and why.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_flags = VERIFY_FLAGS
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_default_certs()
+    for file in ca_files:
+        _load_authorities(context, file)
+    return context
+
+
+def check_ca_file(file: str) -> None:
+    """Raise an error unless a file holds certificates in PEM. Blocks.
+
+    Raises:
+        ValueError: it cannot be used; says why.
+    """
+    _load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), file)
+
+
+def describe_tls_error(error: ssl.SSLError) -> str:
+    """Return the cause of a failed handshake, and what to do about it."""
+    # Only the errors of OpenSSL itself have these attributes.
+    code = getattr(error, "verify_code", None)
+    if code is None:
+        return _describe_protocol_error(getattr(error, "reason", None) or "")
+    cause = str(getattr(error, "verify_message", "")).rstrip(".")
+    if code in _NOT_TRUSTED:
+        return f"the certificate is not trusted ({cause}); add its authority to downloads.ca_file"
+    if code == _EXPIRED:
+        return f"the certificate is out of date ({cause}); the server needs a new one, or the local clock is wrong"
+    if code == _NOT_YET_VALID:
+        return f"the certificate is not valid yet ({cause}); check the local clock"
+    if code in _OTHER_NAME:
+        return f"the certificate is for another host ({cause}); use a name that the certificate has"
+    return f"the certificate is not valid ({cause})"
+
+
+def _describe_protocol_error(reason: str) -> str:
+    if reason in _OLD_PROTOCOL:
+        return "the server supports no version of TLS from 1.2"
+    if reason in _NO_TLS:
+        return "the server does not speak TLS on this port"
+    return f"TLS failed ({reason.replace('_', ' ').lower()})" if reason else "TLS failed"
+
+
+def _load_authorities(context: ssl.SSLContext, file: str) -> None:
+    try:
+        context.load_verify_locations(file)
+    except ssl.SSLError as error:
+        if error.reason == "NO_CERTIFICATE_OR_CRL_FOUND":
+            raise ValueError(f"{file}: no certificate in it; expected PEM") from error
+        raise ValueError(f"{file}: a certificate in it is damaged, or not PEM") from error
+    except OSError as error:
+        raise ValueError(f"{file}: cannot be read: {error.strerror or error}") from error
+    # The file may hold revocation lists alone.
+    if context.cert_store_stats()["x509"] == 0:
+        raise ValueError(f"{file}: no certificate in it; expected PEM")
