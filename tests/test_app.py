@@ -64,6 +64,19 @@ async def test_what_fails_to_open_closes_what_was_open(tmp_path: Path) -> None:
         pass
 
 
+async def test_a_reload_with_a_file_of_authorities_that_vanished_is_refused_as_a_whole(tmp_path: Path) -> None:
+    config = config_for(tmp_path)
+    sockets = bind("127.0.0.1", 0)
+    base = listener_url(sockets[0]).rstrip("/")
+    async with App(config) as app, aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+        await app.listen(sockets)
+        downloads = replace(config.downloads, ca_file=str(tmp_path / "missing.pem"))
+        with pytest.raises(StartupError, match=r"ca_file: .*missing\.pem: cannot be read"):
+            await app.reload(replace(config, downloads=downloads, users=()))
+        async with client.get(f"{base}/api/v1/downloads") as response:
+            assert response.status != 401
+
+
 async def test_a_reload_brings_users_policy_and_permission_to_download(tmp_path: Path) -> None:
     config = config_for(tmp_path)
     sockets = bind("127.0.0.1", 0)

@@ -288,7 +288,7 @@ def _parse_ipv6(text: str) -> str:
     if not text.endswith("]"):
         raise InvalidUrlError("the bracket around the IPv6 address of the URL is not closed")
     if "%" in text:
-        raise InvalidUrlError("the IPv6 address of the URL has a zone, which only its own host understands")
+        raise InvalidUrlError("the IPv6 address of the URL has a zone or a percent escape; write it without")
     try:
         address = ipaddress.IPv6Address(text[1:-1])
     except ValueError:

@@ -10,6 +10,7 @@ from downloadd.daemon.configuration import PARSERS
 @pytest.mark.parametrize(
     ("format", "text", "parsed"),
     [
+        (Format.CA_FILE, "", ""),
         (Format.DIRECTORY, "/a//b/", "a/b"),
         (Format.DOMAIN, "*.example.com", "*.example.com"),
         (Format.HOST, "EXAMPLE.com.", "example.com"),
@@ -27,6 +28,7 @@ def test_a_text_gets_its_canonical_spelling(format: Format, text: Any, parsed: A
 @pytest.mark.parametrize(
     ("format", "text"),
     [
+        (Format.CA_FILE, "/nonexistent/ca.pem"),
         (Format.DIRECTORY, "a/../b"),
         (Format.DOMAIN, "*"),
         (Format.HOST, "https://a/"),

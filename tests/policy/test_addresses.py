@@ -213,7 +213,10 @@ def test_other_names_are_left_to_the_dns(host: str) -> None:
 
 @given(st.ip_addresses())
 def test_an_allowed_address_is_global_for_python_too(address: IPv4Address | IPv6Address) -> None:
-    if PUBLIC.forbidden_reason(address) is None and not (isinstance(address, IPv6Address) and int(address) >> 125 != 1):
+    # Python 3.13 counts 6to4 as private, whatever address it embeds; the registry says "not applicable".
+    if isinstance(address, IPv6Address) and (int(address) >> 125 != 1 or address.sixtofour is not None):
+        return
+    if PUBLIC.forbidden_reason(address) is None:
         assert address.is_global
         assert not address.is_multicast
         assert not address.is_reserved
