@@ -341,7 +341,7 @@ async def test_another_entry_at_the_name_of_a_kept_part_is_not_adopted(
     kinds = obstacles(outside_files.sentinel)
     ids = []
     for number in range(len(kinds)):
-        origin.script(f"/{number}", ScriptedResponse(size=SIZE, etag='"v"', rate=SIZE))
+        origin.script(f"/{number}", ScriptedResponse(size=SIZE, etag='"v"', stall_after=SIZE // 2))
         started = await daemon.start_download(f"d{number}", origin.url(f"/{number}"), filename="f")
         ids.append(started["download_id"])
     await wait_until(lambda: len(daemon.part_files()) == len(kinds))
