@@ -55,6 +55,9 @@ NOUNS: Final = frozenset(
         "users",
         "directory_settings",
         "name_collision",
+        "charsets",
+        "charset_detection",
+        "media_types",
     }
 )
 
@@ -70,6 +73,9 @@ PURE: Final = (
         "name_collision",
         "verify",
         "import_operation",
+        "charsets",
+        "charset_detection",
+        "media_types",
     ),
     *("config.fields", "config.conversion", "config.reference"),
     *("imports.refusal", "imports.rights", "imports.layout", "imports.json_array", "imports.validation"),
@@ -79,6 +85,7 @@ PURE: Final = (
     "policy.directories",
     *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
     *("transfer.fields", "transfer.classification", "transfer.request_planning", "transfer.progress_meter"),
+    *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.formatting", "cli.links", "client.events"),
