@@ -74,7 +74,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     expected_size: int | None = None
     """Size of the file in bytes, as the source of the request states it."""
     expected_type: str | None = None
-    """Media type of the file, as the source of the request states it."""
+    """Media type or range of the file, or `file`, as `parse_expected_type` returns it."""
     operation: str | None = None
     """Id of the import operation that the download belongs to."""
     segments: int = 1
@@ -141,6 +141,10 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     error: ErrorCode | None = None
     """Reason why the last attempt, or the download, ended."""
     detail: str | None = None
+    """Sentence about the error."""
+    warning: str | None = None
+    """Sentences about what the user should check though nothing failed: a web page in place of a file, sources that
+    were not used."""
     end_time: int | None = None
     """Unix time of the end, in history only."""
     ended_seq: int | None = None

@@ -55,6 +55,16 @@ class StartParameters(msgspec.Struct, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    type: (
+        Annotated[
+            str,
+            Meta(
+                description="Media type that the file must have, such as `application/zip` or `image/*`; `file` for "
+                "any but a web page."
+            ),
+        ]
+        | None
+    ) = None
     conflict: Annotated[Conflict, Meta(description="Action if the name exists.")] | None = None
     priority: Priority = 0
     speed_limit: SpeedLimit = 0
@@ -67,6 +77,7 @@ class StartOptions(TypedDict, total=False):
     timeout: int | None
     segments: int | None
     checksum: str | None
+    type: str | None
     conflict: str | None
     priority: int | None
     speed_limit: int | None
@@ -87,8 +98,6 @@ class DownloadRequest(DownloadItem, frozen=True, kw_only=True):
     """Destination below the storage root; the code always states it."""
     size: int | None = None
     """Known size of the file in bytes."""
-    content_type: str | None = None
-    """Known media type of the file."""
     operation: str | None = None
     """Id of the import operation that the download belongs to."""
     id: str | None = None

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from downloadd.errors import ChecksumMismatchError, InvalidParameterError, NetworkError, UnexpectedContentError
+from downloadd.media_types import describe_expected, describe_type, matches_type, parse_media_type
 
 ALGORITHMS: Final[Mapping[str, str]] = MappingProxyType(
     {"sha-256": "sha256", "sha-512": "sha512", "sha-1": "sha1", "md5": "md5"}
@@ -19,8 +20,6 @@ ALGORITHMS: Final[Mapping[str, str]] = MappingProxyType(
 
 DEFAULT_ALGORITHM: Final = "sha-256"
 """Algorithm of the checksums in the history, unless a user expects another one."""
-
-HTML_TYPE: Final = "text/html"
 
 
 def parse_checksum(text: str) -> str:
@@ -89,14 +88,13 @@ def check_size_and_type(
     Raises:
         UnexpectedContentError: the content is not the file.
     """
-    if expected_type is not None and _media_type(content_type) == HTML_TYPE and _media_type(expected_type) != HTML_TYPE:
-        raise UnexpectedContentError(f"received a web page instead of {_media_type(expected_type)}")
+    received = parse_media_type(content_type)
+    if expected_type is not None and not matches_type(received, expected_type):
+        raise UnexpectedContentError(
+            f"received {describe_type(received)} instead of {describe_expected(expected_type)}"
+        )
     if expected_size is not None and size is not None and size != expected_size:
         raise UnexpectedContentError(f"received {size} bytes instead of {expected_size}")
-
-
-def _media_type(content_type: str | None) -> str:
-    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def _hex_length(algorithm: str) -> int:

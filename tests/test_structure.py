@@ -57,6 +57,9 @@ NOUNS: Final = frozenset(
         "directory_settings",
         "name_collision",
         "tls",
+        "charsets",
+        "charset_detection",
+        "media_types",
     }
 )
 
@@ -73,6 +76,9 @@ PURE: Final = (
         "name_collision",
         "verify",
         "import_operation",
+        "charsets",
+        "charset_detection",
+        "media_types",
     ),
     *("config.fields", "config.conversion", "config.reference"),
     *("imports.refusal", "imports.layout", "imports.json_array", "imports.validation"),
@@ -82,6 +88,7 @@ PURE: Final = (
     "policy.directories",
     *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
     *("transfer.fields", "transfer.classification", "transfer.request_planning", "transfer.progress_meter"),
+    *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.formatting", "cli.links", "client.events"),

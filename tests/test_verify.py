@@ -127,7 +127,10 @@ def test_content_that_may_be_the_described_file_is_accepted(
 @pytest.mark.parametrize(
     ("size", "content_type", "detail"),
     [
-        pytest.param(7, "Text/HTML; charset=utf-8", "received a web page instead of image/png", id="a page"),
+        pytest.param(
+            7, "Text/HTML; charset=utf-8", "received a web page (text/html) instead of image/png", id="a page"
+        ),
+        pytest.param(7, "image/gif", "received image/gif instead of image/png", id="another type"),
         pytest.param(8, "image/png", "received 8 bytes instead of 7", id="another size"),
         pytest.param(0, None, "received 0 bytes instead of 7", id="nothing"),
     ],

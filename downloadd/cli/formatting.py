@@ -78,12 +78,12 @@ def format_progress(entry: ActiveEntry) -> str:
 
 
 def format_reason(entry: ActiveEntry | HistoryEntry) -> str:
-    """Return the reason why a download waits, and the error of its last attempt."""
+    """Return the reason why a download waits, the error of its last attempt, and its warning."""
     parts = [entry.reason] if isinstance(entry, ActiveEntry) and entry.reason else []
     if entry.error is not None:
         parts.append(format_error(entry.error, entry.detail))
-    elif entry.detail:
-        parts.append(entry.detail)
+    if entry.warning:
+        parts.append(entry.warning)
     return replace_unprintable("; ".join(parts))
 
 

@@ -212,8 +212,7 @@ def _list_details(entry: ActiveEntry | HistoryEntry) -> list[tuple[str, str]]:
             ("error", formatting.format_error(entry.error, entry.detail)),
             ("resolution", formatting.get_resolution(entry.error) or ""),
         ]
-    elif entry.detail:
-        rows.append(("detail", entry.detail))
+    rows.append(("warning", entry.warning or ""))
     return [(name, value) for name, value in rows if value]
 
 

@@ -156,13 +156,12 @@ class ChecksumMismatchError(DownloadError, code="CHECKSUM_MISMATCH"):
 class UnexpectedContentError(DownloadError, code="UNEXPECTED_CONTENT"):
     """Content that is not the described file; `problem` says what was received."""
 
-    status = 422
+    status = 502
     title = "Unexpected content"
-    description = "The content is not the file that the import describes; it may be a login page"
-    resolution = "Renew the links by a fresh export, or configure credentials for the host"
+    description = "The content is not the file that the request or the import describes; it may be a login page"
+    resolution = "Renew the link, configure credentials for the host, or correct the expected type"
     advice = "Open the URL in a browser: often the origin sends a login or error page."
-    # Only files of an import are described by size and type.
-    occasions = frozenset[Occasion]()
+    occasions = frozenset({Occasion.END})
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"{problem}; the link's token may be missing or expired")

@@ -139,6 +139,7 @@ def environment_variables(message: Message, root: str, number: int) -> dict[str,
         "HOOK_USER": entry.user,
         "HOOK_ERROR": entry.error or "",
         "HOOK_DETAIL": entry.detail or "",
+        "HOOK_WARNING": entry.warning or "",
     }
     # The file name of a refused request may contain NUL, which a variable cannot hold.
     return {name: str(value).replace("\0", "\N{REPLACEMENT CHARACTER}") for name, value in variables.items()}

@@ -17,6 +17,7 @@ from downloadd.imports.downloads import Downloads, cancel_if_active
 from downloadd.imports.layout import format_import_directory, resolve_destination
 from downloadd.imports.manifest import ManifestWriter
 from downloadd.imports.operations import Operations
+from downloadd.media_types import ANY_FILE, HTML_TYPES, parse_media_type
 from downloadd.records.availability import once_available
 from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportFileRecords
 
@@ -139,7 +140,7 @@ class PendingDownloads:
             filename=name,
             checksum=link.checksum,
             size=link.size,
-            content_type=link.content_type,
+            type=expected_type(link.content_type),
             timeout=0,
             operation=run.id,
             id=file.download_id,
@@ -151,6 +152,14 @@ class PendingDownloads:
             for file in chunk:
                 yield file
             after = chunk[-1].number
+
+
+def expected_type(content_type: str | None) -> str | None:
+    """Return the type that a download must have if an import file states this one; None for any.
+
+    Services guess the type of a file by its name, so that only a web page is known to be something else.
+    """
+    return None if content_type is None or parse_media_type(content_type) in HTML_TYPES else ANY_FILE
 
 
 def poll_seconds(files: int) -> float:

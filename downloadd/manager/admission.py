@@ -11,6 +11,7 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Control, Download, Mirror, Progress, Request, Result
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadError
+from downloadd.media_types import parse_expected_type
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.redaction import filename_from_url, redact_misplaced_url, redact_url
@@ -52,6 +53,7 @@ def admit(
         directories.check_distinct(directory)
         requested_name = None if request.filename is None else parse_filename(request.filename)
         checksum = None if request.checksum is None else parse_checksum(request.checksum)
+        expected_type = None if request.type is None else parse_expected_type(request.type)
     except DownloadError as error:
         return refuse(_refused_download(request, user=user, now=now, id=id, request_id=request_id), error, now=now)
     return Download(
@@ -70,7 +72,7 @@ def admit(
             conflict=request.conflict or directories.settings_of(directory).conflict,
             requested_checksum=checksum,
             expected_size=request.size,
-            expected_type=request.content_type,
+            expected_type=expected_type,
             segments=defaults.segments if request.segments is None else request.segments,
             **{name: getattr(request, name) for name in _COPIED_FIELDS},
         ),

@@ -135,7 +135,7 @@ def change_url(
 
 
 def mark_verifying(download: Download, *, total: int, warning: str | None) -> Download:
-    """Record that the part file is complete with `total` bytes; `warning` is kept as the detail."""
+    """Record that the part file is complete with `total` bytes; `warning` is added to that of the download."""
     ranges = download.progress.received_ranges
     received = download.with_progress(
         # Only what was recorded before is known to be on stable storage.
@@ -143,7 +143,14 @@ def mark_verifying(download: Download, *, total: int, warning: str | None) -> Do
         received_ranges=None,
         total=total,
     )
-    return replace(received.with_result(error=None, detail=warning), state=advance(download.state, Trigger.RECEIVE))
+    known = download.result.warning
+    if known is not None and warning is not None:
+        # An earlier run may have recorded it before it was interrupted.
+        warning = known if warning in known else f"{known}; {warning}"
+    return replace(
+        received.with_result(error=None, detail=None, warning=warning or known),
+        state=advance(download.state, Trigger.RECEIVE),
+    )
 
 
 def mark_completed(download: Download, *, now: float) -> Download:

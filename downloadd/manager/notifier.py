@@ -50,6 +50,7 @@ class Notifier:
             outcome=row.state,
             error=row.result.error,
             detail=row.result.detail,
+            warning=row.result.warning,
             path=row.file_path,
             url=row.request.redacted_url,
             size=row.progress.total if row.state is State.COMPLETED else None,

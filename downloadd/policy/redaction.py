@@ -6,8 +6,9 @@ Pure: no I/O and no clock.
 import re
 from functools import partial
 from typing import Final
-from urllib.parse import quote, unquote, unquote_plus
+from urllib.parse import quote, unquote, unquote_plus, unquote_to_bytes
 
+from downloadd.charset_detection import decode_unlabelled
 from downloadd.errors import InvalidUrlError
 from downloadd.policy.url import MAX_URL_BYTES, ParsedUrl, parse_url
 
@@ -118,14 +119,14 @@ def redact_misplaced_url(text: str) -> str:
 
 
 def filename_from_url(url: ParsedUrl) -> str:
-    """Return the last segment of the path, percent-decoded as UTF-8, without secret parameters.
+    """Return the last segment of the path, percent-decoded, without secret parameters.
 
-    It is "" if the path ends with a slash.
+    Octets that are not UTF-8 are read in the most plausible charset. It is "" if the path ends with a slash.
     """
     segment = url.request_target.partition("?")[0].rpartition("/")[2]
     segment = _PATH_PARAMETER.sub(lambda found: "" if _is_secret_parameter(found) else found[0], segment)
     segment = _BOT_TOKEN.sub(lambda found: found[1].removesuffix(":").removesuffix("%3A").removesuffix("%3a"), segment)
-    return unquote(_redact_value(segment, MAX_URL_NESTING))
+    return decode_unlabelled(unquote_to_bytes(_redact_value(segment, MAX_URL_NESTING)))
 
 
 def _redact(text: str, depth: int) -> str:

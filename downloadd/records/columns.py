@@ -196,6 +196,7 @@ COLUMNS: Final = (
     Column("checksum", "result.checksum", _RUN),
     Column("error", "result.error", _RUN, _optional(_members(ErrorCode))),
     Column("detail", "result.detail", _RUN),
+    Column("warning", "result.warning", _RUN),
     Column("end_time", "result.end_time", _RUN),
     Column("ended_seq", "result.ended_seq", _STORE),
 )

@@ -67,6 +67,10 @@ _ALREADY_SAFE: Final = re.compile(r"[A-Za-z0-9_-]{1,180}(?:\.[A-Za-z0-9_-]{1,16}
 
 _COMPRESSION_EXTENSIONS: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".lz", ".lz4", ".lzma", ".br", ".z"})
 _INNER_EXTENSION: Final = re.compile(r"\.(?=[0-9]*[a-z])[0-9a-z]{1,5}", re.IGNORECASE)
+_EXTENSION: Final = re.compile(r"\.(?=[0-9]*[a-z])[0-9a-z]{1,10}", re.IGNORECASE)
+
+_SCRIPT: Final = re.compile(r"\.(?:php[0-9]?|aspx?|ashx|jspx?|cgi|pl|cfm|do|action|dll)\Z", re.IGNORECASE)
+"""Extension of a program that sends files, not of the file that it sends."""
 
 
 @lru_cache(maxsize=1024)
@@ -142,20 +146,33 @@ def remove_invisible(text: str) -> str:
     )
 
 
-def suggest_name(requested: str | None, disposition: str | None, last_segment: str) -> SafeName:
+def suggest_name(
+    requested: str | None, disposition: str | None, last_segment: str, first_segment: str = ""
+) -> SafeName:
     """Return the preferred final name: the requested one, else the one of the origin, else the one of the URL.
+
+    The name of the URL is that after redirects, unless it has no extension and the one before redirects has one:
+    content networks redirect `/app.zip` to `/objects/6f1c`.
 
     Args:
         requested: the user's `filename`.
         disposition: the file name of Content-Disposition (RFC 6266, section 4.3), decoded.
         last_segment: the last path segment of the final URL, percent-decoded.
+        first_segment: the last path segment of the URL before redirects, percent-decoded.
 
     Raises:
         InvalidPathError: `parse_filename` refuses `requested`.
     """
     if requested is not None:
         return parse_filename(requested)
-    return SafeName(_sanitize(disposition or "") or sanitize_name(last_segment))
+    last, first = _sanitize(last_segment), _sanitize(first_segment)
+    is_first_better = not has_extension(last) and has_extension(first) and not _SCRIPT.search(first)
+    return SafeName(_sanitize(disposition or "") or (first if is_first_better else last) or first or FALLBACK_NAME)
+
+
+def has_extension(name: str) -> bool:
+    """Return True if a name ends with an extension, and not with a version such as `.2`."""
+    return _EXTENSION.fullmatch(_split_last(name)[1]) is not None
 
 
 def format_part_name(filename: SafeName, download_id: str, epoch: int) -> PartName:

@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.errors import FileTooLargeError, NetworkError
-from downloadd.policy.redaction import filename_from_url
 from downloadd.storage.destination import Destination, Part
-from downloadd.storage.names import parse_filename, suggest_name
+from downloadd.storage.names import parse_filename
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.checkpoints import Checkpoints
 from downloadd.transfer.classification import AlreadyComplete, RangeRequest, Restart, UseResponse
+from downloadd.transfer.file_naming import name_file, warn_of_page
 from downloadd.transfer.name_conflicts import is_skipped
 from downloadd.transfer.overlap import has_other_final_url, match_changed_url, plan_resumed_request, starts_with_part
 from downloadd.transfer.progress_meter import ProgressMeter
@@ -256,10 +256,10 @@ class Attempt:
             expected_type=self.download.request.expected_type,
         )
         if request.start == 0:
-            name = suggest_name(
-                self.download.request.requested_name, accepted.suggested_filename, filename_from_url(response.url)
-            )
-            self.download = replace(self.download, filename=name)
+            wanted, urls = self.download.request, {"first_url": response.requested_url, "final_url": response.url}
+            warning = warn_of_page(wanted, accepted, **urls)
+            name = name_file(wanted, accepted, **urls)
+            self.download = replace(self.download, filename=name).with_result(warning=warning)
             if await is_skipped(self.download, self._destination):
                 return False
         if self.part is None:

@@ -9,8 +9,10 @@ import msgspec
 
 from downloadd.download import OriginDigest
 from downloadd.errors import FileTooLargeError, NetworkError, RemoteError, RemoteFileNotFoundError
+from downloadd.media_types import parse_media_type
 from downloadd.transfer import fields
-from downloadd.transfer.response_head import ResponseHead, parse_media_type
+from downloadd.transfer.content_disposition import parse_content_disposition
+from downloadd.transfer.response_head import ResponseHead
 
 COMPLETE_STATUSES: Final = frozenset({200, 203})
 """Statuses whose content is the representation, also if a proxy has transformed it (203)."""
@@ -181,7 +183,7 @@ def _classify_complete(head: ResponseHead, now: float) -> UseResponse:
         coding=head.coding,
         last_modified=fields.parse_http_date(head.last_modified, now=now),
         content_type=head.shown_content_type,
-        suggested_filename=fields.parse_content_disposition(head.content_disposition),
+        suggested_filename=parse_content_disposition(head.content_disposition),
         # The content of a complete response is the representation.
         origin_digests=(
             *_origin_digests(head),
@@ -279,7 +281,7 @@ def _classify_partial(request: RangeRequest, head: ResponseHead, now: float) -> 
         coding=request.coding,
         last_modified=fields.parse_http_date(modified, now=now),
         content_type=head.shown_content_type,
-        suggested_filename=fields.parse_content_disposition(head.content_disposition),
+        suggested_filename=parse_content_disposition(head.content_disposition),
         origin_digests=_origin_digests(head),
         is_partial=True,
     )

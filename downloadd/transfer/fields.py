@@ -7,11 +7,10 @@ that are not UTF-8 as lone surrogates (`surrogateescape`). Pure: no I/O and no c
 import calendar
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -226,110 +225,3 @@ def parse_retry_after(text: str | None, *, now: float) -> float | None:
         return min(float(value), float(MAX_LENGTH_BYTES))
     until = parse_http_date(value, now=now)
     return None if until is None else max(0.0, until - now)
-
-
-_EXT_VALUE: Final = re.compile(r"(?P<charset>[^']*)'[^']*'(?P<value>.*)", re.DOTALL)
-_NAME_END: Final = re.compile(r"[=;]|\Z")
-_VALUE_END: Final = re.compile(r";|\Z")
-_INVALID_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
-
-
-def parse_content_disposition(text: str | None) -> str | None:
-    """Return the file name in a Content-Disposition of any type (RFC 6266), or None if there is none.
-
-    `filename*` takes precedence over `filename` if it can be decoded (RFC 8187; UTF-8 and ISO-8859-1), and the first
-    of its kind over later ones. `filename` is literal: neither percent-encoding nor RFC 2047 is decoded. Raw octets in
-    it are UTF-8, or else ISO-8859-1. Forms that the grammar forbids, but that have one obvious meaning, are read as
-    browsers do: no type, blanks in a token, a quoted `filename*`, a quote that is not closed.
-
-    The name is not safe: it may contain slashes, dots and control characters. It can always be encoded as UTF-8.
-    """
-    plain: str | None = None
-    for name, value in _parameters(text or ""):
-        match name:
-            case "filename*":
-                extended = _decode_extended(value)
-                if extended:
-                    return extended
-            case "filename":
-                plain = plain or _decode_raw(value)
-            case _:
-                pass
-    return plain or None
-
-
-def _parameters(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the parameters in order, names in lower case, values unquoted; the disposition type has no `=`."""
-    position = 0
-    while position < len(text):
-        position = _skip_whitespace(text, position)
-        if text.startswith('"', position):
-            # A quoted string in place of a type or a name: text in it that looks like a parameter is ignored.
-            _, position = _read_quoted(text, position + 1)
-            _, position = _read_until(text, position, _VALUE_END)
-            position += 1
-            continue
-        name, position = _read_until(text, position, _NAME_END)
-        if not text.startswith("=", position):
-            position += 1
-            continue
-        position = _skip_whitespace(text, position + 1)
-        if text.startswith('"', position):
-            value, position = _read_quoted(text, position + 1)
-            # Text between the closing quote and the next parameter is ignored.
-            _, position = _read_until(text, position, _VALUE_END)
-        else:
-            value, position = _read_until(text, position, _VALUE_END)
-        position += 1
-        yield name.lower(), value
-
-
-def _read_until(text: str, position: int, end: re.Pattern[str]) -> tuple[str, int]:
-    """Return the text from `position` to the first match of `end`, stripped, and the position of the match."""
-    match = end.search(text, position)
-    stop = len(text) if match is None else match.start()
-    return text[position:stop].strip(_OWS), stop
-
-
-def _read_quoted(text: str, position: int) -> tuple[str, int]:
-    """Return a quoted string, read from behind its opening quote, and the position behind the closing one."""
-    end = position
-    while end < len(text) and text[end] != '"':
-        end += 2 if text[end] == "\\" else 1
-    return _QUOTED_PAIR.sub(r"\1", text[position:end]), end + 1
-
-
-def _skip_whitespace(text: str, position: int) -> int:
-    while position < len(text) and text[position] in _OWS:
-        position += 1
-    return position
-
-
-def _decode_extended(value: str) -> str | None:
-    """Decode an ext-value (RFC 8187, section 3.2); return None if it is malformed or in another charset."""
-    match = _EXT_VALUE.fullmatch(value)
-    if match is None or _INVALID_PERCENT.search(match["value"]):
-        return None
-    charset = match["charset"].lower()
-    try:
-        if charset == "utf-8":
-            return unquote_to_bytes(match["value"].encode("utf-8", "surrogateescape")).decode("utf-8")
-        if charset == "iso-8859-1":
-            return unquote_to_bytes(match["value"].encode("ascii")).decode("iso-8859-1")
-    except UnicodeError:
-        return None
-    return None
-
-
-def _decode_raw(value: str) -> str:
-    """Decode raw octets as UTF-8, or else as ISO-8859-1."""
-    try:
-        octets = value.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        # No octets decode to such surrogates, so this text was not received from an origin.
-        return value.encode("utf-8", "replace").decode("utf-8")
-    try:
-        return octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return octets.decode("iso-8859-1")

@@ -6,6 +6,7 @@ Pure: no I/O and no clock.
 import msgspec
 from multidict import MultiMapping
 
+from downloadd.media_types import parse_media_type
 from downloadd.transfer import fields
 
 
@@ -71,12 +72,6 @@ class ResponseHead(msgspec.Struct, frozen=True, kw_only=True):
     def strong_validator(self, *, now: float) -> str | None:
         """Return the strong validator of the representation, or None if there is none; `now` is Unix time."""
         return fields.strong_validator(etag=self.etag, last_modified=self.last_modified, date=self.date, now=now)
-
-
-def parse_media_type(content_type: str | None) -> str:
-    """Return the type and subtype in lower case; "" if there is none, or if it is not printable ASCII."""
-    text = (content_type or "").partition(";")[0].strip().lower()
-    return text if text.isascii() and text.isprintable() else ""
 
 
 def parse_response_head(status: int, field_lines: MultiMapping[str]) -> ResponseHead:

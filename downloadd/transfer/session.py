@@ -44,6 +44,8 @@ class OriginResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     url: AllowedUrl
     """URL of the response, after redirects."""
+    requested_url: AllowedUrl
+    """URL before redirects."""
     final_url_digest: str | None
     """Digest of that URL without its query; None without redirects. A new signature in the query does not change it."""
     head: ResponseHead
@@ -138,6 +140,7 @@ class Session:
                 try:
                     yield OriginResponse(
                         url=target,
+                        requested_url=first,
                         final_url_digest=_url_digest(target) if hops else None,
                         head=parse_response_head(response.status, response.headers),
                         content=content,

@@ -52,6 +52,14 @@ async def test_all_fields_of_a_download_are_shown(api: ServedApi, command: Comma
     assert re.search(r"^resolution +\S", output, re.MULTILINE)
 
 
+async def test_a_warning_is_shown_in_list_history_and_details(api: ServedApi, command: Command) -> None:
+    id = api.manager.add(sample_download(1, state=State.COMPLETED, warning="look at this")).id
+    api.manager.add(sample_download(2, state=State.DOWNLOADING, warning="look at that"))
+    assert "look at this" in (await command("history")).output
+    assert "look at that" in (await command("list")).output
+    assert re.search(r"^warning +look at this$", (await command("show", id)).output, re.MULTILINE)
+
+
 async def test_the_status_counts_active_downloads(api: ServedApi, command: Command) -> None:
     for number in range(2):
         api.manager.add(sample_download(number, state=State.DOWNLOADING))

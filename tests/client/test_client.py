@@ -54,7 +54,7 @@ async def test_the_calls_of_the_specification_return_its_answers(client: Client,
     result = await client.files.downloads.fetch(
         directory="Downloads", download=origin.url("/data.csv"), filename="renamed-data.csv", timeout=600
     )
-    assert msgspec.structs.asdict(result) | {"download_id": "", "detail": None} == {
+    assert msgspec.structs.asdict(result) | {"download_id": "", "detail": None, "warning": None} == {
         "download_id": "",
         "filename": "renamed-data.csv",
         "path": "Downloads/renamed-data.csv",
@@ -62,6 +62,7 @@ async def test_the_calls_of_the_specification_return_its_answers(client: Client,
         "message": "Download started",
         "error": None,
         "detail": None,
+        "warning": None,
     }
     await client.files.downloads.fetch(directory="other", download=origin.url("/data.csv"))
     active = await client.files.downloads.list_active(directory="Downloads", downloads="")

@@ -18,6 +18,7 @@ VALUES: StartOptions = {
     "timeout": 1,
     "segments": 2,
     "checksum": f"sha-256={'0' * 64}",
+    "type": "image/*",
     "conflict": "skip",
     "priority": 3,
     "speed_limit": 4,

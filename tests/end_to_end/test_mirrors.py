@@ -47,7 +47,7 @@ async def test_all_sources_are_used_together(daemon: DaemonProcess, origin: Orig
     origin.script("/f", SLOW_RESPONSE)
     mirror.script("/m", SLOW_RESPONSE)
     entry = await fetch(daemon, origin.url("/f"), mirror.url("/m"), checksum=f"sha-256={expected_sha256(0, SIZE)}")
-    assert (entry["status"], entry["detail"], entry["url"]) == ("completed", None, origin.url("/f"))
+    assert (entry["status"], entry["warning"], entry["url"]) == ("completed", None, origin.url("/f"))
     assert daemon.files() == {"d/f": WHOLE}
     assert origin.bytes_sent("/f") > 4 * MIB
     assert mirror.bytes_sent("/m") > 4 * MIB
@@ -103,9 +103,9 @@ async def test_an_unusable_mirror_is_dropped_and_reported(
     entry = await fetch(daemon, origin.url("/f"), mirror.url("/m?token=secret"), segments="4")
     assert daemon.files() == {"d/f": WHOLE}
     assert entry["status"] == "completed"
-    assert entry["detail"].startswith(mirror.url("/m?token="))
-    assert reason in entry["detail"]
-    assert "secret" not in entry["detail"]
+    assert entry["warning"].startswith(mirror.url("/m?token="))
+    assert reason in entry["warning"]
+    assert "secret" not in entry["warning"]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_a_mirror_replaces_a_failed_first_url(
     assert entry["status"] == "completed"
     # A request that got no answer at all is repeated once by the client.
     assert len(origin.requests("/f")) <= 2
-    assert origin.url("/f") in entry["detail"]
+    assert origin.url("/f") in entry["warning"]
 
 
 async def test_a_mirror_sends_the_rest_of_a_broken_source(
@@ -193,7 +193,7 @@ async def test_a_download_from_several_sources_survives_a_kill(tmp_path: Path, o
         await daemon.start()
         entry = await daemon.wait_until_finished(id)
         assert entry["status"] == "completed"
-        assert origin.url("/f") in entry["detail"]
+        assert origin.url("/f") in entry["warning"]
         assert daemon.files() == {"d/f": WHOLE}
         assert mirror.bytes_sent("/m") - before < SIZE - 4 * MIB
 

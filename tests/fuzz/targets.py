@@ -22,6 +22,7 @@ with atheris.instrument_imports():
     from downloadd.policy.url import parse_url
     from downloadd.storage.names import MAX_NAME_BYTES, parse_directory, parse_filename, sanitize_name
     from downloadd.transfer import fields
+    from downloadd.transfer.content_disposition import parse_content_disposition
     from downloadd.transfer.head_normalization import PROTOCOL_PREFIX, MalformedHeadError, find_head_end, normalize_head
 
 METALINK = b'<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="a">'
@@ -32,7 +33,7 @@ def fuzz_fields(data: bytes) -> None:
     """Parse a response field."""
     # Decoded like the client library does.
     text = data.decode("utf-8", "surrogateescape")
-    fields.parse_content_disposition(text)
+    parse_content_disposition(text)
     fields.parse_content_range(text)
     fields.parse_http_date(text, now=NOW)
     fields.parse_retry_after(text, now=NOW)

@@ -101,10 +101,13 @@ def has_ended(pid: int) -> bool:
 
 def test_a_variable_without_a_value_is_empty_and_none_holds_nul() -> None:
     message = msgspec.json.decode(make_delivery().body, type=Message)
-    entry = msgspec.structs.replace(message.data, status="failed", filename="a\0b", error=None, checksum=None)
+    entry = msgspec.structs.replace(
+        message.data, status="failed", filename="a\0b", error=None, checksum=None, warning="w"
+    )
     variables = environment_variables(msgspec.structs.replace(message, data=entry), "/srv", 1)
     assert (variables["HOOK_FILE"], variables["HOOK_ERROR"], variables["HOOK_CHECKSUM"]) == ("", "", "")
     assert variables["HOOK_FILENAME"] == "a\N{REPLACEMENT CHARACTER}b"
+    assert (variables["HOOK_DETAIL"], variables["HOOK_WARNING"]) == ("", "w")
 
 
 async def test_cancelling_kills_the_program(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from downloadd.import_operation import (
 )
 from downloadd.imports import pending
 from downloadd.imports.manifest import ManifestWriter
-from downloadd.imports.pending import MAX_POLL_SECONDS, MIN_POLL_SECONDS, PendingDownloads, poll_seconds
+from downloadd.imports.pending import MAX_POLL_SECONDS, MIN_POLL_SECONDS, PendingDownloads, expected_type, poll_seconds
 from downloadd.states import State
 
 
@@ -138,3 +138,11 @@ async def test_released_files_are_pending_again(stack: ImportStack, downloads: P
 @pytest.mark.parametrize(("files", "seconds"), [(0, MIN_POLL_SECONDS), (2_500, 0.5), (1_000_000, MAX_POLL_SECONDS)])
 def test_many_files_are_polled_less_often(files: int, seconds: float) -> None:
     assert poll_seconds(files) == seconds
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [("image/png", "file"), ("text/plain", "file"), ("Text/HTML; a=b", None), (None, None)],
+)
+def test_only_a_web_page_is_known_not_to_be_the_file_of_a_link(content_type: str | None, expected: str | None) -> None:
+    assert expected_type(content_type) == expected

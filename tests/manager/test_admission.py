@@ -65,6 +65,7 @@ def test_requested_parameters_are_kept() -> None:
         timeout=0,
         segments=2,
         checksum=f"SHA-256={'AB' * 32}",
+        type="Image/PNG; q=1",
         conflict=Conflict.SKIP,
         priority=-3,
         speed_limit=7,
@@ -74,6 +75,7 @@ def test_requested_parameters_are_kept() -> None:
     assert (download.request.timeout, download.request.segments, download.request.conflict) == (0, 2, Conflict.SKIP)
     assert (download.control.priority, download.control.speed_limit) == (-3, 7)
     assert download.request.requested_checksum == f"sha-256={'ab' * 32}"
+    assert download.request.expected_type == "image/png"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,7 @@ def test_requested_parameters_are_kept() -> None:
         pytest.param(
             DownloadRequest(url=URL, directory="d", checksum="crc=1"), ErrorCode.INVALID_PARAMETER, id="checksum"
         ),
+        pytest.param(DownloadRequest(url=URL, directory="d", type="picture"), ErrorCode.INVALID_PARAMETER, id="type"),
         pytest.param(
             DownloadRequest(url=URL, directory="d", problem=InvalidParameterError("wait", "too long")),
             ErrorCode.INVALID_PARAMETER,

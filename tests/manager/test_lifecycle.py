@@ -159,7 +159,7 @@ def test_a_completed_download_has_no_error_and_no_part_file() -> None:
     failed_before = with_fields(download(State.DOWNLOADING), error=ErrorCode.NETWORK_ERROR, detail="broken")
     whole = lifecycle.mark_verifying(failed_before, total=1, warning="a mirror was not used")
     after = lifecycle.mark_completed(whole, now=NOW)
-    assert after.result.detail == "a mirror was not used"
+    assert (after.result.detail, after.result.warning) == (None, "a mirror was not used")
     assert (after.state, after.result.error, after.progress.part_name, after.result.end_time) == (
         State.COMPLETED,
         None,
@@ -167,6 +167,16 @@ def test_a_completed_download_has_no_error_and_no_part_file() -> None:
         int(NOW),
     )
     assert (after.progress.received, after.progress.total) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "warning"),
+    [(None, None, None), ("a page", None, "a page"), ("a page", "b", "a page; b"), ("a page; b", "b", "a page; b")],
+    ids=["none", "kept", "added", "once"],
+)
+def test_a_warning_is_added_to_an_earlier_one(known: str | None, new: str | None, warning: str | None) -> None:
+    before = with_fields(download(State.DOWNLOADING), warning=known)
+    assert lifecycle.mark_verifying(before, total=1, warning=new).result.warning == warning
 
 
 @pytest.mark.parametrize(

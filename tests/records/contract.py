@@ -76,6 +76,7 @@ DOWNLOADS = st.builds(
     checksum=st.none() | _TEXT,
     error=st.none() | st.sampled_from(ErrorCode),
     detail=st.none() | _TEXT,
+    warning=st.none() | _TEXT,
     end_time=st.none() | _INTEGER,
     ended_seq=st.none() | _INTEGER,
     request_id=st.none() | _TEXT,

@@ -45,6 +45,7 @@ STARTED_DOWNLOAD = with_fields(
     checksum="",
     error=ErrorCode.INTERNAL_ERROR,
     detail="",
+    warning="",
     end_time=0,
 )
 

@@ -199,6 +199,27 @@ def test_the_best_name_known_is_suggested(
     assert suggest_name(requested, disposition, last_segment) == name
 
 
+@pytest.mark.parametrize(
+    ("last", "first", "name"),
+    [
+        pytest.param("6f1c0a", "app.zip", "app.zip", id="an object of a content network"),
+        pytest.param("", "app.tar.gz", "app.tar.gz", id="a directory"),
+        pytest.param("other.zip", "app.zip", "other.zip", id="the last has an extension"),
+        pytest.param("LICENSE", "README", "LICENSE", id="neither has one"),
+        pytest.param("LICENSE", "v1.2", "LICENSE", id="a version is no extension"),
+        pytest.param("LICENSE", "get.php", "LICENSE", id="a program that sends files"),
+        pytest.param("LICENSE", "get.PHP7", "LICENSE", id="a program in capitals"),
+        pytest.param("app-1.2", "app.dmg", "app.dmg", id="the last ends with a version"),
+        pytest.param("", "download", "download", id="only the first has a name"),
+        pytest.param("..", "../app.zip", "app.zip", id="made safe"),
+    ],
+)
+def test_after_redirects_the_name_with_an_extension_is_suggested(last: str, first: str, name: str) -> None:
+    assert suggest_name(None, None, last, first) == name
+    assert suggest_name(None, "sent.bin", last, first) == "sent.bin"
+    assert suggest_name("mine", "sent.bin", last, first) == "mine"
+
+
 def test_a_part_name_has_final_name_id_and_epoch() -> None:
     assert format_part_name(parse_filename("data.csv"), ID, 3) == PART
 

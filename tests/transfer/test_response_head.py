@@ -3,7 +3,8 @@
 import pytest
 from multidict import CIMultiDict
 
-from downloadd.transfer.response_head import ResponseHead, parse_media_type, parse_response_head
+from downloadd.media_types import parse_media_type
+from downloadd.transfer.response_head import ResponseHead, parse_response_head
 
 
 def test_the_lines_of_a_list_are_joined_and_of_other_fields_the_first_is_used() -> None:

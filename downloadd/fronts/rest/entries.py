@@ -32,6 +32,7 @@ def make_start_response(download: Download) -> StartResponse:
         message=row.message,
         error=None if row.is_success else _reported_error(download),
         detail=UNSET if detail is None else detail,
+        warning=UNSET if download.result.warning is None else download.result.warning,
     )
 
 
@@ -75,6 +76,7 @@ def _common_fields(download: Download) -> dict[str, Any]:
         "start_time": download.start_time,
         "error": download.result.error,
         "detail": download.result.detail,
+        "warning": download.result.warning,
         "operation": UNSET if download.request.operation is None else download.request.operation,
     }
 

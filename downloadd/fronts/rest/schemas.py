@@ -32,6 +32,9 @@ Cursor = Annotated[str, Meta(pattern="^[0-9]{1,18}$", description="Start of the 
 EmptyString = Annotated[str, Meta(max_length=0, description="Pass an empty string.")]
 PageLimit = Annotated[int, Meta(ge=1, le=1000, description="Entries on a page.")]
 UnixSeconds = Annotated[int, Meta(description="Unix seconds.")]
+WarningText = Annotated[
+    str, Meta(description="What to check though nothing failed: a web page in place of a file, unused mirrors.")
+]
 RedactedUrl = Annotated[str, Meta(description="Without credentials.")]
 
 
@@ -117,6 +120,7 @@ class StartResponse(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     error: ErrorCode | None
     detail: str | UnsetType = UNSET
+    warning: WarningText | UnsetType = UNSET
 
 
 class BatchResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +151,7 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     error: Annotated[ErrorCode, Meta(description="Reason why the last attempt ended.")] | None
     reason: Annotated[str, Meta(description="Reason why it waits.")] | None
     detail: str | None
+    warning: WarningText | None = None
     operation: ImportOperation | UnsetType = UNSET
 
 
@@ -167,6 +172,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str | None
     user: str
     detail: str | None
+    warning: WarningText | None = None
     operation: ImportOperation | UnsetType = UNSET
 
 

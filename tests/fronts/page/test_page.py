@@ -126,6 +126,25 @@ async def test_options_reach_the_download(browser: Browser, daemon: DaemonProces
         assert (entry["priority"], entry["speed_limit"]) == (7, 1_572_864)
 
 
+async def test_a_web_page_in_place_of_a_file_is_shown_or_refused(
+    browser: Browser, daemon: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/f.zip", ScriptedResponse(body=b"<html>sign in</html>", content_type="text/html"))
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
+        await page.get_by_label("Links").fill(origin.url("/f.zip"))
+        await page.get_by_label("Links").press("Control+Enter")
+        await page_session.wait_for_text("#ended", "with a warning")
+        await page.get_by_label("Links").fill(origin.url("/f.zip"))
+        await page.get_by_text("Options").click()
+        await page.locator("#type").fill("application/zip")
+        await page.get_by_label("Links").press("Control+Enter")
+        await page_session.wait_for_text("#ended", "Unexpected content")
+        await page.get_by_role("link", name="History").click()
+        await page_session.wait_for_text("#past", "in place of a .zip file")
+        await page_session.wait_for_text("#past", "received a web page (text/html) instead of application/zip")
+
+
 async def test_a_repeated_request_after_a_lost_connection_starts_nothing_twice(
     browser: Browser, daemon: DaemonProcess, origin: Origin
 ) -> None:

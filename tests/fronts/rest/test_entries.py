@@ -68,6 +68,14 @@ def test_the_detail_is_part_of_an_answer_only_if_it_reports_no_success() -> None
     assert make_start_response(active).detail is UNSET
 
 
+def test_a_warning_is_part_of_every_answer_and_entry_that_has_one() -> None:
+    warned, plain = (sample_download(state=State.COMPLETED, warning=warning) for warning in ("look", None))
+    assert (make_start_response(warned).warning, make_start_response(plain).warning) == ("look", UNSET)
+    assert (make_history_entry(warned).warning, make_history_entry(plain).warning) == ("look", None)
+    active = sample_download(state=State.DOWNLOADING, warning="look")
+    assert make_active_entry(Snapshot(download=active)).warning == "look"
+
+
 def test_an_error_that_is_not_recorded_is_cancellation_or_an_internal_one() -> None:
     assert make_start_response(sample_download(state=State.CANCELLED)).error is ErrorCode.CANCELLED
     assert make_start_response(sample_download(state=State.FAILED)).error is ErrorCode.INTERNAL_ERROR

@@ -12,6 +12,8 @@ const MAX_LIST_BYTES = 1 << 20;
 /** Refused links whose reason is shown. */
 const MAX_PROBLEMS = 20;
 const MIB = 1 << 20;
+/** Ids of the fields that apply to one file. */
+const FIELDS_OF_ONE_FILE = ["filename", "checksum"];
 
 export class AddForm {
   /**
@@ -145,17 +147,16 @@ export class AddForm {
     const rest = linesWithout ? `, ${formatCount(linesWithout, "line")} without a link` : "";
     setText(this.found, hasText ? `${formatCount(links.length, "link")} found${rest}` : "");
     setText(byId("add-button"), links.length > 1 ? `Download ${links.length.toLocaleString()} files` : "Download");
-    // A name and a checksum apply to one file.
-    for (const id of ["filename", "checksum"]) byId(id).disabled = links.length > 1;
+    for (const id of FIELDS_OF_ONE_FILE) byId(id).disabled = links.length > 1;
   }
 
   /** @param {number} files @returns {Record<string, any> | null} */
   #options(files) {
     /** @type {Record<string, any>} */
     const options = { directory: this.directory.value.trim().replace(/^\/+|\/+$/g, "") };
-    for (const id of ["conflict", "filename", "checksum"]) {
+    for (const id of ["conflict", "type", ...FIELDS_OF_ONE_FILE]) {
       const value = byId(id).value.trim();
-      if (value && (id === "conflict" || files === 1)) options[id] = value;
+      if (value && (files === 1 || !FIELDS_OF_ONE_FILE.includes(id))) options[id] = value;
     }
     for (const [id, name, unit] of /** @type {[string, string, number][]} */ ([
       ["segments", "segments", 1],

@@ -84,7 +84,7 @@ export class Details {
       ["Started", formatTime(entry.start_time)],
       ["Ended", finished ? `${formatTime(entry.end_time)}, after ${formatDuration(entry.end_time - entry.start_time)}` : null],
       ["User", entry.user],
-      ["Note", entry.error ? null : entry.detail],
+      ["Warning", entry.warning],
       ["Id", entry.id],
     ];
     byId("facts").replaceChildren(

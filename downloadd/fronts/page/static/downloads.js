@@ -145,11 +145,11 @@ export class DownloadsView {
     };
   }
 
-  /** Returns the error of the last attempt and the reason why the download waits. @param {any} entry */
+  /** Returns the error of the last attempt, the warning, and the reason why the download waits. @param {any} entry */
   #formatReason(entry) {
     const parts = [];
     if (entry.error) parts.push(this.errors.summary(entry.error, entry.detail));
-    else if (entry.detail) parts.push(entry.detail);
+    if (entry.warning) parts.push(entry.warning);
     if (entry.reason && entry.status !== "paused") parts.push(entry.reason);
     return parts.join(" – ");
   }
@@ -204,6 +204,7 @@ export class DownloadsView {
             { class: "facts" },
             [
               entry.error ? this.errors.title(entry.error) : STATES[entry.status]?.title,
+              entry.warning ? "with a warning" : "",
               entry.total_bytes === null ? "" : formatSize(entry.total_bytes),
               formatAge(entry.end_time, now),
             ]

@@ -177,7 +177,7 @@ export class HistoryView {
         setText(state, STATES[entry.status]?.title ?? entry.status);
         const size = entry.total_bytes === null ? "" : formatSize(entry.total_bytes);
         setText(facts, [size, formatAge(entry.end_time, Date.now() / 1000)].filter(Boolean).join(" · "));
-        setText(reason, entry.error ? this.errors.summary(entry.error, entry.detail) : (entry.detail ?? ""));
+        setText(reason, [entry.error && this.errors.summary(entry.error, entry.detail), entry.warning].filter(Boolean).join(" – "));
         retry.setAttribute("aria-label", `Try ${entry.filename} again`);
         setVisible(retry, STATES[entry.status]?.isSuccess === false);
       },
