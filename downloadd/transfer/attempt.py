@@ -257,7 +257,10 @@ class Attempt:
         )
         if request.start == 0:
             name = suggest_name(
-                self.download.request.requested_name, accepted.suggested_filename, filename_from_url(response.url)
+                self.download.request.requested_name,
+                accepted.suggested_filename,
+                filename_from_url(response.url),
+                max_bytes=await self._destination.max_name_bytes(directory=self.download.request.directory),
             )
             self.download = replace(self.download, filename=name)
             if await is_skipped(self.download, self._destination):
@@ -265,8 +268,7 @@ class Attempt:
         if self.part is None:
             self.part = await self._open_part(None)
         if accepted.total is not None:
-            await self._destination.check_free_space(accepted.total - accepted.start)
-            await self.part.reserve(accepted.total)
+            await self.part.reserve(accepted.total, missing=accepted.total - accepted.start)
         self.meter.total = accepted.total
         self._checkpoints.accept_response(
             accepted, final_url_digest=response.final_url_digest, part_name=self.part.name
@@ -318,7 +320,7 @@ class Attempt:
                 await self._restart()
                 return False
             assert progress.total is not None  # noqa: S101 - narrows the type; there are no segments without
-            await part.reserve(progress.total)
+            await part.reserve(progress.total, missing=progress.total - kept.size)
             self._bytes_at_start = kept.size
             self.meter.reset(kept.size)
             self.meter.total = progress.total
