@@ -210,7 +210,7 @@ class Runner:
         if host_backoff is not None:
             self._dispatcher.block(host_backoff.host, host_backoff.until)
         self._gate.report_outcome(row, lacks_space=lacks_space)
-        self._space.notify_run_ended()
+        self._space.notify_run_ended(row.seq)
 
     async def _settle(self, row: Download, pending_space: SpacePendingError | None) -> None:
         """Enqueue or publish a download whose run has ended."""

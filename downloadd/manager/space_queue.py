@@ -43,8 +43,8 @@ class SpaceQueue:
         self._clock = clock
         self._requests: dict[int, SpaceRequest] = {}
         self._changed = asyncio.Event()
-        # Times of starts, with the bytes that the downloads are about to announce.
-        self._started: list[tuple[float, int]] = []
+        # Times of starts, and the bytes that the downloads are about to announce.
+        self._started: dict[int, tuple[float, int]] = {}
         self._idle_since: float | None = None
 
     @property
@@ -71,8 +71,9 @@ class SpaceQueue:
         """Forget a download that starts, or that a user has changed; an unknown one is ignored."""
         self._requests.pop(seq, None)
 
-    def notify_run_ended(self) -> None:
-        """Check the space again, since a run has ended."""
+    def notify_run_ended(self, seq: int) -> None:
+        """Check the space again, since the run of a download has ended."""
+        self._started.pop(seq, None)
         self._changed.set()
 
     def describe_wait(self, seq: int) -> str | None:
@@ -101,11 +102,13 @@ class SpaceQueue:
     async def _release_fitting(self) -> None:
         space = await self._destination.measure_unannounced()
         now = self._clock.monotonic()
-        self._started = [(time, needed) for time, needed in self._started if now - time < ANNOUNCEMENT_SECONDS]
-        starting = sum(needed for _, needed in self._started)
+        self._started = {
+            seq: started for seq, started in self._started.items() if now - started[0] < ANNOUNCEMENT_SECONDS
+        }
+        starting = sum(needed for _, needed in self._started.values())
         fitting = select_fitting(self._requests.values(), space.available - starting)
         for request in fitting:
-            self._started.append((now, request.needed))
+            self._started[request.waiting.seq] = now, request.needed
             self.discard(request.waiting.seq)
         self._dispatcher.enqueue([replace(request.waiting, not_before=None) for request in fitting])
         if fitting or starting or space.announced:

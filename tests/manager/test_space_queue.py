@@ -15,7 +15,7 @@ from downloadd.errors import SpacePendingError, StorageRootMissingError
 from downloadd.manager import space_queue
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.scheduler import Limits
-from downloadd.manager.space_queue import MAX_IDLE_SECONDS, SpaceQueue
+from downloadd.manager.space_queue import ANNOUNCEMENT_SECONDS, MAX_IDLE_SECONDS, SpaceQueue
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 from downloadd.storage.free_space import UnannouncedSpace
@@ -136,7 +136,23 @@ async def test_no_more_start_than_fit_together(
     disk.available = 8
     await wait_until(lambda: len(started()) == 2)
     assert started() == [rows[0].seq, rows[1].seq]
+    await asyncio.sleep(0.05)
     assert space.waiting == 1
+    # The bytes of those that were started are not free until they have announced them, or have ended.
+    space.notify_run_ended(rows[0].seq)
+    await wait_until(lambda: started() == [row.seq for row in rows])
+
+
+async def test_a_download_that_announces_nothing_holds_the_others_back_for_a_time_only(
+    space: SpaceQueue, records: SqliteRecords, disk: Disk, clock: ManualClock, started: Callable[[], list[int]]
+) -> None:
+    rows = [await accept(records, number) for number in range(2)]
+    for row in rows:
+        space.add(row, lacks(3))
+    disk.available = 3
+    await wait_until(lambda: started() == [rows[0].seq])
+    clock.now += ANNOUNCEMENT_SECONDS
+    await wait_until(lambda: started() == [row.seq for row in rows])
 
 
 async def test_the_end_of_a_run_is_noticed_at_once(
@@ -151,7 +167,7 @@ async def test_the_end_of_a_run_is_noticed_at_once(
     space.add(row, lacks(3))
     await asyncio.sleep(0.05)
     disk.available = 3
-    space.notify_run_ended()
+    space.notify_run_ended(0)
     await wait_until(lambda: started() == [row.seq])
 
 
@@ -163,7 +179,7 @@ async def test_a_download_that_a_user_has_changed_is_not_started(
     dispatcher.dequeue(row.seq)
     space.discard(row.seq)
     disk.available = 3
-    space.notify_run_ended()
+    space.notify_run_ended(0)
     await asyncio.sleep(0.05)
     assert started() == []
     assert space.describe_wait(row.seq) is None
