@@ -34,7 +34,10 @@ class InsufficientStorageError(DownloadError, code="INSUFFICIENT_STORAGE"):
     title = "Insufficient storage"
     description = "The disk is full, or free space would fall below the configured reserve"
     resolution = "Free disk space, or contact administrator to lower min_free"
-    advice = "`df` shows the free space. `storage.min_free` always stays free, and a directory may have a `quota`."
+    advice = (
+        "`df` shows the free space. `storage.min_free` always stays free, and a directory may have a `quota`. A "
+        "download whose announced length does not fit now waits in the queue; this error ends one that never fits."
+    )
     occasions = frozenset({Occasion.END, Occasion.UPLOAD})
 
     def __init__(self, detail: str, *, permanent: bool = False) -> None:
