@@ -159,6 +159,9 @@ class Attempt:
         if self.part is None:
             return self.download
         segments = None if self._segmented is None else self._segmented.received()
+        if segments is None and self.download.progress.received_ranges is not None:
+            # The attempt ended before it continued the segments; the size of the part file includes their gaps.
+            segments = ByteRanges.parse(self.download.progress.received_ranges)
         return await self._checkpoints.close_part(self.part, segments)
 
     async def fetch(self) -> FetchResult:

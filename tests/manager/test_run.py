@@ -27,6 +27,7 @@ from downloadd.records.protocol import HistoryFilter
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import parse_filename
 from downloadd.storage.part_file import PartFile
 from downloadd.storage.root import DiskSpace
 from downloadd.transfer.session import Session
@@ -226,6 +227,44 @@ async def test_a_download_without_space_for_its_rest_keeps_what_it_has(
     assert run.pending_space is not None
     assert (run.pending_space.needed, run.pending_space.kept) == (SIZE - kept, kept)
     assert [len(content) for content in parts.files().values()] == [kept]
+
+
+async def test_a_download_without_space_for_the_gaps_of_its_part_keeps_its_ranges(
+    parts: RunParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await parts.claim("/f", segments=2)
+    part = await parts.destination.open_part(
+        directory="d", filename=parse_filename("f"), download_id=row.id, epoch=row.epoch, existing=None
+    )
+    for start, end in ((0, 50_000), (100_000, 150_000)):
+        await part.write([expected_bytes(0, start, end)], start)
+    await part.close()
+    ranges = "0-50000,100000-150000"
+    interrupted = replace(
+        row.with_progress(
+            part_name=part.name,
+            received=100_000,
+            received_ranges=ranges,
+            total=SIZE,
+            validator='"v"',
+            final_url_digest="",
+        ),
+        state=State.QUEUED,
+    )
+    await parts.records.save(interrupted)
+    [row] = await parts.records.claim([row.seq])
+    await fill_disk(parts, monkeypatch, SIZE - 100_001)
+    run = parts.make_run(row)
+    held, _ = await perform(run)
+    assert run.pending_space is not None
+    assert (run.pending_space.needed, run.pending_space.kept) == (100_000, 100_000)
+    assert (held.state, held.progress.received, held.progress.received_ranges) == (State.QUEUED, 100_000, ranges)
+    await fill_disk(parts, monkeypatch, SIZE)
+    [row] = await parts.records.claim([row.seq])
+    completed, _ = await perform(parts.make_run(row))
+    assert completed.state is State.COMPLETED
+    assert parts.files() == {"f": expected_bytes(0, 0, SIZE)}
+    assert parts.origin.bytes_sent("/f") < 150_000
 
 
 async def test_a_download_that_is_cancelled_while_the_disk_is_full_is_cancelled(
