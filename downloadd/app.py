@@ -38,6 +38,7 @@ from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
 from downloadd.manager.scheduler import Limits
+from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.metrics import Metrics
@@ -217,7 +218,8 @@ class App:
         dispatcher = LocalDispatcher(Limits.from_config(config), clock)
         notifier = Notifier(bus, self.metrics.downloads)
         gate = StorageGate(destination, dispatcher, clock)
-        runs = RunTable(dispatcher)
+        space = SpaceQueue(destination, dispatcher, records, clock)
+        runs = RunTable(dispatcher, space)
         admission = AdmissionControl(
             records=records,
             destination=destination,
@@ -244,6 +246,7 @@ class App:
             dispatcher=dispatcher,
             notifier=notifier,
             gate=gate,
+            space=space,
             runs=runs,
             factory=factory,
             clock=clock,
@@ -254,6 +257,7 @@ class App:
             dispatcher=dispatcher,
             notifier=notifier,
             gate=gate,
+            space=space,
             admission=admission,
             runs=runs,
             runner=runner,

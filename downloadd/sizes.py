@@ -45,6 +45,14 @@ def parse_size(text: str) -> int:
     return int(size)
 
 
+def format_rounded_size(size: int) -> str:
+    """Return `size` rounded to a tenth, in the largest SI unit that fits: `3 MB`, `2.4 MB`, `999 B`."""
+    for unit in ("PB", "TB", "GB", "MB", "kB"):
+        if size >= UNITS[unit]:
+            return f"{size / UNITS[unit]:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{size} B"
+
+
 def format_size(size: int) -> str:
     """Return `size` exactly, in the largest unit without a fraction; `parse_size` reads it back."""
     for unit in _OUTPUT_UNITS:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.sizes import UNITS, format_size, parse_size
+from downloadd.sizes import UNITS, format_rounded_size, format_size, parse_size
 
 
 @given(st.integers(0, 2**62))
@@ -51,3 +51,19 @@ def test_a_malformed_size_is_refused(text: str) -> None:
 )
 def test_sizes_are_formatted_exactly(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (3_000_000, "3 MB"),
+        (2_384_896, "2.4 MB"),
+        (5 << 30, "5.4 GB"),
+        (10**15, "1 PB"),
+    ],
+)
+def test_a_size_is_rounded_for_a_message(size: int, text: str) -> None:
+    assert format_rounded_size(size) == text

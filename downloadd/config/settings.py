@@ -114,7 +114,8 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ),
     ] = "downloads"
     min_free: Annotated[
-        ByteSize, describe("Free space that stays: a download or upload that needs more is refused or stopped.")
+        ByteSize,
+        describe("Free space that stays: a download that needs more waits or is stopped, an upload is refused."),
     ] = 1 << 30
     fsync: Annotated[
         bool,

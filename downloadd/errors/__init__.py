@@ -25,7 +25,8 @@ from downloadd.errors.storage import *  # noqa: F403
 def _collect_classes() -> Iterable[type[DownloadError]]:
     for module in (request, origin, storage, daemon, client):
         for kind in vars(module).values():
-            if isinstance(kind, type) and DownloadError in kind.__bases__:
+            # A module may import the row that one of its cases belongs to.
+            if isinstance(kind, type) and DownloadError in kind.__bases__ and kind.__module__ == module.__name__:
                 yield kind
 
 

@@ -122,9 +122,12 @@ class FileTooLargeError(DownloadError, code="FILE_TOO_LARGE"):
 
     status = 413
     title = "File too large"
-    description = "The remote file is larger than the server allows"
-    resolution = "Contact administrator to raise max_size"
-    advice = "The limit is `downloads.max_size`."
+    description = "The remote file is larger than the server or its disk allows"
+    resolution = "Contact administrator to raise max_size, or to store such files on another file system"
+    advice = (
+        "The limit is `downloads.max_size`, or that of the disk, which `detail` says: FAT32 holds files of less than "
+        "4 GiB, and the limit of the process (`ulimit -f`, RLIMIT_FSIZE) may be lower still."
+    )
     occasions = frozenset({Occasion.END})
 
     def __init__(self, limit: int) -> None:

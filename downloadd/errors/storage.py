@@ -4,6 +4,8 @@ Pure: no I/O and no clock.
 """
 
 from downloadd.errors.base import DownloadError, Occasion
+from downloadd.errors.origin import FileTooLargeError
+from downloadd.sizes import format_rounded_size
 
 
 class FileExistsAlreadyError(DownloadError, code="FILE_EXISTS"):
@@ -32,7 +34,10 @@ class InsufficientStorageError(DownloadError, code="INSUFFICIENT_STORAGE"):
     title = "Insufficient storage"
     description = "The disk is full, or free space would fall below the configured reserve"
     resolution = "Free disk space, or contact administrator to lower min_free"
-    advice = "`df` shows the free space. `storage.min_free` always stays free, and a directory may have a `quota`."
+    advice = (
+        "`df` shows the free space. `storage.min_free` always stays free, and a directory may have a `quota`. A "
+        "download whose announced length does not fit now waits in the queue; this error ends one that never fits."
+    )
     occasions = frozenset({Occasion.END, Occasion.UPLOAD})
 
     def __init__(self, detail: str, *, permanent: bool = False) -> None:
@@ -43,6 +48,31 @@ class InsufficientStorageError(DownloadError, code="INSUFFICIENT_STORAGE"):
     def transient(self) -> bool:
         """True if the same request may succeed later."""
         return not self.permanent
+
+
+class SpacePendingError(InsufficientStorageError):
+    """Announced length that does not fit now, beside the running downloads; it fits when they or others free space.
+
+    The download waits in the queue; the attempt is not a failure.
+
+    Attributes:
+        needed: bytes that are still to be written.
+        kept: bytes in the part file.
+    """
+
+    def __init__(self, *, needed: int, kept: int, available: int) -> None:
+        super().__init__(
+            f"waits for space on the disk: needs {format_rounded_size(needed)}, {format_rounded_size(available)} free"
+        )
+        self.needed = needed
+        self.kept = kept
+
+
+class FileTooLargeForDiskError(FileTooLargeError):
+    """File larger than the file system, or the limit of the process (RLIMIT_FSIZE), allows."""
+
+    def __init__(self, detail: str) -> None:
+        super(FileTooLargeError, self).__init__(detail)
 
 
 class StorageError(DownloadError, code="STORAGE_ERROR"):

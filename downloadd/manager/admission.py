@@ -17,7 +17,7 @@ from downloadd.policy.policy import Policy
 from downloadd.policy.redaction import filename_from_url, redact_misplaced_url, redact_url
 from downloadd.policy.url import parse_url
 from downloadd.states import State
-from downloadd.storage.names import parse_directory, parse_filename, sanitize_name, suggest_name
+from downloadd.storage.names import SafeName, parse_directory, parse_filename, sanitize_name, suggest_name
 from downloadd.verify import parse_checksum
 
 MAX_REFUSED_TEXT_CHARACTERS = 4096
@@ -81,11 +81,9 @@ def admit(
     )
 
 
-def expected_name(download: Download) -> str:
+def expected_name(download: Download) -> SafeName:
     """Return the name that the user can expect: the requested one, else the end of the URL."""
-    return download.request.requested_name or suggest_name(
-        None, None, filename_from_url(parse_url(download.request.url))
-    )
+    return suggest_name(download.request.requested_name, None, filename_from_url(parse_url(download.request.url)))
 
 
 def refuse(download: Download, error: DownloadError, *, now: float) -> Download:

@@ -30,7 +30,7 @@ from downloadd.policy.url import AllowedUrl
 from downloadd.records.protocol import Records, WaitingDownload
 from downloadd.states import State
 from downloadd.storage.destination import Destination
-from downloadd.storage.names import parse_filename
+from downloadd.storage.names import MIN_NAME_BYTES, check_length_of_name, parse_filename
 
 ADMISSION_BATCH_SIZE: Final = 250
 """Download requests that are processed before the event loop continues with other work."""
@@ -166,7 +166,7 @@ class AdmissionControl:
             )
             if download.state is State.QUEUED:
                 try:
-                    await self._require_free_name(download)
+                    await self._check_name(download)
                     if free_slots <= 0:
                         raise self._queue_full_error()
                     free_slots -= 1
@@ -182,13 +182,17 @@ class AdmissionControl:
     def _queue_full_error(self) -> QueueFullError:
         return QueueFullError(self._config.max_queued)
 
-    async def _require_free_name(self, download: Download) -> None:
-        if download.request.conflict is not Conflict.ERROR or download.request.requested_name is None:
+    async def _check_name(self, download: Download) -> None:
+        """Check that the disk takes the requested name, and that it is free if it must be."""
+        if download.request.requested_name is None:
             return
+        name, directory = parse_filename(download.request.requested_name), download.request.directory
         try:
-            exists = await self._destination.exists(
-                directory=download.request.directory, filename=parse_filename(download.request.requested_name)
-            )
+            if len(name.encode()) > MIN_NAME_BYTES:
+                check_length_of_name(name, await self._destination.max_name_bytes(directory=directory))
+            if download.request.conflict is not Conflict.ERROR:
+                return
+            exists = await self._destination.exists(directory=directory, filename=name)
         except StorageRootMissingError:
             # The name is checked again before anything is fetched.
             return

@@ -24,6 +24,7 @@ from downloadd.manager.run import StopReason
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
 from downloadd.manager.scheduler import Limits
+from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.manager.tasks import TaskSet
@@ -47,6 +48,7 @@ class Manager:
         dispatcher: Dispatcher,
         notifier: Notifier,
         gate: StorageGate,
+        space: SpaceQueue,
         admission: AdmissionControl,
         runs: RunTable,
         runner: Runner,
@@ -58,6 +60,7 @@ class Manager:
         self._dispatcher = dispatcher
         self._notifier = notifier
         self._gate = gate
+        self._space = space
         self._admission = admission
         self._runs = runs
         self._runner = runner
@@ -76,6 +79,7 @@ class Manager:
         self._tasks.spawn(self._runner.report_progress())
         self._tasks.spawn(self._stalls.watch())
         self._tasks.spawn(self._gate.watch())
+        self._tasks.spawn(self._space.watch())
         self._tasks.spawn(sweep(self._records, self._destination))
         return self
 
@@ -121,6 +125,7 @@ class Manager:
             before, after = await self._runner.amend(id, partial(lifecycle.cancel, now=self._clock.wall()))
             if after.state not in RUNNING:
                 self._dispatcher.dequeue(after.seq)
+                self._space.discard(after.seq)
                 await self._runner.end(before, after)
                 return after
             after = await self._runner.stop(after, StopReason.CANCEL)
@@ -138,6 +143,7 @@ class Manager:
             _, after = await self._runner.amend(id, lifecycle.pause)
             if after.state not in RUNNING:
                 self._dispatcher.dequeue(after.seq)
+                self._space.discard(after.seq)
                 self._runner.publish_changed(after)
                 return self._runs.snapshot(after)
             after = await self._runner.stop(after, StopReason.PAUSE)
@@ -232,7 +238,11 @@ class Manager:
 
     def wait_reasons(self) -> Mapping[WaitReason, int]:
         """Return the number of waiting downloads per reason; reasons without downloads may be left out."""
-        return self._dispatcher.wait_reasons()
+        reasons = Counter(self._dispatcher.wait_reasons())
+        # The dispatcher counts those that wait for space as delayed.
+        reasons[WaitReason.DELAYED] -= self._space.waiting
+        reasons[WaitReason.STORAGE_UNAVAILABLE] += self._space.waiting
+        return reasons
 
     def origins(self) -> OriginUsage:
         """Return the use of slots per host."""

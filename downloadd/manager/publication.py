@@ -9,7 +9,7 @@ from downloadd.download import Conflict, Download
 from downloadd.manager import lifecycle
 from downloadd.manager.admission import expected_name
 from downloadd.storage.destination import Destination, Part
-from downloadd.storage.names import SafeName, parse_filename
+from downloadd.storage.names import SafeName, parse_filename, shorten_name
 
 
 class Publication:
@@ -27,7 +27,11 @@ class Publication:
 
         Only the end of the process stops a run from here on.
         """
-        conflict = select_conflict(download)
+        conflict = download.request.conflict
+        if conflict is Conflict.OVERWRITE:
+            conflict = select_conflict(
+                download, await self._destination.max_name_bytes(directory=download.request.directory)
+            )
         filename = parse_filename(download.filename)
         # The name is free nearly always, and a check costs as much as a try. A file that may be overwritten is checked.
         if conflict is not Conflict.OVERWRITE:
@@ -57,8 +61,12 @@ class Publication:
         return lifecycle.mark_completed(row, now=self._clock.wall()) if published else None
 
 
-def select_conflict(download: Download) -> Conflict:
-    """Return the action for a name that is taken. An origin must not choose which file is overwritten."""
-    if download.request.conflict is Conflict.OVERWRITE and download.filename != expected_name(download):
-        return Conflict.RENAME
-    return download.request.conflict
+def select_conflict(download: Download, max_name_bytes: int) -> Conflict:
+    """Return the action for a name that is taken. An origin must not choose which file is overwritten.
+
+    `max_name_bytes` is the limit of the disk, to which the name of the URL was shortened.
+    """
+    if download.request.conflict is not Conflict.OVERWRITE:
+        return download.request.conflict
+    expected = shorten_name(expected_name(download), max_name_bytes)
+    return Conflict.OVERWRITE if download.filename == expected else Conflict.RENAME

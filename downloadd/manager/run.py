@@ -23,6 +23,7 @@ from downloadd.errors import (
     DownloadTimeoutError,
     InsufficientStorageError,
     InternalError,
+    SpacePendingError,
     StorageError,
 )
 from downloadd.manager import lifecycle, retry
@@ -67,7 +68,11 @@ class HostBackoff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run:
-    """One run of one claimed download."""
+    """One run of one claimed download.
+
+    Attributes:
+        pending_space: the error of a run that has ended because the disk has no space for the download yet.
+    """
 
     def __init__(
         self,
@@ -101,6 +106,7 @@ class Run:
         self._clock = clock
         self._max_retries = config.max_retries
         self._stop: StopReason | None = None
+        self.pending_space: SpacePendingError | None = None
         self._transferring: asyncio.Task[FetchResult] | None = None
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
@@ -185,6 +191,8 @@ class Run:
                 row = await self._handle_stop(self._stop or StopReason.INTERRUPT)
             except NoSlotError as error:
                 row, host_backoff = await self._wait_for_source(error)
+            except SpacePendingError as error:
+                row = await self._wait_for_space(error)
             except DownloadError as error:
                 row, host_backoff = await self._handle_failure(error)
             except FencedError:
@@ -310,9 +318,24 @@ class Run:
         row = (await self._attempt.close_part()).with_progress(time_spent=self._timer.spent)
         return lifecycle.wait_for_source(row, source=error.source, failures=failures), None
 
+    async def _wait_for_space(self, error: SpacePendingError) -> Download:
+        """Return the row of a download that waits until the disk has space; the attempt is not counted."""
+        if self._stop is not None:
+            return await self._handle_stop(self._stop)
+        self._log.info("waiting_for_space", needed=error.needed, detail=error.detail)
+        self.pending_space = error
+        if self.download.progress.part_name is None:
+            # It has no bytes.
+            await self._remove_part()
+            row = self.download
+        else:
+            row = await self._attempt.close_part()
+        row = row.with_progress(time_spent=self._timer.spent, attempt=row.progress.attempt - 1)
+        return lifecycle.mark_interrupted(row.with_result(error=None, detail=None), now=self._clock.wall())
+
     async def _write_outcome(self, row: Download) -> Download:
         """Record the outcome of the attempt; try again until it succeeds."""
-        if row.state is State.RETRYING:
+        if row.state is State.RETRYING or self.pending_space is not None:
             try:
                 return await self._writer.save(row)
             except InsufficientStorageError:

@@ -7,6 +7,7 @@ from downloadd.download import Download, Snapshot
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.rate_limit import DownloadLimiter
 from downloadd.manager.run import Run, StopReason
+from downloadd.manager.space_queue import SpaceQueue
 from downloadd.states import RUNNING, State
 
 
@@ -36,8 +37,9 @@ class ActiveRun:
 class RunTable:
     """The runs under way, by the id of the download."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, space: SpaceQueue) -> None:
         self._dispatcher = dispatcher
+        self._space = space
         self._runs: dict[str, ActiveRun] = {}
 
     def __len__(self) -> int:
@@ -78,6 +80,8 @@ class RunTable:
             case State.PAUSED:
                 return "paused by a user"
             case State.QUEUED | State.RETRYING:
-                return self._dispatcher.describe_wait(row.progress.host, row.progress.not_before)
+                return self._space.describe_wait(row.seq) or self._dispatcher.describe_wait(
+                    row.progress.host, row.progress.not_before
+                )
             case _:
                 return None

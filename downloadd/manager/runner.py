@@ -8,7 +8,7 @@ from typing import Final
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Desired, Download
-from downloadd.errors import NotFoundError
+from downloadd.errors import NotFoundError, SpacePendingError
 from downloadd.manager import lifecycle
 from downloadd.manager.discard_part import discard_part_of
 from downloadd.manager.dispatcher import Dispatcher
@@ -17,6 +17,7 @@ from downloadd.manager.notifier import Notifier
 from downloadd.manager.run import HostBackoff, Run, StopReason
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import ActiveRun, RunTable
+from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.manager.tasks import TaskSet
 from downloadd.records.availability import once_available
@@ -41,6 +42,7 @@ class Runner:
         dispatcher: Dispatcher,
         notifier: Notifier,
         gate: StorageGate,
+        space: SpaceQueue,
         runs: RunTable,
         factory: RunFactory,
         clock: Clock,
@@ -50,6 +52,7 @@ class Runner:
         self._dispatcher = dispatcher
         self._notifier = notifier
         self._gate = gate
+        self._space = space
         self._runs = runs
         self._factory = factory
         self._clock = clock
@@ -117,6 +120,7 @@ class Runner:
         waiting = WaitingDownload(
             seq=row.seq, host=row.progress.host, priority=row.control.priority, not_before=row.progress.not_before
         )
+        self._space.discard(row.seq)
         self._dispatcher.enqueue([waiting])
         self.publish_changed(row)
 
@@ -163,6 +167,7 @@ class Runner:
             self._dispatcher.finish(seq)
         now = self._clock.wall()
         for download in claimed:
+            self._space.discard(download.seq)
             self._notifier.count_attempt(download, now=now)
             active = self._factory.make(download, on_change=self._publish_run)
             self._runs.add(active)
@@ -195,23 +200,28 @@ class Runner:
             self._runs.remove(id)
             self._notifier.count_received(active.pop_received_bytes())
             if outcome is not None:
-                self._restrict_starts(*outcome)
+                self._restrict_starts(*outcome, lacks_space=run.pending_space is not None)
             self._dispatcher.finish(seq)
         if outcome is not None:
-            await self._settle(outcome[0])
+            await self._settle(outcome[0], run.pending_space)
 
-    def _restrict_starts(self, row: Download, host_backoff: HostBackoff | None) -> None:
+    def _restrict_starts(self, row: Download, host_backoff: HostBackoff | None, *, lacks_space: bool) -> None:
         """Block the host or suspend the queue before the slot of the run is free for another one."""
         if host_backoff is not None:
             self._dispatcher.block(host_backoff.host, host_backoff.until)
-        self._gate.report_outcome(row)
+        self._gate.report_outcome(row, lacks_space=lacks_space)
+        self._space.notify_run_ended(row.seq)
 
-    async def _settle(self, row: Download) -> None:
+    async def _settle(self, row: Download, pending_space: SpacePendingError | None) -> None:
         """Enqueue or publish a download whose run has ended."""
         if row.state in WAITING and row.control.desired is not Desired.RUN:
             await self._apply_desired(row)
-            return
-        self._publish_outcome(row)
+        elif row.state in WAITING and pending_space is not None:
+            self._space.add(row, pending_space)
+            self.publish_changed(row)
+            self._notifier.notify_waiters(row)
+        else:
+            self._publish_outcome(row)
 
     async def _apply_desired(self, row: Download) -> None:
         """Apply a user's action that crossed with the end of the attempt."""

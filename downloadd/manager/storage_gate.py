@@ -38,10 +38,15 @@ class StorageGate:
         self._clock = clock
         self._failed = asyncio.Event()
 
-    def report_outcome(self, row: Download) -> None:
-        """Suspend the queue if a run ended with this row because of the storage; `watch` ends the suspension."""
-        is_failure = row.result.error is ErrorCode.INSUFFICIENT_STORAGE or (
-            row.result.error is ErrorCode.STORAGE_ERROR and row.state in WAITING
+    def report_outcome(self, row: Download, *, lacks_space: bool = False) -> None:
+        """Suspend the queue if a run ended with this row because of the storage; `watch` ends the suspension.
+
+        `lacks_space` says that the run ended because the download waits for space.
+        """
+        is_failure = (
+            lacks_space
+            or row.result.error is ErrorCode.INSUFFICIENT_STORAGE
+            or (row.result.error is ErrorCode.STORAGE_ERROR and row.state in WAITING)
         )
         if is_failure and not self._failed.is_set():
             # Until the storage has been checked.

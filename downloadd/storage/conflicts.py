@@ -4,19 +4,25 @@ Pure: the caller says which names are taken.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import assert_never
 
 from downloadd.download import Conflict
 from downloadd.errors import FileExistsAlreadyError
-from downloadd.storage.names import SafeDirectory, SafeName, numbered_name
+from downloadd.storage.names import MAX_NAME_BYTES, SafeDirectory, SafeName, numbered_name
 
 
 def resolve_conflict(
-    filename: SafeName, conflict: Conflict, *, path: str, is_taken: Callable[[SafeName], bool]
+    filename: SafeName,
+    conflict: Conflict,
+    *,
+    path: str,
+    is_taken: Callable[[SafeName], bool],
+    max_name_bytes: int = MAX_NAME_BYTES,
 ) -> SafeName | None:
     """Return the name to publish under; None when the name is taken and the download is skipped.
 
-    `path` is the path of `filename` below the root, for the error.
+    `path` is the path of `filename` below the root, for the error; `max_name_bytes` is the limit of the disk.
 
     Raises:
         FileExistsAlreadyError: the name is taken and the policy is `error`.
@@ -25,7 +31,7 @@ def resolve_conflict(
         case Conflict.OVERWRITE:
             return filename
         case Conflict.RENAME:
-            return find_free_name(filename, is_taken)
+            return find_free_name(filename, is_taken, max_name_bytes)
         case Conflict.SKIP:
             return None if is_taken(filename) else filename
         case Conflict.ERROR:
@@ -35,7 +41,9 @@ def resolve_conflict(
     assert_never(conflict)
 
 
-def find_free_name(filename: SafeName, is_taken: Callable[[SafeName], bool]) -> SafeName:
+def find_free_name(
+    filename: SafeName, is_taken: Callable[[SafeName], bool], max_bytes: int = MAX_NAME_BYTES
+) -> SafeName:
     """Return `filename` if it is free, else one of its numbered names.
 
     The number is the lowest free one if the taken numbers have no gaps. Calls `is_taken` about 2·log2(n) times when n
@@ -43,7 +51,8 @@ def find_free_name(filename: SafeName, is_taken: Callable[[SafeName], bool]) -> 
     """
     if not is_taken(filename):
         return filename
-    return numbered_name(filename, find_free_number(lambda n: is_taken(numbered_name(filename, n))))
+    numbered = partial(numbered_name, filename, max_bytes=max_bytes)
+    return numbered(find_free_number(lambda n: is_taken(numbered(n))))
 
 
 def find_free_number(is_taken: Callable[[int], bool]) -> int:

@@ -13,6 +13,7 @@ import msgspec
 from downloadd.directory_settings import Quota
 from downloadd.download import Conflict
 from downloadd.metrics import StorageUsage
+from downloadd.storage.free_space import UnannouncedSpace
 from downloadd.storage.names import SafeName
 from downloadd.storage.splice import SocketSource, SpliceResult
 
@@ -48,11 +49,13 @@ class Part(Protocol):
         """Compute digests of bytes that are written in order; call it before the first write."""
         ...
 
-    async def reserve(self, size: int) -> None:
-        """Reserve `size` bytes in all in the quotas of the directory.
+    async def reserve(self, size: int, *, missing: int) -> None:
+        """Reserve space for a file of `size` bytes in all, of which `missing` are not written yet, until it is closed.
 
         Raises:
-            InsufficientStorageError: a quota is exceeded; the message names it.
+            FileTooLargeForDiskError: the storage does not take a file of this size.
+            SpacePendingError: the missing bytes do not fit beside those that the other open parts have reserved.
+            InsufficientStorageError: the disk is too small, or a quota is exceeded; the message names it.
         """
         ...
 
@@ -134,6 +137,10 @@ class Destination(Protocol):
         """Delete a part file; do nothing if it is missing."""
         ...
 
+    async def max_name_bytes(self, *, directory: str) -> int:
+        """Return the bytes of the longest name that the storage takes in a directory."""
+        ...
+
     async def exists(self, *, directory: str, filename: SafeName) -> bool:
         """Return True if the final name is taken."""
         ...
@@ -169,6 +176,14 @@ class Destination(Protocol):
 
         Raises:
             InsufficientStorageError: they do not.
+            StorageRootMissingError: the storage is missing.
+        """
+        ...
+
+    async def measure_unannounced(self) -> UnannouncedSpace:
+        """Measure the space that no open part has reserved.
+
+        Raises:
             StorageRootMissingError: the storage is missing.
         """
         ...

@@ -9,6 +9,7 @@ from downloadd.download import Conflict, join_path
 from downloadd.errors import InvalidPathError
 from downloadd.storage.conflicts import Reservations, resolve_conflict
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
+from downloadd.storage.name_limits import NameLimits
 from downloadd.storage.names import SafeDirectory, SafeName
 from downloadd.storage.root import StorageRoot, stat_entry
 
@@ -18,6 +19,7 @@ class FinalNames:
 
     def __init__(self, root: StorageRoot, threads: DiskThreadPools) -> None:
         self._root = root
+        self._limits = NameLimits(root)
         self._threads = threads
         self._reservations = Reservations()
         self._locks: dict[SafeDirectory, _DirectoryLock] = {}
@@ -51,6 +53,17 @@ class FinalNames:
             if chosen is not None and conflict is Conflict.RENAME:
                 self._reservations.add(directory, chosen)
         return chosen
+
+    async def max_name_bytes(self, directory: SafeDirectory) -> int:
+        """Return the bytes of the longest name that the file system of a directory takes."""
+        known = self._limits.find_known(directory)
+        if known is not None:
+            return known
+        return await self._threads.run(DiskPool.CALLS, directory, self._limits.measure, directory)
+
+    def invalidate(self) -> None:
+        """Discard the limits of names, after the root has changed."""
+        self._limits.invalidate()
 
     def release(self, directory: SafeDirectory, filename: SafeName) -> None:
         """Release a reserved name; do nothing if it is not reserved."""
@@ -91,9 +104,16 @@ class FinalNames:
                     conflict,
                     path=path,
                     is_taken=lambda name: name in reserved_names or stat_entry(name, directory_fd) is not None,
+                    max_name_bytes=self._limits.measure(directory),
                 )
         except FileNotFoundError:
-            return resolve_conflict(filename, conflict, path=path, is_taken=reserved_names.__contains__)
+            return resolve_conflict(
+                filename,
+                conflict,
+                path=path,
+                is_taken=reserved_names.__contains__,
+                max_name_bytes=self._limits.measure(directory),
+            )
 
 
 class _DirectoryLock:

@@ -1,12 +1,14 @@
-"""Check of free space before bytes are written."""
+"""Free space of a file system: kept free, announced by running downloads, and checked before bytes are written."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NoReturn
+
+import msgspec
 
 from downloadd.clock import Clock
-from downloadd.errors import InsufficientStorageError
+from downloadd.errors import InsufficientStorageError, SpacePendingError
 from downloadd.storage.root import DiskSpace
 
 MAX_MEASUREMENT_AGE_SECONDS: Final = 0.5
@@ -18,15 +20,50 @@ def missing_bytes(*, free: int, needed: int, min_free: int) -> int:
     return max(0, needed + min_free - free)
 
 
+class UnannouncedSpace(msgspec.Struct, frozen=True, kw_only=True):
+    """Space that no running download has announced."""
+
+    available: int
+    """Bytes that a further download may announce."""
+    announced: int
+    """Bytes that running downloads have announced and not written yet."""
+
+
+class SpaceClaim:
+    """Announcement of one part; `FreeSpace` changes it, under its lock.
+
+    Attributes:
+        nbytes: bytes that are announced and not written yet.
+        is_withdrawn: True after the part was closed; a thread may still be announcing for it.
+    """
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+        self.is_withdrawn = False
+
+
+class PendingWrite:
+    """Bytes that are being written.
+
+    Attributes:
+        written: bytes that were written; the writer sets it if it wrote fewer than it reserved.
+    """
+
+    def __init__(self, nbytes: int) -> None:
+        self.written = nbytes
+
+
 class FreeSpace:
     """Guard of `min_free` bytes of free space against concurrent writes; cheap to call often.
 
-    Bytes that are being written, or were written since the last measurement, count as used. Any thread may call it;
-    all methods but `has_space` may measure the disk, so they belong in threads.
+    Bytes that are being written, or were written since the last measurement, count as used. Bytes that a part has
+    announced (`announce`) count as used for other announcements only: a part without an announcement, whose length is
+    unknown, is stopped by `min_free` or by the disk. Any thread may call it; all methods but `has_space` and
+    `try_announce` may measure the disk, so they belong in threads.
 
     Args:
         measure: measures the file system; a call to the operating system.
-        min_free: bytes to keep free; with 0 only the operating system refuses writes, and they are not counted.
+        min_free: bytes to keep free; with 0 only the operating system refuses writes.
         clock: for the age of the last measurement.
     """
 
@@ -41,6 +78,7 @@ class FreeSpace:
         self._measured_at: float | None = None
         self._reserved = 0
         self._written = 0
+        self._announced = 0
 
     def has_space(self, needed: int) -> bool:
         """Return True if `needed` more bytes leave `min_free` free by a measurement that is not too old."""
@@ -63,35 +101,94 @@ class FreeSpace:
         """Discard the last measurement; the next check measures again."""
         self._measured_at = None
 
+    def unannounced(self) -> UnannouncedSpace:
+        """Measure the space that no running download has announced."""
+        self._measure_again()
+        with self._count_lock:
+            return UnannouncedSpace(available=max(0, self._unannounced), announced=self._announced)
+
+    def try_announce(self, claim: SpaceClaim, needed: int) -> bool:
+        """Announce `needed` bytes in place of those of `claim`; return False if a measurement is necessary first."""
+        return self._is_fresh() and self._announce(claim, needed)
+
+    def announce(self, claim: SpaceClaim, needed: int, *, size: int) -> None:
+        """Announce `needed` bytes, in place of those of `claim`, for a file that has `size` bytes in the end.
+
+        Raises:
+            SpacePendingError: they do not fit beside the other announcements.
+            InsufficientStorageError: the disk is too small for the file.
+        """
+        if self.try_announce(claim, needed):
+            return
+        self._measure_again()
+        if self._announce(claim, needed):
+            return
+        if missing_bytes(free=self._space.capacity, needed=size, min_free=self._min_free):
+            raise InsufficientStorageError(
+                f"the file has {size} bytes, but the disk has {self._space.capacity} in all, "
+                f"and {self._min_free} must stay free (min_free)",
+                permanent=True,
+            )
+        with self._count_lock:
+            available = max(0, self._unannounced + claim.nbytes)
+        raise SpacePendingError(needed=needed, kept=size - needed, available=available)
+
+    def withdraw(self, claim: SpaceClaim) -> None:
+        """Withdraw what is left of an announcement."""
+        with self._count_lock:
+            self._announced -= claim.nbytes
+            claim.nbytes = 0
+            claim.is_withdrawn = True
+
     @contextmanager
-    def reserve(self, needed: int) -> Iterator[None]:
-        """Reserve space for these bytes while they are being written.
+    def reserve(self, needed: int, claim: SpaceClaim | None = None) -> Iterator[PendingWrite]:
+        """Reserve space for bytes while they are being written; they are subtracted from the announcement.
 
         Raises:
             InsufficientStorageError: there is not enough.
         """
-        if not self._min_free:
-            yield
-            return
-        if not self._try_reserve(needed):
+        claim = claim or SpaceClaim()
+        covered = self._begin_write(claim, needed) if self._is_fresh() or not self._min_free else None
+        if covered is None:
             self._measure_again()
-            if not self._try_reserve(needed):
+            covered = self._begin_write(claim, needed)
+            if covered is None:
                 self._raise_insufficient(needed)
+        write = PendingWrite(needed)
         try:
-            yield
+            yield write
         finally:
             with self._count_lock:
                 self._reserved -= needed
-                self._written += needed
+                self._written += write.written
+                self._take(claim, min(0, write.written - covered))
 
-    def _try_reserve(self, needed: int) -> bool:
+    def _begin_write(self, claim: SpaceClaim, needed: int) -> int | None:
+        """Count bytes as being written; return how many of them were announced, or None if they do not fit."""
         with self._count_lock:
-            if not self.has_space(needed):
-                return False
+            # Checked and counted under one lock: concurrent writers must not use the same space.
+            if self._min_free and self._missing(needed):
+                return None
+            covered = min(needed, claim.nbytes)
+            self._take(claim, covered)
             self._reserved += needed
+            return covered
+
+    def _take(self, claim: SpaceClaim, nbytes: int) -> None:
+        """Subtract bytes from an announcement, or add those that were not written; the caller holds the lock."""
+        claim.nbytes -= nbytes
+        self._announced -= nbytes
+
+    def _announce(self, claim: SpaceClaim, needed: int) -> bool:
+        with self._count_lock:
+            more = needed - claim.nbytes
+            if more > max(0, self._unannounced):
+                return False
+            if not claim.is_withdrawn:
+                self._take(claim, -more)
             return True
 
-    def _raise_insufficient(self, needed: int) -> None:
+    def _raise_insufficient(self, needed: int) -> NoReturn:
         raise InsufficientStorageError(
             f"{needed} bytes are needed, but {self._free} are free and {self._min_free} must stay free (min_free)",
             permanent=bool(missing_bytes(free=self._space.capacity, needed=needed, min_free=self._min_free)),
@@ -100,6 +197,10 @@ class FreeSpace:
     @property
     def _free(self) -> int:
         return max(0, self._space.free - self._reserved - self._written)
+
+    @property
+    def _unannounced(self) -> int:
+        return self._free - self._announced - self._min_free
 
     def _missing(self, needed: int) -> int:
         return missing_bytes(free=self._free, needed=needed, min_free=self._min_free)

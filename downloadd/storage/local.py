@@ -11,10 +11,11 @@ from downloadd.clock import Clock, SystemClock
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict, join_path
 from downloadd.metrics import QuotaUsage, StorageUsage
+from downloadd.storage.attributes import FileAttributes
 from downloadd.storage.destination import PartEntry
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 from downloadd.storage.final_names import FinalNames
-from downloadd.storage.free_space import FreeSpace
+from downloadd.storage.free_space import FreeSpace, UnannouncedSpace
 from downloadd.storage.names import (
     PartName,
     SafeDirectory,
@@ -67,12 +68,19 @@ class LocalDestination:
     ) -> None:
         clock = clock or SystemClock()
         self._directory_settings = directory_settings
-        self._root = StorageRoot(root, fsync=fsync, directory_settings=directory_settings, on_change=self._invalidate)
+        self._attributes = FileAttributes()
+        self._root = StorageRoot(
+            root,
+            fsync=fsync,
+            directory_settings=directory_settings,
+            on_change=self._invalidate,
+            attributes=self._attributes,
+        )
         self._quotas = Quotas(directory_settings=directory_settings, count_bytes=self._count_bytes, clock=clock)
         self._fsync = fsync
         self._min_free = min_free
         self._threads = DiskThreadPools()
-        self._publisher = Publisher(fsync=fsync, umask=0)
+        self._publisher = Publisher(fsync=fsync, umask=0, attributes=self._attributes)
         self._names = FinalNames(self._root, self._threads)
         self._parts: WeakSet[PartFile] = WeakSet()
         self._space = FreeSpace(self._root.measure_space, min_free=min_free, clock=clock)
@@ -80,9 +88,8 @@ class LocalDestination:
     async def __aenter__(self) -> Self:
         try:
             await self._threads.run(DiskPool.CALLS, "", self._root.__enter__)
-            self._publisher = Publisher(
-                fsync=self._fsync, umask=await self._threads.run(DiskPool.CALLS, "", _read_umask)
-            )
+            umask = await self._threads.run(DiskPool.CALLS, "", _read_umask)
+            self._publisher = Publisher(fsync=self._fsync, umask=umask, attributes=self._attributes)
         except BaseException:
             await self._close()
             raise
@@ -105,14 +112,15 @@ class LocalDestination:
         Raises:
             DownloadError: the part file cannot be made there.
         """
-        name = format_part_name(filename, download_id, epoch)
+        place = parse_directory(directory)
+        make_name = partial(format_part_name, filename, download_id, max_bytes=await self._names.max_name_bytes(place))
+        name = make_name(epoch)
         candidates: list[PartName] = []
         if existing is not None:
             # A run that was killed between the adoption and its first record has left the part under its own epoch.
             earlier = check_part_name(existing)
             later = range(part_epoch(earlier) + 1, epoch)
-            candidates = [earlier, *(format_part_name(filename, download_id, number) for number in later)]
-        place = parse_directory(directory)
+            candidates = [earlier, *map(make_name, later)]
         part = PartFile(
             threads=self._threads,
             root=self._root,
@@ -132,6 +140,10 @@ class LocalDestination:
         """Delete a part file; do nothing if it is missing."""
         part, place = check_part_name(name), parse_directory(directory)
         await self._threads.run(DiskPool.CALLS, join_path(place, part), self._delete_part, place, part)
+
+    async def max_name_bytes(self, *, directory: str) -> int:
+        """Return the bytes of the longest name that the file system of a directory takes."""
+        return await self._names.max_name_bytes(parse_directory(directory))
 
     async def exists(self, *, directory: str, filename: SafeName) -> bool:
         """Return True if the final name is taken by a file, a directory or a link, even a dangling one."""
@@ -186,6 +198,14 @@ class LocalDestination:
         """
         if not self._space.has_space(needed):
             await self._threads.run(DiskPool.CALLS, "", self._space.check, needed)
+
+    async def measure_unannounced(self) -> UnannouncedSpace:
+        """Measure the space that no open part has reserved.
+
+        Raises:
+            StorageRootMissingError: the root is missing.
+        """
+        return await self._threads.run(DiskPool.CALLS, "", self._space.unannounced)
 
     async def directories(self, prefix: str, limit: int) -> list[str]:
         """Return up to `limit` directories whose paths begin with `prefix` and have no slash after it, in order.
@@ -252,6 +272,7 @@ class LocalDestination:
     def _invalidate(self) -> None:
         """Discard measurements and counts of a root that is missing or replaced."""
         self._space.invalidate()
+        self._names.invalidate()
         self._quotas.invalidate()
 
     def _delete_part(self, directory: SafeDirectory, name: PartName) -> None:

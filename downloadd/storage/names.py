@@ -28,6 +28,9 @@ ROOT_DIRECTORY: Final = SafeDirectory("")
 MAX_NAME_BYTES: Final = 255
 """Bytes in a name: NAME_MAX of the common file systems."""
 
+MIN_NAME_BYTES: Final = 67
+"""Bytes in the longest name of a part file whose final name has one character; less is not supported."""
+
 MAX_DIRECTORY_BYTES: Final = 3072
 """Bytes in a directory; leaves 1,024 of the 4,096 bytes of PATH_MAX for the root and the file name."""
 
@@ -147,7 +150,12 @@ def remove_invisible(text: str) -> str:
 
 
 def suggest_name(
-    requested: str | None, disposition: str | None, last_segment: str, first_segment: str = ""
+    requested: str | None,
+    disposition: str | None,
+    last_segment: str,
+    first_segment: str = "",
+    *,
+    max_bytes: int = MAX_NAME_BYTES,
 ) -> SafeName:
     """Return the preferred final name: the requested one, else the one of the origin, else the one of the URL.
 
@@ -159,15 +167,17 @@ def suggest_name(
         disposition: the file name of Content-Disposition (RFC 6266, section 4.3), decoded.
         last_segment: the last path segment of the final URL, percent-decoded.
         first_segment: the last path segment of the URL before redirects, percent-decoded.
+        max_bytes: bytes of the longest name that the disk takes; a name that was not requested is shortened to it.
 
     Raises:
-        InvalidPathError: `parse_filename` refuses `requested`.
+        InvalidPathError: `parse_filename` refuses `requested`, or it is too long for the disk.
     """
     if requested is not None:
-        return parse_filename(requested)
+        return check_length_of_name(parse_filename(requested), max_bytes)
     last, first = _sanitize(last_segment), _sanitize(first_segment)
     is_first_better = not has_extension(last) and has_extension(first) and not _SCRIPT.search(first)
-    return SafeName(_sanitize(disposition or "") or (first if is_first_better else last) or first or FALLBACK_NAME)
+    name = _sanitize(disposition or "") or (first if is_first_better else last) or first or FALLBACK_NAME
+    return shorten_name(SafeName(name), max_bytes)
 
 
 def has_extension(name: str) -> bool:
@@ -175,14 +185,34 @@ def has_extension(name: str) -> bool:
     return _EXTENSION.fullmatch(_split_last(name)[1]) is not None
 
 
-def format_part_name(filename: SafeName, download_id: str, epoch: int) -> PartName:
-    """Return the name of a part file; a long final name is truncated in it.
+def check_length_of_name(name: SafeName, max_bytes: int) -> SafeName:
+    """Return a requested name if the disk takes it.
+
+    Raises:
+        InvalidPathError: it has more than `max_bytes` bytes.
+    """
+    size = len(name.encode())
+    if size > max_bytes:
+        raise InvalidPathError(
+            f"the filename {_quote(name)} has {size} bytes, but the disk takes names of at most {max_bytes} bytes"
+        )
+    return name
+
+
+def shorten_name(name: SafeName, max_bytes: int) -> SafeName:
+    """Return a name with at most `max_bytes` bytes (at least `MIN_NAME_BYTES`): the extension and a shorter stem."""
+    # What is left may be a device name, or invisible.
+    return name if len(name.encode()) <= max_bytes else SafeName(_sanitize(_shorten(name, max_bytes)) or FALLBACK_NAME)
+
+
+def format_part_name(filename: SafeName, download_id: str, epoch: int, *, max_bytes: int = MAX_NAME_BYTES) -> PartName:
+    """Return the name of a part file, of at most `max_bytes` bytes; a long final name is truncated in it.
 
     Raises:
         InvalidPathError: `download_id` is not a UUID in lower case, so that `parse_part_name` could not read the name.
     """
     tail = f".{download_id}.{epoch}.part"
-    return check_part_name(f".{_truncate(filename, MAX_NAME_BYTES - 1 - len(tail.encode()))}{tail}")
+    return check_part_name(f".{_truncate(filename, max_bytes - 1 - len(tail.encode()))}{tail}")
 
 
 def check_part_name(text: str) -> PartName:
@@ -211,14 +241,14 @@ def parse_part_name(name: str) -> tuple[str, int] | None:
     return (match["id"], int(match["epoch"])) if match else None
 
 
-def numbered_name(name: SafeName, n: int) -> SafeName:
+def numbered_name(name: SafeName, n: int, *, max_bytes: int = MAX_NAME_BYTES) -> SafeName:
     """Return the `n`-th alternative name: `data (1).csv` for `data.csv`, `source (1).tar.gz` for `source.tar.gz`.
 
-    Different numbers give different names of at most 255 bytes. `n` is at least 1.
+    Different numbers give different names of at most `max_bytes` bytes. `n` is at least 1.
     """
     stem, extension = split_extension(name)
     tail = f" ({n}){extension}"
-    return SafeName(_truncate(stem, MAX_NAME_BYTES - len(tail.encode())) + tail)
+    return SafeName(_truncate(stem, max_bytes - len(tail.encode())) + tail)
 
 
 def split_extension(name: str) -> tuple[str, str]:
@@ -280,8 +310,13 @@ def _sanitize(text: str) -> str:
         name = f"_{name}"
     if all(is_ignorable(character) or character in _BLANKS for character in name):
         return ""
+    return name if len(name.encode()) <= MAX_NAME_BYTES else _sanitize(_shorten(name, MAX_NAME_BYTES))
+
+
+def _shorten(name: str, max_bytes: int) -> str:
+    """Return the name in at most `max_bytes` bytes: the extension and a shorter stem."""
     stem, extension = split_extension(name)
-    return _trim(_truncate(stem, MAX_NAME_BYTES - len(extension.encode())) + extension)
+    return _trim(_truncate(stem, max_bytes - len(extension.encode())) + extension)
 
 
 def _trim(name: str) -> str:

@@ -6,10 +6,16 @@ This is the only place in storage that does it. Pure: no I/O and no clock.
 import errno
 from typing import Final
 
-from downloadd.errors import DownloadError, InsufficientStorageError, InvalidPathError, StorageError
+from downloadd.errors import (
+    DownloadError,
+    FileTooLargeForDiskError,
+    InsufficientStorageError,
+    InvalidPathError,
+    StorageError,
+)
 
-FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""Errors for a full disk, a full quota or a file that is too large."""
+FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors for a full disk or a full quota."""
 
 BUSY_ERRNOS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 """Errors for exhausted file descriptors, which other work frees again."""
@@ -29,6 +35,7 @@ _REASONS: Final = {
     errno.ENAMETOOLONG: "the name is too long for this disk",
     errno.EILSEQ: "this disk does not support the name",
     errno.EINVAL: "this disk does not support the name",
+    errno.EFBIG: "the file is too large for the file system or for the limit of the process (RLIMIT_FSIZE)",
 }
 
 
@@ -39,6 +46,9 @@ def map_os_error(error: OSError, path: str) -> DownloadError:
     message = f"{path or 'the storage root'}: {reason or error.strerror or type(error).__name__}"
     if number in FULL_ERRNOS:
         return InsufficientStorageError(message)
+    if number == errno.EFBIG:
+        # Lasting: more free space does not help.
+        return FileTooLargeForDiskError(message)
     if number in INVALID_PATH_ERRNOS:
         return InvalidPathError(message)
     return StorageError(message, transient=number in BUSY_ERRNOS | REMOVED_ERRNOS)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
-from downloadd.storage.free_space import FreeSpace
+from downloadd.storage.file_size_limit import check_file_system_limit
+from downloadd.storage.free_space import FreeSpace, SpaceClaim
 from downloadd.storage.part_descriptor import PartDescriptor
 from downloadd.storage.part_sync import PartSync
 from downloadd.storage.quotas import QuotaCharge
@@ -29,12 +30,19 @@ class PartContent:
     """Bytes of one part file, written at explicit offsets by several threads at once."""
 
     def __init__(
-        self, descriptor: PartDescriptor, *, part_sync: PartSync, charge: QuotaCharge, space: FreeSpace
+        self,
+        descriptor: PartDescriptor,
+        *,
+        part_sync: PartSync,
+        charge: QuotaCharge,
+        space: FreeSpace,
+        claim: SpaceClaim,
     ) -> None:
         self._descriptor = descriptor
         self._part_sync = part_sync
         self._charge = charge
         self._space = space
+        self._claim = claim
         self._digests = RunningDigests(())
 
     def hash_while_writing(self, algorithms: Iterable[str]) -> None:
@@ -42,10 +50,16 @@ class PartContent:
         if self._digests.algorithms != set(algorithms):
             self._digests = RunningDigests(algorithms)
 
+    def check_size(self, size: int) -> None:
+        """Check that the file system takes a file of `size` bytes."""
+        with self._descriptor.shared() as fd:
+            check_file_system_limit(fd, size)
+
     def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
         """Write all pieces, in order and completely, from `offset` on."""
         size = sum(map(len, pieces))
-        with self._space.reserve(size), self._descriptor.shared() as fd:
+        # Closing the part withdraws its claim, after the writers.
+        with self._descriptor.shared() as fd, self._space.reserve(size, self._claim):
             self._descriptor.check_root()
             begin = offset
             self._charge.grow(offset + size)
@@ -64,10 +78,11 @@ class PartContent:
 
     def receive(self, source: SocketSource, offset: int, max_bytes: int) -> SpliceResult:
         """Write at most `max_bytes` bytes from a socket, from `offset` on."""
-        with self._space.reserve(max_bytes), self._descriptor.shared() as fd:
+        with self._descriptor.shared() as fd, self._space.reserve(max_bytes, self._claim) as write:
             self._descriptor.check_root()
             self._charge.grow(offset + max_bytes)
             moved = source.splice(fd, offset, max_bytes)
+            write.written = moved.nbytes
             if moved.nbytes:
                 self._add_written(offset + moved.nbytes, moved.nbytes)
             return moved

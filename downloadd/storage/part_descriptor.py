@@ -3,7 +3,7 @@
 import os
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -39,13 +39,22 @@ class PartDescriptor:
         is_closed: True after the part was closed, published or removed.
     """
 
-    def __init__(self, *, root: StorageRoot, directory: SafeDirectory, name: PartName, charge: QuotaCharge) -> None:
+    def __init__(
+        self,
+        *,
+        root: StorageRoot,
+        directory: SafeDirectory,
+        name: PartName,
+        charge: QuotaCharge,
+        withdraw_claim: Callable[[], None],
+    ) -> None:
         self.root = root
         self.directory = directory
         self.name = name
         self.size = 0
         self.is_closed = False
         self._charge = charge
+        self._withdraw_claim = withdraw_claim
         self._writers_changed = threading.Condition()
         self._writers = 0
         self._fd: int | None = None
@@ -106,6 +115,7 @@ class PartDescriptor:
         self.is_closed = True
         # Frees what a failed attempt had reserved and not written.
         self._charge.close(self.size)
+        self._withdraw_claim()
         if fd is not None:
             os.close(fd)
 
@@ -162,7 +172,9 @@ class PartDescriptor:
                     self._adopted_name = existing
                     self.size = status.st_size
                     self._charge.adopt(status.st_size)
-                    os.fchmod(fd, PART_MODE)
+                    # An earlier daemon may have set another mode; a disk without modes refuses this one.
+                    with suppress(OSError):
+                        os.fchmod(fd, PART_MODE)
                     _rename(existing, self.name, directory_fd)
                     return True
                 os.close(fd)

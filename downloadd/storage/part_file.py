@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from downloadd.directory_settings import DirectorySettings
 from downloadd.download import join_path
 from downloadd.errors import DownloadError
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
-from downloadd.storage.free_space import FreeSpace
+from downloadd.storage.file_size_limit import SMALLEST_FILE_SYSTEM_LIMIT, check_process_limit
+from downloadd.storage.free_space import FreeSpace, SpaceClaim
 from downloadd.storage.names import PartName, SafeDirectory, SafeName
 from downloadd.storage.part_content import PartContent
 from downloadd.storage.part_descriptor import PartDescriptor
@@ -43,9 +45,18 @@ class PartFile:
         self._threads = threads
         self._path = join_path(directory, name)
         self._charge = charge
-        self._descriptor = PartDescriptor(root=root, directory=directory, name=name, charge=charge)
+        self._space, self._claim = space, SpaceClaim()
+        self._descriptor = PartDescriptor(
+            root=root,
+            directory=directory,
+            name=name,
+            charge=charge,
+            withdraw_claim=partial(space.withdraw, self._claim),
+        )
         self._sync = PartSync(self._descriptor, threads=threads, publisher=publisher)
-        self._content = PartContent(self._descriptor, part_sync=self._sync, charge=charge, space=space)
+        self._content = PartContent(
+            self._descriptor, part_sync=self._sync, charge=charge, space=space, claim=self._claim
+        )
         self._publication = PartPublication(
             self._descriptor,
             part_sync=self._sync,
@@ -97,12 +108,20 @@ class PartFile:
         """Compute digests of bytes that are written in order; call it before the first write."""
         self._content.hash_while_writing(algorithms)
 
-    async def reserve(self, size: int) -> None:
-        """Reserve `size` bytes in all in the quotas of the directory.
+    async def reserve(self, size: int, *, missing: int) -> None:
+        """Reserve space for a file of `size` bytes in all, of which `missing` are not written yet, until it is closed.
 
         Raises:
-            InsufficientStorageError: a quota is exceeded; the message names it.
+            FileTooLargeForDiskError: the file system, or the limit of the process, does not allow such a file.
+            SpacePendingError: the missing bytes do not fit beside those that the other open parts have reserved.
+            InsufficientStorageError: the disk is too small, or a quota is exceeded; the message names it.
         """
+        check_process_limit(size)
+        if size > SMALLEST_FILE_SYSTEM_LIMIT:
+            await self._threads.run(DiskPool.CALLS, self._path, self._content.check_size, size)
+        if not self._space.try_announce(self._claim, missing):
+            announce = partial(self._space.announce, self._claim, missing, size=size)
+            await self._threads.run(DiskPool.CALLS, self._path, announce)
         if self._charge.is_limited:
             await self._threads.run(DiskPool.CALLS, self._path, self._charge.grow, size)
 

@@ -7,7 +7,9 @@ from contextlib import suppress
 from typing import Final
 
 from downloadd.directory_settings import DirectorySettings
+from downloadd.storage.attributes import FileAttributes
 from downloadd.storage.names import PartName, SafeName
+from downloadd.storage.rename import UNSUPPORTED_ERRNOS, rename_without_replacing
 from downloadd.storage.root import stat_entry
 
 FILE_MODE: Final = 0o644
@@ -16,7 +18,7 @@ FILE_MODE: Final = 0o644
 _MAX_TIMESTAMP: Final = 253_402_300_799
 """Unix time of the end of the year 9999, the last that an HTTP-date can express (RFC 9110, section 5.6.7)."""
 
-_NO_HARD_LINKS_ERRNOS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_NO_HARD_LINKS_ERRNOS: Final = UNSUPPORTED_ERRNOS | {errno.EMLINK, errno.EACCES, errno.EXDEV}
 
 
 class Publisher:
@@ -25,11 +27,13 @@ class Publisher:
     Args:
         fsync: sync bytes and names to stable storage.
         umask: umask of the process.
+        attributes: sets modes, owners and times.
     """
 
-    def __init__(self, *, fsync: bool, umask: int) -> None:
+    def __init__(self, *, fsync: bool, umask: int, attributes: FileAttributes | None = None) -> None:
         self._fsync = fsync
         self._mode = FILE_MODE & ~umask
+        self._attributes = attributes or FileAttributes()
         self._rename_lock = threading.Lock()
 
     def sync(self, fd: int) -> None:
@@ -74,13 +78,13 @@ class Publisher:
         taken = stat_entry(final, directory_fd)
         if taken is not None and not replace and not os.path.samestat(own, taken):
             return False
-        self._apply_attributes(fd, own, last_modified, directory_settings)
+        self._apply_attributes(fd, own, final, last_modified, directory_settings)
         # After mode and time, so that they are synced with the bytes, and before the rename that makes them visible.
         self.sync(fd)
         if replace:
             self._publish_by_rename(part.encode(), final.encode(), directory_fd)
         elif not self._publish_by_link(part, final, directory_fd, own):
-            self._restore_attributes(fd, own)
+            self._restore_attributes(fd, own, final)
             return False
         try:
             self.sync(directory_fd)
@@ -97,24 +101,25 @@ class Publisher:
         return True
 
     def _apply_attributes(
-        self, fd: int, own: os.stat_result, last_modified: int | None, directory_settings: DirectorySettings
+        self,
+        fd: int,
+        own: os.stat_result,
+        final: SafeName,
+        last_modified: int | None,
+        directory_settings: DirectorySettings,
     ) -> None:
-        # A configured owner decides who can read the file: an error is not suppressed.
-        if directory_settings.owner is not None:
-            os.fchown(fd, *directory_settings.owner)
-        # File systems without owners or modes (vfat, some network mounts) refuse mode and time: publish without them.
-        with suppress(PermissionError):
-            os.fchmod(fd, self._mode if directory_settings.mode is None else directory_settings.mode)
+        owner, mode = directory_settings.owner, directory_settings.mode
+        # First the owner: a change of it may clear bits of the mode (chown(2)).
+        if owner is not None:
+            self._attributes.set_owner(fd, owner, final)
+        self._attributes.set_mode(fd, self._mode if mode is None else mode, final, is_configured=mode is not None)
         if last_modified is not None:
             seconds = min(max(last_modified, 0), _MAX_TIMESTAMP)
-            with suppress(PermissionError):
-                os.utime(fd, ns=(own.st_atime_ns, seconds * 10**9))
+            self._attributes.set_times(fd, final, accessed_ns=own.st_atime_ns, modified_ns=seconds * 10**9)
 
-    def _restore_attributes(self, fd: int, own: os.stat_result) -> None:
-        with suppress(PermissionError):
-            os.fchmod(fd, own.st_mode & 0o777)
-        with suppress(PermissionError):
-            os.utime(fd, ns=(own.st_atime_ns, own.st_mtime_ns))
+    def _restore_attributes(self, fd: int, own: os.stat_result, final: SafeName) -> None:
+        self._attributes.set_mode(fd, own.st_mode & 0o777, final, is_configured=False)
+        self._attributes.set_times(fd, final, accessed_ns=own.st_atime_ns, modified_ns=own.st_mtime_ns)
 
     def _publish_by_rename(self, part: bytes, final: bytes, directory_fd: int) -> None:
         os.rename(part, final, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
@@ -140,8 +145,18 @@ class Publisher:
         return True
 
     def _rename_if_free(self, part: bytes, final: SafeName, directory_fd: int) -> bool:
+        try:
+            rename_without_replacing(part, final.encode(), directory_fd)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in UNSUPPORTED_ERRNOS:
+                raise
+        else:
+            return True
         # Check and rename are two steps. The lock excludes other downloads in between; other processes cannot be
-        # excluded on a disk without hard links.
+        # excluded on such a disk. A placeholder made with O_EXCL would exclude them, but its name would show an
+        # incomplete file, also after a crash.
         with self._rename_lock:
             if stat_entry(final, directory_fd) is not None:
                 return False

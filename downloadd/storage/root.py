@@ -17,6 +17,7 @@ import msgspec
 
 from downloadd.directory_settings import DirectorySettings
 from downloadd.errors import StorageError, StorageRootMissingError
+from downloadd.storage.attributes import FileAttributes
 from downloadd.storage.names import SafeDirectory
 
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -46,6 +47,7 @@ class StorageRoot:
         fsync: sync directories that are made to stable storage.
         directory_settings: returns the settings of a directory; they set owner and mode of directories that are made.
         on_change: called in any thread when the root is found missing or replaced.
+        attributes: sets owners and modes.
 
     Attributes:
         generation: counts the directories that have been the root; files opened in an earlier one are not in this one.
@@ -61,12 +63,14 @@ class StorageRoot:
         fsync: bool,
         directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
         on_change: Callable[[], None] = lambda: None,
+        attributes: FileAttributes | None = None,
     ) -> None:
         self.generation = 0
         self._path = os.fspath(path)
         self._fsync = fsync
         self._directory_settings = directory_settings
         self._on_change = on_change
+        self._attributes = attributes or FileAttributes()
         self._reopen_lock = threading.Lock()
         self._fd = -1
         self._real_path = self._path
@@ -194,20 +198,20 @@ class StorageRoot:
         fd = os.open(segment, _DIRECTORY_FLAGS, dir_fd=parent)
         if made:
             try:
-                self._apply_attributes(fd, self._directory_settings(path))
+                self._apply_attributes(fd, path, self._directory_settings(path))
             except BaseException:
                 os.close(fd)
                 raise
         return fd
 
-    def _apply_attributes(self, fd: int, directory_settings: DirectorySettings) -> None:
+    def _apply_attributes(self, fd: int, path: str, directory_settings: DirectorySettings) -> None:
         # A directory that another user has put in its place is not changed.
         if os.fstat(fd).st_uid != os.geteuid():
             return
         if directory_settings.owner is not None:
-            os.fchown(fd, *directory_settings.owner)
+            self._attributes.set_owner(fd, directory_settings.owner, path)
         if directory_settings.mode is not None:
-            os.fchmod(fd, directory_mode(directory_settings.mode))
+            self._attributes.set_mode(fd, directory_mode(directory_settings.mode), path, is_configured=True)
 
 
 def _open_root(path: str) -> int:

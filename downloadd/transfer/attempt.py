@@ -159,6 +159,9 @@ class Attempt:
         if self.part is None:
             return self.download
         segments = None if self._segmented is None else self._segmented.received()
+        if segments is None and self.download.progress.received_ranges is not None:
+            # The attempt ended before it continued the segments; the size of the part file includes their gaps.
+            segments = ByteRanges.parse(self.download.progress.received_ranges)
         return await self._checkpoints.close_part(self.part, segments)
 
     async def fetch(self) -> FetchResult:
@@ -258,15 +261,15 @@ class Attempt:
         if request.start == 0:
             wanted, urls = self.download.request, {"first_url": response.requested_url, "final_url": response.url}
             warning = warn_of_page(wanted, accepted, **urls)
-            name = name_file(wanted, accepted, **urls)
+            max_bytes = await self._destination.max_name_bytes(directory=wanted.directory)
+            name = name_file(wanted, accepted, **urls, max_bytes=max_bytes)
             self.download = replace(self.download, filename=name).with_result(warning=warning)
             if await is_skipped(self.download, self._destination):
                 return False
         if self.part is None:
             self.part = await self._open_part(None)
         if accepted.total is not None:
-            await self._destination.check_free_space(accepted.total - accepted.start)
-            await self.part.reserve(accepted.total)
+            await self.part.reserve(accepted.total, missing=accepted.total - accepted.start)
         self.meter.total = accepted.total
         self._checkpoints.accept_response(
             accepted, final_url_digest=response.final_url_digest, part_name=self.part.name
@@ -318,7 +321,7 @@ class Attempt:
                 await self._restart()
                 return False
             assert progress.total is not None  # noqa: S101 - narrows the type; there are no segments without
-            await part.reserve(progress.total)
+            await part.reserve(progress.total, missing=progress.total - kept.size)
             self._bytes_at_start = kept.size
             self.meter.reset(kept.size)
             self.meter.total = progress.total

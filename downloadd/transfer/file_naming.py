@@ -11,13 +11,19 @@ from downloadd.storage.names import SafeName, has_extension, suggest_name
 from downloadd.transfer.classification import UseResponse
 
 
-def name_file(request: Request, accepted: UseResponse, *, first_url: ParsedUrl, final_url: ParsedUrl) -> SafeName:
-    """Return the preferred final name of the file; the two URLs are those before and after redirects."""
+def name_file(
+    request: Request, accepted: UseResponse, *, first_url: ParsedUrl, final_url: ParsedUrl, max_bytes: int
+) -> SafeName:
+    """Return the preferred final name of the file.
+
+    The two URLs are those before and after redirects; `max_bytes` is the limit of the disk.
+    """
     return suggest_name(
         request.requested_name,
         accepted.suggested_filename,
         filename_from_url(final_url),
         filename_from_url(first_url),
+        max_bytes=max_bytes,
     )
 
 

@@ -14,6 +14,7 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.small_disk import daemon_on_disk, path_seen_by
+from support.waiting import wait_until
 
 FAULTS = [("ENOSPC", 1), ("EIO", 1), ("EROFS", 3), ("ENOSPC", 3), ("EIO", 3)]
 """Errors, with the number of consecutive calls that fail."""
@@ -76,8 +77,11 @@ async def test_downloads_continue_when_a_full_disk_has_space_again(tmp_path: Pat
         fresh = (await daemon.start_download("d", origin.url("/fresh")))["download_id"]
         release.set()
         for id in (resumed, fresh):
-            entry = await daemon.wait_for_state(id, "retrying")
-            assert entry["error"] == "INSUFFICIENT_STORAGE"
+
+            async def waits_for_space(id: str = id) -> bool:
+                return "waits for space" in str((await daemon.get_download(id))["reason"])
+
+            await wait_until(waits_for_space)
         ballast.unlink()
         for id in (resumed, fresh):
             assert (await daemon.wait_until_finished(id))["status"] == "completed"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from support.manager_stack import CONFIG, ManagerStack, open_stack
+from support.short_names import limit_names
 
 from downloadd.download import Conflict
 from downloadd.download_request import DownloadRequest
@@ -147,3 +148,17 @@ async def test_nothing_is_accepted_after_the_close(admission: AdmissionControl) 
     admission.close()
     with pytest.raises(ShuttingDownError):
         await admission.start([REQUEST], user="ann")
+
+
+async def test_a_requested_name_that_is_too_long_for_the_disk_is_refused(
+    admission: AdmissionControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit_names(monkeypatch, 143)
+    named = [DownloadRequest(url=REQUEST.url, directory="d", filename="n" * size) for size in (143, 144)]
+    fits, too_long = (await admission.start(named, user="ann")).downloads
+    assert fits.result.error is None
+    assert too_long.result.error is ErrorCode.INVALID_PATH
+    assert "at most 143 bytes" in str(too_long.result.detail)
+    # A name that an origin chooses is shortened.
+    unnamed = DownloadRequest(url=f"{REQUEST.url}/{'n' * 200}", directory="d")
+    assert await errors_of(admission, unnamed) == [None]

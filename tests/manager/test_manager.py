@@ -10,15 +10,18 @@ from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.waiting import wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode, InvalidStateError, NotFoundError, ShuttingDownError
+from downloadd.manager import space_queue, storage_gate
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.protocol import DownloadChange
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
-from downloadd.states import State
+from downloadd.states import State, WaitReason
+from downloadd.storage.root import DiskSpace
 
 SIZE = 200_000
 WHOLE = expected_bytes(0, 0, SIZE)
@@ -90,6 +93,40 @@ async def test_a_snapshot_has_the_speed_or_the_reason_of_a_wait(stack: ManagerSt
     paused = await stack.manager.pause(id)
     assert (paused.download.state, paused.speed, paused.reason) == (State.PAUSED, None, "paused by a user")
     assert await stack.manager.active(ActiveFilter(states=frozenset({State.DOWNLOADING}))) == []
+
+
+async def test_downloads_that_wait_for_space_are_reported_and_start_when_it_is_free(
+    stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(space_queue, "SPACE_CHECK_SECONDS", 0.02)
+    monkeypatch.setattr(storage_gate, "MIN_FREE_BYTES", 0)
+    free = SIZE - 1
+    space = stack.destination._space
+    monkeypatch.setattr(space, "_measure", lambda: DiskSpace(free=free, capacity=1 << 40))
+    ids = [await start(stack, origin.url("/a"), directory=name) for name in ("x", "y", "z")]
+
+    async def all_wait() -> bool:
+        reasons = [one.reason for one in await stack.manager.active(ActiveFilter())]
+        return reasons == ["waits for space on the disk: needs 200 kB, 200 kB free"] * 3
+
+    await wait_until(all_wait)
+    reasons = stack.manager.wait_reasons()
+    assert (reasons[WaitReason.STORAGE_UNAVAILABLE], reasons[WaitReason.DELAYED]) == (3, 0)
+    await stack.manager.cancel(ids[0])
+    await stack.manager.pause(ids[1])
+    await asyncio.sleep(0.05)
+    assert stack.manager.wait_reasons()[WaitReason.STORAGE_UNAVAILABLE] == 1
+    free = SIZE
+    ended = await stack.manager.wait(ids[2], 20)
+    assert (ended.state, ended.progress.attempt) == (State.COMPLETED, 1)
+    # A user's action starts it before the next check; it waits again if it does not fit.
+    free = 0
+    space.invalidate()
+    await stack.manager.resume(ids[1])
+    await wait_until(lambda: stack.manager.wait_reasons()[WaitReason.STORAGE_UNAVAILABLE] == 1)
+    free = SIZE
+    assert (await stack.manager.wait(ids[1], 20)).state is State.COMPLETED
+    assert stack.files() == {"y/a": WHOLE, "z/a": WHOLE}
 
 
 async def test_a_stop_returns_runs_to_the_queue_and_the_next_start_continues_them(

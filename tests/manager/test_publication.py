@@ -12,7 +12,7 @@ from downloadd.download import Conflict, Download
 from downloadd.manager.publication import Publication, select_conflict
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
-from downloadd.storage.names import parse_filename
+from downloadd.storage.names import MAX_NAME_BYTES, parse_filename
 
 NEW = b"new"
 OLD = b"old"
@@ -128,4 +128,11 @@ async def test_no_two_downloads_get_the_same_name(
     ],
 )
 def test_an_origin_does_not_choose_which_file_is_overwritten(row: Download, conflict: Conflict) -> None:
-    assert select_conflict(row) is conflict
+    assert select_conflict(row, MAX_NAME_BYTES) is conflict
+
+
+def test_the_name_of_the_url_that_was_shortened_for_the_disk_is_overwritten() -> None:
+    row = download(Conflict.OVERWRITE, filename="n" * 139 + ".bin", requested=False)
+    row = row.with_request(url=f"https://files.example.com/{'n' * 200}.bin")
+    assert select_conflict(row, 143) is Conflict.OVERWRITE
+    assert select_conflict(row, 144) is Conflict.RENAME

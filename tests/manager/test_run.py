@@ -17,7 +17,7 @@ from support.waiting import wait_until
 
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download
-from downloadd.errors import ErrorCode
+from downloadd.errors import ErrorCode, SpacePendingError
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
 from downloadd.manager.run import HostBackoff, Run, StopReason
@@ -27,6 +27,9 @@ from downloadd.records.protocol import HistoryFilter
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import parse_filename
+from downloadd.storage.part_file import PartFile
+from downloadd.storage.root import DiskSpace
 from downloadd.transfer.session import Session
 
 SIZE = 200_000
@@ -178,6 +181,107 @@ async def test_a_permanent_failure_ends_the_download_and_removes_the_part_file(p
     assert State.VERIFYING in parts.states
     assert await parts.records.history(HistoryFilter()) == [row]
     assert parts.files() == {}
+
+
+async def fill_disk(parts: RunParts, monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    """Leave `free` bytes by the next measurement."""
+    space = DiskSpace(free=free, capacity=1 << 40)
+    monkeypatch.setattr(parts.destination._space, "_measure", lambda: space)
+    parts.destination._space.invalidate()
+
+
+async def test_a_download_without_space_waits_and_its_attempt_is_not_counted(
+    parts: RunParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await parts.claim("/f")
+    await fill_disk(parts, monkeypatch, SIZE - 1)
+    run = parts.make_run(row)
+    outcome = await run.perform()
+    assert outcome is not None
+    saved, host_backoff = outcome
+    assert host_backoff is None
+    assert (saved.state, saved.result.error, saved.result.detail) == (State.QUEUED, None, None)
+    assert (saved.progress.attempt, saved.progress.failures) == (0, 0)
+    assert run.pending_space is not None
+    assert (run.pending_space.needed, run.pending_space.kept) == (SIZE, 0)
+    assert parts.files() == {}
+    assert await present(parts.records, row.id) == saved
+
+
+async def test_a_download_without_space_for_its_rest_keeps_what_it_has(
+    parts: RunParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts.origin.script(
+        "/cut", [ScriptedResponse(size=SIZE, etag='"a"', cut_after=50_000), ScriptedResponse(size=SIZE, etag='"a"')]
+    )
+    row = await parts.claim("/cut")
+    assert await parts.make_run(row).perform() is not None
+    [kept] = map(len, parts.files().values())
+    assert 0 < kept < SIZE
+    await fill_disk(parts, monkeypatch, SIZE - kept - 1)
+    [row] = await parts.records.claim([row.seq])
+    run = parts.make_run(row)
+    outcome = await run.perform()
+    assert outcome is not None
+    assert (outcome[0].state, outcome[0].progress.received) == (State.QUEUED, kept)
+    assert run.pending_space is not None
+    assert (run.pending_space.needed, run.pending_space.kept) == (SIZE - kept, kept)
+    assert [len(content) for content in parts.files().values()] == [kept]
+
+
+async def test_a_download_without_space_for_the_gaps_of_its_part_keeps_its_ranges(
+    parts: RunParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await parts.claim("/f", segments=2)
+    part = await parts.destination.open_part(
+        directory="d", filename=parse_filename("f"), download_id=row.id, epoch=row.epoch, existing=None
+    )
+    for start, end in ((0, 50_000), (100_000, 150_000)):
+        await part.write([expected_bytes(0, start, end)], start)
+    await part.close()
+    ranges = "0-50000,100000-150000"
+    interrupted = replace(
+        row.with_progress(
+            part_name=part.name,
+            received=100_000,
+            received_ranges=ranges,
+            total=SIZE,
+            validator='"v"',
+            final_url_digest="",
+        ),
+        state=State.QUEUED,
+    )
+    await parts.records.save(interrupted)
+    [row] = await parts.records.claim([row.seq])
+    await fill_disk(parts, monkeypatch, SIZE - 100_001)
+    run = parts.make_run(row)
+    held, _ = await perform(run)
+    assert run.pending_space is not None
+    assert (run.pending_space.needed, run.pending_space.kept) == (100_000, 100_000)
+    assert (held.state, held.progress.received, held.progress.received_ranges) == (State.QUEUED, 100_000, ranges)
+    await fill_disk(parts, monkeypatch, SIZE)
+    [row] = await parts.records.claim([row.seq])
+    completed, _ = await perform(parts.make_run(row))
+    assert completed.state is State.COMPLETED
+    assert parts.files() == {"f": expected_bytes(0, 0, SIZE)}
+    assert parts.origin.bytes_sent("/f") < 150_000
+
+
+async def test_a_download_that_is_cancelled_while_the_disk_is_full_is_cancelled(
+    parts: RunParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await parts.claim("/f")
+    run = parts.make_run(row)
+
+    async def reserve(*_: Any, **__: Any) -> None:
+        run._stop = StopReason.CANCEL
+        raise SpacePendingError(needed=1, kept=0, available=0)
+
+    monkeypatch.setattr(PartFile, "reserve", reserve)
+    outcome = await run.perform()
+    assert outcome is not None
+    assert outcome[0].state is State.CANCELLED
+    assert run.pending_space is None
 
 
 async def test_an_unexpected_exception_ends_the_download_as_an_internal_error(

@@ -76,6 +76,13 @@ def test_an_outcome_suspends_the_queue_when_the_storage_is_the_cause(
     assert (reason(dispatcher) == DISK_FULL_REASON) is suspends
 
 
+def test_a_download_that_waits_for_space_suspends_the_queue_until_the_disk_is_checked(
+    dispatcher: LocalDispatcher, clock: ManualClock, destination: LocalDestination
+) -> None:
+    StorageGate(destination, dispatcher, clock).report_outcome(sample_download(state=State.QUEUED), lacks_space=True)
+    assert reason(dispatcher) == DISK_FULL_REASON
+
+
 async def test_a_working_storage_ends_the_suspension_without_a_log_line(
     gate: StorageGate, dispatcher: LocalDispatcher
 ) -> None:

@@ -70,3 +70,9 @@ def test_a_reservation_holds_in_its_directory_until_it_is_released() -> None:
     assert reservations.names_in(a) == {"y"}
     reservations.discard(a, y)
     assert reservations.names_in(a) == frozenset()
+
+
+def test_a_numbered_name_fits_on_the_disk() -> None:
+    name = parse_filename("n" * 139 + ".bin")
+    chosen = resolve_conflict(name, Conflict.RENAME, path="", is_taken=name.__eq__, max_name_bytes=143)
+    assert chosen == "n" * 135 + " (1).bin"

@@ -22,7 +22,7 @@ async def test_written_bytes_are_read_from_the_final_file_after_publication(dest
     part = await open_part(storage)
     part.hash_while_writing(["md5"])
     await storage.check_free_space(3)
-    await part.reserve(3)
+    await part.reserve(3, missing=3)
     await part.write([b"a", b"bc"], 0)
     assert (part.size, await part.read(1, 10)) == (3, b"bc")
     assert await part.digest("md5") == "900150983cd24fb0d6963f7d28e17f72"

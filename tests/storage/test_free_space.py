@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from support.clocks import ManualClock
 
 from downloadd.clock import SystemClock
-from downloadd.errors import InsufficientStorageError
-from downloadd.storage.free_space import MAX_MEASUREMENT_AGE_SECONDS, FreeSpace, missing_bytes
+from downloadd.errors import InsufficientStorageError, SpacePendingError
+from downloadd.storage.free_space import (
+    MAX_MEASUREMENT_AGE_SECONDS,
+    FreeSpace,
+    SpaceClaim,
+    UnannouncedSpace,
+    missing_bytes,
+)
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.root import DiskSpace
 
@@ -165,3 +171,101 @@ def test_a_measurement_can_be_invalidated() -> None:
     assert space.has_space(10)
     space.invalidate()
     assert not space.has_space(10)
+
+
+def test_announcements_share_the_free_space() -> None:
+    disk = Disk(free=80)
+    space = FreeSpace(disk.measure, min_free=5, clock=ManualClock())
+    first, second, third = SpaceClaim(), SpaceClaim(), SpaceClaim()
+    space.announce(first, 30, size=30)
+    space.announce(second, 30, size=30)
+    with pytest.raises(SpacePendingError) as pending:
+        space.announce(third, 30, size=40)
+    assert (pending.value.needed, pending.value.kept, pending.value.transient) == (30, 10, True)
+    assert pending.value.detail == "waits for space on the disk: needs 30 B, 15 B free"
+    assert space.unannounced() == UnannouncedSpace(available=15, announced=60)
+    space.announce(third, 15, size=25)
+    space.withdraw(first)
+    space.announce(third, 30, size=40)
+    assert space.unannounced() == UnannouncedSpace(available=15, announced=60)
+
+
+def test_a_file_that_the_disk_can_never_hold_is_refused_for_good() -> None:
+    space = FreeSpace(Disk(free=50).measure, min_free=5, clock=ManualClock())
+    space.announce(SpaceClaim(), 40, size=95)
+    with pytest.raises(InsufficientStorageError, match="the file has 96 bytes, but the disk has 100 in all") as caught:
+        space.announce(SpaceClaim(), 41, size=96)
+    assert type(caught.value) is InsufficientStorageError
+    assert not caught.value.transient
+
+
+@pytest.mark.parametrize("min_free", [0, 5])
+def test_bytes_of_an_announcement_are_counted_once_while_and_after_they_are_written(min_free: int) -> None:
+    clock, disk = ManualClock(), Disk(free=60 + min_free)
+    space = FreeSpace(disk.measure, min_free=min_free, clock=clock)
+    claim, other = SpaceClaim(), SpaceClaim()
+    space.announce(claim, 30, size=30)
+    with space.reserve(10, claim):
+        assert space.try_announce(other, 30)
+        space.announce(other, 0, size=0)
+        disk.free -= 10
+    assert claim.nbytes == 20
+    # Neither before nor after the next measurement.
+    assert space.try_announce(other, 30)
+    assert not space.try_announce(other, 31)
+    clock.now += 1
+    assert space.unannounced() == UnannouncedSpace(available=0, announced=50)
+
+
+def test_bytes_that_were_not_written_stay_announced() -> None:
+    space = FreeSpace(Disk(free=60).measure, min_free=0, clock=ManualClock())
+    claim = SpaceClaim()
+    space.announce(claim, 30, size=30)
+    with space.reserve(10, claim) as write:
+        write.written = 4
+    assert claim.nbytes == 26
+    with space.reserve(40, claim) as write:
+        write.written = 30
+    assert claim.nbytes == 0
+    assert space.unannounced().announced == 0
+
+
+def test_a_withdrawn_claim_announces_nothing() -> None:
+    space = FreeSpace(Disk(free=60).measure, min_free=0, clock=ManualClock())
+    claim = SpaceClaim()
+    space.withdraw(claim)
+    space.announce(claim, 30, size=30)
+    assert space.unannounced().announced == 0
+
+
+def test_a_slow_measurement_is_used_for_a_write() -> None:
+    clock = ManualClock()
+
+    def measure_slowly() -> DiskSpace:
+        clock.now += 2 * MAX_MEASUREMENT_AGE_SECONDS
+        return DiskSpace(free=10, capacity=100)
+
+    space = FreeSpace(measure_slowly, min_free=5, clock=clock)
+    with space.reserve(5):
+        pass
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 60), st.integers(0, 60), st.floats(0, 1)), max_size=40),
+    st.integers(0, 20),
+)
+def test_each_announced_byte_can_be_written(steps: list[tuple[int, int, int, float]], min_free: int) -> None:
+    clock, disk = ManualClock(), Disk(free=100)
+    space = FreeSpace(disk.measure, min_free=min_free, clock=clock)
+    claims = [SpaceClaim() for _ in range(4)]
+    for number, announced, reserved, pause in steps:
+        claim = claims[number]
+        with suppress(InsufficientStorageError):
+            space.announce(claim, announced, size=announced)
+        # At most what was announced; the connection may bring less.
+        nbytes = min(reserved, claim.nbytes)
+        with space.reserve(nbytes, claim) as write:
+            write.written = nbytes // 2
+            disk.free -= write.written
+        assert disk.free - sum(one.nbytes for one in claims) >= min_free
+        clock.now += pause

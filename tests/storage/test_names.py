@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from downloadd.errors import InvalidPathError
 from downloadd.storage.names import (
     MAX_DIRECTORY_BYTES,
+    MIN_NAME_BYTES,
     SafeName,
     format_part_name,
     numbered_name,
@@ -16,6 +17,7 @@ from downloadd.storage.names import (
     parse_part_name,
     sanitize_directory,
     sanitize_name,
+    shorten_name,
     split_extension,
     suggest_name,
 )
@@ -334,3 +336,41 @@ def test_a_safe_name_stays_safe_when_numbered(name: str) -> None:
 def test_the_download_id_is_parsed_from_a_part_name() -> None:
     download_id = str(uuid.uuid4())
     assert parse_part_name(format_part_name(parse_filename("a"), download_id, 1)) == (download_id, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "shortened"),
+    [
+        pytest.param("data.csv", "data.csv", id="short enough"),
+        pytest.param("a" * 200 + ".tar.gz", "a" * 136 + ".tar.gz", id="the extension stays"),
+        pytest.param("é" * 100 + ".bin", "é" * 69 + ".bin", id="between characters"),
+        pytest.param("a" * 138 + " b.bin", "a" * 138 + " .bin", id="a blank before the extension"),
+        pytest.param("a" * 142 + " " + "b" * 9, "a" * 142, id="no blank at the end"),
+    ],
+)
+def test_a_name_is_shortened_for_the_disk(name: str, shortened: str) -> None:
+    assert shorten_name(SafeName(name), 143) == shortened
+    assert suggest_name(None, name, "", max_bytes=143) == shortened
+    assert suggest_name(None, None, name, max_bytes=143) == shortened
+
+
+@given(untrusted_text, st.integers(MIN_NAME_BYTES, 255))
+@example("CON" + " " * 300 + "x", 143)
+@example("⠀" * 100 + "x", 143)
+def test_names_fit_on_the_disk(text: str, max_bytes: int) -> None:
+    name = sanitize_name(text)
+    shortened = shorten_name(name, max_bytes)
+    assert len(shortened.encode()) <= max_bytes
+    assert sanitize_name(shortened) == shortened
+    assert shorten_name(shortened, max_bytes) == shortened
+    assert len(numbered_name(name, 10**6, max_bytes=max_bytes).encode()) <= max_bytes
+    part = format_part_name(name, ID, 2**63 - 1, max_bytes=max_bytes)
+    assert len(part.encode()) <= max_bytes
+    assert parse_part_name(part) == (ID, 2**63 - 1)
+
+
+def test_a_requested_name_that_is_too_long_for_the_disk_is_refused() -> None:
+    name = "a" * 144
+    with pytest.raises(InvalidPathError, match="has 144 bytes, but the disk takes names of at most 143 bytes"):
+        suggest_name(name, "other", "other", max_bytes=143)
+    assert suggest_name(name[:143], "other", "other", max_bytes=143) == name[:143]

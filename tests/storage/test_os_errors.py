@@ -2,7 +2,13 @@ import errno
 
 import pytest
 
-from downloadd.errors import DownloadError, InsufficientStorageError, InvalidPathError, StorageError
+from downloadd.errors import (
+    DownloadError,
+    FileTooLargeForDiskError,
+    InsufficientStorageError,
+    InvalidPathError,
+    StorageError,
+)
 from downloadd.storage.os_errors import map_os_error
 
 
@@ -11,7 +17,7 @@ from downloadd.storage.os_errors import map_os_error
     [
         (errno.ENOSPC, InsufficientStorageError),
         (errno.EDQUOT, InsufficientStorageError),
-        (errno.EFBIG, InsufficientStorageError),
+        (errno.EFBIG, FileTooLargeForDiskError),
         (errno.ENAMETOOLONG, InvalidPathError),
         (errno.ELOOP, InvalidPathError),
         (errno.ENOTDIR, InvalidPathError),

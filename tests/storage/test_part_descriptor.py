@@ -31,7 +31,9 @@ def opened(root: Path) -> Iterator[StorageRoot]:
 def new_descriptor(root: StorageRoot, epoch: int = 1) -> PartDescriptor:
     quotas = Quotas(directory_settings=lambda _: DirectorySettings(), count_bytes=lambda *_: 0, clock=SystemClock())
     name = part_name(epoch)
-    return PartDescriptor(root=root, directory=DIRECTORY, name=name, charge=quotas.charge(DIRECTORY, name))
+    return PartDescriptor(
+        root=root, directory=DIRECTORY, name=name, charge=quotas.charge(DIRECTORY, name), withdraw_claim=lambda: None
+    )
 
 
 def test_the_file_is_made_at_first_use_and_kept_when_closed(opened: StorageRoot, root: Path) -> None:

@@ -7,13 +7,16 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from structlog.testing import capture_logs
 
+from downloadd.directory_settings import DirectorySettings
 from downloadd.errors import InvalidPathError, StorageError
+from downloadd.storage import publisher
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
 from downloadd.storage.part_file import PartFile
@@ -64,12 +67,27 @@ def strict_umask() -> Iterator[None]:
     os.umask(mask)
 
 
-@pytest.fixture(params=[errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK], ids=lambda number: errno.errorcode[number])
-def no_hard_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(*_: object, **__: object) -> NoReturn:
-        raise OSError(request.param, "no hard links here")
+REFUSALS = [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL, errno.ENOSYS]
 
-    monkeypatch.setattr(os, "link", link)
+
+@pytest.fixture(params=REFUSALS, ids=lambda number: errno.errorcode[number])
+def no_hard_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", refuse(request.param))
+
+
+@pytest.fixture(params=["rename without replacing", "plain rename"])
+def either_rename(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "plain rename":
+        monkeypatch.setattr(publisher, "rename_without_replacing", refuse(errno.EINVAL))
+
+
+def refuse(number: int) -> Callable[..., NoReturn]:
+    """Return a call of the operating system that fails."""
+
+    def call(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return call
 
 
 def content(directory: Path) -> dict[str, bytes]:
@@ -132,7 +150,18 @@ def test_the_bytes_are_on_stable_storage_before_the_name_and_the_name_before_the
 def test_a_disk_without_hard_links_gets_a_rename_between_the_syncs(tmp_path: Path) -> None:
     said, steps = traced(tmp_path, "fsync", "keep", "-e", "inject=linkat:error=EOPNOTSUPP")
     assert said == "True"
-    assert steps == ["fchmod", "utimensat", "fsync", "linkat", "renameat", "fsync directory"]
+    assert steps == ["fchmod", "utimensat", "fsync", "linkat", "renameat2", "fsync directory"]
+    assert content(tmp_path / "root" / "d") == {"f": b"abc"}
+
+
+@pytest.mark.system
+@needs_strace
+@pytest.mark.parametrize("error", ["EINVAL", "ENOSYS", "EPERM"])
+def test_a_disk_without_a_rename_that_does_not_replace_gets_a_plain_one(tmp_path: Path, error: str) -> None:
+    faults = ("-e", "inject=linkat:error=EPERM", "-e", f"inject=renameat2:error={error}")
+    said, steps = traced(tmp_path, "fsync", "keep", *faults)
+    assert said == "True"
+    assert steps == ["fchmod", "utimensat", "fsync", "linkat", "renameat2", "renameat", "fsync directory"]
     assert content(tmp_path / "root" / "d") == {"f": b"abc"}
 
 
@@ -177,13 +206,12 @@ async def test_a_taken_name_and_the_part_stay_unchanged(part: PartFile, director
     assert await part.publish(parse_filename("g"), replace=False, last_modified=0)
 
 
-@pytest.fixture(params=["hard links", "no hard links"])
+@pytest.fixture(params=["hard links", "no hard links", "no hard links and a plain rename"])
 def with_or_without_hard_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(*_: object, **__: object) -> NoReturn:
-        raise OSError(errno.EPERM, "no hard links here")
-
-    if request.param == "no hard links":
-        monkeypatch.setattr(os, "link", link)
+    if request.param != "hard links":
+        monkeypatch.setattr(os, "link", refuse(errno.EPERM))
+    if request.param == "no hard links and a plain rename":
+        monkeypatch.setattr(publisher, "rename_without_replacing", refuse(errno.ENOSYS))
 
 
 @pytest.mark.usefixtures("with_or_without_hard_links")
@@ -285,13 +313,26 @@ async def test_a_directory_replaced_by_a_link_is_not_followed(part: PartFile, di
     assert list(content(outside)) == [part.name]
 
 
-@pytest.mark.usefixtures("no_hard_links")
+@pytest.mark.usefixtures("no_hard_links", "either_rename")
 async def test_without_hard_links_a_free_name_is_published(part: PartFile, directory: Path) -> None:
     assert await part.publish(FILE, replace=False, last_modified=None)
     assert content(directory) == {"f": b"new"}
 
 
-@pytest.mark.usefixtures("no_hard_links")
+async def test_without_hard_links_a_file_made_at_the_last_moment_is_not_replaced(
+    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object, **__: object) -> NoReturn:
+        (directory / "f").write_bytes(b"of another program")
+        raise OSError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", link)
+    assert not await part.publish(FILE, replace=False, last_modified=None)
+    assert content(directory) == {"f": b"of another program", part.name: b"new"}
+    await part.close()
+
+
+@pytest.mark.usefixtures("no_hard_links", "either_rename")
 async def test_without_hard_links_a_taken_name_stays_unchanged(part: PartFile, directory: Path) -> None:
     (directory / "f").symlink_to("nowhere")
     assert not await part.publish(FILE, replace=False, last_modified=None)
@@ -299,29 +340,37 @@ async def test_without_hard_links_a_taken_name_stays_unchanged(part: PartFile, d
     await part.close()
 
 
-async def test_another_error_of_link_is_raised(
-    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("broken", ["link", "rename"])
+async def test_another_error_of_link_or_rename_is_raised(
+    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
-    def link(*_: object, **__: object) -> NoReturn:
-        raise OSError(errno.EIO, "broken")
-
-    monkeypatch.setattr(os, "link", link)
-    with pytest.raises(StorageError, match="d/f: broken"):
+    monkeypatch.setattr(os, "link", refuse(errno.EIO if broken == "link" else errno.EPERM))
+    monkeypatch.setattr(publisher, "rename_without_replacing", refuse(errno.EIO))
+    with pytest.raises(StorageError, match="d/f: Input/output error"):
         await part.publish(FILE, replace=False, last_modified=None)
     assert content(directory) == {part.name: b"new"}
     await part.remove()
 
 
-async def test_publication_succeeds_on_a_disk_without_modes(
-    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "number", [errno.EPERM, errno.ENOSYS, errno.EINVAL], ids=lambda number: errno.errorcode[number]
+)
+async def test_publication_succeeds_on_a_disk_without_modes_owners_and_times(
+    root: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def refuse(*_: object, **__: object) -> NoReturn:
-        raise PermissionError(errno.EPERM, "no")
-
-    monkeypatch.setattr(os, "fchmod", refuse)
-    monkeypatch.setattr(os, "utime", refuse)
-    assert await part.publish(FILE, replace=False, last_modified=1)
-    assert content(directory) == {"f": b"new"}
+    for name in ("fchmod", "fchown", "utime"):
+        monkeypatch.setattr(os, name, refuse(number))
+    configured = DirectorySettings(owner=(1, 1), mode=0o640)
+    async with LocalDestination(root, min_free=0, fsync=False, directory_settings=lambda _: configured) as destination:
+        first = await destination.open_part(directory="d", filename=FILE, download_id=ID, epoch=1, existing=None)
+        await first.write([b"new"], 0)
+        await first.close()
+        second = await destination.open_part(directory="d", filename=FILE, download_id=ID, epoch=2, existing=first.name)
+        with capture_logs() as lines:
+            assert await second.publish(FILE, replace=False, last_modified=1)
+    assert content(root / "d") == {"f": b"new"}
+    # Owner and mode were refused, and logged, when the directory was made.
+    assert [line["attribute"] for line in lines] == ["time"]
 
 
 async def test_a_cancelled_publication_is_complete_when_the_part_is_closed(

@@ -15,6 +15,7 @@ from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
 from downloadd.manager.scheduler import Limits
+from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.metrics import Metrics
@@ -71,7 +72,9 @@ async def open_stack(
         Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout) as session,
     ):
         dispatcher, notifier = LocalDispatcher(Limits.from_config(config), clock), Notifier(bus, Metrics().downloads)
-        gate, runs = StorageGate(destination, dispatcher, clock), RunTable(dispatcher)
+        gate = StorageGate(destination, dispatcher, clock)
+        space = SpaceQueue(destination, dispatcher, records, clock)
+        runs = RunTable(dispatcher, space)
         admission = AdmissionControl(
             records=records,
             destination=destination,
@@ -89,6 +92,7 @@ async def open_stack(
             dispatcher=dispatcher,
             notifier=notifier,
             gate=gate,
+            space=space,
             runs=runs,
             factory=RunFactory(
                 records=records,
@@ -107,6 +111,7 @@ async def open_stack(
             dispatcher=dispatcher,
             notifier=notifier,
             gate=gate,
+            space=space,
             admission=admission,
             runs=runs,
             runner=runner,

@@ -29,7 +29,7 @@ def test_a_file_has_the_best_name_of_request_fields_and_urls(
 ) -> None:
     request = replace(REQUEST, requested_name=requested)
     accepted = replace(ACCEPTED, suggested_filename=disposition)
-    assert name_file(request, accepted, first_url=FIRST, final_url=FINAL) == name
+    assert name_file(request, accepted, first_url=FIRST, final_url=FINAL, max_bytes=255) == name
 
 
 @pytest.mark.parametrize(
