@@ -199,6 +199,7 @@ class App:
             policy=self._policy,
             credentials=self._config.credentials,
             stall_timeout=self._config.downloads.stall_timeout,
+            clock=self._clock,
         )
 
     def _make_manager(

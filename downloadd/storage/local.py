@@ -94,23 +94,32 @@ class LocalDestination:
         await self._close()
 
     async def open_part(
-        self, *, directory: str, filename: SafeName, download_id: str, epoch: int, existing: str | None
+        self,
+        *,
+        directory: str,
+        filename: SafeName,
+        download_id: str,
+        epoch: int,
+        existing: str | None,
+        restart: int = 0,
     ) -> PartFile:
         """Open the part file of a run.
 
         `existing` names the part file of an earlier epoch, which is renamed to this epoch's name. If it is missing, or
         not a regular file with one name, an empty part file is made, and the directory if needed. If `existing` is
-        None, that happens at the first write or at publication. Cancelled, the files are as before.
+        None, that happens at the first write or at publication. Cancelled, the files are as before. `restart` counts
+        the part files of one run.
 
         Raises:
             DownloadError: the part file cannot be made there.
         """
-        name = format_part_name(filename, download_id, epoch)
+        name = format_part_name(filename, download_id, epoch, restart)
         candidates: list[PartName] = []
         if existing is not None:
             # A run that was killed between the adoption and its first record has left the part under its own epoch.
             earlier = check_part_name(existing)
-            later = range(part_epoch(earlier) + 1, epoch)
+            # A restart is a second file of the run: the first one has adopted those.
+            later = range(part_epoch(earlier) + 1, 0 if restart else epoch)
             candidates = [earlier, *(format_part_name(filename, download_id, number) for number in later)]
         place = parse_directory(directory)
         part = PartFile(

@@ -20,7 +20,7 @@ SafeName = NewType("SafeName", str)
 """One segment that can be a final name in any directory."""
 
 PartName = NewType("PartName", str)
-"""Name of a part file: `.<final name>.<download id>.<epoch>.part`."""
+"""Name of a part file: `.<final name>.<download id>.<epoch>.part`, or `…<epoch>-<restart>.part`."""
 
 ROOT_DIRECTORY: Final = SafeDirectory("")
 """The storage root itself."""
@@ -40,7 +40,7 @@ FALLBACK_NAME: Final = SafeName("download")
 _PART_NAME: Final = re.compile(
     r"\.[^/\0\ud800-\udfff]+"
     r"\.(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-    r"\.(?P<epoch>0|[1-9][0-9]{0,18})"
+    r"\.(?P<epoch>0|[1-9][0-9]{0,18})(?:-[1-9][0-9]{0,5})?"
     r"\.part"
 )
 
@@ -158,13 +158,15 @@ def suggest_name(requested: str | None, disposition: str | None, last_segment: s
     return SafeName(_sanitize(disposition or "") or sanitize_name(last_segment))
 
 
-def format_part_name(filename: SafeName, download_id: str, epoch: int) -> PartName:
+def format_part_name(filename: SafeName, download_id: str, epoch: int, restart: int = 0) -> PartName:
     """Return the name of a part file; a long final name is truncated in it.
+
+    `restart` counts the part files of one epoch: a transfer that starts over writes a new one.
 
     Raises:
         InvalidPathError: `download_id` is not a UUID in lower case, so that `parse_part_name` could not read the name.
     """
-    tail = f".{download_id}.{epoch}.part"
+    tail = f".{download_id}.{epoch}-{restart}.part" if restart else f".{download_id}.{epoch}.part"
     return check_part_name(f".{_truncate(filename, MAX_NAME_BYTES - 1 - len(tail.encode()))}{tail}")
 
 

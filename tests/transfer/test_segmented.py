@@ -15,6 +15,7 @@ from downloadd.storage.names import parse_filename
 from downloadd.transfer import segmented
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.receiver import Receiver
+from downloadd.transfer.representation import Representation
 from downloadd.transfer.segmented import RepresentationChangedError, SegmentedFetch
 from downloadd.transfer.segments import divide
 from downloadd.transfer.session import Session
@@ -56,11 +57,7 @@ class Transfer:
                 on_received=lambda nbytes: None,
             ),
             kept=kept,
-            validator='"v"',
-            total=SIZE,
-            coding=None,
-            content_type=None,
-            now=SystemClock().wall,
+            known=Representation(validator='"v"', total=SIZE),
             checkpoint=self._checkpoint,
             on_source_dropped=lambda source, reason: self.dropped.__setitem__(source.url, reason),
         )

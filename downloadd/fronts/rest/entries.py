@@ -75,6 +75,7 @@ def _common_fields(download: Download) -> dict[str, Any]:
         "start_time": download.start_time,
         "error": download.result.error,
         "detail": download.result.detail,
+        "resumed_by": download.progress.resumed_by,
         "operation": UNSET if download.request.operation is None else download.request.operation,
     }
 
