@@ -25,42 +25,42 @@ NOT_FOUND_STATUSES: Final = frozenset({404, 410})
 class Answer(StrEnum):
     """Kind of a response, by its status and its framing fields."""
 
-    COMPLETE = "200"
+    COMPLETE = "200 or 203"
     """The representation, or something in its place."""
-    RANGE = "206, the range"
+    RANGE = "206 with the range"
     """A single range that begins where the request does."""
-    RANGE_UNDER_200 = "200, the range"
+    RANGE_UNDER_200 = "200 with the range"
     """The same under status 200, and exactly the requested range by its Content-Range."""
-    OTHER_RANGE = "another range"
+    OTHER_RANGE = "206 or 200 with another range"
     """A 206 or 200 with another range, several ranges, or a length other than that of its range."""
-    END_REACHED = "416, at the end"
+    END_REACHED = "416 at the end of the part file"
     """The representation ends where the request begins."""
     REFUSED_RANGE = "416"
     PRECONDITION_FAILED = "412"
-    ERROR = "any other"
+    ERROR = "any other status, or an invalid length"
     """Any other status, or an invalid length."""
 
 
 class Version(StrEnum):
     """Comparison of the validators of a response with the known ones."""
 
-    SAME = "same, strong"
+    SAME = "the same strong validator"
     """The same strong validator."""
-    UNCHANGED = "same, weak, or none"
+    UNCHANGED = "the same weak validators, or none known"
     """The same weak validators; or none was known, so that nothing can be compared."""
-    MISSING = "missing"
+    MISSING = "a known validator is missing"
     """A validator is known, and the response has none to compare."""
-    OTHER_WEAK = "another, weak"
+    OTHER_WEAK = "another weak validator"
     """Another validator, and the response has no strong one."""
-    OTHER = "another"
+    OTHER = "another strong or malformed validator, or another digest"
     """Another strong validator, a malformed one, or another digest."""
 
 
 class Length(StrEnum):
     """Comparison of the complete length with the known one."""
 
-    SAME = "same"
-    REST = "of the range"
+    SAME = "the same"
+    REST = "that of the range"
     """A 200 with the length of the requested range."""
     OTHER = "another"
     UNKNOWN = "unknown"

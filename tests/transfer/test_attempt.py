@@ -55,6 +55,7 @@ class Transfers:
         self.root = root
         self.row = sample_download(state=State.STARTING, epoch=0)
         self.saved: list[Download] = []
+        self.filename = parse_filename(self.row.filename)
         self.allows_overlap = True
         self.has_progressed = False
         self.attempt: Attempt | None = None
