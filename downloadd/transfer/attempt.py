@@ -234,7 +234,9 @@ class Attempt:
                 case UseResponse(is_partial=True) if sampled is not None and source is not sampled:
                     # The samples are of another source.
                     return step
-                case UseResponse(is_partial=True) if not request.has_overlap and self._is_elsewhere(source, response):
+                case UseResponse(is_partial=True) if not request.has_overlap and is_elsewhere(
+                    self.download, source, response
+                ):
                     return replace(step, compare=True)
                 case UseResponse(is_partial=False) if await self._go_back(classification, step):
                     return replace(step.next(), has_gone_back=True)
@@ -256,15 +258,6 @@ class Attempt:
         has_gone_back = await self._checkpoints.go_back()
         self.meter.reset(self._checkpoints.baseline)
         return has_gone_back
-
-    def _is_elsewhere(self, source: Source, response: OriginResponse) -> bool:
-        """Return True if redirects led to another resource than before; then the end of the part file must match.
-
-        An entity tag does not identify other resources (RFC 9110, section 8.8.3), but those that a redirect selects are
-        usually copies. Mirrors are copies because the user has said so.
-        """
-        progress = self.download.progress
-        return source.index == progress.source and response.final_url_digest != progress.final_url_digest
 
     async def _prepare_part(self, response: OriginResponse, accepted: UseResponse, request: RangeRequest) -> bool:
         """Prepare part file and row for the response; return False when the name is taken and the download skipped."""
@@ -292,3 +285,13 @@ class Attempt:
         self._checkpoints.accept_response(accepted, final_url_digest=response.final_url_digest, part_name=part.name)
         part.hash_while_writing(self.algorithms)
         return True
+
+
+def is_elsewhere(download: Download, source: Source, response: OriginResponse) -> bool:
+    """Return True if redirects led to another resource than before; then the end of the part file must match.
+
+    An entity tag does not identify other resources (RFC 9110, section 8.8.3), but those that a redirect selects are
+    usually copies. Mirrors are copies because the user has said so.
+    """
+    progress = download.progress
+    return source.index == progress.source and response.final_url_digest != progress.final_url_digest

@@ -257,6 +257,9 @@ class Checkpoints:
         if part is None:
             return self.download
         kept = segments
+        if kept is None and self.download.progress.received_ranges is not None:
+            # The transfer of the missing ranges has not begun: there are gaps before the end of the file.
+            kept = recorded_ranges(self.download)
         received = part.size if kept is None else kept.size
         try:
             # Recorded bytes must survive a power cut. Others are of no use to a later attempt.

@@ -97,6 +97,7 @@ async def test_the_listing_of_the_specification_is_answered_field_by_field(api: 
                 "error": None,
                 "reason": None,
                 "detail": None,
+                "resumed_by": None,
                 "priority": 0,
                 "speed_limit": 0,
             }
