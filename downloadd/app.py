@@ -209,6 +209,7 @@ class App:
             credentials=self._config.credentials,
             stall_timeout=self._config.downloads.stall_timeout,
             tls=self._tls,
+            clock=self._clock,
         )
 
     def _make_manager(

@@ -1,10 +1,10 @@
 """Generator of the reference: `python -m downloadd.documentation` at the top of a checkout writes the generated pages.
 
 The page of the API is made from the OpenAPI document, that of the settings and `config.example.toml` from the fields of
-the configuration, that of the errors from their classes, those of events and importers from their tables.
+the configuration, that of the errors from their classes, those of events, importers and responses from their tables.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -14,6 +14,9 @@ from downloadd.fronts.rest.event_types import EVENT_TYPES
 from downloadd.fronts.rest.openapi import Json, build_document
 from downloadd.fronts.rest.routes import Endpoints, build_routes
 from downloadd.imports.importers import IMPORTERS
+from downloadd.transfer.response_facts import Answer, Length, Version
+from downloadd.transfer.response_table import ROWS
+from downloadd.transfer.resume import Evidence
 
 _GENERATED_NOTICE: Final = "<!-- Made by `python -m downloadd.documentation`; change what it is made from. -->\n"
 
@@ -26,6 +29,7 @@ def build_pages(document: Json) -> dict[str, str]:
         "errors.md": "\n".join(_render_errors()) + "\n",
         "events.md": "\n".join(_render_events()) + "\n",
         "importers.md": "\n".join(_render_importers()) + "\n",
+        "resume.md": "\n".join(_render_responses()) + "\n",
     }
 
 
@@ -93,6 +97,34 @@ def _render_importers() -> Iterator[str]:
     yield "| --- | --- | --- |"
     for importer in IMPORTERS.values():
         yield f"| `{importer.key}` | {importer.title} | {_escape_cell(importer.content)} |"
+
+
+def _render_responses() -> Iterator[str]:
+    yield f"{_GENERATED_NOTICE}\n# Responses of origins\n\nA response is compared with the request and with"
+    yield "what is known of the bytes in the part file. The first row that applies decides; an empty cell stands for"
+    yield "everything. [Resume](../explanation/resume.md) describes the evidence.\n"
+    yield "| row | evidence | answer | version | length | coding | media type | decision | reason |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    for row in ROWS:
+        cells = (
+            row.name,
+            _join_values(row.evidence, tuple(Evidence)),
+            _join_values(row.answer, tuple(Answer)),
+            _join_values(row.version, tuple(Version)),
+            _join_values(row.length, tuple(Length)),
+            "another" if row.has_other_coding else "",
+            "another" if row.has_other_media_type else "",
+            row.outcome.value,
+            row.reason,
+        )
+        yield "| " + " | ".join(map(_escape_cell, cells)) + " |"
+
+
+def _join_values(values: frozenset[Any] | None, order: Sequence[Any]) -> str:
+    if values is None:
+        return ""
+    everything = ["none: everything is requested"] if None in values else []
+    return "; ".join([*everything, *(str(each) for each in order if each in values)])
 
 
 def _escape_cell(text: str) -> str:

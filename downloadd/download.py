@@ -30,6 +30,17 @@ class Desired(StrEnum):
     CANCEL = "cancel"
 
 
+class ResumedBy(StrEnum):
+    """Evidence that the bytes of an earlier attempt belong to the rest of the file, the weakest that was needed."""
+
+    VALIDATOR = "validator"
+    """A strong validator of the origin (RFC 9110, section 8.8)."""
+    DIGEST = "digest"
+    """A digest of the whole file, which was verified at the end."""
+    OVERLAP = "overlap"
+    """The same length, no contradicting validator, and bytes that were received again and compared."""
+
+
 class Mirror(msgspec.Struct, frozen=True, kw_only=True):
     """Another URL of the same file."""
 
@@ -46,6 +57,25 @@ class OriginDigest(msgspec.Struct, frozen=True, kw_only=True):
     """The field that states it."""
     checksum: str
     """`<algorithm>=<lower-case hex>`."""
+
+
+class SupersededPart(msgspec.Struct, frozen=True, kw_only=True):
+    """Part file that a transfer started over beside, with the fields of `Progress` that describe its bytes.
+
+    It stays until the new part file has more bytes. Unlike `Progress.part_name`, it may name a file that is missing.
+    """
+
+    part_name: str
+    received: int
+    received_ranges: str | None = None
+    total: int | None = None
+    validator: str | None = None
+    weak_tag: str | None = None
+    coding: str | None = None
+    final_url_digest: str | None = None
+    origin_digests: tuple[OriginDigest, ...] = ()
+    last_modified: int | None = None
+    resumed_by: ResumedBy | None = None
 
 
 # The store constructs thousands of downloads for one listing. So their parts are not keyword-only: passing values by
@@ -130,6 +160,14 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
     """The part is complete and verified, `filename` and `total` are final, and the rename is next."""
     last_modified: int | None = None
     """Unix time of the representation's Last-Modified."""
+    weak_tag: str | None = None
+    """The weak entity tag of the bytes in the part file (RFC 9110, section 8.8.1), as sent."""
+    resumed_by: ResumedBy | None = None
+    """Evidence under which those bytes were continued; None if they are of one response."""
+    superseded: SupersededPart | None = None
+    """The part file that this one was started over beside, while it has more bytes."""
+    strict_resume: bool = False
+    """A file that was resumed without a strong validator failed its verification: resume under such a one only."""
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):

@@ -205,6 +205,7 @@ def _list_details(entry: ActiveEntry | HistoryEntry) -> list[tuple[str, str]]:
             ),
             ("checksum", entry.checksum or ""),
             ("type", entry.content_type or ""),
+            ("resumed by", entry.resumed_by or ""),
             ("user", entry.user),
         ]
     if entry.error is not None:

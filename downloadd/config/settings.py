@@ -4,7 +4,7 @@ A field carries everything that is known of its setting: type, default, descript
 Example file, reference page and `--help` are generated from it. `EXAMPLES` has the fields of each example table.
 """
 
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -194,6 +194,14 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         ByteSize,
         describe("Speed of all downloads together; 0 for no limit.", unit="bytes per second", examples=["10 MiB"]),
     ] = 0
+    resume: Annotated[
+        Literal["evidence", "strict"],
+        describe(
+            'Proof that received bytes can be continued: "strict" requires a strong validator or a digest; "evidence" '
+            "also accepts the same length and bytes, received again and compared.",
+            expected='"evidence" or "strict"',
+        ),
+    ] = "evidence"
     record_checksum: Annotated[bool, describe("Record the SHA-256 of every file in the history.")] = False
 
 

@@ -3,8 +3,6 @@
 Pure: no I/O and no clock.
 """
 
-from typing import ClassVar
-
 from downloadd.errors.base import DownloadError, Occasion
 
 
@@ -74,8 +72,8 @@ class RemoteError(DownloadError, code="REMOTE_ERROR"):
 
     Attributes:
         origin_status: the status of the response.
-        transient: true for a status of `TRANSIENT_STATUSES`, and for a response that the caller declares transient
-            because another host than the origin may have sent it.
+        transient: true for a status that may pass (`is_transient_status`), and for a response that the caller declares
+            transient because another host than the origin may have sent it.
     """
 
     status = 502
@@ -85,7 +83,6 @@ class RemoteError(DownloadError, code="REMOTE_ERROR"):
     advice = "`detail` has the origin's status. 401 and 403 require credentials: see `[[credentials]]`."
     occasions = frozenset({Occasion.END})
     concerns_source = True
-    TRANSIENT_STATUSES: ClassVar = frozenset({408, 429, 500, 502, 503, 504})
 
     def __init__(
         self, origin_status: int, explanation: str = "", *, retry_after: float | None = None, transient: bool = False
@@ -98,7 +95,18 @@ class RemoteError(DownloadError, code="REMOTE_ERROR"):
     @property
     def transient(self) -> bool:
         """True if the same request may succeed later."""
-        return self._transient or self.origin_status in self.TRANSIENT_STATUSES
+        return self._transient or is_transient_status(self.origin_status, has_retry_after=self.retry_after is not None)
+
+
+def is_transient_status(status: int, *, has_retry_after: bool) -> bool:
+    """Return True if the same request may succeed later by the class of its status (RFC 9110, section 15).
+
+    An origin that does not implement the request (501) or its HTTP version (505) will not do so later. 202 and 403 are
+    transient if the origin says when to try again: a file that is being made, and a limit on requests.
+    """
+    if status in {202, 403}:
+        return has_retry_after
+    return status in {408, 421, 425, 429} or (500 <= status <= 599 and status not in {501, 505})
 
 
 class TooManyRedirectsError(DownloadError, code="TOO_MANY_REDIRECTS"):

@@ -10,14 +10,11 @@ log = structlog.get_logger()
 
 
 async def discard_part_of(destination: Destination, download: Download) -> None:
-    """Remove the part file of a download, if it has one; log a failure."""
-    if download.progress.part_name is not None:
-        await discard_part(
-            destination,
-            download_id=download.id,
-            directory=download.request.directory,
-            name=download.progress.part_name,
-        )
+    """Remove the part file of a download and a superseded one, if it has them; log a failure."""
+    superseded = download.progress.superseded
+    for name in (download.progress.part_name, None if superseded is None else superseded.part_name):
+        if name is not None:
+            await discard_part(destination, download_id=download.id, directory=download.request.directory, name=name)
 
 
 async def discard_part(destination: Destination, *, download_id: str, directory: str, name: str) -> bool:

@@ -236,4 +236,13 @@ def _mark_finished(download: Download, trigger: Trigger, *, now: float) -> Downl
 
 def reset_part(download: Download) -> Download:
     """Forget the part file and all received bytes."""
-    return download.with_progress(part_name=None, received=0, received_ranges=None, validator=None, publishing=False)
+    return download.with_progress(
+        part_name=None,
+        received=0,
+        received_ranges=None,
+        validator=None,
+        weak_tag=None,
+        resumed_by=None,
+        superseded=None,
+        publishing=False,
+    )

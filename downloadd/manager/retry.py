@@ -63,7 +63,7 @@ def decide(
         random: from [0, 1), for the jitter, which keeps many downloads from retrying at the same moment.
     """
     # While the storage root is missing, no attempt can succeed; its failure does not count.
-    failures = 1 if progressed else failures + (not (excused or isinstance(error, StorageRootMissingError)))
+    failures = (0 if progressed else failures) + (not (excused or isinstance(error, StorageRootMissingError)))
     if not error.transient:
         return Abort(failures=failures)
     retry_after = None if error.retry_after is None else min(error.retry_after, MAX_RETRY_AFTER_SECONDS)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
-from downloadd.download import Download, Snapshot, log_fields
+from downloadd.download import Download, ResumedBy, Snapshot, log_fields
 from downloadd.errors import (
     ChecksumMismatchError,
     DownloadError,
@@ -31,6 +31,7 @@ from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.publication import Publication
 from downloadd.manager.row_writer import FencedError, RowWriter
 from downloadd.manager.run_timer import RunTimer
+from downloadd.manager.verification import verify_digests, verify_size
 from downloadd.records.protocol import Records
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
@@ -38,14 +39,6 @@ from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
 from downloadd.transfer.source_requests import ConnectionSlots, NoSlotError
-from downloadd.verify import (
-    DEFAULT_ALGORITHM,
-    check_digest,
-    check_length,
-    check_size_and_type,
-    checksum_algorithm,
-    format_checksum,
-)
 
 log = structlog.get_logger()
 
@@ -102,7 +95,6 @@ class Run:
             config: the settings of downloads.
             on_change: called when the state has changed.
         """
-        self._destination = destination
         self._clock = clock
         self._max_retries = config.max_retries
         self._stop: StopReason | None = None
@@ -125,6 +117,7 @@ class Run:
             max_size=config.max_size,
             # The manifest of an import lists the checksum of each file.
             record_checksum=config.record_checksum or download.request.operation is not None,
+            allows_overlap=config.resume == "evidence",
             slots=slots,
         )
 
@@ -219,24 +212,13 @@ class Run:
             raise DownloadTimeoutError(self.download.request.timeout) from None
 
     async def _verify(self, part: Part) -> None:
-        check_length(part.size, self.download.progress.total)
-        # The origin may not have sent a length before.
-        check_size_and_type(
-            size=part.size, content_type=None, expected_size=self.download.request.expected_size, expected_type=None
-        )
+        verify_size(part, self.download)
         self._attempt.download = lifecycle.mark_verifying(self.download, total=part.size, warning=self._attempt.warning)
         algorithms = self._attempt.algorithms
-        if not algorithms:
-            return
-        self._changed()
-        digests = {name: format_checksum(name, await part.digest(name)) for name in algorithms}
-        wanted = self.download.request.requested_checksum
-        if wanted is not None:
-            check_digest(wanted, digests[checksum_algorithm(wanted)])
-        for stated in self.download.progress.origin_digests:
-            check_digest(stated.checksum, digests[checksum_algorithm(stated.checksum)], source=stated.source)
-        kept = DEFAULT_ALGORITHM if wanted is None else checksum_algorithm(wanted)
-        self._attempt.download = self.download.with_result(checksum=digests.get(DEFAULT_ALGORITHM) or digests.get(kept))
+        if algorithms:
+            self._changed()
+            self._attempt.download = await verify_digests(part, self.download, algorithms)
+        await self._attempt.remove_superseded_part()
 
     async def _finish(self, fetched: FetchResult) -> Download:
         """Publish the file, or remove the part file if the name is taken and is to be kept."""
@@ -265,12 +247,11 @@ class Run:
         time_spent = self._timer.spent
         # After a failure of the storage, the kept bytes may be missing at the next attempt.
         progressed = self._attempt.has_progressed and not isinstance(error, StorageError)
-        if (
-            isinstance(error, ChecksumMismatchError)
-            and download.request.mirrors
-            and download.progress.failures <= len(download.request.mirrors)
-        ):
-            return await self._retry_sources_singly(error, time_spent=time_spent), None
+        if isinstance(error, ChecksumMismatchError):
+            if must_start_over(download):
+                return await self._start_over(error, time_spent=time_spent), None
+            if download.request.mirrors and download.progress.failures <= len(download.request.mirrors):
+                return await self._retry_sources_singly(error, time_spent=time_spent), None
         decision = retry.decide(
             error,
             failures=download.progress.failures,
@@ -306,6 +287,15 @@ class Run:
         row = lifecycle.reset_part(self.download).with_progress(time_spent=time_spent)
         return lifecycle.mark_deferred(
             row, error, not_before=self._clock.wall(), failures=row.progress.failures + 1, progressed=False
+        )
+
+    async def _start_over(self, error: ChecksumMismatchError, *, time_spent: float) -> Download:
+        """Return the row for another attempt from the first byte: the bytes were resumed on weak evidence."""
+        self._log.info("attempt_failed", error=error.code, detail=error.detail, retry_in=0)
+        await self._remove_part()
+        row = lifecycle.reset_part(self.download).with_progress(time_spent=time_spent, strict_resume=True)
+        return lifecycle.mark_deferred(
+            row, error, not_before=self._clock.wall(), failures=row.progress.failures, progressed=True
         )
 
     async def _wait_for_source(self, error: NoSlotError) -> tuple[Download, HostBackoff | None]:
@@ -348,10 +338,12 @@ class Run:
 
     async def _keep_part(self, error: DownloadError) -> Download:
         """Return the row with the bytes that the next attempt can continue from."""
-        if isinstance(error, InsufficientStorageError) and self.download.progress.validator is None:
-            # The next attempt has to start over, and these bytes may be what fills the disk.
-            await self._remove_part()
-            return lifecycle.reset_part(self.download)
+        if isinstance(error, InsufficientStorageError):
+            await self._attempt.remove_superseded_part()
+            if not self._attempt.is_resumable:
+                # The next attempt has to start over, and these bytes may be what fills the disk.
+                await self._remove_part()
+                return lifecycle.reset_part(self.download)
         return await self._attempt.close_part()
 
     def _part(self) -> Part:
@@ -360,17 +352,16 @@ class Run:
         return part
 
     async def _remove_part(self) -> None:
-        part, download = self._attempt.part, self.download
         try:
-            if part is not None:
-                await part.remove()
-            elif download.progress.part_name is not None:
-                await self._destination.remove_part(
-                    directory=download.request.directory, name=download.progress.part_name
-                )
+            await self._attempt.remove_parts()
         except DownloadError as error:
             # The sweep after the next start tries again.
             self._log.warning("part_removal_failed", error=error.code, detail=error.detail)
+
+
+def must_start_over(download: Download) -> bool:
+    """Return True if a checksum mismatch may be due to a resume without a strong validator, which is not repeated."""
+    return download.progress.resumed_by in {ResumedBy.DIGEST, ResumedBy.OVERLAP} and not download.progress.strict_resume
 
 
 def _make_host_backoff(host: str, seconds: float | None, now: float) -> HostBackoff | None:

@@ -26,6 +26,8 @@ from downloadd.download import (
     Progress,
     Request,
     Result,
+    ResumedBy,
+    SupersededPart,
 )
 from downloadd.errors import ErrorCode
 from downloadd.states import State
@@ -118,6 +120,18 @@ def _list_of(kind: type[msgspec.Struct]) -> Codec:
     )
 
 
+def _json(kind: type[msgspec.Struct]) -> Codec:
+    """Return the codec of a struct, or None: JSON, and null."""
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
+    return _optional(
+        Codec(
+            stored=frozenset({str}),
+            encode=lambda item: msgspec.json.encode(item).decode(),
+            decode=decoder.decode,
+        )
+    )
+
+
 # The text format of `ByteRanges`, which this package may not import.
 _RANGES: Final = re.compile(r"(?:\d{1,19}-\d{1,19}(?:,\d{1,19}-\d{1,19})*)?")
 
@@ -192,6 +206,10 @@ COLUMNS: Final = (
     Column("part_name", "progress.part_name", _RUN),
     Column("publishing", "progress.publishing", _RUN, _FLAG),
     Column("last_modified", "progress.last_modified", _RUN),
+    Column("weak_tag", "progress.weak_tag", _RUN),
+    Column("resumed_by", "progress.resumed_by", _RUN, _optional(_members(ResumedBy))),
+    Column("superseded", "progress.superseded", _RUN, _json(SupersededPart)),
+    Column("strict_resume", "progress.strict_resume", _RUN, _FLAG),
     Column("content_type", "result.content_type", _RUN),
     Column("checksum", "result.checksum", _RUN),
     Column("error", "result.error", _RUN, _optional(_members(ErrorCode))),

@@ -81,10 +81,6 @@ class Part(Protocol):
         """Return `nbytes` bytes from `offset` on, or fewer at the end of the file."""
         ...
 
-    async def clear(self) -> None:
-        """Discard all bytes, for a download that starts over."""
-        ...
-
     async def digest(self, algorithm: str) -> str:
         """Return the lower-case hex digest of all bytes; `algorithm` as in `verify.ALGORITHMS`.
 
@@ -123,13 +119,22 @@ class Destination(Protocol):
     """Storage that files are downloaded to."""
 
     async def open_part(
-        self, *, directory: str, filename: SafeName, download_id: str, epoch: int, existing: str | None
+        self,
+        *,
+        directory: str,
+        filename: SafeName,
+        download_id: str,
+        epoch: int,
+        existing: str | None,
+        restart: int = 0,
     ) -> Part:
         """Open the part file of a run.
 
         `existing` names the part file of an earlier epoch. It is renamed to this epoch's name, so that a late write of
         an earlier run cannot be published. If it is missing, an empty part file is made, and the directory if needed.
-        If `existing` is None, that happens at the first write or at publication.
+        If `existing` is None, that happens at the first write or at publication. `restart` counts the part files of
+        one run: a transfer that starts over writes a new file, since a later run or a published file may share the old
+        one.
         """
         ...
 

@@ -101,25 +101,34 @@ class LocalDestination:
         await self._close()
 
     async def open_part(
-        self, *, directory: str, filename: SafeName, download_id: str, epoch: int, existing: str | None
+        self,
+        *,
+        directory: str,
+        filename: SafeName,
+        download_id: str,
+        epoch: int,
+        existing: str | None,
+        restart: int = 0,
     ) -> PartFile:
         """Open the part file of a run.
 
         `existing` names the part file of an earlier epoch, which is renamed to this epoch's name. If it is missing, or
         not a regular file with one name, an empty part file is made, and the directory if needed. If `existing` is
-        None, that happens at the first write or at publication. Cancelled, the files are as before.
+        None, that happens at the first write or at publication. Cancelled, the files are as before. `restart` counts
+        the part files of one run.
 
         Raises:
             DownloadError: the part file cannot be made there.
         """
         place = parse_directory(directory)
         make_name = partial(format_part_name, filename, download_id, max_bytes=await self._names.max_name_bytes(place))
-        name = make_name(epoch)
+        name = make_name(epoch, restart)
         candidates: list[PartName] = []
         if existing is not None:
             # A run that was killed between the adoption and its first record has left the part under its own epoch.
             earlier = check_part_name(existing)
-            later = range(part_epoch(earlier) + 1, epoch)
+            # A restart is a second file of the run: the first one has adopted those.
+            later = range(part_epoch(earlier) + 1, 0 if restart else epoch)
             candidates = [earlier, *map(make_name, later)]
         part = PartFile(
             threads=self._threads,

@@ -20,7 +20,7 @@ SafeName = NewType("SafeName", str)
 """One segment that can be a final name in any directory."""
 
 PartName = NewType("PartName", str)
-"""Name of a part file: `.<final name>.<download id>.<epoch>.part`."""
+"""Name of a part file: `.<final name>.<download id>.<epoch>.part`, or `…<epoch>-<restart>.part`."""
 
 ROOT_DIRECTORY: Final = SafeDirectory("")
 """The storage root itself."""
@@ -43,7 +43,7 @@ FALLBACK_NAME: Final = SafeName("download")
 _PART_NAME: Final = re.compile(
     r"\.[^/\0\ud800-\udfff]+"
     r"\.(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-    r"\.(?P<epoch>0|[1-9][0-9]{0,18})"
+    r"\.(?P<epoch>0|[1-9][0-9]{0,18})(?:-[1-9][0-9]{0,5})?"
     r"\.part"
 )
 
@@ -205,13 +205,17 @@ def shorten_name(name: SafeName, max_bytes: int) -> SafeName:
     return name if len(name.encode()) <= max_bytes else SafeName(_sanitize(_shorten(name, max_bytes)) or FALLBACK_NAME)
 
 
-def format_part_name(filename: SafeName, download_id: str, epoch: int, *, max_bytes: int = MAX_NAME_BYTES) -> PartName:
+def format_part_name(
+    filename: SafeName, download_id: str, epoch: int, restart: int = 0, *, max_bytes: int = MAX_NAME_BYTES
+) -> PartName:
     """Return the name of a part file, of at most `max_bytes` bytes; a long final name is truncated in it.
+
+    `restart` counts the part files of one epoch: a transfer that starts over writes a new one.
 
     Raises:
         InvalidPathError: `download_id` is not a UUID in lower case, so that `parse_part_name` could not read the name.
     """
-    tail = f".{download_id}.{epoch}.part"
+    tail = f".{download_id}.{epoch}-{restart}.part" if restart else f".{download_id}.{epoch}.part"
     return check_part_name(f".{_truncate(filename, max_bytes - 1 - len(tail.encode()))}{tail}")
 
 

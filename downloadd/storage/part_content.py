@@ -1,4 +1,4 @@
-"""Bytes of a part file: written, received, read, cleared and hashed. All of it runs in threads."""
+"""Bytes of a part file: written, received, read and hashed. All of it runs in threads."""
 
 import errno
 import os
@@ -91,14 +91,6 @@ class PartContent:
         """Return `nbytes` bytes from `offset` on, or fewer at the end of the file."""
         with self._descriptor.shared() as fd:
             return os.pread(fd, nbytes, offset)
-
-    def clear(self) -> None:
-        """Discard all bytes."""
-        with self._descriptor.exclusive():
-            os.ftruncate(self._descriptor.open(), 0)
-            self._descriptor.size = self._part_sync.synced = 0
-            self._charge.shrink()
-            self._digests = RunningDigests(self._digests.algorithms)
 
     def digest(self, algorithm: str, is_cancelled: threading.Event) -> str:
         """Return the digest of all bytes; stop after a block when `is_cancelled` is set."""

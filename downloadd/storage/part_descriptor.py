@@ -28,7 +28,7 @@ class PartClosedError(RuntimeError):
 class PartDescriptor:
     """Descriptor of one part file, made at first use, with the lock that its users share.
 
-    Writers share the descriptor; adoption, clearing, digests, publication and closing exclude them. The event loop
+    Writers share the descriptor; adoption, digests, publication and closing exclude them. The event loop
     does not take the lock: it would wait for a thread.
 
     Attributes:

@@ -147,10 +147,6 @@ class PartFile:
         """Return `nbytes` bytes from `offset` on, or fewer at the end of the file."""
         return await self._threads.run(DiskPool.CALLS, self._path, self._content.read, offset, nbytes)
 
-    async def clear(self) -> None:
-        """Discard all bytes, for a download that starts over."""
-        await self._threads.run(DiskPool.CALLS, self._path, self._content.clear)
-
     async def digest(self, algorithm: str) -> str:
         """Return the lower-case hex digest of all bytes; `algorithm` as in `verify.ALGORITHMS`.
 

@@ -98,11 +98,6 @@ class Quotas:
             charge.size = size
             self._open_charges.add(charge)
 
-    def shrink(self, charge: "QuotaCharge") -> None:
-        """Set the charge of a part to 0, after its bytes were discarded."""
-        with self._lock:
-            charge.size = 0
-
     def close(self, charge: "QuotaCharge", size_on_disk: int) -> None:
         """Replace the charge of a closed part by its size on disk."""
         with self._lock:
@@ -166,10 +161,6 @@ class QuotaCharge:
     def adopt(self, size: int) -> None:
         """Call `Quotas.adopt`."""
         self._quotas.adopt(self, size)
-
-    def shrink(self) -> None:
-        """Call `Quotas.shrink`."""
-        self._quotas.shrink(self)
 
     def close(self, size_on_disk: int) -> None:
         """Call `Quotas.close`."""

@@ -1,38 +1,31 @@
 """One attempt of a download: from the request to the last byte in the part file.
 
-The attempt resumes the part file of an earlier one, under a strong validator only. It starts over in place when the
-origin has another version or ignores ranges.
+The attempt continues the part file of an earlier one if there is evidence that the bytes belong together. It starts
+over, in a new part file, if the origin has another version or ignores ranges.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import Final
 
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import Download
-from downloadd.errors import FileTooLargeError, NetworkError
 from downloadd.storage.destination import Destination, Part
-from downloadd.storage.names import parse_filename
-from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.checkpoints import Checkpoints
-from downloadd.transfer.classification import AlreadyComplete, RangeRequest, Restart, UseResponse
+from downloadd.transfer.classification import AlreadyComplete, AskAgain, Restart, UseResponse
+from downloadd.transfer.comparison import compare_samples
 from downloadd.transfer.file_naming import name_file, warn_of_page
 from downloadd.transfer.name_conflicts import is_skipped
-from downloadd.transfer.overlap import has_other_final_url, match_changed_url, plan_resumed_request, starts_with_part
+from downloadd.transfer.part_transfer import PartTransfer
 from downloadd.transfer.progress_meter import ProgressMeter
-from downloadd.transfer.receiver import RateLimiter, Receiver
-from downloadd.transfer.request_planning import CompletePart, plan_segments
-from downloadd.transfer.segmented import OpenResponse, RepresentationChangedError, SegmentedFetch
-from downloadd.transfer.segments import Segment, divide
+from downloadd.transfer.receiver import RateLimiter
+from downloadd.transfer.representation import Representation, has_larger_superseded_copy, is_superseded_version
+from downloadd.transfer.resume import CompletePart, Evidence, RangeRequest, Step, plan_request
 from downloadd.transfer.session import OriginResponse, Session
 from downloadd.transfer.source_requests import ConnectionSlots, SourceRequests
 from downloadd.transfer.sources import Source, select_source
-from downloadd.verify import DEFAULT_ALGORITHM, check_length, check_size_and_type, checksum_algorithm
-
-MIN_PROGRESS_BYTES: Final = 64 * 1024
-"""Bytes of a response to a range request; after a shorter incomplete one the attempt fails, and backoff applies."""
+from downloadd.verify import DEFAULT_ALGORITHM, check_size_and_type, checksum_algorithm
 
 
 class FetchResult(Enum):
@@ -45,13 +38,7 @@ class FetchResult(Enum):
 
 
 class Attempt:
-    """One attempt of one download.
-
-    Attributes:
-        part: the part file, once it is open.
-        meter: progress and speed.
-        received_bytes: bytes that this attempt received from origins.
-    """
+    """One attempt of one download."""
 
     def __init__(
         self,
@@ -66,6 +53,7 @@ class Attempt:
         flush_interval: Callable[[], float],
         max_size: int,
         record_checksum: bool,
+        allows_overlap: bool,
         slots: ConnectionSlots,
     ) -> None:
         """Make an attempt that has not started.
@@ -81,26 +69,31 @@ class Attempt:
             flush_interval: seconds after which received bytes are written even if they are few.
             max_size: bytes; 0 for no limit.
             record_checksum: compute the SHA-256 even if no checksum is expected.
+            allows_overlap: False for `downloads.resume = "strict"`.
             slots: slots for further connections.
         """
-        self.part: Part | None = None
-        self.meter = ProgressMeter()
-        self.received_bytes = 0
-        self._checkpoints = Checkpoints(download, save=save, clock=clock)
-        self._session = session
+        self._checkpoints = Checkpoints(
+            download,
+            destination=destination,
+            save=save,
+            on_change=on_change,
+            clock=clock,
+            allows_overlap=allows_overlap,
+        )
         self._destination = destination
-        self._clock = clock
-        self._on_change = on_change
-        self._limiter = limiter
-        self._flush_interval = flush_interval
-        self._max_size = max_size
         self._record_checksum = record_checksum
-        self._requests = SourceRequests(download, session=session, slots=slots, clock=clock, max_size=max_size)
-        self._segmented: SegmentedFetch | None = None
-        self._is_single_connection = False
-        self._has_restarted = False
-        self._must_compare_overlap = False
-        self._bytes_at_start = 0
+        self._allows_overlap = allows_overlap
+        self._requests = SourceRequests(download, session=session, slots=slots, max_size=max_size)
+        self._transfer = PartTransfer(
+            self._checkpoints,
+            self._requests,
+            session=session,
+            clock=clock,
+            limiter=limiter,
+            flush_interval=flush_interval,
+            max_size=max_size,
+            max_connections=download.request.segments,
+        )
 
     @property
     def download(self) -> Download:
@@ -112,6 +105,21 @@ class Attempt:
         self._checkpoints.download = download
 
     @property
+    def part(self) -> Part | None:
+        """The part file, once it is open."""
+        return self._checkpoints.part
+
+    @property
+    def meter(self) -> ProgressMeter:
+        """Progress and speed."""
+        return self._transfer.meter
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes that this attempt received from origins."""
+        return self._transfer.received_bytes
+
+    @property
     def responding_host(self) -> str:
         """The host that responded last, after redirects."""
         return self._requests.responding_host
@@ -119,7 +127,7 @@ class Attempt:
     @property
     def request_count(self) -> int:
         """Number of requests to all sources."""
-        return self._requests.count + (0 if self._segmented is None else self._segmented.request_count)
+        return self._requests.count + self._transfer.request_count
 
     @property
     def algorithms(self) -> list[str]:
@@ -137,32 +145,33 @@ class Attempt:
         return "; ".join(f"{url} was not used: {reason}" for url, reason in self._requests.errors.items()) or None
 
     @property
-    def has_progressed(self) -> bool:
-        """True if the next attempt can resume with more bytes than this one started with.
-
-        False after a restart: an origin that changes repeatedly would be requested without an end.
-        """
-        return (
-            self._bytes_in_part > self._bytes_at_start
-            and self.download.progress.validator is not None
-            and not self._has_restarted
-        )
+    def is_resumable(self) -> bool:
+        """True if a later attempt can continue the bytes of the part file."""
+        return self._checkpoints.is_resumable
 
     @property
-    def _bytes_in_part(self) -> int:
-        if self._segmented is not None:
-            return self._segmented.received().size
-        return 0 if self.part is None else self.part.size
+    def has_progressed(self) -> bool:
+        """True if the next attempt can resume with more bytes than this one had at its start, or superseded.
+
+        An origin that changes repeatedly would otherwise be requested without an end.
+        """
+        return self._transfer.bytes_in_part > self._checkpoints.baseline and self._checkpoints.is_resumable
 
     async def close_part(self) -> Download:
         """Close the part file; return the row with what is in it, as far as that is on stable storage."""
-        if self.part is None:
-            return self.download
-        segments = None if self._segmented is None else self._segmented.received()
-        if segments is None and self.download.progress.received_ranges is not None:
-            # The attempt ended before it continued the segments; the size of the part file includes their gaps.
-            segments = ByteRanges.parse(self.download.progress.received_ranges)
-        return await self._checkpoints.close_part(self.part, segments)
+        return await self._checkpoints.close_part(self._transfer.segments)
+
+    async def remove_superseded_part(self) -> None:
+        """Remove a superseded part file, after the new one was verified."""
+        await self._checkpoints.remove_superseded()
+
+    async def remove_parts(self) -> None:
+        """Remove all part files.
+
+        Raises:
+            DownloadError: the part file cannot be removed.
+        """
+        await self._checkpoints.remove_parts()
 
     async def fetch(self) -> FetchResult:
         """Receive what is missing.
@@ -171,224 +180,122 @@ class Attempt:
             DownloadError: the attempt failed; received bytes are kept in the part file.
             NoSlotError: a source that was not tried for want of a slot may have the file.
         """
+        step: Step | FetchResult = Step()
         if self.download.progress.part_name is not None:
-            if await self._resume_part(self.download.progress.part_name):
-                return FetchResult.COMPLETE
+            step = await self._resume_part(self.download.progress.part_name)
         elif self.download.request.requested_name is not None and await is_skipped(self.download, self._destination):
-            return FetchResult.SKIPPED
-        without_range = False
-        while True:
-            received = 0 if self.part is None else self.part.size
-            request = (
-                RangeRequest()
-                if without_range
-                else plan_resumed_request(self.download, received=received, must_compare=self._must_compare_overlap)
-            )
-            if isinstance(request, CompletePart):
-                return FetchResult.COMPLETE
-            async with self._requests.first_response(request) as (source, response, classification):
-                match classification:
-                    case AlreadyComplete():
-                        self.download = self.download.with_progress(total=request.start)
-                        return FetchResult.COMPLETE
-                    case Restart():
-                        # The received bytes stay until the response to the next request is accepted.
-                        without_range = True
-                        continue
-                    case UseResponse() if classification.start == received > 0 and has_other_final_url(
-                        self.download, source, response
-                    ):
-                        self._must_compare_overlap = True
-                        continue
-                    case UseResponse():
-                        without_range = False
-                        self.download = select_source(self.download, source.index)
-                        if not await self._prepare_part(response, classification, request):
-                            return FetchResult.SKIPPED
-                        if not await self._receive(source, response, classification):
-                            continue
-            if self._is_complete(classification):
-                return FetchResult.COMPLETE
+            step = FetchResult.SKIPPED
+        while isinstance(step, Step):
+            step = await self._perform(step)
+        return step
 
-    async def _open_part(self, existing: str | None) -> Part:
-        return await self._destination.open_part(
-            directory=self.download.request.directory,
-            filename=parse_filename(self.download.filename),
-            download_id=self.download.id,
-            epoch=self.download.epoch,
-            existing=existing,
-        )
-
-    async def _resume_part(self, existing: str) -> bool:
-        """Open the part file of an earlier attempt; return True if it is complete afterwards, by segments."""
-        self.part = await self._open_part(existing)
-        # The name has this run's epoch now: after a crash during publication it is searched by this name.
-        self.download = self.download.with_progress(part_name=self.part.name)
-        if self.download.progress.url_changed:
-            matched = await match_changed_url(self.download, self.part, session=self._session, now=self._clock.wall())
-            await (self._restart() if matched is None else self._checkpoints.save(matched))
-        if self.download.progress.received_ranges is not None:
-            if await self._resume_segments(self.part):
-                return True
-        elif self.part.size > self.download.progress.received:
+    async def _resume_part(self, existing: str) -> Step:
+        """Open the part file of an earlier attempt, or a superseded one of the same version that has more bytes."""
+        part = await self._checkpoints.adopt_part(existing)
+        progress = self.download.progress
+        if progress.received_ranges is None and part.size > progress.received:
             # A run that was killed has written more than its last checkpoint.
-            await self.part.sync()
-            self.download = self.download.with_progress(received=self.part.size)
-        self._bytes_at_start = self.part.size
-        self.meter.reset(self.part.size)
-        return False
+            await part.sync()
+            self.download = self.download.with_progress(received=part.size)
+        if has_larger_superseded_copy(self.download.progress):
+            await self._checkpoints.go_back()
+        self.meter.reset(self._checkpoints.baseline)
+        return Step(compare=self.download.progress.url_changed)
 
-    async def _restart(self) -> None:
-        if self.part is not None:
-            self._has_restarted = self._has_restarted or self._bytes_at_start > 0
-            await self.part.clear()
-        self.meter.reset(0)
-        await self._checkpoints.save(
-            self.download.with_progress(received=0, received_ranges=None, url_changed=False, total=None, validator=None)
+    async def _perform(self, step: Step) -> Step | FetchResult:
+        """Make the next request and receive its content; return the next step, or the result."""
+        if self.part is not None and self.download.progress.received_ranges is not None:
+            return await self._transfer.resume_segments(step) or FetchResult.COMPLETE
+        known = Representation.of(self.download)
+        request = plan_request(
+            known,
+            received=0 if self.part is None else self.part.size,
+            step=step,
+            is_redirected=self.download.progress.final_url_digest is not None,
+            allows_overlap=self._allows_overlap,
+        )
+        if isinstance(request, CompletePart):
+            return FetchResult.COMPLETE
+        sampled = None
+        if request.evidence is Evidence.OVERLAP and self.part is not None:
+            sampled = await compare_samples(self.part, known, self._requests)
+            if sampled is None:
+                return replace(step, start_over=True)
+        async with self._requests.first_response(request, known) as (source, response, classification):
+            match classification:
+                case AlreadyComplete():
+                    self.download = self.download.with_progress(total=request.start)
+                    return FetchResult.COMPLETE
+                case Restart():
+                    return replace(step, start_over=True)
+                case AskAgain():
+                    return replace(step, after=request.evidence)
+                case UseResponse(is_partial=True) if sampled is not None and source is not sampled:
+                    # The samples are of another source.
+                    return step
+                case UseResponse(is_partial=True) if not request.has_overlap and is_elsewhere(
+                    self.download, source, response
+                ):
+                    return replace(step, compare=True)
+                case UseResponse(is_partial=False) if await self._go_back(classification, step):
+                    return replace(step.next(), has_gone_back=True)
+                case UseResponse():
+                    self.download = select_source(self.download, source.index)
+                    if not await self._prepare_part(response, classification, request):
+                        return FetchResult.SKIPPED
+                    next_step = await self._transfer.receive(
+                        source, response.content, classification, step, must_hash=bool(self.algorithms)
+                    )
+                    return next_step or FetchResult.COMPLETE
+
+    async def _go_back(self, accepted: UseResponse, step: Step) -> bool:
+        """Continue the superseded part file if the response proves that the origin has its version again."""
+        if step.has_gone_back or not is_superseded_version(
+            self.download, accepted.found, received=self._transfer.bytes_in_part
+        ):
+            return False
+        has_gone_back = await self._checkpoints.go_back()
+        self.meter.reset(self._checkpoints.baseline)
+        return has_gone_back
+
+    async def _name_file(self, response: OriginResponse, accepted: UseResponse) -> None:
+        wanted, urls = self.download.request, {"first_url": response.requested_url, "final_url": response.url}
+        max_bytes = await self._destination.max_name_bytes(directory=wanted.directory)
+        name = name_file(wanted, accepted, **urls, max_bytes=max_bytes)
+        self.download = replace(self.download, filename=name).with_result(
+            warning=warn_of_page(wanted, accepted, **urls)
         )
 
     async def _prepare_part(self, response: OriginResponse, accepted: UseResponse, request: RangeRequest) -> bool:
         """Prepare part file and row for the response; return False when the name is taken and the download skipped."""
-        if accepted.start == 0 and self.part is not None and self.part.size > 0:
-            # Bytes of another version must not be recorded with the new validator, nor the new bytes with the old one.
-            await self._restart()
+        total = accepted.found.total
         check_size_and_type(
-            size=accepted.total,
+            size=total,
             content_type=accepted.content_type,
             expected_size=self.download.request.expected_size,
             expected_type=self.download.request.expected_type,
         )
-        if request.start == 0:
-            wanted, urls = self.download.request, {"first_url": response.requested_url, "final_url": response.url}
-            warning = warn_of_page(wanted, accepted, **urls)
-            max_bytes = await self._destination.max_name_bytes(directory=wanted.directory)
-            name = name_file(wanted, accepted, **urls, max_bytes=max_bytes)
-            self.download = replace(self.download, filename=name).with_result(warning=warning)
+        if not request.is_range:
+            await self._name_file(response, accepted)
             if await is_skipped(self.download, self._destination):
                 return False
-        if self.part is None:
-            self.part = await self._open_part(None)
-        if accepted.total is not None:
-            await self.part.reserve(accepted.total, missing=accepted.total - accepted.start)
-        self.meter.total = accepted.total
-        self._checkpoints.accept_response(
-            accepted, final_url_digest=response.final_url_digest, part_name=self.part.name
-        )
-        self.part.hash_while_writing(self.algorithms)
-        self._on_change()
+        if not accepted.is_partial and self.part is not None and self.part.size > 0:
+            # Bytes of another version must not be recorded with the new validator, nor the new bytes with the old one.
+            await self._transfer.start_over()
+        part = await self._checkpoints.create_part()
+        if total is not None:
+            await self._checkpoints.reserve(total, missing=total - accepted.start)
+        self.meter.total = total
+        self._checkpoints.accept_response(accepted, final_url_digest=response.final_url_digest, part_name=part.name)
+        part.hash_while_writing(self.algorithms)
         return True
 
-    async def _receive(self, source: Source, response: OriginResponse, accepted: UseResponse) -> bool:
-        """Receive the content into the part file; return False when the version changed meanwhile."""
-        assert self.part is not None  # noqa: S101 - narrows the type; opened before
-        begin = max(accepted.start, self.part.size)
-        if begin > accepted.start and not await starts_with_part(response.content, self.part, accepted.start, begin):
-            await self._restart()
-            return False
-        divisible = accepted.total is not None and accepted.validator is not None and not self._is_single_connection
-        if divisible and self._max_connections > 1:
-            assert accepted.total is not None  # noqa: S101 - narrows the type
-            kept = ByteRanges()
-            kept.add(0, begin)
-            sources = [source, *(other for other in self._requests.sources if other is not source)]
-            with self._requests.distributed_slots(sources, self._max_connections) as slots:
-                segments = divide(kept.gaps(accepted.total), slots)
-                if len(segments) > 1:
-                    self.download = self.download.with_progress(received_ranges=kept.format())
-                    first = OpenResponse(source=source, content=response.content, segment=segments[0])
-                    return await self._fetch_segments(self.part, kept, sources, segments, first)
-        segment = Segment(begin)
-        receiver = self._receiver(self.part)
-        try:
-            await receiver.receive(response.content, segment, may_splice=not self.algorithms)
-        except NetworkError as error:
-            if error.invalidates_part:
-                # It has the announced length, so the next attempt would take it for complete.
-                await self._restart()
-            raise
-        check_length(segment.position - accepted.start, accepted.length)
-        return True
 
-    async def _resume_segments(self, part: Part) -> bool:
-        """Receive the missing ranges of a part file with gaps; return False if nothing of it can be kept."""
-        progress = self.download.progress
-        with self._requests.distributed_slots(self._requests.sources, self._max_connections) as slots:
-            kept = ByteRanges.parse(progress.received_ranges or "")
-            segments = plan_segments(
-                kept, size=part.size, validator=progress.validator, total=progress.total, count=slots
-            )
-            if segments is None:
-                await self._restart()
-                return False
-            assert progress.total is not None  # noqa: S101 - narrows the type; there are no segments without
-            await part.reserve(progress.total, missing=progress.total - kept.size)
-            self._bytes_at_start = kept.size
-            self.meter.reset(kept.size)
-            self.meter.total = progress.total
-            self._checkpoints.mark_responded()
-            self._on_change()
-            return await self._fetch_segments(part, kept, self._requests.sources, segments, None)
+def is_elsewhere(download: Download, source: Source, response: OriginResponse) -> bool:
+    """Return True if redirects led to another resource than before; then the end of the part file must match.
 
-    async def _fetch_segments(
-        self,
-        part: Part,
-        kept: ByteRanges,
-        sources: Sequence[Source],
-        segments: Sequence[Segment],
-        first: OpenResponse | None,
-    ) -> bool:
-        validator, total = self.download.progress.validator, self.download.progress.total
-        assert validator is not None  # noqa: S101 - narrows the type; there are no segments without
-        assert total is not None  # noqa: S101 - likewise
-        self._segmented = SegmentedFetch(
-            sources,
-            session=self._session,
-            receiver=self._receiver(part),
-            kept=kept,
-            validator=validator,
-            total=total,
-            coding=self.download.progress.coding,
-            content_type=self.download.result.content_type,
-            now=self._clock.wall,
-            checkpoint=lambda received: self._checkpoints.save_ranges(part, received),
-            on_source_dropped=self._requests.record_error,
-        )
-        try:
-            await self._segmented.fetch(segments, first)
-        except RepresentationChangedError:
-            self._segmented = None
-            self._is_single_connection = True
-            await self._restart()
-            return False
-        return True
-
-    @property
-    def _max_connections(self) -> int:
-        """The requested number of connections, and at least one to each source."""
-        return max(self.download.request.segments, len(self._requests.sources))
-
-    def _receiver(self, part: Part) -> Receiver:
-        return Receiver(
-            part,
-            clock=self._clock,
-            limiter=self._limiter,
-            flush_interval=self._flush_interval,
-            before_write=lambda size, is_last: self._checkpoints.before_write(
-                part, size, is_last, is_segmented=self._segmented is not None
-            ),
-            on_received=self._add_received,
-        )
-
-    def _add_received(self, nbytes: int) -> None:
-        self.received_bytes += nbytes
-        self.meter.add(nbytes, now=self._clock.monotonic())
-        if self._max_size and self.meter.received > self._max_size:
-            raise FileTooLargeError(self._max_size)
-
-    def _is_complete(self, accepted: UseResponse) -> bool:
-        """Return True if nothing is missing; an origin may send less than the requested range."""
-        if accepted.total is None or self._bytes_in_part == accepted.total:
-            return True
-        if accepted.length is not None and accepted.length < MIN_PROGRESS_BYTES:
-            raise NetworkError(f"the origin sent only {accepted.length} bytes of the requested range")
-        return False
+    An entity tag does not identify other resources (RFC 9110, section 8.8.3), but those that a redirect selects are
+    usually copies. Mirrors are copies because the user has said so.
+    """
+    progress = download.progress
+    return source.index == progress.source and response.final_url_digest != progress.final_url_digest

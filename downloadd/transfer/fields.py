@@ -127,19 +127,22 @@ def strong_validator(*, etag: str | None, last_modified: str | None, date: str |
     """Return the validator that `If-Range` may have for a response with these fields; None if none is strong.
 
     It is a strong entity tag; else, only if the response has no entity tag at all (RFC 9110, section 13.1.5: not even a
-    weak one), the Last-Modified exactly as sent, when Date is at least `MIN_CLOCK_DIFFERENCE_SECONDS` later.
+    weak one), the Last-Modified exactly as sent, when Date is at least `MIN_CLOCK_DIFFERENCE_SECONDS` later. In place
+    of a missing or invalid Date, the time of receipt is used (RFC 9110, section 6.6.1).
 
     Args:
         etag: the field's value, or None.
         last_modified: the field's value, or None.
         date: the field's value, or None.
-        now: Unix time, for years of two digits.
+        now: Unix time of the receipt, also for years of two digits.
     """
     tag = parse_entity_tag(etag)
     if tag is not None:
         return None if tag.startswith("W/") else tag
     modified, sent = parse_http_date(last_modified, now=now), parse_http_date(date, now=now)
-    if last_modified is None or modified is None or sent is None or sent - modified < MIN_CLOCK_DIFFERENCE_SECONDS:
+    if last_modified is None or modified is None:
+        return None
+    if (now if sent is None else sent) - modified < MIN_CLOCK_DIFFERENCE_SECONDS:
         return None
     return last_modified.strip(_OWS)
 

@@ -1,4 +1,4 @@
-"""Head of a response: the fields that decide how a download continues.
+"""Head of a response: the fields that decide how a download continues, parsed once.
 
 Pure: no I/O and no clock.
 """
@@ -6,95 +6,137 @@ Pure: no I/O and no clock.
 import msgspec
 from multidict import MultiMapping
 
+from downloadd.download import OriginDigest
 from downloadd.media_types import parse_media_type
 from downloadd.transfer import fields
+from downloadd.transfer.content_disposition import parse_content_disposition
+from downloadd.transfer.fields import ContentRange
 
 
 class ResponseHead(msgspec.Struct, frozen=True, kw_only=True):
-    """Status of a response and the values of its relevant fields, as sent."""
+    """Status of a response and the values of its relevant fields."""
 
     status: int
-    content_length: str | None = None
-    content_range: str | None = None
+    length: int | None = None
+    """Bytes of the content; None if the head does not say."""
+    has_invalid_length: bool = False
+    """True if Content-Length is present and is not a length."""
+    content_range: ContentRange | None = None
+    """None if Content-Range is absent or invalid."""
     content_type: str | None = None
-    content_encoding: str | None = None
-    content_disposition: str | None = None
-    etag: str | None = None
-    last_modified: str | None = None
-    date: str | None = None
-    retry_after: str | None = None
-    transfer_encoding: str | None = None
-    content_digest: str | None = None
-    repr_digest: str | None = None
-    digest: str | None = None
+    """Content-Type as sent, if it is printable ASCII."""
+    media_type: str = ""
+    """Type and subtype in lower case; "" if there is none, or if it is not printable ASCII."""
+    is_multipart: bool = False
+    """True if the content is multipart/byteranges."""
+    coding: str | None = None
+    """Content codings in lower case, in the order in which they were applied; None if there are none."""
+    states_coding: bool = False
+    """True if there is a Content-Encoding, even `identity`."""
+    has_unknown_transfer_coding: bool = False
+    """True if there is a transfer coding other than chunked."""
+    entity_tag: str | None = None
+    """The entity tag, weak or strong; None if it is absent or malformed."""
+    last_modified: int | None = None
+    """Last-Modified as Unix time; None if it is absent or malformed."""
+    has_malformed_tag: bool = False
+    """True if there is an ETag that is no entity tag."""
+    has_malformed_date: bool = False
+    """True if there is a Last-Modified that is no date."""
+    validator: str | None = None
+    """Strong validator of the bytes, as `If-Range` sends it; None if there is none."""
+    retry_after: float | None = None
+    """Seconds that the origin asks to wait, measured from its own Date; at least 0."""
+    representation_digests: tuple[OriginDigest, ...] = ()
+    """Digests of the representation, whatever range of it the message has (RFC 9530, section 3)."""
+    content_digests: tuple[OriginDigest, ...] = ()
+    """Digests of the content of this message (RFC 9530, section 2)."""
+    suggested_filename: str | None = None
+    """File name in Content-Disposition; not safe."""
 
     @property
-    def length(self) -> int | None:
-        """Bytes of the content; None if the head does not say.
-
-        Raises:
-            ValueError: Content-Length is not a length.
-        """
-        length = fields.parse_content_length(self.content_length)
-        # RFC 9112, section 6.3, rule 3: Transfer-Encoding overrides Content-Length.
-        return None if self.transfer_encoding is not None else length
-
-    @property
-    def has_unknown_transfer_coding(self) -> bool:
-        """True if there is a transfer coding other than chunked."""
-        # Compared as bytes, like the client library's parser does: str methods would also strip a vertical tab and
-        # lower a Kelvin sign, and content that only one of the two reads as chunked is saved with its framing.
-        coding = self.transfer_encoding
-        return coding is not None and coding.encode("ascii", "backslashreplace").strip(b" \t").lower() != b"chunked"
-
-    @property
-    def coding(self) -> str | None:
-        """Content codings in lower case, in the order in which they were applied; None if there are none."""
-        codings = (coding.strip().lower() for coding in (self.content_encoding or "").split(","))
-        return ",".join(coding for coding in codings if coding not in {"", "identity"}) or None
-
-    @property
-    def is_multipart(self) -> bool:
-        """True if the content is multipart/byteranges."""
-        return (self.content_type or "").strip().lower().startswith("multipart/byteranges")
-
-    @property
-    def shown_content_type(self) -> str | None:
-        """Content-Type as sent, if it is printable ASCII."""
-        text = (self.content_type or "").strip()
-        return text if text and text.isascii() and text.isprintable() else None
-
-    @property
-    def media_type(self) -> str:
-        """Type and subtype in lower case; "" if there is none, or if it is not printable ASCII."""
-        return parse_media_type(self.content_type)
-
-    def strong_validator(self, *, now: float) -> str | None:
-        """Return the strong validator of the representation, or None if there is none; `now` is Unix time."""
-        return fields.strong_validator(etag=self.etag, last_modified=self.last_modified, date=self.date, now=now)
+    def weak_tag(self) -> str | None:
+        """The entity tag if it is weak, else None."""
+        return self.entity_tag if self.entity_tag is not None and self.entity_tag.startswith("W/") else None
 
 
-def parse_response_head(status: int, field_lines: MultiMapping[str]) -> ResponseHead:
-    """Return the relevant parts of a head."""
-    # The lines of a list field are one list (RFC 9110, section 5.3); of other fields the first line is used.
+def parse_response_head(status: int, field_lines: MultiMapping[str], *, now: float) -> ResponseHead:
+    """Return the relevant parts of a head that was received at `now` (Unix time)."""
+    content_type = field_lines.get("Content-Type")
+    transfer_coding = _joined_lines(field_lines, "Transfer-Encoding")
+    length, has_invalid_length = _parse_length(field_lines.get("Content-Length"), is_coded=transfer_coding is not None)
+    content_coding = _joined_lines(field_lines, "Content-Encoding")
+    coding = _parse_coding(content_coding)
+    etag, last_modified = field_lines.get("ETag"), field_lines.get("Last-Modified")
+    entity_tag, modified = fields.parse_entity_tag(etag), fields.parse_http_date(last_modified, now=now)
+    date = field_lines.get("Date")
+    validator = fields.strong_validator(etag=etag, last_modified=last_modified, date=date, now=now)
+    if validator is not None and coding is not None and not fields.is_entity_tag(validator):
+        # A date does not distinguish two codings (RFC 9110, section 8.8.3.3).
+        validator = None
+    sent_at = fields.parse_http_date(date, now=now)
     return ResponseHead(
         status=status,
-        content_length=field_lines.get("Content-Length"),
-        content_range=field_lines.get("Content-Range"),
-        content_type=field_lines.get("Content-Type"),
-        content_encoding=_joined_lines(field_lines, "Content-Encoding"),
-        content_disposition=field_lines.get("Content-Disposition"),
-        etag=field_lines.get("ETag"),
-        last_modified=field_lines.get("Last-Modified"),
-        date=field_lines.get("Date"),
-        retry_after=field_lines.get("Retry-After"),
-        transfer_encoding=_joined_lines(field_lines, "Transfer-Encoding"),
-        content_digest=_joined_lines(field_lines, "Content-Digest"),
-        repr_digest=_joined_lines(field_lines, "Repr-Digest"),
-        digest=_joined_lines(field_lines, "Digest"),
+        length=length,
+        has_invalid_length=has_invalid_length,
+        content_range=fields.parse_content_range(field_lines.get("Content-Range")),
+        content_type=_parse_shown_type(content_type),
+        media_type=parse_media_type(content_type),
+        is_multipart=(content_type or "").strip().lower().startswith("multipart/byteranges"),
+        coding=coding,
+        states_coding=content_coding is not None,
+        has_unknown_transfer_coding=_is_unknown_transfer_coding(transfer_coding),
+        entity_tag=entity_tag,
+        last_modified=modified,
+        has_malformed_tag=etag is not None and entity_tag is None,
+        has_malformed_date=last_modified is not None and modified is None,
+        validator=validator,
+        # The clock of the origin may differ from this one; the difference between its two dates does not.
+        retry_after=fields.parse_retry_after(
+            field_lines.get("Retry-After"), now=now if sent_at is None else float(sent_at)
+        ),
+        representation_digests=(
+            *_parse_digest("Repr-Digest", fields.parse_digest_field(_joined_lines(field_lines, "Repr-Digest"))),
+            *_parse_digest("Digest", fields.parse_legacy_digest(_joined_lines(field_lines, "Digest"))),
+        ),
+        content_digests=_parse_digest(
+            "Content-Digest", fields.parse_digest_field(_joined_lines(field_lines, "Content-Digest"))
+        ),
+        suggested_filename=parse_content_disposition(field_lines.get("Content-Disposition")),
     )
 
 
 def _joined_lines(field_lines: MultiMapping[str], name: str) -> str | None:
+    # The lines of a list field are one list (RFC 9110, section 5.3); of other fields the first line is used.
     lines = field_lines.getall(name, None)
     return None if lines is None else ", ".join(lines)
+
+
+def _parse_length(text: str | None, *, is_coded: bool) -> tuple[int | None, bool]:
+    """Return the bytes of the content, and True if Content-Length is invalid."""
+    try:
+        length = fields.parse_content_length(text)
+    except ValueError:
+        return None, True
+    # RFC 9112, section 6.3, rule 3: Transfer-Encoding overrides Content-Length.
+    return (None if is_coded else length), False
+
+
+def _parse_coding(text: str | None) -> str | None:
+    codings = (coding.strip().lower() for coding in (text or "").split(","))
+    return ",".join(coding for coding in codings if coding not in {"", "identity"}) or None
+
+
+def _is_unknown_transfer_coding(coding: str | None) -> bool:
+    # Compared as bytes, like the client library's parser does: str methods would also strip a vertical tab and lower a
+    # Kelvin sign, and content that only one of the two reads as chunked is saved with its framing.
+    return coding is not None and coding.encode("ascii", "backslashreplace").strip(b" \t").lower() != b"chunked"
+
+
+def _parse_shown_type(content_type: str | None) -> str | None:
+    text = (content_type or "").strip()
+    return text if text and text.isascii() and text.isprintable() else None
+
+
+def _parse_digest(source: str, checksum: str | None) -> tuple[OriginDigest, ...]:
+    return () if checksum is None else (OriginDigest(source=source, checksum=checksum),)

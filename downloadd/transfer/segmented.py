@@ -1,7 +1,8 @@
 """Transfer of one file over several connections, from one source or from several.
 
 Each connection receives a segment, and then a part of another segment, so that both end at the same time. Bytes of two
-versions are never mixed: every further connection requests its range under the validator of the first response.
+versions are never mixed: every further connection requests its range under the validator of the first response. An
+origin that refuses a further connection loses that connection only: the first one receives the rest if it is the last.
 Checkpoints record the received ranges after they are on stable storage.
 """
 
@@ -14,9 +15,11 @@ import msgspec
 
 from downloadd.errors import ORIGIN_ERRORS, DownloadError, NetworkError
 from downloadd.transfer.byte_ranges import ByteRanges
-from downloadd.transfer.classification import AlreadyComplete, RangeRequest, Restart, UseResponse, classify
+from downloadd.transfer.classification import AlreadyComplete, AskAgain, Restart, UseResponse, classify
 from downloadd.transfer.content import Content
 from downloadd.transfer.receiver import Receiver
+from downloadd.transfer.representation import Representation
+from downloadd.transfer.resume import Evidence, RangeRequest
 from downloadd.transfer.segments import Segment, split
 from downloadd.transfer.session import OriginResponse, Session
 from downloadd.transfer.sources import Source
@@ -32,8 +35,12 @@ class RepresentationChangedError(Exception):
     """A response is of another version, or no source has the version of the validator."""
 
 
-class RangeIgnoredError(Exception):
+class RangeIgnoredError(RepresentationChangedError):
     """The source ignores Range."""
+
+
+class RangeRefusedError(RepresentationChangedError):
+    """The response is not the range, and does not show that the representation has changed."""
 
 
 class OpenResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +65,7 @@ class SegmentedFetch:
         session: Session,
         receiver: Receiver,
         kept: ByteRanges,
-        validator: str,
-        total: int,
-        coding: str | None,
-        content_type: str | None,
-        now: Callable[[], float],
+        known: Representation,
         checkpoint: Callable[[ByteRanges], Awaitable[None]],
         on_source_dropped: Callable[[Source, str], None],
     ) -> None:
@@ -73,11 +76,7 @@ class SegmentedFetch:
             session: the client.
             receiver: writes received bytes to the part file.
             kept: the ranges in the part file.
-            validator: the strong validator of the bytes.
-            total: the complete length.
-            coding: the content coding of the bytes.
-            content_type: the Content-Type received with them, if any.
-            now: returns Unix time.
+            known: the representation of the bytes; it has a strong validator and a complete length.
             checkpoint: called periodically with the ranges in the part file.
             on_source_dropped: called with a source that is no longer used, and the reason.
         """
@@ -85,17 +84,17 @@ class SegmentedFetch:
         self._session = session
         self._receiver = receiver
         self._kept = kept
-        self._validator = validator
-        self._total = total
-        self._coding = coding
-        self._content_type = content_type
-        self._now = now
+        self._known = known
         self._checkpoint = checkpoint
         self._on_source_dropped = on_source_dropped
         self._pending: list[Segment] = []
         self._running: list[Segment] = []
         self._finished: list[Segment] = []
         self._workers: dict[asyncio.Task[None], Source] = {}
+        self._first: OpenResponse | None = None
+        self._first_source: Source | None = None
+        self._has_answer = False
+        self._sources_without_precondition: set[int] = set()
         self.request_count = 0
 
     def received(self) -> ByteRanges:
@@ -111,11 +110,14 @@ class SegmentedFetch:
         """Receive these segments, each on its own connection; `first` is the open response for one of them.
 
         Raises:
-            RepresentationChangedError: the representation has changed, or required ranges are refused.
-            DownloadError: every connection failed; received bytes are in the part file.
+            RepresentationChangedError: the representation has changed, or required ranges are not sent.
+            DownloadError: every connection failed; received bytes are in the part file. The error is transient if any
+                connection was answered: the origin may have refused the further ones only.
         """
         self._pending = [segment for segment in segments if first is None or segment is not first.segment]
-        failure: DownloadError | None = None
+        self._first, self._has_answer = first, first is not None
+        self._first_source = None if first is None else first.source
+        failure: DownloadError | RepresentationChangedError | None = None
         checkpoints = asyncio.get_running_loop().create_task(self._checkpoint_periodically())
         try:
             if first is not None:
@@ -126,8 +128,9 @@ class SegmentedFetch:
                 if checkpoints in done:
                     checkpoints.result()
                 for worker in done & self._workers.keys():
-                    failure = self._finish_worker(worker, first) or failure
+                    failure = self._finish_worker(worker) or failure
                 self._start_workers()
+                self._extend_first()
         finally:
             unfinished = (*self._workers, checkpoints)
             for task in unfinished:
@@ -137,7 +140,7 @@ class SegmentedFetch:
                 source.connections -= 1
             self._workers.clear()
         if not self._is_complete():
-            raise failure or RepresentationChangedError
+            raise self._select_error(failure)
 
     def _is_complete(self) -> bool:
         """Return True if nothing is missing; a connection may still wait for bytes that another has received."""
@@ -154,43 +157,61 @@ class SegmentedFetch:
         source.connections += 1
         self._workers[asyncio.get_running_loop().create_task(self._work(source, first))] = source
 
-    def _finish_worker(self, worker: asyncio.Task[None], first: OpenResponse | None) -> DownloadError | None:
+    def _finish_worker(self, worker: asyncio.Task[None]) -> DownloadError | RepresentationChangedError | None:
         """Return the error of a connection, if any. The others continue; the rest of its segment is pending.
 
         Raises:
-            RepresentationChangedError: the source that the validator is from has another version.
+            RepresentationChangedError: the source of the first response has another version.
             DownloadError: an error that the source did not cause.
         """
         source = self._workers.pop(worker)
         source.connections -= 1
-        is_first = first is not None and source is first.source
         try:
             worker.result()
         except ORIGIN_ERRORS as error:
-            if isinstance(error, NetworkError) and error.invalidates_part:
-                self._drop_source(source, error.detail)
-                return error
-            source.slots -= 1
-            if not source.slots:
-                self._on_source_dropped(source, error.detail)
+            is_invalid = isinstance(error, NetworkError) and error.invalidates_part
+            self._limit_source(source, 0 if is_invalid else source.slots - 1, error.detail)
             return error
-        except RangeIgnoredError:
-            if not is_first:
-                self._drop_source(source, "it gives no ranges")
-            elif any(one.slots for one in self._sources if one is not source):
-                source.slots = source.connections
-            elif not self._fall_back_to_one_connection(first):
-                raise RepresentationChangedError from None
+        except RangeIgnoredError as error:
+            # Only the first response, which has no range, can be used.
+            self._limit_source(source, int(self._is_first_open(source)), "it gives no ranges")
+            return error
+        except RangeRefusedError as error:
+            self._limit_source(source, source.slots - 1, str(error))
+            return error
         except RepresentationChangedError as error:
-            if is_first:
+            if self._first_source is source:
+                # The first response may be of a file that is being written.
                 raise
-            self._drop_source(source, str(error))
+            self._limit_source(source, 0, str(error))
+            return error
         return None
 
-    def _drop_source(self, source: Source, reason: str) -> None:
-        if source.slots:
-            source.slots = 0
+    def _is_first_open(self, source: Source) -> bool:
+        return self._first is not None and self._first.source is source
+
+    def _limit_source(self, source: Source, slots: int, reason: str) -> None:
+        """Reduce the connections of a source; without any it is dropped."""
+        if source.slots and slots <= 0:
             self._on_source_dropped(source, reason)
+        source.slots = max(0, min(source.slots, slots))
+
+    def _select_error(self, failure: DownloadError | RepresentationChangedError | None) -> Exception:
+        """Return the error of a transfer that has no connection any more."""
+        if failure is None:
+            return RepresentationChangedError()
+        if isinstance(failure, DownloadError) and self._has_answer and not failure.transient:
+            return NetworkError(f"the origin refused further connections: {failure.detail}")
+        return failure
+
+    def _extend_first(self) -> None:
+        """Let the first connection receive the segments behind its own if it is the only one left."""
+        first = self._first
+        if first is None or first.segment not in self._running or len(self._workers) > 1:
+            return
+        while following := [segment for segment in self._pending if segment.start == first.segment.end]:
+            self._pending.remove(following[0])
+            first.segment.end = following[0].end
 
     async def _work(self, source: Source, first: OpenResponse | None) -> None:
         loop = asyncio.get_running_loop()
@@ -202,7 +223,7 @@ class SegmentedFetch:
                     await self._receive(first.content, segment)
                 # Its content may be much longer than its segment, and the connection uses a slot.
                 first.content.close()
-                first = None
+                self._first = first = None
             else:
                 planned = self._pending.pop(0) if self._pending else split(self._running, rate=rate, now=loop.time())
                 if planned is None:
@@ -235,42 +256,53 @@ class SegmentedFetch:
 
     @asynccontextmanager
     async def _request(self, source: Source, segment: Segment) -> AsyncIterator[OriginResponse]:
+        if source.index not in self._sources_without_precondition:
+            async with self._respond(source, segment, Evidence.IF_RANGE) as response:
+                if response is not None:
+                    yield response
+                    return
+            # The source sends no range for a precondition: the validator of the response is compared instead.
+            self._sources_without_precondition.add(source.index)
+        async with self._respond(source, segment, Evidence.VALIDATOR) as response:
+            if response is None:
+                raise RangeRefusedError("it sends no validator")
+            yield response
+
+    @asynccontextmanager
+    async def _respond(
+        self, source: Source, segment: Segment, evidence: Evidence
+    ) -> AsyncIterator[OriginResponse | None]:
+        """Yield a response with the range of a segment; None if it does not have the evidence of the request."""
         request = RangeRequest(
             start=segment.position,
             end=segment.end,
-            validator=self._validator,
-            total=self._total,
-            coding=self._coding,
-            content_type=self._content_type,
+            evidence=evidence,
+            if_range=self._known.validator if evidence is Evidence.IF_RANGE else None,
         )
         self.request_count += 1
         async with self._session.get(source.url, request) as response:
-            match classify(request, response.head, now=self._now(), max_size=0):
+            match classify(request, self._known, response.head, max_size=0):
                 case UseResponse(is_partial=True, length=length):
                     response.content.expected_length = length
+                    self._has_answer = True
                     yield response
                 case UseResponse():
                     raise RangeIgnoredError
-                case Restart(reason=reason):
-                    raise RepresentationChangedError(reason)
+                case AskAgain():
+                    yield None
+                case Restart(reason=reason, is_new_version=is_new_version):
+                    raise (RepresentationChangedError if is_new_version else RangeRefusedError)(reason)
                 case AlreadyComplete():
                     raise RepresentationChangedError("the file is shorter")
 
     async def _receive(self, content: Content, segment: Segment) -> None:
+        end = segment.end
         await self._receiver.receive(content, segment, may_splice=True)
+        if segment.position == end != segment.end:
+            # It was extended while its last bytes were written.
+            await self._receiver.receive(content, segment, may_splice=False)
         if segment.end is not None and segment.position < segment.end:
             raise NetworkError(f"the transfer ended after {segment.position} of {segment.end} bytes")
-
-    def _fall_back_to_one_connection(self, first: OpenResponse | None) -> bool:
-        """Extend the first segment to the end, as its content has everything; return False if that is impossible."""
-        if first is None or first.segment not in self._running:
-            return False
-        others = [segment for segment in (*self._running, *self._finished) if segment is not first.segment]
-        if any(segment.position > segment.start for segment in others):
-            return False
-        self._pending.clear()
-        first.segment.end = self._total
-        return True
 
     async def _checkpoint_periodically(self) -> None:
         while True:

@@ -6,6 +6,8 @@ Pure: no I/O and no clock.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from downloadd.transfer.byte_ranges import ByteRanges
+
 MIN_SEGMENT_BYTES: Final = 1 << 20
 """Bytes of a segment that justify a request."""
 
@@ -78,6 +80,25 @@ def divide(gaps: Sequence[tuple[int, int]], count: int) -> list[Segment]:
             break
         segments.append(taken)
     return sorted(segments, key=lambda segment: segment.start)
+
+
+def plan_segments(
+    kept: ByteRanges, *, size: int, validator: str | None, total: int | None, count: int
+) -> list[Segment] | None:
+    """Divide the missing ranges of a part file with gaps into segments.
+
+    Return None if nothing of it can be kept: its bytes have no validator, or the file is too short.
+
+    Args:
+        kept: the recorded ranges of the part file.
+        size: bytes of the part file.
+        validator: the strong validator of the received bytes.
+        total: the complete length.
+        count: the maximum number of connections.
+    """
+    if validator is None or total is None or kept.end > min(size, total) or not kept.size:
+        return None
+    return divide(kept.gaps(total), count)
 
 
 def split(segments: Iterable[Segment], *, rate: float | None = None, now: float = 0.0) -> Segment | None:

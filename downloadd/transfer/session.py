@@ -17,6 +17,7 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 
 from downloadd import __version__
+from downloadd.clock import Clock, SystemClock
 from downloadd.config import CredentialConfig
 from downloadd.errors import NetworkError
 from downloadd.policy.connector import build_connector, find_blocked_error
@@ -25,13 +26,13 @@ from downloadd.policy.redirects import may_keep_credentials, resolve_redirect
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, to_yarl
-from downloadd.transfer.classification import RangeRequest
 from downloadd.transfer.client_errors import map_client_error
 from downloadd.transfer.content import Content
 from downloadd.transfer.fields import format_range
 from downloadd.transfer.head_normalization import MAX_HEAD_BYTES, MAX_HEAD_LINES
 from downloadd.transfer.origin_protocol import OriginProtocol, require_strict_parser
 from downloadd.transfer.response_head import ResponseHead, parse_response_head
+from downloadd.transfer.resume import RangeRequest
 
 REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
 """Statuses whose Location is followed."""
@@ -63,13 +64,15 @@ class Session:
         stall_timeout: float,
         tls: TlsContexts | None = None,
         resolver: AbstractResolver | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Make a client; `stall_timeout` in seconds, for connecting and between two reads; 0 for none.
 
         `tls` are the authorities, by default those of the system, which are read: blocks. `resolver` resolves names, by
-        default with the system; it is closed with the session.
+        default with the system; it is closed with the session. `clock` is by default the machine's.
         """
         self._resolver = resolver or SystemResolver()
+        self._clock = clock or SystemClock()
         self._client: aiohttp.ClientSession | None = None
         self.configure(policy=policy, credentials=credentials, stall_timeout=stall_timeout, tls=tls or TlsContexts())
 
@@ -142,7 +145,7 @@ class Session:
                         url=target,
                         requested_url=first,
                         final_url_digest=_url_digest(target) if hops else None,
-                        head=parse_response_head(response.status, response.headers),
+                        head=parse_response_head(response.status, response.headers, now=self._clock.wall()),
                         content=content,
                     )
                 finally:
@@ -177,8 +180,8 @@ class Session:
         )
         if request.is_range:
             fields["Range"] = format_range(request.start, request.end)
-            if request.validator is not None:
-                fields["If-Range"] = request.validator
+            if request.if_range is not None:
+                fields["If-Range"] = request.if_range
         configured = self._credentials.get(target.host)
         # A redirect must not send a secret without TLS, or to another service of the same host.
         if configured is not None and (may_keep_credentials(first, target) or _is_default_https(target)):

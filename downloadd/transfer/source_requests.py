@@ -6,17 +6,16 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Final, Protocol
 
-from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.errors import ORIGIN_ERRORS, DownloadError, ErrorCode, NetworkError
-from downloadd.transfer.classification import AlreadyComplete, RangeRequest, Restart, UseResponse, classify
+from downloadd.transfer.classification import Classification, UseResponse, classify
+from downloadd.transfer.representation import Representation
+from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import OriginResponse, Session
 from downloadd.transfer.sources import Source, distribute_slots, order_sources
 
 SOURCE_TIMEOUT: Final = 5.0
 """Seconds that a source has for its response while others were not tried; it is tried again after them."""
-
-Classification = UseResponse | AlreadyComplete | Restart
 
 
 class ConnectionSlots(Protocol):
@@ -61,7 +60,6 @@ class SourceRequests:
         *,
         session: Session,
         slots: ConnectionSlots,
-        clock: Clock,
         max_size: int,
     ) -> None:
         """Make the requests of one attempt.
@@ -70,7 +68,6 @@ class SourceRequests:
             download: the claimed row; the run has a slot of its host.
             session: the client.
             slots: slots for other connections.
-            clock: the time.
             max_size: bytes of the representation; 0 for no limit.
         """
         self.sources = order_sources(download)
@@ -83,15 +80,14 @@ class SourceRequests:
         self._run_host = download.progress.host
         self._session = session
         self._slots = slots
-        self._clock = clock
         self._max_size = max_size
         self._has_mirrors = bool(download.request.mirrors)
 
     @asynccontextmanager
     async def first_response(
-        self, request: RangeRequest
+        self, request: RangeRequest, known: Representation
     ) -> AsyncIterator[tuple[Source, OriginResponse, Classification]]:
-        """Yield the first usable response of a source.
+        """Yield the first usable response of a source; `known` is the representation in the part file.
 
         Raises:
             DownloadError: no source has one; a transient error is raised in preference to a permanent one.
@@ -109,7 +105,7 @@ class SourceRequests:
                 try:
                     async with asyncio.timeout(SOURCE_TIMEOUT if is_first_try and queue else None):
                         response = await self._respond(stack, source, request)
-                    classification = classify(request, response.head, now=self._clock.wall(), max_size=self._max_size)
+                    classification = classify(request, known, response.head, max_size=self._max_size)
                     if isinstance(classification, UseResponse):
                         response.content.expected_length = classification.length
                 except TimeoutError:

@@ -12,6 +12,7 @@ from downloadd.states import State
 ENTRY = HistoryEntry(
     id="1", filename="f", file_path="d/f", directory="d", url="http://a.example/f", status=State.COMPLETED,
     total_bytes=1, start_time=1, end_time=2, error=None, checksum=None, content_type=None, user="u", detail=None,
+    resumed_by=None,
 )  # fmt: skip
 
 

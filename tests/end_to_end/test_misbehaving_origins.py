@@ -51,17 +51,18 @@ COMPLETED_BY: dict[str, tuple[list[ScriptedResponse], int]] = {
         [ScriptedResponse(size=SIZE, etag='"a"', stall_after=100_000), ScriptedResponse(size=SIZE, etag='"a"')],
         2,
     ),
-    "no-validator-starts-over": ([ScriptedResponse(size=SIZE, cut_after=100_000), ScriptedResponse(size=SIZE)], 2),
-    "weak-etag-starts-over": (
+    # Three samples, and the rest with an overlap.
+    "no-validator-then-compared": ([ScriptedResponse(size=SIZE, cut_after=100_000), ScriptedResponse(size=SIZE)], 5),
+    "weak-etag-then-compared": (
         [ScriptedResponse(size=SIZE, etag='W/"a"', cut_after=100_000), ScriptedResponse(size=SIZE, etag='W/"a"')],
-        2,
+        5,
     ),
     "ranges-ignored": (
         [
             ScriptedResponse(size=SIZE, etag='"a"', cut_after=100_000),
             ScriptedResponse(size=SIZE, etag='"a"', honour_ranges=False),
         ],
-        2,
+        3,
     ),
     "chunked-cut-then-resumed": (
         [

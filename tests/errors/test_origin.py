@@ -13,15 +13,20 @@ from downloadd.errors.origin import (
 )
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 502, 503, 504, 507, 511, 520, 530, 599])
 def test_a_status_that_may_pass_is_transient(status: int) -> None:
     assert RemoteError(status).transient
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 405, 409, 451, 501, 505, 511])
+@pytest.mark.parametrize("status", [202, 400, 401, 403, 405, 409, 451, 501, 505, 600])
 def test_every_other_status_is_permanent_unless_declared_transient(status: int) -> None:
     assert not RemoteError(status).transient
     assert RemoteError(status, transient=True).transient
+
+
+@pytest.mark.parametrize(("status", "transient"), [(202, True), (403, True), (204, False), (401, False), (501, False)])
+def test_the_time_to_wait_makes_some_statuses_transient(status: int, transient: bool) -> None:
+    assert RemoteError(status, retry_after=0).transient is transient
 
 
 def test_a_network_error_is_transient_unless_its_cause_is_permanent() -> None:

@@ -124,7 +124,7 @@ def test_retry_after_holds_for_the_host_if_the_download_is_not_retried() -> None
     assert decided(error, time_left=60) == Abort(failures=1, host_backoff=120)
     assert decided(error, failures=5, retries=5) == Abort(failures=6, host_backoff=120)
     assert decided(RemoteError(503), retries=0) == Abort(failures=1, host_backoff=None)
-    assert decided(RemoteError(403, retry_after=120)) == Abort(failures=1, host_backoff=None)
+    assert decided(RemoteError(401, retry_after=120)) == Abort(failures=1, host_backoff=None)
 
 
 def test_a_retry_after_the_timeout_is_not_scheduled() -> None:

@@ -1,6 +1,7 @@
 """Run of one download, with real records, a real directory and a real client."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from support.stored_downloads import claimed, present, sample_download
 from support.waiting import wait_until
 
 from downloadd.config import DownloadsConfig
-from downloadd.download import Download
+from downloadd.download import Download, ResumedBy
 from downloadd.errors import ErrorCode, SpacePendingError
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
-from downloadd.manager.run import HostBackoff, Run, StopReason
+from downloadd.manager.run import HostBackoff, Run, StopReason, must_start_over
 from downloadd.manager.scheduler import Limits
 from downloadd.policy.policy import Policy
 from downloadd.records.protocol import HistoryFilter
@@ -311,3 +312,46 @@ async def test_an_amended_row_changes_the_control_fields_alone(parts: RunParts) 
     before = run.download
     run.apply_amended(replace(before.with_control(priority=7), filename="other"))
     assert run.download == before.with_control(priority=7)
+
+
+async def test_a_file_resumed_without_a_strong_validator_whose_digest_differs_starts_over_once(parts: RunParts) -> None:
+    content = expected_bytes(0, 0, SIZE)
+    checksum = f"sha-256={hashlib.sha256(content).hexdigest()}"
+    # Another version, with the same length; only its beginning has arrived.
+    changed = ScriptedResponse(size=SIZE, seed=1, cut_after=150_000)
+    rest = [ScriptedResponse(size=SIZE)] * 3
+    parts.origin.script("/c", [changed, *rest])
+    row = await parts.claim("/c", requested_checksum=checksum)
+    row, _ = await perform(parts.make_run(row))
+    assert (row.state, row.result.error) == (State.RETRYING, ErrorCode.NETWORK_ERROR)
+    part_name = row.progress.part_name
+    assert part_name is not None
+    # The overlap is equal, as if only earlier bytes had changed.
+    received = row.progress.received
+    part = parts.root / "d" / part_name
+    part.write_bytes(bytes(100) + content[100:received])
+    [row] = await parts.records.claim([row.seq])
+    row, _ = await perform(parts.make_run(row))
+    assert (row.state, row.result.error) == (State.RETRYING, ErrorCode.CHECKSUM_MISMATCH)
+    assert (row.progress.part_name, row.progress.strict_resume, row.progress.failures) == (None, True, 1)
+    [row] = await parts.records.claim([row.seq])
+    row, _ = await perform(parts.make_run(row))
+    assert row.state is State.COMPLETED
+    assert list(parts.files().values()) == [content]
+
+
+@pytest.mark.parametrize(
+    ("resumed_by", "strict_resume", "expected"),
+    [
+        (None, False, False),
+        (ResumedBy.VALIDATOR, False, False),
+        (ResumedBy.DIGEST, False, True),
+        (ResumedBy.OVERLAP, False, True),
+        (ResumedBy.OVERLAP, True, False),
+    ],
+)
+def test_a_mismatch_starts_over_once_after_a_resume_on_weak_evidence(
+    resumed_by: ResumedBy | None, strict_resume: bool, expected: bool
+) -> None:
+    row = sample_download().with_progress(resumed_by=resumed_by, strict_resume=strict_resume)
+    assert must_start_over(row) is expected

@@ -48,12 +48,35 @@ async def test_a_closed_part_is_listed_resumed_and_removed(destination: LocalDes
     ] == [("d", ID, 1)]
     second = await open_part(storage, epoch=2, existing=first.name)
     assert second.size == 3
-    await second.clear()
-    assert second.size == 0
     await second.close()
     await storage.remove_part(directory="d", name=second.name)
     await storage.remove_part(directory="d", name=second.name)
     assert [chunk async for chunk in storage.list_parts()] == []
+
+
+async def test_a_run_that_starts_over_writes_a_new_file_beside_the_old_one(destination: LocalDestination) -> None:
+    storage: Destination = destination
+    first = await open_part(storage)
+    await first.write([b"abc"], 0)
+    second = await storage.open_part(directory="d", filename=FILE, download_id=ID, epoch=1, existing=None, restart=1)
+    await second.write([b"xy"], 0)
+    assert (await first.read(0, 9), await second.read(0, 9)) == (b"abc", b"xy")
+    assert first.name != second.name
+    await first.close()
+    await second.close()
+    # The next run goes back to the old one; the other may have been adopted under its epoch meanwhile.
+    current = await open_part(storage, epoch=2, existing=second.name)
+    back = await storage.open_part(
+        directory="d", filename=FILE, download_id=ID, epoch=2, existing=first.name, restart=1
+    )
+    assert (await current.read(0, 9), await back.read(0, 9)) == (b"xy", b"abc")
+    await current.close()
+    await back.close()
+    gone = await storage.open_part(
+        directory="d", filename=FILE, download_id=ID, epoch=3, existing=first.name, restart=2
+    )
+    assert gone.size == 0
+    await gone.remove()
 
 
 async def test_the_use_of_the_storage_is_measured(destination: LocalDestination) -> None:

@@ -224,6 +224,9 @@ def test_after_redirects_the_name_with_an_extension_is_suggested(last: str, firs
 
 def test_a_part_name_has_final_name_id_and_epoch() -> None:
     assert format_part_name(parse_filename("data.csv"), ID, 3) == PART
+    restarted = format_part_name(parse_filename("data.csv"), ID, 3, 12)
+    assert restarted == PART.replace(".3.part", ".3-12.part")
+    assert parse_part_name(restarted) == (ID, 3)
 
 
 @given(file_names, st.uuids().map(str), st.integers(min_value=0, max_value=2**62))

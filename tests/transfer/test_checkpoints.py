@@ -1,6 +1,8 @@
 """Checkpoints of one attempt, with a fake part file and a clock set by hand."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -8,14 +10,18 @@ from support.clocks import ManualClock
 from support.downloads import with_fields
 from support.sample_downloads import sample_download
 
-from downloadd.download import Download, OriginDigest
-from downloadd.errors import StorageError
+from downloadd.download import Download, OriginDigest, ResumedBy, SupersededPart
+from downloadd.errors import InsufficientStorageError, StorageError
 from downloadd.states import State
-from downloadd.storage.destination import Part
+from downloadd.storage.destination import Destination, Part
+from downloadd.storage.local import LocalDestination
+from downloadd.storage.part_file import PartFile
 from downloadd.transfer import checkpoints
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.checkpoints import CHECKPOINT_SECONDS, MAX_UNRECORDED_BYTES, Checkpoints, recorded_ranges
 from downloadd.transfer.classification import UseResponse
+from downloadd.transfer.representation import Representation
+from downloadd.transfer.resume import Evidence
 
 
 class FakePart:
@@ -46,10 +52,22 @@ class Setup:
         self.clock = ManualClock()
         self.fake = FakePart(self.calls)
         self.part = cast(Part, self.fake)
+        self.changes = 0
         self.can_save = asyncio.Event()
         self.can_save.set()
         row = sample_download(state=State.STARTING, validator='"v"')
-        self.checkpoints = Checkpoints(row, save=self.save, clock=self.clock)
+        self.checkpoints = Checkpoints(
+            row,
+            destination=cast(Destination, None),
+            save=self.save,
+            on_change=self.count_change,
+            clock=self.clock,
+            allows_overlap=True,
+        )
+        self.checkpoints.part = self.part
+
+    def count_change(self) -> None:
+        self.changes += 1
 
     async def save(self, row: Download) -> Download:
         await self.can_save.wait()
@@ -114,10 +132,10 @@ async def test_ranges_are_saved_after_their_sync_and_not_before_the_first_save(s
 
 
 async def test_a_closed_part_is_recorded_as_far_as_it_is_synced(setup: Setup) -> None:
-    assert (await setup.checkpoints.close_part(setup.part, None)).progress.received == 10
+    assert (await setup.checkpoints.close_part(None)).progress.received == 10
     setup.fake.fails = True
     setup.checkpoints.download = with_fields(setup.checkpoints.download, received=4)
-    row = await setup.checkpoints.close_part(setup.part, None)
+    row = await setup.checkpoints.close_part(None)
     assert (row.progress.received, row.progress.received_ranges, row.progress.part_name) == (4, "0-4", ".part")
     assert setup.calls == ["sync", "close", "sync", "close"]
 
@@ -125,25 +143,146 @@ async def test_a_closed_part_is_recorded_as_far_as_it_is_synced(setup: Setup) ->
 async def test_a_resumed_response_keeps_properties_that_it_does_not_repeat(setup: Setup) -> None:
     first, second = OriginDigest(source="a", checksum="md5=1"), OriginDigest(source="b", checksum="md5=2")
 
-    def accept(start: int, content_type: str | None, digests: tuple[OriginDigest, ...]) -> Download:
+    def accept(evidence: Evidence | None, content_type: str | None, digests: tuple[OriginDigest, ...]) -> Download:
         response = UseResponse(
-            start=start,
+            start=0 if evidence is None else 5,
             length=5,
-            total=10,
-            validator='"v"',
-            last_modified=7 if start == 0 else None,
+            found=Representation(total=10, validator='"v"', weak_tag='W/"w"', last_modified=7, origin_digests=digests),
             content_type=content_type,
             suggested_filename=None,
-            origin_digests=digests,
+            evidence=evidence,
         )
         setup.checkpoints.accept_response(response, final_url_digest=None, part_name=".part")
         return setup.checkpoints.download
 
     setup.checkpoints.is_recorded = True
-    row = accept(0, "text/plain", (first,))
-    assert (row.state, setup.checkpoints.is_recorded) == (State.DOWNLOADING, False)
-    row = accept(5, None, (first, second))
+    row = accept(None, "text/plain", (first,))
+    assert (row.state, setup.checkpoints.is_recorded, setup.changes) == (State.DOWNLOADING, False, 1)
+    assert row.progress.resumed_by is None
+    row = accept(Evidence.OVERLAP, None, (first, second))
     assert (row.result.content_type, row.progress.last_modified) == ("text/plain", 7)
-    assert row.progress.origin_digests == (first, second)
-    row = accept(0, None, ())
-    assert (row.result.content_type, row.progress.origin_digests) == (None, ())
+    assert (row.progress.weak_tag, row.progress.origin_digests) == ('W/"w"', (first, second))
+    # The weakest evidence counts.
+    assert accept(Evidence.IF_RANGE, None, ()).progress.resumed_by is ResumedBy.OVERLAP
+    row = accept(None, None, ())
+    assert (row.result.content_type, row.progress.origin_digests, row.progress.resumed_by) == (None, (), None)
+
+
+class Files:
+    """Checkpoints of one download with a real directory."""
+
+    def __init__(self, destination: LocalDestination, root: Path) -> None:
+        self.destination = destination
+        self.root = root
+        self.saved: list[Download] = []
+        row = sample_download(state=State.STARTING, epoch=3, directory="")
+        self.checkpoints = Checkpoints(
+            row,
+            destination=destination,
+            save=self.save,
+            on_change=lambda: None,
+            clock=ManualClock(),
+            allows_overlap=True,
+        )
+
+    async def save(self, row: Download) -> Download:
+        self.saved.append(row)
+        return row
+
+    async def write(self, content: bytes, validator: str | None) -> str:
+        """Write a part file under this validator; return its name."""
+        part = await self.checkpoints.create_part()
+        self.checkpoints.download = with_fields(
+            self.checkpoints.download, part_name=part.name, validator=validator, total=1 << 20
+        )
+        await part.write([content], 0)
+        return part.name
+
+    def files(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.root.iterdir() if path.name.endswith(".part")}
+
+
+@pytest.fixture
+async def files(tmp_path: Path) -> AsyncIterator[Files]:
+    async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
+        yield Files(destination, tmp_path)
+
+
+async def test_starting_over_keeps_the_old_file_and_records_both(files: Files) -> None:
+    old = await files.write(b"old", '"1"')
+    await files.checkpoints.start_over()
+    new = await files.write(b"ne", '"2"')
+    assert files.files() == {old: b"old", new: b"ne"}
+    [saved] = files.saved
+    assert saved.progress.part_name == new
+    assert saved.progress.superseded == SupersededPart(part_name=old, received=3, total=1 << 20, validator='"1"')
+    assert (saved.progress.received, saved.progress.validator, files.checkpoints.baseline) == (0, None, 3)
+    await files.checkpoints.close_part(None)
+
+
+async def test_the_larger_of_two_old_files_stays(files: Files) -> None:
+    first = await files.write(b"first", '"1"')
+    await files.checkpoints.start_over()
+    await files.write(b"2", '"2"')
+    await files.checkpoints.start_over()
+    third = await files.write(b"third one", '"3"')
+    assert files.files() == {first: b"first", third: b"third one"}
+    await files.checkpoints.start_over()
+    fourth = await files.write(b"4", '"4"')
+    assert files.files() == {third: b"third one", fourth: b"4"}
+    await files.checkpoints.close_part(None)
+
+
+@pytest.mark.parametrize(("validator", "is_valid"), [(None, True), ('"1"', False)])
+async def test_bytes_that_cannot_be_continued_are_removed(files: Files, validator: str | None, is_valid: bool) -> None:
+    await files.write(b"old", validator)
+    await files.checkpoints.start_over(is_part_valid=is_valid)
+    new = await files.write(b"new", '"2"')
+    assert files.files() == {new: b"new"}
+    assert files.checkpoints.download.progress.superseded is None
+    await files.checkpoints.close_part(None)
+
+
+async def test_going_back_continues_the_old_file(files: Files) -> None:
+    await files.write(b"old", '"1"')
+    await files.checkpoints.start_over()
+    await files.write(b"ne", '"2"')
+    assert await files.checkpoints.go_back()
+    progress = files.checkpoints.download.progress
+    assert (progress.validator, progress.received, progress.superseded) == ('"1"', 3, None)
+    assert files.saved[-1] == files.checkpoints.download
+    assert files.files() == {progress.part_name: b"old"}
+    await files.checkpoints.close_part(None)
+
+
+async def test_a_longer_new_file_replaces_the_old_one(files: Files) -> None:
+    await files.write(b"old", '"1"')
+    await files.checkpoints.start_over()
+    new = await files.write(b"ne", '"2"')
+    part = files.checkpoints.part
+    assert part is not None
+    await files.checkpoints.before_write(part, 2, False, is_segmented=False)
+    assert len(files.files()) == 2
+    await part.write([b"wer"], 2)
+    await files.checkpoints.before_write(part, 1, False, is_segmented=False)
+    assert files.files() == {new: b"newer"}
+    assert (await files.checkpoints.close_part(None)).progress.superseded is None
+
+
+async def test_an_old_file_makes_room_for_the_new_one(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    await files.write(b"old", '"1"')
+    await files.checkpoints.start_over()
+    new = await files.write(b"", '"2"')
+    requested: list[tuple[int, int]] = []
+
+    async def reserve(part: PartFile, size: int, *, missing: int) -> None:
+        requested.append((size, missing))
+        if len(files.files()) > 1:
+            raise InsufficientStorageError("full")
+
+    monkeypatch.setattr(PartFile, "reserve", reserve)
+    await files.checkpoints.reserve(10, missing=7)
+    assert requested == [(10, 7), (10, 7)]
+    assert set(files.files()) == {new}
+    await files.checkpoints.remove_parts()
+    assert files.files() == {}

@@ -8,9 +8,9 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, Framing, ScriptedResponse
 
 from downloadd.errors import NetworkError
-from downloadd.transfer.classification import RangeRequest
 from downloadd.transfer.content import Content
 from downloadd.transfer.detach import MIN_DETACH_BYTES
+from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import Session
 
 CUT_AFTER_BYTES = 100_000
@@ -44,7 +44,7 @@ async def test_a_slow_reader_gets_the_bytes_before_the_connection_broke(
 ) -> None:
     origin.script("/f", answer)
     received: list[bytes] = []
-    async with session.get(origin.url("/f"), RangeRequest(start=0, validator=None)) as response:
+    async with session.get(origin.url("/f"), RangeRequest()) as response:
         await wait_until_broken(response.content)
         with pytest.raises(NetworkError):
             await read_into(received, response.content, limit)

@@ -8,8 +8,8 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, ScriptedResponse
 
 from downloadd.errors import NetworkError
-from downloadd.transfer.classification import RangeRequest
 from downloadd.transfer.detach import MIN_DETACH_BYTES, RING_BUFFER_BYTES, RingBuffer, surplus_error
+from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import Session
 
 

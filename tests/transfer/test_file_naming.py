@@ -5,6 +5,7 @@ from downloadd.download import Request
 from downloadd.policy.url import parse_url
 from downloadd.transfer.classification import UseResponse
 from downloadd.transfer.file_naming import name_file, warn_of_page
+from downloadd.transfer.representation import Representation
 
 REQUEST = Request(url="http://h/app.zip", redacted_url="http://h/app.zip", directory="", timeout=0)
 FIRST = parse_url("http://h/app.zip")
@@ -12,9 +13,7 @@ FINAL = parse_url("http://cdn/objects/6f1c?name=x")
 ACCEPTED = UseResponse(
     start=0,
     length=1,
-    total=1,
-    validator=None,
-    last_modified=None,
+    found=Representation(total=1),
     content_type="text/html; charset=utf-8",
     suggested_filename=None,
 )

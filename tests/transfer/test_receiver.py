@@ -13,8 +13,8 @@ from downloadd.errors import FileTooLargeError, NetworkError
 from downloadd.storage.destination import Part
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
-from downloadd.transfer.classification import RangeRequest
 from downloadd.transfer.receiver import Receiver, finish_then_cancel
+from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.segments import Segment
 from downloadd.transfer.session import Session
 

@@ -8,14 +8,16 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
 
 from downloadd.clock import SystemClock
-from downloadd.errors import NetworkError, RemoteError
+from downloadd.errors import DownloadError, NetworkError, RemoteError
 from downloadd.storage.destination import Part
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
 from downloadd.transfer import segmented
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.receiver import Receiver
-from downloadd.transfer.segmented import RepresentationChangedError, SegmentedFetch
+from downloadd.transfer.representation import Representation
+from downloadd.transfer.resume import RangeRequest
+from downloadd.transfer.segmented import OpenResponse, RepresentationChangedError, SegmentedFetch
 from downloadd.transfer.segments import divide
 from downloadd.transfer.session import Session
 from downloadd.transfer.sources import Source
@@ -56,11 +58,7 @@ class Transfer:
                 on_received=lambda nbytes: None,
             ),
             kept=kept,
-            validator='"v"',
-            total=SIZE,
-            coding=None,
-            content_type=None,
-            now=SystemClock().wall,
+            known=Representation(validator='"v"', total=SIZE),
             checkpoint=self._checkpoint,
             on_source_dropped=lambda source, reason: self.dropped.__setitem__(source.url, reason),
         )
@@ -73,6 +71,17 @@ class Transfer:
 
     async def run(self) -> None:
         await self.fetch.fetch(divide(self.kept.gaps(SIZE), 2 * len(self.sources)), None)
+
+    async def run_with_first(self, session: Session, connections: int = 4) -> None:
+        """Request everything, and then the segments behind the first one."""
+        [source] = self.sources
+        source.slots = connections
+        first, *others = divide([(0, SIZE)], connections)
+        async with session.get(source.url, RangeRequest()) as response:
+            response.content.expected_length = SIZE
+            await self.fetch.fetch(
+                [first, *others], OpenResponse(source=source, content=response.content, segment=first)
+            )
 
 
 @pytest.fixture
@@ -161,4 +170,67 @@ async def test_checkpoints_are_made_during_the_transfer(
     assert transfer.checkpoints
     sizes = [ByteRanges.parse(text).size for text in transfer.checkpoints]
     assert sizes == sorted(sizes)
+    await part.close()
+
+
+def refusal(kind: str) -> ScriptedResponse:
+    match kind:
+        case "reset":
+            return ScriptedResponse(raw=b"")
+        case "page":
+            return ScriptedResponse(raw=b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\nBusy")
+        case "range without a tag":
+            return ScriptedResponse(size=SIZE, honour_if_range=False)
+        case _:
+            return error_response(int(kind))
+
+
+@pytest.mark.parametrize("kind", ["403", "404", "410", "429", "500", "503", "reset", "page", "range without a tag"])
+async def test_a_refused_further_connection_leaves_the_rest_to_the_first(
+    part: Part, session: Session, origin: Origin, kind: str
+) -> None:
+    good = ScriptedResponse(size=SIZE, etag='"v"', rate=10_000_000)
+    origin.set_fallback(lambda request: refusal(kind) if request.field("Range") else good)
+    transfer = Transfer(part, session, [origin.url("/f")], ByteRanges())
+    await transfer.run_with_first(session)
+    assert await part.read(0, SIZE + 1) == expected_bytes(0, 0, SIZE)
+    assert [request.field("Range") for request in origin.requests("/f")].count(None) == 1
+    assert transfer.dropped == {}
+    await part.close()
+
+
+async def test_another_version_for_a_further_connection_of_the_first_source_ends_the_transfer(
+    part: Part, session: Session, origin: Origin
+) -> None:
+    good = ScriptedResponse(size=SIZE, etag='"v"', rate=10_000_000)
+    origin.set_fallback(lambda request: ScriptedResponse(size=SIZE, etag='"w"') if request.field("Range") else good)
+    with pytest.raises(RepresentationChangedError):
+        await Transfer(part, session, [origin.url("/f")], ByteRanges()).run_with_first(session)
+    await part.close()
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_lasting_refusal_is_transient_if_another_connection_was_answered(
+    part: Part, session: Session, origin: Origin, status: int
+) -> None:
+    cut = ScriptedResponse(size=SIZE, etag='"v"', cut_after=3 << 20, rate=10_000_000)
+    origin.set_fallback(lambda request: error_response(status) if request.field("Range") else cut)
+    with pytest.raises(DownloadError) as caught:
+        await Transfer(part, session, [origin.url("/f")], ByteRanges()).run_with_first(session)
+    assert caught.value.transient
+    # Without any answer the refusal is that of the file.
+    with pytest.raises(DownloadError) as caught:
+        await Transfer(part, session, [origin.url("/f")], ByteRanges()).run()
+    assert not caught.value.transient
+    await part.close()
+
+
+async def test_an_origin_without_ranges_for_preconditions_serves_several_connections(
+    part: Part, session: Session, origin: Origin
+) -> None:
+    good = ScriptedResponse(size=SIZE, etag='"v"')
+    whole = ScriptedResponse(size=SIZE, etag='"v"', honour_ranges=False)
+    origin.set_fallback(lambda request: whole if request.field("If-Range") else good)
+    await Transfer(part, session, [origin.url("/f")], ByteRanges()).run()
+    assert await part.read(0, SIZE + 1) == expected_bytes(0, 0, SIZE)
     await part.close()

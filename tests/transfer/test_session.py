@@ -15,8 +15,8 @@ from downloadd.errors import NetworkError
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.tls_contexts import TlsContexts
-from downloadd.transfer.classification import RangeRequest
 from downloadd.transfer.content import Content
+from downloadd.transfer.resume import Evidence, RangeRequest
 from downloadd.transfer.session import Session
 
 
@@ -42,21 +42,23 @@ async def read_into(pieces: list[bytes], content: Content, limit: int) -> None:
 async def test_a_url_is_sent_byte_for_byte(session: Session, origin: Origin, target: str) -> None:
     path = target.partition("?")[0]
     origin.script(path, ScriptedResponse(size=3))
-    async with session.get(origin.url(target), RangeRequest(start=0, validator=None)) as response:
+    async with session.get(origin.url(target), RangeRequest()) as response:
         assert response.head.status == 200
     assert [request.target for request in origin.requests(path)] == [target.encode()]
 
 
 async def test_only_characters_that_a_url_may_not_have_are_encoded(session: Session, origin: Origin) -> None:
     origin.script("/caf%C3%A9%20x%2f", ScriptedResponse(size=3))
-    async with session.get(origin.url("/café x%2f?q=ü"), RangeRequest(start=0, validator=None)) as response:
+    async with session.get(origin.url("/café x%2f?q=ü"), RangeRequest()) as response:
         assert response.head.status == 200
     assert [r.target for r in origin.requests("/caf%C3%A9%20x%2f")] == [b"/caf%C3%A9%20x%2f?q=%C3%BC"]
 
 
 async def test_the_representation_is_requested_without_a_content_coding(session: Session, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=300))
-    async with session.get(origin.url("/f"), RangeRequest(start=100, validator='"v"')) as response:
+    async with session.get(
+        origin.url("/f"), RangeRequest(start=100, evidence=Evidence.IF_RANGE, if_range='"v"')
+    ) as response:
         assert response.head.status == 200
     (request,) = origin.requests("/f")
     assert request.field("Accept-Encoding") == "identity"
@@ -66,7 +68,7 @@ async def test_the_representation_is_requested_without_a_content_coding(session:
 async def test_a_connection_is_reused(session: Session, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=1000))
     for _ in range(5):
-        async with session.get(origin.url("/f"), RangeRequest(start=0, validator=None)) as response:
+        async with session.get(origin.url("/f"), RangeRequest()) as response:
             pieces: list[bytes] = []
             await read_into(pieces, response.content, -1)
     assert origin.connections == 1
@@ -99,7 +101,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
 
 async def get_all(session: Session, url: str) -> int:
     """Return the number of received bytes."""
-    async with session.get(url, RangeRequest(start=0, validator=None)) as response:
+    async with session.get(url, RangeRequest()) as response:
         pieces: list[bytes] = []
         await read_into(pieces, response.content, -1)
         return sum(map(len, pieces))

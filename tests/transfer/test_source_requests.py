@@ -8,11 +8,12 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
 from support.sample_downloads import sample_download
 
-from downloadd.clock import SystemClock
 from downloadd.download import Mirror
 from downloadd.errors import DownloadError, ErrorCode, RemoteFileNotFoundError
 from downloadd.transfer import source_requests
-from downloadd.transfer.classification import RangeRequest, UseResponse
+from downloadd.transfer.classification import UseResponse
+from downloadd.transfer.representation import Representation
+from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import Session
 from downloadd.transfer.source_requests import NoSlotError, SourceRequests
 
@@ -54,7 +55,6 @@ def make_requests(
         ),
         session=session,
         slots=slots or Slots(10),
-        clock=SystemClock(),
         max_size=0,
     )
 
@@ -66,7 +66,7 @@ async def origin() -> AsyncIterator[Origin]:
 
 
 async def first_source(requests: SourceRequests) -> int:
-    async with requests.first_response(RangeRequest()) as (source, _, classification):
+    async with requests.first_response(RangeRequest(), Representation()) as (source, _, classification):
         assert isinstance(classification, UseResponse)
         return source.index
 
@@ -112,7 +112,7 @@ async def test_slots_are_released_after_a_response(origin: Origin, session: Sess
     origin.script("/0", error_response(404))
     origin.script("/1", FILE)
     requests = make_requests(origin, session, slots=slots)
-    async with requests.first_response(RangeRequest()):
+    async with requests.first_response(RangeRequest(), Representation()):
         assert slots.free == 0
     assert (slots.free, +slots.acquired) == (1, Counter())
     with requests.distributed_slots(requests.sources, 10) as count:

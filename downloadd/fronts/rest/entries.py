@@ -77,6 +77,7 @@ def _common_fields(download: Download) -> dict[str, Any]:
         "error": download.result.error,
         "detail": download.result.detail,
         "warning": download.result.warning,
+        "resumed_by": download.progress.resumed_by,
         "operation": UNSET if download.request.operation is None else download.request.operation,
     }
 

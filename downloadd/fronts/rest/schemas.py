@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from downloadd.download import ResumedBy
 from downloadd.download_request import MAX_SOURCES, DownloadItem, Priority, SpeedLimit, StartParameters
 from downloadd.errors import ErrorCode
 from downloadd.states import ACTIVE, FINISHED, State
@@ -151,6 +152,9 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     error: Annotated[ErrorCode, Meta(description="Reason why the last attempt ended.")] | None
     reason: Annotated[str, Meta(description="Reason why it waits.")] | None
     detail: str | None
+    resumed_by: (
+        Annotated[ResumedBy, Meta(description="Evidence under which it was resumed; null if it was not.")] | None
+    )
     warning: WarningText | None = None
     operation: ImportOperation | UnsetType = UNSET
 
@@ -172,6 +176,9 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str | None
     user: str
     detail: str | None
+    resumed_by: (
+        Annotated[ResumedBy, Meta(description="Evidence under which it was resumed; null if it was not.")] | None
+    )
     warning: WarningText | None = None
     operation: ImportOperation | UnsetType = UNSET
 

@@ -98,6 +98,7 @@ async def test_the_listing_of_the_specification_is_answered_field_by_field(api: 
                 "reason": None,
                 "detail": None,
                 "warning": None,
+                "resumed_by": None,
                 "priority": 0,
                 "speed_limit": 0,
             }

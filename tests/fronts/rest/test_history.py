@@ -67,6 +67,7 @@ async def test_the_history_of_the_specification_is_answered_field_by_field(api: 
                 "user": "u",
                 "detail": None,
                 "warning": None,
+                "resumed_by": None,
             },
             {
                 "id": "9c5d0e34-6f70-6c3d-be01-4a8f9b0c1d2e",
@@ -84,6 +85,7 @@ async def test_the_history_of_the_specification_is_answered_field_by_field(api: 
                 "user": "u",
                 "detail": "the origin answered 404",
                 "warning": None,
+                "resumed_by": None,
             },
         ]
     }
