@@ -7,7 +7,7 @@ from hypothesis import given
 from records.contract import DOWNLOADS, sample_download
 from support.downloads import with_fields
 
-from downloadd.download import Download, OriginDigest
+from downloadd.download import Download, OriginDigest, ResumedBy, SupersededPart
 from downloadd.errors import ErrorCode
 from downloadd.records.columns import INITIAL_COLUMNS, WRITTEN_COLUMNS
 from downloadd.records.rows import decode, encode, encode_initial, to_bindable
@@ -41,6 +41,10 @@ STARTED_DOWNLOAD = with_fields(
     final_url_digest="",
     origin_digests=(OriginDigest(source="Digest", checksum="md5=0"),),
     last_modified=0,
+    weak_tag="",
+    resumed_by=ResumedBy.OVERLAP,
+    superseded=SupersededPart(part_name="", received=1),
+    strict_resume=True,
     content_type="",
     checksum="",
     error=ErrorCode.INTERNAL_ERROR,
