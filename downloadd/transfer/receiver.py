@@ -69,13 +69,21 @@ class Receiver:
         self._before_write = before_write
         self._on_received = on_received
 
-    async def receive(self, content: Content, segment: Segment, *, may_splice: bool) -> None:
+    async def receive(
+        self,
+        content: Content,
+        segment: Segment,
+        *,
+        may_splice: bool,
+        before_end: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
         """Receive content until its end, or until the end of the segment, which may change meanwhile.
 
         Args:
             content: begins at the segment's position.
             segment: its positions are advanced.
             may_splice: allow moving the bytes inside the kernel.
+            before_end: awaited at the end of the segment, which may be moved meanwhile.
 
         Raises:
             NetworkError: the connection broke or stalled; received bytes are in the part file.
@@ -83,13 +91,15 @@ class Receiver:
         """
         detached = content.detach_socket() if may_splice else None
         if detached is None:
-            await self._receive_buffered(content, segment)
+            await self._receive_buffered(content, segment, before_end)
         else:
             pieces, rest = detached
             with rest:
-                await self._receive_spliced(pieces, rest, segment)
+                await self._receive_spliced(pieces, rest, segment, before_end)
 
-    async def _receive_buffered(self, content: Content, segment: Segment) -> None:
+    async def _receive_buffered(
+        self, content: Content, segment: Segment, before_end: Callable[[], Awaitable[object]] | None
+    ) -> None:
         """Receive by reading and writing; reading continues while a piece is written."""
         clock = self._clock
         pending: list[bytes | memoryview] = []
@@ -97,7 +107,7 @@ class Receiver:
         flush_at = clock.monotonic() + self._flush_interval()
         writing: asyncio.Task[None] | None = None
         try:
-            while segment.remaining != 0:
+            while segment.remaining != 0 or await _is_extended(segment, before_end):
                 timeout = flush_at - clock.monotonic() if pending else None
                 data = await self._read(content, segment, WRITE_BUFFER_BYTES - size, timeout)
                 if data == b"":
@@ -156,7 +166,13 @@ class Receiver:
         self._on_received(len(data))
         return data
 
-    async def _receive_spliced(self, pieces: list[bytes], content: SocketContent, segment: Segment) -> None:
+    async def _receive_spliced(
+        self,
+        pieces: list[bytes],
+        content: SocketContent,
+        segment: Segment,
+        before_end: Callable[[], Awaitable[object]] | None,
+    ) -> None:
         """Receive by moving bytes inside the kernel; `pieces` were read before."""
         size = sum(map(len, pieces))
         if segment.end is not None and segment.read_position + size > segment.end:
@@ -169,7 +185,7 @@ class Receiver:
             await self._write(pieces, segment)
             while size:
                 size -= await self._limiter.acquire(size)
-        while content.remaining and segment.remaining != 0:
+        while content.remaining and (segment.remaining != 0 or await _is_extended(segment, before_end)):
             acquired = await self._limiter.acquire(self._max_splice_bytes(content, segment))
             # The end may have changed meanwhile.
             nbytes = min(acquired, self._max_splice_bytes(content, segment))
@@ -211,6 +227,13 @@ class Receiver:
     async def _write(self, pieces: Sequence[bytes | memoryview], segment: Segment) -> None:
         await self._part.write(pieces, segment.position)
         segment.position += sum(map(len, pieces))
+
+
+async def _is_extended(segment: Segment, before_end: Callable[[], Awaitable[object]] | None) -> bool:
+    """Return True if the end of a received segment was moved while `before_end` was awaited."""
+    if before_end is not None:
+        await before_end()
+    return segment.remaining != 0
 
 
 async def finish_then_cancel(work: asyncio.Task[T]) -> T:

@@ -94,6 +94,7 @@ class SegmentedFetch:
         self._first: OpenResponse | None = None
         self._first_source: Source | None = None
         self._has_answer = False
+        self._first_may_end = asyncio.Event()
         self._sources_without_precondition: set[int] = set()
         self.request_count = 0
 
@@ -123,6 +124,7 @@ class SegmentedFetch:
             if first is not None:
                 self._start_worker(first.source, first)
             self._start_workers()
+            self._extend_first()
             while self._workers and not self._is_complete():
                 done, _ = await asyncio.wait((*self._workers, checkpoints), return_when=asyncio.FIRST_COMPLETED)
                 if checkpoints in done:
@@ -207,8 +209,9 @@ class SegmentedFetch:
     def _extend_first(self) -> None:
         """Let the first connection receive the segments behind its own if it is the only one left."""
         first = self._first
-        if first is None or first.segment not in self._running or len(self._workers) > 1:
+        if first is None or first.segment in self._finished or len(self._workers) > 1:
             return
+        self._first_may_end.set()
         while following := [segment for segment in self._pending if segment.start == first.segment.end]:
             self._pending.remove(following[0])
             first.segment.end = following[0].end
@@ -220,7 +223,8 @@ class SegmentedFetch:
             if first is not None:
                 segment = first.segment
                 async with self._active(segment):
-                    await self._receive(first.content, segment)
+                    # Until another connection has a range, this one may have to receive everything.
+                    await self._receive(first.content, segment, before_end=self._first_may_end.wait)
                 # Its content may be much longer than its segment, and the connection uses a slot.
                 first.content.close()
                 self._first = first = None
@@ -285,6 +289,7 @@ class SegmentedFetch:
                 case UseResponse(is_partial=True, length=length):
                     response.content.expected_length = length
                     self._has_answer = True
+                    self._first_may_end.set()
                     yield response
                 case UseResponse():
                     raise RangeIgnoredError
@@ -295,12 +300,10 @@ class SegmentedFetch:
                 case AlreadyComplete():
                     raise RepresentationChangedError("the file is shorter")
 
-    async def _receive(self, content: Content, segment: Segment) -> None:
-        end = segment.end
-        await self._receiver.receive(content, segment, may_splice=True)
-        if segment.position == end != segment.end:
-            # It was extended while its last bytes were written.
-            await self._receiver.receive(content, segment, may_splice=False)
+    async def _receive(
+        self, content: Content, segment: Segment, before_end: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
+        await self._receiver.receive(content, segment, may_splice=True, before_end=before_end)
         if segment.end is not None and segment.position < segment.end:
             raise NetworkError(f"the transfer ended after {segment.position} of {segment.end} bytes")
 

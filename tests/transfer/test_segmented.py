@@ -1,11 +1,14 @@
 """Transfer over several connections, over real sockets and disks."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
 from downloadd.errors import DownloadError, NetworkError, RemoteError
@@ -196,6 +199,25 @@ async def test_a_refused_further_connection_leaves_the_rest_to_the_first(
     assert await part.read(0, SIZE + 1) == expected_bytes(0, 0, SIZE)
     assert [request.field("Range") for request in origin.requests("/f")].count(None) == 1
     assert transfer.dropped == {}
+    await part.close()
+
+
+@pytest.mark.parametrize("kind", ["503", "page", "ranges ignored"])
+async def test_the_first_connection_waits_at_its_end_for_the_answer_to_the_others(
+    part: Part, session: Session, origin: Origin, kind: str
+) -> None:
+    late = asyncio.Event()
+    good = ScriptedResponse(size=SIZE, etag='"v"')
+    other = replace(good, honour_ranges=False) if kind == "ranges ignored" else refusal(kind)
+    origin.set_fallback(lambda request: replace(other, head_event=late) if request.field("Range") else good)
+    transfer = Transfer(part, session, [origin.url("/f")], ByteRanges())
+    running = asyncio.get_running_loop().create_task(transfer.run_with_first(session))
+    # Its own segment is complete.
+    await wait_until(lambda: part.size == SIZE // 4)
+    late.set()
+    await running
+    assert await part.read(0, SIZE + 1) == expected_bytes(0, 0, SIZE)
+    assert [request.field("Range") for request in origin.requests("/f")].count(None) == 1
     await part.close()
 
 
