@@ -33,6 +33,7 @@ Cursor = Annotated[str, Meta(pattern="^[0-9]{1,18}$", description="Start of the 
 EmptyString = Annotated[str, Meta(max_length=0, description="Pass an empty string.")]
 PageLimit = Annotated[int, Meta(ge=1, le=1000, description="Entries on a page.")]
 UnixSeconds = Annotated[int, Meta(description="Unix seconds.")]
+ResumeEvidence = Annotated[ResumedBy, Meta(description="Evidence under which it was resumed; null if it was not.")]
 WarningText = Annotated[
     str, Meta(description="What to check though nothing failed: a web page in place of a file, unused mirrors.")
 ]
@@ -152,10 +153,8 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     error: Annotated[ErrorCode, Meta(description="Reason why the last attempt ended.")] | None
     reason: Annotated[str, Meta(description="Reason why it waits.")] | None
     detail: str | None
-    resumed_by: (
-        Annotated[ResumedBy, Meta(description="Evidence under which it was resumed; null if it was not.")] | None
-    )
     warning: WarningText | None = None
+    resumed_by: ResumeEvidence | None = None
     operation: ImportOperation | UnsetType = UNSET
 
 
@@ -176,10 +175,8 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str | None
     user: str
     detail: str | None
-    resumed_by: (
-        Annotated[ResumedBy, Meta(description="Evidence under which it was resumed; null if it was not.")] | None
-    )
     warning: WarningText | None = None
+    resumed_by: ResumeEvidence | None = None
     operation: ImportOperation | UnsetType = UNSET
 
 
