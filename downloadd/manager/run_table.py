@@ -78,6 +78,6 @@ class RunTable:
             case State.PAUSED:
                 return "paused by a user"
             case State.QUEUED | State.RETRYING:
-                return self._dispatcher.describe_wait(row.progress.host, row.progress.not_before)
+                return self._dispatcher.describe_wait(row.progress.origin, row.progress.not_before)
             case _:
                 return None

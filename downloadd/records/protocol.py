@@ -52,7 +52,7 @@ class WaitingDownload(msgspec.Struct, frozen=True, kw_only=True):
     """Fields of a waiting download that the scheduler keeps in memory."""
 
     seq: int
-    host: str
+    origin: str
     priority: int
     not_before: float | None = None
     """Unix time."""

@@ -19,8 +19,9 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Download
 from downloadd.errors import ErrorCode
 from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
-from downloadd.manager.run import HostBackoff, Run, StopReason
+from downloadd.manager.run import Run, StopReason
 from downloadd.manager.scheduler import Limits
 from downloadd.policy.policy import Policy
 from downloadd.records.protocol import HistoryFilter
@@ -45,11 +46,12 @@ class RunParts:
         self.session = session
         self.origin = origin
         self.clock = ManualClock()
+        self.dispatcher = LocalDispatcher(Limits.from_config(CONFIG), self.clock)
         self.states: list[State] = []
 
     async def claim(self, path: str, **fields: Any) -> Download:
         """Return a claimed row for a path of the origin."""
-        row = sample_download(self.origin.url(path), host="127.0.0.1", directory="d", filename="f")
+        row = sample_download(self.origin.url(path), origin=self.origin.url(""), directory="d", filename="f")
         return await claimed(self.records, row.with_request(**fields))
 
     def make_run(self, row: Download, config: DownloadsConfig = CONFIG) -> Run:
@@ -61,7 +63,8 @@ class RunParts:
             clock=self.clock,
             limiter=DownloadLimiter(TokenBucket(0), TokenBucket(0)),
             flush_interval=lambda: 0.0,
-            slots=LocalDispatcher(Limits.from_config(config), self.clock),
+            slots=self.dispatcher,
+            origins=OriginMonitor(self.dispatcher, self.records.origins),
             config=config,
             on_change=lambda run: self.states.append(run.download.state),
         )
@@ -85,7 +88,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[RunParts]:
         )
 
 
-async def perform(run: Run) -> tuple[Download, HostBackoff | None]:
+async def perform(run: Run) -> Download:
     """Return the outcome of a run that is not fenced."""
     async with asyncio.timeout(20):
         outcome = await run.perform()
@@ -93,7 +96,7 @@ async def perform(run: Run) -> tuple[Download, HostBackoff | None]:
     return outcome
 
 
-async def start_and_stall(parts: RunParts) -> tuple[Run, "asyncio.Task[tuple[Download, HostBackoff | None]]"]:
+async def start_and_stall(parts: RunParts) -> tuple[Run, "asyncio.Task[Download]"]:
     """Return a run that waits for more bytes."""
     run = parts.make_run(await parts.claim("/slow"))
     performing = asyncio.create_task(perform(run))
@@ -103,8 +106,8 @@ async def start_and_stall(parts: RunParts) -> tuple[Run, "asyncio.Task[tuple[Dow
 
 async def test_a_complete_file_is_published_and_recorded(parts: RunParts) -> None:
     run = parts.make_run(await parts.claim("/f"))
-    row, host_backoff = await perform(run)
-    assert (row.state, row.progress.total, host_backoff) == (State.COMPLETED, SIZE, None)
+    row = await perform(run)
+    assert (row.state, row.progress.total) == (State.COMPLETED, SIZE)
     assert parts.files() == {"f": expected_bytes(0, 0, SIZE)}
     assert await parts.records.history(HistoryFilter()) == [row]
     assert (run.received_bytes, run.request_count) == (SIZE, 1)
@@ -124,7 +127,7 @@ async def test_a_stop_before_the_attempt_makes_no_request(
 ) -> None:
     run = parts.make_run(await parts.claim("/f"))
     run.stop(reason)
-    row, _ = await perform(run)
+    row = await perform(run)
     assert (row.state, row.progress.attempt) == (state, attempt)
     assert await present(parts.records, row.id) == row
     assert parts.origin.requests("/f") == []
@@ -139,7 +142,7 @@ async def test_a_stop_during_the_transfer_keeps_what_was_received(
 ) -> None:
     run, performing = await start_and_stall(parts)
     run.stop(reason)
-    row, _ = await performing
+    row = await performing
     assert (row.state, row.progress.received, row.progress.attempt) == (state, STALL_AFTER, attempt)
     assert await present(parts.records, row.id) == row
     assert row.progress.part_name is not None
@@ -150,31 +153,34 @@ async def test_a_cancel_removes_the_part_file_and_is_not_replaced_by_another_rea
     run, performing = await start_and_stall(parts)
     run.stop(StopReason.CANCEL)
     run.stop(StopReason.INTERRUPT)
-    row, _ = await performing
+    row = await performing
     assert (row.state, row.result.error) == (State.CANCELLED, ErrorCode.CANCELLED)
     assert parts.files() == {}
 
 
 async def test_a_transient_failure_is_deferred_for_as_long_as_the_host_asks(parts: RunParts) -> None:
     parts.origin.script("/busy", error_response(503, retry_after="60"))
-    row, host_backoff = await perform(parts.make_run(await parts.claim("/busy")))
+    row = await perform(parts.make_run(await parts.claim("/busy")))
     until = parts.clock.now + 60
-    assert (row.state, row.progress.failures, row.progress.not_before) == (State.RETRYING, 1, until)
-    assert host_backoff == HostBackoff(host="127.0.0.1", until=until)
+    assert (row.state, row.progress.failures, row.progress.not_before) == (State.RETRYING, 0, until)
+    record = parts.dispatcher.origin_record(row.progress.origin)
+    assert record is not None
+    assert record.backoff_until == until
+    assert await parts.records.origins.load() == [record]
     assert row.progress.time_spent == 60
     assert await present(parts.records, row.id) == row
 
 
 async def test_a_transient_failure_after_the_last_retry_ends_the_download(parts: RunParts) -> None:
     parts.origin.script("/busy", error_response(503))
-    row, _ = await perform(parts.make_run(await parts.claim("/busy"), replace(CONFIG, max_retries=0)))
+    row = await perform(parts.make_run(await parts.claim("/busy"), replace(CONFIG, max_retries=0)))
     assert (row.state, row.progress.attempt) == (State.FAILED, 1)
 
 
 async def test_a_permanent_failure_ends_the_download_and_removes_the_part_file(parts: RunParts) -> None:
     run = parts.make_run(await parts.claim("/f", requested_checksum=f"sha-256={'0' * 64}"))
-    row, host_backoff = await perform(run)
-    assert (row.state, row.result.error, host_backoff) == (State.FAILED, ErrorCode.CHECKSUM_MISMATCH, None)
+    row = await perform(run)
+    assert (row.state, row.result.error) == (State.FAILED, ErrorCode.CHECKSUM_MISMATCH)
     assert State.VERIFYING in parts.states
     assert await parts.records.history(HistoryFilter()) == [row]
     assert parts.files() == {}
@@ -187,7 +193,7 @@ async def test_an_unexpected_exception_ends_the_download_as_an_internal_error(
         raise LookupError("unexpected")
 
     monkeypatch.setattr(parts.destination, "open_part", crash)
-    row, _ = await perform(parts.make_run(await parts.claim("/f")))
+    row = await perform(parts.make_run(await parts.claim("/f")))
     assert (row.state, row.result.error) == (State.FAILED, ErrorCode.INTERNAL_ERROR)
 
 
@@ -199,7 +205,7 @@ async def test_a_fenced_run_has_no_outcome_and_changes_no_row(parts: RunParts) -
         assert await parts.make_run(row).perform() is None
     assert await present(parts.records, row.id) == current
     assert "f" not in parts.files()
-    assert (await perform(parts.make_run(current)))[0].state is State.COMPLETED
+    assert (await perform(parts.make_run(current))).state is State.COMPLETED
 
 
 async def test_an_amended_row_changes_the_control_fields_alone(parts: RunParts) -> None:

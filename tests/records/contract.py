@@ -45,7 +45,8 @@ DOWNLOADS = st.builds(
     user=_TEXT,
     url=st.sampled_from(["https://example.com/a", "https://example.com/a?token=s3cret"]) | _TEXT,
     redacted_url=st.just("https://example.com/a") | _TEXT,
-    host=_TEXT,
+    origin=_TEXT,
+    retrying_since=st.none() | _SECONDS,
     directory=_TEXT,
     requested_name=st.none() | _TEXT,
     conflict=st.sampled_from(Conflict),
@@ -84,7 +85,7 @@ DOWNLOADS = st.builds(
     expected_type=st.none() | _TEXT,
     coding=st.none() | _TEXT,
     final_url_digest=st.none() | _TEXT,
-    mirrors=st.just(()) | st.tuples(st.builds(Mirror, url=_JSON_TEXT, host=_JSON_TEXT)),
+    mirrors=st.just(()) | st.tuples(st.builds(Mirror, url=_JSON_TEXT)),
     origin_digests=st.just(()) | st.tuples(st.builds(OriginDigest, source=_JSON_TEXT, checksum=_JSON_TEXT)),
 )
 """Downloads with anything in any field."""
@@ -293,7 +294,7 @@ class RecordsContract:
         held = await claimed(records, sample_download())
         changed = with_fields(
             held,
-            host="other.example.com",
+            origin="http://other.example.com:81",
             source=1,
             state=State.RETRYING,
             filename="other.csv",
@@ -502,7 +503,7 @@ class RecordsContract:
             records,
             *(
                 sample_download(
-                    state=state, host=f"{number}.example", priority=number, not_before=float(number) or None
+                    state=state, origin=f"https://{number}.example", priority=number, not_before=float(number) or None
                 )
                 for number in range(3)
                 for state in sorted(State)
@@ -510,7 +511,10 @@ class RecordsContract:
         )
         expected = [
             WaitingDownload(
-                seq=row.seq, host=row.progress.host, priority=row.control.priority, not_before=row.progress.not_before
+                seq=row.seq,
+                origin=row.progress.origin,
+                priority=row.control.priority,
+                not_before=row.progress.not_before,
             )
             for row in rows
             if row.state in (State.QUEUED, State.RETRYING)

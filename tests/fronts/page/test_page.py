@@ -326,7 +326,7 @@ def ended(number: int) -> Download:
         user="u",
         url=url,
         redacted_url=url,
-        host="files.example.com",
+        origin="https://files.example.com",
         directory="even" if number % 2 == 0 else "odd",
         timeout=300,
         start_time=1_700_000_000 + number,
