@@ -86,13 +86,13 @@ class OriginHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Some of the downloads that they belong to."""
     error: str | None = None
     """Detail of the last failure."""
-    failed_at: float = 0.0
+    failed_at: float | None = None
     """The time of the last failure, as long as it has an effect."""
 
     @property
     def kept_until(self) -> float:
         """Return the time until which this health must be kept though the origin is unused."""
-        return max(self.backoff_until, self.failed_at + KEEP_SECONDS if self.failed_at else 0.0)
+        return max(self.backoff_until, 0.0 if self.failed_at is None else self.failed_at + KEEP_SECONDS)
 
     def free_slots(self, *, running: int, is_probed: bool, max_slots: int, now: float) -> int:
         """Return the number of runs or connections that may start now."""
@@ -162,7 +162,7 @@ def record_answer(health: OriginHealth, *, max_slots: int, now: float) -> Origin
         slots=slots,
         slots_changed_at=changed_at,
         backoff_until=health.backoff_until,
-        failed_at=0.0 if slots is None else health.failed_at,
+        failed_at=None if slots is None else health.failed_at,
     )
 
 

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support.clocks import NOW as NOW
 from support.clocks import ManualClock as ManualClock
 from support.downloads import make_download, with_fields
@@ -26,6 +27,7 @@ from support.stored_downloads import sample_download as sample_download
 
 from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError
+from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner, Records, WaitingDownload
 from downloadd.states import ACTIVE, FINISHED, RUNNING, State
 
@@ -574,3 +576,32 @@ class RecordsContract:
             sample_download(state=State.FAILED),
         )
         assert await records.counts() == {State.QUEUED: 2, State.PAUSED: 1}
+
+    # -- origins -------------------------------------------------------------------------------------------------------
+
+    async def test_no_origin_is_recorded_at_first(self, records: Records) -> None:
+        assert await records.origins.load() == []
+
+    async def test_the_record_of_an_origin_is_replaced_and_removed(self, records: Records) -> None:
+        first = OriginRecord(
+            origin="http://a.example:81",
+            backoff_until=0.0,
+            is_open=True,
+            probe_at=NOW + 5,
+            failures=2,
+            failing_since=NOW,
+            has_answered=True,
+            error="refused \udcff",
+        )
+        other = OriginRecord(
+            origin="https://b", backoff_until=NOW + 9, is_open=False, probe_at=0.0, failures=0, has_answered=False
+        )
+        await records.origins.save(first)
+        await records.origins.save(other)
+        assert await records.origins.load() == [other, first]
+        later = replace(first, failures=3, probe_at=NOW + 20)
+        await records.origins.save(later)
+        assert await records.origins.load() == [later, other]
+        await records.origins.remove(later.origin)
+        await records.origins.remove("unknown")
+        assert await records.origins.load() == [other]
