@@ -51,6 +51,10 @@ class Dispatcher(Protocol):
         """Record a failed attempt; return the consequence for its download."""
         ...
 
+    def known_failure(self, origin: str) -> tuple[Verdict, str] | None:
+        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
+        ...
+
     def hasten_probe(self, origin: str) -> None:
         """Let the next probe of an open circuit start soon."""
         ...

@@ -83,6 +83,10 @@ class LocalDispatcher:
         self._changed.set()
         return verdict
 
+    def known_failure(self, origin: str) -> tuple[Verdict, str] | None:
+        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
+        return self._scheduler.origins.known_failure(origin, now=self._clock.monotonic())
+
     def hasten_probe(self, origin: str) -> None:
         """Let the next probe of an open circuit start soon."""
         self._scheduler.origins.hasten_probe(origin, now=self._clock.monotonic())

@@ -215,6 +215,13 @@ def record_failure(
     return health, Verdict(is_counted=not (failure.kind is FailureKind.BUSY and retry_after >= 1))
 
 
+def known_failure(health: OriginHealth, *, has_answered: bool, now: float) -> Verdict | None:
+    """Return the verdict on an attempt that would fail like the last one; None unless the circuit is open."""
+    if not health.is_open:
+        return None
+    return _record_failed_probe(health, False, has_answered, now, 0.0)[1]
+
+
 def expect_probe(health: OriginHealth, *, now: float) -> OriginHealth:
     """Return the health while a probe runs: if it ends without an outcome, the next one keeps the same distance."""
     return replace(health, probe_at=now + _pause(health.failures, 0.5))

@@ -61,6 +61,10 @@ class OriginMonitor:
         await self._store(origin)
         return verdict
 
+    def known_failure(self, origin: str) -> tuple[Verdict, str] | None:
+        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
+        return self._dispatcher.known_failure(origin)
+
     def is_awaited(self, origin: str) -> bool:
         """Return True if the circuit of an origin is open, and the origin has answered before."""
         return self._dispatcher.is_awaited(origin)

@@ -21,6 +21,7 @@ from downloadd.manager.origin_health import (
     end_backoff,
     expect_probe,
     hasten_probe,
+    known_failure,
     record_answer,
     record_failure,
 )
@@ -164,6 +165,12 @@ class OriginTable:
             heappush(self._due, (now, origin))
         self._set_health(origin, queue, health)
         return verdict
+
+    def known_failure(self, origin: str, *, now: float) -> tuple[Verdict, str] | None:
+        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
+        health = self._queues[origin].health if origin in self._queues else HEALTHY
+        verdict = known_failure(health, has_answered=origin in self._answered, now=now)
+        return None if verdict is None else (verdict, health.error or "")
 
     def hasten_probe(self, origin: str, *, now: float) -> None:
         """Let the next probe of an open circuit start soon: the last download has ended by time."""

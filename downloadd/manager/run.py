@@ -207,6 +207,7 @@ class Run:
         self._on_change()
 
     async def _transfer(self) -> FetchResult:
+        self._check_time_left()
         try:
             async with self._timer.limited():
                 fetched = await self._attempt.fetch()
@@ -215,6 +216,20 @@ class Run:
                 return fetched
         except TimeoutError:
             raise DownloadTimeoutError(self.download.request.timeout) from None
+
+    def _check_time_left(self) -> None:
+        """Check that the download has not waited too long for its host already.
+
+        Otherwise the downloads of a host that never answers would end one after the other, each after an attempt.
+
+        Raises:
+            NetworkError: it has; no request is made.
+        """
+        known = self._origins.known_failure(self.download.progress.origin)
+        if known is not None:
+            left = self._time_left(known[0], self.download.progress.time_spent, self._clock.wall())
+            if left is not None and left <= 0:
+                raise NetworkError(known[1], kind=NetworkErrorKind.CONNECT)
 
     async def _verify(self, part: Part) -> None:
         check_length(part.size, self.download.progress.total)

@@ -60,7 +60,7 @@ async def test_a_transfer_that_an_outage_cuts_goes_on_where_it_was(tmp_path: Pat
             id = (await daemon.start_download("d", origin.url("/big")))["download_id"]
 
             async def has_received() -> bool:
-                return (await daemon.get_download(id))["current_size"] == 100_000
+                return bool((await daemon.get_download(id))["current_size"] == 100_000)
 
             await wait_until(has_received)
 

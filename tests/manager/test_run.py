@@ -17,7 +17,7 @@ from support.waiting import wait_until
 
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download
-from downloadd.errors import ErrorCode
+from downloadd.errors import ErrorCode, NetworkError, NetworkErrorKind
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
@@ -213,3 +213,50 @@ async def test_an_amended_row_changes_the_control_fields_alone(parts: RunParts) 
     before = run.download
     run.apply_amended(replace(before.with_control(priority=7), filename="other"))
     assert run.download == before.with_control(priority=7)
+
+
+async def fail_host(parts: RunParts) -> OriginMonitor:
+    """Return a monitor that knows that the origin has failed for 400 seconds."""
+    monitor = OriginMonitor(parts.dispatcher, parts.records.origins)
+    refused = NetworkError("refused", kind=NetworkErrorKind.CONNECT)
+    await monitor.report_failure(parts.origin.url(""), 99, refused)
+    parts.clock.now += 400
+    return monitor
+
+
+async def test_a_download_that_waited_too_long_for_a_host_that_never_answers_ends_without_a_request(
+    parts: RunParts,
+) -> None:
+    await fail_host(parts)
+    row = await perform(parts.make_run(await parts.claim("/f", timeout=300)))
+    assert (row.state, row.result.error, row.result.detail) == (State.FAILED, ErrorCode.NETWORK_ERROR, "refused")
+    assert parts.origin.requests("/f") == []
+
+
+@pytest.mark.parametrize("has_answered", [False, True])
+async def test_a_probe_whose_host_fails_costs_neither_a_retry_nor_time(parts: RunParts, has_answered: bool) -> None:
+    monitor = await fail_host(parts)
+    if has_answered:
+        monitor.report_answer(parts.origin.url(""), 99)
+        await fail_host(parts)
+    parts.origin.script("/reset", ScriptedResponse(raw=b""))
+    row = await perform(
+        parts.make_run(await parts.claim("/reset", timeout=300 if has_answered else 0), replace(CONFIG, max_retries=0))
+    )
+    assert (row.state, row.progress.failures, row.progress.time_spent > 0) == (State.RETRYING, 0, not has_answered)
+
+
+async def test_a_host_that_is_away_for_retry_for_ends_its_downloads(parts: RunParts) -> None:
+    (await fail_host(parts)).report_answer(parts.origin.url(""), 99)
+    await fail_host(parts)
+    row = await perform(parts.make_run(await parts.claim("/f", timeout=0), replace(CONFIG, retry_for=399)))
+    assert (row.state, row.result.error) == (State.FAILED, ErrorCode.NETWORK_ERROR)
+
+
+async def test_an_answer_closes_the_circuit_for_the_others_at_once(parts: RunParts) -> None:
+    await fail_host(parts)
+    run = parts.make_run(await parts.claim("/slow", timeout=0))
+    performing = asyncio.create_task(perform(run))
+    await wait_until(lambda: parts.dispatcher.origins(9).total == 0)
+    run.stop(StopReason.CANCEL)
+    await performing
