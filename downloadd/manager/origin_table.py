@@ -44,9 +44,10 @@ class OriginQueue:
         runs: the running downloads (`seq`), with True for those whose request was answered.
         probe: the download (`seq`) that probes the origin while the circuit is open.
         health: the health.
+        offered: the key under which the scheduler offers the origin, if it does.
     """
 
-    __slots__ = ("health", "heap", "probe", "running", "runs", "waiting")
+    __slots__ = ("health", "heap", "offered", "probe", "running", "runs", "waiting")
 
     def __init__(self) -> None:
         self.heap: list[QueueKey] = []
@@ -55,6 +56,7 @@ class OriginQueue:
         self.runs: dict[int, bool] = {}
         self.probe: int | None = None
         self.health: OriginHealth = HEALTHY
+        self.offered: QueueKey | None = None
 
     def free_slots(self, max_slots: int, now: float) -> int:
         """Return the number of runs or connections that may start now."""
@@ -122,10 +124,7 @@ class OriginTable:
 
     def report_answer(self, origin: str, seq: int, *, max_slots: int, now: float) -> bool:
         """Record a usable response to a request of a download; return True if it closed the circuit."""
-        self._answered.pop(origin, None)
-        self._answered[origin] = None
-        if len(self._answered) > MAX_ANSWERED_ORIGINS:
-            del self._answered[next(iter(self._answered))]
+        self._note_answer(origin)
         queue = self._queues.get(origin)
         if queue is None:
             return False
@@ -144,7 +143,7 @@ class OriginTable:
         """Record a failed attempt; return the consequence for its download."""
         has_answered = origin in self._answered or failure.has_response
         if failure.has_response or failure.kind is FailureKind.RESOURCE:
-            self._answered[origin] = None
+            self._note_answer(origin)
         queue = self.use(origin)
         if failure.seq in queue.runs:
             queue.runs[failure.seq] = False
@@ -186,7 +185,7 @@ class OriginTable:
     def restore(self, known: KnownHealth) -> None:
         """Set the health of an origin to what it was before a restart."""
         if known.has_answered:
-            self._answered[known.origin] = None
+            self._note_answer(known.origin)
         self._set_health(known.origin, self.use(known.origin), known.health)
 
     def health_to_store(self, origin: str, *, now: float) -> KnownHealth | None:
@@ -214,6 +213,12 @@ class OriginTable:
     def next_due(self) -> float | None:
         """Return the time at which `pop_due` may have an origin; None for never."""
         return self._due[0][0] if self._due else None
+
+    def _note_answer(self, origin: str) -> None:
+        self._answered.pop(origin, None)
+        self._answered[origin] = None
+        if len(self._answered) > MAX_ANSWERED_ORIGINS:
+            del self._answered[next(iter(self._answered))]
 
     def _set_health(self, origin: str, queue: OriginQueue, health: OriginHealth) -> None:
         before, queue.health = queue.health, health

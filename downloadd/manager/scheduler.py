@@ -149,6 +149,8 @@ class Scheduler:
         while self._ready and len(self._running) < self._limits.max_concurrent:
             key, name = heappop(self._ready)
             queue = self.origins.get(name)
+            if queue is not None and queue.offered is key:
+                queue.offered = None
             if queue is None or not queue.free_slots(self._limits.max_per_host, now):
                 continue
             if self._peek(queue) is not key:
@@ -192,7 +194,9 @@ class Scheduler:
         """Offer the origin's head if it has one and a slot for it; forget an origin that is not in use."""
         queue = self.origins.use(name)
         key = self._peek(queue)
-        if key is not None and queue.running < self._limits.max_per_host:
+        # Once for each head: otherwise each end of a run would leave an entry while the total limit is reached.
+        if key is not None and queue.offered is not key and queue.running < self._limits.max_per_host:
+            queue.offered = key
             heappush(self._ready, (key, name))
         if key is None:
             self.origins.forget_unused(name)

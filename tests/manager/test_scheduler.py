@@ -194,6 +194,16 @@ def test_higher_limits_start_more_downloads_at_once() -> None:
     assert queue.select_ready(now=0) == [2]
 
 
+def test_an_origin_is_offered_once_while_the_total_limit_is_reached() -> None:
+    queue = scheduler(max_concurrent=2)
+    for seq in range(100):
+        queue.add(waiting(seq, origin=f"http://h{seq % 5}"))
+    for _ in range(40):
+        for seq in queue.select_ready(now=0):
+            queue.finish(seq)
+        assert len(queue._ready) <= 15
+
+
 def test_state_of_idle_origins_is_removed() -> None:
     queue = scheduler(max_concurrent=1000)
     for seq in range(1000):
