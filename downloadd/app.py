@@ -34,6 +34,7 @@ from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
+from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
@@ -217,6 +218,7 @@ class App:
     ) -> Manager:
         config, clock = self._config.downloads, self._clock
         dispatcher = LocalDispatcher(Limits.from_config(config), clock)
+        origins = OriginMonitor(dispatcher, records.origins)
         notifier = Notifier(bus, self.metrics.downloads)
         gate = StorageGate(destination, dispatcher, clock)
         space = SpaceQueue(destination, dispatcher, records, clock)
@@ -238,6 +240,7 @@ class App:
             destination=destination,
             clock=clock,
             slots=dispatcher,
+            origins=origins,
             runs=runs,
             config=config,
         )
@@ -263,6 +266,7 @@ class App:
             runs=runs,
             runner=runner,
             stalls=StallMonitor(runs, records, clock, config),
+            origins=origins,
             clock=clock,
         )
 

@@ -46,8 +46,6 @@ class Mirror(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     """As given, with its secrets: never show it."""
-    host: str
-    """Lower-case A-label host that `max_per_host` counts."""
 
 
 class OriginDigest(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,9 +121,9 @@ class Control(msgspec.Struct, frozen=True, gc=False):
 class Progress(msgspec.Struct, frozen=True, gc=False):
     """The values that runs record, and that a fresh start resets."""
 
-    host: str
-    """Lower-case A-label host of the source to ask first; the download waits for a slot of it. Empty for a refused
-    URL."""
+    origin: str
+    """Origin of the source to ask first, such as `http://example.com:8080`; the download waits for a slot of it. Empty
+    for a refused URL."""
     source: int = 0
     """Number of that source: 0 for `Request.url`, then the mirrors."""
     attempt: int = 0
@@ -134,6 +132,8 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
     """Consecutive failed attempts that received nothing new."""
     not_before: float | None = None
     """Unix time before which no new attempt may start."""
+    retrying_since: float | None = None
+    """Unix time of the first of the failed attempts in a row, or of the retry by a user; None before."""
     time_spent: float = 0.0
     """Seconds of `Request.timeout` that earlier runs and the waits between attempts have used."""
     received: int = 0

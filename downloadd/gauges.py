@@ -49,7 +49,7 @@ class GaugeCollector:
         return GaugeSnapshot(
             active=await self._manager.counts(),
             waiting=self._manager.wait_reasons(),
-            origins=self._manager.origins(),
+            origins=self._manager.origin_usage(),
             subscribers=self._bus.reader_count,
             imports=self._imports.active_operations,
             messages=await self._hooks.waiting(),

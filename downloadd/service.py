@@ -12,6 +12,7 @@ from downloadd.download import Download, Snapshot
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
 from downloadd.manager.protocol import DownloadChange, DownloadManager, MakeStoredResponse, StartResult
+from downloadd.manager.queue_report import OriginList
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
 from downloadd.rights import Action, Rights
 from downloadd.states import State
@@ -187,6 +188,11 @@ class DownloadService:
         """Return downloads that ended after the one with `ended_seq`, oldest end first; see `active` for the errors."""
         self.authorize(user, Action.VIEW)
         return await self._manager.ended_since(ended_seq, limit)
+
+    def origins(self, user: User, limit: int) -> OriginList:
+        """Return up to `limit` origins in use or in trouble, the latter first; see `active` for the errors."""
+        self.authorize(user, Action.VIEW)
+        return self._manager.origins(limit)
 
     async def directories(self, user: User, prefix: str, limit: int) -> list[str]:
         """Return directories that begin with `prefix` and that the user may use, of `limit` that exist.

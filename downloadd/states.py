@@ -57,6 +57,8 @@ class WaitReason(StrEnum):
     """The time of its next attempt has not come."""
     STORAGE_UNAVAILABLE = "storage_unavailable"
     """The disk is full or unavailable; no download starts without it."""
+    HOST_UNREACHABLE = "host_unreachable"
+    """Its host could not be reached or fails; one download at a time probes it."""
     HOST_BACKOFF = "host_backoff"
     """Its host requested a pause (`Retry-After`)."""
     HOST_LIMIT = "max_per_host"

@@ -28,7 +28,7 @@ class Components:
     def wait_reasons(self) -> Mapping[WaitReason, int]:
         return {WaitReason.HOST_LIMIT: 5}
 
-    def origins(self) -> OriginUsage:
+    def origin_usage(self) -> OriginUsage:
         return OriginUsage(connections=7)
 
     async def waiting(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ from downloadd.cli.daemon_location import locate_daemon
 from downloadd.cli.errors import CommandError, ExitStatus
 from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
-from downloadd.cli.query import history, list_, show, status, watch
+from downloadd.cli.query import history, hosts, list_, show, status, watch
 from downloadd.cli.terminal import Terminal, write_error
 from downloadd.clock import SystemClock
 
@@ -99,6 +99,7 @@ for command in (
     watch,
     history,
     show,
+    hosts,
     pause,
     resume,
     retry,

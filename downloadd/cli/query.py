@@ -218,6 +218,34 @@ def _list_details(entry: ActiveEntry | HistoryEntry) -> list[tuple[str, str]]:
 
 
 @click.command()
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Maximum number.")
+@daemon_command
+async def hosts(client: Client, terminal: Terminal, *, limit: int) -> None:
+    """List the hosts that downloads wait for, and their health.
+
+    A host stands here with scheme and port. Hosts in trouble come first.
+
+    \b
+    Examples:
+      downloadctl hosts
+    """
+    found = await client.hosts(limit=limit)
+    table = _build_table("host", "state", ">running", ">waiting", "next attempt", "last error")
+    for entry in found.hosts:
+        table.add_row(
+            entry.origin,
+            entry.state.value,
+            f"{entry.running} of {entry.slots}",
+            str(entry.waiting),
+            "" if entry.next_attempt is None else formatting.format_time(entry.next_attempt),
+            formatting.replace_unprintable(entry.error or ""),
+        )
+    terminal.write_result(found, table if found.hosts else "No download waits or runs, and no host is in trouble.")
+    if found.total > len(found.hosts):
+        terminal.write_text(Text(f"There are {found.total}; use --limit.", style="dim"))
+
+
+@click.command()
 @daemon_command
 async def status(client: Client, terminal: Terminal) -> None:
     """Check that the daemon answers, and count its downloads.

@@ -13,7 +13,7 @@ from downloadd.client.connection import ApiError, Connection, ConnectionLostErro
 from downloadd.client.downloads import Downloads
 from downloadd.client.events import Connected, Disconnected, Event, EventParser
 from downloadd.client.imports import Imports
-from downloadd.fronts.rest.schemas import Directories, ErrorEntry, ErrorTable, Health
+from downloadd.fronts.rest.schemas import Directories, ErrorEntry, ErrorTable, Health, Hosts
 
 INITIAL_BACKOFF_SECONDS: Final = 0.5
 """Seconds before the stream reconnects; doubled after each failure."""
@@ -110,6 +110,14 @@ class Client:
         """
         query = {"prefix": prefix, "limit": limit}
         return (await self._connection.call(Directories, "GET", "api/v1/directories", query=query)).directories
+
+    async def hosts(self, *, limit: int | None = None) -> Hosts:
+        """Return the origins that downloads wait for or run from, those in trouble first.
+
+        Raises:
+            ApiError, ConnectionLostError: The call failed.
+        """
+        return await self._connection.call(Hosts, "GET", "api/v1/hosts", query={"limit": limit})
 
     async def events(self, *, last_event_id: str = "") -> AsyncGenerator[Event]:
         """Yield events without end, after `last_event_id` if it is given.

@@ -176,7 +176,9 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         Seconds, describe("Time without a byte after which an attempt is aborted; 0 for no limit.")
     ] = 60
     max_concurrent: Annotated[Count, describe("Downloads that run at once.")] = 64
-    max_per_host: Annotated[Count, describe("Downloads that run at once from one host.")] = 16
+    max_per_host: Annotated[
+        Count, describe("Downloads that run at once from one origin: scheme, host and port together.")
+    ] = 16
     max_queued: Annotated[Count, describe("Downloads that may wait in the queue.")] = 1_000_000
     max_size: Annotated[ByteSize, describe("Size of the largest file; 0 for no limit.", examples=["4 GiB"])] = 0
     segments: Annotated[
@@ -186,10 +188,18 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         int,
         Meta(ge=0, le=1000),
         describe(
-            "Attempts in a row after the first one that receive nothing new, before a download fails.",
+            "Attempts in a row after the first one that receive nothing new, before a download fails. "
+            "Attempts that fail because the host cannot be reached are not counted: see retry_for.",
             former_name="retries",
         ),
     ] = 5
+    retry_for: Annotated[
+        WholeSeconds,
+        describe(
+            "Time without new bytes after which a download fails while its host cannot be reached or refuses "
+            "requests; 0 for no limit. A host that has never answered ends it by its timeout already."
+        ),
+    ] = 86_400
     speed_limit: Annotated[
         ByteSize,
         describe("Speed of all downloads together; 0 for no limit.", unit="bytes per second", examples=["10 MiB"]),

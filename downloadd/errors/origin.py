@@ -3,6 +3,8 @@
 Pure: no I/O and no clock.
 """
 
+from enum import StrEnum
+
 from downloadd.errors.base import DownloadError, Occasion
 
 
@@ -37,10 +39,31 @@ class RemoteFileNotFoundError(DownloadError, code="REMOTE_FILE_NOT_FOUND"):
         self.origin_status = origin_status
 
 
+class NetworkErrorKind(StrEnum):
+    """The point at which a connection failed."""
+
+    NAME = "name"
+    """The name of the origin could not be resolved."""
+    CONNECT = "connect"
+    """The connection was refused, or could not be made in time."""
+    TLS = "tls"
+    """The connection ended during the TLS handshake."""
+    NO_RESPONSE = "no_response"
+    """The connection ended before the head of a response."""
+    STALLED = "stalled"
+    """The origin sent nothing for the stall timeout."""
+    CUT = "cut"
+    """The connection ended within the content."""
+    PROTOCOL = "protocol"
+    """The response is not valid HTTP, or the connection cannot be used for another reason."""
+
+
 class NetworkError(DownloadError, code="NETWORK_ERROR"):
     """Connection that could not be made, broke, stalled or did not speak HTTP.
 
     Attributes:
+        kind: the point at which the connection failed.
+        origin: the origin of the connection, if redirects led to another one than that of the source.
         permanent: the cause does not pass (for example a certificate that is not trusted), so a retry is useless.
         invalidates_part: the received bytes are not trustworthy either; no attempt may continue from them.
     """
@@ -51,13 +74,23 @@ class NetworkError(DownloadError, code="NETWORK_ERROR"):
     resolution = "Check network connectivity and try again"
     advice = (
         "`detail` has the reason of the last attempt: name, connection, TLS or a cut. All attempts of "
-        "`downloads.max_retries` are used up; `retry` starts again."
+        "`downloads.max_retries` are used up, or the host could not be reached for the time of `timeout` or "
+        "`downloads.retry_for`; `retry` starts again."
     )
     occasions = frozenset({Occasion.END})
     concerns_source = True
 
-    def __init__(self, detail: str, *, permanent: bool = False, invalidates_part: bool = False) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        kind: NetworkErrorKind = NetworkErrorKind.PROTOCOL,
+        permanent: bool = False,
+        invalidates_part: bool = False,
+    ) -> None:
         super().__init__(detail)
+        self.kind = kind
+        self.origin: str | None = None
         self.permanent = permanent
         self.invalidates_part = invalidates_part
 

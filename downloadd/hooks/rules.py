@@ -62,8 +62,8 @@ def with_safe_path(download: Download) -> Download:
 
     Directory and name of a refused request are unchecked text from a client.
     """
-    # Only a refused request has no host.
-    if download.progress.host:
+    # Only a refused request has no origin.
+    if download.progress.origin:
         return download
     try:
         name = parse_filename(download.filename)

@@ -77,7 +77,7 @@ def admit(
             **{name: getattr(request, name) for name in _COPIED_FIELDS},
         ),
         control=Control(priority=request.priority, speed_limit=request.speed_limit),
-        progress=Progress(host=url.host),
+        progress=Progress(origin=url.origin),
     )
 
 
@@ -99,7 +99,8 @@ def _check_mirrors(request: DownloadRequest, policy: Policy) -> tuple[Mirror, ..
     for number, url in enumerate(dict.fromkeys((request.url, *request.mirrors))):
         if number:
             try:
-                mirrors.append(Mirror(url=url, host=policy.check_url(url).host))
+                policy.check_url(url)
+                mirrors.append(Mirror(url=url))
             except DownloadError as error:
                 error.detail = f"mirror {number}: {error.detail}"
                 raise
@@ -107,7 +108,7 @@ def _check_mirrors(request: DownloadRequest, policy: Policy) -> tuple[Mirror, ..
 
 
 def _refused_download(request: DownloadRequest, *, user: str, now: float, id: str, request_id: str | None) -> Download:
-    """Return the download of a request with an error. Its empty `host` marks it as one that may not run."""
+    """Return the download of a request with an error. Its empty `origin` marks it as one that may not run."""
     # It is never fetched: its secrets are removed, and long texts are cut.
     redacted_url = redact_url(request.url)[:MAX_REFUSED_TEXT_CHARACTERS]
     path = redacted_url.partition("?")[0].partition("#")[0]
@@ -127,5 +128,5 @@ def _refused_download(request: DownloadRequest, *, user: str, now: float, id: st
             timeout=0,
             operation=request.operation,
         ),
-        progress=Progress(host=""),
+        progress=Progress(origin=""),
     )

@@ -139,7 +139,7 @@ class AdmissionControl:
                 await _yield_to_loop(number)
                 row = replace(download, seq=seq)
                 if row.state is State.QUEUED:
-                    waiting.append(WaitingDownload(seq=seq, host=row.progress.host, priority=row.control.priority))
+                    waiting.append(WaitingDownload(seq=seq, origin=row.progress.origin, priority=row.control.priority))
                     if self._notifier.is_watched:
                         self._notifier.publish_changed(self._runs.snapshot(row))
                 else:

@@ -6,8 +6,11 @@ In one process it is the scheduler and a loop around it; in a cluster it will be
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
+from downloadd.manager.origin_health import OriginFailure, Verdict
+from downloadd.manager.queue_report import OriginList
 from downloadd.manager.scheduler import Limits
 from downloadd.metrics import OriginUsage
+from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
 from downloadd.states import WaitReason
 
@@ -32,32 +35,60 @@ class Dispatcher(Protocol):
         """Free the slot of a run that has ended."""
         ...
 
-    def acquire(self, host: str, count: int) -> int:
-        """Take up to `count` free slots of a host for further connections of a running download; return the number."""
+    def acquire(self, origin: str, count: int) -> int:
+        """Take up to `count` free slots of an origin for connections of a running download; return their number."""
         ...
 
-    def release(self, host: str, slots: int) -> None:
+    def release(self, origin: str, slots: int) -> None:
         """Free acquired slots."""
         ...
 
-    def block(self, host: str, until: float) -> None:
-        """Start nothing from `host` before `until` (Unix time)."""
+    def report_answer(self, origin: str, seq: int) -> bool:
+        """Record that an origin has answered a request of a download; return True if it closed the circuit."""
+        ...
+
+    def report_failure(self, origin: str, failure: OriginFailure) -> Verdict:
+        """Record a failed attempt; return the consequence for its download."""
+        ...
+
+    def known_failure(self, origin: str) -> tuple[Verdict, str] | None:
+        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
+        ...
+
+    def hasten_probe(self, origin: str) -> None:
+        """Let the next probe of an open circuit start soon."""
+        ...
+
+    def is_awaited(self, origin: str) -> bool:
+        """Return True if the circuit of an origin is open, and the origin has answered before."""
+        ...
+
+    def origin_record(self, origin: str) -> OriginRecord | None:
+        """Return what must outlive the process of an origin's health; None if there is nothing."""
+        ...
+
+    def restore_origin(self, record: OriginRecord) -> None:
+        """Set the health of an origin to what was recorded."""
         ...
 
     def set_suspension(self, reason: str | None) -> None:
         """Suspend all starts for a `reason`, in words, that waiting downloads show; None ends the suspension."""
         ...
 
-    def describe_wait(self, host: str, not_before: float | None) -> str:
-        """Return the reason, in words, why a waiting download of `host` has not started."""
+    def describe_wait(self, origin: str, not_before: float | None) -> str:
+        """Return the reason, in words, why a waiting download of `origin` has not started."""
         ...
 
     def wait_reasons(self) -> Mapping[WaitReason, int]:
         """Return the number of waiting downloads per reason; reasons without downloads may be left out."""
         ...
 
-    def origins(self) -> OriginUsage:
-        """Return the use of slots per host."""
+    def origin_usage(self) -> OriginUsage:
+        """Return the use of all origins together."""
+        ...
+
+    def origins(self, limit: int) -> OriginList:
+        """Return up to `limit` origins that are in use or not healthy, the ones in trouble first."""
         ...
 
     def change_limits(self, limits: Limits) -> None:

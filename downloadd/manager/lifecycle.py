@@ -73,14 +73,14 @@ def resume(download: Download) -> Download:
     )
 
 
-def retry(download: Download, *, full: QueueFullError | None = None) -> Download:
+def retry(download: Download, *, now: float, full: QueueFullError | None = None) -> Download:
     """Retry a download: one that waits for its next attempt without further delay, a finished one from the start.
 
     Raises:
         InvalidStateError: it cannot be retried in its state, or was refused when it was requested.
         QueueFullError: it has ended, and the queue is full: `full` is raised.
     """
-    if not download.progress.host:
+    if not download.progress.origin:
         raise InvalidStateError(
             "the download was refused when it was requested; correct the request and start a new download"
         )
@@ -96,7 +96,7 @@ def retry(download: Download, *, full: QueueFullError | None = None) -> Download
     return replace(
         download.with_control(desired=Desired.RUN),
         state=state,
-        progress=Progress(host=select_source(download, 0).progress.host),
+        progress=Progress(origin=select_source(download, 0).progress.origin, retrying_since=now),
         result=Result(),
     )
 
@@ -116,7 +116,7 @@ def amend(download: Download, *, priority: int | None, speed_limit: int | None) 
 
 
 def change_url(
-    download: Download, *, url: str, redacted_url: str, host: str, change: Callable[[Download], Download]
+    download: Download, *, url: str, redacted_url: str, origin: str, change: Callable[[Download], Download]
 ) -> Download:
     """Change the URL of a download, for example when the old one has expired; `change` makes the other changes.
 
@@ -128,7 +128,7 @@ def change_url(
     if download.state in RUNNING:
         raise InvalidStateError("the download is running; pause it before you change its URL")
     changed = change(download).with_request(url=url, redacted_url=redacted_url)
-    return changed.with_progress(host=host, source=0, url_changed=True)
+    return changed.with_progress(origin=origin, source=0, url_changed=True)
 
 
 # -- outcomes of runs --------------------------------------------------------------------------------------------------
@@ -195,17 +195,20 @@ def mark_paused(download: Download) -> Download:
 
 
 def mark_deferred(
-    download: Download, error: DownloadError, *, not_before: float, failures: int, progressed: bool
+    download: Download, error: DownloadError, *, now: float, delay: float, failures: int, progressed: bool
 ) -> Download:
-    """Defer a download after a failed attempt; the next one starts at `not_before` (Unix time) or later.
+    """Defer a download after a failed attempt; the next one starts `delay` seconds after `now` (Unix time) or later.
 
     The next attempt asks another source first, unless this one has `progressed`.
     """
     next_source = download if progressed else select_source(download, download.progress.source + 1)
+    is_first = progressed or download.progress.attempt <= 1 or download.progress.retrying_since is None
     return replace(
-        next_source.with_progress(not_before=not_before, failures=failures).with_result(
-            error=error.code, detail=error.detail
-        ),
+        next_source.with_progress(
+            not_before=now + delay,
+            failures=failures,
+            retrying_since=now if is_first else download.progress.retrying_since,
+        ).with_result(error=error.code, detail=error.detail),
         state=advance(download.state, Trigger.DEFER),
     )
 

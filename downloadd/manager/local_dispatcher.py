@@ -2,14 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from random import random
 
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
-from downloadd.manager.queue_report import count_wait_reasons, describe_wait, measure_origins
+from downloadd.manager.origin_health import OriginFailure, Verdict
+from downloadd.manager.origin_table import make_known_health, make_record
+from downloadd.manager.queue_report import (
+    OriginList,
+    count_wait_reasons,
+    describe_wait,
+    list_origins,
+    measure_origins,
+)
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
 from downloadd.manager.scheduler import Limits, Scheduler
 from downloadd.metrics import OriginUsage
+from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
 from downloadd.states import WaitReason
 
@@ -44,18 +54,58 @@ class LocalDispatcher:
         self._scheduler.finish(seq)
         self._changed.set()
 
-    def acquire(self, host: str, count: int) -> int:
-        """Take up to `count` free slots of a host for further connections of a running download; return the number."""
-        return self._scheduler.acquire(host, count)
+    def acquire(self, origin: str, count: int) -> int:
+        """Take up to `count` free slots of an origin for connections of a running download; return their number."""
+        return self._scheduler.acquire(origin, count, now=self._clock.monotonic())
 
-    def release(self, host: str, slots: int) -> None:
+    def release(self, origin: str, slots: int) -> None:
         """Free acquired slots."""
-        self._scheduler.release(host, slots)
+        self._scheduler.release(origin, slots)
         self._changed.set()
 
-    def block(self, host: str, until: float) -> None:
-        """Start nothing from `host` before `until` (Unix time)."""
-        self._scheduler.block(host, self._to_monotonic(until))
+    def report_answer(self, origin: str, seq: int) -> bool:
+        """Record that an origin has answered a request of a download; return True if it closed the circuit."""
+        has_closed = self._scheduler.origins.report_answer(
+            origin, seq, max_slots=self._scheduler.limits.max_per_host, now=self._clock.monotonic()
+        )
+        self._changed.set()
+        return has_closed
+
+    def report_failure(self, origin: str, failure: OriginFailure) -> Verdict:
+        """Record a failed attempt; return the consequence for its download."""
+        verdict = self._scheduler.origins.report_failure(
+            origin,
+            failure,
+            max_slots=self._scheduler.limits.max_per_host,
+            now=self._clock.monotonic(),
+            random=random(),  # noqa: S311 - jitter, not a secret
+        )
+        self._changed.set()
+        return verdict
+
+    def known_failure(self, origin: str) -> tuple[Verdict, str] | None:
+        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
+        return self._scheduler.origins.known_failure(origin, now=self._clock.monotonic())
+
+    def hasten_probe(self, origin: str) -> None:
+        """Let the next probe of an open circuit start soon."""
+        self._scheduler.origins.hasten_probe(origin, now=self._clock.monotonic())
+        self._changed.set()
+
+    def is_awaited(self, origin: str) -> bool:
+        """Return True if the circuit of an origin is open, and the origin has answered before."""
+        return self._scheduler.origins.is_awaited(origin)
+
+    def origin_record(self, origin: str) -> OriginRecord | None:
+        """Return what must outlive the process of an origin's health; None if there is nothing."""
+        known = self._scheduler.origins.health_to_store(origin, now=self._clock.monotonic())
+        return None if known is None else make_record(known, self._clock.wall() - self._clock.monotonic())
+
+    def restore_origin(self, record: OriginRecord) -> None:
+        """Set the health of an origin to what was recorded."""
+        self._scheduler.origins.restore(
+            make_known_health(record, now=self._clock.monotonic(), to_own_time=self._to_monotonic)
+        )
         self._changed.set()
 
     def set_suspension(self, reason: str | None) -> None:
@@ -63,18 +113,22 @@ class LocalDispatcher:
         self._scheduler.suspension = reason
         self._changed.set()
 
-    def describe_wait(self, host: str, not_before: float | None) -> str:
-        """Return the reason, in words, why a waiting download of `host` has not started."""
+    def describe_wait(self, origin: str, not_before: float | None) -> str:
+        """Return the reason, in words, why a waiting download of `origin` has not started."""
         due = None if not_before is None else self._to_monotonic(not_before)
-        return describe_wait(self._scheduler, host, due, self._clock.monotonic())
+        return describe_wait(self._scheduler, origin, due, self._clock.monotonic())
 
     def wait_reasons(self) -> Mapping[WaitReason, int]:
         """Return the number of waiting downloads per reason."""
         return count_wait_reasons(self._scheduler, self._clock.monotonic())
 
-    def origins(self) -> OriginUsage:
-        """Return the use of slots per host."""
+    def origin_usage(self) -> OriginUsage:
+        """Return the use of all origins together."""
         return measure_origins(self._scheduler, self._clock.monotonic())
+
+    def origins(self, limit: int) -> OriginList:
+        """Return up to `limit` origins that are in use or not healthy, the ones in trouble first."""
+        return list_origins(self._scheduler, limit, now=self._clock.monotonic(), wall_time=self._clock.wall())
 
     def change_limits(self, limits: Limits) -> None:
         """Set new limits; running downloads continue."""

@@ -18,7 +18,9 @@ from downloadd.manager import lifecycle
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.notifier import Notifier
+from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.protocol import DownloadChange, MakeStoredResponse, StartResult
+from downloadd.manager.queue_report import OriginList
 from downloadd.manager.recovery import reconcile, sweep
 from downloadd.manager.run import StopReason
 from downloadd.manager.run_table import RunTable
@@ -53,6 +55,7 @@ class Manager:
         runs: RunTable,
         runner: Runner,
         stalls: StallMonitor,
+        origins: OriginMonitor,
         clock: Clock,
     ) -> None:
         self._records = records
@@ -65,6 +68,7 @@ class Manager:
         self._runs = runs
         self._runner = runner
         self._stalls = stalls
+        self._origins = origins
         self._clock = clock
         self._tasks = TaskSet()
 
@@ -73,6 +77,7 @@ class Manager:
         for download in await reconcile(self._records, self._destination, self._clock):
             self._notifier.publish_finished(download)
         self._notifier.record_ended_seq(await self._records.last_ended_seq())
+        await self._origins.restore()
         async for chunk in self._records.waiting():
             self._dispatcher.enqueue(chunk)
         self._tasks.spawn(self._runner.dispatch())
@@ -80,6 +85,7 @@ class Manager:
         self._tasks.spawn(self._stalls.watch())
         self._tasks.spawn(self._gate.watch())
         self._tasks.spawn(self._space.watch())
+        self._tasks.spawn(self._origins.remove_recovered())
         self._tasks.spawn(sweep(self._records, self._destination))
         return self
 
@@ -170,7 +176,7 @@ class Manager:
             QueueFullError: the download has ended, and the queue is full.
         """
         with self._admission.reserving_slot() as full:
-            _, after = await self._runner.amend(id, partial(lifecycle.retry, full=full))
+            _, after = await self._runner.amend(id, partial(lifecycle.retry, now=self._clock.wall(), full=full))
         self._runner.enqueue(after)
         return self._runs.snapshot(after)
 
@@ -189,7 +195,7 @@ class Manager:
                 lifecycle.change_url,
                 url=changes.url,
                 redacted_url=redact_url(changes.url),
-                host=url.host,
+                origin=url.origin,
                 change=change,
             )
         _, after = await self._runner.amend(id, change)
@@ -244,9 +250,13 @@ class Manager:
         reasons[WaitReason.STORAGE_UNAVAILABLE] += self._space.waiting
         return reasons
 
-    def origins(self) -> OriginUsage:
-        """Return the use of slots per host."""
-        return self._dispatcher.origins()
+    def origin_usage(self) -> OriginUsage:
+        """Return the use of all origins together."""
+        return self._dispatcher.origin_usage()
+
+    def origins(self, limit: int) -> OriginList:
+        """Return up to `limit` origins that are in use or not healthy, the ones in trouble first."""
+        return self._dispatcher.origins(limit)
 
     async def history(self, criteria: HistoryFilter) -> list[Download]:
         """Return a page of finished downloads."""

@@ -7,6 +7,7 @@ import msgspec
 
 from downloadd.download import Download, Snapshot
 from downloadd.download_request import DownloadRequest
+from downloadd.manager.queue_report import OriginList
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
 
 MakeStoredResponse = Callable[[Sequence[Download]], StoredResponse | None]
@@ -75,6 +76,10 @@ class DownloadManager(Protocol):
 
     async def history(self, criteria: HistoryFilter) -> list[Download]:
         """Return a page of finished downloads."""
+        ...
+
+    def origins(self, limit: int) -> OriginList:
+        """Return up to `limit` origins that are in use or not healthy, the ones in trouble first."""
         ...
 
     async def ended_since(self, ended_seq: int, limit: int) -> list[Download]:

@@ -27,18 +27,42 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     delay: float
     """Seconds from now."""
     failures: int
-    """Failed attempts in a row without new bytes, including this one."""
-    host_backoff: float | None
-    """Seconds, if the origin asked for the delay; all downloads from the host wait for them."""
+    """Counted failed attempts in a row without new bytes, including this one."""
 
 
 class Abort(msgspec.Struct, frozen=True, kw_only=True):
     """The download fails with the error of this attempt."""
 
     failures: int
-    """Failed attempts in a row without new bytes, including this one."""
-    host_backoff: float | None = None
-    """Seconds, if the origin asked for a delay; the other downloads from the host wait for them."""
+    """Counted failed attempts in a row without new bytes, including this one."""
+
+
+class TimeSpent(msgspec.Struct, frozen=True, kw_only=True):
+    """Times of a download when one of its attempts has failed, in seconds."""
+
+    timed: float | None
+    """The time that counts for its timeout; None if this failure must not end the download by its timeout."""
+    retrying: float
+    """Since the first of its failed attempts in a row."""
+    host_failing: float | None = None
+    """Since the host began to fail, or the download was accepted or retried by a user, if that was later; None if the
+    host has not failed."""
+
+
+def time_left(spent: TimeSpent, *, timeout: float, retry_for: float) -> float | None:
+    """Return the seconds until the download ends by time; None for no limit.
+
+    Args:
+        spent: the times.
+        timeout: seconds that the download may take; 0 for no limit.
+        retry_for: seconds for which attempts without new bytes are repeated; 0 for no limit.
+    """
+    limits = []
+    if timeout and spent.timed is not None:
+        limits.append(timeout - max(spent.timed, spent.host_failing or 0.0))
+    if retry_for:
+        limits.append(retry_for - (spent.retrying if spent.host_failing is None else spent.host_failing))
+    return min(limits, default=None)
 
 
 def decide(
@@ -47,7 +71,8 @@ def decide(
     failures: int,
     retries: int,
     progressed: bool,
-    excused: bool = False,
+    is_counted: bool = True,
+    pause: float = 0.0,
     time_left: float | None,
     random: float,
 ) -> Retry | Abort:
@@ -58,26 +83,27 @@ def decide(
         failures: failed attempts in a row before this one.
         retries: failed attempts in a row that are followed by another one.
         progressed: True if the attempt received bytes that are kept; the count starts again.
-        excused: True if the attempt had to wait for the records; its failure does not count.
-        time_left: seconds of the download's timeout; None without one. A retry must start before they end.
+        is_counted: False if the attempt failed because of its host, or had to wait for the records.
+        pause: seconds until its host may be asked again.
+        time_left: seconds until the download ends by time; None without a limit. A retry must start before.
         random: from [0, 1), for the jitter, which keeps many downloads from retrying at the same moment.
     """
     # While the storage root is missing, no attempt can succeed; its failure does not count.
-    failures = (0 if progressed else failures) + (not (excused or isinstance(error, StorageRootMissingError)))
-    if not error.transient:
+    is_counted = is_counted and not isinstance(error, StorageRootMissingError)
+    failures = (0 if progressed else failures) + is_counted
+    if not error.transient or (is_counted and failures > retries):
         return Abort(failures=failures)
-    retry_after = None if error.retry_after is None else min(error.retry_after, MAX_RETRY_AFTER_SECONDS)
-    if failures > retries:
-        return Abort(failures=failures, host_backoff=_cap_host_backoff(retry_after))
     initial = INITIAL_STORAGE_DELAY_SECONDS if isinstance(error, InsufficientStorageError) else INITIAL_DELAY_SECONDS
-    delay = max(backoff(failures, initial=initial, maximum=MAX_DELAY_SECONDS, random=random), retry_after or 0.0)
+    delay = max(
+        # After a failure that is not counted, the slots and the circuit of the host limit the attempts.
+        backoff(max(1, failures) if is_counted else 1, initial=initial, maximum=MAX_DELAY_SECONDS, random=random),
+        # Another download of the host probes it first.
+        pause + initial * random if pause else 0.0,
+        min(error.retry_after or 0.0, MAX_RETRY_AFTER_SECONDS),
+    )
     if time_left is not None and delay >= time_left:
-        return Abort(failures=failures, host_backoff=_cap_host_backoff(retry_after))
-    return Retry(delay=delay, failures=failures, host_backoff=None if retry_after is None else _cap_host_backoff(delay))
-
-
-def _cap_host_backoff(delay: float | None) -> float | None:
-    return None if delay is None else min(delay, MAX_HOST_BACKOFF_SECONDS)
+        return Abort(failures=failures)
+    return Retry(delay=delay, failures=failures)
 
 
 def backoff(failures: int, *, initial: float, maximum: float, random: float) -> float:

@@ -10,7 +10,6 @@ from enum import StrEnum
 from functools import partial
 from random import random
 
-import msgspec
 import structlog
 from msgspec.structs import replace
 
@@ -23,11 +22,15 @@ from downloadd.errors import (
     DownloadTimeoutError,
     InsufficientStorageError,
     InternalError,
+    NetworkError,
+    NetworkErrorKind,
     SpacePendingError,
     StorageError,
 )
 from downloadd.manager import lifecycle, retry
 from downloadd.manager.durable_write import retry_forever
+from downloadd.manager.origin_health import Verdict
+from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.publication import Publication
 from downloadd.manager.row_writer import FencedError, RowWriter
 from downloadd.manager.run_timer import RunTimer
@@ -52,14 +55,6 @@ class StopReason(StrEnum):
     """The daemon stops; the download continues after the next start."""
 
 
-class HostBackoff(msgspec.Struct, frozen=True, kw_only=True):
-    """Pause that a host has asked for."""
-
-    host: str
-    until: float
-    """Unix time."""
-
-
 class Run:
     """One run of one claimed download.
 
@@ -78,6 +73,7 @@ class Run:
         limiter: RateLimiter,
         flush_interval: Callable[[], float],
         slots: ConnectionSlots,
+        origins: OriginMonitor,
         config: DownloadsConfig,
         on_change: Callable[["Run"], None],
     ) -> None:
@@ -92,18 +88,22 @@ class Run:
             limiter: the speed limits.
             flush_interval: returns seconds after which received bytes are written even if they are few.
             slots: the slots for further connections.
+            origins: the health of the origins, which learns of answers and failures.
             config: the settings of downloads.
             on_change: called when the state has changed.
         """
         self._clock = clock
+        self._origins = origins
         self._max_retries = config.max_retries
+        self._retry_for = config.retry_for
         self._stop: StopReason | None = None
         self.pending_space: SpacePendingError | None = None
+        self._has_reported_answer = False
         self._transferring: asyncio.Task[FetchResult] | None = None
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
         self._publication = Publication(destination, clock, save=self._writer.save)
-        self._changed = partial(on_change, self)
+        self._on_change = partial(on_change, self)
         self._log = log.bind(**log_fields(download), attempt=download.progress.attempt)
         self._attempt = Attempt(
             download,
@@ -111,7 +111,7 @@ class Run:
             destination=destination,
             clock=clock,
             save=self._writer.save,
-            on_change=self._changed,
+            on_change=self._on_attempt_change,
             limiter=limiter,
             flush_interval=flush_interval,
             max_size=config.max_size,
@@ -162,46 +162,53 @@ class Run:
         if self._transferring is not None:
             self._transferring.cancel()
 
-    async def perform(self) -> tuple[Download, HostBackoff | None] | None:
-        """Make the attempt and record its outcome.
-
-        Returns:
-            The row, and the pause that a host has asked for; None when another run holds the download now.
-        """
+    async def perform(self) -> Download | None:
+        """Make the attempt and record its outcome; return the row, or None when another run holds the download now."""
         self._log.info(
             "attempt_started", url=self.download.request.redacted_url, received=self.download.progress.received
         )
         self._transferring = asyncio.get_running_loop().create_task(self._transfer())
         if self._stop is not None:
             self._transferring.cancel()
-        host_backoff: HostBackoff | None = None
         try:
             try:
                 await asyncio.wait((self._transferring,))
                 fetched = self._transferring.result()
+                self.report_answer()
                 row = await self._finish(fetched)
             except asyncio.CancelledError:
                 row = await self._handle_stop(self._stop or StopReason.INTERRUPT)
             except NoSlotError as error:
-                row, host_backoff = await self._wait_for_source(error)
+                row = await self._wait_for_source(error)
             except SpacePendingError as error:
                 row = await self._wait_for_space(error)
             except DownloadError as error:
-                row, host_backoff = await self._handle_failure(error)
+                row = await self._handle_failure(error)
             except FencedError:
                 raise
             except Exception:
                 self._log.exception("run_crashed")
-                row, host_backoff = await self._handle_failure(InternalError())
-            saved = await self._write_outcome(row)
+                row = await self._handle_failure(InternalError())
+            return await self._write_outcome(row)
         except FencedError:
             self._log.warning("run_fenced", epoch=self.download.epoch)
             if self._attempt.part is not None:
                 await self._attempt.part.close()
             return None
-        return saved, host_backoff
+
+    def report_answer(self) -> None:
+        """Report that the origin has answered, if it has, so that the other downloads of the origin may start."""
+        if self._attempt.has_response and not self._has_reported_answer:
+            self._has_reported_answer = True
+            for origin in {self.download.progress.origin, self._attempt.responding_origin}:
+                self._origins.report_answer(origin, self.download.seq)
+
+    def _on_attempt_change(self) -> None:
+        self.report_answer()
+        self._on_change()
 
     async def _transfer(self) -> FetchResult:
+        self._check_time_left()
         try:
             async with self._timer.limited():
                 fetched = await self._attempt.fetch()
@@ -211,12 +218,26 @@ class Run:
         except TimeoutError:
             raise DownloadTimeoutError(self.download.request.timeout) from None
 
+    def _check_time_left(self) -> None:
+        """Check that the download has not waited too long for its host already.
+
+        Otherwise the downloads of a host that never answers would end one after the other, each after an attempt.
+
+        Raises:
+            NetworkError: it has; no request is made.
+        """
+        known = self._origins.known_failure(self.download.progress.origin)
+        if known is not None:
+            left = self._time_left(known[0], self.download.progress.time_spent, self._clock.wall())
+            if left is not None and left <= 0:
+                raise NetworkError(known[1], kind=NetworkErrorKind.CONNECT)
+
     async def _verify(self, part: Part) -> None:
         verify_size(part, self.download)
         self._attempt.download = lifecycle.mark_verifying(self.download, total=part.size, warning=self._attempt.warning)
         algorithms = self._attempt.algorithms
         if algorithms:
-            self._changed()
+            self._on_change()
             self._attempt.download = await verify_digests(part, self.download, algorithms)
         await self._attempt.remove_superseded_part()
 
@@ -239,26 +260,30 @@ class Run:
         # An interrupted attempt is not counted.
         return lifecycle.mark_interrupted(row.with_progress(attempt=row.progress.attempt - 1), now=self._clock.wall())
 
-    async def _handle_failure(self, error: DownloadError) -> tuple[Download, HostBackoff | None]:
-        """Return the row that follows an error, and the pause that a host has asked for."""
+    async def _handle_failure(self, error: DownloadError) -> Download:
+        """Return the row that follows an error."""
         if self._stop is StopReason.CANCEL:
-            return await self._handle_stop(StopReason.CANCEL), None
+            return await self._handle_stop(StopReason.CANCEL)
+        error = self._attribute_timeout(error)
         download, now = self.download, self._clock.wall()
         time_spent = self._timer.spent
         # After a failure of the storage, the kept bytes may be missing at the next attempt.
         progressed = self._attempt.has_progressed and not isinstance(error, StorageError)
+        origin = self._attempt.responding_origin
+        verdict = await self._origins.report_failure(origin, download.seq, error)
         if isinstance(error, ChecksumMismatchError):
             if must_start_over(download):
-                return await self._start_over(error, time_spent=time_spent), None
+                return await self._start_over(error, time_spent=time_spent)
             if download.request.mirrors and download.progress.failures <= len(download.request.mirrors):
-                return await self._retry_sources_singly(error, time_spent=time_spent), None
+                return await self._retry_sources_singly(error, time_spent=time_spent)
         decision = retry.decide(
             error,
             failures=download.progress.failures,
             retries=self._max_retries,
             progressed=progressed,
-            excused=self._writer.has_waited,
-            time_left=self._timer.time_left,
+            is_counted=verdict.is_counted and not self._writer.has_waited,
+            pause=verdict.pause,
+            time_left=self._time_left(verdict, time_spent, now),
             random=random(),  # noqa: S311 - jitter, not a secret
         )
         match decision:
@@ -266,19 +291,40 @@ class Run:
                 self._log.info(
                     "attempt_failed", error=error.code, detail=error.detail, retry_in=round(decision.delay, 3)
                 )
-                row = (await self._keep_part(error)).with_progress(time_spent=time_spent + decision.delay)
-                not_before = now + decision.delay
-                return (
-                    lifecycle.mark_deferred(
-                        row, error, not_before=not_before, failures=decision.failures, progressed=progressed
-                    ),
-                    _make_host_backoff(self._attempt.responding_host, decision.host_backoff, now),
+                spent = time_spent + decision.delay if verdict.is_timed else download.progress.time_spent
+                row = (await self._keep_part(error)).with_progress(time_spent=spent)
+                return lifecycle.mark_deferred(
+                    row, error, now=now, delay=decision.delay, failures=decision.failures, progressed=progressed
                 )
             case retry.Abort():
                 self._log.info("attempt_failed", error=error.code, detail=error.detail)
+                if error.transient and verdict.failing_seconds is not None:
+                    self._origins.hasten_probe(origin)
                 await self._remove_part()
-                failed = lifecycle.mark_failed(self.download, error, now=now)
-                return failed, _make_host_backoff(self._attempt.responding_host, decision.host_backoff, now)
+                return lifecycle.mark_failed(self.download, error, now=now)
+
+    def _time_left(self, verdict: Verdict, time_spent: float, now: float) -> float | None:
+        """Return the seconds until the download ends by time, after a failure with this verdict."""
+        progress, failing = self.download.progress, verdict.failing_seconds
+        since = progress.retrying_since
+        waiting = now - (self.download.start_time if since is None else since)
+        spent = retry.TimeSpent(
+            timed=time_spent if verdict.is_timed else None,
+            retrying=0.0 if since is None or progress.attempt <= 1 else now - since,
+            host_failing=None if failing is None else max(0.0, min(failing, waiting)),
+        )
+        return retry.time_left(spent, timeout=self.download.request.timeout, retry_for=self._retry_for)
+
+    def _attribute_timeout(self, error: DownloadError) -> DownloadError:
+        """Return the error for a timeout; that of a probe without a response is a failure of the host."""
+        origin = self._attempt.responding_origin
+        if (
+            isinstance(error, DownloadTimeoutError)
+            and not self._attempt.has_response
+            and self._origins.is_awaited(origin)
+        ):
+            return NetworkError("no response within the timeout", kind=NetworkErrorKind.CONNECT)
+        return error
 
     async def _retry_sources_singly(self, error: ChecksumMismatchError, *, time_spent: float) -> Download:
         """Return the row for asking one source at a time: one of them, not known which, sends wrong bytes."""
@@ -286,7 +332,7 @@ class Run:
         await self._remove_part()
         row = lifecycle.reset_part(self.download).with_progress(time_spent=time_spent)
         return lifecycle.mark_deferred(
-            row, error, not_before=self._clock.wall(), failures=row.progress.failures + 1, progressed=False
+            row, error, now=self._clock.wall(), delay=0.0, failures=row.progress.failures + 1, progressed=False
         )
 
     async def _start_over(self, error: ChecksumMismatchError, *, time_spent: float) -> Download:
@@ -295,18 +341,20 @@ class Run:
         await self._remove_part()
         row = lifecycle.reset_part(self.download).with_progress(time_spent=time_spent, strict_resume=True)
         return lifecycle.mark_deferred(
-            row, error, not_before=self._clock.wall(), failures=row.progress.failures, progressed=True
+            row, error, now=self._clock.wall(), delay=0.0, failures=row.progress.failures, progressed=True
         )
 
-    async def _wait_for_source(self, error: NoSlotError) -> tuple[Download, HostBackoff | None]:
+    async def _wait_for_source(self, error: NoSlotError) -> Download:
         """Wait for a source that has no free slot; fail after too many rounds in which the other sources failed."""
         download = self.download
-        failures = 1 if self._attempt.has_progressed else download.progress.failures + (not self._writer.has_waited)
+        verdict = await self._origins.report_failure(self._attempt.responding_origin, download.seq, error.failure)
+        is_counted = verdict.is_counted and not self._writer.has_waited
+        failures = 1 if self._attempt.has_progressed else download.progress.failures + is_counted
         if self._stop is StopReason.CANCEL or failures > self._max_retries + len(download.request.mirrors):
             return await self._handle_failure(error.failure)
         self._log.info("waiting_for_source", detail=str(error))
         row = (await self._attempt.close_part()).with_progress(time_spent=self._timer.spent)
-        return lifecycle.wait_for_source(row, source=error.source, failures=failures), None
+        return lifecycle.wait_for_source(row, source=error.source, failures=failures)
 
     async def _wait_for_space(self, error: SpacePendingError) -> Download:
         """Return the row of a download that waits until the disk has space; the attempt is not counted."""
@@ -362,7 +410,3 @@ class Run:
 def must_start_over(download: Download) -> bool:
     """Return True if a checksum mismatch may be due to a resume without a strong validator, which is not repeated."""
     return download.progress.resumed_by in {ResumedBy.DIGEST, ResumedBy.OVERLAP} and not download.progress.strict_resume
-
-
-def _make_host_backoff(host: str, seconds: float | None, now: float) -> HostBackoff | None:
-    return None if seconds is None else HostBackoff(host=host, until=now + seconds)

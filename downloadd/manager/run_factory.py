@@ -6,6 +6,7 @@ from typing import Final
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download
+from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
 from downloadd.manager.run import Run
 from downloadd.manager.run_table import ActiveRun, RunTable
@@ -31,6 +32,7 @@ class RunFactory:
         destination: Destination,
         clock: Clock,
         slots: ConnectionSlots,
+        origins: OriginMonitor,
         runs: RunTable,
         config: DownloadsConfig,
     ) -> None:
@@ -39,6 +41,7 @@ class RunFactory:
         self._destination = destination
         self._clock = clock
         self._slots = slots
+        self._origins = origins
         self._runs = runs
         self._config = config
         self._shared_limit = TokenBucket(config.speed_limit)
@@ -61,6 +64,7 @@ class RunFactory:
             flush_interval=self._flush_interval,
             config=self._config,
             slots=self._slots,
+            origins=self._origins,
             on_change=on_change,
         )
         return ActiveRun(run, limiter)

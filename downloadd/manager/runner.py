@@ -14,7 +14,7 @@ from downloadd.manager.discard_part import discard_part_of
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.notifier import Notifier
-from downloadd.manager.run import HostBackoff, Run, StopReason
+from downloadd.manager.run import Run, StopReason
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import ActiveRun, RunTable
 from downloadd.manager.space_queue import SpaceQueue
@@ -78,6 +78,7 @@ class Runner:
             for active in self._runs:
                 received = active.pop_received_bytes()
                 self._notifier.count_received(received)
+                active.run.report_answer()
                 if received and self._notifier.is_watched:
                     self._publish_run(active.run)
 
@@ -118,7 +119,7 @@ class Runner:
     def enqueue(self, row: Download) -> None:
         """Add a waiting download to the queue, and publish it."""
         waiting = WaitingDownload(
-            seq=row.seq, host=row.progress.host, priority=row.control.priority, not_before=row.progress.not_before
+            seq=row.seq, origin=row.progress.origin, priority=row.control.priority, not_before=row.progress.not_before
         )
         self._space.discard(row.seq)
         self._dispatcher.enqueue([waiting])
@@ -180,14 +181,14 @@ class Runner:
         run = active.run
         id, seq = run.download.id, run.download.seq
         self._publish_run(run)
-        outcome: tuple[Download, HostBackoff | None] | None = None
+        outcome: Download | None = None
         task = asyncio.get_running_loop().create_task(run.perform())
         try:
             await asyncio.wait((task, active.aborted), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 outcome = task.result()
             else:
-                outcome = active.aborted.result(), None
+                outcome = active.aborted.result()
                 # It ends when the operation that it waits for returns, finds that the row is not its own any more, and
                 # cleans up.
                 run.stop(StopReason.CANCEL)
@@ -200,17 +201,12 @@ class Runner:
             self._runs.remove(id)
             self._notifier.count_received(active.pop_received_bytes())
             if outcome is not None:
-                self._restrict_starts(*outcome, lacks_space=run.pending_space is not None)
+                # Before the slot of the run is free for another one.
+                self._gate.report_outcome(outcome, lacks_space=run.pending_space is not None)
+                self._space.notify_run_ended(outcome.seq)
             self._dispatcher.finish(seq)
         if outcome is not None:
-            await self._settle(outcome[0], run.pending_space)
-
-    def _restrict_starts(self, row: Download, host_backoff: HostBackoff | None, *, lacks_space: bool) -> None:
-        """Block the host or suspend the queue before the slot of the run is free for another one."""
-        if host_backoff is not None:
-            self._dispatcher.block(host_backoff.host, host_backoff.until)
-        self._gate.report_outcome(row, lacks_space=lacks_space)
-        self._space.notify_run_ended(row.seq)
+            await self._settle(outcome, run.pending_space)
 
     async def _settle(self, row: Download, pending_space: SpacePendingError | None) -> None:
         """Enqueue or publish a download whose run has ended."""
@@ -252,5 +248,5 @@ class Runner:
         self._notifier.publish_changed(run.snapshot())
 
 
-async def _finish_task(task: asyncio.Task[tuple[Download, HostBackoff | None] | None]) -> None:
+async def _finish_task(task: asyncio.Task[Download | None]) -> None:
     await task

@@ -56,7 +56,7 @@ class SpaceQueue:
         """Let a download whose run has ended with `error` wait."""
         waiting = WaitingDownload(
             seq=row.seq,
-            host=row.progress.host,
+            origin=row.progress.origin,
             priority=row.control.priority,
             # It tries by itself if it is not released before.
             not_before=self._clock.wall() + MAX_RETRY_AFTER_SECONDS,

@@ -48,12 +48,19 @@ class _OriginGauges:
             "downloadd_origin_connections", "Connections to origins in use, those of segments included."
         )
         self._busiest = series.gauge(
-            "downloadd_origin_connections_busiest_host", "Connections in use to the host with the most."
+            "downloadd_origin_connections_busiest_host", "Connections in use to the origin with the most."
         )
-        self._connected = series.gauge("downloadd_origin_hosts_connected", "Hosts with a connection in use.")
-        self._waiting = series.gauge("downloadd_origin_hosts_waiting", "Hosts with waiting downloads.")
+        self._connected = series.gauge("downloadd_origin_hosts_connected", "Origins with a connection in use.")
+        self._waiting = series.gauge("downloadd_origin_hosts_waiting", "Origins with waiting downloads.")
         self._blocked = series.gauge(
-            "downloadd_origin_hosts_blocked", "Hosts that receive no requests until their Retry-After has passed."
+            "downloadd_origin_hosts_blocked", "Origins that receive no requests until their Retry-After has passed."
+        )
+
+        self._unreachable = series.gauge(
+            "downloadd_origin_hosts_unreachable", "Origins that failed; one download at a time probes them."
+        )
+        self._slowed = series.gauge(
+            "downloadd_origin_hosts_slowed", "Origins with fewer slots, because they refused further connections."
         )
 
     def set(self, usage: OriginUsage) -> None:
@@ -63,6 +70,8 @@ class _OriginGauges:
         self._connected.set(usage.connected)
         self._waiting.set(usage.waiting)
         self._blocked.set(usage.blocked)
+        self._unreachable.set(usage.unreachable)
+        self._slowed.set(usage.slowed)
 
 
 class _StorageCollector(Collector):

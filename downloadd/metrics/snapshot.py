@@ -11,18 +11,22 @@ from downloadd.states import State, WaitReason
 
 
 class OriginUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """Use of all hosts together; a label for each host would have an unbounded number of values."""
+    """Use of all origins together; a label for each would have an unbounded number of values."""
 
     connections: int = 0
     """Connections in use, those of segments included."""
     busiest: int = 0
-    """Connections in use to the host with the most."""
+    """Connections in use to the origin with the most."""
     connected: int = 0
-    """Hosts with a connection in use."""
+    """Origins with a connection in use."""
     waiting: int = 0
-    """Hosts with waiting downloads."""
+    """Origins with waiting downloads."""
     blocked: int = 0
-    """Hosts that receive no requests until their `Retry-After` has passed."""
+    """Origins that receive no requests until their `Retry-After` has passed."""
+    unreachable: int = 0
+    """Origins with an open circuit: one download at a time probes them."""
+    slowed: int = 0
+    """Origins whose slots are lowered, because they refused further connections."""
 
 
 class QuotaUsage(msgspec.Struct, frozen=True, kw_only=True):

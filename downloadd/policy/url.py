@@ -66,9 +66,9 @@ class ParsedUrl(msgspec.Struct, frozen=True, kw_only=True):
         return f"{type(self).__name__}(origin={self.origin!r}, ...)"
 
     @property
-    def origin(self) -> tuple[str, str, int]:
-        """Scheme, host and port (RFC 9110, section 4.3.1)."""
-        return self.scheme, self.host, self.port
+    def origin(self) -> str:
+        """Scheme, host and port, unless it is the default one (RFC 6454, section 6.2): `http://example.com:8080`."""
+        return f"{self.scheme}://{_format_authority(self.scheme, self.host, self.port)}"
 
 
 class AllowedUrl(ParsedUrl, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ _PART_OWNERS: Final = (
     "WHERE id IN (SELECT value FROM json_each(?)) AND ended_seq IS NULL"
 )
 _WAITING: Final = (
-    "SELECT seq, host, priority, not_before FROM downloads INDEXED BY downloads_active "
+    "SELECT seq, origin, priority, not_before FROM downloads INDEXED BY downloads_active "
     f"WHERE ended_seq IS NULL AND seq > ? AND state IN ({', '.join('?' * len(WAITING))}) ORDER BY seq LIMIT ?"
 )
 _COUNTS: Final = (
@@ -109,12 +109,12 @@ def created_at(connection: sqlite3.Connection) -> float | None:
 
 
 def _decode_waiting(row: Row) -> WaitingDownload:
-    seq, host, priority, not_before = row
-    if type(host) is not str:
-        host = decode_texts(row, 0, "waiting download no.")[1]
-    if type(host) is not str or type(priority) is not int or type(not_before) not in (float, NoneType):
+    seq, origin, priority, not_before = row
+    if type(origin) is not str:
+        origin = decode_texts(row, 0, "waiting download no.")[1]
+    if type(origin) is not str or type(priority) is not int or type(not_before) not in (float, NoneType):
         raise corrupt_row_error("waiting download no.", seq, "a value has another type")
-    return WaitingDownload(seq=seq, host=host, priority=priority, not_before=not_before)
+    return WaitingDownload(seq=seq, origin=origin, priority=priority, not_before=not_before)
 
 
 def _decode_part_owner(row: Row) -> tuple[str, PartOwner]:

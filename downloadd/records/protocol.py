@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from downloadd.download import Download
+from downloadd.records.origins import OriginRecords
 from downloadd.states import State
 
 NO_DOWNLOADS: Final[Mapping[int, Download]] = MappingProxyType({})
@@ -52,7 +53,7 @@ class WaitingDownload(msgspec.Struct, frozen=True, kw_only=True):
     """Fields of a waiting download that the scheduler keeps in memory."""
 
     seq: int
-    host: str
+    origin: str
     priority: int
     not_before: float | None = None
     """Unix time."""
@@ -86,7 +87,12 @@ class Records(Protocol):
 
     A damaged row is left out of listings, pages and chunks, and is never claimed or changed; a call for its id raises
     `StorageError`.
+
+    Attributes:
+        origins: the records of origins that are not healthy.
     """
+
+    origins: OriginRecords
 
     async def accept(self, downloads: Sequence[Download], response: StoredResponse | None = None) -> AcceptResult:
         """Insert new downloads, all or none, in one transaction.

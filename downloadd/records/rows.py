@@ -65,7 +65,7 @@ def encode(download: Download, ended_seq: int | None) -> Row:
 def encode_initial(download: Download) -> Row | None:
     """Return the values of the `INITIAL_COLUMNS` columns; None if another column has a value too."""
     progress = download.progress
-    if download.epoch or download.result != _NO_RESULT or progress != Progress(host=progress.host):
+    if download.epoch or download.result != _NO_RESULT or progress != Progress(origin=progress.origin):
         return None
     row: Row = _FRESH(_encode(download))
     return row

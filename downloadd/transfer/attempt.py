@@ -120,9 +120,14 @@ class Attempt:
         return self._transfer.received_bytes
 
     @property
-    def responding_host(self) -> str:
-        """The host that responded last, after redirects."""
-        return self._requests.responding_host
+    def responding_origin(self) -> str:
+        """The origin that responded or failed last, after redirects."""
+        return self._requests.responding_origin
+
+    @property
+    def has_response(self) -> bool:
+        """True after a source has sent a usable response, or content."""
+        return self._requests.has_response or self.received_bytes > 0
 
     @property
     def request_count(self) -> int:

@@ -6,7 +6,7 @@ from ssl import SSLError, SSLObject, SSLZeroReturnError
 
 import aiohttp
 
-from downloadd.errors import NetworkError
+from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.transfer.client_errors import map_client_error
 from downloadd.transfer.detach import BufferedContent, DetachedConnection, SocketContent, detach, surplus_error
 from downloadd.transfer.origin_protocol import SurplusError
@@ -106,14 +106,14 @@ class Content:
         try:
             return detached.prefetched, SocketContent(detached, stall_timeout=self._stall_timeout)
         except OSError as error:
-            raise map_client_error(error) from error
+            raise map_client_error(error, has_head=True) from error
 
     def _detach(self) -> DetachedConnection | None:
         try:
             self._detached = detach(self._response)
             return self._detached
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise map_client_error(error) from error
+            raise map_client_error(error, has_head=True) from error
 
     async def _read_parsed(self, limit: int) -> bytes:
         try:
@@ -125,7 +125,7 @@ class Content:
             # would lose them: attempts that are cut repeatedly would make no progress.
             data = self._response.content._read_nowait(limit)
             if not data:
-                raise map_client_error(error) from error
+                raise map_client_error(error, has_head=True) from error
         self._delivered_bytes += len(data)
         if self.expected_length is not None and self._delivered_bytes > self.expected_length:
             # The framing may not have the length: a range may be chunked, or end with the connection.
@@ -133,9 +133,13 @@ class Content:
         # A message without a length ends with the connection (RFC 9112, section 6.3, rule 8): it is complete only after
         # an orderly close.
         if not data and self._closed is not None and self._closed.done() and self._closed.exception() is not None:
-            raise NetworkError("the connection was reset before the end of a body without a length")
+            raise NetworkError(
+                "the connection was reset before the end of a body without a length", kind=NetworkErrorKind.CUT
+            )
         if not data and self._tls is not None and not _received_close_notify(self._tls):
-            raise NetworkError("the TLS connection was cut before the end of a body without a length")
+            raise NetworkError(
+                "the TLS connection was cut before the end of a body without a length", kind=NetworkErrorKind.CUT
+            )
         return data
 
 

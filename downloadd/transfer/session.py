@@ -168,7 +168,10 @@ class Session:
             blocked = find_blocked_error(error)
             if blocked is not None:
                 raise blocked from error
-            raise map_client_error(error) from error
+            mapped = map_client_error(error)
+            if isinstance(mapped, NetworkError):
+                mapped.origin = target.origin
+            raise mapped from error
 
     def _fields(self, target: AllowedUrl, first: AllowedUrl, request: RangeRequest) -> CIMultiDict[str]:
         fields = CIMultiDict(

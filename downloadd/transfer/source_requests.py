@@ -1,4 +1,4 @@
-"""Requests to the sources of a download, one source after the other, within the slots of their hosts."""
+"""Requests to the sources of a download, one source after the other, within the slots of their origins."""
 
 import asyncio
 from collections import deque
@@ -19,13 +19,13 @@ SOURCE_TIMEOUT: Final = 5.0
 
 
 class ConnectionSlots(Protocol):
-    """Slots for further connections to a host, beside the one of the run."""
+    """Slots for further connections to an origin, beside the one of the run."""
 
-    def acquire(self, host: str, count: int) -> int:
-        """Acquire up to `count` free slots of a host; return their number."""
+    def acquire(self, origin: str, count: int) -> int:
+        """Acquire up to `count` free slots of an origin; return their number."""
         ...
 
-    def release(self, host: str, slots: int) -> None:
+    def release(self, origin: str, slots: int) -> None:
         """Release acquired slots."""
         ...
 
@@ -51,7 +51,8 @@ class SourceRequests:
         sources: the sources, the next one to try first.
         errors: reasons why sources were not used, by their redacted URL; empty for a download without mirrors.
         count: number of requests.
-        responding_host: the host that responded last, after redirects.
+        has_response: True after a source has sent a usable response.
+        responding_origin: the origin that responded or failed last, after redirects.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class SourceRequests:
         """Make the requests of one attempt.
 
         Args:
-            download: the claimed row; the run has a slot of its host.
+            download: the claimed row; the run has a slot of its origin.
             session: the client.
             slots: slots for other connections.
             max_size: bytes of the representation; 0 for no limit.
@@ -76,8 +77,9 @@ class SourceRequests:
             del self.sources[1:]
         self.errors: dict[str, str] = {}
         self.count = 0
-        self.responding_host = download.progress.host
-        self._run_host = download.progress.host
+        self.has_response = False
+        self.responding_origin = download.progress.origin
+        self._run_origin = download.progress.origin
         self._session = session
         self._slots = slots
         self._max_size = max_size
@@ -99,7 +101,7 @@ class SourceRequests:
         while queue:
             source, is_first_try = queue.popleft()
             async with AsyncExitStack() as stack:
-                if not stack.enter_context(self._slot_at(source.host)):
+                if not stack.enter_context(self._slot_at(source.origin)):
                     busy.append(source)
                     continue
                 try:
@@ -112,16 +114,17 @@ class SourceRequests:
                     queue.append((source, False))
                     continue
                 except ORIGIN_ERRORS as error:
-                    failures.append((error, self.responding_host))
+                    failures.append((error, self.responding_origin))
                     self.record_error(source, error.detail)
                     continue
                 # Sources that have just failed are not used for further connections.
                 self.sources = [source, *(other for other, _ in queue), *busy]
+                self.has_response = True
                 yield source, response, classification
                 return
         if not failures:
-            raise NoSlotError(busy[0].index, NetworkError(f"no slot is free at {busy[0].host}"))
-        worst, self.responding_host = next((failure for failure in failures if failure[0].transient), failures[0])
+            raise NoSlotError(busy[0].index, NetworkError(f"no slot is free at {busy[0].origin}"))
+        worst, self.responding_origin = next((failure for failure in failures if failure[0].transient), failures[0])
         if busy:
             raise NoSlotError(busy[0].index, worst)
         raise worst
@@ -138,24 +141,28 @@ class SourceRequests:
         try:
             yield 1 + sum(slots for _, slots in acquired)
         finally:
-            for host, slots in acquired:
-                self._slots.release(host, slots)
+            for origin, slots in acquired:
+                self._slots.release(origin, slots)
 
     async def _respond(self, stack: AsyncExitStack, source: Source, request: RangeRequest) -> OriginResponse:
-        self.responding_host = source.host
+        self.responding_origin = source.origin
         self.count += 1
-        response = await stack.enter_async_context(self._session.get(source.url, request))
-        self.responding_host = response.url.host
+        try:
+            response = await stack.enter_async_context(self._session.get(source.url, request))
+        except NetworkError as error:
+            self.responding_origin = error.origin or source.origin
+            raise
+        self.responding_origin = response.url.origin
         return response
 
     @contextmanager
-    def _slot_at(self, host: str) -> Iterator[bool]:
-        """Acquire a slot of a host; yield False if none is free."""
-        if host == self._run_host:
+    def _slot_at(self, origin: str) -> Iterator[bool]:
+        """Acquire a slot of an origin; yield False if none is free."""
+        if origin == self._run_origin:
             yield True
             return
-        slots = self._slots.acquire(host, 1)
+        slots = self._slots.acquire(origin, 1)
         try:
             yield slots > 0
         finally:
-            self._slots.release(host, slots)
+            self._slots.release(origin, slots)

@@ -17,18 +17,18 @@ class Source:
         url: the URL as given, including secrets.
         redacted_url: the URL without credentials.
         index: 0 for the download's URL, then the mirrors.
-        host: the host that `max_per_host` counts.
+        origin: the origin whose slots its connections take.
         slots: maximum number of connections.
         connections: current number of connections.
     """
 
-    __slots__ = ("connections", "host", "index", "redacted_url", "slots", "url")
+    __slots__ = ("connections", "index", "origin", "redacted_url", "slots", "url")
 
-    def __init__(self, index: int, url: str, host: str) -> None:
+    def __init__(self, index: int, url: str, origin: str) -> None:
         self.index = index
         self.url = url
         self.redacted_url = redact_url(url)
-        self.host = host
+        self.origin = origin
         self.slots = 0
         self.connections = 0
 
@@ -40,8 +40,8 @@ class Source:
 
 def order_sources(download: Download) -> list[Source]:
     """Return the sources of a download, beginning with the preferred one."""
-    mirrors = [Source(index, mirror.url, mirror.host) for index, mirror in enumerate(download.request.mirrors, start=1)]
-    sources = [Source(0, download.request.url, _host(download, 0)), *mirrors]
+    urls = (download.request.url, *(mirror.url for mirror in download.request.mirrors))
+    sources = [Source(index, url, _origin(download, index)) for index, url in enumerate(urls)]
     return sources[download.progress.source :] + sources[: download.progress.source]
 
 
@@ -51,14 +51,14 @@ def select_source(download: Download, index: int) -> Download:
     return (
         download
         if selected == download.progress.source
-        else download.with_progress(source=selected, host=_host(download, selected))
+        else download.with_progress(source=selected, origin=_origin(download, selected))
     )
 
 
-def _host(download: Download, index: int) -> str:
+def _origin(download: Download, index: int) -> str:
     if index == download.progress.source:
-        return download.progress.host
-    return download.request.mirrors[index - 1].host if index else parse_url(download.request.url).host
+        return download.progress.origin
+    return parse_url(download.request.mirrors[index - 1].url if index else download.request.url).origin
 
 
 def distribute_slots(
@@ -71,10 +71,10 @@ def distribute_slots(
     Args:
         sources: in the order of preference.
         count: slots in all.
-        acquire: acquires up to a number of slots of a host and returns their number.
+        acquire: acquires up to a number of slots of an origin and returns their number.
 
     Returns:
-        The acquired hosts and slots, to be released.
+        The acquired origins and slots, to be released.
     """
     acquired: list[tuple[str, int]] = []
     for source in sources:
@@ -84,8 +84,8 @@ def distribute_slots(
     candidates = [*sources[1:], sources[0]]
     while candidates and distributed < count:
         source = candidates.pop(0)
-        if acquire(source.host, 1):
-            acquired.append((source.host, 1))
+        if acquire(source.origin, 1):
+            acquired.append((source.origin, 1))
             source.slots += 1
             distributed += 1
             candidates.append(source)

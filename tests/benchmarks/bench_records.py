@@ -38,7 +38,7 @@ def download(number: int, *, state: State = State.QUEUED) -> Download:
         id=make_id(),
         user="d26x6zSkaPSe5gCyy",
         request=Request(url=url, redacted_url=url, directory=f"Downloads/{number % 50}", timeout=300),
-        progress=Progress(host="files.example.com"),
+        progress=Progress(origin="https://files.example.com"),
         start_time=1_700_000_000 + number // 100,
         filename=f"package-{number:08}.tar.gz",
         state=state,

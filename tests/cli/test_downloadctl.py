@@ -186,6 +186,16 @@ async def test_a_command_accepts_its_option_with_choices(run: Run, origin: Origi
         assert (done.status, done.err) == (0, "")
 
 
+async def test_hosts_are_listed_with_their_last_error(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
+    assert (await run("hosts")).out == "No download waits or runs, and no host is in trouble.\n"
+    origin.script("/busy", error_response(503, retry_after="100"))
+    id = (await daemon.start_download("d", origin.url("/busy")))["download_id"]
+    await daemon.wait_for_state(id, "retrying")
+    listed = (await run("hosts")).out
+    assert re.search(rf"^{origin.url('')} +backoff +0 of 16 +0 .*the origin answered 503", listed, re.MULTILINE)
+    assert json.loads((await run("hosts", "--json")).out)["hosts"][0]["state"] == "backoff"
+
+
 async def test_the_status_counts_active_downloads(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/slow", SLOW_RESPONSE)
     quiet = await run("status")

@@ -151,6 +151,13 @@ async def test_the_daemon_describes_itself(client: Client) -> None:
     assert "downloadd_downloads_active" in await client.metrics()
 
 
+async def test_hosts_in_use_are_listed(client: Client, origin: Origin) -> None:
+    origin.script("/slow", ScriptedResponse(size=1000, stall_after=10))
+    await client.files.downloads.fetch(directory="d", download=origin.url("/slow"))
+    listed = await client.hosts(limit=1)
+    assert ([(one.origin, one.state) for one in listed.hosts], listed.total) == ([(origin.url(""), "healthy")], 1)
+
+
 # -- imports -----------------------------------------------------------------------------------------------------------
 
 

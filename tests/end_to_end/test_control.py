@@ -286,7 +286,7 @@ async def test_a_retry_shortens_a_backoff_but_not_the_retry_after_of_a_host(
     await daemon.wait_for_state(id, "retrying")
     status, entry = await daemon.control(id, "retry")
     assert (status, entry["status"]) == (200, "queued")
-    assert "127.0.0.1 asked to wait" in entry["reason"]
+    assert f"127.0.0.1:{origin.port} asked to wait" in entry["reason"]
     assert len(origin.requests("/f")) == 1
 
 

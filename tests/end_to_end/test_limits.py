@@ -150,7 +150,7 @@ async def test_a_slow_host_does_not_delay_others(limited: Limited, origin: Origi
         assert (status, answer["message"]) == (201, "Download completed")
     assert len(origin.requests("/slow")) == 2
     waiting = [entry["reason"] for entry in await daemon.active() if entry["status"] == "queued"]
-    assert waiting == ["2 downloads from 127.0.0.1 are running (max_per_host)"] * 4
+    assert waiting == [f"2 downloads from 127.0.0.1:{origin.port} are running (max_per_host)"] * 4
 
 
 async def test_higher_priorities_start_first_and_a_change_reorders_the_queue(limited: Limited, origin: Origin) -> None:
@@ -391,7 +391,7 @@ async def test_retry_after_delays_all_downloads_of_the_host(
     assert "next attempt" in entry["reason"]
     other = (await daemon.start_download("d", origin.url("/other"), priority="1000"))["download_id"]
     waiting = await daemon.get_download(other)
-    assert (waiting["status"], "127.0.0.1 asked to wait" in waiting["reason"]) == ("queued", True)
+    assert (waiting["status"], f"127.0.0.1:{origin.port} asked to wait" in waiting["reason"]) == ("queued", True)
     assert (await daemon.fetch("d", other_origin.url("/elsewhere")))[0] == 201
     assert origin.requests("/other") == []
     for id in (busy, other):
@@ -411,7 +411,7 @@ async def test_retry_after_holds_if_the_download_cannot_wait_that_long(daemon: D
     assert "429" in answer["detail"]
     other = (await daemon.start_download("d", origin.url("/f")))["download_id"]
     entry = await daemon.get_download(other)
-    assert (entry["status"], "127.0.0.1 asked to wait" in entry["reason"]) == ("queued", True)
+    assert (entry["status"], f"127.0.0.1:{origin.port} asked to wait" in entry["reason"]) == ("queued", True)
     assert len(origin.requests("/f")) == 1
 
 

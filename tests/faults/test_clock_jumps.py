@@ -9,6 +9,7 @@ from support.clocks import JumpingClock
 from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.origin_health import FailureKind, OriginFailure
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
 from downloadd.manager.scheduler import Limits
 from downloadd.records.protocol import WaitingDownload
@@ -29,8 +30,10 @@ async def test_a_delay_keeps_its_length_when_the_clock_jumps(jump: float, blocke
     begin = time.monotonic()
     until = clock.wall() + 0.2
     if blocked:
-        dispatcher.block("h", until)
-    dispatcher.enqueue([WaitingDownload(seq=1, host="h", priority=0, not_before=None if blocked else until)])
+        dispatcher.report_failure(
+            "h", OriginFailure(kind=FailureKind.BUSY, seq=2, detail="429", retry_after=until - clock.wall())
+        )
+    dispatcher.enqueue([WaitingDownload(seq=1, origin="h", priority=0, not_before=None if blocked else until)])
     clock.jump = jump
     dispatching = asyncio.create_task(dispatcher.dispatch(start))
     assert list(await asyncio.wait_for(started, CONDITION_TIMEOUT)) == [1]

@@ -59,7 +59,7 @@ def test_another_end_has_another_id() -> None:
     assert len(ids) == 2
 
 
-refused = with_fields(sample_download(), state=State.FAILED, host="", ended_seq=1, end_time=1)
+refused = with_fields(sample_download(), state=State.FAILED, origin="", ended_seq=1, end_time=1)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def download(checksum: str | None) -> Download:
         user="u",
         url="http://a/",
         redacted_url="http://a/",
-        host="a",
+        origin="a",
         directory="Imports",
         filename="x",
         timeout=0,

@@ -38,8 +38,8 @@ def test_a_valid_request_becomes_a_queued_download() -> None:
     download = accept(DownloadRequest(url=URL, directory="/a//b/"))
     assert (download.state, download.result.error) == (State.QUEUED, None)
     assert (download.id, download.user, download.start_time) == (ID, "ann", int(NOW))
-    assert (download.progress.host, download.request.directory, download.filename) == (
-        "files.example.com",
+    assert (download.progress.origin, download.request.directory, download.filename) == (
+        "https://files.example.com",
         "a/b",
         "data.csv",
     )
@@ -103,7 +103,7 @@ def test_an_invalid_request_is_recorded_in_the_history(download_request: Downloa
     assert download.result.detail
     assert download.result.end_time == download.start_time == int(NOW)
     # A request that was refused as invalid cannot be retried.
-    assert download.progress.host == ""
+    assert download.progress.origin == ""
 
 
 def test_a_host_outside_the_allowlist_is_refused() -> None:

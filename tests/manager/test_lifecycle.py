@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -13,14 +14,16 @@ from downloadd.states import FINISHED, RUNNING, WAITING, State
 NOW = 1_700_000_000.75
 
 
-def download(state: State = State.QUEUED, desired: Desired = Desired.RUN, host: str = "files.example.com") -> Download:
+def download(
+    state: State = State.QUEUED, desired: Desired = Desired.RUN, origin: str = "https://files.example.com"
+) -> Download:
     return make_download(
         id="7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c",
         seq=7,
         user="u",
         url="https://files.example.com/data.csv",
         redacted_url="https://files.example.com/data.csv",
-        host=host,
+        origin=origin,
         directory="Downloads",
         filename="data.csv",
         timeout=300,
@@ -91,41 +94,45 @@ def test_a_download_that_is_being_cancelled_cannot_be_paused() -> None:
 
 def test_retrying_a_finished_download_starts_over_with_the_same_id() -> None:
     ended = lifecycle.mark_failed(download(State.DOWNLOADING), NetworkError("reset"), now=NOW)
-    after = lifecycle.retry(ended)
+    after = lifecycle.retry(ended, now=NOW)
     assert after.id == ended.id
     assert after.state is State.QUEUED
     assert (after.request, after.filename) == (ended.request, ended.filename)
-    assert after.progress == Progress(host="files.example.com")
+    assert after.progress == Progress(origin="https://files.example.com", retrying_since=NOW)
     assert after.result == Result()
     assert after.epoch == ended.epoch
 
 
 def test_retrying_a_download_in_backoff_keeps_its_bytes() -> None:
-    after = lifecycle.retry(download(State.RETRYING))
+    after = lifecycle.retry(download(State.RETRYING), now=NOW)
     assert (after.state, after.progress.not_before, after.progress.received) == (State.QUEUED, None, 100)
 
 
 @pytest.mark.parametrize("state", [State.COMPLETED, State.QUEUED, State.PAUSED, *sorted(RUNNING)])
 def test_other_downloads_cannot_be_retried(state: State) -> None:
     with pytest.raises(InvalidStateError):
-        lifecycle.retry(download(state))
+        lifecycle.retry(download(state), now=NOW)
 
 
 def test_an_invalid_request_is_never_run() -> None:
     with pytest.raises(InvalidStateError, match="refused"):
-        lifecycle.retry(download(State.FAILED, host=""))
+        lifecycle.retry(download(State.FAILED, origin=""), now=NOW)
 
 
 def test_another_url_needs_a_download_that_does_not_run() -> None:
     def redirected(before: Download) -> Download:
         return lifecycle.change_url(
-            before, url="http://b/x", redacted_url="http://b/x", host="b", change=lambda d: with_fields(d, priority=9)
+            before,
+            url="http://b/x",
+            redacted_url="http://b/x",
+            origin="http://b",
+            change=lambda d: with_fields(d, priority=9),
         )
 
     after = redirected(download(State.PAUSED))
-    assert (after.request.url, after.progress.host, after.control.priority, after.progress.validator) == (
+    assert (after.request.url, after.progress.origin, after.control.priority, after.progress.validator) == (
         "http://b/x",
-        "b",
+        "http://b",
         9,
         '"v1"',
     )
@@ -193,7 +200,8 @@ def test_a_complete_part_file_keeps_the_bytes_of_its_checkpoint(ranges: str | No
 @given(st.sampled_from(State), st.sampled_from(Desired))
 def test_no_user_action_fails_unexpectedly(state: State, desired: Desired) -> None:
     before = download(state, desired)
-    for action in (lambda d: lifecycle.cancel(d, now=NOW), lifecycle.pause, lifecycle.resume, lifecycle.retry):
+    retry = partial(lifecycle.retry, now=NOW)
+    for action in (lambda d: lifecycle.cancel(d, now=NOW), lifecycle.pause, lifecycle.resume, retry):
         try:
             after = action(before)
         except InvalidStateError:

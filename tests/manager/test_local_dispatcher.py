@@ -8,6 +8,7 @@ from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
 from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.origin_health import FailureKind, OriginFailure
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
 from downloadd.manager.scheduler import Limits
 from downloadd.records.protocol import WaitingDownload
@@ -17,7 +18,7 @@ CLOCK = SystemClock()
 
 
 def waiting(seq: int, *, delay: float | None = None) -> WaitingDownload:
-    return WaitingDownload(seq=seq, host="a", priority=0, not_before=None if delay is None else CLOCK.wall() + delay)
+    return WaitingDownload(seq=seq, origin="a", priority=0, not_before=None if delay is None else CLOCK.wall() + delay)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ async def test_downloads_start_within_the_limits_and_when_a_slot_is_free(
     await wait_until(lambda: started == [1, 2])
     assert dispatcher.waiting == 1
     assert dispatcher.wait_reasons()[WaitReason.HOST_LIMIT] == 1
-    assert dispatcher.origins().connections == 2
+    assert dispatcher.origin_usage().connections == 2
     dispatcher.finish(1)
     await wait_until(lambda: started == [1, 2, 3])
 
@@ -77,7 +78,7 @@ async def test_a_suspension_and_a_block_hold_the_queue_until_they_end(
     dispatcher.enqueue([waiting(1)])
     await asyncio.sleep(0.02)
     assert (started, dispatcher.describe_wait("a", None)) == ([], "the disk is full")
-    dispatcher.block("a", CLOCK.wall() + 0.05)
+    dispatcher.report_failure("a", OriginFailure(kind=FailureKind.BUSY, seq=9, detail="429", retry_after=0.05))
     dispatcher.set_suspension(None)
     assert "a asked to wait" in dispatcher.describe_wait("a", None)
     await wait_until(lambda: started == [1])

@@ -17,7 +17,9 @@ from downloadd.manager.retry import (
     MAX_RETRY_AFTER_SECONDS,
     Abort,
     Retry,
+    TimeSpent,
     decide,
+    time_left,
 )
 
 
@@ -27,8 +29,9 @@ def decided(
     failures: int = 0,
     retries: int = 5,
     progressed: bool = False,
-    excused: bool = False,
-    time_left: float | None = None,
+    is_counted: bool = True,
+    pause: float = 0.0,
+    seconds_left: float | None = None,
     random: float = 0.0,
 ) -> Retry | Abort:
     return decide(
@@ -36,8 +39,9 @@ def decided(
         failures=failures,
         retries=retries,
         progressed=progressed,
-        excused=excused,
-        time_left=time_left,
+        is_counted=is_counted,
+        pause=pause,
+        time_left=seconds_left,
         random=random,
     )
 
@@ -72,8 +76,8 @@ def test_a_download_fails_after_max_retries(failures: int, retries: int, expecte
     assert isinstance(decided(NetworkError("x"), failures=failures, retries=retries), expected)
 
 
-def test_an_attempt_that_had_to_wait_for_the_records_is_not_counted() -> None:
-    decision = decided(NetworkError("x"), failures=5, retries=5, excused=True)
+def test_an_attempt_that_is_not_counted_never_ends_the_download_by_its_number() -> None:
+    decision = decided(NetworkError("x"), failures=5, retries=5, is_counted=False)
     assert isinstance(decision, Retry)
     assert decision.failures == 5
 
@@ -100,17 +104,37 @@ def test_the_delay_is_bounded_and_jittered(failures: int, random: float) -> None
     assert 0.25 <= decision.delay <= MAX_DELAY_SECONDS
 
 
-def test_retry_after_is_respected_and_holds_for_the_host() -> None:
+def test_retry_after_is_respected() -> None:
     decision = decided(RemoteError(503, retry_after=120))
     assert isinstance(decision, Retry)
     assert decision.delay == 120
-    assert decision.host_backoff
 
 
-def test_without_retry_after_other_downloads_of_the_host_continue() -> None:
-    decision = decided(RemoteError(503))
-    assert isinstance(decision, Retry)
-    assert not decision.host_backoff
+def test_a_download_whose_host_failed_waits_until_shortly_after_the_next_probe() -> None:
+    for random in (0.0, 0.9):
+        decision = decided(NetworkError("refused"), failures=3, is_counted=False, pause=20, random=random)
+        assert decision == Retry(delay=20 + 0.5 * random, failures=3)
+    assert decided(NetworkError("refused"), failures=3, is_counted=False) == Retry(delay=0.25, failures=3)
+
+
+@pytest.mark.parametrize(
+    ("spent", "timeout", "retry_for", "left"),
+    [
+        (TimeSpent(timed=4, retrying=100), 10, 0, 6),
+        (TimeSpent(timed=None, retrying=100), 10, 0, None),
+        (TimeSpent(timed=4, retrying=100), 0, 0, None),
+        (TimeSpent(timed=4, retrying=100), 0, 1000, 900),
+        (TimeSpent(timed=4, retrying=100), 10, 1000, 6),
+        # A host that has never answered ends it by the wall time; one that has, by `retry_for` alone.
+        (TimeSpent(timed=4, retrying=0, host_failing=7), 10, 0, 3),
+        (TimeSpent(timed=None, retrying=0, host_failing=700), 10, 1000, 300),
+        (TimeSpent(timed=None, retrying=0, host_failing=700), 10, 0, None),
+    ],
+)
+def test_a_download_ends_by_its_timeout_or_by_retry_for(
+    spent: TimeSpent, timeout: float, retry_for: float, left: float | None
+) -> None:
+    assert time_left(spent, timeout=timeout, retry_for=retry_for) == left
 
 
 def test_a_very_long_retry_after_is_limited() -> None:
@@ -119,17 +143,9 @@ def test_a_very_long_retry_after_is_limited() -> None:
     assert decision.delay == MAX_RETRY_AFTER_SECONDS
 
 
-def test_retry_after_holds_for_the_host_if_the_download_is_not_retried() -> None:
-    error = RemoteError(503, retry_after=120)
-    assert decided(error, time_left=60) == Abort(failures=1, host_backoff=120)
-    assert decided(error, failures=5, retries=5) == Abort(failures=6, host_backoff=120)
-    assert decided(RemoteError(503), retries=0) == Abort(failures=1, host_backoff=None)
-    assert decided(RemoteError(401, retry_after=120)) == Abort(failures=1, host_backoff=None)
-
-
 def test_a_retry_after_the_timeout_is_not_scheduled() -> None:
-    assert isinstance(decided(RemoteError(503, retry_after=120), time_left=119), Abort)
-    assert isinstance(decided(RemoteError(503, retry_after=120), time_left=121), Retry)
+    assert isinstance(decided(RemoteError(503, retry_after=120), seconds_left=119), Abort)
+    assert isinstance(decided(RemoteError(503, retry_after=120), seconds_left=121), Retry)
 
 
 def test_free_space_is_waited_for_longer_unless_the_file_can_never_fit() -> None:
@@ -137,7 +153,7 @@ def test_free_space_is_waited_for_longer_unless_the_file_can_never_fit() -> None
     assert isinstance(decision, Retry)
     assert decision.delay == INITIAL_STORAGE_DELAY_SECONDS / 2
     assert isinstance(decided(InsufficientStorageError("too small", permanent=True)), Abort)
-    assert isinstance(decided(InsufficientStorageError("full"), time_left=INITIAL_STORAGE_DELAY_SECONDS / 2), Abort)
+    assert isinstance(decided(InsufficientStorageError("full"), seconds_left=INITIAL_STORAGE_DELAY_SECONDS / 2), Abort)
 
 
 @pytest.mark.parametrize("failures", [0, 5])

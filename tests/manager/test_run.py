@@ -18,10 +18,11 @@ from support.waiting import wait_until
 
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download, ResumedBy
-from downloadd.errors import ErrorCode, SpacePendingError
+from downloadd.errors import ErrorCode, NetworkError, NetworkErrorKind, SpacePendingError
 from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
-from downloadd.manager.run import HostBackoff, Run, StopReason, must_start_over
+from downloadd.manager.run import Run, StopReason, must_start_over
 from downloadd.manager.scheduler import Limits
 from downloadd.policy.policy import Policy
 from downloadd.records.protocol import HistoryFilter
@@ -49,11 +50,12 @@ class RunParts:
         self.session = session
         self.origin = origin
         self.clock = ManualClock()
+        self.dispatcher = LocalDispatcher(Limits.from_config(CONFIG), self.clock)
         self.states: list[State] = []
 
     async def claim(self, path: str, **fields: Any) -> Download:
         """Return a claimed row for a path of the origin."""
-        row = sample_download(self.origin.url(path), host="127.0.0.1", directory="d", filename="f")
+        row = sample_download(self.origin.url(path), origin=self.origin.url(""), directory="d", filename="f")
         return await claimed(self.records, row.with_request(**fields))
 
     def make_run(self, row: Download, config: DownloadsConfig = CONFIG) -> Run:
@@ -65,7 +67,8 @@ class RunParts:
             clock=self.clock,
             limiter=DownloadLimiter(TokenBucket(0), TokenBucket(0)),
             flush_interval=lambda: 0.0,
-            slots=LocalDispatcher(Limits.from_config(config), self.clock),
+            slots=self.dispatcher,
+            origins=OriginMonitor(self.dispatcher, self.records.origins),
             config=config,
             on_change=lambda run: self.states.append(run.download.state),
         )
@@ -89,7 +92,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[RunParts]:
         )
 
 
-async def perform(run: Run) -> tuple[Download, HostBackoff | None]:
+async def perform(run: Run) -> Download:
     """Return the outcome of a run that is not fenced."""
     async with asyncio.timeout(20):
         outcome = await run.perform()
@@ -97,7 +100,7 @@ async def perform(run: Run) -> tuple[Download, HostBackoff | None]:
     return outcome
 
 
-async def start_and_stall(parts: RunParts) -> tuple[Run, "asyncio.Task[tuple[Download, HostBackoff | None]]"]:
+async def start_and_stall(parts: RunParts) -> tuple[Run, "asyncio.Task[Download]"]:
     """Return a run that waits for more bytes."""
     run = parts.make_run(await parts.claim("/slow"))
     performing = asyncio.create_task(perform(run))
@@ -107,8 +110,8 @@ async def start_and_stall(parts: RunParts) -> tuple[Run, "asyncio.Task[tuple[Dow
 
 async def test_a_complete_file_is_published_and_recorded(parts: RunParts) -> None:
     run = parts.make_run(await parts.claim("/f"))
-    row, host_backoff = await perform(run)
-    assert (row.state, row.progress.total, host_backoff) == (State.COMPLETED, SIZE, None)
+    row = await perform(run)
+    assert (row.state, row.progress.total) == (State.COMPLETED, SIZE)
     assert parts.files() == {"f": expected_bytes(0, 0, SIZE)}
     assert await parts.records.history(HistoryFilter()) == [row]
     assert (run.received_bytes, run.request_count) == (SIZE, 1)
@@ -128,7 +131,7 @@ async def test_a_stop_before_the_attempt_makes_no_request(
 ) -> None:
     run = parts.make_run(await parts.claim("/f"))
     run.stop(reason)
-    row, _ = await perform(run)
+    row = await perform(run)
     assert (row.state, row.progress.attempt) == (state, attempt)
     assert await present(parts.records, row.id) == row
     assert parts.origin.requests("/f") == []
@@ -143,7 +146,7 @@ async def test_a_stop_during_the_transfer_keeps_what_was_received(
 ) -> None:
     run, performing = await start_and_stall(parts)
     run.stop(reason)
-    row, _ = await performing
+    row = await performing
     assert (row.state, row.progress.received, row.progress.attempt) == (state, STALL_AFTER, attempt)
     assert await present(parts.records, row.id) == row
     assert row.progress.part_name is not None
@@ -154,31 +157,34 @@ async def test_a_cancel_removes_the_part_file_and_is_not_replaced_by_another_rea
     run, performing = await start_and_stall(parts)
     run.stop(StopReason.CANCEL)
     run.stop(StopReason.INTERRUPT)
-    row, _ = await performing
+    row = await performing
     assert (row.state, row.result.error) == (State.CANCELLED, ErrorCode.CANCELLED)
     assert parts.files() == {}
 
 
 async def test_a_transient_failure_is_deferred_for_as_long_as_the_host_asks(parts: RunParts) -> None:
     parts.origin.script("/busy", error_response(503, retry_after="60"))
-    row, host_backoff = await perform(parts.make_run(await parts.claim("/busy")))
+    row = await perform(parts.make_run(await parts.claim("/busy")))
     until = parts.clock.now + 60
-    assert (row.state, row.progress.failures, row.progress.not_before) == (State.RETRYING, 1, until)
-    assert host_backoff == HostBackoff(host="127.0.0.1", until=until)
+    assert (row.state, row.progress.failures, row.progress.not_before) == (State.RETRYING, 0, until)
+    record = parts.dispatcher.origin_record(row.progress.origin)
+    assert record is not None
+    assert record.backoff_until == until
+    assert await parts.records.origins.load() == [record]
     assert row.progress.time_spent == 60
     assert await present(parts.records, row.id) == row
 
 
 async def test_a_transient_failure_after_the_last_retry_ends_the_download(parts: RunParts) -> None:
     parts.origin.script("/busy", error_response(503))
-    row, _ = await perform(parts.make_run(await parts.claim("/busy"), replace(CONFIG, max_retries=0)))
+    row = await perform(parts.make_run(await parts.claim("/busy"), replace(CONFIG, max_retries=0)))
     assert (row.state, row.progress.attempt) == (State.FAILED, 1)
 
 
 async def test_a_permanent_failure_ends_the_download_and_removes_the_part_file(parts: RunParts) -> None:
     run = parts.make_run(await parts.claim("/f", requested_checksum=f"sha-256={'0' * 64}"))
-    row, host_backoff = await perform(run)
-    assert (row.state, row.result.error, host_backoff) == (State.FAILED, ErrorCode.CHECKSUM_MISMATCH, None)
+    row = await perform(run)
+    assert (row.state, row.result.error) == (State.FAILED, ErrorCode.CHECKSUM_MISMATCH)
     assert State.VERIFYING in parts.states
     assert await parts.records.history(HistoryFilter()) == [row]
     assert parts.files() == {}
@@ -197,10 +203,8 @@ async def test_a_download_without_space_waits_and_its_attempt_is_not_counted(
     row = await parts.claim("/f")
     await fill_disk(parts, monkeypatch, SIZE - 1)
     run = parts.make_run(row)
-    outcome = await run.perform()
-    assert outcome is not None
-    saved, host_backoff = outcome
-    assert host_backoff is None
+    saved = await run.perform()
+    assert saved is not None
     assert (saved.state, saved.result.error, saved.result.detail) == (State.QUEUED, None, None)
     assert (saved.progress.attempt, saved.progress.failures) == (0, 0)
     assert run.pending_space is not None
@@ -224,7 +228,7 @@ async def test_a_download_without_space_for_its_rest_keeps_what_it_has(
     run = parts.make_run(row)
     outcome = await run.perform()
     assert outcome is not None
-    assert (outcome[0].state, outcome[0].progress.received) == (State.QUEUED, kept)
+    assert (outcome.state, outcome.progress.received) == (State.QUEUED, kept)
     assert run.pending_space is not None
     assert (run.pending_space.needed, run.pending_space.kept) == (SIZE - kept, kept)
     assert [len(content) for content in parts.files().values()] == [kept]
@@ -256,13 +260,13 @@ async def test_a_download_without_space_for_the_gaps_of_its_part_keeps_its_range
     [row] = await parts.records.claim([row.seq])
     await fill_disk(parts, monkeypatch, SIZE - 100_001)
     run = parts.make_run(row)
-    held, _ = await perform(run)
+    held = await perform(run)
     assert run.pending_space is not None
     assert (run.pending_space.needed, run.pending_space.kept) == (100_000, 100_000)
     assert (held.state, held.progress.received, held.progress.received_ranges) == (State.QUEUED, 100_000, ranges)
     await fill_disk(parts, monkeypatch, SIZE)
     [row] = await parts.records.claim([row.seq])
-    completed, _ = await perform(parts.make_run(row))
+    completed = await perform(parts.make_run(row))
     assert completed.state is State.COMPLETED
     assert parts.files() == {"f": expected_bytes(0, 0, SIZE)}
     assert parts.origin.bytes_sent("/f") < 150_000
@@ -281,7 +285,7 @@ async def test_a_download_that_is_cancelled_while_the_disk_is_full_is_cancelled(
     monkeypatch.setattr(PartFile, "reserve", reserve)
     outcome = await run.perform()
     assert outcome is not None
-    assert outcome[0].state is State.CANCELLED
+    assert outcome.state is State.CANCELLED
     assert run.pending_space is None
 
 
@@ -292,7 +296,7 @@ async def test_an_unexpected_exception_ends_the_download_as_an_internal_error(
         raise LookupError("unexpected")
 
     monkeypatch.setattr(parts.destination, "open_part", crash)
-    row, _ = await perform(parts.make_run(await parts.claim("/f")))
+    row = await perform(parts.make_run(await parts.claim("/f")))
     assert (row.state, row.result.error) == (State.FAILED, ErrorCode.INTERNAL_ERROR)
 
 
@@ -304,7 +308,7 @@ async def test_a_fenced_run_has_no_outcome_and_changes_no_row(parts: RunParts) -
         assert await parts.make_run(row).perform() is None
     assert await present(parts.records, row.id) == current
     assert "f" not in parts.files()
-    assert (await perform(parts.make_run(current)))[0].state is State.COMPLETED
+    assert (await perform(parts.make_run(current))).state is State.COMPLETED
 
 
 async def test_an_amended_row_changes_the_control_fields_alone(parts: RunParts) -> None:
@@ -322,7 +326,7 @@ async def test_a_file_resumed_without_a_strong_validator_whose_digest_differs_st
     rest = [ScriptedResponse(size=SIZE)] * 3
     parts.origin.script("/c", [changed, *rest])
     row = await parts.claim("/c", requested_checksum=checksum)
-    row, _ = await perform(parts.make_run(row))
+    row = await perform(parts.make_run(row))
     assert (row.state, row.result.error) == (State.RETRYING, ErrorCode.NETWORK_ERROR)
     part_name = row.progress.part_name
     assert part_name is not None
@@ -331,11 +335,11 @@ async def test_a_file_resumed_without_a_strong_validator_whose_digest_differs_st
     part = parts.root / "d" / part_name
     part.write_bytes(bytes(100) + content[100:received])
     [row] = await parts.records.claim([row.seq])
-    row, _ = await perform(parts.make_run(row))
+    row = await perform(parts.make_run(row))
     assert (row.state, row.result.error) == (State.RETRYING, ErrorCode.CHECKSUM_MISMATCH)
     assert (row.progress.part_name, row.progress.strict_resume, row.progress.failures) == (None, True, 1)
     [row] = await parts.records.claim([row.seq])
-    row, _ = await perform(parts.make_run(row))
+    row = await perform(parts.make_run(row))
     assert row.state is State.COMPLETED
     assert list(parts.files().values()) == [content]
 
@@ -355,3 +359,50 @@ def test_a_mismatch_starts_over_once_after_a_resume_on_weak_evidence(
 ) -> None:
     row = sample_download().with_progress(resumed_by=resumed_by, strict_resume=strict_resume)
     assert must_start_over(row) is expected
+
+
+async def fail_host(parts: RunParts) -> OriginMonitor:
+    """Return a monitor that knows that the origin has failed for 400 seconds."""
+    monitor = OriginMonitor(parts.dispatcher, parts.records.origins)
+    refused = NetworkError("refused", kind=NetworkErrorKind.CONNECT)
+    await monitor.report_failure(parts.origin.url(""), 99, refused)
+    parts.clock.now += 400
+    return monitor
+
+
+async def test_a_download_that_waited_too_long_for_a_host_that_never_answers_ends_without_a_request(
+    parts: RunParts,
+) -> None:
+    await fail_host(parts)
+    row = await perform(parts.make_run(await parts.claim("/f", timeout=300)))
+    assert (row.state, row.result.error, row.result.detail) == (State.FAILED, ErrorCode.NETWORK_ERROR, "refused")
+    assert parts.origin.requests("/f") == []
+
+
+@pytest.mark.parametrize("has_answered", [False, True])
+async def test_a_probe_whose_host_fails_costs_neither_a_retry_nor_time(parts: RunParts, has_answered: bool) -> None:
+    monitor = await fail_host(parts)
+    if has_answered:
+        monitor.report_answer(parts.origin.url(""), 99)
+        await fail_host(parts)
+    parts.origin.script("/reset", ScriptedResponse(raw=b""))
+    row = await perform(
+        parts.make_run(await parts.claim("/reset", timeout=300 if has_answered else 0), replace(CONFIG, max_retries=0))
+    )
+    assert (row.state, row.progress.failures, row.progress.time_spent > 0) == (State.RETRYING, 0, not has_answered)
+
+
+async def test_a_host_that_is_away_for_retry_for_ends_its_downloads(parts: RunParts) -> None:
+    (await fail_host(parts)).report_answer(parts.origin.url(""), 99)
+    await fail_host(parts)
+    row = await perform(parts.make_run(await parts.claim("/f", timeout=0), replace(CONFIG, retry_for=399)))
+    assert (row.state, row.result.error) == (State.FAILED, ErrorCode.NETWORK_ERROR)
+
+
+async def test_an_answer_closes_the_circuit_for_the_others_at_once(parts: RunParts) -> None:
+    await fail_host(parts)
+    run = parts.make_run(await parts.claim("/slow", timeout=0))
+    performing = asyncio.create_task(perform(run))
+    await wait_until(lambda: parts.dispatcher.origins(9).total == 0)
+    run.stop(StopReason.CANCEL)
+    await performing

@@ -134,7 +134,7 @@ async def test_a_failed_attempt_is_queued_again_and_retry_after_blocks_the_host(
     origin.script("/busy", error_response(503, retry_after="60"))
     with stack.bus.subscribe() as subscription:
         id = await start(stack, origin.url("/busy"))
-        await wait_until(lambda: stack.dispatcher.origins().blocked == 1 and stack.dispatcher.waiting == 1)
+        await wait_until(lambda: stack.dispatcher.origin_usage().blocked == 1 and stack.dispatcher.waiting == 1)
         states = [
             published.event.snapshot.download.state
             for published in await subscription.receive()
@@ -142,7 +142,7 @@ async def test_a_failed_attempt_is_queued_again_and_retry_after_blocks_the_host(
         ]
     assert states[0] is State.QUEUED
     assert (await stack.manager.get(id)).download.state is State.RETRYING
-    assert "asked to wait" in stack.dispatcher.describe_wait("127.0.0.1", None)
+    assert "asked to wait" in stack.dispatcher.describe_wait(origin.url(""), None)
 
 
 async def test_a_close_interrupts_every_run_and_keeps_what_it_received(tmp_path: Path, origin: Origin) -> None:

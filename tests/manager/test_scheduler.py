@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from downloadd.manager.origin_health import FailureKind, OriginFailure
 from downloadd.manager.queue_report import count_wait_reasons, describe_wait
 from downloadd.manager.scheduler import Limits, Scheduler
 from downloadd.records.protocol import WaitingDownload
@@ -16,8 +17,14 @@ def scheduler(max_concurrent: int = 100, max_per_host: int = 100) -> Scheduler:
     return Scheduler(Limits(max_concurrent=max_concurrent, max_per_host=max_per_host))
 
 
-def waiting(seq: int, host: str = "a", priority: int = 0, not_before: float | None = None) -> WaitingDownload:
-    return WaitingDownload(seq=seq, host=host, priority=priority, not_before=not_before)
+def waiting(seq: int, origin: str = "a", priority: int = 0, not_before: float | None = None) -> WaitingDownload:
+    return WaitingDownload(seq=seq, origin=origin, priority=priority, not_before=not_before)
+
+
+def block(queue: Scheduler, origin: str, *, until: float, now: float = 0) -> None:
+    """Report that the origin asked to wait."""
+    failure = OriginFailure(kind=FailureKind.BUSY, seq=-1, detail="429", retry_after=until - now)
+    queue.origins.report_failure(origin, failure, max_slots=100, now=now, random=0.5)
 
 
 def test_the_oldest_download_starts_first() -> None:
@@ -31,15 +38,15 @@ def test_a_higher_priority_starts_before_an_older_download() -> None:
     queue = scheduler(max_concurrent=2)
     queue.add(waiting(1))
     queue.add(waiting(2, priority=-1))
-    queue.add(waiting(3, host="b", priority=5))
+    queue.add(waiting(3, origin="b", priority=5))
     assert queue.select_ready(now=0) == [3, 1]
 
 
 def test_a_full_host_does_not_delay_another() -> None:
     queue = scheduler(max_per_host=1)
     for seq in range(1, 6):
-        queue.add(waiting(seq, host="slow", priority=9))
-    queue.add(waiting(6, host="quick"))
+        queue.add(waiting(seq, origin="slow", priority=9))
+    queue.add(waiting(6, origin="quick"))
     assert queue.select_ready(now=0) == [1, 6]
     assert "max_per_host" in describe_wait(queue, "slow", None, 0)
 
@@ -56,8 +63,8 @@ def test_a_free_slot_goes_to_the_next_download_of_the_same_host() -> None:
 
 def test_no_more_downloads_run_than_max_concurrent() -> None:
     queue = scheduler(max_concurrent=2)
-    for seq, host in enumerate("abcd"):
-        queue.add(waiting(seq, host=host))
+    for seq, origin in enumerate("abcd"):
+        queue.add(waiting(seq, origin=origin))
     assert queue.select_ready(now=0) == [0, 1]
     assert "max_concurrent" in describe_wait(queue, "c", None, 0)
     queue.finish(0)
@@ -76,8 +83,8 @@ def test_a_delayed_download_is_queued_when_it_is_due() -> None:
 def test_all_downloads_of_a_blocked_host_wait_with_a_reason() -> None:
     queue = scheduler()
     queue.add(waiting(1))
-    queue.add(waiting(2, host="b"))
-    queue.block("a", until=30)
+    queue.add(waiting(2, origin="b"))
+    block(queue, "a", until=30)
     assert queue.select_ready(now=0) == [2]
     assert "asked to wait, 30 s" in describe_wait(queue, "a", None, 0)
     queue.add(waiting(3))
@@ -88,7 +95,7 @@ def test_all_downloads_of_a_blocked_host_wait_with_a_reason() -> None:
 
 def test_a_host_that_is_blocked_while_idle_is_blocked_for_later_downloads() -> None:
     queue = scheduler()
-    queue.block("a", until=30)
+    block(queue, "a", until=30)
     queue.add(waiting(1))
     assert queue.select_ready(now=0) == []
     assert queue.select_ready(now=31) == [1]
@@ -97,9 +104,9 @@ def test_a_host_that_is_blocked_while_idle_is_blocked_for_later_downloads() -> N
 def test_a_longer_block_replaces_a_shorter_one() -> None:
     queue = scheduler()
     queue.add(waiting(1))
-    queue.block("a", until=30)
-    queue.block("a", until=60)
-    queue.block("a", until=10)
+    block(queue, "a", until=30)
+    block(queue, "a", until=60)
+    block(queue, "a", until=10)
     assert queue.select_ready(now=31) == []
     assert queue.select_ready(now=60) == [1]
 
@@ -187,13 +194,23 @@ def test_higher_limits_start_more_downloads_at_once() -> None:
     assert queue.select_ready(now=0) == [2]
 
 
-def test_state_of_idle_hosts_is_removed() -> None:
+def test_an_origin_is_offered_once_while_the_total_limit_is_reached() -> None:
+    queue = scheduler(max_concurrent=2)
+    for seq in range(100):
+        queue.add(waiting(seq, origin=f"http://h{seq % 5}"))
+    for _ in range(40):
+        for seq in queue.select_ready(now=0):
+            queue.finish(seq)
+        assert len(queue._ready) <= 15
+
+
+def test_state_of_idle_origins_is_removed() -> None:
     queue = scheduler(max_concurrent=1000)
     for seq in range(1000):
-        queue.add(waiting(seq, host=f"host{seq}"))
+        queue.add(waiting(seq, origin=f"http://h{seq}"))
     for seq in queue.select_ready(now=0):
         queue.finish(seq)
-    assert not queue._hosts
+    assert not queue.origins.queues
 
 
 class SchedulerModel(RuleBasedStateMachine):
@@ -209,10 +226,10 @@ class SchedulerModel(RuleBasedStateMachine):
         self.now = 0.0
         self.seq = 0
 
-    @rule(host=st.sampled_from("abc"), priority=st.integers(-2, 2), delay=st.none() | st.integers(0, 20))
-    def add(self, host: str, priority: int, delay: int | None) -> None:
+    @rule(origin=st.sampled_from("abc"), priority=st.integers(-2, 2), delay=st.none() | st.integers(0, 20))
+    def add(self, origin: str, priority: int, delay: int | None) -> None:
         self.seq += 1
-        one = waiting(self.seq, host, priority, None if delay is None else self.now + delay)
+        one = waiting(self.seq, origin, priority, None if delay is None else self.now + delay)
         self.model[one.seq] = one
         self.queue.add(one)
 
@@ -220,15 +237,15 @@ class SchedulerModel(RuleBasedStateMachine):
     def move(self, data: st.DataObject, priority: int) -> None:
         if self.model:
             one = self.model[data.draw(st.sampled_from(sorted(self.model)))]
-            one = waiting(one.seq, one.host, priority)
+            one = waiting(one.seq, one.origin, priority)
             self.model[one.seq] = one
             self.queue.add(one)
 
-    @rule(data=st.data(), host=st.sampled_from("abc"))
-    def add_while_it_runs(self, data: st.DataObject, host: str) -> None:
+    @rule(data=st.data(), origin=st.sampled_from("abc"))
+    def add_while_it_runs(self, data: st.DataObject, origin: str) -> None:
         if self.running:
             seq = data.draw(st.sampled_from(sorted(self.running)))
-            self.requeued[seq] = waiting(seq, host)
+            self.requeued[seq] = waiting(seq, origin)
             self.queue.add(self.requeued[seq])
 
     @rule(data=st.data())
@@ -247,10 +264,10 @@ class SchedulerModel(RuleBasedStateMachine):
                 self.model[seq] = self.requeued.pop(seq)
             self.queue.finish(seq)
 
-    @rule(host=st.sampled_from("abc"), seconds=st.integers(1, 20))
-    def block(self, host: str, seconds: int) -> None:
-        self.queue.block(host, self.now + seconds)
-        self.blocked[host] = max(self.blocked.get(host, 0), self.now + seconds)
+    @rule(origin=st.sampled_from("abc"), seconds=st.integers(1, 20))
+    def block(self, origin: str, seconds: int) -> None:
+        block(self.queue, origin, until=self.now + seconds, now=self.now)
+        self.blocked[origin] = max(self.blocked.get(origin, 0), self.now + seconds)
 
     @rule(seconds=st.integers(0, 15))
     def pick(self, seconds: int) -> None:
@@ -261,12 +278,12 @@ class SchedulerModel(RuleBasedStateMachine):
             if len(self.running) + len(expected) >= 4:
                 break
             due = one.not_before is None or one.not_before <= self.now
-            if due and slots[one.host] < 2 and self.blocked.get(one.host, 0) <= self.now:
-                slots[one.host] += 1
+            if due and slots[one.origin] < 2 and self.blocked.get(one.origin, 0) <= self.now:
+                slots[one.origin] += 1
                 expected.append(one.seq)
         assert self.queue.select_ready(self.now) == expected
         for seq in expected:
-            self.running[seq] = self.model.pop(seq).host
+            self.running[seq] = self.model.pop(seq).origin
 
     @invariant()
     def every_waiting_download_is_counted_by_what_it_waits_for(self) -> None:
@@ -287,12 +304,12 @@ TestSchedulerModel.settings = settings(max_examples=100, stateful_step_count=40,
 def test_acquired_slots_count_for_the_host_and_are_released() -> None:
     queue = scheduler(max_per_host=3)
     for seq in (1, 2):
-        queue.add(WaitingDownload(seq=seq, host="a", priority=0))
-    queue.add(WaitingDownload(seq=3, host="b", priority=0))
-    assert queue.acquire("a", 9) == 3
+        queue.add(WaitingDownload(seq=seq, origin="a", priority=0))
+    queue.add(WaitingDownload(seq=3, origin="b", priority=0))
+    assert queue.acquire("a", 9, now=0) == 3
     # Its slots are acquired, so only the download of the other host starts.
     assert queue.select_ready(0) == [3]
-    assert queue.acquire("a", 1) == 0
+    assert queue.acquire("a", 1, now=0) == 0
     queue.release("a", 1)
     assert queue.select_ready(0) == [1]
     queue.release("a", 2)
@@ -302,7 +319,6 @@ def test_acquired_slots_count_for_the_host_and_are_released() -> None:
 
 def test_a_host_in_backoff_gives_no_slot() -> None:
     queue = scheduler(max_per_host=3)
-    queue.block("a", 10)
-    assert (queue.acquire("a", 1), queue.acquire("b", 1)) == (0, 1)
-    queue.select_ready(10)
-    assert queue.acquire("a", 1) == 1
+    block(queue, "a", until=10)
+    assert (queue.acquire("a", 1, now=0), queue.acquire("b", 1, now=0)) == (0, 1)
+    assert queue.acquire("a", 1, now=10) == 1

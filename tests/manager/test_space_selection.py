@@ -9,7 +9,7 @@ from downloadd.records.protocol import WaitingDownload
 
 
 def request(seq: int, needed: int, kept: int = 0, *, priority: int = 0) -> SpaceRequest:
-    waiting = WaitingDownload(seq=seq, host="a", priority=priority)
+    waiting = WaitingDownload(seq=seq, origin="http://a", priority=priority)
     return SpaceRequest(id=str(seq), waiting=waiting, needed=needed, kept=kept, reason="")
 
 

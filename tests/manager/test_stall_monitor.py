@@ -41,7 +41,7 @@ async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(tmp_path: Path, m
         assert (ended.state, ended.result.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
         assert "run_stalled" in [line["event"] for line in lines]
         await wait_until(lambda: len(stack.runs) == 0)
-        assert stack.dispatcher.origins().connections == 0
+        assert stack.dispatcher.origin_usage().connections == 0
         # The operation returns late, finds that the row has ended, and publishes nothing.
         hang.set()
         await asyncio.sleep(0)

@@ -31,7 +31,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def dispatcher(clock: ManualClock) -> LocalDispatcher:
     dispatcher = LocalDispatcher(Limits(max_concurrent=9, max_per_host=9), clock)
-    dispatcher.enqueue([WaitingDownload(seq=1, host="a", priority=0)])
+    dispatcher.enqueue([WaitingDownload(seq=1, origin="a", priority=0)])
     return dispatcher
 
 

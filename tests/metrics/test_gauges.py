@@ -23,7 +23,7 @@ def test_series_of_hooks_quotas_and_storage_disappear_with_them() -> None:
     gauges = SnapshotGauges(series)
     quota = QuotaUsage(directory="team", used=5, limit=10)
     full = GaugeSnapshot(
-        origins=OriginUsage(connections=5, busiest=3, connected=2, waiting=1, blocked=1),
+        origins=OriginUsage(connections=5, busiest=3, connected=2, waiting=1, blocked=1, unreachable=2, slowed=4),
         subscribers=4,
         imports=6,
         messages={"chat": 3},
@@ -35,6 +35,8 @@ def test_series_of_hooks_quotas_and_storage_disappear_with_them() -> None:
         ("downloadd_origin_hosts_connected", {}, 2, 0),
         ("downloadd_origin_hosts_waiting", {}, 1, 0),
         ("downloadd_origin_hosts_blocked", {}, 1, 0),
+        ("downloadd_origin_hosts_unreachable", {}, 2, 0),
+        ("downloadd_origin_hosts_slowed", {}, 4, 0),
         ("downloadd_event_subscribers", {}, 4, 0),
         ("downloadd_imports_active", {}, 6, 0),
         ("downloadd_hook_messages_waiting", {"hook": "chat"}, 3, None),

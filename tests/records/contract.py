@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support.clocks import NOW as NOW
 from support.clocks import ManualClock as ManualClock
 from support.downloads import make_download, with_fields
@@ -26,6 +27,7 @@ from support.stored_downloads import sample_download as sample_download
 
 from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError
+from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner, Records, WaitingDownload
 from downloadd.states import ACTIVE, FINISHED, RUNNING, State
 
@@ -45,7 +47,8 @@ DOWNLOADS = st.builds(
     user=_TEXT,
     url=st.sampled_from(["https://example.com/a", "https://example.com/a?token=s3cret"]) | _TEXT,
     redacted_url=st.just("https://example.com/a") | _TEXT,
-    host=_TEXT,
+    origin=_TEXT,
+    retrying_since=st.none() | _SECONDS,
     directory=_TEXT,
     requested_name=st.none() | _TEXT,
     conflict=st.sampled_from(Conflict),
@@ -85,7 +88,7 @@ DOWNLOADS = st.builds(
     expected_type=st.none() | _TEXT,
     coding=st.none() | _TEXT,
     final_url_digest=st.none() | _TEXT,
-    mirrors=st.just(()) | st.tuples(st.builds(Mirror, url=_JSON_TEXT, host=_JSON_TEXT)),
+    mirrors=st.just(()) | st.tuples(st.builds(Mirror, url=_JSON_TEXT)),
     origin_digests=st.just(()) | st.tuples(st.builds(OriginDigest, source=_JSON_TEXT, checksum=_JSON_TEXT)),
 )
 """Downloads with anything in any field."""
@@ -294,7 +297,7 @@ class RecordsContract:
         held = await claimed(records, sample_download())
         changed = with_fields(
             held,
-            host="other.example.com",
+            origin="http://other.example.com:81",
             source=1,
             state=State.RETRYING,
             filename="other.csv",
@@ -503,7 +506,7 @@ class RecordsContract:
             records,
             *(
                 sample_download(
-                    state=state, host=f"{number}.example", priority=number, not_before=float(number) or None
+                    state=state, origin=f"https://{number}.example", priority=number, not_before=float(number) or None
                 )
                 for number in range(3)
                 for state in sorted(State)
@@ -511,7 +514,10 @@ class RecordsContract:
         )
         expected = [
             WaitingDownload(
-                seq=row.seq, host=row.progress.host, priority=row.control.priority, not_before=row.progress.not_before
+                seq=row.seq,
+                origin=row.progress.origin,
+                priority=row.control.priority,
+                not_before=row.progress.not_before,
             )
             for row in rows
             if row.state in (State.QUEUED, State.RETRYING)
@@ -571,3 +577,32 @@ class RecordsContract:
             sample_download(state=State.FAILED),
         )
         assert await records.counts() == {State.QUEUED: 2, State.PAUSED: 1}
+
+    # -- origins -------------------------------------------------------------------------------------------------------
+
+    async def test_no_origin_is_recorded_at_first(self, records: Records) -> None:
+        assert await records.origins.load() == []
+
+    async def test_the_record_of_an_origin_is_replaced_and_removed(self, records: Records) -> None:
+        first = OriginRecord(
+            origin="http://a.example:81",
+            backoff_until=0.0,
+            is_open=True,
+            probe_at=NOW + 5,
+            failures=2,
+            failing_since=NOW,
+            has_answered=True,
+            error="refused \udcff",
+        )
+        other = OriginRecord(
+            origin="https://b", backoff_until=NOW + 9, is_open=False, probe_at=0.0, failures=0, has_answered=False
+        )
+        await records.origins.save(first)
+        await records.origins.save(other)
+        assert await records.origins.load() == [other, first]
+        later = replace(first, failures=3, probe_at=NOW + 20)
+        await records.origins.save(later)
+        assert await records.origins.load() == [later, other]
+        await records.origins.remove(later.origin)
+        await records.origins.remove("unknown")
+        assert await records.origins.load() == [other]

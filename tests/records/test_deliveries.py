@@ -65,7 +65,7 @@ async def test_a_retried_download_has_another_delivery_with_another_id(records: 
     (download,) = await added(records, sample_download())
     for _ in range(2):
         await records.amend(download.id, lambda row: lifecycle.cancel(row, now=NOW))
-        await records.amend(download.id, lifecycle.retry)
+        await records.amend(download.id, lambda row: lifecycle.retry(row, now=NOW))
     first, second = await due(records)
     assert first.download_id == second.download_id
     assert first.event_id != second.event_id

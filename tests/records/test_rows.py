@@ -28,6 +28,7 @@ STARTED_DOWNLOAD = with_fields(
     attempt=1,
     failures=1,
     not_before=1.0,
+    retrying_since=1.0,
     time_spent=1.0,
     received=1,
     total=0,

@@ -18,7 +18,7 @@ from support.waiting import wait_until
 
 TABLE = (Path(__file__).parents[2] / "docs/explanation/origins.md").read_text()
 ROWS = dict(re.findall(r"^\| `([\w.-]+)` \|.* \| (saved|`\w+`) \| [^|]+ \|$", TABLE, re.MULTILINE))
-SHORT_TIMEOUT_CONFIG = make_config(max_retries=0, stall_timeout=1, max_concurrent=200, max_per_host=200)
+SHORT_TIMEOUT_CONFIG = make_config(max_retries=0, retry_for=1, stall_timeout=1, max_concurrent=200, max_per_host=200)
 
 
 def test_each_row_has_a_case_and_each_case_a_row_with_its_outcome() -> None:
@@ -38,7 +38,7 @@ async def test_every_behaviour_has_the_outcome_of_the_table(
 ) -> None:
     """All at once on one daemon: none affects another, and none is ended by the stall timeout only."""
     wrong: dict[str, object] = {}
-    config = make_config(max_retries=retries, stall_timeout=60, max_concurrent=200, max_per_host=200)
+    config = make_config(max_retries=retries, retry_for=1, stall_timeout=60, max_concurrent=200, max_per_host=200)
     async with DaemonProcess(tmp_path, config=config) as daemon:
 
         async def fetch(name: str, origin: Origin) -> None:

@@ -23,6 +23,7 @@ from downloadd.errors import (
 from downloadd.events import DownloadChanged, DownloadEnded, EventBus
 from downloadd.manager.admission import admit, refuse
 from downloadd.manager.protocol import DownloadChange, StartResult
+from downloadd.manager.queue_report import OriginList, OriginStatus
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.directories import DirectoryRules
@@ -69,6 +70,7 @@ class FakeManager:
         self.stored_responses: dict[tuple[str, str], StoredResponse] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.queue_capacity = 1_000_000
+        self.origin_statuses: list[OriginStatus] = []
         self.closing = False
         self.failure: Exception | None = None
         self.next_id: Callable[[], str] = lambda: str(uuid.uuid4())
@@ -213,6 +215,9 @@ class FakeManager:
             )
         ]
         return rows[: criteria.limit]
+
+    def origins(self, limit: int) -> OriginList:
+        return OriginList(origins=self.origin_statuses[:limit], total=len(self.origin_statuses))
 
     async def ended_since(self, ended_seq: int, limit: int) -> list[Download]:
         rows = [

@@ -85,7 +85,7 @@ def _download(request: DownloadRequest, user: str, state: State) -> Download:
         user=user,
         url=request.url,
         redacted_url=request.url,
-        host="h",
+        origin="http://h",
         directory=request.directory,
         timeout=0,
         start_time=0,

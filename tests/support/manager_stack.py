@@ -11,6 +11,7 @@ from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
+from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
@@ -72,6 +73,7 @@ async def open_stack(
         Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout) as session,
     ):
         dispatcher, notifier = LocalDispatcher(Limits.from_config(config), clock), Notifier(bus, Metrics().downloads)
+        origins = OriginMonitor(dispatcher, records.origins)
         gate = StorageGate(destination, dispatcher, clock)
         space = SpaceQueue(destination, dispatcher, records, clock)
         runs = RunTable(dispatcher, space)
@@ -100,6 +102,7 @@ async def open_stack(
                 destination=destination,
                 clock=clock,
                 slots=dispatcher,
+                origins=origins,
                 runs=runs,
                 config=config,
             ),
@@ -116,6 +119,7 @@ async def open_stack(
             runs=runs,
             runner=runner,
             stalls=StallMonitor(runs, records, clock, config),
+            origins=origins,
             clock=clock,
         ) as manager:
             yield ManagerStack(

@@ -14,7 +14,7 @@ def sample_download(number: int = 0, **changes: Any) -> Download:
         "user": "u",
         "url": "https://files.example.com/a",
         "redacted_url": "https://files.example.com/a",
-        "host": "files.example.com",
+        "origin": "https://files.example.com",
         "directory": "",
         "timeout": 300,
         "start_time": 1,

@@ -44,7 +44,7 @@ async def part(destination: LocalDestination) -> AsyncIterator[Part]:
 
 @pytest.fixture
 def requests(session: Session, origin: Origin) -> SourceRequests:
-    row = sample_download(url=origin.url("/f"), host="127.0.0.1")
+    row = sample_download(url=origin.url("/f"), origin=origin.url("").rstrip("/"))
     return SourceRequests(row, session=session, slots=NoSlots(), max_size=0)
 
 

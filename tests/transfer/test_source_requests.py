@@ -27,15 +27,15 @@ class Slots:
         self.free = free
         self.acquired: Counter[str] = Counter()
 
-    def acquire(self, host: str, count: int) -> int:
+    def acquire(self, origin: str, count: int) -> int:
         slots = min(count, self.free)
         self.free -= slots
-        self.acquired[host] += slots
+        self.acquired[origin] += slots
         return slots
 
-    def release(self, host: str, slots: int) -> None:
+    def release(self, origin: str, slots: int) -> None:
         self.free += slots
-        self.acquired[host] -= slots
+        self.acquired[origin] -= slots
 
 
 def make_requests(
@@ -46,10 +46,9 @@ def make_requests(
     return SourceRequests(
         sample_download(
             url=origin.url("/0"),
-            host="127.0.0.1",
+            origin=f"http://127.0.0.1:{port}",
             mirrors=tuple(
-                Mirror(url=f"http://127.0.0.{number + 1}:{port}/{number}", host=f"127.0.0.{number + 1}")
-                for number in range(1, mirrors + 1)
+                Mirror(url=f"http://127.0.0.{number + 1}:{port}/{number}") for number in range(1, mirrors + 1)
             ),
             error=error,
         ),
@@ -76,7 +75,7 @@ async def test_the_first_usable_response_is_used_and_errors_are_recorded(origin:
     origin.script("/1", FILE)
     requests = make_requests(origin, session)
     assert await first_source(requests) == 1
-    assert (requests.count, requests.responding_host) == (2, "127.0.0.2")
+    assert (requests.count, requests.responding_origin) == (2, origin.url("").replace("127.0.0.1", "127.0.0.2"))
     assert list(requests.errors) == [origin.url("/0")]
     assert [source.index for source in requests.sources] == [1, 2]
 

@@ -17,8 +17,8 @@ def download() -> Download:
         user="u",
         url="http://u:p@a.example/f",
         redacted_url="http://a.example/f",
-        host="a.example",
-        mirrors=(Mirror(url="http://b.example/f?token=t", host="b.example"), Mirror(url="http://c/f", host="c")),
+        origin="http://a.example",
+        mirrors=(Mirror(url="http://b.example/f?token=t"), Mirror(url="http://c/f")),
         directory="",
         timeout=0,
         start_time=0,
@@ -27,21 +27,21 @@ def download() -> Download:
 
 
 @pytest.mark.parametrize(
-    ("turns", "hosts"),
+    ("turns", "origins"),
     [
-        ([], ["a.example", "b.example", "c"]),
-        ([1], ["b.example", "c", "a.example"]),
-        ([1, 2], ["c", "a.example", "b.example"]),
-        ([2, 3], ["a.example", "b.example", "c"]),
-        ([2, 2, 4], ["b.example", "c", "a.example"]),
+        ([], ["http://a.example", "http://b.example", "http://c"]),
+        ([1], ["http://b.example", "http://c", "http://a.example"]),
+        ([1, 2], ["http://c", "http://a.example", "http://b.example"]),
+        ([2, 3], ["http://a.example", "http://b.example", "http://c"]),
+        ([2, 2, 4], ["http://b.example", "http://c", "http://a.example"]),
     ],
 )
-def test_the_selected_source_comes_first_and_its_host_is_that_of_the_run(turns: list[int], hosts: list[str]) -> None:
+def test_the_selected_source_comes_first_and_its_host_is_that_of_the_run(turns: list[int], origins: list[str]) -> None:
     row = download()
     for turn in turns:
         row = select_source(row, turn)
-    assert [source.host for source in order_sources(row)] == hosts
-    assert row.progress.host == hosts[0]
+    assert [source.origin for source in order_sources(row)] == origins
+    assert row.progress.origin == origins[0]
     assert sorted(source.index for source in order_sources(row)) == [0, 1, 2]
 
 
@@ -52,30 +52,30 @@ def test_a_redacted_url_has_no_secret() -> None:
 
 
 @given(
-    hosts=st.lists(st.sampled_from("abc"), min_size=1, max_size=6),
+    origins=st.lists(st.sampled_from("abc"), min_size=1, max_size=6),
     count=st.integers(1, 16),
     free=st.fixed_dictionaries(dict.fromkeys("abc", st.integers(0, 8))),
 )
 def test_slots_are_distributed_evenly_as_far_as_hosts_have_them(
-    hosts: list[str], count: int, free: dict[str, int]
+    origins: list[str], count: int, free: dict[str, int]
 ) -> None:
-    sources = [Source(number, f"http://{host}/{number}", host) for number, host in enumerate(hosts)]
+    sources = [Source(number, f"http://{origin}/{number}", origin) for number, origin in enumerate(origins)]
     left = Counter(free)
 
-    def acquire(host: str, count: int) -> int:
-        given = min(count, left[host])
-        left[host] -= given
+    def acquire(origin: str, count: int) -> int:
+        given = min(count, left[origin])
+        left[origin] -= given
         return given
 
     acquired = distribute_slots(sources, count, acquire)
     slots = [source.slots for source in sources]
     assert sum(slots) == 1 + sum(n for _, n in acquired) <= max(count, 1)
     assert slots[0] >= 1
-    for host, slots_given in Counter(dict(acquired)).items():
-        assert slots_given <= free[host]
+    for origin, slots_given in Counter(dict(acquired)).items():
+        assert slots_given <= free[origin]
     if sum(slots) < count:
-        # Every source without a further slot has used all slots of its host.
-        assert all(not left[host] for host in hosts)
+        # Every source without a further slot has used all slots of its origin.
+        assert all(not left[origin] for origin in origins)
     else:
-        able = [source.slots for source in sources[1:] if left[source.host]]
+        able = [source.slots for source in sources[1:] if left[source.origin]]
         assert not able or max(slots) - min(able) <= 1

@@ -14,6 +14,7 @@ from downloadd.fronts.rest.downloads import DownloadEndpoints
 from downloadd.fronts.rest.event_stream import EventStream
 from downloadd.fronts.rest.health import MonitoringEndpoints
 from downloadd.fronts.rest.history import HistoryEndpoints
+from downloadd.fronts.rest.hosts import HostsEndpoint
 from downloadd.fronts.rest.long_poll import LongPoll
 from downloadd.fronts.rest.middleware import RequestMiddleware
 from downloadd.fronts.rest.openapi import DocumentEndpoint
@@ -74,6 +75,7 @@ def create_api(
             imports=ImportEndpoints(service=imports, reader=reader),
             document=document,
             directories=DirectoryCompletionEndpoint(service),
+            hosts=HostsEndpoint(service),
             page=page_endpoints,
         )
     )

@@ -35,6 +35,8 @@ from downloadd.fronts.rest.schemas import (
     HistoryEntry,
     HistoryEntryResponse,
     HistoryQuery,
+    Hosts,
+    HostsQuery,
     Listing,
     ListingQuery,
     StartQuery,
@@ -179,6 +181,11 @@ EVENTS: Final = Contract(
 DIRECTORIES: Final = Contract(
     query=DirectoriesQuery,
     response=ResponseSpec(description="Directories, ordered by name", types=(Directories,)),
+    errors=_QUERY_ERRORS,
+)
+HOSTS: Final = Contract(
+    query=HostsQuery,
+    response=ResponseSpec(description="Origins in use or in trouble", types=(Hosts,)),
     errors=_QUERY_ERRORS,
 )
 ERROR_TABLE: Final = Contract(

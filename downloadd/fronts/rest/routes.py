@@ -12,6 +12,7 @@ from downloadd.fronts.rest.downloads import DownloadEndpoints
 from downloadd.fronts.rest.event_stream import EventStream
 from downloadd.fronts.rest.health import MonitoringEndpoints
 from downloadd.fronts.rest.history import HistoryEndpoints
+from downloadd.fronts.rest.hosts import HostsEndpoint
 from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.reference import ASSET_TYPES, ReferencePage
 from downloadd.fronts.rest.route import Access, Route
@@ -30,6 +31,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     imports: ImportEndpoints
     document: DocumentEndpoint
     directories: DirectoryCompletionEndpoint
+    hosts: HostsEndpoint
     page: PageEndpoints
 
 
@@ -203,6 +205,9 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             c.DIRECTORIES,
             "List directories",
             head=True,
+        ),
+        Route(
+            "GET", "/api/v1/hosts", _VIEW, endpoints.hosts.listing, c.HOSTS, "List hosts and their health", head=True
         ),
         Route(
             "GET",

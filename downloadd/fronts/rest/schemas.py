@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from downloadd.download import ResumedBy
 from downloadd.download_request import MAX_SOURCES, DownloadItem, Priority, SpeedLimit, StartParameters
 from downloadd.errors import ErrorCode
+from downloadd.manager.queue_report import OriginState
 from downloadd.states import ACTIVE, FINISHED, State
 
 MAX_ITEMS: Final = 10_000
@@ -86,6 +87,12 @@ class DirectoriesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     prefix: Annotated[str, Meta(description="Beginning of their paths, such as `Imports/20`.")] = ""
     limit: Annotated[int, Meta(ge=1, le=1000, description="Maximum number of directories.")] = 100
+
+
+class HostsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /api/v1/hosts`."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000, description="Maximum number of origins.")] = 100
 
 
 class BatchItem(DownloadItem, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -210,6 +217,32 @@ class Directories(msgspec.Struct, frozen=True, kw_only=True):
     """Directories below the storage root, sorted by name."""
 
     directories: list[str]
+
+
+class HostEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An origin that has waiting or running downloads, or is not healthy."""
+
+    origin: Annotated[str, Meta(description="Scheme, host and port, such as `http://example.com:8080`.")]
+    state: Annotated[
+        OriginState,
+        Meta(
+            description="`open`: it could not be reached or fails, and one download at a time probes it; `probing`: a "
+            "probe runs; `backoff`: it asked to wait; `slowed`: it refused connections beside others; else `healthy`."
+        ),
+    ]
+    running: Annotated[int, Meta(description="Slots in use, those of segments included.")]
+    waiting: Annotated[int, Meta(description="Downloads that wait for a slot, without those with a time of their own.")]
+    slots: Annotated[int, Meta(description="`max_per_host`, or less while the origin refuses further connections.")]
+    failures: Annotated[int, Meta(description="Times in a row that the host could not be reached.")]
+    next_attempt: Annotated[int, Meta(description="Unix seconds before which nothing is requested.")] | None
+    error: Annotated[str, Meta(description="The last failure since the last answer.")] | None
+
+
+class Hosts(msgspec.Struct, frozen=True, kw_only=True):
+    """Origins in use or in trouble: those in trouble first, then the busiest."""
+
+    hosts: list[HostEntry]
+    total: Annotated[int, Meta(description="Number of such origins, also of those that are left out.")]
 
 
 class ErrorEntry(msgspec.Struct, frozen=True, kw_only=True):

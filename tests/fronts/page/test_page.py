@@ -271,6 +271,17 @@ async def test_a_lost_connection_is_shown_and_restored(
         page_session.errors.clear()
 
 
+async def test_hosts_in_trouble_are_shown_until_they_have_recovered(browser: Browser, daemon: DaemonProcess) -> None:
+    async with Origin() as origin:
+        port = origin.port
+    await daemon.start_download("d", origin.url("/f"))
+    async with open_page_session(browser, daemon) as page_session:
+        await page_session.wait_for_text("#hosts", f"127.0.0.1:{port}")
+        async with Origin(port=port) as origin:
+            origin.script("/f", ScriptedResponse(size=10))
+            await page_session.page.locator("#hosts").wait_for(state="hidden")
+
+
 async def test_filters_search_and_actions_for_all(browser: Browser, tmp_path: Path, origin: Origin) -> None:
     for number in range(6):
         origin.script(f"/f{number}", ScriptedResponse(size=1000, stall_after=10))
@@ -345,7 +356,7 @@ def ended(number: int) -> Download:
         user="u",
         url=url,
         redacted_url=url,
-        host="files.example.com",
+        origin="https://files.example.com",
         directory="even" if number % 2 == 0 else "odd",
         timeout=300,
         start_time=1_700_000_000 + number,

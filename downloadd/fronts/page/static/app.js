@@ -8,6 +8,7 @@ import { DownloadsView, EndAnnouncer } from "./downloads.js";
 import { byId, setAttribute, setText, setVisible } from "./element.js";
 import { ErrorMessages } from "./error_messages.js";
 import { HistoryView } from "./history.js";
+import { HostsView } from "./hosts.js";
 import { ImportsView } from "./imports.js";
 import { Notices } from "./notices.js";
 import { Store } from "./store.js";
@@ -28,6 +29,7 @@ const onOpen = details.open.bind(details);
 const chart = new Chart(byId("chart"), { now: byId("speed-now"), peak: byId("speed-peak") });
 const downloads = new DownloadsView({ client, store, errors, chart, onError, onOpen });
 const history_ = new HistoryView({ client, store, errors, onError, onOpen });
+const hosts = new HostsView({ client });
 const imports = new ImportsView({ client, store, notices, onError });
 new AddForm({
   client,
@@ -45,7 +47,13 @@ new EndAnnouncer(store, notices);
 
 /** @type {Record<string, {open?: () => void, close?: () => void, draw?: () => void}>} */
 const views = {
-  downloads: { open: () => downloads.draw() },
+  downloads: {
+    open: () => {
+      downloads.draw();
+      hosts.open();
+    },
+    close: () => hosts.close(),
+  },
   history: { open: () => history_.open(), close: () => history_.close() },
   imports: { open: () => imports.open(), close: () => imports.close() },
 };

@@ -90,6 +90,15 @@ export class Client {
   }
 
   /**
+   * Returns the origins that downloads wait for or run from, those in trouble first.
+   * @param {{limit?: number, signal?: AbortSignal}} [options]
+   * @returns {Promise<{hosts: any[], total: number}>}
+   */
+  hosts({ limit, signal } = {}) {
+    return this.call("GET", "api/v1/hosts", { query: { limit }, signal });
+  }
+
+  /**
    * Yields events as `{event, data, id}` while it is iterated. A lost connection is restored; no event is missed, though
    * one may be repeated. The description of `GET /api/v1/events` in the OpenAPI document lists the names and data.
    *

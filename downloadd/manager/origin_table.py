@@ -1,0 +1,258 @@
+"""Table of the origins in use or in trouble: their queues, their slots in use and their health.
+
+Pure: no I/O, no clock and no randomness. Time: every call is logarithmic in the number of origins, except where the
+docstring says more.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from heapq import heappop, heappush
+from typing import Final
+
+import msgspec
+
+from downloadd.manager.origin_health import (
+    HEALTHY,
+    KEEP_SECONDS,
+    FailureKind,
+    OriginFailure,
+    OriginHealth,
+    OriginLoad,
+    Verdict,
+    end_backoff,
+    expect_probe,
+    hasten_probe,
+    known_failure,
+    record_answer,
+    record_failure,
+)
+from downloadd.records.origins import OriginRecord
+
+MAX_ANSWERED_ORIGINS: Final = 10_000
+"""Origins of which the table remembers that they have answered."""
+
+QueueKey = tuple[int, int, str]
+"""(minus priority, seq, origin): the smallest is the next; the origin names its queue."""
+
+
+class OriginQueue:
+    """The queue, the slots and the health of one origin.
+
+    Attributes:
+        heap: keys of waiting downloads; a withdrawn one stays until it is the smallest.
+        waiting: downloads that wait, without withdrawn ones and without those that wait for a time.
+        running: slots in use.
+        runs: the running downloads (`seq`), with True for those whose request was answered.
+        probe: the download (`seq`) that probes the origin while the circuit is open.
+        health: the health.
+        offered: the key under which the scheduler offers the origin, if it does.
+    """
+
+    __slots__ = ("health", "heap", "offered", "probe", "running", "runs", "waiting")
+
+    def __init__(self) -> None:
+        self.heap: list[QueueKey] = []
+        self.waiting = 0
+        self.running = 0
+        self.runs: dict[int, bool] = {}
+        self.probe: int | None = None
+        self.health: OriginHealth = HEALTHY
+        self.offered: QueueKey | None = None
+
+    def free_slots(self, max_slots: int, now: float) -> int:
+        """Return the number of runs or connections that may start now."""
+        return self.health.free_slots(
+            running=self.running, is_probed=self.probe is not None, max_slots=max_slots, now=now
+        )
+
+
+class KnownHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """Health of an origin as it outlives the process; the times are those of the table's clock."""
+
+    origin: str
+    health: OriginHealth
+    has_answered: bool
+
+
+class OriginTable:
+    """The origins by name. An origin that is unused and healthy is forgotten."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, OriginQueue] = {}
+        # Times at which a backoff ends, a probe may start, or a health is forgotten. Entries may be stale.
+        self._due: list[tuple[float, str]] = []
+        # In the order of the last answer; the oldest is forgotten first.
+        self._answered: dict[str, None] = {}
+
+    @property
+    def queues(self) -> Mapping[str, OriginQueue]:
+        """Return the queues by origin."""
+        return self._queues
+
+    def get(self, origin: str) -> OriginQueue | None:
+        """Return the queue of an origin; None if it is unused and healthy."""
+        return self._queues.get(origin)
+
+    def use(self, origin: str) -> OriginQueue:
+        """Return the queue of an origin, a new one if needed."""
+        queue = self._queues.get(origin)
+        if queue is None:
+            queue = self._queues[origin] = OriginQueue()
+        return queue
+
+    def forget_unused(self, origin: str) -> None:
+        """Forget an origin without waiting and running downloads, unless its health must be kept."""
+        queue = self._queues[origin]
+        if not queue.waiting and not queue.running and queue.health == HEALTHY:
+            del self._queues[origin]
+
+    def begin_run(self, origin: str, seq: int, *, now: float) -> None:
+        """Take a slot for the run of a download; with an open circuit, it is the probe."""
+        queue = self._queues[origin]
+        queue.running += 1
+        queue.runs[seq] = False
+        if queue.health.is_open:
+            queue.probe = seq
+            self._set_health(origin, queue, expect_probe(queue.health, now=now))
+
+    def end_run(self, origin: str, seq: int) -> None:
+        """Free the slot of the run of a download."""
+        queue = self._queues[origin]
+        queue.running -= 1
+        del queue.runs[seq]
+        if queue.probe == seq:
+            queue.probe = None
+
+    def report_answer(self, origin: str, seq: int, *, max_slots: int, now: float) -> bool:
+        """Record a usable response to a request of a download; return True if it closed the circuit."""
+        self._note_answer(origin)
+        queue = self._queues.get(origin)
+        if queue is None:
+            return False
+        if seq in queue.runs:
+            queue.runs[seq] = True
+        was_open = queue.health.is_open
+        self._set_health(origin, queue, record_answer(queue.health, max_slots=max_slots, now=now))
+        if was_open:
+            queue.probe = None
+        heappush(self._due, (now, origin))
+        return was_open
+
+    def report_failure(
+        self, origin: str, failure: OriginFailure, *, max_slots: int, now: float, random: float
+    ) -> Verdict:
+        """Record a failed attempt; return the consequence for its download."""
+        has_answered = origin in self._answered or failure.has_response
+        if failure.has_response or failure.kind is FailureKind.RESOURCE:
+            self._note_answer(origin)
+        queue = self.use(origin)
+        if failure.seq in queue.runs:
+            queue.runs[failure.seq] = False
+        # A redirect leads to origins that no queue is for: the circuit of such a one is probed by any download.
+        is_probe = queue.probe == failure.seq or (queue.probe is None and now >= queue.health.probe_at)
+        health, verdict = record_failure(
+            queue.health,
+            failure,
+            OriginLoad(running=max(0, queue.running - 1), receiving=sum(queue.runs.values()), max_slots=max_slots),
+            is_probe=is_probe,
+            has_answered=has_answered,
+            now=now,
+            random=random,
+        )
+        if is_probe:
+            queue.probe = None
+        if queue.health.is_open and not health.is_open:
+            heappush(self._due, (now, origin))
+        self._set_health(origin, queue, health)
+        return verdict
+
+    def known_failure(self, origin: str, *, now: float) -> tuple[Verdict, str] | None:
+        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
+        health = self._queues[origin].health if origin in self._queues else HEALTHY
+        verdict = known_failure(health, has_answered=origin in self._answered, now=now)
+        return None if verdict is None else (verdict, health.error or "")
+
+    def hasten_probe(self, origin: str, *, now: float) -> None:
+        """Let the next probe of an open circuit start soon: the last download has ended by time."""
+        queue = self._queues.get(origin)
+        if queue is not None and queue.health.is_open:
+            self._set_health(origin, queue, hasten_probe(queue.health, now=now))
+
+    def is_awaited(self, origin: str) -> bool:
+        """Return True if the circuit of an origin is open, and the origin has answered before."""
+        queue = self._queues.get(origin)
+        return queue is not None and queue.health.is_open and origin in self._answered
+
+    def restore(self, known: KnownHealth) -> None:
+        """Set the health of an origin to what it was before a restart."""
+        if known.has_answered:
+            self._note_answer(known.origin)
+        self._set_health(known.origin, self.use(known.origin), known.health)
+
+    def health_to_store(self, origin: str, *, now: float) -> KnownHealth | None:
+        """Return what must outlive the process of an origin's health; None if there is nothing."""
+        queue = self._queues.get(origin)
+        if queue is None or not (queue.health.is_open or queue.health.backoff_until > now):
+            return None
+        return KnownHealth(origin=origin, health=queue.health, has_answered=origin in self._answered)
+
+    def pop_due(self, now: float) -> Iterator[str]:
+        """Yield the origins whose backoff or pause has ended, or which may be forgotten."""
+        while self._due and self._due[0][0] <= now:
+            _, origin = heappop(self._due)
+            queue = self._queues.get(origin)
+            if queue is None:
+                continue
+            queue.health = end_backoff(queue.health, now=now)
+            if queue.health.kept_until <= now and queue.health != HEALTHY:
+                if not queue.waiting and not queue.running:
+                    queue.health = HEALTHY
+                else:
+                    heappush(self._due, (now + KEEP_SECONDS, origin))
+            yield origin
+
+    def next_due(self) -> float | None:
+        """Return the time at which `pop_due` may have an origin; None for never."""
+        return self._due[0][0] if self._due else None
+
+    def _note_answer(self, origin: str) -> None:
+        self._answered.pop(origin, None)
+        self._answered[origin] = None
+        if len(self._answered) > MAX_ANSWERED_ORIGINS:
+            del self._answered[next(iter(self._answered))]
+
+    def _set_health(self, origin: str, queue: OriginQueue, health: OriginHealth) -> None:
+        before, queue.health = queue.health, health
+        for attribute in ("backoff_until", "probe_at", "kept_until"):
+            time = getattr(health, attribute)
+            if time and time != getattr(before, attribute):
+                heappush(self._due, (time, origin))
+
+
+def make_record(known: KnownHealth, offset: float) -> OriginRecord:
+    """Return the record of an origin; `offset` seconds are added to a time of the table for Unix time."""
+    health = known.health
+    return OriginRecord(
+        origin=known.origin,
+        backoff_until=round(health.backoff_until + offset, 2) if health.backoff_until else 0.0,
+        is_open=health.is_open,
+        probe_at=round(health.probe_at + offset, 2) if health.is_open else 0.0,
+        failures=health.failures,
+        failing_since=None if health.failing_since is None else round(health.failing_since + offset, 2),
+        has_answered=known.has_answered,
+        error=health.error,
+    )
+
+
+def make_known_health(record: OriginRecord, *, now: float, to_own_time: Callable[[float], float]) -> KnownHealth:
+    """Return the health of a recorded origin; `to_own_time` returns the table's time of a Unix time."""
+    since = None if record.failing_since is None else min(now, to_own_time(record.failing_since))
+    health = OriginHealth(
+        backoff_until=to_own_time(record.backoff_until) if record.backoff_until else 0.0,
+        is_open=record.is_open,
+        probe_at=to_own_time(record.probe_at) if record.is_open else 0.0,
+        failures=record.failures,
+        failing_since=since,
+        error=record.error,
+        failed_at=now,
+    )
+    return KnownHealth(origin=record.origin, health=end_backoff(health, now=now), has_answered=record.has_answered)

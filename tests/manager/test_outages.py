@@ -1,0 +1,265 @@
+"""Simulation of outages: a thousand downloads of twenty hosts, whose network and hosts fail at random for minutes.
+
+The scheduler, the health of the origins and the decisions to retry are the real ones; time and transfers are simulated.
+"""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from random import Random
+
+import pytest
+
+from downloadd.errors import DownloadError, NetworkError, NetworkErrorKind, RemoteError
+from downloadd.manager import retry
+from downloadd.manager.origin_health import MAX_PAUSE_SECONDS, OriginFailure, classify_failure
+from downloadd.manager.scheduler import Limits, Scheduler
+from downloadd.records.protocol import WaitingDownload
+
+DOWNLOADS = 1000
+HOSTS = 20
+MAX_PER_HOST = 16
+MAX_CONCURRENT = 64
+MAX_RETRIES = 5
+TIMEOUT = 300.0
+RETRY_FOR = 86_400.0
+LAST_OUTAGE = 900.0
+"""Seconds after which all hosts and the network work."""
+
+DEAD = "https://dead.example"
+"""A host that never answers."""
+
+
+class Host:
+    """A host that is away at times, and that may accept few connections or ask to wait."""
+
+    def __init__(self, name: str, random: Random) -> None:
+        self.name = name
+        self.outages = make_outages(random)
+        self.max_connections = random.choice([1, 2, 4, 99, 99])
+        self.refuses_with_status = random.random() < 0.5
+        self.asks_to_wait_at = random.uniform(0, LAST_OUTAGE) if random.random() < 0.3 else None
+        self.connections = 0
+        self.starts: list[float] = []
+
+    def outage(self, now: float) -> tuple[float, float] | None:
+        """Return the outage at a time; None if the host works."""
+        return next(((begin, end) for begin, end in self.outages if begin <= now < end), None)
+
+
+def make_outages(random: Random) -> list[tuple[float, float]]:
+    """Return the begins and ends of some outages of seconds to minutes."""
+    begins = [random.uniform(0, LAST_OUTAGE) for _ in range(random.randint(0, 3))]
+    return [(begin, min(LAST_OUTAGE, begin + random.choice([2.0, 45.0, 240.0]))) for begin in begins]
+
+
+class Transfer:
+    """A download and what it has left, in seconds of an undisturbed connection."""
+
+    def __init__(self, seq: int, host: Host, seconds: float) -> None:
+        self.seq = seq
+        self.host = host
+        self.seconds_left = seconds
+        self.time_spent = 0.0
+        self.failures = 0
+        self.retrying_since: float | None = None
+        self.outcome: str | None = None
+        self.ended_at = 0.0
+
+
+class Simulation:
+    """A loop of events, each a function at a time."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.now = 0.0
+        self.network = Host("network", self.random)
+        self.hosts = [Host(f"https://h{number}.example", self.random) for number in range(HOSTS)]
+        self.dead = Host(DEAD, self.random)
+        self.dead.outages = [(0.0, 1e9)]
+        self.scheduler = Scheduler(Limits(max_concurrent=MAX_CONCURRENT, max_per_host=MAX_PER_HOST))
+        self.transfers: dict[int, Transfer] = {}
+        self.running: dict[int, float] = {}
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+
+    def add(self, host: Host, seconds: float) -> None:
+        transfer = Transfer(len(self.transfers), host, seconds)
+        self.transfers[transfer.seq] = transfer
+        self.scheduler.add(WaitingDownload(seq=transfer.seq, origin=host.name, priority=0))
+
+    def at(self, time: float, action: Callable[[], None]) -> None:
+        self._count += 1
+        heappush(self._events, (time, self._count, action))
+
+    def run(self, until: float) -> None:
+        """Run until nothing is left to do."""
+        while self.now < until:
+            for seq in self.scheduler.select_ready(self.now):
+                self._start(self.transfers[seq])
+            self._check()
+            due = self.scheduler.next_due()
+            times = [time for time in (due, self._events[0][0] if self._events else None) if time is not None]
+            if not times:
+                return
+            self.now = max(self.now, min(times))
+            while self._events and self._events[0][0] <= self.now:
+                heappop(self._events)[2]()
+
+    def _check(self) -> None:
+        assert self.scheduler.running <= MAX_CONCURRENT
+        for queue in self.scheduler.origins.queues.values():
+            assert queue.running <= MAX_PER_HOST
+            assert queue.probe is None or queue.health.is_open
+
+    def _start(self, transfer: Transfer) -> None:
+        host = transfer.host
+        host.starts.append(self.now)
+        self.running[transfer.seq] = self.now
+        queue = self.scheduler.origins.use(host.name)
+        if queue.health.is_open:
+            assert queue.probe == transfer.seq, "a single download probes a host that is away"
+        error: DownloadError | None = None
+        delay = 0.01
+        if self._outage(host) is not None:
+            kind = self.random.choice([NetworkErrorKind.NAME, NetworkErrorKind.CONNECT, NetworkErrorKind.NO_RESPONSE])
+            error, delay = NetworkError("no route", kind=kind), self.random.choice([0.01, 3.0])
+        elif host.asks_to_wait_at is not None and self.now >= host.asks_to_wait_at:
+            host.asks_to_wait_at = None
+            error = RemoteError(503, retry_after=30)
+        elif host.connections >= host.max_connections:
+            refused = NetworkError("refused", kind=NetworkErrorKind.CONNECT)
+            error = RemoteError(503) if host.refuses_with_status else refused
+        if error is not None:
+            failure = error
+            self.at(self.now + delay, lambda: self._fail(transfer, failure, has_progressed=False))
+            return
+        host.connections += 1
+        self.at(self.now + 0.05, lambda: self._respond(transfer))
+
+    def _respond(self, transfer: Transfer) -> None:
+        if self._outage(transfer.host) is not None:
+            transfer.host.connections -= 1
+            self._fail(transfer, NetworkError("reset", kind=NetworkErrorKind.NO_RESPONSE), has_progressed=False)
+            return
+        self.scheduler.origins.report_answer(transfer.host.name, transfer.seq, max_slots=MAX_PER_HOST, now=self.now)
+        end = self.now + transfer.seconds_left
+        cuts = [begin for one in (self.network, transfer.host) for begin, _ in one.outages if self.now < begin < end]
+        cut = min(cuts, default=None)
+        if cut is None:
+            self.at(end, lambda: self._complete(transfer))
+        else:
+            begin = self.now
+            self.at(cut, lambda: self._cut(transfer, received=cut - begin))
+
+    def _outage(self, host: Host) -> tuple[float, float] | None:
+        return self.network.outage(self.now) or host.outage(self.now)
+
+    def _cut(self, transfer: Transfer, received: float) -> None:
+        transfer.host.connections -= 1
+        transfer.seconds_left -= received
+        self._fail(transfer, NetworkError("cut", kind=NetworkErrorKind.CUT), has_progressed=True)
+
+    def _complete(self, transfer: Transfer) -> None:
+        transfer.host.connections -= 1
+        self._end(transfer, "completed")
+
+    def _end(self, transfer: Transfer, outcome: str) -> None:
+        transfer.outcome, transfer.ended_at = outcome, self.now
+        del self.running[transfer.seq]
+        self.scheduler.finish(transfer.seq)
+
+    def _fail(self, transfer: Transfer, error: DownloadError, *, has_progressed: bool) -> None:
+        kind = classify_failure(error)
+        assert kind is not None
+        failure = OriginFailure(
+            kind=kind,
+            seq=transfer.seq,
+            detail=error.detail,
+            has_response=isinstance(error, RemoteError),
+            retry_after=error.retry_after,
+        )
+        verdict = self.scheduler.origins.report_failure(
+            transfer.host.name, failure, max_slots=MAX_PER_HOST, now=self.now, random=self.random.random()
+        )
+        timed = transfer.time_spent + self.now - self.running[transfer.seq]
+        since = transfer.retrying_since
+        spent = retry.TimeSpent(
+            timed=timed if verdict.is_timed else None,
+            retrying=0.0 if since is None else self.now - since,
+            host_failing=None
+            if verdict.failing_seconds is None
+            else min(verdict.failing_seconds, self.now - (since or 0.0)),
+        )
+        decision = retry.decide(
+            error,
+            failures=transfer.failures,
+            retries=MAX_RETRIES,
+            progressed=has_progressed,
+            is_counted=verdict.is_counted,
+            pause=verdict.pause,
+            time_left=retry.time_left(spent, timeout=TIMEOUT, retry_for=RETRY_FOR),
+            random=self.random.random(),
+        )
+        if isinstance(decision, retry.Abort):
+            self.scheduler.origins.hasten_probe(transfer.host.name, now=self.now)
+            self._end(transfer, error.detail)
+            return
+        transfer.failures = decision.failures
+        transfer.time_spent = timed + decision.delay if verdict.is_timed else transfer.time_spent
+        if since is None or has_progressed:
+            transfer.retrying_since = self.now
+        del self.running[transfer.seq]
+        self.scheduler.finish(transfer.seq)
+        self.scheduler.add(
+            WaitingDownload(
+                seq=transfer.seq, origin=transfer.host.name, priority=0, not_before=self.now + decision.delay
+            )
+        )
+
+
+def max_requests(begin: float, end: float) -> float:
+    """Return the most requests that a host may get in an outage: those of full slots, and the probes."""
+    growing = 8
+    return MAX_PER_HOST + growing + (end - begin) / (MAX_PAUSE_SECONDS / 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_fails_that_can_succeed_and_no_host_is_asked_too_often(seed: int) -> None:
+    simulation = Simulation(seed)
+    for number in range(DOWNLOADS):
+        host = simulation.hosts[number % HOSTS]
+        simulation.add(host, simulation.random.choice([0.1, 1.0, 5.0, 60.0]))
+    simulation.run(until=20_000)
+    failed = [one for one in simulation.transfers.values() if one.outcome != "completed"]
+    assert failed == []
+    for host in simulation.hosts:
+        for begin, end in host.outages:
+            starts = [time for time in host.starts if begin <= time < end]
+            assert len(starts) <= max_requests(begin, end)
+    for begin, end in simulation.network.outages:
+        starts_of = {host.name: sum(begin <= time < end for time in host.starts) for host in simulation.hosts}
+        assert max(starts_of.values()) <= max_requests(begin, end)
+
+
+def test_the_downloads_of_a_host_that_never_answers_end_by_their_timeout() -> None:
+    simulation = Simulation(seed=1)
+    for _ in range(50):
+        simulation.add(simulation.dead, 1.0)
+    simulation.run(until=20_000)
+    ends = [one.ended_at for one in simulation.transfers.values() if one.outcome is not None]
+    assert len(ends) == 50
+    assert TIMEOUT - MAX_PAUSE_SECONDS <= min(ends) <= max(ends) <= TIMEOUT + 50 * (3.0 + 2)
+
+
+def test_a_host_that_has_limited_its_connections_serves_all_without_a_failure() -> None:
+    simulation = Simulation(seed=2)
+    simulation.network.outages = []
+    host = simulation.hosts[0]
+    host.outages, host.max_connections, host.asks_to_wait_at = [], 2, None
+    for _ in range(14):
+        simulation.add(host, 20.0)
+    simulation.run(until=20_000)
+    assert {one.outcome for one in simulation.transfers.values()} == {"completed"}
+    assert max(one.ended_at for one in simulation.transfers.values()) < 7 * 20.0 + 20
+    # Twelve are refused at once, and now and then one that tries whether the host accepts more.
+    assert len(host.starts) <= 14 + 12 + 15
