@@ -26,6 +26,9 @@ class InsufficientStorageError(DownloadError, code="INSUFFICIENT_STORAGE"):
 
     Attributes:
         permanent: waiting does not help: the disk is smaller than the file, or a quota is used up.
+        missing: bytes below `directory` that would have to be removed first; None if unknown, or if that is not
+            possible. Nothing was written then.
+        directory: the directory whose quota is exceeded; "" for the storage root.
     """
 
     status = 507
@@ -35,9 +38,13 @@ class InsufficientStorageError(DownloadError, code="INSUFFICIENT_STORAGE"):
     advice = "`df` shows the free space. `storage.min_free` always stays free, and a directory may have a `quota`."
     occasions = frozenset({Occasion.END, Occasion.UPLOAD})
 
-    def __init__(self, detail: str, *, permanent: bool = False) -> None:
+    def __init__(
+        self, detail: str, *, permanent: bool = False, missing: int | None = None, directory: str = ""
+    ) -> None:
         super().__init__(detail)
         self.permanent = permanent
+        self.missing = missing
+        self.directory = directory
 
     @property
     def transient(self) -> bool:

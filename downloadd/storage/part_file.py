@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from downloadd.directory_settings import DirectorySettings
 from downloadd.download import join_path
@@ -16,6 +17,7 @@ from downloadd.storage.part_publication import PartPublication
 from downloadd.storage.part_sync import PartSync
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import QuotaCharge
+from downloadd.storage.reclaim import Reclaim, with_reclaimed_space
 from downloadd.storage.root import StorageRoot
 from downloadd.storage.splice import SocketSource, SpliceResult
 
@@ -39,8 +41,10 @@ class PartFile:
         directory_settings: Callable[[str], DirectorySettings],
         charge: QuotaCharge,
         space: FreeSpace,
+        reclaim: Reclaim,
     ) -> None:
         self._threads = threads
+        self._reclaim = reclaim
         self._path = join_path(directory, name)
         self._charge = charge
         self._descriptor = PartDescriptor(root=root, directory=directory, name=name, charge=charge)
@@ -104,7 +108,8 @@ class PartFile:
             InsufficientStorageError: a quota is exceeded; the message names it.
         """
         if self._charge.is_limited:
-            await self._threads.run(DiskPool.CALLS, self._path, self._charge.grow, size)
+            grow = partial(self._threads.run, DiskPool.CALLS, self._path, self._charge.grow, size)
+            await with_reclaimed_space(grow, self._reclaim)
 
     async def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
         """Write all pieces, in order and completely, from `offset` on.
@@ -113,7 +118,8 @@ class PartFile:
             InsufficientStorageError: the disk is full, and the bytes that fitted are kept and counted in `size`; or
                 `min_free` would be violated, and nothing was written.
         """
-        await self._threads.run(DiskPool.CALLS, self._path, self._content.write, pieces, offset)
+        write = partial(self._threads.run, DiskPool.CALLS, self._path, self._content.write, pieces, offset)
+        await with_reclaimed_space(write, self._reclaim)
 
     async def receive(self, source: SocketSource, offset: int, max_bytes: int) -> SpliceResult:
         """Write at most `max_bytes` bytes from a socket, from `offset` on; return after a short time.
@@ -122,7 +128,10 @@ class PartFile:
             NetworkError: the connection broke.
             InsufficientStorageError: the disk is full, or `min_free` would be violated.
         """
-        return await self._threads.run(DiskPool.SOCKETS, self._path, self._content.receive, source, offset, max_bytes)
+        receive = partial(
+            self._threads.run, DiskPool.SOCKETS, self._path, self._content.receive, source, offset, max_bytes
+        )
+        return await with_reclaimed_space(receive, self._reclaim)
 
     async def read(self, offset: int, nbytes: int) -> bytes:
         """Return `nbytes` bytes from `offset` on, or fewer at the end of the file."""
