@@ -22,7 +22,7 @@ _BY_ID: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE id = ?"
 _BY_SEQS: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE seq IN (SELECT value FROM json_each(?))"
 _PART_OWNERS: Final = (
     "SELECT id, state, epoch, part_name FROM downloads "
-    "WHERE id IN (SELECT value FROM json_each(?)) AND ended_seq IS NULL"
+    "WHERE id IN (SELECT value FROM json_each(?)) AND (ended_seq IS NULL OR part_name IS NOT NULL)"
 )
 _WAITING: Final = (
     "SELECT seq, host, priority, not_before FROM downloads INDEXED BY downloads_active "
@@ -76,7 +76,7 @@ class DownloadQueries:
         return self._row_reader.page(connection, _WAITING, parameters, _decode_waiting)
 
     def part_owners(self, connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, PartOwner]:
-        """Return the part files of the active downloads among `ids`."""
+        """Return the part files that the downloads among `ids` may own."""
         parameters = (msgspec.json.encode(ids).decode(),)
         return dict(
             self._row_reader.rows(

@@ -163,5 +163,5 @@ class Records(Protocol):
         ...
 
     async def part_owners(self, ids: Sequence[str]) -> dict[str, PartOwner]:
-        """Return the part files that the active downloads among `ids` may own; others are left out."""
+        """Return the part files that the downloads among `ids` may own; ended ones without a part are left out."""
         ...

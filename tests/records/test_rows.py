@@ -46,6 +46,7 @@ STARTED_DOWNLOAD = with_fields(
     error=ErrorCode.INTERNAL_ERROR,
     detail="",
     end_time=0,
+    secrets_removed=True,
 )
 
 
