@@ -1,6 +1,7 @@
 """The composition root: constructs all components from the configuration, and opens and closes them in order."""
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ from downloadd.imports.rights import ImportRights
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
@@ -192,6 +194,8 @@ class App:
             min_free=storage.min_free,
             fsync=storage.fsync,
             directory_settings=lambda directory: self._directories.settings_of(directory),
+            # The kept parts are made after the destination, which removes them.
+            reclaim=lambda directory, nbytes: self._kept_parts.reclaim(directory, nbytes),
         )
 
     def _make_session(self) -> Session:
@@ -220,6 +224,13 @@ class App:
             directories=self._directories,
             config=config,
         )
+        self._kept_parts = KeptParts(
+            records=records,
+            kept=records.kept_parts,
+            destination=destination,
+            clock=clock,
+            keep_seconds=self._config.storage.keep_parts,
+        )
         factory = RunFactory(
             records=records,
             session=session,
@@ -228,6 +239,7 @@ class App:
             slots=dispatcher,
             runs=runs,
             config=config,
+            keeps_parts=self._config.storage.keep_parts > 0,
         )
         runner = Runner(
             records=records,
@@ -249,6 +261,7 @@ class App:
             runs=runs,
             runner=runner,
             stalls=StallMonitor(runs, records, clock, config),
+            kept_parts=self._kept_parts,
             clock=clock,
         )
 
@@ -265,6 +278,7 @@ class App:
             max_upload=self._config.imports.max_upload_size,
             min_free=self._config.storage.min_free,
             clock=self._clock,
+            reclaim=self._reclaim_for_uploads,
         )
         return ImportService(
             records=records.imports,
@@ -297,6 +311,12 @@ class App:
             hosts=AllowedHosts(_machine_names(server.host), server.allowed_hosts),
             throttle=LoginThrottle(server.max_failed_logins),
         )
+
+    async def _reclaim_for_uploads(self, directory: str, nbytes: int) -> bool:
+        """Remove kept part files if they are on the file system of the uploads; see `Reclaim`."""
+        places = (self._config.server.state_dir, self._config.storage.root)
+        devices = {(await asyncio.to_thread(os.stat, place)).st_dev for place in places}
+        return len(devices) == 1 and await self._kept_parts.reclaim(directory, nbytes)
 
     def _on_commit(self, rows: int, seconds: float) -> None:
         self.metrics.process.committed(rows, seconds)

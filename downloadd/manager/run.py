@@ -24,6 +24,7 @@ from downloadd.errors import (
     InsufficientStorageError,
     InternalError,
     StorageError,
+    UnexpectedContentError,
 )
 from downloadd.manager import lifecycle, retry
 from downloadd.manager.durable_write import retry_forever
@@ -81,6 +82,7 @@ class Run:
         flush_interval: Callable[[], float],
         slots: ConnectionSlots,
         config: DownloadsConfig,
+        keeps_parts: bool,
         on_change: Callable[["Run"], None],
     ) -> None:
         """Make a run that has not begun; see `Attempt` for the parts.
@@ -95,11 +97,13 @@ class Run:
             flush_interval: returns seconds after which received bytes are written even if they are few.
             slots: the slots for further connections.
             config: the settings of downloads.
+            keeps_parts: keep the part file of a failed download for a retry.
             on_change: called when the state has changed.
         """
         self._destination = destination
         self._clock = clock
         self._max_retries = config.max_retries
+        self._keeps_parts = keeps_parts
         self._stop: StopReason | None = None
         self._transferring: asyncio.Task[FetchResult] | None = None
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
@@ -213,9 +217,13 @@ class Run:
     async def _verify(self, part: Part) -> None:
         check_length(part.size, self.download.progress.total)
         # The origin may not have sent a length before.
-        check_size_and_type(
-            size=part.size, content_type=None, expected_size=self.download.request.expected_size, expected_type=None
-        )
+        try:
+            check_size_and_type(
+                size=part.size, content_type=None, expected_size=self.download.request.expected_size, expected_type=None
+            )
+        except UnexpectedContentError as error:
+            error.invalidates_part = True
+            raise
         self._attempt.download = lifecycle.mark_verifying(self.download, total=part.size, warning=self._attempt.warning)
         algorithms = self._attempt.algorithms
         if not algorithms:
@@ -287,8 +295,7 @@ class Run:
                 )
             case retry.Abort():
                 self._log.info("attempt_failed", error=error.code, detail=error.detail)
-                await self._remove_part()
-                failed = lifecycle.mark_failed(self.download, error, now=now)
+                failed = lifecycle.mark_failed(await self._keep_failed_part(error), error, now=now)
                 return failed, _make_host_backoff(self._attempt.responding_host, decision.host_backoff, now)
 
     async def _retry_sources_singly(self, error: ChecksumMismatchError, *, time_spent: float) -> Download:
@@ -312,7 +319,7 @@ class Run:
 
     async def _write_outcome(self, row: Download) -> Download:
         """Record the outcome of the attempt; try again until it succeeds."""
-        if row.state is State.RETRYING:
+        if row.state in {State.RETRYING, State.FAILED} and row.progress.part_name is not None:
             try:
                 return await self._writer.save(row)
             except InsufficientStorageError:
@@ -330,6 +337,25 @@ class Run:
             await self._remove_part()
             return lifecycle.reset_part(self.download)
         return await self._attempt.close_part()
+
+    async def _keep_failed_part(self, error: DownloadError) -> Download:
+        """Return the row of a download that fails, with the bytes that a retry can continue from; remove others."""
+        if self._keeps_parts and not error.invalidates_part:
+            row = await self._attempt.close_part()
+            if row.progress.received and await self._has_part(row, error):
+                return row
+        await self._remove_part()
+        return lifecycle.reset_part(self.download)
+
+    async def _has_part(self, row: Download, error: DownloadError) -> bool:
+        """Return False if the part file was lost; only a failure of the storage loses it, during a publication."""
+        if not isinstance(error, StorageError) or row.progress.part_name is None:
+            return row.progress.part_name is not None
+        try:
+            return await self._destination.has_part(directory=row.request.directory, name=row.progress.part_name)
+        except DownloadError:
+            # Unknown. A retry without the file starts from the first byte.
+            return True
 
     def _part(self) -> Part:
         part = self._attempt.part

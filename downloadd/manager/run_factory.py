@@ -33,7 +33,9 @@ class RunFactory:
         slots: ConnectionSlots,
         runs: RunTable,
         config: DownloadsConfig,
+        keeps_parts: bool,
     ) -> None:
+        """Make a factory; with `keeps_parts`, failed downloads keep their part files."""
         self._records = records
         self._session = session
         self._destination = destination
@@ -41,6 +43,7 @@ class RunFactory:
         self._slots = slots
         self._runs = runs
         self._config = config
+        self._keeps_parts = keeps_parts
         self._shared_limit = TokenBucket(config.speed_limit)
 
     def configure(self, config: DownloadsConfig) -> None:
@@ -60,6 +63,7 @@ class RunFactory:
             limiter=limiter,
             flush_interval=self._flush_interval,
             config=self._config,
+            keeps_parts=self._keeps_parts,
             slots=self._slots,
             on_change=on_change,
         )

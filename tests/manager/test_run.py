@@ -52,7 +52,7 @@ class RunParts:
         row = sample_download(self.origin.url(path), host="127.0.0.1", directory="d", filename="f")
         return await claimed(self.records, row.with_request(**fields))
 
-    def make_run(self, row: Download, config: DownloadsConfig = CONFIG) -> Run:
+    def make_run(self, row: Download, config: DownloadsConfig = CONFIG, *, keeps_parts: bool = True) -> Run:
         return Run(
             row,
             records=self.records,
@@ -63,6 +63,7 @@ class RunParts:
             flush_interval=lambda: 0.0,
             slots=LocalDispatcher(Limits.from_config(config), self.clock),
             config=config,
+            keeps_parts=keeps_parts,
             on_change=lambda run: self.states.append(run.download.state),
         )
 

@@ -1,13 +1,15 @@
 """Manager with real records, a real directory and a real client."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from downloadd.clock import SystemClock
 from downloadd.config import DownloadsConfig
+from downloadd.directory_settings import DirectorySettings
 from downloadd.events import EventBus
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
@@ -43,6 +45,7 @@ class ManagerStack:
         runs: RunTable,
         runner: Runner,
         manager: Manager,
+        kept_parts: KeptParts,
     ) -> None:
         self.root = root
         self.records = records
@@ -53,6 +56,7 @@ class ManagerStack:
         self.runs = runs
         self.runner = runner
         self.manager = manager
+        self.kept_parts = kept_parts
 
     def files(self) -> dict[str, bytes]:
         """Return all files below the root, with part files, by their paths."""
@@ -61,16 +65,36 @@ class ManagerStack:
 
 @asynccontextmanager
 async def open_stack(
-    folder: Path, config: DownloadsConfig = CONFIG, *, fsync: bool = False, lock_patience: float = LOCK_TIMEOUT_SECONDS
+    folder: Path,
+    config: DownloadsConfig = CONFIG,
+    *,
+    fsync: bool = False,
+    lock_patience: float = LOCK_TIMEOUT_SECONDS,
+    keep_parts: float = 7 * 86_400,
+    min_free: int = 0,
+    directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
 ) -> AsyncIterator[ManagerStack]:
     """Open all parts in order, and close them as the daemon does."""
     clock, bus, policy = SystemClock(), EventBus(), Policy.from_config(config)
     async with (
         SqliteRecords(folder / "state", clock, lock_timeout=lock_patience) as records,
-        LocalDestination(folder / "files", min_free=0, fsync=fsync) as destination,
+        LocalDestination(
+            folder / "files",
+            min_free=min_free,
+            fsync=fsync,
+            directory_settings=directory_settings,
+            reclaim=lambda directory, nbytes: kept_parts.reclaim(directory, nbytes),
+        ) as destination,
         Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout) as session,
     ):
         dispatcher, notifier = LocalDispatcher(Limits.from_config(config), clock), Notifier(bus, Metrics().downloads)
+        kept_parts = KeptParts(
+            records=records,
+            kept=records.kept_parts,
+            destination=destination,
+            clock=clock,
+            keep_seconds=keep_parts,
+        )
         gate, runs = StorageGate(destination, dispatcher, clock), RunTable(dispatcher)
         admission = AdmissionControl(
             records=records,
@@ -98,6 +122,7 @@ async def open_stack(
                 slots=dispatcher,
                 runs=runs,
                 config=config,
+                keeps_parts=keep_parts > 0,
             ),
             clock=clock,
         )
@@ -111,6 +136,7 @@ async def open_stack(
             runs=runs,
             runner=runner,
             stalls=StallMonitor(runs, records, clock, config),
+            kept_parts=kept_parts,
             clock=clock,
         ) as manager:
             yield ManagerStack(
@@ -123,4 +149,5 @@ async def open_stack(
                 runs=runs,
                 runner=runner,
                 manager=manager,
+                kept_parts=kept_parts,
             )
