@@ -66,6 +66,7 @@ async def test_the_history_of_the_specification_is_answered_field_by_field(api: 
                 "content_type": "application/zip",
                 "user": "u",
                 "detail": None,
+                "kept_bytes": 0,
             },
             {
                 "id": "9c5d0e34-6f70-6c3d-be01-4a8f9b0c1d2e",
@@ -82,6 +83,7 @@ async def test_the_history_of_the_specification_is_answered_field_by_field(api: 
                 "content_type": None,
                 "user": "u",
                 "detail": "the origin answered 404",
+                "kept_bytes": 0,
             },
         ]
     }
