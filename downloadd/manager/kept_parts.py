@@ -11,7 +11,7 @@ from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.errors import DownloadError, InsufficientStorageError
 from downloadd.manager import lifecycle
-from downloadd.manager.discard_part import discard_part
+from downloadd.manager.discard_part import discard_part_of
 from downloadd.metrics import KeptUsage
 from downloadd.records.availability import once_available
 from downloadd.records.kept_parts import PAGE_ROWS, KeptPart, KeptPartRecords
@@ -160,16 +160,12 @@ class KeptParts:
             row = await once_available(partial(self._records.get, part.id))
             if row is None or row.state not in FINISHED or row.progress.part_name != part.part_name:
                 return False
-            await self._discard(part)
-            changed = await once_available(partial(self._records.amend, part.id, forget))
-            return changed is not None
+            await discard_part_of(self._destination, row)
+            return await once_available(partial(self._records.amend, part.id, forget)) is not None
         if changed is None or changed[0] == changed[1]:
             return False
-        await self._discard(part)
+        await discard_part_of(self._destination, changed[0])
         return True
-
-    async def _discard(self, part: KeptPart) -> None:
-        await discard_part(self._destination, download_id=part.id, directory=part.directory, name=part.part_name)
 
     async def _log_failure(self, remove: Callable[[], Awaitable[None]]) -> None:
         try:
