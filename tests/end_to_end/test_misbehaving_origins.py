@@ -202,11 +202,7 @@ async def test_a_failure_has_a_code_and_leaves_no_file(short_timeout_daemon: Dae
             entry = history[name]
             assert (entry["status"], entry["error"], entry["total_bytes"]) == ("failed", answer["error"], None), name
     assert short_timeout_daemon.files() == {}
-
-    async def has_no_stray_part() -> bool:
-        return await short_timeout_daemon.stray_part_files() == []
-
-    await wait_until(has_no_stray_part)
+    await wait_until(short_timeout_daemon.has_no_stray_part_file)
 
 
 async def test_a_redirect_is_followed_and_names_the_file(daemon: DaemonProcess, origin: Origin) -> None:
@@ -228,7 +224,7 @@ async def test_the_timeout_limits_an_origin_that_sends_slowly(daemon: DaemonProc
     status, answer = await daemon.fetch("d", origin.url("/slow"), timeout="1")
     assert (status, answer["error"]) == (504, "DOWNLOAD_TIMEOUT")
     assert (await daemon.get_download(answer["download_id"]))["kept_bytes"] > 0
-    assert await daemon.stray_part_files() == []
+    assert await daemon.has_no_stray_part_file()
 
 
 async def test_the_request_target_is_sent_unchanged(daemon: DaemonProcess, origin: Origin) -> None:
