@@ -1,6 +1,7 @@
 """The composition root: constructs all components from the configuration, and opens and closes them in order."""
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ from downloadd.imports.importers import IMPORTERS
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
@@ -202,6 +204,8 @@ class App:
             min_free=storage.min_free,
             fsync=storage.fsync,
             directory_settings=lambda directory: self._directories.settings_of(directory),
+            # The kept parts are made after the destination, which removes them.
+            reclaim=lambda directory, nbytes: self._kept_parts.reclaim(directory, nbytes),
         )
 
     def _make_session(self) -> Session:
@@ -221,7 +225,14 @@ class App:
         origins = OriginMonitor(dispatcher, records.origins)
         notifier = Notifier(bus, self.metrics.downloads)
         gate = StorageGate(destination, dispatcher, clock)
-        space = SpaceQueue(destination, dispatcher, records, clock)
+        self._kept_parts = KeptParts(
+            records=records,
+            kept=records.kept_parts,
+            destination=destination,
+            clock=clock,
+            keep_seconds=self._config.storage.keep_parts,
+        )
+        space = SpaceQueue(destination, dispatcher, records, clock, reclaim=self._kept_parts.reclaim)
         runs = RunTable(dispatcher, space)
         admission = AdmissionControl(
             records=records,
@@ -243,6 +254,7 @@ class App:
             origins=origins,
             runs=runs,
             config=config,
+            keeps_parts=self._config.storage.keep_parts > 0,
         )
         runner = Runner(
             records=records,
@@ -267,6 +279,7 @@ class App:
             runner=runner,
             stalls=StallMonitor(runs, records, clock, config),
             origins=origins,
+            kept_parts=self._kept_parts,
             clock=clock,
         )
 
@@ -282,6 +295,7 @@ class App:
             max_upload=self._config.imports.max_upload_size,
             min_free=self._config.storage.min_free,
             clock=self._clock,
+            reclaim=self._reclaim_for_uploads,
         )
         return ImportService(
             records=records.imports,
@@ -309,6 +323,12 @@ class App:
             hosts=AllowedHosts(_machine_names(server.host), server.allowed_hosts),
             throttle=LoginThrottle(server.max_failed_logins),
         )
+
+    async def _reclaim_for_uploads(self, directory: str, nbytes: int) -> bool:
+        """Remove kept part files if they are on the file system of the uploads; see `Reclaim`."""
+        places = (self._config.server.state_dir, self._config.storage.root)
+        devices = {(await asyncio.to_thread(os.stat, place)).st_dev for place in places}
+        return len(devices) == 1 and await self._kept_parts.reclaim(directory, nbytes)
 
     def _on_commit(self, rows: int, seconds: float) -> None:
         self.metrics.process.committed(rows, seconds)

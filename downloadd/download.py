@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from downloadd.errors import ErrorCode
-from downloadd.states import State
+from downloadd.states import FINISHED, State
 
 
 class Conflict(StrEnum):
@@ -155,7 +155,7 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
     origin_digests: tuple[OriginDigest, ...] = ()
     """Digests that the origin has stated for the representation of those bytes."""
     part_name: str | None = None
-    """Name of the part file in `Request.directory`, while it exists."""
+    """Name of the part file in `Request.directory`, while it exists; of a failed download too."""
     publishing: bool = False
     """The part is complete and verified, `filename` and `total` are final, and the rename is next."""
     last_modified: int | None = None
@@ -187,6 +187,8 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """Unix time of the end, in history only."""
     ended_seq: int | None = None
     """Position in the order of ends; the store assigns it."""
+    secrets_removed: bool = False
+    """The URL had secrets, and `Request.url` lacks them since the end: a retry needs a new URL."""
 
 
 class Download(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -220,6 +222,11 @@ class Download(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def file_path(self) -> str:
         """Return directory and name, relative to the storage root."""
         return join_path(self.request.directory, self.filename)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Return the bytes of the part file that a retry of an ended download continues from; 0 while it is active."""
+        return 0 if self.progress.part_name is None or self.state not in FINISHED else self.progress.received
 
     def with_request(self, **changes: Any) -> "Download":
         """Return the download with these fields of `request` changed."""

@@ -53,6 +53,7 @@ class GaugeCollector:
             subscribers=self._bus.reader_count,
             imports=self._imports.active_operations,
             messages=await self._hooks.waiting(),
+            kept=await self._manager.kept_parts(),
             storage=await self._read_storage(),
         )
 

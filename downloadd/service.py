@@ -132,18 +132,23 @@ class DownloadService:
         await self._authorize_change(user, Action.RESUME, id)
         return await self._manager.resume(id)
 
-    async def retry(self, user: User, id: str) -> Snapshot:
+    async def retry(self, user: User, id: str, url: str | None = None) -> Snapshot:
         """Retry a finished download, or a retrying one without further delay; see `cancel` for the errors.
+
+        The bytes that were kept of a failed one are continued, also under a new `url`.
 
         Raises:
             DownloadForbiddenError: the daemon may not fetch.
+            InvalidUrlError, DomainBlockedError: the new URL may not be fetched.
             QueueFullError: the download has ended, and the queue is full.
         """
         await self._authorize_change(user, Action.RETRY, id)
-        return await self._manager.retry(id)
+        return await self._manager.retry(id, url)
 
     async def amend(self, user: User, id: str, changes: DownloadChange) -> Snapshot:
-        """Change priority, speed limit or URL of an active download; see `cancel` for the errors.
+        """Change priority, speed limit or URL; a finished download that can be retried may get a URL too.
+
+        See `cancel` for the errors.
 
         Raises:
             DownloadForbiddenError: the URL is to be changed, and the daemon may not fetch.

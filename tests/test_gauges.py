@@ -11,7 +11,7 @@ from downloadd.directory_settings import Quota
 from downloadd.errors import StorageError
 from downloadd.events import EventBus
 from downloadd.gauges import GaugeCollector
-from downloadd.metrics import OriginUsage, StorageUsage
+from downloadd.metrics import KeptUsage, OriginUsage, StorageUsage
 from downloadd.states import State, WaitReason
 
 USAGE = StorageUsage(free=1, size=2, reserved=3)
@@ -30,6 +30,9 @@ class Components:
 
     def origin_usage(self) -> OriginUsage:
         return OriginUsage(connections=7)
+
+    async def kept_parts(self) -> KeptUsage:
+        return KeptUsage(parts=1, size=10)
 
     async def waiting(self) -> dict[str, int]:
         return {"chat": 3}

@@ -1,6 +1,7 @@
 """Commands that change downloads: `pause`, `resume`, `retry`, `cancel` and `set`."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -14,11 +15,12 @@ from downloadd.cli.struct_options import given_values, struct_options
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import ActiveEntry, ActiveEntryResponse, ApiError, Client, HistoryEntry, HistoryEntryResponse
 from downloadd.client.downloads import Downloads
-from downloadd.fronts.rest.schemas import AmendBody
+from downloadd.fronts.rest.schemas import AmendBody, RetryBody
 from downloadd.states import ACTIVE, Trigger, allowing
 
 ControlResponse = ActiveEntryResponse | HistoryEntryResponse
-Action = Callable[[Downloads, str], Awaitable[ControlResponse]]
+Action = Callable[..., Awaitable[ControlResponse]]
+"""Action on the download with an id; further arguments are the options of the command."""
 
 
 class ControlResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +37,11 @@ def _make_command(trigger: Trigger, action: Action, help_text: str) -> click.Com
 
     @daemon_command
     async def apply(
-        client: Client, terminal: Terminal, *, downloads: tuple[str, ...], everything: bool = False
+        client: Client, terminal: Terminal, *, downloads: tuple[str, ...], everything: bool = False, **options: Any
     ) -> None:
+        given = given_values(options)
+        if given and len(downloads) > 1:
+            raise click.UsageError("name one download with --from")
         if bool(downloads) is everything:
             raise click.UsageError("name downloads" if for_finished else "name downloads, or all of them with --all")
         if everything:
@@ -44,12 +49,14 @@ def _make_command(trigger: Trigger, action: Action, help_text: str) -> click.Com
             ids = [entry.id for entry in listing.downloads if entry.status in states]
         else:
             ids = await resolve_ids(client, downloads, HistoryEntry if for_finished else ActiveEntry)
-        await _apply_to_each(client, terminal, ids, action)
+        await _apply_to_each(client, terminal, ids, partial(action, **given))
 
     apply.__doc__ = help_text
     complete = completion.ended_downloads if for_finished else completion.active_downloads
     apply = click.argument("downloads", metavar="[DOWNLOAD…]", nargs=-1, shell_complete=complete)(apply)
-    if not for_finished:
+    if for_finished:
+        apply = struct_options(RetryBody)(apply)
+    else:
         apply = click.option("--all", "everything", is_flag=True, help="Apply to all active downloads.")(apply)
     return click.command(trigger.value)(apply)
 
@@ -100,11 +107,12 @@ resume = _make_command(
 retry = _make_command(
     Trigger.RETRY,
     Downloads.retry,
-    """Start failed, cancelled or skipped downloads again.
+    """Start failed, cancelled or skipped downloads again, from the bytes that were kept.
 
     \b
     Examples:
       downloadctl retry 44979deb2644
+      downloadctl retry 44979deb2644 --from https://files.example.com/debian.iso?token=new
       downloadctl history --status failed --json | jq -r '.history[].id' | xargs downloadctl retry
     """,
 )

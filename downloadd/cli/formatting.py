@@ -77,6 +77,11 @@ def format_progress(entry: ActiveEntry) -> str:
     return f"{format_size(entry.current_size)} of {format_size(entry.expected_size)}"
 
 
+def format_kept(nbytes: int) -> str:
+    """Return the description of a part file that was kept after a failure."""
+    return f"{format_size(nbytes)} kept, retry continues"
+
+
 def format_reason(entry: ActiveEntry | HistoryEntry) -> str:
     """Return the reason why a download waits, the error of its last attempt, and its warning."""
     parts = [entry.reason] if isinstance(entry, ActiveEntry) and entry.reason else []

@@ -141,6 +141,8 @@ async def history(client: Client, terminal: Terminal, /, **filters: Any) -> None
         name = Text(formatting.format_name(entry))
         if reason := formatting.format_reason(entry):
             name.append(f"  {reason}", style="dim")
+        if entry.kept_bytes:
+            name.append(f"  {formatting.format_kept(entry.kept_bytes)}", style="dim")
         size = "" if entry.total_bytes is None else formatting.format_size(entry.total_bytes)
         table.add_row(
             shorten_id(entry.id),
@@ -203,6 +205,7 @@ def _list_details(entry: ActiveEntry | HistoryEntry) -> list[tuple[str, str]]:
                 if entry.total_bytes is None
                 else f"{formatting.format_size(entry.total_bytes)} ({entry.total_bytes} B)",
             ),
+            ("part file", formatting.format_kept(entry.kept_bytes) if entry.kept_bytes else ""),
             ("checksum", entry.checksum or ""),
             ("type", entry.content_type or ""),
             ("resumed by", entry.resumed_by or ""),

@@ -23,6 +23,7 @@ from downloadd.fronts.rest.schemas import (
     HistoryEntry,
     HistoryEntryResponse,
     Listing,
+    RetryBody,
     StartResponse,
 )
 from downloadd.states import FINISHED, State
@@ -173,18 +174,23 @@ class Downloads:
         """
         return await self._connection.call(ActiveEntryResponse, "POST", f"{_download_path(id)}/resume")
 
-    async def retry(self, id: str) -> ActiveEntryResponse:
-        """Start a finished download again under the same id.
+    async def retry(self, id: str, *, url: str | None = None) -> ActiveEntryResponse:
+        """Start a finished download again under the same id; it continues from the `kept_bytes` of its entry.
+
+        `url` replaces its URL, for example if that has expired; the file there must be the same to be continued.
 
         Raises:
             ApiError, ConnectionLostError: Its state does not allow it, or there was no answer.
         """
-        return await self._connection.call(ActiveEntryResponse, "POST", f"{_download_path(id)}/retry")
+        body = None if url is None else RetryBody(url=url)
+        return await self._connection.call(ActiveEntryResponse, "POST", f"{_download_path(id)}/retry", json=body)
 
     async def change(
         self, id: str, *, priority: int | None = None, speed_limit: int | None = None, url: str | None = None
-    ) -> ActiveEntryResponse:
+    ) -> ActiveEntryResponse | HistoryEntryResponse:
         """Change the given values: priority, bytes a second (0 for no limit), or the URL to continue from.
+
+        A finished download that can be retried takes a URL too, and waits for `retry` then.
 
         Raises:
             ApiError, ConnectionLostError: Its state does not allow it, or there was no answer.
@@ -194,7 +200,10 @@ class Downloads:
             speed_limit=UNSET if speed_limit is None else speed_limit,
             url=UNSET if url is None else url,
         )
-        return await self._connection.call(ActiveEntryResponse, "PATCH", _download_path(id), json=changes)
+        async with self._connection.send("PATCH", _download_path(id), json=changes) as response:
+            body = await response.read()
+        is_finished = decode(body, _StatusOnly).status in FINISHED
+        return decode(body, HistoryEntryResponse) if is_finished else decode(body, ActiveEntryResponse)
 
     async def wait(self, id: str) -> HistoryEntry:
         """Wait until a download has ended, also across restarts of the daemon, and return its entry of the history.

@@ -117,6 +117,13 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ByteSize,
         describe("Free space that stays: a download that needs more waits or is stopped, an upload is refused."),
     ] = 1 << 30
+    keep_parts: Annotated[
+        WholeSeconds,
+        describe(
+            "Time for which a failed download keeps its part file, so that a retry continues from it; 0 for not at "
+            "all. The oldest part files are removed earlier when a download or upload needs their space."
+        ),
+    ] = 7 * 86_400
     fsync: Annotated[
         bool,
         describe(

@@ -52,6 +52,7 @@ class DownloadError(Exception):
     Attributes:
         detail: one sentence about this case and, where it helps, what to do. It never holds a secret.
         retry_after: seconds to wait that the other side asks for, or None.
+        invalidates_part: the received bytes are not those of the file; no attempt may continue from them.
     """
 
     code: ClassVar["ErrorCode"]
@@ -69,6 +70,8 @@ class DownloadError(Exception):
     """True if a response that reports this error can have a `Retry-After` field."""
     concerns_source: ClassVar[bool] = False
     """True if the cause lies with one source of a download, so that a mirror may succeed."""
+
+    invalidates_part: bool = False
 
     def __init_subclass__(cls, *, code: str = "") -> None:
         """Declare `code` for a row; a class without it inherits the row of its base."""

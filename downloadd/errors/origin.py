@@ -30,7 +30,7 @@ class RemoteFileNotFoundError(DownloadError, code="REMOTE_FILE_NOT_FOUND"):
     title = "Remote file not found"
     description = "The URL returned 404 Not Found or 410 Gone"
     resolution = "Verify the URL is correct and the file exists"
-    advice = "A signed link may have expired: `PATCH` the download with a new `url`."
+    advice = "A signed link may have expired: `retry` the download with a new `url`; it continues from the kept bytes."
     occasions = frozenset({Occasion.END})
     concerns_source = True
 
@@ -65,7 +65,6 @@ class NetworkError(DownloadError, code="NETWORK_ERROR"):
         kind: the point at which the connection failed.
         origin: the origin of the connection, if redirects led to another one than that of the source.
         permanent: the cause does not pass (for example a certificate that is not trusted), so a retry is useless.
-        invalidates_part: the received bytes are not trustworthy either; no attempt may continue from them.
     """
 
     status = 502
@@ -188,6 +187,7 @@ class ChecksumMismatchError(DownloadError, code="CHECKSUM_MISMATCH"):
     resolution = "Verify the checksum belongs to this file and version, then try again"
     advice = "`detail` has the checksum of the received bytes. No file is kept."
     occasions = frozenset({Occasion.END})
+    invalidates_part = True
 
     def __init__(self, expected: str, actual: str, *, source: str | None = None) -> None:
         claim = "expected" if source is None else f"the origin's {source} says"

@@ -28,6 +28,9 @@ class InsufficientStorageError(DownloadError, code="INSUFFICIENT_STORAGE"):
 
     Attributes:
         permanent: waiting does not help: the disk is smaller than the file, or a quota is used up.
+        missing: bytes below `directory` that would have to be removed first; None if unknown, or if that is not
+            possible. Nothing was written then.
+        directory: the directory whose quota is exceeded; "" for the storage root.
     """
 
     status = 507
@@ -40,9 +43,13 @@ class InsufficientStorageError(DownloadError, code="INSUFFICIENT_STORAGE"):
     )
     occasions = frozenset({Occasion.END, Occasion.UPLOAD})
 
-    def __init__(self, detail: str, *, permanent: bool = False) -> None:
+    def __init__(
+        self, detail: str, *, permanent: bool = False, missing: int | None = None, directory: str = ""
+    ) -> None:
         super().__init__(detail)
         self.permanent = permanent
+        self.missing = missing
+        self.directory = directory
 
     @property
     def transient(self) -> bool:
@@ -62,7 +69,8 @@ class SpacePendingError(InsufficientStorageError):
 
     def __init__(self, *, needed: int, kept: int, available: int) -> None:
         super().__init__(
-            f"waits for space on the disk: needs {format_rounded_size(needed)}, {format_rounded_size(available)} free"
+            f"waits for space on the disk: needs {format_rounded_size(needed)}, {format_rounded_size(available)} free",
+            missing=needed - available,
         )
         self.needed = needed
         self.kept = kept

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -14,6 +15,7 @@ from downloadd.import_operation import ImportErrorCode, is_operation_id
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.storage.free_space import FreeSpace
 from downloadd.storage.os_errors import FULL_ERRNOS
+from downloadd.storage.reclaim import Reclaim, reclaim_nothing, with_reclaimed_space
 from downloadd.storage.root import DiskSpace, measure_disk_space
 
 log = structlog.get_logger()
@@ -25,9 +27,15 @@ CHUNK_BYTES: Final = 1 << 20
 class UploadStore:
     """Directory with one file for each operation."""
 
-    def __init__(self, folder: Path, *, max_upload: int, min_free: int, clock: Clock) -> None:
-        """Take the directory and the limits in bytes; `min_free` bytes stay free on its file system."""
+    def __init__(
+        self, folder: Path, *, max_upload: int, min_free: int, clock: Clock, reclaim: Reclaim = reclaim_nothing
+    ) -> None:
+        """Take the directory and the limits in bytes.
+
+        `min_free` bytes stay free on its file system; `reclaim` frees space there before an upload is refused.
+        """
         self._folder = folder
+        self._reclaim = reclaim
         self._max_upload = max_upload
         self._space = FreeSpace(self._read_space, min_free=min_free, clock=clock)
 
@@ -67,7 +75,8 @@ class UploadStore:
                             f"the file is larger than the limit of {self._max_upload} bytes (imports.max_upload_size)",
                             ImportErrorCode.FILE_TOO_LARGE,
                         )
-                    await asyncio.to_thread(self._write, file, piece)
+                    write = partial(asyncio.to_thread, self._write, file, piece)
+                    await with_reclaimed_space(write, self._reclaim)
                 await asyncio.to_thread(_sync, file)
             finally:
                 # Waits for a cancelled write, which continues in its thread.

@@ -4,15 +4,25 @@ Pure: every function takes a row and returns the next one. The state comes from 
 in the daemon changes a state.
 """
 
-from collections.abc import Callable
-
+import msgspec
 from msgspec.structs import replace
 
-from downloadd.download import Desired, Download, Progress, Result
+from downloadd.download import Desired, Download, Mirror, Progress, Result
 from downloadd.errors import CancelledByUserError, DownloadError, InvalidStateError, QueueFullError
+from downloadd.policy.redaction import redact_url
 from downloadd.states import ACTIVE, FINISHED, RUNNING, WAITING, State, Trigger, advance, allows
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.sources import select_source
+
+
+class NewUrl(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked URL that replaces that of a download."""
+
+    url: str
+    """As given, with its secrets: never show it."""
+    redacted_url: str
+    origin: str
+
 
 # -- user actions ------------------------------------------------------------------------------------------------------
 
@@ -73,13 +83,49 @@ def resume(download: Download) -> Download:
     )
 
 
-def retry(download: Download, *, now: float, full: QueueFullError | None = None) -> Download:
-    """Retry a download: one that waits for its next attempt without further delay, a finished one from the start.
+def retry(download: Download, *, now: float, url: NewUrl | None = None, full: QueueFullError | None = None) -> Download:
+    """Retry a download: one that waits for its next attempt without further delay, a finished one from its part file.
+
+    A finished one without a part file starts from the first byte. All its limits start anew, also the timeout.
+
+    Args:
+        download: the row.
+        now: Unix time.
+        url: replaces the URL; see `amend`.
+        full: the error to raise if the download has ended, because the queue is full.
 
     Raises:
-        InvalidStateError: it cannot be retried in its state, or was refused when it was requested.
-        QueueFullError: it has ended, and the queue is full: `full` is raised.
+        InvalidStateError: it cannot be retried in its state, was refused when it was requested, or its URL lacks its
+            secrets and is not replaced.
+        QueueFullError: it has ended, and the queue is full.
     """
+    _require_retryable(download)
+    if url is not None:
+        download = _change_url(download, url)
+    if download.result.secrets_removed:
+        raise InvalidStateError(
+            "the secrets of its URL were removed from the records after it had ended; retry it with a new url"
+        )
+    state = advance(download.state, Trigger.RETRY)
+    if download.state in ACTIVE:
+        return replace(download.with_progress(not_before=None), state=state)
+    if full is not None:
+        raise full
+    row = replace(download.with_control(desired=Desired.RUN), state=state)
+    if download.progress.part_name is None:
+        return replace(
+            row,
+            progress=Progress(origin=select_source(download, 0).progress.origin, retrying_since=now),
+            result=Result(),
+        )
+    # The source stays too: the validator is one of its own.
+    return replace(
+        row.with_progress(attempt=0, failures=0, not_before=None, time_spent=0.0, retrying_since=now),
+        result=Result(content_type=download.result.content_type),
+    )
+
+
+def _require_retryable(download: Download) -> None:
     if not download.progress.origin:
         raise InvalidStateError(
             "the download was refused when it was requested; correct the request and start a new download"
@@ -88,26 +134,26 @@ def retry(download: Download, *, now: float, full: QueueFullError | None = None)
         raise InvalidStateError(
             f"the download is {download.state}; only a failed, cancelled, skipped or retrying one can be retried"
         )
-    state = advance(download.state, Trigger.RETRY)
-    if download.state in ACTIVE:
-        return replace(download.with_progress(not_before=None), state=state)
-    if full is not None:
-        raise full
-    return replace(
-        download.with_control(desired=Desired.RUN),
-        state=state,
-        progress=Progress(origin=select_source(download, 0).progress.origin, retrying_since=now),
-        result=Result(),
-    )
 
 
-def amend(download: Download, *, priority: int | None, speed_limit: int | None) -> Download:
-    """Change the priority or the speed limit (bytes a second); None leaves a value as it is.
+def amend(
+    download: Download, *, priority: int | None = None, speed_limit: int | None = None, url: NewUrl | None = None
+) -> Download:
+    """Change the priority, the speed limit (bytes a second) or the URL; None leaves a value as it is.
+
+    A new URL, for example of a link that has expired, may be given to a finished download that can be retried too. The
+    next run continues the part file only if length, validator and last bytes are the same at the new URL.
 
     Raises:
-        InvalidStateError: it has ended already.
+        InvalidStateError: it has ended already and cannot be retried or gets no URL, or it is running and gets one.
     """
-    if download.state in FINISHED:
+    if url is not None:
+        if download.state in RUNNING:
+            raise InvalidStateError("the download is running; pause it before you change its URL")
+        if download.state in FINISHED:
+            _require_retryable(download)
+        download = _change_url(download, url)
+    elif download.state in FINISHED:
         raise InvalidStateError(f"the download is {download.state} already; only an active one can be changed")
     return download.with_control(
         priority=download.control.priority if priority is None else priority,
@@ -115,20 +161,9 @@ def amend(download: Download, *, priority: int | None, speed_limit: int | None) 
     )
 
 
-def change_url(
-    download: Download, *, url: str, redacted_url: str, origin: str, change: Callable[[Download], Download]
-) -> Download:
-    """Change the URL of a download, for example when the old one has expired; `change` makes the other changes.
-
-    The next run continues the part file only if length, validator and last bytes are the same at the new URL.
-
-    Raises:
-        InvalidStateError: it has ended already, or is running.
-    """
-    if download.state in RUNNING:
-        raise InvalidStateError("the download is running; pause it before you change its URL")
-    changed = change(download).with_request(url=url, redacted_url=redacted_url)
-    return changed.with_progress(origin=origin, source=0, url_changed=True)
+def _change_url(download: Download, url: NewUrl) -> Download:
+    changed = download.with_request(url=url.url, redacted_url=url.redacted_url)
+    return changed.with_progress(origin=url.origin, source=0, url_changed=True).with_result(secrets_removed=False)
 
 
 # -- outcomes of runs --------------------------------------------------------------------------------------------------
@@ -155,22 +190,19 @@ def mark_verifying(download: Download, *, total: int, warning: str | None) -> Do
 
 def mark_completed(download: Download, *, now: float) -> Download:
     """Complete a download whose file has its final name."""
-    return _mark_finished(
-        download.with_progress(publishing=False, part_name=None, received=download.progress.total or 0),
-        Trigger.COMMIT,
-        now=now,
-    )
+    published = download.with_progress(publishing=False, part_name=None, received=download.progress.total or 0)
+    return remove_secrets(_mark_finished(published, Trigger.COMMIT, now=now))
 
 
 def mark_skipped(download: Download, *, now: float) -> Download:
     """End a download whose name is taken and whose request says to keep the existing file."""
-    return _mark_finished(reset_part(download), Trigger.SKIP, now=now)
+    return remove_secrets(_mark_finished(reset_part(download), Trigger.SKIP, now=now))
 
 
 def mark_failed(download: Download, error: DownloadError, *, now: float) -> Download:
-    """End a download with `error`."""
+    """End a download with `error`; the part file that the row names is kept for a retry."""
     return _mark_finished(
-        reset_part(download).with_result(error=error.code, detail=error.detail),
+        download.with_progress(publishing=False).with_result(error=error.code, detail=error.detail),
         Trigger.FAIL,
         now=now,
     )
@@ -179,11 +211,8 @@ def mark_failed(download: Download, error: DownloadError, *, now: float) -> Down
 def mark_cancelled(download: Download, *, now: float) -> Download:
     """End a download that a user has cancelled."""
     error = CancelledByUserError()
-    return _mark_finished(
-        reset_part(download).with_result(error=error.code, detail=error.detail),
-        Trigger.CANCEL,
-        now=now,
-    )
+    ended = reset_part(download).with_result(error=error.code, detail=error.detail)
+    return remove_secrets(_mark_finished(ended, Trigger.CANCEL, now=now))
 
 
 def mark_paused(download: Download) -> Download:
@@ -235,6 +264,46 @@ def _mark_finished(download: Download, trigger: Trigger, *, now: float) -> Downl
         download.with_control(desired=Desired.RUN).with_progress(not_before=None).with_result(end_time=int(now)),
         state=advance(download.state, trigger),
     )
+
+
+# -- what is kept after the end ----------------------------------------------------------------------------------------
+
+
+def forget_kept_part(download: Download, part_name: str) -> Download:
+    """Forget the part file of a finished download; the row stays as it is if it owns no part of this name any more."""
+    if download.state not in FINISHED or download.progress.part_name != part_name:
+        return download
+    return reset_part(download)
+
+
+def expire_secrets(download: Download, *, failed_before: float) -> Download:
+    """Remove the secrets of a finished download; those of a failed one if it ended at `failed_before` or earlier."""
+    if download.state not in FINISHED:
+        return download
+    if download.state is State.FAILED and (download.result.end_time or 0) > failed_before:
+        return download
+    return remove_secrets(download)
+
+
+def remove_secrets(download: Download) -> Download:
+    """Return the download without the secrets of its URLs; a mirror that has secrets is useless then and left out.
+
+    A completed download needs no mirror any more.
+    """
+    request = download.request
+    mirrors: tuple[Mirror, ...] = ()
+    if download.state is not State.COMPLETED:
+        mirrors = tuple(mirror for mirror in request.mirrors if not _has_secrets(mirror.url))
+    # The number of the source counts the mirrors.
+    row = download if mirrors == request.mirrors else select_source(download, 0)
+    return row.with_request(url=request.redacted_url, mirrors=mirrors).with_result(
+        secrets_removed=download.result.secrets_removed or _has_secrets(request.url)
+    )
+
+
+def _has_secrets(url: str) -> bool:
+    # The fragment is not sent to an origin.
+    return redact_url(url) != url.partition("#")[0]
 
 
 def reset_part(download: Download) -> Download:

@@ -17,6 +17,7 @@ from downloadd.errors import NotFoundError
 from downloadd.manager import lifecycle
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.protocol import DownloadChange, MakeStoredResponse, StartResult
@@ -30,7 +31,7 @@ from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.manager.tasks import TaskSet
-from downloadd.metrics import OriginUsage
+from downloadd.metrics import KeptUsage, OriginUsage
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.redaction import redact_url
@@ -56,6 +57,7 @@ class Manager:
         runner: Runner,
         stalls: StallMonitor,
         origins: OriginMonitor,
+        kept_parts: KeptParts,
         clock: Clock,
     ) -> None:
         self._records = records
@@ -69,6 +71,7 @@ class Manager:
         self._runner = runner
         self._stalls = stalls
         self._origins = origins
+        self._kept_parts = kept_parts
         self._clock = clock
         self._tasks = TaskSet()
 
@@ -87,6 +90,7 @@ class Manager:
         self._tasks.spawn(self._space.watch())
         self._tasks.spawn(self._origins.remove_recovered())
         self._tasks.spawn(sweep(self._records, self._destination))
+        self._tasks.spawn(self._kept_parts.watch())
         return self
 
     async def __aexit__(
@@ -167,44 +171,48 @@ class Manager:
         self._runner.enqueue(after)
         return self._runs.snapshot(after)
 
-    async def retry(self, id: str) -> Snapshot:
+    async def retry(self, id: str, url: str | None = None) -> Snapshot:
         """Retry a failed, cancelled or skipped download, or a retrying one without further delay.
+
+        A part file that was kept is continued, also at a new `url` that has the same bytes.
 
         Raises:
             NotFoundError: the id is unknown.
-            InvalidStateError: the download cannot be retried.
+            InvalidStateError: the download cannot be retried, or only with a new URL.
+            InvalidUrlError, DomainBlockedError: the new URL may not be fetched.
             QueueFullError: the download has ended, and the queue is full.
         """
+        new_url = self._check_new_url(url)
         with self._admission.reserving_slot() as full:
-            _, after = await self._runner.amend(id, partial(lifecycle.retry, now=self._clock.wall(), full=full))
+            change = partial(lifecycle.retry, now=self._clock.wall(), url=new_url, full=full)
+            _, after = await self._runner.amend(id, change)
         self._runner.enqueue(after)
         return self._runs.snapshot(after)
 
     async def amend(self, id: str, changes: DownloadChange) -> Snapshot:
-        """Change priority, speed limit or URL of an active download.
+        """Change priority, speed limit or URL of an active download, or the URL of one that can be retried.
 
         Raises:
             NotFoundError: the id is unknown.
-            InvalidStateError: the download has ended already, or is running and gets another URL.
+            InvalidStateError: the download has ended and cannot be retried or gets no URL, or is running and gets one.
             InvalidUrlError, DomainBlockedError: the new URL may not be fetched.
         """
-        change = partial(lifecycle.amend, priority=changes.priority, speed_limit=changes.speed_limit)
-        if changes.url is not None:
-            url = self._admission.check_url(changes.url)
-            change = partial(
-                lifecycle.change_url,
-                url=changes.url,
-                redacted_url=redact_url(changes.url),
-                origin=url.origin,
-                change=change,
-            )
-        _, after = await self._runner.amend(id, change)
+        new_url = self._check_new_url(changes.url)
+        _, after = await self._runner.amend(
+            id, partial(lifecycle.amend, priority=changes.priority, speed_limit=changes.speed_limit, url=new_url)
+        )
         self._runner.set_speed_limit(after)
         if after.state in WAITING:
             self._runner.enqueue(after)
-        else:
+        elif after.state not in FINISHED:
             self._runner.publish_changed(after)
         return self._runs.snapshot(after)
+
+    def _check_new_url(self, url: str | None) -> lifecycle.NewUrl | None:
+        if url is None:
+            return None
+        allowed = self._admission.check_url(url)
+        return lifecycle.NewUrl(url=url, redacted_url=redact_url(url), origin=allowed.origin)
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
@@ -257,6 +265,10 @@ class Manager:
     def origins(self, limit: int) -> OriginList:
         """Return up to `limit` origins that are in use or not healthy, the ones in trouble first."""
         return self._dispatcher.origins(limit)
+
+    async def kept_parts(self) -> KeptUsage:
+        """Return the number and size of the part files of failed downloads."""
+        return await self._kept_parts.usage()
 
     async def history(self, criteria: HistoryFilter) -> list[Download]:
         """Return a page of finished downloads."""

@@ -24,7 +24,7 @@ class StartResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DownloadChange(msgspec.Struct, frozen=True, kw_only=True):
-    """Changes that a user makes to an active download; None leaves a value as it is."""
+    """Changes that a user makes to a download; None leaves a value as it is."""
 
     priority: int | None = None
     speed_limit: int | None = None
@@ -58,12 +58,12 @@ class DownloadManager(Protocol):
         """Resume a paused download."""
         ...
 
-    async def retry(self, id: str) -> Snapshot:
-        """Retry a finished download, or a retrying one without further delay."""
+    async def retry(self, id: str, url: str | None = None) -> Snapshot:
+        """Retry a finished download, or a retrying one without further delay; `url` replaces its URL."""
         ...
 
     async def amend(self, id: str, changes: DownloadChange) -> Snapshot:
-        """Change an active download."""
+        """Change an active download, or the URL of a finished one."""
         ...
 
     async def get(self, id: str) -> Snapshot:

@@ -14,7 +14,7 @@ from downloadd.records.availability import once_available
 from downloadd.records.protocol import PartOwner, Records
 from downloadd.states import FINISHED, RUNNING
 from downloadd.storage.destination import Destination, PartEntry
-from downloadd.storage.names import parse_filename
+from downloadd.storage.names import parse_filename, parse_part_name
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ async def _is_published(destination: Destination, row: Download) -> bool:
 
 
 async def sweep(records: Records, destination: Destination) -> None:
-    """Remove part files that no active download owns, except those that are older than the records.
+    """Remove part files that no download owns, except those that are older than the records.
 
     Records that were lost are created again, empty. Part files that they do not know can be continued when the lost
     records are restored. `Destination.list_parts` leaves out files that are open, such as the manifest of an import,
@@ -105,12 +105,18 @@ async def _is_foreign(records: Records, part: PartEntry, created_at: float) -> b
 def is_stray(part: PartEntry, owner: PartOwner | None) -> bool:
     """Return True if no run will continue from a part file.
 
-    Its download ended or was never accepted; or the daemon was killed before the part was recorded, so that a later
-    run created another one. A download with a recorded part may own one of another name too: a run that was killed
-    while it adopted the part had renamed it already. A row that cannot be read (`state` None) may own any part.
+    Its download ended without it or was never accepted; or the daemon was killed before the part was recorded, so that
+    a later run created another one. An active download with a recorded part may own one of another name too: a run that
+    was killed while it adopted the part had renamed it already. A row that cannot be read (`state` None) may own any
+    part.
     """
     if owner is None:
         return True
+    if owner.state in FINISHED and owner.part_name is not None:
+        if part.name == owner.superseded_name:
+            return False
+        recorded = parse_part_name(owner.part_name)
+        return recorded is not None and recorded != (part.download_id, part.epoch)
     if owner.part_name is not None or owner.state is None:
         return False
     return part.epoch < owner.epoch or (part.epoch == owner.epoch and owner.state not in RUNNING)

@@ -75,6 +75,7 @@ class Run:
         slots: ConnectionSlots,
         origins: OriginMonitor,
         config: DownloadsConfig,
+        keeps_parts: bool,
         on_change: Callable[["Run"], None],
     ) -> None:
         """Make a run that has not begun; see `Attempt` for the parts.
@@ -90,12 +91,14 @@ class Run:
             slots: the slots for further connections.
             origins: the health of the origins, which learns of answers and failures.
             config: the settings of downloads.
+            keeps_parts: keep the part file of a failed download for a retry.
             on_change: called when the state has changed.
         """
         self._clock = clock
         self._origins = origins
         self._max_retries = config.max_retries
         self._retry_for = config.retry_for
+        self._keeps_parts = keeps_parts
         self._stop: StopReason | None = None
         self.pending_space: SpacePendingError | None = None
         self._has_reported_answer = False
@@ -300,8 +303,7 @@ class Run:
                 self._log.info("attempt_failed", error=error.code, detail=error.detail)
                 if error.transient and verdict.failing_seconds is not None:
                     self._origins.hasten_probe(origin)
-                await self._remove_part()
-                return lifecycle.mark_failed(self.download, error, now=now)
+                return lifecycle.mark_failed(await self._keep_failed_part(error), error, now=now)
 
     def _time_left(self, verdict: Verdict, time_spent: float, now: float) -> float | None:
         """Return the seconds until the download ends by time, after a failure with this verdict."""
@@ -373,7 +375,8 @@ class Run:
 
     async def _write_outcome(self, row: Download) -> Download:
         """Record the outcome of the attempt; try again until it succeeds."""
-        if row.state is State.RETRYING or self.pending_space is not None:
+        has_kept_part = row.state in {State.RETRYING, State.FAILED} and row.progress.part_name is not None
+        if has_kept_part or self.pending_space is not None:
             try:
                 return await self._writer.save(row)
             except InsufficientStorageError:
@@ -393,6 +396,16 @@ class Run:
                 await self._remove_part()
                 return lifecycle.reset_part(self.download)
         return await self._attempt.close_part()
+
+    async def _keep_failed_part(self, error: DownloadError) -> Download:
+        """Return the row of a download that fails, with the bytes that a retry can continue from; remove others."""
+        if self._keeps_parts and not error.invalidates_part:
+            row = await self._attempt.close_part()
+            # Only a failure of the storage loses the file, during a publication.
+            if row.progress.received and (not isinstance(error, StorageError) or await self._attempt.has_part()):
+                return row
+        await self._remove_part()
+        return lifecycle.reset_part(self.download)
 
     def _part(self) -> Part:
         part = self._attempt.part

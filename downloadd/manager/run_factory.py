@@ -35,7 +35,9 @@ class RunFactory:
         origins: OriginMonitor,
         runs: RunTable,
         config: DownloadsConfig,
+        keeps_parts: bool,
     ) -> None:
+        """Make a factory; with `keeps_parts`, failed downloads keep their part files."""
         self._records = records
         self._session = session
         self._destination = destination
@@ -44,6 +46,7 @@ class RunFactory:
         self._origins = origins
         self._runs = runs
         self._config = config
+        self._keeps_parts = keeps_parts
         self._shared_limit = TokenBucket(config.speed_limit)
 
     def configure(self, config: DownloadsConfig) -> None:
@@ -63,6 +66,7 @@ class RunFactory:
             limiter=limiter,
             flush_interval=self._flush_interval,
             config=self._config,
+            keeps_parts=self._keeps_parts,
             slots=self._slots,
             origins=self._origins,
             on_change=on_change,

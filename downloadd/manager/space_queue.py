@@ -17,6 +17,7 @@ from downloadd.manager.space_selection import SpaceRequest, select_fitting, sele
 from downloadd.records.protocol import Records, WaitingDownload
 from downloadd.states import WAITING
 from downloadd.storage.destination import Destination
+from downloadd.storage.reclaim import Reclaim, reclaim_nothing
 
 log = structlog.get_logger()
 
@@ -33,11 +34,21 @@ class SpaceQueue:
 
     A download that does not fit is not a failure. While others run, they may free space by failing. Once none runs, the
     part files of those that wait may be what fills the disk, so that none of them can ever finish: then the smallest
-    part file is discarded if another download fits without it.
+    part file is discarded if another download fits without it. The part files of failed downloads are removed before,
+    by `reclaim`.
     """
 
-    def __init__(self, destination: Destination, dispatcher: Dispatcher, records: Records, clock: Clock) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        dispatcher: Dispatcher,
+        records: Records,
+        clock: Clock,
+        *,
+        reclaim: Reclaim = reclaim_nothing,
+    ) -> None:
         self._destination = destination
+        self._reclaim = reclaim
         self._dispatcher = dispatcher
         self._records = records
         self._clock = clock
@@ -106,7 +117,13 @@ class SpaceQueue:
             seq: started for seq, started in self._started.items() if now - started[0] < ANNOUNCEMENT_SECONDS
         }
         starting = sum(needed for _, needed in self._started.values())
-        fitting = select_fitting(self._requests.values(), space.available - starting)
+        available = space.available - starting
+        fitting = select_fitting(self._requests.values(), available)
+        if not fitting and not starting:
+            smallest = min(request.needed for request in self._requests.values())
+            if await self._reclaim("", smallest - available):
+                self._changed.set()
+                return
         for request in fitting:
             self._started[request.waiting.seq] = now, request.needed
             self.discard(request.waiting.seq)

@@ -62,7 +62,8 @@ class StallMonitor:
         download = active.run.download
         error = StorageError(f"nothing has moved for {seconds:.0f} s: the storage does not answer")
         log.error("run_stalled", state=download.state, detail=error.detail, **log_fields(download))
-        row = lifecycle.mark_failed(download, error, now=self._clock.wall())
+        # The run may still write to its part file: nothing can continue from it.
+        row = lifecycle.mark_failed(lifecycle.reset_part(download), error, now=self._clock.wall())
         failed = await retry_forever(partial(self._records.save, row), "outcome_write_failed", **log_fields(row))
         if failed is not None and self._runs.get(row.id) is active:
             active.aborted.set_result(failed)

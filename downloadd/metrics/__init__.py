@@ -5,7 +5,7 @@ from downloadd.metrics.exposition import Metrics
 from downloadd.metrics.hooks import DeliveryOutcome, HookMetrics
 from downloadd.metrics.imports import ImportMetrics
 from downloadd.metrics.process import ProcessMetrics
-from downloadd.metrics.snapshot import GaugeSnapshot, OriginUsage, QuotaUsage, StorageUsage
+from downloadd.metrics.snapshot import GaugeSnapshot, KeptUsage, OriginUsage, QuotaUsage, StorageUsage
 
 __all__ = (
     "DeliveryOutcome",
@@ -13,6 +13,7 @@ __all__ = (
     "GaugeSnapshot",
     "HookMetrics",
     "ImportMetrics",
+    "KeptUsage",
     "Metrics",
     "OriginUsage",
     "ProcessMetrics",

@@ -23,6 +23,8 @@ class SnapshotGauges:
         self._subscribers = series.gauge("downloadd_event_subscribers", "Readers of the event stream.")
         self._imports = series.gauge("downloadd_imports_active", "Active import operations.")
         self._messages = series.gauge("downloadd_hook_messages_waiting", "Waiting deliveries to a hook.", ("hook",))
+        self._kept_parts = series.gauge("downloadd_kept_parts", "Part files of ended downloads.")
+        self._kept_bytes = series.gauge("downloadd_kept_bytes", "Bytes in part files of ended downloads.")
         self._storage = _StorageCollector()
         series.registry.register(self._storage)
 
@@ -39,6 +41,8 @@ class SnapshotGauges:
         self._messages.clear()
         for hook, count in snapshot.messages.items():
             self._messages.labels(hook).set(count)
+        self._kept_parts.set(snapshot.kept.parts)
+        self._kept_bytes.set(snapshot.kept.size)
         self._storage.usage = snapshot.storage
 
 

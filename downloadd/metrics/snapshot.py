@@ -47,6 +47,14 @@ class StorageUsage(msgspec.Struct, frozen=True, kw_only=True):
     quotas: Sequence[QuotaUsage] = ()
 
 
+class KeptUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """Part files of ended downloads, which wait for a retry."""
+
+    parts: int = 0
+    size: int = 0
+    """Bytes in all."""
+
+
 class GaugeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Values of all gauges at one time."""
 
@@ -61,5 +69,6 @@ class GaugeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Active import operations."""
     messages: Mapping[str, int] = {}
     """Waiting deliveries by hook."""
+    kept: KeptUsage = KeptUsage()
     storage: StorageUsage | None = None
     """None while the disk does not respond."""

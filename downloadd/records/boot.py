@@ -9,9 +9,11 @@ _BOOT_ID_FILE: Final = Path("/proc/sys/kernel/random/boot_id")
 _SELECT_BOOT: Final = "SELECT id FROM boot"
 _DELETE_BOOT: Final = "DELETE FROM boot"
 _INSERT_BOOT: Final = "INSERT INTO boot VALUES (?)"
-_TRUST_STORED_RANGES_ONLY: Final = (
-    "UPDATE downloads SET received_ranges = '0-' || received "
-    "WHERE ended_seq IS NULL AND part_name IS NOT NULL AND received_ranges IS NULL"
+# One statement for active and one for ended downloads: each uses an index.
+_TRUST_STORED_RANGES_ONLY: Final = tuple(
+    "UPDATE downloads SET received_ranges = '0-' || received "  # noqa: S608 - two constants
+    f"WHERE ended_seq IS {condition} AND part_name IS NOT NULL AND received_ranges IS NULL"
+    for condition in ("NULL", "NOT NULL")
 )
 
 
@@ -32,7 +34,8 @@ def record_boot(connection: sqlite3.Connection, boot: str | None) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute(_TRUST_STORED_RANGES_ONLY)
+        for statement in _TRUST_STORED_RANGES_ONLY:
+            connection.execute(statement)
         connection.execute(_DELETE_BOOT)
         if boot is not None:
             connection.execute(_INSERT_BOOT, (boot,))

@@ -218,6 +218,7 @@ COLUMNS: Final = (
     Column("warning", "result.warning", _RUN),
     Column("end_time", "result.end_time", _RUN),
     Column("ended_seq", "result.ended_seq", _STORE),
+    Column("secrets_removed", "result.secrets_removed", _RUN, _FLAG),
 )
 """Every column, in the order of a row: the fields of `Download` itself, then those of each part, in its order."""
 
@@ -225,6 +226,12 @@ WRITTEN_COLUMNS: Final = tuple(column for column in COLUMNS if column.name != "s
 """The columns that an insertion writes: SQLite assigns `seq`."""
 
 RUN_COLUMNS: Final = tuple(column for column in COLUMNS if column.owner is _RUN)
+
+ENDING_COLUMNS: Final = (
+    *RUN_COLUMNS,
+    *(column for column in COLUMNS if column.path in {"request.url", "request.mirrors"}),
+)
+"""The columns that a run writes with the end of its download: the secrets of the URLs leave the records then."""
 
 INITIAL_COLUMNS: Final = tuple(
     column for column in WRITTEN_COLUMNS if column.owner is not _STORE and not _is_reset(column)

@@ -126,6 +126,8 @@ class StateDirectory:
         try:
             self._migrate(connection, migrations)
             connection.execute("PRAGMA synchronous = FULL")
+            # A secret that leaves a row must not stay readable in the free space of its page.
+            connection.execute("PRAGMA secure_delete = ON")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_BYTES}")
             connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")

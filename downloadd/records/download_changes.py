@@ -11,6 +11,7 @@ from downloadd.download import Desired, Download
 from downloadd.errors import IdempotencyKeyReusedError
 from downloadd.records.columns import (
     COLUMNS,
+    ENDING_COLUMNS,
     INITIAL_COLUMNS,
     RUN_COLUMNS,
     WRITTEN_COLUMNS,
@@ -22,7 +23,7 @@ from downloadd.records.deliveries import add_deliveries
 from downloadd.records.download_queries import DownloadQueries, last_used_ended_seq
 from downloadd.records.protocol import AcceptResult, StoredResponse
 from downloadd.records.responses import find_response, store_response
-from downloadd.records.rows import decode, encode, encode_initial, encode_run, execute
+from downloadd.records.rows import decode, encode, encode_end, encode_initial, encode_run, execute
 from downloadd.records.writer import Rejection
 from downloadd.states import FINISHED, WAITING, Trigger, advance
 
@@ -33,6 +34,10 @@ _INSERT_INITIAL: Final = f"INSERT INTO downloads ({names(INITIAL_COLUMNS)}) VALU
 _INSERT: Final = f"INSERT INTO downloads ({names(WRITTEN_COLUMNS)}) VALUES ({placeholders(WRITTEN_COLUMNS)})"
 _SAVE: Final = (
     f"UPDATE downloads SET {assignments(RUN_COLUMNS)}, ended_seq = ? "
+    f"WHERE id = ? AND epoch = ? AND ended_seq IS NULL RETURNING {names(COLUMNS)}"
+)
+_END: Final = (
+    f"UPDATE downloads SET {assignments(ENDING_COLUMNS)}, ended_seq = ? "
     f"WHERE id = ? AND epoch = ? AND ended_seq IS NULL RETURNING {names(COLUMNS)}"
 )
 _UPDATE_ALL: Final = f"UPDATE downloads SET {assignments(WRITTEN_COLUMNS)} WHERE seq = ?"
@@ -88,8 +93,13 @@ class DownloadChanges:
 
     def save(self, cursor: sqlite3.Cursor, download: Download) -> Download | None:
         """Write the fields of a run, if it still holds the download; see `Records.save`."""
-        ended_seq = self._last_ended_seq + 1 if download.state in FINISHED else None
-        rows = execute(cursor, _SAVE, (*encode_run(download), ended_seq, download.id, download.epoch)).fetchall()
+        if download.state in FINISHED:
+            ended_seq = self._last_ended_seq + 1
+            sql, values = _END, encode_end(download)
+        else:
+            ended_seq = None
+            sql, values = _SAVE, encode_run(download)
+        rows = execute(cursor, sql, (*values, ended_seq, download.id, download.epoch)).fetchall()
         if not rows:
             return None
         saved = decode(rows[0])

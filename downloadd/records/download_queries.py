@@ -21,8 +21,9 @@ _COLUMN_LIST: Final = names(COLUMNS)
 _BY_ID: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE id = ?"
 _BY_SEQS: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE seq IN (SELECT value FROM json_each(?))"
 _PART_OWNERS: Final = (
-    "SELECT id, state, epoch, part_name FROM downloads "
-    "WHERE id IN (SELECT value FROM json_each(?)) AND ended_seq IS NULL"
+    "SELECT id, state, epoch, part_name, "
+    "CASE WHEN json_valid(superseded) THEN json_extract(superseded, '$.part_name') END FROM downloads "
+    "WHERE id IN (SELECT value FROM json_each(?)) AND (ended_seq IS NULL OR part_name IS NOT NULL)"
 )
 _WAITING: Final = (
     "SELECT seq, origin, priority, not_before FROM downloads INDEXED BY downloads_active "
@@ -76,7 +77,7 @@ class DownloadQueries:
         return self._row_reader.page(connection, _WAITING, parameters, _decode_waiting)
 
     def part_owners(self, connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, PartOwner]:
-        """Return the part files of the active downloads among `ids`."""
+        """Return the part files that the downloads among `ids` may own."""
         parameters = (msgspec.json.encode(ids).decode(),)
         return dict(
             self._row_reader.rows(
@@ -118,10 +119,10 @@ def _decode_waiting(row: Row) -> WaitingDownload:
 
 
 def _decode_part_owner(row: Row) -> tuple[str, PartOwner]:
-    id, state, epoch, part_name = decode_texts(row, 0, "download")
+    id, state, epoch, part_name, superseded_name = decode_texts(row, 0, "download")
     if type(epoch) is not int or state not in STATES:
         raise corrupt_row_error("download", id, "its state or epoch is invalid")
-    return id, PartOwner(state=STATES[state], epoch=epoch, part_name=part_name)
+    return id, PartOwner(state=STATES[state], epoch=epoch, part_name=part_name, superseded_name=superseded_name)
 
 
 def _unknown_part_owner(row: Row) -> tuple[str, PartOwner]:

@@ -47,6 +47,8 @@ class PartOwner(msgspec.Struct, frozen=True, kw_only=True):
     """None if the row is damaged, so that the owner of the part file is unknown."""
     epoch: int
     part_name: str | None
+    superseded_name: str | None = None
+    """Name of the superseded part file."""
 
 
 class WaitingDownload(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,5 +171,5 @@ class Records(Protocol):
         ...
 
     async def part_owners(self, ids: Sequence[str]) -> dict[str, PartOwner]:
-        """Return the part files that the active downloads among `ids` may own; others are left out."""
+        """Return the part files that the downloads among `ids` may own; ended ones without a part are left out."""
         ...

@@ -14,7 +14,14 @@ from msgspec.structs import astuple
 
 from downloadd.download import Download, Progress, Result
 from downloadd.errors import StorageError
-from downloadd.records.columns import COLUMNS, INITIAL_COLUMNS, PARTS, RUN_COLUMNS, WRITTEN_COLUMNS
+from downloadd.records.columns import (
+    COLUMNS,
+    ENDING_COLUMNS,
+    INITIAL_COLUMNS,
+    PARTS,
+    RUN_COLUMNS,
+    WRITTEN_COLUMNS,
+)
 
 Row = tuple[Any, ...]
 """The values of one row, in the order of `COLUMNS`."""
@@ -52,6 +59,7 @@ _WRITTEN_SAME: Final = tuple(
 )
 _FRESH: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in INITIAL_COLUMNS))
 _run_columns: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in RUN_COLUMNS))
+_ending_columns: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in ENDING_COLUMNS))
 _NO_RESULT: Final = Result()
 
 
@@ -74,6 +82,12 @@ def encode_initial(download: Download) -> Row | None:
 def encode_run(download: Download) -> Row:
     """Return the values of the `RUN_COLUMNS` columns."""
     row: Row = _run_columns(_encode(download))
+    return row
+
+
+def encode_end(download: Download) -> Row:
+    """Return the values of the `ENDING_COLUMNS` columns."""
+    row: Row = _ending_columns(_encode(download))
     return row
 
 

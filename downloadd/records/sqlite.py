@@ -19,6 +19,7 @@ from downloadd.records.import_contents import SqliteImportContents
 from downloadd.records.import_files import SqliteImportFiles
 from downloadd.records.import_operations import SqliteImportOperations
 from downloadd.records.import_protocol import ImportRecords
+from downloadd.records.kept_parts import KeptPartRecords, SqliteKeptParts
 from downloadd.records.origins import OriginRecords, SqliteOrigins
 from downloadd.records.protocol import (
     NO_DOWNLOADS,
@@ -94,6 +95,7 @@ class SqliteRecords:
         )
         self.deliveries: DeliveryRecords = SqliteDeliveries(self)
         self.origins: OriginRecords = SqliteOrigins(self)
+        self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
 
     async def write(self, run: Callable[[sqlite3.Cursor], T], *, rows: int = 1) -> T:
         """Run an operation in a transaction; see `DatabaseAccess.write`."""

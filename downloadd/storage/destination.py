@@ -138,6 +138,10 @@ class Destination(Protocol):
         """
         ...
 
+    async def has_part(self, *, directory: str, name: str) -> bool:
+        """Return True if a part file exists."""
+        ...
+
     async def remove_part(self, *, directory: str, name: str) -> None:
         """Delete a part file; do nothing if it is missing."""
         ...

@@ -189,9 +189,11 @@ class FreeSpace:
             return True
 
     def _raise_insufficient(self, needed: int) -> NoReturn:
+        permanent = bool(missing_bytes(free=self._space.capacity, needed=needed, min_free=self._min_free))
         raise InsufficientStorageError(
             f"{needed} bytes are needed, but {self._free} are free and {self._min_free} must stay free (min_free)",
-            permanent=bool(missing_bytes(free=self._space.capacity, needed=needed, min_free=self._min_free)),
+            permanent=permanent,
+            missing=None if permanent else self._missing(needed),
         )
 
     @property

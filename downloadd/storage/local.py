@@ -26,11 +26,12 @@ from downloadd.storage.names import (
     parse_part_name,
     part_epoch,
 )
-from downloadd.storage.part_descriptor import delete_part
+from downloadd.storage.part_descriptor import delete_part, part_exists
 from downloadd.storage.part_file import PartFile
 from downloadd.storage.part_scan import MAX_PARTS_PER_CHUNK, PartScan
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import Quotas
+from downloadd.storage.reclaim import Reclaim, reclaim_nothing, with_reclaimed_space
 from downloadd.storage.root import StorageRoot
 from downloadd.storage.stored_files import complete_publication, count_bytes, list_directories, open_file
 
@@ -52,6 +53,7 @@ class LocalDestination:
         fsync: sync published files to stable storage.
         clock: for the age of measurements of the free space; by default the machine's.
         directory_settings: returns the current settings of a directory.
+        reclaim: frees space before a call is refused because `min_free` or a quota would be violated.
 
     Raises:
         StorageError: on entering, when the root cannot be used; the message names it.
@@ -65,6 +67,7 @@ class LocalDestination:
         fsync: bool,
         clock: Clock | None = None,
         directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
+        reclaim: Reclaim = reclaim_nothing,
     ) -> None:
         clock = clock or SystemClock()
         self._directory_settings = directory_settings
@@ -77,6 +80,7 @@ class LocalDestination:
             attributes=self._attributes,
         )
         self._quotas = Quotas(directory_settings=directory_settings, count_bytes=self._count_bytes, clock=clock)
+        self._reclaim = reclaim
         self._fsync = fsync
         self._min_free = min_free
         self._threads = DiskThreadPools()
@@ -139,11 +143,17 @@ class LocalDestination:
             directory_settings=self._directory_settings,
             charge=self._quotas.charge(place, name),
             space=self._space,
+            reclaim=self._reclaim,
         )
         self._parts.add(part)
         if existing is not None:
             await part.adopt(candidates)
         return part
+
+    async def has_part(self, *, directory: str, name: str) -> bool:
+        """Return True if a part file exists."""
+        part, place = check_part_name(name), parse_directory(directory)
+        return await self._threads.run(DiskPool.CALLS, join_path(place, part), part_exists, self._root, place, part)
 
     async def remove_part(self, *, directory: str, name: str) -> None:
         """Delete a part file; do nothing if it is missing."""
@@ -201,12 +211,15 @@ class LocalDestination:
     async def check_free_space(self, needed: int) -> None:
         """Check that `needed` more bytes leave `min_free` bytes free, by a measurement up to half a second old.
 
+        Kept files are removed before it refuses.
+
         Raises:
             InsufficientStorageError: they do not.
             StorageRootMissingError: the root is missing.
         """
         if not self._space.has_space(needed):
-            await self._threads.run(DiskPool.CALLS, "", self._space.check, needed)
+            check = partial(self._threads.run, DiskPool.CALLS, "", self._space.check, needed)
+            await with_reclaimed_space(check, self._reclaim)
 
     async def measure_unannounced(self) -> UnannouncedSpace:
         """Measure the space that no open part has reserved.

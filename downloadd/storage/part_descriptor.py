@@ -191,6 +191,17 @@ class PartDescriptor:
                 _rename(self.name, self._adopted_name, directory_fd)
 
 
+def part_exists(root: StorageRoot, directory: SafeDirectory, name: PartName) -> bool:
+    """Return True if a part file exists."""
+    try:
+        with root.open_directory(directory) as directory_fd:
+            return stat_entry(name, directory_fd) is not None
+    except OSError as error:
+        if not is_missing(error):
+            raise
+        return False
+
+
 def delete_part(root: StorageRoot, directory: SafeDirectory, name: PartName) -> int:
     """Delete a part file and return its size; return 0 if it, or its directory, is missing.
 

@@ -18,6 +18,7 @@ from downloadd.storage.part_publication import PartPublication
 from downloadd.storage.part_sync import PartSync
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import QuotaCharge
+from downloadd.storage.reclaim import Reclaim, with_reclaimed_space
 from downloadd.storage.root import StorageRoot
 from downloadd.storage.splice import SocketSource, SpliceResult
 
@@ -41,8 +42,10 @@ class PartFile:
         directory_settings: Callable[[str], DirectorySettings],
         charge: QuotaCharge,
         space: FreeSpace,
+        reclaim: Reclaim,
     ) -> None:
         self._threads = threads
+        self._reclaim = reclaim
         self._path = join_path(directory, name)
         self._charge = charge
         self._space, self._claim = space, SpaceClaim()
@@ -121,9 +124,11 @@ class PartFile:
             await self._threads.run(DiskPool.CALLS, self._path, self._content.check_size, size)
         if not self._space.try_announce(self._claim, missing):
             announce = partial(self._space.announce, self._claim, missing, size=size)
-            await self._threads.run(DiskPool.CALLS, self._path, announce)
+            call = partial(self._threads.run, DiskPool.CALLS, self._path, announce)
+            await with_reclaimed_space(call, self._reclaim)
         if self._charge.is_limited:
-            await self._threads.run(DiskPool.CALLS, self._path, self._charge.grow, size)
+            grow = partial(self._threads.run, DiskPool.CALLS, self._path, self._charge.grow, size)
+            await with_reclaimed_space(grow, self._reclaim)
 
     async def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
         """Write all pieces, in order and completely, from `offset` on.
@@ -132,7 +137,8 @@ class PartFile:
             InsufficientStorageError: the disk is full, and the bytes that fitted are kept and counted in `size`; or
                 `min_free` would be violated, and nothing was written.
         """
-        await self._threads.run(DiskPool.CALLS, self._path, self._content.write, pieces, offset)
+        write = partial(self._threads.run, DiskPool.CALLS, self._path, self._content.write, pieces, offset)
+        await with_reclaimed_space(write, self._reclaim)
 
     async def receive(self, source: SocketSource, offset: int, max_bytes: int) -> SpliceResult:
         """Write at most `max_bytes` bytes from a socket, from `offset` on; return after a short time.
@@ -141,7 +147,10 @@ class PartFile:
             NetworkError: the connection broke.
             InsufficientStorageError: the disk is full, or `min_free` would be violated.
         """
-        return await self._threads.run(DiskPool.SOCKETS, self._path, self._content.receive, source, offset, max_bytes)
+        receive = partial(
+            self._threads.run, DiskPool.SOCKETS, self._path, self._content.receive, source, offset, max_bytes
+        )
+        return await with_reclaimed_space(receive, self._reclaim)
 
     async def read(self, offset: int, nbytes: int) -> bytes:
         """Return `nbytes` bytes from `offset` on, or fewer at the end of the file."""

@@ -92,11 +92,12 @@ class Publisher:
             if not replace:
                 # A publication that is reported as failed must not leave the final name, also for the next attempt.
                 try:
-                    os.unlink(final.encode(), dir_fd=directory_fd)
-                except OSError as unlink_error:
+                    _restore_part_name(part, final, directory_fd)
+                except OSError as restore_error:
                     raise OSError(
                         errno.EIO, "the directory cannot be synced, and the final name cannot be removed"
-                    ) from unlink_error
+                    ) from restore_error
+                self._restore_attributes(fd, own, final)
             raise
         return True
 
@@ -162,6 +163,15 @@ class Publisher:
                 return False
             os.rename(part, final.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
             return True
+
+
+def _restore_part_name(part: PartName, final: SafeName, directory_fd: int) -> None:
+    """Undo a publication, so that a later attempt still has the bytes."""
+    if stat_entry(part, directory_fd) is None:
+        os.rename(final.encode(), part.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+    else:
+        # rename() would do nothing: both names are the same file.
+        os.unlink(final.encode(), dir_fd=directory_fd)
 
 
 def _remove_part_name(part: bytes, directory_fd: int) -> None:

@@ -115,6 +115,8 @@ class Quotas:
             raise InsufficientStorageError(
                 f"{place} has {used} bytes of its quota of {quota.limit} in use; {more} more do not fit",
                 permanent=True,
+                missing=used + more - quota.limit if more <= quota.limit else None,
+                directory=quota.directory,
             )
 
     def _may_recount(self, directory: str) -> bool:

@@ -170,6 +170,10 @@ class Attempt:
         """Remove a superseded part file, after the new one was verified."""
         await self._checkpoints.remove_superseded()
 
+    async def has_part(self) -> bool:
+        """Return False if the part file is missing; True if that is unknown."""
+        return await self._checkpoints.has_part()
+
     async def remove_parts(self) -> None:
         """Remove all part files.
 

@@ -179,6 +179,17 @@ class Checkpoints:
             self.download = self.download.with_progress(superseded=None)
             await self._remove_parts([name])
 
+    async def has_part(self) -> bool:
+        """Return False if the part file is missing; True if that is unknown."""
+        name = self.download.progress.part_name if self.part is None else self.part.name
+        try:
+            return name is not None and await self._destination.has_part(
+                directory=self.download.request.directory, name=name
+            )
+        except DownloadError:
+            # A retry without the file starts from the first byte.
+            return True
+
     async def remove_parts(self) -> None:
         """Remove the part file and a superseded one.
 

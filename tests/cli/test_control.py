@@ -38,6 +38,13 @@ async def test_a_retry_takes_names_only(api: ServedApi, command: Command) -> Non
     assert "No such option" in str((await command("retry", "--all")).exception)
 
 
+async def test_a_retry_may_have_a_new_url(api: ServedApi, command: Command) -> None:
+    ids = [api.manager.add(sample_download(number, state=State.FAILED)).id for number in range(2)]
+    await command("retry", ids[0], "--from", "https://b.example/new")
+    assert [change.url for change in api.manager.applied_changes] == ["https://b.example/new"]
+    assert "name one download" in str((await command("retry", *ids, "--from", "https://b.example/new")).exception)
+
+
 async def test_a_refused_download_does_not_stop_the_others(api: ServedApi, command: Command) -> None:
     ended, active = (
         api.manager.add(sample_download(number, state=state)).id

@@ -43,6 +43,14 @@ async def test_a_history_with_more_pages_is_marked(api: ServedApi, command: Comm
     assert "There are more" not in (await command("history", "--limit", "3")).output
 
 
+async def test_a_part_file_that_was_kept_is_shown(api: ServedApi, command: Command) -> None:
+    kept = api.manager.add(sample_download(1, state=State.FAILED, part_name=".a.part", received=15 << 20))
+    api.manager.add(sample_download(2, state=State.FAILED))
+    assert (await command("history")).output.count("15.0 MiB kept, retry continues") == 1
+    output = (await command("show", kept.id)).output
+    assert re.search(r"^part file +15.0 MiB kept, retry continues$", output, re.MULTILINE)
+
+
 async def test_all_fields_of_a_download_are_shown(api: ServedApi, command: Command) -> None:
     id = api.manager.add(sample_download(1, state=State.RETRYING, error="NETWORK_ERROR", detail="cut", priority=4)).id
     output = (await command("show", id)).output

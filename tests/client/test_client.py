@@ -18,6 +18,7 @@ from support.waiting import wait_until
 
 from downloadd.client import (
     ActiveEntry,
+    ActiveEntryResponse,
     ApiError,
     BatchItem,
     Client,
@@ -27,6 +28,7 @@ from downloadd.client import (
     Event,
     FileDataResponse,
     HistoryEntry,
+    HistoryEntryResponse,
     InvalidResponseError,
     StartResponse,
     State,
@@ -103,6 +105,7 @@ async def test_a_download_is_paused_changed_and_waited_for(client: Client, origi
     id = (await downloads.fetch(download=origin.url("/slow"), segments=1, priority=1)).download_id
     assert (await downloads.pause(id)).status is State.PAUSED
     changed = await downloads.change(id, priority=3, speed_limit=5_000_000)
+    assert isinstance(changed, ActiveEntryResponse)
     assert (changed.priority, changed.speed_limit) == (3, 5_000_000)
     assert isinstance(await downloads.get(id), ActiveEntry)
     assert (await downloads.resume(id)).success
@@ -115,6 +118,10 @@ async def test_a_download_is_paused_changed_and_waited_for(client: Client, origi
     assert (await downloads.wait(failed)).error == "REMOTE_FILE_NOT_FOUND"
     assert (await downloads.retry(failed)).attempt == 0
     assert (await downloads.wait(failed)).status is State.FAILED
+    assert isinstance(await downloads.change(failed, url=origin.url("/other")), HistoryEntryResponse)
+    origin.script("/present", ScriptedResponse(size=1000))
+    assert (await downloads.retry(failed, url=origin.url("/present"))).url == origin.url("/present")
+    assert (await downloads.wait(failed)).status is State.COMPLETED
     endless = (await downloads.fetch(download=origin.url("/slow"), speed_limit=10)).download_id
     assert (await downloads.cancel(endless)).status is State.CANCELLED
 

@@ -17,6 +17,8 @@ import pytest
 from docs.pages import TOP, blocks, read
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.nginx_origin import NginxOrigin
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response
 
 from downloadd.client import ApiError, Client
 from downloadd.config import ALL_PERMISSIONS, DownloadsConfig, StorageConfig
@@ -98,6 +100,34 @@ async def test_a_backup_while_the_daemon_runs_can_be_restored(tmp_path: Path) ->
     with sqlite3.connect(tmp_path / "backup.db") as copy:
         assert copy.execute("pragma integrity_check").fetchone() == ("ok",)
     copy.close()
+
+
+@pytest.mark.system
+async def test_a_failed_download_continues_by_the_commands_of_the_page(tmp_path: Path, origin: Origin) -> None:
+    size, kept = 300_000, 200_000
+    cut = ScriptedResponse(size=size, etag='"v"', cut_after=kept)
+    page = read("docs/how-to/failed-downloads.md")
+    [retry, renew] = blocks(page, "sh")
+    first, _, second = renew.rpartition("downloadctl")
+    commands = [retry, first, f"downloadctl{second}"]
+    async with DaemonProcess(tmp_path) as daemon:
+        for number, command in enumerate(commands):
+            origin.script(f"/{number}", [cut, error_response(403), ScriptedResponse(size=size, etag='"v"')])
+            origin.script("/model.bin", ScriptedResponse(size=size, etag='"v"'))
+            id = (await daemon.start_download("d", origin.url(f"/{number}")))["download_id"]
+            assert (await daemon.wait_until_finished(id))["kept_bytes"] == kept
+            environment = {
+                "PATH": os.environ["PATH"],
+                "TOKEN": TOKEN,
+                "URL": daemon.url.rstrip("/"),
+                "ID": id,
+                "DOWNLOADD_URL": daemon.url,
+                "DOWNLOADD_TOKEN": TOKEN,
+            }
+            real = command.replace("https://files.example.com", origin.url(""))
+            await asyncio.to_thread(subprocess.run, ["sh", "-ec", real], env=environment, check=True)
+            assert (await daemon.wait_until_finished(id))["status"] == "completed"
+        assert origin.requests("/0")[-1].field("Range") == f"bytes={kept}-"
 
 
 @pytest.mark.system

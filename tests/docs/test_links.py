@@ -22,6 +22,7 @@ TRIED: Final = {
     ("docs/how-to/backup.md", "$ sqlite3"): "test_a_backup_while_the_daemon_runs_can_be_restored",
     ("docs/how-to/backup.md", "$ install"): "test_a_backup_while_the_daemon_runs_can_be_restored",
     ("docs/how-to/deployment.md", "sudo python3"): "test_the_commands_that_install_the_service_do_so",
+    ("docs/how-to/failed-downloads.md", "curl"): "test_a_failed_download_continues_by_the_commands_of_the_page",
     ("docs/how-to/hooks.md", "printf"): "test_the_command_for_a_secret_prints_a_valid_one",
     ("docs/how-to/hooks.md", "import base64"): "test_the_receiver_of_the_docs_accepts_only_signed_messages",
     ("docs/how-to/imports.md", "downloadctl import"): "test_the_commands_of_the_readme_run",

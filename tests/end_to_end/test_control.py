@@ -522,3 +522,19 @@ async def test_requests_at_the_end_of_an_attempt_leave_consistent_records(tmp_pa
             assert (await daemon.wait_until_finished(id))["status"] == "completed"
         assert set(daemon.files().values()) == {WHOLE}
         assert daemon.part_files() == []
+
+
+# -- after a failure ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_kept_part_file_makes_way_for_a_new_download(tmp_path: Path, origin: Origin) -> None:
+    origin.script("/old", [ScriptedResponse(size=SIZE, etag='"v"', cut_after=HALF), error_response(403)])
+    origin.script("/new", ScriptedResponse(size=SIZE, etag='"v"'))
+    quota = f'\n[[directories]]\npath = "d"\nquota = {SIZE}\n'
+    async with DaemonProcess(tmp_path, config=make_config() + quota) as daemon:
+        old = await start(daemon, origin.url("/old"))
+        assert (await daemon.wait_until_finished(old))["kept_bytes"] == HALF
+        new = await start(daemon, origin.url("/new"))
+        assert (await daemon.wait_until_finished(new))["status"] == "completed"
+        assert (await daemon.get_download(old))["kept_bytes"] == 0
+        assert (daemon.files(), daemon.part_files()) == ({"d/new": WHOLE}, [])

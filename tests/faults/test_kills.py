@@ -18,6 +18,8 @@ REACHED = {
     "paused_and_resumed": {"open", "pwritev", "commit", "rename", "fsync", "link", "unlink"},
     "cancelled": {"open", "pwritev", "commit", "unlink"},
     "failed_and_retried": {"open", "pwritev", "commit", "fsync", "link", "unlink"},
+    "failed_with_a_part_and_retried": {"open", "pwritev", "commit", "fsync", "rename", "link", "unlink"},
+    "failed_and_part_removed": {"open", "pwritev", "commit", "fsync", "unlink"},
 }
 """Fault points that each scenario must reach."""
 
@@ -37,6 +39,7 @@ async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
                 await trial.recover(rng.randint(1, 16))
             await trial.recover()
             trial.assert_consistent()
+            trial.assert_kept_parts_are_whole_so_far()
             trial.assert_pauses_kept()
             reached.append(ended.points)
             if not ended.is_killed_early:

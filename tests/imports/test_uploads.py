@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from support.clocks import ManualClock
@@ -13,6 +14,7 @@ from downloadd.errors import InsufficientStorageError, StorageError
 from downloadd.import_operation import ImportErrorCode
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.uploads import UploadStore
+from downloadd.storage.root import DiskSpace
 
 ID = "a" * 17
 
@@ -53,6 +55,32 @@ async def test_space_that_must_stay_free_is_not_used(tmp_path: Path) -> None:
     with pytest.raises(InsufficientStorageError):
         await uploads.save(ID, content(b"x"))
     assert not uploads.path(ID).exists()
+
+
+async def test_space_is_freed_before_an_upload_is_refused(tmp_path: Path) -> None:
+    requests: list[int] = []
+
+    async def reclaim(directory: str, nbytes: int) -> bool:
+        requests.append(nbytes)
+        space.free = 100
+        return True
+
+    space = Space(free=12)
+    uploads = UploadStore(tmp_path, max_upload=10, min_free=10, clock=ManualClock(), reclaim=reclaim)
+    with patch("downloadd.imports.uploads.measure_disk_space", space.measure):
+        assert await uploads.save(ID, content(b"abc", b"def")) == 6
+    assert requests == [1]
+    assert uploads.path(ID).read_bytes() == b"abcdef"
+
+
+class Space:
+    """Disk with a number of free bytes that a test sets."""
+
+    def __init__(self, *, free: int) -> None:
+        self.free = free
+
+    def measure(self, folder: Path) -> DiskSpace:
+        return DiskSpace(free=self.free, capacity=1000)
 
 
 async def test_a_link_in_place_of_an_upload_is_not_followed(uploads: UploadStore, tmp_path: Path) -> None:

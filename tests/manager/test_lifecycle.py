@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.downloads import make_download, with_fields
 
-from downloadd.download import Desired, Download, Progress, Result
+from downloadd.download import Desired, Download, Mirror, Progress, Result
 from downloadd.errors import ErrorCode, InvalidStateError, NetworkError
 from downloadd.manager import lifecycle
 from downloadd.states import FINISHED, RUNNING, WAITING, State
@@ -92,8 +92,99 @@ def test_a_download_that_is_being_cancelled_cannot_be_paused() -> None:
         lifecycle.pause(download(State.DOWNLOADING, Desired.CANCEL))
 
 
-def test_retrying_a_finished_download_starts_over_with_the_same_id() -> None:
+def test_a_failed_download_keeps_its_part_file_and_a_retry_continues_from_it() -> None:
     ended = lifecycle.mark_failed(download(State.DOWNLOADING), NetworkError("reset"), now=NOW)
+    assert ended.kept_bytes == 100
+    spent = with_fields(ended, time_spent=300.0, source=0, url_changed=True, content_type="text/csv")
+    after = lifecycle.retry(spent, now=NOW)
+    assert (after.state, after.result) == (State.QUEUED, Result(content_type="text/csv"))
+    # Its limits start anew.
+    assert (
+        after.progress
+        == with_fields(spent, attempt=0, failures=0, time_spent=0.0, not_before=None, retrying_since=NOW).progress
+    )
+    assert (after.progress.part_name, after.progress.received) == (".data.csv.part", 100)
+    assert after.kept_bytes == 0, "it is active"
+
+
+def test_a_kept_part_file_is_forgotten_by_its_name() -> None:
+    ended = lifecycle.mark_failed(download(State.DOWNLOADING), NetworkError("reset"), now=NOW)
+    assert lifecycle.forget_kept_part(ended, ".other.part") == ended
+    assert lifecycle.forget_kept_part(download(State.QUEUED), ".data.csv.part") == download(State.QUEUED)
+    after = lifecycle.forget_kept_part(ended, ".data.csv.part")
+    assert (after.state, after.kept_bytes, after.progress.received) == (State.FAILED, 0, 0)
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.SKIPPED])
+def test_an_ended_download_that_can_be_retried_takes_a_new_url(state: State) -> None:
+    new = lifecycle.NewUrl(url="http://b/x?sig=1", redacted_url="http://b/x?sig=***", origin="http://b")
+    ended = with_fields(download(state), end_time=int(NOW), secrets_removed=True)
+    amended = lifecycle.amend(ended, url=new, priority=4)
+    assert (amended.state, amended.request.url, amended.control.priority) == (state, new.url, 4)
+    assert amended.progress.part_name == ended.progress.part_name
+    for after in (lifecycle.retry(amended, now=NOW), lifecycle.retry(ended, now=NOW, url=new)):
+        assert (after.state, after.request.url, after.progress.origin) == (State.QUEUED, new.url, "http://b")
+        assert (after.progress.part_name, after.progress.url_changed) == (".data.csv.part", True)
+        assert not after.result.secrets_removed
+
+
+def test_a_completed_or_refused_download_takes_no_new_url() -> None:
+    new = lifecycle.NewUrl(url="http://b/x", redacted_url="http://b/x", origin="http://b")
+    for ended in (download(State.COMPLETED), download(State.FAILED, origin="")):
+        for action in (lifecycle.amend, partial(lifecycle.retry, now=NOW)):
+            with pytest.raises(InvalidStateError):
+                action(ended, url=new)
+
+
+SECRET = "https://u:p@files.example.com/data.csv?sig=s3cret"
+SHOWN = "https://files.example.com/data.csv?sig=***"
+
+
+def secret_download(state: State) -> Download:
+    mirrors = (
+        Mirror(url="https://m.example.com/?token=t"),
+        Mirror(url="https://n/x"),
+    )
+    return with_fields(download(state), url=SECRET, redacted_url=SHOWN, mirrors=mirrors, source=2, total=200)
+
+
+@pytest.mark.parametrize(
+    ("end", "mirrors"),
+    [
+        (lambda d: lifecycle.mark_completed(with_fields(d, state=State.VERIFYING), now=NOW), []),
+        (lambda d: lifecycle.mark_cancelled(d, now=NOW), ["https://n/x"]),
+        (lambda d: lifecycle.mark_skipped(d, now=NOW), ["https://n/x"]),
+    ],
+    ids=["completed", "cancelled", "skipped"],
+)
+def test_secrets_leave_a_download_with_its_end(end: Callable[[Download], Download], mirrors: list[str]) -> None:
+    after = end(secret_download(State.DOWNLOADING))
+    assert (after.request.url, after.result.secrets_removed) == (SHOWN, True)
+    assert [mirror.url for mirror in after.request.mirrors] == mirrors
+    assert after.progress.source == 0
+    if after.state is not State.COMPLETED:
+        with pytest.raises(InvalidStateError, match="new url"):
+            lifecycle.retry(after, now=NOW)
+
+
+def test_the_secrets_of_a_failed_download_leave_it_with_time() -> None:
+    failed = lifecycle.mark_failed(secret_download(State.DOWNLOADING), NetworkError("reset"), now=NOW)
+    assert failed.request.url == SECRET
+    assert lifecycle.expire_secrets(failed, failed_before=NOW - 1) == failed
+    after = lifecycle.expire_secrets(failed, failed_before=NOW)
+    assert (after.request.url, after.result.secrets_removed) == (SHOWN, True)
+    assert lifecycle.expire_secrets(secret_download(State.PAUSED), failed_before=NOW + 9).request.url == SECRET
+
+
+@pytest.mark.parametrize("url", ["https://files.example.com/data.csv", "https://files.example.com/data.csv#part"])
+def test_a_url_without_secrets_can_be_retried_after_a_cancellation(url: str) -> None:
+    cancelled = lifecycle.mark_cancelled(with_fields(download(), url=url), now=NOW)
+    assert lifecycle.retry(cancelled, now=NOW).request.url == "https://files.example.com/data.csv"
+
+
+def test_retrying_a_finished_download_without_a_part_file_starts_over_with_the_same_id() -> None:
+    running = lifecycle.reset_part(download(State.DOWNLOADING))
+    ended = lifecycle.mark_failed(running, NetworkError("reset"), now=NOW)
     after = lifecycle.retry(ended, now=NOW)
     assert after.id == ended.id
     assert after.state is State.QUEUED
@@ -120,14 +211,10 @@ def test_an_invalid_request_is_never_run() -> None:
 
 
 def test_another_url_needs_a_download_that_does_not_run() -> None:
+    new = lifecycle.NewUrl(url="http://b/x", redacted_url="http://b/x", origin="http://b")
+
     def redirected(before: Download) -> Download:
-        return lifecycle.change_url(
-            before,
-            url="http://b/x",
-            redacted_url="http://b/x",
-            origin="http://b",
-            change=lambda d: with_fields(d, priority=9),
-        )
+        return lifecycle.amend(before, priority=9, url=new)
 
     after = redirected(download(State.PAUSED))
     assert (after.request.url, after.progress.origin, after.control.priority, after.progress.validator) == (

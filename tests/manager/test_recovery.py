@@ -21,6 +21,8 @@ from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
 
 BYTES = b"0123456789"
+KEPT_ID = "00000000-0000-7000-8000-000000000001"
+KEPT_PART = f".x.{KEPT_ID}.2.part"
 
 
 @pytest.fixture
@@ -194,10 +196,18 @@ async def test_part_files_older_than_the_records_are_kept_across_repeated_starts
         ),
         pytest.param(PartOwner(state=State.STARTING, epoch=2, part_name=None), 2, False, id="just-made"),
         pytest.param(PartOwner(state=State.QUEUED, epoch=1, part_name=None), 2, False, id="made-since"),
+        pytest.param(PartOwner(state=State.FAILED, epoch=2, part_name=KEPT_PART), 2, False, id="kept"),
+        pytest.param(PartOwner(state=State.FAILED, epoch=2, part_name=KEPT_PART), 1, True, id="older-than-the-kept"),
+        pytest.param(
+            PartOwner(state=State.FAILED, epoch=2, part_name=KEPT_PART, superseded_name=".x.part"),
+            1,
+            False,
+            id="superseded",
+        ),
     ],
 )
 def test_a_stray_is_a_part_file_that_no_download_continues(owner: PartOwner | None, epoch: int, stray: bool) -> None:
-    part = PartEntry(directory="d", name=".x.part", download_id="i", epoch=epoch)
+    part = PartEntry(directory="d", name=".x.part", download_id=KEPT_ID, epoch=epoch)
     assert is_stray(part, owner) is stray
 
 

@@ -58,7 +58,7 @@ class RunParts:
         row = sample_download(self.origin.url(path), origin=self.origin.url(""), directory="d", filename="f")
         return await claimed(self.records, row.with_request(**fields))
 
-    def make_run(self, row: Download, config: DownloadsConfig = CONFIG) -> Run:
+    def make_run(self, row: Download, config: DownloadsConfig = CONFIG, *, keeps_parts: bool = True) -> Run:
         return Run(
             row,
             records=self.records,
@@ -70,6 +70,7 @@ class RunParts:
             slots=self.dispatcher,
             origins=OriginMonitor(self.dispatcher, self.records.origins),
             config=config,
+            keeps_parts=keeps_parts,
             on_change=lambda run: self.states.append(run.download.state),
         )
 

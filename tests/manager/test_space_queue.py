@@ -32,6 +32,13 @@ class Disk:
         self.available = 0
         self.announced = 0
         self.is_missing = False
+        self.kept = 0
+
+    async def reclaim(self, directory: str, nbytes: int) -> bool:
+        if self.kept < nbytes:
+            return False
+        self.available, self.kept = self.available + nbytes, self.kept - nbytes
+        return True
 
     async def measure_unannounced(self) -> UnannouncedSpace:
         if self.is_missing:
@@ -72,7 +79,7 @@ async def space(
     monkeypatch.setattr(space_queue, "SPACE_CHECK_SECONDS", 0.01)
     async with LocalDestination(tmp_path / "root", min_free=0, fsync=False) as destination:
         monkeypatch.setattr(destination, "measure_unannounced", disk.measure_unannounced)
-        space = SpaceQueue(destination, dispatcher, records, clock)
+        space = SpaceQueue(destination, dispatcher, records, clock, reclaim=disk.reclaim)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(space.watch())
             yield space
@@ -125,6 +132,18 @@ async def test_a_download_waits_with_its_reason_until_it_fits(
     await wait_until(lambda: started() == [row.seq])
     assert space.describe_wait(row.seq) is None
     assert space.waiting == 0
+
+
+async def test_files_of_failed_downloads_make_way_for_one_that_waits(
+    space: SpaceQueue, records: SqliteRecords, disk: Disk, started: Callable[[], list[int]]
+) -> None:
+    rows = [await accept(records, number) for number in range(2)]
+    for row, needed in zip(rows, (5_000_000, 3_000_000), strict=True):
+        space.add(row, lacks(needed))
+    disk.available, disk.kept = 1_000_000, 2_500_000
+    await wait_until(lambda: started() == [rows[1].seq])
+    # No more than the smallest one needs.
+    assert disk.kept == 500_000
 
 
 async def test_no_more_start_than_fit_together(

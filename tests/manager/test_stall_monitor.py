@@ -39,6 +39,7 @@ async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(tmp_path: Path, m
             started = await stack.manager.start([request], user="ann")
             ended = await stack.manager.wait(started.downloads[0].id, 20)
         assert (ended.state, ended.result.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
+        assert ended.kept_bytes == 0, "the run may still write to the part file"
         assert "run_stalled" in [line["event"] for line in lines]
         await wait_until(lambda: len(stack.runs) == 0)
         assert stack.dispatcher.origin_usage().connections == 0

@@ -3,7 +3,7 @@ from typing import Any
 from support.exposition import ReadableSeries
 
 from downloadd.metrics.gauges import SnapshotGauges
-from downloadd.metrics.snapshot import GaugeSnapshot, OriginUsage, QuotaUsage, StorageUsage
+from downloadd.metrics.snapshot import GaugeSnapshot, KeptUsage, OriginUsage, QuotaUsage, StorageUsage
 from downloadd.states import ACTIVE, State, WaitReason
 
 
@@ -27,6 +27,7 @@ def test_series_of_hooks_quotas_and_storage_disappear_with_them() -> None:
         subscribers=4,
         imports=6,
         messages={"chat": 3},
+        kept=KeptUsage(parts=7, size=8),
         storage=StorageUsage(free=1, size=2, reserved=3, quotas=[quota]),
     )
     expected: list[tuple[str, dict[str, str], float, Any]] = [
@@ -40,6 +41,8 @@ def test_series_of_hooks_quotas_and_storage_disappear_with_them() -> None:
         ("downloadd_event_subscribers", {}, 4, 0),
         ("downloadd_imports_active", {}, 6, 0),
         ("downloadd_hook_messages_waiting", {"hook": "chat"}, 3, None),
+        ("downloadd_kept_parts", {}, 7, 0),
+        ("downloadd_kept_bytes", {}, 8, 0),
         ("downloadd_storage_free_bytes", {}, 1, None),
         ("downloadd_storage_size_bytes", {}, 2, None),
         ("downloadd_storage_reserved_bytes", {}, 3, None),

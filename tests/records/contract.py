@@ -534,18 +534,28 @@ class RecordsContract:
         assert [chunk async for chunk in records.waiting()] == []
         assert [row async for row in records.running_rows()] == []
 
-    async def test_part_owners_are_active_downloads(self, records: Records) -> None:
-        named, nameless, ended = await added(
+    async def test_part_owners_are_active_downloads_and_ended_ones_with_a_part(self, records: Records) -> None:
+        named, nameless, kept, ended = await added(
             records,
             sample_download(part_name=".a.part"),
             sample_download(),
             sample_download(state=State.FAILED, part_name=".b.part"),
+            sample_download(state=State.FAILED),
         )
         (nameless,) = await records.claim([nameless.seq])
-        assert await records.part_owners([named.id, nameless.id, ended.id, str(uuid4())]) == {
+        assert await records.part_owners([named.id, nameless.id, kept.id, ended.id, str(uuid4())]) == {
             named.id: PartOwner(state=State.QUEUED, epoch=0, part_name=".a.part"),
             nameless.id: PartOwner(state=State.STARTING, epoch=1, part_name=None),
+            kept.id: PartOwner(state=State.FAILED, epoch=0, part_name=".b.part"),
         }
+
+    async def test_the_end_of_a_run_takes_the_secrets_out_of_the_urls(self, records: Records) -> None:
+        for state, url in ((State.COMPLETED, "https://a/x"), (State.FAILED, "https://u:p@a/x")):
+            held = await claimed(records, with_fields(sample_download("https://u:p@a/x"), redacted_url="https://a/x"))
+            ended = await records.save(with_fields(held, state=state, url=url))
+            assert ended is not None
+            assert ended.request.url == url
+            assert (await present(records, held.id)).request == ended.request
 
     async def test_any_number_of_part_owners_can_be_requested(self, records: Records) -> None:
         (row,) = await added(records, sample_download(part_name="p"))

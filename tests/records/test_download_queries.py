@@ -70,16 +70,18 @@ def test_a_damaged_waiting_download_is_left_out(connection: sqlite3.Connection) 
     assert [one.seq for one in QUERIES.waiting(connection, after_seq=0, limit=1)] == [rows[1].seq]
 
 
-def test_part_owners_are_active_and_unknown_if_damaged(connection: sqlite3.Connection) -> None:
-    active, finished, damaged = insert(
+def test_part_owners_are_active_or_keep_a_part_and_are_unknown_if_damaged(connection: sqlite3.Connection) -> None:
+    active, kept, finished, damaged = insert(
         connection,
         sample_download(part_name="p"),
         sample_download(state=State.FAILED, part_name="p"),
+        sample_download(state=State.FAILED),
         sample_download(part_name="p"),
     )
     connection.execute("UPDATE downloads SET epoch = 'x' WHERE seq = ?", (damaged.seq,))
-    assert QUERIES.part_owners(connection, [active.id, finished.id, damaged.id, "unknown"]) == {
+    assert QUERIES.part_owners(connection, [active.id, kept.id, finished.id, damaged.id, "unknown"]) == {
         active.id: PartOwner(state=State.QUEUED, epoch=0, part_name="p"),
+        kept.id: PartOwner(state=State.FAILED, epoch=0, part_name="p"),
         damaged.id: PartOwner(state=None, epoch=0, part_name=None),
     }
 

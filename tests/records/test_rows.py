@@ -52,6 +52,7 @@ STARTED_DOWNLOAD = with_fields(
     detail="",
     warning="",
     end_time=0,
+    secrets_removed=True,
 )
 
 

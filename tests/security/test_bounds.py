@@ -64,5 +64,5 @@ async def test_no_kind_of_request_exceeds_max_size(tmp_path: Path) -> None:
                     expected = (201, None) if fits else (413, "FILE_TOO_LARGE")
                     assert (status, body["error"]) == expected, (size, name, parameters)
                     assert all(path.stat().st_size <= LIMIT for path in daemon.root.rglob("*") if path.is_file())
-        assert daemon.part_files() == []
+        assert await daemon.has_no_stray_part_file()
         assert {len(content) for content in daemon.files().values()} == {LIMIT}

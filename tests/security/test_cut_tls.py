@@ -70,5 +70,5 @@ async def test_only_a_closure_alert_makes_content_without_a_length_complete(
                     if not fits:
                         wrong[name] = answer
         assert wrong == {}
-        await wait_until(lambda: daemon.part_files() == [])
+        await wait_until(daemon.has_no_stray_part_file)
         assert "Traceback" not in daemon.log.read_text()

@@ -41,7 +41,7 @@ async def origin() -> AsyncIterator[Origin]:
 async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
     async with DaemonProcess(tmp_path, config=make_config(max_retries=2, stall_timeout=5)) as daemon:
         yield daemon
-        assert daemon.part_files() == []
+        assert await daemon.has_no_stray_part_file()
         assert "Traceback" not in daemon.log.read_text()
 
 

@@ -68,7 +68,7 @@ async def test_every_behaviour_has_the_outcome_of_the_table(
 
         await asyncio.gather(*(fetch_some() for _ in range(40)))
         assert wrong == {}
-        await wait_until(lambda: daemon.part_files() == [])
+        await wait_until(daemon.has_no_stray_part_file)
         assert "Traceback" not in daemon.log.read_text()
 
 

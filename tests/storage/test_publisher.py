@@ -352,6 +352,33 @@ async def test_another_error_of_link_or_rename_is_raised(
     await part.remove()
 
 
+@pytest.mark.parametrize("has_both_names", [False, True])
+async def test_a_publication_whose_directory_cannot_be_synced_is_undone_and_keeps_the_bytes(
+    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch, has_both_names: bool
+) -> None:
+    real_fsync, real_unlink = os.fsync, os.unlink
+
+    def fsync(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EIO, "broken")
+        real_fsync(fd)
+
+    def unlink(name: bytes, **options: int) -> None:
+        if name == part.name.encode():
+            raise OSError(errno.EIO, "broken")
+        real_unlink(name, **options)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if has_both_names:
+        monkeypatch.setattr(os, "unlink", unlink)
+    with pytest.raises(StorageError, match="broken"):
+        await part.publish(FILE, replace=False, last_modified=None)
+    monkeypatch.undo()
+    assert content(directory) == {part.name: b"new"}
+    assert stat.S_IMODE((directory / part.name).stat().st_mode) == 0o600
+    await part.remove()
+
+
 @pytest.mark.parametrize(
     "number", [errno.EPERM, errno.ENOSYS, errno.EINVAL], ids=lambda number: errno.errorcode[number]
 )

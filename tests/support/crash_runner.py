@@ -215,6 +215,19 @@ async def failed_and_retried(context: ScenarioContext) -> None:
     await context.ends(id)
 
 
+async def failed_with_a_part_and_retried(context: ScenarioContext) -> None:
+    id = await context.start("/forbidden-at-first")
+    assert (await context.manager.wait(id, SECONDS)).state in {State.FAILED, State.COMPLETED}
+    if (await context.manager.get(id)).download.state is State.FAILED:
+        await context.manager.retry(id)
+    await context.ends(id)
+
+
+async def failed_and_part_removed(context: ScenarioContext) -> None:
+    await context.ends(await context.start("/forbidden"))
+    await context.stack.kept_parts.reclaim("", 1)
+
+
 async def recovery(context: ScenarioContext) -> None:
     """Record the rows that a killed process has left, and finish all downloads."""
     rows = await context.stack.records.active(ActiveFilter())
@@ -224,10 +237,13 @@ async def recovery(context: ScenarioContext) -> None:
             await context.manager.resume(row.id)
     for row in rows:
         await context.manager.wait(row.id, SECONDS)
+    kept = await context.stack.records.kept_parts.page()
     async with asyncio.timeout(SECONDS):
         # The removal of part files runs beside the downloads.
-        while list(context.stack.root.rglob(".*.part")):
+        while {path.name for path in context.stack.root.rglob(".*.part")} != {part.part_name for part in kept}:
             await asyncio.sleep(0.002)
+    for part in kept:
+        context.record(f"kept {part.id} {part.received} {part.directory}/{part.part_name}")
     for row in await context.stack.records.history(HistoryFilter(limit=1000)):
         context.record(f"row {row.id} {row.state} {row.request.redacted_url} {row.file_path}")
 
@@ -242,6 +258,8 @@ SCENARIOS: Final[dict[str, Callable[[ScenarioContext], Awaitable[None]]]] = {
         paused_and_resumed,
         cancelled,
         failed_and_retried,
+        failed_with_a_part_and_retried,
+        failed_and_part_removed,
         recovery,
     )
 }

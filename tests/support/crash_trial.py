@@ -15,6 +15,8 @@ SIZES = {
     "held": 20_000,
     "stalled": 20_000,
     "missing-at-first": 20_000,
+    "forbidden-at-first": 20_000,
+    "forbidden": 20_000,
 }
 CONTENTS = {name: expected_bytes(seed, 0, size) for seed, (name, size) in enumerate(SIZES.items())}
 WHOLE = {
@@ -35,6 +37,10 @@ def faulty_answers(name: str) -> list[ScriptedResponse]:
             return [replaced(complete, stall_after=10_000), complete]
         case "stalled":
             return [replaced(complete, stall_after=10_000)]
+        case "forbidden-at-first":
+            return [replaced(complete, cut_after=10_000), error_response(403), complete]
+        case "forbidden":
+            return [replaced(complete, cut_after=10_000), error_response(403)]
         case "missing-at-first":
             return [error_response(404), complete]
         case _:
@@ -112,7 +118,7 @@ class CrashTrial:
             assert states[id] == state, self._results
         assert set(states.values()) <= {"completed", "skipped", "cancelled", "failed"}
         faulty = any(ended.values("refuse") for ended in self._results)
-        if self._scenario != "failed_and_retried" and not faulty:
+        if not self._scenario.startswith("failed_") and not faulty:
             assert "failed" not in states.values(), rows
         # The download that finished last has the name.
         owners = {path: url.rpartition("/")[2] for _, state, url, path in reversed(rows) if state == "completed"}
@@ -124,6 +130,16 @@ class CrashTrial:
         for path in {path for _, state, _, path in rows if state == "failed" and faulty} & set(owners):
             found[path] = owners[path]
         assert found == owners, f"{found} were found instead of {owners}: {self._results}"
+
+    def assert_kept_parts_are_whole_so_far(self) -> None:
+        """Assert that the records mention no bytes of a kept part file that it does not have."""
+        last = self._results[-1]
+        names = {id: url.rpartition("/")[2] for id, _, url, _ in (row.split(" ", 3) for row in last.values("row"))}
+        for line in last.values("kept"):
+            id, received, path = line.split(" ", 2)
+            stored = (self.folder / "files" / path).read_bytes()[: int(received)]
+            assert int(received) > 0
+            assert stored == CONTENTS[names[id]][: int(received)]
 
     def assert_pauses_kept(self) -> None:
         """Assert that each paused download is paused after the kill unless it was resumed."""

@@ -216,6 +216,15 @@ class DaemonProcess:
         """Return the part files on disk."""
         return [path for path in self.root.rglob(".*.part") if path.is_file()]
 
+    async def stray_part_files(self) -> list[Path]:
+        """Return the part files on disk that no failed download keeps for a retry."""
+        kept = {entry["id"] for entry in await self.history() if entry["kept_bytes"]}
+        return [path for path in self.part_files() if path.name.split(".")[-3] not in kept]
+
+    async def has_no_stray_part_file(self) -> bool:
+        """Return True if each part file on disk is one that a failed download keeps."""
+        return not await self.stray_part_files()
+
     def files(self) -> dict[str, bytes]:
         """Return the content of each complete file below the root, by its path."""
         return {

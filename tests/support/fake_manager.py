@@ -168,14 +168,18 @@ class FakeManager:
             raise InvalidStateError("only a paused download can be resumed")
         return Snapshot(download=await self.set_state(id, State.QUEUED))
 
-    async def retry(self, id: str) -> Snapshot:
+    async def retry(self, id: str, url: str | None = None) -> Snapshot:
+        if url is not None:
+            self.policy.check_url(url)
+            self.applied_changes.append(DownloadChange(url=url))
         if self._get(id).state not in {State.FAILED, State.CANCELLED, State.SKIPPED}:
             raise InvalidStateError("there is nothing to retry")
         return Snapshot(download=await self.set_state(id, State.QUEUED, error=None, detail=None))
 
     async def amend(self, id: str, changes: DownloadChange) -> Snapshot:
-        self._require_active(id)
-        if changes.url is not None:
+        if changes.url is None:
+            self._require_active(id)
+        else:
             self.policy.check_url(changes.url)
         self.applied_changes.append(changes)
         return Snapshot(download=self._get(id))

@@ -1,13 +1,15 @@
 """Manager with real records, a real directory and a real client."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from downloadd.clock import SystemClock
 from downloadd.config import DownloadsConfig
+from downloadd.directory_settings import DirectorySettings
 from downloadd.events import EventBus
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
@@ -45,6 +47,7 @@ class ManagerStack:
         runs: RunTable,
         runner: Runner,
         manager: Manager,
+        kept_parts: KeptParts,
     ) -> None:
         self.root = root
         self.records = records
@@ -55,6 +58,7 @@ class ManagerStack:
         self.runs = runs
         self.runner = runner
         self.manager = manager
+        self.kept_parts = kept_parts
 
     def files(self) -> dict[str, bytes]:
         """Return all files below the root, with part files, by their paths."""
@@ -63,19 +67,39 @@ class ManagerStack:
 
 @asynccontextmanager
 async def open_stack(
-    folder: Path, config: DownloadsConfig = CONFIG, *, fsync: bool = False, lock_patience: float = LOCK_TIMEOUT_SECONDS
+    folder: Path,
+    config: DownloadsConfig = CONFIG,
+    *,
+    fsync: bool = False,
+    lock_patience: float = LOCK_TIMEOUT_SECONDS,
+    keep_parts: float = 7 * 86_400,
+    min_free: int = 0,
+    directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
 ) -> AsyncIterator[ManagerStack]:
     """Open all parts in order, and close them as the daemon does."""
     clock, bus, policy = SystemClock(), EventBus(), Policy.from_config(config)
     async with (
         SqliteRecords(folder / "state", clock, lock_timeout=lock_patience) as records,
-        LocalDestination(folder / "files", min_free=0, fsync=fsync) as destination,
+        LocalDestination(
+            folder / "files",
+            min_free=min_free,
+            fsync=fsync,
+            directory_settings=directory_settings,
+            reclaim=lambda directory, nbytes: kept_parts.reclaim(directory, nbytes),
+        ) as destination,
         Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout) as session,
     ):
         dispatcher, notifier = LocalDispatcher(Limits.from_config(config), clock), Notifier(bus, Metrics().downloads)
+        kept_parts = KeptParts(
+            records=records,
+            kept=records.kept_parts,
+            destination=destination,
+            clock=clock,
+            keep_seconds=keep_parts,
+        )
         origins = OriginMonitor(dispatcher, records.origins)
         gate = StorageGate(destination, dispatcher, clock)
-        space = SpaceQueue(destination, dispatcher, records, clock)
+        space = SpaceQueue(destination, dispatcher, records, clock, reclaim=kept_parts.reclaim)
         runs = RunTable(dispatcher, space)
         admission = AdmissionControl(
             records=records,
@@ -105,6 +129,7 @@ async def open_stack(
                 origins=origins,
                 runs=runs,
                 config=config,
+                keeps_parts=keep_parts > 0,
             ),
             clock=clock,
         )
@@ -120,6 +145,7 @@ async def open_stack(
             runner=runner,
             stalls=StallMonitor(runs, records, clock, config),
             origins=origins,
+            kept_parts=kept_parts,
             clock=clock,
         ) as manager:
             yield ManagerStack(
@@ -132,4 +158,5 @@ async def open_stack(
                 runs=runs,
                 runner=runner,
                 manager=manager,
+                kept_parts=kept_parts,
             )

@@ -39,6 +39,7 @@ from downloadd.fronts.rest.schemas import (
     HostsQuery,
     Listing,
     ListingQuery,
+    RetryBody,
     StartQuery,
     StartResponse,
 )
@@ -79,6 +80,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
 
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
+    is_body_required: bool = True
     is_raw_body: bool = False
     """True if the body is an uploaded file, not JSON."""
     headers: tuple[str, ...] = ()
@@ -149,7 +151,10 @@ CANCEL: Final = Contract(
 )
 AMEND: Final = Contract(
     body=AmendBody,
-    response=ResponseSpec(description="The download after the change", types=(ActiveEntryResponse,)),
+    response=ResponseSpec(
+        description="The download after the change, active or finished",
+        types=(ActiveEntryResponse, HistoryEntryResponse),
+    ),
     errors=(
         *_ACTION_ERRORS,
         *_BODY_ERRORS,
@@ -167,8 +172,17 @@ RESUME: Final = Contract(
     errors=(*_ACTION_ERRORS, DownloadForbiddenError.code),
 )
 RETRY: Final = Contract(
+    body=RetryBody,
+    is_body_required=False,
     response=ResponseSpec(description="The download after the change", types=(ActiveEntryResponse,)),
-    errors=(*_ACTION_ERRORS, DownloadForbiddenError.code, QueueFullError.code),
+    errors=(
+        *_ACTION_ERRORS,
+        *_BODY_ERRORS,
+        DownloadForbiddenError.code,
+        InvalidUrlError.code,
+        DomainBlockedError.code,
+        QueueFullError.code,
+    ),
 )
 EVENTS: Final = Contract(
     headers=("Last-Event-ID",),

@@ -32,6 +32,7 @@ from downloadd.fronts.rest.schemas import (
     BatchItem,
     BatchResponse,
     ListingQuery,
+    RetryBody,
     UncheckedBatchBody,
 )
 from downloadd.manager.protocol import DownloadChange
@@ -119,9 +120,11 @@ class DownloadEndpoints:
     async def retry(self, context: RequestContext) -> web.Response:
         """Retry a download, for `POST /api/v1/downloads/{id}/retry`."""
         self._service.authorize(context.user, Action.RETRY)
-        return make_action_response(
-            await self._service.retry(context.user, download_id(context)), "Download will be tried again"
-        )
+        id = download_id(context)
+        content = await self._reader.read_json(context.request) if context.request.can_read_body else b"{}"
+        body = decode_body(content, RetryBody)
+        url = None if body.url is UNSET else body.url
+        return make_action_response(await self._service.retry(context.user, id, url), "Download will be tried again")
 
 
 def download_id(context: RequestContext) -> str:

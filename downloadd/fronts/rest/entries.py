@@ -103,6 +103,7 @@ def _history_fields(download: Download) -> dict[str, Any]:
     return {
         **_common_fields(download),
         "total_bytes": download.progress.total if download.state is State.COMPLETED else None,
+        "kept_bytes": download.kept_bytes,
         "end_time": download.start_time if result.end_time is None else result.end_time,
         "checksum": result.checksum,
         "content_type": result.content_type,

@@ -126,7 +126,10 @@ def _operation(path: str, choices: Sequence[Route], schemas: Json) -> Json:
     if choices[0].contract.is_raw_body:
         operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
     elif body is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
+        operation["requestBody"] = {
+            "required": choices[0].contract.is_body_required,
+            "content": {"application/json": {"schema": _ref(body)}},
+        }
     return operation
 
 

@@ -119,6 +119,12 @@ class AmendBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     url: Annotated[str, Meta(description="Continue from this URL; the file must be the same.")] | UnsetType = UNSET
 
 
+class RetryBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/v1/downloads/{id}/retry`; a request without a body is one with no field."""
+
+    url: Annotated[str, Meta(description="Continue from this URL; the file must be the same.")] | UnsetType = UNSET
+
+
 class StartResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Result of one download request, accepted or refused."""
 
@@ -184,6 +190,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None
     warning: WarningText | None = None
     resumed_by: ResumeEvidence | None = None
+    kept_bytes: Annotated[int, Meta(ge=0, description="Received bytes that a retry continues from.")] = 0
     operation: ImportOperation | UnsetType = UNSET
 
 

@@ -271,6 +271,36 @@ async def test_the_actions_return_the_current_entry(api: ServedApi) -> None:
     assert (status, body["status"], body["error"]) == (200, "queued", None)
 
 
+async def test_a_retry_may_have_a_new_url(api: ServedApi) -> None:
+    for body, changes in (({}, []), ({"url": "https://b.example/x"}, [DownloadChange(url="https://b.example/x")])):
+        id = api.manager.add(sample_download(1, state=State.FAILED)).id
+        status, entry = await send_json(api, "POST", f"{ALL}/{id}/retry", json=body)
+        assert (status, entry["status"]) == (200, "queued")
+        assert api.manager.applied_changes == changes
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "begin"),
+    [
+        ({"url": "gopher://b.example/x"}, "INVALID_URL", ""),
+        ({"url": None}, "INVALID_PARAMETER", "url: "),
+        ({"uri": "https://b.example/x"}, "INVALID_PARAMETER", "body: object contains unknown field uri"),
+        ([], "INVALID_PARAMETER", "body: "),
+    ],
+)
+async def test_a_retry_with_another_body_is_refused(api: ServedApi, body: object, error: str, begin: str) -> None:
+    id = api.manager.add(sample_download(1, state=State.FAILED)).id
+    status, refusal = await send_json(api, "POST", f"{ALL}/{id}/retry", json=body)
+    assert (status, refusal["error"]) == (400, error)
+    assert refusal["detail"].startswith(begin)
+
+
+async def test_the_url_of_a_failed_download_can_be_changed(api: ServedApi) -> None:
+    failed = api.manager.add(sample_download(1, state=State.FAILED, part_name=".a.part", received=15))
+    status, body = await send_json(api, "PATCH", f"{ALL}/{failed.id}", json={"url": "https://b.example/x"})
+    assert (status, body["status"], body["kept_bytes"], body["success"]) == (200, "failed", 15, True)
+
+
 async def test_an_action_that_the_state_does_not_allow_is_409(api: ServedApi) -> None:
     id = api.manager.add(sample_download(1, state=State.COMPLETED)).id
     for verb in ("pause", "resume", "retry"):

@@ -68,6 +68,7 @@ async def test_the_history_of_the_specification_is_answered_field_by_field(api: 
                 "detail": None,
                 "warning": None,
                 "resumed_by": None,
+                "kept_bytes": 0,
             },
             {
                 "id": "9c5d0e34-6f70-6c3d-be01-4a8f9b0c1d2e",
@@ -86,6 +87,7 @@ async def test_the_history_of_the_specification_is_answered_field_by_field(api: 
                 "detail": "the origin answered 404",
                 "warning": None,
                 "resumed_by": None,
+                "kept_bytes": 0,
             },
         ]
     }

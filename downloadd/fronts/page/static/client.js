@@ -280,9 +280,13 @@ class Downloads {
     return this.#client.call("POST", `${downloadPath(id)}/resume`);
   }
 
-  /** Starts a finished download again. @param {string} id */
-  retry(id) {
-    return this.#client.call("POST", `${downloadPath(id)}/retry`);
+  /**
+   * Starts a finished download again; it continues from the `kept_bytes` of its entry, also at a new `url`.
+   * @param {string} id
+   * @param {{url?: string}} [options]
+   */
+  retry(id, { url } = {}) {
+    return this.#client.call("POST", `${downloadPath(id)}/retry`, url === undefined ? undefined : { json: { url } });
   }
 
   /**

@@ -1,7 +1,7 @@
 /** Dialog with all fields of one download, and the form to change it. */
 
 import { byId, element, setText, setVisible } from "./element.js";
-import { endSentence, formatDuration, formatProgress, formatSize, formatTime } from "./formatting.js";
+import { endSentence, formatDuration, formatKept, formatProgress, formatSize, formatTime } from "./formatting.js";
 import { STATES } from "./states.js";
 
 const MIB = 1 << 20;
@@ -79,6 +79,7 @@ export class Details {
       ["Progress", finished ? null : formatProgress(entry)],
       ["Waiting reason", entry.reason],
       ["Size", finished && entry.total_bytes !== null ? `${formatSize(entry.total_bytes)} (${entry.total_bytes.toLocaleString()} bytes)` : null],
+      ["Part file", entry.kept_bytes ? formatKept(entry.kept_bytes) : null],
       ["Type", entry.content_type],
       ["Checksum", entry.checksum],
       ["Started", formatTime(entry.start_time)],

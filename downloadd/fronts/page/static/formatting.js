@@ -15,6 +15,11 @@ export function formatSize(bytes) {
   return `${value.toFixed(digits)} ${UNITS[unit]}`;
 }
 
+/** @param {number} bytes of a part file that was kept after a failure */
+export function formatKept(bytes) {
+  return `${formatSize(bytes)} kept, retry continues`;
+}
+
 /** @param {number} bytes a second */
 export function formatSpeed(bytes) {
   return `${formatSize(bytes)}/s`;

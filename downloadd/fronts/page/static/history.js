@@ -1,7 +1,7 @@
 /** View of the finished downloads, with search, filters and pages that load while scrolling. */
 
 import { byId, element, iconButton, setAttribute, setText, setVisible } from "./element.js";
-import { formatAge, formatSize } from "./formatting.js";
+import { formatAge, formatKept, formatSize } from "./formatting.js";
 import { STATES } from "./states.js";
 import { VirtualList } from "./virtual_list.js";
 
@@ -176,7 +176,8 @@ export class HistoryView {
         setText(name.firstChild, entry.file_path || entry.url);
         setText(state, STATES[entry.status]?.title ?? entry.status);
         const size = entry.total_bytes === null ? "" : formatSize(entry.total_bytes);
-        setText(facts, [size, formatAge(entry.end_time, Date.now() / 1000)].filter(Boolean).join(" · "));
+        const kept = entry.kept_bytes ? formatKept(entry.kept_bytes) : "";
+        setText(facts, [size, kept, formatAge(entry.end_time, Date.now() / 1000)].filter(Boolean).join(" · "));
         setText(reason, [entry.error && this.errors.summary(entry.error, entry.detail), entry.warning].filter(Boolean).join(" – "));
         retry.setAttribute("aria-label", `Try ${entry.filename} again`);
         setVisible(retry, STATES[entry.status]?.isSuccess === false);
