@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager, suppress
 
 @asynccontextmanager
 async def serve_raw(
-    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], *, host: str = "127.0.0.1"
 ) -> AsyncIterator[int]:
-    """Serve with this handler on a port, which is the value of the context, until the test leaves it."""
+    """Serve with this handler on a port of `host`, which is the value of the context, until the test leaves it."""
     connections: list[asyncio.Task[None]] = []
 
     async def run_handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -27,7 +27,7 @@ async def serve_raw(
         task.add_done_callback(lambda _: writer.transport.abort())
         connections.append(task)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, host, 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
