@@ -27,47 +27,6 @@ EVIDENCE: Final = {
 TABLES: Final = (Path(__file__).parents[2] / "docs/explanation/servers.md").read_text()
 ROWS: Final = re.findall(r"^\| `([\w.-]+)` \|[^|]+\|[^|]+\| ([^|]+) \|[^|]+\|$", TABLES, re.MULTILINE)
 
-NOT_YET: Final = frozenset(
-    {
-        "resumed_by",
-        "weak-tag-breaks",
-        "no-validator-breaks",
-        "no-ranges-breaks",
-        "young-date-breaks",
-        "no-date-field",
-        "clock-behind",
-        "signature-expires",
-        "link-withdrawn",
-        "deleted-midway",
-        "if-range-tag-unsupported",
-        "page-from-now-on",
-        "206-without-validator",
-        "tag-weakened",
-        "digest-without-validator",
-        "503-retry-after-fast-clock",
-        "421-once",
-        "425-once",
-        "509-once",
-        "520-once",
-        "522-once",
-        "524-once",
-        "530-once",
-        "202-retry-after",
-        "403-retry-after",
-        "redirect-to-login",
-        "portal",
-        "one-connection-403",
-        "one-connection-404",
-        "refused-for-a-while",
-        "unknown-name",
-        "name-unknown-for-a-while",
-        "dead-mirror",
-        "mirror-of-another-version",
-        "tls-private-authority",
-    }
-)
-"""Behaviours whose outcome is not yet that of the table; `resumed_by` stands for the evidence in the history."""
-
 PLAY_SECONDS: Final = 45.0
 """Seconds that a behaviour may take on a machine with other load."""
 
@@ -89,9 +48,8 @@ async def play_all(folder: Path, nginx: NginxOrigin) -> Mapping[str, Outcome]:
     authority.cert_pem.write_to_path(str(trusted))
     private_authority.cert_pem.write_to_path(str(private))
     config = make_config(max_retries=2, stall_timeout=3, max_concurrent=200)
-    if "tls-private-authority" not in NOT_YET:
-        number = [each.name for each in BEHAVIOURS].index("tls-private-authority")
-        config += f'[[hosts]]\nhost = "{addresses(number)[0]}"\nca_file = "{private}"\n'
+    number = [each.name for each in BEHAVIOURS].index("tls-private-authority")
+    config += f'[[hosts]]\nhost = "{addresses(number)[0]}"\nca_file = "{private}"\n'
     hosts, launcher = make_names_launcher(folder)
     daemon = DaemonProcess(folder, config=config, environment={"SSL_CERT_FILE": str(trusted)}, launcher=launcher)
     async with daemon:
@@ -145,17 +103,7 @@ def test_each_row_has_a_behaviour_and_each_behaviour_a_row_with_its_outcome() ->
     assert len(ROWS) == len(BEHAVIOURS)
 
 
-def test_only_known_behaviours_may_fail() -> None:
-    assert {*(each.name for each in BEHAVIOURS), "resumed_by"} >= NOT_YET
-
-
-def expected_to_fail(names: set[str]) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.xfail(reason="not built yet", raises=AssertionError)] if names & NOT_YET else []
-
-
-@pytest.mark.parametrize(
-    "behaviour", [pytest.param(each, id=each.name, marks=expected_to_fail({each.name})) for each in BEHAVIOURS]
-)
+@pytest.mark.parametrize("behaviour", [pytest.param(each, id=each.name) for each in BEHAVIOURS])
 def test_a_behaviour_has_the_outcome_of_the_table(outcomes: Mapping[str, Outcome], behaviour: Behaviour) -> None:
     if behaviour.name not in outcomes:
         pytest.skip("this machine does not allow to mount a hosts file")
@@ -163,13 +111,7 @@ def test_a_behaviour_has_the_outcome_of_the_table(outcomes: Mapping[str, Outcome
     assert outcome.text == re.sub(r"continued by \w+", "continued", behaviour.outcome), outcome.details
 
 
-@pytest.mark.parametrize(
-    ("name", "evidence"),
-    [
-        pytest.param(name, evidence, id=name, marks=expected_to_fail({name, "resumed_by"}))
-        for name, evidence in EVIDENCE.items()
-    ],
-)
+@pytest.mark.parametrize(("name", "evidence"), EVIDENCE.items(), ids=EVIDENCE)
 def test_the_history_names_the_evidence_of_a_continuation(
     outcomes: Mapping[str, Outcome], name: str, evidence: str
 ) -> None:
