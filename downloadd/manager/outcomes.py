@@ -1,0 +1,241 @@
+"""The row that follows each outcome of an attempt, with what becomes of its part file."""
+
+from random import random
+
+import structlog
+
+from downloadd.clock import Clock
+from downloadd.config import DownloadsConfig
+from downloadd.download import Download, ResumedBy, log_fields
+from downloadd.errors import (
+    ChecksumMismatchError,
+    DownloadError,
+    DownloadTimeoutError,
+    InsufficientStorageError,
+    NetworkError,
+    NetworkErrorKind,
+    SpacePendingError,
+    StorageError,
+)
+from downloadd.manager import lifecycle, retry
+from downloadd.manager.origin_health import Verdict
+from downloadd.manager.origin_monitor import OriginMonitor
+from downloadd.manager.run_timer import RunTimer
+from downloadd.transfer.attempt import Attempt
+from downloadd.transfer.source_requests import NoSlotError
+
+log = structlog.get_logger()
+
+
+class Outcomes:
+    """Outcomes of one attempt: each method returns the row, which its caller records."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        *,
+        timer: RunTimer,
+        origins: OriginMonitor,
+        clock: Clock,
+        config: DownloadsConfig,
+        keeps_parts: bool,
+    ) -> None:
+        """Make the outcomes of an attempt.
+
+        Args:
+            attempt: the attempt.
+            timer: the time of the run.
+            origins: the health of the origins, which learns of failures.
+            clock: the clock.
+            config: the settings of downloads.
+            keeps_parts: keep the part file of a failed download for a retry.
+        """
+        self._attempt = attempt
+        self._timer = timer
+        self._origins = origins
+        self._clock = clock
+        self._max_retries = config.max_retries
+        self._retry_for = config.retry_for
+        self._keeps_parts = keeps_parts
+        self._log = log.bind(**log_fields(attempt.download), attempt=attempt.download.progress.attempt)
+
+    @property
+    def _download(self) -> Download:
+        return self._attempt.download
+
+    def check_time_left(self) -> None:
+        """Check that the download has not waited too long for its host already.
+
+        Otherwise the downloads of a host that never answers would end one after the other, each after an attempt.
+
+        Raises:
+            NetworkError: it has; no request is made.
+        """
+        known = self._origins.known_failure(self._download.progress.origin)
+        if known is not None:
+            left = self._time_left(known[0], self._download.progress.time_spent, self._clock.wall())
+            if left is not None and left <= 0:
+                raise NetworkError(known[1], kind=NetworkErrorKind.CONNECT)
+
+    async def skip(self) -> Download:
+        """Return the row of a download whose name is taken and whose request says to keep the existing file."""
+        await self.remove_part()
+        return lifecycle.mark_skipped(self._download, now=self._clock.wall())
+
+    async def cancel(self) -> Download:
+        """Return the row of a download that a user has cancelled."""
+        await self.remove_part()
+        return lifecycle.mark_cancelled(self._download, now=self._clock.wall())
+
+    async def pause(self) -> Download:
+        """Return the row of a download that a user has paused."""
+        return lifecycle.mark_paused((await self._attempt.close_part()).with_progress(time_spent=self._timer.spent))
+
+    async def interrupt(self) -> Download:
+        """Return the row of a download that waits again, because the daemon stops; the attempt is not counted."""
+        row = await self._attempt.close_part()
+        row = row.with_progress(time_spent=self._timer.spent, attempt=row.progress.attempt - 1)
+        return lifecycle.mark_interrupted(row, now=self._clock.wall())
+
+    async def fail(self, error: DownloadError, *, has_waited: bool) -> Download:
+        """Return the row that follows an error: of another attempt, or of the end.
+
+        `has_waited` is True if the attempt had to wait for the records; its failure does not count.
+        """
+        error = self._attribute_timeout(error)
+        download, now, time_spent = self._download, self._clock.wall(), self._timer.spent
+        # After a failure of the storage, the kept bytes may be missing at the next attempt.
+        progressed = self._attempt.has_progressed and not isinstance(error, StorageError)
+        origin = self._attempt.responding_origin
+        verdict = await self._origins.report_failure(origin, download.seq, error)
+        if isinstance(error, ChecksumMismatchError):
+            if must_start_over(download):
+                return await self._start_over(error)
+            if download.request.mirrors and download.progress.failures <= len(download.request.mirrors):
+                return await self._retry_sources_singly(error)
+        decision = retry.decide(
+            error,
+            failures=download.progress.failures,
+            retries=self._max_retries,
+            progressed=progressed,
+            is_counted=verdict.is_counted and not has_waited,
+            pause=verdict.pause,
+            time_left=self._time_left(verdict, time_spent, now),
+            random=random(),  # noqa: S311 - jitter, not a secret
+        )
+        match decision:
+            case retry.Retry():
+                self._log.info(
+                    "attempt_failed", error=error.code, detail=error.detail, retry_in=round(decision.delay, 3)
+                )
+                spent = time_spent + decision.delay if verdict.is_timed else download.progress.time_spent
+                row = (await self._keep_part(error)).with_progress(time_spent=spent)
+                return lifecycle.mark_deferred(
+                    row, error, now=now, delay=decision.delay, failures=decision.failures, progressed=progressed
+                )
+            case retry.Abort():
+                self._log.info("attempt_failed", error=error.code, detail=error.detail)
+                if error.transient and verdict.failing_seconds is not None:
+                    self._origins.hasten_probe(origin)
+                return lifecycle.mark_failed(await self._keep_failed_part(error), error, now=now)
+
+    async def wait_for_source(self, error: NoSlotError, *, has_waited: bool) -> Download:
+        """Return the row of a download that waits for a source that has no free slot.
+
+        It fails after too many rounds in which the other sources failed. `has_waited` as for `fail`.
+        """
+        download = self._download
+        verdict = await self._origins.report_failure(self._attempt.responding_origin, download.seq, error.failure)
+        is_counted = verdict.is_counted and not has_waited
+        failures = 1 if self._attempt.has_progressed else download.progress.failures + is_counted
+        if failures > self._max_retries + len(download.request.mirrors):
+            return await self.fail(error.failure, has_waited=has_waited)
+        self._log.info("waiting_for_source", detail=str(error))
+        row = (await self._attempt.close_part()).with_progress(time_spent=self._timer.spent)
+        return lifecycle.wait_for_source(row, source=error.source, failures=failures)
+
+    async def wait_for_space(self, error: SpacePendingError) -> Download:
+        """Return the row of a download that waits until the disk has space; the attempt is not counted."""
+        self._log.info("waiting_for_space", needed=error.needed, detail=error.detail)
+        if self._download.progress.part_name is None:
+            # It has no bytes.
+            await self.remove_part()
+            row = self._download
+        else:
+            row = await self._attempt.close_part()
+        row = row.with_progress(time_spent=self._timer.spent, attempt=row.progress.attempt - 1)
+        return lifecycle.mark_interrupted(row.with_result(error=None, detail=None), now=self._clock.wall())
+
+    async def remove_part(self) -> None:
+        """Remove the part files of the attempt; log a failure, after which the sweep of the next start tries again."""
+        try:
+            await self._attempt.remove_parts()
+        except DownloadError as error:
+            self._log.warning("part_removal_failed", error=error.code, detail=error.detail)
+
+    def _time_left(self, verdict: Verdict, time_spent: float, now: float) -> float | None:
+        """Return the seconds until the download ends by time, after a failure with this verdict."""
+        progress, failing = self._download.progress, verdict.failing_seconds
+        since = progress.retrying_since
+        waiting = now - (self._download.start_time if since is None else since)
+        spent = retry.TimeSpent(
+            timed=time_spent if verdict.is_timed else None,
+            retrying=0.0 if since is None or progress.attempt <= 1 else now - since,
+            host_failing=None if failing is None else max(0.0, min(failing, waiting)),
+        )
+        return retry.time_left(spent, timeout=self._download.request.timeout, retry_for=self._retry_for)
+
+    def _attribute_timeout(self, error: DownloadError) -> DownloadError:
+        """Return the error for a timeout; that of a probe without a response is a failure of the host."""
+        origin = self._attempt.responding_origin
+        if (
+            isinstance(error, DownloadTimeoutError)
+            and not self._attempt.has_response
+            and self._origins.is_awaited(origin)
+        ):
+            return NetworkError("no response within the timeout", kind=NetworkErrorKind.CONNECT)
+        return error
+
+    async def _retry_sources_singly(self, error: ChecksumMismatchError) -> Download:
+        """Return the row for asking one source at a time: one of them, not known which, sends wrong bytes."""
+        row = await self._reset(error)
+        return lifecycle.mark_deferred(
+            row, error, now=self._clock.wall(), delay=0.0, failures=row.progress.failures + 1, progressed=False
+        )
+
+    async def _start_over(self, error: ChecksumMismatchError) -> Download:
+        """Return the row for another attempt from the first byte: the bytes were resumed on weak evidence."""
+        row = (await self._reset(error)).with_progress(strict_resume=True)
+        return lifecycle.mark_deferred(
+            row, error, now=self._clock.wall(), delay=0.0, failures=row.progress.failures, progressed=True
+        )
+
+    async def _reset(self, error: ChecksumMismatchError) -> Download:
+        self._log.info("attempt_failed", error=error.code, detail=error.detail, retry_in=0)
+        await self.remove_part()
+        return lifecycle.reset_part(self._download).with_progress(time_spent=self._timer.spent)
+
+    async def _keep_part(self, error: DownloadError) -> Download:
+        """Return the row with the bytes that the next attempt can continue from."""
+        if isinstance(error, InsufficientStorageError):
+            await self._attempt.remove_superseded_part()
+            if not self._attempt.is_resumable:
+                # The next attempt has to start over, and these bytes may be what fills the disk.
+                await self.remove_part()
+                return lifecycle.reset_part(self._download)
+        return await self._attempt.close_part()
+
+    async def _keep_failed_part(self, error: DownloadError) -> Download:
+        """Return the row of a download that fails, with the bytes that a retry can continue from; remove others."""
+        if self._keeps_parts and not error.invalidates_part:
+            row = await self._attempt.close_part()
+            # Only a failure of the storage loses the file, during a publication.
+            if row.progress.received and (not isinstance(error, StorageError) or await self._attempt.has_part()):
+                return row
+        await self.remove_part()
+        return lifecycle.reset_part(self._download)
+
+
+def must_start_over(download: Download) -> bool:
+    """Return True if a checksum mismatch may be due to a resume without a strong validator, which is not repeated."""
+    return download.progress.resumed_by in {ResumedBy.DIGEST, ResumedBy.OVERLAP} and not download.progress.strict_resume

@@ -1,0 +1,102 @@
+"""Parts of a run: real records, a real directory, a real client, and an origin."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from support.clocks import ManualClock
+from support.manager_stack import CONFIG
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
+from support.stored_downloads import claimed, sample_download
+from support.waiting import wait_until
+
+from downloadd.config import DownloadsConfig
+from downloadd.download import Download
+from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.origin_monitor import OriginMonitor
+from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
+from downloadd.manager.run import Run
+from downloadd.manager.scheduler import Limits
+from downloadd.policy.policy import Policy
+from downloadd.records.sqlite import SqliteRecords
+from downloadd.states import State
+from downloadd.storage.local import LocalDestination
+from downloadd.transfer.session import Session
+
+SIZE = 200_000
+STALL_AFTER = 50_000
+
+
+class RunParts:
+    """Records, directory and client of runs, with the origin that they ask."""
+
+    def __init__(
+        self, *, root: Path, records: SqliteRecords, destination: LocalDestination, session: Session, origin: Origin
+    ) -> None:
+        self.root = root
+        self.records = records
+        self.destination = destination
+        self.session = session
+        self.origin = origin
+        self.clock = ManualClock()
+        self.dispatcher = LocalDispatcher(Limits.from_config(CONFIG), self.clock)
+        self.states: list[State] = []
+
+    async def claim(self, path: str, **fields: Any) -> Download:
+        """Return a claimed row for a path of the origin."""
+        row = sample_download(self.origin.url(path), origin=self.origin.url(""), directory="d", filename="f")
+        return await claimed(self.records, row.with_request(**fields))
+
+    def make_run(self, row: Download, config: DownloadsConfig = CONFIG, *, keeps_parts: bool = True) -> Run:
+        """Return a run of a claimed row."""
+        return Run(
+            row,
+            records=self.records,
+            session=self.session,
+            destination=self.destination,
+            clock=self.clock,
+            limiter=DownloadLimiter(TokenBucket(0), TokenBucket(0)),
+            flush_interval=lambda: 0.0,
+            slots=self.dispatcher,
+            origins=OriginMonitor(self.dispatcher, self.records.origins),
+            config=config,
+            keeps_parts=keeps_parts,
+            on_change=lambda run: self.states.append(run.download.state),
+        )
+
+    def files(self) -> dict[str, bytes]:
+        """Return all files below the root by their names."""
+        return {path.name: path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
+
+
+@asynccontextmanager
+async def open_run_parts(folder: Path) -> AsyncIterator[RunParts]:
+    """Open the parts in a folder."""
+    async with (
+        Origin() as origin,
+        SqliteRecords(folder / "state", ManualClock()) as records,
+        LocalDestination(folder / "files", min_free=0, fsync=False) as destination,
+        Session(policy=Policy.from_config(CONFIG), credentials=(), stall_timeout=CONFIG.stall_timeout) as session,
+    ):
+        origin.script("/f", ScriptedResponse(size=SIZE, etag='"v"'))
+        origin.script("/slow", ScriptedResponse(size=SIZE, etag='"v"', stall_after=STALL_AFTER))
+        yield RunParts(root=folder / "files", records=records, destination=destination, session=session, origin=origin)
+
+
+async def perform(run: Run) -> Download:
+    """Return the outcome of a run that is not fenced."""
+    async with asyncio.timeout(20):
+        outcome = await run.perform()
+    assert outcome is not None
+    return outcome
+
+
+async def start_and_stall(parts: RunParts) -> tuple[Run, "asyncio.Task[Download]"]:
+    """Return a run that waits for more bytes."""
+    run = parts.make_run(await parts.claim("/slow"))
+    performing = asyncio.create_task(perform(run))
+    await wait_until(lambda: run.snapshot().download.progress.received == STALL_AFTER)
+    return run, performing
