@@ -67,7 +67,7 @@ class Length(StrEnum):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides about a response."""
+    """Facts that decide about a response."""
 
     evidence: Evidence | None
     """The evidence of the request; None for a request without Range."""

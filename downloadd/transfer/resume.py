@@ -72,7 +72,7 @@ class CompletePart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """What the responses of an attempt have shown so far, for its next request."""
+    """Findings from the responses of an attempt, for its next request."""
 
     start_over: bool = False
     """Request everything; the received bytes stay until that request is answered."""
