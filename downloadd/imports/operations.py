@@ -76,7 +76,7 @@ class Operations:
         await self._records.create(operation)
         self.publish(operation)
         # The task that fetches or reads a file deletes it.
-        if replaced is not None and replaced.state is ImportState.UPLOADED:
+        if replaced is not None and replaced.state in {ImportState.UPLOADED, ImportState.READY}:
             await self._uploads.remove(replaced.id)
 
     async def advance(self, operation: ImportOperation, state: ImportState) -> ImportOperation:
