@@ -230,11 +230,13 @@ class FileCounts(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     completed: int = 0
     failed: int = 0
+    """Without those that were given up."""
+    given_up: int = 0
 
     @property
     def is_finished(self) -> bool:
-        """Return True if every file is completed or failed."""
-        return self.completed + self.failed >= self.total
+        """Return True if every file has an outcome."""
+        return self.completed + self.failed + self.given_up >= self.total
 
 
 class ReadingProgress(msgspec.Struct, frozen=True, kw_only=True):

@@ -91,6 +91,17 @@ class Operations:
         self.publish(advanced)
         return advanced
 
+    async def update(self, operation: ImportOperation) -> ImportOperation:
+        """Record the fields of an operation in its present state.
+
+        Raises:
+            StoreUnavailableError: nothing was changed.
+        """
+        updated = replace(operation, updated_at=self._now())
+        await self._records.save(updated)
+        self.publish(updated)
+        return updated
+
     async def advance_once_available(self, operation: ImportOperation, state: ImportState) -> ImportOperation:
         """Record a new state as soon as the records are available, for work that was accepted."""
         return await once_available(partial(self.advance, operation, state))

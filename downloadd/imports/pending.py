@@ -94,6 +94,7 @@ class PendingDownloads:
             if not has_work(run):
                 run = replace(run, state=ImportState.DONE)
             await once_available(partial(self._operations.create, run))
+        await self._update_runs(reserved.earlier_runs)
         return run
 
     async def download(self, run: ImportOperation) -> None:
@@ -143,14 +144,18 @@ class PendingDownloads:
     async def give_up(self, operation: ImportOperation) -> int:
         """End the files of a finished import or run that are pending, failed or cancelled; return their number.
 
+        The numbers of the runs that they belong to are updated.
+
         Raises:
             StoreUnavailableError: the records are unavailable; nothing was changed.
         """
-        count = await self._records.give_up(operation.id)
-        if count:
+        imports = operation.sources if operation.pending_kind is not None else (operation.id,)
+        given_up = await self._records.give_up(imports, operation.pending_kind)
+        await self._update_runs(given_up.runs)
+        if given_up.count:
             await once_available(partial(self._manifests.write_all, operation))
-            await self._archives.remove_unneeded(operation.sources or (operation.id,))
-        return count
+            await self._archives.remove_unneeded(imports)
+        return given_up.count
 
     async def with_counts(self, run: ImportOperation) -> ImportOperation:
         """Return the run with the numbers of its files at the moment."""
@@ -162,6 +167,14 @@ class PendingDownloads:
         if counted != run:
             self._operations.publish(counted)
         return counted
+
+    async def _update_runs(self, ids: Sequence[str]) -> None:
+        """Count the files of finished runs again."""
+        for id in ids:
+            run = await once_available(partial(self._all_operations.get, id))
+            if run is not None and run.state is not ImportState.DOWNLOADING:
+                run = await once_available(partial(self.with_counts, run))
+                await once_available(partial(self._operations.update, run))
 
     async def _count_skipped(self, id: str) -> int:
         source = await self._all_operations.get(id)

@@ -232,7 +232,7 @@ class ImportService:
         if operation.state in FINISHED_STATES:
             if not await self._pending.give_up(operation):
                 raise ImportRefusedError("the import has finished already", ImportErrorCode.WRONG_STATE)
-            return operation
+            return await once_available(partial(self._operations.reload, operation))
         # The first change: if it is refused, the operation continues.
         await self._pending.release(id)
         await self._tasks.cancel(id)

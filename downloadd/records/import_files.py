@@ -16,11 +16,12 @@ from downloadd.import_operation import (
     FileLink,
     FileStatus,
     PendingFile,
+    PendingKind,
     PendingRequest,
 )
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.corrupt_rows import RowReader
-from downloadd.records.import_protocol import Reservation
+from downloadd.records.import_protocol import GivenUp, Reservation
 from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
 
 # The SQL is composed of the constants in this module only.
@@ -56,6 +57,10 @@ SET run = :run, status = CASE
     THEN 'downloading' ELSE 'reserved' END
 WHERE status IN ('failed', 'cancelled') AND wanted = :kind AND operation IN ({_OF_USER})
 """
+_ENDED_RUNS: Final = f"""
+SELECT DISTINCT run FROM import_files
+WHERE status IN ('failed', 'cancelled') AND wanted = :kind AND operation IN ({_OF_USER}) AND run IS NOT NULL
+"""
 _SOURCES: Final = "SELECT DISTINCT operation FROM import_files WHERE run = ?"
 _RELEASE: Final = "UPDATE import_files SET status = 'cancelled' WHERE status = 'reserved' AND run = ?"
 # The rows are damaged; they must not keep the run from finishing.
@@ -64,7 +69,9 @@ _FAIL_UNREADABLE: Final = (
 )
 _GIVE_UP: Final = """
 UPDATE import_files SET status = 'given_up'
-WHERE status IN ('pending', 'failed', 'cancelled') AND (operation = ?1 OR run = ?1)
+WHERE status IN ('pending', 'failed', 'cancelled') AND operation IN (SELECT value FROM json_each(?1))
+    AND (?2 IS NULL OR wanted = ?2)
+RETURNING run
 """
 _OPEN_MEMBERS: Final = """
 SELECT EXISTS (SELECT 1 FROM import_files
@@ -83,8 +90,9 @@ _COUNT: Final = """
 SELECT count(*),
     count(*) FILTER (WHERE f.status = 'completed'
         OR (f.status = 'downloading' AND d.state IN ('completed', 'skipped'))),
-    count(*) FILTER (WHERE f.status IN ('failed', 'cancelled', 'given_up')
-        OR (f.status = 'downloading' AND d.state IN ('failed', 'cancelled')))
+    count(*) FILTER (WHERE f.status IN ('failed', 'cancelled')
+        OR (f.status = 'downloading' AND d.state IN ('failed', 'cancelled'))),
+    count(*) FILTER (WHERE f.status = 'given_up')
 FROM import_files AS f LEFT JOIN downloads AS d ON d.id = f.download_id
 WHERE f.run = ?
 """
@@ -121,10 +129,14 @@ class SqliteImportFiles:
             named = parameters | {"import": None if imports is None else msgspec.json.encode(imports).decode()}
             cursor.execute(_COMPLETE_RETRIED, named)
             count = cursor.execute(_RESERVE, named).rowcount
+            earlier: list[str] = []
             if request.retry:
+                earlier = [row[0] for row in cursor.execute(_ENDED_RUNS, named)]
                 count += cursor.execute(_RESERVE_ENDED, named).rowcount
             sources = [row[0] for row in cursor.execute(_SOURCES, (run,))]
-            return Reservation(count=count, sources=tuple(sorted({*sources, *(imports or ())})))
+            return Reservation(
+                count=count, sources=tuple(sorted({*sources, *(imports or ())})), earlier_runs=tuple(sorted(earlier))
+            )
 
         return await self._access.write(write)
 
@@ -132,11 +144,13 @@ class SqliteImportFiles:
         """Cancel the files that a run has not claimed; see `ImportFileRecords.release`."""
         await self._execute(_RELEASE, (run,))
 
-    async def give_up(self, operation: str) -> int:
-        """End the files of an import or a run for good; see `ImportFileRecords.give_up`."""
+    async def give_up(self, imports: Sequence[str], kind: PendingKind | None) -> GivenUp:
+        """End files of imports for good; see `ImportFileRecords.give_up`."""
+        parameters = (msgspec.json.encode(imports).decode(), kind)
 
-        def write(cursor: sqlite3.Cursor) -> int:
-            return cursor.execute(_GIVE_UP, (operation,)).rowcount
+        def write(cursor: sqlite3.Cursor) -> GivenUp:
+            runs = [row[0] for row in cursor.execute(_GIVE_UP, parameters)]
+            return GivenUp(count=len(runs), runs=tuple(sorted({run for run in runs if run is not None})))
 
         return await self._access.write(write)
 
@@ -204,8 +218,8 @@ class SqliteImportFiles:
         """Return the numbers of files of a run."""
 
         def read(connection: sqlite3.Connection) -> FileCounts:
-            total, completed, failed = connection.execute(_COUNT, (run,)).fetchone()
-            return FileCounts(total=total, completed=completed, failed=failed)
+            total, completed, failed, given_up = connection.execute(_COUNT, (run,)).fetchone()
+            return FileCounts(total=total, completed=completed, failed=failed, given_up=given_up)
 
         return await self._access.read(read)
 

@@ -66,6 +66,7 @@ _COLUMNS: Final = (
     "reason",
     "error_code",
     "sources",
+    "given_up",
 )
 """The columns that are used; `file` of the table is not."""
 
@@ -168,6 +169,7 @@ def encode_operation(operation: ImportOperation) -> Row:
             operation.reason,
             None if operation.error_code is None else STORED_ERROR_CODES[operation.error_code],
             msgspec.json.encode(operation.sources).decode() if operation.sources else None,
+            operation.file_counts.given_up,
         )
     )
 
@@ -187,7 +189,7 @@ def decode_operation(row: Row) -> ImportOperation:
                 "started_at": values["ts"],
                 "state": _STATES[values["status"]],
                 "valid": values["valid"] == 1,
-                "file_counts": {name: values[name] for name in ("total", "completed", "failed")},
+                "file_counts": {name: values[name] for name in ("total", "completed", "failed", "given_up")},
                 "sources": () if sources is None else msgspec.json.decode(sources),
                 # A code that this version does not know is of a file that could not be read.
                 "error_code": None if code is None else _ERROR_CODES.get(code, ImportErrorCode.INVALID_FILE),

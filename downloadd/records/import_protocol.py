@@ -14,6 +14,7 @@ from downloadd.import_operation import (
     FileLink,
     ImportOperation,
     PendingFile,
+    PendingKind,
     PendingRequest,
     Selection,
     SkippedEntry,
@@ -33,6 +34,16 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     sources: tuple[str, ...]
     """Ids of the imports that they belong to, and of those that were asked for."""
+    earlier_runs: tuple[str, ...] = ()
+    """Ids of the runs that had them before."""
+
+
+class GivenUp(msgspec.Struct, frozen=True, kw_only=True):
+    """Files that were given up."""
+
+    count: int
+    runs: tuple[str, ...]
+    """Ids of the runs that they belong to."""
 
 
 class ImportOperationRecords(Protocol):
@@ -129,10 +140,10 @@ class ImportFileRecords(Protocol):
         """Cancel the files that a run has not claimed; durable on return."""
         ...
 
-    async def give_up(self, operation: str) -> int:
-        """End the files of an import or a run that are pending, failed or cancelled, and return their number.
+    async def give_up(self, imports: Sequence[str], kind: PendingKind | None) -> GivenUp:
+        """End the files of imports that are pending, failed or cancelled, so that they are not tried again.
 
-        They are never tried again. Durable on return.
+        Only those of a kind, if one is given. Durable on return.
         """
         ...
 

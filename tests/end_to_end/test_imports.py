@@ -212,7 +212,7 @@ async def test_avatars_have_a_folder_of_their_own(daemon: DaemonProcess, origin:
     operation = await done(daemon)
     assert (operation["type"], operation["count"]) == (
         "Pending Avatars",
-        {"completed": 1, "total": 1, "error": 0, "skipped": 0},
+        {"completed": 1, "total": 1, "error": 0, "given_up": 0, "skipped": 0},
     )
     (path,) = (path for path in daemon.files() if not path.endswith(".jsonl"))
     assert path.endswith("/avatars/U1-ann")
@@ -225,7 +225,7 @@ async def test_a_failed_file_is_retried_on_request(daemon: DaemonProcess, origin
     await file_data(daemon)
     await select_all(daemon)
     assert await download_pending(daemon) == 2
-    assert (await done(daemon))["count"] == {"completed": 1, "total": 2, "error": 1, "skipped": 0}
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 2, "error": 1, "given_up": 0, "skipped": 0}
     status, progress = await daemon.request("GET", "/api/v1/getImportProgress")
     assert (status, progress["key"], progress["name"], progress["step"]) == (
         200, "pending-files", "Pending Files", "importer_done",
@@ -236,7 +236,7 @@ async def test_a_failed_file_is_retried_on_request(daemon: DaemonProcess, origin
     ]
     assert await download_pending(daemon) == 0
     assert await download_pending(daemon, retry="true") == 1
-    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0, "skipped": 0}
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0, "given_up": 0, "skipped": 0}
     assert len([path for path in daemon.files() if path.endswith(".gif")]) == 2
     assert [(line["file_id"], line["status"]) for line in manifest(daemon)] == [
         ("F1", "completed"),
@@ -259,14 +259,14 @@ async def test_a_file_that_a_user_retried_is_not_fetched_twice(daemon: DaemonPro
     await file_data(daemon)
     await select_all(daemon)
     assert await download_pending(daemon) == 2
-    assert (await done(daemon))["count"] == {"completed": 0, "total": 2, "error": 2, "skipped": 0}
+    assert (await done(daemon))["count"] == {"completed": 0, "total": 2, "error": 2, "given_up": 0, "skipped": 0}
     failed = {entry["filename"]: entry["id"] for entry in await daemon.history()}
     for id in failed.values():
         assert (await daemon.control(id, "retry"))[0] == 200
     await daemon.wait_until_finished(failed["F1-F1.gif"])
     # One file is complete, and one is being fetched.
     assert await download_pending(daemon, retry="true") == 1
-    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0, "skipped": 0}
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0, "given_up": 0, "skipped": 0}
     assert [len(origin.requests(f"/F{number}")) for number in (1, 2)] == [2, 2]
     assert [line["status"] for line in manifest(daemon)] == ["completed", "completed"]
     assert await download_pending(daemon) == 0
@@ -325,7 +325,13 @@ async def test_a_kill_during_an_import_loses_and_duplicates_no_file(restartable:
         await asyncio.sleep(0.15)
         await restartable.kill()
         await restartable.start()
-    assert (await done(restartable, 60))["count"] == {"completed": 400, "total": 400, "error": 0, "skipped": 0}
+    assert (await done(restartable, 60))["count"] == {
+        "completed": 400,
+        "total": 400,
+        "error": 0,
+        "given_up": 0,
+        "skipped": 0,
+    }
     assert len([path for path in restartable.files() if path.endswith(".gif")]) == 400
     assert len(await restartable.history()) == 400
     assert restartable.part_files() == []
@@ -374,7 +380,13 @@ async def test_a_large_export_is_read_fast_and_fetched_across_a_kill(
     await wait_until(some_are_there, 60, every=0.3)
     await restartable.kill()
     await restartable.start()
-    assert (await done(restartable, 100))["count"] == {"completed": 5_000, "total": 5_000, "error": 0, "skipped": 0}
+    assert (await done(restartable, 100))["count"] == {
+        "completed": 5_000,
+        "total": 5_000,
+        "error": 0,
+        "given_up": 0,
+        "skipped": 0,
+    }
     assert len(list(restartable.root.rglob("*.gif"))) == 5_000
     assert restartable.part_files() == []
 
@@ -464,7 +476,7 @@ async def test_what_is_not_imported_is_counted_and_listed(daemon: DaemonProcess,
     await select_all(daemon)
     assert await download_pending(daemon) == 1
     run = await done(daemon)
-    assert run["count"] == {"completed": 1, "total": 1, "error": 0, "skipped": 5}
+    assert run["count"] == {"completed": 1, "total": 1, "error": 0, "given_up": 0, "skipped": 5}
     assert daemon.client is not None
     for id in (source, run["_id"]):
         url: str | None = f"{daemon.url}/api/v1/imports/{id}/skipped?limit=2"
@@ -498,7 +510,13 @@ async def test_files_of_the_archive_are_taken_from_it_across_kills(restartable: 
         await asyncio.sleep(0.1)
         await restartable.kill()
         await restartable.start()
-    assert (await done(restartable, 60))["count"] == {"completed": count, "total": count, "error": 0, "skipped": 0}
+    assert (await done(restartable, 60))["count"] == {
+        "completed": count,
+        "total": count,
+        "error": 0,
+        "given_up": 0,
+        "skipped": 0,
+    }
     files = {path.rpartition("/")[2]: data for path, data in restartable.files().items() if "manifest" not in path}
     assert files == {f"F{n}-a": f"content {n}".encode() for n in range(count)}
     assert restartable.part_files() == []
@@ -517,7 +535,7 @@ async def test_lists_of_checksums_verify_the_files_beside_them(daemon: DaemonPro
     await file_data(daemon)
     await select_all(daemon)
     assert await download_pending(daemon) == 5
-    assert (await done(daemon))["count"] == {"completed": 4, "total": 5, "error": 1, "skipped": 0}
+    assert (await done(daemon))["count"] == {"completed": 4, "total": 5, "error": 1, "given_up": 0, "skipped": 0}
     outcomes = {line["url"].rpartition("/")[2]: line["error"] for line in manifest(daemon)}
     assert outcomes == {
         "good": None,
@@ -542,7 +560,13 @@ async def test_files_of_a_list_are_saved_in_its_directories(daemon: DaemonProces
     assert [channel["channel_id"] for channel in (await file_data(daemon))["channels"]] == ["__files__"]
     await select_all(daemon)
     assert await download_pending(daemon) == 1
-    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0, "skipped": int(key == "csv")}
+    assert (await done(daemon))["count"] == {
+        "completed": 1,
+        "total": 1,
+        "error": 0,
+        "given_up": 0,
+        "skipped": int(key == "csv"),
+    }
     (path,) = (path for path in daemon.files() if not path.endswith(".jsonl"))
     assert path.endswith(" list/x/y/z.bin")
 
@@ -581,7 +605,7 @@ async def test_an_impossible_file_size_does_not_stop_an_import(daemon: DaemonPro
     await file_data(daemon)
     await select_all(daemon)
     await download_pending(daemon)
-    assert (await done(daemon))["count"] == {"completed": 2, "total": 2, "error": 0, "skipped": 0}
+    assert (await done(daemon))["count"] == {"completed": 2, "total": 2, "error": 0, "given_up": 0, "skipped": 0}
 
 
 @pytest.mark.parametrize(
@@ -613,7 +637,7 @@ async def test_a_directory_of_a_list_is_checked_by_its_final_path(daemon: Daemon
     ]
     await select_all(daemon)
     assert await download_pending(daemon) == 1
-    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0, "skipped": 1}
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0, "given_up": 0, "skipped": 1}
     assert [path.partition(" l/")[2] for path in daemon.files() if not path.endswith(".jsonl")] == ["api/v2/a"]
 
 

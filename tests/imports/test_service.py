@@ -188,7 +188,8 @@ async def test_what_is_given_up_is_never_tried_again(stack: ImportStack) -> None
     async with stack.make_service() as service:
         await imported(stack, service)
         failed = await finished_run(stack, service, State.FAILED)
-        assert (await service.cancel(failed, user=USER)).state is ImportState.DONE
+        ended = await service.cancel(failed, user=USER)
+        assert (ended.state, ended.file_counts.failed, ended.file_counts.given_up) == (ImportState.DONE, 0, 1)
         retry = PendingRequest(kind=PENDING_FILES, retry=True)
         assert await service.download_pending(retry, user=USER) == 0
         with pytest.raises(ImportRefusedError) as refused:

@@ -17,10 +17,11 @@ from downloadd.import_operation import (
     FileCounts,
     FileLink,
     FileStatus,
+    PendingKind,
     PendingRequest,
     Selection,
 )
-from downloadd.records.import_protocol import ImportFileRecords
+from downloadd.records.import_protocol import GivenUp, ImportFileRecords
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 
@@ -118,7 +119,8 @@ async def test_a_failed_file_is_tried_again_only_on_request_and_a_retried_one_is
     await finish(records, first, State.COMPLETED)
     await finish(records, second, State.QUEUED)
     assert (await files.reserve("next", "ann", REQUEST)).count == 0
-    assert (await files.reserve("next", "ann", RETRY)).count == 2
+    again = await files.reserve("next", "ann", RETRY)
+    assert (again.count, again.earlier_runs) == (2, ("run",))
     assert await files.count_downloading("next") == 1
     assert [file.link.file_id for file in await files.claim("next", 9, lambda: "x")] == ["F2"]
 
@@ -150,8 +152,8 @@ async def test_files_that_were_given_up_are_never_tried_again(records: SqliteRec
     await finish(records, second, State.COMPLETED)
     await files.apply_outcomes()
     await files.release("run")
-    assert await files.give_up("run") == 3
-    assert await files.give_up("i") == 0
+    assert await files.give_up(("i",), PendingKind.FILE) == GivenUp(count=3, runs=("run",))
+    assert (await files.give_up(("i",), None)).count == 0
     assert (await files.reserve("next", "ann", RETRY)).count == 0
     assert [file.status for file in await files.of_import("i", 0, 9)] == [
         "given_up",
@@ -159,7 +161,7 @@ async def test_files_that_were_given_up_are_never_tried_again(records: SqliteRec
         "given_up",
         "given_up",
     ]
-    assert await files.count("run") == FileCounts(total=FILES, completed=1, failed=3)
+    assert await files.count("run") == FileCounts(total=FILES, completed=1, given_up=3)
 
 
 async def add_archived(records: SqliteRecords) -> None:
@@ -180,7 +182,7 @@ async def test_an_archive_is_needed_until_its_files_are_saved_or_given_up(
     assert await files.needs_archive("j", found=False)
     await files.settle(replace(file, status=FileStatus.FAILED, error="STORAGE_ERROR"))
     assert await files.needs_archive("j", found=False)
-    await files.give_up("j")
+    await files.give_up(("j",), None)
     assert not await files.needs_archive("j", found=False)
 
 

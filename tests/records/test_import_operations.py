@@ -48,7 +48,7 @@ OPERATIONS = st.builds(
     download_id=st.none() | _TEXT,
     message_count=_COUNT,
     skipped=_COUNT,
-    file_counts=st.builds(FileCounts, total=_COUNT, completed=_COUNT, failed=_COUNT),
+    file_counts=st.builds(FileCounts, total=_COUNT, completed=_COUNT, failed=_COUNT, given_up=_COUNT),
     reason=st.none() | _TEXT,
     sources=st.lists(_TEXT, max_size=3).map(tuple),
     error_code=st.none() | st.sampled_from(ImportErrorCode),
@@ -75,7 +75,7 @@ def test_every_state_and_error_code_has_a_stored_word_of_its_own() -> None:
 
 OLD_ROW = (
     *("MJxTRZsYdho8Ww2qq", "slack", "ann", 1, 2, "importer_import_failed", 1, "application/zip", "export.zip"),
-    *(None, 3, 4, 5, 6, 7, "too long", "error-file-too-large", None),
+    *(None, 3, 4, 5, 6, 7, "too long", "error-file-too-large", None, 8),
 )
 
 
@@ -87,11 +87,11 @@ def test_a_row_of_an_earlier_version_is_decoded() -> None:
         ImportErrorCode.FILE_TOO_LARGE,
     )
     assert (operation.started_at, operation.updated_at, operation.name, operation.valid) == (1, 2, "export.zip", True)
-    assert operation.file_counts == FileCounts(total=5, completed=6, failed=7)
+    assert operation.file_counts == FileCounts(total=5, completed=6, failed=7, given_up=8)
 
 
 def test_an_unknown_error_code_is_that_of_an_invalid_file() -> None:
-    assert decode_operation((*OLD_ROW[:-2], "error-of-the-future", None)).error_code is ImportErrorCode.INVALID_FILE
+    assert decode_operation((*OLD_ROW[:-3], "error-of-the-future", None, 0)).error_code is ImportErrorCode.INVALID_FILE
 
 
 @pytest.mark.parametrize(("index", "value"), [(5, "x"), (5, None), (3, "x"), (12, 1.5), (1, None), (17, "[")])

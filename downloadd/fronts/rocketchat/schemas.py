@@ -134,7 +134,8 @@ class ProgressCount(msgspec.Struct, frozen=True, kw_only=True):
 
     completed: int
     total: int
-    error: int
+    error: Annotated[int, Meta(description="Files that failed, without those that were given up.")]
+    given_up: int
     skipped: Annotated[
         int, Meta(description="Parts of the import file that are not imported; `/imports/{id}/skipped` lists them.")
     ]
@@ -183,7 +184,7 @@ class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
 class OperationEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Import operation."""
 
-    _id: str = msgspec.field(name="_id")
+    id: str = msgspec.field(name="_id")
     type: str
     importer_key: str
     ts: Annotated[int, Meta(description="Unix milliseconds.")]

@@ -25,7 +25,7 @@ from downloadd.storage.names import remove_invisible
 def make_operation_entry(operation: ImportOperation) -> OperationEntry:
     """Return an operation."""
     return OperationEntry(
-        _id=operation.id,
+        id=operation.id,
         type=title_of(operation.kind),
         importer_key=operation.kind,
         ts=operation.started_at,
@@ -105,7 +105,13 @@ def format_stored_name(operation: ImportOperation) -> str:
 
 def _make_count(operation: ImportOperation) -> ProgressCount:
     counts = operation.file_counts
-    return ProgressCount(completed=counts.completed, total=counts.total, error=counts.failed, skipped=operation.skipped)
+    return ProgressCount(
+        completed=counts.completed,
+        total=counts.total,
+        error=counts.failed,
+        given_up=counts.given_up,
+        skipped=operation.skipped,
+    )
 
 
 def _make_reading(operation: ImportOperation) -> ReadingEntry | UnsetType:

@@ -27,3 +27,4 @@ UPDATE import_files SET status = 'failed' WHERE status = 'pending' AND run IS NO
 
 -- The imports whose files a run downloads: a JSON array of ids.
 ALTER TABLE operations ADD COLUMN sources TEXT;
+ALTER TABLE operations ADD COLUMN given_up INTEGER NOT NULL DEFAULT 0;

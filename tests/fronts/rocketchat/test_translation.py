@@ -52,7 +52,7 @@ def test_an_operation_has_the_names_and_words_of_rocket_chat() -> None:
         "_updatedAt": "2018-07-16T17:49:08.007Z",
         "contentType": "application/zip",
         "file": "201861617498_ann_a_b.zip",
-        "count": {"completed": 1, "total": 3, "error": 2, "skipped": 4},
+        "count": {"completed": 1, "total": 3, "error": 2, "given_up": 0, "skipped": 4},
     }
 
 
@@ -74,7 +74,7 @@ def test_the_progress_has_the_key_the_title_and_the_counts() -> None:
         "key": "slack",
         "name": "Slack",
         "step": "importer_file_loaded",
-        "count": {"completed": 1, "total": 3, "error": 2, "skipped": 4},
+        "count": {"completed": 1, "total": 3, "error": 2, "given_up": 0, "skipped": 4},
         "success": True,
     }
 
