@@ -86,7 +86,9 @@ class ContentReader:
             skipped = await self._records.contents.count_skipped(operation.id)
             operation = replace(operation, message_count=validator.messages, skipped=skipped)
             await self._operations.advance_once_available(operation, ImportState.READY)
-            if not await self._records.files.needs_archive(operation.id, found=True):
+            # A newer operation may have replaced this one, from which nothing can be selected then.
+            is_valid = (await self._operations.reload(operation)).valid
+            if not is_valid or not await self._records.files.needs_archive(operation.id, found=True):
                 await self._uploads.remove(operation.id)
 
     async def _record_items(

@@ -81,6 +81,15 @@ async def test_an_archive_with_files_is_kept(stack: ImportStack, reader: Content
     assert stack.stored() == [operation.id]
 
 
+async def test_the_archive_of_an_import_that_was_replaced_while_it_was_read_is_deleted(
+    stack: ImportStack, reader: ContentReader
+) -> None:
+    operation = await uploaded(stack, "slack", packed({**EXPORT, "__uploads/F1/tedair.gif": b"content"}))
+    await stack.operations.create(stack.operations.new("urls", "ann", ImportState.DONE))
+    await reader.read(operation)
+    assert stack.stored() == []
+
+
 async def test_the_progress_of_reading_has_events(
     stack: ImportStack, reader: ContentReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
