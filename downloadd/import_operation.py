@@ -54,7 +54,7 @@ class MessageCount(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-class FileLink(msgspec.Struct, frozen=True, kw_only=True):
+class FileLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """File that an import file names."""
 
     file_id: str

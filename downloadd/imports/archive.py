@@ -8,13 +8,13 @@ import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import BinaryIO, Final, Self, cast
 
-from downloadd.import_operation import ImportErrorCode
+from downloadd.import_operation import ImportErrorCode, SkippedEntry, SkipReason
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
 
 MAX_ENTRIES: Final = 300_000
@@ -34,6 +34,7 @@ _ARCHIVE_ERRORS: Final = (
 )
 """Exceptions that the standard library raises for damaged or malicious archives."""
 _CHUNK_BYTES: Final = 256 * 1024
+_MAX_SHOWN_CHARACTERS: Final = 80
 _DIRECTORY_ENTRY_SIGNATURE: Final = b"PK\x01\x02"
 """First bytes of each entry of the central directory (APPNOTE, 4.3.12)."""
 _METADATA_NAMES: Final = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -171,6 +172,16 @@ def check_name(name: str) -> None:
         raise ImportRefusedError(f"the archive has a name that is too long: {_format_name(name)}")
     if _is_unsafe_path(name):
         raise ImportRefusedError(f"the archive has a name that leads outside of it: {_format_name(name)}")
+
+
+def report_duplicates(names: Iterable[str]) -> Iterator[SkippedEntry]:
+    """Yield a report of each entry that a later one of the same name replaces."""
+    for name in names:
+        yield SkippedEntry(
+            reason=SkipReason.DUPLICATE_ENTRY,
+            detail="a later entry has the same name",
+            entry=name[:_MAX_SHOWN_CHARACTERS],
+        )
 
 
 def is_packer_metadata(name: str) -> bool:

@@ -24,7 +24,7 @@ from downloadd.import_operation import (
     SkipReason,
     WorkspaceUser,
 )
-from downloadd.imports.archive import Archive
+from downloadd.imports.archive import Archive, report_duplicates
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.text import MAX_LINE_CHARACTERS, read_lines
 from downloadd.imports.url_list import check_list_size, derive_file_id, no_url
@@ -53,6 +53,7 @@ def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
     if not names & _LISTS:
         raise ImportRefusedError("the archive has neither users.csv nor channels.csv at its top level")
     known: set[str] = set()
+    yield from report_duplicates(archive.duplicates)
     for line, row in _read_member_rows(archive, "users.csv"):
         if len(row) < 2 or not row[0]:
             yield _malformed("users.csv", line, "a line without username and email")

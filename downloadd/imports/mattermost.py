@@ -21,7 +21,7 @@ from downloadd.import_operation import (
     SkipReason,
     WorkspaceUser,
 )
-from downloadd.imports.archive import Archive
+from downloadd.imports.archive import Archive, report_duplicates
 from downloadd.imports.json_lines import read_json_lines
 from downloadd.imports.json_structs import StructDecoder
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
@@ -100,10 +100,7 @@ def read_mattermost(file: BinaryIO) -> Iterator[ImportItem]:
         if not lists:
             raise ImportRefusedError("the archive has no .jsonl file; is it a bulk export of Mattermost?")
         export = _Export(archive)
-        for name in archive.duplicates:
-            yield SkippedEntry(
-                reason=SkipReason.DUPLICATE_ENTRY, detail="a later entry has the same name", entry=_shorten(name)
-            )
+        yield from report_duplicates(archive.duplicates)
         for name in lists:
             yield from export.lines(name, archive.pieces(name))
         yield from export.unreferenced(lists)

@@ -182,22 +182,21 @@ class PendingDownloads:
 
     async def _download_checksum_lists(self, run: ImportOperation) -> None:
         """Download the lists of checksums, and add the checksums to the files that they name."""
-        while files := await self._records.claim(
-            run.id, MAX_BATCH_FILES, self._operations.new_download_id, lists_only=True
-        ):
-            await self._start(run, files)
         if not await self._records.has_lists(run.id):
             return
         while await self._records.count_lists(run.id):
             run = await self._update_counts(run)
-            await asyncio.sleep(MIN_POLL_SECONDS)
+            if not await self._start_next(run, lists_only=True):
+                await asyncio.sleep(MIN_POLL_SECONDS)
         await self._checksum_lists.apply(run)
 
-    async def _start_next(self, run: ImportOperation) -> bool:
+    async def _start_next(self, run: ImportOperation, *, lists_only: bool = False) -> bool:
         """Start the next files if the limit allows; return True if some were started."""
         if await self._records.count_downloading(run.id) > MAX_ACTIVE_FILES - MAX_BATCH_FILES:
             return False
-        files = await self._records.claim(run.id, MAX_BATCH_FILES, self._operations.new_download_id)
+        files = await self._records.claim(
+            run.id, MAX_BATCH_FILES, self._operations.new_download_id, lists_only=lists_only
+        )
         if files:
             await self._start(run, files)
         return bool(files)

@@ -24,7 +24,7 @@ from downloadd.import_operation import (
     SkipReason,
     WorkspaceUser,
 )
-from downloadd.imports.archive import Archive
+from downloadd.imports.archive import Archive, report_duplicates
 from downloadd.imports.json_array import InvalidArrayError
 from downloadd.imports.json_structs import StructDecoder
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
@@ -134,20 +134,19 @@ class _Export:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._top = _find_top_folder(archive)
-        self._members = SlackMembers(archive.names, self._top)
+        self._tops = _find_tops(archive)
+        self._members = SlackMembers(archive.names)
         self._folders: dict[str, str] = {}
         self._mentions = 0
 
     def items(self) -> Iterator[ImportItem]:
-        for name in self._archive.duplicates:
-            yield SkippedEntry(
-                reason=SkipReason.DUPLICATE_ENTRY, detail="a later entry has the same name", entry=_shorten(name)
-            )
-        for name in _USER_LISTS:
-            yield from self._users(name)
-        for name, private in _CHANNEL_LISTS:
-            yield from self._channels(name, private)
+        yield from report_duplicates(self._archive.duplicates)
+        for top in self._tops:
+            for name in _USER_LISTS:
+                yield from self._users(f"{top}{name}")
+        for top in self._tops:
+            for name, private in _CHANNEL_LISTS:
+                yield from self._channels(top, name, private=private)
         yield from self._conversations()
         for name in self._archive.names:
             yield from self._entry(name)
@@ -170,14 +169,14 @@ class _Export:
                 avatar_member=self._members.find_avatar(user.id),
             )
 
-    def _channels(self, name: str, private: bool) -> Iterator[ImportItem]:
-        for number, channel in self._read_list(name, _CHANNELS):
+    def _channels(self, top: str, name: str, *, private: bool) -> Iterator[ImportItem]:
+        for number, channel in self._read_list(f"{top}{name}", _CHANNELS):
             if channel is None or not _has_valid_lengths(channel):
-                yield _malformed(name, number, "an element is not a channel")
+                yield _malformed(f"{top}{name}", number, "an element is not a channel")
                 continue
-            self._add_folder(channel.id, channel.id)
+            self._add_folder(f"{top}{channel.id}", channel.id)
             if channel.name:
-                self._add_folder(unicodedata.normalize("NFC", channel.name), channel.id)
+                self._add_folder(f"{top}{unicodedata.normalize('NFC', channel.name)}", channel.id)
             yield Channel(
                 channel_id=channel.id,
                 name=channel.name or channel.id,
@@ -186,15 +185,16 @@ class _Export:
             )
 
     def _conversations(self) -> Iterator[ImportItem]:
-        for number, conversation in self._read_list(_DIRECT_LIST, _CHANNELS):
-            if number == 1:
-                yield Channel(
-                    channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True
-                )
-            if conversation is None or not _has_valid_lengths(conversation):
-                yield _malformed(_DIRECT_LIST, number, "an element is not a conversation")
-                continue
-            self._add_folder(conversation.id, DIRECT_MESSAGES_CHANNEL_ID)
+        for top in self._tops:
+            for number, conversation in self._read_list(f"{top}{_DIRECT_LIST}", _CHANNELS):
+                if number == 1:
+                    yield Channel(
+                        channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True
+                    )
+                if conversation is None or not _has_valid_lengths(conversation):
+                    yield _malformed(f"{top}{_DIRECT_LIST}", number, "an element is not a conversation")
+                    continue
+                self._add_folder(f"{top}{conversation.id}", DIRECT_MESSAGES_CHANNEL_ID)
 
     def _add_folder(self, folder: str, channel_id: str) -> None:
         self._folders[folder] = channel_id
@@ -202,22 +202,23 @@ class _Export:
             raise _too_large_error(f"the export has more than {_MAX_CONVERSATIONS} channels and conversations")
 
     def _entry(self, name: str) -> Iterator[ImportItem]:
-        path = name.removeprefix(self._top)
-        folder, slash, day = path.partition("/")
-        if (name.startswith(self._top) and path in _KNOWN_NAMES) or name in self._members:
+        folder, slash, base = name.rpartition("/")
+        if (base in _KNOWN_NAMES and f"{folder}{slash}" in self._tops) or name in self._members:
             return
-        if not name.startswith(self._top) or not slash or "/" in day or not day.endswith(".json"):
-            yield SkippedEntry(
-                reason=SkipReason.UNKNOWN_ENTRY, detail="exports of Slack have no such entry", entry=_shorten(name)
-            )
-        elif folder not in self._folders:
+        channel_id = self._folders.get(folder)
+        top, top_slash, conversation = folder.rpartition("/")
+        if channel_id is not None and base.endswith(".json"):
+            yield from self._day(name, channel_id)
+        elif base.endswith(".json") and conversation and f"{top}{top_slash}" in self._tops:
             yield SkippedEntry(
                 reason=SkipReason.UNKNOWN_CHANNEL,
-                detail=f"the directory {_shorten(folder)!r} belongs to no channel",
+                detail=f"the directory {_shorten(conversation)!r} belongs to no channel",
                 entry=_shorten(name),
             )
         else:
-            yield from self._day(name, self._folders[folder])
+            yield SkippedEntry(
+                reason=SkipReason.UNKNOWN_ENTRY, detail="exports of Slack have no such entry", entry=_shorten(name)
+            )
 
     def _day(self, name: str, channel_id: str) -> Iterator[ImportItem]:
         count = 0
@@ -240,7 +241,7 @@ class _Export:
 
     def _canvases(self) -> Iterator[ImportItem]:
         without_message, is_first = _Message(), True
-        for name in _FILE_LISTS:
+        for name in [f"{top}{name}" for top in self._tops for name in _FILE_LISTS]:
             for number, file in self._read_list(name, _FILES):
                 if is_first:
                     yield Channel(channel_id=CANVASES_CHANNEL_ID, name="Canvases")
@@ -293,11 +294,10 @@ class _Export:
 
     def _read_list(self, name: str, decoder: StructDecoder[Any]) -> Iterator[tuple[int, Any]]:
         """Yield the elements of a list with their numbers, from 1."""
-        path = f"{self._top}{name}"
-        if path not in self._archive:
+        if name not in self._archive:
             return
         try:
-            yield from enumerate(decoder.read_array(self._archive, path), start=1)
+            yield from enumerate(decoder.read_array(self._archive, name), start=1)
         except InvalidArrayError as error:
             raise ImportRefusedError(f"{name} in the archive is not a list, or is truncated: {error}") from error
 
@@ -333,14 +333,17 @@ def _malformed(entry: str, number: int, detail: str, channel_id: str = "") -> Sk
     )
 
 
-def _find_top_folder(archive: Archive) -> str:
-    """Return the directory of the export within the archive; "" for its top level."""
-    lists = {*_USER_LISTS, "channels.json"}
-    tops = {name.rpartition("/")[0] for name in archive.names if name.rpartition("/")[2] in lists}
-    if not tops:
+def _find_tops(archive: Archive) -> tuple[str, ...]:
+    """Return the directories of workspaces within the archive, with their slashes; "" for its top level.
+
+    An export of Enterprise Grid has the lists of each workspace in a directory of its own.
+    """
+    names = {*_USER_LISTS, _DIRECT_LIST, *(name for name, _ in _CHANNEL_LISTS)}
+    tops = {"".join(name.rpartition("/")[:2]) for name in archive.names if name.rpartition("/")[2] in names}
+    required = {*_USER_LISTS, "channels.json"}
+    if not any(f"{top}{name}" in archive for top in tops for name in required):
         raise ImportRefusedError("the archive has neither users.json nor channels.json; is it an export of Slack?")
-    top = min(tops, key=lambda folder: (folder.count("/") if folder else -1, folder))
-    return f"{top}/" if top else ""
+    return tuple(sorted(tops, key=lambda top: (top.count("/"), top)))
 
 
 def _has_valid_lengths(channel: _Channel) -> bool:

@@ -19,14 +19,14 @@ _MAX_SHOWN_CHARACTERS: Final = 80
 class SlackMembers:
     """Files of an archive by their ids."""
 
-    def __init__(self, names: Iterable[str], top: str) -> None:
-        """Find the files among the names of an archive; `top` is the directory of the export, with its slash."""
+    def __init__(self, names: Iterable[str]) -> None:
+        """Find the files among the names of an archive."""
         self._files: dict[str, str] = {}
         self._avatars: dict[str, str] = {}
         self._names: set[str] = set()
         self._unreferenced: set[str] = set()
         for name in names:
-            found = _parse_member(name.removeprefix(top)) if name.startswith(top) else None
+            found = _parse_member(name)
             if found is None:
                 continue
             id, is_avatar = found
@@ -63,9 +63,9 @@ class SlackMembers:
 def _parse_member(path: str) -> tuple[str, bool] | None:
     """Return the id of a file or user, and True for an avatar; None if the path is of neither."""
     match path.split("/"):
-        case [top, id, _] if top == _UPLOADS:
+        case [*_, folder, id, _] if folder == _UPLOADS:
             return id, False
-        case [top, id, _] if top == _AVATARS:
+        case [*_, folder, id, _] if folder == _AVATARS:
             return id, True
         case [*_, folder, name] if folder == _ATTACHMENTS and "-" in name:
             return name.partition("-")[0], False

@@ -21,6 +21,7 @@ from downloadd.import_operation import (
     SkipReason,
     WorkspaceUser,
 )
+from downloadd.imports.archive import report_duplicates
 from downloadd.imports.json_structs import DECODE_ERRORS
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
 from downloadd.imports.tar_archive import TarArchive
@@ -227,10 +228,7 @@ class _Export:
                 )
 
     def _unused(self) -> Iterator[ImportItem]:
-        for name in self._archive.duplicates:
-            yield SkippedEntry(
-                reason=SkipReason.DUPLICATE_ENTRY, detail="a later entry has the same name", entry=_shorten(name)
-            )
+        yield from report_duplicates(self._archive.duplicates)
         for name in self._archive.names:
             path = name.removeprefix(self._top)
             known = path in _REALM_FILES | _WITHOUT_FILES or path.endswith(_RECORDS) or _MESSAGES.fullmatch(path)

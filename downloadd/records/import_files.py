@@ -62,6 +62,11 @@ SELECT DISTINCT run FROM import_files
 WHERE status IN ('failed', 'cancelled') AND wanted = :kind AND operation IN ({_OF_USER}) AND run IS NOT NULL
 """
 _SOURCES: Final = "SELECT DISTINCT operation FROM import_files WHERE run = ?"
+# The daemon was killed before it recorded the run.
+_RECOVER: Final = """
+UPDATE import_files SET status = CASE WHEN download_id IS NULL THEN 'pending' ELSE 'failed' END
+WHERE status = 'reserved' AND run NOT IN (SELECT id FROM operations)
+"""
 _RELEASE: Final = "UPDATE import_files SET status = 'cancelled' WHERE status = 'reserved' AND run = ?"
 # The rows are damaged; they must not keep the run from finishing.
 _FAIL_UNREADABLE: Final = (
@@ -127,6 +132,7 @@ class SqliteImportFiles:
         def write(cursor: sqlite3.Cursor) -> Reservation:
             imports = None if request.operation is None else _find_imports(cursor, request.operation)
             named = parameters | {"import": None if imports is None else msgspec.json.encode(imports).decode()}
+            cursor.execute(_RECOVER)
             cursor.execute(_COMPLETE_RETRIED, named)
             count = cursor.execute(_RESERVE, named).rowcount
             earlier: list[str] = []

@@ -131,6 +131,7 @@ class ImportFileRecords(Protocol):
     async def reserve(self, run: str, user: str, request: PendingRequest) -> Reservation:
         """Assign pending files of a user to a run, durable on return.
 
+        The caller records the run before the next reservation; those of runs that were never recorded are undone.
         Files that failed or were cancelled are assigned only if the request asks to retry them. One whose download a
         user has retried meanwhile is counted as completed or downloading.
         """

@@ -17,13 +17,13 @@ MAX_GROWTH_BYTES = 100 * MIB
 
 def write_workspace(path: Path) -> None:
     """Write an export with a file in each hundredth message, and each hundredth of them deleted."""
-    user = '{{"id":"U{0}","name":"user.{0}","deleted":false,"profile":{{"email":"user.{0}@mail.example.com","title":"{1}"}}}}'
-    title = "x" * 700
+    profile = f'{{{{"email":"user.{{0}}@mail.example.com","title":"{"x" * 700}"}}}}'
+    user = f'{{{{"id":"U{{0}}","name":"user.{{0}}","deleted":false,"profile":{profile}}}}}'
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         with archive.open("users.json", "w") as users:
             for number in range(USERS):
                 users.write(b"[" if not number else b",")
-                users.write(user.format(number, title).encode())
+                users.write(user.format(number).encode())
             users.write(b"]")
         archive.writestr("channels.json", json.dumps([{"id": f"C{n}", "name": f"c{n}"} for n in range(CHANNELS)]))
         for channel in range(CHANNELS):

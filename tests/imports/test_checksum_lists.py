@@ -24,7 +24,7 @@ SHA256 = "ab" * 32
 SUMS = f"{SHA256}  a.iso\n{'cd' * 32}  b.iso\n"
 
 
-def link(url: str, **fields: str | bool | None) -> FileLink:
+def link(url: str, **fields: object) -> FileLink:
     return FileLink(file_id=url, url=url, channel_id=FILES_CHANNEL_ID, **fields)  # type: ignore[arg-type]
 
 

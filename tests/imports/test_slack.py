@@ -226,6 +226,17 @@ def test_the_users_of_an_enterprise_grid_are_in_a_list_of_their_own() -> None:
     assert [item.user_id for item in read("slack", packed(members)) if isinstance(item, WorkspaceUser)] == ["W1"]
 
 
+def test_the_workspaces_of_an_enterprise_grid_are_in_directories_of_their_own() -> None:
+    members = {"org_users.json": [{"id": "W1", "name": "ann"}], "channels.json": [{"id": "C0", "name": "all"}],
+               "all/1.json": [{"files": [slack_file("F0")]}]}  # fmt: skip
+    for team in ("a", "b"):
+        members[f"teams/{team}/channels.json"] = [{"id": f"C{team}", "name": "general"}]
+        members[f"teams/{team}/general/1.json"] = [{"files": [slack_file(f"F{team}")]}]
+    items = read("slack", packed(members))
+    assert [(link.file_id, link.channel_id) for link in links(items)] == [("F0", "C0"), ("Fa", "Ca"), ("Fb", "Cb")]
+    assert reasons(items) == []
+
+
 def test_a_directory_is_named_by_the_name_or_the_id_of_its_channel() -> None:
     members = day(
         **{"C1/2020-01-02.json": [{"files": [slack_file("F2")]}], "C9/1.json": [{"files": [slack_file("F3")]}]}

@@ -37,6 +37,7 @@ async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
         links = [FileLink(file_id=f"F{n}", url="http://h/", channel_id="C1") for n in range(FILES)]
         await opened.imports.contents.add("i", [Channel(channel_id="C1", name="general"), *links])
         await opened.imports.contents.select("i", Selection(users=None, channels=None))
+        await opened.imports.operations.create(make_operation(id="run", user="ann", started_at=6))
         yield opened
 
 
@@ -144,6 +145,16 @@ async def test_files_of_another_import_are_not_reserved_for_the_one_that_is_aske
     reserved = await files.reserve("run", "ann", PendingRequest(kind=PENDING_FILES, operation="j"))
     assert (reserved.count, reserved.sources) == (1, ("j",))
     assert (await files.reserve("next", "ann", REQUEST)).sources == ("i",)
+
+
+async def test_reservations_of_a_run_that_was_never_recorded_are_undone(
+    records: SqliteRecords, files: ImportFileRecords
+) -> None:
+    """The daemon was killed between the reservation and the record of the run."""
+    await files.reserve("lost", "ann", REQUEST)
+    assert (await files.reserve("run", "ann", REQUEST)).count == FILES
+    assert (await files.reserve("again", "ann", REQUEST)).count == 0
+    assert len(await files.claim("run", 9, lambda: "x")) == FILES
 
 
 async def test_files_that_were_given_up_are_never_tried_again(records: SqliteRecords, files: ImportFileRecords) -> None:

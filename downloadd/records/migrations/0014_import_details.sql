@@ -20,6 +20,7 @@ ALTER TABLE import_files ADD COLUMN saved_checksum TEXT;
 ALTER TABLE import_files ADD COLUMN error TEXT;
 CREATE UNIQUE INDEX import_files_mention ON import_files (operation, wanted, file_id, owner) WHERE file_id IS NOT NULL;
 CREATE INDEX import_files_archived ON import_files (operation) WHERE archived = 1;
+CREATE INDEX import_files_reserved ON import_files (run) WHERE status = 'reserved';
 CREATE INDEX import_files_ended ON import_files (operation, wanted) WHERE status IN ('failed', 'cancelled');
 
 -- Files that were tried are tried again only on request from now on.
