@@ -220,7 +220,8 @@ class ImportService:
     async def cancel(self, id: str, *, user: User) -> ImportOperation:
         """End an operation and its downloads; give up the files of a finished one that are not completed.
 
-        Files that were given up are never tried again. Those of an operation that ends now are tried again on request.
+        The downloads of the files of a finished import end, too. Files that were given up are never tried again; those
+        of an operation that ends now are tried again on request.
 
         Raises:
             NotFoundError: the user has no such operation.
@@ -229,10 +230,18 @@ class ImportService:
         """
         self._rights.require(user, Action.IMPORT)
         operation = await self._get_own(id, user)
-        if operation.state in FINISHED_STATES:
-            if not await self._pending.give_up(operation):
-                raise ImportRefusedError("the import has finished already", ImportErrorCode.WRONG_STATE)
-            return await once_available(partial(self._operations.reload, operation))
+        if operation.state not in FINISHED_STATES:
+            return await self._end(operation)
+        runs = await self._records.operations.unfinished()
+        for run in runs:
+            if run.pending_kind is not None and run.sources == (id,):
+                await self._end(run)
+        if not await self._pending.give_up(operation):
+            raise ImportRefusedError("the import has finished already", ImportErrorCode.WRONG_STATE)
+        return await once_available(partial(self._operations.reload, operation))
+
+    async def _end(self, operation: ImportOperation) -> ImportOperation:
+        id = operation.id
         # The first change: if it is refused, the operation continues.
         await self._pending.release(id)
         await self._tasks.cancel(id)

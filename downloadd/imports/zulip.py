@@ -25,6 +25,7 @@ from downloadd.imports.archive import report_duplicates
 from downloadd.imports.json_structs import DECODE_ERRORS
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
 from downloadd.imports.tar_archive import TarArchive
+from downloadd.imports.url_list import derive_file_id
 
 T = TypeVar("T")
 
@@ -194,13 +195,13 @@ class _Export:
                     reason=SkipReason.NOT_IN_ARCHIVE,
                     detail=f"the archive does not contain {_shorten(attachment.path_id)!r}",
                     message=str(message.id or ""),
-                    file_id=_file_id(attachment.path_id),
+                    file_id=derive_file_id(attachment.path_id),
                     channel_id=channel_id,
                 )
                 continue
             self._used.add(member)
             yield FileLink(
-                file_id=_file_id(attachment.path_id),
+                file_id=derive_file_id(attachment.path_id),
                 member=member,
                 name=attachment.file_name or member.rpartition("/")[2],
                 channel_id=channel_id,
@@ -215,7 +216,7 @@ class _Export:
             member = self._member("emoji/", record)
             if member:
                 yield FileLink(
-                    file_id=_file_id(record.path),
+                    file_id=derive_file_id(record.path),
                     member=member,
                     name=member.rpartition("/")[2],
                     channel_id=EMOJI_CHANNEL_ID,
@@ -272,11 +273,6 @@ def _find_top_folder(archive: TarArchive) -> str:
         if name.rpartition("/")[2] == "realm.json":
             return name.removesuffix("realm.json")
     raise ImportRefusedError("the archive has no realm.json; is it an export of Zulip?")
-
-
-def _file_id(path: str) -> str:
-    # The last directory is random; the name is shown apart from it.
-    return path.rpartition("/")[0].replace("/", "-") or path
 
 
 def _shorten(text: str) -> str:

@@ -37,8 +37,9 @@ MEMBERS: dict[str, Any] = {
     "avatars/records.json": [{"path": "2/a.png", "user_profile_id": 1}, {"path": "2/a.original", "user_profile_id": 1}],
     "avatars/2/a.png": b"p",
     "avatars/2/a.original": b"p",
-    "emoji/records.json": [{"path": "2/emoji/party.png"}, {"path": "2/emoji/gone.png"}],
+    "emoji/records.json": [{"path": "2/emoji/party.png"}, {"path": "2/emoji/x.png"}, {"path": "2/emoji/gone.png"}],
     "emoji/2/emoji/party.png": b"e",
+    "emoji/2/emoji/x.png": b"x",
     "uploads/records.json": [],
     "uploads/2/ab/xYz/report.pdf": b"abc",
     "uploads/2/cd/qRs/photo.png": b"d",
@@ -79,9 +80,10 @@ def test_an_export_is_read(top: str) -> None:
         ("photo.png", "__directMessages__", "", None),
         ("draft.txt", "__unattached__", "", None),
         ("party.png", "__emoji__", "", None),
+        ("x.png", "__emoji__", "", None),
     ]
     assert links(items)[0].member == f"{top}uploads/2/ab/xYz/report.pdf"
-    assert len({link.file_id for link in links(items)}) == 4
+    assert len({link.file_id for link in links(items)}) == 5
     assert sum(item.count for item in items if isinstance(item, MessageCount)) == 4
 
 
