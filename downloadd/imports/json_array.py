@@ -1,4 +1,4 @@
-"""Elements of a JSON array one by one, from pieces of its text, so that memory does not grow with the array.
+"""Elements of JSON arrays one by one, from pieces of their text, so that memory does not grow with an array.
 
 Only the end of each element is found here; a JSON parser decodes it. So one element that is malformed, or holds bytes
 that are not UTF-8, does not hide the elements after it. Pure: no I/O and no clock.
@@ -57,6 +57,48 @@ def read_elements(pieces: Iterable[bytes]) -> Iterator[bytes | None]:
         return
     if first != ord("["):
         raise InvalidArrayError("it does not begin as an array")
+    yield from _take_elements(text)
+    if text.next_byte() is not None:
+        raise InvalidArrayError("it does not end as an array")
+
+
+def read_arrays(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
+    """Yield the JSON of each element of the arrays that are members of an object, with the name of the array.
+
+    A name is the text between its quotation marks; other members are left out. None is an element that is longer than
+    `MAX_ELEMENT_BYTES`.
+
+    Raises:
+        InvalidArrayError: after the elements before the error: the text is not an object, or is truncated.
+    """
+    text = _Text(pieces)
+    if text.next_byte() != ord("{"):
+        raise InvalidArrayError("it does not begin as an object")
+    text.position += 1
+    mark = ord(",")
+    if text.next_byte() == ord("}"):
+        mark = ord("}")
+        text.position += 1
+    while mark == ord(","):
+        name = _take_value(text) if text.next_byte() == _QUOTE else None
+        if name is None or text.next_byte() != ord(":"):
+            raise InvalidArrayError("a member has no name")
+        text.position += 1
+        if text.next_byte() == ord("["):
+            for element in _take_elements(text):
+                yield name[1:-1], element
+        else:
+            _take_value(text)
+        mark = text.next_byte() or 0
+        if mark in b",}":
+            text.position += 1
+            text.next_byte()
+    if mark != ord("}") or text.next_byte() is not None:
+        raise InvalidArrayError("it does not end as an object")
+
+
+def _take_elements(text: "_Text") -> Iterator[bytes | None]:
+    """Yield the elements of the array at the position, and move behind it."""
     text.position += 1
     mark = ord("]") if text.next_byte() == ord("]") else ord(",")
     count = 0
@@ -75,8 +117,6 @@ def read_elements(pieces: Iterable[bytes]) -> Iterator[bytes | None]:
     if mark != ord("]") or text.next_byte() != ord("]"):
         raise InvalidArrayError("it does not end as an array")
     text.position += 1
-    if text.next_byte() is not None:
-        raise InvalidArrayError("it does not end as an array")
 
 
 class _Text:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from downloadd.imports import json_array
-from downloadd.imports.json_array import InvalidArrayError, read_elements
+from downloadd.imports.json_array import InvalidArrayError, read_arrays, read_elements
 
 VALUES = st.recursive(
     st.none()
@@ -120,3 +120,31 @@ def test_memory_does_not_grow_with_the_array_or_one_element() -> None:
         assert tracemalloc.get_traced_memory()[1] < (40 << 20)
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("window")
+@pytest.mark.parametrize("length", PIECES)
+def test_the_elements_of_members_are_those_that_a_parser_finds(length: int) -> None:
+    @settings(max_examples=60)
+    @given(values=st.dictionaries(st.text("ab{[", max_size=4), st.lists(VALUES, max_size=3) | VALUES, max_size=4))
+    def check(values: dict[str, Any]) -> None:
+        data = json.dumps(values, indent=1).encode()
+        expected = [(name, one) for name, value in values.items() if isinstance(value, list) for one in value]
+        found = list(read_arrays(cut(b" " + data + b"\n", length)))
+        assert [(name.decode(), json.loads(raw or b"")) for name, raw in found] == expected
+
+    check()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{", b'{"a"', b'{"a" 1}', b'{"a":}', b'{"a":[1}', b'{"a":[1],}', b"{1:2}", b"{} x", b'{"a":1']
+)
+def test_data_that_is_not_an_object_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidArrayError):
+        list(read_arrays(cut(data)))
+
+
+@given(data=st.binary(max_size=60) | st.text(alphabet='[]{}",\\: a1', max_size=30).map(str.encode))
+def test_any_object_is_split_or_refused(data: bytes) -> None:
+    with suppress(InvalidArrayError):
+        list(read_arrays(cut(data, 4)))
