@@ -11,10 +11,10 @@ from aiohttp import web
 from downloadd.errors import InvalidParameterError
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.json_body import decode_body
-from downloadd.fronts.rest.query_decoding import QueryDecoder
+from downloadd.fronts.rest.query_decoding import QueryDecoder, parameter_names
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import json_response
-from downloadd.fronts.rest.target import make_next_link
+from downloadd.fronts.rest.target import Query, make_next_link
 from downloadd.fronts.rocketchat.errors import with_rocket_chat_errors
 from downloadd.fronts.rocketchat.file_data import send_file_data
 from downloadd.fronts.rocketchat.schemas import (
@@ -48,6 +48,7 @@ from downloadd.users import User
 
 RAW_DECODER: Final = QueryDecoder(RawUploadQuery)
 PENDING_DECODER: Final = QueryDecoder(PendingQuery)
+PENDING_PARAMETERS: Final = frozenset(parameter_names(PendingQuery))
 SKIPPED_DECODER: Final = QueryDecoder(SkippedQuery)
 
 
@@ -211,7 +212,9 @@ class ImportEndpoints:
         return json_response(CurrentOperation(operation=make_operation_entry(operation), success=True))
 
     async def _download_pending(self, context: RequestContext, kind: str) -> web.Response:
-        query = PENDING_DECODER.decode(context.query)
+        # Clients of Rocket.Chat may send parameters of their own.
+        known = {name: text for name, text in context.query.values.items() if name in PENDING_PARAMETERS}
+        query = PENDING_DECODER.decode(Query(values=known))
         request = PendingRequest(kind=kind, operation=query.operation, retry=query.retry)
         count = await self._service.download_pending(request, user=context.user)
         return json_response(CountResponse(success=True, count=count))
