@@ -15,7 +15,14 @@ import structlog
 from msgspec.structs import replace
 
 from downloadd.download import Conflict
-from downloadd.errors import DownloadError, ErrorCode, StorageError, StoreUnavailableError, UnexpectedContentError
+from downloadd.errors import (
+    DownloadError,
+    ErrorCode,
+    FileTooLargeError,
+    StorageError,
+    StoreUnavailableError,
+    UnexpectedContentError,
+)
 from downloadd.import_operation import FileStatus, PendingFile, PendingKind
 from downloadd.imports.archives import AnyArchive, open_archive
 from downloadd.imports.layout import format_import_directory, resolve_destination
@@ -33,9 +40,16 @@ class ArchivedFiles:
     """Files of import archives."""
 
     def __init__(
-        self, *, records: ImportFileRecords, uploads: UploadStore, destination: Destination, directory: str
+        self,
+        *,
+        records: ImportFileRecords,
+        uploads: UploadStore,
+        destination: Destination,
+        directory: str,
+        max_size: int = 0,
     ) -> None:
-        """Take the components, and the directory of all imports."""
+        """Take the components, the directory of all imports, and the bytes of the largest file; 0 for no limit."""
+        self._max_size = max_size
         self._records = records
         self._uploads = uploads
         self._destination = destination
@@ -108,7 +122,10 @@ class ArchivedFiles:
         part.hash_while_writing((DEFAULT_ALGORITHM,))
         pieces = archive.pieces(file.link.member)
         try:
-            await part.reserve(archive.size(file.link.member))
+            size = archive.size(file.link.member)
+            if self._max_size and size > self._max_size:
+                raise FileTooLargeError(self._max_size)
+            await part.reserve(size)
             while piece := await asyncio.to_thread(next, pieces, b""):
                 await part.write([piece], part.size)
         except (ImportRefusedError, KeyError) as error:

@@ -62,9 +62,23 @@ class ImportService:
         clock: Clock,
         config: ImportsConfig,
         rights: Rights,
+        max_size: int = 0,
         on_state_change: Callable[[ImportOperation], None] = lambda operation: None,
     ) -> None:
-        """Take the components; `on_state_change` is called with each operation that has a new state."""
+        """Take the components.
+
+        Args:
+            records: the records of imports.
+            downloads: starts and cancels downloads.
+            destination: where files are saved.
+            uploads: the stored import files.
+            bus: publishes changes of operations.
+            clock: the time.
+            config: the settings of imports.
+            rights: the checks of what users may do.
+            max_size: bytes of the largest file that is taken from an archive; 0 for no limit.
+            on_state_change: called with each operation that has a new state.
+        """
         directory = config.directory
         self._records = records
         self._downloads = downloads
@@ -84,7 +98,9 @@ class ImportService:
             reader_thread=self._reader_thread,
             directory=directory,
         )
-        archives = ArchivedFiles(records=records.files, uploads=uploads, destination=destination, directory=directory)
+        archives = ArchivedFiles(
+            records=records.files, uploads=uploads, destination=destination, directory=directory, max_size=max_size
+        )
         self._reader = ContentReader(
             operations=operations,
             records=records,

@@ -523,6 +523,58 @@ async def test_files_of_the_archive_are_taken_from_it_across_kills(restartable: 
     assert list((restartable.state / "imports").iterdir()) == []
 
 
+@pytest.mark.timeout(180)
+async def test_kills_at_any_step_of_an_import_lose_and_duplicate_nothing(
+    restartable: DaemonProcess, origin: Origin
+) -> None:
+    serve(origin)
+    ids = [f"F{number}" for number in range(1, 101)]
+    members = export(origin, ids)
+    members["channels.json"].append({"id": "C3", "name": "other"})
+    # Each file again in another channel, files in the archive, and files that were deleted.
+    members["other/1.json"] = [
+        *members["general/2020-01-01.json"],
+        *({"ts": "5", "files": [{"id": f"G{n}", "name": "a"}]} for n in range(100)),
+        *({"ts": "6", "files": [{"id": f"H{n}", "mode": "tombstone"}]} for n in range(50)),
+    ]
+    members |= {f"__uploads/G{n}/a": f"content {n}".encode() for n in range(100)}
+    await restartable.start()
+    await upload(restartable, "slack", packed(members))
+
+    async def advance() -> bool:
+        """Do the next step of the import; return True at its end."""
+        operation = await current(restartable)
+        if operation["importerKey"] == "pending-files":
+            return bool(operation["status"] == "importer_done")
+        if operation["status"] in {"importer_user_selection", "importer_importing_started"}:
+            await select_all(restartable)
+        elif operation["status"] == "importer_done":
+            await download_pending(restartable)
+        else:
+            await restartable.request("GET", "/api/v1/getImportFileData")
+        return False
+
+    kills = iter((0, 1, 2, 3, 5, 8, 13, 21, 34, 55))
+    async with asyncio.timeout(150):
+        while not await advance():
+            steps = next(kills, None)
+            if steps is None:
+                await asyncio.sleep(0.05)
+                continue
+            for _ in range(steps):
+                await asyncio.sleep(0.01)
+                await advance()
+            await restartable.kill()
+            await restartable.start()
+    counts = (await current(restartable))["count"]
+    assert counts == {"completed": 200, "total": 200, "error": 0, "given_up": 0, "skipped": 50}
+    names = sorted(path.rpartition("/")[2] for path in restartable.files() if "manifest" not in path)
+    assert names == sorted([*(f"{id}-{id}.gif" for id in ids), *(f"G{n}-a" for n in range(100))])
+    assert len(await restartable.history()) == 100
+    assert len(manifest(restartable)) == 250
+    assert restartable.part_files() == []
+
+
 async def test_lists_of_checksums_verify_the_files_beside_them(daemon: DaemonProcess, origin: Origin) -> None:
     for name, seed in (("good", 1), ("bad", 2), ("given", 3)):
         origin.script(f"/d/{name}", ScriptedResponse(size=100, seed=seed))

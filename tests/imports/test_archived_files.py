@@ -133,3 +133,17 @@ async def test_each_saved_file_is_reported(stack: ImportStack, archives: Archive
 
     await save(archives, files, count)
     assert counts == [1, 2]
+
+
+async def test_a_file_that_is_too_large_is_not_saved(stack: ImportStack) -> None:
+    archives = ArchivedFiles(
+        records=stack.records.files,
+        uploads=stack.uploads,
+        destination=stack.destination,
+        directory=DIRECTORY,
+        max_size=100,
+    )
+    _, files = await claimed(stack, packed(MEMBERS))
+    await save(archives, files)
+    assert await outcomes(stack) == [("completed", "F0-n", None), ("failed", None, "FILE_TOO_LARGE")]
+    assert set(contents(stack)) == {"F0-n"}
