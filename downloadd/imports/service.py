@@ -236,22 +236,23 @@ class ImportService:
     async def cancel(self, id: str, *, user: User) -> ImportOperation:
         """End an operation and its downloads; give up the files of a finished one that are not completed.
 
-        The downloads of the files of a finished import end, too. Files that were given up are never tried again; those
-        of an operation that ends now are tried again on request.
+        Files that were given up are never tried again. Those of an operation that ends now are tried again on request.
 
         Raises:
             NotFoundError: the user has no such operation.
-            ImportRefusedError: the operation has finished, and no file is left to give up.
+            ImportRefusedError: the operation has finished, and no file is left to give up; or some are downloaded now.
             StoreUnavailableError: the records are unavailable; the operation continues.
         """
         self._rights.require(user, Action.IMPORT)
         operation = await self._get_own(id, user)
         if operation.state not in FINISHED_STATES:
             return await self._end(operation)
-        runs = await self._records.operations.unfinished()
-        for run in runs:
-            if run.pending_kind is not None and run.sources == (id,):
-                await self._end(run)
+        for run in await self._records.operations.unfinished():
+            if run.state is ImportState.DOWNLOADING and id in run.sources:
+                raise ImportRefusedError(
+                    f"files of the import are being downloaded; end the operation {run.id} first",
+                    ImportErrorCode.WRONG_STATE,
+                )
         if not await self._pending.give_up(operation):
             raise ImportRefusedError("the import has finished already", ImportErrorCode.WRONG_STATE)
         return await once_available(partial(self._operations.reload, operation))
