@@ -306,6 +306,7 @@ class App:
             clock=self._clock,
             config=self._config.imports,
             rights=self._rights,
+            max_size=self._config.downloads.max_size,
             on_state_change=self.metrics.imports.state_changed,
         )
 

@@ -50,7 +50,7 @@ class StartParameters(msgspec.Struct, frozen=True, kw_only=True):
             str,
             Meta(
                 description="Checksum that the file must have: `<algorithm>=<hex>`; the algorithm is sha-256, sha-512, "
-                "sha-1 or md5."
+                "sha-384, sha-1 or md5."
             ),
         ]
         | None

@@ -34,6 +34,8 @@ class WorkspaceUser(msgspec.Struct, frozen=True, kw_only=True):
     is_deleted: bool = False
     is_bot: bool = False
     avatar_url: str | None = None
+    avatar_member: str = ""
+    """Name of the entry of the archive that is the avatar."""
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,12 +54,15 @@ class MessageCount(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-class FileLink(msgspec.Struct, frozen=True, kw_only=True):
+class FileLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """File that an import file names."""
 
     file_id: str
     """The same for the same file, wherever it is named."""
-    url: str
+    url: str = ""
+    """Source of the file; "" if the archive contains it."""
+    member: str = ""
+    """Name of the entry of the archive that is the file; "" if it has a URL."""
     mirrors: tuple[str, ...] = ()
     name: str = ""
     """Name in the import file; unchecked."""
@@ -73,12 +78,81 @@ class FileLink(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str | None = None
     checksum: str | None = None
     """In the form of the `checksum` parameter."""
+    is_checksum_list: bool = False
+    """True for a list of checksums of the files beside it, such as `SHA256SUMS`."""
+    checksum_list: str = ""
+    """URL of the list that has the checksum of the file."""
+    line: int | None = None
+    """Number of its line in a list."""
 
 
-class SkippedEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Entry that cannot be imported; reading continues after it."""
+class SkipReason(StrEnum):
+    """Reason why a part of an import file is not imported; `SKIP_REASONS` describes each."""
 
-    reason: str
+    DELETED = "deleted"
+    HIDDEN_BY_LIMIT = "hidden_by_limit"
+    NOT_VISIBLE = "not_visible"
+    EXTERNAL = "external"
+    NO_LINK = "no_link"
+    NOT_IN_ARCHIVE = "not_in_archive"
+    UNREFERENCED = "unreferenced"
+    UNKNOWN_ENTRY = "unknown_entry"
+    DUPLICATE_ENTRY = "duplicate_entry"
+    UNKNOWN_CHANNEL = "unknown_channel"
+    DAMAGED_ENTRY = "damaged_entry"
+    MALFORMED = "malformed"
+    TOO_LONG = "too_long"
+    NO_URL = "no_url"
+    TOO_MANY_CELLS = "too_many_cells"
+    TOO_MANY_MIRRORS = "too_many_mirrors"
+    UNKNOWN_OPTION = "unknown_option"
+    UNKNOWN_CHECKSUM = "unknown_checksum"
+    INVALID_NAME = "invalid_name"
+
+
+SKIP_REASONS: Final[Mapping[SkipReason, str]] = MappingProxyType(
+    {
+        SkipReason.DELETED: "the file was deleted before the export was made",
+        SkipReason.HIDDEN_BY_LIMIT: "the file is hidden by a limit of the workspace's plan",
+        SkipReason.NOT_VISIBLE: "the file belongs to another workspace, or is not visible to the one that exported it",
+        SkipReason.EXTERNAL: "the file is stored at another service, such as Google Drive",
+        SkipReason.NO_LINK: "the file has no link to download it from, or no id",
+        SkipReason.NOT_IN_ARCHIVE: "the archive does not contain the file that a message names",
+        SkipReason.UNREFERENCED: "no message or list names this file of the archive",
+        SkipReason.UNKNOWN_ENTRY: "the entry of the archive is not part of the format",
+        SkipReason.DUPLICATE_ENTRY: "the archive has a later entry of the same name, which is used",
+        SkipReason.UNKNOWN_CHANNEL: "the messages belong to no channel of the lists",
+        SkipReason.DAMAGED_ENTRY: "the entry of the archive is damaged, truncated or not of its format",
+        SkipReason.MALFORMED: "the element or line cannot be read",
+        SkipReason.TOO_LONG: "the element or line is longer than the limit",
+        SkipReason.NO_URL: "the line or row has no URL of http or https",
+        SkipReason.TOO_MANY_CELLS: "the row has more cells than the header, so that its cells cannot be assigned",
+        SkipReason.TOO_MANY_MIRRORS: "the file has more URLs than can be used; the first ones are",
+        SkipReason.UNKNOWN_OPTION: "the option is not supported; the file is imported without it",
+        SkipReason.UNKNOWN_CHECKSUM: "no hash of the file is of a known algorithm; the file is imported unverified",
+        SkipReason.INVALID_NAME: "the directory, name or checksum is invalid",
+    }
+)
+"""What each reason means, for people."""
+
+
+class SkippedEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Part of an import file that is not imported; reading continues after it."""
+
+    reason: SkipReason
+    detail: str
+    """One sentence about the case, without secrets."""
+    entry: str = ""
+    """Name of the entry of the archive."""
+    line: int | None = None
+    """Number of the line, row or element in the entry, from 1."""
+    message: str = ""
+    """Id or time of the message."""
+    file_id: str = ""
+    channel_id: str = ""
+    """Id of the channel; "" for what belongs to no channel."""
+    channel: str = ""
+    """Name of the channel, added when it is listed."""
 
 
 ImportItem = WorkspaceUser | Channel | MessageCount | FileLink | SkippedEntry
@@ -156,11 +230,22 @@ class FileCounts(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     completed: int = 0
     failed: int = 0
+    """Without those that were given up."""
+    given_up: int = 0
 
     @property
     def is_finished(self) -> bool:
-        """Return True if every file is completed or failed."""
-        return self.completed + self.failed >= self.total
+        """Return True if every file has an outcome."""
+        return self.completed + self.failed + self.given_up >= self.total
+
+
+class ReadingProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """Progress of reading an import file."""
+
+    bytes_read: int
+    bytes_total: int
+    messages: int
+    """Messages read so far."""
 
 
 class ImportOperation(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +270,11 @@ class ImportOperation(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the download that fetches the import file."""
     message_count: int = 0
     skipped: int = 0
-    """Number of entries that cannot be imported."""
+    """Number of `SkippedEntry` of the import within its selection; of a run, that of its sources."""
+    sources: tuple[str, ...] = ()
+    """Ids of the imports that a run downloads files of."""
+    reading: ReadingProgress | None = None
+    """Progress while the file is being read; not recorded."""
     file_counts: FileCounts = FileCounts()
     """Files that the operation downloads, or has made pending."""
     reason: str | None = None
@@ -198,6 +287,17 @@ class ImportOperation(msgspec.Struct, frozen=True, kw_only=True):
         return PENDING_KINDS.get(self.kind)
 
 
+class PendingRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Pending files that a user asks to download."""
+
+    kind: str
+    """One of `PENDING_KINDS`."""
+    operation: str | None = None
+    """Id of the import whose files are meant, or of an earlier run of them; None for those of all imports."""
+    retry: bool = False
+    """True to try files again that failed or were cancelled."""
+
+
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of the users and channels to import; None for all."""
 
@@ -205,11 +305,31 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     channels: frozenset[str] | None
 
 
+class FileStatus(StrEnum):
+    """Recorded status of a file of an import."""
+
+    FOUND = "found"
+    """Not selected."""
+    PENDING = "pending"
+    """Selected, and not tried yet."""
+    RESERVED = "reserved"
+    """Assigned to a run that has not started it."""
+    DOWNLOADING = "downloading"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    """Tried again only when a user asks for it."""
+    CANCELLED = "cancelled"
+    """The run was cancelled; tried again only when a user asks for it."""
+    GIVEN_UP = "given_up"
+    """Never tried again."""
+
+
 class PendingFile(msgspec.Struct, frozen=True, kw_only=True):
     """File of an import with the state of its download."""
 
     number: int
     """Number of the row."""
+    import_id: str = ""
     link: FileLink
     channel: str
     """Name of the channel."""
@@ -218,8 +338,8 @@ class PendingFile(msgspec.Struct, frozen=True, kw_only=True):
     import_name: str
     """Name of the uploaded file of its import."""
     download_id: str | None = None
-    status: str = "pending"
-    """`found`, `pending`, or the state of its download."""
+    status: str = FileStatus.PENDING
+    """A `FileStatus`, or the state of its download."""
     path: str | None = None
     """Path of the completed file, relative to the storage root."""
     saved_size: int | None = None

@@ -14,7 +14,7 @@ from downloadd.errors import ChecksumMismatchError, InvalidParameterError, Netwo
 from downloadd.media_types import describe_expected, describe_type, matches_type, parse_media_type
 
 ALGORITHMS: Final[Mapping[str, str]] = MappingProxyType(
-    {"sha-256": "sha256", "sha-512": "sha512", "sha-1": "sha1", "md5": "md5"}
+    {"sha-256": "sha256", "sha-512": "sha512", "sha-384": "sha384", "sha-1": "sha1", "md5": "md5"}
 )
 """Names of the algorithms in the API, and in `hashlib`."""
 
@@ -25,21 +25,27 @@ DEFAULT_ALGORITHM: Final = "sha-256"
 def parse_checksum(text: str) -> str:
     """Return the checksum in its normal form, `<algorithm>=<lower-case hex>`.
 
-    Upper case and surrounding spaces are accepted.
+    Upper case, surrounding spaces and other spellings of the algorithm (`find_algorithm`) are accepted.
 
     Raises:
         InvalidParameterError: the algorithm is unknown, or the number of hex digits is not that of the algorithm.
     """
-    algorithm, equals, digest = text.strip().partition("=")
-    algorithm, digest = algorithm.strip().lower(), digest.strip().lower()
+    name, equals, digest = text.strip().partition("=")
+    algorithm, digest = find_algorithm(name), digest.strip().lower()
     if not equals:
         raise InvalidParameterError("checksum", "write it as <algorithm>=<hex>, for example sha-256=9f86d0…")
-    if algorithm not in ALGORITHMS:
+    if algorithm is None:
         raise InvalidParameterError("checksum", f"unknown algorithm; use one of {', '.join(ALGORITHMS)}")
     length = _hex_length(algorithm)
     if len(digest) != length or not set(string.hexdigits).issuperset(digest):
         raise InvalidParameterError("checksum", f"{algorithm} has exactly {length} hex digits")
     return format_checksum(algorithm, digest)
+
+
+def find_algorithm(name: str) -> str | None:
+    """Return the algorithm that a name in any spelling stands for, such as `SHA256` or `sha_256`; None if unknown."""
+    plain = name.strip().lower().replace("-", "").replace("_", "")
+    return next((algorithm for algorithm, known in ALGORITHMS.items() if plain == known), None)
 
 
 def format_checksum(algorithm: str, digest: str) -> str:

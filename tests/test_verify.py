@@ -30,6 +30,8 @@ def test_every_algorithm_of_the_api_is_accepted_in_its_normal_form(algorithm: st
     ("text", "normal"),
     [
         pytest.param(f"SHA-256={EMPTY_SHA256.upper()}", f"sha-256={EMPTY_SHA256}", id="upper case"),
+        pytest.param(f"SHA256={EMPTY_SHA256}", f"sha-256={EMPTY_SHA256}", id="without hyphen"),
+        pytest.param(f"sha_256={EMPTY_SHA256}", f"sha-256={EMPTY_SHA256}", id="underscore"),
         pytest.param(f"  md5 = {EMPTY_MD5} \n", f"md5={EMPTY_MD5}", id="blanks"),
     ],
 )
@@ -42,8 +44,8 @@ def test_upper_case_and_spaces_are_accepted(text: str, normal: str) -> None:
     [
         pytest.param("", "<algorithm>=<hex>", id="empty"),
         pytest.param(EMPTY_SHA256, "<algorithm>=<hex>", id="no algorithm"),
-        pytest.param(f"sha256={EMPTY_SHA256}", "sha-256, sha-512, sha-1, md5", id="unknown algorithm"),
-        pytest.param(f"={EMPTY_SHA256}", "sha-256, sha-512, sha-1, md5", id="empty algorithm"),
+        pytest.param(f"whirlpool={EMPTY_SHA256}", "sha-256, sha-512, sha-384, sha-1, md5", id="unknown algorithm"),
+        pytest.param(f"={EMPTY_SHA256}", "sha-256, sha-512, sha-384, sha-1, md5", id="empty algorithm"),
         pytest.param(f"sha-256={EMPTY_SHA256[:-1]}", "64 hex digits", id="one digit short"),
         pytest.param(f"sha-256={EMPTY_SHA256}0", "64 hex digits", id="one digit long"),
         pytest.param(f"md5={'g' * 32}", "32 hex digits", id="not hex"),

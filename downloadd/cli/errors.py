@@ -20,6 +20,8 @@ class ExitStatus(IntEnum):
     """The daemon did not answer."""
     DENIED = 4
     """The token is missing, wrong, or lacks a permission."""
+    INCOMPLETE = 5
+    """Parts of an import file were left out; all others were accepted or, with `--watch`, completed."""
     INTERRUPTED = 130
 
 

@@ -11,7 +11,7 @@ from downloadd.cli import formatting
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import Client, FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
-from downloadd.fronts.rocketchat.schemas import CountResponse
+from downloadd.fronts.rocketchat.schemas import CountResponse, SkippedItem
 from downloadd.fronts.rocketchat.statuses import FINISHED_STATUSES, ImportStatus
 from downloadd.imports.importers import IMPORTERS, guess_importer
 
@@ -19,6 +19,8 @@ UPLOAD_CHUNK_BYTES: Final = 1 << 20
 """Bytes of an upload that one read takes."""
 POLL_SECONDS: Final = 0.5
 """Seconds between two queries of the progress."""
+MAX_REPORTED: Final = 20
+"""Parts of a file that are left out and have a line on the terminal."""
 
 
 @click.command("import")
@@ -44,7 +46,9 @@ async def import_(
     look: bool,
     watch: bool,
 ) -> None:
-    """Upload an export (Slack, CSV, a list of URLs, Metalink) and download the files that it lists.
+    """Upload an export or a list and download the files that it names.
+
+    Only files of this import are downloaded. Exit code 5 says that parts of the file were left out.
 
     \b
     Examples:
@@ -65,25 +69,66 @@ async def import_(
         return
     await client.imports.start(users={"all": True}, channels=select_channels(data, channels))
     terminal.write_text(_format_contents(data))
-    count = await client.imports.download_files()
-    if avatars:
-        count += await client.imports.download_avatars()
-    if not watch:
+    started = require_current(await client.imports.current())
+    await _report_left_out(client, terminal, started)
+    fetches = [client.imports.download_files, *([client.imports.download_avatars] if avatars else [])]
+    if watch:
+        for fetch in fetches:
+            # One after the other: the progress is that of the newest operation.
+            await fetch(operation=started.id)
+            await follow_run(client, terminal)
+    else:
+        count = sum([await fetch(operation=started.id) for fetch in fetches])
         terminal.write_result(
             CountResponse(success=True, count=count), f"{formatting.format_count(count, 'file')} to download."
         )
-        return
+    if started.count.skipped:
+        raise CommandError(
+            ExitStatus.INCOMPLETE,
+            f"{formatting.format_count(started.count.skipped, 'part')} of {file.name} left out.",
+            "The manifest of the import lists all of them.",
+        )
+
+
+async def follow_run(client: Client, terminal: Terminal) -> None:
+    """Wait for the end of the newest run, and write its result.
+
+    Raises:
+        CommandError: It was cancelled or failed, or a file failed.
+    """
     operation, progress = await _wait_until_finished(client, terminal)
-    file_counts = progress.count
+    counts = progress.count
+    left_out = f", {counts.skipped} left out" if counts.skipped else ""
     terminal.write_result(
-        progress, f"{file_counts.completed} of {file_counts.total} files completed, {file_counts.error} failed."
+        progress, f"{counts.completed} of {counts.total} files completed, {counts.error} failed{left_out}."
     )
-    if operation.status is not ImportStatus.DONE or file_counts.error:
+    if operation.status is not ImportStatus.DONE or counts.error:
         reason = operation.reason if isinstance(operation.reason, str) else "some files failed"
-        hint = "See downloadctl history --status failed; downloadctl retry starts a download again."
+        hint = (
+            f"downloadctl import-retry {operation.id} tries them again, "
+            f"downloadctl import-end {operation.id} gives them up; see downloadctl history --status failed."
+        )
         raise CommandError(
             ExitStatus.FAILED, f"The import is not complete: {formatting.replace_unprintable(reason)}.", hint
         )
+
+
+def require_current(operation: OperationEntry | None) -> OperationEntry:
+    """Return the newest operation.
+
+    Raises:
+        CommandError: There is none: it was removed meanwhile.
+    """
+    if operation is None:
+        report = ErrorReport(error="NOT_FOUND", detail="the import was removed")
+        raise CommandError(ExitStatus.FAILED, "The import was removed.", report=report)
+    return operation
+
+
+def format_left_out(item: SkippedItem) -> str:
+    """Return one line about a part of the file that is left out."""
+    place = ":".join(str(part) for part in (item.entry, item.line) if part is not None)
+    return formatting.replace_unprintable(": ".join(part for part in (place, item.detail, item.reason) if part))
 
 
 def select_channels(data: FileDataResponse, names: Sequence[str]) -> dict[str, Any]:
@@ -131,13 +176,20 @@ def _format_contents(data: FileDataResponse) -> str:
 async def _wait_until_finished(client: Client, terminal: Terminal) -> tuple[OperationEntry, ImportProgress]:
     reported = -1
     while True:
-        operation, progress = await client.imports.current(), await client.imports.progress()
-        if operation is None:
-            report = ErrorReport(error="NOT_FOUND", detail="the import was removed")
-            raise CommandError(ExitStatus.FAILED, "The import was removed.", report=report)
+        operation, progress = require_current(await client.imports.current()), await client.imports.progress()
         if operation.status in FINISHED_STATUSES:
             return operation, progress
         if progress.count.completed != reported and not terminal.as_json:
             reported = progress.count.completed
             click.echo(f"{reported} of {progress.count.total} files", err=True)
         await asyncio.sleep(POLL_SECONDS)
+
+
+async def _report_left_out(client: Client, terminal: Terminal, operation: OperationEntry) -> None:
+    if not operation.count.skipped or terminal.as_json:
+        return
+    page = await client.imports.skipped(operation.id, limit=MAX_REPORTED)
+    for item in page.skipped:
+        click.echo(f"left out: {format_left_out(item)}", err=True)
+    if operation.count.skipped > len(page.skipped):
+        click.echo(f"left out: {operation.count.skipped - len(page.skipped)} more", err=True)

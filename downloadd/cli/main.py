@@ -12,6 +12,7 @@ from downloadd.cli.add import add
 from downloadd.cli.control import cancel, pause, resume, retry, set_
 from downloadd.cli.daemon_location import locate_daemon
 from downloadd.cli.errors import CommandError, ExitStatus
+from downloadd.cli.import_control import import_end, import_retry
 from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
 from downloadd.cli.query import history, hosts, list_, show, status, watch
@@ -30,6 +31,7 @@ Exit codes:
     2  invalid arguments
     3  the daemon does not answer
     4  the token is missing, wrong, or lacks a permission
+    5  parts of an import file were left out
   130  interrupted
 
 \b
@@ -106,6 +108,8 @@ for command in (
     cancel,
     set_,
     import_,
+    import_end,
+    import_retry,
     new_token,
     status,
     completion,

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from downloadd.client.connection import Connection, InvalidResponseError, decode
+from downloadd.client.downloads import parse_next_cursor
 from downloadd.fronts.rocketchat.schemas import (
     CountResponse,
     CurrentOperation,
@@ -14,9 +15,19 @@ from downloadd.fronts.rocketchat.schemas import (
     ImportProgress,
     OperationEntry,
     PublicFileBody,
+    SkippedItem,
+    SkippedResponse,
     SuccessResponse,
     WaitingResponse,
 )
+
+
+class SkippedPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Page of what an operation does not import."""
+
+    skipped: list[SkippedItem]
+    next: str | None
+    """Cursor of the next page; None at the end."""
 
 
 class _WaitingOnly(msgspec.Struct):
@@ -83,21 +94,41 @@ class Imports:
         selection = {"input": {"users": users, "channels": channels}}
         await self._connection.call(SuccessResponse, "POST", "api/v1/startImport", json=selection)
 
-    async def download_files(self) -> int:
+    async def download_files(self, *, operation: str | None = None, retry: bool = False) -> int:
         """Start to download the pending files, and return their number.
 
-        Raises:
-            ApiError, ConnectionLostError: It was refused, or there was no answer.
-        """
-        return (await self._connection.call(CountResponse, "POST", "api/v1/downloadPendingFiles")).count
-
-    async def download_avatars(self) -> int:
-        """Start to download the pending avatars, and return their number.
+        Args:
+            operation: the import whose files are meant, or an earlier run of them; by default, those of all imports.
+            retry: try files again that failed or were cancelled.
 
         Raises:
             ApiError, ConnectionLostError: It was refused, or there was no answer.
         """
-        return (await self._connection.call(CountResponse, "POST", "api/v1/downloadPendingAvatars")).count
+        return await self._download("api/v1/downloadPendingFiles", operation, retry)
+
+    async def download_avatars(self, *, operation: str | None = None, retry: bool = False) -> int:
+        """Start to download the pending avatars, and return their number; see `download_files`.
+
+        Raises:
+            ApiError, ConnectionLostError: It was refused, or there was no answer.
+        """
+        return await self._download("api/v1/downloadPendingAvatars", operation, retry)
+
+    async def skipped(self, id: str, *, limit: int = 100, cursor: str | None = None) -> SkippedPage:
+        """Return a page of what an operation does not import, in the order of the file.
+
+        Raises:
+            ApiError, ConnectionLostError: There is no such operation, or no answer.
+        """
+        query = {"limit": limit, "cursor": cursor}
+        path = f"api/v1/imports/{quote(id, safe='')}/skipped"
+        async with self._connection.send("GET", path, query=query) as response:
+            page = decode(await response.read(), SkippedResponse)
+            return SkippedPage(skipped=page.skipped, next=parse_next_cursor(response.headers.get("Link", "")))
+
+    async def _download(self, path: str, operation: str | None, retry: bool) -> int:
+        query = {"operation": operation, "retry": "true" if retry else None}
+        return (await self._connection.call(CountResponse, "POST", path, query=query)).count
 
     async def current(self) -> OperationEntry | None:
         """Return the newest operation.
@@ -116,7 +147,7 @@ class Imports:
         return await self._connection.call(list[OperationEntry], "GET", "api/v1/getLatestImportOperations")
 
     async def cancel(self, id: str) -> OperationEntry:
-        """Cancel an operation and its downloads.
+        """Cancel an operation and its downloads; of a finished one, give up the files that are not completed.
 
         Raises:
             ApiError, ConnectionLostError: Its status does not allow it, or there was no answer.

@@ -11,10 +11,12 @@ import msgspec
 
 from downloadd.import_operation import ImportItem
 from downloadd.imports.csv_tables import read_csv
+from downloadd.imports.mattermost import read_mattermost
 from downloadd.imports.metalink import read_metalink
 from downloadd.imports.refusal import UnknownImporterError
 from downloadd.imports.slack import read_slack
 from downloadd.imports.url_list import read_urls
+from downloadd.imports.zulip import read_zulip
 
 Reader = Callable[[BinaryIO], Iterator[ImportItem]]
 """Function that yields the items of a file, read once from start to end.
@@ -54,8 +56,9 @@ _TABLE: Final = (
         key="slack",
         title="Slack",
         upload_hint="Slack export (zip)",
-        content="zip of a Slack export: `users.json`, `channels.json`, `groups.json`, `mpims.json`, `dms.json` and a "
-        "directory of messages for each conversation",
+        content="zip of a Slack export, or of a program that writes its format: `users.json` or `org_users.json`, "
+        "`channels.json`, `groups.json`, `mpims.json`, `dms.json`, `canvases.json`, and a directory of messages for "
+        "each conversation; files in `__uploads/` and `attachments/` are taken from the archive",
         read=read_slack,
         signatures=(b"PK",),
     ),
@@ -74,7 +77,8 @@ _TABLE: Final = (
         title="URLs",
         upload_hint="Text with links",
         content="text with one file a line, as `wget -i` and `aria2c -i` read it: tabs separate mirrors, `#` begins a "
-        "comment, and indented lines below a URL may have `out=`, `dir=` and `checksum=`",
+        "comment, and indented lines below a URL may have `out=`, `dir=` and `checksum=`; `SHA256SUMS` and other "
+        "lists of checksums verify the files beside them",
         read=read_urls,
         accepts_text=True,
     ),
@@ -82,10 +86,29 @@ _TABLE: Final = (
         key="metalink",
         title="Metalink",
         upload_hint="Metalink",
-        content="Metalink 4 (RFC 5854), with mirrors, sizes and hashes",
+        content="Metalink 4 (RFC 5854) or 3, with mirrors, sizes and hashes",
         read=read_metalink,
         suffixes=("meta4", "metalink"),
         markup=(b"<?xml", b"<metalink"),
+    ),
+    Importer(
+        key="mattermost",
+        title="Mattermost",
+        upload_hint="Mattermost bulk export (zip)",
+        content="zip of a "
+        "[bulk export](https://docs.mattermost.com/administration-guide/onboard/bulk-loading-data.html) "
+        "of Mattermost with its attachments in `data/`, which are taken from the archive",
+        read=read_mattermost,
+        suffixes=("jsonl",),
+    ),
+    Importer(
+        key="zulip",
+        title="Zulip",
+        upload_hint="Zulip export (tar.gz)",
+        content="tar.gz of an [export of Zulip](https://zulip.com/help/export-your-organization) with its files in "
+        "`uploads/`, which are taken from the archive",
+        read=read_zulip,
+        signatures=(b"\x1f\x8b",),
     ),
 )
 

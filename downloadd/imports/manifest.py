@@ -2,9 +2,10 @@
 
 import msgspec
 import structlog
+from msgspec import UNSET, UnsetType
 
 from downloadd.errors import DownloadError, StoreUnavailableError
-from downloadd.import_operation import ImportOperation, PendingFile
+from downloadd.import_operation import ImportOperation, PendingFile, SkippedEntry
 from downloadd.imports.layout import MANIFEST_NAME, format_import_directory
 from downloadd.imports.operations import Operations
 from downloadd.policy.redaction import redact_url
@@ -27,10 +28,17 @@ class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None
     status: str
     error: str | None
+    """Error code of a failed file, or reason of a skipped entry."""
+    detail: str | UnsetType = UNSET
+    """Sentence about a skipped entry."""
+    entry: str | UnsetType = UNSET
+    """Name of the entry of the archive that a skipped entry is in."""
+    line: int | UnsetType = UNSET
+    """Line, row or element of a skipped entry."""
 
 
 class ManifestWriter:
-    """Writer of manifests."""
+    """Writer of manifests: first the files, then the skipped entries."""
 
     def __init__(
         self, *, operations: Operations, records: ImportRecords, destination: Destination, directory: str
@@ -42,12 +50,13 @@ class ManifestWriter:
         self._directory = directory
 
     async def write_all(self, run: ImportOperation) -> None:
-        """Write the manifest of each import that the files of a run belong to; log failures of the storage.
+        """Write the manifest of an import, or of each one that a run has files of; log failures of the storage.
 
         Raises:
             StoreUnavailableError: the records are unavailable.
         """
-        for source in await self._records.operations.sources(run.id):
+        sources = await self._records.operations.sources(run.id) if run.pending_kind is not None else (run,)
+        for source in sources:
             try:
                 await self._write(source)
             except StoreUnavailableError:
@@ -69,6 +78,11 @@ class ManifestWriter:
                 lines = [msgspec.json.encode(make_manifest_entry(file)) + b"\n" for file in chunk]
                 await part.write(lines, part.size)
                 after = chunk[-1].number
+            after = 0
+            while skipped := await self._records.contents.skipped(source.id, after, MAX_CHUNK_ROWS):
+                lines = [msgspec.json.encode(make_skipped_entry(entry)) + b"\n" for _, entry in skipped]
+                await part.write(lines, part.size)
+                after = skipped[-1][0]
             await part.sync()
             await part.publish(MANIFEST_NAME, replace=True, last_modified=None)
         finally:
@@ -84,10 +98,29 @@ def make_manifest_entry(file: PendingFile) -> ManifestEntry:
         channel=file.channel,
         user=link.user,
         message_time=link.time,
-        url=redact_url(link.url),
+        url=redact_url(link.url) if link.url else "",
         path=file.path,
         size=file.saved_size,
         sha256=digest if algorithm == "sha-256" else None,
         status=file.status,
         error=file.error,
+    )
+
+
+def make_skipped_entry(skipped: SkippedEntry) -> ManifestEntry:
+    """Return the entry of a part of the import file that is not imported."""
+    return ManifestEntry(
+        file_id=skipped.file_id,
+        channel=skipped.channel or skipped.channel_id,
+        user="",
+        message_time=None,
+        url="",
+        path=None,
+        size=None,
+        sha256=None,
+        status="skipped",
+        error=skipped.reason,
+        detail=skipped.detail,
+        entry=skipped.entry or UNSET,
+        line=UNSET if skipped.line is None else skipped.line,
     )

@@ -1,4 +1,7 @@
-"""Metalink (RFC 5854): files with their mirrors, sizes and hashes, as XML.
+"""Metalink 4 (RFC 5854) and Metalink 3: files with their mirrors, sizes and hashes, as XML.
+
+Version 3 (http://www.metalinker.org/Metalink_3.0_Spec.pdf) has another namespace, groups the elements of a file, and
+writes a preference from 1 to 100, of which the highest is the best, in place of a priority.
 
 Entities are refused: no Metalink needs them, and their expansion has no limit.
 """
@@ -8,15 +11,38 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, Final
 from xml.parsers import expat
 
-from downloadd.import_operation import FileLink, ImportErrorCode, ImportItem, SkippedEntry
+import msgspec
+
+from downloadd.import_operation import FileLink, ImportErrorCode, ImportItem, SkippedEntry, SkipReason
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.url_list import MAX_MIRRORS, derive_file_id
+from downloadd.verify import find_algorithm
 
 NAMESPACE: Final = "urn:ietf:params:xml:ns:metalink"
+NAMESPACE_3: Final = "http://www.metalinker.org/"
+
+
+class _Version(msgspec.Struct, frozen=True, kw_only=True):
+    """Places of the elements, as paths from the root."""
+
+    namespace: str
+    file: tuple[str, ...]
+    size: tuple[str, ...] = ("size",)
+    hash: tuple[str, ...]
+    url: tuple[str, ...]
+
+
+_VERSION_4: Final = _Version(namespace=NAMESPACE, file=("file",), hash=("hash",), url=("url",))
+_VERSION_3: Final = _Version(
+    namespace=NAMESPACE_3, file=("files", "file"), hash=("verification", "hash"), url=("resources", "url")
+)
+_VERSIONS: Final = {f"{version.namespace} metalink": version for version in (_VERSION_4, _VERSION_3)}
 
 _DEFAULT_PRIORITY: Final = 999_999
 """Priority of a URL without one (RFC 5854, section 4.2.16.1)."""
-_STRONGEST_FIRST: Final = ("sha-512", "sha-256", "sha-1", "md5")
+_MAX_PREFERENCE: Final = 100
+_STRONGEST_FIRST: Final = ("sha-512", "sha-384", "sha-256", "sha-1", "md5")
+_MAX_SHOWN_CHARACTERS: Final = 80
 _MAX_DIGITS: Final = 19
 _MAX_TEXT_CHARACTERS: Final = 16 * 1024
 _CHUNK_BYTES: Final = 64 * 1024
@@ -60,7 +86,7 @@ def read_metalink(file: BinaryIO) -> Iterator[ImportItem]:
     except (ValueError, LookupError) as error:
         raise ImportRefusedError("the encoding of the file is unknown; save it as UTF-8") from error
     if not handler.is_metalink:
-        raise ImportRefusedError("the file is XML, but not a Metalink of RFC 5854")
+        raise ImportRefusedError("the file is XML, but not a Metalink of version 3 or 4 (RFC 5854)")
     has_items = has_items or bool(handler.items)
     yield from handler.drain()
     if not has_items:
@@ -71,16 +97,21 @@ class _MetalinkHandler:
     """Handler of the parser's events, which collects the elements of one file at a time."""
 
     def __init__(self) -> None:
-        self.is_metalink = False
         self.items: list[ImportItem] = []
+        self._version: _Version | None = None
         self._path: list[str] = []
         self._text = ""
         self._attributes: dict[str, str] = {}
         self._name = ""
         self._size: int | None = None
         self._hashes: dict[str, str] = {}
+        self._has_hashes = False
         self._urls: list[tuple[int, str]] = []
         self._prefixes: set[str] = set()
+
+    @property
+    def is_metalink(self) -> bool:
+        return self._version is not None
 
     def drain(self) -> list[ImportItem]:
         items, self.items = self.items, []
@@ -96,9 +127,9 @@ class _MetalinkHandler:
             raise _too_large_error(f"more than {_MAX_DEPTH} levels of nested elements")
         self._path.append(tag)
         self._text, self._attributes = "", attributes
-        if self._path == [f"{NAMESPACE} metalink"]:
-            self.is_metalink = True
-        if self._is_at("file"):
+        if len(self._path) == 1:
+            self._version = _VERSIONS.get(tag)
+        elif self._is_at("file"):
             self._start_file(attributes.get("name", ""))
 
     def text(self, text: str) -> None:
@@ -108,40 +139,64 @@ class _MetalinkHandler:
     def end(self, _tag: str) -> None:
         text = self._text.strip()
         if self._is_at("file"):
-            self.items.append(self._finish_file())
-        elif self._is_at("file", "size"):
+            self.items += self._finish_file()
+        elif self._is_at("size"):
             self._size = _parse_number(text)
-        elif self._is_at("file", "hash"):
+        elif self._is_at("hash"):
             # Hashes of pieces have another path.
-            algorithm = self._attributes.get("type", "").lower()
-            if algorithm in _STRONGEST_FIRST:
+            self._has_hashes = True
+            algorithm = find_algorithm(self._attributes.get("type", ""))
+            if algorithm is not None:
                 self._hashes[algorithm] = text.lower()
-        elif self._is_at("file", "url"):
-            priority = _parse_number(self._attributes.get("priority", ""))
-            # A text of this length is truncated.
-            if text.startswith(("http://", "https://")) and len(self._text) < _MAX_TEXT_CHARACTERS:
-                self._urls.append((_DEFAULT_PRIORITY if priority is None else priority, text))
-                if len(self._urls) > _MAX_URLS:
-                    self._urls = self._best_urls()
+        # A text of the maximal length is truncated.
+        elif self._is_at("url") and text.startswith(("http://", "https://")) and len(self._text) < _MAX_TEXT_CHARACTERS:
+            self._urls.append((self._priority(), text))
+            if len(self._urls) > _MAX_URLS:
+                self._urls = self._best_urls()
         self._path.pop()
         self._text = ""
 
-    def _is_at(self, *tags: str) -> bool:
-        return self._path == [f"{NAMESPACE} {tag}" for tag in ("metalink", *tags)]
+    def _is_at(self, element: str) -> bool:
+        """Return True at an element of a file, or, for "file", at the file itself."""
+        version = self._version
+        if version is None:
+            return False
+        inner: tuple[str, ...] = () if element == "file" else getattr(version, element)
+        return self._path == [f"{version.namespace} {tag}" for tag in ("metalink", *version.file, *inner)]
+
+    def _priority(self) -> int:
+        """Return the priority of a URL: the lowest is the best."""
+        if self._version is _VERSION_3:
+            preference = _parse_number(self._attributes.get("preference", ""))
+            return _DEFAULT_PRIORITY if preference is None else _MAX_PREFERENCE - preference
+        priority = _parse_number(self._attributes.get("priority", ""))
+        return _DEFAULT_PRIORITY if priority is None else priority
 
     def _start_file(self, name: str) -> None:
-        self._name, self._size, self._hashes, self._urls = name, None, {}, []
+        self._name, self._size, self._hashes, self._urls, self._has_hashes = name, None, {}, [], False
 
-    def _finish_file(self) -> ImportItem:
-        path = PurePosixPath(self._name)
+    def _finish_file(self) -> Iterator[ImportItem]:
+        path, shown = PurePosixPath(self._name), self._name[:_MAX_SHOWN_CHARACTERS]
         # RFC 5854, section 4.1.2.1: directories are allowed; ".." and absolute paths are not.
         if not self._name or path.is_absolute() or ".." in path.parts or "\\" in self._name:
-            return SkippedEntry(reason=f"a name that leads outside of the directory: {self._name[:80]!r}")
+            yield SkippedEntry(
+                reason=SkipReason.INVALID_NAME,
+                detail=f"the name leads outside of the directory: {shown!r}",
+                entry=shown,
+            )
+            return
         urls = [url for _, url in self._best_urls()]
         if not urls:
-            return SkippedEntry(reason=f"{self._name[:80]!r} has no URL for http or https")
+            yield SkippedEntry(reason=SkipReason.NO_URL, detail=f"{shown!r} has no URL for http or https", entry=shown)
+            return
         algorithm = next((name for name in _STRONGEST_FIRST if self._hashes.get(name)), None)
-        return FileLink(
+        if self._has_hashes and algorithm is None:
+            yield SkippedEntry(
+                reason=SkipReason.UNKNOWN_CHECKSUM,
+                detail=f"{shown!r} has only hashes of unknown algorithms and is not verified",
+                entry=shown,
+            )
+        yield FileLink(
             file_id=derive_file_id(f"{self._name} {urls[0]}"),
             url=urls[0],
             mirrors=tuple(urls[1:]),

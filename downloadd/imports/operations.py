@@ -76,7 +76,7 @@ class Operations:
         await self._records.create(operation)
         self.publish(operation)
         # The task that fetches or reads a file deletes it.
-        if replaced is not None and replaced.state is ImportState.UPLOADED:
+        if replaced is not None and replaced.state in {ImportState.UPLOADED, ImportState.READY}:
             await self._uploads.remove(replaced.id)
 
     async def advance(self, operation: ImportOperation, state: ImportState) -> ImportOperation:
@@ -90,6 +90,17 @@ class Operations:
         self._on_state_change(advanced)
         self.publish(advanced)
         return advanced
+
+    async def update(self, operation: ImportOperation) -> ImportOperation:
+        """Record the fields of an operation in its present state.
+
+        Raises:
+            StoreUnavailableError: nothing was changed.
+        """
+        updated = replace(operation, updated_at=self._now())
+        await self._records.save(updated)
+        self.publish(updated)
+        return updated
 
     async def advance_once_available(self, operation: ImportOperation, state: ImportState) -> ImportOperation:
         """Record a new state as soon as the records are available, for work that was accepted."""

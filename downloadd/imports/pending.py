@@ -11,15 +11,27 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from downloadd.clock import Clock
 from downloadd.download_request import DownloadRequest
-from downloadd.import_operation import PENDING_KINDS, FileCounts, ImportOperation, ImportState, PendingFile
+from downloadd.import_operation import (
+    PENDING_KINDS,
+    FileCounts,
+    FileStatus,
+    ImportOperation,
+    ImportState,
+    PendingFile,
+    PendingRequest,
+)
+from downloadd.imports.archived_files import ArchivedFiles
+from downloadd.imports.checksum_lists import ChecksumLists
 from downloadd.imports.downloads import Downloads, cancel_if_active
 from downloadd.imports.layout import format_import_directory, resolve_destination
 from downloadd.imports.manifest import ManifestWriter
 from downloadd.imports.operations import Operations
 from downloadd.media_types import ANY_FILE, HTML_TYPES, parse_media_type
 from downloadd.records.availability import once_available
-from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportFileRecords
+from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportRecords
+from downloadd.states import FINISHED
 
 MIN_POLL_SECONDS: Final = 0.1
 MAX_POLL_SECONDS: Final = 1.0
@@ -30,6 +42,7 @@ MAX_BATCH_FILES: Final = 2_000
 """Files that are started as downloads at once."""
 MAX_ACTIVE_FILES: Final = 8_000
 """Active downloads of one operation, so that it does not fill the queue."""
+_ENDED: Final = frozenset({*FINISHED, FileStatus.GIVEN_UP})
 
 
 class PendingDownloads:
@@ -39,32 +52,50 @@ class PendingDownloads:
         self,
         *,
         operations: Operations,
-        records: ImportFileRecords,
+        records: ImportRecords,
         downloads: Downloads,
+        archives: ArchivedFiles,
+        checksum_lists: ChecksumLists,
         manifests: ManifestWriter,
+        clock: Clock,
         directory: str,
     ) -> None:
         """Take the components, and the directory of all imports."""
+        self._clock = clock
         self._operations = operations
-        self._records = records
+        self._records = records.files
+        self._all_operations = records.operations
         self._downloads = downloads
+        self._archives = archives
+        self._checksum_lists = checksum_lists
         self._manifests = manifests
         self._directory = directory
 
-    async def create(self, kind: str, *, user: str) -> ImportOperation:
-        """Create a run of one of `PENDING_KINDS` with the user's pending files, except those of another run.
+    async def create(self, request: PendingRequest, *, user: str) -> ImportOperation:
+        """Create a run with the user's pending files that a request names, except those of another run.
 
         Raises:
             StoreUnavailableError: the records are unavailable; no file is assigned.
         """
         async with self._operations.lock:
-            run = self._operations.new(kind, user, ImportState.DOWNLOADING)
+            run = self._operations.new(request.kind, user, ImportState.DOWNLOADING)
+            before = await self._all_operations.current(user)
             await self._records.apply_outcomes()
-            count = await self._records.reserve(run.id, user, PENDING_KINDS[kind])
-            run = replace(run, file_counts=FileCounts(total=count))
-            if not count:
+            reserved = await self._records.reserve(run.id, user, request)
+            sources = set(reserved.sources)
+            if before is not None and before.pending_kind is None and request.operation is None:
+                # An import of which nothing is pending has skipped entries, too.
+                sources.add(before.id)
+            run = replace(
+                run,
+                file_counts=FileCounts(total=reserved.count),
+                sources=tuple(sorted(sources)),
+                skipped=sum([await once_available(partial(self._count_skipped, id)) for id in sorted(sources)]),
+            )
+            if not has_work(run):
                 run = replace(run, state=ImportState.DONE)
             await once_available(partial(self._operations.create, run))
+        await self._update_runs(reserved.earlier_runs)
         return run
 
     async def download(self, run: ImportOperation) -> None:
@@ -72,7 +103,8 @@ class PendingDownloads:
         # Before any file has its name, so that no file gets that of the manifest.
         await self._manifests.write_all(run)
         while lost := await self._records.without_download(run.id, MAX_BATCH_FILES):
-            await self._start_downloads(run, lost)
+            await self._start(run, lost)
+        await self._download_checksum_lists(run)
         while True:
             run = await self._update_counts(run)
             if run.file_counts.is_finished:
@@ -80,10 +112,11 @@ class PendingDownloads:
             if not await self._start_next(run):
                 await asyncio.sleep(poll_seconds(run.file_counts.total))
         await self._manifests.write_all(run)
+        await self._archives.remove_unneeded(run.sources)
         await self._operations.advance_once_available(run, ImportState.DONE)
 
     async def release(self, id: str) -> None:
-        """Make the files pending again that a run has not started.
+        """Cancel the files that a run has not started.
 
         Raises:
             StoreUnavailableError: the records are unavailable; nothing was changed.
@@ -98,12 +131,32 @@ class PendingDownloads:
         """
         await self._records.release(run.id)
         async for file in self._files(run.id):
-            if file.download_id is not None and file.status not in {"completed", "pending"}:
+            if file.status in _ENDED:
+                continue
+            if file.link.member:
+                await self._records.settle(replace(file, status=FileStatus.CANCELLED))
+            elif file.download_id is not None:
                 await cancel_if_active(self._downloads, file.download_id)
         await self._records.apply_outcomes()
         run = await self.with_counts(run)
         await self._manifests.write_all(run)
         return run
+
+    async def give_up(self, operation: ImportOperation) -> int:
+        """End the files of a finished import or run that are pending, failed or cancelled; return their number.
+
+        The numbers of the runs that they belong to are updated.
+
+        Raises:
+            StoreUnavailableError: the records are unavailable; nothing was changed.
+        """
+        imports = operation.sources if operation.pending_kind is not None else (operation.id,)
+        given_up = await self._records.give_up(imports, operation.pending_kind)
+        await self._update_runs(given_up.runs)
+        if given_up.count:
+            await once_available(partial(self._manifests.write_all, operation))
+            await self._archives.remove_unneeded(imports)
+        return given_up.count
 
     async def with_counts(self, run: ImportOperation) -> ImportOperation:
         """Return the run with the numbers of its files at the moment."""
@@ -116,18 +169,54 @@ class PendingDownloads:
             self._operations.publish(counted)
         return counted
 
-    async def _start_next(self, run: ImportOperation) -> bool:
+    async def _update_runs(self, ids: Sequence[str]) -> None:
+        """Count the files of finished runs again."""
+        for id in ids:
+            run = await once_available(partial(self._all_operations.get, id))
+            if run is not None and run.state is not ImportState.DOWNLOADING:
+                run = await once_available(partial(self.with_counts, run))
+                await once_available(partial(self._operations.update, run))
+
+    async def _count_skipped(self, id: str) -> int:
+        source = await self._all_operations.get(id)
+        return 0 if source is None else source.skipped
+
+    async def _download_checksum_lists(self, run: ImportOperation) -> None:
+        """Download the lists of checksums, and add the checksums to the files that they name."""
+        if not await self._records.has_lists(run.id):
+            return
+        while await self._records.count_lists(run.id):
+            run = await self._update_counts(run)
+            if not await self._start_next(run, lists_only=True):
+                await asyncio.sleep(MIN_POLL_SECONDS)
+        await self._checksum_lists.apply(run)
+
+    async def _start_next(self, run: ImportOperation, *, lists_only: bool = False) -> bool:
         """Start the next files if the limit allows; return True if some were started."""
         if await self._records.count_downloading(run.id) > MAX_ACTIVE_FILES - MAX_BATCH_FILES:
             return False
-        files = await self._records.claim(run.id, MAX_BATCH_FILES, self._operations.new_download_id)
+        files = await self._records.claim(
+            run.id, MAX_BATCH_FILES, self._operations.new_download_id, lists_only=lists_only
+        )
         if files:
-            await self._start_downloads(run, files)
+            await self._start(run, files)
         return bool(files)
 
-    async def _start_downloads(self, run: ImportOperation, files: Sequence[PendingFile]) -> None:
-        requests = [self._make_request(run, file) for file in files]
-        await self._downloads.start(requests, user=run.user)
+    async def _start(self, run: ImportOperation, files: Sequence[PendingFile]) -> None:
+        """Start the downloads of claimed files, then save those that their archives contain."""
+        requests = [self._make_request(run, file) for file in files if not file.link.member]
+        if requests:
+            await self._downloads.start(requests, user=run.user)
+        counted_at = self._clock.monotonic()
+
+        async def on_saved() -> None:
+            nonlocal counted_at
+            if self._clock.monotonic() - counted_at >= MAX_POLL_SECONDS:
+                await self._update_counts(run)
+                counted_at = self._clock.monotonic()
+
+        members = [file for file in files if file.link.member]
+        await self._archives.save(members, PENDING_KINDS[run.kind], on_saved=on_saved)
 
     def _make_request(self, run: ImportOperation, file: PendingFile) -> DownloadRequest:
         link = file.link
@@ -160,6 +249,11 @@ def expected_type(content_type: str | None) -> str | None:
     Services guess the type of a file by its name, so that only a web page is known to be something else.
     """
     return None if content_type is None or parse_media_type(content_type) in HTML_TYPES else ANY_FILE
+
+
+def has_work(run: ImportOperation) -> bool:
+    """Return True if a new run has files, or skipped entries that its manifest lists."""
+    return run.file_counts.total > 0 or run.skipped > 0
 
 
 def poll_seconds(files: int) -> float:

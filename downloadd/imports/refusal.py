@@ -23,6 +23,10 @@ class ImportRefusedError(Exception):
         self.code = code
 
 
+class DamagedEntryError(ImportRefusedError):
+    """Entry of an archive that cannot be unpacked."""
+
+
 class UnknownImporterError(ImportRefusedError):
     """Key that no importer has.
 

@@ -1,7 +1,8 @@
 """Content of the current import file, and selections from it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -16,19 +17,26 @@ from downloadd.import_operation import (
     Selection,
     WorkspaceUser,
 )
+from downloadd.imports.archived_files import ArchivedFiles
 from downloadd.imports.content_reader import ContentReader
 from downloadd.imports.operations import Operations
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.tasks import OperationTasks
 from downloadd.records.availability import once_available
-from downloadd.records.import_protocol import ImportRecords
+from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportRecords
+
+
+async def _no_pages() -> AsyncIterator[Any]:
+    return
+    yield
 
 
 class FileData(msgspec.Struct, frozen=True, kw_only=True):
     """Content of an import file; each user and channel with True if it is selected."""
 
-    users: Sequence[tuple[WorkspaceUser, bool]] = ()
-    channels: Sequence[tuple[Channel, bool]] = ()
+    users: Callable[[], AsyncIterator[Sequence[tuple[WorkspaceUser, bool]]]] = _no_pages
+    """Reads all users, in pages."""
+    channels: Callable[[], AsyncIterator[Sequence[tuple[Channel, bool]]]] = _no_pages
     message_count: int = 0
 
 
@@ -36,13 +44,20 @@ class ContentSelection:
     """Selection of the users and channels to import."""
 
     def __init__(
-        self, *, operations: Operations, tasks: OperationTasks, records: ImportRecords, reader: ContentReader
+        self,
+        *,
+        operations: Operations,
+        tasks: OperationTasks,
+        records: ImportRecords,
+        reader: ContentReader,
+        archives: ArchivedFiles,
     ) -> None:
         """Take the components."""
         self._operations = operations
         self._tasks = tasks
         self._records = records
         self._reader = reader
+        self._archives = archives
 
     async def file_data(self, user: str) -> FileData | None:
         """Return the content of the user's current file, empty without one; None while the file is being read.
@@ -66,10 +81,22 @@ class ContentSelection:
                 operation.reason or "the import failed", operation.error_code or ImportErrorCode.INVALID_FILE
             )
         return FileData(
-            users=await self._records.contents.users(operation.id),
-            channels=await self._records.contents.channels(operation.id),
+            users=partial(self._users, operation.id),
+            channels=partial(self._channels, operation.id),
             message_count=operation.message_count,
         )
+
+    async def _users(self, operation: str) -> AsyncIterator[Sequence[tuple[WorkspaceUser, bool]]]:
+        after = ""
+        while page := await self._records.contents.users(operation, after, MAX_CHUNK_ROWS):
+            yield page
+            after = page[-1][0].user_id
+
+    async def _channels(self, operation: str) -> AsyncIterator[Sequence[tuple[Channel, bool]]]:
+        after = ""
+        while page := await self._records.contents.channels(operation, after, MAX_CHUNK_ROWS):
+            yield page
+            after = page[-1][0].channel_id
 
     async def select(self, selection: Selection, *, user: str) -> ImportOperation:
         """Make the files and avatars of a selection pending.
@@ -93,5 +120,8 @@ class ContentSelection:
                 raise ImportRefusedError(
                     "the selection contains no user and no channel", ImportErrorCode.NOTHING_SELECTED
                 )
-            operation = replace(operation, file_counts=FileCounts(total=count, completed=count))
-            return await self._operations.advance_once_available(operation, ImportState.DONE)
+            skipped = await once_available(partial(self._records.contents.count_skipped, operation.id))
+            operation = replace(operation, file_counts=FileCounts(total=count, completed=count), skipped=skipped)
+            operation = await self._operations.advance_once_available(operation, ImportState.DONE)
+        await self._archives.remove_unneeded((operation.id,))
+        return operation

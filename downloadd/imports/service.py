@@ -1,6 +1,6 @@
 """Import service: the calls of users, with their rights, and the continuation of operations after a start."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
@@ -17,14 +17,18 @@ from downloadd.import_operation import (
     ImportErrorCode,
     ImportOperation,
     ImportState,
+    PendingRequest,
     Selection,
+    SkippedEntry,
 )
+from downloadd.imports.archived_files import ArchivedFiles
+from downloadd.imports.checksum_lists import ChecksumLists
 from downloadd.imports.content_reader import ContentReader
 from downloadd.imports.downloads import Downloads, cancel_if_active
 from downloadd.imports.importers import find_importer
 from downloadd.imports.manifest import ManifestWriter
 from downloadd.imports.operations import Operations
-from downloadd.imports.pending import PendingDownloads
+from downloadd.imports.pending import PendingDownloads, has_work
 from downloadd.imports.reader_thread import ReaderThread
 from downloadd.imports.receiving import FileReceiver
 from downloadd.imports.refusal import ImportRefusedError
@@ -33,7 +37,7 @@ from downloadd.imports.tasks import OperationTasks
 from downloadd.imports.uploads import UploadStore
 from downloadd.records.availability import once_available
 from downloadd.records.import_protocol import ImportRecords
-from downloadd.rights import Action, Rights
+from downloadd.rights import REQUIRED_PERMISSIONS, Action, Rights
 from downloadd.storage.destination import Destination
 from downloadd.users import User
 
@@ -58,9 +62,23 @@ class ImportService:
         clock: Clock,
         config: ImportsConfig,
         rights: Rights,
+        max_size: int = 0,
         on_state_change: Callable[[ImportOperation], None] = lambda operation: None,
     ) -> None:
-        """Take the components; `on_state_change` is called with each operation that has a new state."""
+        """Take the components.
+
+        Args:
+            records: the records of imports.
+            downloads: starts and cancels downloads.
+            destination: where files are saved.
+            uploads: the stored import files.
+            bus: publishes changes of operations.
+            clock: the time.
+            config: the settings of imports.
+            rights: the checks of what users may do.
+            max_size: bytes of the largest file that is taken from an archive; 0 for no limit.
+            on_state_change: called with each operation that has a new state.
+        """
         directory = config.directory
         self._records = records
         self._downloads = downloads
@@ -80,19 +98,29 @@ class ImportService:
             reader_thread=self._reader_thread,
             directory=directory,
         )
+        archives = ArchivedFiles(
+            records=records.files, uploads=uploads, destination=destination, directory=directory, max_size=max_size
+        )
         self._reader = ContentReader(
             operations=operations,
-            records=records.contents,
+            records=records,
             uploads=uploads,
             reader_thread=self._reader_thread,
             directory=directory,
         )
         self._selection = ContentSelection(
-            operations=operations, tasks=self._tasks, records=records, reader=self._reader
+            operations=operations, tasks=self._tasks, records=records, reader=self._reader, archives=archives
         )
         manifests = ManifestWriter(operations=operations, records=records, destination=destination, directory=directory)
         self._pending = PendingDownloads(
-            operations=operations, records=records.files, downloads=downloads, manifests=manifests, directory=directory
+            operations=operations,
+            records=records,
+            downloads=downloads,
+            archives=archives,
+            checksum_lists=ChecksumLists(records=records.files, destination=destination),
+            manifests=manifests,
+            clock=clock,
+            directory=directory,
         )
 
     @property
@@ -165,33 +193,72 @@ class ImportService:
         self._rights.require(user, Action.IMPORT)
         return await self._selection.select(selection, user=user.id)
 
-    async def download_pending(self, kind: str, *, user: User) -> int:
-        """Start to download the user's pending files of one of `PENDING_KINDS`, and return their number.
+    async def download_pending(self, request: PendingRequest, *, user: User) -> int:
+        """Start to download the user's pending files that a request names, and return their number.
 
         Raises:
+            NotFoundError: the user has no such operation.
             DownloadForbiddenError: the daemon may not download.
             StoreUnavailableError: the records are unavailable; no file is downloaded.
         """
         self._rights.require(user, Action.FETCH_IMPORT, directory=self._directory)
-        run = await self._pending.create(kind, user=user.id)
-        if run.file_counts.total:
+        if request.operation is not None:
+            await self._get_own(request.operation, user)
+        run = await self._pending.create(request, user=user.id)
+        if has_work(run):
             self._tasks.start(run, self._pending.download)
         return run.file_counts.total
 
+    async def skipped(self, id: str, *, after: int, limit: int, user: User) -> Sequence[tuple[int, SkippedEntry]]:
+        """Return up to `limit` parts of an import that are not imported, with numbers above `after`.
+
+        Those of a run are those of its imports. Users that may import see those of their own operations.
+
+        Raises:
+            NotFoundError: there is no such operation, or the user may not see it.
+        """
+        views_all = user.has_permission(REQUIRED_PERMISSIONS[Action.VIEW_IMPORTS])
+        if not views_all:
+            self._rights.require(user, Action.IMPORT)
+        operation = await self._records.operations.get(id)
+        if operation is None or not (views_all or operation.user == user.id):
+            raise NotFoundError("no import operation has this id")
+        found: list[tuple[int, SkippedEntry]] = []
+        # One file is read at a time, so that the numbers of one import are all below those of a later one.
+        imports = (id,) if operation.pending_kind is None else await self._records.operations.sources(id)
+        for source in imports:
+            source_id = source if isinstance(source, str) else source.id
+            found += await self._records.contents.skipped(source_id, after, limit - len(found))
+            if len(found) >= limit:
+                break
+        return found
+
     async def cancel(self, id: str, *, user: User) -> ImportOperation:
-        """End an operation and its downloads.
+        """End an operation and its downloads; give up the files of a finished one that are not completed.
+
+        Files that were given up are never tried again. Those of an operation that ends now are tried again on request.
 
         Raises:
             NotFoundError: the user has no such operation.
-            ImportRefusedError: the operation has finished.
+            ImportRefusedError: the operation has finished, and no file is left to give up; or some are downloaded now.
             StoreUnavailableError: the records are unavailable; the operation continues.
         """
         self._rights.require(user, Action.IMPORT)
-        operation = await self._records.operations.get(id)
-        if operation is None or operation.user != user.id:
-            raise NotFoundError("no import operation has this id")
-        if operation.state in FINISHED_STATES:
+        operation = await self._get_own(id, user)
+        if operation.state not in FINISHED_STATES:
+            return await self._end(operation)
+        for run in await self._records.operations.unfinished():
+            if run.state is ImportState.DOWNLOADING and id in run.sources:
+                raise ImportRefusedError(
+                    f"files of the import are being downloaded; end the operation {run.id} first",
+                    ImportErrorCode.WRONG_STATE,
+                )
+        if not await self._pending.give_up(operation):
             raise ImportRefusedError("the import has finished already", ImportErrorCode.WRONG_STATE)
+        return await once_available(partial(self._operations.reload, operation))
+
+    async def _end(self, operation: ImportOperation) -> ImportOperation:
+        id = operation.id
         # The first change: if it is refused, the operation continues.
         await self._pending.release(id)
         await self._tasks.cancel(id)
@@ -208,23 +275,32 @@ class ImportService:
         """Return the user's newest operation with the numbers of its files at the moment."""
         self._rights.require(user, Action.IMPORT)
         operation = await self._records.operations.current(user.id)
-        if operation is None or operation.state is not ImportState.DOWNLOADING:
-            return operation
-        return await self._pending.with_counts(operation)
+        if operation is None:
+            return None
+        if operation.state is ImportState.DOWNLOADING:
+            return await self._pending.with_counts(operation)
+        return self._reader.with_progress(operation)
 
     async def latest(self, user: User) -> list[ImportOperation]:
         """Return the operations of all users that were updated last, newest first."""
         self._rights.require(user, Action.VIEW_IMPORTS)
         return await self._records.operations.latest(MAX_LISTED_OPERATIONS)
 
+    async def _get_own(self, id: str, user: User) -> ImportOperation:
+        operation = await self._records.operations.get(id)
+        if operation is None or operation.user != user.id:
+            raise NotFoundError("no import operation has this id")
+        return operation
+
     async def _remove_orphans(self, unfinished: set[str]) -> None:
         async def is_referenced(operation: str) -> bool:
-            if operation not in unfinished:
-                try:
-                    await self._records.operations.get(operation)
-                except (StorageError, StoreUnavailableError):
-                    # The row is damaged or cannot be read: its state is unknown.
-                    return True
-            return operation in unfinished
+            if operation in unfinished:
+                return True
+            try:
+                await self._records.operations.get(operation)
+                return await self._records.files.needs_archive(operation, found=False)
+            except (StorageError, StoreUnavailableError):
+                # The row is damaged or cannot be read: its state is unknown.
+                return True
 
         await self._uploads.remove_orphans(is_referenced)

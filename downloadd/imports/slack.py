@@ -1,15 +1,15 @@
 """Exports of Slack: https://slack.com/help/articles/220556107 and https://api.slack.com/types/file.
 
-The zip contains `users.json`, `channels.json`, `groups.json` (private channels), `mpims.json` (group messages) and
-`dms.json` (direct messages), and a directory for each conversation with a file for each day: an array of messages.
-The files of a message are in its `files`, in older exports in its `file`. Links that end in `?t=xoxe-…` contain a
-token; others need that of the workspace.
+The zip contains `users.json` (`org_users.json` in Enterprise Grid), `channels.json`, `groups.json` (private channels),
+`mpims.json` (group messages) and `dms.json` (direct messages), and a directory for each conversation, named by its
+name or id, with a file for each day: an array of messages. The files of a message are in its `files`, in older exports
+in its `file`, those of a forwarded message in the `files` of its `attachments`. Links that end in `?t=xoxe-…` contain a
+token; others need that of the workspace. Some programs put the files into the archive: `slack_members.py`.
 """
 
-import re
 import unicodedata
-from collections.abc import Iterator
-from typing import Any, BinaryIO, Final, Generic, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -21,25 +21,43 @@ from downloadd.import_operation import (
     ImportItem,
     MessageCount,
     SkippedEntry,
+    SkipReason,
     WorkspaceUser,
 )
-from downloadd.imports.archive import Archive
-from downloadd.imports.json_array import InvalidArrayError, read_elements
-from downloadd.imports.refusal import ImportRefusedError
+from downloadd.imports.archive import Archive, report_duplicates
+from downloadd.imports.json_array import InvalidArrayError
+from downloadd.imports.json_structs import StructDecoder
+from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
+from downloadd.imports.slack_members import SlackMembers
 
-T = TypeVar("T")
+CANVASES_CHANNEL_ID: Final = "__canvases__"
+"""Id of the channel of canvases and lists, which `canvases.json` and `lists.json` name without a channel."""
 
-_LIST_FILES: Final = ("users.json", "channels.json", "groups.json", "mpims.json", "dms.json")
-_UNAVAILABLE_MODES: Final = frozenset({"tombstone", "hidden_by_limit", "file_access"})
-"""Modes of files without content."""
-
-
-_DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""Exceptions of the JSON parser."""
-_ESCAPE_SEQUENCE: Final = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone_surrogate>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+_USER_LISTS: Final = ("users.json", "org_users.json")
+_CHANNEL_LISTS: Final = (
+    ("channels.json", False),
+    ("groups.json", True),
+    ("mpims.json", True),
+    # The comments on canvases, in directories whose names begin with "FC:".
+    ("file_conversations.json", True),
 )
+_DIRECT_LIST: Final = "dms.json"
+_FILE_LISTS: Final = ("canvases.json", "lists.json")
+_WITHOUT_FILES: Final = "integration_logs.json"
+"""List of installed apps, which names no files."""
+_KNOWN_NAMES: Final = frozenset(
+    {*_USER_LISTS, *(name for name, _ in _CHANNEL_LISTS), _DIRECT_LIST, *_FILE_LISTS, _WITHOUT_FILES}
+)
+
+_UNAVAILABLE_MODES: Final = {
+    "tombstone": (SkipReason.DELETED, "was deleted"),
+    "hidden_by_limit": (SkipReason.HIDDEN_BY_LIMIT, "is hidden by the limit of the workspace's plan"),
+    "file_access": (SkipReason.NOT_VISIBLE, "is not visible to the workspace that made the export"),
+}
+"""Modes of files without content."""
+_PAGE_MODES: Final = frozenset({"quip", "canvas", "list", "space", "docs", "post"})
+"""Modes of canvases and posts. Slack sends a page, although it gives another media type."""
+
 _MAX_FILE_BYTES: Final = (1 << 63) - 1
 """Bytes of a file that the records can store."""
 _MAX_ID_CHARACTERS: Final = 255
@@ -47,15 +65,8 @@ _MAX_SHOWN_CHARACTERS: Final = 80
 _MAX_CHANNEL_CHARACTERS: Final = 1_000
 """Characters of a channel's name; Slack allows 80."""
 _MAX_CONVERSATIONS: Final = 200_000
-_MAX_FILES: Final = 1_000_000
-
-_MAX_DECODED_BYTES: Final = 24 << 20
-_MAX_DECODED_OBJECTS: Final = 250_000
-_MAX_DECODED_QUOTES: Final = 6_000_000
-"""Limits of an array that is decoded at once; real days and lists are below them.
-
-An object takes up to 130 bytes of memory, a text 50 bytes and its length.
-"""
+_MAX_MENTIONS: Final = 1_000_000
+"""Files that messages name; a file counts for each message."""
 
 
 # Hundreds of thousands of these exist at once, and none is part of a reference cycle: `gc=False` spares the garbage
@@ -68,16 +79,16 @@ class _Profile(msgspec.Struct, gc=False):
 
 class _User(msgspec.Struct, gc=False):
     id: str
-    name: str = ""
-    deleted: bool = False
-    is_bot: bool = False
-    profile: _Profile = msgspec.field(default_factory=_Profile)
+    name: str | None = None
+    deleted: bool | None = None
+    is_bot: bool | None = None
+    profile: _Profile | None = None
 
 
 class _Channel(msgspec.Struct, gc=False):
     id: str
-    name: str = ""
-    is_archived: bool = False
+    name: str | None = None
+    is_archived: bool | None = None
 
 
 class _File(msgspec.Struct, gc=False):
@@ -85,215 +96,258 @@ class _File(msgspec.Struct, gc=False):
     name: str | None = None
     title: str | None = None
     mode: str | None = None
-    is_external: bool = False
+    is_external: bool | None = None
     mimetype: str | None = None
     size: Any = None
+    url_private: str | None = None
     url_private_download: str | None = None
     user: str | None = None
+
+
+class _Attachment(msgspec.Struct, gc=False):
+    files: list[msgspec.Raw] | None = None
 
 
 class _Message(msgspec.Struct, gc=False):
     user: str | None = None
     ts: str = ""
-    files: list[_File | None] | None = None
-    file: _File | None = None
+    files: list[msgspec.Raw] | None = None
+    file: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    attachments: list[msgspec.Raw] | None = None
 
 
-class _ArrayReader(Generic[T]):
-    """Reader of arrays of one kind of entry."""
-
-    def __init__(self, one: type[T], many: type[list[T]]) -> None:
-        self._element_decoder = msgspec.json.Decoder(one)
-        self._array_decoder = msgspec.json.Decoder(many)
-
-    def read(self, data: bytes) -> Iterator[T | None]:
-        """Return the entries of an array; None for each that cannot be decoded.
-
-        Raises:
-            InvalidArrayError: while iterating, after the entries before the error.
-        """
-        entries = self._decode_whole(data)
-        if entries is not None:
-            return iter(entries)
-        return (None if raw is None else self._decode_element(raw) for raw in read_elements(data))
-
-    def read_list(self, data: bytes) -> Iterator[T | None]:
-        """Return the entries of an array after checking its whole syntax.
-
-        Raises:
-            InvalidArrayError: the data is not an array.
-        """
-        entries = self._decode_whole(data)
-        if entries is not None:
-            return iter(entries)
-        for _ in read_elements(data):
-            pass
-        return self.read(data)
-
-    def _decode_whole(self, data: bytes) -> list[T] | None:
-        """Return all entries; None if one is malformed, or the array exceeds a limit."""
-        if (
-            len(data) > _MAX_DECODED_BYTES
-            or data.count(b"{") > _MAX_DECODED_OBJECTS
-            or data.count(b'"') > _MAX_DECODED_QUOTES
-        ):
-            return None
-        try:
-            return self._array_decoder.decode(data)
-        except _DECODE_ERRORS:
-            return None
-
-    def _decode_element(self, raw: bytes) -> T | None:
-        try:
-            return self._element_decoder.decode(raw)
-        except _DECODE_ERRORS:
-            pass
-        try:
-            return self._element_decoder.decode(_normalize_json(raw))
-        except _DECODE_ERRORS:
-            return None
-
-
-_USERS: Final = _ArrayReader(_User, list[_User])
-_CHANNELS: Final = _ArrayReader(_Channel, list[_Channel])
-_MESSAGES: Final = _ArrayReader(_Message, list[_Message])
+_USERS: Final = StructDecoder(_User)
+_CHANNELS: Final = StructDecoder(_Channel)
+_MESSAGES: Final = StructDecoder(_Message)
+_FILES: Final = StructDecoder(_File)
+_ATTACHMENTS: Final = StructDecoder(_Attachment)
 
 
 def read_slack(file: BinaryIO) -> Iterator[ImportItem]:
-    """Yield the items of an export, each file once; see `importers.Reader`."""
+    """Yield the items of an export, each file once for each message that names it; see `importers.Reader`."""
     with Archive(file) as archive:
-        top = _find_top_folder(archive)
-        for user in _read_list(archive, f"{top}users.json", _USERS):
-            yield SkippedEntry(reason="users.json: an entry that is not a user") if user is None else _build_user(user)
-        folders: dict[str, str] = {}
-        for name, private in (("channels.json", False), ("groups.json", True), ("mpims.json", True)):
-            for channel in _read_list(archive, f"{top}{name}", _CHANNELS):
-                if channel is None or not channel.name or not _has_valid_lengths(channel):
-                    yield SkippedEntry(reason=f"{name}: an entry that is not a channel")
-                    continue
-                folders[unicodedata.normalize("NFC", channel.name)] = channel.id
-                yield Channel(
-                    channel_id=channel.id,
-                    name=channel.name,
-                    is_archived=channel.is_archived,
-                    is_private=private,
-                )
-        conversations = _read_list(archive, f"{top}dms.json", _CHANNELS)
-        for number, conversation in enumerate(conversations):
-            if not number:
-                yield Channel(
-                    channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True
-                )
-            if conversation is None or not _has_valid_lengths(conversation):
-                yield SkippedEntry(reason="dms.json: an entry that is not a conversation")
+        yield from _Export(archive).items()
+
+
+class _Export:
+    """Export in an open archive."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._tops = _find_tops(archive)
+        self._members = SlackMembers(archive.names)
+        self._folders: dict[str, str] = {}
+        self._mentions = 0
+
+    def items(self) -> Iterator[ImportItem]:
+        yield from report_duplicates(self._archive.duplicates)
+        for top in self._tops:
+            for name in _USER_LISTS:
+                yield from self._users(f"{top}{name}")
+        for top in self._tops:
+            for name, private in _CHANNEL_LISTS:
+                yield from self._channels(top, name, private=private)
+        yield from self._conversations()
+        for name in self._archive.names:
+            yield from self._entry(name)
+        yield from self._canvases()
+        yield from self._members.unreferenced()
+
+    def _users(self, name: str) -> Iterator[ImportItem]:
+        for number, user in self._read_list(name, _USERS):
+            if user is None:
+                yield _malformed(name, number, "an element is not a user")
                 continue
-            folders[conversation.id] = DIRECT_MESSAGES_CHANNEL_ID
-            if len(folders) > _MAX_CONVERSATIONS:
-                raise _too_large_error(f"the export has more than {_MAX_CONVERSATIONS} channels and conversations")
-        yield from _read_days(archive, top, folders)
+            profile = user.profile or _Profile()
+            yield WorkspaceUser(
+                user_id=user.id,
+                username=user.name or user.id,
+                email=profile.email or "",
+                is_deleted=bool(user.deleted),
+                is_bot=bool(user.is_bot),
+                avatar_url=profile.image_original or profile.image_512,
+                avatar_member=self._members.find_avatar(user.id),
+            )
 
+    def _channels(self, top: str, name: str, *, private: bool) -> Iterator[ImportItem]:
+        for number, channel in self._read_list(f"{top}{name}", _CHANNELS):
+            if channel is None or not _has_valid_lengths(channel):
+                yield _malformed(f"{top}{name}", number, "an element is not a channel")
+                continue
+            self._add_folder(f"{top}{channel.id}", channel.id)
+            if channel.name:
+                self._add_folder(f"{top}{unicodedata.normalize('NFC', channel.name)}", channel.id)
+            yield Channel(
+                channel_id=channel.id,
+                name=channel.name or channel.id,
+                is_archived=bool(channel.is_archived),
+                is_private=private,
+            )
 
-def _read_days(archive: Archive, top: str, folders: dict[str, str]) -> Iterator[ImportItem]:
-    # The hash of an id takes less memory than the id; in practice, no two ids have the same hash.
-    seen: set[int] = set()
-    unknown: set[str] = set()
-    for name in archive.names:
-        folder, slash, day = name.removeprefix(top).partition("/")
-        if not name.startswith(top) or not slash or "/" in day or not day.endswith(".json"):
-            continue
-        channel_id = folders.get(folder)
-        if channel_id is None:
-            if folder not in unknown:
-                unknown.add(folder)
-                yield SkippedEntry(reason=f"the folder {folder[:80]!r} belongs to no channel")
-            continue
+    def _conversations(self) -> Iterator[ImportItem]:
+        for top in self._tops:
+            for number, conversation in self._read_list(f"{top}{_DIRECT_LIST}", _CHANNELS):
+                if number == 1:
+                    yield Channel(
+                        channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True
+                    )
+                if conversation is None or not _has_valid_lengths(conversation):
+                    yield _malformed(f"{top}{_DIRECT_LIST}", number, "an element is not a conversation")
+                    continue
+                self._add_folder(f"{top}{conversation.id}", DIRECT_MESSAGES_CHANNEL_ID)
+
+    def _add_folder(self, folder: str, channel_id: str) -> None:
+        self._folders[folder] = channel_id
+        if len(self._folders) > 2 * _MAX_CONVERSATIONS:
+            raise _too_large_error(f"the export has more than {_MAX_CONVERSATIONS} channels and conversations")
+
+    def _entry(self, name: str) -> Iterator[ImportItem]:
+        folder, slash, base = name.rpartition("/")
+        if (base in _KNOWN_NAMES and f"{folder}{slash}" in self._tops) or name in self._members:
+            return
+        channel_id = self._folders.get(folder)
+        top, top_slash, conversation = folder.rpartition("/")
+        if channel_id is not None and base.endswith(".json"):
+            yield from self._day(name, channel_id)
+        elif base.endswith(".json") and conversation and f"{top}{top_slash}" in self._tops:
+            yield SkippedEntry(
+                reason=SkipReason.UNKNOWN_CHANNEL,
+                detail=f"the directory {_shorten(conversation)!r} belongs to no channel",
+                entry=_shorten(name),
+            )
+        else:
+            yield SkippedEntry(
+                reason=SkipReason.UNKNOWN_ENTRY, detail="exports of Slack have no such entry", entry=_shorten(name)
+            )
+
+    def _day(self, name: str, channel_id: str) -> Iterator[ImportItem]:
         count = 0
         try:
-            for message in _MESSAGES.read(archive.read(name)):
+            for number, message in enumerate(_MESSAGES.read_array(self._archive, name), start=1):
                 if message is None:
-                    yield SkippedEntry(reason=f"{name[:120]!r}: a message that cannot be decoded")
+                    yield _malformed(name, number, "a message cannot be decoded", channel_id)
                     continue
                 count += 1
-                for file in (*(message.files or ()), message.file):
-                    if file is None or (file.id and hash(file.id) in seen):
-                        continue
-                    seen.add(hash(file.id))
-                    yield _build_file_link(file, message, channel_id)
-                if len(seen) > _MAX_FILES:
-                    raise _too_large_error(f"the export names more than {_MAX_FILES} files")
-        except InvalidArrayError as error:
-            yield SkippedEntry(reason=f"{name[:120]!r} is not a list of messages, or is truncated: {error}")
+                for raw in _files_of(message):
+                    yield from self._file(raw, message, channel_id, name, number)
+        except (InvalidArrayError, DamagedEntryError) as error:
+            yield SkippedEntry(
+                reason=SkipReason.DAMAGED_ENTRY,
+                detail=f"after {count} messages: {error}",
+                entry=_shorten(name),
+                channel_id=channel_id,
+            )
         yield MessageCount(count=count)
 
+    def _canvases(self) -> Iterator[ImportItem]:
+        without_message, is_first = _Message(), True
+        for name in [f"{top}{name}" for top in self._tops for name in _FILE_LISTS]:
+            for number, file in self._read_list(name, _FILES):
+                if is_first:
+                    yield Channel(channel_id=CANVASES_CHANNEL_ID, name="Canvases")
+                    is_first = False
+                if file is None:
+                    yield _malformed(name, number, "an element is not a file", CANVASES_CHANNEL_ID)
+                else:
+                    yield self._link(file, without_message, CANVASES_CHANNEL_ID, name)
 
-def _build_file_link(file: _File, message: _Message, channel_id: str) -> FileLink | SkippedEntry:
-    label = f"file {file.id[:_MAX_SHOWN_CHARACTERS]!r}"
-    if file.mode in _UNAVAILABLE_MODES:
-        return SkippedEntry(reason=f"{label} was deleted, or is hidden by the workspace's limit")
-    if not file.url_private_download:
-        reason = "is not on Slack's servers" if file.is_external or file.mode == "external" else "has no download URL"
-        return SkippedEntry(reason=f"{label} {reason}")
+    def _file(
+        self, raw: msgspec.Raw, message: _Message, channel_id: str, entry: str, number: int
+    ) -> Iterator[ImportItem]:
+        if bytes(raw) == b"null":
+            return
+        file = _FILES.decode(raw)
+        if file is None:
+            yield _malformed(entry, number, "a file of the message cannot be decoded", channel_id)
+            return
+        self._mentions += 1
+        if self._mentions > _MAX_MENTIONS:
+            raise _too_large_error(f"the export names more than {_MAX_MENTIONS} files")
+        yield self._link(file, message, channel_id, entry)
+
+    def _link(self, file: _File, message: _Message, channel_id: str, entry: str) -> FileLink | SkippedEntry:
+        member = self._members.take(file.id)
+        is_page = file.mode in _PAGE_MODES
+        url = file.url_private_download or (file.url_private if is_page else None) or ""
+        problem = _find_problem(file, url, member)
+        if problem is not None:
+            return SkippedEntry(
+                reason=problem[0],
+                detail=f"the file {_shorten(file.id)!r} {problem[1]}",
+                entry=_shorten(entry),
+                message=_shorten(message.ts),
+                file_id=file.id if len(file.id) <= _MAX_ID_CHARACTERS else "",
+                channel_id=channel_id,
+            )
+        name = file.name or file.title or ""
+        return FileLink(
+            file_id=file.id,
+            url="" if member else url,
+            member=member,
+            name=f"{name}.html" if is_page and name and "." not in name else name,
+            channel_id=channel_id,
+            user=file.user or message.user or "",
+            time=_parse_timestamp(message.ts),
+            size=_parse_size(file.size),
+            content_type=None if is_page else file.mimetype,
+        )
+
+    def _read_list(self, name: str, decoder: StructDecoder[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield the elements of a list with their numbers, from 1."""
+        if name not in self._archive:
+            return
+        try:
+            yield from enumerate(decoder.read_array(self._archive, name), start=1)
+        except InvalidArrayError as error:
+            raise ImportRefusedError(f"{name} in the archive is not a list, or is truncated: {error}") from error
+
+
+def _files_of(message: _Message) -> Iterable[msgspec.Raw]:
+    yield from message.files or ()
+    if bytes(message.file):
+        yield message.file
+    for raw in message.attachments or ():
+        if b'"files"' in bytes(raw):
+            attachment = _ATTACHMENTS.decode(raw)
+            yield from (attachment.files if attachment is not None else None) or ()
+
+
+def _find_problem(file: _File, url: str, member: str) -> tuple[SkipReason, str] | None:
+    """Return the reason why a file cannot be had, and the end of a sentence about it; None if it can."""
     if not file.id:
-        return SkippedEntry(reason="a file without an id")
-    return FileLink(
-        file_id=file.id,
-        url=file.url_private_download,
-        name=file.name or file.title or "",
-        channel_id=channel_id,
-        user=file.user or message.user or "",
-        time=_parse_timestamp(message.ts),
-        size=_parse_size(file.size),
-        content_type=file.mimetype,
+        return SkipReason.NO_LINK, "has no id"
+    if member:
+        return None
+    if file.mode in _UNAVAILABLE_MODES:
+        return _UNAVAILABLE_MODES[file.mode]
+    if url.startswith(("http://", "https://")):
+        return None
+    if file.is_external or file.mode == "external":
+        return SkipReason.EXTERNAL, "is stored at another service"
+    return (SkipReason.NOT_IN_ARCHIVE, "is not in the archive") if url else (SkipReason.NO_LINK, "has no download URL")
+
+
+def _malformed(entry: str, number: int, detail: str, channel_id: str = "") -> SkippedEntry:
+    return SkippedEntry(
+        reason=SkipReason.MALFORMED, detail=detail, entry=_shorten(entry), line=number, channel_id=channel_id
     )
 
 
-def _build_user(user: _User) -> WorkspaceUser:
-    return WorkspaceUser(
-        user_id=user.id,
-        username=user.name or user.id,
-        email=user.profile.email or "",
-        is_deleted=user.deleted,
-        is_bot=user.is_bot,
-        avatar_url=user.profile.image_original or user.profile.image_512,
-    )
+def _find_tops(archive: Archive) -> tuple[str, ...]:
+    """Return the directories of workspaces within the archive, with their slashes; "" for its top level.
 
-
-def _find_top_folder(archive: Archive) -> str:
-    """Return the directory of the export within the archive; "" for its top level."""
-    tops = {name.rpartition("/")[0] for name in archive.names if name.rpartition("/")[2] in _LIST_FILES[:2]}
-    if not tops:
+    An export of Enterprise Grid has the lists of each workspace in a directory of its own.
+    """
+    names = {*_USER_LISTS, _DIRECT_LIST, *(name for name, _ in _CHANNEL_LISTS)}
+    tops = {"".join(name.rpartition("/")[:2]) for name in archive.names if name.rpartition("/")[2] in names}
+    required = {*_USER_LISTS, "channels.json"}
+    if not any(f"{top}{name}" in archive for top in tops for name in required):
         raise ImportRefusedError("the archive has neither users.json nor channels.json; is it an export of Slack?")
-    top = min(tops, key=lambda folder: (folder.count("/") if folder else -1, folder))
-    return f"{top}/" if top else ""
-
-
-def _read_list(archive: Archive, name: str, entries: _ArrayReader[T]) -> Iterator[T | None]:
-    data = archive.read(name)
-    if not data or data.isspace():
-        return
-    try:
-        yield from entries.read_list(data)
-    except InvalidArrayError as error:
-        raise ImportRefusedError(f"{name} in the archive is not a list, or is truncated: {error}") from error
+    return tuple(sorted(tops, key=lambda top: (top.count("/"), top)))
 
 
 def _has_valid_lengths(channel: _Channel) -> bool:
-    return len(channel.id) <= _MAX_ID_CHARACTERS and len(channel.name) <= _MAX_CHANNEL_CHARACTERS
-
-
-def _normalize_json(data: bytes) -> bytes:
-    """Return the JSON with U+FFFD in place of each unpaired surrogate and of bytes that are not UTF-8.
-
-    A program that truncates a text within an emoji writes an unpaired surrogate.
-    """
-    text = data.decode(errors="replace")
-    pieces: list[str] = []
-    at = 0
-    for match in _ESCAPE_SEQUENCE.finditer(text):
-        if match["lone_surrogate"]:
-            pieces += (text[at : match.start()], "\\ufffd")
-            at = match.end()
-    return "".join((*pieces, text[at:])).encode()
+    return 0 < len(channel.id) <= _MAX_ID_CHARACTERS and len(channel.name or "") <= _MAX_CHANNEL_CHARACTERS
 
 
 def _parse_size(value: Any) -> int | None:
@@ -301,11 +355,15 @@ def _parse_size(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value <= _MAX_FILE_BYTES else None
 
 
-def _parse_timestamp(ts: Any) -> float | None:
+def _parse_timestamp(ts: str) -> float | None:
     try:
         return float(ts)
     except ValueError:
         return None
+
+
+def _shorten(text: str) -> str:
+    return text[:_MAX_SHOWN_CHARACTERS]
 
 
 def _too_large_error(message: str) -> ImportRefusedError:

@@ -20,8 +20,8 @@ def read_lines(file: BinaryIO) -> Iterator[str]:
     """Yield the lines of a file from its start, each with its line end; leaves the file open.
 
     A longer line is truncated to `MAX_LINE_CHARACTERS` + 1. The encoding is that of the byte order mark if there is
-    one, else UTF-8, else the Windows-1252 of old spreadsheets. A byte that is invalid in it becomes U+FFFD, so that one
-    malformed name does not cost a whole list.
+    one, else UTF-16 if every second of the first bytes is zero, else UTF-8, else the Windows-1252 of old spreadsheets.
+    A byte that is invalid in it becomes U+FFFD, so that one malformed name does not cost a whole list.
     """
     start, encoding = _detect_encoding(file)
     file.seek(start)
@@ -44,6 +44,10 @@ def _detect_encoding(file: BinaryIO) -> tuple[int, str]:
     for mark, encoding in _BYTE_ORDER_MARKS:
         if start.startswith(mark):
             return len(mark), encoding
+    if len(start) == 4 and start.count(0) == 2:
+        for zeros, encoding in ((start[1::2], "utf-16-le"), (start[::2], "utf-16-be")):
+            if zeros == b"\0\0":
+                return 0, encoding
     file.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:

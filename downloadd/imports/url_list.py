@@ -3,17 +3,21 @@
 Lines that begin with `#` are comments. As in aria2's input files, a line may contain several URLs of the same file,
 separated by tabs. The indented lines below it are options, of which `out`, `dir` and `checksum` are used:
 https://aria2.github.io/manual/en/html/aria2c.html#input-file and
-https://www.gnu.org/software/wget/manual/html_node/Logging-and-Input-File-Options.html.
+https://www.gnu.org/software/wget/manual/html_node/Logging-and-Input-File-Options.html. An indented URL is a URL.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import BinaryIO, Final
 
-from downloadd.import_operation import FileLink, ImportErrorCode, ImportItem, SkippedEntry
+import msgspec
+
+from downloadd.import_operation import FileLink, ImportErrorCode, ImportItem, SkippedEntry, SkipReason
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.text import MAX_LINE_CHARACTERS, read_lines
+from downloadd.policy.redaction import redact_url
 
 MAX_LIST_BYTES: Final = 64 << 20
 """Bytes of a list."""
@@ -21,39 +25,57 @@ MAX_LIST_BYTES: Final = 64 << 20
 MAX_MIRRORS: Final = 15
 
 _OPTIONS: Final = frozenset({"out", "dir", "checksum"})
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://")
+_OPTION_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}")
+
+
+class _Entry(msgspec.Struct):
+    """One file of a list, and its options so far."""
+
+    line: int
+    urls: list[str]
+    options: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def read_urls(file: BinaryIO) -> Iterator[ImportItem]:
     """Yield the files of a list; see `importers.Reader`."""
     check_list_size(file, "list")
-    urls: list[str] = []
-    options: dict[str, str] = {}
+    entry: _Entry | None = None
     has_links = False
     for number, line in enumerate(chain(read_lines(file), ("",)), start=1):
         stripped = line.strip()
         if stripped.startswith("#"):
             continue
-        if stripped and line[0] in " \t" and urls:
-            name, _, value = stripped.partition("=")
-            if name.strip() in _OPTIONS:
-                options[name.strip()] = value.strip()
+        if entry is not None and stripped and line[0] in " \t" and _SCHEME.match(stripped) is None:
+            yield from _read_option(entry, stripped, number)
             continue
-        if urls:
+        if entry is not None:
             has_links = True
-            yield _build_file_link(urls, options)
-            urls, options = [], {}
+            yield from _finish(entry)
+            entry = None
         if not stripped:
             continue
-        if len(line) > MAX_LINE_CHARACTERS:
-            yield SkippedEntry(reason=f"line {number}: longer than {MAX_LINE_CHARACTERS} characters")
-            continue
         urls = [url for part in stripped.split("\t") if (url := part.strip())]
-        if "://" not in urls[0]:
+        if len(line) > MAX_LINE_CHARACTERS:
+            yield SkippedEntry(
+                reason=SkipReason.TOO_LONG,
+                detail=f"the line is longer than {MAX_LINE_CHARACTERS} characters",
+                line=number,
+            )
+        elif _SCHEME.match(urls[0]) is None:
             # The line is not quoted: without its scheme, it may be a URL with a password.
-            yield SkippedEntry(reason=f"line {number}: no URL with its scheme, such as https://")
-            urls = []
+            yield no_url(number)
+        else:
+            entry = _Entry(line=number, urls=urls)
     if not has_links:
         raise ImportRefusedError("the list contains no URL; write one per line")
+
+
+def no_url(line: int) -> SkippedEntry:
+    """Return the report of a line or row without a URL."""
+    return SkippedEntry(
+        reason=SkipReason.NO_URL, detail=f"line {line}: no URL with its scheme, such as https://", line=line
+    )
 
 
 def check_list_size(file: BinaryIO, kind: str) -> None:
@@ -73,12 +95,43 @@ def derive_file_id(url: str) -> str:
     return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _build_file_link(urls: list[str], options: dict[str, str]) -> FileLink:
-    return FileLink(
+def _read_option(entry: _Entry, text: str, number: int) -> Iterator[ImportItem]:
+    name, _, value = text.partition("=")
+    name = name.strip()
+    if name in _OPTIONS:
+        entry.options[name] = value.strip()
+        return
+    # A name that has no form of an option may be a part of a URL with a password.
+    shown = name if _OPTION_NAME.fullmatch(name) else "the line"
+    yield SkippedEntry(
+        reason=SkipReason.UNKNOWN_OPTION, detail=f"line {number}: {shown} is not a supported option", line=number
+    )
+
+
+def _split_name(path: str) -> tuple[str, str]:
+    """Return the directory and the name; a misplaced URL, which may hold a password, stays a name that is refused."""
+    if redact_url(path) != path or _SCHEME.match(path) is not None:
+        return "", path
+    folder, _, name = path.rpartition("/")
+    return folder, name
+
+
+def _finish(entry: _Entry) -> Iterator[ImportItem]:
+    urls, options = entry.urls, entry.options
+    if len(urls) > 1 + MAX_MIRRORS:
+        yield SkippedEntry(
+            reason=SkipReason.TOO_MANY_MIRRORS,
+            detail=f"line {entry.line}: of {len(urls)} URLs, the first {1 + MAX_MIRRORS} are used",
+            line=entry.line,
+        )
+    folder, name = _split_name(options.get("out", ""))
+    directory = options.get("dir", "")
+    yield FileLink(
         file_id=derive_file_id(urls[0]),
         url=urls[0],
         mirrors=tuple(urls[1 : 1 + MAX_MIRRORS]),
-        name=options.get("out", ""),
-        directory=options.get("dir", ""),
+        name=name,
+        directory="/".join(part for part in (directory, folder) if part),
         checksum=options.get("checksum"),
+        line=entry.line,
     )

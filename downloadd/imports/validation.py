@@ -19,8 +19,10 @@ from downloadd.import_operation import (
     ImportItem,
     MessageCount,
     SkippedEntry,
+    SkipReason,
     WorkspaceUser,
 )
+from downloadd.imports.checksum_format import is_checksum_list, place_of
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.policy.redaction import redact_url
 from downloadd.storage.names import parse_directory, parse_filename
@@ -28,21 +30,25 @@ from downloadd.verify import parse_checksum
 
 log = structlog.get_logger()
 
-MAX_ENTITIES: Final = 200_000
+MAX_ENTITIES: Final = 500_000
 """Users and channels of one import, all of which are in one response."""
-MAX_ENTITIES_BYTES: Final = 48 << 20
-"""Bytes of memory for the texts of all users and channels."""
+MAX_ENTITIES_BYTES: Final = 192 << 20
+"""Bytes of the texts of all users and channels."""
+MAX_CHECKSUM_LISTS: Final = 10_000
+"""Different lists of checksums that one import file gives by their URLs."""
 MAX_SKIPPED: Final = 1_000_000
 """Entries of a file that are skipped before the file is refused."""
 MAX_SKIPPED_LOGGED: Final = 1_000
 """Skipped entries of a file that are logged."""
 MAX_ENTRY_BYTES: Final = 512 * 1024
 """Bytes of memory for the texts of one entry: enough for 16 URLs of maximal length."""
+_MAX_SHOWN_CHARACTERS: Final = 80
+_MAX_CHANNEL_ID_CHARACTERS: Final = 255
 MAX_CHUNK_ITEMS: Final = 2_000
 MAX_CHUNK_BYTES: Final = 8 << 20
 """Bytes of memory for the texts of one chunk."""
 
-ValidItem = WorkspaceUser | Channel | FileLink
+ValidItem = WorkspaceUser | Channel | FileLink | SkippedEntry
 """Item to be recorded."""
 
 
@@ -52,7 +58,6 @@ class ItemValidator:
     Attributes:
         messages: number of messages read.
         skipped: number of entries skipped.
-        has_files_without_channel: True after a file that belongs to no channel.
         is_cancelled: set by another thread to end `validate` at the next item.
     """
 
@@ -60,11 +65,17 @@ class ItemValidator:
         """Take the directory of the import."""
         self.messages = 0
         self.skipped = 0
-        self.has_files_without_channel = False
+        self._has_files_without_channel = False
         self.is_cancelled = False
         self._directory = directory
+        self._checksum_lists: set[str] = set()
         self._entity_count = 0
         self._entities_bytes = 0
+
+    @property
+    def needs_files_channel(self) -> bool:
+        """Return True if files belong to no channel, or the file has only entries that are skipped."""
+        return self._has_files_without_channel or (self.skipped > 0 and not self._entity_count)
 
     def validate(self, items: Iterator[ImportItem]) -> Iterator[ValidItem]:
         """Yield the items to be recorded.
@@ -78,21 +89,22 @@ class ItemValidator:
             match item:
                 case MessageCount(count=count):
                     self.messages += count
-                case SkippedEntry(reason=reason):
-                    self._skip(reason)
+                case SkippedEntry():
+                    yield self._skip(item)
                 case _ if estimate_bytes(item) > MAX_ENTRY_BYTES:
-                    self._skip(f"an entry that is longer than {MAX_ENTRY_BYTES >> 10} KiB")
+                    yield self._skip(_too_long(item))
                 case FileLink():
-                    link = self._validate_link(item)
-                    if link is not None:
-                        yield link
+                    yield from self._validate_link(item)
                 case _:
                     self._count_entity(item)
                     yield item
 
-    def _validate_link(self, link: FileLink) -> FileLink | None:
+    def _validate_link(self, link: FileLink) -> Iterator[FileLink | SkippedEntry]:
         if link.channel_id:
-            return link
+            yield link
+            return
+        if link.checksum is not None and link.checksum.startswith(("http://", "https://")):
+            link = replace(link, checksum=None, checksum_list=link.checksum)
         try:
             parse_directory(f"{self._directory}/{link.directory}")
             if link.name:
@@ -102,10 +114,28 @@ class ItemValidator:
         except DownloadError as error:
             # The detail quotes the value, which may be a misplaced URL with a password.
             is_public = all(redact_url(text) == text for text in (link.directory, link.name, link.checksum or ""))
-            self._skip(error.detail if is_public else "a directory, name or checksum that holds a secret")
-            return None
-        self.has_files_without_channel = True
-        return replace(link, channel_id=FILES_CHANNEL_ID)
+            detail = error.detail if is_public else "a directory, name or checksum that holds a secret"
+            yield self._skip(SkippedEntry(reason=SkipReason.INVALID_NAME, detail=detail, line=link.line))
+            return
+        self._has_files_without_channel = True
+        if link.checksum_list and link.checksum_list not in self._checksum_lists:
+            self._checksum_lists.add(link.checksum_list)
+            if len(self._checksum_lists) > MAX_CHECKSUM_LISTS:
+                raise ImportRefusedError(
+                    f"the file names more than {MAX_CHECKSUM_LISTS} lists of checksums", ImportErrorCode.FILE_TOO_LARGE
+                )
+            yield FileLink(
+                file_id=link.checksum_list,
+                url=link.checksum_list,
+                directory=link.directory,
+                channel_id=FILES_CHANNEL_ID,
+                is_checksum_list=True,
+            )
+        yield replace(
+            link,
+            channel_id=FILES_CHANNEL_ID,
+            is_checksum_list=is_checksum_list(place_of(link.url)[1]) and link.checksum_list == "",
+        )
 
     def _count_entity(self, entity: WorkspaceUser | Channel) -> None:
         self._entity_count += 1
@@ -116,15 +146,29 @@ class ItemValidator:
                 ImportErrorCode.FILE_TOO_LARGE,
             )
 
-    def _skip(self, reason: str) -> None:
+    def _skip(self, entry: SkippedEntry) -> SkippedEntry:
         self.skipped += 1
         if self.skipped > MAX_SKIPPED:
             raise ImportRefusedError(
                 f"more than {MAX_SKIPPED} entries of the file cannot be imported", ImportErrorCode.FILE_TOO_LARGE
             )
-        # A file may consist of skipped entries only; the operation has their number.
+        # A file may consist of skipped entries only; the records have all of them.
         if self.skipped <= MAX_SKIPPED_LOGGED:
-            log.info("import_entry_skipped", reason=reason)
+            log.info("import_entry_skipped", reason=entry.reason, detail=entry.detail)
+        return entry
+
+
+def _too_long(item: WorkspaceUser | Channel | FileLink) -> SkippedEntry:
+    """Return the report of an item that is too long; its channel is known if that of a file is."""
+    entry = SkippedEntry(reason=SkipReason.TOO_LONG, detail=f"an element is longer than {MAX_ENTRY_BYTES >> 10} KiB")
+    if not isinstance(item, FileLink):
+        return entry
+    return replace(
+        entry,
+        line=item.line,
+        file_id=item.file_id[:_MAX_SHOWN_CHARACTERS],
+        channel_id=item.channel_id[:_MAX_CHANNEL_ID_CHARACTERS],
+    )
 
 
 def estimate_bytes(item: ValidItem) -> int:

@@ -5,10 +5,20 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
-from downloadd.import_operation import Channel, FileLink, PendingKind, Selection, WorkspaceUser
+from downloadd.import_operation import (
+    FILES_CHANNEL_ID,
+    Channel,
+    FileLink,
+    PendingKind,
+    Selection,
+    SkippedEntry,
+    WorkspaceUser,
+)
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.corrupt_rows import RowReader
+from downloadd.records.import_protocol import ContentItem
 from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
 
 T = TypeVar("T")
@@ -23,29 +33,57 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True):
     select_all: str
     select_ids: str
     count_selected: str
-    make_pending: str
+    make_pending: tuple[str, ...]
 
 
 def _statements(table: str, id: str, value: str, kind: PendingKind) -> _Table:
     # All of these names are constants below.
     # ruff: noqa: S608
-    selected = f"FROM {table} WHERE operation = ? AND do_import = 1"
+    selected = f"FROM {table} WHERE operation = ?1 AND do_import = 1"
+    of_kind = f"operation = ?1 AND wanted = '{kind}'"
+    is_selected = f"{of_kind} AND status = 'found' AND owner IN (SELECT {id} {selected})"
+    first = f"SELECT min(number) FROM import_files WHERE {is_selected} AND file_id IS NOT NULL GROUP BY file_id"
     return _Table(
         insert=f"INSERT OR IGNORE INTO {table} (operation, {id}, {value}) VALUES (?, ?, ?)",
-        list=f"SELECT {id}, {value}, do_import FROM {table} WHERE operation = ?",
+        list=f"SELECT {id}, {value}, do_import FROM {table} WHERE operation = ? AND {id} > ? ORDER BY {id} LIMIT ?",
         delete=f"DELETE FROM {table} WHERE operation = ?",
         select_all=f"UPDATE {table} SET do_import = 1 WHERE operation = ?",
         select_ids=f"UPDATE {table} SET do_import = ({id} IN (SELECT value FROM json_each(?))) WHERE operation = ?",
         count_selected=f"SELECT count(*) {selected}",
-        make_pending=f"UPDATE import_files SET status = 'pending' WHERE operation = ? AND wanted = '{kind}' "
-        f"AND status = 'found' AND owner IN (SELECT {id} {selected})",
+        make_pending=(
+            # The end of the daemon may have interrupted an earlier selection.
+            f"UPDATE import_files SET status = 'found' WHERE {of_kind} AND status = 'pending' AND run IS NULL",
+            f"UPDATE import_files SET status = 'pending' WHERE {is_selected} AND file_id IS NULL",
+            # Of a file that several selected channels name, the first one.
+            f"UPDATE import_files SET status = 'pending' WHERE number IN ({first})",
+        ),
     )
 
 
 _USERS: Final = _statements("import_people", "user_id", "person", PendingKind.AVATAR)
 _CHANNELS: Final = _statements("import_channels", "channel_id", "channel", PendingKind.FILE)
-_INSERT_FILE: Final = "INSERT INTO import_files (operation, wanted, owner, link) VALUES (?, ?, ?, ?)"
+_INSERT_FILE: Final = (
+    "INSERT OR IGNORE INTO import_files (operation, wanted, owner, link, file_id, rank, archived) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 _DELETE_FILES: Final = "DELETE FROM import_files WHERE operation = ?"
+_INSERT_SKIPPED: Final = "INSERT INTO import_skipped (operation, owner, file_id, entry) VALUES (?, ?, ?, ?)"
+_DELETE_SKIPPED: Final = "DELETE FROM import_skipped WHERE operation = ?"
+_IS_SKIPPED: Final = """
+FROM import_skipped AS s
+WHERE s.operation = ?1
+    AND (s.owner = '' OR EXISTS (SELECT 1 FROM import_channels AS c
+        WHERE c.operation = ?1 AND c.channel_id = s.owner AND c.do_import = 1))
+    AND (s.file_id = '' OR NOT EXISTS (SELECT 1 FROM import_files AS f
+        JOIN import_channels AS c ON c.operation = f.operation AND c.channel_id = f.owner AND c.do_import = 1
+        WHERE f.operation = ?1 AND f.wanted = 'file' AND f.file_id = s.file_id))
+"""
+_COUNT_SKIPPED: Final = f"SELECT count(*) {_IS_SKIPPED}"
+_CHANNEL_NAME: Final = """coalesce((SELECT json_extract(n.channel, '$.name') FROM import_channels AS n
+    WHERE n.operation = s.operation AND n.channel_id = s.owner), '')"""
+_LIST_SKIPPED: Final = (
+    f"SELECT s.number, s.entry, {_CHANNEL_NAME} {_IS_SKIPPED} AND s.number > ?2 ORDER BY s.number LIMIT ?3"
+)
 
 
 class SqliteImportContents:
@@ -59,39 +97,65 @@ class SqliteImportContents:
         """Delete the content of an operation; see `ImportContentRecords.clear`."""
 
         def write(cursor: sqlite3.Cursor) -> None:
-            for sql in (_USERS.delete, _CHANNELS.delete, _DELETE_FILES):
+            for sql in (_USERS.delete, _CHANNELS.delete, _DELETE_FILES, _DELETE_SKIPPED):
                 cursor.execute(sql, (operation,))
 
         await self._access.write(write)
 
-    async def add(self, operation: str, items: Sequence[WorkspaceUser | Channel | FileLink]) -> None:
+    async def add(self, operation: str, items: Sequence[ContentItem]) -> None:
         """Insert items; see `ImportContentRecords.add`."""
-        users, channels, files = [], [], []
+        users, channels, files, skipped = [], [], [], []
         for item in items:
             match item:
                 case WorkspaceUser():
                     users.append((operation, item.user_id, _to_json(item)))
-                    if item.avatar_url:
-                        files.append((operation, PendingKind.AVATAR.value, item.user_id, _to_json(_avatar_link(item))))
+                    if item.avatar_url or item.avatar_member:
+                        files.append(_file_row(operation, PendingKind.AVATAR, item.user_id, _avatar_link(item)))
                 case Channel():
                     channels.append((operation, item.channel_id, _to_json(item)))
                 case FileLink():
-                    files.append((operation, PendingKind.FILE.value, item.channel_id, _to_json(item)))
+                    files.append(_file_row(operation, PendingKind.FILE, item.channel_id, item))
+                case SkippedEntry():
+                    skipped.append((operation, item.channel_id, item.file_id, _to_json(item)))
 
         def write(cursor: sqlite3.Cursor) -> None:
             cursor.executemany(_USERS.insert, _bindable_rows(users))
             cursor.executemany(_CHANNELS.insert, _bindable_rows(channels))
             cursor.executemany(_INSERT_FILE, _bindable_rows(files))
+            cursor.executemany(_INSERT_SKIPPED, _bindable_rows(skipped))
 
         await self._access.write(write, rows=len(items))
 
-    async def users(self, operation: str) -> list[tuple[WorkspaceUser, bool]]:
-        """Return the users of an import, each with True if it is selected."""
-        return await self._read(_USERS, operation, WorkspaceUser, "imported user")
+    async def users(self, operation: str, after: str, limit: int) -> list[tuple[WorkspaceUser, bool]]:
+        """Return a page of the users of an import; see `ImportContentRecords.users`."""
+        return await self._read(_USERS, (operation, after, limit), WorkspaceUser, "imported user")
 
-    async def channels(self, operation: str) -> list[tuple[Channel, bool]]:
-        """Return the channels of an import, each with True if it is selected."""
-        return await self._read(_CHANNELS, operation, Channel, "imported channel")
+    async def channels(self, operation: str, after: str, limit: int) -> list[tuple[Channel, bool]]:
+        """Return a page of the channels of an import; see `ImportContentRecords.users`."""
+        return await self._read(_CHANNELS, (operation, after, limit), Channel, "imported channel")
+
+    async def skipped(self, operation: str, after: int, limit: int) -> list[tuple[int, SkippedEntry]]:
+        """Return a page of what is not imported; see `ImportContentRecords.skipped`."""
+
+        def decode(row: Row) -> tuple[int, SkippedEntry]:
+            number, text, channel = decode_texts(row, 0, "skipped entry no.")
+            try:
+                return number, replace(msgspec.json.decode(text, type=SkippedEntry), channel=channel)
+            except (msgspec.MsgspecError, ValueError, TypeError) as error:
+                raise corrupt_row_error("skipped entry no.", number, "it is malformed") from error
+
+        return await self._access.read(
+            lambda c: self._row_reader.page(c, _LIST_SKIPPED, (operation, after, limit), decode)
+        )
+
+    async def count_skipped(self, operation: str) -> int:
+        """Return the number of entries that `skipped` lists."""
+
+        def read(connection: sqlite3.Connection) -> int:
+            count: int = connection.execute(_COUNT_SKIPPED, (operation,)).fetchone()[0]
+            return count
+
+        return await self._access.read(read)
 
     async def select(self, operation: str, selection: Selection) -> int:
         """Select users and channels; see `ImportContentRecords.select`."""
@@ -103,7 +167,7 @@ class SqliteImportContents:
 
         return await self._access.write(write)
 
-    async def _read(self, table: _Table, operation: str, kind: type[T], label: str) -> list[tuple[T, bool]]:
+    async def _read(self, table: _Table, parameters: Row, kind: type[T], label: str) -> list[tuple[T, bool]]:
         def decode(row: Row) -> tuple[T, bool]:
             id, text, selected = decode_texts(row, 0, label)
             try:
@@ -111,7 +175,7 @@ class SqliteImportContents:
             except (msgspec.MsgspecError, ValueError, TypeError) as error:
                 raise corrupt_row_error(label, id, "it is malformed") from error
 
-        return await self._access.read(lambda c: self._row_reader.rows(c, table.list, (operation,), decode))
+        return await self._access.read(lambda c: self._row_reader.page(c, table.list, to_bindable(parameters), decode))
 
 
 def _select(cursor: sqlite3.Cursor, table: _Table, operation: str, ids: frozenset[str] | None) -> int:
@@ -120,13 +184,33 @@ def _select(cursor: sqlite3.Cursor, table: _Table, operation: str, ids: frozense
         cursor.execute(table.select_all, (operation,))
     else:
         cursor.execute(table.select_ids, (*to_bindable((_to_json(sorted(ids)),)), operation))
-    cursor.execute(table.make_pending, (operation, operation))
+    for sql in table.make_pending:
+        cursor.execute(sql, (operation,))
     count: int = cursor.execute(table.count_selected, (operation,)).fetchone()[0]
     return count
 
 
 def _avatar_link(user: WorkspaceUser) -> FileLink:
-    return FileLink(file_id=user.user_id, url=user.avatar_url or "", name=user.username, user=user.user_id)
+    return FileLink(
+        file_id=user.user_id,
+        url="" if user.avatar_member else user.avatar_url or "",
+        member=user.avatar_member,
+        name=user.username,
+        user=user.user_id,
+    )
+
+
+def _file_row(operation: str, kind: PendingKind, owner: str, link: FileLink) -> Row:
+    has_id = kind is PendingKind.AVATAR or link.channel_id != FILES_CHANNEL_ID
+    return (
+        operation,
+        kind.value,
+        owner,
+        _to_json(link),
+        link.file_id if has_id else None,
+        0 if link.is_checksum_list else 1,
+        int(bool(link.member)),
+    )
 
 
 def _to_json(value: msgspec.Struct | list[str]) -> str:

@@ -5,59 +5,112 @@ the file, so that no notification can be lost or applied twice.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from downloadd.import_operation import FileCounts, FileLink, PendingFile, PendingKind
+from downloadd.import_operation import (
+    PENDING_KINDS,
+    FileCounts,
+    FileLink,
+    FileStatus,
+    PendingFile,
+    PendingKind,
+    PendingRequest,
+)
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.corrupt_rows import RowReader
-from downloadd.records.rows import Row, corrupt_row_error, decode_texts
+from downloadd.records.import_protocol import GivenUp, Reservation
+from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
 
 # The SQL is composed of the constants in this module only.
+# ruff: noqa: S608
 _APPLY_OUTCOMES: Final = """
 UPDATE import_files
-SET status = CASE WHEN d.state IN ('completed', 'skipped') THEN 'completed' ELSE 'pending' END
+SET status = CASE
+    WHEN d.state IN ('completed', 'skipped') THEN 'completed'
+    WHEN d.state = 'cancelled' THEN 'cancelled'
+    ELSE 'failed' END
 FROM downloads AS d
 WHERE import_files.status = 'downloading' AND d.id = import_files.download_id AND d.ended_seq IS NOT NULL
 """
+_OF_USER: Final = (
+    "SELECT id FROM operations WHERE user = :user AND (:import IS NULL OR id IN (SELECT value FROM json_each(:import)))"
+)
 # A user may have retried a failed download meanwhile.
-_COMPLETE_RETRIED: Final = """
+_COMPLETE_RETRIED: Final = f"""
 UPDATE import_files SET status = 'completed'
 FROM downloads AS d
-WHERE import_files.status = 'pending' AND import_files.wanted = ?
-    AND import_files.operation IN (SELECT id FROM operations WHERE user = ?)
+WHERE import_files.status IN ('failed', 'cancelled') AND import_files.wanted = :kind
+    AND import_files.operation IN ({_OF_USER})
     AND d.id = import_files.download_id AND d.state IN ('completed', 'skipped')
 """
-_RESERVE: Final = """
+_RESERVE: Final = f"""
+UPDATE import_files SET run = :run, status = 'reserved'
+WHERE status = 'pending' AND wanted = :kind AND operation IN ({_OF_USER})
+"""
+_RESERVE_ENDED: Final = f"""
 UPDATE import_files
-SET run = ?, status = CASE
+SET run = :run, status = CASE
     WHEN EXISTS (SELECT 1 FROM downloads AS d WHERE d.id = import_files.download_id AND d.ended_seq IS NULL)
     THEN 'downloading' ELSE 'reserved' END
-WHERE status = 'pending' AND wanted = ? AND operation IN (SELECT id FROM operations WHERE user = ?)
+WHERE status IN ('failed', 'cancelled') AND wanted = :kind AND operation IN ({_OF_USER})
 """
-_RELEASE: Final = "UPDATE import_files SET status = 'pending' WHERE status = 'reserved' AND run = ?"
+_ENDED_RUNS: Final = f"""
+SELECT DISTINCT run FROM import_files
+WHERE status IN ('failed', 'cancelled') AND wanted = :kind AND operation IN ({_OF_USER}) AND run IS NOT NULL
+"""
+_SOURCES: Final = "SELECT DISTINCT operation FROM import_files WHERE run = ?"
+# The daemon was killed before it recorded the run.
+_RECOVER: Final = """
+UPDATE import_files SET status = CASE WHEN download_id IS NULL THEN 'pending' ELSE 'failed' END
+WHERE status = 'reserved' AND run NOT IN (SELECT id FROM operations)
+"""
+_RELEASE: Final = "UPDATE import_files SET status = 'cancelled' WHERE status = 'reserved' AND run = ?"
+# The rows are damaged; they must not keep the run from finishing.
+_FAIL_UNREADABLE: Final = (
+    "UPDATE import_files SET status = 'failed' WHERE status = 'reserved' AND run = ? AND rank <= ?"
+)
+_GIVE_UP: Final = """
+UPDATE import_files SET status = 'given_up'
+WHERE status IN ('pending', 'failed', 'cancelled') AND operation IN (SELECT value FROM json_each(?1))
+    AND (?2 IS NULL OR wanted = ?2)
+RETURNING run
+"""
+_OPEN_MEMBERS: Final = """
+SELECT EXISTS (SELECT 1 FROM import_files
+    WHERE operation = ? AND archived = 1 AND status NOT IN ('completed', 'given_up') AND (status != 'found' OR ?))
+"""
+_PLACE: Final = "UPDATE import_files SET saved_path = ? WHERE number = ?"
+_COMPLETE: Final = "UPDATE import_files SET status = ?, saved_size = ?, saved_checksum = ?, error = ? WHERE number = ?"
+_SET_CHECKSUM: Final = "UPDATE import_files SET link = ? WHERE number = ? AND status = 'reserved'"
 _CLAIM: Final = "UPDATE import_files SET status = 'downloading', download_id = ? WHERE number = ?"
+_HAS_LISTS: Final = "SELECT EXISTS (SELECT 1 FROM import_files WHERE run = ? AND rank = 0)"
+_COUNT_LISTS: Final = (
+    "SELECT count(*) FROM import_files WHERE run = ? AND rank = 0 AND status IN ('reserved', 'downloading')"
+)
 _COUNT_DOWNLOADING: Final = "SELECT count(*) FROM import_files WHERE run = ? AND status = 'downloading'"
 _COUNT: Final = """
 SELECT count(*),
     count(*) FILTER (WHERE f.status = 'completed'
         OR (f.status = 'downloading' AND d.state IN ('completed', 'skipped'))),
-    count(*) FILTER (WHERE f.status = 'pending'
-        OR (f.status = 'downloading' AND d.state IN ('failed', 'cancelled')))
+    count(*) FILTER (WHERE f.status IN ('failed', 'cancelled')
+        OR (f.status = 'downloading' AND d.state IN ('failed', 'cancelled'))),
+    count(*) FILTER (WHERE f.status = 'given_up')
 FROM import_files AS f LEFT JOIN downloads AS d ON d.id = f.download_id
 WHERE f.run = ?
 """
 _FILES: Final = """
-SELECT f.number, f.link, coalesce(json_extract(c.channel, '$.name'), ''), o.ts, o.name, f.download_id, f.status,
-    d.state, d.directory, d.filename, d.checksum, d.total, d.error
+SELECT f.number, f.operation, f.link, coalesce(json_extract(c.channel, '$.name'), ''), o.ts, o.name, f.download_id,
+    f.status, d.state, d.directory, d.filename, d.checksum, d.total, d.error,
+    f.saved_path, f.saved_size, f.saved_checksum, f.error
 FROM import_files AS f
 JOIN operations AS o ON o.id = f.operation
 LEFT JOIN import_channels AS c ON c.operation = f.operation AND c.channel_id = f.owner
 LEFT JOIN downloads AS d ON d.id = f.download_id
 """
-_RESERVED: Final = f"{_FILES} WHERE f.run = ? AND f.status = 'reserved' ORDER BY f.number LIMIT ?"
+_RESERVED: Final = f"{_FILES} WHERE f.run = ? AND f.status = 'reserved' AND f.rank <= ? ORDER BY f.number LIMIT ?"
 _WITHOUT_DOWNLOAD: Final = (
     f"{_FILES} WHERE f.run = ? AND f.status = 'downloading' AND d.id IS NULL ORDER BY f.number LIMIT ?"
 )
@@ -72,41 +125,92 @@ class SqliteImportFiles:
         self._access = access
         self._row_reader = RowReader()
 
-    async def reserve(self, run: str, user: str, kind: PendingKind) -> int:
+    async def reserve(self, run: str, user: str, request: PendingRequest) -> Reservation:
         """Assign pending files to a run; see `ImportFileRecords.reserve`."""
+        parameters = {"run": run, "user": user, "kind": PENDING_KINDS[request.kind].value}
 
-        def write(cursor: sqlite3.Cursor) -> int:
-            cursor.execute(_COMPLETE_RETRIED, (kind.value, user))
-            return cursor.execute(_RESERVE, (run, kind.value, user)).rowcount
+        def write(cursor: sqlite3.Cursor) -> Reservation:
+            imports = None if request.operation is None else _find_imports(cursor, request.operation)
+            named = parameters | {"import": None if imports is None else msgspec.json.encode(imports).decode()}
+            cursor.execute(_RECOVER)
+            cursor.execute(_COMPLETE_RETRIED, named)
+            count = cursor.execute(_RESERVE, named).rowcount
+            earlier: list[str] = []
+            if request.retry:
+                earlier = [row[0] for row in cursor.execute(_ENDED_RUNS, named)]
+                count += cursor.execute(_RESERVE_ENDED, named).rowcount
+            sources = [row[0] for row in cursor.execute(_SOURCES, (run,))]
+            return Reservation(
+                count=count, sources=tuple(sorted({*sources, *(imports or ())})), earlier_runs=tuple(sorted(earlier))
+            )
 
         return await self._access.write(write)
 
     async def release(self, run: str) -> None:
-        """Make the files pending again that a run has not claimed; see `ImportFileRecords.release`."""
+        """Cancel the files that a run has not claimed; see `ImportFileRecords.release`."""
         await self._execute(_RELEASE, (run,))
 
-    async def claim(self, run: str, limit: int, new_id: Callable[[], str]) -> list[PendingFile]:
+    async def give_up(self, imports: Sequence[str], kind: PendingKind | None) -> GivenUp:
+        """End files of imports for good; see `ImportFileRecords.give_up`."""
+        parameters = (msgspec.json.encode(imports).decode(), kind)
+
+        def write(cursor: sqlite3.Cursor) -> GivenUp:
+            runs = [row[0] for row in cursor.execute(_GIVE_UP, parameters)]
+            return GivenUp(count=len(runs), runs=tuple(sorted({run for run in runs if run is not None})))
+
+        return await self._access.write(write)
+
+    async def needs_archive(self, operation: str, *, found: bool) -> bool:
+        """Return True if files must still be taken from the archive; see `ImportFileRecords.needs_archive`."""
+        return bool(await self._read_value(_OPEN_MEMBERS, (operation, found)))
+
+    async def claim(
+        self, run: str, limit: int, new_id: Callable[[], str], *, lists_only: bool = False
+    ) -> list[PendingFile]:
         """Return reserved files with ids for their downloads; see `ImportFileRecords.claim`."""
+        rank = 0 if lists_only else 1
 
         def write(cursor: sqlite3.Cursor) -> list[PendingFile]:
-            reserved = self._row_reader.page(cursor.connection, _RESERVED, (run, limit), _decode_file)
-            claimed = [msgspec.structs.replace(file, download_id=new_id(), status="downloading") for file in reserved]
+            reserved = self._row_reader.page(cursor.connection, _RESERVED, (run, rank, limit), _decode_file)
+            claimed = [
+                msgspec.structs.replace(file, download_id=new_id(), status=FileStatus.DOWNLOADING) for file in reserved
+            ]
             cursor.executemany(_CLAIM, [(file.download_id, file.number) for file in claimed])
             if len(claimed) < limit:
-                # The rows that are left are damaged; they must not keep the run from finishing.
-                cursor.execute(_RELEASE, (run,))
+                cursor.execute(_FAIL_UNREADABLE, (run, rank))
             return claimed
 
         return await self._access.write(write, rows=limit)
 
+    async def place(self, file: PendingFile, path: str) -> None:
+        """Record the path that a file of an archive is about to get; durable on return."""
+        await self._execute(_PLACE, to_bindable((path, file.number)))
+
+    async def settle(self, file: PendingFile) -> None:
+        """Record the outcome of a file of an archive: status, size, checksum and error; durable on return."""
+        values = (str(file.status), file.saved_size, file.saved_checksum, file.error, file.number)
+        await self._execute(_COMPLETE, to_bindable(values))
+
+    async def set_links(self, files: Sequence[PendingFile]) -> None:
+        """Replace the links of files that are not claimed; durable on return."""
+        rows = [to_bindable((msgspec.json.encode(file.link).decode(), file.number)) for file in files]
+
+        def write(cursor: sqlite3.Cursor) -> None:
+            cursor.executemany(_SET_CHECKSUM, rows)
+
+        await self._access.write(write, rows=len(rows))
+
+    async def has_lists(self, run: str) -> bool:
+        """Return True if a run has lists of checksums."""
+        return bool(await self._read_value(_HAS_LISTS, (run,)))
+
+    async def count_lists(self, run: str) -> int:
+        """Return the number of lists of checksums of a run that are not finished."""
+        return await self._read_value(_COUNT_LISTS, (run,))
+
     async def count_downloading(self, run: str) -> int:
         """Return the number of claimed files of a run whose downloads have not finished."""
-
-        def read(connection: sqlite3.Connection) -> int:
-            count: int = connection.execute(_COUNT_DOWNLOADING, (run,)).fetchone()[0]
-            return count
-
-        return await self._access.read(read)
+        return await self._read_value(_COUNT_DOWNLOADING, (run,))
 
     async def without_download(self, run: str, limit: int) -> list[PendingFile]:
         """Return claimed files of a run whose downloads were never started."""
@@ -120,8 +224,8 @@ class SqliteImportFiles:
         """Return the numbers of files of a run."""
 
         def read(connection: sqlite3.Connection) -> FileCounts:
-            total, completed, failed = connection.execute(_COUNT, (run,)).fetchone()
-            return FileCounts(total=total, completed=completed, failed=failed)
+            total, completed, failed, given_up = connection.execute(_COUNT, (run,)).fetchone()
+            return FileCounts(total=total, completed=completed, failed=failed, given_up=given_up)
 
         return await self._access.read(read)
 
@@ -139,29 +243,49 @@ class SqliteImportFiles:
 
         await self._access.write(write)
 
+    async def _read_value(self, sql: str, parameters: Row) -> int:
+        def read(connection: sqlite3.Connection) -> int:
+            value: int = connection.execute(sql, parameters).fetchone()[0]
+            return value
+
+        return await self._access.read(read)
+
     async def _read_page(self, sql: str, parameters: Row) -> list[PendingFile]:
         return await self._access.read(lambda c: self._row_reader.page(c, sql, parameters, _decode_file))
 
 
+def _find_imports(cursor: sqlite3.Cursor, operation: str) -> list[str]:
+    """Return the ids of the imports that an operation stands for: itself, or the sources of a run."""
+    rows = cursor.execute("SELECT sources FROM operations WHERE id = ? AND sources IS NOT NULL", (operation,))
+    row = rows.fetchone()
+    return [operation] if row is None else msgspec.json.decode(row[0], type=list[str])
+
+
 def _decode_file(row: Row) -> PendingFile:
-    number, link, channel, started_at, name, download_id, status, state, directory, filename, checksum, total, error = (
-        decode_texts(row, 0, "import file no.")
-    )
+    row = decode_texts(row, 0, "import file no.")
+    number, operation, link, channel, started_at, name, download_id, status, state = row[:9]
+    directory, filename, checksum, total, error = row[9:14]
     try:
         decoded = msgspec.json.decode(link, type=FileLink)
     except (msgspec.MsgspecError, ValueError, TypeError) as problem:
         raise corrupt_row_error("import file no.", number, "its link is malformed") from problem
     completed = state == "completed"
-    return PendingFile(
+    file = PendingFile(
         number=number,
+        import_id=operation,
         link=decoded,
         channel=channel,
         import_started_at=started_at,
         import_name=name,
         download_id=download_id,
-        status=status if state is None else state,
+        status=status if state is None or status == FileStatus.GIVEN_UP else state,
         path=f"{directory}/{filename}" if completed else None,
         saved_size=total if completed else None,
         saved_checksum=checksum if completed else None,
         error=error,
     )
+    if state is not None:
+        return file
+    # Only a file of an archive, or one that failed before its download, has an outcome without a download.
+    path, size, own_checksum, own_error = row[14:]
+    return msgspec.structs.replace(file, path=path, saved_size=size, saved_checksum=own_checksum, error=own_error)

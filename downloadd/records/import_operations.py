@@ -65,6 +65,8 @@ _COLUMNS: Final = (
     "failed",
     "reason",
     "error_code",
+    "sources",
+    "given_up",
 )
 """The columns that are used; `file` of the table is not."""
 
@@ -81,7 +83,8 @@ _LATEST: Final = f"SELECT {_COLUMN_LIST} FROM operations ORDER BY updated_at DES
 _BY_ID: Final = f"SELECT {_COLUMN_LIST} FROM operations WHERE id = ?"
 _SOURCES: Final = (
     f"SELECT {_COLUMN_LIST} FROM operations "
-    "WHERE id IN (SELECT operation FROM import_files WHERE run = ?) ORDER BY rowid"
+    "WHERE id IN (SELECT operation FROM import_files WHERE run = ?1) "
+    "OR id IN (SELECT j.value FROM operations AS run, json_each(run.sources) AS j WHERE run.id = ?1) ORDER BY rowid"
 )
 _UNFINISHED: Final = (
     f"SELECT {_COLUMN_LIST} FROM operations "
@@ -165,6 +168,8 @@ def encode_operation(operation: ImportOperation) -> Row:
             operation.file_counts.failed,
             operation.reason,
             None if operation.error_code is None else STORED_ERROR_CODES[operation.error_code],
+            msgspec.json.encode(operation.sources).decode() if operation.sources else None,
+            operation.file_counts.given_up,
         )
     )
 
@@ -176,7 +181,7 @@ def decode_operation(row: Row) -> ImportOperation:
         StorageError: the row is damaged.
     """
     values: dict[str, Any] = dict(zip(_COLUMNS, decode_texts(row, 0, "import operation"), strict=True))
-    code = values.pop("error_code")
+    code, sources = values.pop("error_code"), values.pop("sources")
     try:
         return msgspec.convert(
             {
@@ -184,11 +189,12 @@ def decode_operation(row: Row) -> ImportOperation:
                 "started_at": values["ts"],
                 "state": _STATES[values["status"]],
                 "valid": values["valid"] == 1,
-                "file_counts": {name: values[name] for name in ("total", "completed", "failed")},
+                "file_counts": {name: values[name] for name in ("total", "completed", "failed", "given_up")},
+                "sources": () if sources is None else msgspec.json.decode(sources),
                 # A code that this version does not know is of a file that could not be read.
                 "error_code": None if code is None else _ERROR_CODES.get(code, ImportErrorCode.INVALID_FILE),
             },
             ImportOperation,
         )
-    except (KeyError, TypeError, msgspec.ValidationError) as error:
+    except (KeyError, TypeError, msgspec.MsgspecError) as error:
         raise corrupt_row_error("import operation", values["id"], "a value is malformed") from error

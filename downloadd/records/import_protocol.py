@@ -15,12 +15,35 @@ from downloadd.import_operation import (
     ImportOperation,
     PendingFile,
     PendingKind,
+    PendingRequest,
     Selection,
+    SkippedEntry,
     WorkspaceUser,
 )
 
 MAX_CHUNK_ROWS: Final = 2_000
 """Rows that one call of `ImportContentRecords.add` should write, and that a page of files should have."""
+
+ContentItem = WorkspaceUser | Channel | FileLink | SkippedEntry
+"""Item of an import file that is recorded."""
+
+
+class Reservation(msgspec.Struct, frozen=True, kw_only=True):
+    """Files that were assigned to a run."""
+
+    count: int
+    sources: tuple[str, ...]
+    """Ids of the imports that they belong to, and of those that were asked for."""
+    earlier_runs: tuple[str, ...] = ()
+    """Ids of the runs that had them before."""
+
+
+class GivenUp(msgspec.Struct, frozen=True, kw_only=True):
+    """Files that were given up."""
+
+    count: int
+    runs: tuple[str, ...]
+    """Ids of the runs that they belong to."""
 
 
 class ImportOperationRecords(Protocol):
@@ -66,20 +89,36 @@ class ImportContentRecords(Protocol):
         """Delete the content of an operation, so that its file can be read again; durable on return."""
         ...
 
-    async def add(self, operation: str, items: Sequence[WorkspaceUser | Channel | FileLink]) -> None:
-        """Insert items, all or none, durable on return; users and channels that are known already are skipped."""
+    async def add(self, operation: str, items: Sequence[ContentItem]) -> None:
+        """Insert items, all or none, durable on return.
+
+        Users, channels, and files of a channel, that are known already are not inserted again.
+        """
         ...
 
-    async def users(self, operation: str) -> list[tuple[WorkspaceUser, bool]]:
-        """Return the users of an import, each with True if it is selected."""
+    async def users(self, operation: str, after: str, limit: int) -> list[tuple[WorkspaceUser, bool]]:
+        """Return up to `limit` users of an import with ids above `after`, by id; each with True if it is selected."""
         ...
 
-    async def channels(self, operation: str) -> list[tuple[Channel, bool]]:
-        """Return the channels of an import, each with True if it is selected."""
+    async def channels(self, operation: str, after: str, limit: int) -> list[tuple[Channel, bool]]:
+        """Return up to `limit` channels of an import, as `users` does."""
+        ...
+
+    async def skipped(self, operation: str, after: int, limit: int) -> list[tuple[int, SkippedEntry]]:
+        """Return up to `limit` parts of an import that are not imported, with numbers above `after`, by number.
+
+        Only those that belong to no channel or to a selected one, and whose file no selected channel contains.
+        """
+        ...
+
+    async def count_skipped(self, operation: str) -> int:
+        """Return the number of entries that `skipped` lists."""
         ...
 
     async def select(self, operation: str, selection: Selection) -> int:
         """Select users and channels, and make their avatars and files pending; durable on return.
+
+        A file that several selected channels name is pending once. Safe to repeat before a run.
 
         Returns the number of selected users and channels.
         """
@@ -89,19 +128,62 @@ class ImportContentRecords(Protocol):
 class ImportFileRecords(Protocol):
     """Durable records of the files of imports. A run is an operation that downloads pending files."""
 
-    async def reserve(self, run: str, user: str, kind: PendingKind) -> int:
-        """Assign all pending files of a user to a run, durable on return, and return their number.
+    async def reserve(self, run: str, user: str, request: PendingRequest) -> Reservation:
+        """Assign pending files of a user to a run, durable on return.
 
-        A file whose download a user has retried meanwhile is counted as completed or downloading.
+        The caller records the run before the next reservation; those of runs that were never recorded are undone.
+        Files that failed or were cancelled are assigned only if the request asks to retry them. One whose download a
+        user has retried meanwhile is counted as completed or downloading.
         """
         ...
 
     async def release(self, run: str) -> None:
-        """Make the files pending again that a run has not claimed; durable on return."""
+        """Cancel the files that a run has not claimed; durable on return."""
         ...
 
-    async def claim(self, run: str, limit: int, new_id: Callable[[], str]) -> list[PendingFile]:
-        """Return up to `limit` reserved files of a run, each with the id of a download to start; durable on return."""
+    async def give_up(self, imports: Sequence[str], kind: PendingKind | None) -> GivenUp:
+        """End the files of imports that are pending, failed or cancelled, so that they are not tried again.
+
+        Only those of a kind, if one is given. Durable on return.
+        """
+        ...
+
+    async def needs_archive(self, operation: str, *, found: bool) -> bool:
+        """Return True if files of an import must still be taken from its archive.
+
+        Args:
+            operation: the import.
+            found: True to count files that are not selected, because a selection is expected.
+        """
+        ...
+
+    async def claim(
+        self, run: str, limit: int, new_id: Callable[[], str], *, lists_only: bool = False
+    ) -> list[PendingFile]:
+        """Return up to `limit` reserved files of a run, each with the id of a download to start; durable on return.
+
+        With `lists_only`, only lists of checksums.
+        """
+        ...
+
+    async def place(self, file: PendingFile, path: str) -> None:
+        """Record the path that a file of an archive is about to get; durable on return."""
+        ...
+
+    async def settle(self, file: PendingFile) -> None:
+        """Record the outcome of a file of an archive: status, size, checksum and error; durable on return."""
+        ...
+
+    async def set_links(self, files: Sequence[PendingFile]) -> None:
+        """Replace the links of files that are not claimed; durable on return."""
+        ...
+
+    async def has_lists(self, run: str) -> bool:
+        """Return True if a run has lists of checksums."""
+        ...
+
+    async def count_lists(self, run: str) -> int:
+        """Return the number of lists of checksums of a run that are not finished."""
         ...
 
     async def count_downloading(self, run: str) -> int:
@@ -109,11 +191,11 @@ class ImportFileRecords(Protocol):
         ...
 
     async def without_download(self, run: str, limit: int) -> list[PendingFile]:
-        """Return claimed files of a run whose downloads were never started."""
+        """Return claimed files of a run that have no download: it was never started, or they are in an archive."""
         ...
 
     async def apply_outcomes(self) -> None:
-        """Record which downloads have finished, durable on return; files that failed are pending again."""
+        """Record which downloads have finished; durable on return."""
         ...
 
     async def count(self, run: str) -> FileCounts:

@@ -326,6 +326,21 @@ async def test_an_export_is_imported_and_watched(
     assert sum(path.endswith(".gif") for path in daemon.files()) == 3
 
 
+async def test_what_an_import_leaves_out_has_lines_and_an_exit_code(run: Run, origin: Origin, tmp_path: Path) -> None:
+    origin.script("/good", ScriptedResponse(size=10))
+    file = tmp_path / "links.csv"
+    file.write_text(f"url\n{origin.url('/good')}\nhttp://h/a,b\n" + "nonsense\n" * 30)
+    done = await run("import", str(file), "--watch")
+    assert done.status == 5
+    assert "1 of 1 files completed, 0 failed, 31 left out." in done.out
+    lines = [line for line in done.err.splitlines() if line.startswith("left out: ")]
+    assert lines[0].endswith("the header has 1; quote cells: too_many_cells")
+    assert (len(lines), lines[-1]) == (21, "left out: 11 more")
+    assert "31 parts of links.csv left out." in done.err
+    assert (await run("import", str(file), "--look")).status == 0
+    assert json.loads((await run("import", str(file), "--watch", "--json")).out)["count"]["skipped"] == 31
+
+
 async def test_a_list_is_imported_and_failures_are_reported(run: Run, origin: Origin, tmp_path: Path) -> None:
     origin.script("/good", ScriptedResponse(size=10))
     origin.script("/gone", error_response(404))
@@ -335,6 +350,14 @@ async def test_a_list_is_imported_and_failures_are_reported(run: Run, origin: Or
     assert done.status == 1
     assert "1 of 2 files completed, 1 failed." in done.out
     assert "downloadctl: The import is not complete" in done.err
+    run_id = next(word for word in done.err.split() if len(word) == 17)
+    again = await run("import-retry", run_id, "--watch")
+    assert (again.status, "0 of 1 files completed, 1 failed." in again.out) == (1, True)
+    newest = json.loads((await run("import-end", run_id, "--json")).out)
+    assert newest["operation"]["_id"] == run_id
+    assert (await run("import-end", run_id)).status == 1
+    assert (await run("import-retry", run_id)).out == "0 files tried again.\n"
+    assert len(origin.requests("/gone")) == 2
     picture = tmp_path / "picture.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")
     assert "does not look like a list or an export" in (await run("import", str(picture))).err

@@ -170,7 +170,7 @@ async def test_hosts_in_use_are_listed(client: Client, origin: Origin) -> None:
 
 async def test_an_export_is_imported(client: Client, daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
-    content = packed(export(origin, ["F1", "F2"]))
+    content = packed({**export(origin, ["F1", "F2"]), "readme.txt": b"x", "notes.txt": b"x"})
 
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(content), 100):
@@ -184,6 +184,11 @@ async def test_an_export_is_imported(client: Client, daemon: DaemonProcess, orig
     await client.imports.start(users={"list": []}, channels={"all": True})
     assert await client.imports.download_files() == 2
     assert await client.imports.download_avatars() == 0
+    assert await client.imports.download_files(operation=operation.id, retry=True) == 0
+    first = await client.imports.skipped(operation.id, limit=1)
+    second = await client.imports.skipped(operation.id, cursor=first.next)
+    assert [item.entry for item in (*first.skipped, *second.skipped)] == ["readme.txt", "notes.txt"]
+    assert second.next is None
     await wait_until(lambda: sum(path.startswith("Imports/") and path.endswith(".gif") for path in daemon.files()) == 2)
     assert (await client.imports.progress()).success
     assert await client.imports.current() is not None

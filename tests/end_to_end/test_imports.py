@@ -65,8 +65,8 @@ async def select_all(daemon: DaemonProcess) -> None:
     assert await daemon.request("POST", "/api/v1/startImport", json=selection) == (200, {"success": True})
 
 
-async def download_pending(daemon: DaemonProcess, what: str = "Files") -> int:
-    status, answer = await daemon.request("POST", f"/api/v1/downloadPending{what}")
+async def download_pending(daemon: DaemonProcess, what: str = "Files", **query: str) -> int:
+    status, answer = await daemon.request("POST", f"/api/v1/downloadPending{what}", params=query)
     assert (status, answer["success"]) == (200, True)
     return int(answer["count"])
 
@@ -210,19 +210,22 @@ async def test_avatars_have_a_folder_of_their_own(daemon: DaemonProcess, origin:
     await select_all(daemon)
     assert await download_pending(daemon, "Avatars") == 1
     operation = await done(daemon)
-    assert (operation["type"], operation["count"]) == ("Pending Avatars", {"completed": 1, "total": 1, "error": 0})
+    assert (operation["type"], operation["count"]) == (
+        "Pending Avatars",
+        {"completed": 1, "total": 1, "error": 0, "given_up": 0, "skipped": 0},
+    )
     (path,) = (path for path in daemon.files() if not path.endswith(".jsonl"))
     assert path.endswith("/avatars/U1-ann")
 
 
-async def test_a_failed_file_stays_pending_and_is_retried(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_failed_file_is_retried_on_request(daemon: DaemonProcess, origin: Origin) -> None:
     serve(origin)
     origin.script("/F2", [error_response(404), ScriptedResponse(size=size_of("F2"), seed=2, content_type="image/gif")])
     await upload(daemon, "slack", packed(export(origin, ["F1", "F2"])))
     await file_data(daemon)
     await select_all(daemon)
     assert await download_pending(daemon) == 2
-    assert (await done(daemon))["count"] == {"completed": 1, "total": 2, "error": 1}
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 2, "error": 1, "given_up": 0, "skipped": 0}
     status, progress = await daemon.request("GET", "/api/v1/getImportProgress")
     assert (status, progress["key"], progress["name"], progress["step"]) == (
         200, "pending-files", "Pending Files", "importer_done",
@@ -231,8 +234,9 @@ async def test_a_failed_file_stays_pending_and_is_retried(daemon: DaemonProcess,
         ("F1", "completed", None),
         ("F2", "failed", "REMOTE_FILE_NOT_FOUND"),
     ]
-    assert await download_pending(daemon) == 1
-    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0}
+    assert await download_pending(daemon) == 0
+    assert await download_pending(daemon, retry="true") == 1
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0, "given_up": 0, "skipped": 0}
     assert len([path for path in daemon.files() if path.endswith(".gif")]) == 2
     assert [(line["file_id"], line["status"]) for line in manifest(daemon)] == [
         ("F1", "completed"),
@@ -255,14 +259,14 @@ async def test_a_file_that_a_user_retried_is_not_fetched_twice(daemon: DaemonPro
     await file_data(daemon)
     await select_all(daemon)
     assert await download_pending(daemon) == 2
-    assert (await done(daemon))["count"] == {"completed": 0, "total": 2, "error": 2}
+    assert (await done(daemon))["count"] == {"completed": 0, "total": 2, "error": 2, "given_up": 0, "skipped": 0}
     failed = {entry["filename"]: entry["id"] for entry in await daemon.history()}
     for id in failed.values():
         assert (await daemon.control(id, "retry"))[0] == 200
     await daemon.wait_until_finished(failed["F1-F1.gif"])
     # One file is complete, and one is being fetched.
-    assert await download_pending(daemon) == 1
-    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0}
+    assert await download_pending(daemon, retry="true") == 1
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0, "given_up": 0, "skipped": 0}
     assert [len(origin.requests(f"/F{number}")) for number in (1, 2)] == [2, 2]
     assert [line["status"] for line in manifest(daemon)] == ["completed", "completed"]
     assert await download_pending(daemon) == 0
@@ -321,7 +325,13 @@ async def test_a_kill_during_an_import_loses_and_duplicates_no_file(restartable:
         await asyncio.sleep(0.15)
         await restartable.kill()
         await restartable.start()
-    assert (await done(restartable, 60))["count"] == {"completed": 400, "total": 400, "error": 0}
+    assert (await done(restartable, 60))["count"] == {
+        "completed": 400,
+        "total": 400,
+        "error": 0,
+        "given_up": 0,
+        "skipped": 0,
+    }
     assert len([path for path in restartable.files() if path.endswith(".gif")]) == 400
     assert len(await restartable.history()) == 400
     assert restartable.part_files() == []
@@ -370,7 +380,13 @@ async def test_a_large_export_is_read_fast_and_fetched_across_a_kill(
     await wait_until(some_are_there, 60, every=0.3)
     await restartable.kill()
     await restartable.start()
-    assert (await done(restartable, 100))["count"] == {"completed": 5_000, "total": 5_000, "error": 0}
+    assert (await done(restartable, 100))["count"] == {
+        "completed": 5_000,
+        "total": 5_000,
+        "error": 0,
+        "given_up": 0,
+        "skipped": 0,
+    }
     assert len(list(restartable.root.rglob("*.gif"))) == 5_000
     assert restartable.part_files() == []
 
@@ -447,6 +463,141 @@ async def test_the_progress_of_an_import_has_events(daemon: DaemonProcess, origi
         assert "importer_user_selection" in steps()
 
 
+async def test_what_is_not_imported_is_counted_and_listed(daemon: DaemonProcess, origin: Origin) -> None:
+    serve(origin)
+    members = export(origin, ["F1"])
+    gone = [{"id": f"F{number}", "mode": "tombstone"} for number in range(5, 9)]
+    members["general/2020-01-01.json"].append({"ts": "7.5", "files": gone})
+    members["readme.txt"] = "hello"
+    await upload(daemon, "slack", packed(members))
+    await file_data(daemon)
+    assert (await current(daemon))["count"]["skipped"] == 5
+    source = (await current(daemon))["_id"]
+    await select_all(daemon)
+    assert await download_pending(daemon) == 1
+    run = await done(daemon)
+    assert run["count"] == {"completed": 1, "total": 1, "error": 0, "given_up": 0, "skipped": 5}
+    assert daemon.client is not None
+    for id in (source, run["_id"]):
+        url: str | None = f"{daemon.url}/api/v1/imports/{id}/skipped?limit=2"
+        listed: list[dict[str, Any]] = []
+        while url is not None:
+            async with daemon.client.get(url) as response:
+                listed += (await response.json())["skipped"]
+                url = str(response.links["next"]["url"]) if "next" in response.links else None
+        assert sorted((item["reason"], item["file_id"]) for item in listed) == [
+            *(("deleted", f"F{number}") for number in range(5, 9)),
+            ("unknown_entry", None),
+        ]
+    assert [line["status"] for line in manifest(daemon)] == ["completed", *(["skipped"] * 5)]
+    assert (await daemon.request("GET", "/api/v1/imports/nobody/skipped"))[0] == 404
+
+
+async def test_files_of_the_archive_are_taken_from_it_across_kills(restartable: DaemonProcess) -> None:
+    await restartable.start()
+    count = 300
+    members: dict[str, Any] = {
+        "users.json": [],
+        "channels.json": [{"id": "C1", "name": "general"}],
+        "general/1.json": [{"ts": "5", "files": [{"id": f"F{n}", "name": "a"}]} for n in range(count)],
+        **{f"__uploads/F{n}/a": f"content {n}".encode() for n in range(count)},
+    }
+    await upload(restartable, "slack", packed(members))
+    await file_data(restartable)
+    await select_all(restartable)
+    assert await download_pending(restartable) == count
+    for _ in range(3):
+        await asyncio.sleep(0.1)
+        await restartable.kill()
+        await restartable.start()
+    assert (await done(restartable, 60))["count"] == {
+        "completed": count,
+        "total": count,
+        "error": 0,
+        "given_up": 0,
+        "skipped": 0,
+    }
+    files = {path.rpartition("/")[2]: data for path, data in restartable.files().items() if "manifest" not in path}
+    assert files == {f"F{n}-a": f"content {n}".encode() for n in range(count)}
+    assert restartable.part_files() == []
+    assert list((restartable.state / "imports").iterdir()) == []
+
+
+@pytest.mark.timeout(180)
+async def test_kills_at_any_step_of_an_import_lose_and_duplicate_nothing(
+    restartable: DaemonProcess, origin: Origin
+) -> None:
+    serve(origin)
+    ids = [f"F{number}" for number in range(1, 101)]
+    members = export(origin, ids)
+    members["channels.json"].append({"id": "C3", "name": "other"})
+    # Each file again in another channel, files in the archive, and files that were deleted.
+    members["other/1.json"] = [
+        *members["general/2020-01-01.json"],
+        *({"ts": "5", "files": [{"id": f"G{n}", "name": "a"}]} for n in range(100)),
+        *({"ts": "6", "files": [{"id": f"H{n}", "mode": "tombstone"}]} for n in range(50)),
+    ]
+    members |= {f"__uploads/G{n}/a": f"content {n}".encode() for n in range(100)}
+    await restartable.start()
+    await upload(restartable, "slack", packed(members))
+
+    async def advance() -> bool:
+        """Do the next step of the import; return True at its end."""
+        operation = await current(restartable)
+        if operation["importerKey"] == "pending-files":
+            return bool(operation["status"] == "importer_done")
+        if operation["status"] in {"importer_user_selection", "importer_importing_started"}:
+            await select_all(restartable)
+        elif operation["status"] == "importer_done":
+            await download_pending(restartable)
+        else:
+            await restartable.request("GET", "/api/v1/getImportFileData")
+        return False
+
+    kills = iter((0, 1, 2, 3, 5, 8, 13, 21, 34, 55))
+    async with asyncio.timeout(150):
+        while not await advance():
+            steps = next(kills, None)
+            if steps is None:
+                await asyncio.sleep(0.05)
+                continue
+            for _ in range(steps):
+                await asyncio.sleep(0.01)
+                await advance()
+            await restartable.kill()
+            await restartable.start()
+    counts = (await current(restartable))["count"]
+    assert counts == {"completed": 200, "total": 200, "error": 0, "given_up": 0, "skipped": 50}
+    names = sorted(path.rpartition("/")[2] for path in restartable.files() if "manifest" not in path)
+    assert names == sorted([*(f"{id}-{id}.gif" for id in ids), *(f"G{n}-a" for n in range(100))])
+    assert len(await restartable.history()) == 100
+    assert len(manifest(restartable)) == 250
+    assert restartable.part_files() == []
+
+
+async def test_lists_of_checksums_verify_the_files_beside_them(daemon: DaemonProcess, origin: Origin) -> None:
+    for name, seed in (("good", 1), ("bad", 2), ("given", 3)):
+        origin.script(f"/d/{name}", ScriptedResponse(size=100, seed=seed))
+    sums = f"{expected_sha256(1, 100)}  good\n{'0' * 64} *bad\n"
+    origin.script("/d/SHA256SUMS", ScriptedResponse(body=sums.encode()))
+    origin.script("/sums/given.sha256", ScriptedResponse(body=f"{expected_sha256(3, 100)}\n".encode()))
+    lines = [origin.url(f"/d/{name}") for name in ("good", "bad", "SHA256SUMS", "given")]
+    data = "\n".join((*lines, f"  checksum={origin.url('/sums/given.sha256')}", ""))
+    await upload(daemon, "urls", data.encode(), "list.txt")
+    await file_data(daemon)
+    await select_all(daemon)
+    assert await download_pending(daemon) == 5
+    assert (await done(daemon))["count"] == {"completed": 4, "total": 5, "error": 1, "given_up": 0, "skipped": 0}
+    outcomes = {line["url"].rpartition("/")[2]: line["error"] for line in manifest(daemon)}
+    assert outcomes == {
+        "good": None,
+        "bad": "CHECKSUM_MISMATCH",
+        "SHA256SUMS": None,
+        "given": None,
+        "given.sha256": None,
+    }
+
+
 @pytest.mark.parametrize("key", ["urls", "csv", "metalink"])
 async def test_files_of_a_list_are_saved_in_its_directories(daemon: DaemonProcess, origin: Origin, key: str) -> None:
     origin.script("/a", ScriptedResponse(size=100, etag='"a"'))
@@ -461,7 +612,13 @@ async def test_files_of_a_list_are_saved_in_its_directories(daemon: DaemonProces
     assert [channel["channel_id"] for channel in (await file_data(daemon))["channels"]] == ["__files__"]
     await select_all(daemon)
     assert await download_pending(daemon) == 1
-    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0}
+    assert (await done(daemon))["count"] == {
+        "completed": 1,
+        "total": 1,
+        "error": 0,
+        "given_up": 0,
+        "skipped": int(key == "csv"),
+    }
     (path,) = (path for path in daemon.files() if not path.endswith(".jsonl"))
     assert path.endswith(" list/x/y/z.bin")
 
@@ -500,7 +657,7 @@ async def test_an_impossible_file_size_does_not_stop_an_import(daemon: DaemonPro
     await file_data(daemon)
     await select_all(daemon)
     await download_pending(daemon)
-    assert (await done(daemon))["count"] == {"completed": 2, "total": 2, "error": 0}
+    assert (await done(daemon))["count"] == {"completed": 2, "total": 2, "error": 0, "given_up": 0, "skipped": 0}
 
 
 @pytest.mark.parametrize(
@@ -527,12 +684,12 @@ async def test_a_directory_of_a_list_is_checked_by_its_final_path(daemon: Daemon
     long = "/".join(["d" * 254] * 12)
     await upload(daemon, "urls", f"{origin.url('/a')}\n  dir=api/v2\n{origin.url('/b')}\n  dir={long}\n".encode(), "l")
     await file_data(daemon)
-    assert [line["reason"] for line in daemon.log_lines() if line["event"] == "import_entry_skipped"] == [
+    assert [line["detail"] for line in daemon.log_lines() if line["event"] == "import_entry_skipped"] == [
         "the directory is longer than 3072 bytes"
     ]
     await select_all(daemon)
     assert await download_pending(daemon) == 1
-    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0}
+    assert (await done(daemon))["count"] == {"completed": 1, "total": 1, "error": 0, "given_up": 0, "skipped": 1}
     assert [path.partition(" l/")[2] for path in daemon.files() if not path.endswith(".jsonl")] == ["api/v2/a"]
 
 
@@ -769,10 +926,9 @@ async def test_cancelling_an_operation_cancels_its_downloads(daemon: DaemonProce
     assert (status, answer["operation"]["status"]) == (200, "importer_import_cancelled")
     assert {entry["status"] for entry in await daemon.history()} == {"cancelled"}
     assert await daemon.active() == []
-    assert (await daemon.request("DELETE", f"/api/v1/imports/{id}"))[0] == 400
     assert (await daemon.request("DELETE", "/api/v1/imports/nobody"))[0] == 404
-    # Cancelled files are still pending.
-    assert await download_pending(daemon) == 2
+    assert await download_pending(daemon) == 0
+    assert await download_pending(daemon, retry="true", operation=id) == 2
 
 
 async def test_an_import_waits_while_another_program_locks_the_records(daemon: DaemonProcess, origin: Origin) -> None:

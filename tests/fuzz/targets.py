@@ -6,6 +6,7 @@ other than 0 at the first failure: an undocumented exception, or a name that is 
 
 import io
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ import atheris
 with atheris.instrument_imports():
     from downloadd.errors import DownloadError
     from downloadd.fronts.rest.target import parse_target
+    from downloadd.imports.checksum_format import parse_checksum_list
     from downloadd.imports.importers import IMPORTERS
     from downloadd.imports.json_array import InvalidArrayError, read_elements
     from downloadd.imports.refusal import ImportRefusedError
@@ -26,6 +28,7 @@ with atheris.instrument_imports():
     from downloadd.transfer.head_normalization import PROTOCOL_PREFIX, MalformedHeadError, find_head_end, normalize_head
 
 METALINK = b'<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="a">'
+VERSION_LINE = b'{"type":"version"}\n'
 NOW = 1_700_000_000.0
 
 
@@ -65,13 +68,21 @@ def fuzz_imports(data: bytes) -> None:
             target.writestr("channels.csv", "general")
             target.writestr(name, data)
         archives.append(archive.getvalue())
+    exported = io.BytesIO()
+    with tarfile.open(fileobj=exported, mode="w") as tar:
+        for name, content in (("realm.json", data), ("attachment.json", data), ("messages-1.json", data)):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    archives.append(exported.getvalue())
     for importer in IMPORTERS.values():
-        for file in (data, METALINK + data, b"url,filename\n" + data, *archives):
+        for file in (data, METALINK + data, b"url,filename\n" + data, VERSION_LINE + data, *archives):
             with suppress(ImportRefusedError):
                 for _ in importer.read(io.BytesIO(file)):
                     pass
     with suppress(InvalidArrayError):
-        assert all(raw for raw in read_elements(data))
+        assert all(raw for raw in read_elements((data,)))
+    list(parse_checksum_list("SHA256SUMS", data.decode(errors="replace")))
 
 
 def fuzz_names(data: bytes) -> None:

@@ -8,11 +8,10 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.import_files import EXPORT, links, packed, read
+from support.import_files import EXPORT, links, packed, read, reasons
 
 from downloadd.import_operation import (
     ImportErrorCode,
-    ImportItem,
 )
 from downloadd.imports import archive
 from downloadd.imports.refusal import ImportRefusedError
@@ -32,30 +31,81 @@ def test_an_encrypted_archive_is_refused() -> None:
         read("slack", bytes(data))
 
 
-def test_a_zip_bomb_is_refused_before_it_is_unpacked() -> None:
-    with pytest.raises(ImportRefusedError, match="bomb") as refused:
-        read("slack", packed({"users.json": b" " * (20 << 20)}))
+def test_an_entry_that_packs_well_is_no_bomb() -> None:
+    day = [{"ts": "1", "text": "all is well " * 400, "user": "U1"}] * 4000
+    items = read("slack", packed({**EXPORT, "general/2020-01-03.json": day}))
+    assert len(links(items)) == 7
+
+
+def test_a_bomb_is_refused_by_what_it_unpacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive.Archive.__init__, "__kwdefaults__", {"max_unpacked": 1 << 20})
+    with pytest.raises(ImportRefusedError, match="were unpacked") as refused:
+        read("slack", packed({**EXPORT, "general/2020-01-03.json": b"[" + b" " * (2 << 20) + b"]"}))
     assert refused.value.code is ImportErrorCode.FILE_TOO_LARGE
 
 
+def test_entries_that_overlap_are_refused() -> None:
+    data = bytearray(packed({"users.json": [], "a.json": "x" * 50}))
+    at = data.index(b"PK\x01\x02")
+    data[at + 20 : at + 24] = (1 << 20).to_bytes(4, "little")
+    with pytest.raises(ImportRefusedError, match="overlap"):
+        read("slack", bytes(data))
+
+
+def windows(members: dict[str, object]) -> bytes:
+    """Return a zip whose names have backslashes, and an entry for a directory."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as target:
+        for name, content in {"export/general/": "", **members}.items():
+            info = zipfile.ZipInfo("x")
+            info.filename = name.replace("/", "\\")
+            target.writestr(info, content if isinstance(content, str) else json.dumps(content))
+    return file.getvalue()
+
+
+def test_names_with_backslashes_are_those_with_slashes() -> None:
+    data = windows({f"export/{name}": content for name, content in EXPORT.items()})
+    assert links(read("slack", data)) == links(read("slack", packed(EXPORT)))
+
+
+def test_files_that_an_operating_system_adds_are_left_out() -> None:
+    added = {"__MACOSX/._users.json": b"x", ".DS_Store": b"x", "general/Thumbs.db": b"x", "general/._1.json": b"x"}
+    assert reasons(read("slack", packed({**EXPORT, **added}))) == reasons(read("slack", packed(EXPORT)))
+
+
+def test_an_entry_that_a_later_one_of_its_name_replaces_is_reported() -> None:
+    file = io.BytesIO(packed(EXPORT))
+    with zipfile.ZipFile(file, "a") as target, pytest.warns(UserWarning, match="Duplicate name"):
+        target.writestr("general/2020-01-01.json", "[]")
+    items = read("slack", file.getvalue())
+    assert "duplicate_entry" in reasons(items)
+    assert [link.file_id for link in links(items)] == ["F8", "F9"]
+
+
 def test_an_entry_that_is_longer_than_declared_is_damaged() -> None:
-    data = packed({"users.json": "[]", "general/1.json": b"[" + b"1," * 50_000 + b"1]"})
-    place = data.rindex(b"PK\x01\x02")
+    data = packed({"users.json": "[" + "1," * 50_000 + "1]", "channels.json": []})
+    place = data.index(b"PK\x01\x02")
     cut = bytearray(data)
     cut[place + 24 : place + 28] = (100).to_bytes(4, "little")
-    items: list[ImportItem] = []
     with pytest.raises(ImportRefusedError):
-        items = read("slack", bytes(cut).replace(b"users.json", b"other.json"))
-    assert items == []
+        read("slack", bytes(cut))
 
 
 def test_only_entries_that_are_read_are_limited_in_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MAX_ENTRY_BYTES", 10_000)
-    logs = {"integration_logs.json": bytes(range(256)) * 100}
-    assert len(links(read("slack", packed({**EXPORT, **logs})))) == 6
-    day = {"general/2020-01-03.json": [{"text": "x" * 20_000}]}
-    with pytest.raises(ImportRefusedError, match=r"2020-01-03.*too large"):
-        read("slack", packed({**EXPORT, **day}))
+    tables = {"users.csv": "ann,a@example.com\n", "logs.txt": bytes(range(256)) * 100}
+    assert read("csv", packed(tables))
+    with pytest.raises(ImportRefusedError, match=r"general/1.csv.*too large"):
+        read("csv", packed({**tables, "general/1.csv": "x" * 20_000}))
+
+
+def test_a_damaged_day_does_not_hide_the_others() -> None:
+    data = bytearray(packed(EXPORT))
+    at = data.index(b"general/2020-01-01.json") + 60
+    data[at : at + 4] = b"\xff\xff\xff\xff"
+    items = read("slack", bytes(data))
+    assert "damaged_entry" in reasons(items)
+    assert [link.file_id for link in links(items)][-2:] == ["F8", "F9"]
 
 
 def test_the_limits_of_the_directory_use_its_bytes_and_not_the_declared_numbers(

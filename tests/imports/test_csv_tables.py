@@ -1,12 +1,13 @@
 """Reading of CSV files."""
 
 import pytest
-from support.import_files import links, packed, read, skipped
+from support.import_files import links, packed, read, reasons, skipped
 
 from downloadd.import_operation import (
     DIRECT_MESSAGES_CHANNEL_ID,
     Channel,
     MessageCount,
+    SkippedEntry,
     WorkspaceUser,
 )
 from downloadd.imports.refusal import ImportRefusedError
@@ -59,6 +60,7 @@ def test_a_table_of_urls_is_read_with_any_separator_and_encoding(separator: str,
         (b"", "url"),
         (b"name,link\na,https://a.example/\n", "url"),
         (b"url\n\n", "names no file"),
+        (b"url\nnonsense\n", "names no file"),
         (b'url\n"' + b"x" * 200_000, "cannot be read"),
         (packed({"x.txt": "y"}), "users.csv"),
     ],
@@ -66,3 +68,31 @@ def test_a_table_of_urls_is_read_with_any_separator_and_encoding(separator: str,
 def test_a_table_without_urls_is_refused(data: bytes, sentence: str) -> None:
     with pytest.raises(ImportRefusedError, match=sentence):
         read("csv", data)
+
+
+def test_a_row_with_more_cells_than_the_header_is_not_fetched() -> None:
+    data = b'url,filename\nhttps://h/a,b,c.jpg\n"https://h/a,b",c.jpg\nhttps://h/d,e.jpg,,\n'
+    items = read("csv", data)
+    assert [(link.url, link.name) for link in links(items)] == [("https://h/a,b", "c.jpg"), ("https://h/d", "e.jpg")]
+    assert reasons(items) == ["too_many_cells"]
+    assert skipped(items)[0].startswith("line 2: 3 cells, but the header has 2")
+
+
+def test_the_number_of_a_line_counts_rows_of_several_lines() -> None:
+    items = read("csv", b'url,note\nhttps://h/1,"two\nlines"\nhttps://h/2,a,b\nnonsense,\n')
+    assert [link.line for link in links(items)] == [2]
+    assert [item.line for item in items if isinstance(item, SkippedEntry)] == [4, 5]
+
+
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"'])
+def test_the_separator_line_of_excel_is_used(first: str) -> None:
+    items = read("csv", f"{first}\r\nurl;filename\r\nhttps://h/a,b;c\r\nnonsense;d\r\n".encode())
+    assert [(link.url, link.name, link.line) for link in links(items)] == [("https://h/a,b", "c", 3)]
+    assert [item.line for item in items if isinstance(item, SkippedEntry)] == [4]
+
+
+def test_entries_of_a_workspace_that_are_not_part_of_the_format_are_reported() -> None:
+    items = read("csv", packed({"users.csv": "", "readme.txt": "x", "__MACOSX/._users.csv": "x", ".DS_Store": "x"}))
+    assert [(item.reason, item.entry) for item in items if isinstance(item, SkippedEntry)] == [
+        ("unknown_entry", "readme.txt")
+    ]

@@ -56,6 +56,8 @@ GUESSES = [
     ("a.txt", b" PK", "urls"),
     ("csv", b"", "csv"),
     ("a", b"\xff\xfeh\0t\0", "urls"),
+    ("a.jsonl", b'{"type":"version"', "mattermost"),
+    ("export.tar.gz", b"\x1f\x8b\x08", "zulip"),
     ("a.png", b"\x89PNG\0\0", None),
 ]
 

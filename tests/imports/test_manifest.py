@@ -8,12 +8,15 @@ from structlog.testing import capture_logs
 from support.import_stack import DIRECTORY, ImportStack
 
 from downloadd.import_operation import (
+    PENDING_FILES,
     Channel,
     FileLink,
     ImportState,
     PendingFile,
-    PendingKind,
+    PendingRequest,
     Selection,
+    SkippedEntry,
+    SkipReason,
 )
 from downloadd.imports.manifest import ManifestWriter, make_manifest_entry
 
@@ -40,11 +43,12 @@ async def test_the_manifest_lists_every_file_of_the_import(stack: ImportStack) -
     operation = stack.operations.new("slack", "ann", ImportState.DONE, name="x.zip")
     await stack.operations.create(operation)
     links = [FileLink(file_id=str(number), url="http://h/", channel_id="C1") for number in range(3)]
-    await stack.records.contents.add(operation.id, [Channel(channel_id="C1", name="general"), *links])
+    stub = SkippedEntry(reason=SkipReason.DELETED, detail="gone", entry="a.json", line=7, file_id="F9", channel_id="C1")
+    await stack.records.contents.add(operation.id, [Channel(channel_id="C1", name="general"), *links, stub])
     await stack.records.contents.select(operation.id, Selection(users=None, channels=None))
     run = stack.operations.new("pending-files", "ann", ImportState.DOWNLOADING)
     await stack.operations.create(run)
-    await stack.records.files.reserve(run.id, "ann", PendingKind.FILE)
+    await stack.records.files.reserve(run.id, "ann", PendingRequest(kind=PENDING_FILES))
     writer = ManifestWriter(
         operations=stack.operations, records=stack.records, destination=stack.destination, directory=DIRECTORY
     )
@@ -53,8 +57,13 @@ async def test_the_manifest_lists_every_file_of_the_import(stack: ImportStack) -
     [manifest] = stack.root.rglob("manifest.jsonl")
     lines = [json.loads(line) for line in manifest.read_text().splitlines()]
     assert [(line["file_id"], line["channel"], line["status"]) for line in lines] == [
-        (str(number), "general", "reserved") for number in range(3)
+        *((str(number), "general", "reserved") for number in range(3)),
+        ("F9", "general", "skipped"),
     ]
+    assert {key: lines[-1][key] for key in ("error", "detail", "entry", "line")} == {
+        "error": "deleted", "detail": "gone", "entry": "a.json", "line": 7,
+    }  # fmt: skip
+    assert "detail" not in lines[0]
     assert [path.name for path in manifest.parent.iterdir()] == ["manifest.jsonl"]
     await assert_failure_is_logged(writer, stack, manifest)
 

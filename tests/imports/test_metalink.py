@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.import_files import METALINK, links, read, skipped
+from support.import_files import METALINK, links, read, reasons
 
 from downloadd.imports import metalink
 from downloadd.imports.refusal import ImportRefusedError
@@ -21,7 +21,49 @@ def test_a_metalink_is_read_with_its_mirrors_by_priority() -> None:
     assert (first.directory, first.name, first.size) == ("dir", "example.ext", 14471447)
     assert first.checksum == "sha-256=f0ad929cd259957e160ea442eb80986b5f01a1b4"
     assert (second.name, second.directory, second.checksum) == ("plain", "", None)
-    assert len(skipped(items)) == 3
+    assert reasons(items) == ["invalid_name", "invalid_name", "no_url"]
+
+
+VERSION_3 = """<metalink version="3.0" xmlns="http://www.metalinker.org/">
+  <files><file name="d/example.ext">
+    <size>7</size>
+    <verification>
+      <hash type="sha1">80bc95fd391772fa61c91ed68567f0980bb45fd9</hash>
+      <pieces length="1" type="sha1"><hash piece="0">aa</hash></pieces>
+    </verification>
+    <resources>
+      <url type="http" preference="10">http://a.example/1</url>
+      <url type="https" location="de" preference="90">https://b.example/1</url>
+      <url type="ftp" preference="100">ftp://c.example/1</url>
+      <url type="http">http://d.example/1</url>
+    </resources>
+  </file></files>
+</metalink>"""
+
+
+def test_a_metalink_of_version_3_is_read() -> None:
+    [link] = links(read("metalink", VERSION_3.encode()))
+    assert [link.url, *link.mirrors] == ["https://b.example/1", "http://a.example/1", "http://d.example/1"]
+    assert (link.directory, link.name, link.size) == ("d", "example.ext", 7)
+    assert link.checksum == "sha-1=80bc95fd391772fa61c91ed68567f0980bb45fd9"
+
+
+@pytest.mark.parametrize("name", ["sha-256", "SHA256", "sha256", "Sha_256"])
+def test_a_hash_may_have_any_spelling_of_its_name(name: str) -> None:
+    [link, _] = links(read("metalink", METALINK.replace("sha-256", name).encode()))
+    assert link.checksum == "sha-256=f0ad929cd259957e160ea442eb80986b5f01a1b4"
+
+
+def test_the_strongest_hash_is_used() -> None:
+    text = METALINK.replace('<hash type="sha-256">', f'<hash type="sha-384">{"A" * 96}</hash><hash type="sha-256">')
+    assert links(read("metalink", text.encode()))[0].checksum == f"sha-384={'a' * 96}"
+
+
+def test_a_file_whose_hashes_are_all_unknown_is_reported() -> None:
+    text = METALINK.replace("sha-256", "whirlpool").replace("sha-1", "crc32")
+    items = read("metalink", text.encode())
+    assert links(items)[0].checksum is None
+    assert reasons(items)[0] == "unknown_checksum"
 
 
 def test_the_mirrors_with_the_best_priorities_are_used() -> None:

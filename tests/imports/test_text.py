@@ -10,7 +10,7 @@ from downloadd.imports import text
 from downloadd.imports.text import read_lines
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_lines_are_read_in_the_encodings_of_spreadsheets(encoding: str, end: str) -> None:
     data = f"grün{end}{end}€ 5".encode(encoding)

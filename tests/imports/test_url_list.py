@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.import_files import links, packed, read, skipped
+from support.import_files import links, packed, read, reasons, skipped
 
 from downloadd.imports.refusal import ImportRefusedError
 
@@ -22,13 +22,58 @@ def test_a_list_is_read_as_wget_and_aria2c_read_it() -> None:
         ("https://a.example/2", ("https://b.example/2",), "two.bin", "some/where", "sha-256=00"),
         ("https://a.example/3", (), "", "", None),
     ]
-    assert skipped(items) == [f"line {n}: no URL with its scheme, such as https://" for n in (11, 12)]
+    assert skipped(items) == [
+        "line 8: split is not a supported option",
+        *(f"line {n}: no URL with its scheme, such as https://" for n in (11, 12)),
+    ]
+    assert reasons(items) == ["unknown_option", "no_url", "no_url"]
+
+
+def test_an_indented_url_is_a_url() -> None:
+    items = read("urls", b"https://a.example/1\n  https://a.example/?a=2\n\tHTTPS://a.example/3\n   out=three\n")
+    assert [(link.url, link.name, link.line) for link in links(items)] == [
+        ("https://a.example/1", "", 1),
+        ("https://a.example/?a=2", "", 2),
+        ("HTTPS://a.example/3", "three", 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ("out=b.bin", ("", "b.bin")),
+        ("out=a/b.bin", ("a", "b.bin")),
+        ("dir=x\n out=a/b.bin", ("x/a", "b.bin")),
+        ("out=../b.bin", ("..", "b.bin")),
+    ],
+)
+def test_out_may_have_a_directory(options: str, place: tuple[str, str]) -> None:
+    [link] = links(read("urls", f"https://a.example/1\n {options}\n".encode()))
+    assert (link.directory, link.name) == place
+
+
+def test_an_option_that_may_hold_a_secret_is_not_quoted() -> None:
+    items = read("urls", b"https://a.example/1\n  ann:s3cret@h.example\n  header=Cookie: s3cret\n")
+    assert skipped(items) == ["line 2: the line is not a supported option", "line 3: header is not a supported option"]
+
+
+def test_urls_that_are_too_many_are_reported() -> None:
+    items = read("urls", "\t".join(f"https://a.example/{n}" for n in range(20)).encode())
+    assert len(links(items)[0].mirrors) == 15
+    assert skipped(items) == ["line 1: of 20 URLs, the first 16 are used"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_a_list_is_read_in_any_unicode_encoding(encoding: str) -> None:
+    assert [link.url for link in links(read("urls", "https://a.example/\u00e4\n".encode(encoding)))] == [
+        "https://a.example/\u00e4"
+    ]
 
 
 def test_a_line_that_is_too_long_is_skipped() -> None:
     items = read("urls", b"http://a.example/" + b"x" * 600_000 + b"\nhttps://a.example/1\n")
     assert [link.url for link in links(items)] == ["https://a.example/1"]
-    assert skipped(items) == ["line 1: longer than 524288 characters"]
+    assert skipped(items) == ["the line is longer than 524288 characters"]
 
 
 @pytest.mark.parametrize("line", ["ann:s3cret@h.example/x", "//ann:s3cret@h.example/x", "h.example/x?token=s3cret"])

@@ -14,11 +14,16 @@ from downloadd.import_operation import (
     ImportItem,
     MessageCount,
     SkippedEntry,
+    SkipReason,
     WorkspaceUser,
 )
 from downloadd.imports import validation
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.validation import ItemValidator, ValidItem, estimate_bytes, next_chunk
+
+
+def skipped() -> SkippedEntry:
+    return SkippedEntry(reason=SkipReason.DELETED, detail="gone")
 
 
 def test_a_cancelled_validation_ends_at_the_next_item() -> None:
@@ -35,8 +40,8 @@ def test_a_cancelled_validation_ends_at_the_next_item() -> None:
 
 @pytest.mark.parametrize("name", ["MAX_ENTITIES", "MAX_ENTITIES_BYTES", "MAX_SKIPPED"])
 def test_a_file_that_exceeds_a_limit_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    items: list[ImportItem] = [WorkspaceUser(user_id="u", username="ann"), SkippedEntry(reason="x")] * 3
-    assert len(list(ItemValidator("i").validate(iter(items)))) == 3
+    items: list[ImportItem] = [WorkspaceUser(user_id="u", username="ann"), skipped()] * 3
+    assert len(list(ItemValidator("i").validate(iter(items)))) == 6
     monkeypatch.setattr(validation, name, 2)
     with pytest.raises(ImportRefusedError) as refused:
         list(ItemValidator("i").validate(iter(items)))
@@ -62,11 +67,11 @@ def test_a_file_without_channel_gets_the_channel_of_files() -> None:
     validator = ItemValidator("i")
     with_channel, without = FileLink(file_id="1", url="u", channel_id="C"), FileLink(file_id="2", url="u")
     assert list(validator.validate(iter([with_channel]))) == [with_channel]
-    assert not validator.has_files_without_channel
+    assert not validator.needs_files_channel
     [link] = validator.validate(iter([without]))
     assert isinstance(link, FileLink)
     assert link.channel_id == FILES_CHANNEL_ID
-    assert validator.has_files_without_channel
+    assert validator.needs_files_channel
 
 
 @pytest.mark.parametrize(
@@ -75,23 +80,26 @@ def test_a_file_without_channel_gets_the_channel_of_files() -> None:
 def test_a_file_with_an_invalid_destination_or_checksum_is_skipped(field: str, value: str) -> None:
     validator = ItemValidator("i")
     items: list[ImportItem] = [replace(FileLink(file_id="1", url="u"), **{field: value})]
-    assert list(validator.validate(iter(items))) == []
-    assert (validator.skipped, validator.has_files_without_channel) == (1, False)
+    [entry] = validator.validate(iter(items))
+    assert isinstance(entry, SkippedEntry)
+    assert entry.reason is SkipReason.INVALID_NAME
+    # Its operation has a channel to select all the same.
+    assert (validator.skipped, validator.needs_files_channel) == (1, True)
 
 
 def test_a_misplaced_url_is_not_logged_with_its_secret() -> None:
     link = FileLink(file_id="1", url="u", name="http://ann:s3cret@h.example/x")
     with capture_logs() as lines:
-        assert list(ItemValidator("i").validate(iter([link]))) == []
+        entries = list(ItemValidator("i").validate(iter([link])))
     assert [line["event"] for line in lines] == ["import_entry_skipped"]
-    assert "s3cret" not in str(lines)
+    assert "s3cret" not in str((lines, entries))
 
 
 def test_the_log_has_a_limited_number_of_skipped_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "MAX_SKIPPED_LOGGED", 2)
     validator = ItemValidator("i")
     with capture_logs() as lines:
-        assert list(validator.validate(iter([SkippedEntry(reason="x")] * 5))) == []
+        assert len(list(validator.validate(iter([skipped()] * 5)))) == 5
     assert (len(lines), validator.skipped) == (2, 5)
 
 
@@ -102,3 +110,26 @@ def test_a_chunk_ends_at_its_limit_of_items_or_bytes(monkeypatch: pytest.MonkeyP
     long: ValidItem = Channel(channel_id="C", name="x" * 99)
     items = iter([short, short, short, short, long, short])
     assert [len(next_chunk(items)) for _ in range(4)] == [3, 2, 1, 0]
+
+
+def urls_of(links: list[FileLink]) -> list[tuple[str, bool]]:
+    validated = ItemValidator("i").validate(iter(links))
+    return [(link.url, link.is_checksum_list) for link in validated if isinstance(link, FileLink)]
+
+
+def test_a_list_of_checksums_is_recognized_by_the_name_in_its_url() -> None:
+    links = [FileLink(file_id="1", url=f"https://h/d/{name}") for name in ("SHA256SUMS?x=1", "a.iso.sha256", "a.iso")]
+    assert [is_list for _, is_list in urls_of(links)] == [True, True, False]
+
+
+def test_a_list_of_checksums_that_is_given_by_its_url_is_downloaded_once() -> None:
+    links = [FileLink(file_id=url, url=url, checksum="https://h/SUMS") for url in ("https://h/a", "https://h/b")]
+    assert urls_of(links) == [("https://h/SUMS", True), ("https://h/a", False), ("https://h/b", False)]
+    validated = [link for link in ItemValidator("i").validate(iter(links)) if isinstance(link, FileLink)]
+    assert [(link.checksum, link.checksum_list) for link in validated[1:]] == [(None, "https://h/SUMS")] * 2
+
+
+def test_the_number_of_lists_of_checksums_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "MAX_CHECKSUM_LISTS", 1)
+    with pytest.raises(ImportRefusedError, match="lists of checksums"):
+        urls_of([FileLink(file_id="1", url="https://h/a", checksum=f"https://h/{n}") for n in range(2)])

@@ -14,7 +14,7 @@ from support.fake_imports import make_operation
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.errors import StorageError
-from downloadd.import_operation import Channel, FileLink, PendingKind, Selection
+from downloadd.import_operation import PENDING_FILES, Channel, FileLink, PendingRequest, Selection
 from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner
 from downloadd.records.sqlite import SqliteRecords
@@ -170,7 +170,7 @@ async def test_a_damaged_operation_is_left_out(tmp_path: Path, change: str) -> N
             await imports.get("b")
 
 
-async def test_a_damaged_file_of_an_import_stays_pending_and_does_not_block_others(tmp_path: Path) -> None:
+async def test_a_damaged_file_of_an_import_fails_and_does_not_block_others(tmp_path: Path) -> None:
     async with SqliteRecords(tmp_path, ManualClock()) as records:
         imports = records.imports
         await imports.operations.create(make_operation(id="i", user="u"))
@@ -179,7 +179,7 @@ async def test_a_damaged_file_of_an_import_stays_pending_and_does_not_block_othe
             "i", [FileLink(file_id=str(n), url="http://h/", name="n", channel_id="c") for n in range(3)]
         )
         await imports.contents.select("i", Selection(users=None, channels=None))
-        assert await imports.files.reserve("run", "u", PendingKind.FILE) == 3
+        assert (await imports.files.reserve("run", "u", PendingRequest(kind=PENDING_FILES))).count == 3
         corrupt(tmp_path, "UPDATE import_files SET link = '{' WHERE number = 2")
         assert [one.number for one in await imports.files.claim("run", 2, lambda: "x")] == [1, 3]
         assert await imports.files.claim("run", 2, lambda: "x") == []

@@ -4,17 +4,30 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from records.contract import ManualClock, sample_download
 from support.downloads import with_fields
 from support.fake_imports import make_operation
 
 from downloadd.errors import ErrorCode
-from downloadd.import_operation import Channel, FileCounts, FileLink, PendingKind, Selection
-from downloadd.records.import_protocol import ImportFileRecords
+from downloadd.import_operation import (
+    PENDING_AVATARS,
+    PENDING_FILES,
+    Channel,
+    FileCounts,
+    FileLink,
+    FileStatus,
+    PendingKind,
+    PendingRequest,
+    Selection,
+)
+from downloadd.records.import_protocol import GivenUp, ImportFileRecords
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 
 FILES = 4
+REQUEST = PendingRequest(kind=PENDING_FILES)
+RETRY = PendingRequest(kind=PENDING_FILES, retry=True)
 
 
 @pytest.fixture
@@ -24,6 +37,7 @@ async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
         links = [FileLink(file_id=f"F{n}", url="http://h/", channel_id="C1") for n in range(FILES)]
         await opened.imports.contents.add("i", [Channel(channel_id="C1", name="general"), *links])
         await opened.imports.contents.select("i", Selection(users=None, channels=None))
+        await opened.imports.operations.create(make_operation(id="run", user="ann", started_at=6))
         yield opened
 
 
@@ -35,7 +49,7 @@ def files(records: SqliteRecords) -> ImportFileRecords:
 async def start(records: SqliteRecords, count: int = FILES) -> list[str]:
     """Reserve all files for a run, and start the downloads of `count`; return their ids."""
     files, ids = records.imports.files, (f"d{n}" for n in range(count))
-    assert await files.reserve("run", "ann", PendingKind.FILE) == FILES
+    assert (await files.reserve("run", "ann", REQUEST)).count == FILES
     claimed = await files.claim("run", count, lambda: next(ids))
     names = [f"d{n}" for n in range(count)]
     assert [file.download_id for file in claimed] == names
@@ -48,10 +62,11 @@ async def finish(records: SqliteRecords, id: str, state: State, **fields: object
 
 
 async def test_pending_files_are_reserved_once_for_their_user(files: ImportFileRecords) -> None:
-    assert await files.reserve("other", "bob", PendingKind.FILE) == 0
-    assert await files.reserve("other", "ann", PendingKind.AVATAR) == 0
-    assert await files.reserve("run", "ann", PendingKind.FILE) == FILES
-    assert await files.reserve("again", "ann", PendingKind.FILE) == 0
+    assert (await files.reserve("other", "bob", REQUEST)).count == 0
+    assert (await files.reserve("other", "ann", PendingRequest(kind=PENDING_AVATARS))).count == 0
+    reserved = await files.reserve("run", "ann", REQUEST)
+    assert (reserved.count, reserved.sources) == (FILES, ("i",))
+    assert (await files.reserve("again", "ann", REQUEST)).count == 0
     assert await files.count("run") == FileCounts(total=FILES)
 
 
@@ -62,16 +77,17 @@ async def test_claimed_files_have_all_that_a_download_needs(records: SqliteRecor
     assert await files.count_downloading("run") == 1
 
 
-async def test_only_files_that_were_not_claimed_are_released(records: SqliteRecords, files: ImportFileRecords) -> None:
+async def test_only_files_that_were_not_claimed_are_cancelled(records: SqliteRecords, files: ImportFileRecords) -> None:
     await start(records, 1)
     await files.release("run")
     assert await files.claim("run", 9, lambda: "x") == []
     assert await files.count("run") == FileCounts(total=FILES, failed=FILES - 1)
-    assert await files.reserve("next", "ann", PendingKind.FILE) == FILES - 1
+    assert (await files.reserve("next", "ann", REQUEST)).count == 0
+    assert (await files.reserve("next", "ann", RETRY)).count == FILES - 1
 
 
 async def test_downloads_that_were_never_started_are_found(files: ImportFileRecords) -> None:
-    await files.reserve("run", "ann", PendingKind.FILE)
+    await files.reserve("run", "ann", REQUEST)
     ids = iter(("n0", "n1"))
     await files.claim("run", 2, lambda: next(ids))
     assert [file.download_id for file in await files.without_download("run", 9)] == ["n0", "n1"]
@@ -93,7 +109,7 @@ async def test_outcomes_are_those_of_the_downloads(records: SqliteRecords, files
     assert await files.count_downloading("run") == 1
 
 
-async def test_a_failed_file_is_pending_again_and_a_retried_one_is_not_downloaded_twice(
+async def test_a_failed_file_is_tried_again_only_on_request_and_a_retried_one_is_not_downloaded_twice(
     records: SqliteRecords, files: ImportFileRecords
 ) -> None:
     first, second, third, fourth = await start(records)
@@ -103,7 +119,9 @@ async def test_a_failed_file_is_pending_again_and_a_retried_one_is_not_downloade
     await files.apply_outcomes()
     await finish(records, first, State.COMPLETED)
     await finish(records, second, State.QUEUED)
-    assert await files.reserve("next", "ann", PendingKind.FILE) == 2
+    assert (await files.reserve("next", "ann", REQUEST)).count == 0
+    again = await files.reserve("next", "ann", RETRY)
+    assert (again.count, again.earlier_runs) == (2, ("run",))
     assert await files.count_downloading("next") == 1
     assert [file.link.file_id for file in await files.claim("next", 9, lambda: "x")] == ["F2"]
 
@@ -115,3 +133,95 @@ async def test_files_come_in_pages(records: SqliteRecords, files: ImportFileReco
     rest = await files.of_import("i", page[-1].number, 3)
     assert [file.link.file_id for file in (*page, *rest)] == ["F0", "F1", "F2", "F3"]
     assert await files.of_run("other", 0, 9) == []
+
+
+async def test_files_of_another_import_are_not_reserved_for_the_one_that_is_asked_for(
+    records: SqliteRecords, files: ImportFileRecords
+) -> None:
+    await records.imports.operations.create(make_operation(id="j", user="ann", started_at=6))
+    link = FileLink(file_id="G", url="http://h/", channel_id="C1")
+    await records.imports.contents.add("j", [Channel(channel_id="C1", name="general"), link])
+    await records.imports.contents.select("j", Selection(users=None, channels=None))
+    reserved = await files.reserve("run", "ann", PendingRequest(kind=PENDING_FILES, operation="j"))
+    assert (reserved.count, reserved.sources) == (1, ("j",))
+    assert (await files.reserve("next", "ann", REQUEST)).sources == ("i",)
+
+
+async def test_reservations_of_a_run_that_was_never_recorded_are_undone(
+    records: SqliteRecords, files: ImportFileRecords
+) -> None:
+    """The daemon was killed between the reservation and the record of the run."""
+    await files.reserve("lost", "ann", REQUEST)
+    assert (await files.reserve("run", "ann", REQUEST)).count == FILES
+    assert (await files.reserve("again", "ann", REQUEST)).count == 0
+    assert len(await files.claim("run", 9, lambda: "x")) == FILES
+
+
+async def test_files_that_were_given_up_are_never_tried_again(records: SqliteRecords, files: ImportFileRecords) -> None:
+    first, second, *_ = await start(records, 2)
+    await finish(records, first, State.FAILED)
+    await finish(records, second, State.COMPLETED)
+    await files.apply_outcomes()
+    await files.release("run")
+    assert await files.give_up(("i",), PendingKind.FILE) == GivenUp(count=3, runs=("run",))
+    assert (await files.give_up(("i",), None)).count == 0
+    assert (await files.reserve("next", "ann", RETRY)).count == 0
+    assert [file.status for file in await files.of_import("i", 0, 9)] == [
+        "given_up",
+        "completed",
+        "given_up",
+        "given_up",
+    ]
+    assert await files.count("run") == FileCounts(total=FILES, completed=1, given_up=3)
+
+
+async def add_archived(records: SqliteRecords) -> None:
+    await records.imports.operations.create(make_operation(id="j", user="ann", started_at=6))
+    link = FileLink(file_id="G", member="uploads/g", channel_id="C1")
+    await records.imports.contents.add("j", [Channel(channel_id="C1", name="general"), link])
+
+
+async def test_an_archive_is_needed_until_its_files_are_saved_or_given_up(
+    records: SqliteRecords, files: ImportFileRecords
+) -> None:
+    assert not await files.needs_archive("i", found=True)
+    await add_archived(records)
+    assert (await files.needs_archive("j", found=True), await files.needs_archive("j", found=False)) == (True, False)
+    await records.imports.contents.select("j", Selection(users=None, channels=None))
+    await files.reserve("run", "ann", PendingRequest(kind=PENDING_FILES, operation="j"))
+    [file] = await files.claim("run", 9, lambda: "x")
+    assert await files.needs_archive("j", found=False)
+    await files.settle(replace(file, status=FileStatus.FAILED, error="STORAGE_ERROR"))
+    assert await files.needs_archive("j", found=False)
+    await files.give_up(("j",), None)
+    assert not await files.needs_archive("j", found=False)
+
+
+async def test_the_outcome_of_an_archived_file_is_in_its_row(records: SqliteRecords, files: ImportFileRecords) -> None:
+    await add_archived(records)
+    await records.imports.contents.select("j", Selection(users=None, channels=None))
+    await files.reserve("run", "ann", PendingRequest(kind=PENDING_FILES, operation="j"))
+    [file] = await files.claim("run", 9, lambda: "x")
+    await files.place(file, "d/g")
+    [lost] = await files.without_download("run", 9)
+    assert (lost.path, lost.status) == ("d/g", "downloading")
+    await files.settle(replace(file, status=FileStatus.COMPLETED, saved_size=3, saved_checksum="md5=0"))
+    [saved] = await files.of_run("run", 0, 9)
+    assert (saved.status, saved.path, saved.saved_size, saved.saved_checksum) == ("completed", "d/g", 3, "md5=0")
+    assert await files.count("run") == FileCounts(total=1, completed=1)
+
+
+async def test_lists_of_checksums_are_claimed_first_and_complete_the_other_links(
+    records: SqliteRecords, files: ImportFileRecords
+) -> None:
+    await records.imports.contents.add(
+        "i", [FileLink(file_id="S", url="http://h/SHA256SUMS", channel_id="C1", is_checksum_list=True)]
+    )
+    await records.imports.contents.select("i", Selection(users=None, channels=None))
+    await files.reserve("run", "ann", REQUEST)
+    assert (await files.has_lists("run"), await files.count_lists("run")) == (True, 1)
+    [claimed] = await files.claim("run", 9, lambda: "x", lists_only=True)
+    assert claimed.link.file_id == "S"
+    other = next(file for file in await files.of_run("run", 0, 9) if file.link.file_id == "F1")
+    await files.set_links([replace(other, link=replace(other.link, checksum="md5=0"))])
+    assert [file.link.checksum for file in await files.of_run("run", 0, 9)] == [None, "md5=0", None, None, None]

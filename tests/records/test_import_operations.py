@@ -13,13 +13,14 @@ from support.fake_imports import make_operation
 from downloadd.errors import StorageError
 from downloadd.import_operation import (
     FINISHED_STATES,
+    PENDING_FILES,
     Channel,
     FileCounts,
     FileLink,
     ImportErrorCode,
     ImportOperation,
     ImportState,
-    PendingKind,
+    PendingRequest,
     Selection,
 )
 from downloadd.records.import_operations import (
@@ -47,8 +48,9 @@ OPERATIONS = st.builds(
     download_id=st.none() | _TEXT,
     message_count=_COUNT,
     skipped=_COUNT,
-    file_counts=st.builds(FileCounts, total=_COUNT, completed=_COUNT, failed=_COUNT),
+    file_counts=st.builds(FileCounts, total=_COUNT, completed=_COUNT, failed=_COUNT, given_up=_COUNT),
     reason=st.none() | _TEXT,
+    sources=st.lists(_TEXT, max_size=3).map(tuple),
     error_code=st.none() | st.sampled_from(ImportErrorCode),
 )
 
@@ -73,7 +75,7 @@ def test_every_state_and_error_code_has_a_stored_word_of_its_own() -> None:
 
 OLD_ROW = (
     *("MJxTRZsYdho8Ww2qq", "slack", "ann", 1, 2, "importer_import_failed", 1, "application/zip", "export.zip"),
-    *(None, 3, 4, 5, 6, 7, "too long", "error-file-too-large"),
+    *(None, 3, 4, 5, 6, 7, "too long", "error-file-too-large", None, 8),
 )
 
 
@@ -85,14 +87,14 @@ def test_a_row_of_an_earlier_version_is_decoded() -> None:
         ImportErrorCode.FILE_TOO_LARGE,
     )
     assert (operation.started_at, operation.updated_at, operation.name, operation.valid) == (1, 2, "export.zip", True)
-    assert operation.file_counts == FileCounts(total=5, completed=6, failed=7)
+    assert operation.file_counts == FileCounts(total=5, completed=6, failed=7, given_up=8)
 
 
 def test_an_unknown_error_code_is_that_of_an_invalid_file() -> None:
-    assert decode_operation((*OLD_ROW[:-1], "error-of-the-future")).error_code is ImportErrorCode.INVALID_FILE
+    assert decode_operation((*OLD_ROW[:-3], "error-of-the-future", None, 0)).error_code is ImportErrorCode.INVALID_FILE
 
 
-@pytest.mark.parametrize(("index", "value"), [(5, "x"), (5, None), (3, "x"), (12, 1.5), (1, None)])
+@pytest.mark.parametrize(("index", "value"), [(5, "x"), (5, None), (3, "x"), (12, 1.5), (1, None), (17, "[")])
 def test_a_malformed_value_is_reported(index: int, value: object) -> None:
     row = (*OLD_ROW[:index], value, *OLD_ROW[index + 1 :])
     with pytest.raises(StorageError, match="import operation MJxTRZsYdho8Ww2qq"):
@@ -144,5 +146,7 @@ async def test_the_sources_of_a_run_are_the_imports_of_its_files(records: Import
         link = FileLink(file_id=id, url="http://h/", channel_id="c")
         await records.contents.add(id, [Channel(channel_id="c", name="c"), link])
     await records.contents.select("b", Selection(users=None, channels=None))
-    await records.files.reserve("run", "u", PendingKind.FILE)
+    await records.files.reserve("run", "u", PendingRequest(kind=PENDING_FILES))
     assert [one.id for one in await records.operations.sources("run")] == ["b"]
+    await records.operations.create(replace(make_operation(id="run", kind=PENDING_FILES), sources=("a",)))
+    assert [one.id for one in await records.operations.sources("run")] == ["a", "b"]

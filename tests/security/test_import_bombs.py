@@ -3,6 +3,7 @@
 import asyncio
 import io
 import struct
+import tarfile
 import zipfile
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
@@ -58,6 +59,19 @@ def numbered(form: str, size: int) -> bytes:
     return "".join(form.replace("#", f"{number:x}") for number in range(size // (len(form) + 5))).encode()
 
 
+def tarred(members: Mapping[str, bytes]) -> bytes:
+    """Return a tar archive."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as target:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            target.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+VERSION = b'{"type":"version"}\n'
+
 IMPORT_BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "list of numbers": ("slack", lambda: stored({"users.json": array(b"1")})),
     "list of objects": ("slack", lambda: stored({"users.json": array(b"{}")})),
@@ -103,6 +117,31 @@ IMPORT_BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "long URLs": (
         "metalink",
         lambda: metalink(b'<file name="a">' + b"<url>http://a/%s</url>" % (b"x" * 15_000) * 2_000),
+    ),
+    "line of attachments": (
+        "mattermost",
+        lambda: VERSION + b'{"type":"post","post":{"attachments":' + array(b'{"path":"a"}', 15 * MIB) + b"}}",
+    ),
+    "short lines": ("mattermost", lambda: VERSION + b"{}\n" * (8 * MIB)),
+    "long line": ("mattermost", lambda: VERSION + b'{"a":"' + b"x" * (60 * MIB)),
+    "realm of users": (
+        "zulip",
+        lambda: tarred({"realm.json": b'{"zerver_userprofile":[' + numbered('{"id":1#},', 25 * MIB) + b"{}]}"}),
+    ),
+    "attachments of numbers": (
+        "zulip",
+        lambda: tarred(
+            {
+                "realm.json": b"{}",
+                "attachment.json": b'{"zerver_attachment":'
+                + array(b'{"path_id":"a","messages":%b}' % array(b"7", MIB))
+                + b"}",
+            }
+        ),
+    ),
+    "messages": (
+        "zulip",
+        lambda: tarred({"realm.json": b"{}", "messages-1.json": b'{"zerver_message":' + array(b"{}") + b"}"}),
     ),
 }
 

@@ -1,9 +1,9 @@
 """Import service without records, which accepts everything; the real one is tested end to end."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from downloadd.errors import NotFoundError
-from downloadd.import_operation import ImportOperation, ImportState, Selection
+from downloadd.import_operation import ImportOperation, ImportState, PendingRequest, Selection, SkippedEntry
 from downloadd.imports.selection import FileData
 from downloadd.users import User
 
@@ -28,6 +28,8 @@ class FakeImports:
     Attributes:
         operations: the operations, oldest first.
         uploaded: content of the last upload.
+        left_out: entries that `skipped` lists.
+        requests: arguments of `download_pending`.
         data: result of `file_data`.
         error: raised by every call, if it is set.
     """
@@ -35,6 +37,8 @@ class FakeImports:
     def __init__(self) -> None:
         self.operations: list[ImportOperation] = []
         self.uploaded = b""
+        self.left_out: list[SkippedEntry] = []
+        self.requests: list[PendingRequest] = []
         self.data: FileData | None = FileData()
         self.error: Exception | None = None
 
@@ -60,10 +64,15 @@ class FakeImports:
         self._raise_error()
         return self._add("slack", user, ImportState.DONE)
 
-    async def download_pending(self, kind: str, *, user: User) -> int:
+    async def download_pending(self, request: PendingRequest, *, user: User) -> int:
         self._raise_error()
-        self._add(kind, user, ImportState.DOWNLOADING)
+        self.requests.append(request)
+        self._add(request.kind, user, ImportState.DOWNLOADING)
         return 0
+
+    async def skipped(self, id: str, *, after: int, limit: int, user: User) -> Sequence[tuple[int, SkippedEntry]]:
+        self._raise_error()
+        return [(number, entry) for number, entry in enumerate(self.left_out, start=1) if number > after][:limit]
 
     async def cancel(self, id: str, *, user: User) -> ImportOperation:
         self._raise_error()

@@ -30,7 +30,12 @@ def links(items: list[ImportItem]) -> list[FileLink]:
 
 
 def skipped(items: list[ImportItem]) -> list[str]:
-    """Return the reasons of the skipped entries."""
+    """Return the details of the skipped entries."""
+    return [item.detail for item in items if isinstance(item, SkippedEntry)]
+
+
+def reasons(items: list[ImportItem]) -> list[str]:
+    """Return the codes of the reasons of the skipped entries."""
     return [item.reason for item in items if isinstance(item, SkippedEntry)]
 
 

@@ -50,9 +50,12 @@ from downloadd.fronts.rocketchat.schemas import (
     ImportErrorResponse,
     ImportProgress,
     OperationEntry,
+    PendingQuery,
     PublicFileBody,
     RawUploadQuery,
     SelectionBody,
+    SkippedQuery,
+    SkippedResponse,
     SuccessResponse,
     UploadBody,
     WaitingResponse,
@@ -265,8 +268,18 @@ START_IMPORT: Final = Contract(
     result_error_type=ImportErrorResponse,
 )
 FETCH_PENDING: Final = Contract(
+    query=PendingQuery,
     response=ResponseSpec(description="The number of files whose download starts", types=(CountResponse,)),
-    errors=_READ_ERRORS,
+    errors=(*_READ_ERRORS, NotFoundError.code),
+    result_errors=_QUERY_ERRORS,
+    result_error_type=ImportErrorResponse,
+)
+SKIPPED: Final = Contract(
+    query=SkippedQuery,
+    response=ResponseSpec(
+        description="What is not imported, in the order of the file", types=(SkippedResponse,), headers=(LINK,)
+    ),
+    errors=(*_READ_ERRORS, NotFoundError.code),
     result_errors=_QUERY_ERRORS,
     result_error_type=ImportErrorResponse,
 )

@@ -76,6 +76,7 @@ class QueryDecoder(Generic[Q]):
         kinds = {field.name: member_types(field.type) for field in msgspec.structs.fields(type)}
         self._lists = frozenset(name for name, kind in kinds.items() if _accepts(kind, inspect.ListType))
         self._integers = frozenset(name for name, kind in kinds.items() if _accepts(kind, inspect.IntType))
+        self._booleans = frozenset(name for name, kind in kinds.items() if _accepts(kind, inspect.BoolType))
         self._choices = {name: choices for name, kind in kinds.items() if (choices := allowed_values(kind))}
 
     def decode(self, query: Query) -> Q:
@@ -84,7 +85,7 @@ class QueryDecoder(Generic[Q]):
         Raises:
             InvalidParameterError: A parameter is unknown, repeated, missing, or has an invalid value.
         """
-        values: dict[str, str | int | list[str | int]] = {}
+        values: dict[str, str | int | bool | list[str | int | bool]] = {}
         for name, text in query.values.items():
             value = self._decode_value(name, text)
             values[name] = [value] if name in self._lists else value
@@ -97,7 +98,7 @@ class QueryDecoder(Generic[Q]):
         except msgspec.ValidationError as error:
             raise describe_validation_error(error) from None
 
-    def _decode_value(self, name: str, text: str) -> str | int:
+    def _decode_value(self, name: str, text: str) -> str | int | bool:
         if name not in self._names:
             raise InvalidParameterError(
                 redact_parameter_name(name),
@@ -110,6 +111,8 @@ class QueryDecoder(Generic[Q]):
             raise InvalidParameterError(name, "not UTF-8; percent-encode its UTF-8 bytes") from None
         if name in self._integers:
             return _parse_integer(name, value)
+        if name in self._booleans:
+            return _parse_boolean(name, value)
         if name in self._choices and value not in self._choices[name]:
             raise InvalidParameterError(name, _describe_choices(self._choices[name]))
         return value
@@ -148,6 +151,12 @@ def _describe_choices(choices: tuple[str, ...]) -> str:
 def _describe_unknown_field(name: str) -> str:
     shown = redact_parameter_name(name)
     return f"an unknown field with {shown}" if shown == _REDACTED_NAME else f"unknown field {shown}"
+
+
+def _parse_boolean(name: str, text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise InvalidParameterError(name, _describe_choices(("true", "false")))
+    return text == "true"
 
 
 def _parse_integer(name: str, text: str) -> int:

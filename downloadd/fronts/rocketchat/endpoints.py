@@ -1,9 +1,8 @@
 """Endpoints of imports, for clients of Rocket.Chat: https://developer.rocket.chat/apidocs (imports)."""
 
-import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -12,33 +11,45 @@ from aiohttp import web
 from downloadd.errors import InvalidParameterError
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.json_body import decode_body
-from downloadd.fronts.rest.query_decoding import QueryDecoder
+from downloadd.fronts.rest.query_decoding import QueryDecoder, parameter_names
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import json_response
+from downloadd.fronts.rest.target import Query, make_next_link
 from downloadd.fronts.rocketchat.errors import with_rocket_chat_errors
+from downloadd.fronts.rocketchat.file_data import send_file_data
 from downloadd.fronts.rocketchat.schemas import (
     MAX_MEDIA_TYPE_CHARACTERS,
     CountResponse,
     CurrentOperation,
+    PendingQuery,
     PublicFileBody,
     RawUploadQuery,
     SelectionBody,
+    SkippedQuery,
+    SkippedResponse,
     SuccessResponse,
     UploadBody,
     WaitingResponse,
 )
 from downloadd.fronts.rocketchat.selection import parse_selection
-from downloadd.fronts.rocketchat.translation import (
-    make_file_data_response,
-    make_import_progress,
-    make_operation_entry,
+from downloadd.fronts.rocketchat.translation import make_import_progress, make_operation_entry, make_skipped_item
+from downloadd.import_operation import (
+    PENDING_AVATARS,
+    PENDING_FILES,
+    ImportErrorCode,
+    ImportOperation,
+    PendingRequest,
+    Selection,
+    SkippedEntry,
 )
-from downloadd.import_operation import PENDING_AVATARS, PENDING_FILES, ImportErrorCode, ImportOperation, Selection
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.selection import FileData
 from downloadd.users import User
 
 RAW_DECODER: Final = QueryDecoder(RawUploadQuery)
+PENDING_DECODER: Final = QueryDecoder(PendingQuery)
+PENDING_PARAMETERS: Final = frozenset(parameter_names(PendingQuery))
+SKIPPED_DECODER: Final = QueryDecoder(SkippedQuery)
 
 
 class ImportService(Protocol):
@@ -66,8 +77,12 @@ class ImportService(Protocol):
         """Make the files and avatars of a selection pending."""
         ...
 
-    async def download_pending(self, kind: str, *, user: User) -> int:
+    async def download_pending(self, request: PendingRequest, *, user: User) -> int:
         """Start to download pending files or avatars."""
+        ...
+
+    async def skipped(self, id: str, *, after: int, limit: int, user: User) -> Sequence[tuple[int, SkippedEntry]]:
+        """Return parts of an import that are not imported."""
         ...
 
     async def cancel(self, id: str, *, user: User) -> ImportOperation:
@@ -128,13 +143,27 @@ class ImportEndpoints:
         return json_response(SuccessResponse(success=True))
 
     @with_rocket_chat_errors
-    async def file_data(self, context: RequestContext) -> web.Response:
+    async def file_data(self, context: RequestContext) -> web.StreamResponse:
         """Respond to `GET /api/v1/getImportFileData`."""
         data = await self._service.file_data(context.user)
         if data is None:
             return json_response(WaitingResponse(waiting=True, success=True))
-        # Encoding many thousands of users would block the event loop.
-        return await asyncio.to_thread(lambda: json_response(make_file_data_response(data)))
+        return await send_file_data(context, data)
+
+    @with_rocket_chat_errors
+    async def skipped(self, context: RequestContext) -> web.Response:
+        """Respond to `GET /api/v1/imports/{id}/skipped`."""
+        # The id in the path is not that of a download.
+        context.download_id = None
+        query = SKIPPED_DECODER.decode(context.query)
+        after = 0 if query.cursor is None else int(query.cursor)
+        # One more than the limit shows whether there is another page.
+        found = await self._service.skipped(context.id, after=after, limit=query.limit + 1, user=context.user)
+        shown = found[: query.limit]
+        link = make_next_link(context.target, str(shown[-1][0])) if len(found) > len(shown) else ""
+        return json_response(
+            SkippedResponse(skipped=[make_skipped_item(entry) for _, entry in shown], success=True), link=link
+        )
 
     @with_rocket_chat_errors
     async def progress(self, context: RequestContext) -> web.Response:
@@ -183,7 +212,11 @@ class ImportEndpoints:
         return json_response(CurrentOperation(operation=make_operation_entry(operation), success=True))
 
     async def _download_pending(self, context: RequestContext, kind: str) -> web.Response:
-        count = await self._service.download_pending(kind, user=context.user)
+        # Clients of Rocket.Chat may send parameters of their own.
+        known = {name: text for name, text in context.query.values.items() if name in PENDING_PARAMETERS}
+        query = PENDING_DECODER.decode(Query(values=known))
+        request = PendingRequest(kind=kind, operation=query.operation, retry=query.retry)
+        count = await self._service.download_pending(request, user=context.user)
         return json_response(CountResponse(success=True, count=count))
 
 

@@ -25,6 +25,7 @@ from downloadd.imports.refusal import ImportRefusedError, UnknownImporterError
 from downloadd.users import PermissionMissingError
 
 Endpoints = TypeVar("Endpoints")
+Response = TypeVar("Response", bound=web.StreamResponse)
 
 _OWN_RESPONSES: Final = (
     NotFoundError,
@@ -38,12 +39,12 @@ _OWN_RESPONSES: Final = (
 
 
 def with_rocket_chat_errors(
-    handler: Callable[[Endpoints, RequestContext], Awaitable[web.Response]],
-) -> Callable[[Endpoints, RequestContext], Coroutine[Any, Any, web.Response]]:
+    handler: Callable[[Endpoints, RequestContext], Awaitable[Response]],
+) -> Callable[[Endpoints, RequestContext], Coroutine[Any, Any, Response | web.Response]]:
     """Return a handler that responds to errors of imports as Rocket.Chat does: with status 400, or 403."""
 
     @wraps(handler)
-    async def handle(self: Endpoints, context: RequestContext) -> web.Response:
+    async def handle(self: Endpoints, context: RequestContext) -> Response | web.Response:
         try:
             return await handler(self, context)
         except PermissionMissingError:

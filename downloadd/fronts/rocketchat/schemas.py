@@ -8,7 +8,9 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from downloadd.fronts.rest.schemas import Cursor, PageLimit
 from downloadd.fronts.rocketchat.statuses import ImportStatus
+from downloadd.import_operation import SkipReason
 from downloadd.imports.importers import IMPORTERS
 
 MAX_FILE_NAME_CHARACTERS: Final = 255
@@ -43,6 +45,24 @@ class RawUploadQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     importerKey: ImporterKey
     fileName: FileName
+
+
+class PendingQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """`POST /api/v1/downloadPendingFiles` and `downloadPendingAvatars`."""
+
+    operation: (
+        Annotated[str, Meta(description="Only files of this import, or of the imports of this earlier run.")] | None
+    ) = None
+    retry: Annotated[
+        bool, Meta(description="Also files that failed or were cancelled, which are not tried again otherwise.")
+    ] = False
+
+
+class SkippedQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /api/v1/imports/{id}/skipped`."""
+
+    limit: PageLimit = 100
+    cursor: Cursor | None = None
 
 
 class SelectionBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +134,40 @@ class ProgressCount(msgspec.Struct, frozen=True, kw_only=True):
 
     completed: int
     total: int
-    error: int
+    error: Annotated[int, Meta(description="Files that failed, without those that were given up.")]
+    given_up: int
+    skipped: Annotated[
+        int, Meta(description="Parts of the import file that are not imported; `/imports/{id}/skipped` lists them.")
+    ]
+
+
+class ReadingEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Progress of reading an import file."""
+
+    bytes_read: int
+    bytes_total: int
+    messages: Annotated[int, Meta(description="Messages read so far.")]
+
+
+class SkippedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of an import file that is not imported."""
+
+    reason: Annotated[SkipReason, Meta(description="Code of the reason.")]
+    meaning: Annotated[str, Meta(description="What the reason means.")]
+    detail: Annotated[str, Meta(description="A sentence about the case.")]
+    entry: Annotated[str, Meta(description="Name of the entry of the archive.")] | None
+    line: Annotated[int, Meta(description="Line, row or element in the entry, from 1.")] | None
+    message: Annotated[str, Meta(description="Id or time of the message.")] | None
+    file_id: str | None
+    channel_id: str | None
+    channel: Annotated[str, Meta(description="Name of the channel.")] | None
+
+
+class SkippedResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of what is not imported, in the order of the file."""
+
+    skipped: list[SkippedItem]
+    success: bool
 
 
 class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,13 +177,14 @@ class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     step: ImportStatus
     count: ProgressCount
+    reading: ReadingEntry | UnsetType = UNSET
     success: bool
 
 
 class OperationEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Import operation."""
 
-    _id: str = msgspec.field(name="_id")
+    id: str = msgspec.field(name="_id")
     type: str
     importer_key: str
     ts: Annotated[int, Meta(description="Unix milliseconds.")]
@@ -141,6 +195,7 @@ class OperationEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     content_type: str | UnsetType = UNSET
     file: str | UnsetType = UNSET
     count: ProgressCount
+    reading: ReadingEntry | UnsetType = UNSET
     reason: str | UnsetType = UNSET
 
 

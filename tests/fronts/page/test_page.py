@@ -437,6 +437,31 @@ async def test_an_export_is_uploaded_selected_from_and_downloaded(
         await page_session.wait_for_text(".notice", "Nothing is pending.")
 
 
+async def test_what_an_import_leaves_out_is_listed_and_failed_files_are_given_up(
+    browser: Browser, daemon: DaemonProcess, origin: Origin, tmp_path: Path
+) -> None:
+    origin.script("/gone", error_response(404))
+    file = tmp_path / "list.csv"
+    file.write_text(f"url\n{origin.url('/gone')}\n{origin.url('/a,b')}\n")
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
+        await page.get_by_role("link", name="Imports").click()
+        await page.set_input_files("#export", file)
+        await page.get_by_role("button", name="Upload").click()
+        await page_session.wait_for_text("#contents", "1 left out")
+        await page.get_by_role("button", name="Download files").click()
+        run = page.locator("#operations li", has_text="1 file failed · 1 left out")
+        await run.get_by_text("Left out", exact=True).click()
+        await expect(run.locator("details li")).to_contain_text("line 3: 2 cells, but the header has 1")
+        await run.get_by_role("button", name="Try failed files of Pending Files again").click()
+        await page_session.wait_for_text(".notice", "1 file to download.")
+        await expect(page.locator("#operations li", has_text="1 file failed")).to_have_count(1)
+        await page.get_by_role("button", name="Give up failed files").click()
+        await page_session.wait_for_text("#operations", "1 file given up")
+        await expect(page.get_by_role("button", name="Give up failed files")).to_have_count(0)
+    assert len(origin.requests("/gone")) == 2
+
+
 # -- accessibility -----------------------------------------------------------------------------------------------------
 
 

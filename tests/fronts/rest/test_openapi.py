@@ -48,6 +48,8 @@ async def test_every_path_and_method_is_described(api: ServedApi) -> None:
         *((f"/api/v1/{name}", "get") for name in IMPORTS_READ),
         *((f"/api/v1/{name}", "post") for name in IMPORTS_DONE),
         ("/api/v1/imports/{id}", "delete"),
+        ("/api/v1/imports/{id}/skipped", "get"),
+        ("/api/v1/imports/{id}/skipped", "head"),
         *((f"/api/v1/{name}", method) for name in FACTS for method in ("get", "head")),
     }  # fmt: skip
 

@@ -112,3 +112,18 @@ def test_a_name_that_may_be_a_secret_is_replaced(name: str) -> None:
 def test_a_message_about_a_long_value_is_cut() -> None:
     error = describe_validation_error(msgspec.ValidationError("x" * 1000))
     assert len(error.detail) <= MAX_PROBLEM_CHARACTERS + len("body: ")
+
+
+class _Flag(msgspec.Struct):
+    retry: bool = False
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("false", False)])
+def test_a_boolean_is_true_or_false(text: str, value: bool) -> None:
+    assert QueryDecoder(_Flag).decode(parse_query(f"retry={text}")).retry is value
+
+
+@pytest.mark.parametrize("text", ["", "1", "True", "yes"])
+def test_another_word_is_no_boolean(text: str) -> None:
+    with pytest.raises(InvalidParameterError, match="true, false"):
+        QueryDecoder(_Flag).decode(parse_query(f"retry={text}"))

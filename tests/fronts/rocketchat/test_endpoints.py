@@ -7,7 +7,7 @@ import pytest
 from support.served_api import ServedApi
 
 from downloadd.errors import DownloadForbiddenError
-from downloadd.import_operation import ImportState
+from downloadd.import_operation import ImportState, SkippedEntry, SkipReason
 from downloadd.users import PermissionMissingError
 
 IMPORTER = {"Authorization": "Bearer may-import"}
@@ -104,3 +104,29 @@ async def test_without_allow_download_the_error_names_the_option(api: ServedApi)
 async def test_an_unknown_operation_cannot_be_cancelled(api: ServedApi) -> None:
     status, answer = await call(api, "DELETE", "imports/unknown")
     assert (status, answer["error"]) == (404, "NOT_FOUND")
+
+
+async def test_pending_downloads_may_be_those_of_one_import_and_retried(api: ServedApi) -> None:
+    for query, expected in (("", (None, False)), ("?operation=x&retry=true&_=17", ("x", True))):
+        assert (await call(api, "POST", f"downloadPendingFiles{query}"))[0] == 200
+        assert (api.imports.requests[-1].operation, api.imports.requests[-1].retry) == expected
+    status, answer = await call(api, "POST", "downloadPendingFiles?retry=maybe")
+    assert (status, answer["errorType"]) == (400, "error-invalid-params")
+
+
+async def test_skipped_entries_come_in_pages_with_a_link(api: ServedApi) -> None:
+    api.imports.left_out = [
+        SkippedEntry(reason=SkipReason.DELETED, detail=f"gone {number}", line=number) for number in range(1, 4)
+    ]
+    path = "/api/v1/imports/x/skipped"
+    async with api.client.get(path, params={"limit": "2"}, headers=IMPORTER) as response:
+        answer = await response.json()
+        assert [item["line"] for item in answer["skipped"]] == [1, 2]
+        assert (answer["skipped"][0]["reason"], answer["success"]) == ("deleted", True)
+        following = response.links["next"]["url"]
+    assert "cursor=2" in str(following)
+    async with api.client.get(path, params={"limit": "2", "cursor": "2"}, headers=IMPORTER) as response:
+        assert [item["line"] for item in (await response.json())["skipped"]] == [3]
+        assert "next" not in response.links
+    status, answer = await call(api, "GET", "imports/x/skipped?limit=0")
+    assert (status, answer["errorType"]) == (400, "error-invalid-params")

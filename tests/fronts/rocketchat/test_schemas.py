@@ -32,4 +32,4 @@ def test_a_file_name_has_a_limited_length() -> None:
 
 
 def test_the_description_of_the_key_lists_the_importers() -> None:
-    assert get_args(ImporterKey)[1].description == "slack, csv, urls or metalink."
+    assert get_args(ImporterKey)[1].description == "slack, csv, urls, metalink, mattermost or zulip."

@@ -9,12 +9,21 @@ from support.fake_imports import OPERATION_ID, make_operation
 
 from downloadd.fronts.rocketchat.translation import (
     format_stored_name,
-    make_file_data_response,
+    make_channel_entry,
     make_import_progress,
     make_operation_entry,
+    make_skipped_item,
+    make_user_entry,
 )
-from downloadd.import_operation import Channel, FileCounts, ImportState, WorkspaceUser
-from downloadd.imports.selection import FileData
+from downloadd.import_operation import (
+    Channel,
+    FileCounts,
+    ImportState,
+    ReadingProgress,
+    SkippedEntry,
+    SkipReason,
+    WorkspaceUser,
+)
 
 START = 1_531_763_348_007
 """2018-07-16 17:49:08.007 UTC."""
@@ -23,6 +32,7 @@ OPERATION = replace(
     name="a/b.zip",
     content_type="application/zip",
     file_counts=FileCounts(total=3, completed=1, failed=2),
+    skipped=4,
 )
 
 
@@ -42,7 +52,7 @@ def test_an_operation_has_the_names_and_words_of_rocket_chat() -> None:
         "_updatedAt": "2018-07-16T17:49:08.007Z",
         "contentType": "application/zip",
         "file": "201861617498_ann_a_b.zip",
-        "count": {"completed": 1, "total": 3, "error": 2},
+        "count": {"completed": 1, "total": 3, "error": 2, "given_up": 0, "skipped": 4},
     }
 
 
@@ -64,37 +74,45 @@ def test_the_progress_has_the_key_the_title_and_the_counts() -> None:
         "key": "slack",
         "name": "Slack",
         "step": "importer_file_loaded",
-        "count": {"completed": 1, "total": 3, "error": 2},
+        "count": {"completed": 1, "total": 3, "error": 2, "given_up": 0, "skipped": 4},
         "success": True,
     }
 
 
-def test_the_content_has_the_form_of_a_selection() -> None:
+def test_users_and_channels_have_the_form_of_a_selection() -> None:
     user = WorkspaceUser(user_id="U1", username="ann", email="a@example.org", is_bot=True)
     channel = Channel(channel_id="C1", name="general", is_private=True)
-    data = FileData(users=[(user, True)], channels=[(channel, False)], message_count=7)
-    assert encoded(make_file_data_response(data)) == {
-        "users": [
-            {
-                "user_id": "U1",
-                "username": "ann",
-                "email": "a@example.org",
-                "is_deleted": False,
-                "is_bot": True,
-                "do_import": True,
-                "is_email_taken": False,
-            }
-        ],
-        "channels": [
-            {
-                "channel_id": "C1",
-                "name": "general",
-                "is_archived": False,
-                "do_import": False,
-                "is_private": True,
-                "is_direct": False,
-            }
-        ],
-        "message_count": 7,
-        "success": True,
+    assert encoded(make_user_entry(user, True)) == {
+        "user_id": "U1",
+        "username": "ann",
+        "email": "a@example.org",
+        "is_deleted": False,
+        "is_bot": True,
+        "do_import": True,
+        "is_email_taken": False,
     }
+    assert encoded(make_channel_entry(channel, False)) == {
+        "channel_id": "C1",
+        "name": "general",
+        "is_archived": False,
+        "do_import": False,
+        "is_private": True,
+        "is_direct": False,
+    }
+
+
+def test_the_progress_of_reading_is_shown_while_a_file_is_read() -> None:
+    reading = replace(OPERATION, reading=ReadingProgress(bytes_read=1, bytes_total=2, messages=3))
+    shown = {"bytes_read": 1, "bytes_total": 2, "messages": 3}
+    assert encoded(make_operation_entry(reading))["reading"] == shown
+    assert encoded(make_import_progress(reading))["reading"] == shown
+
+
+def test_a_skipped_entry_has_its_place_and_the_meaning_of_its_reason() -> None:
+    entry = SkippedEntry(
+        reason=SkipReason.DELETED, detail="gone", entry="a.json", line=3, file_id="F1", channel="general"
+    )
+    item = encoded(make_skipped_item(entry))
+    assert (item["reason"], item["entry"], item["line"], item["channel"]) == ("deleted", "a.json", 3, "general")
+    assert "deleted" in str(item["meaning"])
+    assert (item["message"], item["channel_id"]) == (None, None)

@@ -373,14 +373,29 @@ class Imports {
     return this.#client.call("POST", "api/v1/startImport", { json: { input } });
   }
 
-  /** Starts to download the pending files, and returns their number. */
-  downloadFiles() {
-    return this.#client.call("POST", "api/v1/downloadPendingFiles");
+  /**
+   * Starts to download the pending files, and returns their number.
+   * @param {{operation?: string, retry?: boolean}} [which] the files of one import only; also those that failed
+   */
+  downloadFiles({ operation, retry } = {}) {
+    return this.#client.call("POST", "api/v1/downloadPendingFiles", { query: { operation, retry } });
   }
 
-  /** Starts to download the pending avatars, and returns their number. */
-  downloadAvatars() {
-    return this.#client.call("POST", "api/v1/downloadPendingAvatars");
+  /**
+   * Starts to download the pending avatars, and returns their number.
+   * @param {{operation?: string, retry?: boolean}} [which] the avatars of one import only; also those that failed
+   */
+  downloadAvatars({ operation, retry } = {}) {
+    return this.#client.call("POST", "api/v1/downloadPendingAvatars", { query: { operation, retry } });
+  }
+
+  /**
+   * Returns a page of what an operation does not import: `{skipped, success}`, at most `limit` entries after `cursor`.
+   * @param {string} id
+   * @param {{limit?: number, cursor?: string}} [page]
+   */
+  skipped(id, { limit, cursor } = {}) {
+    return this.#client.call("GET", `api/v1/imports/${encodeURIComponent(id)}/skipped`, { query: { limit, cursor } });
   }
 
   /** Returns the newest operation. */
@@ -393,7 +408,7 @@ class Imports {
     return this.#client.call("GET", "api/v1/getLatestImportOperations");
   }
 
-  /** Cancels an operation and its downloads. @param {string} id */
+  /** Cancels an operation and its downloads; gives up the files of a finished one that failed. @param {string} id */
   cancel(id) {
     return this.#client.call("DELETE", `api/v1/imports/${encodeURIComponent(id)}`);
   }

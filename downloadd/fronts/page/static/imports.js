@@ -9,6 +9,8 @@ import { describeKinds, guessKind } from "./links.js";
 
 /** Milliseconds between two queries while a file is read. */
 const REFRESH_MILLISECONDS = 700;
+/** Entries of a list of what is left out. */
+const SKIPPED_SHOWN = 200;
 
 export class ImportsView {
   /**
@@ -25,6 +27,8 @@ export class ImportsView {
     this.onError = onError;
     this.data = null;
     this.visible = false;
+    /** Ids of operations whose list of what is left out is open. @type {Set<string>} */
+    this.opened = new Set();
     /** @type {XMLHttpRequest | null} */
     this.uploadRequest = null;
     byId("importer").replaceChildren(
@@ -166,6 +170,7 @@ export class ImportsView {
     const isExport = operation?.valid && !String(operation.importerKey ?? "").startsWith("pending");
     const reading = isExport && (readable.includes(operation.status) || operation.status.startsWith("importer_preparing"));
     setVisible(byId("reading"), Boolean(reading) && !this.data);
+    setText(byId("reading"), describeReading(operation?.reading));
     if (!reading) {
       this.data = null;
       setVisible(byId("choice"), false);
@@ -187,6 +192,7 @@ export class ImportsView {
   #showSelection(operation) {
     const { users, channels, message_count: messages } = this.data;
     const parts = [formatCount(messages, "message"), formatCount(channels.length, "channel"), formatCount(users.length, "user")];
+    if (operation.count.skipped) parts.push(`${operation.count.skipped.toLocaleString()} left out`);
     setText(byId("choice-title"), `Contents of ${String(operation.file ?? "the file").replace(/^\d+_[^_]+_/, "")}`);
     setText(byId("contents"), parts.join(", "));
     byId("channels").replaceChildren(
@@ -227,23 +233,24 @@ export class ImportsView {
     const avatars = byId("with-avatars").checked;
     const channels = this.#checkboxes().filter((checkbox) => checkbox.checked).map((checkbox) => checkbox.value);
     try {
+      const { id } = this.data;
       await this.client.imports.start({
         users: avatars ? { all: true } : { list: [] },
         channels: { list: channels },
       });
       this.data = null;
-      await this.#downloadPending(channels.length > 0, avatars);
+      await this.#downloadPending(channels.length > 0, avatars, { operation: id });
     } catch (error) {
       this.onError(error);
     }
   }
 
-  /** @param {boolean} files @param {boolean} avatars */
-  async #downloadPending(files, avatars) {
+  /** @param {boolean} files @param {boolean} avatars @param {{operation?: string, retry?: boolean}} [which] */
+  async #downloadPending(files, avatars, which) {
     try {
       let started = 0;
-      if (files) started += (await this.client.imports.downloadFiles()).count;
-      if (avatars) started += (await this.client.imports.downloadAvatars()).count;
+      if (files) started += (await this.client.imports.downloadFiles(which)).count;
+      if (avatars) started += (await this.client.imports.downloadAvatars(which)).count;
       if (started) this.notices.show(`${formatCount(started, "file")} to download.`, "The downloads view shows them.");
       else this.notices.show("Nothing is pending.", "All selected files are completed or active.");
     } catch (error) {
@@ -257,15 +264,17 @@ export class ImportsView {
     setVisible(byId("nothing-imported"), operations.length === 0);
     byId("operations").replaceChildren(
       ...operations.map((operation) => {
-        const { total = 0, completed = 0, error = 0 } = operation.count ?? {};
+        const { total = 0, completed = 0, error = 0, given_up: givenUp = 0, skipped = 0 } = operation.count ?? {};
         const running = !IMPORT_STATUSES[operation.status]?.isFinished;
         const isDownload = String(operation.importerKey ?? "").startsWith("pending");
         const parts = [IMPORT_STATUSES[operation.status]?.label ?? operation.status];
         if (isDownload && total) parts.push(`${completed.toLocaleString()} of ${formatCount(total, "file")}`);
         if (error) parts.push(`${formatCount(error, "file")} failed`);
+        if (givenUp) parts.push(`${formatCount(givenUp, "file")} given up`);
+        if (skipped) parts.push(`${skipped.toLocaleString()} left out`);
         if (operation.reason) parts.push(operation.reason);
         parts.push(formatAge(operation.ts / 1000, Date.now() / 1000));
-        const bar = element("progress", { max: total || 1, value: completed + error, "aria-label": `Progress of ${operation.type}` });
+        const bar = element("progress", { max: total || 1, value: completed + error + givenUp, "aria-label": `Progress of ${operation.type}` });
         return element(
           "li",
           { "data-status": operation.status },
@@ -275,9 +284,48 @@ export class ImportsView {
           running &&
             operation.valid !== false &&
             element("button", { class: "quiet", click: () => this.#cancel(operation._id), "aria-label": `Cancel ${operation.type}` }, "Cancel"),
+          ...this.#describeEnd(operation, !running && isDownload && error > 0, skipped > 0),
         );
       }),
     );
+  }
+
+  /**
+   * Returns the buttons for files that failed, and the list of what is left out.
+   * @param {any} operation @param {boolean} hasFailed @param {boolean} hasSkipped
+   */
+  #describeEnd(operation, hasFailed, hasSkipped) {
+    const { _id: id, type, importerKey } = operation;
+    const isFiles = importerKey === "pending-files";
+    const retry = () => this.#downloadPending(isFiles, !isFiles, { operation: id, retry: true });
+    const list = element("ul", { class: "facts" });
+    const details = element("details", { open: this.opened.has(id) }, element("summary", {}, "Left out"), list);
+    details.addEventListener("toggle", () => {
+      if (details.open) this.#showSkipped(id, list);
+      else this.opened.delete(id);
+    });
+    return [
+      hasFailed && element("button", { class: "quiet", click: retry, "aria-label": `Try failed files of ${type} again` }, "Try again"),
+      hasFailed && element("button", { class: "quiet", click: () => this.#cancel(id), "aria-label": `Give up failed files of ${type}` }, "Give up"),
+      hasSkipped && details,
+    ];
+  }
+
+  /** @param {string} id @param {HTMLElement} list */
+  async #showSkipped(id, list) {
+    this.opened.add(id);
+    try {
+      const { skipped } = await this.client.imports.skipped(id, { limit: SKIPPED_SHOWN });
+      list.replaceChildren(
+        ...skipped.map((/** @type {any} */ one) => {
+          const place = [one.entry, one.line].filter((part) => part !== null).join(":");
+          return element("li", { title: one.meaning }, element("bdi", {}, [place, one.detail].filter(Boolean).join(": ")));
+        }),
+        ...(skipped.length === SKIPPED_SHOWN ? [element("li", {}, "The manifest of the import lists all.")] : []),
+      );
+    } catch (error) {
+      this.onError(error);
+    }
   }
 
   /** @param {string} id */
@@ -295,4 +343,11 @@ export class ImportsView {
     byId("upload-problem").replaceChildren(element("strong", {}, problem), ` ${resolution}`);
     setVisible(byId("upload-problem"), Boolean(problem));
   }
+}
+
+/** @param {{bytes_read: number, bytes_total: number, messages: number} | undefined} reading */
+function describeReading(reading) {
+  if (!reading?.bytes_total) return "The file is being read…";
+  const percent = Math.floor((100 * reading.bytes_read) / reading.bytes_total);
+  return `The file is being read: ${percent} %, ${formatCount(reading.messages, "message")}.`;
 }

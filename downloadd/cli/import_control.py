@@ -1,0 +1,49 @@
+"""`import-retry` and `import-end`: what becomes of the files of an import that failed."""
+
+import click
+
+from downloadd.cli import formatting
+from downloadd.cli.import_file import follow_run
+from downloadd.cli.terminal import Terminal, daemon_command
+from downloadd.client import Client
+from downloadd.fronts.rocketchat.schemas import CountResponse, CurrentOperation
+
+
+@click.command("import-retry")
+@click.argument("operation", metavar="ID")
+@click.option("-w", "--watch", is_flag=True, help="Wait until the files are completed; fail if one failed.")
+@daemon_command
+async def import_retry(client: Client, terminal: Terminal, *, operation: str, watch: bool) -> None:
+    """Try the failed and cancelled files and avatars of an import again.
+
+    ID is that of the import, or of a download of its pending files.
+
+    \b
+    Example:
+      downloadctl import-retry MJxTRZsYdho8Ww2qq --watch
+    """
+    count = 0
+    for fetch in (client.imports.download_files, client.imports.download_avatars):
+        started = await fetch(operation=operation, retry=True)
+        count += started
+        if watch and started:
+            await follow_run(client, terminal)
+    terminal.write_result(
+        CountResponse(success=True, count=count), f"{formatting.format_count(count, 'file')} tried again."
+    )
+
+
+@click.command("import-end")
+@click.argument("operation", metavar="ID")
+@daemon_command
+async def import_end(client: Client, terminal: Terminal, *, operation: str) -> None:
+    """End an import with its downloads; give up the files of a finished one that are not completed.
+
+    \b
+    Example:
+      downloadctl import-end MJxTRZsYdho8Ww2qq
+    """
+    ended = await client.imports.cancel(operation)
+    terminal.write_result(
+        CurrentOperation(operation=ended, success=True), f"{formatting.replace_unprintable(ended.type)} ended."
+    )

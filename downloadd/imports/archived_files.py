@@ -1,0 +1,180 @@
+"""Files that the archive of an import contains: they are taken from it, without a download.
+
+The outcome of each file is recorded in its row. Its path is recorded before the file has its name, so that after a
+crash a file that is in place is recognized by its content and not saved twice.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from itertools import groupby
+from pathlib import Path
+
+import structlog
+from msgspec.structs import replace
+
+from downloadd.download import Conflict
+from downloadd.errors import (
+    DownloadError,
+    ErrorCode,
+    FileTooLargeError,
+    StorageError,
+    StoreUnavailableError,
+    UnexpectedContentError,
+)
+from downloadd.import_operation import FileStatus, PendingFile, PendingKind
+from downloadd.imports.archives import AnyArchive, open_archive
+from downloadd.imports.layout import format_import_directory, resolve_destination
+from downloadd.imports.refusal import ImportRefusedError
+from downloadd.imports.uploads import UploadStore
+from downloadd.records.import_protocol import ImportFileRecords
+from downloadd.storage.destination import Destination, Part
+from downloadd.storage.names import SafeName, parse_filename
+from downloadd.verify import DEFAULT_ALGORITHM, format_checksum
+
+log = structlog.get_logger()
+
+
+class ArchivedFiles:
+    """Files of import archives."""
+
+    def __init__(
+        self,
+        *,
+        records: ImportFileRecords,
+        uploads: UploadStore,
+        destination: Destination,
+        directory: str,
+        max_size: int = 0,
+    ) -> None:
+        """Take the components, the directory of all imports, and the bytes of the largest file; 0 for no limit."""
+        self._max_size = max_size
+        self._records = records
+        self._uploads = uploads
+        self._destination = destination
+        self._directory = directory
+
+    async def save(
+        self, files: Sequence[PendingFile], kind: PendingKind, *, on_saved: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Save claimed files, and record the outcome of each.
+
+        Raises:
+            StoreUnavailableError: the records are unavailable; the files that are left can be saved later.
+        """
+        by_import = sorted(files, key=lambda file: file.import_id)
+        for id, group in groupby(by_import, key=lambda file: file.import_id):
+            left = list(group)
+            try:
+                async with _opened(self._uploads.path(id)) as archive:
+                    left.sort(key=lambda file: archive.position(file.link.member), reverse=True)
+                    while left:
+                        await self._records.settle(await self._save(archive, left[-1], kind))
+                        left.pop()
+                        await on_saved()
+            except (ImportRefusedError, OSError) as error:
+                log.warning("import_archive_unreadable", operation=id, error=str(error))
+                for file in left:
+                    await self._records.settle(
+                        replace(file, status=FileStatus.FAILED, error=ErrorCode.UNEXPECTED_CONTENT)
+                    )
+
+    async def remove_unneeded(self, imports: Iterable[str]) -> None:
+        """Delete the archives from which no file must be taken any more; on failure they stay for the next time."""
+        for id in imports:
+            try:
+                if not await self._records.needs_archive(id, found=False):
+                    await self._uploads.remove(id)
+            except DownloadError as error:
+                log.info("import_archive_kept", operation=id, error=error.code)
+
+    async def _save(self, archive: AnyArchive, file: PendingFile, kind: PendingKind) -> PendingFile:
+        """Return the file with its outcome."""
+        try:
+            return await self._publish(archive, file, kind)
+        except StoreUnavailableError:
+            raise
+        except DownloadError as error:
+            log.warning("archived_file_failed", operation=file.import_id, error=error.code, detail=error.detail)
+            return replace(file, status=FileStatus.FAILED, error=error.code)
+
+    async def _publish(self, archive: AnyArchive, file: PendingFile, kind: PendingKind) -> PendingFile:
+        folder, given = resolve_destination(file, kind)
+        top = format_import_directory(self._directory, file.import_started_at, file.import_name)
+        directory, name = f"{top}/{folder}", parse_filename(given or file.link.member.rpartition("/")[2])
+        part = await self._destination.open_part(
+            directory=directory, filename=name, download_id=file.download_id or "", epoch=1, existing=None
+        )
+        try:
+            checksum = await self._copy(archive, file, part)
+            saved = replace(
+                file, status=FileStatus.COMPLETED, saved_size=part.size, saved_checksum=checksum, error=None
+            )
+            if file.path is not None and await self._is_saved(file.path, checksum):
+                return saved
+            return replace(saved, path=await self._publish_as(part, file, directory, name))
+        finally:
+            await part.remove()
+
+    async def _copy(self, archive: AnyArchive, file: PendingFile, part: Part) -> str:
+        """Write the content to the part file, and return its checksum."""
+        part.hash_while_writing((DEFAULT_ALGORITHM,))
+        pieces = archive.pieces(file.link.member)
+        try:
+            size = archive.size(file.link.member)
+            if self._max_size and size > self._max_size:
+                raise FileTooLargeError(self._max_size)
+            await part.reserve(size, missing=size)
+            while piece := await asyncio.to_thread(next, pieces, b""):
+                await part.write([piece], part.size)
+        except (ImportRefusedError, KeyError) as error:
+            raise UnexpectedContentError(f"the file in the archive cannot be read: {error}") from error
+        await part.sync()
+        return format_checksum(DEFAULT_ALGORITHM, await part.digest(DEFAULT_ALGORITHM))
+
+    async def _publish_as(self, part: Part, file: PendingFile, directory: str, name: SafeName) -> str:
+        """Give the part file its name or a free one like it, and return its path."""
+        path = f"{directory}/{name}"
+        await self._records.place(file, path)
+        if await part.publish(name, replace=False, last_modified=_last_modified(file)):
+            return path
+        while True:
+            free = await self._destination.reserve_name(directory=directory, filename=name, conflict=Conflict.RENAME)
+            if free is None:
+                raise StorageError(f"no name like {name} is free")
+            try:
+                path = f"{directory}/{free}"
+                await self._records.place(file, path)
+                if await part.publish(free, replace=False, last_modified=_last_modified(file)):
+                    return path
+            finally:
+                self._destination.release_name(directory=directory, filename=free)
+
+    async def _is_saved(self, path: str, checksum: str) -> bool:
+        """Return True if the file at a path, which an interrupted run was about to create, has this checksum."""
+        directory, _, name = path.rpartition("/")
+        digest = hashlib.sha256()
+        try:
+            async for piece in self._destination.read_file(directory=directory, filename=parse_filename(name)):
+                await asyncio.to_thread(digest.update, piece)
+        except DownloadError:
+            return False
+        return format_checksum(DEFAULT_ALGORITHM, digest.hexdigest()) == checksum
+
+
+@asynccontextmanager
+async def _opened(path: Path) -> AsyncIterator[AnyArchive]:
+    file = await asyncio.to_thread(path.open, "rb")
+    try:
+        archive = await asyncio.to_thread(open_archive, file)
+        try:
+            yield archive
+        finally:
+            archive.close()
+    finally:
+        file.close()
+
+
+def _last_modified(file: PendingFile) -> int | None:
+    return None if file.link.time is None else int(file.link.time)

@@ -1,0 +1,241 @@
+"""Bulk exports of Mattermost: https://docs.mattermost.com/administration-guide/onboard/bulk-loading-data.html.
+
+The zip contains one or more `*.jsonl` with one object a line (`team`, `channel`, `user`, `post`, `direct_post`,
+`emoji`), and the attachments in `data/`. The paths of attachments are relative to `data/`. A bare JSONL file names
+attachments that are elsewhere.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Final
+
+import msgspec
+
+from downloadd.import_operation import (
+    DIRECT_MESSAGES_CHANNEL_ID,
+    Channel,
+    FileLink,
+    ImportErrorCode,
+    ImportItem,
+    MessageCount,
+    SkippedEntry,
+    SkipReason,
+    WorkspaceUser,
+)
+from downloadd.imports.archive import Archive, report_duplicates
+from downloadd.imports.json_lines import read_json_lines
+from downloadd.imports.json_structs import StructDecoder
+from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
+from downloadd.imports.url_list import derive_file_id
+
+EMOJI_CHANNEL_ID: Final = "__emoji__"
+"""Id of the channel of custom emoji."""
+
+_ZIP_SIGNATURE: Final = b"PK"
+_DATA: Final = "data/"
+_CHUNK_BYTES: Final = 256 * 1024
+_MAX_SHOWN_CHARACTERS: Final = 80
+_MAX_FILES: Final = 1_000_000
+
+
+class _Attachment(msgspec.Struct, gc=False):
+    path: str
+
+
+class _Reply(msgspec.Struct, gc=False):
+    user: str = ""
+    create_at: int | None = None
+    attachments: list[_Attachment] | None = None
+
+
+class _Post(msgspec.Struct, gc=False):
+    team: str = ""
+    channel: str = ""
+    user: str = ""
+    create_at: int | None = None
+    attachments: list[_Attachment] | None = None
+    replies: list[_Reply] | None = None
+
+
+class _Channel(msgspec.Struct, gc=False):
+    name: str
+    team: str = ""
+    display_name: str = ""
+    type: str = "O"
+    deleted_at: int | None = None
+
+
+class _User(msgspec.Struct, gc=False):
+    username: str
+    email: str = ""
+    delete_at: int | None = None
+    profile_image: str | None = None
+
+
+class _Emoji(msgspec.Struct, gc=False):
+    name: str
+    image: str
+
+
+class _Line(msgspec.Struct, gc=False):
+    type: str
+    channel: _Channel | None = None
+    user: _User | None = None
+    post: _Post | None = None
+    direct_post: _Post | None = None
+    emoji: _Emoji | None = None
+
+
+_LINES: Final = StructDecoder(_Line)
+
+
+def read_mattermost(file: BinaryIO) -> Iterator[ImportItem]:
+    """Yield the items of a bulk export; see `importers.Reader`."""
+    start = file.read(len(_ZIP_SIGNATURE))
+    file.seek(0)
+    if start != _ZIP_SIGNATURE:
+        yield from _Export(None).lines("", iter(lambda: file.read(_CHUNK_BYTES), b""))
+        return
+    with Archive(file) as archive:
+        lists = [name for name in archive.names if name.endswith(".jsonl")]
+        if not lists:
+            raise ImportRefusedError("the archive has no .jsonl file; is it a bulk export of Mattermost?")
+        export = _Export(archive)
+        yield from report_duplicates(archive.duplicates)
+        for name in lists:
+            yield from export.lines(name, archive.pieces(name))
+        yield from export.unreferenced(lists)
+
+
+class _Export:
+    """Export in an open archive, or a JSONL file alone."""
+
+    def __init__(self, archive: Archive | None) -> None:
+        self._archive = archive
+        self._used: set[str] = set()
+        self._known: set[str] = set()
+        self._files = 0
+
+    def lines(self, entry: str, pieces: Iterable[bytes]) -> Iterator[ImportItem]:
+        """Yield the items of a JSONL file.
+
+        Raises:
+            ImportRefusedError: its first line is not that of a bulk export.
+        """
+        number = 0
+        try:
+            for number, raw in enumerate(read_json_lines(pieces), start=1):
+                line = None if raw is None else _LINES.decode(raw)
+                if number == 1 and (line is None or line.type != "version"):
+                    raise ImportRefusedError("the first line is not a version; is it a bulk export of Mattermost?")
+                if line is None:
+                    yield _skip(SkipReason.MALFORMED, "the line cannot be decoded, or is too long", entry, number)
+                else:
+                    yield from self._line(line, entry, number)
+            if not number:
+                raise ImportRefusedError("the list is empty; is it a bulk export of Mattermost?")
+        except DamagedEntryError as error:
+            yield _skip(SkipReason.DAMAGED_ENTRY, f"after {number} lines: {error}", entry, number)
+
+    def unreferenced(self, lists: list[str]) -> Iterator[ImportItem]:
+        """Yield the files of the archive that no line names."""
+        for name in self._archive.names if self._archive is not None else ():
+            if name not in self._used and name not in lists:
+                is_file = name.startswith(_DATA)
+                yield _skip(
+                    SkipReason.UNREFERENCED if is_file else SkipReason.UNKNOWN_ENTRY,
+                    "no line names this file" if is_file else "exports of Mattermost have no such entry",
+                    name,
+                    None,
+                )
+
+    def _line(self, line: _Line, entry: str, number: int) -> Iterator[ImportItem]:
+        if line.channel is not None:
+            yield from self._channel(line.channel)
+        elif line.user is not None:
+            yield self._user(line.user)
+        elif line.emoji is not None:
+            yield from self._announce(Channel(channel_id=EMOJI_CHANNEL_ID, name="Emoji"))
+            yield self._link(_Attachment(line.emoji.image), EMOJI_CHANNEL_ID, "", None, entry, number)
+        elif line.post is not None:
+            yield from self._post(line.post, entry, number)
+        elif line.direct_post is not None:
+            yield from self._announce(
+                Channel(channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True)
+            )
+            yield from self._messages(line.direct_post, DIRECT_MESSAGES_CHANNEL_ID, entry, number)
+
+    def _channel(self, channel: _Channel) -> Iterator[ImportItem]:
+        yield from self._announce(
+            Channel(
+                channel_id=f"{channel.team}/{channel.name}",
+                name=channel.display_name or channel.name,
+                is_archived=bool(channel.deleted_at),
+                is_private=channel.type == "P",
+            )
+        )
+
+    def _user(self, user: _User) -> WorkspaceUser:
+        member = self._find_member(user.profile_image or "")
+        return WorkspaceUser(
+            user_id=user.username,
+            username=user.username,
+            email=user.email,
+            is_deleted=bool(user.delete_at),
+            avatar_member=member,
+        )
+
+    def _post(self, post: _Post, entry: str, number: int) -> Iterator[ImportItem]:
+        channel_id = f"{post.team}/{post.channel}"
+        # Posts of a channel that no line describes are imported all the same.
+        yield from self._announce(Channel(channel_id=channel_id, name=post.channel or "Posts"))
+        yield from self._messages(post, channel_id, entry, number)
+
+    def _messages(self, post: _Post, channel_id: str, entry: str, number: int) -> Iterator[ImportItem]:
+        for message in (post, *(post.replies or ())):
+            for attachment in message.attachments or ():
+                yield self._link(attachment, channel_id, message.user, message.create_at, entry, number)
+        yield MessageCount(count=1 + len(post.replies or ()))
+
+    def _announce(self, channel: Channel) -> Iterator[ImportItem]:
+        if channel.channel_id not in self._known:
+            self._known.add(channel.channel_id)
+            yield channel
+
+    def _link(
+        self, attachment: _Attachment, channel_id: str, user: str, created: int | None, entry: str, number: int
+    ) -> FileLink | SkippedEntry:
+        self._files += 1
+        if self._files > _MAX_FILES:
+            raise ImportRefusedError(f"the export names more than {_MAX_FILES} files", ImportErrorCode.FILE_TOO_LARGE)
+        id, member = derive_file_id(attachment.path), self._find_member(attachment.path)
+        if not member:
+            detail = f"the archive does not contain {_shorten(attachment.path)!r}"
+            return msgspec.structs.replace(
+                _skip(SkipReason.NOT_IN_ARCHIVE, detail, entry, number), file_id=id, channel_id=channel_id
+            )
+        return FileLink(
+            file_id=id,
+            member=member,
+            name=member.rpartition("/")[2],
+            channel_id=channel_id,
+            user=user,
+            time=None if created is None else created / 1000,
+        )
+
+    def _find_member(self, path: str) -> str:
+        if self._archive is None or not path:
+            return ""
+        plain = path.replace("\\", "/").removeprefix("./")
+        for name in (f"{_DATA}{plain}", plain):
+            if name in self._archive:
+                self._used.add(name)
+                return name
+        return ""
+
+
+def _skip(reason: SkipReason, detail: str, entry: str, number: int | None) -> SkippedEntry:
+    return SkippedEntry(reason=reason, detail=detail, entry=_shorten(entry), line=number)
+
+
+def _shorten(text: str) -> str:
+    return text[:_MAX_SHOWN_CHARACTERS]

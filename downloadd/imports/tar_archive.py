@@ -1,0 +1,171 @@
+"""Untrusted tar archives, packed by gzip or not: nothing is unpacked to the disk, and sizes are limited.
+
+The format: POSIX.1-2017, pax. Entries are read fastest in the order of the archive: to go back, a packed archive is
+unpacked from its start again.
+"""
+
+import gzip
+import io
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import BinaryIO, Final, Self, cast
+
+import msgspec
+
+from downloadd.import_operation import ImportErrorCode
+from downloadd.imports.archive import MAX_ENTRIES, MAX_ENTRY_BYTES, check_name, is_packer_metadata
+from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
+
+MAX_UNPACKED_BYTES: Final = 64 << 30
+"""Bytes that the archive has unpacked."""
+MAX_READ_BYTES: Final = 1 << 20
+"""Bytes of a long name or of the fields of an entry, which `tarfile` reads into memory at once."""
+
+_CHUNK_BYTES: Final = 256 * 1024
+_GZIP_SIGNATURE: Final = b"\x1f\x8b"
+_ARCHIVE_ERRORS: Final = (
+    *(tarfile.TarError, zlib.error, EOFError, OSError),
+    *(ArithmeticError, LookupError, RuntimeError, ValueError),
+)
+"""Exceptions that the standard library raises for damaged or malicious archives."""
+
+
+class _Entry(msgspec.Struct, frozen=True, gc=False):
+    """Place of a file in the unpacked archive."""
+
+    offset: int
+    size: int
+
+
+class TarArchive:
+    """Tar archive whose entries are indexed. Opens with `with`; blocks.
+
+    Attributes:
+        duplicates: names of files that a later entry of the same name replaces.
+    """
+
+    def __init__(self, file: BinaryIO, *, max_unpacked: int = MAX_UNPACKED_BYTES) -> None:
+        """Read all headers; `max_unpacked` limits the bytes of the whole archive.
+
+        Raises:
+            ImportRefusedError: the file is not a tar archive, is truncated, exceeds a limit, or has unsafe names.
+        """
+        self.duplicates: list[str] = []
+        self._entries: dict[str, _Entry] = {}
+        file.seek(0)
+        is_packed = file.read(len(_GZIP_SIGNATURE)) == _GZIP_SIGNATURE
+        file.seek(0)
+        self._stream = cast("BinaryIO", gzip.GzipFile(fileobj=file)) if is_packed else file
+        self._is_packed = is_packed
+        try:
+            self._index(max_unpacked)
+        except _ARCHIVE_ERRORS as error:
+            raise ImportRefusedError("the file is not a tar archive, or it is truncated") from error
+
+    def __enter__(self) -> Self:
+        """Return the archive, which is open already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the archive, but not its file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the archive, but not its file."""
+        if self._is_packed:
+            self._stream.close()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Return the names of the files in the order of the archive."""
+        return tuple(self._entries)
+
+    def __contains__(self, name: str) -> bool:
+        """Return True if a file has this name."""
+        return name in self._entries
+
+    def size(self, name: str) -> int:
+        """Return the length of a file in bytes."""
+        return self._entries[name].size
+
+    def position(self, name: str) -> int:
+        """Return the offset of a file in the unpacked archive; 0 if it is missing."""
+        entry = self._entries.get(name)
+        return 0 if entry is None else entry.offset
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file; empty if no file has this name.
+
+        Raises:
+            DamagedEntryError: the file is damaged.
+            ImportRefusedError: the file is too long.
+        """
+        if name not in self._entries:
+            return b""
+        if self.size(name) > MAX_ENTRY_BYTES:
+            raise ImportRefusedError(f"{name[:100]!r} in the archive is too large", ImportErrorCode.FILE_TOO_LARGE)
+        return b"".join(self.pieces(name))
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """Yield the content of a file in pieces; nothing if no file has this name.
+
+        Raises:
+            DamagedEntryError: the file is damaged.
+        """
+        entry = self._entries.get(name)
+        if entry is None:
+            return
+        try:
+            self._stream.seek(entry.offset)
+            left = entry.size
+            while left:
+                piece = self._stream.read(min(left, _CHUNK_BYTES))
+                if not piece:
+                    raise EOFError
+                left -= len(piece)
+                yield piece
+        except _ARCHIVE_ERRORS as error:
+            raise DamagedEntryError(f"{name[:100]!r} in the archive is damaged") from error
+
+    def _index(self, max_unpacked: int) -> None:
+        count = 0
+        with tarfile.open(fileobj=cast("BinaryIO", _LimitedFile(self._stream)), mode="r:") as tar:
+            while (info := tar.next()) is not None:
+                # The index needs less memory.
+                tar.members.clear()  # type: ignore[attr-defined]
+                count += 1
+                if count > MAX_ENTRIES or info.offset_data + info.size > max_unpacked:
+                    raise ImportRefusedError(
+                        f"the archive has more than {MAX_ENTRIES} entries, or unpacks to more than "
+                        f"{max_unpacked >> 30} GiB",
+                        ImportErrorCode.FILE_TOO_LARGE,
+                    )
+                name = info.name.removeprefix("./")
+                check_name(name)
+                if not info.isreg() or info.issparse() or is_packer_metadata(name):
+                    continue
+                if name in self._entries:
+                    self.duplicates.append(name)
+                self._entries[name] = _Entry(info.offset_data, info.size)
+
+
+class _LimitedFile:
+    """File that limits the length of one read; `tarfile` reads a header as long as the archive declares it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.tell = file.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_READ_BYTES:
+            raise ImportRefusedError(
+                f"a header of the archive is longer than {MAX_READ_BYTES >> 20} MiB", ImportErrorCode.FILE_TOO_LARGE
+            )
+        return self._file.read(size)

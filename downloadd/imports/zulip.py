@@ -1,0 +1,325 @@
+"""Exports of Zulip: https://zulip.com/help/export-your-organization.
+
+The tar.gz contains one directory with `realm.json` (users, channels, recipients), `messages-000001.json` and others,
+`attachment.json` (which message has which file), and the files in `uploads/`. Avatars and custom emoji are in
+`avatars/` and `emoji/`, each with a `records.json`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from downloadd.import_operation import (
+    DIRECT_MESSAGES_CHANNEL_ID,
+    Channel,
+    FileLink,
+    ImportErrorCode,
+    ImportItem,
+    MessageCount,
+    SkippedEntry,
+    SkipReason,
+    WorkspaceUser,
+)
+from downloadd.imports.archive import report_duplicates
+from downloadd.imports.json_array import InvalidArrayError, read_arrays
+from downloadd.imports.json_structs import DECODE_ERRORS, StructDecoder
+from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
+from downloadd.imports.tar_archive import TarArchive
+from downloadd.imports.url_list import derive_file_id
+
+UNATTACHED_CHANNEL_ID: Final = "__unattached__"
+"""Id of the channel of files that no message contains."""
+EMOJI_CHANNEL_ID: Final = "__emoji__"
+"""Id of the channel of custom emoji."""
+
+_MAX_MENTIONS: Final = 1_000_000
+"""Messages with attachments; each takes up to 200 bytes of memory."""
+_MAX_RECORDS_BYTES: Final = 16 << 20
+"""Bytes of the list of avatars or emoji, which is decoded at once."""
+_MESSAGES: Final = re.compile(r"messages-\d+\.json")
+_REALM_FILES: Final = frozenset({"realm.json", "attachment.json", "migration_status.json", "export_settings.json"})
+_WITHOUT_FILES: Final = frozenset({"analytics.json"})
+_RECORDS: Final = "records.json"
+_UPLOADS: Final = "uploads/"
+_AVATARS: Final = "avatars/"
+_FILE_DIRECTORIES: Final = (_UPLOADS, _AVATARS, "emoji/", "realm_icons/")
+_MAX_SHOWN_CHARACTERS: Final = 80
+
+
+class _User(msgspec.Struct, gc=False):
+    id: int
+    full_name: str = ""
+    email: str = ""
+    delivery_email: str = ""
+    is_active: bool = True
+    is_bot: bool = False
+
+
+class _Stream(msgspec.Struct, gc=False):
+    id: int
+    name: str = ""
+    invite_only: bool = False
+    deactivated: bool = False
+
+
+class _RecipientType(IntEnum):
+    """Type of a recipient; the others are users and groups of them."""
+
+    STREAM = 2
+
+
+class _Recipient(msgspec.Struct, gc=False):
+    id: int
+    type: int
+    type_id: int
+
+
+class _Attachment(msgspec.Struct, gc=False):
+    path_id: str
+    file_name: str = ""
+    size: int | None = None
+    owner: int | None = None
+    messages: list[int] = []
+
+
+class _Message(msgspec.Struct, gc=False):
+    id: int
+    recipient: int | None = None
+    date_sent: float | None = None
+
+
+class _Record(msgspec.Struct, gc=False):
+    path: str = ""
+    s3_path: str = ""
+    user_profile_id: int | None = None
+    content_type: str | None = None
+
+
+class _Place(msgspec.Struct, gc=False):
+    """Channel and time of a message that has attachments."""
+
+    channel_id: str
+    time: float | None
+
+
+_REALM_ARRAYS: Final[Mapping[bytes, StructDecoder[Any]]] = MappingProxyType(
+    {
+        b"zerver_userprofile": StructDecoder(_User),
+        b"zerver_stream": StructDecoder(_Stream),
+        b"zerver_recipient": StructDecoder(_Recipient),
+    }
+)
+_ATTACHMENTS: Final = StructDecoder(_Attachment)
+_MESSAGE: Final = StructDecoder(_Message)
+
+
+def read_zulip(file: BinaryIO) -> Iterator[ImportItem]:
+    """Yield the items of an export; see `importers.Reader`."""
+    with TarArchive(file) as archive:
+        yield from _Export(archive).items()
+
+
+class _Export:
+    """Export in an open archive."""
+
+    def __init__(self, archive: TarArchive) -> None:
+        self._archive = archive
+        self._top = _find_top_folder(archive)
+        self._streams: dict[int, str] = {}
+        self._used: set[str] = set()
+        self._has_unattached = False
+
+    def items(self) -> Iterator[ImportItem]:
+        avatars = self._find_avatars()
+        try:
+            for name, raw in read_arrays(self._archive.pieces(f"{self._top}realm.json")):
+                yield from self._entity(name, raw, avatars)
+        except (InvalidArrayError, DamagedEntryError) as error:
+            raise ImportRefusedError(f"realm.json in the archive cannot be read: {error}") from error
+        yield Channel(channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True)
+        places: dict[int, _Place | None] = {}
+        # Its problems are reported when it is read again.
+        for attachment in self._attachments():
+            if isinstance(attachment, _Attachment):
+                places.update(dict.fromkeys(attachment.messages))
+                if len(places) > _MAX_MENTIONS:
+                    raise ImportRefusedError(
+                        f"more than {_MAX_MENTIONS} messages have files", ImportErrorCode.FILE_TOO_LARGE
+                    )
+        yield from self._read_messages(places)
+        for attachment in self._attachments():
+            if isinstance(attachment, SkippedEntry):
+                yield attachment
+            else:
+                yield from self._attachment(attachment, places)
+        yield from self._emoji()
+        yield from self._unused()
+
+    def _find_avatars(self) -> dict[int | None, str]:
+        avatars: dict[int | None, str] = {}
+        for record in self._records(_AVATARS):
+            member = self._member(_AVATARS, record)
+            # The original, in any format, is the same avatar.
+            if member and not member.endswith(".original"):
+                avatars[record.user_profile_id] = member
+        return avatars
+
+    def _entity(self, name: bytes, raw: bytes | None, avatars: dict[int | None, str]) -> Iterator[ImportItem]:
+        """Yield the user or channel in an element of `realm.json`; remember which recipients are channels."""
+        decoder = _REALM_ARRAYS.get(name)
+        if decoder is None:
+            return
+        entity = None if raw is None else decoder.decode(raw)
+        match entity:
+            case _User():
+                yield WorkspaceUser(
+                    user_id=str(entity.id),
+                    username=entity.full_name or str(entity.id),
+                    email=entity.delivery_email or entity.email,
+                    is_deleted=not entity.is_active,
+                    is_bot=entity.is_bot,
+                    avatar_member=avatars.get(entity.id, ""),
+                )
+            case _Stream():
+                yield Channel(
+                    channel_id=str(entity.id),
+                    name=entity.name or str(entity.id),
+                    is_archived=entity.deactivated,
+                    is_private=entity.invite_only,
+                )
+            case _Recipient(type=_RecipientType.STREAM):
+                self._streams[entity.id] = str(entity.type_id)
+            case None:
+                yield _malformed("realm.json", f"an element of {name.decode(errors='replace')} cannot be decoded")
+
+    def _read_messages(self, places: dict[int, _Place | None]) -> Iterator[ImportItem]:
+        """Find the channel and time of the messages that have attachments, and count all."""
+        for name in self._archive.names:
+            path = name.removeprefix(self._top)
+            if not _MESSAGES.fullmatch(path):
+                continue
+            count = 0
+            try:
+                for array, raw in read_arrays(self._archive.pieces(name)):
+                    if array != b"zerver_message":
+                        continue
+                    count += 1
+                    message = None if raw is None else _MESSAGE.decode(raw)
+                    if message is None:
+                        yield _malformed(path, f"message {count} of the file cannot be decoded")
+                    elif message.id in places:
+                        # Recipients that are not channels are users and groups of them.
+                        channel_id = self._streams.get(message.recipient or 0, DIRECT_MESSAGES_CHANNEL_ID)
+                        places[message.id] = _Place(channel_id, message.date_sent)
+            except (InvalidArrayError, DamagedEntryError) as error:
+                yield SkippedEntry(
+                    reason=SkipReason.DAMAGED_ENTRY, detail=f"after {count} messages: {error}", entry=_shorten(path)
+                )
+            yield MessageCount(count=count)
+
+    def _attachments(self) -> Iterator[_Attachment | SkippedEntry]:
+        try:
+            for name, raw in read_arrays(self._archive.pieces(f"{self._top}attachment.json")):
+                if name == b"zerver_attachment":
+                    attachment = None if raw is None else _ATTACHMENTS.decode(raw)
+                    yield attachment or _malformed("attachment.json", "an attachment cannot be decoded")
+        except (InvalidArrayError, DamagedEntryError) as error:
+            yield SkippedEntry(reason=SkipReason.DAMAGED_ENTRY, detail=str(error), entry="attachment.json")
+
+    def _attachment(self, attachment: _Attachment, places: dict[int, _Place | None]) -> Iterator[ImportItem]:
+        member = f"{self._top}{_UPLOADS}{attachment.path_id}"
+        unattached = _Place(UNATTACHED_CHANNEL_ID, None)
+        for id in attachment.messages or [0]:
+            place = places.get(id) or unattached
+            if place is unattached and not self._has_unattached:
+                self._has_unattached = True
+                yield Channel(channel_id=UNATTACHED_CHANNEL_ID, name="Files without a message")
+            if member not in self._archive:
+                yield SkippedEntry(
+                    reason=SkipReason.NOT_IN_ARCHIVE,
+                    detail=f"the archive does not contain {_shorten(attachment.path_id)!r}",
+                    message=str(id or ""),
+                    file_id=derive_file_id(attachment.path_id),
+                    channel_id=place.channel_id,
+                )
+                continue
+            self._used.add(member)
+            yield FileLink(
+                file_id=derive_file_id(attachment.path_id),
+                member=member,
+                name=attachment.file_name or member.rpartition("/")[2],
+                channel_id=place.channel_id,
+                user="" if attachment.owner is None else str(attachment.owner),
+                time=place.time,
+            )
+
+    def _emoji(self) -> Iterator[ImportItem]:
+        for number, record in enumerate(self._records("emoji/")):
+            if not number:
+                yield Channel(channel_id=EMOJI_CHANNEL_ID, name="Emoji")
+            member = self._member("emoji/", record)
+            if member:
+                yield FileLink(
+                    file_id=derive_file_id(record.path),
+                    member=member,
+                    name=member.rpartition("/")[2],
+                    channel_id=EMOJI_CHANNEL_ID,
+                )
+            else:
+                yield SkippedEntry(
+                    reason=SkipReason.NOT_IN_ARCHIVE,
+                    detail=f"the archive does not contain {_shorten(record.path)!r}",
+                    channel_id=EMOJI_CHANNEL_ID,
+                )
+
+    def _unused(self) -> Iterator[ImportItem]:
+        yield from report_duplicates(self._archive.duplicates)
+        for name in self._archive.names:
+            path = name.removeprefix(self._top)
+            known = path in _REALM_FILES | _WITHOUT_FILES or path.endswith(_RECORDS) or _MESSAGES.fullmatch(path)
+            if name in self._used or known:
+                continue
+            is_file = path.startswith(_FILE_DIRECTORIES)
+            yield SkippedEntry(
+                reason=SkipReason.UNREFERENCED if is_file else SkipReason.UNKNOWN_ENTRY,
+                detail="no list names this file" if is_file else "exports of Zulip have no such entry",
+                entry=_shorten(name),
+            )
+
+    def _records(self, folder: str) -> list[_Record]:
+        """Return the records of a directory; none if its list is missing or cannot be read."""
+        name = f"{self._top}{folder}{_RECORDS}"
+        if name not in self._archive or self._archive.size(name) > _MAX_RECORDS_BYTES:
+            return []
+        try:
+            return msgspec.json.decode(self._archive.read(name), type=list[_Record])
+        except (*DECODE_ERRORS, DamagedEntryError):
+            return []
+
+    def _member(self, folder: str, record: _Record) -> str:
+        for path in (record.path, record.s3_path):
+            for name in (f"{self._top}{path}", f"{self._top}{folder}{path}"):
+                if path and name in self._archive:
+                    self._used.add(name)
+                    return name
+        return ""
+
+
+def _malformed(entry: str, detail: str) -> SkippedEntry:
+    return SkippedEntry(reason=SkipReason.MALFORMED, detail=detail, entry=_shorten(entry))
+
+
+def _find_top_folder(archive: TarArchive) -> str:
+    """Return the directory of the export within the archive, with its slash."""
+    for name in archive.names:
+        if name.rpartition("/")[2] == "realm.json":
+            return name.removesuffix("realm.json")
+    raise ImportRefusedError("the archive has no realm.json; is it an export of Zulip?")
+
+
+def _shorten(text: str) -> str:
+    return text[:_MAX_SHOWN_CHARACTERS]

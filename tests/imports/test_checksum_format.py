@@ -1,0 +1,62 @@
+"""Lists of checksums."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloadd.imports.checksum_format import is_checksum_list, parse_checksum_list, place_of
+
+SHA256, MD5, SHA512 = "ab" * 32, "cd" * 16, "ef" * 64
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *((name, True) for name in ("SHA256SUMS", "MD5SUMS", "sha512sum.txt", "ubuntu-SHA256SUMS", "a.iso.sha256")),
+        *((name, True) for name in ("a.md5", "a.SHA1", "SHA256SUM", "x.sha384")),
+        *((name, False) for name in ("a.iso", "SHA256SUMS.gpg", "sums", "sha256", ".sha256", "md5", "")),
+    ],
+)
+def test_a_list_is_recognized_by_its_name(name: str, expected: bool) -> None:
+    assert is_checksum_list(name) is expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (f"{SHA256}  a.iso", ("a.iso", f"sha-256={SHA256}")),
+        (f"{SHA256.upper()} *a.iso", ("a.iso", f"sha-256={SHA256}")),
+        (f"{MD5}  ./d/with space.bin", ("d/with space.bin", f"md5={MD5}")),
+        (f"\\{MD5}  a\\\\b", ("a\\b", f"md5={MD5}")),
+        (f"SHA512 (a (1).iso) = {SHA512}", ("a (1).iso", f"sha-512={SHA512}")),
+        (f"SHA2-256 (a) = {SHA256}", None),
+        (f"MD5 (a) = {SHA256}", None),
+        (SHA256, ("a.iso", f"sha-256={SHA256}")),
+        ("# a comment", None),
+        ("abc  a.iso", None),
+        ("", None),
+    ],
+)
+def test_a_line_is_read(line: str, expected: tuple[str, str] | None) -> None:
+    assert list(parse_checksum_list("a.iso.sha256", f"{line}\r\n")) == ([] if expected is None else [expected])
+
+
+def test_digits_alone_need_a_name() -> None:
+    assert list(parse_checksum_list("SHA256SUMS", SHA256)) == []
+
+
+@given(st.text())
+def test_any_text_is_read(text: str) -> None:
+    list(parse_checksum_list("SHA256SUMS", text))
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://h/d/a%20b?token=1", ("https://h/d/", "a b")),
+        ("https://h/a", ("https://h/", "a")),
+        ("https://[h/a", ("", "")),
+    ],
+)
+def test_the_place_of_a_url_is_its_directory_and_name(url: str, place: tuple[str, str]) -> None:
+    assert place_of(url) == place

@@ -1,0 +1,101 @@
+"""Lists of checksums among the files of a run."""
+
+from pathlib import Path
+
+import pytest
+from records.contract import sample_download
+from support.downloads import with_fields
+from support.import_stack import ImportStack
+
+from downloadd.import_operation import (
+    FILES_CHANNEL_ID,
+    PENDING_FILES,
+    Channel,
+    FileLink,
+    ImportOperation,
+    ImportState,
+    PendingRequest,
+    Selection,
+)
+from downloadd.imports.checksum_lists import ChecksumLists
+from downloadd.states import State
+
+SHA256 = "ab" * 32
+SUMS = f"{SHA256}  a.iso\n{'cd' * 32}  b.iso\n"
+
+
+def link(url: str, **fields: object) -> FileLink:
+    return FileLink(file_id=url, url=url, channel_id=FILES_CHANNEL_ID, **fields)  # type: ignore[arg-type]
+
+
+async def run_with(stack: ImportStack, links: list[FileLink], text: str | None = SUMS) -> ImportOperation:
+    """Record a run whose list of checksums, the first link, is downloaded with this text; None if that failed."""
+    source = stack.operations.new("urls", "ann", ImportState.DONE)
+    await stack.operations.create(source)
+    await stack.records.contents.add(source.id, [Channel(channel_id=FILES_CHANNEL_ID, name="l"), *links])
+    await stack.records.contents.select(source.id, Selection(users=None, channels=None))
+    run = stack.operations.new(PENDING_FILES, "ann", ImportState.DOWNLOADING)
+    await stack.operations.create(run)
+    await stack.records.files.reserve(run.id, "ann", PendingRequest(kind=PENDING_FILES))
+    [file] = await stack.records.files.claim(run.id, 9, stack.operations.new_download_id, lists_only=True)
+    state = State.FAILED if text is None else State.COMPLETED
+    await start(stack, file.download_id or "")
+    if text is not None:
+        folder = stack.root / "d"
+        folder.mkdir(parents=True, exist_ok=True)
+        Path(folder / "sums").write_text(text)
+    await stack.downloads.finish(file.download_id, state, directory="d", filename="sums")
+    return run
+
+
+async def start(stack: ImportStack, id: str) -> None:
+    await stack.database.accept([with_fields(sample_download(), id=id)])
+
+
+async def checksums(stack: ImportStack, run: ImportOperation) -> list[tuple[str, str | None]]:
+    await ChecksumLists(records=stack.records.files, destination=stack.destination).apply(run)
+    files = await stack.records.files.of_run(run.id, 0, 99)
+    return [(file.status, file.link.checksum) for file in files[1:]]
+
+
+LIST = link("https://h/d/SHA256SUMS", is_checksum_list=True)
+
+
+async def test_the_files_beside_the_list_get_their_checksums(stack: ImportStack) -> None:
+    links = [LIST, link("https://h/d/a.iso?x=1"), link("https://h/other/a.iso"), link("https://h/d/c.iso")]
+    links += [link("https://h/d/b.iso", checksum="md5=00"), link("https://m/a.iso", mirrors=("https://h/d/a.iso",))]
+    assert await checksums(stack, await run_with(stack, links)) == [
+        ("reserved", f"sha-256={SHA256}"),
+        ("reserved", None),
+        ("reserved", None),
+        ("reserved", "md5=00"),
+        ("reserved", f"sha-256={SHA256}"),
+    ]
+
+
+@pytest.mark.parametrize("text", [None, "nothing", "x" * 100])
+async def test_a_list_that_does_not_help_leaves_the_files_beside_it(stack: ImportStack, text: str | None) -> None:
+    run = await run_with(stack, [LIST, link("https://h/d/a.iso")], text)
+    assert await checksums(stack, run) == [("reserved", None)]
+
+
+@pytest.mark.parametrize("text", [None, "nothing"])
+async def test_a_file_whose_list_was_given_by_its_url_and_does_not_have_it_fails(
+    stack: ImportStack, text: str | None
+) -> None:
+    given = link("https://other/a.iso", checksum_list=LIST.url)
+    run = await run_with(stack, [LIST, given], text)
+    assert await checksums(stack, run) == [("failed", None)]
+    [_, file] = await stack.records.files.of_run(run.id, 0, 9)
+    assert file.error == "CHECKSUM_MISMATCH"
+
+
+async def test_a_list_that_was_given_by_its_url_has_the_file_by_its_name(stack: ImportStack) -> None:
+    given = [
+        link("https://other/x", checksum_list=LIST.url, name="a.iso"),
+        link("https://o/b.iso", checksum_list=LIST.url),
+    ]
+    assert await checksums(stack, await run_with(stack, [LIST, *given])) == [
+        ("reserved", f"sha-256={SHA256}"),
+        ("reserved", f"sha-256={'cd' * 32}"),
+    ]

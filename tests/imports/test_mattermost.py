@@ -1,0 +1,91 @@
+"""Bulk exports of Mattermost."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from support.import_files import links, packed, read, reasons
+
+from downloadd.import_operation import Channel, ImportItem, MessageCount, SkippedEntry, WorkspaceUser
+from downloadd.imports.refusal import ImportRefusedError
+
+LINES: list[dict[str, Any]] = [
+    {"type": "version", "version": 1},
+    {"type": "emoji", "emoji": {"name": "party", "image": "emoji/party.png"}},
+    {"type": "team", "team": {"name": "acme"}},
+    {"type": "channel", "channel": {"team": "acme", "name": "town", "display_name": "Town", "type": "O"}},
+    {"type": "channel", "channel": {"team": "acme", "name": "secret", "type": "P", "deleted_at": 5}},
+    {"type": "user", "user": {"username": "ann", "email": "a@example.com", "profile_image": "profile/ann.png"}},
+    {"type": "user", "user": {"username": "bob", "delete_at": 7}},
+    {"type": "post", "post": {"team": "acme", "channel": "town", "user": "ann", "create_at": 1500,
+                              "attachments": [{"path": "20210401/a.pdf"}, {"path": "20210401/gone.pdf"}],
+                              "replies": [{"user": "bob", "create_at": 2500, "attachments": [{"path": "b.pdf"}]}]}},
+    {"type": "post", "post": {"team": "acme", "channel": "unknown", "user": "ann", "attachments": [{"path": "b.pdf"}]}},
+    {"type": "direct_post", "direct_post": {"channel_members": ["ann", "bob"], "user": "ann",
+                                            "attachments": [{"path": "data\\c.pdf"}]}},
+    {"type": "role", "role": {}},
+]  # fmt: skip
+FILES = {f"data/{name}": b"x" for name in ("20210401/a.pdf", "b.pdf", "c.pdf", "emoji/party.png", "alone")}
+
+
+def jsonl(lines: list[dict[str, Any]] = LINES) -> bytes:
+    return "\n".join(json.dumps(line) for line in lines).encode()
+
+
+def export(**members: bytes) -> bytes:
+    return packed({"import.jsonl": jsonl(), "data/profile/ann.png": b"p", **FILES, **members})
+
+
+def test_a_bulk_export_is_read() -> None:
+    items = read("mattermost", export())
+    assert [item for item in items if isinstance(item, WorkspaceUser)] == [
+        WorkspaceUser(user_id="ann", username="ann", email="a@example.com", avatar_member="data/profile/ann.png"),
+        WorkspaceUser(user_id="bob", username="bob", is_deleted=True),
+    ]
+    assert [
+        (one.channel_id, one.name, one.is_private, one.is_archived) for one in items if isinstance(one, Channel)
+    ] == [
+        ("__emoji__", "Emoji", False, False),
+        ("acme/town", "Town", False, False),
+        ("acme/secret", "secret", True, True),
+        ("acme/unknown", "unknown", False, False),
+        ("__directMessages__", "Direct Messages", True, False),
+    ]
+    assert [(link.member, link.channel_id, link.user, link.time) for link in links(items)] == [
+        ("data/emoji/party.png", "__emoji__", "", None),
+        ("data/20210401/a.pdf", "acme/town", "ann", 1.5),
+        ("data/b.pdf", "acme/town", "bob", 2.5),
+        ("data/b.pdf", "acme/unknown", "ann", None),
+        ("data/c.pdf", "__directMessages__", "ann", None),
+    ]
+    assert sum(item.count for item in items if isinstance(item, MessageCount)) == 4
+    assert [(item.reason, item.line, item.entry) for item in items if isinstance(item, SkippedEntry)] == [
+        ("not_in_archive", 8, "import.jsonl"),
+        ("unreferenced", None, "data/alone"),
+    ]
+
+
+def test_the_same_file_of_two_channels_has_one_id() -> None:
+    by_member = {(link.member, link.file_id) for link in links(read("mattermost", export()))}
+    assert len(by_member) == 4
+
+
+def test_a_malformed_line_does_not_hide_the_others() -> None:
+    data = jsonl(LINES[:4]) + b"\nnonsense\n[]\n" + jsonl(LINES[4:])
+    items = read("mattermost", packed({"a.jsonl": data, "notes.txt": "x", **FILES}))
+    assert len(links(items)) == 5
+    assert reasons(items)[:2] == ["malformed", "malformed"]
+    assert "unknown_entry" in reasons(items)
+
+
+def test_attachments_of_a_bare_list_are_elsewhere() -> None:
+    assert set(reasons(read("mattermost", jsonl()))) == {"not_in_archive"}
+
+
+@pytest.mark.parametrize("data", [b"", packed({"a.txt": "x"}), jsonl(LINES[1:]), b"http://a/\n"])
+def test_another_file_is_refused_or_has_nothing(data: bytes) -> None:
+    items: list[ImportItem] = []
+    with suppress(ImportRefusedError):
+        items = read("mattermost", data)
+    assert items == []

@@ -1,0 +1,110 @@
+"""Exports of Zulip."""
+
+import io
+import json
+import tarfile
+from typing import Any
+
+import pytest
+from support.import_files import links, read, reasons
+
+from downloadd.import_operation import Channel, MessageCount, SkippedEntry, WorkspaceUser
+from downloadd.imports.refusal import ImportRefusedError
+
+REALM = {
+    "zerver_userprofile": [
+        {"id": 1, "full_name": "Ann", "email": "user1@zulip", "delivery_email": "a@example.com", "is_active": True},
+        {"id": 2, "full_name": "Robot", "is_active": False, "is_bot": True},
+    ],
+    "zerver_stream": [{"id": 10, "name": "general"},
+                      {"id": 11, "name": "old", "invite_only": True, "deactivated": True}],
+    "zerver_recipient": [{"id": 100, "type": 2, "type_id": 10}, {"id": 101, "type": 1, "type_id": 1},
+                         {"id": 102, "type": 2, "type_id": 11}],
+}  # fmt: skip
+ATTACHMENTS = [
+    {"id": 1, "path_id": "2/ab/xYz/report.pdf", "file_name": "report.pdf", "size": 3, "owner": 1, "messages": [7, 8]},
+    {"id": 2, "path_id": "2/cd/qRs/photo.png", "file_name": "photo.png", "messages": [9]},
+    {"id": 3, "path_id": "2/ef/tUv/draft.txt", "file_name": "draft.txt", "messages": []},
+    {"id": 4, "path_id": "2/gh/gone.txt", "file_name": "gone.txt", "messages": [7]},
+]
+MESSAGES = [{"id": 7, "recipient": 100, "date_sent": 1.5}, {"id": 8, "recipient": 102}, {"id": 9, "recipient": 101},
+            {"id": 10, "recipient": 100}]  # fmt: skip
+MEMBERS: dict[str, Any] = {
+    "realm.json": REALM,
+    "attachment.json": {"zerver_attachment": ATTACHMENTS},
+    "messages-000001.json": {"zerver_message": MESSAGES[:2]},
+    "messages-000002.json": {"zerver_message": MESSAGES[2:]},
+    "avatars/records.json": [{"path": "2/a.png", "user_profile_id": 1}, {"path": "2/a.original", "user_profile_id": 1}],
+    "avatars/2/a.png": b"p",
+    "avatars/2/a.original": b"p",
+    "emoji/records.json": [{"path": "2/emoji/party.png"}, {"path": "2/emoji/x.png"}, {"path": "2/emoji/gone.png"}],
+    "emoji/2/emoji/party.png": b"e",
+    "emoji/2/emoji/x.png": b"x",
+    "uploads/records.json": [],
+    "uploads/2/ab/xYz/report.pdf": b"abc",
+    "uploads/2/cd/qRs/photo.png": b"d",
+    "uploads/2/ef/tUv/draft.txt": b"e",
+    "uploads/2/alone": b"x",
+    "notes.txt": b"x",
+}
+
+
+def export(members: dict[str, Any] | None = None, top: str = "zulip-export-1/") -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as target:
+        for name, content in (MEMBERS if members is None else members).items():
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
+            info = tarfile.TarInfo(f"{top}{name}")
+            info.size = len(data)
+            target.addfile(info, io.BytesIO(data))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("top", ["", "zulip-export-1/"])
+def test_an_export_is_read(top: str) -> None:
+    items = read("zulip", export(top=top))
+    assert [item for item in items if isinstance(item, WorkspaceUser)] == [
+        WorkspaceUser(user_id="1", username="Ann", email="a@example.com", avatar_member=f"{top}avatars/2/a.png"),
+        WorkspaceUser(user_id="2", username="Robot", is_deleted=True, is_bot=True),
+    ]
+    assert [(one.channel_id, one.is_private, one.is_archived) for one in items if isinstance(one, Channel)] == [
+        ("10", False, False),
+        ("11", True, True),
+        ("__directMessages__", True, False),
+        ("__unattached__", False, False),
+        ("__emoji__", False, False),
+    ]
+    assert [(link.name, link.channel_id, link.user, link.time) for link in links(items)] == [
+        ("report.pdf", "10", "1", 1.5),
+        ("report.pdf", "11", "1", None),
+        ("photo.png", "__directMessages__", "", None),
+        ("draft.txt", "__unattached__", "", None),
+        ("party.png", "__emoji__", "", None),
+        ("x.png", "__emoji__", "", None),
+    ]
+    assert links(items)[0].member == f"{top}uploads/2/ab/xYz/report.pdf"
+    assert len({link.file_id for link in links(items)}) == 5
+    assert sum(item.count for item in items if isinstance(item, MessageCount)) == 4
+
+
+def test_what_is_not_taken_is_reported() -> None:
+    items = read("zulip", export())
+    skipped = [item for item in items if isinstance(item, SkippedEntry)]
+    assert [(item.reason, item.channel_id or item.entry) for item in skipped] == [
+        ("not_in_archive", "10"),
+        ("not_in_archive", "__emoji__"),
+        ("unreferenced", "zulip-export-1/uploads/2/alone"),
+        ("unknown_entry", "zulip-export-1/notes.txt"),
+    ]
+
+
+def test_messages_that_cannot_be_decoded_are_reported() -> None:
+    items = read("zulip", export({**MEMBERS, "messages-000001.json": b"nonsense"}))
+    assert "damaged_entry" in reasons(items)
+    assert {link.channel_id for link in links(items)} == {"__unattached__", "__directMessages__", "__emoji__"}
+
+
+@pytest.mark.parametrize("members", [{"a.txt": b"x"}, {"realm.json": b"nonsense"}, {"realm.json": []}])
+def test_another_archive_is_refused(members: dict[str, Any]) -> None:
+    with pytest.raises(ImportRefusedError, match=r"realm\.json"):
+        read("zulip", export(members))
