@@ -14,7 +14,7 @@ from downloadd.cli.daemon_location import locate_daemon
 from downloadd.cli.errors import CommandError, ExitStatus
 from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
-from downloadd.cli.query import history, list_, show, status, watch
+from downloadd.cli.query import health, history, list_, show, status, watch
 from downloadd.cli.terminal import Terminal, write_error
 from downloadd.clock import SystemClock
 
@@ -107,6 +107,7 @@ for command in (
     import_,
     new_token,
     status,
+    health,
     completion,
 ):
     downloadctl.add_command(command)
