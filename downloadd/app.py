@@ -14,7 +14,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from downloadd.clock import Clock, SystemClock
-from downloadd.config import Config
+from downloadd.config import Config, ServerConfig, TcpAddress, listen_addresses
 from downloadd.errors import InvalidUrlError
 from downloadd.events import EventBus
 from downloadd.fronts.page.assets import load_assets
@@ -321,7 +321,7 @@ class App:
     def _make_guards(self) -> RequestGuards:
         server = self._config.server
         return RequestGuards(
-            hosts=AllowedHosts(_machine_names(server.host), server.allowed_hosts),
+            hosts=AllowedHosts(_machine_names(server), server.allowed_hosts),
             throttle=LoginThrottle(server.max_failed_logins),
         )
 
@@ -369,10 +369,11 @@ class _Reloader:
         self._hooks.configure(config.hooks)
 
 
-def _machine_names(host: str) -> list[str]:
-    """Return the host names of this machine, and `host` if it is a name."""
+def _machine_names(server: ServerConfig) -> list[str]:
+    """Return the host names of this machine, and the names that it listens on."""
     names = []
-    for name in (host, socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"):
+    hosts = [address.host for address in listen_addresses(server) if isinstance(address, TcpAddress)]
+    for name in (*hosts, socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"):
         # A machine may have a name that is not a valid host name.
         with suppress(InvalidUrlError):
             parsed = parse_host(f"[{name}]" if ":" in name else name)

@@ -15,6 +15,7 @@ from support.origin.scripted_response import ScriptedResponse
 from support.waiting import wait_until
 
 from downloadd.app import App
+from downloadd.config import TcpAddress
 from downloadd.daemon.listeners import bind, listener_url
 from downloadd.errors import StartupError
 
@@ -23,7 +24,7 @@ async def test_it_downloads_and_leaves_nothing_running(tmp_path: Path) -> None:
     tasks, threads, descriptors = asyncio.all_tasks(), set(threading.enumerate()), set(os.listdir("/proc/self/fd"))
     async with Origin() as origin:
         origin.script("/a", ScriptedResponse(size=10))
-        sockets = bind("127.0.0.1", 0)
+        sockets = bind(TcpAddress("127.0.0.1", 0))
         base = listener_url(sockets[0]).rstrip("/")
         async with App(config_for(tmp_path)) as app:
             await app.listen(sockets)
@@ -66,7 +67,7 @@ async def test_what_fails_to_open_closes_what_was_open(tmp_path: Path) -> None:
 
 async def test_a_reload_with_a_file_of_authorities_that_vanished_is_refused_as_a_whole(tmp_path: Path) -> None:
     config = config_for(tmp_path)
-    sockets = bind("127.0.0.1", 0)
+    sockets = bind(TcpAddress("127.0.0.1", 0))
     base = listener_url(sockets[0]).rstrip("/")
     async with App(config) as app, aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
         await app.listen(sockets)
@@ -79,7 +80,7 @@ async def test_a_reload_with_a_file_of_authorities_that_vanished_is_refused_as_a
 
 async def test_a_reload_brings_users_policy_and_permission_to_download(tmp_path: Path) -> None:
     config = config_for(tmp_path)
-    sockets = bind("127.0.0.1", 0)
+    sockets = bind(TcpAddress("127.0.0.1", 0))
     base = listener_url(sockets[0]).rstrip("/")
     async with App(config) as app, aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
         await app.listen(sockets)

@@ -15,7 +15,7 @@ from downloadd.cli.errors import CommandError, ExitStatus
 from downloadd.cli.import_control import import_end, import_retry
 from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
-from downloadd.cli.query import history, hosts, list_, show, status, watch
+from downloadd.cli.query import health, history, hosts, list_, show, status, watch
 from downloadd.cli.terminal import Terminal, write_error
 from downloadd.clock import SystemClock
 
@@ -112,6 +112,7 @@ for command in (
     import_retry,
     new_token,
     status,
+    health,
     completion,
 ):
     downloadctl.add_command(command)

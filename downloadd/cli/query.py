@@ -1,4 +1,4 @@
-"""Commands that change nothing: `list`, `watch`, `history`, `show` and `status`."""
+"""Commands that change nothing: `list`, `watch`, `history`, `show`, `status` and `health`."""
 
 from collections import Counter
 from typing import Any
@@ -285,6 +285,19 @@ async def status(client: Client, terminal: Terminal) -> None:
             f"{file_counts.error} failed"
         )
     terminal.write_result(daemon_status, "\n".join(lines))
+
+
+@click.command()
+@daemon_command
+async def health(client: Client, terminal: Terminal) -> None:
+    """Check that the daemon answers; needs no token.
+
+    \b
+    Example:
+      downloadctl health || systemctl status downloadd
+    """
+    answer = await client.health()
+    terminal.write_result(answer, f"downloadd {answer.version} at {client.base_url}")
 
 
 def _build_table(*columns: str) -> Table:

@@ -5,6 +5,7 @@ Sizes are bytes, durations seconds.
 
 from downloadd.config.checks import MAX_SOCKET_PATH_BYTES, decode_secret
 from downloadd.config.fields import ENVIRONMENT_PREFIX, Format, Setting
+from downloadd.config.listen import TcpAddress, UnixAddress, listen_addresses
 from downloadd.config.loader import ConfigError, LoadedConfig, default_state_dir, load_config
 from downloadd.config.settings import (
     ALL_PERMISSIONS,
@@ -45,8 +46,11 @@ __all__ = [
     "ServerConfig",
     "Setting",
     "StorageConfig",
+    "TcpAddress",
+    "UnixAddress",
     "UserConfig",
     "decode_secret",
     "default_state_dir",
+    "listen_addresses",
     "load_config",
 ]

@@ -4,6 +4,7 @@ import os
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,12 +13,14 @@ from msgspec.structs import replace
 
 from downloadd.config.conversion import format_value
 from downloadd.config.fields import Format, Setting, read_settings
+from downloadd.config.listen import UnixAddress, parse_listen_address, parse_listen_host
 from downloadd.config.settings import (
     SIGNING_KEY_COMMAND,
     SIGNING_PREFIX,
     CredentialConfig,
     DirectoryConfig,
     HookConfig,
+    ServerConfig,
     StorageConfig,
     UserConfig,
 )
@@ -62,7 +65,6 @@ _INVALID_IN_FIELD_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """Characters that a field value may not hold (RFC 9110, section 5.5)."""
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INVALID_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
-_INVALID_IN_HOST: Final = re.compile(r"[\x00-\x20\x7f/@?#]")
 _BASE_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
 
 
@@ -84,6 +86,7 @@ def check_formats(values: ConfigValues, parsers: Mapping[Format, Parser]) -> Non
 
 def check_rules(values: ConfigValues) -> None:
     """Check what concerns several values: their combinations, names that are taken, paths inside of the root."""
+    _check_listen(values)
     _check_tls(values)
     _check_root(values)
     _check_hosts(values)
@@ -144,9 +147,10 @@ def _parse_socket_path(text: str) -> str:
     return _parse_path(text)
 
 
-def _parse_listen_host(text: str) -> str:
-    if _INVALID_IN_HOST.search(text):
-        raise ValueError("expected a host name or an IP address alone")
+def _parse_listen_address(text: str) -> str:
+    address = parse_listen_address(text, ServerConfig().port)
+    if isinstance(address, UnixAddress):
+        _parse_socket_path(address.path)
     return text
 
 
@@ -164,7 +168,8 @@ def _parse_user_id(text: str) -> str:
 
 OWN_PARSERS: Final[Mapping[Format, Parser]] = {
     Format.BASE_PATH: _parse_base_path,
-    Format.LISTEN_HOST: _parse_listen_host,
+    Format.LISTEN_ADDRESS: _parse_listen_address,
+    Format.LISTEN_HOST: parse_listen_host,
     Format.PATH: _parse_path,
     Format.SOCKET_PATH: _parse_socket_path,
     Format.USER_ID: _parse_user_id,
@@ -173,6 +178,13 @@ OWN_PARSERS: Final[Mapping[Format, Parser]] = {
 
 
 # -- rules -------------------------------------------------------------------------------------------------------------
+
+
+def _check_listen(values: ConfigValues) -> None:
+    """Report a host that is given beside the addresses that replace it: one of the two is a mistake."""
+    given = values.find("server", "host")
+    if given is not None and values.get("server", "listen", ()):
+        values.add_issue(given.source, given.key, "server.listen is given too and replaces it; remove one of them")
 
 
 def _check_tls(values: ConfigValues) -> None:
@@ -186,6 +198,7 @@ def _check_root(values: ConfigValues) -> None:
     given = values.find("storage", "root")
     root, source = (StorageConfig().root, DEFAULT_SOURCE) if given is None else (given.value, given.source)
     own = [(f"server.{name}", values.get("server", name, "")) for name in _DAEMON_PATHS]
+    own.extend(("server.listen", path) for path in _listen_paths(values))
     own.append(("downloads.ca_file", values.get("downloads", "ca_file", "")))
     own.extend((f"{given.key}.ca_file", given.value.ca_file) for given in values.lists["hosts"])
     for name, path in (*own, *(("the configuration", str(file)) for file in values.files)):
@@ -193,6 +206,15 @@ def _check_root(values: ConfigValues) -> None:
         if path and not _CONTROL_CHARACTER.search(path + root) and _is_within(path, root):
             problem = f"{name} ({path}) lies in it, where a download could overwrite it; put one of them elsewhere"
             values.add_issue(source, "storage.root", problem)
+
+
+def _listen_paths(values: ConfigValues) -> Iterator[str]:
+    for text in values.get("server", "listen", ()):
+        # A malformed address has been reported before.
+        with suppress(ValueError):
+            address = parse_listen_address(text, ServerConfig().port)
+            if isinstance(address, UnixAddress):
+                yield address.path
 
 
 def _is_within(path: str, directory: str) -> bool:

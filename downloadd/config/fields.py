@@ -20,6 +20,7 @@ class Format(StrEnum):
 
     BASE_PATH = "base path"
     CA_FILE = "file of certificate authorities"
+    LISTEN_ADDRESS = "address to listen on"
     LISTEN_HOST = "host to listen on"
     PATH = "path"
     SOCKET_PATH = "path of a Unix socket"

@@ -31,7 +31,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     host: Annotated[
         Text,
         describe(
-            'Address or name to listen on; "0.0.0.0" or "::" for all interfaces.',
+            'Address or name to listen on; "0.0.0.0" for all interfaces by IPv4, "::" by IPv6 and IPv4.',
             flag="--host",
             metavar="H",
             format=Format.LISTEN_HOST,
@@ -40,6 +40,14 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     port: Annotated[
         Port, describe("Port to listen on; 0 picks a free one, which the log names.", flag="--port", metavar="N")
     ] = 8080
+    listen: Annotated[
+        tuple[str, ...],
+        describe(
+            "Addresses and Unix sockets to listen on instead of host. An address without a port has that of port.",
+            examples=[["127.0.0.1:8080", "[::1]:8080", "unix:/run/downloadd/api.sock"]],
+            format=Format.LISTEN_ADDRESS,
+        ),
+    ] = ()
     allowed_hosts: Annotated[
         tuple[str, ...],
         describe(

@@ -4,17 +4,21 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from downloadd.config import ServerConfig
+from downloadd.config import ServerConfig, TcpAddress, UnixAddress, listen_addresses
 from downloadd.errors import StartupError
 
 UNIX_MODE: Final = 0o660
 """Mode of a Unix socket: its owner and group may connect, and need a token too."""
+
+
+_MISSING: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""Errors for an address that the machine does not have."""
 
 
 class UnixSocketName(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,48 +29,93 @@ class UnixSocketName(msgspec.Struct, frozen=True, kw_only=True):
     inode: int
 
 
+class _Candidate(msgspec.Struct, frozen=True):
+    """One socket address of an address to listen on."""
+
+    family: socket.AddressFamily
+    sockaddr: tuple[Any, ...]
+
+    @property
+    def port(self) -> int:
+        return int(self.sockaddr[1])
+
+
 def bind_all(config: ServerConfig, stack: ExitStack) -> tuple[socket.socket, ...]:
-    """Return the sockets of `host`, `port` and `unix_socket`; `stack` removes the name of the Unix socket. Blocks.
+    """Return the sockets of all addresses to listen on; `stack` removes the names of the Unix sockets. Blocks.
 
     Raises:
         StartupError: one of them cannot be bound.
     """
-    sockets = bind(config.host, config.port)
-    if config.unix_socket:
-        listener, name = bind_unix(config.unix_socket)
-        sockets.append(listener)
-        stack.callback(unlink_unix, name)
+    addresses = listen_addresses(config)
+    sockets = bind(*[each for each in addresses if isinstance(each, TcpAddress)])
+    try:
+        for each in addresses:
+            if isinstance(each, UnixAddress):
+                listener, name = bind_unix(each.path)
+                sockets.append(listener)
+                stack.callback(unlink_unix, name)
+    except StartupError:
+        _close_all(sockets)
+        raise
     return tuple(sockets)
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Return listening sockets for every address of `host`, all on the same port. Resolves `host`: blocks.
+def bind(*addresses: TcpAddress) -> list[socket.socket]:
+    """Return listening sockets for all addresses that the hosts have. Resolves names: blocks.
 
-    Port 0 means a free port.
+    Port 0 means a free port, the same one for all of them. `::` accepts IPv4 too, unless an IPv4 address is given
+    beside it with the same port, or the machine does not support that.
 
     Raises:
-        StartupError: the address does not exist, permission is missing, or the port is in use.
+        StartupError: an address does not exist, permission is missing, or a port is in use.
     """
+    resolved = [(each, _resolve(each)) for each in addresses]
+    ipv4_ports = frozenset(one.port for _, found in resolved for one in found if one.family == socket.AF_INET)
     bound: list[socket.socket] = []
-    missing: OSError | None = None
-    try:
-        for family, address in _resolve(host, port):
-            if port == 0 and bound:
-                address = (address[0], bound[0].getsockname()[1], *address[2:])
-            try:
-                bound.append(_bind_one(family, address))
-            except OSError as error:
-                # `localhost` often includes ::1 on machines without IPv6.
-                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                    raise
-                missing = error
-        if missing is not None and not bound:
-            raise missing
-    except OSError as error:
-        for each in bound:
-            each.close()
-        raise StartupError(f"cannot listen on {_format_authority(host, port)}: {_reason(error)}") from error
+    free_port = 0
+    for address, found in resolved:
+        try:
+            for listener in _bind_found(found, ipv4_ports, free_port):
+                bound.append(listener)
+                if address.port == 0:
+                    free_port = listener.getsockname()[1]
+        except OSError as error:
+            _close_all(bound)
+            raise StartupError(f"cannot listen on {_format_address(address)}: {_reason(error)}") from error
     return bound
+
+
+def _bind_found(found: Sequence[_Candidate], ipv4_ports: frozenset[int], free_port: int) -> Iterator[socket.socket]:
+    """Yield the sockets of one address to listen on; `free_port` replaces port 0.
+
+    Raises:
+        OSError: a socket cannot be bound, or the machine has none of the addresses.
+    """
+    missing: OSError | None = None
+    is_bound = False
+    for each in found:
+        port = each.port or free_port
+        is_dual = each.sockaddr[0] == "::" and each.port not in ipv4_ports
+        try:
+            listener = _bind_one(each.family, (each.sockaddr[0], port, *each.sockaddr[2:]), is_dual=is_dual)
+        except OSError as error:
+            # `localhost` often includes ::1 on machines without IPv6.
+            if error.errno not in _MISSING:
+                raise
+            missing = error
+            if not is_dual:
+                continue
+            listener = _bind_one(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104 - the administrator chose all
+        is_bound = True
+        free_port = free_port or listener.getsockname()[1]
+        yield listener
+    if missing is not None and not is_bound:
+        raise missing
+
+
+def _close_all(sockets: Sequence[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
 
 
 def bind_unix(path: str) -> tuple[socket.socket, UnixSocketName]:
@@ -126,8 +175,11 @@ def listener_url(listener: socket.socket, *, tls: bool = False) -> str:
     if listener.family == socket.AF_UNIX:
         return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-    return f"{'https' if tls else 'http'}://{_format_authority(reachable, port)}"
+    # A machine may have IPv6 sockets without an IPv6 address.
+    is_dual = host == "::" and not listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1" if is_dual else "::1"}  # noqa: S104 - compared, not bound
+    address = TcpAddress(loopback.get(host, host), port)
+    return f"{'https' if tls else 'http'}://{_format_address(address)}"
 
 
 def listener_address(listener: socket.socket) -> tuple[str, int | None]:
@@ -136,26 +188,27 @@ def listener_address(listener: socket.socket) -> tuple[str, int | None]:
     return (str(name), None) if listener.family == socket.AF_UNIX else (name[0], name[1])
 
 
-def _resolve(host: str, port: int) -> Sequence[tuple[socket.AddressFamily, tuple[object, ...]]]:
+def _resolve(address: TcpAddress) -> Sequence[_Candidate]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
         raise StartupError(
-            f"cannot listen on {_format_authority(host, port)}: {host} is not an address of this machine ({reason})"
+            f"cannot listen on {_format_address(address)}: {address.host} is not an address of this machine ({reason})"
         ) from error
     # A name may be listed twice for one address.
-    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    return list(dict.fromkeys(_Candidate(family, sockaddr) for family, _, _, _, sockaddr in found))
 
 
-def _bind_one(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
+def _bind_one(family: socket.AddressFamily, sockaddr: tuple[Any, ...], *, is_dual: bool = False) -> socket.socket:
+    """Return a listening socket; with `is_dual`, an IPv6 socket accepts IPv4 too (RFC 3493, section 5.3)."""
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not is_dual)
         listener.setblocking(False)
-        listener.bind(address)
+        listener.bind(sockaddr)
         # With SO_REUSEADDR two daemons may bind one port as long as neither listens: the second one must fail here.
         listener.listen(socket.SOMAXCONN)
     except OSError:
@@ -176,5 +229,5 @@ def _reason(error: OSError) -> str:
             return os.strerror(error.errno) if error.errno else str(error)
 
 
-def _format_authority(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _format_address(address: TcpAddress) -> str:
+    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"

@@ -56,24 +56,24 @@ class BodyTooSlowError(DownloadError, code="BODY_TOO_SLOW"):
 
 
 class CrossSiteError(DownloadError, code="CROSS_SITE_REQUEST"):
-    """Request that a page of another site sent."""
+    """Request that a page of another site sent; `reason` names both sites and says what to change if that is wrong."""
 
     status = 403
     title = "Request from another site"
     description = "A page of another web site sent the request from a user's browser"
     resolution = "Use the server's own page, or a program such as curl"
     advice = (
-        "Pages of other sites may not send requests. Behind a proxy, check that it is in `server.trusted_proxies` and "
-        "sets `Host` or `X-Forwarded-Host`."
+        "Pages of other sites may not send requests. If the page is that of the server itself, behind a proxy, "
+        "`detail` names the field of the proxy or the setting that is wrong."
     )
     occasions = frozenset({Occasion.AUTHENTICATION})
 
-    def __init__(self) -> None:
-        super().__init__("a page of another web site sent this request")
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"a page of another web site sent this request: {reason}")
 
 
 class HostNotAllowedError(DownloadError, code="HOST_NOT_ALLOWED"):
-    """`Host` field that does not name this server; `reason` says why."""
+    """Value of `Host`, or of `field`, that does not name this server; `reason` says why."""
 
     status = 421
     title = "Host not allowed"
@@ -82,8 +82,8 @@ class HostNotAllowedError(DownloadError, code="HOST_NOT_ALLOWED"):
     advice = "Add the name that clients use to `server.allowed_hosts`, and make the proxy forward it."
     occasions = frozenset({Occasion.ANY_REQUEST})
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"Host: {reason}")
+    def __init__(self, reason: str, *, field: str = "Host") -> None:
+        super().__init__(f"{field}: {reason}")
 
 
 class TooManyFailedLoginsError(DownloadError, code="TOO_MANY_FAILED_LOGINS"):

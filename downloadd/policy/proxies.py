@@ -18,6 +18,8 @@ UNIX_SOCKET: Final = "unix"
 """Name in `trusted_proxies` for all connections through the Unix socket."""
 
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?|([0-9.]{7,15}):[0-9]{1,5}")
+_IPV4_MAPPED: Final = "::ffff:"
+"""Prefix of an IPv4 address as an IPv6 socket spells it (RFC 4291, section 2.5.5.2)."""
 _MAX_PROXIES: Final = 64
 """Proxies of one request that are examined; no honest request has more."""
 _SCHEMES: Final = frozenset({"http", "https"})
@@ -60,6 +62,9 @@ class TrustedProxies:
         `X-Forwarded-Host`, `forwarded` the elements of `Forwarded`. A proxy sets one kind, and may pass on the other
         from the client: if the two contradict each other, both are ignored.
         """
+        if peer.startswith(_IPV4_MAPPED) and "." in peer:
+            # The peer of a socket for IPv6 and IPv4.
+            peer = peer.removeprefix(_IPV4_MAPPED)
         if not self._is_trusted(peer):
             return Client(address=peer)
         extension = [entry.strip() for value in x_forwarded_for for entry in value.split(",")]

@@ -7,6 +7,7 @@ from cli.conftest import Command
 from support.sample_downloads import sample_download
 from support.served_api import ServedApi
 
+from downloadd import __version__
 from downloadd.download import Snapshot
 from downloadd.states import ACTIVE, STATES, State
 
@@ -74,3 +75,8 @@ async def test_the_status_counts_active_downloads(api: ServedApi, command: Comma
     assert "\n2 downloading; 0 B/s\n" in (await command("status")).output
     active = json.loads((await command("status", "--json")).output)["active"]
     assert active == {state.value: 2 if state is State.DOWNLOADING else 0 for state in ACTIVE}
+
+
+async def test_health_needs_no_token(api: ServedApi) -> None:
+    done = await Command(api, "not-a-token")("health")
+    assert (done.exit_code, done.output) == (0, f"downloadd {__version__} at http://127.0.0.1:{api.server.port}/\n")

@@ -67,6 +67,16 @@ def test_a_socket_path_has_the_length_of_a_socket_address_at_most(tmp_path: Path
     assert "107 bytes at most" in issue
 
 
+def test_addresses_to_listen_on_are_checked_and_replace_the_host(tmp_path: Path) -> None:
+    assert load(tmp_path, '[server]\nlisten = ["[::1]:80", "/a"]').server.listen == ("[::1]:80", "/a")
+    [issue] = load_issues(tmp_path, '[server]\nlisten = ["::1", "a:b", "unix:/a"]')
+    assert 'server.listen: expected an address such as "127.0.0.1:8080"' in issue
+    [issue] = load_issues(tmp_path, f'[server]\nlisten = ["unix:/{"a" * MAX_SOCKET_PATH_BYTES}"]')
+    assert "107 bytes at most" in issue
+    [issue] = load_issues(tmp_path, '[server]\nlisten = ["::1"]\nhost = "::"')
+    assert issue == "config.toml: server.host: server.listen is given too and replaces it; remove one of them"
+
+
 def test_paths_of_directories_get_their_canonical_spelling(tmp_path: Path) -> None:
     [directory] = load(tmp_path, '[[directories]]\npath = "/team//reports/"\nquota = 1').directories
     assert directory.path == "team/reports"
@@ -115,11 +125,12 @@ def test_a_file_of_authorities_below_the_root_is_refused(tmp_path: Path, toml: s
     assert "lies in it, where a download could overwrite it" in issue
 
 
-@pytest.mark.parametrize("key", ["state_dir", "unix_socket", "tls_cert"])
+@pytest.mark.parametrize("key", ["state_dir", "unix_socket", "listen", "tls_cert"])
 def test_a_file_of_the_daemon_below_the_root_is_refused(tmp_path: Path, key: str) -> None:
     root = tmp_path / "files"
     (tmp_path / "link").symlink_to(root)
-    toml = f'[server]\n{key} = "{tmp_path}/link/x"\n[storage]\nroot = "{root}"\n'
+    value = f'["unix:{tmp_path}/link/x"]' if key == "listen" else f'"{tmp_path}/link/x"'
+    toml = f'[server]\n{key} = {value}\n[storage]\nroot = "{root}"\n'
     [issue] = load_issues(tmp_path, toml)
     assert f"storage.root: server.{key} (" in issue
     assert "lies in it, where a download could overwrite it" in issue

@@ -1,14 +1,17 @@
+import errno
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from downloadd.daemon.listeners import bind, bind_unix, listener_address, listener_url, unlink_unix
+from downloadd.config import ServerConfig, TcpAddress
+from downloadd.daemon.listeners import bind, bind_all, bind_unix, listener_address, listener_url, unlink_unix
 from downloadd.errors import StartupError
 
 
 def test_port_zero_is_a_free_port_that_the_url_names() -> None:
-    (listener,) = bind("127.0.0.1", 0)
+    (listener,) = bind(TcpAddress("127.0.0.1", 0))
     with listener:
         host, port = listener_address(listener)
         assert host == "127.0.0.1"
@@ -19,7 +22,7 @@ def test_port_zero_is_a_free_port_that_the_url_names() -> None:
 
 
 def test_all_addresses_of_a_name_share_one_port() -> None:
-    listeners = bind("localhost", 0)
+    listeners = bind(TcpAddress("localhost", 0))
     assert len({listener_address(listener)[1] for listener in listeners}) == 1
     assert {listener_address(listener)[0] for listener in listeners} <= {"127.0.0.1", "::1"}
     for listener in listeners:
@@ -37,14 +40,86 @@ def has_ipv6_loopback() -> bool:
 
 @pytest.mark.skipif(not has_ipv6_loopback(), reason="this machine has no IPv6 loopback address")
 def test_an_ipv6_address_is_in_brackets() -> None:
-    for host in ("::1", "::"):
-        (listener,) = bind(host, 0)
-        with listener:
-            assert listener_url(listener) == f"http://[::1]:{listener_address(listener)[1]}"
+    (listener,) = bind(TcpAddress("::1", 0))
+    with listener:
+        assert listener_url(listener) == f"http://[::1]:{listener_address(listener)[1]}"
+
+
+def has_ipv6() -> bool:
+    """Return True if the machine has IPv6 sockets, with or without an address."""
+    try:
+        socket.create_server(("::", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_the_wildcard_of_ipv6_accepts_ipv4_too() -> None:
+    (listener,) = bind(TcpAddress("::", 0))
+    with listener:
+        port = listener_address(listener)[1]
+        assert listener_url(listener) == f"http://127.0.0.1:{port}"
+        for address in ("127.0.0.1", "::1") if has_ipv6_loopback() else ("127.0.0.1",):
+            socket.create_connection((address, port), 10).close()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_the_wildcard_of_ipv6_leaves_ipv4_to_an_address_beside_it() -> None:
+    # `::` in front of the other one would take its port.
+    listeners = bind(TcpAddress("::", 0), TcpAddress("127.0.0.1", 0))
+    assert [listener.family for listener in listeners] == [socket.AF_INET6, socket.AF_INET]
+    assert [listener_url(listener).rpartition(":")[0] for listener in listeners] == ["http://[::1]", "http://127.0.0.1"]
+    for listener in listeners:
+        listener.close()
+
+
+def test_the_wildcard_of_ipv6_is_that_of_ipv4_on_a_machine_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Socket(socket.socket):
+        def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, type, proto, fileno)
+
+    monkeypatch.setattr(socket, "socket", Socket)
+    (listener,) = bind(TcpAddress("::", 0))
+    with listener:
+        assert listener_address(listener)[0] == "0.0.0.0"
+    with pytest.raises(StartupError, match=r"cannot listen on \[::1\]:0: "):
+        bind(TcpAddress("::1", 0))
+
+
+def test_all_addresses_and_unix_sockets_of_the_list_are_bound(tmp_path: Path) -> None:
+    config = ServerConfig(
+        port=0, listen=("127.0.0.1", f"unix:{tmp_path}/a", "127.0.0.2"), unix_socket=str(tmp_path / "b")
+    )
+    with ExitStack() as stack:
+        sockets = bind_all(config, stack)
+        tcp, paths = sockets[:2], sockets[2:]
+        assert [listener_address(each)[0] for each in tcp] == ["127.0.0.1", "127.0.0.2"]
+        # A free port is the same for all of them.
+        assert len({listener_address(each)[1] for each in tcp}) == 1
+        assert [listener_url(each) for each in paths] == [f"unix:{tmp_path}/a", f"unix:{tmp_path}/b"]
+    assert not list(tmp_path.iterdir())
+    for each in sockets:
+        each.close()
+
+
+def test_a_list_whose_last_address_is_taken_leaves_nothing_bound(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("mine")
+    (taken,) = bind(TcpAddress("127.0.0.1", 0))
+    port = listener_address(taken)[1]
+    other = f"127.0.0.2:{port}"
+    with taken, ExitStack() as stack, pytest.raises(StartupError, match=f"127.0.0.1:{port}: the port is in use"):
+        bind_all(ServerConfig(listen=(other, f"127.0.0.1:{port}", f"unix:{tmp_path}/a")), stack)
+    with ExitStack() as stack, pytest.raises(StartupError, match="another file is there"):
+        bind_all(ServerConfig(listen=(other, f"unix:{tmp_path}/a", f"unix:{tmp_path}/b")), stack)
+    bind(TcpAddress("127.0.0.2", int(port or 0)))[0].close()
+    assert [each.name for each in tmp_path.iterdir()] == ["b"]
 
 
 def test_the_wildcard_address_has_the_url_of_loopback() -> None:
-    (listener,) = bind("0.0.0.0", 0)
+    (listener,) = bind(TcpAddress("0.0.0.0", 0))
     with listener:
         assert listener_url(listener) == f"http://127.0.0.1:{listener_address(listener)[1]}"
 
@@ -82,27 +157,27 @@ def test_a_file_that_has_replaced_a_unix_socket_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_port_in_use_is_an_error_of_one_line() -> None:
-    (first,) = bind("127.0.0.1", 0)
+    (first,) = bind(TcpAddress("127.0.0.1", 0))
     with first, pytest.raises(StartupError, match=r"the port is in use; .*choose another --port") as caught:
-        bind("127.0.0.1", first.getsockname()[1])
+        bind(TcpAddress("127.0.0.1", first.getsockname()[1]))
     assert caught.value.exit_status == 1
     assert len(caught.value.message.splitlines()) == 1
 
 
 def test_a_port_is_free_again_at_once(tmp_path: Path) -> None:
-    (first,) = bind("127.0.0.1", 0)
+    (first,) = bind(TcpAddress("127.0.0.1", 0))
     port = first.getsockname()[1]
     with first, socket.create_connection(("127.0.0.1", port), 10) as client:
         first.setblocking(True)
         server, _ = first.accept()
         server.close()
         assert client.recv(1) == b""
-    (again,) = bind("127.0.0.1", port)
+    (again,) = bind(TcpAddress("127.0.0.1", port))
     again.close()
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "a" * 70, "\udcff"])
 def test_an_address_of_another_machine_is_an_error_of_one_line(host: str) -> None:
     with pytest.raises(StartupError, match="cannot listen on") as caught:
-        bind(host, 0)
+        bind(TcpAddress(host, 0))
     assert len(caught.value.message.splitlines()) == 1

@@ -17,6 +17,7 @@ from support.nginx_origin import NginxOrigin, free_port
 from support.waiting import wait_until
 
 from downloadd.app import App
+from downloadd.config import TcpAddress
 from downloadd.daemon.listeners import bind
 
 MAX_DELAY_SECONDS = 0.1
@@ -81,7 +82,7 @@ async def find_blocks(folder: Path, nginx: NginxOrigin) -> list[tuple[float, flo
     with measure_machine_delays() as machine_delays:
         async with App(config_for(folder)) as app, aiohttp.ClientSession() as client:
             client.headers["Authorization"] = f"Bearer {TOKEN}"
-            await app.listen(bind("127.0.0.1", port))
+            await app.listen(bind(TcpAddress("127.0.0.1", port)))
             api = Api(client, f"http://127.0.0.1:{port}")
             watching = asyncio.create_task(watch_loop(late))
             answers = await asyncio.gather(
@@ -110,7 +111,7 @@ async def test_no_blocking_call_is_made_on_the_loop(tmp_path: Path, nginx: Nginx
     (nginx.www / "small.bin").write_bytes(content)
     checksum = f"sha-256={hashlib.sha256(content).hexdigest()}"
     port = free_port()
-    sockets = bind("127.0.0.1", port)
+    sockets = bind(TcpAddress("127.0.0.1", port))
     config = config_for(tmp_path)
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
         api = Api(client, f"http://127.0.0.1:{port}")

@@ -1,12 +1,13 @@
-"""The daemon behind nginx with the documented configuration: prefix, TLS, streams, uploads, client addresses."""
+"""The daemon behind nginx and Caddy as documented: prefix, TLS, streams, uploads, client addresses, refusals."""
 
 import io
 import json
+import os
 import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from support.nginx_origin import free_port
 from support.waiting import wait_until
 from yarl import URL
 
-CONFIG = (Path(__file__).parents[2] / "docs/how-to/nginx.conf").read_text()
+HOW_TO = Path(__file__).parents[2] / "docs/how-to"
+CONFIG = (HOW_TO / "nginx.conf").read_text()
+CADDYFILE = (HOW_TO / "deployment.md").read_text().partition("```caddyfile\n")[2].partition("```")[0]
 BASE = "/downloads-api"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -71,6 +74,33 @@ async def answered(session: aiohttp.ClientSession, url: str) -> bool:
         return False
 
 
+async def use_everything(session: aiohttp.ClientSession, site: str, port: int) -> None:
+    """Use the daemon at `port` through a site, as the page does: origins, event stream, start, large upload."""
+    # A page of the same site, and one of another site.
+    for origin, status in ((site, 200), ("https://evil.example", 403), (site.replace("s:", ":"), 403)):
+        async with session.get(f"{site}{BASE}/api/v1/downloads", headers={"Origin": origin}) as response:
+            assert response.status == status, origin
+    async with session.get(f"{site}{BASE}/api/v1/openapi.json") as response:
+        assert (await response.json())["servers"] == [{"url": BASE}]
+    # The stream sends events of a download before it ends: the proxy does not buffer it.
+    async with session.get(f"{site}{BASE}/api/v1/events") as events:
+        query = {"download": f"http://127.0.0.1:{port}{BASE}/api/v1/health", "filename": "one"}
+        async with session.get(f"{site}{BASE}/a%2Fb", params=query) as response:
+            started, location = await response.json(), response.headers["Location"]
+            assert response.status == 201
+        assert location == f"{BASE}/api/v1/downloads/{started['download_id']}"
+        async for line in events.content:
+            if started["download_id"].encode() in line:
+                break
+    async with session.get(site + location) as response:
+        assert (await response.json())["directory"] == "a/b"
+    # More than nginx accepts by default.
+    upload = {"importerKey": "urls", "fileName": "big.txt"}
+    body = io.BytesIO(b"# nothing\n" * 400_000 + b"http://127.0.0.1/f\n")
+    async with session.post(f"{site}{BASE}/api/v1/imports", params=upload, data=body) as response:
+        assert response.status == 201, await response.text()
+
+
 @pytest.mark.parametrize("through", ["tcp", "unix"])
 async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: Path, through: str) -> None:
     socket, port = tmp_path / "api.sock", free_port()
@@ -88,29 +118,8 @@ async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: P
             connector = aiohttp.TCPConnector(ssl=context)
             async with aiohttp.ClientSession(connector=connector, headers=BEARER) as session:
                 await wait_until(lambda: answered(session, f"{site}{BASE}/api/v1/health"))
-                # A page of the same site, and one of another site.
-                for origin, status in ((site, 200), ("https://evil.example", 403), (site.replace("s:", ":"), 403)):
-                    async with session.get(f"{site}{BASE}/api/v1/downloads", headers={"Origin": origin}) as response:
-                        assert response.status == status, origin
-                async with session.get(f"{site}{BASE}/api/v1/openapi.json") as response:
-                    assert (await response.json())["servers"] == [{"url": BASE}]
-                # The stream sends events of a download before it ends: nginx does not buffer it.
-                async with session.get(f"{site}{BASE}/api/v1/events") as events:
-                    query = {"download": f"http://127.0.0.1:{port}{BASE}/api/v1/health", "filename": "one"}
-                    async with session.get(f"{site}{BASE}/a%2Fb", params=query) as response:
-                        started, location = await response.json(), response.headers["Location"]
-                        assert response.status == 201
-                    assert location == f"{BASE}/api/v1/downloads/{started['download_id']}"
-                    async for line in events.content:
-                        if started["download_id"].encode() in line:
-                            break
-                async with session.get(site + location) as response:
-                    assert response.status == 200
-                # More than nginx accepts by default, and not written to a buffer file.
-                upload = {"importerKey": "urls", "fileName": "big.txt"}
-                body = io.BytesIO(b"# nothing\n" * 400_000 + b"http://127.0.0.1/f\n")
-                async with session.post(f"{site}{BASE}/api/v1/imports", params=upload, data=body) as response:
-                    assert response.status == 201, await response.text()
+                await use_everything(session, site, port)
+                # Nothing of the upload was written to a buffer file.
                 assert not any((tmp_path / "nginx" / "client_body").iterdir())
                 # A client with failed logins is throttled whatever address it claims; nginx replaces the field.
                 for number in range(4):
@@ -133,6 +142,118 @@ async def test_everything_works_behind_nginx_below_a_prefix_with_tls(tmp_path: P
             return {line["client"] for line in daemon.log_lines() if line["event"] == "request"}
 
         await wait_until(lambda: clients() == {"127.0.0.1", "127.0.0.2"})
+
+
+@contextmanager
+def caddy(folder: Path, upstream: str) -> Iterator[tuple[str, ssl.SSLContext]]:
+    """Run the documented proxy with a certificate of the test; yield its address and a TLS context that trusts it."""
+    folder.mkdir()
+    authority, port = trustme.CA(), free_port()
+    certificate = folder / "dl.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    text = CADDYFILE
+    for documented, real in (
+        ("dl.example.com {", f"https://localhost:{port} {{\n\tbind 127.0.0.1\n\ttls {certificate} {certificate}"),
+        ("127.0.0.1:8080", upstream),
+    ):
+        assert documented in text
+        text = text.replace(documented, real)
+    (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n\tauto_https disable_redirects\n\tgrace_period 1s\n}}\n{text}")
+    command = ["caddy", "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
+    environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stderr=log)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    try:
+        yield f"https://localhost:{port}", context
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def test_everything_works_behind_caddy_below_a_prefix_with_tls(tmp_path: Path) -> None:
+    port = free_port()
+    config = server(base_path=BASE, allowed_hosts=["localhost"], trusted_proxies=["127.0.0.1"], max_failed_logins=2)
+    async with DaemonProcess(tmp_path, config=config, flags=("--allow-download", "--port", str(port))):
+        with caddy(tmp_path / "caddy", f"127.0.0.1:{port}") as (site, context):
+            connector = aiohttp.TCPConnector(ssl=context)
+            async with aiohttp.ClientSession(connector=connector, headers=BEARER) as session:
+                await wait_until(lambda: answered(session, f"{site}{BASE}/api/v1/health"))
+                await use_everything(session, site, port)
+                async with session.get(f"{site}{BASE}") as response:
+                    assert (response.status, response.url.path) == (200, f"{BASE}/")
+                # Caddy replaces what a client claims of its address.
+                for number in range(3):
+                    claims = {
+                        "Authorization": f"Bearer wrong-{number}",
+                        "X-Forwarded-For": f"9.9.9.{number}",
+                        "Forwarded": f"for=8.8.8.{number}",
+                    }
+                    async with session.get(f"{site}{BASE}/api/v1/downloads", headers=claims) as response:
+                        assert response.status == (401 if number < 2 else 429)
+
+
+@pytest.mark.parametrize(
+    ("keys", "line", "error", "advice"),
+    [
+        pytest.param(
+            {"trusted_proxies": ["127.0.0.1/32"], "allowed_hosts": ["dl.example.com"]},
+            "",
+            "CROSS_SITE_REQUEST",
+            "server is 127.0.0.1:{port}; if a proxy forwards to it, have the proxy send the Host field",
+            id="Host is not forwarded",
+        ),
+        pytest.param(
+            {"allowed_hosts": ["dl.example.com"]},
+            "proxy_set_header X-Forwarded-Host $http_host;",
+            "CROSS_SITE_REQUEST",
+            "is dl.example.com, but its sender is not trusted: add the proxy to server.trusted_proxies",
+            id="proxy is not trusted",
+        ),
+        pytest.param(
+            {},
+            "proxy_set_header Host $http_host;",
+            "HOST_NOT_ALLOWED",
+            "Host: dl.example.com is not a name of this server; add it to server.allowed_hosts if it is",
+            id="name is not allowed",
+        ),
+    ],
+)
+async def test_a_refusal_behind_a_proxy_says_what_to_change(
+    tmp_path: Path, keys: dict[str, Any], line: str, error: str, advice: str
+) -> None:
+    folder, listen, port = tmp_path / "nginx", free_port(), free_port()
+    folder.mkdir()
+    (folder / "nginx.conf").write_text(
+        f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log; events {{}} http {{ "
+        f"access_log off; server {{ listen 127.0.0.1:{listen}; "
+        f"location / {{ proxy_pass http://127.0.0.1:{port}; {line} }} }} }}"
+    )
+    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    async with DaemonProcess(tmp_path, config=server(**keys), flags=("--port", str(port))) as daemon:
+        process = subprocess.Popen([program, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"])
+        try:
+            async with aiohttp.ClientSession(headers=BEARER) as session:
+                fields = {"Host": "dl.example.com", "Origin": "http://dl.example.com"}
+                url = f"http://127.0.0.1:{listen}/api/v1/downloads"
+
+                async def is_forwarded() -> bool:
+                    with suppress(aiohttp.ClientConnectionError):
+                        async with session.get(url) as response:
+                            return response.status in {200, 403, 421}
+                    return False
+
+                await wait_until(is_forwarded)
+                async with session.get(url, headers=fields) as response:
+                    answer = await response.json()
+        finally:
+            process.terminate()
+            process.wait(10)
+        assert answer["error"] == error
+        assert advice.format(port=port) in answer["detail"]
+        assert "dl.example.com" in answer["detail"]
+        await wait_until(lambda: answer["detail"] in [line.get("detail") for line in daemon.log_lines()])
 
 
 async def ask(daemon: DaemonProcess, path: str, fields: Sequence[tuple[str, str]]) -> int:

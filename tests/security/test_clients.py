@@ -164,6 +164,22 @@ async def test_a_unix_socket_is_for_its_owner_and_group_and_needs_a_token(tmp_pa
         assert not path.exists()
 
 
+async def test_every_address_and_unix_socket_of_the_list_answers(tmp_path: Path) -> None:
+    paths = [str(tmp_path / "a.sock"), str(tmp_path / "b.sock")]
+    config = f'[server]\nlisten = ["127.0.0.1", "127.0.0.2", "unix:{paths[0]}", "{paths[1]}"]\n{DEFAULT_CONFIG}'
+    async with DaemonProcess(tmp_path, config=config) as daemon:
+        async with aiohttp.ClientSession(headers=AUTH) as client:
+            for url in (daemon.url, daemon.url.replace("127.0.0.1", "127.0.0.2")):
+                async with client.get(f"{url}/api/v1/downloads") as answer:
+                    assert answer.status == 200
+        for path in paths:
+            client = aiohttp.ClientSession(connector=aiohttp.UnixConnector(path), headers=AUTH)
+            async with client, client.get("http://localhost/api/v1/downloads") as answer:
+                assert answer.status == 200
+        assert await daemon.stop() == 0
+    assert not list(tmp_path.glob("*.sock"))
+
+
 async def test_a_file_that_replaced_the_unix_socket_stays_at_the_stop(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
     async with DaemonProcess(tmp_path, config=serving(unix_socket=str(path))) as daemon:

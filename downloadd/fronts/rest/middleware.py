@@ -9,7 +9,13 @@ import structlog
 from aiohttp import web
 
 from downloadd.clock import Clock
-from downloadd.errors import DownloadError, DownloadForbiddenError, InternalError
+from downloadd.errors import (
+    CrossSiteError,
+    DownloadError,
+    DownloadForbiddenError,
+    HostNotAllowedError,
+    InternalError,
+)
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.request_metrics import RequestMetrics
 from downloadd.fronts.rest.responses import error_response, forbidden_response, permission_missing_response
@@ -73,6 +79,11 @@ class RequestMiddleware:
             return permission_missing_response()
         except DownloadForbiddenError:
             return forbidden_response()
+        except (CrossSiteError, HostNotAllowedError) as error:
+            # A mistake in the configuration of a proxy has no other sign.
+            client = context.client.address or None
+            self._log.warning("request_refused", error=error.code, detail=error.detail, client=client)
+            return error_response(error)
         except DownloadError as error:
             return error_response(error)
         except ConnectionError:

@@ -8,8 +8,9 @@ Pure: no I/O and no clock.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address, ip_address
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -28,6 +29,9 @@ REPEATED_FAILURE_WEIGHT: Final = 0.1
 MAX_TRACKED_CREDENTIALS: Final = 256
 """Different wrong credentials that are stored per address."""
 
+MAX_SHOWN_CHARACTERS: Final = 300
+"""Characters of a field in a message; the longest host name has 253."""
+
 _ALLOWED_FETCH_SITES: Final = frozenset({"same-origin", "none"})
 """Values of `Sec-Fetch-Site` for the own page, and for an address that a person typed."""
 
@@ -43,20 +47,42 @@ class AllowedHosts:
         """
         self._rules = DomainRules(("*.localhost", *own, *allowed))
 
-    def require(self, field: str) -> None:
-        """Return if the value of a `Host` field, or the authority of a target, is allowed.
+    def require_all(self, headers: CIMultiDictProxy[str], client: Client, authority: str | None = None) -> None:
+        """Return if every host that a request names is allowed: of `Host`, of its target, and of a trusted proxy.
+
+        Raises:
+            HostNotAllowedError: one names another server, or is not a host name.
+        """
+        # Pages in browsers cannot reach a Unix socket, whose clients have no address.
+        if client.address:
+            for host in headers.getall("Host", ()):
+                self.require(host, headers=headers)
+            # The authority of a target in absolute form replaces the field (RFC 9112, section 3.2.2).
+            if authority is not None:
+                self.require(authority, field="request target")
+        # Checked in addition to `Host`: a proxy may forward a value that a page has set.
+        if client.host:
+            self.require(client.host, field=_forwarded_field(headers))
+
+    def require(self, value: str, *, field: str = "Host", headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Return if the value of a `Host` field, or of another `field` with a host and a port, is allowed.
+
+        `headers` are the fields of the request; an error names the host that a proxy says it received.
 
         Raises:
             HostNotAllowedError: it names another server, or is not a host name.
         """
-        name, _ = _split_port(field)
+        name, _ = _split_port(value)
         try:
             host = parse_host(name)
         except InvalidUrlError:
-            raise HostNotAllowedError("it is not a host name") from None
+            raise HostNotAllowedError(f'"{_clip(value)}" is not a host name', field=field) from None
         # DNS rebinding needs a name in the public DNS; addresses and names without a dot cannot be registered there.
         if "." in host and not is_address(host) and not self._rules.allows_host(host):
-            raise HostNotAllowedError(f"{host} is not a name of this server; add it to server.allowed_hosts if it is")
+            forwarded = headers.get("X-Forwarded-Host", "")
+            received = f" (X-Forwarded-Host is {_clip(forwarded)})" if forwarded not in {"", value} else ""
+            reason = f"{host} is not a name of this server{received}; add it to server.allowed_hosts if it is"
+            raise HostNotAllowedError(reason, field=field)
 
 
 def reject_cross_site(headers: CIMultiDictProxy[str], client: Client, authority: str | None = None) -> None:
@@ -69,13 +95,16 @@ def reject_cross_site(headers: CIMultiDictProxy[str], client: Client, authority:
     Raises:
         CrossSiteError: a page of another site sent the request.
     """
-    if any(site.strip().lower() not in _ALLOWED_FETCH_SITES for site in headers.getall("Sec-Fetch-Site", ())):
-        raise CrossSiteError
+    for site in headers.getall("Sec-Fetch-Site", ()):
+        if site.strip().lower() not in _ALLOWED_FETCH_SITES:
+            raise CrossSiteError(f"Sec-Fetch-Site is {_clip(site)}, Origin {_clip(headers.get('Origin', 'missing'))}")
     for origin in headers.getall("Origin", ()):
         scheme = origin.strip().lower().partition("://")[0]
         host = client.host or (headers.get("Host", "") if authority is None else authority)
-        if client.scheme not in {"", scheme} or not _is_same_origin(origin, host):
-            raise CrossSiteError
+        is_same = _is_same_origin(origin, host)
+        if client.scheme not in {"", scheme} or not is_same:
+            advice = _advise_on_scheme(client) if is_same else _advise_on_host(headers, client)
+            raise CrossSiteError(f"Origin is {_clip(origin)}, the host of this server is {_clip(host)}; {advice}")
 
 
 class _FailureRecord(msgspec.Struct):
@@ -146,6 +175,29 @@ class RequestGuards(msgspec.Struct, frozen=True, kw_only=True):
 
     hosts: AllowedHosts
     throttle: LoginThrottle
+
+
+def _advise_on_scheme(client: Client) -> str:
+    return f"X-Forwarded-Proto is {client.scheme}: have the proxy send the scheme that its clients use"
+
+
+def _advise_on_host(headers: CIMultiDictProxy[str], client: Client) -> str:
+    """Return what an administrator has to change if the page is that of this server."""
+    field = _forwarded_field(headers)
+    if client.host:
+        return f"have the proxy send in {field} the Host field that it receives"
+    if forwarded := headers.get(field):
+        return f"{field} is {_clip(forwarded)}, but its sender is not trusted: add the proxy to server.trusted_proxies"
+    return "if a proxy forwards to it, have the proxy send the Host field that it receives"
+
+
+def _forwarded_field(headers: Mapping[str, str]) -> str:
+    return "X-Forwarded-Host" if "X-Forwarded-Host" in headers else "Forwarded"
+
+
+def _clip(text: str) -> str:
+    """Return a value of a request for a message."""
+    return text.encode("utf-8", "replace").decode()[:MAX_SHOWN_CHARACTERS]
 
 
 def _is_same_origin(origin: str, host: str) -> bool:

@@ -109,20 +109,12 @@ class Router:
         return await route.handler(context)
 
     def _require_host(self, context: RequestContext) -> None:
-        request, client = context.request, context.client
+        request = context.request
         hosts = request.headers.getall("Host", ())
-        # RFC 9112, section 3.2: HTTP/1.1 requires exactly one. Pages in browsers cannot reach a Unix socket.
+        # RFC 9112, section 3.2: HTTP/1.1 requires exactly one.
         if len(hosts) != 1 and not (not hosts and request.version < HttpVersion11):
             raise InvalidParameterError("Host", "expected one Host field")
-        if client.address:
-            for host in hosts:
-                self._guards.hosts.require(host)
-            # The authority of a target in absolute form replaces the field (RFC 9112, section 3.2.2).
-            if context.target.authority is not None:
-                self._guards.hosts.require(context.target.authority)
-        # Checked in addition to `Host`: a proxy may forward a value that a page has set.
-        if client.host:
-            self._guards.hosts.require(client.host)
+        self._guards.hosts.require_all(request.headers, context.client, context.target.authority)
 
     def _authenticate(self, context: RequestContext) -> User | None:
         """Return the user of the credentials; None when they are missing or wrong.

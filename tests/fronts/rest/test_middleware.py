@@ -29,6 +29,26 @@ async def test_every_response_has_the_common_fields(api: ServedApi, method: str,
     assert len(fields["X-Request-Id"]) > 8
 
 
+@pytest.mark.parametrize(
+    ("field", "error", "hosts"),
+    [
+        ("Origin: https://dl.example.com", "CROSS_SITE_REQUEST", ("https://dl.example.com", "api")),
+        ("X-Forwarded-Host: b.example\r\nHost: a.example", "HOST_NOT_ALLOWED", ("a.example", "b.example")),
+    ],
+)
+async def test_a_refused_origin_or_host_is_a_warning_with_both_hosts(
+    api: ServedApi, lines: Lines, field: str, error: str, hosts: tuple[str, str]
+) -> None:
+    host = "" if "Host: a" in field else "Host: api\r\n"
+    request = f"GET /api/v1/downloads HTTP/1.1\r\n{host}{field}\r\nConnection: close\r\n\r\n"
+    _, _, body = (await api.exchange(request.encode())).partition(b"\r\n\r\n")
+    answer = json.loads(body)
+    (warning,) = [line for line in lines if line["event"] == "request_refused"]
+    assert warning["log_level"] == "warning"
+    assert (warning["error"], warning["detail"], warning["client"]) == (error, answer["detail"], "127.0.0.1")
+    assert all(each in answer["detail"] for each in hosts)
+
+
 async def test_request_ids_differ(api: ServedApi) -> None:
     ids = {(await api.raw("GET", "/api/v1/health"))[1]["X-Request-Id"] for _ in range(5)}
     assert len(ids) == 5

@@ -111,6 +111,85 @@ def test_an_authority_in_the_target_determines_the_page_of_the_daemon() -> None:
             reject_cross_site(headers, client, authority)
 
 
+@pytest.mark.parametrize(
+    ("pairs", "client", "advice"),
+    [
+        pytest.param(
+            (("Host", "127.0.0.1:8080"),),
+            Client(address="10.0.0.5"),
+            "the host of this server is 127.0.0.1:8080; if a proxy forwards to it, have the proxy send the Host field",
+            id="Host of the upstream",
+        ),
+        pytest.param(
+            (("Host", "backend"), ("X-Forwarded-Host", "dl.example.com")),
+            Client(address="10.0.0.5"),
+            "the host of this server is backend; X-Forwarded-Host is dl.example.com, but its sender is not trusted: "
+            "add the proxy to server.trusted_proxies",
+            id="proxy that is not trusted",
+        ),
+        pytest.param(
+            (("Host", "backend"), ("Forwarded", "host=dl.example.com")),
+            Client(address="10.0.0.5"),
+            "Forwarded is host=dl.example.com, but its sender is not trusted",
+            id="Forwarded of a proxy that is not trusted",
+        ),
+        pytest.param(
+            (("Host", "backend"), ("X-Forwarded-Host", "inner.example.com")),
+            Client(address="9.9.9.9", host="inner.example.com"),
+            "the host of this server is inner.example.com; have the proxy send in X-Forwarded-Host the Host field",
+            id="X-Forwarded-Host of another proxy",
+        ),
+        pytest.param(
+            (("Host", "dl.example.com"),),
+            Client(address="9.9.9.9", scheme="http"),
+            "the host of this server is dl.example.com; X-Forwarded-Proto is http: have the proxy send the scheme",
+            id="scheme",
+        ),
+    ],
+)
+def test_a_refused_origin_is_named_with_the_host_and_what_to_change(
+    pairs: tuple[tuple[str, str], ...], client: Client, advice: str
+) -> None:
+    with pytest.raises(CrossSiteError) as refused:
+        reject_cross_site(fields(("Origin", "https://dl.example.com"), *pairs), client)
+    assert "Origin is https://dl.example.com, " in refused.value.detail
+    assert advice in refused.value.detail
+
+
+def test_a_refused_host_is_named_with_its_field_and_the_setting() -> None:
+    def refusal(client: Client, *pairs: tuple[str, str], authority: str | None = None) -> str:
+        with pytest.raises(HostNotAllowedError) as refused:
+            NAMES.require_all(fields(*pairs), client, authority)
+        return refused.value.detail
+
+    inner, outer = ("Host", "inner.example.org"), ("X-Forwarded-Host", "dl.example.com")
+    setting = "is not a name of this server; add it to server.allowed_hosts if it is"
+    peer = Client(address="10.0.0.5")
+    assert refusal(peer, inner) == f"Host: inner.example.org {setting}"
+    assert "inner.example.org is not a name of this server (X-Forwarded-Host is dl.example.com);" in refusal(
+        peer, inner, outer
+    )
+    behind = Client(address="9.9.9.9", host="inner.example.org")
+    assert (
+        refusal(behind, ("X-Forwarded-Host", "inner.example.org")) == f"X-Forwarded-Host: inner.example.org {setting}"
+    )
+    assert refusal(behind, ("Forwarded", "host=inner.example.org")) == f"Forwarded: inner.example.org {setting}"
+    assert refusal(peer, authority="inner.example.org").startswith("request target: inner.example.org ")
+    # On a Unix socket only the proxy names a host that counts.
+    NAMES.require_all(fields(inner), Client(address=""), None)
+
+
+@given(st.text(), st.text(), st.text())
+def test_any_field_can_be_shown(origin: str, host: str, forwarded: str) -> None:
+    headers = fields(("Origin", origin), ("Host", host), ("X-Forwarded-Host", forwarded), ("Sec-Fetch-Site", "none"))
+    for check in (reject_cross_site, NAMES.require_all):
+        try:
+            check(headers, Client(address="192.0.2.1"))
+        except (CrossSiteError, HostNotAllowedError) as error:
+            # JSON and the log are UTF-8.
+            error.detail.encode()
+
+
 # -- failed logins -----------------------------------------------------------------------------------------------------
 
 

@@ -176,6 +176,8 @@ byId("sign-in-form").addEventListener("submit", (/** @type {Event} */ event) => 
   if (token) signIn(token);
 });
 addEventListener("hashchange", () => openLocation());
+// A page that the browser kept while another was shown has missed events.
+addEventListener("pageshow", (event) => event.persisted && client.token && store.start());
 addEventListener("visibilitychange", () => !document.hidden && downloads.draw());
 addEventListener("keydown", (event) => {
   const isTyping = /** @type {Element} */ (event.target).closest("input, textarea, select, dialog");

@@ -1,6 +1,7 @@
 /** State of the daemon, kept current by its events. Views listen to it and send no queries of their own. */
 
 import { ApiError } from "./client.js";
+import { sharedEvents } from "./shared_events.js";
 
 /** Ended downloads that the overview shows. */
 const MAX_RECENTLY_ENDED = 8;
@@ -34,7 +35,8 @@ export class Store extends EventTarget {
         this.connected = connected;
         this.#emit("connection");
       };
-      for await (const { event, data } of this.client.events({ signal: run.signal, onState })) {
+      const entries = () => [...this.active.values()];
+      for await (const { event, data } of sharedEvents(this.client, { signal: run.signal, onState, entries })) {
         if (run.signal.aborted) return;
         this.#applyEvent(event, data);
       }
