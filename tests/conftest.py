@@ -1,5 +1,7 @@
 """Plugins of all tests."""
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -12,7 +14,10 @@ settings.register_profile("fast", settings.get_profile("tests"), max_examples=25
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Generate fewer examples if only fast tests run: they run after each edit."""
+    """Generate fewer examples if only fast tests run, which is after each edit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell ignores it for commands in the background, and programs that tests interrupt would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.load_profile("fast" if config.getoption("markexpr") == "fast" else "tests")
 
 

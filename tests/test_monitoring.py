@@ -83,7 +83,7 @@ async def busy_daemon(folder: Path) -> AsyncIterator[DaemonProcess]:
         config = make_config(max_retries=1, max_per_host=4) + QUOTA + webhook_table(receiver, events=["completed"])
         async with DaemonProcess(folder, config=config) as daemon:
             origin.script("/whole", ScriptedResponse(size=1000))
-            origin.script("/cut", ScriptedResponse(size=1000, raw=b""))
+            origin.script("/cut", ScriptedResponse(size=1000, cut_after=0))
             origin.script("/stalls", ScriptedResponse(size=1000, etag='"v"', stall_after=100))
             for number in range(6):
                 await daemon.fetch("d" if number else "elsewhere", origin.url("/whole"))
@@ -91,15 +91,11 @@ async def busy_daemon(folder: Path) -> AsyncIterator[DaemonProcess]:
             await daemon.fetch("d", origin.url("/cut"))
             running = [(await daemon.start_download("d", origin.url("/stalls")))["download_id"] for _ in range(2)]
             for id in running:
-                await wait_until(lambda id=id: has_received(daemon, id, 100))
+                await wait_until(lambda id=id: daemon.has_received(id, 100))
             await daemon.control(running.pop(), "cancel")
             assert (await daemon.fetch("d", "nonsense"))[0] == 400
             await wait_until(lambda: len(receiver.received) == 6)
             yield daemon
-
-
-async def has_received(daemon: DaemonProcess, id: str, nbytes: int) -> bool:
-    return bool((await daemon.get_download(id))["current_size"] == nbytes)
 
 
 @pytest.fixture

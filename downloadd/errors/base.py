@@ -52,7 +52,7 @@ class DownloadError(Exception):
     Attributes:
         detail: one sentence about this case and, where it helps, what to do. It never holds a secret.
         retry_after: seconds to wait that the other side asks for, or None.
-        invalidates_part: the received bytes are not those of the file; no attempt may continue from them.
+        invalidates_part: no attempt may continue from the received bytes; mostly, they are not those of the file.
     """
 
     code: ClassVar["ErrorCode"]

@@ -79,6 +79,9 @@ class SpacePendingError(InsufficientStorageError):
 class FileTooLargeForDiskError(FileTooLargeError):
     """File larger than the file system, or the limit of the process (RLIMIT_FSIZE), allows."""
 
+    # The bytes are right, but no attempt can complete them here.
+    invalidates_part = True
+
     def __init__(self, detail: str) -> None:
         super(FileTooLargeError, self).__init__(detail)
 

@@ -1,7 +1,7 @@
 """Health of one origin: its slots, its backoff and its circuit, and the effect of each outcome on them.
 
 A failure of the host opens the circuit: then one download at a time probes the origin, with growing pauses, until it
-answers. A refused connection while others receive content lowers the slots by one instead; answers raise them again.
+answers. A refused connection while others receive content lowers the slots instead; with time they rise again.
 
 Pure: no I/O, no clock and no randomness; the caller passes both, the time always by the same clock.
 """
@@ -31,7 +31,7 @@ MAX_STREAK: Final = 8
 MIN_STREAK_DOWNLOADS: Final = 3
 """Downloads that these attempts belong to: a single file that always fails says little about its origin."""
 RAISE_SECONDS: Final = 10.0
-"""Seconds after a change of lowered slots before an answer raises them by one."""
+"""Seconds after a change of lowered slots before they are raised by one."""
 KEEP_SECONDS: Final = 300.0
 """Seconds for which the health of an unused origin is kept after its last change."""
 
@@ -88,6 +88,11 @@ class OriginHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Detail of the last failure."""
     failed_at: float | None = None
     """The time of the last failure, as long as it has an effect."""
+
+    @property
+    def slots_raised_at(self) -> float:
+        """Return the time at which lowered slots are raised; 0 if they are not lowered."""
+        return 0.0 if self.slots is None else self.slots_changed_at + RAISE_SECONDS
 
     @property
     def kept_until(self) -> float:
@@ -153,17 +158,26 @@ def classify_failure(error: DownloadError) -> FailureKind | None:
 
 def record_answer(health: OriginHealth, *, max_slots: int, now: float) -> OriginHealth:
     """Return the health after a usable response: the circuit is closed, and lowered slots may rise by one."""
-    slots, changed_at = health.slots, health.slots_changed_at
-    if health.is_open or (slots is not None and slots >= max_slots):
-        slots, changed_at = None, 0.0
-    elif slots is not None and now - changed_at >= RAISE_SECONDS:
-        slots, changed_at = slots + 1, now
+    health = raise_slots(health, max_slots=max_slots, now=now)
+    slots = None if health.is_open else health.slots
     return OriginHealth(
         slots=slots,
-        slots_changed_at=changed_at,
+        slots_changed_at=0.0 if slots is None else health.slots_changed_at,
         backoff_until=health.backoff_until,
         failed_at=None if slots is None else health.failed_at,
     )
+
+
+def raise_slots(health: OriginHealth, *, max_slots: int, now: float) -> OriginHealth:
+    """Return the health with lowered slots raised by one, if `RAISE_SECONDS` have passed since their last change.
+
+    The refusal may have concerned one resource or one moment, and the downloads that have the slots may take long.
+    """
+    if health.slots is None or now < health.slots_raised_at:
+        return health
+    if health.slots + 1 >= max_slots:
+        return replace(health, slots=None, slots_changed_at=0.0)
+    return replace(health, slots=health.slots + 1, slots_changed_at=now)
 
 
 def record_failure(

@@ -22,6 +22,7 @@ from downloadd.manager.origin_health import (
     expect_probe,
     hasten_probe,
     known_failure,
+    raise_slots,
     record_answer,
     record_failure,
 )
@@ -78,7 +79,7 @@ class OriginTable:
 
     def __init__(self) -> None:
         self._queues: dict[str, OriginQueue] = {}
-        # Times at which a backoff ends, a probe may start, or a health is forgotten. Entries may be stale.
+        # Times at which a backoff ends, a probe may start, slots rise, or a health is forgotten. Entries may be stale.
         self._due: list[tuple[float, str]] = []
         # In the order of the last answer; the oldest is forgotten first.
         self._answered: dict[str, None] = {}
@@ -195,14 +196,15 @@ class OriginTable:
             return None
         return KnownHealth(origin=origin, health=queue.health, has_answered=origin in self._answered)
 
-    def pop_due(self, now: float) -> Iterator[str]:
-        """Yield the origins whose backoff or pause has ended, or which may be forgotten."""
+    def pop_due(self, now: float, *, max_slots: int) -> Iterator[str]:
+        """Yield the origins whose backoff or pause has ended, whose slots were raised, or which may be forgotten."""
         while self._due and self._due[0][0] <= now:
             _, origin = heappop(self._due)
             queue = self._queues.get(origin)
             if queue is None:
                 continue
-            queue.health = end_backoff(queue.health, now=now)
+            health = raise_slots(end_backoff(queue.health, now=now), max_slots=max_slots, now=now)
+            self._set_health(origin, queue, health)
             if queue.health.kept_until <= now and queue.health != HEALTHY:
                 if not queue.waiting and not queue.running:
                     queue.health = HEALTHY
@@ -222,7 +224,7 @@ class OriginTable:
 
     def _set_health(self, origin: str, queue: OriginQueue, health: OriginHealth) -> None:
         before, queue.health = queue.health, health
-        for attribute in ("backoff_until", "probe_at", "kept_until"):
+        for attribute in ("backoff_until", "probe_at", "slots_raised_at", "kept_until"):
             time = getattr(health, attribute)
             if time and time != getattr(before, attribute):
                 heappush(self._due, (time, origin))

@@ -143,7 +143,7 @@ class Scheduler:
             if self._waiting.get(key[1]) is key:
                 self._delayed_seqs.discard(key[1])
                 self._push(key)
-        for name in self.origins.pop_due(now):
+        for name in self.origins.pop_due(now, max_slots=self._limits.max_per_host):
             self._offer(name)
         picked: list[int] = []
         while self._ready and len(self._running) < self._limits.max_concurrent:

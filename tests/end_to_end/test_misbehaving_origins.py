@@ -185,7 +185,7 @@ FAILED_BY: dict[str, tuple[list[ScriptedResponse], str, str, int]] = {
     "redirect-nowhere": ([ScriptedResponse(status=302)], "REMOTE_ERROR", "302", 1),
     "redirect-to-file": ([redirect("file:///etc/passwd")], "INVALID_URL", "", 1),
     "redirect-inside": ([redirect("http://169.254.169.254/latest/meta-data/")], "DOMAIN_BLOCKED", "", 1),
-    "redirect-inside-spelled-oddly": ([redirect("http://0xa9fea9fe/")], "DOMAIN_BLOCKED", "", 1),
+    "redirect-inside-spelled-oddly": ([redirect("http://0xa9fea9fe/")], "REMOTE_ERROR", "", 1),
 }
 
 

@@ -27,6 +27,7 @@ from downloadd.manager.origin_health import (
     classify_failure,
     end_backoff,
     hasten_probe,
+    raise_slots,
     record_answer,
     record_failure,
 )
@@ -156,10 +157,20 @@ def test_answers_raise_lowered_slots_one_by_one() -> None:
     health, _ = failed(load=OriginLoad(running=14, receiving=14, max_slots=16))
     assert health.slots == 14
     assert record_answer(health, max_slots=16, now=101).slots == 14
-    for expected in (15, 16, None):
+    for expected in (15, None):
         health = record_answer(health, max_slots=16, now=health.slots_changed_at + RAISE_SECONDS)
         assert health.slots == expected
     assert health == HEALTHY
+
+
+def test_time_raises_lowered_slots_while_other_downloads_keep_theirs() -> None:
+    health, _ = failed(load=OriginLoad(running=1, receiving=1, max_slots=16))
+    assert (health.slots, health.slots_raised_at) == (1, 100 + RAISE_SECONDS)
+    assert raise_slots(health, max_slots=16, now=100 + RAISE_SECONDS - 0.1) == health
+    raised = raise_slots(health, max_slots=16, now=100 + RAISE_SECONDS)
+    assert (raised.slots, raised.slots_changed_at) == (2, 100 + RAISE_SECONDS)
+    assert raise_slots(raised, max_slots=3, now=200).slots is None
+    assert raise_slots(HEALTHY, max_slots=16, now=200) == HEALTHY
 
 
 def test_a_busy_origin_that_serves_nothing_else_is_a_failed_attempt() -> None:

@@ -12,6 +12,7 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin, Request
 from support.origin.scripted_response import ScriptedResponse
 from support.raw_server import serve_raw
+from support.waiting import wait_until
 
 A, B = b"a" * 100, b"b" * 100
 FIRST = format_response("Content-Length: 200", 'ETag: "v"', body=A)
@@ -285,7 +286,7 @@ async def test_origin_digests_apply_across_attempts(daemon: DaemonProcess, origi
     )
     id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
     if killed:
-        await origin.wait_sent("/f", 3 * MIB)
+        await wait_until(lambda: daemon.has_received(id, 3 * MIB))
         await daemon.control(id, "pause")
         await daemon.kill()
         await daemon.start()

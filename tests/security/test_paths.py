@@ -288,7 +288,9 @@ async def test_an_entry_at_the_final_name_stays_or_is_replaced_itself(
             expected = {"rename": None, "skip": None, "error": "FILE_EXISTS", "overwrite": "INVALID_PATH"}[conflict]
             assert answer["error"] == expected, (kind, conflict)
         names = {"f", "f (1)"} if conflict == "rename" else {"f"}
-        assert set(os.listdir(place)) == names, (kind, conflict)
+        # A failed download keeps its part file.
+        assert {name for name in os.listdir(place) if not name.endswith(".part")} == names, (kind, conflict)
+        assert await daemon.has_no_stray_part_file()
         outside_files.assert_unchanged()
 
 

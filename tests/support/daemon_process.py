@@ -179,6 +179,10 @@ class DaemonProcess:
     async def get_download(self, id: str) -> dict[str, Any]:
         return dict((await self.request("GET", f"/api/v1/downloads/{id}"))[1])
 
+    async def has_received(self, id: str, nbytes: int) -> bool:
+        """Return True if an active download has so many bytes."""
+        return bool((await self.get_download(id))["current_size"] == nbytes)
+
     async def control(self, id: str, verb: str) -> tuple[int, dict[str, Any]]:
         """Cancel, pause, resume or retry a download."""
         path = f"/api/v1/downloads/{id}"

@@ -308,7 +308,7 @@ async def test_filters_search_and_actions_for_all(browser: Browser, tmp_path: Pa
 async def test_a_thousand_moving_downloads_use_little_cpu_in_the_browser(
     browser: Browser, tmp_path: Path, origin: Origin
 ) -> None:
-    origin.set_fallback(lambda _: ScriptedResponse(size=100_000_000, rate=4000))
+    origin.set_fallback(lambda _: ScriptedResponse(size=10_000_000, rate=4000))
     config = make_config(max_concurrent=1000, max_per_host=1000)
     async with DaemonProcess(tmp_path, config=config) as daemon:
         requests = [{"url": origin.url(f"/{number}"), "directory": "many"} for number in range(1000)]
@@ -503,9 +503,9 @@ async def test_the_page_has_no_serious_accessibility_violation(
     browser: Browser, daemon: DaemonProcess, origin: Origin, axe: Path, look: dict[str, Any]
 ) -> None:
     origin.script("/moving", ScriptedResponse(size=1_000_000, rate=1000))
-    origin.script("/busy", error_response(503))
+    origin.script("/broken", error_response(500))
     origin.script("/gone", error_response(404))
-    for path in ("/moving", "/busy"):
+    for path in ("/moving", "/broken"):
         await daemon.start_download("d", origin.url(path))
     async with open_page_session(browser, daemon, **look) as page_session:
         page = page_session.page
