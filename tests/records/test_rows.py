@@ -46,6 +46,7 @@ STARTED_DOWNLOAD = with_fields(
     error=ErrorCode.INTERNAL_ERROR,
     detail="",
     warning="",
+    file_identity="",
     end_time=0,
 )
 
