@@ -1,6 +1,7 @@
 """Storage in a directory of this machine."""
 
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from types import TracebackType
@@ -29,6 +30,7 @@ from downloadd.storage.names import (
 from downloadd.storage.part_descriptor import delete_part
 from downloadd.storage.part_file import PartFile
 from downloadd.storage.part_scan import MAX_PARTS_PER_CHUNK, PartScan
+from downloadd.storage.published_files import remove_published
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import Quotas
 from downloadd.storage.root import StorageRoot
@@ -178,6 +180,23 @@ class LocalDestination:
         )
         return await self._threads.run(DiskPool.SYNCS, join_path(place, filename), complete)
 
+    async def remove_file(
+        self, *, directory: str, filename: SafeName, identity: str | None, checksum: str | None
+    ) -> bool:
+        """Remove a published file, on stable storage; return False if there is none of this name.
+
+        See `remove_published` for how it is recognised.
+        """
+        is_cancelled = threading.Event()
+        place = parse_directory(directory)
+        remove = partial(
+            self._remove_published, place, filename, identity=identity, checksum=checksum, is_cancelled=is_cancelled
+        )
+        try:
+            return await self._threads.run(DiskPool.DIGESTS, join_path(place, filename), remove)
+        finally:
+            is_cancelled.set()
+
     async def read_file(self, *, directory: str, filename: SafeName) -> AsyncIterator[bytes]:
         """Yield the content of a final file in pieces; links are not followed."""
         place = parse_directory(directory)
@@ -277,6 +296,25 @@ class LocalDestination:
 
     def _delete_part(self, directory: SafeDirectory, name: PartName) -> None:
         self._quotas.subtract(directory, delete_part(self._root, directory, name))
+
+    def _remove_published(
+        self,
+        directory: SafeDirectory,
+        filename: SafeName,
+        *,
+        identity: str | None,
+        checksum: str | None,
+        is_cancelled: threading.Event,
+    ) -> bool:
+        size = remove_published(
+            self._root, directory, filename, identity=identity, checksum=checksum, is_cancelled=is_cancelled
+        )
+        if size is None:
+            return False
+        self._quotas.subtract(directory, size)
+        with self._root.open_directory(directory) as directory_fd:
+            self._publisher.sync(directory_fd)
+        return True
 
     def _count_bytes(self, directory: str, excluded: frozenset[str]) -> int:
         return count_bytes(self._root, parse_directory(directory), excluded)
