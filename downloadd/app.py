@@ -31,6 +31,8 @@ from downloadd.imports.importers import IMPORTERS
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.history_removal import HistoryRemoval
+from downloadd.manager.history_retention import HistoryRetention
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
@@ -112,7 +114,11 @@ class App:
             destination = await stack.enter_async_context(self._make_destination())
             session = await stack.enter_async_context(self._make_session())
             manager = await stack.enter_async_context(self._make_manager(records, destination, session, bus))
-            service = self._make_service(manager, destination)
+            removal = HistoryRemoval(records=records, destination=destination, bus=bus, clock=self._clock)
+            retention = await stack.enter_async_context(
+                HistoryRetention(records=records, removal=removal, clock=self._clock, config=self._config.history)
+            )
+            service = self._make_service(manager, removal, destination)
             imports = await stack.enter_async_context(self._make_imports(records, manager, destination, bus))
             gauges = GaugeCollector(
                 manager=manager,
@@ -140,7 +146,9 @@ class App:
             self._runner = ApiRunner(api, max_connections=self._max_clients, shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS)
             await self._runner.setup()
             stack.push_async_callback(self._runner.cleanup)
-            self._reloader = _Reloader(accounts=accounts, bus=bus, session=session, manager=manager, hooks=self._hooks)
+            self._reloader = _Reloader(
+                accounts=accounts, bus=bus, session=session, manager=manager, hooks=self._hooks, retention=retention
+            )
             self._stack = stack.pop_all()
         return self
 
@@ -157,7 +165,7 @@ class App:
             await web.SockSite(self._runner, sock, backlog=LISTEN_BACKLOG, ssl_context=context).start()
 
     async def reload(self, config: Config) -> None:
-        """Apply users, hosts, credentials, policy, directories, limits and hooks.
+        """Apply users, hosts, credentials, policy, directories, limits, what the history keeps, and hooks.
 
         Running downloads continue as they started. All other settings need a restart.
 
@@ -290,9 +298,12 @@ class App:
             on_state_change=self.metrics.imports.state_changed,
         )
 
-    def _make_service(self, manager: Manager, destination: LocalDestination) -> DownloadService:
+    def _make_service(
+        self, manager: Manager, removal: HistoryRemoval, destination: LocalDestination
+    ) -> DownloadService:
         return DownloadService(
             manager=manager,
+            history=removal,
             find_directories=destination.directories,
             clock=self._clock,
             rights=self._rights,
@@ -321,12 +332,14 @@ class _Reloader:
         session: Session,
         manager: Manager,
         hooks: Hooks,
+        retention: HistoryRetention,
     ) -> None:
         self._accounts = accounts
         self._bus = bus
         self._session = session
         self._manager = manager
         self._hooks = hooks
+        self._retention = retention
 
     def apply(self, config: Config, *, policy: Policy, directories: DirectoryRules, tls: TlsContexts) -> None:
         """Configure all components."""
@@ -341,6 +354,7 @@ class _Reloader:
         )
         self._manager.configure(policy=policy, directories=directories, config=config.downloads)
         self._hooks.configure(config.hooks)
+        self._retention.configure(config.history)
 
 
 def _machine_names(host: str) -> list[str]:

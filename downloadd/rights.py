@@ -21,6 +21,8 @@ class Action(StrEnum):
     RESUME = "resume"
     RETRY = "retry"
     AMEND = "amend"
+    REMOVE = "remove"
+    """Remove entries of the history."""
     VIEW = "view"
     """Read downloads, the history or events."""
     LIST_DIRECTORIES = "list-directories"
@@ -40,6 +42,7 @@ REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
     Action.RESUME: Permission.DOWNLOAD,
     Action.RETRY: Permission.DOWNLOAD,
     Action.AMEND: Permission.DOWNLOAD,
+    Action.REMOVE: Permission.DOWNLOAD,
     Action.VIEW: Permission.VIEW_DOWNLOADS,
     Action.LIST_DIRECTORIES: Permission.VIEW_DOWNLOADS,
     Action.READ_METRICS: Permission.VIEW_DOWNLOADS,

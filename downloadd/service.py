@@ -11,6 +11,7 @@ from downloadd.clock import Clock
 from downloadd.download import Download, Snapshot
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
+from downloadd.manager.history_removal import HistoryEditor, RemovalCount
 from downloadd.manager.protocol import DownloadChange, DownloadManager, MakeStoredResponse, StartResult
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
 from downloadd.rights import Action, Rights
@@ -44,6 +45,7 @@ class DownloadService:
         self,
         *,
         manager: DownloadManager,
+        history: HistoryEditor,
         find_directories: Callable[[str, int], Awaitable[list[str]]],
         clock: Clock,
         rights: Rights,
@@ -52,11 +54,13 @@ class DownloadService:
 
         Args:
             manager: the manager of the downloads.
+            history: removes finished downloads.
             find_directories: returns up to so many directories below the storage root that begin with a prefix.
             clock: the clock.
             rights: the checks of what a user may do.
         """
         self._manager = manager
+        self._history = history
         self._find_directories = find_directories
         self._clock = clock
         self._rights = rights
@@ -154,6 +158,30 @@ class DownloadService:
         await self._authorize_change(user, Action.AMEND, id)
         return await self._manager.amend(id, changes)
 
+    async def remove(self, user: User, id: str, *, with_file: bool) -> tuple[Download, bool]:
+        """Remove a finished download from the history; return its last row, and True if its file was removed too.
+
+        See `cancel` for the errors.
+
+        Raises:
+            InvalidStateError: the download has not finished.
+            FileChangedError: the file is not the one that the download published; nothing is removed.
+        """
+        await self._authorize_change(user, Action.REMOVE, id)
+        download = (await self._manager.get(id)).download
+        return download, await self._history.remove(download, with_file=with_file)
+
+    async def remove_matching(self, user: User, criteria: HistoryFilter) -> RemovalCount:
+        """Remove all finished downloads that match, without their files; those in directories of others stay.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+        """
+        self.authorize(user, Action.REMOVE)
+        return await self._history.remove_matching(
+            criteria, lambda directory: self._rights.can_use_directory(user, directory)
+        )
+
     async def get(self, user: User, id: str) -> Snapshot:
         """Return a download, active or finished.
 
@@ -187,6 +215,11 @@ class DownloadService:
         """Return downloads that ended after the one with `ended_seq`, oldest end first; see `active` for the errors."""
         self.authorize(user, Action.VIEW)
         return await self._manager.ended_since(ended_seq, limit)
+
+    async def last_removal(self, user: User) -> int:
+        """Return the newest `ended_seq` just before the last removal, 0 without one; see `active` for the errors."""
+        self.authorize(user, Action.VIEW)
+        return await self._history.last_removal()
 
     async def directories(self, user: User, prefix: str, limit: int) -> list[str]:
         """Return directories that begin with `prefix` and that the user may use, of `limit` that exist.

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from support.clocks import ManualClock
+from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
 from support.sample_downloads import sample_download
 
@@ -36,6 +37,7 @@ CHANGES: dict[str, Call] = {
     "resume": lambda service, user, id: service.resume(user, id),
     "retry": lambda service, user, id: service.retry(user, id),
     "amend": lambda service, user, id: service.amend(user, id, DownloadChange(priority=1)),
+    "remove": lambda service, user, id: service.remove(user, id, with_file=True),
 }
 READS: dict[str, Call] = {
     "get": lambda service, user, id: service.get(user, id),
@@ -43,6 +45,7 @@ READS: dict[str, Call] = {
     "active": lambda service, user, id: service.active(user, ActiveFilter()),
     "history": lambda service, user, id: service.history(user, HistoryFilter()),
     "ended_since": lambda service, user, id: service.ended_since(user, 0, 10),
+    "last_removal": lambda service, user, id: service.last_removal(user),
     "directories": lambda service, user, id: service.directories(user, "", 10),
 }
 
@@ -64,6 +67,7 @@ def service(manager: FakeManager, rights: Rights) -> DownloadService:
 
     return DownloadService(
         manager=manager,
+        history=FakeHistory(manager),
         find_directories=find,
         clock=ManualClock(),
         rights=rights,

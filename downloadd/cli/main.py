@@ -15,6 +15,7 @@ from downloadd.cli.errors import CommandError, ExitStatus
 from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
 from downloadd.cli.query import history, list_, show, status, watch
+from downloadd.cli.remove import remove
 from downloadd.cli.terminal import Terminal, write_error
 from downloadd.clock import SystemClock
 
@@ -103,6 +104,7 @@ for command in (
     resume,
     retry,
     cancel,
+    remove,
     set_,
     import_,
     new_token,

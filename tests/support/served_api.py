@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp.test_utils import BaseTestServer, TestClient
 from aiohttp.web import BaseRequest, BaseRunner
 from support.clocks import ManualClock
+from support.fake_history import FakeHistory
 from support.fake_imports import FakeImports
 from support.fake_manager import FakeManager, FakeMetrics
 
@@ -53,6 +54,7 @@ class ServedApi:
 
     Attributes:
         manager: the fake below the service.
+        history: the fake that removes from the history of the manager.
     """
 
     def __init__(
@@ -67,9 +69,11 @@ class ServedApi:
         self.clock = ManualClock()
         self.bus = EventBus()
         self.manager = FakeManager(self.bus, self.clock, **settings)
+        self.history = FakeHistory(self.manager)
         self.rights = Rights(directories=DIRECTORIES, is_enabled=True)
         self.service = DownloadService(
             manager=self.manager,
+            history=self.history,
             find_directories=self._directories,
             clock=self.clock,
             rights=self.rights,

@@ -11,12 +11,14 @@ from downloadd.errors import (
     DomainBlockedError,
     DownloadForbiddenError,
     ErrorCode,
+    FileChangedError,
     InvalidPathError,
     InvalidUrlError,
     NotFoundError,
     Occasion,
     QueueFullError,
     ShuttingDownError,
+    StorageError,
     codes_at,
 )
 from downloadd.fronts.rest.event_types import describe_event_types
@@ -26,6 +28,7 @@ from downloadd.fronts.rest.schemas import (
     AmendBody,
     BatchBody,
     BatchResponse,
+    CancelQuery,
     Directories,
     DirectoriesQuery,
     DirectoryListingQuery,
@@ -35,8 +38,10 @@ from downloadd.fronts.rest.schemas import (
     HistoryEntry,
     HistoryEntryResponse,
     HistoryQuery,
+    HistoryRemovalQuery,
     Listing,
     ListingQuery,
+    RemovalResponse,
     StartQuery,
     StartResponse,
 )
@@ -142,8 +147,14 @@ DOWNLOAD: Final = Contract(
     errors=(*_READ_ERRORS, NotFoundError.code),
 )
 CANCEL: Final = Contract(
+    query=CancelQuery,
     response=ResponseSpec(description="The final entry of the download", types=(HistoryEntryResponse,)),
-    errors=_ACTION_ERRORS,
+    errors=(*_ACTION_ERRORS, FileChangedError.code, StorageError.code),
+)
+REMOVE_HISTORY: Final = Contract(
+    query=HistoryRemovalQuery,
+    response=ResponseSpec(description="The number of removed entries", types=(RemovalResponse,)),
+    errors=(*_READ_ERRORS, InvalidPathError.code),
 )
 AMEND: Final = Contract(
     body=AmendBody,

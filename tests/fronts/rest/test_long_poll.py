@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from support.clocks import ManualClock
+from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
 from support.sample_downloads import sample_download
 
@@ -31,6 +32,7 @@ def long_poll(manager: FakeManager) -> LongPoll:
     return LongPoll(
         DownloadService(
             manager=manager,
+            history=FakeHistory(manager),
             find_directories=no_directories,
             clock=ManualClock(),
             rights=Rights(directories=DirectoryRules(), is_enabled=True),
