@@ -285,7 +285,7 @@ ABSENT = (
     ("GET", START.replace("/d?", "/api/d?"), 400, "INVALID_PATH"),
     ("GET", "/d", 404, "NOT_FOUND"),
     ("POST", "/d", 405, "METHOD_NOT_ALLOWED"),
-    ("DELETE", "/", 405, "METHOD_NOT_ALLOWED"),
+    ("DELETE", "/d", 405, "METHOD_NOT_ALLOWED"),
     ("PUT", "/api/v1/downloads", 405, "METHOD_NOT_ALLOWED"),
     ("OPTIONS", "/api/v1/downloads", 405, "METHOD_NOT_ALLOWED"),
     ("POST", "/api/v1/health", 405, "METHOD_NOT_ALLOWED"),

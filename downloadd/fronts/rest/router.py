@@ -51,13 +51,11 @@ class Router:
         self._accounts = accounts
         self._guards = guards
         self._clock = clock
-        self._by_selector: dict[str, dict[str, Route]] = {}
+        self._by_selector = {route.selector: route for route in table if route.selector}
         exact: dict[str, dict[str, Route]] = {}
         for route in table:
-            methods = (
-                self._by_selector.setdefault(route.selector, {}) if route.selector else exact.setdefault(route.path, {})
-            )
-            methods.update(_methods_of_route(route))
+            if not route.selector:
+                exact.setdefault(route.path, {}).update(_methods_of_route(route))
         self._by_path = {path: methods for path, methods in exact.items() if "{" not in path}
         self._templates = tuple(
             _PathTemplate(before=before, after=after, methods=methods)
@@ -160,20 +158,22 @@ class Router:
         raise NotFoundError("this path does not exist; GET /api/v1/openapi.json lists all paths")
 
     def _find_directory_route(self, method: str, target: Target) -> Route:
+        if method not in {"GET", "HEAD"}:
+            if target.path == "/":
+                return _select_method(self._by_path["/"], method)
+            raise MethodNotAllowedError(method, ("GET", "HEAD"))
         selectors = target.query.selectors
         if not selectors and target.path == "/":
             return _select_method(self._by_path["/"], method)
-        methods = self._by_selector[selectors[0]] if selectors else {}
-        if target.path.strip("/"):
-            methods = {name: route for name, route in methods.items() if route.path != "/"}
-        if method not in methods and method not in {"GET", "HEAD"}:
-            raise MethodNotAllowedError(method, tuple(sorted({"GET", "HEAD", *methods})))
-        if methods:
-            return _select_method(methods, method)
-        raise NotFoundError(
-            "GET /{directory} takes ?download=<url> to start a download or ?downloads= to list active ones; "
-            "GET / takes ?download_history= too"
-        )
+        route = self._by_selector[selectors[0]] if selectors else None
+        if route is None or (route.path == "/" and target.path.strip("/")):
+            raise NotFoundError(
+                "GET /{directory} takes ?download=<url> to start a download or ?downloads= to list active ones; "
+                "GET / takes ?download_history= too"
+            )
+        if method == "HEAD" and not route.head:
+            raise MethodNotAllowedError(method, ("GET",))
+        return route
 
 
 def _methods_of_route(route: Route) -> dict[str, Route]:

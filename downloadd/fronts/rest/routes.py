@@ -76,7 +76,6 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             endpoints.history.remove,
             c.REMOVE_HISTORY,
             "Remove entries of the history",
-            "download_history",
         ),
         Route(
             "GET",

@@ -74,14 +74,23 @@ async def test_the_launch_flag_is_reported_before_the_body_and_the_id(api: Serve
     ("method", "target", "allow"),
     [
         ("POST", "/?download_history=", "DELETE, GET, HEAD"),
+        ("POST", "/", "DELETE, GET, HEAD"),
         ("DELETE", "/d?download_history=", "GET, HEAD"),
-        ("DELETE", "/", "GET, HEAD"),
-        ("DELETE", "/?downloads=", "GET, HEAD"),
+        ("DELETE", "//?download_history=", "GET, HEAD"),
     ],
 )
 async def test_only_the_history_is_removed_by_a_query(api: ServedApi, method: str, target: str, allow: str) -> None:
     status, fields, _ = await api.raw(method, target)
     assert (status, fields["Allow"]) == (405, allow)
+    assert api.history.filters == []
+
+
+@pytest.mark.parametrize(
+    "target", ["/", "/?status=failed", "/?downloads=", "/?download=x&download_history=", "/?download_history=x"]
+)
+async def test_nothing_is_removed_without_its_parameter(api: ServedApi, target: str) -> None:
+    status, _, body = await api.raw("DELETE", target)
+    assert (status, json.loads(body)["error"]) == (400, "INVALID_PARAMETER")
     assert api.history.filters == []
 
 
