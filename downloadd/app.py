@@ -43,6 +43,7 @@ from downloadd.manager.scheduler import Limits
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
+from downloadd.manager.storage_identity import StorageConfirmation, StorageIdentity
 from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
@@ -54,6 +55,7 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.rights import Rights
 from downloadd.service import DownloadService
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.root_verifier import RootVerifier
 from downloadd.transfer.session import Session
 
 SHUTDOWN_TIMEOUT_SECONDS: Final = 1.5
@@ -111,14 +113,17 @@ class App:
                     records, await stack.enter_async_context(WebhookSender(self._clock, lambda: self._tls))
                 )
             )
-            destination = await stack.enter_async_context(self._make_destination())
+            identity = await stack.enter_async_context(StorageIdentity(records.storage_root))
+            destination = await stack.enter_async_context(self._make_destination(identity))
             session = await stack.enter_async_context(self._make_session())
             manager = await stack.enter_async_context(self._make_manager(records, destination, session, bus))
             removal = HistoryRemoval(records=records, destination=destination, bus=bus, clock=self._clock)
             retention = await stack.enter_async_context(
                 HistoryRetention(records=records, removal=removal, clock=self._clock, config=self._config.history)
             )
-            service = self._make_service(manager, removal, destination)
+            service = self._make_service(
+                manager, removal, destination, StorageConfirmation(records.storage_root, destination.accept_root)
+            )
             imports = await stack.enter_async_context(self._make_imports(records, manager, destination, bus))
             gauges = GaugeCollector(
                 manager=manager,
@@ -142,6 +147,7 @@ class App:
                 page=await asyncio.to_thread(load_assets),
                 proxies=TrustedProxies(self._config.server.trusted_proxies),
                 base_path=self._config.server.base_path,
+                storage_problem=manager.storage_problem,
             )
             self._runner = ApiRunner(api, max_connections=self._max_clients, shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS)
             await self._runner.setup()
@@ -202,13 +208,14 @@ class App:
             clock=self._clock,
         )
 
-    def _make_destination(self) -> LocalDestination:
+    def _make_destination(self, identity: StorageIdentity) -> LocalDestination:
         storage = self._config.storage
         return LocalDestination(
             Path(storage.root),
             min_free=storage.min_free,
             fsync=storage.fsync,
             directory_settings=lambda directory: self._directories.settings_of(directory),
+            verifier=RootVerifier(identity.expected, fsync=storage.fsync, on_identified=identity.record),
         )
 
     def _make_session(self) -> Session:
@@ -299,11 +306,12 @@ class App:
         )
 
     def _make_service(
-        self, manager: Manager, removal: HistoryRemoval, destination: LocalDestination
+        self, manager: Manager, removal: HistoryRemoval, destination: LocalDestination, storage: StorageConfirmation
     ) -> DownloadService:
         return DownloadService(
             manager=manager,
             history=removal,
+            storage=storage,
             find_directories=destination.directories,
             clock=self._clock,
             rights=self._rights,

@@ -25,6 +25,8 @@ class Action(StrEnum):
     """Remove entries of the history."""
     VIEW = "view"
     """Read downloads, the history or events."""
+    ACCEPT_STORAGE = "accept-storage"
+    """Confirm that the storage root is another one."""
     LIST_DIRECTORIES = "list-directories"
     READ_METRICS = "read-metrics"
     IMPORT = "import"
@@ -44,6 +46,7 @@ REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
     Action.AMEND: Permission.DOWNLOAD,
     Action.REMOVE: Permission.DOWNLOAD,
     Action.VIEW: Permission.VIEW_DOWNLOADS,
+    Action.ACCEPT_STORAGE: Permission.DOWNLOAD,
     Action.LIST_DIRECTORIES: Permission.VIEW_DOWNLOADS,
     Action.READ_METRICS: Permission.VIEW_DOWNLOADS,
     Action.IMPORT: Permission.RUN_IMPORT,

@@ -13,8 +13,10 @@ from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
 from downloadd.manager.history_removal import HistoryEditor, RemovalCount
 from downloadd.manager.protocol import DownloadChange, DownloadManager, MakeStoredResponse, StartResult
+from downloadd.manager.storage_identity import StorageControl
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
 from downloadd.rights import Action, Rights
+from downloadd.root_identity import RootIdentity
 from downloadd.states import State
 from downloadd.users import User
 
@@ -46,6 +48,7 @@ class DownloadService:
         *,
         manager: DownloadManager,
         history: HistoryEditor,
+        storage: StorageControl,
         find_directories: Callable[[str, int], Awaitable[list[str]]],
         clock: Clock,
         rights: Rights,
@@ -55,12 +58,14 @@ class DownloadService:
         Args:
             manager: the manager of the downloads.
             history: removes finished downloads.
+            storage: confirms changes of the storage root.
             find_directories: returns up to so many directories below the storage root that begin with a prefix.
             clock: the clock.
             rights: the checks of what a user may do.
         """
         self._manager = manager
         self._history = history
+        self._storage = storage
         self._find_directories = find_directories
         self._clock = clock
         self._rights = rights
@@ -230,6 +235,16 @@ class DownloadService:
         self.authorize(user, Action.LIST_DIRECTORIES)
         found = await self._find_directories(prefix, limit)
         return [directory for directory in found if self._rights.can_use_directory(user, directory)]
+
+    async def accept_storage(self, user: User) -> RootIdentity:
+        """Use the storage root that is there from now on, though another one was used before; return its identity.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission, or may not use the root itself.
+            StorageRootMissingError: there is no directory.
+        """
+        self._rights.require(user, Action.ACCEPT_STORAGE, directory="")
+        return await self._storage.accept()
 
     async def _authorize_change(self, user: User, action: Action, id: str) -> None:
         self.authorize(user, action)

@@ -6,6 +6,7 @@ import pytest
 from support.clocks import ManualClock
 from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
+from support.fake_storage import FakeStorage
 from support.sample_downloads import sample_download
 
 from downloadd.config import DirectoryConfig
@@ -68,6 +69,7 @@ def service(manager: FakeManager, rights: Rights) -> DownloadService:
     return DownloadService(
         manager=manager,
         history=FakeHistory(manager),
+        storage=FakeStorage(),
         find_directories=find,
         clock=ManualClock(),
         rights=rights,

@@ -16,6 +16,7 @@ from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
 from downloadd.cli.query import history, list_, show, status, watch
 from downloadd.cli.remove import remove
+from downloadd.cli.storage import storage
 from downloadd.cli.terminal import Terminal, write_error
 from downloadd.clock import SystemClock
 
@@ -107,6 +108,7 @@ for command in (
     remove,
     set_,
     import_,
+    storage,
     new_token,
     status,
     completion,

@@ -75,6 +75,7 @@ class Manager:
         self._notifier.record_ended_seq(await self._records.last_ended_seq())
         async for chunk in self._records.waiting():
             self._dispatcher.enqueue(chunk)
+        await self._gate.open()
         self._tasks.spawn(self._runner.dispatch())
         self._tasks.spawn(self._runner.report_progress())
         self._tasks.spawn(self._stalls.watch())
@@ -243,6 +244,10 @@ class Manager:
         reasons[WaitReason.DELAYED] -= self._space.waiting
         reasons[WaitReason.STORAGE_UNAVAILABLE] += self._space.waiting
         return reasons
+
+    def storage_problem(self) -> str | None:
+        """Return why the storage suspends the queue, in words; None if it does not."""
+        return self._gate.problem
 
     def origins(self) -> OriginUsage:
         """Return the use of slots per host."""

@@ -38,6 +38,7 @@ from downloadd.records.protocol import (
 )
 from downloadd.records.readers import ReaderPool
 from downloadd.records.schema import Migration, shipped_migrations
+from downloadd.records.storage_roots import SqliteStorageRoot, StorageRootRecords
 from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Writer
 from downloadd.states import RUNNING, State
 
@@ -100,6 +101,7 @@ class SqliteRecords:
             operations=SqliteImportOperations(self), contents=SqliteImportContents(self), files=SqliteImportFiles(self)
         )
         self.deliveries: DeliveryRecords = SqliteDeliveries(self)
+        self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
 
     async def write(self, run: Callable[[sqlite3.Cursor], T], *, rows: int = 1) -> T:
         """Run an operation in a transaction; see `DatabaseAccess.write`."""

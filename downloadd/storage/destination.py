@@ -192,6 +192,14 @@ class Destination(Protocol):
         """Yield the content of a final file in pieces."""
         ...
 
+    async def check_root(self) -> None:
+        """Check that the storage is there, and is the one that was used before.
+
+        Raises:
+            StorageRootMissingError: it is not.
+        """
+        ...
+
     async def check_free_space(self, needed: int) -> None:
         """Check that `needed` more bytes leave `min_free` bytes free.
 

@@ -12,6 +12,7 @@ from downloadd.clock import Clock, SystemClock
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict, join_path
 from downloadd.metrics import QuotaUsage, StorageUsage
+from downloadd.root_identity import RootIdentity
 from downloadd.storage.attributes import FileAttributes
 from downloadd.storage.destination import PartEntry
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
@@ -34,6 +35,7 @@ from downloadd.storage.published_files import remove_published
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import Quotas
 from downloadd.storage.root import StorageRoot
+from downloadd.storage.root_verifier import RootVerifier
 from downloadd.storage.stored_files import complete_publication, count_bytes, list_directories, open_file
 
 READ_CHUNK_BYTES: Final = 1 << 20
@@ -54,6 +56,7 @@ class LocalDestination:
         fsync: sync published files to stable storage.
         clock: for the age of measurements of the free space; by default the machine's.
         directory_settings: returns the current settings of a directory.
+        verifier: compares the root with the one that was used before; by default any is used.
 
     Raises:
         StorageError: on entering, when the root cannot be used; the message names it.
@@ -67,6 +70,7 @@ class LocalDestination:
         fsync: bool,
         clock: Clock | None = None,
         directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
+        verifier: RootVerifier | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self._directory_settings = directory_settings
@@ -77,6 +81,7 @@ class LocalDestination:
             directory_settings=directory_settings,
             on_change=self._invalidate,
             attributes=self._attributes,
+            verifier=verifier,
         )
         self._quotas = Quotas(directory_settings=directory_settings, count_bytes=self._count_bytes, clock=clock)
         self._fsync = fsync
@@ -208,6 +213,14 @@ class LocalDestination:
         finally:
             os.close(fd)
 
+    async def check_root(self) -> None:
+        """Check that the root is there, and is the one that was used before.
+
+        Raises:
+            StorageRootMissingError: it is not.
+        """
+        await self._threads.run(DiskPool.CALLS, "", self._root.check)
+
     async def check_free_space(self, needed: int) -> None:
         """Check that `needed` more bytes leave `min_free` bytes free, by a measurement up to half a second old.
 
@@ -225,6 +238,14 @@ class LocalDestination:
             StorageRootMissingError: the root is missing.
         """
         return await self._threads.run(DiskPool.CALLS, "", self._space.unannounced)
+
+    async def accept_root(self) -> RootIdentity:
+        """Use the root that is there, though it is not the one that was used before; return its identity.
+
+        Raises:
+            StorageRootMissingError: there is no directory.
+        """
+        return await self._threads.run(DiskPool.CALLS, "", self._root.accept)
 
     async def directories(self, prefix: str, limit: int) -> list[str]:
         """Return up to `limit` directories whose paths begin with `prefix` and have no slash after it, in order.

@@ -138,6 +138,7 @@ ENDPOINTS = {
     ("GET", "/?download_history="): "view-downloads",
     ("HEAD", "/?download_history="): "view-downloads",
     ("DELETE", "/?download_history="): "download",
+    ("POST", "/api/v1/storage/accept"): "download",
     ("GET", "/api/v1/downloads"): "view-downloads",
     ("HEAD", "/api/v1/downloads"): "view-downloads",
     ("POST", "/api/v1/downloads"): "download",

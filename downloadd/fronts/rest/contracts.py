@@ -44,6 +44,7 @@ from downloadd.fronts.rest.schemas import (
     RemovalResponse,
     StartQuery,
     StartResponse,
+    StorageResponse,
 )
 from downloadd.fronts.rocketchat.schemas import (
     CountResponse,
@@ -198,6 +199,10 @@ ERROR_TABLE: Final = Contract(
 )
 HEALTH: Final = Contract(
     response=ResponseSpec(description="The daemon answers requests", types=(Health,)), errors=_QUERY_ERRORS
+)
+ACCEPT_STORAGE: Final = Contract(
+    response=ResponseSpec(description="The storage root is used from now on", types=(StorageResponse,)),
+    errors=(*_READ_ERRORS, StorageError.code),
 )
 METRICS: Final = Contract(
     response=ResponseSpec(

@@ -40,6 +40,7 @@ _RESUME: Final = REQUIRED_PERMISSIONS[Action.RESUME]
 _RETRY: Final = REQUIRED_PERMISSIONS[Action.RETRY]
 _AMEND: Final = REQUIRED_PERMISSIONS[Action.AMEND]
 _REMOVE: Final = REQUIRED_PERMISSIONS[Action.REMOVE]
+_ACCEPT_STORAGE: Final = REQUIRED_PERMISSIONS[Action.ACCEPT_STORAGE]
 _DIRECTORIES: Final = REQUIRED_PERMISSIONS[Action.LIST_DIRECTORIES]
 _METRICS: Final = REQUIRED_PERMISSIONS[Action.READ_METRICS]
 _VIEW: Final = REQUIRED_PERMISSIONS[Action.VIEW]
@@ -203,6 +204,14 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             "Cancel an import",
         ),
         Route("GET", "/api/v1/events", _VIEW, endpoints.events.stream, c.EVENTS, "Follow what happens"),
+        Route(
+            "POST",
+            "/api/v1/storage/accept",
+            _ACCEPT_STORAGE,
+            endpoints.health.accept_storage,
+            c.ACCEPT_STORAGE,
+            "Confirm another storage root",
+        ),
         Route("GET", "/api/v1/metrics", _METRICS, endpoints.health.metrics, c.METRICS, "Read the metrics", head=True),
         Route(
             "GET",

@@ -245,6 +245,15 @@ class Directories(msgspec.Struct, frozen=True, kw_only=True):
     directories: list[str]
 
 
+class StorageResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The storage root that is used from now on."""
+
+    filesystem: Annotated[str, Meta(description="Type of the file system; empty if it is not known.")]
+    device: Annotated[str, Meta(description="`<major>:<minor>`.")]
+    success: bool
+    message: str
+
+
 class ErrorEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Explanation of one error code."""
 
@@ -275,3 +284,4 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     status: str
     version: str
+    storage: Annotated[str, Meta(description="`ok`, or the reason why no download starts.")] = "ok"

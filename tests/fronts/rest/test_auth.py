@@ -144,6 +144,7 @@ EVERY_ROUTE = [
     ("HEAD", "/d?downloads=", Permission.VIEW_DOWNLOADS),
     ("GET", "/?download_history=", Permission.VIEW_DOWNLOADS),
     ("DELETE", "/?download_history=", Permission.DOWNLOAD),
+    ("POST", "/api/v1/storage/accept", Permission.DOWNLOAD),
     ("GET", "/api/v1/downloads", Permission.VIEW_DOWNLOADS),
     ("POST", "/api/v1/downloads", Permission.DOWNLOAD),
     ("GET", f"/api/v1/downloads/{ID}", Permission.VIEW_DOWNLOADS),

@@ -6,6 +6,7 @@ import pytest
 from support.clocks import ManualClock
 from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
+from support.fake_storage import FakeStorage
 from support.sample_downloads import sample_download
 
 from downloadd.events import EventBus
@@ -33,6 +34,7 @@ def long_poll(manager: FakeManager) -> LongPoll:
         DownloadService(
             manager=manager,
             history=FakeHistory(manager),
+            storage=FakeStorage(),
             find_directories=no_directories,
             clock=ManualClock(),
             rights=Rights(directories=DirectoryRules(), is_enabled=True),

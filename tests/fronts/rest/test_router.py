@@ -14,6 +14,7 @@ NEEDS_DOWNLOAD = [
     ("POST", "/api/v1/downloads"),
     ("DELETE", ONE),
     ("DELETE", "/?download_history="),
+    ("POST", "/api/v1/storage/accept"),
     ("PATCH", ONE),
     ("POST", f"{ONE}/pause"),
     ("POST", f"{ONE}/resume"),

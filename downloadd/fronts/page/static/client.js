@@ -65,6 +65,11 @@ export class Client {
     return this.call("GET", "api/v1/health");
   }
 
+  /** Confirms that the storage root was changed on purpose; the queue goes on with the one that is there. */
+  acceptStorage() {
+    return this.call("POST", "api/v1/storage/accept");
+  }
+
   /** Returns the error table. */
   async errors() {
     return (await this.call("GET", "api/v1/errors")).errors;

@@ -5,3 +5,6 @@ ALTER TABLE withdrawn ADD COLUMN removed_at INTEGER NOT NULL DEFAULT 0;
 
 -- The inode, size and modification time of the published file, so that no other file is removed in its place.
 ALTER TABLE downloads ADD COLUMN file_identity TEXT;
+
+-- The storage root as it was used last, as JSON: one row, or none yet.
+CREATE TABLE storage_root (identity TEXT NOT NULL);
