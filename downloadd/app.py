@@ -32,6 +32,8 @@ from downloadd.imports.importers import IMPORTERS
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.history_removal import HistoryRemoval
+from downloadd.manager.history_retention import HistoryRetention
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
@@ -44,6 +46,7 @@ from downloadd.manager.scheduler import Limits
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
+from downloadd.manager.storage_identity import StorageConfirmation, StorageIdentity
 from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
@@ -55,6 +58,7 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.rights import Rights
 from downloadd.service import DownloadService
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.root_verifier import RootVerifier
 from downloadd.transfer.session import Session
 
 SHUTDOWN_TIMEOUT_SECONDS: Final = 1.5
@@ -112,10 +116,17 @@ class App:
                     records, await stack.enter_async_context(WebhookSender(self._clock, lambda: self._tls))
                 )
             )
-            destination = await stack.enter_async_context(self._make_destination())
+            identity = await stack.enter_async_context(StorageIdentity(records.storage_root))
+            destination = await stack.enter_async_context(self._make_destination(identity))
             session = await stack.enter_async_context(self._make_session())
             manager = await stack.enter_async_context(self._make_manager(records, destination, session, bus))
-            service = self._make_service(manager, destination)
+            removal = HistoryRemoval(records=records, destination=destination, bus=bus, clock=self._clock)
+            retention = await stack.enter_async_context(
+                HistoryRetention(records=records, removal=removal, clock=self._clock, config=self._config.history)
+            )
+            service = self._make_service(
+                manager, removal, destination, StorageConfirmation(records.storage_root, destination.accept_root)
+            )
             imports = await stack.enter_async_context(self._make_imports(records, manager, destination, bus))
             gauges = GaugeCollector(
                 manager=manager,
@@ -139,11 +150,14 @@ class App:
                 page=await asyncio.to_thread(load_assets),
                 proxies=TrustedProxies(self._config.server.trusted_proxies),
                 base_path=self._config.server.base_path,
+                storage_problem=manager.storage_problem,
             )
             self._runner = ApiRunner(api, max_connections=self._max_clients, shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS)
             await self._runner.setup()
             stack.push_async_callback(self._runner.cleanup)
-            self._reloader = _Reloader(accounts=accounts, bus=bus, session=session, manager=manager, hooks=self._hooks)
+            self._reloader = _Reloader(
+                accounts=accounts, bus=bus, session=session, manager=manager, hooks=self._hooks, retention=retention
+            )
             self._stack = stack.pop_all()
         return self
 
@@ -160,7 +174,7 @@ class App:
             await web.SockSite(self._runner, sock, backlog=LISTEN_BACKLOG, ssl_context=context).start()
 
     async def reload(self, config: Config) -> None:
-        """Apply users, hosts, credentials, policy, directories, limits and hooks.
+        """Apply users, hosts, credentials, policy, directories, limits, what the history keeps, and hooks.
 
         Running downloads continue as they started. All other settings need a restart.
 
@@ -197,7 +211,7 @@ class App:
             clock=self._clock,
         )
 
-    def _make_destination(self) -> LocalDestination:
+    def _make_destination(self, identity: StorageIdentity) -> LocalDestination:
         storage = self._config.storage
         return LocalDestination(
             Path(storage.root),
@@ -206,6 +220,7 @@ class App:
             directory_settings=lambda directory: self._directories.settings_of(directory),
             # The kept parts are made after the destination, which removes them.
             reclaim=lambda directory, nbytes: self._kept_parts.reclaim(directory, nbytes),
+            verifier=RootVerifier(identity.expected, fsync=storage.fsync, on_identified=identity.record),
         )
 
     def _make_session(self) -> Session:
@@ -310,9 +325,13 @@ class App:
             on_state_change=self.metrics.imports.state_changed,
         )
 
-    def _make_service(self, manager: Manager, destination: LocalDestination) -> DownloadService:
+    def _make_service(
+        self, manager: Manager, removal: HistoryRemoval, destination: LocalDestination, storage: StorageConfirmation
+    ) -> DownloadService:
         return DownloadService(
             manager=manager,
+            history=removal,
+            storage=storage,
             find_directories=destination.directories,
             clock=self._clock,
             rights=self._rights,
@@ -347,12 +366,14 @@ class _Reloader:
         session: Session,
         manager: Manager,
         hooks: Hooks,
+        retention: HistoryRetention,
     ) -> None:
         self._accounts = accounts
         self._bus = bus
         self._session = session
         self._manager = manager
         self._hooks = hooks
+        self._retention = retention
 
     def apply(self, config: Config, *, policy: Policy, directories: DirectoryRules, tls: TlsContexts) -> None:
         """Configure all components."""
@@ -367,6 +388,7 @@ class _Reloader:
         )
         self._manager.configure(policy=policy, directories=directories, config=config.downloads)
         self._hooks.configure(config.hooks)
+        self._retention.configure(config.history)
 
 
 def _machine_names(server: ServerConfig) -> list[str]:

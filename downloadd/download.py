@@ -183,6 +183,8 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     warning: str | None = None
     """Sentences about what the user should check though nothing failed: a web page in place of a file, sources that
     were not used."""
+    file_identity: str | None = None
+    """Identity of the published file, as `Part.file_identity` states it."""
     end_time: int | None = None
     """Unix time of the end, in history only."""
     ended_seq: int | None = None

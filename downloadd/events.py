@@ -35,13 +35,19 @@ class DownloadEnded(msgspec.Struct, frozen=True, kw_only=True):
     download: Download
 
 
+class HistoryRemoved(msgspec.Struct, frozen=True, kw_only=True):
+    """Finished downloads were removed from the history."""
+
+    ids: list[str]
+
+
 class ImportChanged(msgspec.Struct, frozen=True, kw_only=True):
     """An import operation changed its status or counts."""
 
     operation: ImportOperation
 
 
-Event = DownloadChanged | DownloadEnded | ImportChanged
+Event = DownloadChanged | DownloadEnded | HistoryRemoved | ImportChanged
 """Any event of the bus; `fronts.rest.event_types` has the public form of each."""
 
 

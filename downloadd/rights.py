@@ -21,8 +21,12 @@ class Action(StrEnum):
     RESUME = "resume"
     RETRY = "retry"
     AMEND = "amend"
+    REMOVE = "remove"
+    """Remove entries of the history."""
     VIEW = "view"
     """Read downloads, the history or events."""
+    ACCEPT_STORAGE = "accept-storage"
+    """Confirm that the storage root is another one."""
     LIST_DIRECTORIES = "list-directories"
     READ_METRICS = "read-metrics"
     IMPORT = "import"
@@ -40,7 +44,9 @@ REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
     Action.RESUME: Permission.DOWNLOAD,
     Action.RETRY: Permission.DOWNLOAD,
     Action.AMEND: Permission.DOWNLOAD,
+    Action.REMOVE: Permission.DOWNLOAD,
     Action.VIEW: Permission.VIEW_DOWNLOADS,
+    Action.ACCEPT_STORAGE: Permission.DOWNLOAD,
     Action.LIST_DIRECTORIES: Permission.VIEW_DOWNLOADS,
     Action.READ_METRICS: Permission.VIEW_DOWNLOADS,
     Action.IMPORT: Permission.RUN_IMPORT,

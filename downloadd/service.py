@@ -11,10 +11,13 @@ from downloadd.clock import Clock
 from downloadd.download import Download, Snapshot
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
+from downloadd.manager.history_removal import HistoryEditor, RemovalCount
 from downloadd.manager.protocol import DownloadChange, DownloadManager, MakeStoredResponse, StartResult
 from downloadd.manager.queue_report import OriginList
+from downloadd.manager.storage_identity import StorageControl
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
 from downloadd.rights import Action, Rights
+from downloadd.root_identity import RootIdentity
 from downloadd.states import State
 from downloadd.users import User
 
@@ -45,6 +48,8 @@ class DownloadService:
         self,
         *,
         manager: DownloadManager,
+        history: HistoryEditor,
+        storage: StorageControl,
         find_directories: Callable[[str, int], Awaitable[list[str]]],
         clock: Clock,
         rights: Rights,
@@ -53,11 +58,15 @@ class DownloadService:
 
         Args:
             manager: the manager of the downloads.
+            history: removes finished downloads.
+            storage: confirms changes of the storage root.
             find_directories: returns up to so many directories below the storage root that begin with a prefix.
             clock: the clock.
             rights: the checks of what a user may do.
         """
         self._manager = manager
+        self._history = history
+        self._storage = storage
         self._find_directories = find_directories
         self._clock = clock
         self._rights = rights
@@ -160,6 +169,30 @@ class DownloadService:
         await self._authorize_change(user, Action.AMEND, id)
         return await self._manager.amend(id, changes)
 
+    async def remove(self, user: User, id: str, *, with_file: bool) -> tuple[Download, bool]:
+        """Remove a finished download from the history; return its last row, and True if its file was removed too.
+
+        See `cancel` for the errors.
+
+        Raises:
+            InvalidStateError: the download has not finished.
+            FileChangedError: the file is not the one that the download published; nothing is removed.
+        """
+        await self._authorize_change(user, Action.REMOVE, id)
+        download = (await self._manager.get(id)).download
+        return download, await self._history.remove(download, with_file=with_file)
+
+    async def remove_matching(self, user: User, criteria: HistoryFilter) -> RemovalCount:
+        """Remove all finished downloads that match, without their files; those in directories of others stay.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+        """
+        self.authorize(user, Action.REMOVE)
+        return await self._history.remove_matching(
+            criteria, lambda directory: self._rights.can_use_directory(user, directory)
+        )
+
     async def get(self, user: User, id: str) -> Snapshot:
         """Return a download, active or finished.
 
@@ -199,6 +232,11 @@ class DownloadService:
         self.authorize(user, Action.VIEW)
         return self._manager.origins(limit)
 
+    async def last_removal(self, user: User) -> int:
+        """Return the newest `ended_seq` just before the last removal, 0 without one; see `active` for the errors."""
+        self.authorize(user, Action.VIEW)
+        return await self._history.last_removal()
+
     async def directories(self, user: User, prefix: str, limit: int) -> list[str]:
         """Return directories that begin with `prefix` and that the user may use, of `limit` that exist.
 
@@ -208,6 +246,16 @@ class DownloadService:
         self.authorize(user, Action.LIST_DIRECTORIES)
         found = await self._find_directories(prefix, limit)
         return [directory for directory in found if self._rights.can_use_directory(user, directory)]
+
+    async def accept_storage(self, user: User) -> RootIdentity:
+        """Use the storage root that is there from now on, though another one was used before; return its identity.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission, or may not use the root itself.
+            StorageRootMissingError: there is no directory.
+        """
+        self._rights.require(user, Action.ACCEPT_STORAGE, directory="")
+        return await self._storage.accept()
 
     async def _authorize_change(self, user: User, action: Action, id: str) -> None:
         self.authorize(user, action)

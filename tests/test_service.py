@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from support.clocks import ManualClock
+from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
+from support.fake_storage import FakeStorage
 from support.sample_downloads import sample_download
 
 from downloadd.config import DirectoryConfig
@@ -36,6 +38,7 @@ CHANGES: dict[str, Call] = {
     "resume": lambda service, user, id: service.resume(user, id),
     "retry": lambda service, user, id: service.retry(user, id),
     "amend": lambda service, user, id: service.amend(user, id, DownloadChange(priority=1)),
+    "remove": lambda service, user, id: service.remove(user, id, with_file=True),
 }
 READS: dict[str, Call] = {
     "get": lambda service, user, id: service.get(user, id),
@@ -43,6 +46,7 @@ READS: dict[str, Call] = {
     "active": lambda service, user, id: service.active(user, ActiveFilter()),
     "history": lambda service, user, id: service.history(user, HistoryFilter()),
     "ended_since": lambda service, user, id: service.ended_since(user, 0, 10),
+    "last_removal": lambda service, user, id: service.last_removal(user),
     "directories": lambda service, user, id: service.directories(user, "", 10),
 }
 
@@ -64,6 +68,8 @@ def service(manager: FakeManager, rights: Rights) -> DownloadService:
 
     return DownloadService(
         manager=manager,
+        history=FakeHistory(manager),
+        storage=FakeStorage(),
         find_directories=find,
         clock=ManualClock(),
         rights=rights,

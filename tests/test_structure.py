@@ -60,6 +60,7 @@ NOUNS: Final = frozenset(
         "charsets",
         "charset_detection",
         "media_types",
+        "root_identity",
     }
 )
 
@@ -67,6 +68,7 @@ PURE: Final = (
     *(
         "users",
         "rights",
+        "root_identity",
         "download",
         "download_request",
         "states",

@@ -49,7 +49,7 @@ def _make_command(trigger: Trigger, action: Action, help_text: str) -> click.Com
             ids = [entry.id for entry in listing.downloads if entry.status in states]
         else:
             ids = await resolve_ids(client, downloads, HistoryEntry if for_finished else ActiveEntry)
-        await _apply_to_each(client, terminal, ids, partial(action, **given))
+        await apply_to_each(client, terminal, ids, partial(action, **given))
 
     apply.__doc__ = help_text
     complete = completion.ended_downloads if for_finished else completion.active_downloads
@@ -61,7 +61,12 @@ def _make_command(trigger: Trigger, action: Action, help_text: str) -> click.Com
     return click.command(trigger.value)(apply)
 
 
-async def _apply_to_each(client: Client, terminal: Terminal, ids: list[str], action: Action) -> None:
+async def apply_to_each(client: Client, terminal: Terminal, ids: list[str], action: Action) -> None:
+    """Apply an action to each download, and report the results.
+
+    Raises:
+        CommandError: it was refused for some of them.
+    """
     results: list[ControlResponse | ErrorReport] = []
     refused: list[str] = []
     for id in ids:

@@ -16,6 +16,8 @@ from downloadd.cli.import_control import import_end, import_retry
 from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
 from downloadd.cli.query import health, history, hosts, list_, show, status, watch
+from downloadd.cli.remove import remove
+from downloadd.cli.storage import storage
 from downloadd.cli.terminal import Terminal, write_error
 from downloadd.clock import SystemClock
 
@@ -106,10 +108,12 @@ for command in (
     resume,
     retry,
     cancel,
+    remove,
     set_,
     import_,
     import_end,
     import_retry,
+    storage,
     new_token,
     status,
     health,

@@ -1,5 +1,6 @@
 """Types of option values."""
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -9,13 +10,13 @@ import click
 from downloadd.sizes import parse_size
 
 if TYPE_CHECKING:
-    _SizeType = click.ParamType[int]
+    _IntegerType = click.ParamType[int]
 else:
     # Only the latest versions of click make it generic.
-    _SizeType = click.ParamType
+    _IntegerType = click.ParamType
 
 
-class Size(_SizeType):
+class Size(_IntegerType):
     """Type of an option that takes a size in bytes, such as `10 MiB`."""
 
     name = "SIZE"
@@ -31,6 +32,27 @@ class Size(_SizeType):
 
 
 SIZE: Final = Size()
+
+_DURATION: Final = re.compile(r"(\d{1,9}) ?(m|h|d|w)")
+_SECONDS: Final = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+class Duration(_IntegerType):
+    """Type of an option that takes a time span, such as `30d` or `12h`; its value is in seconds."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the time span in seconds."""
+        if isinstance(value, int):
+            return value
+        match = _DURATION.fullmatch(str(value).strip())
+        if match is None:
+            self.fail("expected a number of minutes, hours, days or weeks, such as 45m, 12h, 30d or 4w", param, ctx)
+        return int(match[1]) * _SECONDS[match[2]]
+
+
+DURATION: Final = Duration()
 
 
 def one_of(members: Iterable[StrEnum]) -> "click.Choice[str]":

@@ -43,6 +43,8 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     version: str
+    storage: str
+    """`ok`, or the reason why no download starts."""
     active: dict[str, int]
     """Number of active downloads by state."""
     speed: int
@@ -271,6 +273,7 @@ async def status(client: Client, terminal: Terminal) -> None:
     daemon_status = DaemonStatus(
         url=client.base_url,
         version=health.version,
+        storage=health.storage,
         active={str(state): counts[state] for state in sorted(ACTIVE)},
         speed=sum(entry.speed or 0 for entry in active),
         operation=operation,
@@ -278,6 +281,8 @@ async def status(client: Client, terminal: Terminal) -> None:
     lines = [f"downloadd {daemon_status.version} at {daemon_status.url}"]
     summary = ", ".join(f"{count} {formatting.format_state(state)}" for state, count in sorted(counts.items()))
     lines.append(f"{summary}; {formatting.format_size(daemon_status.speed)}/s" if summary else "No active downloads.")
+    if health.storage != "ok":
+        lines.append(f"No download starts: {health.storage}.")
     if operation is not None and operation.status not in FINISHED_STATUSES:
         file_counts = operation.count
         lines.append(

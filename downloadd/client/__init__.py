@@ -19,7 +19,7 @@ from downloadd.client.events import Connected, Disconnected, Event
 from downloadd.client.imports import Imports
 from downloadd.download_request import StartOptions
 from downloadd.errors import ErrorCode
-from downloadd.fronts.rest.event_types import Reset
+from downloadd.fronts.rest.event_types import Removed, Reset
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
@@ -30,6 +30,7 @@ from downloadd.fronts.rest.schemas import (
     HistoryEntry,
     HistoryEntryResponse,
     Listing,
+    RemovalResponse,
     StartResponse,
 )
 from downloadd.fronts.rocketchat.schemas import FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
@@ -61,6 +62,8 @@ __all__ = [
     "InvalidResponseError",
     "Listing",
     "OperationEntry",
+    "RemovalResponse",
+    "Removed",
     "Reset",
     "StartOptions",
     "StartResponse",

@@ -13,7 +13,7 @@ from downloadd.client.connection import ApiError, Connection, ConnectionLostErro
 from downloadd.client.downloads import Downloads
 from downloadd.client.events import Connected, Disconnected, Event, EventParser
 from downloadd.client.imports import Imports
-from downloadd.fronts.rest.schemas import Directories, ErrorEntry, ErrorTable, Health, Hosts
+from downloadd.fronts.rest.schemas import Directories, ErrorEntry, ErrorTable, Health, Hosts, StorageResponse
 
 INITIAL_BACKOFF_SECONDS: Final = 0.5
 """Seconds before the stream reconnects; doubled after each failure."""
@@ -92,6 +92,14 @@ class Client:
             ApiError, ConnectionLostError: The call failed.
         """
         return await self._connection.call(dict[str, Any], "GET", "api/v1/openapi.json")
+
+    async def accept_storage(self) -> StorageResponse:
+        """Confirm that the storage root was changed on purpose; the queue goes on with the one that is there.
+
+        Raises:
+            ApiError, ConnectionLostError: The call failed.
+        """
+        return await self._connection.call(StorageResponse, "POST", "api/v1/storage/accept")
 
     async def metrics(self) -> str:
         """Return the metrics in Prometheus' text format.

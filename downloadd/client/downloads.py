@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import Unpack
+from typing import Final, Unpack
 from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
@@ -23,10 +23,14 @@ from downloadd.fronts.rest.schemas import (
     HistoryEntry,
     HistoryEntryResponse,
     Listing,
+    RemovalResponse,
     RetryBody,
     StartResponse,
 )
 from downloadd.states import FINISHED, State
+
+_REMOVAL_SECONDS: Final = 3600
+"""Seconds in which millions of entries can be removed."""
 
 
 class HistoryPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,17 +129,25 @@ class Downloads:
         status: str | None = None,
         directory: str | None = None,
         q: str | None = None,
+        ended_before: int | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> HistoryPage:
         """Return a page of finished downloads, newest first.
 
-        `q` is a part of a URL or name; `cursor` is the `next` of another page.
+        `q` is a part of a URL or name, `ended_before` a Unix time; `cursor` is the `next` of another page.
 
         Raises:
             ApiError, ConnectionLostError: The call failed.
         """
-        query = {"status": status, "directory": directory, "q": q, "limit": limit, "cursor": cursor}
+        query = {
+            "status": status,
+            "directory": directory,
+            "q": q,
+            "ended_before": ended_before,
+            "limit": limit,
+            "cursor": cursor,
+        }
         async with self._connection.send("GET", "", query={"download_history": "", **query}) as response:
             body, link = await response.read(), response.headers.get("Link", "")
         return HistoryPage(history=decode(body, History).history, next=parse_next_cursor(link))
@@ -151,12 +163,43 @@ class Downloads:
         return decode(body, HistoryEntry) if decode(body, _StatusOnly).status in FINISHED else decode(body, ActiveEntry)
 
     async def cancel(self, id: str) -> HistoryEntryResponse:
-        """Cancel a download and remove its part file.
+        """Cancel an active download and remove its part file.
 
         Raises:
             ApiError, ConnectionLostError: Its state does not allow it, or there was no answer.
         """
-        return await self._connection.call(HistoryEntryResponse, "DELETE", _download_path(id))
+        return await self._connection.call(HistoryEntryResponse, "DELETE", _download_path(id), query={"only": "active"})
+
+    async def remove(self, id: str, *, file: bool = False) -> HistoryEntryResponse:
+        """Remove a finished download from the history, with `file` its file too; return its last entry.
+
+        Raises:
+            ApiError, ConnectionLostError: It has not finished, its file was changed, or there was no answer.
+        """
+        query = {"only": "ended", "file": "true" if file else None}
+        return await self._connection.call(HistoryEntryResponse, "DELETE", _download_path(id), query=query)
+
+    async def remove_history(
+        self,
+        *,
+        status: str | None = None,
+        directory: str | None = None,
+        q: str | None = None,
+        ended_before: int | None = None,
+    ) -> RemovalResponse:
+        """Remove all finished downloads that match, without their files; without a filter, all of them.
+
+        Raises:
+            ApiError, ConnectionLostError: The call failed, or there was no answer within an hour.
+        """
+        query = {"status": status, "directory": directory, "q": q, "ended_before": ended_before}
+        return await self._connection.call(
+            RemovalResponse,
+            "DELETE",
+            "",
+            query={"download_history": "", **query},
+            extra_seconds=_REMOVAL_SECONDS,
+        )
 
     async def pause(self, id: str) -> ActiveEntryResponse:
         """Pause a download until it is resumed.

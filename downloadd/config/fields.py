@@ -84,6 +84,8 @@ def describe(
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000, extra={"unit": "seconds"})]
 WholeSeconds = Annotated[int, Meta(ge=0, le=31_536_000, extra={"unit": "seconds"})]
+LongSeconds = Annotated[int, Meta(ge=0, le=3_153_600_000, extra={"unit": "seconds"})]
+"""Up to a century."""
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 ByteSize = Annotated[int, Meta(ge=0, le=2**62, extra={"size": True, "unit": "bytes"})]
 """Bytes; also written as a text such as "4 GiB"."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from downloadd.config.fields import ByteSize, Count, Format, Port, Seconds, Text, WholeSeconds, describe
+from downloadd.config.fields import ByteSize, Count, Format, LongSeconds, Port, Seconds, Text, WholeSeconds, describe
 from downloadd.download import Conflict
 from downloadd.states import FINISHED, State
 from downloadd.users import Permission
@@ -228,6 +228,20 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         ),
     ] = "evidence"
     record_checksum: Annotated[bool, describe("Record the SHA-256 of every file in the history.")] = False
+
+
+class HistoryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[history]`: the finished downloads that are kept; files are not removed with them."""
+
+    keep: Annotated[
+        LongSeconds,
+        describe("Time for which finished downloads stay in the history; 0 for ever.", examples=[31_536_000]),
+    ] = 0
+    keep_count: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000_000),
+        describe("Finished downloads that stay in the history, the newest ones; 0 for all.", examples=[100_000]),
+    ] = 0
 
 
 class ImportsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -450,6 +464,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     server: ServerConfig = ServerConfig()
     storage: StorageConfig = StorageConfig()
     downloads: DownloadsConfig = DownloadsConfig()
+    history: HistoryConfig = HistoryConfig()
     imports: ImportsConfig = ImportsConfig()
     hosts: tuple[HostConfig, ...] = ()
     credentials: tuple[CredentialConfig, ...] = ()

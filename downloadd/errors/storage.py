@@ -86,6 +86,21 @@ class FileTooLargeForDiskError(FileTooLargeError):
         super(FileTooLargeError, self).__init__(detail)
 
 
+class FileChangedError(DownloadError, code="FILE_CHANGED"):
+    """File that is not the one that a download published, so that it is not removed for it."""
+
+    status = 409
+    title = "File changed"
+    description = "The file was changed or replaced since it was published, or cannot be recognised"
+    resolution = "Check the file, and remove it by hand; remove the entry of the history without the file"
+    advice = (
+        "The daemon removes a file only if inode, size and modification time are those of its publication, or if it "
+        "has the recorded checksum; `downloads.record_checksum` records one for every file."
+    )
+    # Removal alone reports it.
+    occasions = frozenset[Occasion]()
+
+
 class StorageError(DownloadError, code="STORAGE_ERROR"):
     """Write that the storage refused for another reason than space.
 

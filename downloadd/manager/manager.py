@@ -83,6 +83,7 @@ class Manager:
         await self._origins.restore()
         async for chunk in self._records.waiting():
             self._dispatcher.enqueue(chunk)
+        await self._gate.open()
         self._tasks.spawn(self._runner.dispatch())
         self._tasks.spawn(self._runner.report_progress())
         self._tasks.spawn(self._stalls.watch())
@@ -269,6 +270,10 @@ class Manager:
     async def kept_parts(self) -> KeptUsage:
         """Return the number and size of the part files of failed downloads."""
         return await self._kept_parts.usage()
+
+    def storage_problem(self) -> str | None:
+        """Return why the storage suspends the queue, in words; None if it does not."""
+        return self._gate.problem
 
     async def history(self, criteria: HistoryFilter) -> list[Download]:
         """Return a page of finished downloads."""

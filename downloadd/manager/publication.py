@@ -58,7 +58,9 @@ class Publication:
         published = await part.publish(
             name, replace=conflict is Conflict.OVERWRITE, last_modified=download.progress.last_modified
         )
-        return lifecycle.mark_completed(row, now=self._clock.wall()) if published else None
+        if not published:
+            return None
+        return lifecycle.mark_completed(row, now=self._clock.wall()).with_result(file_identity=part.file_identity)
 
 
 def select_conflict(download: Download, max_name_bytes: int) -> Conflict:

@@ -37,6 +37,20 @@ class StorageGate:
         self._dispatcher = dispatcher
         self._clock = clock
         self._failed = asyncio.Event()
+        self._problem: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Return why the queue is suspended, in words; None if it is not."""
+        return self._problem
+
+    async def open(self) -> None:
+        """Suspend the queue if the storage is missing, or another one, at the start; before `watch`."""
+        try:
+            await self._destination.check_root()
+        except StorageRootMissingError as error:
+            self._suspend(error.detail)
+            self._failed.set()
 
     def report_outcome(self, row: Download, *, lacks_space: bool = False) -> None:
         """Suspend the queue if a run ended with this row because of the storage; `watch` ends the suspension.
@@ -50,7 +64,7 @@ class StorageGate:
         )
         if is_failure and not self._failed.is_set():
             # Until the storage has been checked.
-            self._dispatcher.set_suspension(DISK_FULL_REASON)
+            self._suspend(DISK_FULL_REASON)
             self._failed.set()
 
     async def watch(self) -> None:
@@ -59,9 +73,13 @@ class StorageGate:
             await self._failed.wait()
             logged_reason = await self._suspend_until_available()
             self._failed.clear()
-            self._dispatcher.set_suspension(None)
+            self._suspend(None)
             if logged_reason is not None:
                 log.info("queue_resumed", reason=logged_reason)
+
+    def _suspend(self, reason: str | None) -> None:
+        self._problem = reason
+        self._dispatcher.set_suspension(reason)
 
     async def _suspend_until_available(self) -> str | None:
         """Return the reason of the suspension that was logged last; None when the storage was in order at once."""
@@ -75,7 +93,7 @@ class StorageGate:
             if reason != logged_reason:
                 (log.error if is_missing else log.warning)("queue_suspended", reason=reason)
                 logged_reason = reason
-            self._dispatcher.set_suspension(reason)
+            self._suspend(reason)
             await asyncio.sleep(STORAGE_CHECK_SECONDS)
         return logged_reason
 

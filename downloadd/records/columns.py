@@ -216,6 +216,7 @@ COLUMNS: Final = (
     Column("error", "result.error", _RUN, _optional(_members(ErrorCode))),
     Column("detail", "result.detail", _RUN),
     Column("warning", "result.warning", _RUN),
+    Column("file_identity", "result.file_identity", _RUN),
     Column("end_time", "result.end_time", _RUN),
     Column("ended_seq", "result.ended_seq", _STORE),
     Column("secrets_removed", "result.secrets_removed", _RUN, _FLAG),
@@ -223,7 +224,7 @@ COLUMNS: Final = (
 """Every column, in the order of a row: the fields of `Download` itself, then those of each part, in its order."""
 
 WRITTEN_COLUMNS: Final = tuple(column for column in COLUMNS if column.name != "seq")
-"""The columns that an insertion writes: SQLite assigns `seq`."""
+"""The columns that an insertion writes besides `seq`."""
 
 RUN_COLUMNS: Final = tuple(column for column in COLUMNS if column.owner is _RUN)
 

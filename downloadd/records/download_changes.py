@@ -20,8 +20,9 @@ from downloadd.records.columns import (
     placeholders,
 )
 from downloadd.records.deliveries import add_deliveries
-from downloadd.records.download_queries import DownloadQueries, last_used_ended_seq
-from downloadd.records.protocol import AcceptResult, StoredResponse
+from downloadd.records.download_queries import DownloadQueries, last_used_ended_seq, last_used_seq
+from downloadd.records.import_files import settle_files
+from downloadd.records.protocol import AcceptResult, EndedRow, StoredResponse
 from downloadd.records.responses import find_response, store_response
 from downloadd.records.rows import decode, encode, encode_end, encode_initial, encode_run, execute
 from downloadd.records.writer import Rejection
@@ -29,9 +30,12 @@ from downloadd.states import FINISHED, WAITING, Trigger, advance
 
 # The SQL is composed of the names in the table of columns only.
 # ruff: noqa: S608
+# Numbers that SQLite assigns could be those of removed downloads.
 # Binding twenty more values, most of them null, costs as much as the insertion itself.
-_INSERT_INITIAL: Final = f"INSERT INTO downloads ({names(INITIAL_COLUMNS)}) VALUES ({placeholders(INITIAL_COLUMNS)})"
-_INSERT: Final = f"INSERT INTO downloads ({names(WRITTEN_COLUMNS)}) VALUES ({placeholders(WRITTEN_COLUMNS)})"
+_INSERT_INITIAL: Final = (
+    f"INSERT INTO downloads (seq, {names(INITIAL_COLUMNS)}) VALUES (?, {placeholders(INITIAL_COLUMNS)})"
+)
+_INSERT: Final = f"INSERT INTO downloads (seq, {names(WRITTEN_COLUMNS)}) VALUES (?, {placeholders(WRITTEN_COLUMNS)})"
 _SAVE: Final = (
     f"UPDATE downloads SET {assignments(RUN_COLUMNS)}, ended_seq = ? "
     f"WHERE id = ? AND epoch = ? AND ended_seq IS NULL RETURNING {names(COLUMNS)}"
@@ -43,6 +47,9 @@ _END: Final = (
 _UPDATE_ALL: Final = f"UPDATE downloads SET {assignments(WRITTEN_COLUMNS)} WHERE seq = ?"
 _CLAIM: Final = "UPDATE downloads SET state = ?, epoch = ?, attempt = ?, not_before = NULL WHERE seq = ?"
 _RETIRE_SEQ: Final = "UPDATE withdrawn SET ended_seq = max(ended_seq, ?)"
+_RETIRE_REMOVED: Final = "UPDATE withdrawn SET ended_seq = max(ended_seq, ?), seq = max(seq, ?), removed_at = ?"
+# A download that was retried and ended again has a greater number than all that were read before.
+_REMOVE: Final = "DELETE FROM downloads WHERE seq IN (SELECT value FROM json_each(?)) AND ended_seq <= ? RETURNING seq"
 
 
 class DownloadChanges:
@@ -53,10 +60,12 @@ class DownloadChanges:
         self._queries = queries
         self._make_deliveries = make_deliveries
         self._last_ended_seq = 0
+        self._last_seq = 0
 
     def open(self, connection: sqlite3.Connection) -> None:
-        """Continue the numbers of the history after those of the database."""
+        """Continue the numbers of downloads and of ends after those of the database."""
         self._last_ended_seq = last_used_ended_seq(connection)
+        self._last_seq = last_used_seq(connection)
 
     def accept(
         self, cursor: sqlite3.Cursor, downloads: Sequence[Download], response: StoredResponse | None, *, now: float
@@ -129,6 +138,18 @@ class DownloadChanges:
             add_deliveries(cursor, self._make_deliveries(after))
         return before, after
 
+    def remove_ended(self, cursor: sqlite3.Cursor, rows: Sequence[EndedRow]) -> list[EndedRow]:
+        """Remove finished downloads, unless they were retried since; see `Records.remove_ended`."""
+        if not rows:
+            return []
+        seqs = msgspec.json.encode([row.seq for row in rows]).decode()
+        newest = max(row.ended_seq for row in rows)
+        settle_files(cursor, seqs)
+        removed = {seq for (seq,) in cursor.execute(_REMOVE, (seqs, newest)).fetchall()}
+        if removed:
+            cursor.execute(_RETIRE_REMOVED, (newest, max(removed), self._last_ended_seq))
+        return [row for row in rows if row.seq in removed]
+
     def _ended_seq_after(self, cursor: sqlite3.Cursor, before: Download, after: Download) -> int | None:
         previous = before.result.ended_seq
         if after.state in FINISHED:
@@ -142,6 +163,7 @@ class DownloadChanges:
         return None
 
     def _insert(self, cursor: sqlite3.Cursor, download: Download) -> int:
+        self._last_seq = seq = self._last_seq + 1
         initial = None
         ended_seq = None
         if download.state in FINISHED:
@@ -149,11 +171,9 @@ class DownloadChanges:
         else:
             initial = encode_initial(download)
         if initial is None:
-            execute(cursor, _INSERT, encode(download, ended_seq))
+            execute(cursor, _INSERT, (seq, *encode(download, ended_seq)))
         else:
-            execute(cursor, _INSERT_INITIAL, initial)
-        seq = cursor.lastrowid
-        assert seq is not None  # noqa: S101 - an INSERT has set it
+            execute(cursor, _INSERT_INITIAL, (seq, *initial))
         if ended_seq is not None:
             finished = msgspec.structs.replace(download.with_result(ended_seq=ended_seq), seq=seq)
             add_deliveries(cursor, self._make_deliveries(finished))

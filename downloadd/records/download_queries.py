@@ -10,8 +10,8 @@ import msgspec
 from downloadd.download import Download
 from downloadd.records.columns import COLUMNS, STATES, names
 from downloadd.records.corrupt_rows import RowReader, read_one
-from downloadd.records.history import Query
-from downloadd.records.protocol import PartOwner, WaitingDownload
+from downloadd.records.history import Query, decode_ended_row
+from downloadd.records.protocol import EndedRow, PartOwner, WaitingDownload
 from downloadd.records.rows import Row, corrupt_row_error, decode, decode_texts, to_bindable
 from downloadd.states import ACTIVE, WAITING, State
 
@@ -38,6 +38,14 @@ _LAST_ENDED_SEQ: Final = (
     "SELECT coalesce(max(ended_seq), 0) FROM downloads WHERE ended_seq IS NOT NULL AND ended_seq <= 9223372036854775807"
 )
 _LAST_RETIRED_SEQ: Final = "SELECT coalesce(max(ended_seq), 0) FROM withdrawn WHERE ended_seq <= 9223372036854775807"
+_LAST_SEQ: Final = (
+    "SELECT max(coalesce((SELECT max(seq) FROM downloads), 0), coalesce((SELECT max(seq) FROM withdrawn), 0))"
+)
+_LAST_REMOVAL: Final = "SELECT coalesce(max(removed_at), 0) FROM withdrawn"
+_NEWEST: Final = (
+    "SELECT ended_seq FROM downloads INDEXED BY downloads_ended WHERE ended_seq IS NOT NULL "
+    "ORDER BY ended_seq DESC LIMIT 1 OFFSET ?"
+)
 _CREATED_AT: Final = "SELECT min(begun) FROM birth WHERE typeof(begun) = 'real'"
 
 
@@ -71,6 +79,10 @@ class DownloadQueries:
             connection, query.sql, query.parameters, lambda row: known.get(row[0]) or decode(row)
         )
 
+    def ended_rows(self, connection: sqlite3.Connection, query: Query) -> list[EndedRow]:
+        """Return what a removal needs of the rows of a query of the history."""
+        return self._row_reader.page(connection, query.ended_rows, query.parameters, decode_ended_row)
+
     def waiting(self, connection: sqlite3.Connection, *, after_seq: int, limit: int) -> list[WaitingDownload]:
         """Return waiting downloads, oldest first."""
         parameters = (after_seq, *(state.value for state in WAITING), limit)
@@ -101,6 +113,24 @@ def last_used_ended_seq(connection: sqlite3.Connection) -> int:
     """Return the greatest `ended_seq` that was ever assigned, even if a retry has withdrawn it."""
     retired: int = connection.execute(_LAST_RETIRED_SEQ).fetchone()[0]
     return max(last_ended_seq(connection), retired)
+
+
+def last_used_seq(connection: sqlite3.Connection) -> int:
+    """Return the greatest `seq` that was ever assigned, even if its download was removed."""
+    seq: int = connection.execute(_LAST_SEQ).fetchone()[0]
+    return seq
+
+
+def last_removal(connection: sqlite3.Connection) -> int:
+    """Return the newest `ended_seq` just before the last removal from the history; 0 without one."""
+    ended_seq: int = connection.execute(_LAST_REMOVAL).fetchone()[0]
+    return ended_seq
+
+
+def ended_seq_of_newest(connection: sqlite3.Connection, number: int) -> int | None:
+    """Return the `ended_seq` of the finished download that has `number` newer ones; None if there is none."""
+    row = connection.execute(_NEWEST, (number,)).fetchone()
+    return None if row is None else row[0]
 
 
 def created_at(connection: sqlite3.Connection) -> float | None:

@@ -8,13 +8,15 @@ from typing import Any, Final
 import msgspec
 
 from downloadd.records.columns import COLUMNS, names
-from downloadd.records.protocol import ActiveFilter, HistoryFilter
-from downloadd.records.rows import to_bindable
+from downloadd.records.protocol import ActiveFilter, EndedRow, HistoryFilter
+from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
 
 CONTAINS_FOLDED: Final = "contains_folded"
 """Name of the SQL function that calls `contains_folded`; every reading connection has it."""
 
 _MAX_LIKE_PATTERN_LENGTH: Final = 10_000
+_END_TIME: Final = "coalesce(end_time, start_time)"
+"""Time of the end; that of a refusal is its start."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +26,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Selects rows of `COLUMNS`."""
     seqs: str
     """Selects only the `seq` of the same rows, with the same parameters."""
+    ended_rows: str
+    """Selects what `decode_ended_row` takes, of the same rows, with the same parameters."""
     parameters: tuple[Any, ...]
 
 
@@ -62,12 +66,38 @@ def history_query(criteria: HistoryFilter) -> Query:
         index = "downloads_ended_directory"
         conditions.append("directory = ?")
         parameters.append(criteria.directory)
+    if criteria.ended_before is not None:
+        conditions.append(f"{_END_TIME} < ?")
+        parameters.append(criteria.ended_before)
     if criteria.contains:
         condition, needle = _contains(criteria.contains)
         conditions.append(condition)
         parameters += [needle, needle]
     order = "ended_seq DESC" if criteria.after_ended_seq is None else "ended_seq"
     return _query(index, conditions, parameters, order, criteria.limit)
+
+
+def decode_ended_row(row: Row) -> EndedRow:
+    """Return the fields of a finished download.
+
+    Raises:
+        StorageError: the row is damaged.
+    """
+    seq, id, ended_seq, end_time, directory, part_name = decode_texts(row, 1, "download")
+    try:
+        return msgspec.convert(
+            {
+                "seq": seq,
+                "id": id,
+                "ended_seq": ended_seq,
+                "end_time": end_time,
+                "directory": directory,
+                "part_name": part_name,
+            },
+            EndedRow,
+        )
+    except msgspec.ValidationError as error:
+        raise corrupt_row_error("download", id, "a value has another type") from error
 
 
 def escape_like(text: str) -> str:
@@ -94,5 +124,6 @@ def _query(index: str, conditions: list[str], parameters: list[Any], order: str,
     return Query(
         sql=f"SELECT {names(COLUMNS)} {rest}",
         seqs=f"SELECT seq {rest}",
+        ended_rows=f"SELECT seq, id, ended_seq, {_END_TIME}, directory, part_name {rest}",
         parameters=to_bindable([*parameters, max(limit, 0)]),
     )

@@ -118,6 +118,17 @@ _OF_RUN: Final = f"{_FILES} WHERE f.run = ? AND f.number > ? ORDER BY f.number L
 _OF_IMPORT: Final = f"{_FILES} WHERE f.operation = ? AND f.run IS NOT NULL AND f.number > ? ORDER BY f.number LIMIT ?"
 
 
+_SETTLE: Final = f"{_APPLY_OUTCOMES} AND d.seq IN (SELECT value FROM json_each(?))"
+
+
+def settle_files(cursor: sqlite3.Cursor, seqs: str) -> None:
+    """Record the outcomes of finished downloads whose rows are about to be removed; `seqs` is a JSON array.
+
+    The file of an import that has no download is downloaded again.
+    """
+    cursor.execute(_SETTLE, (seqs,))
+
+
 class SqliteImportFiles:
     """`ImportFileRecords` in SQLite."""
 

@@ -81,7 +81,22 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
     before_ended_seq: int | None = None
     after_ended_seq: int | None = None
     """Selects later ends, and orders the page oldest first."""
+    ended_before: int | None = None
+    """Unix time; selects downloads that ended earlier."""
     limit: int = 100
+
+
+class EndedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Fields of a finished download that its removal needs."""
+
+    seq: int
+    id: str
+    ended_seq: int
+    end_time: int
+    """Unix time."""
+    directory: str
+    part_name: str | None = None
+    """The part file that was kept for a retry."""
 
 
 class Records(Protocol):
@@ -145,6 +160,26 @@ class Records(Protocol):
 
     async def history(self, criteria: HistoryFilter) -> list[Download]:
         """Return a page of finished downloads."""
+        ...
+
+    async def ended_rows(self, criteria: HistoryFilter) -> list[EndedRow]:
+        """Return a page of finished downloads like `history`, without the fields that a removal does not need."""
+        ...
+
+    async def ended_seq_of_newest(self, number: int) -> int | None:
+        """Return the `ended_seq` of the finished download that has `number` newer ones; None if there is none."""
+        ...
+
+    async def remove_ended(self, rows: Sequence[EndedRow]) -> list[EndedRow]:
+        """Remove finished downloads, in one transaction; return those that were still as in `rows`.
+
+        On return, the removal is durable. A download that was retried since it was read stays. Imports count a removed
+        download as what it was.
+        """
+        ...
+
+    async def last_removal(self) -> int:
+        """Return the newest `ended_seq` of the history just before its last removal; 0 without a removal."""
         ...
 
     async def counts(self) -> dict[State, int]:

@@ -13,7 +13,14 @@ from downloadd.records.boot import boot_id, record_boot
 from downloadd.records.database import StateDirectory
 from downloadd.records.deliveries import DeliveryRecords, SqliteDeliveries
 from downloadd.records.download_changes import DownloadChanges
-from downloadd.records.download_queries import DownloadQueries, count_by_state, created_at, last_ended_seq
+from downloadd.records.download_queries import (
+    DownloadQueries,
+    count_by_state,
+    created_at,
+    ended_seq_of_newest,
+    last_ended_seq,
+    last_removal,
+)
 from downloadd.records.history import active_query, history_query
 from downloadd.records.import_contents import SqliteImportContents
 from downloadd.records.import_files import SqliteImportFiles
@@ -25,6 +32,7 @@ from downloadd.records.protocol import (
     NO_DOWNLOADS,
     AcceptResult,
     ActiveFilter,
+    EndedRow,
     HistoryFilter,
     PartOwner,
     StoredResponse,
@@ -32,6 +40,7 @@ from downloadd.records.protocol import (
 )
 from downloadd.records.readers import ReaderPool
 from downloadd.records.schema import Migration, shipped_migrations
+from downloadd.records.storage_roots import SqliteStorageRoot, StorageRootRecords
 from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Writer
 from downloadd.states import RUNNING, State
 
@@ -96,6 +105,7 @@ class SqliteRecords:
         self.deliveries: DeliveryRecords = SqliteDeliveries(self)
         self.origins: OriginRecords = SqliteOrigins(self)
         self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
+        self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
 
     async def write(self, run: Callable[[sqlite3.Cursor], T], *, rows: int = 1) -> T:
         """Run an operation in a transaction; see `DatabaseAccess.write`."""
@@ -156,11 +166,26 @@ class SqliteRecords:
         Cancelling the caller ends a search.
         """
         query = history_query(criteria)
+        return await self._read_history(
+            criteria, lambda connection: self._queries.page(connection, query, NO_DOWNLOADS)
+        )
 
-        def read(connection: sqlite3.Connection) -> list[Download]:
-            return self._queries.page(connection, query, NO_DOWNLOADS)
+    async def ended_rows(self, criteria: HistoryFilter) -> list[EndedRow]:
+        """Return what a removal needs of a page of finished downloads; see `Records.ended_rows`."""
+        query = history_query(criteria)
+        return await self._read_history(criteria, lambda connection: self._queries.ended_rows(connection, query))
 
-        return await (self._searches.run_cancellable(read) if criteria.contains else self._lookups.run(read))
+    async def ended_seq_of_newest(self, number: int) -> int | None:
+        """Return where the newest `number` finished downloads end; see `Records.ended_seq_of_newest`."""
+        return await self._searches.run(lambda connection: ended_seq_of_newest(connection, number))
+
+    async def remove_ended(self, rows: Sequence[EndedRow]) -> list[EndedRow]:
+        """Remove finished downloads; see `Records.remove_ended`."""
+        return await self._writer.run(lambda cursor: self._changes.remove_ended(cursor, rows), rows=len(rows))
+
+    async def last_removal(self) -> int:
+        """Return the newest `ended_seq` before the last removal; see `Records.last_removal`."""
+        return await self._lookups.run(last_removal)
 
     async def counts(self) -> dict[State, int]:
         """Return the number of downloads in each active state."""
@@ -212,6 +237,11 @@ class SqliteRecords:
 
             part_owners.update(await self._lookups.run(read))
         return part_owners
+
+    async def _read_history(self, criteria: HistoryFilter, read: Callable[[sqlite3.Connection], T]) -> T:
+        # Both conditions can make a query read the whole history.
+        is_search = criteria.contains or criteria.ended_before is not None
+        return await (self._searches.run_cancellable(read) if is_search else self._lookups.run(read))
 
     def _open_for_writing(self) -> sqlite3.Connection:
         self._directory.lock()

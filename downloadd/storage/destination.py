@@ -45,6 +45,11 @@ class Part(Protocol):
         """End of the last byte at the last sync to stable storage; 0 before the first."""
         ...
 
+    @property
+    def file_identity(self) -> str | None:
+        """Identity of the published file, for `Destination.remove_file`; None before its publication."""
+        ...
+
     def hash_while_writing(self, algorithms: Iterable[str]) -> None:
         """Compute digests of bytes that are written in order; call it before the first write."""
         ...
@@ -176,8 +181,32 @@ class Destination(Protocol):
         """
         ...
 
+    async def remove_file(
+        self, *, directory: str, filename: SafeName, identity: str | None, checksum: str | None
+    ) -> bool:
+        """Remove a published file, on stable storage; return False if there is none of this name.
+
+        Args:
+            directory: its directory.
+            filename: its name.
+            identity: the `Part.file_identity` of its publication, if that was recorded.
+            checksum: of its bytes, if it is known; decides when the identity is another one.
+
+        Raises:
+            FileChangedError: the file of this name is not the one that was published, or cannot be recognised.
+        """
+        ...
+
     def read_file(self, *, directory: str, filename: SafeName) -> AsyncIterator[bytes]:
         """Yield the content of a final file in pieces."""
+        ...
+
+    async def check_root(self) -> None:
+        """Check that the storage is there, and is the one that was used before.
+
+        Raises:
+            StorageRootMissingError: it is not.
+        """
         ...
 
     async def check_free_space(self, needed: int) -> None:

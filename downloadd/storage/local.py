@@ -1,6 +1,7 @@
 """Storage in a directory of this machine."""
 
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from types import TracebackType
@@ -11,6 +12,7 @@ from downloadd.clock import Clock, SystemClock
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict, join_path
 from downloadd.metrics import QuotaUsage, StorageUsage
+from downloadd.root_identity import RootIdentity
 from downloadd.storage.attributes import FileAttributes
 from downloadd.storage.destination import PartEntry
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
@@ -29,10 +31,12 @@ from downloadd.storage.names import (
 from downloadd.storage.part_descriptor import delete_part, part_exists
 from downloadd.storage.part_file import PartFile
 from downloadd.storage.part_scan import MAX_PARTS_PER_CHUNK, PartScan
+from downloadd.storage.published_files import remove_published
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import Quotas
 from downloadd.storage.reclaim import Reclaim, reclaim_nothing, with_reclaimed_space
 from downloadd.storage.root import StorageRoot
+from downloadd.storage.root_verifier import RootVerifier
 from downloadd.storage.stored_files import complete_publication, count_bytes, list_directories, open_file
 
 READ_CHUNK_BYTES: Final = 1 << 20
@@ -54,6 +58,7 @@ class LocalDestination:
         clock: for the age of measurements of the free space; by default the machine's.
         directory_settings: returns the current settings of a directory.
         reclaim: frees space before a call is refused because `min_free` or a quota would be violated.
+        verifier: compares the root with the one that was used before; by default any is used.
 
     Raises:
         StorageError: on entering, when the root cannot be used; the message names it.
@@ -68,6 +73,7 @@ class LocalDestination:
         clock: Clock | None = None,
         directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
         reclaim: Reclaim = reclaim_nothing,
+        verifier: RootVerifier | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self._directory_settings = directory_settings
@@ -78,6 +84,7 @@ class LocalDestination:
             directory_settings=directory_settings,
             on_change=self._invalidate,
             attributes=self._attributes,
+            verifier=verifier,
         )
         self._quotas = Quotas(directory_settings=directory_settings, count_bytes=self._count_bytes, clock=clock)
         self._reclaim = reclaim
@@ -197,6 +204,23 @@ class LocalDestination:
         )
         return await self._threads.run(DiskPool.SYNCS, join_path(place, filename), complete)
 
+    async def remove_file(
+        self, *, directory: str, filename: SafeName, identity: str | None, checksum: str | None
+    ) -> bool:
+        """Remove a published file, on stable storage; return False if there is none of this name.
+
+        See `remove_published` for how it is recognised.
+        """
+        is_cancelled = threading.Event()
+        place = parse_directory(directory)
+        remove = partial(
+            self._remove_published, place, filename, identity=identity, checksum=checksum, is_cancelled=is_cancelled
+        )
+        try:
+            return await self._threads.run(DiskPool.DIGESTS, join_path(place, filename), remove)
+        finally:
+            is_cancelled.set()
+
     async def read_file(self, *, directory: str, filename: SafeName) -> AsyncIterator[bytes]:
         """Yield the content of a final file in pieces; links are not followed."""
         place = parse_directory(directory)
@@ -207,6 +231,14 @@ class LocalDestination:
                 yield piece
         finally:
             os.close(fd)
+
+    async def check_root(self) -> None:
+        """Check that the root is there, and is the one that was used before.
+
+        Raises:
+            StorageRootMissingError: it is not.
+        """
+        await self._threads.run(DiskPool.CALLS, "", self._root.check)
 
     async def check_free_space(self, needed: int) -> None:
         """Check that `needed` more bytes leave `min_free` bytes free, by a measurement up to half a second old.
@@ -228,6 +260,14 @@ class LocalDestination:
             StorageRootMissingError: the root is missing.
         """
         return await self._threads.run(DiskPool.CALLS, "", self._space.unannounced)
+
+    async def accept_root(self) -> RootIdentity:
+        """Use the root that is there, though it is not the one that was used before; return its identity.
+
+        Raises:
+            StorageRootMissingError: there is no directory.
+        """
+        return await self._threads.run(DiskPool.CALLS, "", self._root.accept)
 
     async def directories(self, prefix: str, limit: int) -> list[str]:
         """Return up to `limit` directories whose paths begin with `prefix` and have no slash after it, in order.
@@ -299,6 +339,25 @@ class LocalDestination:
 
     def _delete_part(self, directory: SafeDirectory, name: PartName) -> None:
         self._quotas.subtract(directory, delete_part(self._root, directory, name))
+
+    def _remove_published(
+        self,
+        directory: SafeDirectory,
+        filename: SafeName,
+        *,
+        identity: str | None,
+        checksum: str | None,
+        is_cancelled: threading.Event,
+    ) -> bool:
+        size = remove_published(
+            self._root, directory, filename, identity=identity, checksum=checksum, is_cancelled=is_cancelled
+        )
+        if size is None:
+            return False
+        self._quotas.subtract(directory, size)
+        with self._root.open_directory(directory) as directory_fd:
+            self._publisher.sync(directory_fd)
+        return True
 
     def _count_bytes(self, directory: str, excluded: frozenset[str]) -> int:
         return count_bytes(self._root, parse_directory(directory), excluded)

@@ -25,6 +25,9 @@ PartName = NewType("PartName", str)
 ROOT_DIRECTORY: Final = SafeDirectory("")
 """The storage root itself."""
 
+ROOT_MARKER_NAME: Final = ".downloadd-root"
+"""Name of the file in the storage root that tells this root from others."""
+
 MAX_NAME_BYTES: Final = 255
 """Bytes in a name: NAME_MAX of the common file systems."""
 
@@ -105,7 +108,8 @@ def parse_filename(text: str) -> SafeName:
 
     Raises:
         InvalidPathError: it is empty, `.` or `..`, contains a slash, backslash or control character, cannot be encoded
-            as UTF-8, is longer than 255 bytes, has the form of a part file name, or is a URL.
+            as UTF-8, is longer than 255 bytes, has the form of a part file name, is that of the mark of the root, or
+            is a URL.
     """
     if _URL.match(text):
         raise InvalidPathError("the filename is a URL; send the URL to download in its own parameter")
@@ -299,8 +303,11 @@ def _name_problem(segment: str) -> str | None:
     if size > MAX_NAME_BYTES:
         return f"is longer than {MAX_NAME_BYTES} bytes"
     # On a file system that folds names, this name may be that of a part file.
-    if parse_part_name(collision_key(segment)) is not None:
+    folded = collision_key(segment)
+    if parse_part_name(folded) is not None:
         return "is reserved for part files"
+    if folded == ROOT_MARKER_NAME:
+        return "is reserved for the mark of the storage root"
     return None
 
 

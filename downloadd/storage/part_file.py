@@ -88,6 +88,11 @@ class PartFile:
         """End of the last byte at the last sync to stable storage; 0 before the first."""
         return self._sync.synced
 
+    @property
+    def file_identity(self) -> str | None:
+        """Identity of the published file; None before its publication."""
+        return self._publication.file_identity
+
     async def adopt(self, existing: Sequence[PartName]) -> None:
         """Adopt the first of the part files named `existing` that is there, or make an empty one.
 

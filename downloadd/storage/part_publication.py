@@ -1,11 +1,13 @@
 """Publication and removal of a part file. All of it runs in threads."""
 
+import os
 from collections.abc import Callable
 
 from downloadd.directory_settings import DirectorySettings
 from downloadd.storage.names import SafeName
 from downloadd.storage.part_descriptor import PartDescriptor, delete_part
 from downloadd.storage.part_sync import PartSync
+from downloadd.storage.published_files import identify
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import QuotaCharge
 from downloadd.storage.root import stat_entry
@@ -16,6 +18,7 @@ class PartPublication:
 
     Attributes:
         is_unlinked: True after the name of the part file was published or removed.
+        file_identity: the identity of the published file; None before.
     """
 
     def __init__(
@@ -28,6 +31,7 @@ class PartPublication:
         directory_settings: Callable[[str], DirectorySettings],
     ) -> None:
         self.is_unlinked = False
+        self.file_identity: str | None = None
         self._descriptor = descriptor
         self._part_sync = part_sync
         self._publisher = publisher
@@ -54,6 +58,7 @@ class PartPublication:
                 )
                 if published:
                     self.is_unlinked = True
+                    self.file_identity = identify(os.fstat(fd))
                     descriptor.release()
                     if replaced is not None:
                         self._charge.subtract(replaced.st_size)

@@ -17,8 +17,10 @@ import msgspec
 
 from downloadd.directory_settings import DirectorySettings
 from downloadd.errors import StorageError, StorageRootMissingError
+from downloadd.root_identity import RootIdentity
 from downloadd.storage.attributes import FileAttributes
 from downloadd.storage.names import SafeDirectory
+from downloadd.storage.root_verifier import RootVerifier
 
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -48,6 +50,7 @@ class StorageRoot:
         directory_settings: returns the settings of a directory; they set owner and mode of directories that are made.
         on_change: called in any thread when the root is found missing or replaced.
         attributes: sets owners and modes.
+        verifier: compares the root with the one that was used before; by default any is used, and none is marked.
 
     Attributes:
         generation: counts the directories that have been the root; files opened in an earlier one are not in this one.
@@ -64,6 +67,7 @@ class StorageRoot:
         directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
         on_change: Callable[[], None] = lambda: None,
         attributes: FileAttributes | None = None,
+        verifier: RootVerifier | None = None,
     ) -> None:
         self.generation = 0
         self._path = os.fspath(path)
@@ -71,6 +75,7 @@ class StorageRoot:
         self._directory_settings = directory_settings
         self._on_change = on_change
         self._attributes = attributes or FileAttributes()
+        self._verifier = verifier
         self._reopen_lock = threading.Lock()
         self._fd = -1
         self._real_path = self._path
@@ -86,6 +91,8 @@ class StorageRoot:
             raise StorageError(f"the storage root {self._path} cannot be used: {_unusable_reason(error)}") from error
         self._initial_status = os.fstat(self._fd)
         self._was_mounted = os.path.ismount(self._real_path)
+        if self._verifier is not None:
+            self._verifier.verify(self._fd, self._real_path, is_replacement=False)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -135,15 +142,34 @@ class StorageRoot:
             generation: the generation that the caller needs.
 
         Raises:
-            StorageRootMissingError: the root is missing, or it is not of that generation.
+            StorageRootMissingError: the root is missing, is not the one that was used before, or is not of that
+                generation.
         """
+        self._follow_path()
+        if self._verifier is not None and self._verifier.difference is not None:
+            raise StorageRootMissingError(self._verifier.difference)
+        if generation is not None and generation != self.generation:
+            raise StorageRootMissingError("the storage root was replaced; the part file is not in this one")
+
+    def accept(self) -> RootIdentity:
+        """Use the root that is there, though it is not the one that was used before; return its identity.
+
+        Raises:
+            StorageRootMissingError: the root is missing.
+        """
+        self._follow_path()
+        verifier = self._verifier or RootVerifier(None, fsync=self._fsync, on_identified=lambda identity: None)
+        identity = verifier.accept(self._fd, self._real_path)
+        self._on_change()
+        return identity
+
+    def _follow_path(self) -> None:
+        """Open the directory that is at the path now, if it is another one."""
         if not self._is_current():
             try:
                 self._reopen()
             finally:
                 self._on_change()
-        if generation is not None and generation != self.generation:
-            raise StorageRootMissingError("the storage root was replaced; the part file is not in this one")
 
     def _is_current(self) -> bool:
         try:
@@ -175,6 +201,8 @@ class StorageRoot:
                 os.dup2(fd, self._fd, inheritable=False)
                 self.generation += 1
                 self._real_path, self._was_mounted = real_path, is_mounted
+                if self._verifier is not None:
+                    self._verifier.verify(self._fd, real_path, is_replacement=True)
             finally:
                 os.close(fd)
 

@@ -7,7 +7,7 @@ from heapq import nsmallest
 
 from downloadd.download import join_path
 from downloadd.errors import InvalidPathError
-from downloadd.storage.names import PartName, SafeDirectory, SafeName, parse_directory
+from downloadd.storage.names import ROOT_MARKER_NAME, PartName, SafeDirectory, SafeName, parse_directory
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.root import StorageRoot, is_missing, stat_entry
 
@@ -42,7 +42,7 @@ def list_directories(root: StorageRoot, parent: SafeDirectory, start: str, limit
 
 
 def count_bytes(root: StorageRoot, top: SafeDirectory, excluded: frozenset[str]) -> int:
-    """Return the bytes of all files below a directory, without those at the `excluded` paths."""
+    """Return the bytes of all files below a directory, without the mark of the root and the `excluded` paths."""
     total = 0
     pending = [top]
     while pending:
@@ -55,7 +55,7 @@ def count_bytes(root: StorageRoot, top: SafeDirectory, excluded: frozenset[str])
                         # A directory that no download can be in does not count.
                         with suppress(InvalidPathError):
                             pending.append(parse_directory(path))
-                    elif entry.is_file(follow_symlinks=False) and path not in excluded:
+                    elif entry.is_file(follow_symlinks=False) and path not in excluded and path != ROOT_MARKER_NAME:
                         total += entry.stat(follow_symlinks=False).st_size
         except OSError as error:
             if not is_missing(error):

@@ -11,6 +11,7 @@ from downloadd.client import ActiveEntry, ApiError, BatchItem, Client, HistoryEn
 from downloadd.client.downloads import parse_next_cursor
 from downloadd.download import Conflict
 from downloadd.download_request import StartOptions, StartParameters
+from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
 
 VALUES: StartOptions = {
@@ -80,6 +81,24 @@ async def test_the_history_has_the_cursor_of_its_next_page(api: ServedApi, api_c
     first = await api_client.files.downloads.get_history(limit=2)
     second = await api_client.files.downloads.get_history(limit=2, cursor=first.next)
     assert [len(first.history), len(second.history), second.next] == [2, 1, None]
+
+
+async def test_a_cancellation_never_removes_and_a_removal_never_cancels(api: ServedApi, api_client: Client) -> None:
+    active, ended = api.manager.add(sample_download(1)), api.manager.add(sample_download(2, state=State.COMPLETED))
+    for call in (api_client.files.downloads.cancel(ended.id), api_client.files.downloads.remove(active.id)):
+        with pytest.raises(ApiError, match="INVALID_STATE"):
+            await call
+    assert (await api_client.files.downloads.remove(ended.id, file=True)).id == ended.id
+    assert api.history.removed_files == [ended.id]
+    assert list(api.manager.downloads) == [active.id]
+
+
+async def test_matching_entries_are_removed(api: ServedApi, api_client: Client) -> None:
+    for number, state in enumerate((State.FAILED, State.COMPLETED)):
+        api.manager.add(sample_download(number, state=state))
+    result = await api_client.files.downloads.remove_history(status="failed", ended_before=7)
+    assert (result.removed, result.refused, result.success) == (1, 0, True)
+    assert api.history.filters == [HistoryFilter(state=State.FAILED, ended_before=7)]
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,8 @@ ENDPOINTS = {
     ("GET", "/?downloads="): "view-downloads",
     ("GET", "/?download_history="): "view-downloads",
     ("HEAD", "/?download_history="): "view-downloads",
+    ("DELETE", "/?download_history="): "download",
+    ("POST", "/api/v1/storage/accept"): "download",
     ("GET", "/api/v1/downloads"): "view-downloads",
     ("HEAD", "/api/v1/downloads"): "view-downloads",
     ("POST", "/api/v1/downloads"): "download",
@@ -288,7 +290,7 @@ ABSENT = (
     ("GET", START.replace("/d?", "/api/d?"), 400, "INVALID_PATH"),
     ("GET", "/d", 404, "NOT_FOUND"),
     ("POST", "/d", 405, "METHOD_NOT_ALLOWED"),
-    ("DELETE", "/", 405, "METHOD_NOT_ALLOWED"),
+    ("DELETE", "/d", 405, "METHOD_NOT_ALLOWED"),
     ("PUT", "/api/v1/downloads", 405, "METHOD_NOT_ALLOWED"),
     ("OPTIONS", "/api/v1/downloads", 405, "METHOD_NOT_ALLOWED"),
     ("POST", "/api/v1/health", 405, "METHOD_NOT_ALLOWED"),
@@ -653,7 +655,7 @@ async def test_the_access_log_has_user_action_and_duration(daemon: DaemonProcess
     ] == [
         ("GET", "/deep/er", 201, USER, id),
         ("GET", one, 200, USER, id),
-        ("DELETE", one, 409, USER, id),
+        ("DELETE", one, 200, USER, id),
         ("GET", "/api/v1/downloads", 401, None, None),
         ("GET", "/api/v1/nothing", 404, None, None),
     ]

@@ -270,7 +270,7 @@ async def test_a_requested_name_is_used_unchanged_or_refused(daemon: DaemonProce
             refused.insert(0, answer["download_id"])
     assert [entry["id"] for entry in await daemon.history(status="failed")] == refused
     good_names = {name for name, good in REQUESTED_NAMES.items() if good}
-    assert {file.name for file in daemon.root.rglob("*") if file.is_file()} == good_names
+    assert {file.name for file in (daemon.root / "d").rglob("*") if file.is_file()} == good_names
 
 
 # -- paths outside of the root -----------------------------------------------------------------------------------------

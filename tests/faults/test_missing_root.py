@@ -155,6 +155,9 @@ async def test_a_restart_while_the_root_is_missing_loses_nothing(daemon: DaemonP
     await waiting(daemon, 3)
     await daemon.kill()
     await daemon.start()
+    # The start made an empty directory, which could be a bare mount point.
+    await waiting(daemon, 3)
+    assert (await daemon.request("POST", "/api/v1/storage/accept"))[0] == 200
     assert await completed(daemon) == 3
     assert set(daemon.files().values()) == {expected_bytes(0, 0, BIG)}
 
@@ -224,3 +227,49 @@ async def test_a_disk_mounted_over_the_root_and_the_covered_root_are_both_used(
         assert (await daemon.fetch("d", origin.url("/small")))[1]["message"] == "Download completed"
         assert daemon.files() == {"d/small": expected_bytes(0, 0, SMALL)}
         assert "Traceback" not in daemon.log.read_text()
+
+
+# -- at the start ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_start_below_a_bare_mount_point_holds_the_queue_until_the_disk_is_mounted(
+    tmp_path: Path, origin: Origin
+) -> None:
+    serve(origin)
+    async with DaemonProcess(tmp_path, config=make_config(max_retries=0)) as daemon:
+        await daemon.fetch("d", origin.url("/small"))
+        await daemon.stop()
+        daemon.root.rename(tmp_path / "disk")
+        daemon.root.mkdir()
+        await daemon.start()
+        held = await daemon.start_download("d", origin.url("/small"))
+        [entry] = await waiting(daemon, 1)
+        assert "downloadctl storage accept" in entry["reason"]
+        assert (await daemon.request("GET", "/api/v1/health"))[1]["storage"] == entry["reason"]
+        assert {line["reason"] for line in daemon.log_lines() if line["event"] == "queue_suspended"} == {
+            entry["reason"]
+        }
+        assert list(daemon.root.iterdir()) == []
+        daemon.root.rmdir()
+        (tmp_path / "disk").rename(daemon.root)
+        assert (await daemon.wait_until_finished(held["download_id"]))["status"] == "completed"
+        assert sorted(daemon.files()) == ["d/small", "d/small (1)"]
+        assert (await daemon.request("GET", "/api/v1/health"))[1]["storage"] == "ok"
+
+
+async def test_another_disk_is_used_once_it_is_accepted(tmp_path: Path, origin: Origin) -> None:
+    serve(origin)
+    async with DaemonProcess(tmp_path, config=make_config(max_retries=0)) as daemon:
+        await daemon.fetch("d", origin.url("/small"))
+        await daemon.kill()
+        daemon.root.rename(tmp_path / "disk")
+        await daemon.start()
+        held = await daemon.start_download("d", origin.url("/small"))
+        await waiting(daemon, 1)
+        status, body = await daemon.request("POST", "/api/v1/storage/accept")
+        assert (status, body["success"]) == (200, True)
+        assert (await daemon.wait_until_finished(held["download_id"]))["status"] == "completed"
+        assert sorted(daemon.files()) == ["d/small"]
+        await daemon.kill()
+        await daemon.start()
+        assert (await daemon.request("GET", "/api/v1/health"))[1]["storage"] == "ok"

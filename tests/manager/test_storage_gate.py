@@ -112,6 +112,26 @@ async def test_a_missing_root_suspends_the_queue_until_it_is_there_again(
     ]
 
 
+async def test_a_root_that_is_missing_at_the_start_suspends_the_queue_at_once(
+    destination: LocalDestination,
+    dispatcher: LocalDispatcher,
+    clock: ManualClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storage_gate, "STORAGE_CHECK_SECONDS", 0.01)
+    gate = StorageGate(destination, dispatcher, clock)
+    assert (gate.problem, reason(dispatcher)) == (None, "about to start")
+    (tmp_path / "root").rename(tmp_path / "away")
+    await gate.open()
+    assert gate.problem == reason(dispatcher)
+    assert str(gate.problem).startswith("the storage root is gone")
+    watching = asyncio.create_task(gate.watch())
+    (tmp_path / "away").rename(tmp_path / "root")
+    await wait_until(lambda: gate.problem is None)
+    watching.cancel()
+
+
 async def test_downloads_try_again_now_and_then_while_the_disk_is_full(
     gate: StorageGate, dispatcher: LocalDispatcher, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ DOWNLOADS = st.builds(
     error=st.none() | st.sampled_from(ErrorCode),
     detail=st.none() | _TEXT,
     warning=st.none() | _TEXT,
+    file_identity=st.none() | _TEXT,
     end_time=st.none() | _INTEGER,
     ended_seq=st.none() | _INTEGER,
     request_id=st.none() | _TEXT,
@@ -466,6 +467,55 @@ class RecordsContract:
         rows = await records.history(HistoryFilter(limit=1000)) + await records.active(ActiveFilter())
         assert len(rows) == 400
         assert await records.history(criteria) == page_of(rows, criteria)
+
+    async def test_the_history_is_filtered_by_the_time_of_the_end(self, records: Records) -> None:
+        ended = [
+            with_fields(sample_download(state=state), start_time=5, end_time=end_time)
+            for state, end_time in ((State.COMPLETED, 10), (State.FAILED, 20), (State.FAILED, None))
+        ]
+        first, _, refused = await added(records, *ended)
+        assert ids(await records.history(HistoryFilter(ended_before=20))) == [refused.id, first.id]
+        assert ids(await records.history(HistoryFilter(ended_before=20, state=State.FAILED))) == [refused.id]
+
+    # removal from the history
+
+    async def test_removed_downloads_are_unknown(self, records: Records) -> None:
+        downloads = [sample_download(state=State.FAILED, part_name=".p") for _ in range(3)]
+        first, second, third = await added(records, *downloads)
+        rows = await records.ended_rows(HistoryFilter(limit=2))
+        assert [(row.id, row.directory, row.part_name, row.end_time) for row in rows] == [
+            (row.id, "Downloads", ".p", row.start_time) for row in (third, second)
+        ]
+        assert await records.remove_ended(rows) == rows
+        assert await records.get(third.id) is None
+        assert ids(await records.history(HistoryFilter())) == [first.id]
+        assert await records.remove_ended(rows) == []
+        assert await records.remove_ended([]) == []
+
+    async def test_a_download_that_was_retried_is_not_removed(self, records: Records) -> None:
+        retried, ended_again, removed = await added(records, *(sample_download(state=State.FAILED) for _ in range(3)))
+        rows = await records.ended_rows(HistoryFilter())
+        for id in (retried.id, ended_again.id):
+            await records.amend(id, lambda row: msgspec.structs.replace(row, state=State.QUEUED))
+        await records.amend(ended_again.id, lambda row: msgspec.structs.replace(row, state=State.FAILED))
+        assert [row.id for row in await records.remove_ended(rows)] == [removed.id]
+        assert ids(await records.active(ActiveFilter())) == [retried.id]
+        assert ids(await records.history(HistoryFilter())) == [ended_again.id]
+
+    async def test_numbers_of_removed_downloads_are_not_assigned_again(self, records: Records) -> None:
+        before = await added(records, sample_download(), sample_download(state=State.FAILED))
+        assert await records.last_removal() == 0
+        await records.remove_ended(await records.ended_rows(HistoryFilter()))
+        (after,) = await added(records, sample_download(state=State.FAILED))
+        assert after.seq > before[1].seq
+        assert (before[1].result.ended_seq, after.result.ended_seq) == (1, 2)
+        assert await records.last_removal() == 1
+
+    async def test_the_newest_ends_are_counted(self, records: Records) -> None:
+        rows = await added(records, *(sample_download(state=State.FAILED) for _ in range(3)))
+        assert await records.ended_seq_of_newest(0) == rows[2].result.ended_seq
+        assert await records.ended_seq_of_newest(2) == rows[0].result.ended_seq
+        assert await records.ended_seq_of_newest(3) is None
 
     async def test_pages_of_history_join_without_gap_or_repeat(self, records: Records) -> None:
         rows = await added(records, *(sample_download(state=State.COMPLETED) for _ in range(25)))

@@ -22,6 +22,7 @@ from downloadd.import_operation import (
     Selection,
 )
 from downloadd.records.import_protocol import GivenUp, ImportFileRecords
+from downloadd.records.protocol import HistoryFilter
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 
@@ -59,6 +60,16 @@ async def start(records: SqliteRecords, count: int = FILES) -> list[str]:
 
 async def finish(records: SqliteRecords, id: str, state: State, **fields: object) -> None:
     assert await records.amend(id, lambda row: with_fields(row, state=state, end_time=1, **fields)) is not None
+
+
+async def test_files_of_removed_downloads_keep_their_outcomes(records: SqliteRecords, files: ImportFileRecords) -> None:
+    completed, failed, *_ = await start(records)
+    await finish(records, completed, State.COMPLETED)
+    await finish(records, failed, State.FAILED)
+    assert len(await records.remove_ended(await records.ended_rows(HistoryFilter()))) == 2
+    assert await files.count("run") == FileCounts(total=FILES, completed=1, failed=1)
+    assert await files.count_downloading("run") == FILES - 2
+    assert await files.without_download("run", 9) == []
 
 
 async def test_pending_files_are_reserved_once_for_their_user(files: ImportFileRecords) -> None:

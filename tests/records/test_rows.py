@@ -51,6 +51,7 @@ STARTED_DOWNLOAD = with_fields(
     error=ErrorCode.INTERNAL_ERROR,
     detail="",
     warning="",
+    file_identity="",
     end_time=0,
     secrets_removed=True,
 )

@@ -47,6 +47,19 @@ class TestSqliteRecords(RecordsContract):
     """The contract, kept by SQLite."""
 
 
+async def test_numbers_of_removed_downloads_are_not_assigned_after_a_restart(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with SqliteRecords(tmp_path, clock=clock) as records:
+        (first,) = await added(records, sample_download(state=State.FAILED))
+        await records.remove_ended(await records.ended_rows(HistoryFilter()))
+    async with SqliteRecords(tmp_path, clock=clock) as records:
+        (second,) = await added(records, sample_download(state=State.FAILED))
+        assert second.seq > first.seq
+        assert second.result.ended_seq == 2
+        assert await records.last_removal() == 1
+
+
 @contextlib.asynccontextmanager
 async def busy_writer(records: SqliteRecords) -> AsyncIterator[None]:
     """Block the writing thread, so that the operations of the block are queued together."""

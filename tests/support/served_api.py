@@ -7,8 +7,10 @@ from typing import Any
 from aiohttp.test_utils import BaseTestServer, TestClient
 from aiohttp.web import BaseRequest, BaseRunner
 from support.clocks import ManualClock
+from support.fake_history import FakeHistory
 from support.fake_imports import FakeImports
 from support.fake_manager import FakeManager, FakeMetrics
+from support.fake_storage import FakeStorage
 
 from downloadd.config import DirectoryConfig, UserConfig
 from downloadd.events import EventBus
@@ -53,6 +55,8 @@ class ServedApi:
 
     Attributes:
         manager: the fake below the service.
+        history: the fake that removes from the history of the manager.
+        storage: the fake of the storage root.
     """
 
     def __init__(
@@ -67,9 +71,13 @@ class ServedApi:
         self.clock = ManualClock()
         self.bus = EventBus()
         self.manager = FakeManager(self.bus, self.clock, **settings)
+        self.history = FakeHistory(self.manager)
+        self.storage = FakeStorage()
         self.rights = Rights(directories=DIRECTORIES, is_enabled=True)
         self.service = DownloadService(
             manager=self.manager,
+            history=self.history,
+            storage=self.storage,
             find_directories=self._directories,
             clock=self.clock,
             rights=self.rights,
@@ -96,6 +104,7 @@ class ServedApi:
             proxies=TrustedProxies(()),
             reader=reader,
             base_path=base_path,
+            storage_problem=lambda: self.storage.problem,
         )
         self.close_long_lived = api.close_long_lived
         self.server = ApiTestServer(api, server or {})

@@ -43,6 +43,7 @@ def create_api(
     page: Mapping[str, Asset],
     proxies: TrustedProxies,
     base_path: str = "",
+    storage_problem: Callable[[], str | None] = lambda: None,
     reader: BodyReader | None = None,
 ) -> Api:
     """Return the API, to be served with `ApiRunner`.
@@ -59,6 +60,7 @@ def create_api(
         page: the files of the web page, by name.
         proxies: the proxies whose forwarding fields are trusted.
         base_path: the path that all paths begin with.
+        storage_problem: returns why the storage suspends the queue, in words; None if it does not.
         reader: the reader of request bodies.
     """
     long_poll = LongPoll(service)
@@ -71,7 +73,9 @@ def create_api(
             downloads=DownloadEndpoints(service=service, reader=reader),
             history=HistoryEndpoints(service),
             events=EventStream(service=service, bus=bus),
-            health=MonitoringEndpoints(metrics=metrics, collect_gauges=collect_gauges),
+            health=MonitoringEndpoints(
+                service=service, metrics=metrics, collect_gauges=collect_gauges, storage_problem=storage_problem
+            ),
             imports=ImportEndpoints(service=imports, reader=reader),
             document=document,
             directories=DirectoryCompletionEndpoint(service),

@@ -11,12 +11,14 @@ from downloadd.errors import (
     DomainBlockedError,
     DownloadForbiddenError,
     ErrorCode,
+    FileChangedError,
     InvalidPathError,
     InvalidUrlError,
     NotFoundError,
     Occasion,
     QueueFullError,
     ShuttingDownError,
+    StorageError,
     codes_at,
 )
 from downloadd.fronts.rest.event_types import describe_event_types
@@ -26,6 +28,7 @@ from downloadd.fronts.rest.schemas import (
     AmendBody,
     BatchBody,
     BatchResponse,
+    CancelQuery,
     Directories,
     DirectoriesQuery,
     DirectoryListingQuery,
@@ -35,13 +38,16 @@ from downloadd.fronts.rest.schemas import (
     HistoryEntry,
     HistoryEntryResponse,
     HistoryQuery,
+    HistoryRemovalQuery,
     Hosts,
     HostsQuery,
     Listing,
     ListingQuery,
+    RemovalResponse,
     RetryBody,
     StartQuery,
     StartResponse,
+    StorageResponse,
 )
 from downloadd.fronts.rocketchat.schemas import (
     CountResponse,
@@ -149,8 +155,14 @@ DOWNLOAD: Final = Contract(
     errors=(*_READ_ERRORS, NotFoundError.code),
 )
 CANCEL: Final = Contract(
+    query=CancelQuery,
     response=ResponseSpec(description="The final entry of the download", types=(HistoryEntryResponse,)),
-    errors=_ACTION_ERRORS,
+    errors=(*_ACTION_ERRORS, FileChangedError.code, StorageError.code),
+)
+REMOVE_HISTORY: Final = Contract(
+    query=HistoryRemovalQuery,
+    response=ResponseSpec(description="The number of removed entries", types=(RemovalResponse,)),
+    errors=(*_READ_ERRORS, InvalidPathError.code),
 )
 AMEND: Final = Contract(
     body=AmendBody,
@@ -211,6 +223,10 @@ ERROR_TABLE: Final = Contract(
 )
 HEALTH: Final = Contract(
     response=ResponseSpec(description="The daemon answers requests", types=(Health,)), errors=_QUERY_ERRORS
+)
+ACCEPT_STORAGE: Final = Contract(
+    response=ResponseSpec(description="The storage root is used from now on", types=(StorageResponse,)),
+    errors=(*_READ_ERRORS, StorageError.code),
 )
 METRICS: Final = Contract(
     response=ResponseSpec(

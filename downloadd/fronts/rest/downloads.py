@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from downloadd.download import Download, Snapshot
 from downloadd.download_request import DownloadRequest, make_download_request
-from downloadd.errors import DownloadError, InvalidParameterError, NotFoundError, QueueFullError
+from downloadd.errors import DownloadError, InvalidParameterError, InvalidStateError, NotFoundError, QueueFullError
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.directory import select_status
 from downloadd.fronts.rest.entries import (
@@ -31,6 +31,7 @@ from downloadd.fronts.rest.schemas import (
     BatchBody,
     BatchItem,
     BatchResponse,
+    CancelQuery,
     ListingQuery,
     RetryBody,
     UncheckedBatchBody,
@@ -42,6 +43,9 @@ from downloadd.states import FINISHED
 
 QUERY_DECODER: Final = QueryDecoder(ListingQuery)
 """Decoder of the query of a listing."""
+
+CANCEL_QUERY_DECODER: Final = QueryDecoder(CancelQuery)
+"""Decoder of the query of a cancellation."""
 
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -87,9 +91,24 @@ class DownloadEndpoints:
         return json_response(make_history_entry(row) if row.state in FINISHED else make_active_entry(snapshot))
 
     async def cancel(self, context: RequestContext) -> web.Response:
-        """Cancel a download and remove its part file, for `DELETE /api/v1/downloads/{id}`."""
-        row = await self._service.cancel(context.user, download_id(context))
-        return json_response(make_history_response(row, "Download cancelled"))
+        """Cancel a download, or remove one that has ended, for `DELETE /api/v1/downloads/{id}`."""
+        query = CANCEL_QUERY_DECODER.decode(context.query)
+        id = download_id(context)
+        if query.only != "ended":
+            try:
+                row = await self._service.cancel(context.user, id)
+            except InvalidStateError:
+                # It has ended.
+                if query.only is not None:
+                    raise
+            else:
+                return json_response(make_history_response(row, "Download cancelled"))
+        with_file = query.file == "true"
+        row, is_file_removed = await self._service.remove(context.user, id, with_file=with_file)
+        message = "Removed from the history"
+        if with_file:
+            message += ", with its file" if is_file_removed else "; there was no file"
+        return json_response(make_history_response(row, message))
 
     async def amend(self, context: RequestContext) -> web.Response:
         """Change priority, speed limit or URL, for `PATCH /api/v1/downloads/{id}`."""

@@ -2,8 +2,8 @@
 
 `event_types` lists the events. A client without `Last-Event-ID` first receives the active downloads. A client that
 reconnects receives what it missed: each event while the bus has it, otherwise the downloads that ended since, from the
-records, and then the active downloads. After too many ends it receives a `reset` event and has to read the history. An
-end may be sent twice, and is never omitted.
+records, and then the active downloads. After too many ends, or a removal from the history, it receives a `reset` event
+and has to read the history. An end may be sent twice, and is never omitted.
 """
 
 import asyncio
@@ -110,6 +110,10 @@ class EventStream:
 
     async def _read_missed_history(self, user: User, last_event_id: EventId | None) -> AsyncIterator[bytes]:
         if last_event_id is None:
+            return
+        if 0 < await self._service.last_removal(user) >= last_event_id.ended_seq:
+            # The removal came later than this id, or with the same newest end.
+            yield _encode_frame(Reset(reason="entries of the history were removed; read the history"))
             return
         ended = await self._service.ended_since(user, last_event_id.ended_seq, MAX_REPLAYED_DOWNLOADS + 1)
         if len(ended) > MAX_REPLAYED_DOWNLOADS:

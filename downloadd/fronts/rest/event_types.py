@@ -8,20 +8,27 @@ from typing import Any, Final
 
 import msgspec
 
-from downloadd.events import DownloadChanged, DownloadEnded, Event, ImportChanged
+from downloadd.events import DownloadChanged, DownloadEnded, Event, HistoryRemoved, ImportChanged
 from downloadd.fronts.rest.entries import make_active_entry, make_history_entry
 from downloadd.fronts.rest.schemas import ActiveEntry, HistoryEntry
 from downloadd.fronts.rocketchat.schemas import OperationEntry
 from downloadd.fronts.rocketchat.translation import make_operation_entry
 
 
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """Data of a `removed` event."""
+
+    ids: list[str]
+    """Ids of downloads that are not in the history any more."""
+
+
 class Reset(msgspec.Struct, frozen=True, kw_only=True):
-    """Data of a `reset` event: more downloads finished than the stream repeats; read the history."""
+    """Data of a `reset` event: the stream does not repeat all that was missed; read the history."""
 
     reason: str = "too many downloads ended since Last-Event-ID; read the history"
 
 
-EventEntry = ActiveEntry | HistoryEntry | OperationEntry | Reset
+EventEntry = ActiveEntry | HistoryEntry | Removed | OperationEntry | Reset
 """Data of any event."""
 
 
@@ -60,6 +67,14 @@ EVENT_TYPES: Final = (
         occasion="a download finished",
     ),
     EventType(
+        name="removed",
+        source=HistoryRemoved,
+        entry=Removed,
+        make_entry=lambda event: Removed(ids=event.ids),
+        description="the ids of downloads that were removed from the history",
+        occasion="a user removed entries of the history, or `[history]` keeps them no longer",
+    ),
+    EventType(
         name="import",
         source=ImportChanged,
         entry=OperationEntry,
@@ -72,8 +87,9 @@ EVENT_TYPES: Final = (
         source=None,
         entry=Reset,
         make_entry=lambda _: Reset(),
-        description="the request to read the history, because too many downloads ended",
-        occasion="more downloads finished since `Last-Event-ID` than the stream repeats",
+        description="the request to read the history, because the stream does not repeat all that was missed",
+        occasion="since `Last-Event-ID`, more downloads finished than the stream repeats, or entries of the history "
+        "were removed",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Health, error table and metrics."""
+"""Health, error table, metrics and the storage root."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,20 +12,49 @@ from downloadd.errors import ERRORS
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.request_metrics import RequestMetrics
 from downloadd.fronts.rest.responses import COMMON_FIELDS, json_response
-from downloadd.fronts.rest.schemas import ErrorEntry, ErrorTable, Health
+from downloadd.fronts.rest.schemas import ErrorEntry, ErrorTable, Health, StorageResponse
 from downloadd.metrics import GaugeSnapshot
+from downloadd.service import DownloadService
 
 
 class MonitoringEndpoints:
-    """Handlers for the monitoring of the daemon; `collect_gauges` returns the present values."""
+    """Handlers for the monitoring of the daemon.
 
-    def __init__(self, *, metrics: RequestMetrics, collect_gauges: Callable[[], Awaitable[GaugeSnapshot]]) -> None:
+    Args:
+        service: the downloads.
+        metrics: the counters of requests.
+        collect_gauges: returns the present values.
+        storage_problem: returns why the storage suspends the queue, in words; None if it does not.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: DownloadService,
+        metrics: RequestMetrics,
+        collect_gauges: Callable[[], Awaitable[GaugeSnapshot]],
+        storage_problem: Callable[[], str | None],
+    ) -> None:
+        self._service = service
+        self._storage_problem = storage_problem
         self._collect_gauges = collect_gauges
         self._metrics = metrics
 
     async def health(self, context: RequestContext) -> web.Response:
         """Return 200 with the version, for `GET /api/v1/health`."""
-        return json_response(Health(status="ok", version=__version__))
+        return json_response(Health(status="ok", version=__version__, storage=self._storage_problem() or "ok"))
+
+    async def accept_storage(self, context: RequestContext) -> web.Response:
+        """Use the storage root that is there from now on, for `POST /api/v1/storage/accept`."""
+        identity = await self._service.accept_storage(context.user)
+        return json_response(
+            StorageResponse(
+                filesystem=identity.filesystem,
+                device=identity.device,
+                success=True,
+                message="The storage root is used from now on",
+            )
+        )
 
     async def errors(self, context: RequestContext) -> web.Response:
         """Return the table of errors, for `GET /api/v1/errors`."""

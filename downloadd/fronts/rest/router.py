@@ -151,6 +151,8 @@ class Router:
 
     def _find_directory_route(self, method: str, target: Target) -> Route:
         if method not in {"GET", "HEAD"}:
+            if target.path == "/":
+                return _select_method(self._by_path["/"], method)
             raise MethodNotAllowedError(method, ("GET", "HEAD"))
         selectors = target.query.selectors
         if not selectors and target.path == "/":

@@ -41,6 +41,8 @@ _PAUSE: Final = REQUIRED_PERMISSIONS[Action.PAUSE]
 _RESUME: Final = REQUIRED_PERMISSIONS[Action.RESUME]
 _RETRY: Final = REQUIRED_PERMISSIONS[Action.RETRY]
 _AMEND: Final = REQUIRED_PERMISSIONS[Action.AMEND]
+_REMOVE: Final = REQUIRED_PERMISSIONS[Action.REMOVE]
+_ACCEPT_STORAGE: Final = REQUIRED_PERMISSIONS[Action.ACCEPT_STORAGE]
 _DIRECTORIES: Final = REQUIRED_PERMISSIONS[Action.LIST_DIRECTORIES]
 _METRICS: Final = REQUIRED_PERMISSIONS[Action.READ_METRICS]
 _VIEW: Final = REQUIRED_PERMISSIONS[Action.VIEW]
@@ -71,6 +73,14 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
         ),
         Route("GET", "/", _VIEW, endpoints.history.page, c.HISTORY, "Read the history", "download_history", True),
         Route(
+            "DELETE",
+            "/",
+            _REMOVE,
+            endpoints.history.remove,
+            c.REMOVE_HISTORY,
+            "Remove entries of the history",
+        ),
+        Route(
             "GET",
             _DOWNLOADS_PATH,
             _VIEW,
@@ -81,7 +91,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
         ),
         Route("POST", _DOWNLOADS_PATH, _START, endpoints.downloads.batch, c.BATCH, "Start many downloads at once"),
         Route("GET", _DOWNLOAD_PATH, _VIEW, endpoints.downloads.show, c.DOWNLOAD, "Look at one download", head=True),
-        Route("DELETE", _DOWNLOAD_PATH, _CANCEL, endpoints.downloads.cancel, c.CANCEL, "Cancel a download"),
+        Route("DELETE", _DOWNLOAD_PATH, _CANCEL, endpoints.downloads.cancel, c.CANCEL, "Cancel or remove a download"),
         Route(
             "PATCH",
             _DOWNLOAD_PATH,
@@ -205,6 +215,14 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             "Cancel an import, or give up its failed files",
         ),
         Route("GET", "/api/v1/events", _VIEW, endpoints.events.stream, c.EVENTS, "Follow what happens"),
+        Route(
+            "POST",
+            "/api/v1/storage/accept",
+            _ACCEPT_STORAGE,
+            endpoints.health.accept_storage,
+            c.ACCEPT_STORAGE,
+            "Confirm another storage root",
+        ),
         Route("GET", "/api/v1/metrics", _METRICS, endpoints.health.metrics, c.METRICS, "Read the metrics", head=True),
         Route(
             "GET",

@@ -28,9 +28,15 @@ else:
     ActiveStatus = Literal[tuple(state.value for state in State if state in ACTIVE)]
     FinishedStatus = Literal[tuple(state.value for state in State if state in FINISHED)]
 
+HistoryStatus = Annotated[FinishedStatus, Meta(description="Only downloads that ended in this state.")]
+HistoryDirectory = Annotated[str, Meta(description="Only downloads to this directory; empty for the root itself.")]
+HistorySearch = Annotated[str, Meta(description="Only downloads whose URL or file name contains this.")]
 WaitSeconds = Annotated[int, Meta(ge=0, le=3600, description="Seconds to hold the answer until the download ends.")]
 ImportOperation = Annotated[str, Meta(description="Id of the import that it belongs to.")]
 Cursor = Annotated[str, Meta(pattern="^[0-9]{1,18}$", description="Start of the page; taken from a Link header.")]
+EndedBefore = Annotated[
+    int, Meta(ge=0, description="Only downloads that ended earlier than this time, in Unix seconds.")
+]
 EmptyString = Annotated[str, Meta(max_length=0, description="Pass an empty string.")]
 PageLimit = Annotated[int, Meta(ge=1, le=1000, description="Entries on a page.")]
 UnixSeconds = Annotated[int, Meta(description="Unix seconds.")]
@@ -75,11 +81,33 @@ class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     download_history: EmptyString
     limit: PageLimit = 100
     cursor: Cursor | None = None
-    status: Annotated[FinishedStatus, Meta(description="Only downloads that ended in this state.")] | None = None
-    directory: (
-        Annotated[str, Meta(description="Only downloads to this directory; empty for the root itself.")] | None
+    status: HistoryStatus | None = None
+    directory: HistoryDirectory | None = None
+    q: HistorySearch | None = None
+    ended_before: EndedBefore | None = None
+
+
+class HistoryRemovalQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`DELETE /?download_history=`: the filters of the listing."""
+
+    download_history: EmptyString
+    status: HistoryStatus | None = None
+    directory: HistoryDirectory | None = None
+    q: HistorySearch | None = None
+    ended_before: EndedBefore | None = None
+
+
+class CancelQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`DELETE /api/v1/downloads/{id}`."""
+
+    only: (
+        Annotated[
+            Literal["active", "ended"],
+            Meta(description="Refuse (409) to remove a download that has ended, or to cancel an active one."),
+        ]
+        | None
     ) = None
-    q: Annotated[str, Meta(description="Only downloads whose URL or file name contains this.")] | None = None
+    file: Annotated[Literal["true", "false"], Meta(description="Remove the file of an ended download too.")] = "false"
 
 
 class DirectoriesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -220,6 +248,15 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     history: list[HistoryEntry]
 
 
+class RemovalResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """Result of a removal from the history by a filter."""
+
+    removed: Annotated[int, Meta(ge=0, description="Entries that are removed.")]
+    refused: Annotated[int, Meta(ge=0, description="Entries in directories that the user may not use; they stay.")]
+    success: bool
+    message: str
+
+
 class Directories(msgspec.Struct, frozen=True, kw_only=True):
     """Directories below the storage root, sorted by name."""
 
@@ -252,6 +289,15 @@ class Hosts(msgspec.Struct, frozen=True, kw_only=True):
     total: Annotated[int, Meta(description="Number of such origins, also of those that are left out.")]
 
 
+class StorageResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The storage root that is used from now on."""
+
+    filesystem: Annotated[str, Meta(description="Type of the file system; empty if it is not known.")]
+    device: Annotated[str, Meta(description="`<major>:<minor>`.")]
+    success: bool
+    message: str
+
+
 class ErrorEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Explanation of one error code."""
 
@@ -282,3 +328,4 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     status: str
     version: str
+    storage: Annotated[str, Meta(description="`ok`, or the reason why no download starts.")] = "ok"

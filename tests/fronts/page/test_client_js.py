@@ -74,6 +74,10 @@ async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Orig
     assert [each["error"] for each in results["batch"]["downloads"]] == [None, "INVALID_URL"]
     assert [each["error"] for each in results["allRefused"]["downloads"]] == ["INVALID_URL"]
     assert results["retried"] == "Download will be tried again"
+    assert (results["notCancelled"]["code"], results["notRemoved"]["code"]) == ("INVALID_STATE", "NOT_FOUND")
+    assert results["removed"] == "Removed from the history"
+    assert results["removedFile"] == "Removed from the history, with its file"
+    assert results["removedMany"]["removed"] == 1
     assert results["page"]["next"]
     assert results["nextPage"]["history"][0]["id"] != results["page"]["history"][0]["id"]
     assert results["directories"] == ["a b"]

@@ -403,6 +403,35 @@ async def test_a_long_history_is_searched_and_scrolled(
         await expect(rows.first).to_contain_text("odd/new.bin")
 
 
+async def test_entries_and_files_are_removed_from_the_history(
+    browser: Browser, daemon: DaemonProcess, origin: Origin
+) -> None:
+    for name in ("a", "b", "c", "d"):
+        origin.script(f"/{name}.bin", ScriptedResponse(size=10))
+        await daemon.fetch("one" if name == "d" else "many", origin.url(f"/{name}.bin"))
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
+        page.on("dialog", lambda dialog: dialog.accept())
+        await page.get_by_role("link", name="History").click()
+        rows = page.locator("#past .row")
+        await expect(rows).to_have_count(4)
+        await page.get_by_role("button", name="one/d.bin").click()
+        await page.get_by_role("button", name="Remove with file…").click()
+        await expect(rows).to_have_count(3)
+        assert sorted(daemon.files()) == ["many/a.bin", "many/b.bin", "many/c.bin"]
+        await page.get_by_role("button", name="many/c.bin").click()
+        await page.get_by_role("button", name="Remove from history").click()
+        await expect(rows).to_have_count(2)
+        # Removed by another client.
+        id = next(entry["id"] for entry in await daemon.history() if entry["filename"] == "b.bin")
+        assert (await daemon.request("DELETE", f"/api/v1/downloads/{id}"))[0] == 200
+        await expect(rows).to_have_count(1)
+        await page.get_by_role("button", name="Remove these…").click()
+        await page_session.wait_for_text("#nothing-past", "No finished downloads.")
+        assert await daemon.history() == []
+        assert sorted(daemon.files()) == ["many/a.bin", "many/b.bin", "many/c.bin"]
+
+
 # -- imports -----------------------------------------------------------------------------------------------------------
 
 

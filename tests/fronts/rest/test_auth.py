@@ -143,6 +143,8 @@ EVERY_ROUTE = [
     ("GET", "/d?downloads=", Permission.VIEW_DOWNLOADS),
     ("HEAD", "/d?downloads=", Permission.VIEW_DOWNLOADS),
     ("GET", "/?download_history=", Permission.VIEW_DOWNLOADS),
+    ("DELETE", "/?download_history=", Permission.DOWNLOAD),
+    ("POST", "/api/v1/storage/accept", Permission.DOWNLOAD),
     ("GET", "/api/v1/downloads", Permission.VIEW_DOWNLOADS),
     ("POST", "/api/v1/downloads", Permission.DOWNLOAD),
     ("GET", f"/api/v1/downloads/{ID}", Permission.VIEW_DOWNLOADS),

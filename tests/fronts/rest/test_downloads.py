@@ -256,8 +256,37 @@ async def test_delete_answers_with_the_final_entry(api: ServedApi) -> None:
     status, body = await send_json(api, "DELETE", f"{ALL}/{active.id}")
     assert (status, body["id"], body["status"], body["error"]) == (200, active.id, "cancelled", "CANCELLED")
     assert (body["success"], body["message"]) == (True, "Download cancelled")
-    status, body = await send_json(api, "DELETE", f"{ALL}/{active.id}")
-    assert (status, body["error"], body["success"]) == (409, "INVALID_STATE", False)
+
+
+async def test_delete_removes_an_ended_download_from_the_history(api: ServedApi) -> None:
+    first, second = (api.manager.add(sample_download(number, state=State.COMPLETED)) for number in (1, 2))
+    status, body = await send_json(api, "DELETE", f"{ALL}/{first.id}")
+    assert (status, body["id"], body["status"], body["success"]) == (200, first.id, "completed", True)
+    assert body["message"] == "Removed from the history"
+    status, body = await send_json(api, "DELETE", f"{ALL}/{second.id}?file=true&only=ended")
+    assert (status, body["message"]) == (200, "Removed from the history, with its file")
+    assert (api.manager.downloads, api.history.removed_files) == ({}, [second.id])
+    assert (await send_json(api, "DELETE", f"{ALL}/{first.id}"))[0] == 404
+
+
+async def test_delete_of_one_kind_refuses_the_other(api: ServedApi) -> None:
+    active, ended = (
+        api.manager.add(sample_download(number, state=state))
+        for number, state in enumerate((State.QUEUED, State.FAILED))
+    )
+    for target in (f"{active.id}?only=ended", f"{ended.id}?only=active"):
+        status, body = await send_json(api, "DELETE", f"{ALL}/{target}")
+        assert (status, body["error"]) == (409, "INVALID_STATE")
+    assert {active.id, ended.id} == set(api.manager.downloads)
+    assert (await send_json(api, "DELETE", f"{ALL}/{ended.id}?file=yes"))[0] == 400
+
+
+async def test_an_entry_stays_when_its_file_was_changed(api: ServedApi) -> None:
+    ended = api.manager.add(sample_download(1, state=State.COMPLETED))
+    api.history.changed_files.add(ended.id)
+    status, body = await send_json(api, "DELETE", f"{ALL}/{ended.id}?file=true")
+    assert (status, body["error"]) == (409, "FILE_CHANGED")
+    assert ended.id in api.manager.downloads
 
 
 async def test_the_actions_return_the_current_entry(api: ServedApi) -> None:

@@ -102,6 +102,28 @@ async def test_events_have_the_entries_of_listing_and_history(api: ServedApi) ->
             assert (await response.json())["history"] == [ended.data]
 
 
+async def test_a_removal_from_the_history_is_an_event(api: ServedApi) -> None:
+    id = api.manager.add(sample_download(1, state=State.FAILED)).id
+    async with open_stream(api) as reader:
+        await reader.read_until_live()
+        async with api.client.delete(f"/api/v1/downloads/{id}") as response:
+            assert response.status == 200
+        one = await reader.next()
+    assert (one.event, one.data) == ("removed", {"ids": [id]})
+
+
+async def test_a_client_that_missed_a_removal_has_to_read_the_history(api: ServedApi) -> None:
+    first, second = (api.manager.add(sample_download(number, state=State.FAILED)) for number in range(2))
+    async with api.client.delete(f"/api/v1/downloads/{first.id}") as response:
+        assert response.status == 200
+    later = api.manager.add(sample_download(2, state=State.FAILED))
+    received = []
+    for seen in (first, second, later):
+        async with open_stream(api, f"0123abcd-77-{seen.result.ended_seq}") as reader:
+            received.append([one.event for one in await reader.read_until_live()])
+    assert received == [["reset"], ["reset"], []]
+
+
 async def test_an_import_event_has_the_operation(api: ServedApi) -> None:
     operation = make_operation(state=ImportState.DONE)
     async with open_stream(api) as reader:

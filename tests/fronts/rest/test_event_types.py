@@ -6,7 +6,7 @@ import pytest
 from support.fake_imports import make_operation
 from support.sample_downloads import sample_change, sample_download
 
-from downloadd.events import DownloadEnded, Event, EventId, ImportChanged
+from downloadd.events import DownloadEnded, Event, EventId, HistoryRemoved, ImportChanged
 from downloadd.fronts.rest.event_stream import encode_event
 from downloadd.fronts.rest.event_types import (
     EVENT_TYPES,
@@ -21,6 +21,7 @@ from downloadd.fronts.rest.event_types import (
 EVENTS: list[Event] = [
     sample_change(),
     DownloadEnded(download=sample_download(ended_seq=1)),
+    HistoryRemoved(ids=["a"]),
     ImportChanged(operation=make_operation()),
 ]
 

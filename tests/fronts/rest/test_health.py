@@ -12,7 +12,25 @@ from downloadd.errors import ERRORS
 
 async def test_health_needs_no_token(api: ServedApi) -> None:
     async with api.client.get("/api/v1/health", headers={"Authorization": ""}) as response:
-        assert (response.status, await response.json()) == (200, {"status": "ok", "version": __version__})
+        assert (response.status, await response.json()) == (
+            200,
+            {"status": "ok", "version": __version__, "storage": "ok"},
+        )
+
+
+async def test_health_has_the_reason_why_no_download_starts_until_the_storage_is_accepted(api: ServedApi) -> None:
+    api.storage.problem = "the storage root is gone"
+    async with api.client.get("/api/v1/health", headers={"Authorization": ""}) as response:
+        assert (response.status, (await response.json())["storage"]) == (200, "the storage root is gone")
+    async with api.client.post("/api/v1/storage/accept") as response:
+        assert await response.json() == {
+            "filesystem": "ext4",
+            "device": "8:1",
+            "success": True,
+            "message": "The storage root is used from now on",
+        }
+    async with api.client.get("/api/v1/health") as response:
+        assert (await response.json())["storage"] == "ok"
 
 
 async def test_the_error_table_has_every_code(api: ServedApi) -> None:

@@ -144,3 +144,32 @@ async def test_head_reads_without_a_body(api: ServedApi) -> None:
     status, fields, body = await api.raw("HEAD", "/?download_history=")
     assert (status, body) == (200, b"")
     assert int(fields["Content-Length"]) > 0
+
+
+# -- removal -----------------------------------------------------------------------------------------------------------
+
+
+async def test_matching_entries_are_removed_except_in_directories_of_others(api: ServedApi) -> None:
+    for number, (state, directory) in enumerate(
+        [(State.FAILED, "d"), (State.FAILED, "not-for-alice"), (State.COMPLETED, "d")]
+    ):
+        api.manager.add(sample_download(number, state=state, directory=directory))
+    async with api.client.delete("/?download_history=&status=failed") as response:
+        assert response.status == 200
+        assert await response.json() == {
+            "removed": 1,
+            "refused": 1,
+            "success": True,
+            "message": "1 removed from the history, 1 left in directories that you may not use",
+        }
+    assert {row.id for row in api.manager.downloads.values()} == {sample_download(n).id for n in (1, 2)}
+
+
+async def test_a_removal_has_the_filters_of_a_page(api: ServedApi) -> None:
+    async with api.client.delete("/?download_history=&directory=/a/&q=x&ended_before=5&status=skipped") as response:
+        assert response.status == 200
+    assert api.history.filters == [HistoryFilter(directory="a", contains="x", ended_before=5, state=State.SKIPPED)]
+    for query in ("limit=1", "ended_before=-1", "ended_before=x", "status=queued"):
+        async with api.client.delete(f"/?download_history=&{query}") as response:
+            assert response.status == 400
+    assert len(api.history.filters) == 1

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 from support.clocks import ManualClock
+from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
+from support.fake_storage import FakeStorage
 from support.sample_downloads import sample_download
 
 from downloadd.events import EventBus
@@ -31,6 +33,8 @@ def long_poll(manager: FakeManager) -> LongPoll:
     return LongPoll(
         DownloadService(
             manager=manager,
+            history=FakeHistory(manager),
+            storage=FakeStorage(),
             find_directories=no_directories,
             clock=ManualClock(),
             rights=Rights(directories=DirectoryRules(), is_enabled=True),

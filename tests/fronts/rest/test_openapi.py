@@ -40,9 +40,10 @@ async def test_every_path_and_method_is_described(api: ServedApi) -> None:
     document = await read_document(api)
     one = "/api/v1/downloads/{id}"
     assert {(path, method) for path, item in document["paths"].items() for method in item} == {
-        ("/{directory}", "get"), ("/{directory}", "head"), ("/", "get"), ("/", "head"),
+        ("/{directory}", "get"), ("/{directory}", "head"), ("/", "get"), ("/", "head"), ("/", "delete"),
         ("/api/v1/downloads", "get"), ("/api/v1/downloads", "head"), ("/api/v1/downloads", "post"),
         (one, "get"), (one, "head"), (one, "delete"), (one, "patch"),
+        ("/api/v1/storage/accept", "post"),
         (f"{one}/pause", "post"), (f"{one}/resume", "post"), (f"{one}/retry", "post"),
         ("/api/v1/events", "get"),
         *((f"/api/v1/{name}", "get") for name in IMPORTS_READ),
@@ -104,6 +105,8 @@ ANSWERS = [
     ("GET", "/?downloads=", "/", None),
     ("GET", "/?download_history=", "/", None),
     ("GET", "/?download_history=&directory=..", "/", None),
+    ("DELETE", "/?download_history=", "/", None),
+    ("DELETE", "/?download_history=&status=queued", "/", None),
     ("GET", "/api/v1/downloads", "/api/v1/downloads", None),
     ("GET", "/api/v1/downloads?limit=0", "/api/v1/downloads", None),
     ("POST", "/api/v1/downloads", "/api/v1/downloads", {"downloads": [{"url": "https://a.example/"}, {"url": "x"}]}),
@@ -114,11 +117,13 @@ ANSWERS = [
     ("GET", f"/api/v1/downloads/{ID}", "/api/v1/downloads/{id}", None),
     ("DELETE", f"/api/v1/downloads/{sample_download(1).id}", "/api/v1/downloads/{id}", None),
     ("DELETE", f"/api/v1/downloads/{sample_download(2).id}", "/api/v1/downloads/{id}", None),
+    ("DELETE", f"/api/v1/downloads/{sample_download(2).id}?only=active", "/api/v1/downloads/{id}", None),
     ("PATCH", f"/api/v1/downloads/{sample_download(1).id}", "/api/v1/downloads/{id}", {"priority": 1}),
     ("PATCH", f"/api/v1/downloads/{sample_download(1).id}", "/api/v1/downloads/{id}", {"url": "x"}),
     ("POST", f"/api/v1/downloads/{sample_download(1).id}/pause", "/api/v1/downloads/{id}/pause", None),
     ("POST", f"/api/v1/downloads/{sample_download(1).id}/resume", "/api/v1/downloads/{id}/resume", None),
     ("POST", f"/api/v1/downloads/{sample_download(2).id}/retry", "/api/v1/downloads/{id}/retry", None),
+    ("POST", "/api/v1/storage/accept", "/api/v1/storage/accept", None),
     ("GET", "/api/v1/health", "/api/v1/health", None),
     ("GET", "/api/v1/openapi.json", "/api/v1/openapi.json", None),
 ]

@@ -31,7 +31,7 @@ def body_of(response: web.Response) -> Any:
         (unauthorized_response(), 401, {"success": False, "error": "unauthorized"}),
         (permission_missing_response(), 403, {"success": False, "error": MISSING}),
         (forbidden_response(), 403, {"success": False, "error": "DOWNLOAD_FORBIDDEN"}),
-        (json_response(Health(status="ok", version="1")), 200, {"status": "ok", "version": "1"}),
+        (json_response(Health(status="ok", version="1")), 200, {"status": "ok", "version": "1", "storage": "ok"}),
         (json_response(b'{"a":1}', status=201), 201, {"a": 1}),
     ],
     ids=["unauthorized", "permission", "forbidden", "struct", "bytes"],

@@ -13,6 +13,8 @@ NEEDS_DOWNLOAD = [
     ("GET", "/d?download=https%3A%2F%2Fa.example%2F"),
     ("POST", "/api/v1/downloads"),
     ("DELETE", ONE),
+    ("DELETE", "/?download_history="),
+    ("POST", "/api/v1/storage/accept"),
     ("PATCH", ONE),
     ("POST", f"{ONE}/pause"),
     ("POST", f"{ONE}/resume"),
@@ -67,6 +69,30 @@ async def test_the_launch_flag_is_reported_before_the_body_and_the_id(api: Serve
     for target in ("/api/v1/downloads", "/api/v1/downloads/no-id/resume", "/api/v1/downloads/no-id/retry"):
         status, body = await request(api, "POST", target, "open-sesame")
         assert (status, json.loads(body)["error"]) == (403, "DOWNLOAD_FORBIDDEN")
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "allow"),
+    [
+        ("POST", "/?download_history=", "DELETE, GET, HEAD"),
+        ("POST", "/", "DELETE, GET, HEAD"),
+        ("DELETE", "/d?download_history=", "GET, HEAD"),
+        ("DELETE", "//?download_history=", "GET, HEAD"),
+    ],
+)
+async def test_only_the_history_is_removed_by_a_query(api: ServedApi, method: str, target: str, allow: str) -> None:
+    status, fields, _ = await api.raw(method, target)
+    assert (status, fields["Allow"]) == (405, allow)
+    assert api.history.filters == []
+
+
+@pytest.mark.parametrize(
+    "target", ["/", "/?status=failed", "/?downloads=", "/?download=x&download_history=", "/?download_history=x"]
+)
+async def test_nothing_is_removed_without_its_parameter(api: ServedApi, target: str) -> None:
+    status, _, body = await api.raw("DELETE", target)
+    assert (status, json.loads(body)["error"]) == (400, "INVALID_PARAMETER")
+    assert api.history.filters == []
 
 
 async def test_two_selectors_are_refused_with_the_names_of_both(api: ServedApi) -> None:

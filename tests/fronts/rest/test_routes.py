@@ -39,4 +39,4 @@ async def test_a_request_finds_its_line(api: ServedApi, method: str, target: str
 
 async def test_health_has_the_version(api: ServedApi) -> None:
     _, _, body = await api.raw("GET", "/api/v1/health")
-    assert json.loads(body) == {"status": "ok", "version": __version__}
+    assert json.loads(body) == {"status": "ok", "version": __version__, "storage": "ok"}

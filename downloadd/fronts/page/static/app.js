@@ -28,7 +28,7 @@ const details = new Details({ client, store, notices, errors, onError });
 const onOpen = details.open.bind(details);
 const chart = new Chart(byId("chart"), { now: byId("speed-now"), peak: byId("speed-peak") });
 const downloads = new DownloadsView({ client, store, errors, chart, onError, onOpen });
-const history_ = new HistoryView({ client, store, errors, onError, onOpen });
+const history_ = new HistoryView({ client, store, errors, notices, onError, onOpen });
 const hosts = new HostsView({ client });
 const imports = new ImportsView({ client, store, notices, onError });
 new AddForm({

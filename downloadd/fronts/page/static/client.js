@@ -65,6 +65,11 @@ export class Client {
     return this.call("GET", "api/v1/health");
   }
 
+  /** Confirms that the storage root was changed on purpose; the queue goes on with the one that is there. */
+  acceptStorage() {
+    return this.call("POST", "api/v1/storage/accept");
+  }
+
   /** Returns the error table. */
   async errors() {
     return (await this.call("GET", "api/v1/errors")).errors;
@@ -235,7 +240,7 @@ class Downloads {
 
   /**
    * Returns a page of finished downloads, newest first; `next` is the cursor of the next page, or null.
-   * @param {{limit?: number, cursor?: string, status?: string, directory?: string, q?: string, signal?: AbortSignal}} [query]
+   * @param {{limit?: number, cursor?: string, status?: string, directory?: string, q?: string, ended_before?: number, signal?: AbortSignal}} [query]
    */
   async getHistory({ signal, ...query } = {}) {
     const response = await this.#client.send("GET", "", { query: { download_history: "", ...query }, signal });
@@ -265,9 +270,26 @@ class Downloads {
     return this.#client.call("GET", downloadPath(id));
   }
 
-  /** Cancels a download and removes its part file. @param {string} id */
+  /** Cancels an active download and removes its part file. @param {string} id */
   cancel(id) {
-    return this.#client.call("DELETE", downloadPath(id));
+    return this.#client.call("DELETE", downloadPath(id), { query: { only: "active" } });
+  }
+
+  /**
+   * Removes a finished download from the history, with `file` its file too; returns its last entry.
+   * @param {string} id
+   * @param {{file?: boolean}} [options]
+   */
+  remove(id, { file = false } = {}) {
+    return this.#client.call("DELETE", downloadPath(id), { query: { only: "ended", file: file ? "true" : undefined } });
+  }
+
+  /**
+   * Removes all finished downloads that match, without their files; without a filter, all of them.
+   * @param {{status?: string, directory?: string, q?: string, ended_before?: number}} [query]
+   */
+  removeHistory(query = {}) {
+    return this.#client.call("DELETE", "", { query: { download_history: "", ...query } });
   }
 
   /** Pauses a download until it is resumed. @param {string} id */

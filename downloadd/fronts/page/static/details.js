@@ -33,6 +33,10 @@ export class Details {
     byId("retry").addEventListener("click", () =>
       this.#apply(() => this.client.files.downloads.retry(this.entry.id), "The download starts again."),
     );
+    byId("remove").addEventListener("click", () => this.#remove(false));
+    byId("remove-file").addEventListener("click", () => {
+      if (confirm(`Delete the file ${this.entry.file_path}?`)) this.#remove(true);
+    });
     byId("close-details").addEventListener("click", () => this.dialog.close());
     store.addEventListener("active", () => this.#refresh());
   }
@@ -94,7 +98,22 @@ export class Details {
         .flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, element("bdi", {}, value))]),
     );
     setVisible(byId("changes"), !finished);
+    setVisible(byId("remove"), finished);
+    setVisible(byId("remove-file"), finished && entry.status === "completed");
     setVisible(byId("retry"), STATES[entry.status]?.isSuccess === false);
+  }
+
+  /** Removes the entry from the history. @param {boolean} file with its file */
+  async #remove(file) {
+    const { id } = this.entry;
+    try {
+      const { message } = await this.client.files.downloads.remove(id, { file });
+      this.store.remove(id);
+      this.dialog.close();
+      this.notices.show(`${message}.`);
+    } catch (error) {
+      this.onError(error);
+    }
   }
 
   /** @param {() => Promise<any>} action @param {string} message */

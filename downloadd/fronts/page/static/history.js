@@ -25,13 +25,15 @@ export class HistoryView {
    * @param {import("./client.js").Client} parts.client
    * @param {import("./store.js").Store} parts.store
    * @param {import("./error_messages.js").ErrorMessages} parts.errors
+   * @param {import("./notices.js").Notices} parts.notices
    * @param {(error: any) => void} parts.onError
    * @param {(entry: any) => void} parts.onOpen
    */
-  constructor({ client, store, errors, onError, onOpen }) {
+  constructor({ client, store, errors, notices, onError, onOpen }) {
     this.client = client;
     this.store = store;
     this.errors = errors;
+    this.notices = notices;
     this.onError = onError;
     this.onOpen = onOpen;
     this.visible = false;
@@ -61,7 +63,9 @@ export class HistoryView {
       this.#restart();
     });
     store.addEventListener("ended", (/** @type {any} */ { detail }) => this.#addEnded(detail));
+    store.addEventListener("removed", (/** @type {any} */ { detail }) => this.#drop(detail));
     store.addEventListener("reset", () => this.#invalidate());
+    byId("remove-shown").addEventListener("click", () => this.#removeShown());
   }
 
   /** Shows the view. */
@@ -140,7 +144,32 @@ export class HistoryView {
     if (this.visible && (matches || at >= 0)) this.draw();
   }
 
+  /** Drops entries that were removed. @param {Set<string>} ids */
+  #drop(ids) {
+    const kept = this.#entries.filter((entry) => !ids.has(entry.id));
+    if (kept.length === this.#entries.length) return;
+    this.#entries = kept;
+    if (this.visible) this.draw();
+  }
+
+  /** Removes all entries that match the filters, after a question. */
+  async #removeShown() {
+    const filters = this.#filters();
+    const which = Object.values(filters).some((value) => value !== undefined) ? "all matching entries" : "all entries";
+    if (!confirm(`Remove ${which} from the history? Files stay.`)) return;
+    const button = byId("remove-shown");
+    button.disabled = true;
+    try {
+      const { message } = await this.client.files.downloads.removeHistory(filters);
+      this.notices.show(`${message[0].toUpperCase()}${message.slice(1)}.`);
+    } catch (error) {
+      this.onError(error);
+    }
+    button.disabled = false;
+  }
+
   draw() {
+    setVisible(byId("remove-shown"), this.#entries.length > 0);
     const { q, status, directory } = this.#filters();
     setVisible(byId("nothing-past"), this.#entries.length === 0 && !this.#loading);
     setText(byId("nothing-past"), q || status || directory ? "No finished download matches." : "No finished downloads.");

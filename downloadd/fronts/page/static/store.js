@@ -7,7 +7,8 @@ import { sharedEvents } from "./shared_events.js";
 const MAX_RECENTLY_ENDED = 8;
 
 /**
- * Dispatches `active` (an active download changed), `ended` (an entry of the history), `import` (an operation),
+ * Dispatches `active` (an active download changed), `ended` (an entry of the history), `removed` (a set of ids that the
+ * history has no longer), `import` (an operation),
  * `connection`, `reset` (read the history again), `expired` (the token is no longer valid) and `refused` (an error).
  */
 export class Store extends EventTarget {
@@ -65,6 +66,11 @@ export class Store extends EventTarget {
     this.#applyEvent("end_time" in entry ? "history" : "download", entry);
   }
 
+  /** Applies the removal of an entry before its event arrives. @param {string} id */
+  remove(id) {
+    this.#applyEvent("removed", { ids: [id] });
+  }
+
   /** @param {string} event @param {any} data */
   #applyEvent(event, data) {
     if (event === "download") {
@@ -75,6 +81,11 @@ export class Store extends EventTarget {
       this.recentlyEnded = [data, ...this.recentlyEnded.filter((entry) => entry.id !== data.id)].slice(0, MAX_RECENTLY_ENDED);
       this.#emit("active");
       this.#emit("ended", data);
+    } else if (event === "removed") {
+      const ids = new Set(data.ids);
+      this.recentlyEnded = this.recentlyEnded.filter((entry) => !ids.has(entry.id));
+      this.#emit("active");
+      this.#emit("removed", ids);
     } else if (event === "import") {
       this.#emit("import", data);
     } else if (event === "reset") {

@@ -1,0 +1,78 @@
+"""Record of which storage root is used, and its confirmation by a user after a change."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from types import TracebackType
+from typing import Protocol, Self
+
+import structlog
+
+from downloadd.manager.durable_write import retry_forever
+from downloadd.manager.tasks import TaskSet
+from downloadd.records.storage_roots import StorageRootRecords
+from downloadd.root_identity import RootIdentity
+
+log = structlog.get_logger()
+
+
+class StorageControl(Protocol):
+    """What users may do to the storage root, without their rights."""
+
+    async def accept(self) -> RootIdentity:
+        """Use the storage root that is there from now on; return its identity."""
+        ...
+
+
+class StorageIdentity:
+    """Keeps the identity of the storage root in the records. Opens with `async with`, before the storage.
+
+    Attributes:
+        expected: the root that was used before; None before the first one.
+    """
+
+    def __init__(self, records: StorageRootRecords) -> None:
+        self.expected: RootIdentity | None = None
+        self._records = records
+        self._tasks = TaskSet()
+        self._loop: asyncio.AbstractEventLoop
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self.expected = await self._records.load()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._tasks.wait(1)
+        await self._tasks.cancel()
+
+    def record(self, identity: RootIdentity) -> None:
+        """Save the identity of a root that is used from now on; may be called in any thread."""
+        self._loop.call_soon_threadsafe(self._start_saving, identity)
+
+    def _start_saving(self, identity: RootIdentity) -> None:
+        self._tasks.spawn(self._save(identity))
+
+    async def _save(self, identity: RootIdentity) -> None:
+        await retry_forever(partial(self._records.save, identity), "storage_root_save_failed")
+
+
+class StorageConfirmation:
+    """Lets a user confirm that the storage root was changed on purpose; implements `StorageControl`."""
+
+    def __init__(self, records: StorageRootRecords, accept_root: Callable[[], Awaitable[RootIdentity]]) -> None:
+        self._records = records
+        self._accept_root = accept_root
+
+    async def accept(self) -> RootIdentity:
+        """Use the storage root that is there from now on; return its identity when it is recorded.
+
+        Raises:
+            StorageRootMissingError: there is no directory.
+        """
+        identity = await self._accept_root()
+        await self._records.save(identity)
+        log.warning("storage_accepted", filesystem=identity.filesystem, device=identity.device)
+        return identity

@@ -1,0 +1,94 @@
+"""Identity of published files, and their removal. All of it runs in threads."""
+
+import errno
+import os
+import stat
+import threading
+from typing import Final
+
+from downloadd.download import join_path
+from downloadd.errors import FileChangedError
+from downloadd.storage.names import SafeDirectory, SafeName
+from downloadd.storage.root import StorageRoot, stat_entry
+from downloadd.storage.running_digests import RunningDigests
+from downloadd.verify import checksum_algorithm, format_checksum
+
+_BLOCK_BYTES: Final = 1 << 20
+_OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def identify(status: os.stat_result) -> str:
+    """Return the identity of a file; another file, or the same one with other bytes, has another identity.
+
+    It has no device number, which may change when the machine restarts.
+    """
+    return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+
+
+def remove_published(
+    root: StorageRoot,
+    directory: SafeDirectory,
+    filename: SafeName,
+    *,
+    identity: str | None,
+    checksum: str | None,
+    is_cancelled: threading.Event,
+) -> int | None:
+    """Remove a published file, and return its size; None if there is no file of this name.
+
+    Args:
+        root: the storage root.
+        directory: its directory.
+        filename: its name.
+        identity: what `identify` returned of it when it was published; None if that was not recorded.
+        checksum: of its bytes, in the normal form of `verify`; asked if the identity is another one, for example on a
+            disk that numbers files anew when it is mounted.
+        is_cancelled: ends the computation of the checksum when it is set; the file stays then.
+
+    Raises:
+        FileChangedError: the file of this name is not the one that was published, or cannot be recognised.
+        OSError: it cannot be removed.
+    """
+    path = join_path(directory, filename)
+    try:
+        with root.open_directory(directory) as directory_fd:
+            status = stat_entry(filename, directory_fd)
+            if status is None:
+                return None
+            if not stat.S_ISREG(status.st_mode):
+                raise FileChangedError(f"{path} is not a file any more")
+            if identify(status) != identity:
+                if checksum is None:
+                    reason = "is not the file" if identity else "cannot be recognised as the file"
+                    raise FileChangedError(f"{path} {reason} that this download published; remove it by hand")
+                status = _verify_checksum(path, filename, directory_fd, checksum, is_cancelled)
+            # As late as possible: no call removes a file only if it is a certain one.
+            found = stat_entry(filename, directory_fd)
+            if found is None or identify(found) != identify(status):
+                raise FileChangedError(f"{path} was changed meanwhile")
+            os.unlink(filename.encode(), dir_fd=directory_fd)
+            return status.st_size
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in {errno.ENOTDIR, errno.ELOOP}:
+            raise FileChangedError(f"a directory of {path} is a file or a symbolic link now") from error
+        raise
+
+
+def _verify_checksum(
+    path: str, filename: SafeName, directory_fd: int, checksum: str, is_cancelled: threading.Event
+) -> os.stat_result:
+    """Return the status of a file that has this checksum."""
+    algorithm = checksum_algorithm(checksum)
+    fd = os.open(filename.encode(), _OPEN_FLAGS, dir_fd=directory_fd)
+    try:
+        status = os.fstat(fd)
+        digests = RunningDigests([algorithm])
+        while not is_cancelled.is_set() and (block := os.pread(fd, _BLOCK_BYTES, digests.position)):
+            digests.update([block], digests.position)
+    finally:
+        os.close(fd)
+    if is_cancelled.is_set() or format_checksum(algorithm, digests.hexdigest(algorithm)) != checksum:
+        raise FileChangedError(f"{path} has other bytes than the file that this download published")
+    return status

@@ -1,0 +1,138 @@
+"""Comparison of the storage root with the one that was used before, by a marker file. All of it runs in threads."""
+
+import os
+import re
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from downloadd.root_identity import RootIdentity, describe_difference
+from downloadd.storage.names import ROOT_MARKER_NAME
+
+log = structlog.get_logger()
+
+_MARKER_MODE: Final = 0o644
+_MARKER: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
+_READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class RootVerifier:
+    """Decides if a directory is the storage root that was used before, and marks the one that is used.
+
+    Args:
+        expected: the root that was used before; None for the first one, which is taken as it is.
+        fsync: sync the marker to stable storage.
+        on_identified: called in any thread with the identity of a root that is used from now on.
+
+    Attributes:
+        difference: why the root may not be used, in words; None if it may.
+    """
+
+    def __init__(
+        self, expected: RootIdentity | None, *, fsync: bool, on_identified: Callable[[RootIdentity], None]
+    ) -> None:
+        self.difference: str | None = None
+        self._expected = expected
+        self._fsync = fsync
+        self._on_identified = on_identified
+        self._lock = threading.Lock()
+
+    def verify(self, fd: int, path: str, *, is_replacement: bool) -> None:
+        """Compare a root that was opened with the expected one, and mark it if it may be used.
+
+        `is_replacement` says that it is in the place of one that was in use until now. Another directory is then used
+        as it is: a disk was mounted there, or the directory was made anew under the eyes of the daemon.
+        """
+        with self._lock:
+            found = identify(fd, path)
+            difference = None if self._expected is None else describe_difference(self._expected, found)
+            if difference is not None and (self.difference is not None or not is_replacement):
+                self.difference = difference
+            else:
+                self._use(fd, found)
+
+    def accept(self, fd: int, path: str) -> RootIdentity:
+        """Use the root that is there from now on, and return its identity."""
+        with self._lock:
+            return self._use(fd, identify(fd, path))
+
+    def _use(self, fd: int, found: RootIdentity) -> RootIdentity:
+        if found.marker is None:
+            found = replace(found, marker=self._write_marker(fd))
+        self.difference = None
+        if found != self._expected:
+            self._expected = found
+            self._on_identified(found)
+        return found
+
+    def _write_marker(self, fd: int) -> str | None:
+        marker = str(uuid.uuid4())
+        try:
+            with suppress(FileNotFoundError):
+                # Something else has the name: what `read_marker` does not accept.
+                os.unlink(ROOT_MARKER_NAME, dir_fd=fd)
+            marker_fd = os.open(ROOT_MARKER_NAME, _WRITE_FLAGS, _MARKER_MODE, dir_fd=fd)
+            try:
+                os.write(marker_fd, f"{marker}\n".encode())
+                if self._fsync:
+                    os.fsync(marker_fd)
+            finally:
+                os.close(marker_fd)
+            if self._fsync:
+                os.fsync(fd)
+        except OSError as error:
+            # Without a marker a root is not compared; downloads are not held for that.
+            log.warning("root_not_marked", file=ROOT_MARKER_NAME, error=error.strerror)
+            return None
+        return marker
+
+
+def identify(fd: int, path: str) -> RootIdentity:
+    """Return the identity of an open directory."""
+    device = os.fstat(fd).st_dev
+    filesystem, mount_point = _find_mount(fd)
+    return RootIdentity(
+        marker=read_marker(fd),
+        # JSON takes no lone surrogates.
+        path=os.fsencode(path).decode(errors="replace"),
+        device=f"{os.major(device)}:{os.minor(device)}",
+        filesystem=filesystem,
+        mount_point=mount_point,
+    )
+
+
+def read_marker(fd: int) -> str | None:
+    """Return the id in the marker file of a directory; None if there is none, or it cannot be read."""
+    try:
+        marker_fd = os.open(ROOT_MARKER_NAME, _READ_FLAGS, dir_fd=fd)
+        try:
+            text = os.read(marker_fd, 64).decode(errors="replace").strip()
+        finally:
+            os.close(marker_fd)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        log.warning("root_marker_unreadable", file=ROOT_MARKER_NAME, error=error.strerror)
+        return None
+    return text if _MARKER.fullmatch(text) else None
+
+
+def _find_mount(fd: int) -> tuple[str, str]:
+    """Return type and mount point of the file system of an open file; empty texts where /proc does not tell them."""
+    with suppress(OSError, ValueError, StopIteration, IndexError):
+        info = Path(f"/proc/self/fdinfo/{fd}").read_text(encoding="ascii")
+        id = next(line.split()[1] for line in info.splitlines() if line.startswith("mnt_id:"))
+        for line in Path("/proc/self/mountinfo").read_bytes().decode(errors="replace").splitlines():
+            # proc_pid_mountinfo(5): after the optional fields comes a hyphen, then the type.
+            fields, _, tail = line.partition(" - ")
+            if fields.split()[0] == id:
+                return tail.split()[0], _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields.split()[4])
+    return "", ""
