@@ -5,23 +5,25 @@ Sizes are bytes, durations seconds.
 
 from downloadd.config.checks import MAX_SOCKET_PATH_BYTES, decode_secret
 from downloadd.config.fields import ENVIRONMENT_PREFIX, Format, Setting
+from downloadd.config.list_settings import (
+    ALL_PERMISSIONS,
+    HOOK_EVENTS,
+    CredentialConfig,
+    DirectoryConfig,
+    HookConfig,
+    HostConfig,
+    UserConfig,
+)
 from downloadd.config.listen import TcpAddress, UnixAddress, listen_addresses
 from downloadd.config.loader import ConfigError, LoadedConfig, default_state_dir, load_config
 from downloadd.config.settings import (
-    ALL_PERMISSIONS,
     DEFAULT_PORTS_ALLOWED,
-    HOOK_EVENTS,
     Config,
-    CredentialConfig,
-    DirectoryConfig,
     DownloadsConfig,
     HistoryConfig,
-    HookConfig,
-    HostConfig,
     ImportsConfig,
     ServerConfig,
     StorageConfig,
-    UserConfig,
 )
 from downloadd.config.sources import ConfigIssue, Flags, RenamedSetting
 

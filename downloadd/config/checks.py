@@ -13,17 +13,16 @@ from msgspec.structs import replace
 
 from downloadd.config.conversion import format_value
 from downloadd.config.fields import Format, Setting, read_settings
-from downloadd.config.listen import UnixAddress, parse_listen_address, parse_listen_host
-from downloadd.config.settings import (
+from downloadd.config.list_settings import (
     SIGNING_KEY_COMMAND,
     SIGNING_PREFIX,
     CredentialConfig,
     DirectoryConfig,
     HookConfig,
-    ServerConfig,
-    StorageConfig,
     UserConfig,
 )
+from downloadd.config.listen import UnixAddress, parse_listen_address, parse_listen_host
+from downloadd.config.settings import ServerConfig, StorageConfig
 from downloadd.config.sources import LISTS, ConfigValues, SourcedValue, iter_settings
 
 Parser = Callable[[Any], Any]

@@ -8,7 +8,8 @@ import msgspec
 
 from downloadd.config.checks import DEFAULT_SOURCE, Parser, check_formats, check_rules
 from downloadd.config.fields import Format
-from downloadd.config.settings import Config, HookConfig
+from downloadd.config.list_settings import HookConfig
+from downloadd.config.settings import Config
 from downloadd.config.sources import (
     TABLES,
     ConfigIssue,

@@ -2,13 +2,11 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from downloadd.config import ALL_PERMISSIONS, HOOK_EVENTS, CredentialConfig, Format
+from downloadd.config import Format
 from downloadd.config.checks import OWN_PARSERS
 from downloadd.config.fields import Setting, read_settings
 from downloadd.config.sources import LISTS, TABLES
 from downloadd.daemon.configuration import PARSERS
-from downloadd.states import FINISHED
-from downloadd.users import Permission
 
 SETTINGS = [setting for name, struct in {**TABLES, **LISTS}.items() for setting in read_settings(name, struct).values()]
 EACH = pytest.mark.parametrize("setting", SETTINGS, ids=[setting.key for setting in SETTINGS])
@@ -42,12 +40,3 @@ def test_examples_have_the_type_of_the_field(setting: Setting) -> None:
 def test_every_format_has_a_parser() -> None:
     assert {**PARSERS, **OWN_PARSERS}.keys() == set(Format)
     assert not PARSERS.keys() & OWN_PARSERS.keys()
-
-
-def test_permissions_and_events_are_those_of_users_and_states() -> None:
-    assert set(ALL_PERMISSIONS) == set(Permission)
-    assert set(HOOK_EVENTS) == set(FINISHED)
-
-
-def test_a_credential_is_printed_without_its_secrets() -> None:
-    assert repr(CredentialConfig(host="a", user="u", password="secret")) == "CredentialConfig(host='a', ...)"

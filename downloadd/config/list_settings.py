@@ -1,0 +1,222 @@
+"""Settings of the tables that may occur several times, such as `[[users]]`; see `settings.py`."""
+
+from typing import Annotated, Any, ClassVar, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from downloadd.config.fields import ByteSize, Format, Text, describe
+from downloadd.download import Conflict
+from downloadd.states import FINISHED, State
+from downloadd.users import Permission
+
+ALL_PERMISSIONS: Final = tuple(permission.value for permission in Permission)
+HOOK_EVENTS: Final = tuple(state.value for state in State if state in FINISHED)
+"""Events of a hook: the states in which a download is finished."""
+SIGNING_PREFIX: Final = "whsec_"
+"""Prefix of the secret of a webhook."""
+SIGNING_KEY_COMMAND: Final = """printf 'whsec_%s\\n' "$(head -c 32 /dev/urandom | base64)\""""
+"""Shell command that prints a new secret of a webhook."""
+
+
+class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[credentials]]`: credentials for an origin.
+
+    Header fields, or user and password, are sent to the named host and to no other.
+    """
+
+    EXAMPLES: ClassVar = (("host", "headers"), ("host", "user", "password"))
+
+    host: Annotated[
+        Text,
+        describe("Host that receives them.", examples=["files.example.com", "mirror.example.com"], format=Format.HOST),
+    ]
+    headers: Annotated[
+        dict[str, str],
+        describe("Header fields by name.", examples=[{"Authorization": "Bearer xoxb-0000"}], secret=True),
+    ] = {}
+    user: Annotated[str, describe("User of HTTP Basic authentication.", examples=["alice"], secret=True)] = ""
+    password: Annotated[str, describe("Password of that user.", examples=["open sesame"], secret=True)] = ""
+
+    def __repr__(self) -> str:
+        """Return the host only, so that no log or traceback shows a secret."""
+        return f"CredentialConfig(host={self.host!r}, ...)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return the host only."""
+        return [("host", self.host)]
+
+
+class HostConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[hosts]]`: settings for one host, for downloads and webhooks."""
+
+    host: Annotated[Text, describe("Host of the URLs.", examples=["nas.lan"], format=Format.HOST)]
+    ca_file: Annotated[
+        Text,
+        describe(
+            "PEM file of certificate authorities that are trusted for this host alone, besides those of the system and "
+            "of downloads.ca_file.",
+            examples=["/etc/downloadd/nas.pem"],
+            format=Format.CA_FILE,
+        ),
+    ]
+
+
+class DirectoryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[directories]]`: settings of a directory and of everything below it.
+
+    If several tables apply, each key is that of the longest path that gives it, but all quotas apply. A key that no
+    table gives is as in other directories.
+    """
+
+    path: Annotated[
+        str, describe("Directory below the storage root.", examples=["team/reports"], format=Format.DIRECTORY)
+    ]
+    quota: Annotated[ByteSize | UnsetType, describe("Size of all files below it together.", examples=["100 GiB"])] = (
+        UNSET
+    )
+    users: Annotated[
+        Annotated[tuple[str, ...], Meta(min_length=1)] | UnsetType,
+        describe(
+            "Users who may start and change downloads there.",
+            examples=[["d26x6zSkaPSe5gCyy"]],
+            expected="a list of user ids",
+        ),
+    ] = UNSET
+    conflict: Annotated[
+        Conflict | UnsetType,
+        describe(
+            "rename, overwrite, skip or error: the policy for a taken name if the request has none.",
+            examples=["error"],
+            expected="rename, overwrite, skip or error",
+        ),
+    ] = UNSET
+    owner: Annotated[
+        Text | UnsetType,
+        describe(
+            "Owner of new files: user or user:group, by name or number. Needs root or CAP_CHOWN.",
+            examples=["root:root"],
+            format=Format.OWNER,
+        ),
+    ] = UNSET
+    mode: Annotated[
+        Annotated[str, Meta(pattern=r"^0?[0-7]{3}\Z")] | UnsetType,
+        describe(
+            "Permission bits of new files; new directories get the matching x bits.",
+            examples=["0640"],
+            expected='octal digits in quotes, such as "0640"',
+        ),
+    ] = UNSET
+
+
+class HookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[hooks]]`: notifications of finished downloads.
+
+    A hook posts to a webhook or runs a program. See docs/how-to/hooks.md.
+    """
+
+    EXAMPLES: ClassVar = (("name", "events", "directory", "url", "secret", "timeout"), ("name", "command"))
+
+    name: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z"),
+        describe(
+            "Name in logs and metrics; pending deliveries belong to it after a restart too.",
+            examples=["chat", "scan"],
+            expected="1 to 64 letters, digits, hyphens and underscores",
+        ),
+    ]
+    events: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1),
+        describe(
+            "Ends of a download that are notified.",
+            examples=[list(HOOK_EVENTS)],
+            expected="a list of events",
+            choices=HOOK_EVENTS,
+            choice_name="event",
+        ),
+    ] = ("completed", "failed")
+    directory: Annotated[
+        str, describe("Only for downloads to this directory and below; * is any part of one name.", examples=["team/*"])
+    ] = ""
+    url: Annotated[
+        str,
+        describe(
+            "URL that is posted to; a hook has either this or a command.",
+            examples=["https://chat.example.com/hooks/downloads"],
+            secret=True,
+        ),
+    ] = ""
+    secret: Annotated[
+        str,
+        describe(
+            f"Key that signs messages to the URL. A new one: {SIGNING_KEY_COMMAND}",
+            examples=["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="],
+            secret=True,
+        ),
+    ] = ""
+    command: Annotated[
+        tuple[str, ...],
+        describe(
+            "Program and its arguments, run without a shell.",
+            examples=[["/usr/local/bin/scan-file", "--quiet"]],
+            secret=True,
+        ),
+    ] = ()
+    timeout: Annotated[
+        float, Meta(ge=1, le=3600), describe("Time limit of one delivery attempt.", unit="seconds", examples=[30])
+    ] = 30
+
+    def __repr__(self) -> str:
+        """Return name and events; URL, key and arguments may hold a secret."""
+        return f"HookConfig(name={self.name!r}, events={self.events!r}, ...)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return name and events."""
+        return [("name", self.name), ("events", self.events)]
+
+
+class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[users]]`: users of the API.
+
+    Without one, the first start creates a user with a random token and prints it. A token is kept as its hash only;
+    `downloadctl new-token` makes one.
+    """
+
+    id: Annotated[
+        str,
+        Meta(min_length=1, max_length=128),
+        describe(
+            "Name in the history; X-User-Id if a client sends it.",
+            examples=["d26x6zSkaPSe5gCyy"],
+            format=Format.USER_ID,
+        ),
+    ]
+    token_hash: Annotated[
+        str,
+        Meta(pattern=r"^sha256:[0-9a-f]{64}\Z"),
+        describe(
+            "SHA-256 of the token.",
+            examples=[f"sha256:{'0' * 64}"],
+            expected="sha256: and 64 lower-case hexadecimal digits, as `printf %s TOKEN | sha256sum` prints",
+            secret=True,
+        ),
+    ]
+    permissions: Annotated[
+        tuple[str, ...],
+        describe(
+            "Permissions; all if left out.",
+            examples=[list(ALL_PERMISSIONS)],
+            choices=ALL_PERMISSIONS,
+            choice_name="permission",
+        ),
+    ] = ALL_PERMISSIONS
+
+    def __repr__(self) -> str:
+        """Return id and permissions; a token that a person chose could be guessed from the hash."""
+        return f"UserConfig(id={self.id!r}, permissions={self.permissions!r}, ...)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return id and permissions."""
+        return [("id", self.id), ("permissions", self.permissions)]
