@@ -61,7 +61,7 @@ EDITS: Final[dict[str, dict[str, list[tuple[str, str]]]]] = {
     "event": {
         "downloadd/events.py": [
             ('may wait for one subscriber."""\n', EVENT),
-            ("Event = DownloadChanged | DownloadEnded | ImportChanged", " | Alarm"),
+            ("Event = DownloadChanged | DownloadEnded | HistoryRemoved | ImportChanged", " | Alarm"),
         ],
         "downloadd/fronts/rest/event_types.py": [
             ("from downloadd.events import ", "Alarm, "),

@@ -45,7 +45,8 @@ def users(**permissions: list[str]) -> str:
         f"permissions = {json.dumps(granted)}\n"
         for name, granted in permissions.items()
     ]
-    return DEFAULT_CONFIG + "".join(tables)
+    # Each endpoint is asked with every kind of wrong credentials.
+    return DEFAULT_CONFIG.replace("[server]", "[server]\nmax_failed_logins = 0") + "".join(tables)
 
 
 def bearer(user: str) -> dict[str, str]:
