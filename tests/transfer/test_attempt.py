@@ -296,6 +296,15 @@ async def test_a_new_version_whose_line_breaks_is_continued_and_replaces_a_short
     assert transfers.part() == changed.content
 
 
+async def test_bytes_that_are_discarded_for_more_others_are_no_progress(transfers: Transfers) -> None:
+    uniform = ScriptedFile(bytes(SIZE))
+    await transfers.cut(uniform, after=200_000)
+    assert transfers.has_progressed
+    # Bytes that prove nothing are received again each time.
+    await transfers.cut(uniform, after=220_000)
+    assert (transfers.row.progress.received, transfers.has_progressed) == (220_000, False)
+
+
 async def test_the_old_version_is_continued_if_the_origin_has_it_again(transfers: Transfers) -> None:
     file = ScriptedFile(content(1), ETag='"1"')
     await transfers.cut(file)
