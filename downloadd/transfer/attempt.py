@@ -158,9 +158,12 @@ class Attempt:
     def has_progressed(self) -> bool:
         """True if the next attempt can resume with more bytes than this one had at its start, or superseded.
 
-        An origin that changes repeatedly would otherwise be requested without an end.
+        False if bytes were discarded, even if there are more now. An origin that changes repeatedly, or whose bytes
+        prove nothing, would otherwise be requested without an end over a line that breaks at random.
         """
-        return self._transfer.bytes_in_part > self._checkpoints.baseline and self._checkpoints.is_resumable
+        checkpoints = self._checkpoints
+        has_more = self._transfer.bytes_in_part > checkpoints.baseline and not checkpoints.has_discarded
+        return has_more and checkpoints.is_resumable
 
     async def close_part(self) -> Download:
         """Close the part file; return the row with what is in it, as far as that is on stable storage."""

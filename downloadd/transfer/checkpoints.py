@@ -44,6 +44,7 @@ class Checkpoints:
         part: the part file, once it is open.
         is_recorded: True after the row was saved since the last accepted response.
         baseline: bytes that the attempt must exceed to have progressed.
+        has_discarded: True after received bytes were discarded: then nothing is progress.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Checkpoints:
         self.part: Part | None = None
         self.is_recorded = False
         self.baseline = 0
+        self.has_discarded = False
         self._destination = destination
         self._save = save
         self._on_change = on_change
@@ -132,7 +134,9 @@ class Checkpoints:
             for name in (old.name, self._superseded_name())
             if name is not None and (superseded is None or name != superseded.part_name)
         }
-        if superseded is not None:
+        if superseded is None:
+            self.has_discarded = True
+        else:
             self.baseline = max(self.baseline, superseded.received)
         self.part = await self._open_part(None)
         await self.save(

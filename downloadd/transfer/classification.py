@@ -73,7 +73,8 @@ def classify(request: RangeRequest, known: Representation, head: ResponseHead, *
 
     Args:
         request: the request.
-        known: the representation in the part file; ignored if everything is requested.
+        known: the representation in the part file; if everything is requested, only a web page in place of another
+            media type contradicts it.
         head: the response, after redirects.
         max_size: bytes of the representation; 0 for no limit.
 
@@ -164,7 +165,7 @@ def _use_range(request: RangeRequest, known: Representation, head: ResponseHead)
 def _describe_contradiction(facts: Facts, known: Representation, head: ResponseHead) -> str:
     if facts.has_other_media_type:
         # A captive portal, or a proxy that requires a login, answers in place of the origin.
-        return f"{head.media_type} in place of the rest of {known.media_type}"
+        return f"{head.media_type} in place of {known.media_type}"
     return f"the file has {head.length} bytes instead of {known.total}"
 
 

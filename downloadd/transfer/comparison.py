@@ -2,6 +2,7 @@
 
 from random import random
 
+from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.storage.destination import Part
 from downloadd.transfer.classification import UseResponse
 from downloadd.transfer.content import Content
@@ -58,11 +59,18 @@ async def compare_range(
 
 
 async def starts_with_part(content: Content, part: Part, start: int, end: int) -> bool:
-    """Return True if a content begins with the bytes of the part file from `start` up to `end`; they are consumed."""
+    """Return True if a content begins with the bytes of the part file from `start` up to `end`; they are consumed.
+
+    Raises:
+        NetworkError: the content ended before that, though its head announced more: that proves nothing.
+    """
     received = bytearray()
     while len(received) < end - start and (data := await content.read(end - start - len(received))):
         received += data
         content.release(len(data))
+    announced = content.expected_length
+    if announced is not None and len(received) < min(announced, end - start):
+        raise NetworkError("the connection ended before the last byte", kind=NetworkErrorKind.CUT)
     return bytes(received) == await part.read(start, end - start)
 
 

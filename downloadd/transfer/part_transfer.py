@@ -26,7 +26,7 @@ from downloadd.transfer.sources import Source
 from downloadd.verify import check_length
 
 MIN_PROGRESS_BYTES: Final = 64 * 1024
-"""Bytes of a response to a range request; after a shorter incomplete one the attempt fails, and backoff applies."""
+"""New bytes of an incomplete response to a range request; with fewer the attempt fails, and backoff applies."""
 
 
 class PartTransfer:
@@ -114,7 +114,7 @@ class PartTransfer:
                     first = OpenResponse(source=source, content=content, segment=segments[0])
                     return await self._fetch_segments(part, kept, sources, segments, first, step)
         await self._receive_rest(part, content, accepted, begin, must_hash=must_hash)
-        return None if self._is_complete(accepted) else step.next()
+        return None if self._is_complete(accepted, begin) else step.next()
 
     async def resume_segments(self, step: Step) -> Step | None:
         """Receive the missing ranges of a part file with gaps; start over if nothing of it can be kept.
@@ -218,10 +218,13 @@ class PartTransfer:
         if self._max_size and self.meter.received > self._max_size:
             raise FileTooLargeError(self._max_size)
 
-    def _is_complete(self, accepted: UseResponse) -> bool:
-        """Return True if nothing is missing; an origin may send less than the requested range."""
+    def _is_complete(self, accepted: UseResponse, begin: int) -> bool:
+        """Return True if nothing is missing; an origin may send less than the requested range.
+
+        `begin` is the offset of the first new byte: a range that is compared begins before it.
+        """
         if accepted.found.total is None or self.bytes_in_part == accepted.found.total:
             return True
-        if accepted.length is not None and accepted.length < MIN_PROGRESS_BYTES:
+        if self.bytes_in_part - begin < MIN_PROGRESS_BYTES:
             raise NetworkError(f"the origin sent only {accepted.length} bytes of the requested range")
         return False

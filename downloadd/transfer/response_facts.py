@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from downloadd.download import OriginDigest
+from downloadd.media_types import HTML_TYPES
 from downloadd.transfer.fields import parse_http_date
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.response_head import ResponseHead
@@ -76,7 +77,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     length: Length
     has_other_coding: bool
     has_other_media_type: bool
-    """True if both media types are known and differ, without regard to parameters."""
+    """True if both media types are known and differ, without regard to parameters.
+
+    Of a response to a request for everything, only if it is a web page and the received bytes are not: what was
+    received may itself be a page that the file replaces.
+    """
 
 
 def find_facts(request: RangeRequest, known: Representation, head: ResponseHead) -> Facts:
@@ -90,7 +95,7 @@ def find_facts(request: RangeRequest, known: Representation, head: ResponseHead)
         # Common origins use the same entity tag for every coding (Apache's bug 39727). A 206 may leave the coding out
         # (RFC 9110, section 15.3.7): then the overlap decides.
         has_other_coding=head.coding != known.coding and not (request.has_overlap and not head.states_coding),
-        has_other_media_type=known.media_type != "" and head.media_type not in {"", known.media_type},
+        has_other_media_type=_has_other_media_type(request, known, head),
     )
 
 
@@ -159,6 +164,12 @@ def _compare_complete_length(known: Representation, head: ResponseHead) -> Lengt
         return Length.UNKNOWN
     is_beyond = content_range.last_pos is not None and content_range.last_pos >= total
     return Length.SAME if known.total in {None, total} and not is_beyond else Length.OTHER
+
+
+def _has_other_media_type(request: RangeRequest, known: Representation, head: ResponseHead) -> bool:
+    if "" in {known.media_type, head.media_type} or head.media_type == known.media_type:
+        return False
+    return request.is_range or (head.media_type in HTML_TYPES and known.media_type not in HTML_TYPES)
 
 
 def _compare_version(request: RangeRequest, known: Representation, head: ResponseHead) -> Version:

@@ -73,6 +73,16 @@ _MISSING: Final = frozenset({Version.MISSING})
 _OTHER: Final = frozenset({Version.OTHER})
 
 ROWS: Final = (
+    Row(
+        # A captive portal answers a request for everything too, as the first one after a break may be.
+        name="a page in place of everything",
+        evidence=_ALL,
+        answer=_COMPLETE,
+        version=_NOT_STRONG,
+        has_other_media_type=True,
+        outcome=Outcome.FAIL,
+        reason="a web page in place of a file of another media type, and no strong validator of a new version",
+    ),
     Row(name="everything", evidence=_ALL, answer=_COMPLETE, outcome=Outcome.USE_ALL),
     Row(name="everything, refused", evidence=_ALL, outcome=Outcome.ERROR),
     Row(name="an error", answer=frozenset({Answer.ERROR}), outcome=Outcome.ERROR),

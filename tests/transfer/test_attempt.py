@@ -176,6 +176,27 @@ async def test_a_strict_daemon_starts_over_without_a_strong_validator(
     assert transfers.row.progress.resumed_by is None
 
 
+async def test_a_login_page_does_not_replace_bytes_that_cannot_be_continued(transfers: Transfers) -> None:
+    transfers.allows_overlap = False
+    file = ScriptedFile(content(1), ETag='W/"v"', Content_Type="application/zip")
+    await transfers.cut(file)
+    page = ScriptedFile(b"<html>sign in</html>", Content_Type="text/html")
+    failed = await transfers.fetch(ScriptedSession(page.answer))
+    assert isinstance(failed, RemoteError)
+    assert failed.transient
+    assert transfers.part() == file.content[:CUT]
+    assert await transfers.fetch(ScriptedSession(file.answer)) is FetchResult.COMPLETE
+    assert transfers.part() == file.content
+
+
+async def test_a_file_replaces_the_begin_of_a_login_page(transfers: Transfers) -> None:
+    transfers.allows_overlap = False
+    await transfers.cut(ScriptedFile(content(1), Content_Type="text/html"))
+    file = ScriptedFile(content(2), Content_Type="application/zip")
+    assert await transfers.fetch(ScriptedSession(file.answer)) is FetchResult.COMPLETE
+    assert transfers.part() == file.content
+
+
 @pytest.mark.parametrize("is_strict", [False, True])
 async def test_a_digest_continues_without_samples(transfers: Transfers, is_strict: bool) -> None:
     transfers.allows_overlap = not is_strict
@@ -273,6 +294,15 @@ async def test_a_new_version_whose_line_breaks_is_continued_and_replaces_a_short
     assert transfers.row.progress.superseded is None
     assert await transfers.fetch(ScriptedSession(changed.answer)) is FetchResult.COMPLETE
     assert transfers.part() == changed.content
+
+
+async def test_bytes_that_are_discarded_for_more_others_are_no_progress(transfers: Transfers) -> None:
+    uniform = ScriptedFile(bytes(SIZE))
+    await transfers.cut(uniform, after=200_000)
+    assert transfers.has_progressed
+    # Bytes that prove nothing are received again each time.
+    await transfers.cut(uniform, after=220_000)
+    assert (transfers.row.progress.received, transfers.has_progressed) == (220_000, False)
 
 
 async def test_the_old_version_is_continued_if_the_origin_has_it_again(transfers: Transfers) -> None:

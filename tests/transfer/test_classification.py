@@ -253,13 +253,16 @@ def test_a_200_that_may_be_partial_is_requested_again_without_a_range(known: Kno
 @pytest.mark.parametrize(
     ("known", "head", "detail"),
     [
-        pytest.param(TYPED, PAGE, "text/html in place of the rest of application/zip", id="a login page"),
+        pytest.param(TYPED, PAGE, "text/html in place of application/zip", id="a login page"),
         pytest.param(TYPED, replace(PAGE, status=203), "text/html", id="a login page by a proxy"),
         pytest.param(TYPED, replace(PAGE, etag='W/"5e"'), "text/html", id="a login page with a weak tag"),
         pytest.param(TYPED, replace(PAGE, last_modified=LAST_MODIFIED), "text/html", id="a login page with a date"),
         pytest.param(TYPED, replace(PAGE, content_length="1000"), "text/html", id="a login page of the same length"),
         pytest.param(
             replace(BY_DATE, content_type="application/zip"), PAGE, "text/html", id="a login page for a dated file"
+        ),
+        pytest.param(
+            replace(TYPED, start=0, evidence=None), PAGE, "text/html", id="a login page in place of everything"
         ),
         pytest.param(BY_TAG, PAGE, "94 bytes instead of 1000", id="another length without a validator"),
         pytest.param(BY_TAG, replace(WHOLE, content_length="999"), "999 bytes instead of 1000", id="shorter"),
@@ -277,9 +280,10 @@ def test_a_200_that_contradicts_known_properties_is_a_transient_failure(
     assert detail in caught.value.detail
 
 
+@pytest.mark.parametrize("content_type", ["text/html", None])
 @pytest.mark.parametrize("head", [PAGE, WHOLE, replace(WHOLE, content_length="999")])
-def test_without_a_range_any_complete_representation_is_accepted(head: Fields) -> None:
-    got = classified(replace(ALL, validator='"v1"', total=1000, content_type="application/zip"), head)
+def test_without_a_range_any_complete_representation_is_accepted(head: Fields, content_type: str | None) -> None:
+    got = classified(replace(ALL, validator='"v1"', total=1000, content_type=content_type), head)
     assert isinstance(got, UseResponse)
     assert got.start == 0
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
-from support.origin.scripted_response import ScriptedResponse
+from support.origin.scripted_response import Framing, ScriptedResponse
 from support.sample_downloads import sample_download
 
-from downloadd.errors import RemoteError
+from downloadd.errors import NetworkError, RemoteError
 from downloadd.storage.destination import Part
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
@@ -127,3 +127,12 @@ async def test_a_content_starts_with_the_part_or_not(part: Part, session: Sessio
     async with session.get(origin.url("/f"), RangeRequest()) as response:
         assert await starts_with_part(response.content, part, 0, RECEIVED) is (seed == 0)
         assert await response.content.read(10) == expected_bytes(seed, RECEIVED, RECEIVED + 10)
+
+
+async def test_a_content_that_ends_too_early_is_not_a_difference(part: Part, session: Session, origin: Origin) -> None:
+    # The end of the connection is the end of the content, and the head says how long it is.
+    origin.script("/f", ScriptedResponse(size=RECEIVED // 2, framing=Framing.CLOSE))
+    async with session.get(origin.url("/f"), RangeRequest()) as response:
+        response.content.expected_length = SIZE
+        with pytest.raises(NetworkError):
+            await starts_with_part(response.content, part, 0, RECEIVED)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.downloads import with_fields
 from support.scripted_session import Answer, ScriptedFile, ScriptedSession
 from transfer.test_attempt import Transfers, asked, content
@@ -163,3 +164,19 @@ async def test_the_ranges_of_an_old_version_are_continued_if_the_origin_has_it_a
     assert transfers.part() == first.content
     assert [request.is_range for request in session.requests[:3]] == [True, False, True]
     assert transfers.part_count() == 1
+
+
+async def test_ranges_that_end_before_the_first_new_byte_fail_the_attempt(transfers: Transfers) -> None:
+    file = ScriptedFile(content(1, SIZE), ETag='W/"v"')
+    await transfers.cut(file, after=CUT)
+
+    def capped(request: RangeRequest) -> Answer:
+        # The overlap is as long as the longest range that the origin sends.
+        end = request.start + OVERLAP_BYTES
+        return file.answer(replace(request, end=min(end, request.end or end)))
+
+    session = ScriptedSession(capped)
+    assert isinstance(await transfers.fetch(session), NetworkError)
+    assert not transfers.has_progressed
+    assert len(session.requests) == 4
+    assert transfers.part() == file.content[:CUT]

@@ -37,6 +37,7 @@ def rest(**fields: str) -> ResponseHead:
 
 
 EXAMPLES: dict[str, tuple[RangeRequest, Representation, ResponseHead, Outcome]] = {
+    "a page in place of everything": (EVERYTHING, STRONG, whole(Content_Type="text/html"), Outcome.FAIL),
     "everything": (EVERYTHING, Representation(), whole(), Outcome.USE_ALL),
     "everything, refused": (EVERYTHING, Representation(), rest(), Outcome.ERROR),
     "an error": (IF_RANGE, STRONG, response(503), Outcome.ERROR),
