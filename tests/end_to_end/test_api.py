@@ -46,7 +46,7 @@ def users(**permissions: list[str]) -> str:
         for name, granted in permissions.items()
     ]
     # Each endpoint is asked with every kind of wrong credentials.
-    return DEFAULT_CONFIG.replace("[server]", "[server]\nmax_failed_logins = 0") + "".join(tables)
+    return "[server]\nmax_failed_logins = 0\n" + DEFAULT_CONFIG + "".join(tables)
 
 
 def bearer(user: str) -> dict[str, str]:
@@ -272,7 +272,7 @@ async def test_health_needs_no_token_and_reports_only_the_health(
         async with anonymous.get(f"{daemon.url}/api/v1/health", headers=fields) as response:
             assert response.status == 200
             body = await response.json()
-            assert body.keys() == {"status", "version"}
+            assert body.keys() == {"status", "version", "storage"}
             assert body["status"] == "ok"
 
 
