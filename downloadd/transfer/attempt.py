@@ -209,6 +209,8 @@ class Attempt:
             # A run that was killed has written more than its last checkpoint.
             await part.sync()
             self.download = self.download.with_progress(received=part.size)
+        if not self._allows_overlap:
+            await self._checkpoints.discard_compared()
         if has_larger_superseded_copy(self.download.progress):
             await self._checkpoints.go_back()
         self.meter.reset(self._checkpoints.baseline)

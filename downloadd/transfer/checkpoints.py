@@ -14,7 +14,7 @@ import structlog
 from msgspec.structs import asdict, replace
 
 from downloadd.clock import Clock
-from downloadd.download import Download, SupersededPart, log_fields
+from downloadd.download import Download, ResumedBy, SupersededPart, log_fields
 from downloadd.errors import DownloadError, InsufficientStorageError
 from downloadd.states import Trigger, advance
 from downloadd.storage.destination import Destination, Part
@@ -155,6 +155,19 @@ class Checkpoints:
         with suppress(DownloadError):
             await old.close()
         await self._remove_parts(removed)
+
+    async def discard_compared(self) -> None:
+        """Discard bytes that were continued because others were equal; `downloads.resume` may have allowed it before.
+
+        They stay if a digest verifies them.
+        """
+        if Representation.of(self.download).has_digest:
+            return
+        superseded = self.download.progress.superseded
+        if superseded is not None and superseded.resumed_by is ResumedBy.OVERLAP:
+            await self.remove_superseded()
+        if self.download.progress.resumed_by is ResumedBy.OVERLAP:
+            await self.start_over(is_part_valid=False)
 
     async def go_back(self) -> bool:
         """Continue the superseded part file, and remove the one that was begun after it; return False if it is gone."""

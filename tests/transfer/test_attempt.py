@@ -176,6 +176,28 @@ async def test_a_strict_daemon_starts_over_without_a_strong_validator(
     assert transfers.row.progress.resumed_by is None
 
 
+@pytest.mark.parametrize("after", [CUT + 50_000, SIZE])
+async def test_a_daemon_that_is_strict_by_now_starts_over_what_was_compared(transfers: Transfers, after: int) -> None:
+    file = ScriptedFile(content(1))
+    await transfers.cut(file)
+    # The strong validator appears after the comparison, so it does not identify the bytes before.
+    changed = bytearray(file.content)
+    # Between two samples.
+    changed[20_000:20_010] = bytes(10)
+    file.content = bytes(changed)
+    file.fields = {"ETag": '"v"'}
+    file.cut_after = after - CUT + OVERLAP_BYTES
+    await transfers.fetch(ScriptedSession(file.answer))
+    file.cut_after = None
+    assert transfers.row.progress.resumed_by is ResumedBy.OVERLAP
+    transfers.allows_overlap = False
+    session = ScriptedSession(file.answer)
+    assert await transfers.fetch(session) is FetchResult.COMPLETE
+    assert asked(session) == [(0, None)]
+    assert transfers.part() == file.content
+    assert transfers.part_count() == 1
+
+
 async def test_a_login_page_does_not_replace_bytes_that_cannot_be_continued(transfers: Transfers) -> None:
     transfers.allows_overlap = False
     file = ScriptedFile(content(1), ETag='W/"v"', Content_Type="application/zip")
