@@ -194,16 +194,17 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         int,
         Meta(ge=0, le=1000),
         describe(
-            "Attempts in a row after the first one that receive nothing new, before a download fails. "
-            "Attempts that fail because the host cannot be reached are not counted: see retry_for.",
+            "Attempts in a row after the first one that receive nothing new, before a download fails. With the "
+            "default, its timeout or retry_for ends it before. Attempts that fail because the host cannot be reached "
+            "are not counted.",
             former_name="retries",
         ),
-    ] = 5
+    ] = 1000
     retry_for: Annotated[
         WholeSeconds,
         describe(
-            "Time without new bytes after which a download fails while its host cannot be reached or refuses "
-            "requests; 0 for no limit. A host that has never answered ends it by its timeout already."
+            "Time without new bytes after which a download fails whose attempts fail; 0 for no limit. Its timeout ends "
+            "it before, unless its host has answered and cannot be reached any more."
         ),
     ] = 86_400
     speed_limit: Annotated[

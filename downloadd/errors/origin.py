@@ -72,9 +72,8 @@ class NetworkError(DownloadError, code="NETWORK_ERROR"):
     description = "Failed to connect to remote server or download was interrupted"
     resolution = "Check network connectivity and try again"
     advice = (
-        "`detail` has the reason of the last attempt: name, connection, TLS or a cut. All attempts of "
-        "`downloads.max_retries` are used up, or the host could not be reached for the time of `timeout` or "
-        "`downloads.retry_for`; `retry` starts again."
+        "`detail` has the reason of the last attempt: name, connection, TLS or a cut. The time of `timeout` or "
+        "`downloads.retry_for` is over, or the attempts of `downloads.max_retries` are used up; `retry` starts again."
     )
     occasions = frozenset({Occasion.END})
     concerns_source = True

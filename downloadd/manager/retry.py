@@ -13,6 +13,9 @@ INITIAL_DELAY_SECONDS: Final = 0.5
 """Seconds before the first retry, before jitter."""
 INITIAL_STORAGE_DELAY_SECONDS: Final = 10.0
 """Seconds before the first retry when the disk was full: space has to be freed first."""
+MAX_STORAGE_RETRIES: Final = 5
+"""Failed attempts in a row for lack of space that are followed by another one: its part file may be what fills the
+disk."""
 MAX_DELAY_SECONDS: Final = 60.0
 """Seconds; a delay that the origin asks for may be longer."""
 MAX_RETRY_AFTER_SECONDS: Final = 86_400.0
@@ -91,9 +94,11 @@ def decide(
     # While the storage root is missing, no attempt can succeed; its failure does not count.
     is_counted = is_counted and not isinstance(error, StorageRootMissingError)
     failures = (0 if progressed else failures) + is_counted
+    lacks_space = isinstance(error, InsufficientStorageError)
+    retries = min(retries, MAX_STORAGE_RETRIES) if lacks_space else retries
     if not error.transient or (is_counted and failures > retries):
         return Abort(failures=failures)
-    initial = INITIAL_STORAGE_DELAY_SECONDS if isinstance(error, InsufficientStorageError) else INITIAL_DELAY_SECONDS
+    initial = INITIAL_STORAGE_DELAY_SECONDS if lacks_space else INITIAL_DELAY_SECONDS
     delay = max(
         # After a failure that is not counted, the slots and the circuit of the host limit the attempts.
         backoff(max(1, failures) if is_counted else 1, initial=initial, maximum=MAX_DELAY_SECONDS, random=random),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config
+from support.daemon_process import DaemonProcess, make_config
 from support.origin.content import expected_bytes, expected_sha256
 from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, ScriptedResponse, error_response
@@ -17,7 +17,7 @@ MIB = 1 << 20
 SIZE = 16 * MIB + 99
 WHOLE = expected_bytes(0, 0, SIZE)
 SLOW_RESPONSE = ScriptedResponse(size=SIZE, etag='"a"', rate=8 * MIB)
-SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries = 1\nstall_timeout = 2")
+SHORT_TIMEOUTS = make_config(max_retries=1, stall_timeout=2)
 
 
 @pytest.fixture

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
+from support.daemon_process import DaemonProcess, make_config
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, Framing, ScriptedResponse, error_response, redirect
 from support.waiting import wait_until
 
-SHORT_TIMEOUTS = DEFAULT_CONFIG.replace(
-    "[downloads]", "[downloads]\nmax_retries = 2\nstall_timeout = 1\nmax_size = 1_000_000"
-)
+SHORT_TIMEOUTS = make_config(max_retries=2, stall_timeout=1, max_size=1_000_000)
 SIZE = 300_000
 WHOLE = expected_bytes(0, 0, SIZE)
 

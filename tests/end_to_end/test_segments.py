@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config
+from support.daemon_process import DaemonProcess, make_config
 from support.origin.content import expected_bytes, expected_sha256
 from support.origin.origin import Origin, Request
 from support.origin.scripted_response import ScriptedResponse, error_response
@@ -16,7 +16,7 @@ from downloadd.transfer.byte_ranges import ByteRanges
 MIB = 1 << 20
 SIZE = 16 * MIB + 99
 WHOLE = expected_bytes(0, 0, SIZE)
-SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries = 2\nstall_timeout = 1")
+SHORT_TIMEOUTS = make_config(max_retries=2, stall_timeout=1)
 
 
 def spans(origin: Origin, path: str = "/f") -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
+from support.daemon_process import DaemonProcess, make_config
 from support.origin.content import expected_bytes, expected_sha256
 from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, Framing, ScriptedResponse
@@ -25,7 +25,7 @@ SIZE = 6 * MIB + 4_321
 CUT = 5 * MIB + 77
 RECORD = 16 * 1024
 """Bytes of a TLS record."""
-SHORT_TIMEOUTS = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_retries = 2\nstall_timeout = 1")
+SHORT_TIMEOUTS = make_config(max_retries=2, stall_timeout=1)
 
 
 class TransferPath:

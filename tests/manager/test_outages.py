@@ -3,12 +3,13 @@
 The scheduler, the health of the origins and the decisions to retry are the real ones; time and transfers are simulated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from random import Random
 
 import pytest
 
+from downloadd.config import DownloadsConfig
 from downloadd.errors import DownloadError, NetworkError, NetworkErrorKind, RemoteError
 from downloadd.manager import retry
 from downloadd.manager.origin_health import MAX_PAUSE_SECONDS, OriginFailure, classify_failure
@@ -19,7 +20,7 @@ DOWNLOADS = 1000
 HOSTS = 20
 MAX_PER_HOST = 16
 MAX_CONCURRENT = 64
-MAX_RETRIES = 5
+MAX_RETRIES = DownloadsConfig().max_retries
 TIMEOUT = 300.0
 RETRY_FOR = 86_400.0
 LAST_OUTAGE = 900.0
@@ -27,6 +28,18 @@ LAST_OUTAGE = 900.0
 
 DEAD = "https://dead.example"
 """A host that never answers."""
+
+
+UNREACHABLE = tuple(
+    NetworkError("no route", kind=kind)
+    for kind in (NetworkErrorKind.NAME, NetworkErrorKind.CONNECT, NetworkErrorKind.NO_RESPONSE)
+)
+BROKEN = (
+    *UNREACHABLE,
+    *(RemoteError(status) for status in (500, 502, 503, 504)),
+    *(NetworkError("broken", kind=kind) for kind in (NetworkErrorKind.STALLED, NetworkErrorKind.CUT)),
+)
+"""Failures of a host that answers, or of one behind a proxy that does."""
 
 
 class Host:
@@ -69,8 +82,10 @@ class Transfer:
 class Simulation:
     """A loop of events, each a function at a time."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, failures: Sequence[DownloadError] = UNREACHABLE, timeout: float = TIMEOUT) -> None:
         self.random = Random(seed)
+        self.failures = failures
+        self.timeout = timeout
         self.now = 0.0
         self.network = Host("network", self.random)
         self.hosts = [Host(f"https://h{number}.example", self.random) for number in range(HOSTS)]
@@ -121,8 +136,7 @@ class Simulation:
         error: DownloadError | None = None
         delay = 0.01
         if self._outage(host) is not None:
-            kind = self.random.choice([NetworkErrorKind.NAME, NetworkErrorKind.CONNECT, NetworkErrorKind.NO_RESPONSE])
-            error, delay = NetworkError("no route", kind=kind), self.random.choice([0.01, 3.0])
+            error, delay = self.random.choice(self.failures), self.random.choice([0.01, 3.0])
         elif host.asks_to_wait_at is not None and self.now >= host.asks_to_wait_at:
             host.asks_to_wait_at = None
             error = RemoteError(503, retry_after=30)
@@ -197,7 +211,7 @@ class Simulation:
             progressed=has_progressed,
             is_counted=verdict.is_counted,
             pause=verdict.pause,
-            time_left=retry.time_left(spent, timeout=TIMEOUT, retry_for=RETRY_FOR),
+            time_left=retry.time_left(spent, timeout=self.timeout, retry_for=RETRY_FOR),
             random=self.random.random(),
         )
         if isinstance(decision, retry.Abort):
@@ -239,6 +253,15 @@ def test_nothing_fails_that_can_succeed_and_no_host_is_asked_too_often(seed: int
     for begin, end in simulation.network.outages:
         starts_of = {host.name: sum(begin <= time < end for time in host.starts) for host in simulation.hosts}
         assert max(starts_of.values()) <= max_requests(begin, end)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_outage_behind_a_proxy_that_answers_fails_no_download_without_a_timeout(seed: int) -> None:
+    simulation = Simulation(seed, failures=BROKEN, timeout=0)
+    for number in range(DOWNLOADS):
+        simulation.add(simulation.hosts[number % HOSTS], simulation.random.choice([0.1, 1.0, 5.0, 60.0]))
+    simulation.run(until=20_000)
+    assert [one for one in simulation.transfers.values() if one.outcome != "completed"] == []
 
 
 def test_the_downloads_of_a_host_that_never_answers_end_by_their_timeout() -> None:

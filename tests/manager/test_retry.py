@@ -15,6 +15,7 @@ from downloadd.manager.retry import (
     INITIAL_STORAGE_DELAY_SECONDS,
     MAX_DELAY_SECONDS,
     MAX_RETRY_AFTER_SECONDS,
+    MAX_STORAGE_RETRIES,
     Abort,
     Retry,
     TimeSpent,
@@ -161,3 +162,10 @@ def test_a_missing_storage_costs_no_retry(failures: int) -> None:
     decision = decided(StorageRootMissingError("gone"), failures=failures, retries=failures)
     assert isinstance(decision, Retry)
     assert decision.failures == failures
+
+
+def test_a_lack_of_space_is_retried_a_few_times_only() -> None:
+    full = InsufficientStorageError("full")
+    assert isinstance(decided(full, failures=MAX_STORAGE_RETRIES - 1, retries=1000), Retry)
+    assert isinstance(decided(full, failures=MAX_STORAGE_RETRIES, retries=1000), Abort)
+    assert isinstance(decided(full, failures=2, retries=1), Abort)

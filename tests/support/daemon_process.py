@@ -24,6 +24,7 @@ DEFAULT_CONFIG = f"""
 [storage]
 min_free = 0
 [downloads]
+max_retries = 5
 allowed_networks = ["127.0.0.0/8", "::1/128"]
 [[users]]
 id = "{USER}"
@@ -33,8 +34,8 @@ token_hash = "sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
 
 def make_config(**downloads: Any) -> str:
     """Return the configuration of the tests with these keys of `[downloads]` added."""
-    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in downloads.items())
-    return DEFAULT_CONFIG.replace("[downloads]\n", f"[downloads]\n{lines}")
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in ({"max_retries": 5} | downloads).items())
+    return DEFAULT_CONFIG.replace("max_retries = 5\n", lines)
 
 
 class DaemonProcess:
