@@ -103,11 +103,13 @@ class Outcomes:
         `has_waited` is True if the attempt had to wait for the records; its failure does not count.
         """
         error = self._attribute_timeout(error)
+        verdict = await self._origins.report_failure(self._attempt.responding_origin, self._download.seq, error)
+        return await self._retry_or_fail(error, verdict, has_waited=has_waited)
+
+    async def _retry_or_fail(self, error: DownloadError, verdict: Verdict, *, has_waited: bool) -> Download:
         download, now, time_spent = self._download, self._clock.wall(), self._timer.spent
         # After a failure of the storage, the kept bytes may be missing at the next attempt.
         progressed = self._attempt.has_progressed and not isinstance(error, StorageError)
-        origin = self._attempt.responding_origin
-        verdict = await self._origins.report_failure(origin, download.seq, error)
         if isinstance(error, ChecksumMismatchError):
             if must_start_over(download):
                 return await self._start_over(error)
@@ -136,7 +138,7 @@ class Outcomes:
             case retry.Abort():
                 self._log.info("attempt_failed", error=error.code, detail=error.detail)
                 if error.transient and verdict.failing_seconds is not None:
-                    self._origins.hasten_probe(origin)
+                    self._origins.hasten_probe(self._attempt.responding_origin)
                 return lifecycle.mark_failed(await self._keep_failed_part(error), error, now=now)
 
     async def wait_for_source(self, error: NoSlotError, *, has_waited: bool) -> Download:
@@ -149,7 +151,7 @@ class Outcomes:
         is_counted = verdict.is_counted and not has_waited
         failures = 1 if self._attempt.has_progressed else download.progress.failures + is_counted
         if failures > self._max_retries + len(download.request.mirrors):
-            return await self.fail(error.failure, has_waited=has_waited)
+            return await self._retry_or_fail(error.failure, verdict, has_waited=has_waited)
         self._log.info("waiting_for_source", detail=str(error))
         row = (await self._attempt.close_part()).with_progress(time_spent=self._timer.spent)
         return lifecycle.wait_for_source(row, source=error.source, failures=failures)
