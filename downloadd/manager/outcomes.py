@@ -229,7 +229,9 @@ class Outcomes:
 
     async def _keep_failed_part(self, error: DownloadError) -> Download:
         """Return the row of a download that fails, with the bytes that a retry can continue from; remove others."""
-        if self._keeps_parts and not error.invalidates_part:
+        # Without an open part file, nothing was learned about it.
+        is_useful = self._attempt.part is None or self._attempt.is_resumable
+        if self._keeps_parts and is_useful and not error.invalidates_part:
             row = await self._attempt.close_part()
             # Only a failure of the storage loses the file, during a publication.
             if row.progress.received and (not isinstance(error, StorageError) or await self._attempt.has_part()):

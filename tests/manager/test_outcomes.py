@@ -221,3 +221,14 @@ async def test_an_answer_closes_the_circuit_for_the_others_at_once(parts: RunPar
     await wait_until(lambda: parts.dispatcher.origins(9).total == 0)
     run.stop(StopReason.CANCEL)
     await performing
+
+
+@pytest.mark.parametrize(("etag", "kept"), [('"v"', True), (None, False)])
+async def test_a_failed_download_keeps_only_bytes_that_a_retry_can_continue(
+    parts: RunParts, etag: str | None, kept: bool
+) -> None:
+    # Without a validator, the few bytes before the cut would be received again anyway.
+    parts.origin.script("/cut", ScriptedResponse(size=SIZE, etag=etag, cut_after=50_000))
+    row = await perform(parts.make_run(await parts.claim("/cut"), replace(CONFIG, max_retries=0)))
+    assert (row.state, row.kept_bytes) == (State.FAILED, 50_000 if kept else 0)
+    assert len(parts.files()) == int(kept)
