@@ -148,3 +148,8 @@ def test_data_that_is_not_an_object_is_refused(data: bytes) -> None:
 def test_any_object_is_split_or_refused(data: bytes) -> None:
     with suppress(InvalidArrayError):
         list(read_arrays(cut(data, 4)))
+
+
+@pytest.mark.parametrize("blank", [b"\v", b"\f", b"\x1c", b"\xa0"])
+def test_a_blank_that_is_none_of_json_is_an_element_that_the_parser_refuses(blank: bytes) -> None:
+    assert list(read_elements((b"[1, " + blank + b", 2]",))) == [b"1", blank, b"2"]

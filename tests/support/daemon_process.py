@@ -188,7 +188,9 @@ class DaemonProcess:
         """Cancel, pause, resume or retry a download."""
         path = f"/api/v1/downloads/{id}"
         status, body = await (
-            self.request("DELETE", path) if verb == "cancel" else self.request("POST", f"{path}/{verb}")
+            self.request("DELETE", f"{path}?only=active")
+            if verb == "cancel"
+            else self.request("POST", f"{path}/{verb}")
         )
         return status, dict(body)
 
