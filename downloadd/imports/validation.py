@@ -36,7 +36,7 @@ MAX_ENTITIES_BYTES: Final = 192 << 20
 """Bytes of the texts of all users and channels."""
 MAX_CHECKSUM_LISTS: Final = 10_000
 """Different lists of checksums that one import file gives by their URLs."""
-MAX_SKIPPED: Final = 1_000_000
+MAX_SKIPPED: Final = 250_000
 """Entries of a file that are skipped before the file is refused."""
 MAX_SKIPPED_LOGGED: Final = 1_000
 """Skipped entries of a file that are logged."""

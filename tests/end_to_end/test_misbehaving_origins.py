@@ -219,7 +219,7 @@ async def test_an_origin_that_refuses_connections_fails_the_download(daemon: Dae
 
 
 async def test_the_timeout_limits_an_origin_that_sends_slowly(daemon: DaemonProcess, origin: Origin) -> None:
-    origin.script("/slow", ScriptedResponse(size=1_000_000, rate=1000))
+    origin.script("/slow", ScriptedResponse(size=1_000_000, etag='"v"', rate=1000))
     status, answer = await daemon.fetch("d", origin.url("/slow"), timeout="1")
     assert (status, answer["error"]) == (504, "DOWNLOAD_TIMEOUT")
     assert (await daemon.get_download(answer["download_id"]))["kept_bytes"] > 0
