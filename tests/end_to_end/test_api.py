@@ -32,7 +32,7 @@ PERMISSION_MISSING = {
 }
 FORBIDDEN = {"success": False, "error": "DOWNLOAD_FORBIDDEN"}
 
-ISOLATED = make_config(allowed_domains=["origin.test"], max_retries=0).replace(
+ISOLATED = make_config(allowed_domains=["origin.test"], max_retries=0, retry_for=1).replace(
     'allowed_networks = ["127.0.0.0/8", "::1/128"]\n', ""
 )
 """Configuration under which no download succeeds: the only allowed host does not exist."""
