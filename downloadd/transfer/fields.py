@@ -185,13 +185,17 @@ def parse_digest_field(text: str | None) -> str | None:
 
     Return None if none has a known algorithm. Malformed members and parameters (RFC 8941, section 3.1.2) are ignored.
     """
-    members = (_DIGEST_MEMBER.fullmatch(member.strip(_OWS)) for member in (text or "").split(","))
+    if text is None:
+        return None
+    members = (_DIGEST_MEMBER.fullmatch(member.strip(_OWS)) for member in text.split(","))
     return _strongest_digest({member["name"]: member["value"] for member in members if member is not None})
 
 
 def parse_legacy_digest(text: str | None) -> str | None:
     """Return the strongest checksum in a Digest (RFC 3230, section 4.3.2, extended by RFC 5843), in its normal form."""
-    members = (member.strip(_OWS).partition("=") for member in (text or "").split(","))
+    if text is None:
+        return None
+    members = (member.strip(_OWS).partition("=") for member in text.split(","))
     return _strongest_digest({name.lower(): value for name, _, value in members})
 
 
