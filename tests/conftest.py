@@ -13,6 +13,14 @@ settings.register_profile("tests", deadline=None, suppress_health_check=[HealthC
 settings.register_profile("fast", settings.get_profile("tests"), max_examples=25)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the number of workers for two cores.
+
+    Fast tests use the CPU, and each worker collects all of them. Most others wait for sockets, disks and processes.
+    """
+    return 3 if config.getoption("markexpr") == "fast" else 4
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Generate fewer examples if only fast tests run, which is after each edit."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

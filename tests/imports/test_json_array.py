@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from downloadd.imports import json_array
 from downloadd.imports.json_array import InvalidArrayError, read_arrays, read_elements
 
+pytestmark = pytest.mark.system
+
 VALUES = st.recursive(
     st.none()
     | st.booleans()

@@ -28,6 +28,8 @@ from downloadd.storage.names import parse_filename
 from downloadd.storage.root import DiskSpace, StorageRoot
 from downloadd.transfer.resume import OVERLAP_BYTES
 
+pytestmark = pytest.mark.system
+
 SIZE = 300_000
 KEPT = 200_000
 WHOLE = expected_bytes(0, 0, SIZE)

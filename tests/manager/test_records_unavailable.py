@@ -25,6 +25,8 @@ from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import State
 from downloadd.transfer import checkpoints
 
+pytestmark = pytest.mark.system
+
 SIZE = 200_000
 PATIENCE = 0.05
 

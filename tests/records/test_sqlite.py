@@ -27,6 +27,8 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.records.writer import LOCK_POLL_SECONDS
 from downloadd.states import State
 
+pytestmark = pytest.mark.system
+
 CHILD = [sys.executable, "-P", "-c"]
 """Command that runs a script against the installed package; `CHILD_ENVIRONMENT` adds the tests' modules."""
 CHILD_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}

@@ -192,7 +192,7 @@ def refusal(kind: str) -> ScriptedResponse:
 async def test_a_refused_further_connection_leaves_the_rest_to_the_first(
     part: Part, session: Session, origin: Origin, kind: str
 ) -> None:
-    good = ScriptedResponse(size=SIZE, etag='"v"', rate=10_000_000)
+    good = ScriptedResponse(size=SIZE, etag='"v"', rate=40_000_000)
     origin.set_fallback(lambda request: refusal(kind) if request.field("Range") else good)
     transfer = Transfer(part, session, [origin.url("/f")], ByteRanges())
     await transfer.run_with_first(session)

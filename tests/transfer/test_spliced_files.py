@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, Final
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.scripted_session import Answer, ScriptedFile, ScriptedSession
@@ -21,6 +22,8 @@ from downloadd.manager.verification import verify_digests
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.attempt import FetchResult
 from downloadd.transfer.resume import RangeRequest
+
+pytestmark = pytest.mark.system
 
 SIZE: Final = 300_000
 LAST_BYTES: Final = 100
