@@ -13,6 +13,8 @@ from downloadd.transfer.detach import MIN_DETACH_BYTES
 from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import Session
 
+pytestmark = pytest.mark.system
+
 CUT_AFTER_BYTES = 100_000
 
 

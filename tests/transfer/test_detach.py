@@ -12,6 +12,8 @@ from downloadd.transfer.detach import MIN_DETACH_BYTES, RING_BUFFER_BYTES, RingB
 from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import Session
 
+pytestmark = pytest.mark.system
+
 
 @given(
     size=st.integers(1, 16),

@@ -25,6 +25,8 @@ from downloadd.transfer.segments import divide
 from downloadd.transfer.session import Session
 from downloadd.transfer.sources import Source
 
+pytestmark = pytest.mark.system
+
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
 SIZE = 5 << 20
 FILE = ScriptedResponse(size=SIZE, etag='"v"')

@@ -12,6 +12,8 @@ from support.served_api import ServedApi
 from downloadd.errors import ERRORS
 from downloadd.states import State
 
+pytestmark = pytest.mark.system
+
 A = "https%3A%2F%2Fa.example%2Fx"
 IMPORTS_READ = (
     "getImportFileData", "getImportProgress", "getCurrentImportOperation", "getLatestImportOperations",
