@@ -107,8 +107,9 @@ class DownloadService:
             IdempotencyKeyReusedError: the key belongs to another request.
         """
         self.authorize(user, Action.START)
-        for request in requests:
-            self._rights.require(user, Action.START, directory=request.directory)
+        # A batch has thousands of requests, and few directories.
+        for directory in dict.fromkeys(request.directory for request in requests):
+            self._rights.require(user, Action.START, directory=directory)
         make_stored_response: MakeStoredResponse | None = None
         if idempotency_key is not None and render is not None:
             make_stored_response = _storing(user, idempotency_key, render, self._clock)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
@@ -24,7 +25,8 @@ from downloadd.errors import (
     UnexpectedContentError,
 )
 from downloadd.import_operation import FileStatus, PendingFile, PendingKind
-from downloadd.imports.archives import AnyArchive, open_archive
+from downloadd.imports.archive_entries import ArchiveEntries
+from downloadd.imports.archives import open_archive
 from downloadd.imports.layout import format_import_directory, resolve_destination
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.uploads import UploadStore
@@ -89,7 +91,7 @@ class ArchivedFiles:
             except DownloadError as error:
                 log.info("import_archive_kept", operation=id, error=error.code)
 
-    async def _save(self, archive: AnyArchive, file: PendingFile, kind: PendingKind) -> PendingFile:
+    async def _save(self, archive: ArchiveEntries[Any], file: PendingFile, kind: PendingKind) -> PendingFile:
         """Return the file with its outcome."""
         try:
             return await self._publish(archive, file, kind)
@@ -99,7 +101,7 @@ class ArchivedFiles:
             log.warning("archived_file_failed", operation=file.import_id, error=error.code, detail=error.detail)
             return replace(file, status=FileStatus.FAILED, error=error.code)
 
-    async def _publish(self, archive: AnyArchive, file: PendingFile, kind: PendingKind) -> PendingFile:
+    async def _publish(self, archive: ArchiveEntries[Any], file: PendingFile, kind: PendingKind) -> PendingFile:
         folder, given = resolve_destination(file, kind)
         top = format_import_directory(self._directory, file.import_started_at, file.import_name)
         directory, name = f"{top}/{folder}", parse_filename(given or file.link.member.rpartition("/")[2])
@@ -117,7 +119,7 @@ class ArchivedFiles:
         finally:
             await part.remove()
 
-    async def _copy(self, archive: AnyArchive, file: PendingFile, part: Part) -> str:
+    async def _copy(self, archive: ArchiveEntries[Any], file: PendingFile, part: Part) -> str:
         """Write the content to the part file, and return its checksum."""
         part.hash_while_writing((DEFAULT_ALGORITHM,))
         pieces = archive.pieces(file.link.member)
@@ -164,7 +166,7 @@ class ArchivedFiles:
 
 
 @asynccontextmanager
-async def _opened(path: Path) -> AsyncIterator[AnyArchive]:
+async def _opened(path: Path) -> AsyncIterator[ArchiveEntries[Any]]:
     file = await asyncio.to_thread(path.open, "rb")
     try:
         archive = await asyncio.to_thread(open_archive, file)

@@ -1,9 +1,9 @@
 """Archives of any format, as files are taken from them."""
 
-from collections.abc import Iterator
-from typing import BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final
 
 from downloadd.imports.archive import Archive
+from downloadd.imports.archive_entries import ArchiveEntries
 from downloadd.imports.tar_archive import TarArchive
 
 _ZIP_SIGNATURE: Final = b"PK"
@@ -11,27 +11,7 @@ _NO_LIMIT: Final = 1 << 62
 """Bytes of the files that are taken; the storage limits them."""
 
 
-class AnyArchive(Protocol):
-    """Archive of any format."""
-
-    def size(self, name: str) -> int:
-        """Return the declared length of a file in bytes."""
-        ...
-
-    def position(self, name: str) -> int:
-        """Return the place of a file in the archive, in which order files are read fastest."""
-        ...
-
-    def pieces(self, name: str) -> Iterator[bytes]:
-        """Yield the content of a file."""
-        ...
-
-    def close(self) -> None:
-        """Close the archive, but not its file."""
-        ...
-
-
-def open_archive(file: BinaryIO) -> AnyArchive:
+def open_archive(file: BinaryIO) -> ArchiveEntries[Any]:
     """Open a zip or tar archive; blocks.
 
     Raises:

@@ -24,8 +24,10 @@ from downloadd.import_operation import (
     SkipReason,
     WorkspaceUser,
 )
-from downloadd.imports.archive import Archive, report_duplicates
+from downloadd.imports.archive import Archive
+from downloadd.imports.archive_entries import report_duplicates
 from downloadd.imports.refusal import ImportRefusedError
+from downloadd.imports.skipping import malformed, shorten
 from downloadd.imports.text import MAX_LINE_CHARACTERS, read_lines
 from downloadd.imports.url_list import check_list_size, derive_file_id, no_url
 
@@ -34,7 +36,6 @@ _DIRECT_MESSAGES_FOLDER: Final = "directmessages"
 _LISTS: Final = frozenset({"users.csv", "channels.csv"})
 _SEPARATORS: Final = ",;\t"
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
-_MAX_SHOWN_CHARACTERS: Final = 80
 
 
 def read_csv(file: BinaryIO) -> Iterator[ImportItem]:
@@ -56,12 +57,12 @@ def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
     yield from report_duplicates(archive.duplicates)
     for line, row in _read_member_rows(archive, "users.csv"):
         if len(row) < 2 or not row[0]:
-            yield _malformed("users.csv", line, "a line without username and email")
+            yield malformed("users.csv", "a line without username and email", line=line)
         else:
             yield WorkspaceUser(user_id=row[0], username=row[0], email=row[1])
     for line, row in _read_member_rows(archive, "channels.csv"):
         if not row[0]:
-            yield _malformed("channels.csv", line, "a line without a name")
+            yield malformed("channels.csv", "a line without a name", line=line)
         else:
             known.add(row[0])
             yield Channel(
@@ -75,7 +76,7 @@ def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
             yield SkippedEntry(
                 reason=SkipReason.UNKNOWN_ENTRY,
                 detail="exports in CSV have no such entry",
-                entry=name[:_MAX_SHOWN_CHARACTERS],
+                entry=shorten(name),
             )
             continue
         if folder == _DIRECT_MESSAGES_FOLDER:
@@ -125,10 +126,6 @@ def _read_link(header: list[str], line: int, row: list[str]) -> FileLink | Skipp
         checksum=cells.get("checksum") or None,
         line=line,
     )
-
-
-def _malformed(entry: str, line: int, detail: str) -> SkippedEntry:
-    return SkippedEntry(reason=SkipReason.MALFORMED, detail=detail, entry=entry, line=line)
 
 
 def _read_member_rows(archive: Archive, name: str) -> Iterator[tuple[int, list[str]]]:

@@ -45,6 +45,7 @@ class StructDecoder(Generic[T]):
 
     def __init__(self, kind: type[T]) -> None:
         self._one = msgspec.json.Decoder(kind)
+        # A variable is no type for the checker, though the decoder takes it as one.
         self._many: msgspec.json.Decoder[list[T] | None] = msgspec.json.Decoder(list[kind] | None)  # type: ignore[valid-type]
 
     def decode(self, raw: bytes | msgspec.Raw) -> T | None:

@@ -21,10 +21,12 @@ from downloadd.import_operation import (
     SkipReason,
     WorkspaceUser,
 )
-from downloadd.imports.archive import Archive, report_duplicates
+from downloadd.imports.archive import Archive
+from downloadd.imports.archive_entries import report_duplicates
 from downloadd.imports.json_lines import read_json_lines
 from downloadd.imports.json_structs import StructDecoder
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
+from downloadd.imports.skipping import shorten
 from downloadd.imports.url_list import derive_file_id
 
 EMOJI_CHANNEL_ID: Final = "__emoji__"
@@ -33,7 +35,6 @@ EMOJI_CHANNEL_ID: Final = "__emoji__"
 _ZIP_SIGNATURE: Final = b"PK"
 _DATA: Final = "data/"
 _CHUNK_BYTES: Final = 256 * 1024
-_MAX_SHOWN_CHARACTERS: Final = 80
 _MAX_FILES: Final = 1_000_000
 
 
@@ -209,7 +210,7 @@ class _Export:
             raise ImportRefusedError(f"the export names more than {_MAX_FILES} files", ImportErrorCode.FILE_TOO_LARGE)
         id, member = derive_file_id(attachment.path), self._find_member(attachment.path)
         if not member:
-            detail = f"the archive does not contain {_shorten(attachment.path)!r}"
+            detail = f"the archive does not contain {shorten(attachment.path)!r}"
             return msgspec.structs.replace(
                 _skip(SkipReason.NOT_IN_ARCHIVE, detail, entry, number), file_id=id, channel_id=channel_id
             )
@@ -234,8 +235,4 @@ class _Export:
 
 
 def _skip(reason: SkipReason, detail: str, entry: str, number: int | None) -> SkippedEntry:
-    return SkippedEntry(reason=reason, detail=detail, entry=_shorten(entry), line=number)
-
-
-def _shorten(text: str) -> str:
-    return text[:_MAX_SHOWN_CHARACTERS]
+    return SkippedEntry(reason=reason, detail=detail, entry=shorten(entry), line=number)

@@ -15,6 +15,7 @@ import msgspec
 
 from downloadd.import_operation import FileLink, ImportErrorCode, ImportItem, SkippedEntry, SkipReason
 from downloadd.imports.refusal import ImportRefusedError
+from downloadd.imports.skipping import shorten
 from downloadd.imports.url_list import MAX_MIRRORS, derive_file_id
 from downloadd.verify import find_algorithm
 
@@ -42,7 +43,6 @@ _DEFAULT_PRIORITY: Final = 999_999
 """Priority of a URL without one (RFC 5854, section 4.2.16.1)."""
 _MAX_PREFERENCE: Final = 100
 _STRONGEST_FIRST: Final = ("sha-512", "sha-384", "sha-256", "sha-1", "md5")
-_MAX_SHOWN_CHARACTERS: Final = 80
 _MAX_DIGITS: Final = 19
 _MAX_TEXT_CHARACTERS: Final = 16 * 1024
 _CHUNK_BYTES: Final = 64 * 1024
@@ -176,7 +176,7 @@ class _MetalinkHandler:
         self._name, self._size, self._hashes, self._urls, self._has_hashes = name, None, {}, [], False
 
     def _finish_file(self) -> Iterator[ImportItem]:
-        path, shown = PurePosixPath(self._name), self._name[:_MAX_SHOWN_CHARACTERS]
+        path, shown = PurePosixPath(self._name), shorten(self._name)
         # RFC 5854, section 4.1.2.1: directories are allowed; ".." and absolute paths are not.
         if not self._name or path.is_absolute() or ".." in path.parts or "\\" in self._name:
             yield SkippedEntry(

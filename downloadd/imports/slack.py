@@ -24,10 +24,12 @@ from downloadd.import_operation import (
     SkipReason,
     WorkspaceUser,
 )
-from downloadd.imports.archive import Archive, report_duplicates
+from downloadd.imports.archive import Archive
+from downloadd.imports.archive_entries import report_duplicates
 from downloadd.imports.json_array import InvalidArrayError
 from downloadd.imports.json_structs import StructDecoder
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
+from downloadd.imports.skipping import malformed, shorten
 from downloadd.imports.slack_members import SlackMembers
 
 CANVASES_CHANNEL_ID: Final = "__canvases__"
@@ -61,7 +63,6 @@ _PAGE_MODES: Final = frozenset({"quip", "canvas", "list", "space", "docs", "post
 _MAX_FILE_BYTES: Final = (1 << 63) - 1
 """Bytes of a file that the records can store."""
 _MAX_ID_CHARACTERS: Final = 255
-_MAX_SHOWN_CHARACTERS: Final = 80
 _MAX_CHANNEL_CHARACTERS: Final = 1_000
 """Characters of a channel's name; Slack allows 80."""
 _MAX_CONVERSATIONS: Final = 200_000
@@ -156,7 +157,7 @@ class _Export:
     def _users(self, name: str) -> Iterator[ImportItem]:
         for number, user in self._read_list(name, _USERS):
             if user is None:
-                yield _malformed(name, number, "an element is not a user")
+                yield malformed(name, "an element is not a user", line=number)
                 continue
             profile = user.profile or _Profile()
             yield WorkspaceUser(
@@ -172,7 +173,7 @@ class _Export:
     def _channels(self, top: str, name: str, *, private: bool) -> Iterator[ImportItem]:
         for number, channel in self._read_list(f"{top}{name}", _CHANNELS):
             if channel is None or not _has_valid_lengths(channel):
-                yield _malformed(f"{top}{name}", number, "an element is not a channel")
+                yield malformed(f"{top}{name}", "an element is not a channel", line=number)
                 continue
             self._add_folder(f"{top}{channel.id}", channel.id)
             if channel.name:
@@ -192,7 +193,7 @@ class _Export:
                         channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True
                     )
                 if conversation is None or not _has_valid_lengths(conversation):
-                    yield _malformed(f"{top}{_DIRECT_LIST}", number, "an element is not a conversation")
+                    yield malformed(f"{top}{_DIRECT_LIST}", "an element is not a conversation", line=number)
                     continue
                 self._add_folder(f"{top}{conversation.id}", DIRECT_MESSAGES_CHANNEL_ID)
 
@@ -212,12 +213,12 @@ class _Export:
         elif base.endswith(".json") and conversation and f"{top}{top_slash}" in self._tops:
             yield SkippedEntry(
                 reason=SkipReason.UNKNOWN_CHANNEL,
-                detail=f"the directory {_shorten(conversation)!r} belongs to no channel",
-                entry=_shorten(name),
+                detail=f"the directory {shorten(conversation)!r} belongs to no channel",
+                entry=shorten(name),
             )
         else:
             yield SkippedEntry(
-                reason=SkipReason.UNKNOWN_ENTRY, detail="exports of Slack have no such entry", entry=_shorten(name)
+                reason=SkipReason.UNKNOWN_ENTRY, detail="exports of Slack have no such entry", entry=shorten(name)
             )
 
     def _day(self, name: str, channel_id: str) -> Iterator[ImportItem]:
@@ -225,7 +226,7 @@ class _Export:
         try:
             for number, message in enumerate(_MESSAGES.read_array(self._archive, name), start=1):
                 if message is None:
-                    yield _malformed(name, number, "a message cannot be decoded", channel_id)
+                    yield malformed(name, "a message cannot be decoded", line=number, channel_id=channel_id)
                     continue
                 count += 1
                 for raw in _files_of(message):
@@ -234,7 +235,7 @@ class _Export:
             yield SkippedEntry(
                 reason=SkipReason.DAMAGED_ENTRY,
                 detail=f"after {count} messages: {error}",
-                entry=_shorten(name),
+                entry=shorten(name),
                 channel_id=channel_id,
             )
         yield MessageCount(count=count)
@@ -247,7 +248,7 @@ class _Export:
                     yield Channel(channel_id=CANVASES_CHANNEL_ID, name="Canvases")
                     is_first = False
                 if file is None:
-                    yield _malformed(name, number, "an element is not a file", CANVASES_CHANNEL_ID)
+                    yield malformed(name, "an element is not a file", line=number, channel_id=CANVASES_CHANNEL_ID)
                 else:
                     yield self._link(file, without_message, CANVASES_CHANNEL_ID, name)
 
@@ -258,7 +259,7 @@ class _Export:
             return
         file = _FILES.decode(raw)
         if file is None:
-            yield _malformed(entry, number, "a file of the message cannot be decoded", channel_id)
+            yield malformed(entry, "a file of the message cannot be decoded", line=number, channel_id=channel_id)
             return
         self._mentions += 1
         if self._mentions > _MAX_MENTIONS:
@@ -273,9 +274,9 @@ class _Export:
         if problem is not None:
             return SkippedEntry(
                 reason=problem[0],
-                detail=f"the file {_shorten(file.id)!r} {problem[1]}",
-                entry=_shorten(entry),
-                message=_shorten(message.ts),
+                detail=f"the file {shorten(file.id)!r} {problem[1]}",
+                entry=shorten(entry),
+                message=shorten(message.ts),
                 file_id=file.id if len(file.id) <= _MAX_ID_CHARACTERS else "",
                 channel_id=channel_id,
             )
@@ -327,12 +328,6 @@ def _find_problem(file: _File, url: str, member: str) -> tuple[SkipReason, str] 
     return (SkipReason.NOT_IN_ARCHIVE, "is not in the archive") if url else (SkipReason.NO_LINK, "has no download URL")
 
 
-def _malformed(entry: str, number: int, detail: str, channel_id: str = "") -> SkippedEntry:
-    return SkippedEntry(
-        reason=SkipReason.MALFORMED, detail=detail, entry=_shorten(entry), line=number, channel_id=channel_id
-    )
-
-
 def _find_tops(archive: Archive) -> tuple[str, ...]:
     """Return the directories of workspaces within the archive, with their slashes; "" for its top level.
 
@@ -360,10 +355,6 @@ def _parse_timestamp(ts: str) -> float | None:
         return float(ts)
     except ValueError:
         return None
-
-
-def _shorten(text: str) -> str:
-    return text[:_MAX_SHOWN_CHARACTERS]
 
 
 def _too_large_error(message: str) -> ImportRefusedError:

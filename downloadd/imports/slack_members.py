@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from downloadd.import_operation import ImportItem, SkippedEntry, SkipReason
+from downloadd.imports.skipping import shorten
 
 _UPLOADS: Final = "__uploads"
 _AVATARS: Final = "__avatars"
 _ATTACHMENTS: Final = "attachments"
-_MAX_SHOWN_CHARACTERS: Final = 80
 
 
 class SlackMembers:
@@ -56,7 +56,7 @@ class SlackMembers:
             yield SkippedEntry(
                 reason=SkipReason.UNREFERENCED,
                 detail="no message names this file of the archive",
-                entry=name[:_MAX_SHOWN_CHARACTERS],
+                entry=shorten(name),
             )
 
 

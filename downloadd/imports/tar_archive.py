@@ -8,14 +8,12 @@ import gzip
 import io
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import BinaryIO, Final, Self, cast
+from collections.abc import Iterator
+from typing import BinaryIO, Final, cast
 
 import msgspec
 
-from downloadd.import_operation import ImportErrorCode
-from downloadd.imports.archive import MAX_ENTRIES, MAX_ENTRY_BYTES, check_name, is_packer_metadata
+from downloadd.imports.archive_entries import MAX_ENTRIES, ArchiveEntries, check_name, format_name, too_large_error
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
 
 MAX_UNPACKED_BYTES: Final = 64 << 30
@@ -32,19 +30,15 @@ _ARCHIVE_ERRORS: Final = (
 """Exceptions that the standard library raises for damaged or malicious archives."""
 
 
-class _Entry(msgspec.Struct, frozen=True, gc=False):
+class TarEntry(msgspec.Struct, frozen=True, gc=False):
     """Place of a file in the unpacked archive."""
 
     offset: int
     size: int
 
 
-class TarArchive:
-    """Tar archive whose entries are indexed. Opens with `with`; blocks.
-
-    Attributes:
-        duplicates: names of files that a later entry of the same name replaces.
-    """
+class TarArchive(ArchiveEntries[TarEntry]):
+    """Tar archive whose entries are indexed."""
 
     def __init__(self, file: BinaryIO, *, max_unpacked: int = MAX_UNPACKED_BYTES) -> None:
         """Read all headers; `max_unpacked` limits the bytes of the whole archive.
@@ -52,8 +46,7 @@ class TarArchive:
         Raises:
             ImportRefusedError: the file is not a tar archive, is truncated, exceeds a limit, or has unsafe names.
         """
-        self.duplicates: list[str] = []
-        self._entries: dict[str, _Entry] = {}
+        super().__init__()
         file.seek(0)
         is_packed = file.read(len(_GZIP_SIGNATURE)) == _GZIP_SIGNATURE
         file.seek(0)
@@ -64,29 +57,10 @@ class TarArchive:
         except _ARCHIVE_ERRORS as error:
             raise ImportRefusedError("the file is not a tar archive, or it is truncated") from error
 
-    def __enter__(self) -> Self:
-        """Return the archive, which is open already."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the archive, but not its file."""
-        self.close()
-
     def close(self) -> None:
         """Close the archive, but not its file."""
         if self._is_packed:
             self._stream.close()
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Return the names of the files in the order of the archive."""
-        return tuple(self._entries)
-
-    def __contains__(self, name: str) -> bool:
-        """Return True if a file has this name."""
-        return name in self._entries
 
     def size(self, name: str) -> int:
         """Return the length of a file in bytes."""
@@ -96,19 +70,6 @@ class TarArchive:
         """Return the offset of a file in the unpacked archive; 0 if it is missing."""
         entry = self._entries.get(name)
         return 0 if entry is None else entry.offset
-
-    def read(self, name: str) -> bytes:
-        """Return the content of a file; empty if no file has this name.
-
-        Raises:
-            DamagedEntryError: the file is damaged.
-            ImportRefusedError: the file is too long.
-        """
-        if name not in self._entries:
-            return b""
-        if self.size(name) > MAX_ENTRY_BYTES:
-            raise ImportRefusedError(f"{name[:100]!r} in the archive is too large", ImportErrorCode.FILE_TOO_LARGE)
-        return b"".join(self.pieces(name))
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """Yield the content of a file in pieces; nothing if no file has this name.
@@ -129,28 +90,24 @@ class TarArchive:
                 left -= len(piece)
                 yield piece
         except _ARCHIVE_ERRORS as error:
-            raise DamagedEntryError(f"{name[:100]!r} in the archive is damaged") from error
+            raise DamagedEntryError(f"{format_name(name)} in the archive is damaged") from error
 
     def _index(self, max_unpacked: int) -> None:
         count = 0
         with tarfile.open(fileobj=cast("BinaryIO", _LimitedFile(self._stream)), mode="r:") as tar:
             while (info := tar.next()) is not None:
-                # The index needs less memory.
+                # The index needs less memory. The attribute is public; its type stubs lack it.
                 tar.members.clear()  # type: ignore[attr-defined]
                 count += 1
                 if count > MAX_ENTRIES or info.offset_data + info.size > max_unpacked:
-                    raise ImportRefusedError(
+                    raise too_large_error(
                         f"the archive has more than {MAX_ENTRIES} entries, or unpacks to more than "
-                        f"{max_unpacked >> 30} GiB",
-                        ImportErrorCode.FILE_TOO_LARGE,
+                        f"{max_unpacked >> 30} GiB"
                     )
                 name = info.name.removeprefix("./")
                 check_name(name)
-                if not info.isreg() or info.issparse() or is_packer_metadata(name):
-                    continue
-                if name in self._entries:
-                    self.duplicates.append(name)
-                self._entries[name] = _Entry(info.offset_data, info.size)
+                if info.isreg() and not info.issparse():
+                    self._add(name, TarEntry(info.offset_data, info.size))
 
 
 class _LimitedFile:
@@ -165,7 +122,5 @@ class _LimitedFile:
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= MAX_READ_BYTES:
-            raise ImportRefusedError(
-                f"a header of the archive is longer than {MAX_READ_BYTES >> 20} MiB", ImportErrorCode.FILE_TOO_LARGE
-            )
+            raise too_large_error(f"a header of the archive is longer than {MAX_READ_BYTES >> 20} MiB")
         return self._file.read(size)

@@ -24,6 +24,7 @@ from downloadd.import_operation import (
 )
 from downloadd.imports.checksum_format import is_checksum_list, place_of
 from downloadd.imports.refusal import ImportRefusedError
+from downloadd.imports.skipping import shorten
 from downloadd.policy.redaction import redact_url
 from downloadd.storage.names import parse_directory, parse_filename
 from downloadd.verify import parse_checksum
@@ -42,7 +43,6 @@ MAX_SKIPPED_LOGGED: Final = 1_000
 """Skipped entries of a file that are logged."""
 MAX_ENTRY_BYTES: Final = 512 * 1024
 """Bytes of memory for the texts of one entry: enough for 16 URLs of maximal length."""
-_MAX_SHOWN_CHARACTERS: Final = 80
 _MAX_CHANNEL_ID_CHARACTERS: Final = 255
 MAX_CHUNK_ITEMS: Final = 2_000
 MAX_CHUNK_BYTES: Final = 8 << 20
@@ -166,7 +166,7 @@ def _too_long(item: WorkspaceUser | Channel | FileLink) -> SkippedEntry:
     return replace(
         entry,
         line=item.line,
-        file_id=item.file_id[:_MAX_SHOWN_CHARACTERS],
+        file_id=shorten(item.file_id),
         channel_id=item.channel_id[:_MAX_CHANNEL_ID_CHARACTERS],
     )
 

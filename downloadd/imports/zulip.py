@@ -24,10 +24,11 @@ from downloadd.import_operation import (
     SkipReason,
     WorkspaceUser,
 )
-from downloadd.imports.archive import report_duplicates
+from downloadd.imports.archive_entries import report_duplicates
 from downloadd.imports.json_array import InvalidArrayError, read_arrays
 from downloadd.imports.json_structs import DECODE_ERRORS, StructDecoder
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
+from downloadd.imports.skipping import malformed, shorten
 from downloadd.imports.tar_archive import TarArchive
 from downloadd.imports.url_list import derive_file_id
 
@@ -47,7 +48,6 @@ _RECORDS: Final = "records.json"
 _UPLOADS: Final = "uploads/"
 _AVATARS: Final = "avatars/"
 _FILE_DIRECTORIES: Final = (_UPLOADS, _AVATARS, "emoji/", "realm_icons/")
-_MAX_SHOWN_CHARACTERS: Final = 80
 
 
 class _User(msgspec.Struct, gc=False):
@@ -194,7 +194,7 @@ class _Export:
             case _Recipient(type=_RecipientType.STREAM):
                 self._streams[entity.id] = str(entity.type_id)
             case None:
-                yield _malformed("realm.json", f"an element of {name.decode(errors='replace')} cannot be decoded")
+                yield malformed("realm.json", f"an element of {name.decode(errors='replace')} cannot be decoded")
 
     def _read_messages(self, places: dict[int, _Place | None]) -> Iterator[ImportItem]:
         """Find the channel and time of the messages that have attachments, and count all."""
@@ -210,14 +210,14 @@ class _Export:
                     count += 1
                     message = None if raw is None else _MESSAGE.decode(raw)
                     if message is None:
-                        yield _malformed(path, f"message {count} of the file cannot be decoded")
+                        yield malformed(path, f"message {count} of the file cannot be decoded")
                     elif message.id in places:
                         # Recipients that are not channels are users and groups of them.
                         channel_id = self._streams.get(message.recipient or 0, DIRECT_MESSAGES_CHANNEL_ID)
                         places[message.id] = _Place(channel_id, message.date_sent)
             except (InvalidArrayError, DamagedEntryError) as error:
                 yield SkippedEntry(
-                    reason=SkipReason.DAMAGED_ENTRY, detail=f"after {count} messages: {error}", entry=_shorten(path)
+                    reason=SkipReason.DAMAGED_ENTRY, detail=f"after {count} messages: {error}", entry=shorten(path)
                 )
             yield MessageCount(count=count)
 
@@ -226,7 +226,7 @@ class _Export:
             for name, raw in read_arrays(self._archive.pieces(f"{self._top}attachment.json")):
                 if name == b"zerver_attachment":
                     attachment = None if raw is None else _ATTACHMENTS.decode(raw)
-                    yield attachment or _malformed("attachment.json", "an attachment cannot be decoded")
+                    yield attachment or malformed("attachment.json", "an attachment cannot be decoded")
         except (InvalidArrayError, DamagedEntryError) as error:
             yield SkippedEntry(reason=SkipReason.DAMAGED_ENTRY, detail=str(error), entry="attachment.json")
 
@@ -241,7 +241,7 @@ class _Export:
             if member not in self._archive:
                 yield SkippedEntry(
                     reason=SkipReason.NOT_IN_ARCHIVE,
-                    detail=f"the archive does not contain {_shorten(attachment.path_id)!r}",
+                    detail=f"the archive does not contain {shorten(attachment.path_id)!r}",
                     message=str(id or ""),
                     file_id=derive_file_id(attachment.path_id),
                     channel_id=place.channel_id,
@@ -272,7 +272,7 @@ class _Export:
             else:
                 yield SkippedEntry(
                     reason=SkipReason.NOT_IN_ARCHIVE,
-                    detail=f"the archive does not contain {_shorten(record.path)!r}",
+                    detail=f"the archive does not contain {shorten(record.path)!r}",
                     channel_id=EMOJI_CHANNEL_ID,
                 )
 
@@ -287,7 +287,7 @@ class _Export:
             yield SkippedEntry(
                 reason=SkipReason.UNREFERENCED if is_file else SkipReason.UNKNOWN_ENTRY,
                 detail="no list names this file" if is_file else "exports of Zulip have no such entry",
-                entry=_shorten(name),
+                entry=shorten(name),
             )
 
     def _records(self, folder: str) -> list[_Record]:
@@ -309,17 +309,9 @@ class _Export:
         return ""
 
 
-def _malformed(entry: str, detail: str) -> SkippedEntry:
-    return SkippedEntry(reason=SkipReason.MALFORMED, detail=detail, entry=_shorten(entry))
-
-
 def _find_top_folder(archive: TarArchive) -> str:
     """Return the directory of the export within the archive, with its slash."""
     for name in archive.names:
         if name.rpartition("/")[2] == "realm.json":
             return name.removesuffix("realm.json")
     raise ImportRefusedError("the archive has no realm.json; is it an export of Zulip?")
-
-
-def _shorten(text: str) -> str:
-    return text[:_MAX_SHOWN_CHARACTERS]

@@ -13,7 +13,7 @@ from support.import_files import EXPORT, links, packed, read, reasons
 from downloadd.import_operation import (
     ImportErrorCode,
 )
-from downloadd.imports import archive
+from downloadd.imports import archive, archive_entries
 from downloadd.imports.refusal import ImportRefusedError
 
 
@@ -92,7 +92,7 @@ def test_an_entry_that_is_longer_than_declared_is_damaged() -> None:
 
 
 def test_only_entries_that_are_read_are_limited_in_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MAX_ENTRY_BYTES", 10_000)
+    monkeypatch.setattr(archive_entries, "MAX_ENTRY_BYTES", 10_000)
     tables = {"users.csv": "ann,a@example.com\n", "logs.txt": bytes(range(256)) * 100}
     assert read("csv", packed(tables))
     with pytest.raises(ImportRefusedError, match=r"general/1.csv.*too large"):

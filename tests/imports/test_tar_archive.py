@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.imports import tar_archive
+from downloadd.imports import archive_entries, tar_archive
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.tar_archive import TarArchive
 
@@ -77,7 +77,7 @@ def test_too_many_entries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_file_that_is_too_long_is_not_read_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tar_archive, "MAX_ENTRY_BYTES", 10)
+    monkeypatch.setattr(archive_entries, "MAX_ENTRY_BYTES", 10)
     with TarArchive(io.BytesIO(tarred())) as archive:
         with pytest.raises(ImportRefusedError, match="too large"):
             archive.read("e/uploads/b")
