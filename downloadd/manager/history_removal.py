@@ -80,6 +80,7 @@ class HistoryRemoval:
                 identity=download.result.file_identity,
                 checksum=download.result.checksum,
             )
+        superseded = download.progress.superseded
         row = EndedRow(
             seq=download.seq,
             id=download.id,
@@ -87,6 +88,7 @@ class HistoryRemoval:
             end_time=download.result.end_time or download.start_time,
             directory=download.request.directory,
             part_name=download.progress.part_name,
+            superseded_name=None if superseded is None else superseded.part_name,
         )
         if not await self.remove_rows([row]):
             raise InvalidStateError("the download was retried or removed meanwhile")
@@ -121,8 +123,9 @@ class HistoryRemoval:
         if removed:
             self._bus.publish(HistoryRemoved(ids=[row.id for row in removed]))
         for row in removed:
-            if row.part_name is not None:
-                await discard_part(self._destination, download_id=row.id, directory=row.directory, name=row.part_name)
+            for name in (row.part_name, row.superseded_name):
+                if name is not None:
+                    await discard_part(self._destination, download_id=row.id, directory=row.directory, name=name)
         return len(removed)
 
     async def last_removal(self) -> int:

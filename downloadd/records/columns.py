@@ -223,6 +223,9 @@ COLUMNS: Final = (
 )
 """Every column, in the order of a row: the fields of `Download` itself, then those of each part, in its order."""
 
+SUPERSEDED_PART_NAME: Final = "CASE WHEN json_valid(superseded) THEN json_extract(superseded, '$.part_name') END"
+"""Expression for the name in the column `superseded`; NULL also if the column is damaged."""
+
 WRITTEN_COLUMNS: Final = tuple(column for column in COLUMNS if column.name != "seq")
 """The columns that an insertion writes besides `seq`."""
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from downloadd.download import Download
-from downloadd.records.columns import COLUMNS, STATES, names
+from downloadd.records.columns import COLUMNS, STATES, SUPERSEDED_PART_NAME, names
 from downloadd.records.corrupt_rows import RowReader, read_one
 from downloadd.records.history import Query, decode_ended_row
 from downloadd.records.protocol import EndedRow, PartOwner, WaitingDownload
@@ -21,8 +21,7 @@ _COLUMN_LIST: Final = names(COLUMNS)
 _BY_ID: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE id = ?"
 _BY_SEQS: Final = f"SELECT {_COLUMN_LIST} FROM downloads WHERE seq IN (SELECT value FROM json_each(?))"
 _PART_OWNERS: Final = (
-    "SELECT id, state, epoch, part_name, "
-    "CASE WHEN json_valid(superseded) THEN json_extract(superseded, '$.part_name') END FROM downloads "
+    f"SELECT id, state, epoch, part_name, {SUPERSEDED_PART_NAME} FROM downloads "
     "WHERE id IN (SELECT value FROM json_each(?)) AND (ended_seq IS NULL OR part_name IS NOT NULL)"
 )
 _WAITING: Final = (

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from downloadd.records.columns import COLUMNS, names
+from downloadd.records.columns import COLUMNS, SUPERSEDED_PART_NAME, names
 from downloadd.records.protocol import ActiveFilter, EndedRow, HistoryFilter
 from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
 
@@ -83,7 +83,7 @@ def decode_ended_row(row: Row) -> EndedRow:
     Raises:
         StorageError: the row is damaged.
     """
-    seq, id, ended_seq, end_time, directory, part_name = decode_texts(row, 1, "download")
+    seq, id, ended_seq, end_time, directory, part_name, superseded_name = decode_texts(row, 1, "download")
     try:
         return msgspec.convert(
             {
@@ -93,6 +93,7 @@ def decode_ended_row(row: Row) -> EndedRow:
                 "end_time": end_time,
                 "directory": directory,
                 "part_name": part_name,
+                "superseded_name": superseded_name,
             },
             EndedRow,
         )
@@ -124,6 +125,6 @@ def _query(index: str, conditions: list[str], parameters: list[Any], order: str,
     return Query(
         sql=f"SELECT {names(COLUMNS)} {rest}",
         seqs=f"SELECT seq {rest}",
-        ended_rows=f"SELECT seq, id, ended_seq, {_END_TIME}, directory, part_name {rest}",
+        ended_rows=f"SELECT seq, id, ended_seq, {_END_TIME}, directory, part_name, {SUPERSEDED_PART_NAME} {rest}",
         parameters=to_bindable([*parameters, max(limit, 0)]),
     )

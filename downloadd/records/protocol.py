@@ -97,6 +97,8 @@ class EndedRow(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     part_name: str | None = None
     """The part file that was kept for a retry."""
+    superseded_name: str | None = None
+    """The superseded part file that was kept beside it."""
 
 
 class Records(Protocol):

@@ -8,7 +8,7 @@ from support.clocks import ManualClock
 from support.downloads import with_fields
 from support.stored_downloads import added, ids, present, sample_download
 
-from downloadd.download import Download
+from downloadd.download import Download, SupersededPart
 from downloadd.errors import FileChangedError, InvalidStateError
 from downloadd.events import EventBus, HistoryRemoved, Subscription
 from downloadd.manager.history_removal import CHUNK_ROWS, HistoryRemoval, RemovalCount
@@ -126,6 +126,35 @@ async def test_a_kept_part_is_removed_with_its_entry(
     await added(records, with_fields(row, part_name=part.name))
     assert names(tmp_path / "root") == [part.name]
     await removal.remove_matching(HistoryFilter(), lambda directory: True)
+    assert names(tmp_path / "root") == []
+
+
+@pytest.mark.parametrize("by_filter", [True, False], ids=["by filter", "by id"])
+async def test_a_superseded_part_is_removed_with_its_entry(
+    records: SqliteRecords, destination: LocalDestination, removal: HistoryRemoval, tmp_path: Path, by_filter: bool
+) -> None:
+    row = sample_download(state=State.FAILED)
+    parts = []
+    for restart in (0, 1):
+        part = await destination.open_part(
+            directory=row.request.directory,
+            filename=parse_filename("f"),
+            download_id=row.id,
+            epoch=1,
+            existing=None,
+            restart=restart,
+        )
+        await part.write([b"abc"], 0)
+        await part.close()
+        parts.append(part.name)
+    old, new = parts
+    superseded = SupersededPart(part_name=old, received=3)
+    [stored] = await added(records, with_fields(row, part_name=new, superseded=superseded))
+    assert sorted(names(tmp_path / "root")) == sorted(parts)
+    if by_filter:
+        await removal.remove_matching(HistoryFilter(), lambda directory: True)
+    else:
+        await removal.remove(stored, with_file=False)
     assert names(tmp_path / "root") == []
 
 
