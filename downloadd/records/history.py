@@ -9,7 +9,7 @@ import msgspec
 
 from downloadd.records.columns import COLUMNS, SUPERSEDED_PART_NAME, names
 from downloadd.records.protocol import ActiveFilter, EndedRow, HistoryFilter
-from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
+from downloadd.records.rows import Row, decode_struct, to_bindable
 
 CONTAINS_FOLDED: Final = "contains_folded"
 """Name of the SQL function that calls `contains_folded`; every reading connection has it."""
@@ -27,7 +27,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     seqs: str
     """Selects only the `seq` of the same rows, with the same parameters."""
     ended_rows: str
-    """Selects what `decode_ended_row` takes, of the same rows, with the same parameters."""
+    """Selects the fields of `EndedRow`, in their order, of the same rows, with the same parameters."""
     parameters: tuple[Any, ...]
 
 
@@ -83,22 +83,7 @@ def decode_ended_row(row: Row) -> EndedRow:
     Raises:
         StorageError: the row is damaged.
     """
-    seq, id, ended_seq, end_time, directory, part_name, superseded_name = decode_texts(row, 1, "download")
-    try:
-        return msgspec.convert(
-            {
-                "seq": seq,
-                "id": id,
-                "ended_seq": ended_seq,
-                "end_time": end_time,
-                "directory": directory,
-                "part_name": part_name,
-                "superseded_name": superseded_name,
-            },
-            EndedRow,
-        )
-    except msgspec.ValidationError as error:
-        raise corrupt_row_error("download", id, "a value has another type") from error
+    return decode_struct(row, EndedRow, name=1, kind="download")
 
 
 def escape_like(text: str) -> str:

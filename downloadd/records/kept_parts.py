@@ -11,24 +11,10 @@ from downloadd.metrics import KeptUsage
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.columns import COLUMNS, names
 from downloadd.records.corrupt_rows import RowReader
-from downloadd.records.rows import Row, corrupt_row_error, decode, decode_texts
+from downloadd.records.rows import Row, decode, decode_struct
 
 PAGE_ROWS: Final = 500
 """Rows of one page."""
-
-# The SQL is composed of the names in the table of columns only.
-# ruff: noqa: S608
-_KEPT: Final = "FROM downloads INDEXED BY downloads_kept WHERE ended_seq IS NOT NULL AND part_name IS NOT NULL"
-_PARTS: Final = (
-    f"SELECT id, ended_seq, end_time, directory, part_name, received {_KEPT} AND ended_seq > ? "
-    "ORDER BY ended_seq LIMIT ?"
-)
-_USAGE: Final = f"SELECT count(*), coalesce(sum(received), 0) {_KEPT}"
-_WITH_SECRETS: Final = (
-    f"SELECT {names(COLUMNS)} FROM downloads INDEXED BY downloads_ended_secrets "
-    "WHERE ended_seq IS NOT NULL AND (secret_url IS NOT NULL OR mirrors IS NOT NULL) "
-    "AND (end_time, ended_seq) > (?, ?) AND end_time <= ? ORDER BY end_time, ended_seq LIMIT ?"
-)
 
 
 class KeptPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +29,18 @@ class KeptPart(msgspec.Struct, frozen=True, kw_only=True):
     part_name: str
     received: int
     """Bytes in it."""
+
+
+# The SQL is composed of the names in the table of columns and in the struct only.
+# ruff: noqa: S608
+_KEPT: Final = "FROM downloads INDEXED BY downloads_kept WHERE ended_seq IS NOT NULL AND part_name IS NOT NULL"
+_PARTS: Final = f"SELECT {', '.join(KeptPart.__struct_fields__)} {_KEPT} AND ended_seq > ? ORDER BY ended_seq LIMIT ?"
+_USAGE: Final = f"SELECT count(*), coalesce(sum(received), 0) {_KEPT}"
+_WITH_SECRETS: Final = (
+    f"SELECT {names(COLUMNS)} FROM downloads INDEXED BY downloads_ended_secrets "
+    "WHERE ended_seq IS NOT NULL AND (secret_url IS NOT NULL OR mirrors IS NOT NULL) "
+    "AND (end_time, ended_seq) > (?, ?) AND end_time <= ? ORDER BY end_time, ended_seq LIMIT ?"
+)
 
 
 class KeptPartRecords(Protocol):
@@ -102,16 +100,4 @@ class SqliteKeptParts:
 
 
 def _decode_part(row: Row) -> KeptPart:
-    id, ended_seq, end_time, directory, part_name, received = decode_texts(row, 0, "download")
-    values = {
-        "id": id,
-        "ended_seq": ended_seq,
-        "end_time": end_time,
-        "directory": directory,
-        "part_name": part_name,
-        "received": received,
-    }
-    try:
-        return msgspec.convert(values, KeptPart)
-    except msgspec.ValidationError as error:
-        raise corrupt_row_error("download", id, "a value has another type") from error
+    return decode_struct(row, KeptPart, name=0, kind="download")

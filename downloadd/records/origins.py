@@ -7,7 +7,7 @@ import msgspec
 
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.corrupt_rows import RowReader
-from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
+from downloadd.records.rows import Row, decode_struct, to_bindable
 
 MAX_ORIGINS: Final = 10_000
 """Origins that are loaded; those with the latest times are preferred."""
@@ -86,8 +86,4 @@ class SqliteOrigins:
 
 
 def _decode(row: Row) -> OriginRecord:
-    values = dict(zip(_FIELDS, decode_texts(row, 0, "origin"), strict=True))
-    try:
-        return msgspec.convert(values, OriginRecord, strict=False)
-    except msgspec.ValidationError as error:
-        raise corrupt_row_error("origin", values["origin"], "a value has another type") from error
+    return decode_struct(row, OriginRecord, name=0, kind="origin", strict=False)

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import attrgetter, itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec.structs import astuple
@@ -22,6 +22,8 @@ from downloadd.records.columns import (
     RUN_COLUMNS,
     WRITTEN_COLUMNS,
 )
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 Row = tuple[Any, ...]
 """The values of one row, in the order of `COLUMNS`."""
@@ -144,6 +146,26 @@ def decode_texts(row: Row, name: int, kind: str) -> Row:
         raise corrupt_row_error(
             kind, called.decode(errors="replace") if isinstance(called, bytes) else called, "a text is not UTF-8"
         ) from error
+
+
+def decode_struct(row: Row, struct: type[S], *, name: int, kind: str, strict: bool = True) -> S:
+    """Return the struct whose fields, in their order, are the values of a row.
+
+    Args:
+        row: of any table.
+        struct: has fields of simple types.
+        name: index of the value that names the row in the error.
+        kind: what the row describes, for the error.
+        strict: False takes 0 and 1 as bool.
+
+    Raises:
+        StorageError: some bytes are not text, or a value has another type.
+    """
+    row = decode_texts(row, name, kind)
+    try:
+        return msgspec.convert(dict(zip(struct.__struct_fields__, row, strict=True)), struct, strict=strict)
+    except msgspec.ValidationError as error:
+        raise corrupt_row_error(kind, row[name], "a value has another type") from error
 
 
 def corrupt_row_error(kind: str, name: object, reason: str) -> StorageError:

@@ -2,15 +2,16 @@
 
 from operator import attrgetter
 
+import msgspec
 import pytest
 from hypothesis import given
 from records.contract import DOWNLOADS, sample_download
 from support.downloads import with_fields
 
 from downloadd.download import Download, OriginDigest, ResumedBy, SupersededPart
-from downloadd.errors import ErrorCode
+from downloadd.errors import ErrorCode, StorageError
 from downloadd.records.columns import INITIAL_COLUMNS, WRITTEN_COLUMNS
-from downloadd.records.rows import decode, encode, encode_initial, to_bindable
+from downloadd.records.rows import Row, decode, decode_struct, encode, encode_initial, to_bindable
 from downloadd.states import State
 
 
@@ -69,3 +70,23 @@ def test_a_download_with_a_field_of_a_run_is_not_initial(path: str) -> None:
 
 def test_a_download_without_a_run_is_initial() -> None:
     assert encode_initial(sample_download(state=State.PAUSED, filename="x", priority=5)) is not None
+
+
+class Sample(msgspec.Struct, frozen=True):
+    count: int
+    name: str
+    is_open: bool = False
+
+
+def test_the_values_of_a_row_become_the_fields_in_their_order() -> None:
+    assert decode_struct((1, "Ärger".encode(), True), Sample, name=1, kind="sample") == Sample(1, "Ärger", True)
+    assert decode_struct((1, "a", 1), Sample, name=1, kind="sample", strict=False) == Sample(1, "a", True)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [(("1", "a", True), "another type"), ((1, "a", 1), "another type"), ((1, b"a", b"\xff"), "not UTF-8")],
+)
+def test_a_row_with_a_value_of_another_type_is_named(row: Row, reason: str) -> None:
+    with pytest.raises(StorageError, match=rf"the row of sample a .* is damaged \(.*{reason}"):
+        decode_struct(row, Sample, name=1, kind="sample")

@@ -2,9 +2,7 @@
 
 import asyncio
 import hashlib
-import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +11,7 @@ from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.small_disk import mounted_image
 
 SIZE = 50_000
 DIRECTORY_TABLES = f"""
@@ -34,23 +33,8 @@ quota = {SIZE}
 @pytest.fixture
 def exfat(tmp_path: Path) -> Iterator[Path]:
     """Mount a small exFAT disk."""
-    place, image = tmp_path / "disk", tmp_path / "image"
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(32 << 20)
-    mounted = False
-    with suppress(FileNotFoundError):
-        mounted = not any(
-            subprocess.run(command, capture_output=True).returncode
-            for command in (
-                ["mkfs.exfat", str(image)],
-                ["mount", "-t", "exfat-fuse", "-o", "loop", str(image), str(place)],
-            )
-        )
-    if not mounted:
-        pytest.skip("may not mount an exFAT disk here")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with mounted_image(tmp_path, 32 << 20, ["mkfs.exfat"], ["-t", "exfat-fuse"]) as place:
+        yield place
 
 
 @pytest.fixture

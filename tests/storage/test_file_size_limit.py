@@ -2,12 +2,11 @@
 
 import os
 import resource
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from support.small_disk import mounted_image
 
 from downloadd.errors import FileTooLargeForDiskError
 from downloadd.storage.file_size_limit import (
@@ -30,23 +29,8 @@ def limit_of_ten_bytes() -> Iterator[None]:
 @pytest.fixture
 def ext2(tmp_path: Path) -> Iterator[Path]:
     """Mount a small ext2 disk with blocks of 1,024 bytes, on which a file has at most 16 GiB and 64 MiB."""
-    place, image = tmp_path / "disk", tmp_path / "image"
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(1 << 20)
-    mounted = False
-    with suppress(FileNotFoundError):
-        mounted = not any(
-            subprocess.run(command, capture_output=True).returncode
-            for command in (
-                ["mkfs.ext2", "-q", "-b", "1024", str(image)],
-                ["mount", "-o", "loop", str(image), str(place)],
-            )
-        )
-    if not mounted:
-        pytest.skip("may not mount an ext2 disk here")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with mounted_image(tmp_path, 1 << 20, ["mkfs.ext2", "-q", "-b", "1024"], []) as place:
+        yield place
 
 
 @pytest.mark.usefixtures("limit_of_ten_bytes")

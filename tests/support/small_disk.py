@@ -2,7 +2,7 @@
 
 import contextlib
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,28 @@ def run_in_mount_namespace(daemon: DaemonProcess, *command: str | Path) -> None:
     assert daemon.process is not None
     command_prefix = ["nsenter", "--target", str(daemon.process.pid), "--user", "--mount", "--preserve-credentials"]
     subprocess.run([*command_prefix, *command], check=True)
+
+
+@contextlib.contextmanager
+def mounted_image(folder: Path, size: int, make: Sequence[str], mount: Sequence[str]) -> Iterator[Path]:
+    """Mount a disk image of `size` bytes until the end; skip the test where that is not possible.
+
+    `make` is the command that makes its file system, and `mount` the options of its mount.
+    """
+    place, image = folder / "disk", folder / "image"
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(size)
+    mounted = False
+    with contextlib.suppress(FileNotFoundError):
+        mounted = not any(
+            subprocess.run(command, capture_output=True, check=False).returncode
+            for command in ([*make, str(image)], ["mount", *mount, "-o", "loop", str(image), str(place)])
+        )
+    if not mounted:
+        pytest.skip(f"this machine does not allow to mount the disk of {make[0]}")
+    yield place
+    subprocess.run(["umount", place], check=True)
 
 
 @pytest.fixture
