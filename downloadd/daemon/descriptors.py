@@ -11,8 +11,8 @@ from downloadd.config import Config
 
 _RESERVED_DESCRIPTORS: Final = 32
 """Descriptors of the daemon itself: records, log, event loop, listeners, storage root."""
-_DESCRIPTORS_PER_DOWNLOAD: Final = 6
-"""Descriptors of a download over one connection: the socket and its duplicate for splice, a pipe, part file, directory.
+_DESCRIPTORS_PER_DOWNLOAD: Final = 5
+"""Descriptors of a download over one connection: the socket, a pipe for splice, the part file, its directory.
 A download does without further connections if no descriptors are left."""
 
 

@@ -33,7 +33,7 @@ class RemovalCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistoryEditor(Protocol):
-    """What users may do to the history, without their rights."""
+    """Actions of users on the history, without their rights."""
 
     async def remove(self, download: Download, *, with_file: bool) -> bool:
         """Remove a finished download; return True if its file was removed too."""

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 class StorageControl(Protocol):
-    """What users may do to the storage root, without their rights."""
+    """Actions of users on the storage root, without their rights."""
 
     async def accept(self) -> RootIdentity:
         """Use the storage root that is there from now on; return its identity."""

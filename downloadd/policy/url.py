@@ -21,7 +21,6 @@ from urllib.parse import unquote_to_bytes
 
 import idna
 import msgspec
-import yarl
 
 from downloadd.errors import InvalidUrlError
 
@@ -140,14 +139,6 @@ def is_address(host: str) -> bool:
     """Return True if a host, in the spelling of `parse_host`, is an IP address."""
     # Only an IPv4 address ends with a number.
     return ":" in host or (host[-1].isdigit() and host.rpartition(".")[2].isdigit())
-
-
-def to_yarl(url: AllowedUrl) -> yarl.URL:
-    """Return the URL for aiohttp, which sends `request_target` unchanged."""
-    # The query is passed inside of the path: yarl keeps an encoded path byte for byte, but drops the "?" of an empty
-    # query.
-    authority = _format_authority(url.scheme, url.host, url.port)
-    return yarl.URL.build(scheme=url.scheme, authority=authority, path=url.request_target, encoded=True)
 
 
 def _check_characters(text: str) -> None:

@@ -13,9 +13,9 @@ import msgspec
 from downloadd.directory_settings import Quota
 from downloadd.download import Conflict
 from downloadd.metrics import StorageUsage
+from downloadd.storage.byte_source import ByteSource, MoveResult
 from downloadd.storage.free_space import UnannouncedSpace
 from downloadd.storage.names import SafeName
-from downloadd.storage.splice import SocketSource, SpliceResult
 
 
 class PartEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +73,8 @@ class Part(Protocol):
         """
         ...
 
-    async def receive(self, source: SocketSource, offset: int, max_bytes: int) -> SpliceResult:
-        """Write at most `max_bytes` bytes from a socket, from `offset` on; return after a short time.
+    async def receive(self, source: ByteSource, offset: int, max_bytes: int) -> MoveResult:
+        """Write at most `max_bytes` bytes from a source, from `offset` on; return after a short time.
 
         Raises:
             NetworkError: the connection broke.

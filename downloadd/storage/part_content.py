@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
+from downloadd.storage.byte_source import ByteSource, MoveResult
 from downloadd.storage.file_size_limit import check_file_system_limit
 from downloadd.storage.free_space import FreeSpace, SpaceClaim
 from downloadd.storage.part_descriptor import PartDescriptor
 from downloadd.storage.part_sync import PartSync
 from downloadd.storage.quotas import QuotaCharge
 from downloadd.storage.running_digests import RunningDigests
-from downloadd.storage.splice import SocketSource, SpliceResult
 
 DIGEST_BLOCK_BYTES: Final = 1 << 20
 """Bytes that a digest reads at once; a cancellation is noticed after each block."""
@@ -76,12 +76,12 @@ class PartContent:
                     left[0] = left[0][written:]
             self._digests.update(pieces, begin)
 
-    def receive(self, source: SocketSource, offset: int, max_bytes: int) -> SpliceResult:
-        """Write at most `max_bytes` bytes from a socket, from `offset` on."""
+    def receive(self, source: ByteSource, offset: int, max_bytes: int) -> MoveResult:
+        """Write at most `max_bytes` bytes from a source, from `offset` on."""
         with self._descriptor.shared() as fd, self._space.reserve(max_bytes, self._claim) as write:
             self._descriptor.check_root()
             self._charge.grow(offset + max_bytes)
-            moved = source.splice(fd, offset, max_bytes)
+            moved = source.move_to(fd, offset, max_bytes, self._hash)
             write.written = moved.nbytes
             if moved.nbytes:
                 self._add_written(offset + moved.nbytes, moved.nbytes)
@@ -107,6 +107,9 @@ class PartContent:
                     raise OSError(errno.EIO, "the part file is shorter than the bytes written to it")
                 digests.update([block[: min(read, size - digests.position)]], digests.position)
             return digests.hexdigest(algorithm)
+
+    def _hash(self, data: memoryview, offset: int) -> None:
+        self._digests.update([data], offset)
 
     def _add_written(self, end: int, nbytes: int) -> None:
         with self._descriptor.locked():

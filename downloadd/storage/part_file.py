@@ -8,6 +8,7 @@ from functools import partial
 from downloadd.directory_settings import DirectorySettings
 from downloadd.download import join_path
 from downloadd.errors import DownloadError
+from downloadd.storage.byte_source import ByteSource, MoveResult
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 from downloadd.storage.file_size_limit import SMALLEST_FILE_SYSTEM_LIMIT, check_process_limit
 from downloadd.storage.free_space import FreeSpace, SpaceClaim
@@ -20,7 +21,6 @@ from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import QuotaCharge
 from downloadd.storage.reclaim import Reclaim, with_reclaimed_space
 from downloadd.storage.root import StorageRoot
-from downloadd.storage.splice import SocketSource, SpliceResult
 
 
 class PartFile:
@@ -145,8 +145,8 @@ class PartFile:
         write = partial(self._threads.run, DiskPool.CALLS, self._path, self._content.write, pieces, offset)
         await with_reclaimed_space(write, self._reclaim)
 
-    async def receive(self, source: SocketSource, offset: int, max_bytes: int) -> SpliceResult:
-        """Write at most `max_bytes` bytes from a socket, from `offset` on; return after a short time.
+    async def receive(self, source: ByteSource, offset: int, max_bytes: int) -> MoveResult:
+        """Write at most `max_bytes` bytes from a source, from `offset` on; return after a short time.
 
         Raises:
             NetworkError: the connection broke.

@@ -3,9 +3,9 @@
 from random import random
 
 from downloadd.errors import NetworkError, NetworkErrorKind
+from downloadd.origin.content import Content
 from downloadd.storage.destination import Part
 from downloadd.transfer.classification import UseResponse
-from downloadd.transfer.content import Content
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.resume import OVERLAP_BYTES, Evidence, RangeRequest
 from downloadd.transfer.samples import MAX_CANDIDATES, Place, is_distinctive, propose_places, select_places
@@ -67,7 +67,6 @@ async def starts_with_part(content: Content, part: Part, start: int, end: int) -
     received = bytearray()
     while len(received) < end - start and (data := await content.read(end - start - len(received))):
         received += data
-        content.release(len(data))
     announced = content.expected_length
     if announced is not None and len(received) < min(announced, end - start):
         raise NetworkError("the connection ended before the last byte", kind=NetworkErrorKind.CUT)

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.download import ResumedBy
 from downloadd.errors import FileTooLargeError, NetworkError
+from downloadd.origin.content import Content
 from downloadd.storage.destination import Part
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.checkpoints import Checkpoints
 from downloadd.transfer.classification import UseResponse
 from downloadd.transfer.comparison import compare_end, starts_with_part
-from downloadd.transfer.content import Content
 from downloadd.transfer.progress_meter import ProgressMeter
 from downloadd.transfer.receiver import RateLimiter, Receiver
 from downloadd.transfer.representation import Representation

@@ -1,4 +1,4 @@
-"""Receiving of content into a part file: read and written in large pieces, or moved inside the kernel.
+"""Receiving of content into a part file: read and written in large pieces, or moved by threads.
 
 Both ways give the same guarantees: received bytes are counted at once, are in the part file even if the transfer is
 cut, and are never more than announced.
@@ -10,11 +10,12 @@ from contextlib import suppress
 from typing import Final, Protocol, TypeVar
 
 from downloadd.clock import Clock
-from downloadd.errors import DownloadError, NetworkError
+from downloadd.errors import DownloadError
+from downloadd.origin.connection_errors import map_transfer_error
+from downloadd.origin.content import Content
+from downloadd.origin.detached_content import DetachedContent
+from downloadd.storage.byte_source import MoveResult
 from downloadd.storage.destination import Part
-from downloadd.storage.splice import SpliceResult
-from downloadd.transfer.content import Content
-from downloadd.transfer.detach import SocketContent
 from downloadd.transfer.segments import Segment
 
 T = TypeVar("T")
@@ -22,8 +23,8 @@ T = TypeVar("T")
 WRITE_BUFFER_BYTES: Final = 1 << 20
 """Bytes that are collected before a write, to save a thread switch for each read."""
 
-MAX_SPLICE_BYTES: Final = 16 << 20
-"""Bytes that are moved inside the kernel before limits and free space are checked again."""
+MAX_MOVE_BYTES: Final = 16 << 20
+"""Bytes that are moved by a thread before limits and free space are checked again."""
 
 
 class RateLimiter(Protocol):
@@ -82,27 +83,29 @@ class Receiver:
         Args:
             content: begins at the segment's position.
             segment: its positions are advanced.
-            may_splice: allow moving the bytes inside the kernel.
+            may_splice: allow moving the bytes inside the kernel, where they cannot be hashed.
             before_end: awaited at the end of the segment, which may be moved meanwhile.
 
         Raises:
             NetworkError: the connection broke or stalled; received bytes are in the part file.
             InsufficientStorageError: the disk is full.
         """
-        detached = content.detach_socket() if may_splice else None
+        try:
+            detached = content.detach(may_splice=may_splice)
+        except OSError as error:
+            raise map_transfer_error(error, has_head=True) from error
         if detached is None:
             await self._receive_buffered(content, segment, before_end)
         else:
-            pieces, rest = detached
-            with rest:
-                await self._receive_spliced(pieces, rest, segment, before_end)
+            with detached:
+                await self._receive_detached(detached, segment, before_end)
 
     async def _receive_buffered(
         self, content: Content, segment: Segment, before_end: Callable[[], Awaitable[object]] | None
     ) -> None:
         """Receive by reading and writing; reading continues while a piece is written."""
         clock = self._clock
-        pending: list[bytes | memoryview] = []
+        pending: list[bytes] = []
         size = 0
         flush_at = clock.monotonic() + self._flush_interval()
         writing: asyncio.Task[None] | None = None
@@ -122,7 +125,7 @@ class Receiver:
                     writing = None
                 if pending:
                     await self._before_write(size, False)
-                    writing = asyncio.get_running_loop().create_task(self._write_and_release(content, pending, segment))
+                    writing = asyncio.get_running_loop().create_task(self._write(pending, segment))
                 pending, size, flush_at = [], 0, clock.monotonic() + self._flush_interval()
             content.check_end()
         except BaseException:
@@ -131,25 +134,17 @@ class Receiver:
                 if writing is not None:
                     await finish_then_cancel(writing)
                 if pending:
-                    await self._write_and_release(content, pending, segment)
+                    await self._write(pending, segment)
             raise
         if writing is not None:
             await finish_then_cancel(writing)
         if pending:
             await self._before_write(size, True)
-            await self._write_and_release(content, pending, segment)
+            await self._write(pending, segment)
 
-    async def _write_and_release(
-        self, content: Content, pieces: Sequence[bytes | memoryview], segment: Segment
-    ) -> None:
-        await self._write(pieces, segment)
-        content.release(sum(map(len, pieces)))
-
-    async def _read(
-        self, content: Content, segment: Segment, limit: int, timeout: float | None
-    ) -> bytes | memoryview | None:
+    async def _read(self, content: Content, segment: Segment, limit: int, timeout: float | None) -> bytes | None:
         """Return the next bytes, counted; None if none arrive within `timeout` seconds, b"" at the end."""
-        data: bytes | memoryview = b""
+        data = b""
         acquired = 0
         try:
             async with asyncio.timeout(timeout):
@@ -166,43 +161,38 @@ class Receiver:
         self._on_received(len(data))
         return data
 
-    async def _receive_spliced(
-        self,
-        pieces: list[bytes],
-        content: SocketContent,
-        segment: Segment,
-        before_end: Callable[[], Awaitable[object]] | None,
+    async def _receive_detached(
+        self, content: DetachedContent, segment: Segment, before_end: Callable[[], Awaitable[object]] | None
     ) -> None:
-        """Receive by moving bytes inside the kernel; `pieces` were read before."""
-        size = sum(map(len, pieces))
-        if segment.end is not None and segment.read_position + size > segment.end:
-            pieces = [b"".join(pieces)[: segment.end - segment.read_position]]
-            size = len(pieces[0])
+        """Receive by threads that move bytes from the connection to the part file."""
+        first = content.prefetched
+        if segment.end is not None:
+            first = first[: segment.end - segment.read_position]
+        size = len(first)
         segment.read_position += size
         self._on_received(size)
         if size:
             await self._before_write(size, False)
-            await self._write(pieces, segment)
+            await self._write([first], segment)
             while size:
                 size -= await self._limiter.acquire(size)
         while content.remaining and (segment.remaining != 0 or await _is_extended(segment, before_end)):
-            acquired = await self._limiter.acquire(self._max_splice_bytes(content, segment))
+            acquired = await self._limiter.acquire(self._max_move_bytes(content, segment))
             # The end may have changed meanwhile.
-            nbytes = min(acquired, self._max_splice_bytes(content, segment))
+            nbytes = min(acquired, self._max_move_bytes(content, segment))
             self._limiter.release(acquired - nbytes)
             await self._before_write(nbytes, False)
             # Set before the move, so that no other connection takes these bytes over.
             segment.read_position = segment.position + nbytes
-            splice = self._splice(content, segment, nbytes)
-            moved = await finish_then_cancel(asyncio.get_running_loop().create_task(splice))
-            if moved.is_eof and content.remaining:
-                raise NetworkError("the connection ended before the last byte")
+            moving = asyncio.get_running_loop().create_task(self._move(content, segment, nbytes))
+            moved = await finish_then_cancel(moving)
+            content.check_eof(is_eof=moved.is_eof)
             if moved.nbytes < nbytes and content.remaining:
                 await content.wait_readable(nbytes - moved.nbytes, self._flush_interval())
         if not content.remaining:
             content.check_end()
 
-    async def _splice(self, content: SocketContent, segment: Segment, nbytes: int) -> SpliceResult:
+    async def _move(self, content: DetachedContent, segment: Segment, nbytes: int) -> MoveResult:
         try:
             moved = await self._part.receive(content.source, segment.position, nbytes)
         except BaseException:
@@ -215,16 +205,16 @@ class Receiver:
         self._on_received(moved.nbytes)
         return moved
 
-    def _max_splice_bytes(self, content: SocketContent, segment: Segment) -> int:
+    def _max_move_bytes(self, content: DetachedContent, segment: Segment) -> int:
         """Return the maximum number of bytes of the next move."""
-        nbytes = min(content.remaining, MAX_SPLICE_BYTES)
+        nbytes = min(content.remaining, MAX_MOVE_BYTES)
         if segment.end is None:
             return nbytes
         # Another connection cannot take over the bytes of a move: leave half of a long rest.
         left = segment.end - segment.position
         return min(nbytes, left if left <= WRITE_BUFFER_BYTES else max(WRITE_BUFFER_BYTES, left // 2))
 
-    async def _write(self, pieces: Sequence[bytes | memoryview], segment: Segment) -> None:
+    async def _write(self, pieces: Sequence[bytes], segment: Segment) -> None:
         await self._part.write(pieces, segment.position)
         segment.position += sum(map(len, pieces))
 

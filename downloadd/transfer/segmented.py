@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 
 from downloadd.errors import ORIGIN_ERRORS, DownloadError, NetworkError
+from downloadd.origin.content import Content
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.classification import AlreadyComplete, AskAgain, Restart, UseResponse, classify
-from downloadd.transfer.content import Content
 from downloadd.transfer.receiver import Receiver
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.resume import Evidence, RangeRequest

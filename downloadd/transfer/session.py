@@ -1,17 +1,15 @@
-"""HTTP client for origins: one GET through all redirects, up to the head of the final response.
+"""Requests for representations: one GET through all redirects, up to the head of the final response.
 
 Downloads share connections and nothing else: no cookies, and no proxies from the environment.
 """
 
-import asyncio
 import hashlib
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-import aiohttp
 import msgspec
 from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
@@ -20,24 +18,20 @@ from downloadd import __version__
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import CredentialConfig
 from downloadd.errors import NetworkError
-from downloadd.policy.connector import build_connector, find_blocked_error
+from downloadd.origin.client import OriginClient, Response
+from downloadd.origin.content import Content
+from downloadd.origin.dialer import ConnectionOptions
 from downloadd.policy.policy import Policy
 from downloadd.policy.redirects import may_keep_credentials, resolve_redirect
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.tls_contexts import TlsContexts
-from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, to_yarl
-from downloadd.transfer.client_errors import map_client_error
-from downloadd.transfer.content import Content
+from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl
 from downloadd.transfer.fields import format_range
-from downloadd.transfer.head_normalization import MAX_HEAD_BYTES, MAX_HEAD_LINES
-from downloadd.transfer.origin_protocol import OriginProtocol, require_strict_parser
 from downloadd.transfer.response_head import ResponseHead, parse_response_head
 from downloadd.transfer.resume import RangeRequest
 
 REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
 """Statuses whose Location is followed."""
-READ_BUFFER_BYTES: Final = 256 * 1024
-"""Bytes that a connection reads ahead of the writer; the transport is paused at twice as many."""
 
 
 class OriginResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,9 +65,14 @@ class Session:
         `tls` are the authorities, by default those of the system, which are read: blocks. `resolver` resolves names, by
         default with the system; it is closed with the session. `clock` is by default the machine's.
         """
-        self._resolver = resolver or SystemResolver()
         self._clock = clock or SystemClock()
-        self._client: aiohttp.ClientSession | None = None
+        self._policy = policy
+        self._client = OriginClient(
+            rules=lambda: self._policy.addresses,
+            resolver=resolver or SystemResolver(),
+            stall_timeout=stall_timeout or None,
+            clock=self._clock,
+        )
         self.configure(policy=policy, credentials=credentials, stall_timeout=stall_timeout, tls=tls or TlsContexts())
 
     def configure(
@@ -81,39 +80,19 @@ class Session:
     ) -> None:
         """Set the configuration of later requests."""
         self._policy = policy
-        self._tls = tls
         self._credentials = {c.host.lower().rstrip("."): c for c in credentials}
-        limit = stall_timeout or None
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=limit, sock_connect=limit, sock_read=limit)
+        self._tls = tls
+        self._connect_timeout = stall_timeout or None
+        self._client.stall_timeout = stall_timeout or None
 
     async def __aenter__(self) -> Self:
-        """Open the client.
-
-        Raises:
-            StartupError: the HTTP library has no compiled parser, which strict parsing requires.
-        """
-        require_strict_parser()
-        connector = build_connector(lambda: self._policy.addresses, resolver=self._resolver)
-        # The library has no public option to limit the bytes before a final response.
-        connector._factory = partial(OriginProtocol, loop=asyncio.get_running_loop())  # type: ignore[assignment]
-        self._client = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            read_bufsize=READ_BUFFER_BYTES,
-            max_line_size=MAX_HEAD_BYTES,
-            max_field_size=MAX_HEAD_BYTES,
-            max_headers=MAX_HEAD_LINES,
-        )
+        await self._client.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._client is not None  # noqa: S101 - narrows the type; entered before
-        await self._client.close()
-        await self._resolver.close()
+        await self._client.__aexit__(kind, error, trace)
 
     @asynccontextmanager
     async def get(self, url: str, request: RangeRequest) -> AsyncIterator[OriginResponse]:
@@ -130,50 +109,43 @@ class Session:
         hops = 0
         while True:
             response = await self._request(target, self._fields(target, first, request))
+            content = response.content
             try:
-                if response.version is None or response.version.major != 1:
-                    raise NetworkError("the origin does not speak HTTP/1", permanent=True)
-                if response.status in REDIRECT_STATUSES:
+                if response.head.status in REDIRECT_STATUSES:
                     hops += 1
                     target = resolve_redirect(
-                        target, response.headers.get("Location"), hops, self._policy, status=response.status
+                        target,
+                        response.head.fields.get("Location"),
+                        hops,
+                        self._policy,
+                        status=response.head.status,
                     )
                     continue
-                content = Content(response, stall_timeout=self._timeout.sock_read)
-                try:
-                    yield OriginResponse(
-                        url=target,
-                        requested_url=first,
-                        final_url_digest=_url_digest(target) if hops else None,
-                        head=parse_response_head(response.status, response.headers, now=self._clock.wall()),
-                        content=content,
-                    )
-                finally:
-                    content.release_connection()
+                yield OriginResponse(
+                    url=target,
+                    requested_url=first,
+                    final_url_digest=_url_digest(target) if hops else None,
+                    head=parse_response_head(response.head.status, response.head.fields, now=self._clock.wall()),
+                    content=content,
+                )
                 return
             finally:
-                response.release() if response.content.at_eof() else response.close()
+                content.release_connection()
 
-    async def _request(self, target: AllowedUrl, fields: CIMultiDict[str]) -> aiohttp.ClientResponse:
-        assert self._client is not None  # noqa: S101 - narrows the type; entered before
+    async def _request(self, target: AllowedUrl, fields: list[tuple[str, str]]) -> Response:
         try:
-            return await self._client.get(
-                to_yarl(target),
-                headers=fields,
-                allow_redirects=False,
-                timeout=self._timeout,
-                ssl=self._tls.context_for(target.host),
-            )
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            blocked = find_blocked_error(error)
-            if blocked is not None:
-                raise blocked from error
-            mapped = map_client_error(error)
-            if isinstance(mapped, NetworkError):
-                mapped.origin = target.origin
-            raise mapped from error
+            return await self._client.request(target, fields, self._connection_options(target))
+        except NetworkError as error:
+            error.origin = target.origin
+            raise
 
-    def _fields(self, target: AllowedUrl, first: AllowedUrl, request: RangeRequest) -> CIMultiDict[str]:
+    def _connection_options(self, target: AllowedUrl) -> ConnectionOptions:
+        return ConnectionOptions(
+            tls=self._tls.context_for(target.host) if target.scheme == "https" else None,
+            connect_timeout=self._connect_timeout,
+        )
+
+    def _fields(self, target: AllowedUrl, first: AllowedUrl, request: RangeRequest) -> list[tuple[str, str]]:
         fields = CIMultiDict(
             {
                 "Accept": "*/*",
@@ -190,11 +162,16 @@ class Session:
         if configured is not None and (may_keep_credentials(first, target) or _is_default_https(target)):
             fields.update(configured.headers)
             if configured.user:
-                fields["Authorization"] = aiohttp.encode_basic_auth(configured.user, configured.password)
+                fields["Authorization"] = _encode_basic_auth(configured.user, configured.password)
         # Userinfo in a redirect is from the origin, not from the user, and is not sent (RFC 9110, section 4.2.4).
         if first.userinfo is not None and may_keep_credentials(first, target):
-            fields["Authorization"] = aiohttp.encode_basic_auth(*first.userinfo)
-        return fields
+            fields["Authorization"] = _encode_basic_auth(*first.userinfo)
+        return list(fields.items())
+
+
+def _encode_basic_auth(user: str, password: str) -> str:
+    """Return credentials of the scheme Basic, in UTF-8 (RFC 7617, section 2)."""
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def _url_digest(url: AllowedUrl) -> str:

@@ -20,12 +20,14 @@ with atheris.instrument_imports():
     from downloadd.imports.importers import IMPORTERS
     from downloadd.imports.json_array import InvalidArrayError, read_elements
     from downloadd.imports.refusal import ImportRefusedError
+    from downloadd.origin.framing import make_decoder
+    from downloadd.origin.message_head import PROTOCOL_PREFIX, MalformedResponseError
+    from downloadd.origin.response_parser import ResponseParser
     from downloadd.policy.redaction import redact_url
     from downloadd.policy.url import parse_url
     from downloadd.storage.names import MAX_NAME_BYTES, parse_directory, parse_filename, sanitize_name
     from downloadd.transfer import fields
     from downloadd.transfer.content_disposition import parse_content_disposition
-    from downloadd.transfer.head_normalization import PROTOCOL_PREFIX, MalformedHeadError, find_head_end, normalize_head
 
 METALINK = b'<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="a">'
 VERSION_LINE = b'{"type":"version"}\n'
@@ -48,14 +50,32 @@ def fuzz_fields(data: bytes) -> None:
         assert length is None or length >= 0
 
 
-def fuzz_heads(data: bytes) -> None:
-    """Normalize a response head."""
-    with suppress(MalformedHeadError):
-        head = normalize_head(PROTOCOL_PREFIX + data)
-        assert find_head_end(head) == len(head)
-        assert b"\0" not in head
-        assert head.count(b"\r") == head.count(b"\n") == head.count(b"\r\n")
-        assert normalize_head(head) == head
+def fuzz_responses(data: bytes) -> None:
+    """Parse a response at once and byte by byte: both find the same content, or both refuse."""
+    raw = PROTOCOL_PREFIX + b"1.1 200 OK\r\n" + data
+    assert parse_response([raw]) == parse_response([raw[at : at + 1] for at in range(len(raw))])
+
+
+def parse_response(pieces: list[bytes]) -> tuple[int, bytes, bool, bytes] | None:
+    """Return status, content, whether it is complete, and the bytes behind it; None if the response is refused."""
+    parser, head, decoder = ResponseParser(), None, None
+    content, behind = b"", b""
+    try:
+        for piece in pieces:
+            if decoder is None:
+                head = parser.feed(piece)
+                if head is None:
+                    continue
+                decoder, piece = make_decoder(head), parser.rest
+            if decoder.is_complete:
+                behind += piece
+            else:
+                content += decoder.decode(piece)
+    except MalformedResponseError:
+        return None
+    if head is None or decoder is None:
+        return None
+    return head.status, content, decoder.is_complete, decoder.surplus + behind
 
 
 def fuzz_imports(data: bytes) -> None:
@@ -114,9 +134,9 @@ def fuzz_urls(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "fields": fuzz_fields,
-    "heads": fuzz_heads,
     "imports": fuzz_imports,
     "names": fuzz_names,
+    "responses": fuzz_responses,
     "urls": fuzz_urls,
 }
 

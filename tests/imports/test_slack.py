@@ -279,7 +279,7 @@ def test_a_file_that_cannot_be_had_has_a_reason_and_its_place(fields: dict[str, 
 
 
 def test_every_mention_of_a_file_is_read() -> None:
-    """Which one is used is decided after the selection."""
+    """The one to use is decided after the selection."""
     stub = {"id": "F1", "mode": "tombstone"}
     members = day({"files": [stub]}, {"files": [slack_file("F1")]})
     members["channels.json"].append({"id": "C2", "name": "other"})

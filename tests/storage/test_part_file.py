@@ -26,10 +26,10 @@ from downloadd.errors import (
     StorageError,
     StorageRootMissingError,
 )
+from downloadd.origin.byte_sources import CopyingSource, SplicingSource
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import format_part_name, parse_filename
 from downloadd.storage.part_file import PartFile
-from downloadd.storage.splice import SocketSource
 from downloadd.verify import ALGORITHMS
 
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
@@ -530,13 +530,18 @@ async def test_an_announcement_in_a_thread_does_not_outlive_its_part(
     assert (await destination.measure_unannounced()).announced == 0
 
 
-def connection() -> tuple[socket.socket, SocketSource]:
+@pytest.fixture
+def connection() -> Iterator[tuple[socket.socket, SplicingSource]]:
     """Return the sending end of a TCP connection, and the other end as a source."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         sender = socket.create_connection(server.getsockname())
         receiver, _ = server.accept()
     receiver.setblocking(False)
-    return sender, SocketSource(receiver.detach())
+    source = SplicingSource(receiver.fileno())
+    yield sender, source
+    source.close()
+    sender.close()
+    receiver.close()
 
 
 @pytest.fixture(params=["splice", "copy", "no splice to this file"])
@@ -556,11 +561,13 @@ def splice_support(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("splice_support")
-async def test_bytes_from_a_socket_are_written_at_their_offset(destination: LocalDestination, root: Path) -> None:
+async def test_bytes_from_a_socket_are_written_at_their_offset(
+    destination: LocalDestination, root: Path, connection: tuple[socket.socket, SplicingSource]
+) -> None:
     content = os.urandom(3_000_000)
     part = await new_part(destination)
     await part.write([b"abc"], 0)
-    sender, source = connection()
+    sender, source = connection
     sending = asyncio.create_task(asyncio.to_thread(sender.sendall, content))
     received = 0
     while received < 2_500_000:
@@ -575,14 +582,15 @@ async def test_bytes_from_a_socket_are_written_at_their_offset(destination: Loca
             break
     assert received == len(content)
     assert (root / part.name).read_bytes() == b"abc" + content
-    source.close()
     await part.close()
 
 
 @pytest.mark.usefixtures("splice_support")
-async def test_a_reset_is_reported_after_the_bytes_before_it(destination: LocalDestination, root: Path) -> None:
+async def test_a_reset_is_reported_after_the_bytes_before_it(
+    destination: LocalDestination, root: Path, connection: tuple[socket.socket, SplicingSource]
+) -> None:
     part = await new_part(destination)
-    sender, source = connection()
+    sender, source = connection
     sender.sendall(b"abc")
     assert (await part.receive(source, 0, 10)).nbytes == 3
     sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -590,28 +598,46 @@ async def test_a_reset_is_reported_after_the_bytes_before_it(destination: LocalD
     with pytest.raises(NetworkError):
         await part.receive(source, 3, 10)
     assert (root / part.name).read_bytes() == b"abc"
-    source.close()
     await part.close()
 
 
 @pytest.mark.usefixtures("splice_support")
-async def test_an_idle_socket_blocks_no_thread_for_long(destination: LocalDestination) -> None:
+async def test_an_idle_socket_blocks_no_thread_for_long(
+    destination: LocalDestination, connection: tuple[socket.socket, SplicingSource]
+) -> None:
     part = await new_part(destination)
-    sender, source = connection()
+    sender, source = connection
     moved = await asyncio.wait_for(part.receive(source, 0, 10), 5)
     assert (moved.nbytes, moved.is_eof, part.size) == (0, False, 0)
     sender.close()
-    source.close()
+    await part.close()
+
+
+async def test_copied_bytes_are_hashed_while_they_are_written(
+    destination: LocalDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = await new_part(destination)
+    part.hash_while_writing(["sha-256"])
+    sender, receiver = socket.socketpair()
+    with sender, receiver:
+        receiver.setblocking(False)
+        sender.sendall(b"abcdef")
+        assert (await part.receive(CopyingSource(receiver), 0, 6)).nbytes == 6
+    monkeypatch.setattr(os, "preadv", None)
+    assert await part.digest("sha-256") == hashlib.sha256(b"abcdef").hexdigest()
     await part.close()
 
 
 async def test_several_connections_write_at_once(
-    destination: LocalDestination, root: Path, blocked_writes: BlockedWrites
+    destination: LocalDestination,
+    root: Path,
+    blocked_writes: BlockedWrites,
+    connection: tuple[socket.socket, SplicingSource],
 ) -> None:
     part = await new_part(destination)
     writing = asyncio.create_task(part.write([b"abc"], 0))
     await wait_until(blocked_writes.entered)
-    sender, source = connection()
+    sender, source = connection
     sender.sendall(b"def")
     assert (await part.receive(source, 3, 3)).nbytes == 3
     assert not writing.done()
@@ -619,7 +645,6 @@ async def test_several_connections_write_at_once(
     await writing
     assert (root / part.name).read_bytes() == b"abcdef"
     sender.close()
-    source.close()
     await part.close()
 
 

@@ -8,8 +8,8 @@ import msgspec
 from multidict import CIMultiDict
 
 from downloadd.errors import DownloadError, NetworkError
+from downloadd.origin.content import Content
 from downloadd.policy.policy import Policy
-from downloadd.transfer.content import Content
 from downloadd.transfer.response_head import parse_response_head
 from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import OriginResponse, Session
@@ -48,13 +48,10 @@ class ScriptedContent:
             raise NetworkError("the connection ended before the last byte")
         return data
 
-    def detach_socket(self) -> None:
+    def detach(self, *, may_splice: bool) -> None:
         return None
 
     def check_end(self) -> None:
-        pass
-
-    def release(self, nbytes: int) -> None:
         pass
 
     def close(self) -> None:

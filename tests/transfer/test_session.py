@@ -12,10 +12,10 @@ from support.origin.scripted_response import ScriptedResponse
 from support.origin.tls import Authority
 
 from downloadd.errors import NetworkError
+from downloadd.origin.content import Content
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.tls_contexts import TlsContexts
-from downloadd.transfer.content import Content
 from downloadd.transfer.resume import Evidence, RangeRequest
 from downloadd.transfer.session import Session
 

@@ -4,9 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.transfer.head_normalization import MalformedHeadError, find_head_end, normalize_head
+from downloadd.origin.message_head import MalformedResponseError, find_head_end, parse_message_head, split_head
 
 STATUS_LINE = b"HTTP/1.1 200 OK\r\n"
+
+
+def join(start: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
+    """Return a head in its strict form."""
+    return b"\r\n".join([start, *(b"%s: %s" % field for field in fields), b"", b""])
+
+
+def normalize(head: bytes) -> bytes:
+    return join(*split_head(head))
 
 
 @pytest.mark.parametrize(
@@ -49,8 +58,8 @@ STATUS_LINE = b"HTTP/1.1 200 OK\r\n"
 )
 def test_a_head_gets_its_strict_form(head: bytes, normalized: bytes) -> None:
     assert find_head_end(head) == len(head)
-    assert normalize_head(head) == normalized
-    assert normalize_head(normalized) == normalized
+    assert normalize(head) == normalized
+    assert normalize(normalized) == normalized
 
 
 @pytest.mark.parametrize(
@@ -76,17 +85,17 @@ def test_a_head_gets_its_strict_form(head: bytes, normalized: bytes) -> None:
     ],
 )
 def test_an_ambiguous_head_is_refused(head: bytes) -> None:
-    with pytest.raises(MalformedHeadError):
-        normalize_head(head)
+    with pytest.raises(MalformedResponseError):
+        parse_message_head(head)
 
 
 @given(st.binary(max_size=200) | st.text(" \t\r\n:ab\0\x01", max_size=60).map(str.encode))
 def test_any_head_is_normalized_or_refused(data: bytes) -> None:
-    with suppress(MalformedHeadError):
-        normalized = normalize_head(STATUS_LINE + data)
+    with suppress(MalformedResponseError):
+        normalized = normalize(STATUS_LINE + data)
         assert normalized.count(b"\r\n\r\n") == 1
         assert find_head_end(normalized) == len(normalized)
-        assert normalize_head(normalized) == normalized
+        assert normalize(normalized) == normalized
 
 
 @given(st.text("\r\nab", max_size=30).map(str.encode), st.integers(0, 30))
@@ -94,3 +103,29 @@ def test_the_end_is_found_from_any_earlier_position(data: bytes, begin: int) -> 
     end = find_head_end(data)
     if end is None or end > begin:
         assert find_head_end(data, min(begin, len(data))) == end
+
+
+@pytest.mark.parametrize(
+    ("line", "version", "status"),
+    [
+        (b"HTTP/1.1 200 OK", (1, 1), 200),
+        (b"HTTP/1.0 404", (1, 0), 404),
+        (b"HTTP/1.1 206 ", (1, 1), 206),
+        (b"HTTP/2.0 999 Any \xff reason", (2, 0), 999),
+    ],
+)
+def test_a_status_line_is_parsed(line: bytes, version: tuple[int, int], status: int) -> None:
+    head = parse_message_head(line + b"\r\nA: b\r\na: \xff\r\n\r\n")
+    assert (head.version, head.status, head.fields.getall("A")) == (version, status, ["b", "\udcff"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"HTTP/1.1", b"HTTP/1.1 OK", b"HTTP/1.1  200 OK", b"HTTP/1.1 20", b"HTTP/1.1 2000", b"HTTP/1.1 099"),
+        *(b"HTTP/11 200", b"HTTP/1.1\t200", b"HTTP/1.1 200OK", b"HTTP/1.1 +20", "HTTP/1.1 2\u06610".encode()),
+    ],
+)
+def test_a_malformed_status_line_is_refused(line: bytes) -> None:
+    with pytest.raises(MalformedResponseError):
+        parse_message_head(line + b"\r\n\r\n")

@@ -1,12 +1,15 @@
-"""Normalization of response heads to the strict form of RFC 9112.
+"""Heads of responses, parsed strictly by RFC 9112.
 
 If two parsers read one head differently, framing is saved as content, or one response is taken for two. So deviations
-that RFC 9112 lets a user agent repair are repaired here, before the head is parsed, and all others are refused. Pure:
-no I/O and no clock.
+that RFC 9112 lets a user agent repair are repaired here, and all others are refused. Pure: no I/O and no clock.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
+
+import msgspec
+from multidict import CIMultiDict
 
 MAX_HEAD_BYTES: Final = 256 * 1024
 """Bytes in a head."""
@@ -15,6 +18,8 @@ MAX_HEAD_LINES: Final = 1_000
 PROTOCOL_PREFIX: Final = b"HTTP/"
 """Start of each head (RFC 9112, section 2.3)."""
 
+_STATUS_LINE: Final = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: .*)?", re.DOTALL)
+"""RFC 9112, section 4; some origins leave out the blank behind the status."""
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """Token (RFC 9110, section 5.6.2)."""
@@ -31,8 +36,18 @@ _MUST_MATCH_FIELDS: Final = frozenset({b"content-range", b"etag", b"last-modifie
 """Fields that may occur once; if several differ, none is used."""
 
 
-class MalformedHeadError(ValueError):
-    """The head is malformed or ambiguous."""
+class MalformedResponseError(ValueError):
+    """Response that is malformed or ambiguous; the message says in which way."""
+
+
+class MessageHead(msgspec.Struct, frozen=True, kw_only=True):
+    """Head of one response."""
+
+    version: tuple[int, int]
+    """Major and minor version of HTTP."""
+    status: int
+    fields: CIMultiDict[str]
+    """Values by name, decoded as UTF-8; other octets are the surrogates U+DC80 to U+DCFF (PEP 383)."""
 
 
 def find_head_end(data: bytes | bytearray, begin: int = 0) -> int | None:
@@ -44,37 +59,62 @@ def find_head_end(data: bytes | bytearray, begin: int = 0) -> int | None:
     return None if found is None else found.end()
 
 
-def normalize_head(head: bytes) -> bytes:
-    """Return the head in the strict form of RFC 9112, its empty line included.
+def parse_message_head(head: bytes) -> MessageHead:
+    """Parse a head, its empty line included.
 
-    It repairs lines that end with a line feed alone (section 2.2), blanks before a colon (section 5.1), folded values
-    (section 5.2), control characters in values (RFC 9110, section 5.5), and repeated fields.
+    Repaired are lines that end with a line feed alone (RFC 9112, section 2.2), blanks before a colon (section 5.1),
+    folded values (section 5.2), control characters in values (RFC 9110, section 5.5), and repeated fields.
 
     Raises:
-        MalformedHeadError: it cannot be repaired.
+        MalformedResponseError: it cannot be repaired.
+    """
+    start, fields = split_head(head)
+    found = _STATUS_LINE.fullmatch(start)
+    if found is None:
+        raise MalformedResponseError("a malformed status line")
+    return MessageHead(
+        version=(int(found[1]), int(found[2])),
+        status=int(found[3]),
+        fields=CIMultiDict([(name.decode(), value.decode(errors="surrogateescape")) for name, value in fields]),
+    )
+
+
+def split_head(head: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Return the start line of a head, and its fields in a form that every parser reads in the same way.
+
+    Raises:
+        MalformedResponseError: there is no such form.
     """
     if head.count(b"\n") > MAX_HEAD_LINES:
-        raise MalformedHeadError("too many lines")
+        raise MalformedResponseError("too many lines in a head")
     head = head.replace(b"\r\n", b"\n")
     if _FORBIDDEN.search(head):
-        raise MalformedHeadError("a NUL or a lone carriage return")
+        raise MalformedResponseError("a NUL or a lone carriage return in a head")
     start, *lines = head.rstrip(b"\n").split(b"\n")
     if not start.startswith(PROTOCOL_PREFIX):
-        raise MalformedHeadError("another protocol")
+        raise MalformedResponseError("another protocol")
+    return start, parse_field_lines(lines)
+
+
+def parse_field_lines(lines: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return names and values of field lines, without their ends.
+
+    Raises:
+        MalformedResponseError: a line is malformed.
+    """
     fields: list[tuple[bytes, list[bytes]]] = []
     for line in lines:
         if line[:1] in {b" ", b"\t"}:
             if not fields:
-                raise MalformedHeadError("a folded line before the first field")
+                raise MalformedResponseError("a folded line before the first field")
             fields[-1][1].append(line)
             continue
         name, colon, value = line.partition(b":")
         name = name.rstrip(b" \t")
         if not colon or not _FIELD_NAME.fullmatch(name):
-            raise MalformedHeadError("a line that is not a field")
+            raise MalformedResponseError("a line that is not a field")
         fields.append((name, [value]))
-    kept = _drop_repeated_fields([(name, _normalize_value(name, b" ".join(folds))) for name, folds in fields])
-    return b"\r\n".join([_CONTROL.sub(b" ", start), *(b"%s: %s" % field for field in kept), b"", b""])
+    return _drop_repeated_fields([(name, _normalize_value(name, b" ".join(folds))) for name, folds in fields])
 
 
 def _normalize_value(name: bytes, value: bytes) -> bytes:

@@ -1,0 +1,161 @@
+"""Client for origins: one request, its head, and its content."""
+
+from collections.abc import Callable, Sequence
+from ssl import SSLError
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+from aiohttp.abc import AbstractResolver
+
+from downloadd.clock import Clock
+from downloadd.errors import NetworkError
+from downloadd.origin.addresses import AddressBook
+from downloadd.origin.connection_errors import early_end_error, map_transfer_error
+from downloadd.origin.content import Content
+from downloadd.origin.dialer import ConnectionOptions, Dialer
+from downloadd.origin.framing import make_decoder, may_reuse
+from downloadd.origin.message_head import MalformedResponseError, MessageHead
+from downloadd.origin.pool import ConnectionPool
+from downloadd.origin.proxy import credentials_error, proxy_authorization
+from downloadd.origin.request_head import encode_request_head
+from downloadd.origin.response_parser import ResponseParser
+from downloadd.origin.stream import MAX_READ_BYTES, Stream
+from downloadd.policy.addresses import AddressRules
+from downloadd.policy.url import AllowedUrl
+
+_IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD"})
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """Response to one request. Its content must be closed, or its connection released."""
+
+    head: MessageHead
+    content: Content
+
+
+class OriginClient:
+    """HTTP/1.1 client that reuses connections; opened with `async with`.
+
+    Attributes:
+        stall_timeout: seconds without progress of a response; None for no limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        rules: Callable[[], AddressRules],
+        resolver: AbstractResolver,
+        stall_timeout: float | None,
+        clock: Clock,
+    ) -> None:
+        """Make a client.
+
+        Args:
+            rules: returns the present rules for addresses.
+            resolver: looks names up; it is closed with the client.
+            stall_timeout: seconds, None for no limit.
+            clock: the time.
+        """
+        self.stall_timeout = stall_timeout
+        self._addresses = AddressBook(resolver, rules, clock)
+        self._dialer = Dialer(self._addresses)
+        self._pool = ConnectionPool(clock, may_use=lambda stream: self._addresses.is_allowed(stream.peer))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.close()
+        await self._dialer.close()
+        await self._addresses.close()
+
+    async def request(
+        self,
+        url: AllowedUrl,
+        fields: Sequence[tuple[str, str]],
+        options: ConnectionOptions,
+        *,
+        method: str = "GET",
+        body: bytes = b"",
+    ) -> Response:
+        """Send a request and return the final response, up to its content. Redirects are not followed.
+
+        Raises:
+            DomainBlockedError: the policy forbids the addresses of the host.
+            NetworkError: no response, or one that is not valid HTTP.
+        """
+        request = _encode_request(url, fields, options, method=method) + body
+        key = (url.origin, options)
+        stream = self._pool.acquire(key)
+        response: Response | None = None
+        if stream is not None:
+            # A request of another method must not be sent twice (RFC 9110, section 9.2.2).
+            response = await self._exchange(stream, key, request, may_repeat=method in _IDEMPOTENT_METHODS)
+        if response is None:
+            stream = await self._dialer.connect(url, options)
+            response = await self._exchange(stream, key, request, may_repeat=False)
+        assert response is not None  # noqa: S101 - narrows the type; only one that may be repeated is None
+        if response.head.status == 407 and options.proxy is not None:
+            response.content.close()
+            raise credentials_error(options.proxy)
+        return response
+
+    async def _exchange(self, stream: Stream, key: object, request: bytes, *, may_repeat: bool) -> Response | None:
+        """Send a request and return its response.
+
+        With `may_repeat`, return None if the connection was closed before the first byte of a response: the origin has
+        closed an idle connection meanwhile (RFC 9112, section 9.3.1).
+        """
+        parser = ResponseParser()
+        try:
+            head = await self._receive_head(stream, parser, request)
+            if head is None:
+                raise early_end_error(has_head=False)
+            if head.version[0] != 1:
+                raise NetworkError("the origin does not speak HTTP/1", permanent=True)
+            decoder = make_decoder(head)
+        except BaseException as error:
+            stream.close()
+            if may_repeat and not parser.has_input and isinstance(error, ConnectionError | SSLError | NetworkError):
+                return None
+            if isinstance(error, OSError | MalformedResponseError):
+                raise map_transfer_error(error, has_head=False) from error
+            raise
+        return Response(
+            head=head,
+            content=Content(
+                stream,
+                decoder,
+                parser.rest,
+                stall_timeout=self.stall_timeout,
+                keep=(lambda: self._pool.release(key, stream)) if may_reuse(head) else None,
+            ),
+        )
+
+    async def _receive_head(self, stream: Stream, parser: ResponseParser, request: bytes) -> MessageHead | None:
+        """Return the final head; None if the connection ended before it."""
+        await stream.send(request, timeout=self.stall_timeout)
+        while True:
+            data = await stream.receive(MAX_READ_BYTES, timeout=self.stall_timeout)
+            if not data:
+                return None
+            head = parser.feed(data)
+            if head is not None:
+                return head
+
+
+def _encode_request(
+    url: AllowedUrl, fields: Sequence[tuple[str, str]], options: ConnectionOptions, *, method: str
+) -> bytes:
+    authorization = None
+    if options.sends_absolute_form and options.proxy is not None:
+        authorization = proxy_authorization(options.proxy)
+    return encode_request_head(
+        url,
+        fields if authorization is None else (*fields, ("Proxy-Authorization", authorization)),
+        method=method,
+        via_proxy=options.sends_absolute_form,
+    )
