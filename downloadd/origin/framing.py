@@ -163,7 +163,7 @@ class ChunkDecoder(ContentDecoder):
             self._trailer.append(line)
             self._trailer_bytes += len(line) + 2
         else:
-            parse_field_lines(self._trailer)
+            parse_field_lines(b"\n".join(self._trailer))
             self.is_complete = True
 
 

@@ -5,7 +5,6 @@ that RFC 9112 lets a user agent repair are repaired here, and all others are ref
 """
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -21,8 +20,9 @@ PROTOCOL_PREFIX: Final = b"HTTP/"
 _STATUS_LINE: Final = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: .*)?", re.DOTALL)
 """RFC 9112, section 4; some origins leave out the blank behind the status."""
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
-_FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""Token (RFC 9110, section 5.6.2)."""
+_FIELD_LINE: Final = re.compile(rb"^([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:(.*)$", re.MULTILINE)
+"""A token (RFC 9110, section 5.6.2), a colon and a value."""
+_FOLD: Final = re.compile(rb"\n(?=[ \t])")
 _FORBIDDEN: Final = re.compile(rb"[\x00\r]")
 _CONTROL: Final = re.compile(rb"[\x01-\x08\x0b-\x1f\x7f]")
 
@@ -90,43 +90,40 @@ def split_head(head: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     head = head.replace(b"\r\n", b"\n")
     if _FORBIDDEN.search(head):
         raise MalformedResponseError("a NUL or a lone carriage return in a head")
-    start, *lines = head.rstrip(b"\n").split(b"\n")
+    start, _, lines = head.partition(b"\n")
     if not start.startswith(PROTOCOL_PREFIX):
         raise MalformedResponseError("another protocol")
-    return start, parse_field_lines(lines)
+    return start, parse_field_lines(lines.rstrip(b"\n"))
 
 
-def parse_field_lines(lines: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
-    """Return names and values of field lines, without their ends.
+def parse_field_lines(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """Return names and values of field lines, which line feeds separate.
 
     Raises:
         MalformedResponseError: a line is malformed.
     """
-    fields: list[tuple[bytes, list[bytes]]] = []
-    for line in lines:
-        if line[:1] in {b" ", b"\t"}:
-            if not fields:
-                raise MalformedResponseError("a folded line before the first field")
-            fields[-1][1].append(line)
-            continue
-        name, colon, value = line.partition(b":")
-        name = name.rstrip(b" \t")
-        if not colon or not _FIELD_NAME.fullmatch(name):
-            raise MalformedResponseError("a line that is not a field")
-        fields.append((name, [value]))
-    return _drop_repeated_fields([(name, _normalize_value(name, b" ".join(folds))) for name, folds in fields])
-
-
-def _normalize_value(name: bytes, value: bytes) -> bytes:
-    return (value if name.lower() in _FRAMING_FIELDS else _CONTROL.sub(b" ", value)).strip(b" \t")
+    if not lines:
+        return []
+    if lines[:1] in {b" ", b"\t"}:
+        raise MalformedResponseError("a folded line before the first field")
+    if b"\n " in lines or b"\n\t" in lines:
+        lines = _FOLD.sub(b" ", lines)
+    fields = _FIELD_LINE.findall(lines)
+    if len(fields) != lines.count(b"\n") + 1:
+        raise MalformedResponseError("a line that is not a field")
+    if _CONTROL.search(lines):
+        fields = [
+            (name, value if name.lower() in _FRAMING_FIELDS else _CONTROL.sub(b" ", value)) for name, value in fields
+        ]
+    return _drop_repeated_fields([(name, value.strip(b" \t")) for name, value in fields])
 
 
 def _drop_repeated_fields(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    if len({name.lower() for name, _ in fields}) == len(fields):
+        return fields
     values: dict[bytes, list[bytes]] = {}
     for name, value in fields:
         values.setdefault(name.lower(), []).append(value)
-    if len(values) == len(fields):
-        return fields
     kept: list[tuple[bytes, bytes]] = []
     for name, value in fields:
         key = name.lower()

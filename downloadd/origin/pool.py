@@ -44,10 +44,7 @@ class ConnectionPool:
         return None
 
     def release(self, key: Hashable, stream: Stream) -> None:
-        """Keep a connection for later requests, if nothing waits to be read from it."""
-        if not stream.is_idle():
-            stream.close()
-            return
+        """Keep a connection for later requests."""
         self._by_key.setdefault(key, []).append(stream)
         self._expiry[stream] = (self._clock.monotonic() + MAX_IDLE_SECONDS, key)
         if len(self._expiry) > MAX_IDLE_CONNECTIONS:

@@ -10,6 +10,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -167,17 +168,30 @@ def parse_http_date(text: str | None, *, now: float) -> int | None:
     The day's name is not compared with the date, and a leap second is the first second of the next minute. Years
     before 1900 are invalid. `now` (Unix time) resolves a year of two digits: it is at most 50 years ahead.
     """
-    value = (text or "").strip(_OWS)
+    if text is None:
+        return None
+    written = _parse_written_date(text.strip(_OWS))
+    if written is None:
+        return None
+    year, month, day, time, has_century = written
+    if not has_century:
+        return _resolve_two_digit_year(year, month, day, time, now)
+    return _unix_time(year, month, day, time) if year >= _FIRST_YEAR else None
+
+
+@lru_cache(maxsize=1024)
+def _parse_written_date(value: str) -> tuple[int, int, int, tuple[int, int, int], bool] | None:
+    """Return year, month, day, time, and True if the year has four digits; None if it is no date.
+
+    Recent results are cached: the files of an origin often have the same dates.
+    """
     match = next(filter(None, (form.fullmatch(value) for form in _DATE_FORMS)), None)
     if match is None:
         return None
     day, hour, minute, second = (int(match[part]) for part in ("day", "hour", "minute", "second"))
-    month, year = _MONTHS.index(match["month"]) + 1, int(match["year"])
     if hour > 23 or minute > 59 or second > 60:
         return None
-    if len(match["year"]) == 2:
-        return _resolve_two_digit_year(year, month, day, (hour, minute, second), now)
-    return _unix_time(year, month, day, (hour, minute, second)) if year >= _FIRST_YEAR else None
+    return int(match["year"]), _MONTHS.index(match["month"]) + 1, day, (hour, minute, second), len(match["year"]) == 4
 
 
 def parse_digest_field(text: str | None) -> str | None:

@@ -75,7 +75,6 @@ async def test_a_connection_that_is_closed_or_not_silent_is_not_reused(ends: End
         far.sendall(b"\r\n" if end == "empty line" else b"HTTP/1.1 200 OK\r\n")
     if when == "before":
         pool.release("a", stream)
-        assert len(pool) == 0
     assert pool.acquire("a") is None
     assert is_closed(stream)
 
