@@ -10,8 +10,6 @@ from enum import StrEnum
 from typing import Final
 
 import msgspec
-from python_socks import ProxyError, ProxyType
-from python_socks.async_.asyncio import Proxy as SocksProxy
 
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.connection_errors import map_transfer_error
@@ -112,6 +110,10 @@ async def connect_by_socks(proxy: ProxyServer, address: str, target: Target) -> 
     Raises:
         NetworkError: the proxy cannot be reached, or refuses.
     """
+    # Most daemons have no such proxy.
+    from python_socks import ProxyError, ProxyType
+    from python_socks.async_.asyncio import Proxy as SocksProxy
+
     socks = SocksProxy(
         ProxyType.SOCKS5, address, proxy.port, username=proxy.user or None, password=proxy.password or None, rdns=True
     )

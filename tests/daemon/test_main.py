@@ -171,6 +171,15 @@ def test_the_help_names_every_flag_and_shows_examples() -> None:
         assert flag in shown
 
 
+def test_the_start_imports_no_library_that_the_daemon_does_not_need() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "downloadd", "--version"]
+    imported = subprocess.run(command, capture_output=True, text=True, timeout=60).stderr
+    assert "structlog" in imported
+    for library in ("rich", "python_socks", "swagger_ui"):
+        # An import that is prevented is listed, without the modules below.
+        assert f" {library}." not in imported, library
+
+
 def test_the_version_is_that_of_the_package() -> None:
     done = subprocess.run([sys.executable, "-Im", "downloadd", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"downloadd {__version__}\n"
