@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from downloadd.config.fields import ByteSize, Format, Text, describe
 from downloadd.download import Conflict
+from downloadd.request_fields import Credentials, RequestFields
 from downloadd.states import FINISHED, State
 from downloadd.users import Permission
 
@@ -37,6 +38,14 @@ class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = {}
     user: Annotated[str, describe("User of HTTP Basic authentication.", examples=["alice"], secret=True)] = ""
     password: Annotated[str, describe("Password of that user.", examples=["open sesame"], secret=True)] = ""
+
+    @property
+    def request_fields(self) -> RequestFields:
+        """Return what requests to the host send."""
+        return RequestFields(
+            headers=tuple(self.headers.items()),
+            auth=Credentials(user=self.user, password=self.password) if self.user else None,
+        )
 
     def __repr__(self) -> str:
         """Return the host only, so that no log or traceback shows a secret."""

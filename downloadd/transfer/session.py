@@ -5,7 +5,7 @@ Downloads share connections and nothing else: no cookies, and no proxies from th
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -16,23 +16,23 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 
-from downloadd import __version__
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import CredentialConfig
 from downloadd.errors import NetworkError
+from downloadd.origin.request_headers import build_request_fields
 from downloadd.policy.connector import build_connector, find_blocked_error
 from downloadd.policy.policy import Policy
-from downloadd.policy.redirects import may_keep_credentials, resolve_redirect
+from downloadd.policy.redirects import method_after_redirect, resolve_redirect
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.tls_contexts import TlsContexts
-from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, to_yarl
+from downloadd.policy.url import AllowedUrl, to_yarl
+from downloadd.request_fields import Method, RequestFields
 from downloadd.transfer.client_errors import map_client_error
 from downloadd.transfer.content import Content
-from downloadd.transfer.fields import format_range
 from downloadd.transfer.head_normalization import MAX_HEAD_BYTES, MAX_HEAD_LINES
 from downloadd.transfer.origin_protocol import OriginProtocol, require_strict_parser
 from downloadd.transfer.response_head import ResponseHead, parse_response_head
-from downloadd.transfer.resume import RangeRequest
+from downloadd.transfer.resume import RangeRequest, format_range_fields
 
 REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
 """Statuses whose Location is followed."""
@@ -82,7 +82,7 @@ class Session:
         """Set the configuration of later requests."""
         self._policy = policy
         self._tls = tls
-        self._credentials = {c.host.lower().rstrip("."): c for c in credentials}
+        self._fields_by_host = {each.host: each.request_fields for each in credentials}
         limit = stall_timeout or None
         self._timeout = aiohttp.ClientTimeout(total=None, connect=limit, sock_connect=limit, sock_read=limit)
 
@@ -116,10 +116,13 @@ class Session:
         await self._resolver.close()
 
     @asynccontextmanager
-    async def get(self, url: str, request: RangeRequest) -> AsyncIterator[OriginResponse]:
+    async def get(
+        self, url: str, request: RangeRequest, fields: RequestFields | None = None
+    ) -> AsyncIterator[OriginResponse]:
         """Request the representation, or the range in `request`, and follow redirects.
 
-        The connection is released or closed when the context ends.
+        The `fields` of the download are sent to the origin of the URL alone. The connection is released or closed when
+        the context ends.
 
         Raises:
             InvalidUrlError, DomainBlockedError, TooManyRedirectsError, RemoteError: the policy refuses the URL, its
@@ -127,17 +130,27 @@ class Session:
             NetworkError: no response.
         """
         target = first = self._policy.check_url(url)
+        method = Method.GET if fields is None else fields.method
         hops = 0
         while True:
-            response = await self._request(target, self._fields(target, first, request))
+            headers = build_request_fields(
+                target,
+                first,
+                method=method,
+                range_fields=format_range_fields(request),
+                given=fields,
+                by_host=self._fields_by_host,
+            )
+            body = None if fields is None or method is Method.GET else fields.body
+            response = await self._request(target, method, headers, body)
             try:
                 if response.version is None or response.version.major != 1:
                     raise NetworkError("the origin does not speak HTTP/1", permanent=True)
                 if response.status in REDIRECT_STATUSES:
                     hops += 1
-                    target = resolve_redirect(
-                        target, response.headers.get("Location"), hops, self._policy, status=response.status
-                    )
+                    location = response.headers.get("Location")
+                    target = resolve_redirect(target, location, hops, self._policy, status=response.status)
+                    method = method_after_redirect(method, response.status, first, target)
                     continue
                 content = Content(response, stall_timeout=self._timeout.sock_read)
                 try:
@@ -154,12 +167,17 @@ class Session:
             finally:
                 response.release() if response.content.at_eof() else response.close()
 
-    async def _request(self, target: AllowedUrl, fields: CIMultiDict[str]) -> aiohttp.ClientResponse:
+    async def _request(
+        self, target: AllowedUrl, method: Method, headers: Iterable[tuple[str, str]], body: str | None
+    ) -> aiohttp.ClientResponse:
         assert self._client is not None  # noqa: S101 - narrows the type; entered before
         try:
-            return await self._client.get(
+            return await self._client.request(
+                method,
                 to_yarl(target),
-                headers=fields,
+                headers=CIMultiDict(headers),
+                skip_auto_headers=("Content-Type",),
+                data=None if body is None else body.encode(),
                 allow_redirects=False,
                 timeout=self._timeout,
                 ssl=self._tls.context_for(target.host),
@@ -173,33 +191,6 @@ class Session:
                 mapped.origin = target.origin
             raise mapped from error
 
-    def _fields(self, target: AllowedUrl, first: AllowedUrl, request: RangeRequest) -> CIMultiDict[str]:
-        fields = CIMultiDict(
-            {
-                "Accept": "*/*",
-                "Accept-Encoding": "identity",
-                "User-Agent": f"downloadd/{__version__}",
-            }
-        )
-        if request.is_range:
-            fields["Range"] = format_range(request.start, request.end)
-            if request.if_range is not None:
-                fields["If-Range"] = request.if_range
-        configured = self._credentials.get(target.host)
-        # A redirect must not send a secret without TLS, or to another service of the same host.
-        if configured is not None and (may_keep_credentials(first, target) or _is_default_https(target)):
-            fields.update(configured.headers)
-            if configured.user:
-                fields["Authorization"] = aiohttp.encode_basic_auth(configured.user, configured.password)
-        # Userinfo in a redirect is from the origin, not from the user, and is not sent (RFC 9110, section 4.2.4).
-        if first.userinfo is not None and may_keep_credentials(first, target):
-            fields["Authorization"] = aiohttp.encode_basic_auth(*first.userinfo)
-        return fields
-
 
 def _url_digest(url: AllowedUrl) -> str:
     return hashlib.sha256(url.text.partition("?")[0].encode()).hexdigest()[:16]
-
-
-def _is_default_https(url: AllowedUrl) -> bool:
-    return url.scheme == "https" and url.port == DEFAULT_PORTS["https"]

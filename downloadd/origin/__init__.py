@@ -1,0 +1,1 @@
+"""Requests to origins: what they state, and what their responses ask for."""
