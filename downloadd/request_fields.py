@@ -63,6 +63,10 @@ _INVALID_IN_COOKIE_VALUE: Final = re.compile(r"[\x00-\x1f\x7f;\ud800-\udfff]")
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
+Pairs = Iterable[tuple[str, str]]
+"""Names and values."""
+
+
 class Method(StrEnum):
     """Method of the request for a file."""
 
@@ -134,47 +138,58 @@ class RequestFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 def parse_request_fields(
     *,
-    headers: Iterable[tuple[str, str]] = (),
-    cookies: Iterable[tuple[str, str]] = (),
+    headers: Pairs = (),
+    cookies: Pairs = (),
     referer: str | None = None,
     user_agent: str | None = None,
-    auth: Credentials | None = None,
-    proxy: str | None = None,
-    method: Method = Method.GET,
-    body: str | None = None,
+    **others: Any,
 ) -> RequestFields | None:
-    """Return checked request fields; None if nothing is given.
-
-    The header fields Cookie, Referer and User-Agent become the fields that are named after them.
+    """Return checked request fields; None if nothing is given. `others` are further fields of `RequestFields`.
 
     Raises:
         InvalidParameterError: a value cannot be sent; the message holds no value.
     """
-    others: list[tuple[str, str]] = []
-    own: dict[str, str | None] = {"cookie": None, "referer": referer, "user-agent": user_agent}
-    cookies = tuple(cookies)
-    for name, value in headers:
-        value = value.strip(" \t")
-        folded = name.lower()
-        if folded not in own:
-            others.append((name, value))
-        elif own[folded] is not None or (folded == "cookie" and cookies):
-            raise InvalidParameterError("headers", f"{name} is given twice")
-        else:
-            own[folded] = value
-    fields = RequestFields(
-        headers=tuple(others),
-        cookies=cookies if own["cookie"] is None else split_cookies(own["cookie"]),
-        referer=own["referer"] or None,
-        user_agent=own["user-agent"] or None,
-        auth=auth,
-        proxy=proxy,
-        method=method,
-        body=body,
+    fields, problems = collect_request_fields(
+        headers=headers, cookies=cookies, referer=referer, user_agent=user_agent, **others
     )
-    for parameter, problem in find_problems(fields):
+    for parameter, problem in problems:
         raise InvalidParameterError(parameter, problem)
     return None if fields == RequestFields() else fields
+
+
+def collect_request_fields(
+    *,
+    headers: Pairs = (),
+    cookies: Pairs = (),
+    referer: str | None = None,
+    user_agent: str | None = None,
+    **others: Any,
+) -> tuple[RequestFields, list[tuple[str, str]]]:
+    """Return request fields, and parameter and problem of everything in them that cannot be sent.
+
+    The header fields Cookie, Referer and User-Agent become the fields that are named after them. `others` are further
+    fields of `RequestFields`. No value of a field is in a problem.
+    """
+    kept: list[tuple[str, str]] = []
+    problems: list[tuple[str, str]] = []
+    own: dict[str, str | None] = {"cookie": None, "referer": referer, "user-agent": user_agent}
+    pairs = tuple(cookies)
+    for name, value in headers:
+        folded = name.lower()
+        if folded not in own:
+            kept.append((name, value.strip(" \t")))
+        elif own[folded] is not None or (folded == "cookie" and pairs):
+            problems.append(("headers", f"{name} is given twice"))
+        else:
+            own[folded] = value.strip(" \t")
+    fields = RequestFields(
+        headers=tuple(kept),
+        cookies=pairs if own["cookie"] is None else split_cookies(own["cookie"]),
+        referer=own["referer"] or None,
+        user_agent=own["user-agent"] or None,
+        **others,
+    )
+    return fields, [*problems, *_find_problems(fields)]
 
 
 def split_cookies(text: str) -> tuple[tuple[str, str], ...]:
@@ -183,14 +198,22 @@ def split_cookies(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name.strip(), value.strip()) for name, _, value in pairs)
 
 
-def join_cookies(cookies: Iterable[tuple[str, str]]) -> str:
+def join_cookies(cookies: Pairs) -> str:
     """Return the value of the field Cookie (RFC 6265, section 4.2.1)."""
     return "; ".join(f"{name}={value}" for name, value in cookies)
 
 
-def find_problems(fields: RequestFields) -> Iterator[tuple[str, str]]:
-    """Yield parameter and problem of what cannot be sent; no value of a field is in it."""
-    yield from find_header_problems(fields.headers)
+def find_user_problems(user: str, password: str) -> Iterator[tuple[str, str]]:
+    """Yield `user` or `password` with its problem if HTTP authentication cannot send it (RFC 7617, section 2)."""
+    for name, text in (("user", user), ("password", password)):
+        if _CONTROL_CHARACTER.search(text):
+            yield name, "may not hold control characters"
+    if ":" in user:
+        yield "user", "may not hold a colon"
+
+
+def _find_problems(fields: RequestFields) -> Iterator[tuple[str, str]]:
+    yield from _find_header_problems(fields.headers)
     yield from _find_cookie_problems(fields.cookies)
     if fields.referer is not None and _INVALID_IN_REFERER.search(fields.referer):
         yield "referer", "holds a space, a line break or another control character; expected a URL"
@@ -202,8 +225,7 @@ def find_problems(fields: RequestFields) -> Iterator[tuple[str, str]]:
         yield "headers", f"all header fields and cookies together are longer than {MAX_FIELD_BYTES >> 10} KiB"
 
 
-def find_header_problems(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield parameter and problem of header fields that cannot be sent."""
+def _find_header_problems(headers: Pairs) -> Iterator[tuple[str, str]]:
     seen: set[str] = set()
     number = 0
     for number, (name, value) in enumerate(headers, 1):
@@ -224,15 +246,6 @@ def find_header_problems(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[s
         seen.add(folded)
     if number > MAX_HEADERS:
         yield "headers", f"expected at most {MAX_HEADERS} header fields"
-
-
-def find_user_problems(user: str, password: str) -> Iterator[tuple[str, str]]:
-    """Yield `user` or `password` with its problem if HTTP authentication cannot send it (RFC 7617, section 2)."""
-    for name, text in (("user", user), ("password", password)):
-        if _CONTROL_CHARACTER.search(text):
-            yield name, "may not hold control characters"
-    if ":" in user:
-        yield "user", "may not hold a colon"
 
 
 def _find_cookie_problems(cookies: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, str]]:

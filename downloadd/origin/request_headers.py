@@ -7,16 +7,13 @@ Pure: no I/O and no clock.
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from downloadd import __version__
 from downloadd.policy.redirects import may_keep_credentials
 from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl
-from downloadd.request_fields import Credentials, Method, RequestFields, join_cookies
-
-Pairs = Iterable[tuple[str, str]]
-"""Names and values."""
+from downloadd.request_fields import Credentials, Method, Pairs, RequestFields, join_cookies
 
 _DEFAULTS: Final = (
     ("Accept", "*/*"),

@@ -244,9 +244,45 @@ def state_bytes(daemon: DaemonProcess) -> bytes:
 
 async def test_configured_credentials_yield_to_the_fields_of_a_download(tmp_path: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3))
-    configured = '[[credentials]]\nhost = "127.0.0.1"\nheaders = { "X-Api-Key" = "c", "X-Other" = "o" }\n'
+    configured = (
+        '[[credentials]]\nhost = "127.0.0.1"\nheaders = { "X-Api-Key" = "c", "X-Other" = "o" }\n'
+        'cookies = { sid = "c" }\nreferer = "https://c/"\nuser_agent = "C"\nuser = "c"\n'
+    )
     async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + configured) as daemon:
-        assert (await fetch(daemon, origin.url("/f"), **FIELDS))["status"] == "completed"
-    [request] = origin.requests("/f")
-    assert sent(request) == SENT
-    assert request.field("X-Other") == "o"
+        for fields in (FIELDS, {"conflict": "overwrite"}):
+            assert (await fetch(daemon, origin.url("/f"), **fields))["status"] == "completed"
+    first, second = origin.requests("/f")
+    assert sent(first) == SENT
+    assert first.field("X-Other") == "o"
+    assert sent(second) == {
+        "X-Api-Key": "c",
+        "Cookie": "sid=c",
+        "Referer": "https://c/",
+        "User-Agent": "C",
+        "Authorization": aiohttp.encode_basic_auth("c", ""),
+    }
+
+
+async def test_logins_of_a_netrc_file_are_sent_to_their_hosts_and_reloaded(tmp_path: Path, origin: Origin) -> None:
+    origin.script("/f", ScriptedResponse(size=3))
+    netrc = tmp_path / "netrc"
+    netrc.touch(mode=0o600)
+    netrc.write_text(f"machine 127.0.0.1 login ann password {SECRET}\n")
+    config = make_config(netrc=str(netrc))
+    async with DaemonProcess(tmp_path, config=config) as daemon, Origin(host="127.0.0.2") as other:
+        other.script("/f", ScriptedResponse(size=3))
+        for server in (origin, other):
+            assert (await fetch(daemon, server.url("/f"), conflict="overwrite"))["status"] == "completed"
+        netrc.write_text("machine 127.0.0.1 login bob password p\n")
+        await daemon.reload(config)
+        assert (await fetch(daemon, origin.url("/f"), conflict="overwrite"))["status"] == "completed"
+        netrc.chmod(0o644)
+        await daemon.reload(config, "reload_refused")
+        log = daemon.log.read_text()
+    assert [request.field("Authorization") for request in (*origin.requests("/f"), *other.requests("/f"))] == [
+        aiohttp.encode_basic_auth("ann", SECRET),
+        aiohttp.encode_basic_auth("bob", "p"),
+        None,
+    ]
+    assert "chmod 600" in log
+    assert SECRET not in log
