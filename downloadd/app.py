@@ -48,10 +48,9 @@ from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.manager.storage_identity import StorageConfirmation, StorageIdentity
 from downloadd.metrics import Metrics
+from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
-from downloadd.policy.policy import Policy
 from downloadd.policy.proxies import TrustedProxies
-from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.policy.url import is_address, parse_host
 from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.sqlite import SqliteRecords
@@ -93,7 +92,6 @@ class App:
         self._stack = AsyncExitStack()
         self.metrics = Metrics()
         # Replaced by a reload; the components that use them ask for the present ones.
-        self._policy = Policy.from_config(config.downloads)
         self._directories = DirectoryRules(config.directories)
         self._rights = Rights(directories=self._directories, is_enabled=config.downloads.enabled)
 
@@ -107,13 +105,13 @@ class App:
             for kind in (*IMPORTERS, *PENDING_KINDS):
                 self.metrics.imports.register_kind(kind)
             self._hook_rules = HookRules(self._config.hooks)
-            self._tls = await asyncio.to_thread(TlsContexts.from_config, self._config)
+            self._origins = await asyncio.to_thread(OriginSettings.load, self._config)
             bus = EventBus(on_reader_lost=self.metrics.process.reader_lost)
             records = await stack.enter_async_context(self._make_records())
             # From here on, each commit wakes the hooks.
             self._hooks = await stack.enter_async_context(
                 self._make_hooks(
-                    records, await stack.enter_async_context(WebhookSender(self._clock, lambda: self._tls))
+                    records, await stack.enter_async_context(WebhookSender(self._clock, lambda: self._origins.tls))
                 )
             )
             identity = await stack.enter_async_context(StorageIdentity(records.storage_root))
@@ -179,17 +177,16 @@ class App:
         Running downloads continue as they started. All other settings need a restart.
 
         Raises:
-            StartupError: a file of certificate authorities cannot be used; nothing is applied.
+            StartupError: a file that the configuration names cannot be used; nothing is applied.
         """
-        self._tls = await asyncio.to_thread(TlsContexts.from_config, config)
+        self._origins = await asyncio.to_thread(OriginSettings.load, config)
         self._config = replace(
             self._config, downloads=config.downloads, credentials=config.credentials, users=config.users
         )
-        self._policy = Policy.from_config(config.downloads)
         self._directories = DirectoryRules(config.directories)
         self._rights.configure(directories=self._directories, is_enabled=config.downloads.enabled)
         self._hook_rules = HookRules(config.hooks)
-        self._reloader.apply(config, policy=self._policy, directories=self._directories, tls=self._tls)
+        self._reloader.apply(config, origins=self._origins, directories=self._directories)
 
     # -- components ----------------------------------------------------------------------------------------------------
 
@@ -225,10 +222,10 @@ class App:
 
     def _make_session(self) -> Session:
         return Session(
-            policy=self._policy,
-            credentials=self._config.credentials,
+            policy=self._origins.policy,
+            credentials=self._origins.credentials,
             stall_timeout=self._config.downloads.stall_timeout,
-            tls=self._tls,
+            tls=self._origins.tls,
             clock=self._clock,
         )
 
@@ -256,7 +253,7 @@ class App:
             notifier=notifier,
             runs=runs,
             clock=clock,
-            policy=self._policy,
+            policy=self._origins.policy,
             directories=self._directories,
             config=config,
         )
@@ -375,18 +372,18 @@ class _Reloader:
         self._hooks = hooks
         self._retention = retention
 
-    def apply(self, config: Config, *, policy: Policy, directories: DirectoryRules, tls: TlsContexts) -> None:
+    def apply(self, config: Config, *, origins: OriginSettings, directories: DirectoryRules) -> None:
         """Configure all components."""
         self._accounts.replace(config.users)
         # Readers of events connect again, and are authenticated again.
         self._bus.disconnect()
         self._session.configure(
-            policy=policy,
-            credentials=config.credentials,
+            policy=origins.policy,
+            credentials=origins.credentials,
             stall_timeout=config.downloads.stall_timeout,
-            tls=tls,
+            tls=origins.tls,
         )
-        self._manager.configure(policy=policy, directories=directories, config=config.downloads)
+        self._manager.configure(policy=origins.policy, directories=directories, config=config.downloads)
         self._hooks.configure(config.hooks)
         self._retention.configure(config.history)
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from downloadd.errors import ErrorCode
+from downloadd.request_fields import Method, RequestFields
 from downloadd.states import FINISHED, State
 
 
@@ -106,6 +107,13 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     operation: str | None = None
     """Id of the import operation that the download belongs to."""
     segments: int = 1
+    fields: RequestFields | None = None
+    """The request fields, which are secrets: never show them."""
+
+    @property
+    def method(self) -> Method:
+        """Method of the requests to the origin."""
+        return Method.GET if self.fields is None else self.fields.method
 
 
 class Control(msgspec.Struct, frozen=True, gc=False):

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from downloadd.download import Conflict
 from downloadd.errors import DownloadError
+from downloadd.request_fields import Credentials, Method
 
 MAX_SOURCES: Final = 16
 """URLs that one download may be fetched from."""
@@ -83,7 +84,31 @@ class StartOptions(TypedDict, total=False):
     speed_limit: int | None
 
 
-class DownloadItem(StartParameters, frozen=True, kw_only=True):
+class RequestFieldParameters(StartParameters, frozen=True, kw_only=True):
+    """The parameters that may be secrets, which belong in no URL: request fields; their strings are unchecked."""
+
+    headers: Annotated[dict[str, str], Meta(description="Header fields of the requests, by name.")] = {}
+    cookies: Annotated[dict[str, str], Meta(description="Cookies of the requests, by name.")] = {}
+    referer: Annotated[str, Meta(description="Value of the header field Referer: the URL of a page.")] | None = None
+    user_agent: (
+        Annotated[str, Meta(description="Value of the header field User-Agent instead of the daemon's.")] | None
+    ) = None
+    # A schema that refers to another one has no description of its own.
+    auth: Annotated[Credentials | None, Meta(description="User and password for the origin.")] = None
+    proxy: Annotated[str, Meta(description="Name of one of the configured proxies.")] | None = None
+    method: Annotated[Method, Meta(description="Method of the requests.")] = Method.GET
+    body: Annotated[str, Meta(description="Body of the requests, with the method POST; sent as UTF-8.")] | None = None
+
+    def __repr__(self) -> str:
+        """Return the name of the type only, so that no log or traceback shows a secret."""
+        return f"{type(self).__name__}(...)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return nothing."""
+        return []
+
+
+class DownloadItem(RequestFieldParameters, frozen=True, kw_only=True):
     """All that a client may state of one download in a request with several."""
 
     url: Annotated[str, Meta(description="URL to download from.")]

@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from downloadd.request_fields import RequestFields
+
 DIRECT_MESSAGES_CHANNEL_ID: Final = "__directMessages__"
 """Id of the one channel that stands for all direct messages."""
 
@@ -84,6 +86,7 @@ class FileLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """URL of the list that has the checksum of the file."""
     line: int | None = None
     """Number of its line in a list."""
+    request_fields: RequestFields | None = None
 
 
 class SkipReason(StrEnum):
@@ -106,6 +109,7 @@ class SkipReason(StrEnum):
     TOO_MANY_CELLS = "too_many_cells"
     TOO_MANY_MIRRORS = "too_many_mirrors"
     UNKNOWN_OPTION = "unknown_option"
+    INVALID_OPTION = "invalid_option"
     UNKNOWN_CHECKSUM = "unknown_checksum"
     INVALID_NAME = "invalid_name"
 
@@ -129,6 +133,7 @@ SKIP_REASONS: Final[Mapping[SkipReason, str]] = MappingProxyType(
         SkipReason.TOO_MANY_CELLS: "the row has more cells than the header, so that its cells cannot be assigned",
         SkipReason.TOO_MANY_MIRRORS: "the file has more URLs than can be used; the first ones are",
         SkipReason.UNKNOWN_OPTION: "the option is not supported; the file is imported without it",
+        SkipReason.INVALID_OPTION: "the request fields of the file cannot be sent; the file is imported without them",
         SkipReason.UNKNOWN_CHECKSUM: "no hash of the file is of a known algorithm; the file is imported unverified",
         SkipReason.INVALID_NAME: "the directory, name or checksum is invalid",
     }

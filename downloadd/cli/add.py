@@ -12,6 +12,7 @@ from downloadd.cli.download_ids import shorten_id
 from downloadd.cli.errors import CommandError, ExitStatus
 from downloadd.cli.follow import follow
 from downloadd.cli.links import find_links
+from downloadd.cli.request_options import request_options, take_request_fields
 from downloadd.cli.struct_options import given_values, struct_options
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import BatchItem, BatchResponse, Client, HistoryEntry, StartResponse
@@ -48,6 +49,7 @@ class WatchResult(msgspec.Struct, frozen=True, kw_only=True):
 )  # fmt: skip
 @click.option("-m", "--mirror", "mirrors", multiple=True, metavar="URL", help="Another URL of the same file.")
 @struct_options(StartParameters)
+@request_options
 @click.option("-w", "--watch", is_flag=True, help="Wait until all have ended; fail if one failed.")
 @daemon_command
 async def add(
@@ -67,10 +69,12 @@ async def add(
       downloadctl add https://www.rfc-editor.org/rfc/rfc9110.txt
       downloadctl add --dir iso --watch --checksum sha-256=… https://…/debian.iso
       downloadctl add --input links.txt --limit '2 MiB'
+      downloadctl add --user alice --referer https://…/ https://…/report.pdf
       xclip -o | downloadctl add -i -
     """
     requested_urls = [*urls, *_read_links(lists)]
-    items = make_items(requested_urls, parameters)
+    fields = take_request_fields(parameters, requested_urls)
+    items = make_items(requested_urls, parameters | fields)
     results: list[StartResponse] = []
     for first in range(0, len(items), MAX_ITEMS):
         results += (await client.files.downloads.batch(items[first : first + MAX_ITEMS])).downloads

@@ -34,6 +34,7 @@ from downloadd.fronts.rest.schemas import (
     StartResponse,
 )
 from downloadd.fronts.rocketchat.schemas import FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
+from downloadd.request_fields import Credentials, Method
 from downloadd.states import State
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "ClientError",
     "Connected",
     "ConnectionLostError",
+    "Credentials",
     "Disconnected",
     "Downloads",
     "ErrorCode",
@@ -61,6 +63,7 @@ __all__ = [
     "Imports",
     "InvalidResponseError",
     "Listing",
+    "Method",
     "OperationEntry",
     "RemovalResponse",
     "Removed",

@@ -24,6 +24,7 @@ from downloadd.config.list_settings import (
 from downloadd.config.listen import UnixAddress, parse_listen_address, parse_listen_host
 from downloadd.config.settings import ServerConfig, StorageConfig
 from downloadd.config.sources import LISTS, ConfigValues, SourcedValue, iter_settings
+from downloadd.request_fields import RequestFields, find_user_problems
 
 Parser = Callable[[Any], Any]
 """Returns the canonical spelling of a text, or raises ValueError with the problem."""
@@ -37,31 +38,6 @@ _MIN_SIGNING_KEY_BYTES: Final = 24
 _MAX_SIGNING_KEY_BYTES: Final = 64
 _DAEMON_PATHS: Final = ("state_dir", "unix_socket", "tls_cert", "tls_key")
 """Settings of `[server]` that name files of the daemon itself."""
-_RESERVED_FIELDS: Final = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "if-match",
-        "if-modified-since",
-        "if-none-match",
-        "if-range",
-        "if-unmodified-since",
-        "range",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Request fields that the transfer itself sets, and that no credential may replace."""
-
-_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A token (RFC 9110, section 5.6.2)."""
-_INVALID_IN_FIELD_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-"""Characters that a field value may not hold (RFC 9110, section 5.5)."""
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INVALID_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
 _BASE_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
@@ -198,7 +174,7 @@ def _check_root(values: ConfigValues) -> None:
     root, source = (StorageConfig().root, DEFAULT_SOURCE) if given is None else (given.value, given.source)
     own = [(f"server.{name}", values.get("server", name, "")) for name in _DAEMON_PATHS]
     own.extend(("server.listen", path) for path in _listen_paths(values))
-    own.append(("downloads.ca_file", values.get("downloads", "ca_file", "")))
+    own.extend((f"downloads.{name}", values.get("downloads", name, "")) for name in ("ca_file", "netrc"))
     own.extend((f"{given.key}.ca_file", given.value.ca_file) for given in values.lists["hosts"])
     for name, path in (*own, *(("the configuration", str(file)) for file in values.files)):
         # A control character has been reported before.
@@ -288,34 +264,15 @@ def _add_issues(values: ConfigValues, given: SourcedValue, problems: Iterator[tu
 
 def _credential_problems(credential: CredentialConfig) -> Iterator[tuple[str, str]]:
     """Yield field and problem of what cannot be sent to an origin."""
-    if not credential.headers and not credential.user:
-        yield ("", "has nothing to send: give it headers, or user and password")
+    fields, problems = credential.collect()
+    if fields == RequestFields() and not problems and not credential.user:
+        yield ("", "has nothing to send: give it headers, cookies, referer or user_agent, or user and password")
     if credential.password and not credential.user:
         yield ("password", "is given without user")
-    if credential.user and "authorization" in {name.lower() for name in credential.headers}:
+    if credential.user and fields.has_header("authorization"):
         yield ("", "has both user and an Authorization header; only one of them can be sent")
-    yield from _header_problems(credential.headers)
-    # RFC 7617, section 2: neither may hold control characters, and a colon ends the user.
-    for key, text in (("user", credential.user), ("password", credential.password)):
-        if _CONTROL_CHARACTER.search(text):
-            yield (key, "may not hold control characters")
-    if ":" in credential.user:
-        yield ("user", "may not hold a colon")
-
-
-def _header_problems(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    seen = set()
-    for name, value in headers.items():
-        folded = name.lower()
-        if not _FIELD_NAME.fullmatch(name):
-            yield ("headers", f"{format_value(name)} is not the name of a header field")
-        elif folded in _RESERVED_FIELDS:
-            yield ("headers", f"{name} is set by downloadd itself")
-        elif folded in seen:
-            yield ("headers", f"{name} is given twice")
-        if _INVALID_IN_FIELD_VALUE.search(value):
-            yield ("headers", f"the value of {format_value(name)} holds a line break or another control character")
-        seen.add(folded)
+    yield from problems
+    yield from find_user_problems(credential.user, credential.password)
 
 
 def _hook_problems(hook: HookConfig) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,7 @@ class Format(StrEnum):
     DIRECTORY = "directory below the storage root"
     DOMAIN = "domain"
     HOST = "host of an origin"
+    NETRC = "netrc file"
     NETWORK = "network"
     OWNER = "owner of files"
     PORTS = "ports"

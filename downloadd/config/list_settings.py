@@ -4,9 +4,11 @@ from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import replace
 
 from downloadd.config.fields import ByteSize, Format, Text, describe
 from downloadd.download import Conflict
+from downloadd.request_fields import Credentials, RequestFields, collect_request_fields
 from downloadd.states import FINISHED, State
 from downloadd.users import Permission
 
@@ -22,10 +24,13 @@ SIGNING_KEY_COMMAND: Final = """printf 'whsec_%s\\n' "$(head -c 32 /dev/urandom 
 class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[[credentials]]`: credentials for an origin.
 
-    Header fields, or user and password, are sent to the named host and to no other.
+    They are sent to the named host and to no other. Request fields of a download have precedence over them.
     """
 
-    EXAMPLES: ClassVar = (("host", "headers"), ("host", "user", "password"))
+    EXAMPLES: ClassVar = (
+        ("host", "headers", "cookies", "referer", "user_agent"),
+        ("host", "user", "password"),
+    )
 
     host: Annotated[
         Text,
@@ -35,8 +40,31 @@ class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         dict[str, str],
         describe("Header fields by name.", examples=[{"Authorization": "Bearer xoxb-0000"}], secret=True),
     ] = {}
-    user: Annotated[str, describe("User of HTTP Basic authentication.", examples=["alice"], secret=True)] = ""
+    cookies: Annotated[dict[str, str], describe("Cookies by name.", examples=[{"session": "0123"}], secret=True)] = {}
+    referer: Annotated[
+        str,
+        describe("Page that links to the files.", examples=["https://files.example.com/list"], secret=True),
+    ] = ""
+    user_agent: Annotated[
+        str, describe("Name of the program that requests the files.", examples=["Mozilla/5.0"], secret=True)
+    ] = ""
+    user: Annotated[str, describe("User for HTTP authentication.", examples=["alice"], secret=True)] = ""
     password: Annotated[str, describe("Password of that user.", examples=["open sesame"], secret=True)] = ""
+
+    @property
+    def request_fields(self) -> RequestFields:
+        """Return what requests to the host send, as far as it can be sent."""
+        fields, _ = self.collect()
+        return replace(fields, auth=Credentials(user=self.user, password=self.password) if self.user else None)
+
+    def collect(self) -> tuple[RequestFields, list[tuple[str, str]]]:
+        """Return the fields without user and password, and key and problem of all that cannot be sent."""
+        return collect_request_fields(
+            headers=self.headers.items(),
+            cookies=self.cookies.items(),
+            referer=self.referer or None,
+            user_agent=self.user_agent or None,
+        )
 
     def __repr__(self) -> str:
         """Return the host only, so that no log or traceback shows a secret."""

@@ -175,6 +175,15 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             format=Format.CA_FILE,
         ),
     ] = ""
+    netrc: Annotated[
+        str,
+        describe(
+            "netrc file with logins for hosts, which [[credentials]] replace. Only its owner may read it. SIGHUP reads "
+            "it again.",
+            examples=["/etc/downloadd/netrc"],
+            format=Format.NETRC,
+        ),
+    ] = ""
     timeout: Annotated[WholeSeconds, describe("Time limit of a download whose request names none; 0 for no limit.")] = (
         300
     )

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from downloadd.config import Flags, Format, LoadedConfig, load_config
 from downloadd.errors import InvalidPathError, InvalidUrlError
+from downloadd.origin.netrc_logins import read_netrc
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.ports import PortRules
@@ -48,6 +49,12 @@ def _parse_ca_file(text: str) -> str:
     return text
 
 
+def _parse_netrc(text: str) -> str:
+    if text:
+        read_netrc(text)
+    return text
+
+
 def _parse_directory(text: str) -> str:
     try:
         return parse_directory(text)
@@ -60,9 +67,10 @@ PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.DIRECTORY: _parse_directory,
     Format.DOMAIN: _accept(DomainRules),
     Format.HOST: _parse_host,
+    Format.NETRC: _parse_netrc,
     Format.NETWORK: _accept(AddressRules),
     Format.OWNER: resolve_owner,
     Format.PORTS: _accept(PortRules),
     Format.PROXY: _accept(TrustedProxies),
 }
-"""Parsers of the formats that `policy` and `storage` define."""
+"""Parsers of the formats that `policy`, `origin` and `storage` define."""

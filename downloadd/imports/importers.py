@@ -77,7 +77,8 @@ _TABLE: Final = (
         title="URLs",
         upload_hint="Text with links",
         content="text with one file a line, as `wget -i` and `aria2c -i` read it: tabs separate mirrors, `#` begins a "
-        "comment, and indented lines below a URL may have `out=`, `dir=` and `checksum=`; `SHA256SUMS` and other "
+        "comment, and indented lines below a URL may have `out=`, `dir=`, `checksum=`, `header=`, `referer=`, "
+        "`user-agent=`, `http-user=` and `http-passwd=`; `SHA256SUMS` and other "
         "lists of checksums verify the files beside them",
         read=read_urls,
         accepts_text=True,

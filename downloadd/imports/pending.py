@@ -233,6 +233,7 @@ class PendingDownloads:
             timeout=0,
             operation=run.id,
             id=file.download_id,
+            **({} if link.request_fields is None else link.request_fields.to_parameters()),
         )
 
     async def _files(self, run: str) -> AsyncIterator[PendingFile]:

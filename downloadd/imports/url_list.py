@@ -1,7 +1,7 @@
 """Lists of URLs, one per line, as `wget -i` and `aria2c -i` read them.
 
 Lines that begin with `#` are comments. As in aria2's input files, a line may contain several URLs of the same file,
-separated by tabs. The indented lines below it are options, of which `out`, `dir` and `checksum` are used:
+separated by tabs. The indented lines below it are options, of which those in `_OPTIONS` are used:
 https://aria2.github.io/manual/en/html/aria2c.html#input-file and
 https://www.gnu.org/software/wget/manual/html_node/Logging-and-Input-File-Options.html. An indented URL is a URL.
 """
@@ -14,17 +14,21 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from downloadd.errors import InvalidParameterError
 from downloadd.import_operation import FileLink, ImportErrorCode, ImportItem, SkippedEntry, SkipReason
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.text import MAX_LINE_CHARACTERS, read_lines
 from downloadd.policy.redaction import redact_url
+from downloadd.request_fields import MAX_HEADERS, Credentials, RequestFields, parse_request_fields
 
 MAX_LIST_BYTES: Final = 64 << 20
 """Bytes of a list."""
 
 MAX_MIRRORS: Final = 15
 
-_OPTIONS: Final = frozenset({"out", "dir", "checksum"})
+_FIELD_OPTIONS: Final = frozenset({"header", "referer", "user-agent", "http-user", "http-passwd"})
+"""Options that become request fields."""
+_OPTIONS: Final = frozenset({"out", "dir", "checksum", *_FIELD_OPTIONS})
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://")
 _OPTION_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
@@ -35,6 +39,8 @@ class _Entry(msgspec.Struct):
     line: int
     urls: list[str]
     options: dict[str, str] = msgspec.field(default_factory=dict)
+    headers: list[str] = msgspec.field(default_factory=list)
+    """Values of the option `header`, which may be given several times."""
 
 
 def read_urls(file: BinaryIO) -> Iterator[ImportItem]:
@@ -98,6 +104,11 @@ def derive_file_id(url: str) -> str:
 def _read_option(entry: _Entry, text: str, number: int) -> Iterator[ImportItem]:
     name, _, value = text.partition("=")
     name = name.strip()
+    if name == "header":
+        # More of them are refused as a whole.
+        if len(entry.headers) <= MAX_HEADERS:
+            entry.headers.append(value.strip())
+        return
     if name in _OPTIONS:
         entry.options[name] = value.strip()
         return
@@ -124,6 +135,13 @@ def _finish(entry: _Entry) -> Iterator[ImportItem]:
             detail=f"line {entry.line}: of {len(urls)} URLs, the first {1 + MAX_MIRRORS} are used",
             line=entry.line,
         )
+    fields = None
+    try:
+        fields = _parse_fields(entry)
+    except InvalidParameterError as error:
+        yield SkippedEntry(
+            reason=SkipReason.INVALID_OPTION, detail=f"line {entry.line}: {error.detail}", line=entry.line
+        )
     folder, name = _split_name(options.get("out", ""))
     directory = options.get("dir", "")
     yield FileLink(
@@ -134,4 +152,31 @@ def _finish(entry: _Entry) -> Iterator[ImportItem]:
         directory="/".join(part for part in (directory, folder) if part),
         checksum=options.get("checksum"),
         line=entry.line,
+        request_fields=fields,
     )
+
+
+def _parse_fields(entry: _Entry) -> RequestFields | None:
+    """Return the request fields of a file.
+
+    Raises:
+        InvalidParameterError: one of them cannot be sent; the message holds no value.
+    """
+    options = entry.options
+    referer = options.get("referer")
+    if referer == "*":
+        # The URL itself, as aria2 reads it.
+        url = entry.urls[0].partition("#")[0]
+        referer = url if redact_url(url) == url else None
+    user = options.get("http-user")
+    return parse_request_fields(
+        headers=[_split_header(header) for header in entry.headers],
+        referer=referer,
+        user_agent=options.get("user-agent"),
+        auth=None if not user else Credentials(user=user, password=options.get("http-passwd", "")),
+    )
+
+
+def _split_header(text: str) -> tuple[str, str]:
+    name, _, value = text.partition(":")
+    return name.strip(), value.strip()

@@ -176,6 +176,7 @@ def estimate_bytes(item: ValidItem) -> int:
     texts = [text for text in msgspec.structs.astuple(item) if isinstance(text, str)]
     if isinstance(item, FileLink):
         texts += item.mirrors
+        texts.append("" if item.request_fields is None else msgspec.json.encode(item.request_fields).decode())
     # One character outside of the basic plane makes each character of its text take four bytes.
     return sum(len(text) if text.isascii() else 4 * len(text) for text in texts)
 

@@ -9,13 +9,14 @@ import msgspec
 
 from downloadd.config import DownloadsConfig
 from downloadd.download import Control, Download, Mirror, Progress, Request, Result
-from downloadd.download_request import DownloadRequest
-from downloadd.errors import DownloadError
+from downloadd.download_request import DownloadRequest, RequestFieldParameters
+from downloadd.errors import DownloadError, InvalidParameterError
 from downloadd.media_types import parse_expected_type
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.redaction import filename_from_url, redact_misplaced_url, redact_url
 from downloadd.policy.url import parse_url
+from downloadd.request_fields import RequestFields, parse_request_fields
 from downloadd.states import State
 from downloadd.storage.names import SafeName, parse_directory, parse_filename, sanitize_name, suggest_name
 from downloadd.verify import parse_checksum
@@ -54,6 +55,7 @@ def admit(
         requested_name = None if request.filename is None else parse_filename(request.filename)
         checksum = None if request.checksum is None else parse_checksum(request.checksum)
         expected_type = None if request.type is None else parse_expected_type(request.type)
+        fields = check_request_fields(request)
     except DownloadError as error:
         return refuse(_refused_download(request, user=user, now=now, id=id, request_id=request_id), error, now=now)
     return Download(
@@ -74,10 +76,31 @@ def admit(
             expected_size=request.size,
             expected_type=expected_type,
             segments=defaults.segments if request.segments is None else request.segments,
+            fields=fields,
             **{name: getattr(request, name) for name in _COPIED_FIELDS},
         ),
         control=Control(priority=request.priority, speed_limit=request.speed_limit),
         progress=Progress(origin=url.origin),
+    )
+
+
+def check_request_fields(parameters: RequestFieldParameters) -> RequestFields | None:
+    """Return the request fields of a download; None if it has none.
+
+    Raises:
+        InvalidParameterError: one of them cannot be sent; the message holds no value.
+    """
+    if parameters.proxy is not None:
+        raise InvalidParameterError("proxy", "no proxy of this name is configured")
+    return parse_request_fields(
+        headers=parameters.headers.items(),
+        cookies=parameters.cookies.items(),
+        referer=parameters.referer,
+        user_agent=parameters.user_agent,
+        auth=parameters.auth,
+        proxy=parameters.proxy,
+        method=parameters.method,
+        body=parameters.body,
     )
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from downloadd.download import Desired, Download, Mirror, Progress, Result
 from downloadd.errors import CancelledByUserError, DownloadError, InvalidStateError, QueueFullError
 from downloadd.policy.redaction import redact_url
+from downloadd.policy.url import parse_url
 from downloadd.states import ACTIVE, FINISHED, RUNNING, WAITING, State, Trigger, advance, allows
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.sources import select_source
@@ -104,7 +105,8 @@ def retry(download: Download, *, now: float, url: NewUrl | None = None, full: Qu
         download = _change_url(download, url)
     if download.result.secrets_removed:
         raise InvalidStateError(
-            "the secrets of its URL were removed from the records after it had ended; retry it with a new url"
+            "the secrets of its request were removed from the records after it had ended; retry it with a new url, or "
+            "start a new download"
         )
     state = advance(download.state, Trigger.RETRY)
     if download.state in ACTIVE:
@@ -142,7 +144,8 @@ def amend(
     """Change the priority, the speed limit (bytes a second) or the URL; None leaves a value as it is.
 
     A new URL, for example of a link that has expired, may be given to a finished download that can be retried too. The
-    next run continues the part file only if length, validator and last bytes are the same at the new URL.
+    next run continues the part file only if length, validator and last bytes are the same at the new URL. A new URL of
+    another origin does not get the request fields.
 
     Raises:
         InvalidStateError: it has ended already and cannot be retried or gets no URL, or it is running and gets one.
@@ -162,7 +165,11 @@ def amend(
 
 
 def _change_url(download: Download, url: NewUrl) -> Download:
-    changed = download.with_request(url=url.url, redacted_url=url.redacted_url)
+    fields = download.request.fields
+    # They are for the origin that the user gave them for.
+    if fields is not None and parse_url(download.request.url).origin != url.origin:
+        fields = fields.for_other_origin()
+    changed = download.with_request(url=url.url, redacted_url=url.redacted_url, fields=fields)
     return changed.with_progress(origin=url.origin, source=0, url_changed=True).with_result(secrets_removed=False)
 
 
@@ -286,18 +293,21 @@ def expire_secrets(download: Download, *, failed_before: float) -> Download:
 
 
 def remove_secrets(download: Download) -> Download:
-    """Return the download without the secrets of its URLs; a mirror that has secrets is useless then and left out.
+    """Return the download without its secrets; a mirror that has secrets in its URL is useless then and left out.
 
-    A completed download needs no mirror any more.
+    A completed download needs no mirror and no request field any more.
     """
     request = download.request
     mirrors: tuple[Mirror, ...] = ()
+    fields = None
     if download.state is not State.COMPLETED:
         mirrors = tuple(mirror for mirror in request.mirrors if not _has_secrets(mirror.url))
+        fields = None if request.fields is None else request.fields.for_other_origin()
     # The number of the source counts the mirrors.
     row = download if mirrors == request.mirrors else select_source(download, 0)
-    return row.with_request(url=request.redacted_url, mirrors=mirrors).with_result(
-        secrets_removed=download.result.secrets_removed or _has_secrets(request.url)
+    has_secrets = _has_secrets(request.url) or (request.fields is not None and request.fields.is_secret)
+    return row.with_request(url=request.redacted_url, mirrors=mirrors, fields=fields).with_result(
+        secrets_removed=download.result.secrets_removed or has_secrets
     )
 
 

@@ -79,15 +79,17 @@ class OriginClient:
         options: ConnectionOptions,
         *,
         method: str = "GET",
-        body: bytes = b"",
+        body: bytes | None = None,
     ) -> Response:
         """Send a request and return the final response, up to its content. Redirects are not followed.
+
+        A body is framed by its length; `fields` do not frame it.
 
         Raises:
             DomainBlockedError: the policy forbids the addresses of the host.
             NetworkError: no response, or one that is not valid HTTP.
         """
-        request = _encode_request(url, fields, options, method=method) + body
+        request = _encode_request(url, fields, options, method, body)
         key = (url.origin, options)
         stream = self._pool.acquire(key)
         response: Response | None = None
@@ -148,14 +150,15 @@ class OriginClient:
 
 
 def _encode_request(
-    url: AllowedUrl, fields: Sequence[tuple[str, str]], options: ConnectionOptions, *, method: str
+    url: AllowedUrl, fields: Sequence[tuple[str, str]], options: ConnectionOptions, method: str, body: bytes | None
 ) -> bytes:
+    pairs = list(fields)
+    if body is not None or method == "POST":
+        # RFC 9110, section 8.6: a method that usually has content states its length even without.
+        pairs.append(("Content-Length", str(len(body or b""))))
     authorization = None
     if options.sends_absolute_form and options.proxy is not None:
         authorization = proxy_authorization(options.proxy)
-    return encode_request_head(
-        url,
-        fields if authorization is None else (*fields, ("Proxy-Authorization", authorization)),
-        method=method,
-        via_proxy=options.sends_absolute_form,
-    )
+    if authorization is not None:
+        pairs.append(("Proxy-Authorization", authorization))
+    return encode_request_head(url, pairs, method=method, via_proxy=options.sends_absolute_form) + (body or b"")

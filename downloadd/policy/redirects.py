@@ -1,4 +1,4 @@
-"""Redirects: the target of a `Location`, and the credentials that may be sent to it.
+"""Redirects: the target of a `Location`, and the method and credentials that may be sent to it.
 
 Pure: no I/O and no clock.
 """
@@ -14,6 +14,7 @@ from downloadd.errors import (
 )
 from downloadd.policy.policy import Policy
 from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl, parse_url
+from downloadd.request_fields import Method
 
 MAX_REDIRECTS: Final = 10
 """Redirects that a request follows."""
@@ -71,6 +72,24 @@ def resolve_redirect(
 def may_keep_credentials(source: AllowedUrl, target: AllowedUrl) -> bool:
     """Return True if credentials for `source` may go to `target`: to the same origin (RFC 9110, section 4.3.1)."""
     return source.origin == target.origin
+
+
+def method_after_redirect(method: Method, status: int, source: AllowedUrl, target: AllowedUrl) -> Method:
+    """Return the method of the request to the target of a redirect, as browsers choose it.
+
+    After 303, and after 301 and 302 to a POST, it is GET without a body (RFC 9110, section 15.4). Otherwise method and
+    body stay, and go to the same origin only.
+
+    Raises:
+        RemoteError: the redirect leads a POST to another origin.
+    """
+    if method is Method.GET or status in {301, 302, 303}:
+        return Method.GET
+    if not may_keep_credentials(source, target):
+        raise RemoteError(
+            status, "it redirects a POST to another origin, and the body is sent to the origin of the URL alone"
+        )
+    return method
 
 
 def _resolve(current: AllowedUrl, reference: str) -> str:

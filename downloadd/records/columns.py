@@ -30,6 +30,7 @@ from downloadd.download import (
     SupersededPart,
 )
 from downloadd.errors import ErrorCode
+from downloadd.request_fields import RequestFields
 from downloadd.states import State
 
 PARTS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -186,6 +187,7 @@ COLUMNS: Final = (
     Column("type_wanted", "request.expected_type", _REQUEST),
     Column("operation", "request.operation", _REQUEST),
     Column("segments", "request.segments", _REQUEST),
+    Column("request_fields", "request.fields", _REQUEST, _json(RequestFields)),
     Column("desired", "control.desired", _USER, _members(Desired)),
     Column("priority", "control.priority", _USER),
     Column("speed_limit", "control.speed_limit", _USER),
@@ -233,9 +235,9 @@ RUN_COLUMNS: Final = tuple(column for column in COLUMNS if column.owner is _RUN)
 
 ENDING_COLUMNS: Final = (
     *RUN_COLUMNS,
-    *(column for column in COLUMNS if column.path in {"request.url", "request.mirrors"}),
+    *(column for column in COLUMNS if column.path in {"request.url", "request.mirrors", "request.fields"}),
 )
-"""The columns that a run writes with the end of its download: the secrets of the URLs leave the records then."""
+"""The columns that a run writes with the end of its download: the secrets of the request leave the records then."""
 
 INITIAL_COLUMNS: Final = tuple(
     column for column in WRITTEN_COLUMNS if column.owner is not _STORE and not _is_reset(column)

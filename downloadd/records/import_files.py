@@ -26,12 +26,17 @@ from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bind
 
 # The SQL is composed of the constants in this module only.
 # ruff: noqa: S608
-_APPLY_OUTCOMES: Final = """
+# The request fields are secrets, which a file that is never downloaded again does not need.
+_WITHOUT_FIELDS: Final = """
+CASE WHEN instr(link, '"request_fields"') AND json_valid(link) THEN json_remove(link, '$.request_fields') ELSE link END
+"""
+_APPLY_OUTCOMES: Final = f"""
 UPDATE import_files
 SET status = CASE
     WHEN d.state IN ('completed', 'skipped') THEN 'completed'
     WHEN d.state = 'cancelled' THEN 'cancelled'
-    ELSE 'failed' END
+    ELSE 'failed' END,
+    link = CASE WHEN d.state IN ('completed', 'skipped') THEN {_WITHOUT_FIELDS} ELSE link END
 FROM downloads AS d
 WHERE import_files.status = 'downloading' AND d.id = import_files.download_id AND d.ended_seq IS NOT NULL
 """
@@ -40,7 +45,7 @@ _OF_USER: Final = (
 )
 # A user may have retried a failed download meanwhile.
 _COMPLETE_RETRIED: Final = f"""
-UPDATE import_files SET status = 'completed'
+UPDATE import_files SET status = 'completed', link = {_WITHOUT_FIELDS}
 FROM downloads AS d
 WHERE import_files.status IN ('failed', 'cancelled') AND import_files.wanted = :kind
     AND import_files.operation IN ({_OF_USER})
@@ -72,8 +77,8 @@ _RELEASE: Final = "UPDATE import_files SET status = 'cancelled' WHERE status = '
 _FAIL_UNREADABLE: Final = (
     "UPDATE import_files SET status = 'failed' WHERE status = 'reserved' AND run = ? AND rank <= ?"
 )
-_GIVE_UP: Final = """
-UPDATE import_files SET status = 'given_up'
+_GIVE_UP: Final = f"""
+UPDATE import_files SET status = 'given_up', link = {_WITHOUT_FIELDS}
 WHERE status IN ('pending', 'failed', 'cancelled') AND operation IN (SELECT value FROM json_each(?1))
     AND (?2 IS NULL OR wanted = ?2)
 RETURNING run

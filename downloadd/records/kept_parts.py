@@ -1,4 +1,4 @@
-"""Records of what is kept of ended downloads for a retry: part files, and the secrets of URLs."""
+"""Records of what is kept of ended downloads for a retry: part files, and the secrets of requests."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ _PARTS: Final = f"SELECT {', '.join(KeptPart.__struct_fields__)} {_KEPT} AND end
 _USAGE: Final = f"SELECT count(*), coalesce(sum(received), 0) {_KEPT}"
 _WITH_SECRETS: Final = (
     f"SELECT {names(COLUMNS)} FROM downloads INDEXED BY downloads_ended_secrets "
-    "WHERE ended_seq IS NOT NULL AND (secret_url IS NOT NULL OR mirrors IS NOT NULL) "
+    "WHERE ended_seq IS NOT NULL AND (secret_url IS NOT NULL OR mirrors IS NOT NULL OR request_fields IS NOT NULL) "
     "AND (end_time, ended_seq) > (?, ?) AND end_time <= ? ORDER BY end_time, ended_seq LIMIT ?"
 )
 
@@ -55,7 +55,7 @@ class KeptPartRecords(Protocol):
         ...
 
     async def with_secrets(self, *, after: tuple[int, int], until: int) -> Sequence[Download]:
-        """Return up to `PAGE_ROWS` ended downloads whose URL or mirrors may have secrets; a shorter page is the last.
+        """Return up to `PAGE_ROWS` ended downloads whose request may have secrets; a shorter page is the last.
 
         They are in the order of end time and `ended_seq`. Downloads with mirrors that have no secrets are among them.
 

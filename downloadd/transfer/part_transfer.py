@@ -9,6 +9,7 @@ from downloadd.clock import Clock
 from downloadd.download import ResumedBy
 from downloadd.errors import FileTooLargeError, NetworkError
 from downloadd.origin.content import Content
+from downloadd.request_fields import Method
 from downloadd.storage.destination import Part
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.checkpoints import Checkpoints
@@ -154,6 +155,8 @@ class PartTransfer:
 
     @property
     def _max_connections(self) -> int:
+        if self._checkpoints.download.request.method is not Method.GET:
+            return 1
         return max(self._requested_connections, len(self._requests.sources))
 
     async def _receive_rest(

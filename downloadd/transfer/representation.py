@@ -9,6 +9,7 @@ import msgspec
 
 from downloadd.download import Download, OriginDigest, Progress
 from downloadd.media_types import parse_media_type
+from downloadd.request_fields import Method
 from downloadd.transfer.fields import is_entity_tag
 
 
@@ -33,6 +34,8 @@ class Representation(msgspec.Struct, frozen=True, kw_only=True):
     """True if the complete file is verified with a digest, of the user or of the origin."""
     is_strict: bool = False
     """True if only a strong validator is enough to continue, after a failed verification."""
+    has_ranges: bool = True
+    """False for the response to a POST: ranges are defined for GET alone (RFC 9110, section 14.2)."""
 
     @property
     def has_strong_tag(self) -> bool:
@@ -53,6 +56,7 @@ class Representation(msgspec.Struct, frozen=True, kw_only=True):
             origin_digests=progress.origin_digests,
             has_digest=download.request.requested_checksum is not None or bool(progress.origin_digests),
             is_strict=progress.strict_resume,
+            has_ranges=download.request.method is Method.GET,
         )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from downloadd.download import ResumedBy
+from downloadd.transfer.fields import format_range
 from downloadd.transfer.representation import Representation
 
 OVERLAP_BYTES: Final = 64 * 1024
@@ -67,6 +68,14 @@ class RangeRequest(msgspec.Struct, frozen=True, kw_only=True):
         return self.start > 0 or self.end is not None
 
 
+def format_range_fields(request: RangeRequest) -> list[tuple[str, str]]:
+    """Return Range and If-Range of a request; nothing if everything is requested."""
+    if not request.is_range:
+        return []
+    fields = [("Range", format_range(request.start, request.end))]
+    return fields if request.if_range is None else [*fields, ("If-Range", request.if_range)]
+
+
 class CompletePart(msgspec.Struct, frozen=True, kw_only=True):
     """The part file is complete: no request is needed."""
 
@@ -95,6 +104,8 @@ def list_evidence(known: Representation, *, allows_overlap: bool) -> list[Eviden
 
     `allows_overlap` is False for `downloads.resume = "strict"`.
     """
+    if not known.has_ranges:
+        return []
     evidence = [Evidence.IF_RANGE, Evidence.VALIDATOR] if known.validator is not None else []
     if known.total is not None and not known.is_strict:
         # Without the complete length, another version and missing bytes would not be noticed.

@@ -4,7 +4,6 @@ Downloads share connections and nothing else: no cookies, and no proxies from th
 """
 
 import hashlib
-from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -12,23 +11,22 @@ from typing import Final, Self
 
 import msgspec
 from aiohttp.abc import AbstractResolver
-from multidict import CIMultiDict
 
-from downloadd import __version__
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import CredentialConfig
 from downloadd.errors import NetworkError
 from downloadd.origin.client import OriginClient, Response
 from downloadd.origin.content import Content
 from downloadd.origin.dialer import ConnectionOptions
+from downloadd.origin.request_headers import build_request_fields
 from downloadd.policy.policy import Policy
-from downloadd.policy.redirects import may_keep_credentials, resolve_redirect
+from downloadd.policy.redirects import method_after_redirect, resolve_redirect
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.tls_contexts import TlsContexts
-from downloadd.policy.url import DEFAULT_PORTS, AllowedUrl
-from downloadd.transfer.fields import format_range
+from downloadd.policy.url import AllowedUrl
+from downloadd.request_fields import Method, RequestFields
 from downloadd.transfer.response_head import ResponseHead, parse_response_head
-from downloadd.transfer.resume import RangeRequest
+from downloadd.transfer.resume import RangeRequest, format_range_fields
 
 REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
 """Statuses whose Location is followed."""
@@ -80,7 +78,7 @@ class Session:
     ) -> None:
         """Set the configuration of later requests."""
         self._policy = policy
-        self._credentials = {c.host.lower().rstrip("."): c for c in credentials}
+        self._fields_by_host = {each.host: each.request_fields for each in credentials}
         self._tls = tls
         self._connect_timeout = stall_timeout or None
         self._client.stall_timeout = stall_timeout or None
@@ -95,10 +93,13 @@ class Session:
         await self._client.__aexit__(kind, error, trace)
 
     @asynccontextmanager
-    async def get(self, url: str, request: RangeRequest) -> AsyncIterator[OriginResponse]:
+    async def get(
+        self, url: str, request: RangeRequest, fields: RequestFields | None = None
+    ) -> AsyncIterator[OriginResponse]:
         """Request the representation, or the range in `request`, and follow redirects.
 
-        The connection is released or closed when the context ends.
+        The `fields` of the download are sent to the origin of the URL alone. The connection is released or closed when
+        the context ends.
 
         Raises:
             InvalidUrlError, DomainBlockedError, TooManyRedirectsError, RemoteError: the policy refuses the URL, its
@@ -106,77 +107,52 @@ class Session:
             NetworkError: no response.
         """
         target = first = self._policy.check_url(url)
+        method = Method.GET if fields is None else fields.method
         hops = 0
         while True:
-            response = await self._request(target, self._fields(target, first, request))
-            content = response.content
+            headers = build_request_fields(
+                target,
+                first,
+                method=method,
+                range_fields=format_range_fields(request),
+                given=fields,
+                by_host=self._fields_by_host,
+            )
+            body = None if fields is None or method is Method.GET else fields.body
+            response = await self._request(target, method, headers, body)
+            head, content = response.head, response.content
             try:
-                if response.head.status in REDIRECT_STATUSES:
+                if head.status in REDIRECT_STATUSES:
                     hops += 1
-                    target = resolve_redirect(
-                        target,
-                        response.head.fields.get("Location"),
-                        hops,
-                        self._policy,
-                        status=response.head.status,
-                    )
+                    location = head.fields.get("Location")
+                    target = resolve_redirect(target, location, hops, self._policy, status=head.status)
+                    method = method_after_redirect(method, head.status, first, target)
                     continue
                 yield OriginResponse(
                     url=target,
                     requested_url=first,
                     final_url_digest=_url_digest(target) if hops else None,
-                    head=parse_response_head(response.head.status, response.head.fields, now=self._clock.wall()),
+                    head=parse_response_head(head.status, head.fields, now=self._clock.wall()),
                     content=content,
                 )
                 return
             finally:
                 content.release_connection()
 
-    async def _request(self, target: AllowedUrl, fields: list[tuple[str, str]]) -> Response:
+    async def _request(
+        self, target: AllowedUrl, method: Method, headers: Sequence[tuple[str, str]], body: str | None
+    ) -> Response:
+        options = ConnectionOptions(
+            tls=self._tls.context_for(target.host) if target.scheme == "https" else None,
+            connect_timeout=self._connect_timeout,
+        )
+        encoded = None if body is None else body.encode()
         try:
-            return await self._client.request(target, fields, self._connection_options(target))
+            return await self._client.request(target, headers, options, method=method, body=encoded)
         except NetworkError as error:
             error.origin = target.origin
             raise
 
-    def _connection_options(self, target: AllowedUrl) -> ConnectionOptions:
-        return ConnectionOptions(
-            tls=self._tls.context_for(target.host) if target.scheme == "https" else None,
-            connect_timeout=self._connect_timeout,
-        )
-
-    def _fields(self, target: AllowedUrl, first: AllowedUrl, request: RangeRequest) -> list[tuple[str, str]]:
-        fields = CIMultiDict(
-            {
-                "Accept": "*/*",
-                "Accept-Encoding": "identity",
-                "User-Agent": f"downloadd/{__version__}",
-            }
-        )
-        if request.is_range:
-            fields["Range"] = format_range(request.start, request.end)
-            if request.if_range is not None:
-                fields["If-Range"] = request.if_range
-        configured = self._credentials.get(target.host)
-        # A redirect must not send a secret without TLS, or to another service of the same host.
-        if configured is not None and (may_keep_credentials(first, target) or _is_default_https(target)):
-            fields.update(configured.headers)
-            if configured.user:
-                fields["Authorization"] = _encode_basic_auth(configured.user, configured.password)
-        # Userinfo in a redirect is from the origin, not from the user, and is not sent (RFC 9110, section 4.2.4).
-        if first.userinfo is not None and may_keep_credentials(first, target):
-            fields["Authorization"] = _encode_basic_auth(*first.userinfo)
-        return list(fields.items())
-
-
-def _encode_basic_auth(user: str, password: str) -> str:
-    """Return credentials of the scheme Basic, in UTF-8 (RFC 7617, section 2)."""
-    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
-
 
 def _url_digest(url: AllowedUrl) -> str:
     return hashlib.sha256(url.text.partition("?")[0].encode()).hexdigest()[:16]
-
-
-def _is_default_https(url: AllowedUrl) -> bool:
-    return url.scheme == "https" and url.port == DEFAULT_PORTS["https"]

@@ -148,7 +148,7 @@ class SourceRequests:
         self.responding_origin = source.origin
         self.count += 1
         try:
-            response = await stack.enter_async_context(self._session.get(source.url, request))
+            response = await stack.enter_async_context(self._session.get(source.url, request, source.fields))
         except NetworkError as error:
             self.responding_origin = error.origin or source.origin
             raise

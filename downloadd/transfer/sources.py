@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from downloadd.download import Download
 from downloadd.policy.redaction import redact_url
 from downloadd.policy.url import parse_url
+from downloadd.request_fields import RequestFields
 
 
 class Source:
@@ -16,19 +17,21 @@ class Source:
     Attributes:
         url: the URL as given, including secrets.
         redacted_url: the URL without credentials.
+        fields: the request fields for it; a mirror at another origin than that of the download's URL gets no secrets.
         index: 0 for the download's URL, then the mirrors.
         origin: the origin whose slots its connections take.
         slots: maximum number of connections.
         connections: current number of connections.
     """
 
-    __slots__ = ("connections", "index", "origin", "redacted_url", "slots", "url")
+    __slots__ = ("connections", "fields", "index", "origin", "redacted_url", "slots", "url")
 
-    def __init__(self, index: int, url: str, origin: str) -> None:
+    def __init__(self, index: int, url: str, origin: str, fields: RequestFields | None = None) -> None:
         self.index = index
         self.url = url
         self.redacted_url = redact_url(url)
         self.origin = origin
+        self.fields = fields
         self.slots = 0
         self.connections = 0
 
@@ -41,7 +44,7 @@ class Source:
 def order_sources(download: Download) -> list[Source]:
     """Return the sources of a download, beginning with the preferred one."""
     urls = (download.request.url, *(mirror.url for mirror in download.request.mirrors))
-    sources = [Source(index, url, _origin(download, index)) for index, url in enumerate(urls)]
+    sources = [Source(index, url, _origin(download, index), _fields(download, index)) for index, url in enumerate(urls)]
     return sources[download.progress.source :] + sources[: download.progress.source]
 
 
@@ -59,6 +62,13 @@ def _origin(download: Download, index: int) -> str:
     if index == download.progress.source:
         return download.progress.origin
     return parse_url(download.request.mirrors[index - 1].url if index else download.request.url).origin
+
+
+def _fields(download: Download, index: int) -> RequestFields | None:
+    fields = download.request.fields
+    if fields is None or _origin(download, index) == _origin(download, 0):
+        return fields
+    return fields.for_other_origin()
 
 
 def distribute_slots(

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import aiohttp
 import click
 import pytest
 from cli.conftest import DOWNLOADCTL, Run
@@ -86,6 +87,21 @@ async def test_a_refused_url_is_explained_and_the_others_start(run: Run, origin:
     )
     as_json = await run("add", "--json", "nonsense")
     assert (as_json.status, json.loads(as_json.out)["downloads"][0]["error"]) == (1, "INVALID_URL")
+
+
+async def test_secrets_of_a_request_are_read_from_standard_input(
+    run: Run, origin: Origin, daemon: DaemonProcess
+) -> None:
+    origin.script("/f", ScriptedResponse(size=10))
+    options = ("--watch", "--referer", "https://pages.example/", "--user", "ann", "--password-file", "-")
+    done = await run("add", *options, origin.url("/f"), text="s3cret\n")
+    assert (done.status, done.err) == (0, "")
+    [request] = origin.requests("/f")
+    assert request.field("Authorization") == aiohttp.encode_basic_auth("ann", "s3cret")
+    assert request.field("Referer") == "https://pages.example/"
+    refused = await run("add", "-H", "Host: s3cret", origin.url("/f"))
+    assert "headers: Host cannot be set: it is taken from the URL" in refused.err
+    assert "s3cret" not in f"{done} {refused} {daemon.log.read_text()}"
 
 
 async def test_links_are_found_in_a_pasted_page(run: Run, origin: Origin, daemon: DaemonProcess) -> None:
@@ -537,6 +553,19 @@ async def test_bars_move_and_ended_downloads_stay(
         assert await asyncio.to_thread(screen.process.wait, 10) == 130
         await asyncio.to_thread(screen.wait_for, lambda text: text.endswith("\x1b[?25h") or "\x1b[?25h" in text)
         assert "Traceback" not in screen.written
+
+
+async def test_a_password_is_asked_for_and_not_shown(
+    daemon_environment: dict[str, str], daemon: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/f", ScriptedResponse(size=10))
+    with run_on_terminal(daemon_environment, "add", "--user", "ann", origin.url("/f")) as screen:
+        await asyncio.to_thread(screen.wait_for, lambda text: "Password of ann" in text)
+        os.write(screen.terminal, b"s3cret\n")
+        await origin.wait_requested("/f")
+        assert await asyncio.to_thread(screen.process.wait, 10) == 0
+        assert "s3cret" not in screen.written
+    assert origin.requests("/f")[0].field("Authorization") == aiohttp.encode_basic_auth("ann", "s3cret")
 
 
 async def test_a_small_terminal_shows_what_fits_and_counts_the_rest(

@@ -7,11 +7,12 @@ import pytest
 from support.sample_downloads import sample_download
 from support.served_api import ServedApi
 
-from downloadd.client import ActiveEntry, ApiError, BatchItem, Client, HistoryEntry
+from downloadd.client import ActiveEntry, ApiError, BatchItem, Client, Credentials, HistoryEntry, Method
 from downloadd.client.downloads import parse_next_cursor
 from downloadd.download import Conflict
 from downloadd.download_request import StartOptions, StartParameters
 from downloadd.records.protocol import HistoryFilter
+from downloadd.request_fields import RequestFields
 from downloadd.states import State
 
 VALUES: StartOptions = {
@@ -37,6 +38,24 @@ async def test_every_start_parameter_reaches_the_daemon(api: ServedApi, api_clie
         assert (request.url, [*request.mirrors], request.directory) == (urls[0], urls[1:], "d")
         assert {name: getattr(request, name) for name in VALUES} == {**VALUES, "conflict": Conflict.SKIP}
     assert len(api.manager.requests) == 2
+
+
+async def test_request_fields_reach_the_daemon_in_a_batch(api: ServedApi, api_client: Client) -> None:
+    item = BatchItem(
+        url="https://a.example/f",
+        headers={"X-Key": "k"},
+        cookies={"a": "1"},
+        referer="https://a.example/",
+        user_agent="B",
+        auth=Credentials(user="ann", password="p"),
+        method=Method.POST,
+        body="x",
+    )
+    await api_client.files.downloads.batch([item])
+    [request] = api.manager.requests
+    assert {name: getattr(request, name) for name in RequestFields.__struct_fields__} == {
+        name: getattr(item, name) for name in RequestFields.__struct_fields__
+    }
 
 
 async def test_a_parameter_that_is_none_is_omitted(api: ServedApi, api_client: Client) -> None:

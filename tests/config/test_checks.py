@@ -193,9 +193,17 @@ def test_a_wrong_user_is_refused(tmp_path: Path, toml: str, expected: str) -> No
             credential(f'headers = {{ A = "{SECRET}\\r\\nB: c" }}'), "a line break", id="line break in a value"
         ),
         pytest.param(credential(f'headers = {{ A = "{SECRET}\\u0000" }}'), "control character", id="NUL in a value"),
-        pytest.param(credential('headers = { "A B" = "c" }'), '"A B" is not the name of a header field', id="bad name"),
-        pytest.param(credential('headers = { "" = "c" }'), "is not the name of a header field", id="empty name"),
-        pytest.param(credential('headers = { Range = "c" }'), "Range is set by downloadd itself", id="our own field"),
+        pytest.param(credential('headers = { "A B" = "c" }'), "header field number 1 is not one", id="bad name"),
+        pytest.param(credential('headers = { "" = "c" }'), "header field number 1 is not one", id="empty name"),
+        pytest.param(credential('headers = { Range = "c" }'), "Range cannot be set", id="our own field"),
+        pytest.param(
+            credential(f'cookies = {{ a = "{SECRET}; b" }}'), "cookies: the value of cookie", id="two cookies"
+        ),
+        pytest.param(credential(f'referer = "a {SECRET}"'), "referer: holds a space", id="referer"),
+        pytest.param(credential(f'user_agent = "{SECRET}\\n"'), "user_agent: holds a line break", id="user agent"),
+        pytest.param(
+            credential(f'headers = {{ Cookie = "a={SECRET}" }}\ncookies = {{ a = "b" }}'), "twice", id="cookies twice"
+        ),
         pytest.param(credential('headers = { A = "b", a = "c" }'), "a is given twice", id="same field twice"),
         pytest.param(credential("headers = { A = 1 }"), "headers: expected a table of texts", id="integer as value"),
         pytest.param(credential(f'password = "{SECRET}"\nheaders = {{A="b"}}'), "without user", id="password alone"),

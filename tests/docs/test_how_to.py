@@ -131,6 +131,35 @@ async def test_a_failed_download_continues_by_the_commands_of_the_page(tmp_path:
 
 
 @pytest.mark.system
+async def test_the_commands_about_logins_send_them(tmp_path: Path, origin: Origin) -> None:
+    curl, downloadctl = blocks(read("docs/how-to/origin-logins.md"), "sh")
+    for path in ("/report.pdf", "/export"):
+        origin.script(path, ScriptedResponse(size=10))
+    (tmp_path / "cookies.txt").write_text("a=1\n")
+    (tmp_path / "headers.txt").write_text("X-Api-Key: 89\n")
+    async with DaemonProcess(tmp_path) as daemon:
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "TOKEN": TOKEN,
+            "URL": daemon.url.rstrip("/"),
+            "DOWNLOADD_URL": daemon.url,
+            "DOWNLOADD_TOKEN": TOKEN,
+        }
+        for block in (curl, downloadctl):
+            real = block.replace("https://files.example.com", origin.url(""))
+            await asyncio.to_thread(subprocess.run, ["sh", "-ec", real], cwd=tmp_path, env=environment, check=True)
+        await origin.wait_requested("/report.pdf", times=2)
+        await origin.wait_requested("/export")
+    names = ("X-Api-Key", "Cookie", "Referer")
+    sent = [tuple(request.field(name) for name in names) for request in origin.requests("/report.pdf")]
+    assert sorted(sent, key=str) == [
+        ("0123", "session=4567", f"{origin.url('')}/list"),
+        ("89", "a=1", None),
+    ]
+    assert origin.requests("/export")[0].body == b"format=csv"
+
+
+@pytest.mark.system
 def test_the_caddyfile_of_the_documentation_is_valid(tmp_path: Path) -> None:
     [text] = blocks(read("docs/how-to/deployment.md"), "caddyfile")
     (tmp_path / "Caddyfile").write_text(text)

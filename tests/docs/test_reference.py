@@ -22,6 +22,7 @@ from downloadd.fronts.rest.event_types import EVENT_TYPES
 from downloadd.fronts.rest.query_decoding import parameter_names
 from downloadd.fronts.rest.routes import build_routes
 from downloadd.fronts.rest.schemas import DirectoryListingQuery, HistoryQuery, StartQuery
+from downloadd.request_fields import REFUSED_NAMES, RequestFields
 from downloadd.states import FINISHED, TRANSITIONS, State, Trigger
 
 HTTP = read("docs/reference/http.md")
@@ -86,6 +87,13 @@ def test_the_table_of_endpoints_is_that_of_the_code_row_by_row() -> None:
 
 def test_the_table_of_parameters_is_that_of_a_start() -> None:
     assert first_cells(section(HTTP, "Parameters of a start")) == list(parameter_names(StartQuery))
+
+
+def test_the_table_of_request_fields_is_that_of_a_batch_item() -> None:
+    page = section(HTTP, "Request fields")
+    assert first_cells(page) == list(RequestFields.__struct_fields__)
+    for name in REFUSED_NAMES.keys() - {"http2-settings"}:
+        assert name in page.lower() or name.startswith("if-"), name
 
 
 @pytest.mark.parametrize("query", [HistoryQuery, DirectoryListingQuery])

@@ -623,6 +623,28 @@ async def test_files_of_a_list_are_saved_in_its_directories(daemon: DaemonProces
     assert path.endswith(" list/x/y/z.bin")
 
 
+async def test_header_options_of_a_list_are_sent_and_shown_nowhere(daemon: DaemonProcess, origin: Origin) -> None:
+    origin.script("/a", ScriptedResponse(size=100))
+    data = f"{origin.url('/a')}\n  header=Cookie: a=s3cret\n  header=X-Key: s3cret\n  referer=http://a/?s3cret\n"
+    await upload(daemon, "urls", data.encode(), "list.txt")
+    shown = [await file_data(daemon)]
+    await select_all(daemon)
+    assert await download_pending(daemon) == 1
+    shown.append(await done(daemon))
+    [request] = origin.requests("/a")
+    assert [request.field(name) for name in ("Cookie", "X-Key", "Referer")] == [
+        "a=s3cret",
+        "s3cret",
+        "http://a/?s3cret",
+    ]
+    manifest = next(content for path, content in daemon.files().items() if path.endswith("manifest.jsonl"))
+    assert "s3cret" not in f"{shown} {await daemon.history()} {daemon.log.read_text()} {manifest!r}"
+    # The outcomes of the files are recorded with the state of the operation.
+    assert await daemon.stop() == 0
+    stored = b"".join(path.read_bytes() for path in daemon.state.rglob("*") if path.is_file())
+    assert b"s3cret" not in stored
+
+
 async def test_no_file_is_overwritten_by_the_manifest(daemon: DaemonProcess, origin: Origin) -> None:
     """Use the name of the manifest in a list, and in the response of an origin."""
     for seed, path in enumerate(("/named", "/manifest.jsonl")):

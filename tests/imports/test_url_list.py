@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from support.import_files import links, packed, read, reasons, skipped
 
 from downloadd.imports.refusal import ImportRefusedError
+from downloadd.request_fields import Credentials, RequestFields
 
 
 def test_a_list_is_read_as_wget_and_aria2c_read_it() -> None:
@@ -27,6 +28,46 @@ def test_a_list_is_read_as_wget_and_aria2c_read_it() -> None:
         *(f"line {n}: no URL with its scheme, such as https://" for n in (11, 12)),
     ]
     assert reasons(items) == ["unknown_option", "no_url", "no_url"]
+
+
+def test_options_of_aria2_become_request_fields() -> None:
+    text = (
+        "https://a.example/1\n  header=X-Key: k:1\n  header=Cookie: a=1; b=2\n  referer=https://a.example/\n"
+        "  user-agent=Browser/1\n  http-user=ann\n  http-passwd=s=3\n"
+        "https://a.example/2#x\n  referer=*\nhttps://a.example/3\n"
+    )
+    first, second, third = links(read("urls", text.encode()))
+    assert first.request_fields == RequestFields(
+        headers=(("X-Key", "k:1"),),
+        cookies=(("a", "1"), ("b", "2")),
+        referer="https://a.example/",
+        user_agent="Browser/1",
+        auth=Credentials(user="ann", password="s=3"),
+    )
+    assert second.request_fields == RequestFields(referer="https://a.example/2")
+    assert third.request_fields is None
+
+
+@pytest.mark.parametrize(
+    ("option", "detail"),
+    [
+        ("header=Host: s3cret", "line 1: headers: Host cannot be set: it is taken from the URL"),
+        ("header=Bearer s3cret", "line 1: headers: the name of header field number 2 is not one that HTTP can send"),
+        ("referer=see s3cret", "line 1: referer: holds a space, a line break or another control character"),
+        ("http-user=a:s3cret", "line 1: auth: user may not hold a colon"),
+        (
+            "\n ".join(f"header=X-{n}: s3cret" for n in range(200)),
+            "line 1: headers: expected at most 100 header fields",
+        ),
+    ],
+)
+def test_a_request_field_that_cannot_be_sent_is_reported_without_its_value(option: str, detail: str) -> None:
+    items = read("urls", f"https://a.example/1\n header=X-A: b\n {option}\n".encode())
+    assert [(link.url, link.request_fields) for link in links(items)] == [("https://a.example/1", None)]
+    assert reasons(items) == ["invalid_option"]
+    [text] = skipped(items)
+    assert text.startswith(detail)
+    assert "s3cret" not in text
 
 
 def test_an_indented_url_is_a_url() -> None:
@@ -53,8 +94,11 @@ def test_out_may_have_a_directory(options: str, place: tuple[str, str]) -> None:
 
 
 def test_an_option_that_may_hold_a_secret_is_not_quoted() -> None:
-    items = read("urls", b"https://a.example/1\n  ann:s3cret@h.example\n  header=Cookie: s3cret\n")
-    assert skipped(items) == ["line 2: the line is not a supported option", "line 3: header is not a supported option"]
+    items = read("urls", b"https://a.example/1\n  ann:s3cret@h.example\n  load-cookies=s3cret\n")
+    assert skipped(items) == [
+        "line 2: the line is not a supported option",
+        "line 3: load-cookies is not a supported option",
+    ]
 
 
 def test_urls_that_are_too_many_are_reported() -> None:

@@ -20,6 +20,7 @@ from downloadd.import_operation import (
 from downloadd.imports import validation
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.validation import ItemValidator, ValidItem, estimate_bytes, next_chunk
+from downloadd.request_fields import RequestFields
 
 
 def skipped() -> SkippedEntry:
@@ -61,6 +62,8 @@ def test_an_entry_that_is_too_long_is_skipped() -> None:
 def test_the_estimated_size_of_an_item_is_that_of_its_texts() -> None:
     assert estimate_bytes(Channel(channel_id="C1", name="general")) == 9
     assert estimate_bytes(FileLink(file_id="a", url="http://a/", mirrors=("b", "\u00e4"))) == 1 + 9 + 1 + 4
+    fields = RequestFields(headers=(("X-Key", "k" * 1000),))
+    assert estimate_bytes(FileLink(file_id="a", request_fields=fields)) > 1000
 
 
 def test_a_file_without_channel_gets_the_channel_of_files() -> None:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.pretty import pretty_repr
 
 from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Download
@@ -12,6 +13,7 @@ from downloadd.manager.admission import MAX_REFUSED_TEXT_CHARACTERS, admit, refu
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.policy import Policy
+from downloadd.request_fields import Credentials, Method, RequestFields
 from downloadd.states import State
 
 DEFAULTS = DownloadsConfig(timeout=120, segments=4)
@@ -158,3 +160,44 @@ def test_any_request_becomes_a_download(url: str, directory: str, filename: str 
     assert (download.state is State.QUEUED) == (download.result.error is None)
     assert len(download.request.directory) <= MAX_REFUSED_TEXT_CHARACTERS
     assert len(download.filename) <= MAX_REFUSED_TEXT_CHARACTERS
+
+
+# -- request fields ----------------------------------------------------------------------------------------------------
+
+
+def test_request_fields_are_checked_and_kept() -> None:
+    download = accept(
+        DownloadRequest(
+            url=URL,
+            directory="",
+            headers={"X-Key": "k", "Cookie": "a=1"},
+            referer="https://files.example.com/",
+            auth=Credentials(user="ann", password="p"),
+            method=Method.POST,
+            body="x",
+        )
+    )
+    assert download.request.fields == RequestFields(
+        headers=(("X-Key", "k"),),
+        cookies=(("a", "1"),),
+        referer="https://files.example.com/",
+        auth=Credentials(user="ann", password="p"),
+        method=Method.POST,
+        body="x",
+    )
+    assert download.request.method is Method.POST
+    assert accept(DownloadRequest(url=URL, directory="")).request.fields is None
+
+
+def test_a_refused_download_has_no_request_fields() -> None:
+    download = accept(DownloadRequest(url=URL, directory="", headers={"Host": "s3cret", "X-Key": "s3cret"}))
+    assert (download.state, download.result.error) == (State.FAILED, ErrorCode.INVALID_PARAMETER)
+    assert download.result.detail == "headers: Host cannot be set: it is taken from the URL"
+    assert download.request.fields is None
+    blocked = accept(DownloadRequest(url="http://10.0.0.1/", directory="", headers={"X-Key": "s3cret"}))
+    assert (blocked.state, blocked.request.fields) == (State.FAILED, None)
+
+
+def test_requests_show_no_request_field() -> None:
+    request = DownloadRequest(url=URL, directory="", headers={"X-Key": "s3cret"}, body="s3cret")
+    assert "s3cret" not in f"{request!r} {pretty_repr(request)} {accept(request)!r}"

@@ -22,6 +22,7 @@ from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.protocol import DownloadChange
 from downloadd.metrics import KeptUsage
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.request_fields import Credentials
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
@@ -355,14 +356,26 @@ async def test_secrets_of_finished_downloads_are_in_no_file_of_the_state_directo
             origin.url("/a?token=Completed1").replace("://", "://me:UserInfo3@"),
             origin.url("/b?token=Failed2"),
         ]
-        ids = [await start(stack, url, mirrors=(f"{url}&sig=Mirror4",)) for url in urls]
+        fields = {
+            "headers": {"X-Key": "Header5"},
+            "cookies": {"sid": "Cookie6"},
+            "referer": "http://a/?Referer7",
+            "auth": Credentials(user="u", password="Password8"),
+            "user_agent": "Agent9",
+        }
+        ids = [await start(stack, url, mirrors=(f"{url}&sig=Mirror4",), **fields) for url in urls]
         for id in ids:
             await stack.manager.wait(id, 20)
-        assert b"Failed2" in read_all(tmp_path / "state"), "the test reads what is stored"
+        stored = read_all(tmp_path / "state")
+        assert all(secret in stored for secret in (b"Failed2", b"Header5")), "the test reads what is stored"
         await stack.kept_parts.remove_expired()
     left = read_all(tmp_path / "state")
     assert b"/b?token=***" in left
-    assert [secret for secret in (b"Completed1", b"Failed2", b"UserInfo3", b"Mirror4") if secret in left] == []
+    secrets = (
+        *(b"Completed1", b"Failed2", b"UserInfo3", b"Mirror4"),
+        *(b"Header5", b"Cookie6", b"Referer7", b"Password8", b"Agent9"),
+    )
+    assert [secret for secret in secrets if secret in left] == []
 
 
 async def test_secrets_that_earlier_versions_kept_are_removed_at_the_start(store: Store) -> None:

@@ -9,6 +9,8 @@ from support.downloads import make_download, with_fields
 from downloadd.download import Desired, Download, Mirror, Progress, Result
 from downloadd.errors import ErrorCode, InvalidStateError, NetworkError
 from downloadd.manager import lifecycle
+from downloadd.policy.url import parse_url
+from downloadd.request_fields import Method, RequestFields
 from downloadd.states import FINISHED, RUNNING, WAITING, State
 
 NOW = 1_700_000_000.75
@@ -295,3 +297,66 @@ def test_no_user_action_fails_unexpectedly(state: State, desired: Desired) -> No
             continue
         assert (after.id, after.seq, after.epoch) == (before.id, before.seq, before.epoch)
         assert (after.result.end_time is not None) == (after.state in FINISHED)
+
+
+# -- request fields ----------------------------------------------------------------------------------------------------
+
+FIELDS = RequestFields(headers=(("X-Key", "k"),), proxy="office", method=Method.POST, body="b")
+
+
+@pytest.mark.parametrize(
+    ("end", "is_kept"),
+    [
+        (lambda row: lifecycle.mark_completed(with_fields(row, state=State.VERIFYING, total=1), now=NOW), False),
+        (lambda row: lifecycle.mark_skipped(row, now=NOW), False),
+        (lambda row: lifecycle.mark_cancelled(row, now=NOW), False),
+        (lambda row: lifecycle.mark_interrupted(with_fields(row, desired=Desired.CANCEL), now=NOW), False),
+        (lambda row: lifecycle.mark_failed(row, NetworkError("x"), now=NOW), True),
+        (lambda row: lifecycle.mark_interrupted(row, now=NOW), True),
+        (lambda row: lifecycle.mark_paused(row), True),
+        (lambda row: lifecycle.retry(lifecycle.mark_failed(row, NetworkError("x"), now=NOW), now=NOW), True),
+    ],
+    ids=["completed", "skipped", "cancelled", "cancelled while away", "failed", "interrupted", "paused", "retried"],
+)
+def test_request_fields_are_removed_once_they_are_not_needed(
+    end: Callable[[Download], Download], is_kept: bool
+) -> None:
+    row = end(with_fields(download(State.DOWNLOADING), fields=FIELDS))
+    if is_kept:
+        assert (row.request.fields, row.result.secrets_removed) == (FIELDS, False)
+    else:
+        expected = None if row.state is State.COMPLETED else RequestFields(proxy="office")
+        assert (row.request.fields, row.result.secrets_removed) == (expected, True)
+
+
+def test_request_fields_of_a_failed_download_expire() -> None:
+    failed = lifecycle.mark_failed(with_fields(download(State.DOWNLOADING), fields=FIELDS), NetworkError("x"), now=NOW)
+    assert lifecycle.expire_secrets(failed, failed_before=NOW - 1) == failed
+    expired = lifecycle.expire_secrets(failed, failed_before=NOW)
+    assert expired.request.fields == RequestFields(proxy="office")
+    with pytest.raises(InvalidStateError, match="secrets of its request were removed"):
+        lifecycle.retry(expired, now=NOW)
+
+
+def test_a_proxy_alone_is_no_secret() -> None:
+    fields = RequestFields(proxy="office")
+    cancelled = lifecycle.mark_cancelled(with_fields(download(State.DOWNLOADING), fields=fields), now=NOW)
+    assert (cancelled.request.fields, cancelled.result.secrets_removed) == (fields, False)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://a.example/other?x", FIELDS),
+        ("https://b.example/data.csv", RequestFields(proxy="office")),
+        ("http://a.example/data.csv", RequestFields(proxy="office")),
+        ("https://a.example:444/data.csv", RequestFields(proxy="office")),
+    ],
+)
+def test_the_request_fields_stay_with_the_origin_that_they_were_given_for(url: str, expected: RequestFields) -> None:
+    failed = with_fields(
+        download(State.FAILED), url="https://a.example/data.csv", redacted_url="", fields=FIELDS, end_time=int(NOW)
+    )
+    new = lifecycle.NewUrl(url=url, redacted_url=url, origin=parse_url(url).origin)
+    for changed in (lifecycle.retry(failed, now=NOW, url=new), lifecycle.amend(failed, url=new)):
+        assert changed.request.fields == expected

@@ -13,7 +13,8 @@ from downloadd.errors import (
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.policy import Policy
-from downloadd.policy.redirects import may_keep_credentials, resolve_redirect
+from downloadd.policy.redirects import may_keep_credentials, method_after_redirect, resolve_redirect
+from downloadd.request_fields import Method
 
 BASE = allowed_url("http://u:p@a.example:8081/b/../c/d;p?q=%2f")
 
@@ -164,3 +165,28 @@ def test_any_location_is_followed_or_refused(location: str) -> None:
     except DownloadError:
         return
     Policy().check_url(hop.text)
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "target", "expected"),
+    [
+        (Method.POST, 301, "http://a.example:8081/x", Method.GET),
+        (Method.POST, 302, "https://b.example/", Method.GET),
+        (Method.POST, 303, "https://b.example/", Method.GET),
+        (Method.POST, 307, "http://a.example:8081/x", Method.POST),
+        (Method.POST, 308, "http://a.example:8081/x", Method.POST),
+        (Method.POST, 307, "https://a.example:8081/x", None),
+        (Method.POST, 308, "http://a.example/x", None),
+        (Method.GET, 303, "https://b.example/", Method.GET),
+        (Method.GET, 308, "https://b.example/", Method.GET),
+    ],
+)
+def test_a_post_stays_one_at_its_origin_and_by_307_and_308_only(
+    method: Method, status: int, target: str, expected: Method | None
+) -> None:
+    if expected is not None:
+        assert method_after_redirect(method, status, BASE, allowed_url(target)) is expected
+        return
+    with pytest.raises(RemoteError, match="redirects a POST to another origin") as caught:
+        method_after_redirect(method, status, BASE, allowed_url(target))
+    assert not caught.value.transient

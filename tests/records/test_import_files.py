@@ -24,6 +24,7 @@ from downloadd.import_operation import (
 from downloadd.records.import_protocol import GivenUp, ImportFileRecords
 from downloadd.records.protocol import HistoryFilter
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.request_fields import RequestFields
 from downloadd.states import State
 
 FILES = 4
@@ -184,6 +185,37 @@ async def test_files_that_were_given_up_are_never_tried_again(records: SqliteRec
         "given_up",
     ]
     assert await files.count("run") == FileCounts(total=FILES, completed=1, given_up=3)
+
+
+async def test_files_that_are_never_downloaded_again_have_no_request_fields(
+    records: SqliteRecords, files: ImportFileRecords
+) -> None:
+    fields = RequestFields(headers=(("X-Key", "k"),))
+    links = [
+        FileLink(file_id=f"G{n}", url="http://h/", channel_id="C1", name=str(n), request_fields=fields)
+        for n in range(4)
+    ]
+    await records.imports.operations.create(make_operation(id="j", user="bob", started_at=5))
+    await records.imports.contents.add("j", [Channel(channel_id="C1", name="general"), *links])
+    await records.imports.contents.select("j", Selection(users=None, channels=None))
+    await records.imports.operations.create(make_operation(id="bobs", user="bob", started_at=6))
+    await files.reserve("bobs", "bob", REQUEST)
+    ids = [f"g{n}" for n in range(4)]
+    remaining = iter(ids)
+    claimed = await files.claim("bobs", 4, lambda: next(remaining))
+    assert [file.link.request_fields for file in claimed] == [fields] * 4
+    await records.accept([with_fields(sample_download(), id=id) for id in ids])
+    for id, state in zip(ids[:3], (State.COMPLETED, State.SKIPPED, State.FAILED), strict=True):
+        await finish(records, id, state)
+    await files.apply_outcomes()
+
+    async def kept() -> list[bool]:
+        return [file.link.request_fields == fields for file in await files.of_run("bobs", 0, 9)]
+
+    assert await kept() == [False, False, True, True]
+    assert [file.link.name for file in await files.of_run("bobs", 0, 9)] == ["0", "1", "2", "3"]
+    await files.give_up(("j",), PendingKind.FILE)
+    assert await kept() == [False, False, False, True]
 
 
 async def add_archived(records: SqliteRecords) -> None:

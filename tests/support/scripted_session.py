@@ -10,6 +10,7 @@ from multidict import CIMultiDict
 from downloadd.errors import DownloadError, NetworkError
 from downloadd.origin.content import Content
 from downloadd.policy.policy import Policy
+from downloadd.request_fields import RequestFields
 from downloadd.transfer.response_head import parse_response_head
 from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import OriginResponse, Session
@@ -72,7 +73,9 @@ class ScriptedSession:
         self._policy = Policy()
 
     @asynccontextmanager
-    async def get(self, url: str, request: RangeRequest) -> AsyncIterator[OriginResponse]:
+    async def get(
+        self, url: str, request: RangeRequest, fields: RequestFields | None = None
+    ) -> AsyncIterator[OriginResponse]:
         self.requests.append(request)
         answer = self._answer(request)
         if answer.error is not None:

@@ -10,6 +10,7 @@ from downloadd.transfer.resume import (
     Evidence,
     RangeRequest,
     Step,
+    format_range_fields,
     is_resumable,
     list_evidence,
     plan_request,
@@ -36,6 +37,7 @@ WEAK = Representation(total=SIZE)
         (WEAK, True, [Evidence.OVERLAP]),
         (WEAK, False, []),
         (Representation(), True, []),
+        (Representation(validator='"v"', total=SIZE, has_digest=True, has_ranges=False), True, []),
     ],
 )
 def test_evidence_is_listed_from_the_strongest_to_the_weakest(
@@ -158,3 +160,10 @@ def test_the_weakest_evidence_is_recorded() -> None:
 def test_what_an_attempt_has_learned_of_a_response_is_forgotten_after_it() -> None:
     step = Step(start_over=True, after=Evidence.OVERLAP, compare=True, is_single=True, has_gone_back=True)
     assert step.next() == Step(is_single=True, has_gone_back=True)
+
+
+def test_the_range_fields_are_those_of_the_request() -> None:
+    assert format_range_fields(RangeRequest()) == []
+    request = RangeRequest(start=5, end=9, evidence=Evidence.IF_RANGE, if_range='"v"')
+    assert format_range_fields(request) == [("Range", "bytes=5-8"), ("If-Range", '"v"')]
+    assert format_range_fields(RangeRequest(start=5, evidence=Evidence.OVERLAP)) == [("Range", "bytes=5-")]

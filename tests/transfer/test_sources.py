@@ -5,9 +5,10 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.downloads import make_download
+from support.downloads import make_download, with_fields
 
 from downloadd.download import Download, Mirror
+from downloadd.request_fields import Method, RequestFields
 from downloadd.transfer.sources import Source, distribute_slots, order_sources, select_source
 
 
@@ -43,6 +44,18 @@ def test_the_selected_source_comes_first_and_its_host_is_that_of_the_run(turns: 
     assert [source.origin for source in order_sources(row)] == origins
     assert row.progress.origin == origins[0]
     assert sorted(source.index for source in order_sources(row)) == [0, 1, 2]
+
+
+def test_only_sources_at_the_origin_of_the_url_get_the_request_fields() -> None:
+    fields = RequestFields(headers=(("X-Key", "k"),), proxy="office", method=Method.POST)
+    mirrors = (Mirror(url="http://a.example:80/g"), Mirror(url="http://b.example/f"), Mirror(url="https://a.example/f"))
+    row = with_fields(download(), fields=fields, mirrors=mirrors)
+    other = RequestFields(proxy="office")
+    assert [source.fields for source in order_sources(row)] == [fields, fields, other, other]
+    # The number of the preferred source changes nothing.
+    assert [source.fields for source in order_sources(select_source(row, 2))] == [other, other, fields, fields]
+    row = with_fields(row, fields=RequestFields(referer="http://a.example/"))
+    assert [source.fields for source in order_sources(row)][2:] == [None, None]
 
 
 def test_a_redacted_url_has_no_secret() -> None:

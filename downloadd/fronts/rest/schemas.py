@@ -123,7 +123,7 @@ class HostsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     limit: Annotated[int, Meta(ge=1, le=1000, description="Maximum number of origins.")] = 100
 
 
-class BatchItem(DownloadItem, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BatchItem(DownloadItem, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One download of a batch."""
 
 

@@ -5,7 +5,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from downloadd.download_request import DownloadItem, StartParameters
+from downloadd.download_request import DownloadItem, RequestFieldParameters, StartParameters
 from downloadd.fronts.rest.schemas import (
     ActiveStatus,
     AmendBody,
@@ -17,6 +17,7 @@ from downloadd.fronts.rest.schemas import (
     ListingQuery,
     StartQuery,
 )
+from downloadd.request_fields import RequestFields
 from downloadd.states import ACTIVE, FINISHED
 
 
@@ -24,7 +25,22 @@ def test_a_start_and_a_batch_item_take_all_start_parameters() -> None:
     shared = StartParameters.__struct_fields__
     assert set(StartQuery.__struct_fields__) == {*shared, "download", "wait"}
     assert BatchItem.__struct_fields__ == DownloadItem.__struct_fields__
-    assert set(BatchItem.__struct_fields__) == {*shared, "url", "mirrors", "directory"}
+    assert set(BatchItem.__struct_fields__) == {
+        *RequestFieldParameters.__struct_fields__,
+        "url",
+        "mirrors",
+        "directory",
+    }
+
+
+def test_request_fields_are_in_no_query() -> None:
+    own = {*RequestFieldParameters.__struct_fields__} - {*StartParameters.__struct_fields__}
+    assert own == {*RequestFields.__struct_fields__}
+    assert not own & {*StartQuery.__struct_fields__}
+
+
+def test_an_item_is_encoded_without_defaults() -> None:
+    assert msgspec.json.encode(BatchItem(url="http://a")) == b'{"url":"http://a"}'
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from .scripted_response import Cut, Framing, PlannedResponse, ScriptedResponse, content, error_response, plan_response
 
@@ -54,6 +55,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Number of its connection, from 1."""
     received_at: float
     """Time of the event loop in seconds."""
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -378,9 +380,7 @@ async def _read_request(reader: asyncio.StreamReader, connection: int) -> Reques
         received_at=asyncio.get_running_loop().time(),
     )
     length = request.field("Content-Length")
-    if length is not None:
-        await reader.readexactly(int(length))
-    return request
+    return request if length is None else replace(request, body=await reader.readexactly(int(length)))
 
 
 async def _wait_for_event(event: asyncio.Event, reader: asyncio.StreamReader) -> None:

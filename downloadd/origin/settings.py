@@ -1,0 +1,32 @@
+"""Settings of the requests to origins, with the files that the configuration names."""
+
+from typing import Self
+
+import msgspec
+
+from downloadd.config import Config, CredentialConfig
+from downloadd.origin.netrc_logins import load_credentials
+from downloadd.policy.policy import Policy
+from downloadd.policy.tls_contexts import TlsContexts
+
+
+class OriginSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings that a reload replaces as a whole."""
+
+    policy: Policy
+    tls: TlsContexts
+    credentials: tuple[CredentialConfig, ...]
+    """Those of the configuration and of the netrc file."""
+
+    @classmethod
+    def load(cls, config: Config) -> Self:
+        """Return the settings of a configuration. Reads files: blocks.
+
+        Raises:
+            StartupError: a file cannot be used; says which and why.
+        """
+        return cls(
+            policy=Policy.from_config(config.downloads),
+            tls=TlsContexts.from_config(config),
+            credentials=load_credentials(config),
+        )
