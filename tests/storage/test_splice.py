@@ -14,17 +14,18 @@ from downloadd.storage import splice
 from downloadd.storage.splice import SocketSource
 
 
-@pytest.fixture(params=["splice", "no splice", "no splice from this socket"])
+@pytest.fixture(params=["splice", "no splice", "no splice from this socket", "no splice in this sandbox"])
 def pair(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[socket.socket, SocketSource]]:
     """Return a sending socket, and the receiving end as a source."""
     if request.param == "no splice":
         monkeypatch.delattr(os, "splice")
-    elif request.param == "no splice from this socket":
+    elif request.param != "splice":
+        number = errno.EPERM if request.param == "no splice in this sandbox" else errno.EINVAL
 
         def refuse(*_: object, **__: object) -> int:
-            raise OSError(errno.EINVAL, "Invalid argument")
+            raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(os, "splice", refuse)
     with socket.create_server(("127.0.0.1", 0)) as server:
