@@ -114,8 +114,8 @@ class StorageError(DownloadError, code="STORAGE_ERROR"):
     resolution = "Contact administrator to check the storage directory's permissions and health"
     advice = (
         "The log has the message of the operating system, for example about permissions, a read-only disk or a broken "
-        "one. The daemon waits for a storage root that is missing (unmounted, moved, removed): put it back, and all "
-        "downloads continue."
+        "one. The daemon waits for a storage root that is missing (unmounted, moved, removed), does not answer, or "
+        "takes no writes at all: put it back, and all downloads continue."
     )
     occasions = frozenset({Occasion.END, Occasion.IMPORT})
 
@@ -129,11 +129,15 @@ class StorageError(DownloadError, code="STORAGE_ERROR"):
         return self._transient
 
 
-class StorageRootMissingError(StorageError):
-    """Storage root that is not at its path, or is another directory than at the start.
+class StorageAwayError(StorageError):
+    """Disk that does not answer, or refuses every write: its server, its program or the device itself is missing.
 
-    No download fails because of it: each waits until the root is back.
+    No download fails because of it: each waits until the disk is back.
     """
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, transient=True)
+
+
+class StorageRootMissingError(StorageAwayError):
+    """Storage root that is not at its path, or is another directory than at the start."""

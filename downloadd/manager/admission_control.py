@@ -17,7 +17,7 @@ from downloadd.errors import (
     FileExistsAlreadyError,
     QueueFullError,
     ShuttingDownError,
-    StorageRootMissingError,
+    StorageAwayError,
 )
 from downloadd.manager.admission import admit, refuse
 from downloadd.manager.dispatcher import Dispatcher
@@ -193,7 +193,7 @@ class AdmissionControl:
             if download.request.conflict is not Conflict.ERROR:
                 return
             exists = await self._destination.exists(directory=directory, filename=name)
-        except StorageRootMissingError:
+        except StorageAwayError:
             # The name is checked again before anything is fetched.
             return
         if exists:

@@ -15,6 +15,7 @@ from downloadd.errors import (
     NetworkError,
     NetworkErrorKind,
     SpacePendingError,
+    StorageAwayError,
     StorageError,
 )
 from downloadd.manager import lifecycle, retry
@@ -130,7 +131,8 @@ class Outcomes:
                 self._log.info(
                     "attempt_failed", error=error.code, detail=error.detail, retry_in=round(decision.delay, 3)
                 )
-                spent = time_spent + decision.delay if verdict.is_timed else download.progress.time_spent
+                is_timed = verdict.is_timed and not isinstance(error, StorageAwayError)
+                spent = time_spent + decision.delay if is_timed else download.progress.time_spent
                 row = (await self._keep_part(error)).with_progress(time_spent=spent)
                 return lifecycle.mark_deferred(
                     row, error, now=now, delay=decision.delay, failures=decision.failures, progressed=progressed

@@ -7,12 +7,12 @@ from typing import Final
 
 import msgspec
 
-from downloadd.errors import DownloadError, InsufficientStorageError, StorageRootMissingError
+from downloadd.errors import DownloadError, InsufficientStorageError, StorageAwayError, StorageRootMissingError
 
 INITIAL_DELAY_SECONDS: Final = 0.5
 """Seconds before the first retry, before jitter."""
 INITIAL_STORAGE_DELAY_SECONDS: Final = 10.0
-"""Seconds before the first retry when the disk was full: space has to be freed first."""
+"""Seconds before the first retry when the disk was full or away: someone has to free space first, or to mount it."""
 MAX_STORAGE_RETRIES: Final = 5
 """Failed attempts in a row for lack of space that are followed by another one: its part file may be what fills the
 disk."""
@@ -91,14 +91,18 @@ def decide(
         time_left: seconds until the download ends by time; None without a limit. A retry must start before.
         random: from [0, 1), for the jitter, which keeps many downloads from retrying at the same moment.
     """
-    # While the storage root is missing, no attempt can succeed; its failure does not count.
-    is_counted = is_counted and not isinstance(error, StorageRootMissingError)
+    is_away = isinstance(error, StorageAwayError)
+    if is_away:
+        # No attempt can succeed until the disk is back: the failure does not count, nor does the time.
+        is_counted, time_left = False, None
     failures = (0 if progressed else failures) + is_counted
     lacks_space = isinstance(error, InsufficientStorageError)
     retries = min(retries, MAX_STORAGE_RETRIES) if lacks_space else retries
     if not error.transient or (is_counted and failures > retries):
         return Abort(failures=failures)
-    initial = INITIAL_STORAGE_DELAY_SECONDS if lacks_space else INITIAL_DELAY_SECONDS
+    # A root that is missing holds the queue; a disk below it does not.
+    is_slow = lacks_space or (is_away and not isinstance(error, StorageRootMissingError))
+    initial = INITIAL_STORAGE_DELAY_SECONDS if is_slow else INITIAL_DELAY_SECONDS
     delay = max(
         # After a failure that is not counted, the slots and the circuit of the host limit the attempts.
         backoff(max(1, failures) if is_counted else 1, initial=initial, maximum=MAX_DELAY_SECONDS, random=random),

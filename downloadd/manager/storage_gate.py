@@ -1,4 +1,4 @@
-"""Suspension of the queue while the storage is full or missing."""
+"""Suspension of the queue while the storage is full, missing, or takes no writes."""
 
 import asyncio
 from typing import Final
@@ -7,7 +7,7 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.download import Download
-from downloadd.errors import DownloadError, ErrorCode, InsufficientStorageError, StorageRootMissingError
+from downloadd.errors import DownloadError, ErrorCode, InsufficientStorageError, StorageAwayError
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.states import WAITING
 from downloadd.storage.destination import Destination
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 MIN_FREE_BYTES: Final = 1 << 20
 """Bytes; a disk with less free space is full."""
 STORAGE_CHECK_SECONDS: Final = 2.0
-"""Seconds between two checks of a full or missing disk."""
+"""Seconds between two checks of a disk that is full or away."""
 MAX_SUSPENSION_SECONDS: Final = 60.0
 """Seconds for which a full disk suspends the queue before some downloads may try."""
 DISK_FULL_REASON: Final = "the disk is full"
@@ -28,7 +28,7 @@ class StorageGate:
     """Suspends the queue after a failure of the storage, so that it is not spent on attempts which must fail.
 
     While the disk is full, some downloads start now and then all the same: the parts of waiting downloads may be what
-    fills it, and the space is free again only when these have used up their retries. A disk that is missing can be
+    fills it, and the space is free again only when these have used up their retries. A disk that is away can be
     brought back only by an administrator, so nothing starts until then.
     """
 
@@ -45,10 +45,10 @@ class StorageGate:
         return self._problem
 
     async def open(self) -> None:
-        """Suspend the queue if the storage is missing, or another one, at the start; before `watch`."""
+        """Suspend the queue if the storage is away, or another one, at the start; before `watch`."""
         try:
             await self._destination.check_root()
-        except StorageRootMissingError as error:
+        except StorageAwayError as error:
             self._suspend(error.detail)
             self._failed.set()
 
@@ -86,21 +86,23 @@ class StorageGate:
         until = self._clock.monotonic() + MAX_SUSPENSION_SECONDS
         logged_reason: str | None = None
         while (failure := await self._check_storage()) is not None:
-            is_missing = isinstance(failure, StorageRootMissingError)
-            if not is_missing and self._clock.monotonic() >= until:
+            is_away = isinstance(failure, StorageAwayError)
+            if not is_away and self._clock.monotonic() >= until:
                 break
-            reason = failure.detail if is_missing else DISK_FULL_REASON
+            reason = failure.detail if is_away else DISK_FULL_REASON
             if reason != logged_reason:
-                (log.error if is_missing else log.warning)("queue_suspended", reason=reason)
+                (log.error if is_away else log.warning)("queue_suspended", reason=reason)
                 logged_reason = reason
             self._suspend(reason)
             await asyncio.sleep(STORAGE_CHECK_SECONDS)
         return logged_reason
 
-    async def _check_storage(self) -> InsufficientStorageError | StorageRootMissingError | None:
+    async def _check_storage(self) -> InsufficientStorageError | StorageAwayError | None:
         try:
             await self._destination.check_free_space(MIN_FREE_BYTES)
-        except (InsufficientStorageError, StorageRootMissingError) as error:
+            # A full disk is not written to.
+            await self._destination.check_root()
+        except (InsufficientStorageError, StorageAwayError) as error:
             return error
         except DownloadError:
             # Other failures are reported by the attempts.

@@ -30,7 +30,8 @@ MAX_MOVE_SECONDS: Final = 0.1
 IDLE_POLL_MS: Final = 2
 """Milliseconds that a call waits for an empty socket; returning to the event loop for each packet takes longer."""
 
-_UNSUPPORTED_ERRNOS: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_UNSUPPORTED_ERRNOS: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+"""EPERM is the answer of a sandbox that does not know the call."""
 
 
 class SplicingSource:

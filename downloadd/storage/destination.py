@@ -2,7 +2,8 @@
 
 All calls may be made on the event loop; disk work runs in threads. Errors of the operating system are raised as
 `DownloadError`: `InsufficientStorageError` for a full disk or quota, `InvalidPathError` for an impossible path,
-`StorageRootMissingError` while the storage is missing, `StorageError` for everything else.
+`StorageRootMissingError` while the storage is missing, `StorageAwayError` while it does not answer or takes no writes,
+`StorageError` for everything else.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -202,10 +203,19 @@ class Destination(Protocol):
         ...
 
     async def check_root(self) -> None:
-        """Check that the storage is there, and is the one that was used before.
+        """Check that the storage is there, is the one that was used before, and takes writes.
 
         Raises:
-            StorageRootMissingError: it is not.
+            StorageRootMissingError: it is missing, or another one.
+            StorageAwayError: it takes no writes.
+        """
+        ...
+
+    async def check_directory(self, *, directory: str) -> None:
+        """Check that a directory, or the nearest above it that is there, takes writes.
+
+        Raises:
+            DownloadError: it does not.
         """
         ...
 

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 
 from aiofiles.os import wrap
 
-from downloadd.storage.os_errors import map_os_error
+from downloadd.errors import DownloadError, StorageAwayError
+from downloadd.storage.os_errors import Cause, find_cause, map_os_error
 
 T = TypeVar("T")
 
@@ -31,9 +32,15 @@ _THREADS: Final = {DiskPool.CALLS: 8, DiskPool.SYNCS: 4, DiskPool.SOCKETS: 4, Di
 
 
 class DiskThreadPools:
-    """Runs disk work in its own threads and maps errors of the operating system to `DownloadError`."""
+    """Runs disk work in its own threads and maps errors of the operating system to `DownloadError`.
 
-    def __init__(self) -> None:
+    Args:
+        try_storage: tries the storage after an error that does not say if it concerns one file or the whole storage;
+            called in a thread, and raises `StorageAwayError` for the latter.
+    """
+
+    def __init__(self, try_storage: Callable[[], None] = lambda: None) -> None:
+        self._try_storage = try_storage
         self._pools = {
             pool: ThreadPoolExecutor(count, thread_name_prefix=f"disk-{pool.name.lower()}")
             for pool, count in _THREADS.items()
@@ -50,7 +57,7 @@ class DiskThreadPools:
         try:
             return await wrap(work)(*args, executor=self._pools[pool])
         except OSError as error:
-            raise map_os_error(error, path) from error
+            raise await self._map(error, path) from error
 
     async def run_shielded(self, pool: DiskPool, path: str, work: Callable[..., T], *args: object) -> T:
         """Run like `run`, but do `work` even if the call is cancelled, which returns at once."""
@@ -64,3 +71,11 @@ class DiskThreadPools:
         """Wait for all work, including work whose caller was cancelled; no more is accepted afterwards."""
         for pool in self._pools.values():
             await asyncio.to_thread(pool.shutdown)
+
+    async def _map(self, error: OSError, path: str) -> DownloadError:
+        if find_cause(error) is Cause.OTHER:
+            try:
+                await wrap(self._try_storage)(executor=self._pools[DiskPool.CALLS])
+            except StorageAwayError as away:
+                return away
+        return map_os_error(error, path)

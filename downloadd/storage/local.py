@@ -38,6 +38,7 @@ from downloadd.storage.reclaim import Reclaim, reclaim_nothing, with_reclaimed_s
 from downloadd.storage.root import StorageRoot
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.storage.stored_files import complete_publication, count_bytes, list_directories, open_file
+from downloadd.storage.write_trial import try_writing
 
 READ_CHUNK_BYTES: Final = 1 << 20
 """Bytes of a file that are read at once."""
@@ -90,7 +91,7 @@ class LocalDestination:
         self._reclaim = reclaim
         self._fsync = fsync
         self._min_free = min_free
-        self._threads = DiskThreadPools()
+        self._threads = DiskThreadPools(self._root.try_writing)
         self._publisher = Publisher(fsync=fsync, umask=0, attributes=self._attributes)
         self._names = FinalNames(self._root, self._threads)
         self._parts: WeakSet[PartFile] = WeakSet()
@@ -233,12 +234,22 @@ class LocalDestination:
             os.close(fd)
 
     async def check_root(self) -> None:
-        """Check that the root is there, and is the one that was used before.
+        """Check that the root is there, is the one that was used before, and takes writes.
 
         Raises:
-            StorageRootMissingError: it is not.
+            StorageRootMissingError: it is missing, or another one.
+            StorageAwayError: it takes no writes.
         """
-        await self._threads.run(DiskPool.CALLS, "", self._root.check)
+        await self._threads.run(DiskPool.CALLS, "", self._root.try_writing)
+
+    async def check_directory(self, *, directory: str) -> None:
+        """Check that a directory, or the nearest above it that is there, takes writes.
+
+        Raises:
+            DownloadError: it does not.
+        """
+        place = parse_directory(directory)
+        await self._threads.run(DiskPool.CALLS, place, self._try_writing, place)
 
     async def check_free_space(self, needed: int) -> None:
         """Check that `needed` more bytes leave `min_free` bytes free, by a measurement up to half a second old.
@@ -336,6 +347,14 @@ class LocalDestination:
         self._space.invalidate()
         self._names.invalidate()
         self._quotas.invalidate()
+
+    def _try_writing(self, directory: SafeDirectory) -> None:
+        try:
+            with self._root.open_directory(directory) as directory_fd:
+                try_writing(directory_fd)
+        except FileNotFoundError:
+            if directory:
+                self._try_writing(parse_directory(directory.rpartition("/")[0]))
 
     def _delete_part(self, directory: SafeDirectory, name: PartName) -> None:
         self._quotas.subtract(directory, delete_part(self._root, directory, name))

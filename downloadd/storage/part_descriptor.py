@@ -9,7 +9,8 @@ from typing import Final
 
 from downloadd.storage.names import PartName, SafeDirectory
 from downloadd.storage.quotas import QuotaCharge
-from downloadd.storage.root import StorageRoot, detect_invalid_name, is_missing, stat_entry
+from downloadd.storage.root import StorageRoot, is_missing, stat_entry
+from downloadd.storage.write_trial import detect_invalid_name
 
 PART_MODE: Final = 0o600
 """Mode of a part file: private until it is published."""
@@ -227,4 +228,5 @@ def _rename(old: PartName, new: PartName, directory_fd: int) -> None:
 
 def _is_sole_regular_file(status: os.stat_result) -> bool:
     """Return True for a regular file with one name: writes to it show nowhere else."""
-    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+    # Some FUSE file systems count no names at all.
+    return stat.S_ISREG(status.st_mode) and status.st_nlink <= 1

@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 from downloadd.download import join_path
-from downloadd.errors import InvalidPathError, StorageRootMissingError
+from downloadd.errors import InvalidPathError, StorageAwayError
 from downloadd.storage.destination import PartEntry
 from downloadd.storage.names import ROOT_DIRECTORY, SafeDirectory, parse_directory, parse_part_name
 from downloadd.storage.root import StorageRoot, is_locked
@@ -40,7 +40,7 @@ class PartScan:
             directory = self._pending.pop()
             try:
                 self._scan_directory(directory, found)
-            except (OSError, StorageRootMissingError):
+            except (OSError, StorageAwayError):
                 # Removed meanwhile, or not readable (lost+found).
                 continue
         return found

@@ -3,17 +3,22 @@
 import errno
 import os
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Final
 
 from downloadd.directory_settings import DirectorySettings
 from downloadd.storage.attributes import FileAttributes
+from downloadd.storage.disk_sync import DiskSync
 from downloadd.storage.names import PartName, SafeName
 from downloadd.storage.rename import UNSUPPORTED_ERRNOS, rename_without_replacing
 from downloadd.storage.root import stat_entry
+from downloadd.storage.write_trial import detect_invalid_name
 
-FILE_MODE: Final = 0o644
-"""Mode of a published file before the umask; a part file is private."""
+FILE_MODE: Final = 0o666
+"""Mode of a published file, before the umask or the default access control list of its directory.
+
+A part file is private.
+"""
 
 _MAX_TIMESTAMP: Final = 253_402_300_799
 """Unix time of the end of the year 9999, the last that an HTTP-date can express (RFC 9110, section 5.6.7)."""
@@ -31,20 +36,18 @@ class Publisher:
     """
 
     def __init__(self, *, fsync: bool, umask: int, attributes: FileAttributes | None = None) -> None:
-        self._fsync = fsync
-        self._mode = FILE_MODE & ~umask
+        self._sync = DiskSync(is_enabled=fsync)
+        self._umask = umask
         self._attributes = attributes or FileAttributes()
         self._rename_lock = threading.Lock()
 
     def sync(self, fd: int) -> None:
         """Sync a file or directory to stable storage, unless the configuration says `fsync = false`."""
-        if self._fsync:
-            os.fsync(fd)
+        self._sync.sync(fd)
 
     def sync_data(self, fd: int) -> None:
         """Sync the bytes of a file to stable storage ahead of its end, to shorten the sync at publication."""
-        if self._fsync:
-            os.fdatasync(fd)
+        self._sync.sync_data(fd)
 
     def publish(
         self,
@@ -78,14 +81,16 @@ class Publisher:
         taken = stat_entry(final, directory_fd)
         if taken is not None and not replace and not os.path.samestat(own, taken):
             return False
-        self._apply_attributes(fd, own, final, last_modified, directory_settings)
+        self._apply_attributes(fd, directory_fd, own, final, last_modified, directory_settings)
         # After mode and time, so that they are synced with the bytes, and before the rename that makes them visible.
         self.sync(fd)
-        if replace:
-            self._publish_by_rename(part.encode(), final.encode(), directory_fd)
-        elif not self._publish_by_link(part, final, directory_fd, own):
-            self._restore_attributes(fd, own, final)
-            return False
+        # What refuses a taken name need not be the name.
+        with nullcontext() if taken is not None else detect_invalid_name(directory_fd, source=part):
+            if replace:
+                self._publish_by_rename(part, final, directory_fd, own)
+            elif not self._publish_by_link(part, final, directory_fd, own):
+                self._restore_attributes(fd, own, final)
+                return False
         try:
             self.sync(directory_fd)
         except OSError:
@@ -104,28 +109,38 @@ class Publisher:
     def _apply_attributes(
         self,
         fd: int,
+        directory_fd: int,
         own: os.stat_result,
         final: SafeName,
         last_modified: int | None,
         directory_settings: DirectorySettings,
     ) -> None:
         owner, mode = directory_settings.owner, directory_settings.mode
-        # First the owner: a change of it may clear bits of the mode (chown(2)).
-        if owner is not None:
-            self._attributes.set_owner(fd, owner, final)
-        self._attributes.set_mode(fd, self._mode if mode is None else mode, final, is_configured=mode is not None)
+        if mode is not None:
+            self._attributes.set_mode(fd, mode, final, is_configured=True)
+        else:
+            self._attributes.set_default_rights(fd, directory_fd, FILE_MODE, final, umask=self._umask)
         if last_modified is not None:
             seconds = min(max(last_modified, 0), _MAX_TIMESTAMP)
             self._attributes.set_times(fd, final, accessed_ns=own.st_atime_ns, modified_ns=seconds * 10**9)
+        # Last: with CAP_CHOWN alone, only the owner may change mode and times.
+        if owner is not None:
+            self._attributes.set_owner(fd, owner, final)
 
     def _restore_attributes(self, fd: int, own: os.stat_result, final: SafeName) -> None:
         self._attributes.set_mode(fd, own.st_mode & 0o777, final, is_configured=False)
         self._attributes.set_times(fd, final, accessed_ns=own.st_atime_ns, modified_ns=own.st_mtime_ns)
 
-    def _publish_by_rename(self, part: bytes, final: bytes, directory_fd: int) -> None:
-        os.rename(part, final, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+    def _publish_by_rename(self, part: PartName, final: SafeName, directory_fd: int, own: os.stat_result) -> None:
+        try:
+            os.rename(part.encode(), final.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+        except FileNotFoundError:
+            # A server that is asked again, because its answer was lost, has renamed the file already.
+            taken = stat_entry(final, directory_fd)
+            if taken is None or not os.path.samestat(own, taken):
+                raise
         # rename() does nothing when both names are the same file, as after a crash between link and unlink.
-        _remove_part_name(part, directory_fd)
+        _remove_part_name(part.encode(), directory_fd)
 
     def _publish_by_link(self, part: PartName, final: SafeName, directory_fd: int, own: os.stat_result) -> bool:
         """Publish by link and unlink: link() never replaces a file, unlike rename()."""

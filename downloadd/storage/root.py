@@ -7,6 +7,7 @@ in the tree nor one that is made between a check and its use leads out of the ro
 import errno
 import fcntl
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,15 +17,22 @@ from typing import Final, Self
 import msgspec
 
 from downloadd.directory_settings import DirectorySettings
-from downloadd.errors import StorageError, StorageRootMissingError
+from downloadd.errors import StorageAwayError, StorageError, StorageRootMissingError
 from downloadd.root_identity import RootIdentity
 from downloadd.storage.attributes import FileAttributes
+from downloadd.storage.disk_sync import DiskSync
 from downloadd.storage.names import SafeDirectory
+from downloadd.storage.os_errors import Cause, find_cause
 from downloadd.storage.root_verifier import RootVerifier
+from downloadd.storage.write_trial import detect_invalid_name, try_writing
 
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
-_DIRECTORY_MODE: Final = 0o755
+_DIRECTORY_MODE: Final = 0o777
+"""Mode of a directory that is made, before the umask or the default access control list of its parent."""
+
+UNSTATED_BYTES: Final = 2**63 - 1
+"""Space of a file system that states none (some FUSE programs, a tmpfs without a limit): it is full when it says so."""
 
 
 class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +49,8 @@ class StorageRoot:
 
     If another directory is found at its path later, for example because a disk was mounted there, that one is the root
     from then on. A missing root is not made again: it may be on a disk that will be mounted again.
+
+    A root that does not answer at the start (its server is down) is missing, too.
 
     All methods block, so they belong in a thread. Names are passed to the operating system as UTF-8 in every locale.
 
@@ -72,6 +82,7 @@ class StorageRoot:
         self.generation = 0
         self._path = os.fspath(path)
         self._fsync = fsync
+        self._sync = DiskSync(is_enabled=fsync)
         self._directory_settings = directory_settings
         self._on_change = on_change
         self._attributes = attributes or FileAttributes()
@@ -84,16 +95,35 @@ class StorageRoot:
 
     def __enter__(self) -> Self:
         try:
-            os.makedirs(self._path, _DIRECTORY_MODE, exist_ok=True)
-            self._real_path = os.path.realpath(self._path, strict=True)
-            self._fd = _open_root(self._real_path)
+            self._open_first()
         except OSError as error:
-            raise StorageError(f"the storage root {self._path} cannot be used: {_unusable_reason(error)}") from error
+            if find_cause(error) is not Cause.AWAY:
+                self.__exit__(None, None, None)
+                raise StorageError(
+                    f"the storage root {self._path} cannot be used: {_unusable_reason(error)}"
+                ) from error
+            if self._fd < 0:
+                # Not a directory, so that the first use opens the root.
+                self._fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        return self
+
+    def _open_first(self) -> None:
+        _make_root(self._path)
+        self._real_path = os.path.realpath(self._path, strict=True)
+        self._fd = _open_root(self._real_path)
         self._initial_status = os.fstat(self._fd)
         self._was_mounted = os.path.ismount(self._real_path)
         if self._verifier is not None:
             self._verifier.verify(self._fd, self._real_path, is_replacement=False)
-        return self
+        self._try_writing(self._fd)
+
+    def _try_writing(self, fd: int) -> None:
+        """Try to write in a root, unless it is one that may not be used."""
+        if self._verifier is None or self._verifier.difference is None:
+            try:
+                try_writing(fd)
+            except PermissionError as error:
+                raise PermissionError(error.errno, "no permission to write in it") from error
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         fd, self._fd = self._fd, -1
@@ -151,6 +181,20 @@ class StorageRoot:
         if generation is not None and generation != self.generation:
             raise StorageRootMissingError("the storage root was replaced; the part file is not in this one")
 
+    def try_writing(self) -> None:
+        """Check that the root is there, and takes writes.
+
+        Raises:
+            StorageAwayError: it is missing, or does not.
+        """
+        self.check()
+        try:
+            try_writing(self._fd, self._sync.sync)
+        except OSError as error:
+            raise StorageAwayError(
+                f"the storage root takes no writes ({error.strerror}); the downloads continue when it does"
+            ) from error
+
     def accept(self) -> RootIdentity:
         """Use the root that is there, though it is not the one that was used before; return its identity.
 
@@ -189,20 +233,26 @@ class StorageRoot:
                 real_path = os.path.realpath(self._path, strict=True)
                 fd = _open_root(real_path)
             except OSError as error:
-                raise StorageRootMissingError(
-                    f"the storage root is gone ({_unusable_reason(error)}); put it back"
-                ) from error
+                raise _missing_error(error) from error
             try:
                 is_mounted = os.path.ismount(real_path)
                 # After an unmount the path is the empty mount point, which is not the root.
                 if self._was_mounted and not is_mounted and not self._is_initial(fd):
                     raise StorageRootMissingError("the storage root is gone (no disk is mounted there); put it back")
+                # False for a root that did not answer at the start.
+                is_replacement = self._initial_status is not None
+                if is_replacement:
+                    self._try_writing(fd)
+                else:
+                    self._initial_status = os.fstat(fd)
                 # Atomic, so that no thread finds the descriptor closed or reused.
                 os.dup2(fd, self._fd, inheritable=False)
                 self.generation += 1
                 self._real_path, self._was_mounted = real_path, is_mounted
                 if self._verifier is not None:
-                    self._verifier.verify(self._fd, real_path, is_replacement=True)
+                    self._verifier.verify(self._fd, real_path, is_replacement=is_replacement)
+            except OSError as error:
+                raise _missing_error(error) from error
             finally:
                 os.close(fd)
 
@@ -216,17 +266,20 @@ class StorageRoot:
         except FileNotFoundError:
             if path is None:
                 raise
+        directory_settings = self._directory_settings(path)
+        configured = directory_settings.mode
+        # It is opened before its exact mode is set.
+        mode = _DIRECTORY_MODE if configured is None else directory_mode(configured) | stat.S_IRWXU
         # Another download may make the same directory at the same time.
         made = False
         with suppress(FileExistsError), detect_invalid_name(parent):
-            os.mkdir(segment, _DIRECTORY_MODE, dir_fd=parent)
+            os.mkdir(segment, mode, dir_fd=parent)
             made = True
-            if self._fsync:
-                os.fsync(parent)
+            self._sync.sync(parent)
         fd = os.open(segment, _DIRECTORY_FLAGS, dir_fd=parent)
         if made:
             try:
-                self._apply_attributes(fd, path, self._directory_settings(path))
+                self._apply_attributes(fd, path, directory_settings)
             except BaseException:
                 os.close(fd)
                 raise
@@ -236,33 +289,38 @@ class StorageRoot:
         # A directory that another user has put in its place is not changed.
         if os.fstat(fd).st_uid != os.geteuid():
             return
-        if directory_settings.owner is not None:
-            self._attributes.set_owner(fd, directory_settings.owner, path)
         if directory_settings.mode is not None:
             self._attributes.set_mode(fd, directory_mode(directory_settings.mode), path, is_configured=True)
+        # Last: with CAP_CHOWN alone, only the owner may change the mode.
+        if directory_settings.owner is not None:
+            self._attributes.set_owner(fd, directory_settings.owner, path)
 
 
 def _open_root(path: str) -> int:
     """Open a directory and lock it for this daemon.
 
     Raises:
-        OSError: it is missing, not a directory, not writable, or locked by another daemon (EWOULDBLOCK).
+        OSError: it is missing, not a directory, or locked by another daemon (EWOULDBLOCK).
     """
     fd = os.open(path, _DIRECTORY_FLAGS)
     try:
-        try:
-            # A second daemon would remove the part files of this one as stray.
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            # Some network file systems do not support locks.
-            if error.errno not in {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}:
-                raise
-        if not os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True):
-            raise PermissionError(errno.EACCES, "no permission to write in it")
-    except BaseException:
+        # A second daemon would remove the part files of this one as stray.
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         os.close(fd)
         raise
+    except OSError:
+        # Network file systems that have no locks say so by different errors.
+        pass
     return fd
+
+
+def _make_root(path: str) -> None:
+    """Make a missing root; one that cannot be read is not missing."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        os.makedirs(path, _DIRECTORY_MODE, exist_ok=True)
 
 
 def is_locked(directory_fd: int) -> bool:
@@ -277,6 +335,10 @@ def is_locked(directory_fd: int) -> bool:
     return False
 
 
+def _missing_error(error: OSError) -> StorageRootMissingError:
+    return StorageRootMissingError(f"the storage root is gone ({_unusable_reason(error)}); put it back")
+
+
 def _unusable_reason(error: OSError) -> str:
     match error:
         case BlockingIOError():
@@ -288,8 +350,15 @@ def _unusable_reason(error: OSError) -> str:
 
 
 def measure_disk_space(path: int | os.PathLike[str]) -> DiskSpace:
-    """Return the space of the file system of a path or descriptor."""
-    space = os.statvfs(path)
+    """Return the space of the file system of a path or descriptor; `UNSTATED_BYTES` if it does not state it."""
+    try:
+        space = os.statvfs(path)
+    except OSError as error:
+        if error.errno not in {errno.ENOSYS, errno.EOPNOTSUPP}:
+            raise
+        return DiskSpace(free=UNSTATED_BYTES, capacity=UNSTATED_BYTES)
+    if not space.f_blocks:
+        return DiskSpace(free=UNSTATED_BYTES, capacity=UNSTATED_BYTES)
     return DiskSpace(free=space.f_bavail * space.f_frsize, capacity=space.f_blocks * space.f_frsize)
 
 
@@ -304,21 +373,6 @@ def stat_entry(name: str, directory_fd: int) -> os.stat_result | None:
         return os.stat(name.encode(), dir_fd=directory_fd, follow_symlinks=False)
     except FileNotFoundError:
         return None
-
-
-@contextmanager
-def detect_invalid_name(directory_fd: int) -> Iterator[None]:
-    """Distinguish a name that the disk does not support from a removed directory; both give ENOENT on some disks.
-
-    Raises:
-        OSError: EINVAL, in place of ENOENT if the directory still exists.
-    """
-    try:
-        yield
-    except FileNotFoundError as error:
-        if os.fstat(directory_fd).st_nlink:
-            raise OSError(errno.EINVAL, "the disk does not support the name") from error
-        raise
 
 
 def is_missing(error: OSError) -> bool:

@@ -13,6 +13,7 @@ import structlog
 from msgspec.structs import replace
 
 from downloadd.root_identity import RootIdentity, describe_difference
+from downloadd.storage.disk_sync import DiskSync
 from downloadd.storage.names import ROOT_MARKER_NAME
 
 log = structlog.get_logger()
@@ -41,7 +42,7 @@ class RootVerifier:
     ) -> None:
         self.difference: str | None = None
         self._expected = expected
-        self._fsync = fsync
+        self._sync = DiskSync(is_enabled=fsync)
         self._on_identified = on_identified
         self._lock = threading.Lock()
 
@@ -82,12 +83,10 @@ class RootVerifier:
             marker_fd = os.open(ROOT_MARKER_NAME, _WRITE_FLAGS, _MARKER_MODE, dir_fd=fd)
             try:
                 os.write(marker_fd, f"{marker}\n".encode())
-                if self._fsync:
-                    os.fsync(marker_fd)
+                self._sync.sync(marker_fd)
             finally:
                 os.close(marker_fd)
-            if self._fsync:
-                os.fsync(fd)
+            self._sync.sync(fd)
         except OSError as error:
             # Without a marker a root is not compared; downloads are not held for that.
             log.warning("root_not_marked", file=ROOT_MARKER_NAME, error=error.strerror)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import Download
+from downloadd.errors import ErrorCode
 from downloadd.storage.destination import Destination, Part
 from downloadd.transfer.checkpoints import Checkpoints
 from downloadd.transfer.classification import AlreadyComplete, AskAgain, Restart, UseResponse
@@ -193,6 +194,9 @@ class Attempt:
             NoSlotError: a source that was not tried for want of a slot may have the file.
         """
         step: Step | FetchResult = Step()
+        if self.download.result.error is ErrorCode.STORAGE_ERROR:
+            # The origin is not asked until the disk takes the file.
+            await self._destination.check_directory(directory=self.download.request.directory)
         if self.download.progress.part_name is not None:
             step = await self._resume_part(self.download.progress.part_name)
         elif self.download.request.requested_name is not None and await is_skipped(self.download, self._destination):

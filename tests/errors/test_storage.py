@@ -6,6 +6,7 @@ from downloadd.errors.storage import (
     FileTooLargeForDiskError,
     InsufficientStorageError,
     SpacePendingError,
+    StorageAwayError,
     StorageError,
     StorageRootMissingError,
 )
@@ -18,6 +19,7 @@ from downloadd.errors.storage import (
         (InsufficientStorageError("quota", permanent=True), False),
         (StorageError("read-only"), False),
         (StorageError("removed", transient=True), True),
+        (StorageAwayError("does not answer"), True),
         (StorageRootMissingError("gone"), True),
         (FileExistsAlreadyError("d/f"), False),
         (SpacePendingError(needed=3, kept=0, available=2), True),
@@ -30,7 +32,7 @@ def test_an_error_of_the_storage_is_transient_if_its_cause_may_pass(error: Downl
 
 def test_a_missing_root_is_reported_as_an_error_of_the_storage() -> None:
     error = StorageRootMissingError("gone")
-    assert isinstance(error, StorageError)
+    assert isinstance(error, StorageAwayError)
     assert (error.code, error.status) == (StorageError.code, 500)
 
 

@@ -9,9 +9,11 @@ from downloadd.errors import (
     NetworkError,
     RemoteError,
     RemoteFileNotFoundError,
+    StorageAwayError,
     StorageRootMissingError,
 )
 from downloadd.manager.retry import (
+    INITIAL_DELAY_SECONDS,
     INITIAL_STORAGE_DELAY_SECONDS,
     MAX_DELAY_SECONDS,
     MAX_RETRY_AFTER_SECONDS,
@@ -162,6 +164,19 @@ def test_a_missing_storage_costs_no_retry(failures: int) -> None:
     decision = decided(StorageRootMissingError("gone"), failures=failures, retries=failures)
     assert isinstance(decision, Retry)
     assert decision.failures == failures
+
+
+@pytest.mark.parametrize(
+    ("error", "delay"),
+    [
+        # The queue is held until the root is back.
+        (StorageRootMissingError("gone"), INITIAL_DELAY_SECONDS / 2),
+        (StorageAwayError("does not answer"), INITIAL_STORAGE_DELAY_SECONDS / 2),
+    ],
+)
+def test_a_storage_that_is_away_ends_no_download_by_time(error: DownloadError, delay: float) -> None:
+    for failures in range(3):
+        assert decided(error, failures=failures, retries=0, seconds_left=0.0) == Retry(delay=delay, failures=failures)
 
 
 def test_a_lack_of_space_is_retried_a_few_times_only() -> None:

@@ -1,12 +1,15 @@
-"""Suspension of the queue while the storage is full or missing."""
+"""Suspension of the queue while the storage is full, missing, or takes no writes."""
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from records.contract import ManualClock
 from structlog.testing import capture_logs
+from support.refusing_disk import RefusingDisk
 from support.sample_downloads import sample_download
 from support.waiting import wait_until
 
@@ -110,6 +113,36 @@ async def test_a_missing_root_suspends_the_queue_until_it_is_there_again(
         ("queue_suspended", "error"),
         ("queue_resumed", "info"),
     ]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.ENOTCONN], ids=errno.errorcode.__getitem__)
+async def test_a_root_that_takes_no_writes_suspends_the_queue_until_it_does(
+    gate: StorageGate, dispatcher: LocalDispatcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    disk = RefusingDisk(monkeypatch, tmp_path / "root")
+    disk.refuse(number)
+    with capture_logs() as lines:
+        gate.report_outcome(sample_download(state=State.RETRYING, error=ErrorCode.STORAGE_ERROR))
+        await wait_until(lambda: bool(lines))
+        assert os.strerror(number) in reason(dispatcher)
+        disk.accept()
+        await wait_until(lambda: reason(dispatcher) == "about to start")
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("queue_suspended", "error"),
+        ("queue_resumed", "info"),
+    ]
+
+
+async def test_a_full_disk_is_not_written_to(
+    gate: StorageGate, dispatcher: LocalDispatcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_gate, "MIN_FREE_BYTES", 1 << 62)
+    before = (tmp_path / "root").stat().st_mtime_ns
+    gate.report_outcome(FULL)
+    with capture_logs() as lines:
+        await wait_until(lambda: bool(lines))
+    await asyncio.sleep(0.05)
+    assert (tmp_path / "root").stat().st_mtime_ns == before
 
 
 async def test_a_root_that_is_missing_at_the_start_suspends_the_queue_at_once(

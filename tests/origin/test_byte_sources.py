@@ -44,14 +44,15 @@ def with_tls(sender: socket.socket, receiver: socket.socket) -> tuple[ssl.SSLSoc
     return served[0], client
 
 
-@pytest.fixture(params=["splice", "no splice", "no splice from this socket", "copy", "tls"])
+@pytest.fixture(params=["splice", "no splice", "no splice from this socket", "no splice in this sandbox", "copy", "tls"])
 def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
     if request.param == "no splice":
         monkeypatch.delattr(os, "splice")
-    elif request.param == "no splice from this socket":
+    elif request.param != "splice":
+        number = errno.EPERM if request.param == "no splice in this sandbox" else errno.EINVAL
 
         def refuse(*_: object, **__: object) -> int:
-            raise OSError(errno.EINVAL, "Invalid argument")
+            raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(os, "splice", refuse)
     sender, receiver = connected_sockets()

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from downloadd.errors import InsufficientStorageError
+from downloadd.errors import InsufficientStorageError, StorageAwayError, StorageError
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 
 
@@ -41,6 +41,35 @@ async def test_an_error_of_the_system_is_mapped_and_kept_as_the_cause() -> None:
 
     with pytest.raises(InsufficientStorageError, match="a/b: full") as refused:
         await threads.run(DiskPool.CALLS, "a/b", refuse, errno.ENOSPC)
+    assert isinstance(refused.value.__cause__, OSError)
+    await threads.close()
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+@pytest.mark.parametrize(
+    ("number", "is_tried"),
+    [(errno.EIO, True), (errno.EROFS, True), (errno.EACCES, True), (errno.ENOSPC, False), (errno.ENOENT, False)],
+    ids=lambda value: errno.errorcode[value] if not isinstance(value, bool) else "",
+)
+async def test_an_error_that_may_concern_the_whole_storage_is_followed_by_a_trial(
+    number: int, is_tried: bool, is_away: bool
+) -> None:
+    trials: list[str] = []
+
+    def try_storage() -> None:
+        trials.append(threading.current_thread().name)
+        if is_away:
+            raise StorageAwayError("takes no writes")
+
+    def refuse() -> NoReturn:
+        raise OSError(number, "refused")
+
+    threads = DiskThreadPools(try_storage)
+    with pytest.raises((StorageError, InsufficientStorageError)) as refused:
+        await threads.run(DiskPool.SYNCS, "a/b", refuse)
+    assert [name.partition("_")[0] for name in trials] == (["disk-calls"] if is_tried else [])
+    assert isinstance(refused.value, StorageAwayError) is (is_tried and is_away)
+    assert refused.value.detail == ("takes no writes" if is_tried and is_away else "a/b: refused")
     assert isinstance(refused.value.__cause__, OSError)
     await threads.close()
 

@@ -1,15 +1,23 @@
 import asyncio
+import errno
 import os
 import threading
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from support.refusing_disk import RefusingDisk
 from support.stopwatch import Stopwatch
 
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict
-from downloadd.errors import FileExistsAlreadyError, InvalidPathError, StorageError, StorageRootMissingError
+from downloadd.errors import (
+    FileExistsAlreadyError,
+    InvalidPathError,
+    StorageAwayError,
+    StorageError,
+    StorageRootMissingError,
+)
 from downloadd.storage.destination import Destination, PartEntry
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import format_part_name, parse_filename
@@ -359,6 +367,21 @@ async def test_a_missing_root_has_no_free_space(destination: LocalDestination, r
     with pytest.raises(StorageRootMissingError):
         await destination.check_free_space(1)
     assert await all_parts(destination) == []
+
+
+async def test_a_directory_is_checked_by_a_trial(
+    destination: LocalDestination, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await destination.check_directory(directory="missing")
+    assert list(root.iterdir()) == []
+    (root / "d").mkdir()
+    await destination.check_directory(directory="d")
+    assert list((root / "d").iterdir()) == []
+    RefusingDisk(monkeypatch, root).refuse(errno.EHOSTDOWN, {"create"}, below="d")
+    with pytest.raises(StorageAwayError):
+        await destination.check_directory(directory="d/e")
+    await destination.check_directory(directory="")
+    await destination.check_root()
 
 
 async def test_parts_below_the_root_of_another_daemon_are_not_stray(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Descriptor of a part file in a real directory."""
 
+import os
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +81,28 @@ def test_the_first_existing_part_is_adopted_and_can_be_restored(opened: StorageR
     descriptor.undo_adoption()
     assert descriptor.is_closed
     assert [path.name for path in (root / "d").iterdir()] == [part_name(2)]
+
+
+@pytest.mark.parametrize(("names", "is_adopted"), [(0, True), (1, True), (2, False)])
+def test_a_part_is_adopted_unless_it_has_another_name(
+    opened: StorageRoot, root: Path, monkeypatch: pytest.MonkeyPatch, names: int, is_adopted: bool
+) -> None:
+    (root / "d").mkdir()
+    (root / "d" / part_name(1)).write_bytes(b"abc")
+    real = os.stat_result
+
+    def count_names(status: os.stat_result) -> os.stat_result:
+        # Some FUSE file systems count no names.
+        return real([*status[:3], names, *status[4:]]) if stat.S_ISREG(status.st_mode) else status
+
+    real_stat, real_fstat = os.stat, os.fstat
+    monkeypatch.setattr(os, "stat", lambda *path, **options: count_names(real_stat(*path, **options)))
+    monkeypatch.setattr(os, "fstat", lambda fd: count_names(real_fstat(fd)))
+    descriptor = new_descriptor(opened, epoch=3)
+    descriptor.adopt_first([part_name(1)])
+    monkeypatch.undo()
+    assert descriptor.size == (3 if is_adopted else 0)
+    descriptor.close()
 
 
 def test_a_missing_part_is_made_and_removed_by_undo(opened: StorageRoot, root: Path) -> None:

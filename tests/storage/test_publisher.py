@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from structlog.testing import capture_logs
@@ -396,8 +396,77 @@ async def test_publication_succeeds_on_a_disk_without_modes_owners_and_times(
         with capture_logs() as lines:
             assert await second.publish(FILE, replace=False, last_modified=1)
     assert content(root / "d") == {"f": b"new"}
-    # Owner and mode were refused, and logged, when the directory was made.
-    assert [line["attribute"] for line in lines] == ["time"]
+    # The owner was refused, and logged, when the directory was made.
+    assert [line["attribute"] for line in lines] == ["mode", "time"]
+
+
+@pytest.mark.parametrize("replace", [False, True], ids=["link", "rename"])
+async def test_a_server_whose_answer_was_lost_and_that_was_asked_again_has_published_the_file(
+    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
+) -> None:
+    real_link, real_rename = os.link, os.rename
+
+    def twice(real: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: Any, **options: Any) -> None:
+            real(*arguments, **options)
+            real(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(os, "link", twice(real_link))
+    monkeypatch.setattr(os, "rename", twice(real_rename))
+    assert await part.publish(FILE, replace=replace, last_modified=None)
+    assert content(directory) == {"f": b"new"}
+
+
+async def test_a_rename_of_a_part_that_was_removed_is_an_error(
+    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.rename
+
+    def rename(*arguments: Any, **options: Any) -> None:
+        (directory / part.name).unlink()
+        real(*arguments, **options)
+
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(StorageError, match="No such file") as caught:
+        await part.publish(FILE, replace=True, last_modified=None)
+    assert caught.value.transient
+    assert content(directory) == {}
+    await part.close()
+
+
+async def test_only_the_owner_may_change_mode_and_time_so_the_owner_is_set_last(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners: set[int] = set()
+    real_mode, real_times = os.fchmod, os.utime
+
+    def fchown(fd: int, user: int, group: int) -> None:
+        owners.add(os.fstat(fd).st_ino)
+
+    def check(fd: int) -> None:
+        if os.fstat(fd).st_ino in owners:
+            raise PermissionError(errno.EPERM, "not the owner")
+
+    def fchmod(fd: int, mode: int) -> None:
+        check(fd)
+        real_mode(fd, mode)
+
+    def utime(fd: int, *, ns: tuple[int, int]) -> None:
+        check(fd)
+        real_times(fd, ns=ns)
+
+    monkeypatch.setattr(os, "fchown", fchown)
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    monkeypatch.setattr(os, "utime", utime)
+    configured = DirectorySettings(owner=(1, 1), mode=0o664)
+    async with LocalDestination(root, min_free=0, fsync=False, directory_settings=lambda _: configured) as destination:
+        part = await destination.open_part(directory="d", filename=FILE, download_id=ID, epoch=1, existing=None)
+        assert await part.publish(FILE, replace=False, last_modified=1)
+    file, directory = (root / "d" / "f").stat(), (root / "d").stat()
+    assert (stat.S_IMODE(file.st_mode), stat.S_IMODE(directory.st_mode), file.st_mtime) == (0o664, 0o775, 1)
+    assert owners == {file.st_ino, directory.st_ino}
 
 
 async def test_a_cancelled_publication_is_complete_when_the_part_is_closed(

@@ -1,15 +1,21 @@
+import errno
+import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
+from support.refusing_disk import RefusingDisk
 
-from downloadd.errors import StorageError, StorageRootMissingError
-from downloadd.storage.names import SafeDirectory, parse_directory
-from downloadd.storage.root import StorageRoot
+from downloadd.errors import StorageAwayError, StorageError, StorageRootMissingError
+from downloadd.root_identity import RootIdentity
+from downloadd.storage.names import ROOT_MARKER_NAME, SafeDirectory, parse_directory
+from downloadd.storage.root import UNSTATED_BYTES, StorageRoot
+from downloadd.storage.root_verifier import RootVerifier
 
 
 def path_of(fd: int) -> Path:
@@ -57,7 +63,7 @@ def test_missing_directories_are_made_on_request(tmp_path: Path, umask: int) -> 
         with root.open_directory(parse_directory("a/ü/c"), create=True) as fd:
             assert path_of(fd) == tmp_path / "root/a/ü/c"
         made = (tmp_path / "root" / "a" / "ü").stat()
-    assert stat.S_IMODE(made.st_mode) == 0o755 & ~umask
+    assert stat.S_IMODE(made.st_mode) == 0o777 & ~umask
 
 
 @pytest.mark.parametrize("fsync", [True, False])
@@ -88,6 +94,120 @@ def read_only() -> Iterator[Path]:
 def test_a_root_that_cannot_be_written_to_is_refused_at_the_start(read_only: Path) -> None:
     with pytest.raises(StorageError, match="no permission to write in it"):
         StorageRoot(read_only, fsync=True).__enter__()
+
+
+def test_permission_is_tried_and_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As under a container engine that does not know faccessat2(2).
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    with StorageRoot(tmp_path / "root", fsync=True) as root:
+        root.try_writing()
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=errno.errorcode.__getitem__)
+def test_a_full_disk_does_not_prevent_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    (tmp_path / "root").mkdir()
+    RefusingDisk(monkeypatch, tmp_path).refuse(number)
+    with StorageRoot(tmp_path / "root", fsync=True) as root:
+        root.try_writing()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EIO, errno.ENOTCONN], ids=errno.errorcode.__getitem__)
+def test_a_root_that_takes_no_writes_is_away_until_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    disk = RefusingDisk(monkeypatch, tmp_path)
+    with StorageRoot(tmp_path / "root", fsync=True) as root:
+        for call in ("create", "write", "fsync"):
+            disk.refuse(number, {call})
+            with pytest.raises(StorageAwayError, match=f"takes no writes .{os.strerror(number)}"):
+                root.try_writing()
+        disk.accept()
+        root.try_writing()
+        assert root.generation == 0
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.EIO], ids=errno.errorcode.__getitem__
+)
+def test_a_file_system_without_locks_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def flock(*_: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with StorageRoot(tmp_path, fsync=False) as root:
+        root.try_writing()
+
+
+AWAY = pytest.mark.parametrize(
+    "number", [errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN], ids=errno.errorcode.__getitem__
+)
+
+
+class DeadMount:
+    """Path that answers no call but with an error."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, path: Path, number: int) -> None:
+        self.is_dead = True
+        self._path, self._number = os.fspath(path), number
+        for name in ("stat", "lstat", "open", "mkdir"):
+            monkeypatch.setattr(os, name, self._wrap(getattr(os, name)))
+
+    def _wrap(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *arguments: Any, **options: Any) -> Any:
+            if self.is_dead and path == self._path:
+                raise OSError(self._number, os.strerror(self._number))
+            return real(path, *arguments, **options)
+
+        return call
+
+
+@AWAY
+def test_a_root_that_does_not_answer_at_the_start_is_missing_until_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    top = tmp_path / "root"
+    top.mkdir()
+    mount = DeadMount(monkeypatch, top, number)
+    with StorageRoot(top, fsync=True) as root:
+        for ask in (root.check, root.try_writing, root.measure_space):
+            with pytest.raises(StorageRootMissingError, match=f"is gone .{os.strerror(number)}.; put it back"):
+                ask()
+        mount.is_dead = False
+        with root.open_directory(parse_directory("a"), create=True) as fd:
+            assert path_of(fd) == top / "a"
+        root.try_writing()
+        # It is locked now.
+        with pytest.raises(StorageError, match="in use by another"):
+            StorageRoot(top, fsync=True).__enter__()
+
+
+@AWAY
+def test_another_root_in_place_of_one_that_did_not_answer_at_the_start_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    top = tmp_path / "root"
+    identified: list[RootIdentity] = []
+    with StorageRoot(top, fsync=True, verifier=RootVerifier(None, fsync=True, on_identified=identified.append)):
+        pass
+    (top / ROOT_MARKER_NAME).unlink()
+    mount = DeadMount(monkeypatch, top, number)
+    verifier = RootVerifier(identified[0], fsync=True, on_identified=identified.append)
+    with StorageRoot(top, fsync=True, verifier=verifier) as root:
+        mount.is_dead = False
+        with pytest.raises(StorageRootMissingError, match="emptied"):
+            root.check()
+        assert list(top.iterdir()) == []
+        root.accept()
+        root.try_writing()
+
+
+def test_a_root_behind_an_error_is_not_called_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    top = tmp_path / "root"
+    top.mkdir()
+    DeadMount(monkeypatch, top, errno.EIO)
+    with pytest.raises(StorageError, match="Input/output error"):
+        StorageRoot(top, fsync=True).__enter__()
 
 
 def test_missing_directories_are_not_made_without_a_request(tmp_path: Path) -> None:
@@ -146,6 +266,25 @@ def test_free_space_is_that_of_the_file_system(tmp_path: Path) -> None:
         assert 0 <= root.measure_space().free <= root.measure_space().capacity == space.f_blocks * space.f_frsize
 
 
+@pytest.mark.parametrize(
+    "statvfs",
+    [
+        pytest.param(lambda _: os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255)), id="without a limit"),
+        pytest.param(errno.ENOSYS, id="ENOSYS"),
+        pytest.param(errno.EOPNOTSUPP, id="EOPNOTSUPP"),
+    ],
+)
+def test_a_disk_that_states_no_space_is_not_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statvfs: Callable[[int], os.statvfs_result] | int
+) -> None:
+    if isinstance(statvfs, int):
+        RefusingDisk(monkeypatch, tmp_path).refuse(statvfs, {"statvfs"})
+    else:
+        monkeypatch.setattr(os, "statvfs", statvfs)
+    with StorageRoot(tmp_path / "root", fsync=True) as root:
+        assert root.measure_space().free == root.measure_space().capacity == UNSTATED_BYTES
+
+
 def test_a_root_belongs_to_one_daemon_at_a_time(tmp_path: Path) -> None:
     with StorageRoot(tmp_path, fsync=False):
         with pytest.raises(StorageError, match="in use by another downloadd"), StorageRoot(tmp_path, fsync=False):
@@ -197,6 +336,23 @@ def test_another_directory_at_its_path_is_the_root_from_then_on(tmp_path: Path) 
             pass
     with StorageRoot(top, fsync=False):
         pass
+
+
+def test_a_directory_that_takes_no_writes_does_not_become_the_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tmp_path / "root"
+    with StorageRoot(top, fsync=False) as root:
+        top.rename(tmp_path / "old")
+        top.mkdir()
+        disk = RefusingDisk(monkeypatch, top)
+        disk.refuse(errno.EACCES, {"create"})
+        with pytest.raises(StorageRootMissingError, match=r"is gone \(no permission to write in it\); put it back"):
+            root.check()
+        assert root.generation == 0
+        disk.accept()
+        root.check()
+        assert root.generation == 1
 
 
 @pytest.mark.parametrize("kind", ["file", "in use", "dangling link"])
