@@ -103,7 +103,7 @@ PURE: Final = (
     *("transfer.fields", "transfer.classification", "transfer.progress_meter", "transfer.response_head"),
     *("transfer.representation", "transfer.resume", "transfer.response_facts", "transfer.response_table"),
     "transfer.samples",
-    "origin.request_headers",
+    *("origin.request_headers", "origin.challenges", "origin.authentication", "origin.exchange"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),

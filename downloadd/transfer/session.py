@@ -5,9 +5,10 @@ Downloads share connections and nothing else: no cookies, and no proxies from th
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from secrets import token_urlsafe
 from types import TracebackType
 from typing import Final, Self
 
@@ -19,14 +20,14 @@ from multidict import CIMultiDict
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import CredentialConfig
 from downloadd.errors import NetworkError
-from downloadd.origin.request_headers import build_request_fields
+from downloadd.origin.authentication import ProtectionSpaces
+from downloadd.origin.exchange import Exchange, OriginRequest
 from downloadd.policy.connector import build_connector, find_blocked_error
 from downloadd.policy.policy import Policy
-from downloadd.policy.redirects import method_after_redirect, resolve_redirect
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.policy.url import AllowedUrl, to_yarl
-from downloadd.request_fields import Method, RequestFields
+from downloadd.request_fields import RequestFields
 from downloadd.transfer.client_errors import map_client_error
 from downloadd.transfer.content import Content
 from downloadd.transfer.head_normalization import MAX_HEAD_BYTES, MAX_HEAD_LINES
@@ -34,8 +35,6 @@ from downloadd.transfer.origin_protocol import OriginProtocol, require_strict_pa
 from downloadd.transfer.response_head import ResponseHead, parse_response_head
 from downloadd.transfer.resume import RangeRequest, format_range_fields
 
-REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
-"""Statuses whose Location is followed."""
 READ_BUFFER_BYTES: Final = 256 * 1024
 """Bytes that a connection reads ahead of the writer; the transport is paused at twice as many."""
 
@@ -74,6 +73,7 @@ class Session:
         self._resolver = resolver or SystemResolver()
         self._clock = clock or SystemClock()
         self._client: aiohttp.ClientSession | None = None
+        self._spaces = ProtectionSpaces(make_nonce=token_urlsafe)
         self.configure(policy=policy, credentials=credentials, stall_timeout=stall_timeout, tls=tls or TlsContexts())
 
     def configure(
@@ -129,35 +129,28 @@ class Session:
                 address, or a redirect.
             NetworkError: no response.
         """
-        target = first = self._policy.check_url(url)
-        method = Method.GET if fields is None else fields.method
-        hops = 0
+        first = self._policy.check_url(url)
+        exchange = Exchange(
+            first,
+            policy=self._policy,
+            spaces=self._spaces,
+            by_host=self._fields_by_host,
+            given=fields,
+            range_fields=format_range_fields(request),
+        )
         while True:
-            headers = build_request_fields(
-                target,
-                first,
-                method=method,
-                range_fields=format_range_fields(request),
-                given=fields,
-                by_host=self._fields_by_host,
-            )
-            body = None if fields is None or method is Method.GET else fields.body
-            response = await self._request(target, method, headers, body)
+            response = await self._request(exchange.next_request())
             try:
                 if response.version is None or response.version.major != 1:
                     raise NetworkError("the origin does not speak HTTP/1", permanent=True)
-                if response.status in REDIRECT_STATUSES:
-                    hops += 1
-                    location = response.headers.get("Location")
-                    target = resolve_redirect(target, location, hops, self._policy, status=response.status)
-                    method = method_after_redirect(method, response.status, first, target)
+                if exchange.must_continue(response.status, response.headers):
                     continue
                 content = Content(response, stall_timeout=self._timeout.sock_read)
                 try:
                     yield OriginResponse(
-                        url=target,
+                        url=exchange.target,
                         requested_url=first,
-                        final_url_digest=_url_digest(target) if hops else None,
+                        final_url_digest=_url_digest(exchange.target) if exchange.hops else None,
                         head=parse_response_head(response.status, response.headers, now=self._clock.wall()),
                         content=content,
                     )
@@ -167,20 +160,18 @@ class Session:
             finally:
                 response.release() if response.content.at_eof() else response.close()
 
-    async def _request(
-        self, target: AllowedUrl, method: Method, headers: Iterable[tuple[str, str]], body: str | None
-    ) -> aiohttp.ClientResponse:
+    async def _request(self, request: OriginRequest) -> aiohttp.ClientResponse:
         assert self._client is not None  # noqa: S101 - narrows the type; entered before
         try:
             return await self._client.request(
-                method,
-                to_yarl(target),
-                headers=CIMultiDict(headers),
+                request.method,
+                to_yarl(request.url),
+                headers=CIMultiDict(request.fields),
                 skip_auto_headers=("Content-Type",),
-                data=None if body is None else body.encode(),
+                data=request.body,
                 allow_redirects=False,
                 timeout=self._timeout,
-                ssl=self._tls.context_for(target.host),
+                ssl=self._tls.context_for(request.url.host),
             )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             blocked = find_blocked_error(error)
@@ -188,7 +179,7 @@ class Session:
                 raise blocked from error
             mapped = map_client_error(error)
             if isinstance(mapped, NetworkError):
-                mapped.origin = target.origin
+                mapped.origin = request.url.origin
             raise mapped from error
 
 
