@@ -104,7 +104,7 @@ PURE: Final = (
     *("transfer.representation", "transfer.resume", "transfer.response_facts", "transfer.response_table"),
     "transfer.samples",
     *("origin.message_head", "origin.framing", "origin.response_parser", "origin.request_head"),
-    "origin.request_headers",
+    *("origin.request_headers", "origin.challenges", "origin.authentication", "origin.exchange"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),

@@ -111,7 +111,10 @@ class RemoteError(DownloadError, code="REMOTE_ERROR"):
     title = "Remote error"
     description = "The remote server did not answer with success"
     resolution = "See the status in detail; check that the URL needs no sign-in, or try again later"
-    advice = "`detail` has the origin's status. 401 and 403 require credentials: see `[[credentials]]`."
+    advice = (
+        "`detail` has the origin's status. 401 and 403 require credentials: `auth` or `headers` of the download, or "
+        "`[[credentials]]`."
+    )
     occasions = frozenset({Occasion.END})
     concerns_source = True
 

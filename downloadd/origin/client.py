@@ -1,9 +1,9 @@
 """Client for origins: one request, its head, and its content."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from ssl import SSLError
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 from aiohttp.abc import AbstractResolver
@@ -14,6 +14,7 @@ from downloadd.origin.addresses import AddressBook
 from downloadd.origin.connection_errors import early_end_error, map_transfer_error
 from downloadd.origin.content import Content
 from downloadd.origin.dialer import ConnectionOptions, Dialer
+from downloadd.origin.exchange import OriginRequest
 from downloadd.origin.framing import make_decoder, may_reuse
 from downloadd.origin.message_head import MalformedResponseError, MessageHead
 from downloadd.origin.pool import ConnectionPool
@@ -22,9 +23,7 @@ from downloadd.origin.request_head import encode_request_head
 from downloadd.origin.response_parser import ResponseParser
 from downloadd.origin.stream import MAX_READ_BYTES, Stream
 from downloadd.policy.addresses import AddressRules
-from downloadd.policy.url import AllowedUrl
-
-_IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD"})
+from downloadd.request_fields import Method
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,33 +71,23 @@ class OriginClient:
         await self._dialer.close()
         await self._addresses.close()
 
-    async def request(
-        self,
-        url: AllowedUrl,
-        fields: Sequence[tuple[str, str]],
-        options: ConnectionOptions,
-        *,
-        method: str = "GET",
-        body: bytes | None = None,
-    ) -> Response:
+    async def request(self, request: OriginRequest, options: ConnectionOptions) -> Response:
         """Send a request and return the final response, up to its content. Redirects are not followed.
-
-        A body is framed by its length; `fields` do not frame it.
 
         Raises:
             DomainBlockedError: the policy forbids the addresses of the host.
             NetworkError: no response, or one that is not valid HTTP.
         """
-        request = _encode_request(url, fields, options, method, body)
-        key = (url.origin, options)
+        encoded = _encode(request, options)
+        key = (request.url.origin, options)
         stream = self._pool.acquire(key)
         response: Response | None = None
         if stream is not None:
             # A request of another method must not be sent twice (RFC 9110, section 9.2.2).
-            response = await self._exchange(stream, key, request, may_repeat=method in _IDEMPOTENT_METHODS)
+            response = await self._exchange(stream, key, encoded, may_repeat=request.method is Method.GET)
         if response is None:
-            stream = await self._dialer.connect(url, options)
-            response = await self._exchange(stream, key, request, may_repeat=False)
+            stream = await self._dialer.connect(request.url, options)
+            response = await self._exchange(stream, key, encoded, may_repeat=False)
         assert response is not None  # noqa: S101 - narrows the type; only one that may be repeated is None
         if response.head.status == 407 and options.proxy is not None:
             response.content.close()
@@ -149,16 +138,16 @@ class OriginClient:
                 return head
 
 
-def _encode_request(
-    url: AllowedUrl, fields: Sequence[tuple[str, str]], options: ConnectionOptions, method: str, body: bytes | None
-) -> bytes:
-    pairs = list(fields)
-    if body is not None or method == "POST":
-        # RFC 9110, section 8.6: a method that usually has content states its length even without.
-        pairs.append(("Content-Length", str(len(body or b""))))
-    authorization = None
+def _encode(request: OriginRequest, options: ConnectionOptions) -> bytes:
+    """Return a request as bytes, its body framed by its length."""
+    fields = list(request.fields)
+    body = request.body or b""
+    if request.method is Method.POST:
+        # RFC 9110, section 8.6: it has a length even without content.
+        fields.append(("Content-Length", str(len(body))))
     if options.sends_absolute_form and options.proxy is not None:
         authorization = proxy_authorization(options.proxy)
-    if authorization is not None:
-        pairs.append(("Proxy-Authorization", authorization))
-    return encode_request_head(url, pairs, method=method, via_proxy=options.sends_absolute_form) + (body or b"")
+        if authorization is not None:
+            fields.append(("Proxy-Authorization", authorization))
+    head = encode_request_head(request.url, fields, method=request.method, via_proxy=options.sends_absolute_form)
+    return head + body

@@ -6,8 +6,9 @@ Downloads share connections and nothing else: no cookies, and no proxies from th
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from secrets import token_urlsafe
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 from aiohttp.abc import AbstractResolver
@@ -15,21 +16,18 @@ from aiohttp.abc import AbstractResolver
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import CredentialConfig
 from downloadd.errors import NetworkError
+from downloadd.origin.authentication import ProtectionSpaces
 from downloadd.origin.client import OriginClient, Response
 from downloadd.origin.content import Content
 from downloadd.origin.dialer import ConnectionOptions
-from downloadd.origin.request_headers import build_request_fields
+from downloadd.origin.exchange import Exchange, OriginRequest
 from downloadd.policy.policy import Policy
-from downloadd.policy.redirects import method_after_redirect, resolve_redirect
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.policy.url import AllowedUrl
-from downloadd.request_fields import Method, RequestFields
+from downloadd.request_fields import RequestFields
 from downloadd.transfer.response_head import ResponseHead, parse_response_head
 from downloadd.transfer.resume import RangeRequest, format_range_fields
-
-REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
-"""Statuses whose Location is followed."""
 
 
 class OriginResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +69,7 @@ class Session:
             stall_timeout=stall_timeout or None,
             clock=self._clock,
         )
+        self._spaces = ProtectionSpaces(make_nonce=token_urlsafe)
         self.configure(policy=policy, credentials=credentials, stall_timeout=stall_timeout, tls=tls or TlsContexts())
 
     def configure(
@@ -106,32 +105,25 @@ class Session:
                 address, or a redirect.
             NetworkError: no response.
         """
-        target = first = self._policy.check_url(url)
-        method = Method.GET if fields is None else fields.method
-        hops = 0
+        first = self._policy.check_url(url)
+        exchange = Exchange(
+            first,
+            policy=self._policy,
+            spaces=self._spaces,
+            by_host=self._fields_by_host,
+            given=fields,
+            range_fields=format_range_fields(request),
+        )
         while True:
-            headers = build_request_fields(
-                target,
-                first,
-                method=method,
-                range_fields=format_range_fields(request),
-                given=fields,
-                by_host=self._fields_by_host,
-            )
-            body = None if fields is None or method is Method.GET else fields.body
-            response = await self._request(target, method, headers, body)
+            response = await self._request(exchange.next_request())
             head, content = response.head, response.content
             try:
-                if head.status in REDIRECT_STATUSES:
-                    hops += 1
-                    location = head.fields.get("Location")
-                    target = resolve_redirect(target, location, hops, self._policy, status=head.status)
-                    method = method_after_redirect(method, head.status, first, target)
+                if exchange.must_continue(head.status, head.fields):
                     continue
                 yield OriginResponse(
-                    url=target,
+                    url=exchange.target,
                     requested_url=first,
-                    final_url_digest=_url_digest(target) if hops else None,
+                    final_url_digest=_url_digest(exchange.target) if exchange.hops else None,
                     head=parse_response_head(head.status, head.fields, now=self._clock.wall()),
                     content=content,
                 )
@@ -139,16 +131,14 @@ class Session:
             finally:
                 content.release_connection()
 
-    async def _request(
-        self, target: AllowedUrl, method: Method, headers: Sequence[tuple[str, str]], body: str | None
-    ) -> Response:
+    async def _request(self, request: OriginRequest) -> Response:
+        target = request.url
         options = ConnectionOptions(
             tls=self._tls.context_for(target.host) if target.scheme == "https" else None,
             connect_timeout=self._connect_timeout,
         )
-        encoded = None if body is None else body.encode()
         try:
-            return await self._client.request(target, headers, options, method=method, body=encoded)
+            return await self._client.request(request, options)
         except NetworkError as error:
             error.origin = target.origin
             raise

@@ -1,8 +1,10 @@
 """Request fields: sent to the origin of the URL, and shown and kept nowhere."""
 
 import asyncio
+import hashlib
 from pathlib import Path
 from typing import Any
+from urllib.request import parse_http_list
 
 import aiohttp
 import pytest
@@ -286,3 +288,68 @@ async def test_logins_of_a_netrc_file_are_sent_to_their_hosts_and_reloaded(tmp_p
     ]
     assert "chmod 600" in log
     assert SECRET not in log
+
+
+# -- Digest ------------------------------------------------------------------------------------------------------------
+
+
+class DigestOrigin:
+    """Rules of an origin that accepts Digest only, with nonces for a number of requests each."""
+
+    def __init__(self, uses: int) -> None:
+        self.uses = uses
+        self.nonces = 0
+        self.counts: list[int] = []
+        self.refused = 0
+
+    def respond(self, request: Request) -> ScriptedResponse:
+        """Return the file if the request proves the password `SECRET` of the user `ann`, else a challenge."""
+        authorization = request.field("Authorization") or ""
+        parameters = parse_http_list(authorization.removeprefix("Digest "))
+        values = {name: value.strip('"') for name, _, value in (each.partition("=") for each in parameters)}
+
+        def digest(*texts: str) -> str:
+            return hashlib.sha256(":".join(texts).encode()).hexdigest()
+
+        is_current = authorization.startswith("Digest ") and values["nonce"] == f"n{self.nonces}"
+        if authorization.startswith("Digest "):
+            key = digest("ann", "the files", SECRET)
+            middle = (values["nonce"], values["nc"], values["cnonce"], values["qop"])
+            target = digest(request.method, request.target.decode())
+            is_right = values["response"] == digest(key, *middle, target)
+            if is_right and is_current and int(values["nc"], 16) <= self.uses:
+                self.counts.append(int(values["nc"], 16))
+                return ScriptedResponse(size=SIZE, etag='"v"', cut_after=100_000 if len(self.counts) < 3 else None)
+            self.refused += 1
+            stale = ", stale=true" if is_right else ""
+        else:
+            stale = ""
+        self.nonces += 1
+        challenge = f'Digest realm="the files", qop="auth", algorithm=SHA-256, nonce="n{self.nonces}"{stale}'
+        return ScriptedResponse(status=401, headers=[("WWW-Authenticate", challenge), ("WWW-Authenticate", "Basic")])
+
+
+@pytest.mark.parametrize(("uses", "counts"), [(9, [1, 2, 3]), (1, [1, 1, 1])], ids=["one nonce", "stale nonces"])
+async def test_digest_is_answered_and_its_nonce_used_again(
+    daemon: DaemonProcess, origin: Origin, uses: int, counts: list[int]
+) -> None:
+    rules = DigestOrigin(uses)
+    origin.set_fallback(rules.respond)
+    entry = await fetch(daemon, origin.url("/a,b?x=1"), auth={"user": "ann", "password": SECRET})
+    assert entry["status"] == "completed", entry
+    assert next(iter(daemon.files().values())) == expected_bytes(0, 0, SIZE)
+    assert rules.counts == counts
+    assert rules.refused == (0 if uses > 1 else 2)
+
+
+async def test_a_wrong_password_is_an_error_after_one_answer(daemon: DaemonProcess, origin: Origin) -> None:
+    rules = DigestOrigin(9)
+    origin.set_fallback(rules.respond)
+    url = origin.url("/f").replace("://", "://ann:wrong@")
+    entry = await fetch(daemon, url)
+    assert (entry["status"], entry["error"]) == ("failed", "REMOTE_ERROR")
+    assert entry["detail"].startswith("the origin answered 401: it refused user and password")
+    fields = [request.field("Authorization") or "" for request in origin.requests("/f")]
+    assert [field.partition(" ")[0] for field in fields] == ["Basic", "Digest"]
+    missing = await fetch(daemon, origin.url("/g"))
+    assert "it needs a user and password: state auth" in missing["detail"]

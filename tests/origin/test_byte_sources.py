@@ -44,7 +44,9 @@ def with_tls(sender: socket.socket, receiver: socket.socket) -> tuple[ssl.SSLSoc
     return served[0], client
 
 
-@pytest.fixture(params=["splice", "no splice", "no splice from this socket", "no splice in this sandbox", "copy", "tls"])
+@pytest.fixture(
+    params=["splice", "no splice", "no splice from this socket", "no splice in this sandbox", "copy", "tls"]
+)
 def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
     if request.param == "no splice":
         monkeypatch.delattr(os, "splice")

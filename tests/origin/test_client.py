@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from support.allowed_urls import allowed_url
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.origin_requests import get_request, post_request
 from support.raw_server import serve_raw
 from support.scripted_resolver import ScriptedResolver
 
@@ -35,7 +35,7 @@ async def open_client(stall_timeout: float | None = 3) -> AsyncIterator[OriginCl
 
 async def fetch(client: OriginClient, url: str) -> bytes:
     """Return a short content."""
-    response = await client.request(allowed_url(url), [("Accept", "*/*")], PLAIN)
+    response = await client.request(get_request(url), PLAIN)
     data = b""
     while piece := await response.content.read():
         data += piece
@@ -152,6 +152,33 @@ async def test_content_that_arrived_with_its_head_does_not_cost_the_connection()
     server = Server(OK)
     async with serve_raw(server.handle) as port, open_client() as client:
         for _ in range(2):
-            response = await client.request(allowed_url(f"http://a.example:{port}/f"), [], PLAIN)
+            response = await client.request(get_request(f"http://a.example:{port}/f"), PLAIN)
             response.content.release_connection()
     assert (server.connections, server.requests) == (1, 2)
+
+
+@pytest.mark.parametrize("body", [None, b"", b"a=b"])
+async def test_a_body_is_framed_by_its_length(body: bytes | None) -> None:
+    received = bytearray()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.extend(await reader.readuntil(b"\r\n\r\n"))
+        received.extend(await reader.readexactly(len(body or b"")))
+        writer.write(OK)
+
+    async with serve_raw(answer) as port, open_client() as client:
+        response = await client.request(post_request(f"http://a.example:{port}/f", body), PLAIN)
+        response.content.close()
+    head, _, content = bytes(received).partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /f HTTP/1.1\r\n")
+    assert b"\r\nContent-Length: %d" % len(content) in head
+    assert content == (body or b"")
+
+
+async def test_a_request_with_a_body_is_not_sent_twice() -> None:
+    server = Server(b"")
+    async with serve_raw(server.handle) as port, open_client() as client:
+        assert await fetch(client, f"http://a.example:{port}/f") == b"ok"
+        with pytest.raises(NetworkError, match="without a response"):
+            await client.request(post_request(f"http://a.example:{port}/f", None), PLAIN)
+    assert server.requests == 2

@@ -7,8 +7,8 @@ from pathlib import Path
 from ssl import SSLContext
 
 import pytest
-from support.allowed_urls import allowed_url
 from support.origin.tls import Authority
+from support.origin_requests import get_request
 from support.proxy_servers import run_http_proxy, run_socks_proxy
 from support.raw_server import serve_raw
 from support.recording_origin import open_recording_origin
@@ -48,7 +48,7 @@ def options_for(proxy: ProxyServer, tls: SSLContext | None = None, **options: ob
 
 async def fetch(client: OriginClient, url: str, options: ConnectionOptions) -> int:
     """Return the status of a response without content."""
-    response = await client.request(allowed_url(url), [], options)
+    response = await client.request(get_request(url), options)
     assert await response.content.read() == b""
     response.content.release_connection()
     return response.head.status

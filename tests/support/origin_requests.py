@@ -1,0 +1,16 @@
+"""Requests to origins."""
+
+from support.allowed_urls import allowed_url
+
+from downloadd.origin.exchange import OriginRequest
+from downloadd.request_fields import Method
+
+
+def get_request(url: str, *fields: tuple[str, str]) -> OriginRequest:
+    """Return a request for a representation."""
+    return OriginRequest(method=Method.GET, url=allowed_url(url), fields=list(fields), body=None)
+
+
+def post_request(url: str, body: bytes | None) -> OriginRequest:
+    """Return a request with a body."""
+    return OriginRequest(method=Method.POST, url=allowed_url(url), fields=[], body=body)
