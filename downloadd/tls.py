@@ -20,6 +20,19 @@ _EXPIRED: Final = 10
 _OTHER_NAME: Final = frozenset({62, 64})
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 _OLD_PROTOCOL: Final = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"})
+_REFUSED_CLIENT: Final = frozenset(
+    {
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "TLSV1_ALERT_UNKNOWN_CA",
+        "TLSV1_ALERT_ACCESS_DENIED",
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+    }
+)
+"""Alerts of servers that require another client certificate (RFC 8446, section 6.2)."""
 _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"})
 
 
@@ -69,7 +82,18 @@ def describe_tls_error(error: ssl.SSLError) -> str:
     return f"the certificate is not valid ({cause})"
 
 
+def is_client_refused(error: ssl.SSLError) -> bool:
+    """Return True if the server refuses the client certificate, or its absence.
+
+    With TLS 1.3 this is known only after the handshake, at the first read.
+    """
+    return getattr(error, "reason", None) in _REFUSED_CLIENT
+
+
 def _describe_protocol_error(reason: str) -> str:
+    if reason in _REFUSED_CLIENT:
+        alert = reason.partition("_ALERT_")[2].replace("_", " ").lower()
+        return f"the server refuses the client certificate ({alert}); set client_certificate for the host in [[hosts]]"
     if reason in _OLD_PROTOCOL:
         return "the server supports no version of TLS from 1.2"
     if reason in _NO_TLS:

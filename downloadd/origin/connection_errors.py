@@ -7,7 +7,7 @@ from typing import Final
 
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.message_head import MalformedResponseError
-from downloadd.tls import describe_tls_error
+from downloadd.tls import describe_tls_error, is_client_refused
 
 _LOCAL_ERRNOS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Causes in this machine: they say nothing about the origin."""
@@ -46,6 +46,8 @@ def map_transfer_error(error: OSError | MalformedResponseError, *, has_head: boo
             return NetworkError("the origin sent nothing within the stall timeout", kind=NetworkErrorKind.STALLED)
         case SSLEOFError():
             return NetworkError("the TLS connection was cut", kind=kind)
+        case SSLError() if is_client_refused(error):
+            return map_handshake_error(error)
         case SSLError():
             return NetworkError(f"the TLS connection broke: {describe_tls_error(error)}", kind=kind)
         case OSError():

@@ -3,6 +3,7 @@
 import errno
 import ssl
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -56,6 +57,11 @@ def tls_error(reason: str) -> ssl.SSLError:
             KIND.PROTOCOL,
             "HTTP: no field",
         ),
+        (
+            map_transfer_error(tls_error("TLSV13_ALERT_CERTIFICATE_REQUIRED"), has_head=False),
+            KIND.TLS,
+            "refuses the client certificate (certificate required); set client_certificate",
+        ),
         (early_end_error(has_head=False), KIND.NO_RESPONSE, "closed the connection without a response"),
         (early_end_error(has_head=True), KIND.CUT, "ended before the last byte"),
         (surplus_error(), KIND.PROTOCOL, "more bytes than it had announced"),
@@ -71,6 +77,9 @@ def test_a_message_says_what_happened_and_no_secret(mapped: NetworkError, kind: 
     ("map_error", "error", "permanent"),
     [
         (map_handshake_error, tls_error("CERTIFICATE_VERIFY_FAILED"), True),
+        (map_handshake_error, tls_error("SSLV3_ALERT_BAD_CERTIFICATE"), True),
+        (partial(map_transfer_error, has_head=False), tls_error("TLSV1_ALERT_UNKNOWN_CA"), True),
+        (partial(map_transfer_error, has_head=False), tls_error("BAD_RECORD_MAC"), False),
         (map_handshake_error, ssl.SSLEOFError(8, "x"), False),
         (map_connect_error, ConnectionRefusedError(errno.ECONNREFUSED, "x"), False),
     ],
