@@ -7,6 +7,7 @@ URL, so a name that changes its address in between (DNS rebinding) gains nothing
 import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from aiohttp.abc import AbstractResolver
@@ -88,8 +89,14 @@ class AddressBook:
         if lookup is None:
             # One lookup for all that wait for it; it goes on if one of them is cancelled.
             lookup = self._lookups[host] = asyncio.get_running_loop().create_task(self._look_up(host))
-            lookup.add_done_callback(lambda _: self._lookups.pop(host, None))
+            lookup.add_done_callback(partial(self._forget_lookup, host))
         return await asyncio.shield(lookup)
+
+    def _forget_lookup(self, host: str, lookup: "asyncio.Task[list[Address]]") -> None:
+        del self._lookups[host]
+        if not lookup.cancelled():
+            # All that waited may have been cancelled.
+            lookup.exception()
 
     async def _look_up(self, host: str) -> list[Address]:
         try:

@@ -6,7 +6,7 @@ from ssl import SSLEOFError, SSLError, SSLZeroReturnError
 from typing import Final
 
 from downloadd.errors import NetworkError, NetworkErrorKind
-from downloadd.origin.message_head import MalformedResponseError
+from downloadd.origin.message_head import MalformedResponseError, UnsupportedCodingError
 from downloadd.tls import describe_tls_error, is_client_refused
 
 _LOCAL_ERRNOS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -41,7 +41,9 @@ def map_transfer_error(error: OSError | MalformedResponseError, *, has_head: boo
     kind = NetworkErrorKind.CUT if has_head else NetworkErrorKind.NO_RESPONSE
     match error:
         case MalformedResponseError():
-            return NetworkError(f"the origin's response is not valid HTTP: {error}")
+            # The origin will not speak another language the next time; anything else may be an accident.
+            permanent = isinstance(error, UnsupportedCodingError)
+            return NetworkError(f"the origin's response is not valid HTTP: {error}", permanent=permanent)
         case TimeoutError() if error.errno is None:
             return NetworkError("the origin sent nothing within the stall timeout", kind=NetworkErrorKind.STALLED)
         case SSLEOFError():

@@ -48,7 +48,7 @@ class Content:
         self._received = received
         """Bytes that were not decoded."""
         self._stall_timeout = stall_timeout
-        self._keep = keep
+        self._keep = None if decoder.is_ended_by_close else keep
         self._detached: DetachedContent | None = None
         self._is_closed = False
         self._is_started = False

@@ -106,6 +106,8 @@ class DetachedContent:
             if left <= 0:
                 raise NetworkError("the origin sent nothing within the stall timeout", kind=NetworkErrorKind.STALLED)
             timeout = min(timeout, left)
+        if self._stream.has_buffered_bytes():
+            return
         # The rest of a record may be all that is still to come.
         wanted = min(expected - MAX_RECORD_BYTES if self._stream.is_tls else expected, WAKE_BYTES)
         self._set_low_watermark(max(1, wanted))

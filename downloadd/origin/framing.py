@@ -6,7 +6,13 @@ A decoder takes the bytes of a connection behind a head, and returns those that 
 import re
 from typing import Final
 
-from downloadd.origin.message_head import MAX_HEAD_BYTES, MalformedResponseError, MessageHead, parse_field_lines
+from downloadd.origin.message_head import (
+    MAX_HEAD_BYTES,
+    MalformedResponseError,
+    MessageHead,
+    UnsupportedCodingError,
+    parse_field_lines,
+)
 
 STATUSES_WITHOUT_CONTENT: Final = frozenset({101, 204, 304})
 """Statuses whose responses end with their head, whatever its fields are (RFC 9112, section 6.3, rule 1); after 101
@@ -180,7 +186,7 @@ def make_decoder(head: MessageHead) -> ContentDecoder:
         if lengths:
             raise MalformedResponseError("both Content-Length and Transfer-Encoding")
         if len(codings) != 1 or codings[0].encode(errors="surrogateescape").lower() != b"chunked":
-            raise MalformedResponseError("a transfer coding other than chunked")
+            raise UnsupportedCodingError("a transfer coding other than chunked")
     if head.status in STATUSES_WITHOUT_CONTENT:
         return LengthDecoder(0)
     if codings is not None:

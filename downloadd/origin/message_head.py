@@ -40,6 +40,10 @@ class MalformedResponseError(ValueError):
     """Response that is malformed or ambiguous; the message says in which way."""
 
 
+class UnsupportedCodingError(MalformedResponseError):
+    """Response in a transfer coding other than chunked, which was not requested (RFC 9112, section 6.1)."""
+
+
 class MessageHead(msgspec.Struct, frozen=True, kw_only=True):
     """Head of one response."""
 

@@ -109,6 +109,10 @@ class Stream:
             return False
         return True
 
+    def has_buffered_bytes(self) -> bool:
+        """Return True if decrypted bytes wait to be read, which no wait for the socket would notice."""
+        return isinstance(self.socket, SSLSocket) and self.socket.pending() > 0
+
     def peek(self) -> bytes | None:
         """Return some bytes that wait to be read; None if there are none, b"" at the end of the stream.
 

@@ -6,7 +6,7 @@ table that matches them decides (RFC 9110, sections 13 to 15). Pure: no I/O and 
 
 import msgspec
 
-from downloadd.errors import FileTooLargeError, NetworkError, RemoteError, RemoteFileNotFoundError
+from downloadd.errors import FileTooLargeError, RemoteError, RemoteFileNotFoundError
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.response_facts import NOT_FOUND_STATUSES, Facts, find_facts
 from downloadd.transfer.response_head import ResponseHead
@@ -82,14 +82,10 @@ def classify(request: RangeRequest, known: Representation, head: ResponseHead, *
         RemoteFileNotFoundError: 404 or 410.
         RemoteError: any other response without a usable representation, redirects included; transient if a range
             request was answered with content that contradicts the known properties of the representation.
-        NetworkError: the transfer coding is unknown.
         FileTooLargeError: the representation exceeds `max_size`.
     """
     if head.status in NOT_FOUND_STATUSES:
         raise RemoteFileNotFoundError(head.status)
-    if head.has_unknown_transfer_coding:
-        # RFC 9112, section 6.1: only chunked may be sent, and the end of content in another coding is unknown.
-        raise NetworkError("the origin used a transfer coding that was not requested", permanent=True)
     facts = find_facts(request, known, head)
     row = select_row(facts)
     classification = _apply(row, facts, request, known, head)

@@ -33,8 +33,6 @@ class ResponseHead(msgspec.Struct, frozen=True, kw_only=True):
     """Content codings in lower case, in the order in which they were applied; None if there are none."""
     states_coding: bool = False
     """True if there is a Content-Encoding, even `identity`."""
-    has_unknown_transfer_coding: bool = False
-    """True if there is a transfer coding other than chunked."""
     entity_tag: str | None = None
     """The entity tag, weak or strong; None if it is absent or malformed."""
     last_modified: int | None = None
@@ -85,7 +83,6 @@ def parse_response_head(status: int, field_lines: MultiMapping[str], *, now: flo
         is_multipart=(content_type or "").strip().lower().startswith("multipart/byteranges"),
         coding=coding,
         states_coding=content_coding is not None,
-        has_unknown_transfer_coding=_is_unknown_transfer_coding(transfer_coding),
         entity_tag=entity_tag,
         last_modified=modified,
         has_malformed_tag=etag is not None and entity_tag is None,
@@ -125,12 +122,6 @@ def _parse_length(text: str | None, *, is_coded: bool) -> tuple[int | None, bool
 def _parse_coding(text: str | None) -> str | None:
     codings = (coding.strip().lower() for coding in (text or "").split(","))
     return ",".join(coding for coding in codings if coding not in {"", "identity"}) or None
-
-
-def _is_unknown_transfer_coding(coding: str | None) -> bool:
-    # Compared as bytes, like the client library's parser does: str methods would also strip a vertical tab and lower a
-    # Kelvin sign, and content that only one of the two reads as chunked is saved with its framing.
-    return coding is not None and coding.encode("ascii", "backslashreplace").strip(b" \t").lower() != b"chunked"
 
 
 def _parse_shown_type(content_type: str | None) -> str | None:

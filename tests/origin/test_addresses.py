@@ -1,6 +1,7 @@
 """Addresses of names: which are looked up, kept and allowed."""
 
 import asyncio
+import gc
 import socket
 
 import pytest
@@ -105,16 +106,15 @@ async def test_a_failed_lookup_is_an_error_of_the_name(answer: list[str] | OSErr
 class SlowResolver(ScriptedResolver):
     """Answers when `may_answer` is set."""
 
-    def __init__(self) -> None:
-        super().__init__(["8.8.8.8"])
+    def __init__(self, answer: list[str] | OSError | None = None) -> None:
+        super().__init__(["8.8.8.8"] if answer is None else answer)
         self.may_answer = asyncio.Event()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await super().resolve(host, port, family)
         await self.may_answer.wait()
-        return found
+        return await super().resolve(host, port, family)
 
 
 async def test_one_lookup_serves_all_that_wait_for_it_also_if_the_first_is_cancelled() -> None:
@@ -127,6 +127,18 @@ async def test_one_lookup_serves_all_that_wait_for_it_also_if_the_first_is_cance
     resolver.may_answer.set()
     assert await asyncio.gather(*others) == [["8.8.8.8"]] * 4
     assert resolver.lookups == 1
+
+
+async def test_a_lookup_that_fails_after_all_were_cancelled_is_silent(caplog: pytest.LogCaptureFixture) -> None:
+    resolver = SlowResolver(socket.gaierror(socket.EAI_NONAME, "unknown"))
+    waiting = asyncio.create_task(addresses(make_book(resolver), "a.example"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    resolver.may_answer.set()
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert caplog.records == []
 
 
 async def test_closing_ends_lookups_and_the_resolver() -> None:

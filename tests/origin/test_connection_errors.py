@@ -16,7 +16,7 @@ from downloadd.origin.connection_errors import (
     map_transfer_error,
     surplus_error,
 )
-from downloadd.origin.message_head import MalformedResponseError
+from downloadd.origin.message_head import MalformedResponseError, UnsupportedCodingError
 
 KIND = NetworkErrorKind
 SECRET = "https://someone:s3cret@files.example.com/?token=s3cret"
@@ -81,11 +81,13 @@ def test_a_message_says_what_happened_and_no_secret(mapped: NetworkError, kind: 
         (partial(map_transfer_error, has_head=False), tls_error("TLSV1_ALERT_UNKNOWN_CA"), True),
         (partial(map_transfer_error, has_head=False), tls_error("BAD_RECORD_MAC"), False),
         (map_handshake_error, ssl.SSLEOFError(8, "x"), False),
+        (partial(map_transfer_error, has_head=False), UnsupportedCodingError("x"), True),
+        (partial(map_transfer_error, has_head=False), MalformedResponseError("x"), False),
         (map_connect_error, ConnectionRefusedError(errno.ECONNREFUSED, "x"), False),
     ],
 )
 def test_only_an_origin_that_is_not_accepted_is_a_permanent_error(
-    map_error: Callable[[OSError], NetworkError], error: OSError, permanent: bool
+    map_error: Callable[[Exception], NetworkError], error: Exception, permanent: bool
 ) -> None:
     assert map_error(error).permanent is permanent
 

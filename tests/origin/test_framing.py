@@ -19,7 +19,7 @@ from downloadd.origin.framing import (
     make_decoder,
     may_reuse,
 )
-from downloadd.origin.message_head import MalformedResponseError, MessageHead
+from downloadd.origin.message_head import MalformedResponseError, MessageHead, UnsupportedCodingError
 
 
 def head(*fields: tuple[str, str], status: int = 200, version: tuple[int, int] = (1, 1)) -> MessageHead:
@@ -160,6 +160,11 @@ def test_the_fields_choose_the_framing(given_head: MessageHead, kind: type[Conte
 def test_an_ambiguous_framing_is_refused(fields: list[tuple[str, str]], status: int) -> None:
     with pytest.raises(MalformedResponseError):
         make_decoder(head(*fields, status=status))
+
+
+def test_another_transfer_coding_is_its_own_error() -> None:
+    with pytest.raises(UnsupportedCodingError):
+        make_decoder(head(("Transfer-Encoding", "gzip, chunked")))
 
 
 @pytest.mark.parametrize(

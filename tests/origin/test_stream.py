@@ -159,3 +159,13 @@ async def test_a_wait_that_is_cancelled_leaves_no_reader_behind() -> None:
         await asyncio.wait((waiting,))
         writer.write(b"a")
         assert await stream.receive(1, timeout=3) == b"a"
+
+
+async def test_decrypted_bytes_that_wait_are_noticed() -> None:
+    async with connected(tls=True) as (stream, _, writer):
+        assert not stream.has_buffered_bytes()
+        writer.write(b"abc")
+        assert await stream.receive(1, timeout=3) == b"a"
+        assert stream.has_buffered_bytes()
+        assert await stream.receive(10, timeout=3) == b"bc"
+        assert not stream.has_buffered_bytes()

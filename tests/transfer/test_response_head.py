@@ -52,22 +52,6 @@ def test_a_transfer_coding_overrides_the_length(
 
 
 @pytest.mark.parametrize(
-    ("text", "unknown"),
-    [
-        (None, False),
-        ("chunked", False),
-        (" Chunked\t", False),
-        ("gzip, chunked", True),
-        ("chun\u212aed", True),
-        ("\x0bchunked", True),
-        ("", True),
-    ],
-)
-def test_only_chunked_is_a_known_transfer_coding(text: str | None, unknown: bool) -> None:
-    assert parsed(Transfer_Encoding=text).has_unknown_transfer_coding is unknown
-
-
-@pytest.mark.parametrize(
     ("text", "coding"),
     [(None, None), ("", None), ("identity", None), ("GZIP", "gzip"), (" gzip , identity,br", "gzip,br")],
 )
