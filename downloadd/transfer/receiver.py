@@ -235,5 +235,8 @@ async def finish_then_cancel(work: asyncio.Task[T]) -> T:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
+        if not work.cancelled():
+            # An error of work that is not needed any more must not be logged as an unhandled one.
+            work.exception()
         raise cancelled
     return work.result()

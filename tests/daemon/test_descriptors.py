@@ -27,7 +27,7 @@ def test_downloads_are_reduced_to_what_the_other_half_is_enough_for(set_limit: C
     set_limit(512)
     with structlog.testing.capture_logs() as lines:
         config = fit_to_descriptors(Config(downloads=DownloadsConfig(max_concurrent=1000)))
-    assert config.downloads.max_concurrent == 40
+    assert config.downloads.max_concurrent == 48
     [line] = lines
     assert (line["event"], line["limit"], line["wanted"]) == ("descriptor_limit_low", 512, 1000)
 

@@ -26,7 +26,7 @@ from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.states import FINISHED
 from downloadd.transfer.byte_ranges import ByteRanges
 
-CALLS = "mkdirat,pwritev,pwritev2,pwrite64,write,writev,sendto,sendmsg,fsync,fdatasync,linkat,renameat,unlinkat"
+CALLS = "mkdirat,pwritev,pwritev2,pwrite64,splice,write,writev,sendto,sendmsg,fsync,fdatasync,linkat,renameat,unlinkat"
 LINE = re.compile(r"(?P<pid>\d+) +(?:<\.\.\. (?P<resumed>\w+) resumed>|(?P<call>\w+)\()(?P<rest>.*)")
 
 
@@ -51,7 +51,7 @@ def purpose_of(call: str, arguments: str) -> str | None:
             return "sync root"
         case "mkdirat" if '"d"' in arguments:
             return "mkdir"
-        case "pwritev" | "pwritev2" if ".part>" in arguments:
+        case "pwritev" | "pwritev2" | "pwrite64" | "splice" if ".part>" in arguments:
             return "write part"
         case "linkat" | "unlinkat" | "renameat" if ".part" in arguments:
             return call.removesuffix("at")

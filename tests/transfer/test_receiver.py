@@ -1,6 +1,7 @@
 """Receiving of content into a part file, over real sockets and disks."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -168,3 +169,20 @@ async def test_cancelled_work_is_finished_before_the_cancellation_is_raised() ->
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert task.result() == 7
+
+
+async def test_an_error_of_cancelled_work_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    may_end = asyncio.Event()
+
+    async def fail() -> None:
+        await may_end.wait()
+        raise NetworkError("reset")
+
+    waiting = asyncio.create_task(finish_then_cancel(asyncio.create_task(fail())))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    gc.collect()
+    assert caplog.records == []
