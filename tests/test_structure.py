@@ -104,6 +104,7 @@ PURE: Final = (
     *("transfer.representation", "transfer.resume", "transfer.response_facts", "transfer.response_table"),
     "transfer.samples",
     *("origin.request_headers", "origin.challenges", "origin.authentication", "origin.exchange"),
+    *("origin.cookies", "origin.cookie_dates"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
