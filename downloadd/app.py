@@ -48,6 +48,7 @@ from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.manager.storage_identity import StorageConfirmation, StorageIdentity
 from downloadd.metrics import Metrics
+from downloadd.origin.public_suffixes import PublicSuffixes
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
@@ -116,7 +117,7 @@ class App:
             )
             identity = await stack.enter_async_context(StorageIdentity(records.storage_root))
             destination = await stack.enter_async_context(self._make_destination(identity))
-            session = await stack.enter_async_context(self._make_session())
+            session = await stack.enter_async_context(self._make_session(await asyncio.to_thread(PublicSuffixes)))
             manager = await stack.enter_async_context(self._make_manager(records, destination, session, bus))
             removal = HistoryRemoval(records=records, destination=destination, bus=bus, clock=self._clock)
             retention = await stack.enter_async_context(
@@ -220,12 +221,13 @@ class App:
             verifier=RootVerifier(identity.expected, fsync=storage.fsync, on_identified=identity.record),
         )
 
-    def _make_session(self) -> Session:
+    def _make_session(self, suffixes: PublicSuffixes) -> Session:
         return Session(
             policy=self._origins.policy,
             credentials=self._origins.credentials,
             stall_timeout=self._config.downloads.stall_timeout,
             tls=self._origins.tls,
+            suffixes=suffixes,
             clock=self._clock,
         )
 

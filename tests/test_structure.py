@@ -105,6 +105,7 @@ PURE: Final = (
     "transfer.samples",
     *("origin.message_head", "origin.framing", "origin.response_parser", "origin.request_head"),
     *("origin.request_headers", "origin.challenges", "origin.authentication", "origin.exchange"),
+    *("origin.cookies", "origin.cookie_dates"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),

@@ -1,6 +1,6 @@
 """One request with its redirects and challenges: the next request to send, and the decision about its response.
 
-Pure: no I/O and no clock. The client sends `next_request` until `must_continue` returns False.
+Pure: no I/O; the cookie jar has the time. The client sends `next_request` until `must_continue` returns False.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from multidict import MultiMapping
 
 from downloadd.errors import RemoteError
 from downloadd.origin.authentication import Authenticator, ProtectionSpaces, describe_refusal
+from downloadd.origin.cookies import CookieJar
 from downloadd.origin.request_headers import build_request_fields, select_user
 from downloadd.policy.policy import Policy
 from downloadd.policy.redirects import method_after_redirect, resolve_redirect
@@ -46,6 +47,7 @@ class Exchange:
         policy: Policy,
         spaces: ProtectionSpaces,
         by_host: Mapping[str, RequestFields],
+        cookies: CookieJar,
         given: RequestFields | None = None,
         range_fields: Pairs = (),
     ) -> None:
@@ -56,6 +58,7 @@ class Exchange:
         self._policy = policy
         self._spaces = spaces
         self._by_host = by_host
+        self._cookies = cookies
         self._given = given
         self._range_fields = tuple(range_fields)
         self._method = Method.GET if given is None else given.method
@@ -76,6 +79,7 @@ class Exchange:
                 range_fields=self._range_fields,
                 given=self._given,
                 by_host=self._by_host,
+                cookies=self._cookies.select(self.target),
                 authorization=self._authorization,
             ),
             body=None if body is None else body.encode(),
@@ -92,6 +96,7 @@ class Exchange:
             TooManyRedirectsError, InvalidUrlError, DomainBlockedError: the policy forbids the redirect.
             RemoteError: the redirect is malformed, or the origin refuses the credentials.
         """
+        self._cookies.store(self.target, fields.getall("Set-Cookie", ()))
         if self._authenticator is not None:
             self._authenticator.note_info(fields.getall("Authentication-Info", ()))
         if status in REDIRECT_STATUSES:

@@ -284,7 +284,7 @@ class SegmentedFetch:
             if_range=self._known.validator if evidence is Evidence.IF_RANGE else None,
         )
         self.request_count += 1
-        async with self._session.get(source.url, request, source.fields) as response:
+        async with self._session.get(source.url, request, source.context) as response:
             match classify(request, self._known, response.head, max_size=0):
                 case UseResponse(is_partial=True, length=length):
                     response.content.expected_length = length

@@ -1,6 +1,6 @@
 """Requests for representations: one GET through all redirects, up to the head of the final response.
 
-Downloads share connections and nothing else: no cookies, and no proxies from the environment.
+Downloads share connections and nonces of Digest authentication, and nothing else: each has cookies of its own.
 """
 
 import hashlib
@@ -19,13 +19,15 @@ from downloadd.errors import NetworkError
 from downloadd.origin.authentication import ProtectionSpaces
 from downloadd.origin.client import OriginClient, Response
 from downloadd.origin.content import Content
+from downloadd.origin.context import RequestContext
+from downloadd.origin.cookies import CookieJar
 from downloadd.origin.dialer import ConnectionOptions
 from downloadd.origin.exchange import Exchange, OriginRequest
+from downloadd.origin.public_suffixes import PublicSuffixes
 from downloadd.policy.policy import Policy
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.policy.url import AllowedUrl
-from downloadd.request_fields import RequestFields
 from downloadd.transfer.response_head import ResponseHead, parse_response_head
 from downloadd.transfer.resume import RangeRequest, format_range_fields
 
@@ -53,14 +55,17 @@ class Session:
         credentials: Sequence[CredentialConfig],
         stall_timeout: float,
         tls: TlsContexts | None = None,
+        suffixes: PublicSuffixes | None = None,
         resolver: AbstractResolver | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Make a client; `stall_timeout` in seconds, for connecting and between two reads; 0 for none.
 
-        `tls` are the authorities, by default those of the system, which are read: blocks. `resolver` resolves names, by
-        default with the system; it is closed with the session. `clock` is by default the machine's.
+        `tls` are the authorities, by default those of the system, which are read: blocks. The list of `suffixes` is
+        read too, unless it is given. `resolver` resolves names, by default with the system; it is closed with the
+        session. `clock` is by default the machine's.
         """
+        self._suffixes = suffixes or PublicSuffixes()
         self._clock = clock or SystemClock()
         self._policy = policy
         self._client = OriginClient(
@@ -91,14 +96,18 @@ class Session:
     ) -> None:
         await self._client.__aexit__(kind, error, trace)
 
+    def make_cookie_jar(self) -> CookieJar:
+        """Return an empty cookie jar for one attempt of a download."""
+        return CookieJar(is_public_suffix=self._suffixes.is_public, now=self._clock.wall)
+
     @asynccontextmanager
     async def get(
-        self, url: str, request: RangeRequest, fields: RequestFields | None = None
+        self, url: str, request: RangeRequest, context: RequestContext | None = None
     ) -> AsyncIterator[OriginResponse]:
         """Request the representation, or the range in `request`, and follow redirects.
 
-        The `fields` of the download are sent to the origin of the URL alone. The connection is released or closed when
-        the context ends.
+        The connection is released or closed when the block ends. Without a `context`, the request has no fields of a
+        download, and its cookies are forgotten.
 
         Raises:
             InvalidUrlError, DomainBlockedError, TooManyRedirectsError, RemoteError: the policy refuses the URL, its
@@ -111,7 +120,8 @@ class Session:
             policy=self._policy,
             spaces=self._spaces,
             by_host=self._fields_by_host,
-            given=fields,
+            cookies=self.make_cookie_jar() if context is None else context.cookies,
+            given=None if context is None else context.fields,
             range_fields=format_range_fields(request),
         )
         while True:

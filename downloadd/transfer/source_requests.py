@@ -71,7 +71,7 @@ class SourceRequests:
             slots: slots for other connections.
             max_size: bytes of the representation; 0 for no limit.
         """
-        self.sources = order_sources(download)
+        self.sources = order_sources(download, session.make_cookie_jar())
         if download.result.error is ErrorCode.CHECKSUM_MISMATCH:
             # One source has wrong bytes: use one at a time, so that they are not mixed with right ones.
             del self.sources[1:]
@@ -148,7 +148,7 @@ class SourceRequests:
         self.responding_origin = source.origin
         self.count += 1
         try:
-            response = await stack.enter_async_context(self._session.get(source.url, request, source.fields))
+            response = await stack.enter_async_context(self._session.get(source.url, request, source.context))
         except NetworkError as error:
             self.responding_origin = error.origin or source.origin
             raise

@@ -6,6 +6,8 @@ Pure: no I/O and no clock.
 from collections.abc import Callable, Sequence
 
 from downloadd.download import Download
+from downloadd.origin.context import RequestContext
+from downloadd.origin.cookies import CookieJar
 from downloadd.policy.redaction import redact_url
 from downloadd.policy.url import parse_url
 from downloadd.request_fields import RequestFields
@@ -17,21 +19,22 @@ class Source:
     Attributes:
         url: the URL as given, including secrets.
         redacted_url: the URL without credentials.
-        fields: the request fields for it; a mirror at another origin than that of the download's URL gets no secrets.
+        context: its request fields, and the cookies of the download; a mirror at another origin than that of the URL
+            gets no fields that are secrets.
         index: 0 for the download's URL, then the mirrors.
         origin: the origin whose slots its connections take.
         slots: maximum number of connections.
         connections: current number of connections.
     """
 
-    __slots__ = ("connections", "fields", "index", "origin", "redacted_url", "slots", "url")
+    __slots__ = ("connections", "context", "index", "origin", "redacted_url", "slots", "url")
 
-    def __init__(self, index: int, url: str, origin: str, fields: RequestFields | None = None) -> None:
+    def __init__(self, index: int, url: str, origin: str, context: RequestContext | None = None) -> None:
         self.index = index
         self.url = url
         self.redacted_url = redact_url(url)
         self.origin = origin
-        self.fields = fields
+        self.context = context
         self.slots = 0
         self.connections = 0
 
@@ -41,10 +44,18 @@ class Source:
         return max(0, self.slots - self.connections)
 
 
-def order_sources(download: Download) -> list[Source]:
-    """Return the sources of a download, beginning with the preferred one."""
+def order_sources(download: Download, cookies: CookieJar) -> list[Source]:
+    """Return the sources of a download, beginning with the preferred one; `cookies` is a jar for all of them."""
     urls = (download.request.url, *(mirror.url for mirror in download.request.mirrors))
-    sources = [Source(index, url, _origin(download, index), _fields(download, index)) for index, url in enumerate(urls)]
+    sources = [
+        Source(
+            index,
+            url,
+            _origin(download, index),
+            RequestContext(fields=_fields(download, index), cookies=cookies),
+        )
+        for index, url in enumerate(urls)
+    ]
     return sources[download.progress.source :] + sources[: download.progress.source]
 
 

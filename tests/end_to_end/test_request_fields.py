@@ -290,6 +290,38 @@ async def test_logins_of_a_netrc_file_are_sent_to_their_hosts_and_reloaded(tmp_p
     assert SECRET not in log
 
 
+# -- cookies -----------------------------------------------------------------------------------------------------------
+
+
+async def test_cookies_of_a_redirect_are_sent_in_all_requests_of_its_download_only(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
+    # Long enough for several connections.
+    large = ScriptedResponse(size=16_000_000, etag='"v"', rate=8_000_000)
+
+    def respond(request: Request) -> ScriptedResponse:
+        """Let a client have the file once it has a cookie, as pages before a file do."""
+        if "pass=" in (request.field("Cookie") or ""):
+            return large
+        cookies = [("Set-Cookie", "pass=1; Path=/"), ("Set-Cookie", "sid=theirs"), ("Set-Cookie", "x=y; Domain=com")]
+        return ScriptedResponse(status=302, headers=[("Location", request.target.decode()), *cookies])
+
+    origin.set_fallback(respond)
+    async with Origin(host="127.0.0.2") as other:
+        other.script("/f", large)
+        for _ in range(2):
+            item = {"mirrors": [other.url("/f")], "conflict": "overwrite", "cookies": {"sid": "mine", "mine": "1"}}
+            entry = await fetch(daemon, origin.url("/f"), segments=4, **item)
+            assert entry["status"] == "completed"
+        assert {request.field("Cookie") for request in other.requests("/f")} == {None}
+    sent_cookies = [request.field("Cookie") for request in origin.requests("/f")]
+    assert sent_cookies.count("sid=mine; mine=1") == 2
+    assert set(sent_cookies) == {"sid=mine; mine=1", "mine=1; pass=1; sid=theirs"}
+    assert len(sent_cookies) > 4
+    assert "theirs" not in daemon.log.read_text()
+    assert b"theirs" not in state_bytes(daemon)
+
+
 # -- Digest ------------------------------------------------------------------------------------------------------------
 
 

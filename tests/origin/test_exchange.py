@@ -3,6 +3,7 @@
 import pytest
 from multidict import CIMultiDict
 from support.allowed_urls import allowed_url
+from support.cookie_jars import make_jar
 
 from downloadd.errors import DomainBlockedError, RemoteError, TooManyRedirectsError
 from downloadd.origin.authentication import ProtectionSpaces
@@ -31,6 +32,7 @@ def exchange(
         policy=Policy(),
         spaces=spaces or ProtectionSpaces(make_nonce=lambda: "c"),
         by_host=by_host or {},
+        cookies=make_jar(),
         given=given,
         range_fields=[("Range", "bytes=5-")],
     )
@@ -58,6 +60,17 @@ def test_a_redirect_is_followed_with_the_range() -> None:
     fields = dict(request.fields)
     assert fields["Range"] == "bytes=5-"
     assert not {"X-Key", "Authorization"} & fields.keys()
+
+
+def test_cookies_of_redirects_and_challenges_are_sent_to_their_hosts() -> None:
+    made = exchange(given=RequestFields(cookies=(("given", "g"), ("a", "old")), auth=USER))
+    assert made.must_continue(302, lines(Location="https://b.example/g", Set_Cookie="a=new; Path=/"))
+    assert "Cookie" not in dict(made.next_request().fields)
+    both = CIMultiDict([("Location", URL), ("Set-Cookie", "b=1"), ("Set-Cookie", "evil=1; Domain=a.example")])
+    assert made.must_continue(302, both)
+    assert dict(made.next_request().fields)["Cookie"] == "given=g; a=new"
+    assert made.must_continue(401, lines(WWW_Authenticate=DIGEST.format("n"), Set_Cookie="c=3"))
+    assert dict(made.next_request().fields)["Cookie"] == "given=g; a=new; c=3"
 
 
 def test_forbidden_and_endless_redirects_end_the_exchange() -> None:

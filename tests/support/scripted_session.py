@@ -9,8 +9,9 @@ from multidict import CIMultiDict
 
 from downloadd.errors import DownloadError, NetworkError
 from downloadd.origin.content import Content
+from downloadd.origin.context import RequestContext
+from downloadd.origin.cookies import CookieJar
 from downloadd.policy.policy import Policy
-from downloadd.request_fields import RequestFields
 from downloadd.transfer.response_head import parse_response_head
 from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import OriginResponse, Session
@@ -74,7 +75,7 @@ class ScriptedSession:
 
     @asynccontextmanager
     async def get(
-        self, url: str, request: RangeRequest, fields: RequestFields | None = None
+        self, url: str, request: RangeRequest, context: RequestContext | None = None
     ) -> AsyncIterator[OriginResponse]:
         self.requests.append(request)
         answer = self._answer(request)
@@ -88,6 +89,9 @@ class ScriptedSession:
             head=parse_response_head(answer.status, CIMultiDict(answer.fields), now=NOW),
             content=cast(Content, ScriptedContent(answer, self._piece)),
         )
+
+    def make_cookie_jar(self) -> CookieJar:
+        return CookieJar(is_public_suffix=lambda host: "." not in host, now=lambda: NOW)
 
     def as_session(self) -> Session:
         return cast(Session, self)

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cookie_jars import make_jar
 from support.downloads import make_download, with_fields
 
 from downloadd.download import Download, Mirror
@@ -41,9 +42,19 @@ def test_the_selected_source_comes_first_and_its_host_is_that_of_the_run(turns: 
     row = download()
     for turn in turns:
         row = select_source(row, turn)
-    assert [source.origin for source in order_sources(row)] == origins
+    assert [source.origin for source in order_sources(row, make_jar())] == origins
     assert row.progress.origin == origins[0]
-    assert sorted(source.index for source in order_sources(row)) == [0, 1, 2]
+    assert sorted(source.index for source in order_sources(row, make_jar())) == [0, 1, 2]
+
+
+def fields_of(source: Source) -> RequestFields | None:
+    assert source.context is not None
+    return source.context.fields
+
+
+def test_all_sources_share_the_cookies() -> None:
+    jar = make_jar()
+    assert {id(source.context.cookies) for source in order_sources(download(), jar) if source.context} == {id(jar)}
 
 
 def test_only_sources_at_the_origin_of_the_url_get_the_request_fields() -> None:
@@ -51,15 +62,20 @@ def test_only_sources_at_the_origin_of_the_url_get_the_request_fields() -> None:
     mirrors = (Mirror(url="http://a.example:80/g"), Mirror(url="http://b.example/f"), Mirror(url="https://a.example/f"))
     row = with_fields(download(), fields=fields, mirrors=mirrors)
     other = RequestFields(proxy="office")
-    assert [source.fields for source in order_sources(row)] == [fields, fields, other, other]
+    assert [fields_of(source) for source in order_sources(row, make_jar())] == [fields, fields, other, other]
     # The number of the preferred source changes nothing.
-    assert [source.fields for source in order_sources(select_source(row, 2))] == [other, other, fields, fields]
+    assert [fields_of(source) for source in order_sources(select_source(row, 2), make_jar())] == [
+        other,
+        other,
+        fields,
+        fields,
+    ]
     row = with_fields(row, fields=RequestFields(referer="http://a.example/"))
-    assert [source.fields for source in order_sources(row)][2:] == [None, None]
+    assert [fields_of(source) for source in order_sources(row, make_jar())][2:] == [None, None]
 
 
 def test_a_redacted_url_has_no_secret() -> None:
-    first, second, _ = order_sources(download())
+    first, second, _ = order_sources(download(), make_jar())
     assert (first.url, first.redacted_url) == ("http://u:p@a.example/f", "http://a.example/f")
     assert "token=t" not in second.redacted_url
 
