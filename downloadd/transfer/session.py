@@ -5,8 +5,8 @@ Downloads share connections and nothing else: no cookies, and no proxies from th
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
@@ -38,6 +38,10 @@ REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
 """Statuses whose Location is followed."""
 READ_BUFFER_BYTES: Final = 256 * 1024
 """Bytes that a connection reads ahead of the writer; the transport is paused at twice as many."""
+
+
+EnterOrigin = Callable[[str], AbstractAsyncContextManager[None]]
+"""Returns a context for the request to an origin that a redirect leads to, and for its response."""
 
 
 class OriginResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,43 +120,48 @@ class Session:
         await self._resolver.close()
 
     @asynccontextmanager
-    async def get(self, url: str, request: RangeRequest) -> AsyncIterator[OriginResponse]:
+    async def get(
+        self, url: str, request: RangeRequest, *, enter_origin: EnterOrigin = lambda _: nullcontext()
+    ) -> AsyncIterator[OriginResponse]:
         """Request the representation, or the range in `request`, and follow redirects.
 
-        The connection is released or closed when the context ends.
+        The connection is released or closed when the context ends. `enter_origin` is entered before a connection to the
+        target of each redirect is made, and left when that connection has been released.
 
         Raises:
             InvalidUrlError, DomainBlockedError, TooManyRedirectsError, RemoteError: the policy refuses the URL, its
                 address, or a redirect.
             NetworkError: no response.
+            Exception: what `enter_origin` raises; no connection to that origin was made.
         """
         target = first = self._policy.check_url(url)
         hops = 0
         while True:
-            response = await self._request(target, self._fields(target, first, request))
-            try:
-                if response.version is None or response.version.major != 1:
-                    raise NetworkError("the origin does not speak HTTP/1", permanent=True)
-                if response.status in REDIRECT_STATUSES:
-                    hops += 1
-                    target = resolve_redirect(
-                        target, response.headers.get("Location"), hops, self._policy, status=response.status
-                    )
-                    continue
-                content = Content(response, stall_timeout=self._timeout.sock_read)
+            async with enter_origin(target.origin) if hops else nullcontext():
+                response = await self._request(target, self._fields(target, first, request))
                 try:
-                    yield OriginResponse(
-                        url=target,
-                        requested_url=first,
-                        final_url_digest=_url_digest(target) if hops else None,
-                        head=parse_response_head(response.status, response.headers, now=self._clock.wall()),
-                        content=content,
-                    )
+                    if response.version is None or response.version.major != 1:
+                        raise NetworkError("the origin does not speak HTTP/1", permanent=True)
+                    if response.status in REDIRECT_STATUSES:
+                        hops += 1
+                        target = resolve_redirect(
+                            target, response.headers.get("Location"), hops, self._policy, status=response.status
+                        )
+                        continue
+                    content = Content(response, stall_timeout=self._timeout.sock_read)
+                    try:
+                        yield OriginResponse(
+                            url=target,
+                            requested_url=first,
+                            final_url_digest=_url_digest(target) if hops else None,
+                            head=parse_response_head(response.status, response.headers, now=self._clock.wall()),
+                            content=content,
+                        )
+                    finally:
+                        content.release_connection()
+                    return
                 finally:
-                    content.release_connection()
-                return
-            finally:
-                response.release() if response.content.at_eof() else response.close()
+                    response.release() if response.content.at_eof() else response.close()
 
     async def _request(self, target: AllowedUrl, fields: CIMultiDict[str]) -> aiohttp.ClientResponse:
         assert self._client is not None  # noqa: S101 - narrows the type; entered before

@@ -122,17 +122,17 @@ class Simulation:
 
     def _check(self) -> None:
         assert self.scheduler.running <= MAX_CONCURRENT
-        for queue in self.scheduler.origins.queues.values():
-            assert queue.running <= MAX_PER_HOST
-            assert queue.probe is None or queue.health.is_open
+        for entry in self.scheduler.origins.entries.values():
+            assert entry.running <= MAX_PER_HOST
+            assert entry.probe is None or entry.health.is_open
 
     def _start(self, transfer: Transfer) -> None:
         host = transfer.host
         host.starts.append(self.now)
         self.running[transfer.seq] = self.now
-        queue = self.scheduler.origins.use(host.name)
-        if queue.health.is_open:
-            assert queue.probe == transfer.seq, "a single download probes a host that is away"
+        entry = self.scheduler.origins.use(host.name)
+        if entry.health.is_open:
+            assert entry.probe == transfer.seq, "a single download probes a host that is away"
         error: DownloadError | None = None
         delay = 0.01
         if self._outage(host) is not None:
@@ -155,7 +155,7 @@ class Simulation:
             transfer.host.connections -= 1
             self._fail(transfer, NetworkError("reset", kind=NetworkErrorKind.NO_RESPONSE), has_progressed=False)
             return
-        self.scheduler.origins.report_answer(transfer.host.name, transfer.seq, max_slots=MAX_PER_HOST, now=self.now)
+        self.scheduler.report_answer(transfer.host.name, transfer.seq, now=self.now)
         end = self.now + transfer.seconds_left
         cuts = [begin for one in (self.network, transfer.host) for begin, _ in one.outages if self.now < begin < end]
         cut = min(cuts, default=None)
@@ -192,9 +192,7 @@ class Simulation:
             has_response=isinstance(error, RemoteError),
             retry_after=error.retry_after,
         )
-        verdict = self.scheduler.origins.report_failure(
-            transfer.host.name, failure, max_slots=MAX_PER_HOST, now=self.now, random=self.random.random()
-        )
+        verdict = self.scheduler.report_failure(transfer.host.name, failure, now=self.now, random=self.random.random())
         timed = transfer.time_spent + self.now - self.running[transfer.seq]
         since = transfer.retrying_since
         spent = retry.TimeSpent(

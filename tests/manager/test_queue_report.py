@@ -30,7 +30,7 @@ def fail(
 ) -> None:
     """Report a failed attempt of another download."""
     failure = OriginFailure(kind=kind, seq=-1, detail="no route", retry_after=retry_after)
-    queue.origins.report_failure(origin, failure, max_slots=queue.limits.max_per_host, now=now, random=0.0)
+    queue.report_failure(origin, failure, now=now, random=0.0)
 
 
 def test_waiting_downloads_are_counted_by_reason_and_hosts_by_use() -> None:
@@ -106,7 +106,7 @@ def test_lowered_slots_are_a_reason_of_their_own() -> None:
     for seq in range(4):
         queue.add(waiting(seq, "a"))
     queue.select_ready(now=0)
-    queue.origins.report_answer("a", 0, max_slots=3, now=0)
+    queue.report_answer("a", 0, now=0)
     fail(queue, "a", kind=FailureKind.REFUSED)
     assert describe_wait(queue, "a", None, 0) == "3 downloads from a are running; it refused more (no route)"
     assert measure_origins(queue, now=0).slowed == 1

@@ -12,7 +12,7 @@ from downloadd.policy.policy import Policy
 from downloadd.transfer.content import Content
 from downloadd.transfer.response_head import parse_response_head
 from downloadd.transfer.resume import RangeRequest
-from downloadd.transfer.session import OriginResponse, Session
+from downloadd.transfer.session import EnterOrigin, OriginResponse, Session
 
 NOW = 1_700_000_000.0
 """Unix time of all responses."""
@@ -75,7 +75,7 @@ class ScriptedSession:
         self._policy = Policy()
 
     @asynccontextmanager
-    async def get(self, url: str, request: RangeRequest) -> AsyncIterator[OriginResponse]:
+    async def get(self, url: str, request: RangeRequest, *, enter_origin: EnterOrigin) -> AsyncIterator[OriginResponse]:
         self.requests.append(request)
         answer = self._answer(request)
         if answer.error is not None:

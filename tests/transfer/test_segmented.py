@@ -46,6 +46,7 @@ class Transfer:
     def __init__(self, part: Part, session: Session, urls: Sequence[str], kept: ByteRanges) -> None:
         self.part = part
         self.dropped: dict[str, str] = {}
+        self.answered_by: list[str] = []
         self.checkpoints: list[str] = []
         self.sources = [Source(index, url, "127.0.0.1") for index, url in enumerate(urls)]
         for source in self.sources:
@@ -53,7 +54,8 @@ class Transfer:
         self.kept = kept
         self.fetch = SegmentedFetch(
             self.sources,
-            session=session,
+            connect=lambda source, request: session.get(source.url, request),
+            on_answer=lambda response: self.answered_by.append(response.url.origin),
             receiver=Receiver(
                 part,
                 clock=SystemClock(),
