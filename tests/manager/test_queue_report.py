@@ -142,3 +142,32 @@ def test_a_probe_is_reported_until_it_has_an_outcome() -> None:
     )
     assert count_wait_reasons(queue, now=5)[WaitReason.HOST_UNREACHABLE] == 1
     assert list_origins(queue, 1, now=5, wall_time=5).origins[0].state is OriginState.PROBING
+
+
+def test_what_a_target_of_redirects_holds_up_is_reported_with_its_name() -> None:
+    queue = scheduler(max_per_host=2)
+    fail(queue, "http://cdn:81", kind=FailureKind.REFUSED)
+    fail(queue, "mirror", retry_after=30)
+    for seq, target in ((1, "http://cdn:81"), (2, "mirror"), (3, None)):
+        queue.add(WaitingDownload(seq=seq, origin="https://a", priority=0, target=target))
+    queue.add(WaitingDownload(seq=4, origin="https://a", priority=0, target="http://cdn:81", not_before=5))
+    assert [describe_wait(queue, "https://a", None, 0, seq=seq) for seq in (1, 2, 3)] == [
+        "a redirects to cdn:81: cdn:81 could not be reached; the next attempt starts in 0 s (no route)",
+        "a redirects to mirror: mirror asked to wait, 30 s more",
+        "about to start",
+    ]
+    assert "a redirects to cdn:81" in describe_wait(queue, "https://a", 5, 0, seq=4)
+    assert describe_wait(queue, "https://a", 5, 0, seq=3) == "the next attempt starts in 5 s"
+    assert count_wait_reasons(queue, now=0) == {
+        WaitReason.DELAYED: 1,
+        WaitReason.HOST_UNREACHABLE: 1,
+        WaitReason.HOST_BACKOFF: 1,
+        WaitReason.READY: 1,
+    }
+    listed = list_origins(queue, 9, now=0, wall_time=0).origins
+    assert [(one.origin, one.waiting) for one in listed] == [("http://cdn:81", 1), ("mirror", 1), ("https://a", 3)]
+    assert measure_origins(queue, now=0).waiting == 3
+    assert queue.select_ready(now=0) == [3]
+    queue.acquire("https://a", 1, now=0)
+    # Its own origin comes first.
+    assert describe_wait(queue, "https://a", None, 0, seq=2) == "2 downloads from a are running (max_per_host)"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from support.fake_slots import FakeSlots
 from support.origin.origin import Origin
-from support.origin.scripted_response import ScriptedResponse, error_response
+from support.origin.scripted_response import ScriptedResponse, error_response, redirect
 from support.sample_downloads import sample_download
 
 from downloadd.download import Mirror
@@ -92,6 +92,55 @@ async def test_a_source_without_a_slot_is_named_when_the_others_fail(origin: Ori
     assert waiting.value.source == 1
     assert isinstance(waiting.value.failure, RemoteFileNotFoundError)
     assert origin.requests("/1") == []
+
+
+async def test_a_source_that_redirects_to_an_origin_without_a_slot_is_waited_for(
+    origin: Origin, session: Session
+) -> None:
+    async with Origin() as target:
+        origin.script("/0", redirect(target.url("/f")))
+        origin.script("/1", error_response(404))
+        full = FakeSlots(limits={target.url(""): 0})
+        requests = make_requests(origin, session, mirrors=0, slots=full)
+        with pytest.raises(NoSlotError) as waiting:
+            await first_source(requests)
+        assert (waiting.value.source, waiting.value.target, waiting.value.failure) == (0, target.url(""), None)
+        assert requests.redirects.targets == {origin.url(""): target.url("")}
+        # Another source may have the file.
+        with pytest.raises(NoSlotError) as waiting:
+            await first_source(make_requests(origin, session, mirrors=1, slots=full))
+        assert (waiting.value.source, waiting.value.target) == (0, target.url(""))
+        assert isinstance(waiting.value.failure, RemoteFileNotFoundError)
+        origin.script("/1", FILE)
+        assert await first_source(make_requests(origin, session, mirrors=1, slots=full)) == 1
+        assert target.connections == 0
+
+
+async def test_a_source_behind_a_redirect_has_a_slot_there_until_another_source_is_used(
+    origin: Origin, session: Session
+) -> None:
+    async with Origin() as target:
+        origin.script("/0", redirect(target.url("/f")))
+        target.script("/f", [FILE, error_response(503)])
+        origin.script("/1", FILE)
+        slots = FakeSlots()
+        requests = make_requests(origin, session, mirrors=1, slots=slots)
+        assert await first_source(requests) == 0
+        assert (requests.responding_origin, requests.answered_by) == (target.url(""), {target.url("")})
+        assert requests.redirects.redirected_by == {origin.url("")}
+        assert slots.target == target.url("")
+        assert await first_source(requests) == 1
+        assert slots.target == ""
+
+
+async def test_a_failure_behind_a_redirect_is_that_of_the_target(origin: Origin, session: Session) -> None:
+    async with Origin() as target:
+        origin.script("/0", redirect(target.url("/f")))
+        target.script("/f", redirect("http://["))
+        requests = make_requests(origin, session, mirrors=0)
+        with pytest.raises(DownloadError):
+            await first_source(requests)
+        assert requests.responding_origin == target.url("")
 
 
 async def test_slots_are_released_after_a_response(origin: Origin, session: Session) -> None:
