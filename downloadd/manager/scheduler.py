@@ -21,6 +21,11 @@ from downloadd.records.protocol import WaitingDownload
 
 RECHECK_SECONDS: Final = 30.0
 """Seconds after which one of the downloads that wait for a target asks its origin if it is led elsewhere now."""
+PRESUMED_RECHECK_SECONDS: Final = 1.0
+"""The same for downloads that were never led to a target, and wait for the one that others of their origin were led to.
+"""
+PRESUMED_RECHECK_SHARE: Final = 4
+"""One in so many of these asks each time, so that all have asked after about half a minute."""
 FURTHER_RECHECKS: Final = 4
 """Downloads that ask too when one was led elsewhere; so their number grows as long as there is a slot elsewhere."""
 
@@ -48,8 +53,8 @@ class Scheduler:
     one with the higher priority starts first, then the older one. The same order holds among origins that have a free
     slot, so that an origin that is full, slow or blocked never delays another one.
 
-    A download whose target is known also needs a slot of that. From time to time, one that waits for such a slot starts
-    without it, because its origin may lead it elsewhere by then.
+    A download whose target is known or presumed also needs a slot of that. From time to time, one that waits for such a
+    slot starts without it, because its origin may lead it elsewhere.
 
     Attributes:
         origins: the slots and the health of the origins.
@@ -248,7 +253,8 @@ class Scheduler:
             queue = self.queues.get(route)
             if queue is not None and queue.recheck_at is not None and queue.recheck_at <= now:
                 queue.recheck_at = None
-                queue.rechecks = max(queue.rechecks, 1)
+                count = 1 if route[1] else -(-queue.count // PRESUMED_RECHECK_SHARE)
+                queue.rechecks = max(queue.rechecks, count)
                 self.queues.offer(queue)
         freed, self._running.freed = self._running.freed, set()
         if self._is_cut_short and len(self._running) < self._limits.max_concurrent:
@@ -272,7 +278,7 @@ class Scheduler:
     def _block(self, queue: WaitingQueue, blocker: str, target: str, now: float) -> None:
         self.queues.block(queue, blocker)
         if blocker == target and queue.recheck_at is None:
-            queue.recheck_at = now + RECHECK_SECONDS
+            queue.recheck_at = now + (RECHECK_SECONDS if queue.route[1] else PRESUMED_RECHECK_SECONDS)
             heappush(self._rechecks, (queue.recheck_at, queue.route))
         for name in {queue.route[0], target} - {blocker, ""}:
             # The queue may have been offered because of a slot of this one; then the slot is for the next.

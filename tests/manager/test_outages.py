@@ -372,8 +372,8 @@ def test_a_host_behind_a_redirect_that_has_limited_its_connections_serves_all_wi
     assert max(one.ended_at for one in simulation.transfers.values()) < 50 * 20.0 + 60
     # Some start before the limit is known; then one tries now and then whether the host accepts more.
     assert len(host.starts) <= 100 + 2 * MAX_PER_HOST + 50 * 20 / RAISE_SECONDS
-    # The downloads of a front with one host are not started to find out where they are led to.
-    assert front.requests <= len(host.starts) + 2 * MAX_PER_HOST + 50 * 20 / RECHECK_SECONDS
+    # Each asks the front once where it is led to, and then waits for a slot of the host.
+    assert front.requests <= len(host.starts) + 100 + 50 * 20 / RECHECK_SECONDS
 
 
 def test_the_outage_of_one_host_holds_no_download_that_a_front_leads_to_another() -> None:

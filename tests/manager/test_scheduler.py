@@ -225,7 +225,8 @@ class SchedulerModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.constants = ExitStack()
-        self.constants.enter_context(patch.object(scheduler_module, "RECHECK_SECONDS", 1e9))
+        for name in ("RECHECK_SECONDS", "PRESUMED_RECHECK_SECONDS"):
+            self.constants.enter_context(patch.object(scheduler_module, name, 1e9))
         self.constants.enter_context(patch.object(redirect_targets, "MIN_DOWNLOADS", 2))
         self.queue = scheduler(max_concurrent=4, max_per_host=2)
         self.model: dict[int, WaitingDownload] = {}
@@ -467,6 +468,23 @@ def test_an_origin_with_several_targets_does_not_hold_downloads_for_one_of_them(
     for seq in range(2, 9):
         queue.add(waiting(seq))
     assert queue.select_ready(now=0.1) == [2, 3, 4, 5, 6, 7, 8]
+
+
+def test_each_download_that_waits_for_a_presumed_target_asks_within_half_a_minute() -> None:
+    queue = scheduler(max_per_host=100)
+    learn_target(queue)
+    queue.acquire("cdn", 100, now=0)
+    for seq in range(1000):
+        queue.add(waiting(seq))
+    asked: list[int] = []
+    for now in range(30):
+        assert len(asked) <= 1000 * now / 4
+        for seq in queue.select_ready(now=now):
+            asked.append(seq)
+            assert not queue.enter(seq, "a", "cdn", now=now)
+            queue.finish(seq)
+            queue.add(waiting(seq, target="cdn"))
+    assert asked == [*range(1000)]
 
 
 def test_a_download_that_waits_for_a_target_asks_again_after_a_while() -> None:
