@@ -71,7 +71,9 @@ def describe_wait(
     if is_delayed and reason is not WaitReason.HOST_UNREACHABLE:
         return f"the next attempt starts in {(not_before or now) - now:.0f} s"
     description = _describe(scheduler, reason, blocker, now)
-    return description if blocker == origin else f"{_host(origin)} redirects to {_host(blocker)}: {description}"
+    # A host that redirects to itself with TLS would be named twice.
+    is_elsewhere = _host(blocker) != _host(origin)
+    return f"{_host(origin)} redirects to {_host(blocker)}: {description}" if is_elsewhere else description
 
 
 def count_wait_reasons(scheduler: Scheduler, now: float) -> dict[WaitReason, int]:

@@ -134,6 +134,15 @@ async def test_an_outage_behind_a_redirect_holds_the_downloads_and_only_probes_a
             await complete(daemon, ids)
 
 
+async def test_downloads_of_a_host_behind_a_redirect_that_never_answers_end_by_their_timeout(tmp_path: Path) -> None:
+    async with Origin(fallback=answer) as target:
+        pass
+    async with Origin(fallback=lead_to(target)) as front, DaemonProcess(tmp_path) as daemon:
+        for id in await start(daemon, front, range(3), timeout=1):
+            entry = await daemon.wait_until_finished(id)
+            assert (entry["status"], entry["error"]) == ("failed", "NETWORK_ERROR")
+
+
 async def test_an_origin_that_redirects_to_several_hosts_holds_no_download_for_the_wrong_one(
     tmp_path: Path, target: Origin
 ) -> None:

@@ -171,3 +171,10 @@ def test_what_a_target_of_redirects_holds_up_is_reported_with_its_name() -> None
     queue.acquire("https://a", 1, now=0)
     # Its own origin comes first.
     assert describe_wait(queue, "https://a", None, 0, seq=2) == "2 downloads from a are running (max_per_host)"
+
+
+def test_a_host_that_redirects_to_itself_with_tls_is_named_once() -> None:
+    queue = scheduler()
+    fail(queue, "https://a", retry_after=30)
+    queue.add(WaitingDownload(seq=1, origin="http://a", priority=0, target="https://a"))
+    assert describe_wait(queue, "http://a", None, 0, seq=1) == "a asked to wait, 30 s more"
