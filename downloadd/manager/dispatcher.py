@@ -43,8 +43,26 @@ class Dispatcher(Protocol):
         """Free acquired slots."""
         ...
 
-    def report_answer(self, origin: str, seq: int) -> bool:
-        """Record that an origin has answered a request of a download; return True if it closed the circuit."""
+    def enter(self, seq: int, source: str, origin: str) -> bool:
+        """Take a slot of the origin that redirects of `source` lead a running download to; return False without one.
+
+        The slot is free again when the run ends, or is led elsewhere.
+        """
+        ...
+
+    def leave(self, seq: int) -> None:
+        """Free the slot of a running download at the target of redirects, if it has one."""
+        ...
+
+    def expected_target(self, seq: int) -> str | None:
+        """Return the origin that redirects are expected to lead a running download to; None if that is not known."""
+        ...
+
+    def report_answer(self, origin: str, seq: int, *, is_redirect: bool = False) -> bool:
+        """Record that an origin has answered a request of a download; return True if it closed the circuit.
+
+        With `is_redirect`, another origin sends the content.
+        """
         ...
 
     def report_failure(self, origin: str, failure: OriginFailure) -> Verdict:
@@ -75,8 +93,11 @@ class Dispatcher(Protocol):
         """Suspend all starts for a `reason`, in words, that waiting downloads show; None ends the suspension."""
         ...
 
-    def describe_wait(self, origin: str, not_before: float | None) -> str:
-        """Return the reason, in words, why a waiting download of `origin` has not started."""
+    def describe_wait(self, origin: str, not_before: float | None, *, seq: int | None = None) -> str:
+        """Return the reason, in words, why a waiting download of `origin` has not started.
+
+        `seq` is its number, by which the queue knows the target of its redirects.
+        """
         ...
 
     def wait_reasons(self) -> Mapping[WaitReason, int]:

@@ -63,20 +63,32 @@ class LocalDispatcher:
         self._scheduler.release(origin, slots)
         self._changed.set()
 
-    def report_answer(self, origin: str, seq: int) -> bool:
+    def enter(self, seq: int, source: str, origin: str) -> bool:
+        """Take a slot of the origin that redirects of `source` lead a running download to; return False without one."""
+        has_slot = self._scheduler.enter(seq, source, origin, now=self._clock.monotonic())
+        self._changed.set()
+        return has_slot
+
+    def leave(self, seq: int) -> None:
+        """Free the slot of a running download at the target of redirects, if it has one."""
+        self._scheduler.leave(seq)
+        self._changed.set()
+
+    def expected_target(self, seq: int) -> str | None:
+        """Return the origin that redirects are expected to lead a running download to; None if that is not known."""
+        return self._scheduler.expected_target(seq)
+
+    def report_answer(self, origin: str, seq: int, *, is_redirect: bool = False) -> bool:
         """Record that an origin has answered a request of a download; return True if it closed the circuit."""
-        has_closed = self._scheduler.origins.report_answer(
-            origin, seq, max_slots=self._scheduler.limits.max_per_host, now=self._clock.monotonic()
-        )
+        has_closed = self._scheduler.report_answer(origin, seq, is_redirect=is_redirect, now=self._clock.monotonic())
         self._changed.set()
         return has_closed
 
     def report_failure(self, origin: str, failure: OriginFailure) -> Verdict:
         """Record a failed attempt; return the consequence for its download."""
-        verdict = self._scheduler.origins.report_failure(
+        verdict = self._scheduler.report_failure(
             origin,
             failure,
-            max_slots=self._scheduler.limits.max_per_host,
             now=self._clock.monotonic(),
             random=random(),  # noqa: S311 - jitter, not a secret
         )
@@ -113,10 +125,10 @@ class LocalDispatcher:
         self._scheduler.suspension = reason
         self._changed.set()
 
-    def describe_wait(self, origin: str, not_before: float | None) -> str:
+    def describe_wait(self, origin: str, not_before: float | None, *, seq: int | None = None) -> str:
         """Return the reason, in words, why a waiting download of `origin` has not started."""
         due = None if not_before is None else self._to_monotonic(not_before)
-        return describe_wait(self._scheduler, origin, due, self._clock.monotonic())
+        return describe_wait(self._scheduler, origin, due, self._clock.monotonic(), seq=seq)
 
     def wait_reasons(self) -> Mapping[WaitReason, int]:
         """Return the number of waiting downloads per reason."""

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
+import msgspec
 import structlog
 
 from downloadd.errors import DownloadError, StorageError, StoreUnavailableError
@@ -18,6 +19,14 @@ STORE_TIMEOUT_SECONDS: Final = 5.0
 """Seconds that the outcome of a run waits for the record of its origin."""
 CHECK_SECONDS: Final = 300.0
 """Seconds between two searches for records of origins that are not used any more."""
+
+
+class KnownFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """Failure that an attempt would have, by the open circuit of an origin."""
+
+    origin: str
+    verdict: Verdict
+    detail: str
 
 
 class OriginMonitor:
@@ -39,9 +48,9 @@ class OriginMonitor:
             self._written[record.origin] = record
             self._dispatcher.restore_origin(record)
 
-    def report_answer(self, origin: str, seq: int) -> None:
-        """Report that an origin has answered a request of a download with its representation."""
-        if self._dispatcher.report_answer(origin, seq):
+    def report_answer(self, origin: str, seq: int, *, is_redirect: bool = False) -> None:
+        """Report that an origin has answered a request of a download with its representation, or with a redirect."""
+        if self._dispatcher.report_answer(origin, seq, is_redirect=is_redirect):
             log.info("origin_recovered", origin=origin)
             self._recovered.set()
 
@@ -61,9 +70,17 @@ class OriginMonitor:
         await self._store(origin)
         return verdict
 
-    def known_failure(self, origin: str) -> tuple[Verdict, str] | None:
-        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
-        return self._dispatcher.known_failure(origin)
+    def known_failure(self, origin: str, seq: int) -> KnownFailure | None:
+        """Return the failure of an attempt that would fail as the last one; None with closed circuits.
+
+        The circuits are those of the origin, and of the target that its redirects are expected to lead a running
+        download to.
+        """
+        for asked in filter(None, (origin, self._dispatcher.expected_target(seq))):
+            known = self._dispatcher.known_failure(asked)
+            if known is not None:
+                return KnownFailure(origin=asked, verdict=known[0], detail=known[1])
+        return None
 
     def is_awaited(self, origin: str) -> bool:
         """Return True if the circuit of an origin is open, and the origin has answered before."""

@@ -1,4 +1,4 @@
-"""Table of the origins in use or in trouble: their queues, their slots in use and their health.
+"""Table of the origins in use or in trouble: their slots in use and their health.
 
 Pure: no I/O, no clock and no randomness. Time: every call is logarithmic in the number of origins, except where the
 docstring says more.
@@ -31,33 +31,26 @@ from downloadd.records.origins import OriginRecord
 MAX_ANSWERED_ORIGINS: Final = 10_000
 """Origins of which the table remembers that they have answered."""
 
-QueueKey = tuple[int, int, str]
-"""(minus priority, seq, origin): the smallest is the next; the origin names its queue."""
 
-
-class OriginQueue:
-    """The queue, the slots and the health of one origin.
+class OriginEntry:
+    """The slots in use and the health of one origin.
 
     Attributes:
-        heap: keys of waiting downloads; a withdrawn one stays until it is the smallest.
-        waiting: downloads that wait, without withdrawn ones and without those that wait for a time.
+        waiting: downloads of the origin that wait, without those that wait for a time.
         running: slots in use.
-        runs: the running downloads (`seq`), with True for those whose request was answered.
+        runs: the running downloads (`seq`), with True for those that receive from the origin.
         probe: the download (`seq`) that probes the origin while the circuit is open.
         health: the health.
-        offered: the key under which the scheduler offers the origin, if it does.
     """
 
-    __slots__ = ("health", "heap", "offered", "probe", "running", "runs", "waiting")
+    __slots__ = ("health", "probe", "running", "runs", "waiting")
 
     def __init__(self) -> None:
-        self.heap: list[QueueKey] = []
         self.waiting = 0
         self.running = 0
         self.runs: dict[int, bool] = {}
         self.probe: int | None = None
         self.health: OriginHealth = HEALTHY
-        self.offered: QueueKey | None = None
 
     def free_slots(self, max_slots: int, now: float) -> int:
         """Return the number of runs or connections that may start now."""
@@ -78,63 +71,66 @@ class OriginTable:
     """The origins by name. An origin that is unused and healthy is forgotten."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, OriginQueue] = {}
+        self._entries: dict[str, OriginEntry] = {}
         # Times at which a backoff ends, a probe may start, slots rise, or a health is forgotten. Entries may be stale.
         self._due: list[tuple[float, str]] = []
         # In the order of the last answer; the oldest is forgotten first.
         self._answered: dict[str, None] = {}
 
     @property
-    def queues(self) -> Mapping[str, OriginQueue]:
-        """Return the queues by origin."""
-        return self._queues
+    def entries(self) -> Mapping[str, OriginEntry]:
+        """Return the entries by origin."""
+        return self._entries
 
-    def get(self, origin: str) -> OriginQueue | None:
-        """Return the queue of an origin; None if it is unused and healthy."""
-        return self._queues.get(origin)
+    def get(self, origin: str) -> OriginEntry | None:
+        """Return the entry of an origin; None if it is unused and healthy."""
+        return self._entries.get(origin)
 
-    def use(self, origin: str) -> OriginQueue:
-        """Return the queue of an origin, a new one if needed."""
-        queue = self._queues.get(origin)
-        if queue is None:
-            queue = self._queues[origin] = OriginQueue()
-        return queue
+    def use(self, origin: str) -> OriginEntry:
+        """Return the entry of an origin, a new one if needed."""
+        entry = self._entries.get(origin)
+        if entry is None:
+            entry = self._entries[origin] = OriginEntry()
+        return entry
 
     def forget_unused(self, origin: str) -> None:
         """Forget an origin without waiting and running downloads, unless its health must be kept."""
-        queue = self._queues[origin]
-        if not queue.waiting and not queue.running and queue.health == HEALTHY:
-            del self._queues[origin]
+        entry = self._entries.get(origin)
+        if entry is not None and not entry.waiting and not entry.running and entry.health == HEALTHY:
+            del self._entries[origin]
 
     def begin_run(self, origin: str, seq: int, *, now: float) -> None:
         """Take a slot for the run of a download; with an open circuit, it is the probe."""
-        queue = self._queues[origin]
-        queue.running += 1
-        queue.runs[seq] = False
-        if queue.health.is_open:
-            queue.probe = seq
-            self._set_health(origin, queue, expect_probe(queue.health, now=now))
+        entry = self.use(origin)
+        entry.running += 1
+        entry.runs[seq] = False
+        if entry.health.is_open:
+            entry.probe = seq
+            self._set_health(origin, entry, expect_probe(entry.health, now=now))
 
     def end_run(self, origin: str, seq: int) -> None:
         """Free the slot of the run of a download."""
-        queue = self._queues[origin]
-        queue.running -= 1
-        del queue.runs[seq]
-        if queue.probe == seq:
-            queue.probe = None
+        entry = self._entries[origin]
+        entry.running -= 1
+        del entry.runs[seq]
+        if entry.probe == seq:
+            entry.probe = None
 
-    def report_answer(self, origin: str, seq: int, *, max_slots: int, now: float) -> bool:
-        """Record a usable response to a request of a download; return True if it closed the circuit."""
+    def report_answer(self, origin: str, seq: int, *, max_slots: int, now: float, is_receiving: bool = True) -> bool:
+        """Record a usable response to a request of a download; return True if it closed the circuit.
+
+        After a redirect, the download is not receiving from the origin any more.
+        """
         self._note_answer(origin)
-        queue = self._queues.get(origin)
-        if queue is None:
+        entry = self._entries.get(origin)
+        if entry is None:
             return False
-        if seq in queue.runs:
-            queue.runs[seq] = True
-        was_open = queue.health.is_open
-        self._set_health(origin, queue, record_answer(queue.health, max_slots=max_slots, now=now))
+        if seq in entry.runs:
+            entry.runs[seq] = is_receiving
+        was_open = entry.health.is_open
+        self._set_health(origin, entry, record_answer(entry.health, max_slots=max_slots, now=now))
         if was_open:
-            queue.probe = None
+            entry.probe = None
         heappush(self._due, (now, origin))
         return was_open
 
@@ -145,43 +141,43 @@ class OriginTable:
         has_answered = origin in self._answered or failure.has_response
         if failure.has_response or failure.kind is FailureKind.RESOURCE:
             self._note_answer(origin)
-        queue = self.use(origin)
-        if failure.seq in queue.runs:
-            queue.runs[failure.seq] = False
-        # A redirect leads to origins that no queue is for: the circuit of such a one is probed by any download.
-        is_probe = queue.probe == failure.seq or (queue.probe is None and now >= queue.health.probe_at)
+        entry = self.use(origin)
+        if failure.seq in entry.runs:
+            entry.runs[failure.seq] = False
+        # A connection without a slot of a run, to a mirror for example, may be the first to fail after the pause.
+        is_probe = entry.probe == failure.seq or (entry.probe is None and now >= entry.health.probe_at)
         health, verdict = record_failure(
-            queue.health,
+            entry.health,
             failure,
-            OriginLoad(running=max(0, queue.running - 1), receiving=sum(queue.runs.values()), max_slots=max_slots),
+            OriginLoad(running=max(0, entry.running - 1), receiving=sum(entry.runs.values()), max_slots=max_slots),
             is_probe=is_probe,
             has_answered=has_answered,
             now=now,
             random=random,
         )
         if is_probe:
-            queue.probe = None
-        if queue.health.is_open and not health.is_open:
+            entry.probe = None
+        if entry.health.is_open and not health.is_open:
             heappush(self._due, (now, origin))
-        self._set_health(origin, queue, health)
+        self._set_health(origin, entry, health)
         return verdict
 
     def known_failure(self, origin: str, *, now: float) -> tuple[Verdict, str] | None:
         """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
-        health = self._queues[origin].health if origin in self._queues else HEALTHY
+        health = self._entries[origin].health if origin in self._entries else HEALTHY
         verdict = known_failure(health, has_answered=origin in self._answered, now=now)
         return None if verdict is None else (verdict, health.error or "")
 
     def hasten_probe(self, origin: str, *, now: float) -> None:
         """Let the next probe of an open circuit start soon: the last download has ended by time."""
-        queue = self._queues.get(origin)
-        if queue is not None and queue.health.is_open:
-            self._set_health(origin, queue, hasten_probe(queue.health, now=now))
+        entry = self._entries.get(origin)
+        if entry is not None and entry.health.is_open:
+            self._set_health(origin, entry, hasten_probe(entry.health, now=now))
 
     def is_awaited(self, origin: str) -> bool:
         """Return True if the circuit of an origin is open, and the origin has answered before."""
-        queue = self._queues.get(origin)
-        return queue is not None and queue.health.is_open and origin in self._answered
+        entry = self._entries.get(origin)
+        return entry is not None and entry.health.is_open and origin in self._answered
 
     def restore(self, known: KnownHealth) -> None:
         """Set the health of an origin to what it was before a restart."""
@@ -191,23 +187,23 @@ class OriginTable:
 
     def health_to_store(self, origin: str, *, now: float) -> KnownHealth | None:
         """Return what must outlive the process of an origin's health; None if there is nothing."""
-        queue = self._queues.get(origin)
-        if queue is None or not (queue.health.is_open or queue.health.backoff_until > now):
+        entry = self._entries.get(origin)
+        if entry is None or not (entry.health.is_open or entry.health.backoff_until > now):
             return None
-        return KnownHealth(origin=origin, health=queue.health, has_answered=origin in self._answered)
+        return KnownHealth(origin=origin, health=entry.health, has_answered=origin in self._answered)
 
     def pop_due(self, now: float, *, max_slots: int) -> Iterator[str]:
         """Yield the origins whose backoff or pause has ended, whose slots were raised, or which may be forgotten."""
         while self._due and self._due[0][0] <= now:
             _, origin = heappop(self._due)
-            queue = self._queues.get(origin)
-            if queue is None:
+            entry = self._entries.get(origin)
+            if entry is None:
                 continue
-            health = raise_slots(end_backoff(queue.health, now=now), max_slots=max_slots, now=now)
-            self._set_health(origin, queue, health)
-            if queue.health.kept_until <= now and queue.health != HEALTHY:
-                if not queue.waiting and not queue.running:
-                    queue.health = HEALTHY
+            health = raise_slots(end_backoff(entry.health, now=now), max_slots=max_slots, now=now)
+            self._set_health(origin, entry, health)
+            if entry.health.kept_until <= now and entry.health != HEALTHY:
+                if not entry.waiting and not entry.running:
+                    entry.health = HEALTHY
                 else:
                     heappush(self._due, (now + KEEP_SECONDS, origin))
             yield origin
@@ -222,8 +218,8 @@ class OriginTable:
         if len(self._answered) > MAX_ANSWERED_ORIGINS:
             del self._answered[next(iter(self._answered))]
 
-    def _set_health(self, origin: str, queue: OriginQueue, health: OriginHealth) -> None:
-        before, queue.health = queue.health, health
+    def _set_health(self, origin: str, entry: OriginEntry, health: OriginHealth) -> None:
+        before, entry.health = entry.health, health
         for attribute in ("backoff_until", "probe_at", "slots_raised_at", "kept_until"):
             time = getattr(health, attribute)
             if time and time != getattr(before, attribute):

@@ -65,18 +65,20 @@ class Outcomes:
         return self._attempt.download
 
     def check_time_left(self) -> None:
-        """Check that the download has not waited too long for its host already.
+        """Check that the download has not waited too long for its host, or for the target of its redirects, already.
 
         Otherwise the downloads of a host that never answers would end one after the other, each after an attempt.
 
         Raises:
             NetworkError: it has; no request is made.
         """
-        known = self._origins.known_failure(self._download.progress.origin)
+        known = self._origins.known_failure(self._download.progress.origin, self._download.seq)
         if known is not None:
-            left = self._time_left(known[0], self._download.progress.time_spent, self._clock.wall())
+            left = self._time_left(known.verdict, self._download.progress.time_spent, self._clock.wall())
             if left is not None and left <= 0:
-                raise NetworkError(known[1], kind=NetworkErrorKind.CONNECT)
+                error = NetworkError(known.detail, kind=NetworkErrorKind.CONNECT)
+                error.origin = known.origin
+                raise error
 
     async def skip(self) -> Download:
         """Return the row of a download whose name is taken and whose request says to keep the existing file."""
@@ -104,7 +106,7 @@ class Outcomes:
         `has_waited` is True if the attempt had to wait for the records; its failure does not count.
         """
         error = self._attribute_timeout(error)
-        verdict = await self._origins.report_failure(self._attempt.responding_origin, self._download.seq, error)
+        verdict = await self._origins.report_failure(self._origin_of(error), self._download.seq, error)
         return await self._retry_or_fail(error, verdict, has_waited=has_waited)
 
     async def _retry_or_fail(self, error: DownloadError, verdict: Verdict, *, has_waited: bool) -> Download:
@@ -140,21 +142,26 @@ class Outcomes:
             case retry.Abort():
                 self._log.info("attempt_failed", error=error.code, detail=error.detail)
                 if error.transient and verdict.failing_seconds is not None:
-                    self._origins.hasten_probe(self._attempt.responding_origin)
+                    self._origins.hasten_probe(self._origin_of(error))
                 return lifecycle.mark_failed(await self._keep_failed_part(error), error, now=now)
 
     async def wait_for_source(self, error: NoSlotError, *, has_waited: bool) -> Download:
         """Return the row of a download that waits for a source that has no free slot.
 
-        It fails after too many rounds in which the other sources failed. `has_waited` as for `fail`.
+        It fails after too many rounds in which the other sources failed. If there are none, or the source redirects to
+        an origin without a free slot, nothing is counted. `has_waited` as for `fail`.
         """
         download = self._download
+        self._log.info("waiting_for_source", detail=str(error), target=error.target)
+        if error.failure is None:
+            row = await self._attempt.close_part()
+            row = row.with_progress(attempt=row.progress.attempt - 1)
+            return lifecycle.wait_for_source(row, source=error.source, failures=download.progress.failures)
         verdict = await self._origins.report_failure(self._attempt.responding_origin, download.seq, error.failure)
-        is_counted = verdict.is_counted and not has_waited
+        is_counted = verdict.is_counted and not has_waited and error.target is None
         failures = 1 if self._attempt.has_progressed else download.progress.failures + is_counted
         if failures > self._max_retries + len(download.request.mirrors):
             return await self._retry_or_fail(error.failure, verdict, has_waited=has_waited)
-        self._log.info("waiting_for_source", detail=str(error))
         row = (await self._attempt.close_part()).with_progress(time_spent=self._timer.spent)
         return lifecycle.wait_for_source(row, source=error.source, failures=failures)
 
@@ -176,6 +183,11 @@ class Outcomes:
             await self._attempt.remove_parts()
         except DownloadError as error:
             self._log.warning("part_removal_failed", error=error.code, detail=error.detail)
+
+    def _origin_of(self, error: DownloadError) -> str:
+        """Return the origin that an error is attributed to."""
+        known = error.origin if isinstance(error, NetworkError) else None
+        return known or self._attempt.responding_origin
 
     def _time_left(self, verdict: Verdict, time_spent: float, now: float) -> float | None:
         """Return the seconds until the download ends by time, after a failure with this verdict."""

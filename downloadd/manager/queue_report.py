@@ -9,12 +9,10 @@ from heapq import nsmallest
 
 import msgspec
 
-from downloadd.manager.origin_table import OriginQueue
+from downloadd.manager.origin_table import OriginEntry
 from downloadd.manager.scheduler import Scheduler
 from downloadd.metrics import OriginUsage
 from downloadd.states import WaitReason
-
-_STARTING = "about to start"
 
 
 class OriginState(StrEnum):
@@ -58,62 +56,47 @@ class OriginList(msgspec.Struct, frozen=True, kw_only=True):
     """Their number."""
 
 
-def describe_wait(scheduler: Scheduler, origin: str, not_before: float | None, now: float) -> str:
-    """Return the reason, in words, why a waiting download of `origin` has not started."""
-    queue = scheduler.origins.get(origin) or OriginQueue()
-    reason = _wait_reason(scheduler, queue, now)
+def describe_wait(
+    scheduler: Scheduler, origin: str, not_before: float | None, now: float, *, seq: int | None = None
+) -> str:
+    """Return the reason, in words, why a waiting download of `origin` has not started.
+
+    `seq` is its number, by which the queue knows the target of its redirects.
+    """
+    route = None if seq is None else scheduler.route(seq)
+    target = scheduler.target(route or (origin, ""), now)
+    reason, blocker = _wait_reason(scheduler, origin, target, now)
     is_delayed = not_before is not None and not_before > now
     # The pause of a host that cannot be reached is also the delay of the download that probed it.
     if is_delayed and reason is not WaitReason.HOST_UNREACHABLE:
-        reason = WaitReason.DELAYED
-    health, host = queue.health, origin.rpartition("://")[2]
-    match reason:
-        case WaitReason.DELAYED:
-            return f"the next attempt starts in {(not_before or now) - now:.0f} s"
-        case WaitReason.STORAGE_UNAVAILABLE:
-            return scheduler.suspension or _STARTING
-        case WaitReason.HOST_UNREACHABLE:
-            seconds = max(0.0, _next_attempt(queue) - now)
-            attempt = (
-                "another download tries it now"
-                if queue.probe is not None
-                else f"the next attempt starts in {seconds:.0f} s"
-            )
-            return f"{host} could not be reached; {attempt} ({health.error})"
-        case WaitReason.HOST_BACKOFF:
-            return f"{host} asked to wait, {health.backoff_until - now:.0f} s more"
-        case WaitReason.HOST_LIMIT:
-            if _slots(scheduler, queue) < scheduler.limits.max_per_host:
-                return f"{queue.running} downloads from {host} are running; it refused more ({health.error})"
-            return f"{queue.running} downloads from {host} are running (max_per_host)"
-        case WaitReason.TOTAL_LIMIT:
-            return f"{scheduler.running} downloads are running (max_concurrent)"
-        case WaitReason.READY:
-            return _STARTING
+        return f"the next attempt starts in {(not_before or now) - now:.0f} s"
+    description = _describe(scheduler, reason, blocker, now)
+    # A host that redirects to itself with TLS would be named twice.
+    is_elsewhere = _host(blocker) != _host(origin)
+    return f"{_host(origin)} redirects to {_host(blocker)}: {description}" if is_elsewhere else description
 
 
 def count_wait_reasons(scheduler: Scheduler, now: float) -> dict[WaitReason, int]:
-    """Return the number of waiting downloads per reason; takes time in proportion to the number of origins."""
+    """Return the number of waiting downloads per reason; takes time in proportion to the number of queues."""
     reasons = {WaitReason.DELAYED: scheduler.delayed}
-    for queue in scheduler.origins.queues.values():
-        if queue.waiting:
-            reason = _wait_reason(scheduler, queue, now)
-            reasons[reason] = reasons.get(reason, 0) + queue.waiting
+    for queue in scheduler.queues:
+        reason, _ = _wait_reason(scheduler, queue.route[0], scheduler.target(queue.route, now), now)
+        reasons[reason] = reasons.get(reason, 0) + queue.count
     return reasons
 
 
 def measure_origins(scheduler: Scheduler, now: float) -> OriginUsage:
     """Return the use of all origins; takes time in proportion to their number."""
-    queues = scheduler.origins.queues.values()
-    used = [queue.running for queue in queues if queue.running]
+    entries = scheduler.origins.entries.values()
+    used = [entry.running for entry in entries if entry.running]
     return OriginUsage(
         connections=sum(used),
         busiest=max(used, default=0),
         connected=len(used),
-        waiting=sum(queue.waiting > 0 for queue in queues),
-        blocked=sum(queue.health.backoff_until > now for queue in queues),
-        unreachable=sum(queue.health.is_open for queue in queues),
-        slowed=sum(_slots(scheduler, queue) < scheduler.limits.max_per_host for queue in queues),
+        waiting=len(_count_waiting(scheduler, now)),
+        blocked=sum(entry.health.backoff_until > now for entry in entries),
+        unreachable=sum(entry.health.is_open for entry in entries),
+        slowed=sum(_slots(scheduler, entry) < scheduler.limits.max_per_host for entry in entries),
     )
 
 
@@ -122,59 +105,103 @@ def list_origins(scheduler: Scheduler, limit: int, *, now: float, wall_time: flo
 
     `wall_time` is `now` as Unix time. It takes time in proportion to the number of origins.
     """
-    queues = [
-        (queue, origin, _state(scheduler, queue, now))
-        for origin, queue in scheduler.origins.queues.items()
-        if queue.running or queue.waiting or queue.health.is_open or queue.health.backoff_until > now
+    waiting = _count_waiting(scheduler, now)
+    entries = [
+        (entry, origin, _state(scheduler, entry, now))
+        for origin, entry in scheduler.origins.entries.items()
+        if entry.running or origin in waiting or entry.health.is_open or entry.health.backoff_until > now
     ]
     order = list(OriginState)
-    first = nsmallest(limit, queues, key=lambda one: (order.index(one[2]), -one[0].running - one[0].waiting, one[1]))
+    first = nsmallest(
+        limit, entries, key=lambda one: (order.index(one[2]), -one[0].running - waiting.get(one[1], 0), one[1])
+    )
     return OriginList(
         origins=[
             OriginStatus(
                 origin=origin,
                 state=state,
-                running=queue.running,
-                waiting=queue.waiting,
-                slots=_slots(scheduler, queue),
-                failures=queue.health.failures,
-                next_attempt=wall_time + _next_attempt(queue) - now if _next_attempt(queue) > now else None,
-                error=queue.health.error,
+                running=entry.running,
+                waiting=waiting.get(origin, 0),
+                slots=_slots(scheduler, entry),
+                failures=entry.health.failures,
+                next_attempt=wall_time + _next_attempt(entry) - now if _next_attempt(entry) > now else None,
+                error=entry.health.error,
             )
-            for queue, origin, state in first
+            for entry, origin, state in first
         ],
-        total=len(queues),
+        total=len(entries),
     )
 
 
-def _state(scheduler: Scheduler, queue: OriginQueue, now: float) -> OriginState:
-    if queue.health.is_open:
-        return OriginState.OPEN if queue.probe is None else OriginState.PROBING
-    if queue.health.backoff_until > now:
+def _count_waiting(scheduler: Scheduler, now: float) -> dict[str, int]:
+    """Return the number of downloads that wait for each origin, and for each target of redirects."""
+    waiting: dict[str, int] = {}
+    for queue in scheduler.queues:
+        for origin in {queue.route[0], scheduler.target(queue.route, now)} - {""}:
+            waiting[origin] = waiting.get(origin, 0) + queue.count
+    return waiting
+
+
+def _describe(scheduler: Scheduler, reason: WaitReason, origin: str, now: float) -> str:
+    """Return a reason in words; `origin` is the one that it concerns."""
+    entry, host = scheduler.origins.get(origin) or OriginEntry(), _host(origin)
+    match reason:
+        case WaitReason.STORAGE_UNAVAILABLE if scheduler.suspension is not None:
+            return scheduler.suspension
+        case WaitReason.HOST_UNREACHABLE:
+            seconds = max(0.0, _next_attempt(entry) - now)
+            attempt = (
+                "another download tries it now"
+                if entry.probe is not None
+                else f"the next attempt starts in {seconds:.0f} s"
+            )
+            return f"{host} could not be reached; {attempt} ({entry.health.error})"
+        case WaitReason.HOST_BACKOFF:
+            return f"{host} asked to wait, {entry.health.backoff_until - now:.0f} s more"
+        case WaitReason.HOST_LIMIT:
+            if _slots(scheduler, entry) < scheduler.limits.max_per_host:
+                return f"{entry.running} downloads from {host} are running; it refused more ({entry.health.error})"
+            return f"{entry.running} downloads from {host} are running (max_per_host)"
+        case WaitReason.TOTAL_LIMIT:
+            return f"{scheduler.running} downloads are running (max_concurrent)"
+        case _:
+            return "about to start"
+
+
+def _host(origin: str) -> str:
+    return origin.rpartition("://")[2]
+
+
+def _state(scheduler: Scheduler, entry: OriginEntry, now: float) -> OriginState:
+    if entry.health.is_open:
+        return OriginState.OPEN if entry.probe is None else OriginState.PROBING
+    if entry.health.backoff_until > now:
         return OriginState.BACKOFF
-    is_slowed = _slots(scheduler, queue) < scheduler.limits.max_per_host
+    is_slowed = _slots(scheduler, entry) < scheduler.limits.max_per_host
     return OriginState.SLOWED if is_slowed else OriginState.HEALTHY
 
 
-def _slots(scheduler: Scheduler, queue: OriginQueue) -> int:
+def _slots(scheduler: Scheduler, entry: OriginEntry) -> int:
     limit = scheduler.limits.max_per_host
-    return min(limit, queue.health.slots or limit)
+    return min(limit, entry.health.slots or limit)
 
 
-def _next_attempt(queue: OriginQueue) -> float:
-    return max(queue.health.backoff_until, queue.health.probe_at if queue.health.is_open else 0.0)
+def _next_attempt(entry: OriginEntry) -> float:
+    return max(entry.health.backoff_until, entry.health.probe_at if entry.health.is_open else 0.0)
 
 
-def _wait_reason(scheduler: Scheduler, queue: OriginQueue, now: float) -> WaitReason:
-    """Return the reason of a download in this queue that has no time to wait for."""
+def _wait_reason(scheduler: Scheduler, origin: str, target: str, now: float) -> tuple[WaitReason, str]:
+    """Return why a download that has no time to wait for does not start, and which of the origins that concerns."""
     if scheduler.suspension is not None:
-        return WaitReason.STORAGE_UNAVAILABLE
-    if queue.health.is_open:
-        return WaitReason.HOST_UNREACHABLE
-    if queue.health.backoff_until > now:
-        return WaitReason.HOST_BACKOFF
-    if queue.running >= _slots(scheduler, queue):
-        return WaitReason.HOST_LIMIT
+        return WaitReason.STORAGE_UNAVAILABLE, origin
+    for name in filter(None, (origin, target)):
+        entry = scheduler.origins.get(name) or OriginEntry()
+        if entry.health.is_open:
+            return WaitReason.HOST_UNREACHABLE, name
+        if entry.health.backoff_until > now:
+            return WaitReason.HOST_BACKOFF, name
+        if entry.running >= _slots(scheduler, entry):
+            return WaitReason.HOST_LIMIT, name
     if scheduler.running >= scheduler.limits.max_concurrent:
-        return WaitReason.TOTAL_LIMIT
-    return WaitReason.READY
+        return WaitReason.TOTAL_LIMIT, origin
+    return WaitReason.READY, origin

@@ -34,9 +34,10 @@ from downloadd.records.protocol import Records
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
 from downloadd.transfer.attempt import Attempt, FetchResult
+from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
-from downloadd.transfer.source_requests import ConnectionSlots, NoSlotError
+from downloadd.transfer.source_requests import NoSlotError
 
 log = structlog.get_logger()
 
@@ -93,7 +94,7 @@ class Run:
         self._origins = origins
         self._stop: StopReason | None = None
         self.pending_space: SpacePendingError | None = None
-        self._has_reported_answer = False
+        self._reported: set[str] = set()
         self._transferring: asyncio.Task[FetchResult] | None = None
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
@@ -138,6 +139,10 @@ class Run:
     def waits_for_records(self) -> bool:
         """Return True while a write of this run waits for records that were unavailable."""
         return self._writer.is_waiting
+
+    def target_of(self, origin: str) -> str | None:
+        """Return the origin that redirects of `origin` led this run to last; None if they did not."""
+        return self._attempt.target_of(origin)
 
     def apply_amended(self, row: Download) -> None:
         """Apply the control fields of a row that a user has changed."""
@@ -191,11 +196,12 @@ class Run:
             return None
 
     def report_answer(self) -> None:
-        """Report that the origin has answered, if it has, so that the other downloads of the origin may start."""
-        if self._attempt.has_response and not self._has_reported_answer:
-            self._has_reported_answer = True
-            for origin in {self.download.progress.origin, self._attempt.responding_origin}:
-                self._origins.report_answer(origin, self.download.seq)
+        """Report the origins that have answered, each once, so that other downloads of them may start."""
+        answered_by, redirected_by = self._attempt.answered_by, self._attempt.redirected_by
+        for origin in (answered_by | redirected_by) - self._reported:
+            self._reported.add(origin)
+            is_redirect = origin not in answered_by
+            self._origins.report_answer(origin, self.download.seq, is_redirect=is_redirect)
 
     def _on_attempt_change(self) -> None:
         self.report_answer()
@@ -240,6 +246,7 @@ class Run:
 
     async def _handle_error(self, error: DownloadError | NoSlotError) -> Download:
         """Return the row that follows an error."""
+        self.report_answer()
         # After a failure, the runner applies a pause to the row that follows.
         if self._stop is StopReason.CANCEL or (self._stop is not None and isinstance(error, SpacePendingError)):
             return await self._handle_stop(self._stop)

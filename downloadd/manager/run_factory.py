@@ -12,8 +12,8 @@ from downloadd.manager.run import Run
 from downloadd.manager.run_table import ActiveRun, RunTable
 from downloadd.records.protocol import Records
 from downloadd.storage.destination import Destination
+from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.session import Session
-from downloadd.transfer.source_requests import ConnectionSlots
 
 MAX_WRITES_PER_SECOND: Final = 500
 """Small writes a second that all runs together may cause."""

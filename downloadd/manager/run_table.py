@@ -81,7 +81,7 @@ class RunTable:
                 return "paused by a user"
             case State.QUEUED | State.RETRYING:
                 return self._space.describe_wait(row.seq) or self._dispatcher.describe_wait(
-                    row.progress.origin, row.progress.not_before
+                    row.progress.origin, row.progress.not_before, seq=row.seq
                 )
             case _:
                 return None

@@ -8,7 +8,7 @@ from typing import Final
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Desired, Download
-from downloadd.errors import NotFoundError, SpacePendingError
+from downloadd.errors import NotFoundError
 from downloadd.manager import lifecycle
 from downloadd.manager.discard_part import discard_part_of
 from downloadd.manager.dispatcher import Dispatcher
@@ -22,7 +22,7 @@ from downloadd.manager.storage_gate import StorageGate
 from downloadd.manager.tasks import TaskSet
 from downloadd.records.availability import once_available
 from downloadd.records.protocol import Records, WaitingDownload
-from downloadd.states import FINISHED, RUNNING, WAITING
+from downloadd.states import FINISHED, RUNNING, WAITING, State
 from downloadd.storage.destination import Destination
 
 DRAIN_SECONDS: Final = 6.0
@@ -116,10 +116,14 @@ class Runner:
         if active is not None:
             active.limiter.set_rate(row.control.speed_limit)
 
-    def enqueue(self, row: Download) -> None:
-        """Add a waiting download to the queue, and publish it."""
+    def enqueue(self, row: Download, *, target: str | None = None) -> None:
+        """Add a waiting download to the queue, and publish it; `target` is the origin that it is redirected to."""
         waiting = WaitingDownload(
-            seq=row.seq, origin=row.progress.origin, priority=row.control.priority, not_before=row.progress.not_before
+            seq=row.seq,
+            origin=row.progress.origin,
+            priority=row.control.priority,
+            not_before=row.progress.not_before,
+            target=target,
         )
         self._space.discard(row.seq)
         self._dispatcher.enqueue([waiting])
@@ -206,18 +210,18 @@ class Runner:
                 self._space.notify_run_ended(outcome.seq)
             self._dispatcher.finish(seq)
         if outcome is not None:
-            await self._settle(outcome, run.pending_space)
+            await self._settle(outcome, run)
 
-    async def _settle(self, row: Download, pending_space: SpacePendingError | None) -> None:
+    async def _settle(self, row: Download, run: Run) -> None:
         """Enqueue or publish a download whose run has ended."""
         if row.state in WAITING and row.control.desired is not Desired.RUN:
             await self._apply_desired(row)
-        elif row.state in WAITING and pending_space is not None:
-            self._space.add(row, pending_space)
+        elif row.state in WAITING and run.pending_space is not None:
+            self._space.add(row, run.pending_space)
             self.publish_changed(row)
             self._notifier.notify_waiters(row)
         else:
-            self._publish_outcome(row)
+            self._publish_outcome(row, target=run.target_of(row.progress.origin))
 
     async def _apply_desired(self, row: Download) -> None:
         """Apply a user's action that crossed with the end of the attempt."""
@@ -233,13 +237,13 @@ class Runner:
         else:
             self._publish_outcome(after)
 
-    def _publish_outcome(self, row: Download) -> None:
+    def _publish_outcome(self, row: Download, *, target: str | None = None) -> None:
         if row.state in FINISHED:
             self._notifier.publish_finished(row)
         elif row.state in WAITING:
-            if row.result.error is not None:
+            if row.state is State.RETRYING and row.result.error is not None:
                 self._notifier.count_failed_attempt(row.result.error)
-            self.enqueue(row)
+            self.enqueue(row, target=target)
         else:
             self.publish_changed(row)
         self._notifier.notify_waiters(row)

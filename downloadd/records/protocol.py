@@ -59,6 +59,8 @@ class WaitingDownload(msgspec.Struct, frozen=True, kw_only=True):
     priority: int
     not_before: float | None = None
     """Unix time."""
+    target: str | None = None
+    """The origin that redirects led its last attempt to; None if they did not, or if that is not known."""
 
 
 class ActiveFilter(msgspec.Struct, frozen=True, kw_only=True):

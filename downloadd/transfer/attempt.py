@@ -5,6 +5,7 @@ over, in a new part file, if the origin has another version or ignores ranges.
 """
 
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from enum import Enum
 
 from msgspec.structs import replace
@@ -16,6 +17,7 @@ from downloadd.storage.destination import Destination, Part
 from downloadd.transfer.checkpoints import Checkpoints
 from downloadd.transfer.classification import AlreadyComplete, AskAgain, Restart, UseResponse
 from downloadd.transfer.comparison import compare_samples
+from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.file_naming import name_file, warn_of_page
 from downloadd.transfer.name_conflicts import is_skipped
 from downloadd.transfer.part_transfer import PartTransfer
@@ -24,7 +26,7 @@ from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.representation import Representation, has_larger_superseded_copy, is_superseded_version
 from downloadd.transfer.resume import CompletePart, Evidence, RangeRequest, Step, plan_request
 from downloadd.transfer.session import OriginResponse, Session
-from downloadd.transfer.source_requests import ConnectionSlots, SourceRequests
+from downloadd.transfer.source_requests import SourceRequests
 from downloadd.transfer.sources import Source, select_source
 from downloadd.verify import DEFAULT_ALGORITHM, check_size_and_type, checksum_algorithm
 
@@ -71,7 +73,7 @@ class Attempt:
             max_size: bytes; 0 for no limit.
             record_checksum: compute the SHA-256 even if no checksum is expected.
             allows_overlap: False for `downloads.resume = "strict"`.
-            slots: slots for further connections.
+            slots: slots for further connections, and at the targets of redirects.
         """
         self._checkpoints = Checkpoints(
             download,
@@ -88,7 +90,6 @@ class Attempt:
         self._transfer = PartTransfer(
             self._checkpoints,
             self._requests,
-            session=session,
             clock=clock,
             limiter=limiter,
             flush_interval=flush_interval,
@@ -126,9 +127,23 @@ class Attempt:
         return self._requests.responding_origin
 
     @property
+    def answered_by(self) -> AbstractSet[str]:
+        """The origins that have sent a usable response."""
+        return self._requests.answered_by
+
+    @property
+    def redirected_by(self) -> AbstractSet[str]:
+        """The origins that have answered with a redirect."""
+        return self._requests.redirects.redirected_by
+
+    def target_of(self, origin: str) -> str | None:
+        """Return the origin that the source at `origin` was led to last; None if it was not redirected."""
+        return self._requests.redirects.targets.get(origin)
+
+    @property
     def has_response(self) -> bool:
         """True after a source has sent a usable response, or content."""
-        return self._requests.has_response or self.received_bytes > 0
+        return bool(self._requests.answered_by) or self.received_bytes > 0
 
     @property
     def request_count(self) -> int:
@@ -191,7 +206,8 @@ class Attempt:
 
         Raises:
             DownloadError: the attempt failed; received bytes are kept in the part file.
-            NoSlotError: a source that was not tried for want of a slot may have the file.
+            NoSlotError: a source that was not tried for want of a slot, there or where it redirects to, may have the
+                file.
         """
         step: Step | FetchResult = Step()
         if self.download.result.error is ErrorCode.STORAGE_ERROR:

@@ -21,7 +21,6 @@ from downloadd.transfer.representation import Representation
 from downloadd.transfer.resume import Step, weakest_evidence
 from downloadd.transfer.segmented import OpenResponse, RepresentationChangedError, SegmentedFetch
 from downloadd.transfer.segments import Segment, divide, plan_segments
-from downloadd.transfer.session import Session
 from downloadd.transfer.source_requests import SourceRequests
 from downloadd.transfer.sources import Source
 from downloadd.verify import check_length
@@ -43,7 +42,6 @@ class PartTransfer:
         checkpoints: Checkpoints,
         requests: SourceRequests,
         *,
-        session: Session,
         clock: Clock,
         limiter: RateLimiter,
         flush_interval: Callable[[], float],
@@ -58,7 +56,6 @@ class PartTransfer:
         self.received_bytes = 0
         self._checkpoints = checkpoints
         self._requests = requests
-        self._session = session
         self._clock = clock
         self._limiter = limiter
         self._flush_interval = flush_interval
@@ -184,7 +181,8 @@ class PartTransfer:
         checkpoints = self._checkpoints
         self._segmented = SegmentedFetch(
             sources,
-            session=self._session,
+            connect=self._requests.connect,
+            on_answer=self._requests.note_answer,
             receiver=self._receiver(part),
             kept=kept,
             known=Representation.of(checkpoints.download),

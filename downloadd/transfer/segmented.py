@@ -8,7 +8,7 @@ Checkpoints record the received ranges after they are on stable storage.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -17,11 +17,13 @@ from downloadd.errors import ORIGIN_ERRORS, DownloadError, NetworkError
 from downloadd.origin.content import Content
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.classification import AlreadyComplete, AskAgain, Restart, UseResponse, classify
+from downloadd.transfer.connection_slots import NoTargetSlotError
 from downloadd.transfer.receiver import Receiver
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.resume import Evidence, RangeRequest
 from downloadd.transfer.segments import Segment, split
-from downloadd.transfer.session import OriginResponse, Session
+from downloadd.transfer.session import OriginResponse
+from downloadd.transfer.source_requests import NoSlotError
 from downloadd.transfer.sources import Source
 
 CHECKPOINT_SECONDS: Final = 2.0
@@ -62,7 +64,8 @@ class SegmentedFetch:
         self,
         sources: Sequence[Source],
         *,
-        session: Session,
+        connect: Callable[[Source, RangeRequest], AbstractAsyncContextManager[OriginResponse]],
+        on_answer: Callable[[OriginResponse], None],
         receiver: Receiver,
         kept: ByteRanges,
         known: Representation,
@@ -73,7 +76,8 @@ class SegmentedFetch:
 
         Args:
             sources: the sources, with their slots.
-            session: the client.
+            connect: returns the context of a response; it may raise NoTargetSlotError.
+            on_answer: called with each response of which content is used.
             receiver: writes received bytes to the part file.
             kept: the ranges in the part file.
             known: the representation of the bytes; it has a strong validator and a complete length.
@@ -81,7 +85,8 @@ class SegmentedFetch:
             on_source_dropped: called with a source that is no longer used, and the reason.
         """
         self._sources = sources
-        self._session = session
+        self._connect = connect
+        self._on_answer = on_answer
         self._receiver = receiver
         self._kept = kept
         self._known = known
@@ -94,6 +99,7 @@ class SegmentedFetch:
         self._first: OpenResponse | None = None
         self._first_source: Source | None = None
         self._has_answer = False
+        self._waits_for: NoSlotError | None = None
         self._first_may_end = asyncio.Event()
         self._sources_without_precondition: set[int] = set()
         self.request_count = 0
@@ -114,6 +120,7 @@ class SegmentedFetch:
             RepresentationChangedError: the representation has changed, or required ranges are not sent.
             DownloadError: every connection failed; received bytes are in the part file. The error is transient if any
                 connection was answered: the origin may have refused the further ones only.
+            NoSlotError: no connection failed, but redirects lead to an origin without a free slot.
         """
         self._pending = [segment for segment in segments if first is None or segment is not first.segment]
         self._first, self._has_answer = first, first is not None
@@ -170,6 +177,9 @@ class SegmentedFetch:
         source.connections -= 1
         try:
             worker.result()
+        except NoTargetSlotError as error:
+            self._limit_source(source, source.slots - 1, str(error))
+            self._waits_for = NoSlotError(source.index, target=error.origin)
         except ORIGIN_ERRORS as error:
             is_invalid = isinstance(error, NetworkError) and error.invalidates_part
             self._limit_source(source, 0 if is_invalid else source.slots - 1, error.detail)
@@ -201,7 +211,7 @@ class SegmentedFetch:
     def _select_error(self, failure: DownloadError | RepresentationChangedError | None) -> Exception:
         """Return the error of a transfer that has no connection any more."""
         if failure is None:
-            return RepresentationChangedError()
+            return self._waits_for or RepresentationChangedError()
         if isinstance(failure, DownloadError) and self._has_answer and not failure.transient:
             return NetworkError(f"the origin refused further connections: {failure.detail}")
         return failure
@@ -284,11 +294,12 @@ class SegmentedFetch:
             if_range=self._known.validator if evidence is Evidence.IF_RANGE else None,
         )
         self.request_count += 1
-        async with self._session.get(source.url, request, source.context) as response:
+        async with self._connect(source, request) as response:
             match classify(request, self._known, response.head, max_size=0):
                 case UseResponse(is_partial=True, length=length):
                     response.content.expected_length = length
                     self._has_answer = True
+                    self._on_answer(response)
                     self._first_may_end.set()
                     yield response
                 case UseResponse():

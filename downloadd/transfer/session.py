@@ -4,8 +4,8 @@ Downloads share connections and nonces of Digest authentication, and nothing els
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from secrets import token_urlsafe
 from types import TracebackType
 from typing import Self
@@ -30,6 +30,9 @@ from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.policy.url import AllowedUrl
 from downloadd.transfer.response_head import ResponseHead, parse_response_head
 from downloadd.transfer.resume import RangeRequest, format_range_fields
+
+EnterOrigin = Callable[[str], AbstractAsyncContextManager[None]]
+"""Returns a context for the request to an origin that a redirect leads to, and for its response."""
 
 
 class OriginResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,17 +105,24 @@ class Session:
 
     @asynccontextmanager
     async def get(
-        self, url: str, request: RangeRequest, context: RequestContext | None = None
+        self,
+        url: str,
+        request: RangeRequest,
+        context: RequestContext | None = None,
+        *,
+        enter_origin: EnterOrigin = lambda _: nullcontext(),
     ) -> AsyncIterator[OriginResponse]:
         """Request the representation, or the range in `request`, and follow redirects.
 
         The connection is released or closed when the block ends. Without a `context`, the request has no fields of a
-        download, and its cookies are forgotten.
+        download, and its cookies are forgotten. `enter_origin` is entered before a connection to the target of each
+        redirect is made, and left when that connection has been released.
 
         Raises:
             InvalidUrlError, DomainBlockedError, TooManyRedirectsError, RemoteError: the policy refuses the URL, its
                 address, or a redirect.
             NetworkError: no response.
+            Exception: what `enter_origin` raises; no connection to that origin was made.
         """
         first = self._policy.check_url(url)
         exchange = Exchange(
@@ -125,21 +135,22 @@ class Session:
             range_fields=format_range_fields(request),
         )
         while True:
-            response = await self._request(exchange.next_request())
-            head, content = response.head, response.content
-            try:
-                if exchange.must_continue(head.status, head.fields):
-                    continue
-                yield OriginResponse(
-                    url=exchange.target,
-                    requested_url=first,
-                    final_url_digest=_url_digest(exchange.target) if exchange.hops else None,
-                    head=parse_response_head(head.status, head.fields, now=self._clock.wall()),
-                    content=content,
-                )
-                return
-            finally:
-                content.release_connection()
+            async with enter_origin(exchange.target.origin) if exchange.hops else nullcontext():
+                response = await self._request(exchange.next_request())
+                head, content = response.head, response.content
+                try:
+                    if exchange.must_continue(head.status, head.fields):
+                        continue
+                    yield OriginResponse(
+                        url=exchange.target,
+                        requested_url=first,
+                        final_url_digest=_url_digest(exchange.target) if exchange.hops else None,
+                        head=parse_response_head(head.status, head.fields, now=self._clock.wall()),
+                        content=content,
+                    )
+                    return
+                finally:
+                    content.release_connection()
 
     async def _request(self, request: OriginRequest) -> Response:
         target = request.url

@@ -3,12 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Final, Protocol
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Final
 
 from downloadd.download import Download
-from downloadd.errors import ORIGIN_ERRORS, DownloadError, ErrorCode, NetworkError
+from downloadd.errors import ORIGIN_ERRORS, DownloadError, ErrorCode
 from downloadd.transfer.classification import Classification, UseResponse, classify
+from downloadd.transfer.connection_slots import ConnectionSlots, NoTargetSlotError, RedirectSlots, RequestPath
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import OriginResponse, Session
@@ -18,29 +19,19 @@ SOURCE_TIMEOUT: Final = 5.0
 """Seconds that a source has for its response while others were not tried; it is tried again after them."""
 
 
-class ConnectionSlots(Protocol):
-    """Slots for further connections to an origin, beside the one of the run."""
-
-    def acquire(self, origin: str, count: int) -> int:
-        """Acquire up to `count` free slots of an origin; return their number."""
-        ...
-
-    def release(self, origin: str, slots: int) -> None:
-        """Release acquired slots."""
-        ...
-
-
 class NoSlotError(Exception):
     """The sources with a free slot failed, and the others have no free slot.
 
     Attributes:
         source: index of a source without a free slot.
-        failure: error of the attempt if it does not wait for that source.
+        target: the origin without a free slot if the redirects of that source lead to it; else None.
+        failure: error of the attempt if it does not wait for that source; None if no other source has failed.
     """
 
-    def __init__(self, source: int, failure: DownloadError) -> None:
-        super().__init__(failure.detail)
+    def __init__(self, source: int, *, target: str | None = None, failure: DownloadError | None = None) -> None:
+        super().__init__(f"no slot is free at {target or f'source {source}'}" if failure is None else failure.detail)
         self.source = source
+        self.target = target
         self.failure = failure
 
 
@@ -51,8 +42,9 @@ class SourceRequests:
         sources: the sources, the next one to try first.
         errors: reasons why sources were not used, by their redacted URL; empty for a download without mirrors.
         count: number of requests.
-        has_response: True after a source has sent a usable response.
+        answered_by: the origins that have sent a usable response.
         responding_origin: the origin that responded or failed last, after redirects.
+        redirects: the slots at origins that redirects lead to.
     """
 
     def __init__(
@@ -77,11 +69,12 @@ class SourceRequests:
             del self.sources[1:]
         self.errors: dict[str, str] = {}
         self.count = 0
-        self.has_response = False
+        self.answered_by: set[str] = set()
         self.responding_origin = download.progress.origin
         self._run_origin = download.progress.origin
         self._session = session
         self._slots = slots
+        self.redirects = RedirectSlots(download.seq, slots)
         self._max_size = max_size
         self._has_mirrors = bool(download.request.mirrors)
 
@@ -96,13 +89,13 @@ class SourceRequests:
             NoSlotError: no source with a free slot has one.
         """
         failures: list[tuple[DownloadError, str]] = []
-        busy: list[Source] = []
+        busy: list[tuple[Source, str | None]] = []
         queue = deque((source, True) for source in self.sources)
         while queue:
             source, is_first_try = queue.popleft()
             async with AsyncExitStack() as stack:
                 if not stack.enter_context(self._slot_at(source.origin)):
-                    busy.append(source)
+                    busy.append((source, None))
                     continue
                 try:
                     async with asyncio.timeout(SOURCE_TIMEOUT if is_first_try and queue else None):
@@ -113,21 +106,38 @@ class SourceRequests:
                 except TimeoutError:
                     queue.append((source, False))
                     continue
+                except NoTargetSlotError as error:
+                    busy.append((source, error.origin))
+                    continue
                 except ORIGIN_ERRORS as error:
                     failures.append((error, self.responding_origin))
                     self.record_error(source, error.detail)
                     continue
                 # Sources that have just failed are not used for further connections.
-                self.sources = [source, *(other for other, _ in queue), *busy]
-                self.has_response = True
+                self.sources = [source, *(other for other, _ in (*queue, *busy))]
+                self.redirects.leave_unused()
+                self.note_answer(response)
                 yield source, response, classification
                 return
-        if not failures:
-            raise NoSlotError(busy[0].index, NetworkError(f"no slot is free at {busy[0].origin}"))
-        worst, self.responding_origin = next((failure for failure in failures if failure[0].transient), failures[0])
+        worst: DownloadError | None = None
+        if failures:
+            worst, self.responding_origin = next((failure for failure in failures if failure[0].transient), failures[0])
         if busy:
-            raise NoSlotError(busy[0].index, worst)
+            raise NoSlotError(busy[0][0].index, target=busy[0][1], failure=worst)
+        assert worst is not None  # noqa: S101 - narrows the type; each source has failed or has no slot
         raise worst
+
+    def note_answer(self, response: OriginResponse) -> None:
+        """Record that a response is usable."""
+        self.answered_by.add(response.url.origin)
+
+    def connect(self, source: Source, request: RangeRequest) -> AbstractAsyncContextManager[OriginResponse]:
+        """Return the context of a response to a request of a further connection to a source.
+
+        It raises the errors of `Session.get`, and NoTargetSlotError if a redirect leads to an origin without a slot.
+        """
+        path = RequestPath(source.origin, self.redirects)
+        return self._session.get(source.url, request, source.context, enter_origin=path.enter)
 
     def record_error(self, source: Source, reason: str) -> None:
         """Record why one of several sources was not used."""
@@ -145,15 +155,14 @@ class SourceRequests:
                 self._slots.release(origin, slots)
 
     async def _respond(self, stack: AsyncExitStack, source: Source, request: RangeRequest) -> OriginResponse:
-        self.responding_origin = source.origin
         self.count += 1
+        path = RequestPath(source.origin, self.redirects)
         try:
-            response = await stack.enter_async_context(self._session.get(source.url, request, source.context))
-        except NetworkError as error:
-            self.responding_origin = error.origin or source.origin
-            raise
-        self.responding_origin = response.url.origin
-        return response
+            return await stack.enter_async_context(
+                self._session.get(source.url, request, source.context, enter_origin=path.enter)
+            )
+        finally:
+            self.responding_origin = path.origin
 
     @contextmanager
     def _slot_at(self, origin: str) -> Iterator[bool]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from msgspec.structs import replace
 from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
@@ -93,3 +94,19 @@ async def test_acquired_slots_and_new_limits_count(dispatcher: LocalDispatcher, 
     await wait_until(lambda: started == [1, 2])
     dispatcher.change_limits(Limits(max_concurrent=3, max_per_host=3))
     await wait_until(lambda: started == [1, 2, 3])
+
+
+async def test_a_slot_behind_a_redirect_that_is_free_again_starts_the_next_download(
+    dispatcher: LocalDispatcher, started: list[int]
+) -> None:
+    dispatcher.enqueue([waiting(1)])
+    await wait_until(lambda: started == [1])
+    dispatcher.acquire("cdn", 1)
+    assert dispatcher.enter(1, "a", "cdn")
+    dispatcher.enqueue([replace(waiting(2), target="cdn")])
+    await asyncio.sleep(0.02)
+    assert started == [1]
+    assert "a redirects to cdn" in dispatcher.describe_wait("a", None, seq=2)
+    dispatcher.leave(1)
+    await wait_until(lambda: started == [1, 2])
+    assert (dispatcher.expected_target(2), dispatcher.expected_target(1)) == ("cdn", None)

@@ -15,9 +15,11 @@ from downloadd.manager.origin_health import KEEP_SECONDS, Verdict
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.scheduler import Limits
 from downloadd.records.origins import OriginRecord
+from downloadd.records.protocol import WaitingDownload
 from downloadd.records.sqlite import SqliteRecords
 
 A = "https://a.example"
+CDN = "https://cdn.example.net"
 REFUSED = NetworkError("refused", kind=NetworkErrorKind.CONNECT)
 
 
@@ -122,3 +124,20 @@ async def test_an_end_by_time_lets_the_next_probe_start_soon(parts: Parts) -> No
     assert before is not None
     assert after is not None
     assert after.probe_at == parts.clock.now + 0.5 < before.probe_at
+
+
+async def test_the_failure_of_an_expected_target_is_known(parts: Parts) -> None:
+    await parts.monitor.report_failure(CDN, 1, REFUSED)
+    parts.clock.now += 10
+    parts.dispatcher.enqueue([WaitingDownload(seq=2, origin=A, priority=0, target=CDN)])
+    assert parts.monitor.known_failure(A, 2) is None
+    dispatching = asyncio.create_task(parts.dispatcher.dispatch(_start_nothing))
+    await wait_until(lambda: parts.dispatcher.waiting == 0)
+    known = parts.monitor.known_failure(A, 2)
+    assert known is not None
+    assert (known.origin, known.detail, known.verdict.failing_seconds) == (CDN, "refused", 10)
+    await parts.monitor.report_failure(A, 1, REFUSED)
+    known = parts.monitor.known_failure(A, 2)
+    assert known is not None
+    assert known.origin == A
+    dispatching.cancel()

@@ -4,16 +4,18 @@ The scheduler, the health of the origins and the decisions to retry are the real
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from downloadd.config import DownloadsConfig
 from downloadd.errors import DownloadError, NetworkError, NetworkErrorKind, RemoteError
 from downloadd.manager import retry
-from downloadd.manager.origin_health import MAX_PAUSE_SECONDS, OriginFailure, classify_failure
-from downloadd.manager.scheduler import Limits, Scheduler
+from downloadd.manager.origin_health import MAX_PAUSE_SECONDS, RAISE_SECONDS, OriginFailure, classify_failure
+from downloadd.manager.scheduler import RECHECK_SECONDS, Limits, Scheduler
 from downloadd.records.protocol import WaitingDownload
 
 DOWNLOADS = 1000
@@ -65,18 +67,43 @@ def make_outages(random: Random) -> list[tuple[float, float]]:
     return [(begin, min(LAST_OUTAGE, begin + random.choice([2.0, 45.0, 240.0]))) for begin in begins]
 
 
+class Front:
+    """An origin that redirects each request to one of several hosts."""
+
+    def __init__(self, name: str, choose: Callable[[int], Host]) -> None:
+        """Make a front; `choose` returns the host for a download (`seq`)."""
+        self.name = name
+        self.choose = choose
+        self.requests = 0
+
+
 class Transfer:
     """A download and what it has left, in seconds of an undisturbed connection."""
 
-    def __init__(self, seq: int, host: Host, seconds: float) -> None:
+    def __init__(self, seq: int, host: Host | None, seconds: float, front: Front | None = None) -> None:
         self.seq = seq
-        self.host = host
+        self.front = front
+        self.known_host = host
         self.seconds_left = seconds
         self.time_spent = 0.0
         self.failures = 0
         self.retrying_since: float | None = None
         self.outcome: str | None = None
         self.ended_at = 0.0
+
+    @property
+    def host(self) -> Host:
+        """Return the host that it receives from, or was led to last."""
+        assert self.known_host is not None
+        return self.known_host
+
+    @property
+    def waiting(self) -> WaitingDownload:
+        """Return it as it waits now."""
+        target = None if self.known_host is None else self.known_host.name
+        return WaitingDownload(
+            seq=self.seq, origin=self.host.name if self.front is None else self.front.name, priority=0, target=target
+        )
 
 
 class Simulation:
@@ -97,10 +124,10 @@ class Simulation:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
 
-    def add(self, host: Host, seconds: float) -> None:
-        transfer = Transfer(len(self.transfers), host, seconds)
+    def add(self, host: Host | None, seconds: float, front: Front | None = None) -> None:
+        transfer = Transfer(len(self.transfers), host, seconds, front)
         self.transfers[transfer.seq] = transfer
-        self.scheduler.add(WaitingDownload(seq=transfer.seq, origin=host.name, priority=0))
+        self.scheduler.add(transfer.waiting)
 
     def at(self, time: float, action: Callable[[], None]) -> None:
         self._count += 1
@@ -122,17 +149,37 @@ class Simulation:
 
     def _check(self) -> None:
         assert self.scheduler.running <= MAX_CONCURRENT
-        for queue in self.scheduler.origins.queues.values():
-            assert queue.running <= MAX_PER_HOST
-            assert queue.probe is None or queue.health.is_open
+        for entry in self.scheduler.origins.entries.values():
+            assert entry.running <= MAX_PER_HOST
+            assert entry.probe is None or entry.health.is_open
 
     def _start(self, transfer: Transfer) -> None:
+        self.running[transfer.seq] = self.now
+        if transfer.front is None:
+            self._connect(transfer)
+        else:
+            transfer.front.requests += 1
+            self.at(self.now + self.random.uniform(0.005, 0.05), lambda: self._follow(transfer))
+
+    def _follow(self, transfer: Transfer) -> None:
+        """Connect to the host of a redirect if it has a slot, else wait for it."""
+        assert transfer.front is not None
+        origin = transfer.front.name
+        transfer.known_host = transfer.front.choose(transfer.seq)
+        if self.scheduler.enter(transfer.seq, origin, transfer.host.name, now=self.now):
+            self.scheduler.report_answer(origin, transfer.seq, is_redirect=True, now=self.now)
+            self._connect(transfer)
+            return
+        del self.running[transfer.seq]
+        self.scheduler.finish(transfer.seq)
+        self.scheduler.add(transfer.waiting)
+
+    def _connect(self, transfer: Transfer) -> None:
         host = transfer.host
         host.starts.append(self.now)
-        self.running[transfer.seq] = self.now
-        queue = self.scheduler.origins.use(host.name)
-        if queue.health.is_open:
-            assert queue.probe == transfer.seq, "a single download probes a host that is away"
+        entry = self.scheduler.origins.use(host.name)
+        if entry.health.is_open:
+            assert entry.probe == transfer.seq, "a single download probes a host that is away"
         error: DownloadError | None = None
         delay = 0.01
         if self._outage(host) is not None:
@@ -155,7 +202,7 @@ class Simulation:
             transfer.host.connections -= 1
             self._fail(transfer, NetworkError("reset", kind=NetworkErrorKind.NO_RESPONSE), has_progressed=False)
             return
-        self.scheduler.origins.report_answer(transfer.host.name, transfer.seq, max_slots=MAX_PER_HOST, now=self.now)
+        self.scheduler.report_answer(transfer.host.name, transfer.seq, now=self.now)
         end = self.now + transfer.seconds_left
         cuts = [begin for one in (self.network, transfer.host) for begin, _ in one.outages if self.now < begin < end]
         cut = min(cuts, default=None)
@@ -192,9 +239,7 @@ class Simulation:
             has_response=isinstance(error, RemoteError),
             retry_after=error.retry_after,
         )
-        verdict = self.scheduler.origins.report_failure(
-            transfer.host.name, failure, max_slots=MAX_PER_HOST, now=self.now, random=self.random.random()
-        )
+        verdict = self.scheduler.report_failure(transfer.host.name, failure, now=self.now, random=self.random.random())
         timed = transfer.time_spent + self.now - self.running[transfer.seq]
         since = transfer.retrying_since
         spent = retry.TimeSpent(
@@ -224,11 +269,7 @@ class Simulation:
             transfer.retrying_since = self.now
         del self.running[transfer.seq]
         self.scheduler.finish(transfer.seq)
-        self.scheduler.add(
-            WaitingDownload(
-                seq=transfer.seq, origin=transfer.host.name, priority=0, not_before=self.now + decision.delay
-            )
-        )
+        self.scheduler.add(replace(transfer.waiting, not_before=self.now + decision.delay))
 
 
 def max_requests(begin: float, end: float) -> float:
@@ -286,3 +327,84 @@ def test_a_host_that_has_limited_its_connections_serves_all_without_a_failure() 
     assert max(one.ended_at for one in simulation.transfers.values()) < 7 * 20.0 + 20
     # Twelve are refused at once, and now and then one that tries whether the host accepts more.
     assert len(host.starts) <= 14 + 12 + 15
+
+
+# -- hosts behind redirects --------------------------------------------------------------------------------------------
+
+
+def choose_by_file(hosts: Sequence[Host], seq: int) -> Host:
+    return hosts[seq % len(hosts)]
+
+
+def choose_at_random(hosts: Sequence[Host], random: Random, seq: int) -> Host:
+    return random.choice(hosts)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("is_fixed", [True, False])
+def test_nothing_fails_and_no_host_is_asked_too_often_behind_redirects(seed: int, is_fixed: bool) -> None:
+    simulation = Simulation(seed)
+    simulation.network.outages = []
+    for number in range(4):
+        hosts = simulation.hosts[number : 4 * number + 1]
+        choose = partial(choose_by_file, hosts) if is_fixed else partial(choose_at_random, hosts, simulation.random)
+        front = Front(f"https://front{number}.example", choose)
+        for _ in range(100):
+            simulation.add(None, simulation.random.choice([0.1, 1.0, 5.0, 60.0]), front)
+    for number in range(100):
+        simulation.add(simulation.hosts[number % HOSTS], 1.0)
+    simulation.run(until=20_000)
+    assert [one for one in simulation.transfers.values() if one.outcome != "completed"] == []
+    for host in simulation.hosts:
+        for begin, end in host.outages:
+            assert sum(begin <= time < end for time in host.starts) <= max_requests(begin, end)
+
+
+def test_a_host_behind_a_redirect_that_has_limited_its_connections_serves_all_without_a_failure() -> None:
+    simulation = Simulation(seed=2)
+    host = simulation.hosts[0]
+    simulation.network.outages, host.outages, host.max_connections, host.asks_to_wait_at = [], [], 2, None
+    front = Front("https://front.example", lambda seq: host)
+    for _ in range(100):
+        simulation.add(None, 20.0, front)
+    simulation.run(until=20_000)
+    assert {one.outcome for one in simulation.transfers.values()} == {"completed"}
+    assert max(one.ended_at for one in simulation.transfers.values()) < 50 * 20.0 + 60
+    # Some start before the limit is known; then one tries now and then whether the host accepts more.
+    assert len(host.starts) <= 100 + 4 * MAX_PER_HOST + 50 * 20 / RAISE_SECONDS
+    # Each asks the front once where it is led to, and then waits for a slot of the host.
+    assert front.requests <= len(host.starts) + 100 + 50 * 20 / RECHECK_SECONDS
+
+
+def test_the_outage_of_one_host_holds_no_download_that_a_front_leads_to_another() -> None:
+    simulation = Simulation(seed=3, timeout=0)
+    up, down = simulation.hosts[:2]
+    for host in (simulation.network, up, down):
+        host.outages, host.max_connections, host.asks_to_wait_at = [], 99, None
+    down.outages = [(0.0, LAST_OUTAGE)]
+    # Of most downloads, it leads each request to the one that is down.
+    front = Front("https://front.example", lambda seq: up if seq % 10 == 9 else down)
+    for _ in range(200):
+        simulation.add(None, 1.0, front)
+    simulation.run(until=20_000)
+    assert {one.outcome for one in simulation.transfers.values()} == {"completed"}
+    ends = [one.ended_at for one in simulation.transfers.values() if one.known_host is up]
+    assert (len(ends), max(ends) < MAX_PAUSE_SECONDS) == (20, True)
+    assert len([time for time in down.starts if time < LAST_OUTAGE]) <= max_requests(0.0, LAST_OUTAGE)
+    assert front.requests <= 400 + len(down.starts) + LAST_OUTAGE / RECHECK_SECONDS
+
+
+def test_downloads_of_a_host_that_is_down_are_led_to_a_mirror_as_soon_as_the_front_does() -> None:
+    simulation = Simulation(seed=4)
+    up, down = simulation.hosts[:2]
+    for host in (simulation.network, up, down):
+        host.outages, host.max_connections, host.asks_to_wait_at = [], 99, None
+    down.outages = [(10.0, LAST_OUTAGE)]
+    front = Front("https://front.example", lambda seq: up if simulation.now >= 100.0 else down)
+    for _ in range(300):
+        simulation.add(None, 1.0, front)
+    simulation.run(until=20_000)
+    assert {one.outcome for one in simulation.transfers.values()} == {"completed"}
+    assert (
+        max(one.ended_at for one in simulation.transfers.values()) < 100 + MAX_PAUSE_SECONDS + 300 / MAX_PER_HOST + 10
+    )

@@ -5,19 +5,21 @@ import hashlib
 
 import pytest
 from msgspec.structs import replace
+from support.fake_slots import FakeSlots
 from support.manager_stack import CONFIG
 from support.origin.content import expected_bytes
-from support.origin.scripted_response import ScriptedResponse, error_response
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, error_response, redirect
 from support.run_parts import SIZE, RunParts, perform
 from support.stored_downloads import present, sample_download
 from support.waiting import wait_until
 
-from downloadd.download import ResumedBy
+from downloadd.download import Mirror, ResumedBy
 from downloadd.errors import ErrorCode, NetworkError, NetworkErrorKind
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.outcomes import must_start_over
 from downloadd.manager.run import StopReason
-from downloadd.records.protocol import HistoryFilter
+from downloadd.records.protocol import HistoryFilter, WaitingDownload
 from downloadd.states import State
 from downloadd.storage.names import parse_filename
 from downloadd.storage.root import DiskSpace
@@ -232,3 +234,53 @@ async def test_a_failed_download_keeps_only_bytes_that_a_retry_can_continue(
     row = await perform(parts.make_run(await parts.claim("/cut"), replace(CONFIG, max_retries=0)))
     assert (row.state, row.kept_bytes) == (State.FAILED, 50_000 if kept else 0)
     assert len(parts.files()) == int(kept)
+
+
+async def test_a_download_that_is_redirected_to_an_origin_without_a_slot_waits_and_nothing_is_counted(
+    parts: RunParts,
+) -> None:
+    async with Origin() as target:
+        parts.origin.script("/r", redirect(target.url("/f")))
+        row = await parts.claim("/r", timeout=60)
+        run = parts.make_run(row, slots=FakeSlots(0))
+        parts.clock.now += 30
+        waiting = await perform(run)
+        assert (waiting.state, waiting.progress.not_before, waiting.result.error) == (State.QUEUED, None, None)
+        assert (waiting.progress.attempt, waiting.progress.failures, waiting.progress.time_spent) == (0, 0, 0)
+        assert run.target_of(waiting.progress.origin) == target.url("")
+        assert target.connections == 0
+        assert parts.dispatcher.origins(9).total == 0
+        assert await present(parts.records, row.id) == waiting
+
+
+async def test_a_failed_source_is_not_counted_while_another_one_waits_behind_a_redirect(parts: RunParts) -> None:
+    async with Origin() as target:
+        parts.origin.script("/r", redirect(target.url("/f")))
+        parts.origin.script("/missing", error_response(404))
+        mirror = Mirror(url=parts.origin.url("/missing").replace("127.0.0.1", "localhost"))
+        row = await parts.claim("/r", mirrors=(mirror,))
+        config = replace(CONFIG, max_retries=0)
+        slots = FakeSlots(limits={target.url(""): 0})
+        for _ in range(3):
+            row = await perform(parts.make_run(row, config, slots=slots))
+            assert (row.state, row.progress.failures, row.progress.source) == (State.QUEUED, 0, 0)
+            [row] = await parts.records.claim([row.seq])
+
+
+async def test_a_download_that_has_waited_too_long_for_the_target_of_its_redirects_fails_without_a_request(
+    parts: RunParts,
+) -> None:
+    target = "http://127.0.0.1:9"
+    refused = NetworkError("refused", kind=NetworkErrorKind.CONNECT)
+    monitor = OriginMonitor(parts.dispatcher, parts.records.origins)
+    await monitor.report_failure(target, 99, refused)
+    row = await parts.claim("/r", timeout=60)
+    parts.clock.now += 120
+    parts.dispatcher.enqueue([WaitingDownload(seq=row.seq, origin=row.progress.origin, priority=0, target=target)])
+    assert parts.dispatcher._scheduler.select_ready(parts.clock.monotonic()) == [row.seq]
+    failed = await perform(parts.make_run(row))
+    assert (failed.state, failed.result.error) == (State.FAILED, ErrorCode.NETWORK_ERROR)
+    assert parts.origin.requests("/r") == []
+    [status] = [one for one in parts.dispatcher.origins(9).origins if one.origin == target]
+    # The next download that waits for it soon finds out too.
+    assert (status.failures, status.next_attempt) == (2, parts.clock.wall() + 0.5)

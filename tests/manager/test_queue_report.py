@@ -30,7 +30,7 @@ def fail(
 ) -> None:
     """Report a failed attempt of another download."""
     failure = OriginFailure(kind=kind, seq=-1, detail="no route", retry_after=retry_after)
-    queue.origins.report_failure(origin, failure, max_slots=queue.limits.max_per_host, now=now, random=0.0)
+    queue.report_failure(origin, failure, now=now, random=0.0)
 
 
 def test_waiting_downloads_are_counted_by_reason_and_hosts_by_use() -> None:
@@ -106,7 +106,7 @@ def test_lowered_slots_are_a_reason_of_their_own() -> None:
     for seq in range(4):
         queue.add(waiting(seq, "a"))
     queue.select_ready(now=0)
-    queue.origins.report_answer("a", 0, max_slots=3, now=0)
+    queue.report_answer("a", 0, now=0)
     fail(queue, "a", kind=FailureKind.REFUSED)
     assert describe_wait(queue, "a", None, 0) == "3 downloads from a are running; it refused more (no route)"
     assert measure_origins(queue, now=0).slowed == 1
@@ -142,3 +142,39 @@ def test_a_probe_is_reported_until_it_has_an_outcome() -> None:
     )
     assert count_wait_reasons(queue, now=5)[WaitReason.HOST_UNREACHABLE] == 1
     assert list_origins(queue, 1, now=5, wall_time=5).origins[0].state is OriginState.PROBING
+
+
+def test_what_a_target_of_redirects_holds_up_is_reported_with_its_name() -> None:
+    queue = scheduler(max_per_host=2)
+    fail(queue, "http://cdn:81", kind=FailureKind.REFUSED)
+    fail(queue, "mirror", retry_after=30)
+    for seq, target in ((1, "http://cdn:81"), (2, "mirror"), (3, None)):
+        queue.add(WaitingDownload(seq=seq, origin="https://a", priority=0, target=target))
+    queue.add(WaitingDownload(seq=4, origin="https://a", priority=0, target="http://cdn:81", not_before=5))
+    assert [describe_wait(queue, "https://a", None, 0, seq=seq) for seq in (1, 2, 3)] == [
+        "a redirects to cdn:81: cdn:81 could not be reached; the next attempt starts in 0 s (no route)",
+        "a redirects to mirror: mirror asked to wait, 30 s more",
+        "about to start",
+    ]
+    assert "a redirects to cdn:81" in describe_wait(queue, "https://a", 5, 0, seq=4)
+    assert describe_wait(queue, "https://a", 5, 0, seq=3) == "the next attempt starts in 5 s"
+    assert count_wait_reasons(queue, now=0) == {
+        WaitReason.DELAYED: 1,
+        WaitReason.HOST_UNREACHABLE: 1,
+        WaitReason.HOST_BACKOFF: 1,
+        WaitReason.READY: 1,
+    }
+    listed = list_origins(queue, 9, now=0, wall_time=0).origins
+    assert [(one.origin, one.waiting) for one in listed] == [("http://cdn:81", 1), ("mirror", 1), ("https://a", 3)]
+    assert measure_origins(queue, now=0).waiting == 3
+    assert queue.select_ready(now=0) == [3]
+    queue.acquire("https://a", 1, now=0)
+    # Its own origin comes first.
+    assert describe_wait(queue, "https://a", None, 0, seq=2) == "2 downloads from a are running (max_per_host)"
+
+
+def test_a_host_that_redirects_to_itself_with_tls_is_named_once() -> None:
+    queue = scheduler()
+    fail(queue, "https://a", retry_after=30)
+    queue.add(WaitingDownload(seq=1, origin="http://a", priority=0, target="https://a"))
+    assert describe_wait(queue, "http://a", None, 0, seq=1) == "a asked to wait, 30 s more"

@@ -5,11 +5,16 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from support.fake_slots import FakeSlots
 from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse, redirect
 from support.run_parts import SIZE, STALL_AFTER, RunParts, perform, start_and_stall
 from support.stored_downloads import present
 
-from downloadd.errors import ErrorCode, SpacePendingError
+from downloadd.errors import ErrorCode, NetworkError, NetworkErrorKind, SpacePendingError
+from downloadd.manager.origin_monitor import OriginMonitor
+from downloadd.manager.queue_report import OriginState
 from downloadd.manager.run import StopReason
 from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
@@ -114,3 +119,34 @@ async def test_an_amended_row_changes_the_control_fields_alone(parts: RunParts) 
     before = run.download
     run.apply_amended(replace(before.with_control(priority=7), filename="other"))
     assert run.download == before.with_control(priority=7)
+
+
+async def test_an_origin_that_redirects_is_reported_as_reachable_though_its_target_is_not(parts: RunParts) -> None:
+    origins = OriginMonitor(parts.dispatcher, parts.records.origins)
+    await origins.report_failure(parts.origin.url(""), 99, NetworkError("refused", kind=NetworkErrorKind.CONNECT))
+    assert await parts.records.origins.load() != []
+    async with Origin() as target:
+        url, name = target.url("/f"), target.url("")
+    parts.origin.script("/r", redirect(url))
+    row = await perform(parts.make_run(await parts.claim("/r"), slots=FakeSlots()))
+    assert (row.state, row.result.error) == (State.RETRYING, ErrorCode.NETWORK_ERROR)
+    states = {one.origin: one.state for one in parts.dispatcher.origins(9).origins}
+    assert states == {name: OriginState.OPEN}
+
+
+async def test_each_origin_of_a_redirect_is_reported_once_when_it_has_answered(
+    parts: RunParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[tuple[str, bool]] = []
+
+    def report_answer(origin: str, seq: int, *, is_redirect: bool = False) -> bool:
+        reported.append((origin, is_redirect))
+        return False
+
+    monkeypatch.setattr(parts.dispatcher, "report_answer", report_answer)
+    async with Origin() as target:
+        target.script("/f", ScriptedResponse(size=SIZE))
+        parts.origin.script("/r", redirect(target.url("/f")))
+        row = await perform(parts.make_run(await parts.claim("/r"), slots=FakeSlots()))
+        assert row.state is State.COMPLETED
+        assert sorted(reported) == sorted([(parts.origin.url(""), True), (target.url(""), False)])

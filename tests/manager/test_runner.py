@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.origin import Origin
-from support.origin.scripted_response import ScriptedResponse, error_response
+from support.origin.scripted_response import ScriptedResponse, error_response, redirect
 from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
@@ -143,6 +143,34 @@ async def test_a_failed_attempt_is_queued_again_and_retry_after_blocks_the_host(
     assert states[0] is State.QUEUED
     assert (await stack.manager.get(id)).download.state is State.RETRYING
     assert "asked to wait" in stack.dispatcher.describe_wait(origin.url(""), None)
+
+
+async def test_a_download_that_is_redirected_to_a_full_origin_waits_for_it_with_the_reason(
+    tmp_path: Path, origin: Origin
+) -> None:
+    release = asyncio.Event()
+    async with Origin() as target, open_stack(tmp_path, replace(CONFIG, max_per_host=1)) as stack:
+        target.script("/busy", ScriptedResponse(size=10, body_event=release))
+        target.script("/f", ScriptedResponse(size=10))
+        origin.script("/r", redirect(target.url("/f")))
+        busy = await start(stack, target.url("/busy"))
+        await target.wait_requested("/busy")
+        id = await start(stack, origin.url("/r"))
+
+        async def waits_for_target() -> bool:
+            reason = (await stack.manager.get(id)).reason
+            return reason is not None and reason.startswith(f"127.0.0.1:{origin.port} redirects to")
+
+        await wait_until(waits_for_target)
+        snapshot = await stack.manager.get(id)
+        assert snapshot.download.state is State.QUEUED
+        assert snapshot.reason is not None
+        assert snapshot.reason.endswith(f"1 downloads from 127.0.0.1:{target.port} are running (max_per_host)")
+        assert (len(origin.requests("/r")), len(target.requests("/f"))) == (1, 0)
+        release.set()
+        for each in (busy, id):
+            assert (await stack.manager.wait(each, 20)).state is State.COMPLETED
+        assert stack.dispatcher.origins(9).total == 0
 
 
 async def test_a_close_interrupts_every_run_and_keeps_what_it_received(tmp_path: Path, origin: Origin) -> None:

@@ -1,14 +1,18 @@
 """Selection of the downloads that start now."""
 
 from collections import Counter
+from contextlib import ExitStack
+from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from downloadd.manager import redirect_targets
+from downloadd.manager import scheduler as scheduler_module
 from downloadd.manager.origin_health import FailureKind, OriginFailure
 from downloadd.manager.queue_report import count_wait_reasons, describe_wait
-from downloadd.manager.scheduler import Limits, Scheduler
+from downloadd.manager.scheduler import RECHECK_SECONDS, Limits, Scheduler
 from downloadd.records.protocol import WaitingDownload
 from downloadd.states import WaitReason
 
@@ -17,14 +21,16 @@ def scheduler(max_concurrent: int = 100, max_per_host: int = 100) -> Scheduler:
     return Scheduler(Limits(max_concurrent=max_concurrent, max_per_host=max_per_host))
 
 
-def waiting(seq: int, origin: str = "a", priority: int = 0, not_before: float | None = None) -> WaitingDownload:
-    return WaitingDownload(seq=seq, origin=origin, priority=priority, not_before=not_before)
+def waiting(
+    seq: int, origin: str = "a", priority: int = 0, not_before: float | None = None, target: str | None = None
+) -> WaitingDownload:
+    return WaitingDownload(seq=seq, origin=origin, priority=priority, not_before=not_before, target=target)
 
 
 def block(queue: Scheduler, origin: str, *, until: float, now: float = 0) -> None:
     """Report that the origin asked to wait."""
     failure = OriginFailure(kind=FailureKind.BUSY, seq=-1, detail="429", retry_after=until - now)
-    queue.origins.report_failure(origin, failure, max_slots=100, now=now, random=0.5)
+    queue.report_failure(origin, failure, now=now, random=0.5)
 
 
 def test_the_oldest_download_starts_first() -> None:
@@ -201,7 +207,7 @@ def test_an_origin_is_offered_once_while_the_total_limit_is_reached() -> None:
     for _ in range(40):
         for seq in queue.select_ready(now=0):
             queue.finish(seq)
-        assert len(queue._ready) <= 15
+        assert len(queue.queues.offered) <= 15
 
 
 def test_state_of_idle_origins_is_removed() -> None:
@@ -210,7 +216,7 @@ def test_state_of_idle_origins_is_removed() -> None:
         queue.add(waiting(seq, origin=f"http://h{seq}"))
     for seq in queue.select_ready(now=0):
         queue.finish(seq)
-    assert not queue.origins.queues
+    assert not queue.origins.entries
 
 
 class SchedulerModel(RuleBasedStateMachine):
@@ -218,18 +224,33 @@ class SchedulerModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.constants = ExitStack()
+        for name in ("RECHECK_SECONDS", "PRESUMED_RECHECK_SECONDS"):
+            self.constants.enter_context(patch.object(scheduler_module, name, 1e9))
+        self.constants.enter_context(patch.object(redirect_targets, "MIN_DOWNLOADS", 2))
         self.queue = scheduler(max_concurrent=4, max_per_host=2)
         self.model: dict[int, WaitingDownload] = {}
         self.running: dict[int, str] = {}
+        self.targets: dict[int, str] = {}
+        """Origins behind redirects of which running downloads have a slot."""
+        self.entered: set[int] = set()
         self.requeued: dict[int, WaitingDownload] = {}
         self.blocked: dict[str, float] = {}
         self.now = 0.0
         self.seq = 0
 
-    @rule(origin=st.sampled_from("abc"), priority=st.integers(-2, 2), delay=st.none() | st.integers(0, 20))
-    def add(self, origin: str, priority: int, delay: int | None) -> None:
+    def teardown(self) -> None:
+        self.constants.close()
+
+    @rule(
+        origin=st.sampled_from("abc"),
+        priority=st.integers(-2, 2),
+        delay=st.none() | st.integers(0, 20),
+        led=st.sampled_from([None, None, "c", "d"]),
+    )
+    def add(self, origin: str, priority: int, delay: int | None, led: str | None) -> None:
         self.seq += 1
-        one = waiting(self.seq, origin, priority, None if delay is None else self.now + delay)
+        one = waiting(self.seq, origin, priority, None if delay is None else self.now + delay, led)
         self.model[one.seq] = one
         self.queue.add(one)
 
@@ -237,7 +258,7 @@ class SchedulerModel(RuleBasedStateMachine):
     def move(self, data: st.DataObject, priority: int) -> None:
         if self.model:
             one = self.model[data.draw(st.sampled_from(sorted(self.model)))]
-            one = waiting(one.seq, one.origin, priority)
+            one = waiting(one.seq, one.origin, priority, target=one.target)
             self.model[one.seq] = one
             self.queue.add(one)
 
@@ -260,30 +281,67 @@ class SchedulerModel(RuleBasedStateMachine):
         if self.running:
             seq = data.draw(st.sampled_from(sorted(self.running)))
             del self.running[seq]
+            self.targets.pop(seq, None)
+            self.entered.discard(seq)
             if seq in self.requeued:
                 self.model[seq] = self.requeued.pop(seq)
             self.queue.finish(seq)
 
-    @rule(origin=st.sampled_from("abc"), seconds=st.integers(1, 20))
+    @rule(data=st.data(), led=st.sampled_from("cd"))
+    def redirect(self, data: st.DataObject, led: str) -> None:
+        if self.running:
+            seq = data.draw(st.sampled_from(sorted(self.running)))
+            origin = self.running[seq]
+            if led == origin:
+                return
+            has_slot = seq in self.entered and self.targets.get(seq) == led
+            if not has_slot:
+                self.targets.pop(seq, None)
+                has_slot = self.slots()[led] < 2 and self.blocked.get(led, 0) <= self.now
+            assert self.queue.enter(seq, origin, led, now=self.now) == has_slot
+            if has_slot:
+                self.targets[seq] = led
+                self.entered.add(seq)
+                self.queue.report_answer(led, seq, now=self.now)
+
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        if self.running:
+            seq = data.draw(st.sampled_from(sorted(self.running)))
+            self.targets.pop(seq, None)
+            self.queue.leave(seq)
+
+    @rule(origin=st.sampled_from("abcd"), seconds=st.integers(1, 20))
     def block(self, origin: str, seconds: int) -> None:
         block(self.queue, origin, until=self.now + seconds, now=self.now)
         self.blocked[origin] = max(self.blocked.get(origin, 0), self.now + seconds)
+
+    def slots(self) -> Counter[str]:
+        """Return the slots in use by origin."""
+        return Counter(self.running.values()) + Counter(self.targets.values())
 
     @rule(seconds=st.integers(0, 15))
     def pick(self, seconds: int) -> None:
         self.now += seconds
         expected: list[int] = []
-        slots = Counter(self.running.values())
+        targets: dict[int, str] = {}
+        slots = self.slots()
         for one in sorted(self.model.values(), key=lambda w: (-w.priority, w.seq)):
             if len(self.running) + len(expected) >= 4:
                 break
+            target = None if one.target == one.origin else one.target
+            target = self.queue.targets.likely(one.origin, now=self.now) if target is None else target
+            needed = {one.origin} if target is None else {one.origin, target}
             due = one.not_before is None or one.not_before <= self.now
-            if due and slots[one.origin] < 2 and self.blocked.get(one.origin, 0) <= self.now:
-                slots[one.origin] += 1
+            if due and all(slots[name] < 2 and self.blocked.get(name, 0) <= self.now for name in needed):
+                slots.update(needed)
                 expected.append(one.seq)
+                if target is not None:
+                    targets[one.seq] = target
         assert self.queue.select_ready(self.now) == expected
         for seq in expected:
             self.running[seq] = self.model.pop(seq).origin
+        self.targets |= targets
 
     @invariant()
     def every_waiting_download_is_counted_by_what_it_waits_for(self) -> None:
@@ -295,6 +353,8 @@ class SchedulerModel(RuleBasedStateMachine):
     def counts_agree(self) -> None:
         assert self.queue.waiting == len(self.model)
         assert self.queue.running == len(self.running)
+        in_use = {origin: entry.running for origin, entry in self.queue.origins.entries.items() if entry.running}
+        assert in_use == self.slots()
 
 
 TestSchedulerModel = SchedulerModel.TestCase
@@ -322,3 +382,207 @@ def test_a_host_in_backoff_gives_no_slot() -> None:
     block(queue, "a", until=10)
     assert (queue.acquire("a", 1, now=0), queue.acquire("b", 1, now=0)) == (0, 1)
     assert queue.acquire("a", 1, now=10) == 1
+
+
+# -- targets of redirects ----------------------------------------------------------------------------------------------
+
+
+def start_led(queue: Scheduler, *seqs: int, led: str = "cdn", now: float = 0) -> None:
+    """Start downloads of the origin `a`, and let its redirects lead them to `led`."""
+    for seq in seqs:
+        queue.add(waiting(seq))
+    assert queue.select_ready(now=now) == [*seqs]
+    for seq in seqs:
+        assert queue.enter(seq, "a", led, now=now)
+        queue.report_answer("a", seq, is_redirect=True, now=now)
+        queue.report_answer(led, seq, now=now)
+
+
+def fail(queue: Scheduler, origin: str, seq: int = -1, *, now: float = 0) -> None:
+    failure = OriginFailure(kind=FailureKind.REFUSED, seq=seq, detail="refused")
+    queue.report_failure(origin, failure, now=now, random=0)
+
+
+def learn_target(queue: Scheduler) -> None:
+    """Let enough downloads of `a` be led to `cdn` for others to be expected there."""
+    start_led(queue, *range(1000, 1000 + redirect_targets.MIN_DOWNLOADS))
+    for seq in range(1000, 1000 + redirect_targets.MIN_DOWNLOADS):
+        queue.finish(seq)
+
+
+def test_a_download_that_was_led_to_a_full_target_waits_for_a_slot_there() -> None:
+    queue = scheduler(max_per_host=3)
+    queue.acquire("cdn", 2, now=0)
+    start_led(queue, 1)
+    queue.add(waiting(2))
+    assert queue.select_ready(now=0) == [2]
+    assert not queue.enter(2, "a", "cdn", now=0)
+    queue.finish(2)
+    queue.add(waiting(2, target="cdn"))
+    queue.add(waiting(3))
+    # The target of the other one is not known.
+    assert queue.select_ready(now=1) == [3]
+    reason = describe_wait(queue, "a", None, 1, seq=2)
+    assert reason == "a redirects to cdn: 3 downloads from cdn are running (max_per_host)"
+    queue.finish(1)
+    assert queue.select_ready(now=1) == [2]
+    assert queue.enter(2, "a", "cdn", now=1)
+    assert not queue.enter(3, "a", "cdn", now=1)
+
+
+def test_downloads_are_expected_where_all_others_of_their_origin_were_led() -> None:
+    queue = scheduler(max_per_host=8)
+    learn_target(queue)
+    fail(queue, "cdn", now=100)
+    queue.add(waiting(1))
+    queue.add(waiting(2))
+    queue.add(waiting(3, origin="b"))
+    assert queue.select_ready(now=100) == [3]
+    assert "a redirects to cdn: cdn could not be reached" in describe_wait(queue, "a", None, 100, seq=1)
+    # One of them probes the target.
+    assert queue.select_ready(now=101) == [1]
+    assert queue.expected_target(1) == "cdn"
+    assert queue.enter(1, "a", "cdn", now=101)
+    assert queue.select_ready(now=101) == []
+    queue.report_answer("cdn", 1, now=102)
+    assert queue.select_ready(now=102) == [2]
+
+
+def test_downloads_are_released_when_one_of_them_is_led_elsewhere() -> None:
+    queue = scheduler(max_per_host=8)
+    learn_target(queue)
+    fail(queue, "cdn")
+    for seq in range(1, 5):
+        queue.add(waiting(seq))
+    assert queue.select_ready(now=1) == [1]
+    assert queue.enter(1, "a", "mirror", now=1)
+    queue.report_answer("mirror", 1, now=1)
+    assert queue.select_ready(now=1) == [2, 3, 4]
+
+
+def test_an_origin_with_several_targets_does_not_hold_downloads_for_one_of_them() -> None:
+    queue = scheduler(max_per_host=20)
+    learn_target(queue)
+    start_led(queue, 1, led="mirror")
+    fail(queue, "cdn")
+    for seq in range(2, 9):
+        queue.add(waiting(seq))
+    assert queue.select_ready(now=0.1) == [2, 3, 4, 5, 6, 7, 8]
+
+
+def test_each_download_that_waits_for_a_presumed_target_asks_within_half_a_minute() -> None:
+    queue = scheduler(max_per_host=100)
+    learn_target(queue)
+    queue.acquire("cdn", 100, now=0)
+    for seq in range(1000):
+        queue.add(waiting(seq))
+    asked: list[int] = []
+    for now in range(30):
+        assert len(asked) <= 1000 * now / 4
+        for seq in queue.select_ready(now=now):
+            asked.append(seq)
+            assert not queue.enter(seq, "a", "cdn", now=now)
+            queue.finish(seq)
+            queue.add(waiting(seq, target="cdn"))
+    assert asked == [*range(1000)]
+
+
+def test_a_download_that_waits_for_a_target_asks_again_after_a_while() -> None:
+    queue = scheduler(max_per_host=9)
+    queue.acquire("cdn", 9, now=0)
+    for seq in range(1, 21):
+        queue.add(waiting(seq, target="cdn"))
+    assert queue.select_ready(now=0) == []
+    assert queue.next_due() == RECHECK_SECONDS
+    assert queue.select_ready(now=RECHECK_SECONDS) == [1]
+    assert queue.expected_target(1) is None
+    assert not queue.enter(1, "a", "cdn", now=RECHECK_SECONDS)
+    queue.finish(1)
+    queue.add(waiting(1, target="cdn"))
+    assert queue.select_ready(now=RECHECK_SECONDS + 1) == []
+    # Each of them has its turn.
+    assert queue.select_ready(now=2 * RECHECK_SECONDS) == [2]
+    assert queue.enter(2, "a", "mirror", now=61)
+    queue.report_answer("mirror", 2, now=61)
+    # As it found a slot elsewhere, more of them ask.
+    assert queue.select_ready(now=61) == [3, 4, 5, 6]
+    for seq in (3, 4):
+        assert queue.enter(seq, "a", "mirror", now=62)
+        queue.report_answer("mirror", seq, now=62)
+    assert len(queue.select_ready(now=62)) == 9 - 5
+    queue.release("cdn", 9)
+
+
+def test_a_slot_that_is_free_ends_the_rechecks() -> None:
+    queue = scheduler(max_per_host=3)
+    queue.acquire("cdn", 3, now=0)
+    for seq in (1, 2, 3):
+        queue.add(waiting(seq, target="cdn"))
+    assert queue.select_ready(now=0) == []
+    queue.acquire("a", 3, now=0)
+    assert queue.select_ready(now=RECHECK_SECONDS) == []
+    queue.release("a", 3)
+    queue.release("cdn", 1)
+    assert queue.select_ready(now=RECHECK_SECONDS) == [1]
+
+
+def test_slots_of_a_target_are_shared_by_all_that_lead_there() -> None:
+    queue = scheduler(max_per_host=2)
+    for seq, origin in enumerate(("cdn", "a", "b")):
+        queue.add(waiting(seq, origin, target="cdn"))
+    assert queue.select_ready(now=0) == [0, 1]
+    assert count_wait_reasons(queue, 0) == {WaitReason.DELAYED: 0, WaitReason.HOST_LIMIT: 1}
+    queue.finish(1)
+    assert queue.select_ready(now=0) == [2]
+
+
+def test_a_slot_is_given_to_the_next_queue_if_the_first_one_is_blocked_elsewhere() -> None:
+    queue = scheduler(max_per_host=1)
+    queue.acquire("cdn", 1, now=0)
+    for seq, origin in enumerate("abc"):
+        queue.add(waiting(seq, origin, target="cdn"))
+    assert queue.select_ready(now=0) == []
+    queue.acquire("a", 1, now=0)
+    queue.acquire("b", 1, now=0)
+    queue.release("cdn", 1)
+    assert queue.select_ready(now=0) == [2]
+
+
+def test_a_free_slot_is_not_lost_at_the_limit_of_runs() -> None:
+    queue = scheduler(max_concurrent=1, max_per_host=1)
+    queue.acquire("cdn", 1, now=0)
+    queue.add(waiting(1, "a", target="cdn"))
+    queue.add(waiting(2, "b", target="cdn"))
+    queue.add(waiting(3, "c"))
+    assert queue.select_ready(now=0) == [3]
+    queue.release("cdn", 1)
+    assert queue.select_ready(now=0) == []
+    queue.dequeue(1)
+    queue.finish(3)
+    assert queue.select_ready(now=0) == [2]
+
+
+def test_an_origin_that_redirects_is_reachable_though_its_target_is_not() -> None:
+    queue = scheduler(max_per_host=2)
+    fail(queue, "a")
+    queue.add(waiting(1))
+    queue.add(waiting(2))
+    assert queue.select_ready(now=1) == [1]
+    assert queue.enter(1, "a", "cdn", now=1)
+    assert queue.report_answer("a", 1, is_redirect=True, now=1)
+    fail(queue, "cdn", 1, now=1)
+    assert queue.select_ready(now=1) == [2]
+    assert not queue.origins.use("a").runs[1]
+
+
+def test_state_of_idle_targets_is_removed() -> None:
+    queue = scheduler()
+    start_led(queue, 1)
+    queue.enter(1, "a", "mirror", now=0)
+    assert set(queue.origins.entries) == {"a", "mirror"}
+    queue.leave(1)
+    assert set(queue.origins.entries) == {"a"}
+    queue.finish(1)
+    queue.add(waiting(2))
+    queue.dequeue(2)
+    assert not queue.origins.entries

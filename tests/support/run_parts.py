@@ -24,6 +24,7 @@ from downloadd.policy.policy import Policy
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
+from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.session import Session
 
 SIZE = 200_000
@@ -50,7 +51,14 @@ class RunParts:
         row = sample_download(self.origin.url(path), origin=self.origin.url(""), directory="d", filename="f")
         return await claimed(self.records, row.with_request(**fields))
 
-    def make_run(self, row: Download, config: DownloadsConfig = CONFIG, *, keeps_parts: bool = True) -> Run:
+    def make_run(
+        self,
+        row: Download,
+        config: DownloadsConfig = CONFIG,
+        *,
+        keeps_parts: bool = True,
+        slots: ConnectionSlots | None = None,
+    ) -> Run:
         """Return a run of a claimed row."""
         return Run(
             row,
@@ -60,7 +68,7 @@ class RunParts:
             clock=self.clock,
             limiter=DownloadLimiter(TokenBucket(0), TokenBucket(0)),
             flush_interval=lambda: 0.0,
-            slots=self.dispatcher,
+            slots=slots or self.dispatcher,
             origins=OriginMonitor(self.dispatcher, self.records.origins),
             config=config,
             keeps_parts=keeps_parts,

@@ -14,7 +14,7 @@ from downloadd.origin.cookies import CookieJar
 from downloadd.policy.policy import Policy
 from downloadd.transfer.response_head import parse_response_head
 from downloadd.transfer.resume import RangeRequest
-from downloadd.transfer.session import OriginResponse, Session
+from downloadd.transfer.session import EnterOrigin, OriginResponse, Session
 
 NOW = 1_700_000_000.0
 """Unix time of all responses."""
@@ -75,7 +75,7 @@ class ScriptedSession:
 
     @asynccontextmanager
     async def get(
-        self, url: str, request: RangeRequest, context: RequestContext | None = None
+        self, url: str, request: RangeRequest, context: RequestContext | None = None, *, enter_origin: EnterOrigin
     ) -> AsyncIterator[OriginResponse]:
         self.requests.append(request)
         answer = self._answer(request)

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from support.clocks import ManualClock
 from support.downloads import with_fields
+from support.fake_slots import FakeSlots
 from support.sample_downloads import sample_download
 from support.scripted_session import Answer, ScriptedFile, ScriptedSession
 
@@ -36,14 +37,6 @@ class NoLimit:
         return max_bytes
 
     def release(self, nbytes: int) -> None:
-        pass
-
-
-class FreeSlots:
-    def acquire(self, host: str, count: int) -> int:
-        return count
-
-    def release(self, host: str, slots: int) -> None:
         pass
 
 
@@ -79,7 +72,7 @@ class Transfers:
             max_size=0,
             record_checksum=False,
             allows_overlap=self.allows_overlap,
-            slots=FreeSlots(),
+            slots=FakeSlots(),
         )
         try:
             result: FetchResult | DownloadError = await attempt.fetch()

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from support.fake_slots import FakeSlots
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Framing, ScriptedResponse
@@ -24,14 +25,6 @@ KNOWN = Representation(total=SIZE, validator='"v"')
 WEAK = Representation(total=SIZE)
 
 
-class NoSlots:
-    def acquire(self, host: str, count: int) -> int:
-        return 0
-
-    def release(self, host: str, slots: int) -> None:
-        pass
-
-
 @pytest.fixture
 async def part(destination: LocalDestination) -> AsyncIterator[Part]:
     part = await destination.open_part(
@@ -45,7 +38,7 @@ async def part(destination: LocalDestination) -> AsyncIterator[Part]:
 @pytest.fixture
 def requests(session: Session, origin: Origin) -> SourceRequests:
     row = sample_download(url=origin.url("/f"), origin=origin.url("").rstrip("/"))
-    return SourceRequests(row, session=session, slots=NoSlots(), max_size=0)
+    return SourceRequests(row, session=session, slots=FakeSlots(), max_size=0)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
+from support.fake_slots import FakeSlots
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
-from support.origin.scripted_response import ScriptedResponse, error_response
+from support.origin.scripted_response import ScriptedResponse, error_response, redirect
 from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
@@ -17,12 +18,14 @@ from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
 from downloadd.transfer import segmented
 from downloadd.transfer.byte_ranges import ByteRanges
+from downloadd.transfer.connection_slots import RedirectSlots, RequestPath
 from downloadd.transfer.receiver import Receiver
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.segmented import OpenResponse, RepresentationChangedError, SegmentedFetch
 from downloadd.transfer.segments import divide
 from downloadd.transfer.session import Session
+from downloadd.transfer.source_requests import NoSlotError
 from downloadd.transfer.sources import Source
 
 pytestmark = pytest.mark.system
@@ -43,9 +46,19 @@ class NoLimit:
 class Transfer:
     """One transfer of the missing ranges from these paths, and its reports."""
 
-    def __init__(self, part: Part, session: Session, urls: Sequence[str], kept: ByteRanges) -> None:
+    def __init__(
+        self,
+        part: Part,
+        session: Session,
+        urls: Sequence[str],
+        kept: ByteRanges,
+        *,
+        redirects: RedirectSlots | None = None,
+    ) -> None:
+        slots = redirects or RedirectSlots(1, FakeSlots())
         self.part = part
         self.dropped: dict[str, str] = {}
+        self.answered_by: list[str] = []
         self.checkpoints: list[str] = []
         self.sources = [Source(index, url, "127.0.0.1") for index, url in enumerate(urls)]
         for source in self.sources:
@@ -53,7 +66,10 @@ class Transfer:
         self.kept = kept
         self.fetch = SegmentedFetch(
             self.sources,
-            session=session,
+            connect=lambda source, request: session.get(
+                source.url, request, enter_origin=RequestPath(source.origin, slots).enter
+            ),
+            on_answer=lambda response: self.answered_by.append(response.url.origin),
             receiver=Receiver(
                 part,
                 clock=SystemClock(),
@@ -257,4 +273,35 @@ async def test_an_origin_without_ranges_for_preconditions_serves_several_connect
     origin.set_fallback(lambda request: whole if request.field("If-Range") else good)
     await Transfer(part, session, [origin.url("/f")], ByteRanges()).run()
     assert await part.read(0, SIZE + 1) == expected_bytes(0, 0, SIZE)
+    await part.close()
+
+
+async def test_connections_that_a_redirect_leads_to_a_full_origin_leave_the_rest_to_the_others(
+    part: Part, session: Session, origin: Origin
+) -> None:
+    async with Origin() as target:
+        target.script("/f", ScriptedResponse(size=SIZE, etag='"v"', rate=20_000_000))
+        origin.script("/f", redirect(target.url("/f")))
+        slots = FakeSlots(limits={target.url(""): 2})
+        transfer = Transfer(part, session, [origin.url("/f")], ByteRanges(), redirects=RedirectSlots(1, slots))
+        transfer.sources[0].slots = 6
+        await transfer.fetch.fetch(divide([(0, SIZE)], 6), None)
+        assert await part.read(0, SIZE + 1) == expected_bytes(0, 0, SIZE)
+        assert (target.max_active("/f"), slots.acquired[target.url("")]) == (2, 1)
+        assert set(transfer.answered_by) == {target.url("")}
+        assert transfer.dropped == {}
+    await part.close()
+
+
+async def test_without_any_slot_behind_a_redirect_the_transfer_waits(
+    part: Part, session: Session, origin: Origin
+) -> None:
+    async with Origin() as target:
+        origin.script("/f", redirect(target.url("/f")))
+        redirects = RedirectSlots(1, FakeSlots(limits={target.url(""): 0}))
+        with pytest.raises(NoSlotError) as waiting:
+            await Transfer(part, session, [origin.url("/f")], ByteRanges(), redirects=redirects).run()
+        assert (waiting.value.source, waiting.value.target) == (0, target.url(""))
+        assert waiting.value.failure is None
+        assert target.connections == 0
     await part.close()

@@ -3,12 +3,16 @@
 import asyncio
 import os
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
+from support.fake_slots import FakeSlots
+from support.origin.content import expected_bytes
 from support.origin.origin import Origin
-from support.origin.scripted_response import ScriptedResponse
+from support.origin.scripted_response import ScriptedResponse, redirect
 from support.origin.tls import Authority
 
 from downloadd.errors import NetworkError
@@ -16,6 +20,7 @@ from downloadd.origin.content import Content
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.tls_contexts import TlsContexts
+from downloadd.transfer.connection_slots import NoTargetSlotError, RedirectSlots, RequestPath
 from downloadd.transfer.resume import Evidence, RangeRequest
 from downloadd.transfer.session import Session
 
@@ -63,6 +68,48 @@ async def test_the_representation_is_requested_without_a_content_coding(session:
     (request,) = origin.requests("/f")
     assert request.field("Accept-Encoding") == "identity"
     assert (request.field("Range"), request.field("If-Range")) == ("bytes=100-", '"v"')
+
+
+async def test_the_target_of_each_redirect_is_entered_before_it_is_requested_and_left_after_the_response(
+    session: Session, origin: Origin
+) -> None:
+    steps: list[str] = []
+
+    @asynccontextmanager
+    async def enter(name: str) -> AsyncIterator[None]:
+        steps.append(f"enter {name} after {len(other.requests('/f'))} requests")
+        try:
+            yield
+        finally:
+            steps.append(f"leave {name} with {other.active('/f')} requests")
+
+    async with Origin() as other:
+        origin.script("/f", redirect("/g"))
+        origin.script("/g", redirect(other.url("/f")))
+        other.script("/f", ScriptedResponse(size=3))
+        here, there = origin.url(""), other.url("")
+        async with session.get(origin.url("/f"), RangeRequest(), enter_origin=enter) as response:
+            assert response.url.origin == there
+            assert await response.content.read() == expected_bytes(0, 0, 3)
+            steps.append("received")
+    assert steps == [
+        f"enter {here} after 0 requests",
+        f"leave {here} with 0 requests",
+        f"enter {there} after 0 requests",
+        "received",
+        f"leave {there} with 0 requests",
+    ]
+
+
+async def test_no_connection_is_made_to_a_target_that_may_not_be_entered(session: Session, origin: Origin) -> None:
+    path = RequestPath(origin.url(""), RedirectSlots(1, FakeSlots(0)))
+    async with Origin() as other:
+        origin.script("/f", redirect(other.url("/f")))
+        with pytest.raises(NoTargetSlotError):
+            async with session.get(origin.url("/f"), RangeRequest(), enter_origin=path.enter):
+                pass
+        assert other.connections == 0
+    await origin.wait_idle("/f")
 
 
 async def test_a_connection_is_reused(session: Session, origin: Origin) -> None:

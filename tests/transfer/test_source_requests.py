@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
+from support.fake_slots import FakeSlots
 from support.origin.origin import Origin
-from support.origin.scripted_response import ScriptedResponse, error_response
+from support.origin.scripted_response import ScriptedResponse, error_response, redirect
 from support.sample_downloads import sample_download
 
 from downloadd.download import Mirror
@@ -20,26 +21,13 @@ from downloadd.transfer.source_requests import NoSlotError, SourceRequests
 FILE = ScriptedResponse(size=10)
 
 
-class Slots:
-    """Slots of hosts; counts those that are acquired."""
-
-    def __init__(self, free: int) -> None:
-        self.free = free
-        self.acquired: Counter[str] = Counter()
-
-    def acquire(self, origin: str, count: int) -> int:
-        slots = min(count, self.free)
-        self.free -= slots
-        self.acquired[origin] += slots
-        return slots
-
-    def release(self, origin: str, slots: int) -> None:
-        self.free += slots
-        self.acquired[origin] -= slots
-
-
 def make_requests(
-    origin: Origin, session: Session, *, mirrors: int = 2, slots: Slots | None = None, error: ErrorCode | None = None
+    origin: Origin,
+    session: Session,
+    *,
+    mirrors: int = 2,
+    slots: FakeSlots | None = None,
+    error: ErrorCode | None = None,
 ) -> SourceRequests:
     """Make requests to `/0` on the host of the run and to `/1` and so on at other names of the origin."""
     port = origin.url("/").rpartition(":")[2].strip("/")
@@ -53,7 +41,7 @@ def make_requests(
             error=error,
         ),
         session=session,
-        slots=slots or Slots(10),
+        slots=slots or FakeSlots(10),
         max_size=0,
     )
 
@@ -100,14 +88,63 @@ async def test_a_single_source_records_no_errors(origin: Origin, session: Sessio
 async def test_a_source_without_a_slot_is_named_when_the_others_fail(origin: Origin, session: Session) -> None:
     origin.script("/0", error_response(404))
     with pytest.raises(NoSlotError) as waiting:
-        await first_source(make_requests(origin, session, slots=Slots(0)))
+        await first_source(make_requests(origin, session, slots=FakeSlots(0)))
     assert waiting.value.source == 1
     assert isinstance(waiting.value.failure, RemoteFileNotFoundError)
     assert origin.requests("/1") == []
 
 
+async def test_a_source_that_redirects_to_an_origin_without_a_slot_is_waited_for(
+    origin: Origin, session: Session
+) -> None:
+    async with Origin() as target:
+        origin.script("/0", redirect(target.url("/f")))
+        origin.script("/1", error_response(404))
+        full = FakeSlots(limits={target.url(""): 0})
+        requests = make_requests(origin, session, mirrors=0, slots=full)
+        with pytest.raises(NoSlotError) as waiting:
+            await first_source(requests)
+        assert (waiting.value.source, waiting.value.target, waiting.value.failure) == (0, target.url(""), None)
+        assert requests.redirects.targets == {origin.url(""): target.url("")}
+        # Another source may have the file.
+        with pytest.raises(NoSlotError) as waiting:
+            await first_source(make_requests(origin, session, mirrors=1, slots=full))
+        assert (waiting.value.source, waiting.value.target) == (0, target.url(""))
+        assert isinstance(waiting.value.failure, RemoteFileNotFoundError)
+        origin.script("/1", FILE)
+        assert await first_source(make_requests(origin, session, mirrors=1, slots=full)) == 1
+        assert target.connections == 0
+
+
+async def test_a_source_behind_a_redirect_has_a_slot_there_until_another_source_is_used(
+    origin: Origin, session: Session
+) -> None:
+    async with Origin() as target:
+        origin.script("/0", redirect(target.url("/f")))
+        target.script("/f", [FILE, error_response(503)])
+        origin.script("/1", FILE)
+        slots = FakeSlots()
+        requests = make_requests(origin, session, mirrors=1, slots=slots)
+        assert await first_source(requests) == 0
+        assert (requests.responding_origin, requests.answered_by) == (target.url(""), {target.url("")})
+        assert requests.redirects.redirected_by == {origin.url("")}
+        assert slots.target == target.url("")
+        assert await first_source(requests) == 1
+        assert slots.target == ""
+
+
+async def test_a_failure_behind_a_redirect_is_that_of_the_target(origin: Origin, session: Session) -> None:
+    async with Origin() as target:
+        origin.script("/0", redirect(target.url("/f")))
+        target.script("/f", redirect("http://["))
+        requests = make_requests(origin, session, mirrors=0)
+        with pytest.raises(DownloadError):
+            await first_source(requests)
+        assert requests.responding_origin == target.url("")
+
+
 async def test_slots_are_released_after_a_response(origin: Origin, session: Session) -> None:
-    slots = Slots(1)
+    slots = FakeSlots(1)
     origin.script("/0", error_response(404))
     origin.script("/1", FILE)
     requests = make_requests(origin, session, slots=slots)

@@ -275,7 +275,13 @@ class HostEntry(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     running: Annotated[int, Meta(description="Slots in use, those of segments included.")]
-    waiting: Annotated[int, Meta(description="Downloads that wait for a slot, without those with a time of their own.")]
+    waiting: Annotated[
+        int,
+        Meta(
+            description="Downloads that wait for a slot, also if redirects lead them there, without those with a time "
+            "of their own."
+        ),
+    ]
     slots: Annotated[int, Meta(description="`max_per_host`, or less while the origin refuses further connections.")]
     failures: Annotated[int, Meta(description="Times in a row that the host could not be reached.")]
     next_attempt: Annotated[int, Meta(description="Unix seconds before which nothing is requested.")] | None

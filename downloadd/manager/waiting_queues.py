@@ -1,0 +1,161 @@
+"""Queues of waiting downloads, one for each origin and target of its redirects.
+
+A queue is offered by its first download, or blocked at an origin that has no slot for it.
+
+Pure: no I/O and no clock. Time: every call is logarithmic in the number of waiting downloads, `unblock` also linear in
+the number of queues that are blocked at the origin.
+"""
+
+from collections.abc import Collection, Iterator
+from heapq import heappop, heappush, nsmallest
+
+Route = tuple[str, str]
+"""The origin of a download, and the origin that its redirects lead to; "" if that is not known."""
+QueueKey = tuple[int, int, Route]
+"""(minus priority, seq, route): the smallest is the next; the route names its queue."""
+
+
+class WaitingQueue:
+    """The waiting downloads of one route.
+
+    Attributes:
+        route: the origin and the target.
+        heap: keys of the downloads; a withdrawn one stays until it is the smallest.
+        turns: the downloads (`seq`) in the order in which they were added; empty without a target.
+        count: the number of downloads.
+        offered: the key under which the queue is offered or blocked.
+        blocked_at: the origin that has no slot for the next download; None while the queue is offered.
+        rechecks: downloads that may start without a slot of the target, to ask if they are led elsewhere now.
+        recheck_at: the time at which another one may.
+    """
+
+    __slots__ = ("blocked_at", "count", "heap", "offered", "recheck_at", "rechecks", "route", "turns")
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self.heap: list[QueueKey] = []
+        self.turns: dict[int, None] = {}
+        self.count = 0
+        self.offered: QueueKey | None = None
+        self.blocked_at: str | None = None
+        self.rechecks = 0
+        self.recheck_at: float | None = None
+
+
+class WaitingQueues:
+    """The queues of all routes. A queue without downloads is forgotten."""
+
+    def __init__(self) -> None:
+        # Heaps cannot remove from the middle, so an entry is valid only while this holds the very same key object;
+        # an entry that was withdrawn or added again is skipped when it is the smallest.
+        self._keys: dict[int, QueueKey] = {}
+        self._queues: dict[Route, WaitingQueue] = {}
+        # Entries may be stale: one is valid while its queue is offered, and not blocked, under the very same key.
+        self._offered: list[QueueKey] = []
+        self._blocked: dict[str, dict[Route, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[WaitingQueue]:
+        return iter(self._queues.values())
+
+    @property
+    def offered(self) -> Collection[QueueKey]:
+        """Return the keys of the offered queues, some of them stale."""
+        return self._offered
+
+    @property
+    def blockers(self) -> Collection[str]:
+        """Return the origins at which queues are blocked."""
+        return self._blocked.keys()
+
+    def get(self, route: Route) -> WaitingQueue | None:
+        """Return the queue of a route; None if it has no downloads."""
+        return self._queues.get(route)
+
+    def route(self, seq: int) -> Route | None:
+        """Return the route of a download; None if it is in no queue."""
+        key = self._keys.get(seq)
+        return None if key is None else key[2]
+
+    def push(self, key: QueueKey) -> None:
+        """Add a download that is in no queue."""
+        _, seq, route = key
+        queue = self._queues.get(route)
+        if queue is None:
+            queue = self._queues[route] = WaitingQueue(route)
+        self._keys[seq] = key
+        queue.count += 1
+        if route[1]:
+            queue.turns[seq] = None
+        heappush(queue.heap, key)
+        if queue.heap[0] is key:
+            self.offer(queue)
+
+    def discard(self, seq: int) -> Route | None:
+        """Remove a download; return its route, None if it is in no queue."""
+        key = self._keys.pop(seq, None)
+        if key is None:
+            return None
+        route = key[2]
+        queue = self._queues[route]
+        queue.count -= 1
+        queue.turns.pop(seq, None)
+        if not queue.count:
+            self._unblock(queue)
+            del self._queues[route]
+        return route
+
+    def offer(self, queue: WaitingQueue) -> None:
+        """Offer a queue by its next download, also if it was blocked."""
+        key = self.head(queue)
+        if queue.offered is not key or queue.blocked_at is not None:
+            self._unblock(queue)
+            queue.offered = key
+            heappush(self._offered, key)
+
+    def pop_offered(self) -> WaitingQueue | None:
+        """Return the offered queue with the smallest key, which is not offered any more; None if there is none."""
+        while self._offered:
+            key = heappop(self._offered)
+            queue = self._queues.get(key[2])
+            if queue is None or queue.offered is not key or queue.blocked_at is not None:
+                continue
+            queue.offered = None
+            if self.head(queue) is key:
+                return queue
+            # The head was withdrawn or moved since.
+            self.offer(queue)
+        return None
+
+    def block(self, queue: WaitingQueue, origin: str) -> None:
+        """Block a queue until a slot of `origin` is free."""
+        self._unblock(queue)
+        queue.offered, queue.blocked_at = self.head(queue), origin
+        self._blocked.setdefault(origin, {})[queue.route] = None
+
+    def unblock(self, origin: str, count: int) -> None:
+        """Offer up to `count` of the queues that are blocked at `origin`, those with the smallest keys."""
+        routes = self._blocked.get(origin)
+        if not routes or count <= 0:
+            return
+        blocked = (self._queues[route] for route in routes)
+        for _, queue in nsmallest(count, ((self.head(queue), queue) for queue in blocked)):
+            self.offer(queue)
+
+    def head(self, queue: WaitingQueue) -> QueueKey:
+        """Return the key of the next download of a queue."""
+        while True:
+            key = queue.heap[0]
+            if self._keys.get(key[1]) is key:
+                return key
+            heappop(queue.heap)
+
+    def _unblock(self, queue: WaitingQueue) -> None:
+        origin, queue.blocked_at = queue.blocked_at, None
+        if origin is not None:
+            routes = self._blocked[origin]
+            del routes[queue.route]
+            if not routes:
+                del self._blocked[origin]
