@@ -31,8 +31,12 @@ class Dispatcher(Protocol):
         """Remove a download from the queue."""
         ...
 
+    def free_slot(self, seq: int) -> None:
+        """Free the slot of a run that needs its origin no longer; it counts towards the total until its end."""
+        ...
+
     def finish(self, seq: int) -> None:
-        """Free the slot of a run that has ended."""
+        """Let a run that has ended count no longer, and free its slot."""
         ...
 
     def acquire(self, origin: str, count: int) -> int:

@@ -49,6 +49,11 @@ class LocalDispatcher:
         self._scheduler.dequeue(seq)
         self._changed.set()
 
+    def free_slot(self, seq: int) -> None:
+        """Free the slot of a run that needs its origin no longer."""
+        self._scheduler.free_slot(seq)
+        self._changed.set()
+
     def finish(self, seq: int) -> None:
         """Free the slot of a run that has ended."""
         self._scheduler.finish(seq)

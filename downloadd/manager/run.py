@@ -29,6 +29,7 @@ from downloadd.manager.outcomes import Outcomes
 from downloadd.manager.publication import Publication
 from downloadd.manager.row_writer import FencedError, RowWriter
 from downloadd.manager.run_timer import RunTimer
+from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.verification import verify_digests, verify_size
 from downloadd.records.protocol import Records
 from downloadd.states import State
@@ -71,7 +72,9 @@ class Run:
         origins: OriginMonitor,
         config: DownloadsConfig,
         keeps_parts: bool,
+        small_files: SmallPublications,
         on_change: Callable[["Run"], None],
+        on_received: Callable[["Run"], None],
     ) -> None:
         """Make a run that has not begun; see `Attempt` for the parts.
 
@@ -87,7 +90,9 @@ class Run:
             origins: the health of the origins, which learns of answers and failures.
             config: the settings of downloads.
             keeps_parts: keep the part file of a failed download for a retry.
+            small_files: publishes small files together.
             on_change: called when the state has changed.
+            on_received: called when the run needs its origin no longer.
         """
         self._clock = clock
         self._origins = origins
@@ -97,8 +102,9 @@ class Run:
         self._transferring: asyncio.Task[FetchResult] | None = None
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
-        self._publication = Publication(destination, clock, save=self._writer.save)
+        self._publication = Publication(destination, clock, save=self._writer.save, small_files=small_files)
         self._on_change = partial(on_change, self)
+        self._on_received = partial(on_received, self)
         self._log = log.bind(**log_fields(download), attempt=download.progress.attempt)
         self._attempt = Attempt(
             download,
@@ -137,7 +143,7 @@ class Run:
     @property
     def waits_for_records(self) -> bool:
         """Return True while a write of this run waits for records that were unavailable."""
-        return self._writer.is_waiting
+        return self._writer.is_waiting or self._publication.waits_for_records
 
     def apply_amended(self, row: Download) -> None:
         """Apply the control fields of a row that a user has changed."""
@@ -172,9 +178,10 @@ class Run:
             try:
                 await asyncio.wait((self._transferring,))
                 fetched = self._transferring.result()
-                self.report_answer()
                 row = await self._finish(fetched)
             except asyncio.CancelledError:
+                if self._publication.is_interrupted:
+                    raise
                 row = await self._handle_stop(self._stop or StopReason.INTERRUPT)
             except (DownloadError, NoSlotError) as error:
                 row = await self._handle_error(error)
@@ -206,6 +213,8 @@ class Run:
         try:
             async with self._timer.limited():
                 fetched = await self._attempt.fetch()
+                self.report_answer()
+                self._on_received()
                 if fetched is FetchResult.COMPLETE:
                     await self._verify(self._part())
                 return fetched
@@ -253,7 +262,9 @@ class Run:
                 return await self._outcomes.fail(error, has_waited=self._writer.has_waited)
 
     async def _write_outcome(self, row: Download) -> Download:
-        """Record the outcome of the attempt; try again until it succeeds."""
+        """Record the outcome of the attempt, if it is not recorded yet; try again until it succeeds."""
+        if row.result.ended_seq is not None:
+            return row
         has_kept_part = row.state in {State.RETRYING, State.FAILED} and row.progress.part_name is not None
         if has_kept_part or self.pending_space is not None:
             try:

@@ -93,6 +93,7 @@ class Runner:
             active.run.stop(StopReason.INTERRUPT)
         await self._tasks.wait(DRAIN_SECONDS)
         await self._tasks.cancel()
+        await self._factory.close()
 
     # -- for user actions ----------------------------------------------------------------------------------------------
 
@@ -170,7 +171,7 @@ class Runner:
         for download in claimed:
             self._space.discard(download.seq)
             self._notifier.count_attempt(download, now=now)
-            active = self._factory.make(download, on_change=self._publish_run)
+            active = self._factory.make(download, on_change=self._publish_run, on_received=self._free_slot)
             self._runs.add(active)
             pending = self._pending_stops.pop(download.id, None) or (StopReason.INTERRUPT if self._closing else None)
             if pending is not None:
@@ -243,6 +244,9 @@ class Runner:
         else:
             self.publish_changed(row)
         self._notifier.notify_waiters(row)
+
+    def _free_slot(self, run: Run) -> None:
+        self._dispatcher.free_slot(run.download.seq)
 
     def _publish_run(self, run: Run) -> None:
         self._notifier.publish_changed(run.snapshot())

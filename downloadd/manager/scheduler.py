@@ -52,7 +52,8 @@ class Scheduler:
         self._delayed: list[tuple[float, QueueKey]] = []
         # Those of `_waiting` that are not in a queue yet.
         self._delayed_seqs: set[int] = set()
-        self._running: dict[int, str] = {}
+        # By download, the origin whose slot it has; None if it has none any more.
+        self._running: dict[int, str | None] = {}
         # Downloads that were added while they ran: they join when the run has ended, or are dequeued before.
         self._requeued: dict[int, WaitingDownload] = {}
         self.suspension: str | None = None
@@ -105,12 +106,18 @@ class Scheduler:
         self._drop(seq)
         self._requeued.pop(seq, None)
 
-    def finish(self, seq: int) -> None:
-        """Free the slot of a run that has ended; an unknown one is ignored."""
-        name = self._running.pop(seq, None)
+    def free_slot(self, seq: int) -> None:
+        """Free the slot of a run that needs its origin no longer; it counts towards `max_concurrent` until its end."""
+        name = self._running.get(seq)
         if name is not None:
+            self._running[seq] = None
             self.origins.end_run(name, seq)
             self._offer(name)
+
+    def finish(self, seq: int) -> None:
+        """Free the slot of a run that has ended; an unknown one is ignored."""
+        self.free_slot(seq)
+        self._running.pop(seq, None)
         requeued = self._requeued.pop(seq, None)
         if requeued is not None:
             self.add(requeued)

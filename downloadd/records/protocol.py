@@ -141,6 +141,10 @@ class Records(Protocol):
         """
         ...
 
+    async def save_all(self, downloads: Sequence[Download]) -> list[Download | None]:
+        """Write the fields of several runs in one transaction, as `save` does; return the result for each."""
+        ...
+
     async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
         """Apply a pure `change` to a row in one transaction; return the row before and after, None if unknown.
 

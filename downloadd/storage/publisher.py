@@ -28,11 +28,14 @@ class Publisher:
         fsync: sync bytes and names to stable storage.
         umask: umask of the process.
         attributes: sets modes, owners and times.
+
+    Attributes:
+        default_mode: mode of files in a directory that has no mode of its own.
     """
 
     def __init__(self, *, fsync: bool, umask: int, attributes: FileAttributes | None = None) -> None:
         self._fsync = fsync
-        self._mode = FILE_MODE & ~umask
+        self.default_mode = FILE_MODE & ~umask
         self._attributes = attributes or FileAttributes()
         self._rename_lock = threading.Lock()
 
@@ -113,9 +116,11 @@ class Publisher:
         # First the owner: a change of it may clear bits of the mode (chown(2)).
         if owner is not None:
             self._attributes.set_owner(fd, owner, final)
-        self._attributes.set_mode(fd, self._mode if mode is None else mode, final, is_configured=mode is not None)
+        self._attributes.set_mode(
+            fd, self.default_mode if mode is None else mode, final, is_configured=mode is not None
+        )
         if last_modified is not None:
-            seconds = min(max(last_modified, 0), _MAX_TIMESTAMP)
+            seconds = clamp_time(last_modified)
             self._attributes.set_times(fd, final, accessed_ns=own.st_atime_ns, modified_ns=seconds * 10**9)
 
     def _restore_attributes(self, fd: int, own: os.stat_result, final: SafeName) -> None:
@@ -163,6 +168,11 @@ class Publisher:
                 return False
             os.rename(part, final.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
             return True
+
+
+def clamp_time(last_modified: int) -> int:
+    """Return a Last-Modified (Unix seconds) as a modification time that every file system takes."""
+    return min(max(last_modified, 0), _MAX_TIMESTAMP)
 
 
 def _restore_part_name(part: PartName, final: SafeName, directory_fd: int) -> None:

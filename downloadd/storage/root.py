@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -25,6 +26,12 @@ from downloadd.storage.root_verifier import RootVerifier
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _DIRECTORY_MODE: Final = 0o755
+
+LOCK_TIMEOUT_SECONDS: Final = 3.0
+"""Seconds that a start waits for the lock of the root: the process of a killed daemon may have to finish a call."""
+
+LOCK_POLL_SECONDS: Final = 0.05
+"""Seconds between two tries."""
 
 
 class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +93,7 @@ class StorageRoot:
         try:
             os.makedirs(self._path, _DIRECTORY_MODE, exist_ok=True)
             self._real_path = os.path.realpath(self._path, strict=True)
-            self._fd = _open_root(self._real_path)
+            self._fd = _open_root(self._real_path, lock_timeout=LOCK_TIMEOUT_SECONDS)
         except OSError as error:
             raise StorageError(f"the storage root {self._path} cannot be used: {_unusable_reason(error)}") from error
         self._initial_status = os.fstat(self._fd)
@@ -125,6 +132,11 @@ class StorageRoot:
             yield fd
         finally:
             os.close(fd)
+
+    @property
+    def descriptor(self) -> int:
+        """Return the descriptor of the root, which holds its lock."""
+        return self._fd
 
     def measure_space(self) -> DiskSpace:
         """Return the space of the file system of the root.
@@ -242,8 +254,8 @@ class StorageRoot:
             self._attributes.set_mode(fd, directory_mode(directory_settings.mode), path, is_configured=True)
 
 
-def _open_root(path: str) -> int:
-    """Open a directory and lock it for this daemon.
+def _open_root(path: str, *, lock_timeout: float = 0.0) -> int:
+    """Open a directory and lock it for this daemon; wait so many seconds for the lock.
 
     Raises:
         OSError: it is missing, not a directory, not writable, or locked by another daemon (EWOULDBLOCK).
@@ -252,7 +264,9 @@ def _open_root(path: str) -> int:
     try:
         try:
             # A second daemon would remove the part files of this one as stray.
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            while not _try_lock(fd, is_required=lock_timeout <= 0):
+                time.sleep(LOCK_POLL_SECONDS)
+                lock_timeout -= LOCK_POLL_SECONDS
         except OSError as error:
             # Some network file systems do not support locks.
             if error.errno not in {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}:
@@ -263,6 +277,17 @@ def _open_root(path: str) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def _try_lock(fd: int, *, is_required: bool) -> bool:
+    """Lock a directory; return False if it is locked by another process, or raise the error."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if is_required:
+            raise
+        return False
+    return True
 
 
 def is_locked(directory_fd: int) -> bool:

@@ -137,12 +137,13 @@ class Receiver:
             await finish_then_cancel(writing)
         if pending:
             await self._before_write(size, True)
-            await self._write_and_release(content, pending, segment)
+            # Other connections write other segments.
+            await self._write_and_release(content, pending, segment, is_last=segment.end is None)
 
     async def _write_and_release(
-        self, content: Content, pieces: Sequence[bytes | memoryview], segment: Segment
+        self, content: Content, pieces: Sequence[bytes | memoryview], segment: Segment, *, is_last: bool = False
     ) -> None:
-        await self._write(pieces, segment)
+        await self._write(pieces, segment, is_last=is_last)
         content.release(sum(map(len, pieces)))
 
     async def _read(
@@ -224,8 +225,8 @@ class Receiver:
         left = segment.end - segment.position
         return min(nbytes, left if left <= WRITE_BUFFER_BYTES else max(WRITE_BUFFER_BYTES, left // 2))
 
-    async def _write(self, pieces: Sequence[bytes | memoryview], segment: Segment) -> None:
-        await self._part.write(pieces, segment.position)
+    async def _write(self, pieces: Sequence[bytes | memoryview], segment: Segment, *, is_last: bool = False) -> None:
+        await self._part.write(pieces, segment.position, is_last=is_last)
         segment.position += sum(map(len, pieces))
 
 

@@ -362,6 +362,20 @@ class RecordsContract:
         assert await records.save(msgspec.structs.replace(held, state=State.COMPLETED)) is None
         assert await present(records, held.id) == ended
 
+    async def test_rows_saved_together_have_results_of_their_own(self, records: Records) -> None:
+        first, second = await claimed(records, sample_download()), await claimed(records, sample_download())
+        rows = [
+            with_fields(first, state=State.COMPLETED),
+            with_fields(second, epoch=7),
+            with_fields(second, state=State.DOWNLOADING, received=5),
+        ]
+        ended, refused, running = await records.save_all(rows)
+        assert ended is not None
+        assert ended.result.ended_seq == await records.last_ended_seq()
+        assert refused is None
+        assert await present(records, second.id) == running == rows[2]
+        assert await present(records, first.id) == ended
+
     async def test_save_of_an_unknown_download_is_refused(self, records: Records) -> None:
         assert await records.save(sample_download()) is None
 
