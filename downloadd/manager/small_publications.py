@@ -7,7 +7,7 @@ that name is the one that was published.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Final, TypeVar
 
 import structlog
@@ -32,6 +32,8 @@ MAX_BATCH_FILES: Final = 64
 """Files of one batch."""
 MAX_BATCH_BYTES: Final = 8 << 20
 """Approximate upper limit of the bytes of one batch: the last file may exceed it."""
+STUCK_SECONDS: Final = 2.0
+"""Seconds after which a disk that does not answer delays no other file: files are published alone from then on."""
 
 
 class UnsuitableError(Exception):
@@ -69,6 +71,8 @@ class SmallPublications:
         self._is_writing = False
         self._tasks = TaskSet()
         self._waiting_for_records = 0
+        # Batches whose disk does not answer.
+        self._stuck = 0
 
     @property
     def waits_for_records(self) -> bool:
@@ -83,6 +87,8 @@ class SmallPublications:
             FencedError: another run holds the download, or it has ended.
             DownloadError: the row cannot be recorded.
         """
+        if self._stuck:
+            raise UnsuitableError
         publication = _Publication(file, row)
         self._queue.append(publication)
         if not self._is_writing:
@@ -99,7 +105,7 @@ class SmallPublications:
         try:
             while self._queue:
                 batch = self._take_batch()
-                await self._destination.small_files.write([publication.file for publication in batch])
+                await self._watch(self._destination.small_files.write([publication.file for publication in batch]))
                 self._tasks.spawn(self._publish(batch))
         except asyncio.CancelledError:
             for publication in (*batch, *self._queue):
@@ -107,6 +113,24 @@ class SmallPublications:
             raise
         finally:
             self._is_writing = False
+
+    async def _watch(self, work: Coroutine[object, object, T]) -> T:
+        """Return the result of work on the disk. While it takes too long, the files in the queue are refused."""
+        task = asyncio.get_running_loop().create_task(work)
+        try:
+            await asyncio.wait((task,), timeout=STUCK_SECONDS)
+            if not task.done():
+                self._stuck += 1
+                while self._queue:
+                    self._queue.popleft().set_error(UnsuitableError())
+                try:
+                    await asyncio.wait((task,))
+                finally:
+                    self._stuck -= 1
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        return task.result()
 
     def _take_batch(self) -> list[_Publication]:
         batch: list[_Publication] = []
@@ -150,7 +174,7 @@ class SmallPublications:
     async def _link(self, batch: Sequence[_Publication]) -> None:
         if not batch:
             return
-        results = await self._destination.small_files.link([publication.file for publication in batch])
+        results = await self._watch(self._destination.small_files.link([publication.file for publication in batch]))
         now = self._clock.wall()
         published: list[_Publication] = []
         for publication, result in zip(batch, results, strict=True):

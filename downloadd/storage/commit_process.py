@@ -26,7 +26,7 @@ log = structlog.get_logger()
 MAX_FAILED_STARTS: Final = 3
 """Processes in a row that end before they have answered; then the threads of the daemon write the files."""
 
-MAX_WAIT_SECONDS: Final = 5.0
+MAX_WAIT_SECONDS: Final = 2.0
 """Seconds that a request waits for the one before it; a disk may hang."""
 
 _MAX_BUFFERS: Final = 512
