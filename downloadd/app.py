@@ -295,7 +295,7 @@ class App:
             admission=admission,
             runs=runs,
             runner=runner,
-            stalls=StallMonitor(runs, records, clock, config),
+            stalls=StallMonitor(runs, records, clock, config, abort=runner.abort),
             origins=origins,
             kept_parts=self._kept_parts,
             clock=clock,

@@ -99,7 +99,8 @@ class Run:
         self._stop: StopReason | None = None
         self.pending_space: SpacePendingError | None = None
         self._has_reported_answer = False
-        self._transferring: asyncio.Task[FetchResult] | None = None
+        # The task of the run, while a stop cancels it.
+        self._transferring: asyncio.Task[object] | None = None
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
         self._publication = Publication(destination, clock, save=self._writer.save, small_files=small_files)
@@ -163,21 +164,18 @@ class Run:
         """Stop the run, unless its file is being published already. A cancel is not replaced by another reason."""
         if self._stop is not StopReason.CANCEL:
             self._stop = reason
-        if self._transferring is not None:
-            self._transferring.cancel()
+        transferring, self._transferring = self._transferring, None
+        if transferring is not None:
+            transferring.cancel()
 
     async def perform(self) -> Download | None:
         """Make the attempt and record its outcome; return the row, or None when another run holds the download now."""
         self._log.info(
             "attempt_started", url=self.download.request.redacted_url, received=self.download.progress.received
         )
-        self._transferring = asyncio.get_running_loop().create_task(self._transfer())
-        if self._stop is not None:
-            self._transferring.cancel()
         try:
             try:
-                await asyncio.wait((self._transferring,))
-                fetched = self._transferring.result()
+                fetched = await self._transfer_until_stopped()
                 row = await self._finish(fetched)
             except asyncio.CancelledError:
                 if self._publication.is_interrupted:
@@ -196,6 +194,18 @@ class Run:
             if self._attempt.part is not None:
                 await self._attempt.part.close()
             return None
+
+    async def _transfer_until_stopped(self) -> FetchResult:
+        """Transfer and verify the file. A stop cancels it; it does not cancel what the run does then."""
+        if self._stop is not None:
+            raise asyncio.CancelledError
+        task = self._transferring = asyncio.current_task()
+        try:
+            return await self._transfer()
+        finally:
+            if self._transferring is None and task is not None:
+                task.uncancel()
+            self._transferring = None
 
     def report_answer(self) -> None:
         """Report that the origin has answered, if it has, so that the other downloads of the origin may start."""

@@ -145,7 +145,7 @@ async def open_stack(
             admission=admission,
             runs=runs,
             runner=runner,
-            stalls=StallMonitor(runs, records, clock, config),
+            stalls=StallMonitor(runs, records, clock, config, abort=runner.abort),
             origins=origins,
             kept_parts=kept_parts,
             clock=clock,
