@@ -10,7 +10,8 @@ from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -167,7 +168,24 @@ def parse_http_date(text: str | None, *, now: float) -> int | None:
     The day's name is not compared with the date, and a leap second is the first second of the next minute. Years
     before 1900 are invalid. `now` (Unix time) resolves a year of two digits: it is at most 50 years ahead.
     """
-    value = (text or "").strip(_OWS)
+    if not text:
+        return None
+    date = _parse_date(text.strip(_OWS))
+    return _resolve_two_digit_year(date, now) if isinstance(date, _TwoDigitYear) else date
+
+
+class _TwoDigitYear(NamedTuple):
+    """Date of the form of RFC 850."""
+
+    year: int
+    month: int
+    day: int
+    time: tuple[int, int, int]
+
+
+@lru_cache(maxsize=1024)
+def _parse_date(value: str) -> int | _TwoDigitYear | None:
+    """Parse an HTTP-date; cached, because most responses of an origin have the same few dates."""
     match = next(filter(None, (form.fullmatch(value) for form in _DATE_FORMS)), None)
     if match is None:
         return None
@@ -176,7 +194,7 @@ def parse_http_date(text: str | None, *, now: float) -> int | None:
     if hour > 23 or minute > 59 or second > 60:
         return None
     if len(match["year"]) == 2:
-        return _resolve_two_digit_year(year, month, day, (hour, minute, second), now)
+        return _TwoDigitYear(year, month, day, (hour, minute, second))
     return _unix_time(year, month, day, (hour, minute, second)) if year >= _FIRST_YEAR else None
 
 
@@ -207,8 +225,9 @@ def _strongest_digest(members: Mapping[str, str]) -> str | None:
     return None
 
 
-def _resolve_two_digit_year(year: int, month: int, day: int, time: tuple[int, int, int], now: float) -> int | None:
+def _resolve_two_digit_year(date: _TwoDigitYear, now: float) -> int | None:
     """Return the latest date with these last two digits of the year that is at most 50 years after `now`."""
+    year, month, day, time = date
     today = datetime.fromtimestamp(now, UTC)
     century = (today.year + 50) // 100 * 100
     if (century + year, month, day, *time) > (today.year + 50, *today.timetuple()[1:6]):

@@ -331,14 +331,11 @@ class RecordsContract:
                 desired=Desired.PAUSE,
                 priority=7,
                 speed_limit=99,
-                url="https://example.com/new",
-                redacted_url="shown",
             ),
         )
         saved = await records.save(with_fields(held, state=State.DOWNLOADING, received=5))
         assert saved is not None
         assert (saved.control.desired, saved.control.priority, saved.control.speed_limit) == (Desired.PAUSE, 7, 99)
-        assert (saved.request.url, saved.request.redacted_url) == ("https://example.com/new", "shown")
         assert (saved.state, saved.progress.received) == (State.DOWNLOADING, 5)
         assert await present(records, held.id) == saved
 
