@@ -43,6 +43,7 @@ from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
 from downloadd.manager.scheduler import Limits
+from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
@@ -219,6 +220,7 @@ class App:
             # The kept parts are made after the destination, which removes them.
             reclaim=lambda directory, nbytes: self._kept_parts.reclaim(directory, nbytes),
             verifier=RootVerifier(identity.expected, fsync=storage.fsync, on_identified=identity.record),
+            has_commit_process=True,
         )
 
     def _make_session(self, suffixes: PublicSuffixes) -> Session:
@@ -269,6 +271,7 @@ class App:
             runs=runs,
             config=config,
             keeps_parts=self._config.storage.keep_parts > 0,
+            small_files=SmallPublications(records, destination, clock),
         )
         runner = Runner(
             records=records,
@@ -291,7 +294,7 @@ class App:
             admission=admission,
             runs=runs,
             runner=runner,
-            stalls=StallMonitor(runs, records, clock, config),
+            stalls=StallMonitor(runs, records, clock, config, abort=runner.abort),
             origins=origins,
             kept_parts=self._kept_parts,
             clock=clock,

@@ -193,7 +193,9 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_concurrent: Annotated[Count, describe("Downloads that run at once.")] = 64
     max_per_host: Annotated[
         Count,
-        describe("Downloads that run at once from one origin (scheme, host and port), also if redirects lead there."),
+        describe(
+            "Downloads that receive at once from one origin (scheme, host and port), also if redirects lead there."
+        ),
     ] = 16
     max_queued: Annotated[Count, describe("Downloads that may wait in the queue.")] = 1_000_000
     max_size: Annotated[ByteSize, describe("Size of the largest file; 0 for no limit.", examples=["4 GiB"])] = 0

@@ -31,8 +31,12 @@ class Dispatcher(Protocol):
         """Remove a download from the queue."""
         ...
 
+    def free_slots(self, seq: int) -> None:
+        """Free the slots of a run that needs its origins no longer; it counts towards the total until its end."""
+        ...
+
     def finish(self, seq: int) -> None:
-        """Free the slot of a run that has ended."""
+        """Let a run that has ended count no longer, and free its slot."""
         ...
 
     def acquire(self, origin: str, count: int) -> int:

@@ -263,7 +263,8 @@ def mark_interrupted(download: Download, *, now: float) -> Download:
         return mark_cancelled(download, now=now)
     if download.control.desired is Desired.PAUSE:
         return mark_paused(download)
-    return replace(download.with_progress(publishing=False), state=advance(download.state, Trigger.INTERRUPT))
+    unpublished = download.with_progress(publishing=False).with_result(file_identity=None)
+    return replace(unpublished, state=advance(download.state, Trigger.INTERRUPT))
 
 
 def _mark_finished(download: Download, trigger: Trigger, *, now: float) -> Download:

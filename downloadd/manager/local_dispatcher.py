@@ -49,6 +49,11 @@ class LocalDispatcher:
         self._scheduler.dequeue(seq)
         self._changed.set()
 
+    def free_slots(self, seq: int) -> None:
+        """Free the slots of a run that needs its origins no longer."""
+        self._scheduler.free_slots(seq)
+        self._changed.set()
+
     def finish(self, seq: int) -> None:
         """Free the slot of a run that has ended."""
         self._scheduler.finish(seq)

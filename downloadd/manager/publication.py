@@ -1,5 +1,6 @@
-"""Publication of a verified part file under its final name."""
+"""Publication of a verified file under its final name: alone, or a small one together with others."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
@@ -8,22 +9,43 @@ from downloadd.clock import Clock
 from downloadd.download import Conflict, Download
 from downloadd.manager import lifecycle
 from downloadd.manager.admission import expected_name
+from downloadd.manager.small_publications import SmallPublications, UnsuitableError
 from downloadd.storage.destination import Destination, Part
 from downloadd.storage.names import SafeName, parse_filename, shorten_name
 
 
 class Publication:
-    """Gives part files their final names; `save` writes the row of the run."""
+    """Gives part files their final names; `save` writes the row of the run.
+
+    Attributes:
+        is_interrupted: True after the run was cancelled while the file may be given its name; the next start finds out.
+    """
 
     def __init__(
-        self, destination: Destination, clock: Clock, *, save: Callable[[Download], Awaitable[Download]]
+        self,
+        destination: Destination,
+        clock: Clock,
+        *,
+        save: Callable[[Download], Awaitable[Download]],
+        small_files: SmallPublications,
     ) -> None:
         self._destination = destination
         self._clock = clock
         self._save = save
+        self._small_files = small_files
+        self._is_alone = False
+        self._is_batched = False
+        self.is_interrupted = False
+
+    @property
+    def waits_for_records(self) -> bool:
+        """Return True while the file waits, together with others, for records that were unavailable."""
+        return self._is_batched and self._small_files.waits_for_records
 
     async def publish(self, part: Part, download: Download) -> Download | None:
         """Publish the part file and return the completed row; None when the name is taken and is to be kept.
+
+        The end of a small file is recorded already: its row has an `ended_seq`.
 
         Only the end of the process stops a run from here on.
         """
@@ -53,8 +75,23 @@ class Publication:
 
     async def _publish_as(self, name: SafeName, part: Part, download: Download, conflict: Conflict) -> Download | None:
         """Return the completed row of a download that is published as `name`; None when the name is taken."""
+        row = replace(download, filename=name)
+        if part.is_held and conflict is not Conflict.OVERWRITE and not self._is_alone:
+            file = self._destination.small_files.make(part, name, last_modified=download.progress.last_modified)
+            try:
+                self._is_batched = True
+                return await self._small_files.publish(file, row)
+            except UnsuitableError:
+                self._is_alone = True
+            except asyncio.CancelledError:
+                self.is_interrupted = True
+                raise
+            finally:
+                self._is_batched = False
+        # The recovery after a crash takes a missing part file for a published one.
+        await part.write_held()
         # Recorded before the rename, so that a file that has its name is never fetched again.
-        row = await self._save(replace(download.with_progress(publishing=True), filename=name))
+        row = await self._save(row.with_progress(publishing=True).with_result(file_identity=None))
         published = await part.publish(
             name, replace=conflict is Conflict.OVERWRITE, last_modified=download.progress.last_modified
         )

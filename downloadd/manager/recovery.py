@@ -55,6 +55,7 @@ async def _is_published(destination: Destination, row: Download) -> bool:
             filename=parse_filename(row.filename),
             total=row.progress.total,
             part_name=row.progress.part_name,
+            identity=row.result.file_identity,
         )
     except DownloadError as error:
         # A failing directory must not stop the start: its download is published again.

@@ -29,6 +29,7 @@ from downloadd.manager.outcomes import Outcomes
 from downloadd.manager.publication import Publication
 from downloadd.manager.row_writer import FencedError, RowWriter
 from downloadd.manager.run_timer import RunTimer
+from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.verification import verify_digests, verify_size
 from downloadd.records.protocol import Records
 from downloadd.states import State
@@ -72,7 +73,9 @@ class Run:
         origins: OriginMonitor,
         config: DownloadsConfig,
         keeps_parts: bool,
+        small_files: SmallPublications,
         on_change: Callable[["Run"], None],
+        on_received: Callable[["Run"], None],
     ) -> None:
         """Make a run that has not begun; see `Attempt` for the parts.
 
@@ -88,18 +91,22 @@ class Run:
             origins: the health of the origins, which learns of answers and failures.
             config: the settings of downloads.
             keeps_parts: keep the part file of a failed download for a retry.
+            small_files: publishes small files together.
             on_change: called when the state has changed.
+            on_received: called when the run needs its origin no longer.
         """
         self._clock = clock
         self._origins = origins
         self._stop: StopReason | None = None
         self.pending_space: SpacePendingError | None = None
         self._reported: set[str] = set()
-        self._transferring: asyncio.Task[FetchResult] | None = None
+        # The task of the run, while a stop cancels it.
+        self._transferring: asyncio.Task[object] | None = None
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
-        self._publication = Publication(destination, clock, save=self._writer.save)
+        self._publication = Publication(destination, clock, save=self._writer.save, small_files=small_files)
         self._on_change = partial(on_change, self)
+        self._on_received = partial(on_received, self)
         self._log = log.bind(**log_fields(download), attempt=download.progress.attempt)
         self._attempt = Attempt(
             download,
@@ -138,7 +145,7 @@ class Run:
     @property
     def waits_for_records(self) -> bool:
         """Return True while a write of this run waits for records that were unavailable."""
-        return self._writer.is_waiting
+        return self._writer.is_waiting or self._publication.waits_for_records
 
     def target_of(self, origin: str) -> str | None:
         """Return the origin that redirects of `origin` led this run to last; None if they did not."""
@@ -162,24 +169,22 @@ class Run:
         """Stop the run, unless its file is being published already. A cancel is not replaced by another reason."""
         if self._stop is not StopReason.CANCEL:
             self._stop = reason
-        if self._transferring is not None:
-            self._transferring.cancel()
+        transferring, self._transferring = self._transferring, None
+        if transferring is not None:
+            transferring.cancel()
 
     async def perform(self) -> Download | None:
         """Make the attempt and record its outcome; return the row, or None when another run holds the download now."""
         self._log.info(
             "attempt_started", url=self.download.request.redacted_url, received=self.download.progress.received
         )
-        self._transferring = asyncio.get_running_loop().create_task(self._transfer())
-        if self._stop is not None:
-            self._transferring.cancel()
         try:
             try:
-                await asyncio.wait((self._transferring,))
-                fetched = self._transferring.result()
-                self.report_answer()
+                fetched = await self._transfer_until_stopped()
                 row = await self._finish(fetched)
             except asyncio.CancelledError:
+                if self._publication.is_interrupted:
+                    raise
                 row = await self._handle_stop(self._stop or StopReason.INTERRUPT)
             except (DownloadError, NoSlotError) as error:
                 row = await self._handle_error(error)
@@ -194,6 +199,18 @@ class Run:
             if self._attempt.part is not None:
                 await self._attempt.part.close()
             return None
+
+    async def _transfer_until_stopped(self) -> FetchResult:
+        """Transfer and verify the file. A stop cancels it; it does not cancel what the run does then."""
+        if self._stop is not None:
+            raise asyncio.CancelledError
+        task = self._transferring = asyncio.current_task()
+        try:
+            return await self._transfer()
+        finally:
+            if self._transferring is None and task is not None:
+                task.uncancel()
+            self._transferring = None
 
     def report_answer(self) -> None:
         """Report the origins that have answered, each once, so that other downloads of them may start."""
@@ -212,6 +229,8 @@ class Run:
         try:
             async with self._timer.limited():
                 fetched = await self._attempt.fetch()
+                self.report_answer()
+                self._on_received()
                 if fetched is FetchResult.COMPLETE:
                     await self._verify(self._part())
                 return fetched
@@ -260,7 +279,9 @@ class Run:
                 return await self._outcomes.fail(error, has_waited=self._writer.has_waited)
 
     async def _write_outcome(self, row: Download) -> Download:
-        """Record the outcome of the attempt; try again until it succeeds."""
+        """Record the outcome of the attempt, if it is not recorded yet; try again until it succeeds."""
+        if row.result.ended_seq is not None:
+            return row
         has_kept_part = row.state in {State.RETRYING, State.FAILED} and row.progress.part_name is not None
         if has_kept_part or self.pending_space is not None:
             try:

@@ -10,6 +10,7 @@ from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
 from downloadd.manager.run import Run
 from downloadd.manager.run_table import ActiveRun, RunTable
+from downloadd.manager.small_publications import SmallPublications
 from downloadd.records.protocol import Records
 from downloadd.storage.destination import Destination
 from downloadd.transfer.connection_slots import ConnectionSlots
@@ -36,6 +37,7 @@ class RunFactory:
         runs: RunTable,
         config: DownloadsConfig,
         keeps_parts: bool,
+        small_files: SmallPublications,
     ) -> None:
         """Make a factory; with `keeps_parts`, failed downloads keep their part files."""
         self._records = records
@@ -47,6 +49,7 @@ class RunFactory:
         self._runs = runs
         self._config = config
         self._keeps_parts = keeps_parts
+        self._small_files = small_files
         self._shared_limit = TokenBucket(config.speed_limit)
 
     def configure(self, config: DownloadsConfig) -> None:
@@ -54,8 +57,14 @@ class RunFactory:
         self._config = config
         self._shared_limit.rate = config.speed_limit
 
-    def make(self, download: Download, *, on_change: Callable[[Run], None]) -> ActiveRun:
-        """Return a run that has not begun; it calls `on_change` when its state has changed."""
+    async def close(self) -> None:
+        """Cancel the publication of small files, after all runs have ended."""
+        await self._small_files.close()
+
+    def make(
+        self, download: Download, *, on_change: Callable[[Run], None], on_received: Callable[[Run], None]
+    ) -> ActiveRun:
+        """Return a run that has not begun; it calls `on_change` and `on_received`, see `Run`."""
         limiter = DownloadLimiter(TokenBucket(download.control.speed_limit), self._shared_limit)
         run = Run(
             download,
@@ -69,7 +78,9 @@ class RunFactory:
             keeps_parts=self._keeps_parts,
             slots=self._slots,
             origins=self._origins,
+            small_files=self._small_files,
             on_change=on_change,
+            on_received=on_received,
         )
         return ActiveRun(run, limiter)
 

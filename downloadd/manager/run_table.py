@@ -17,15 +17,17 @@ class ActiveRun:
     Attributes:
         run: the run.
         limiter: its speed limits.
-        aborted: set to the final row when the run is aborted because it makes no progress.
+        task: the task that performs it; None before.
+        is_ended: True after its end, also if it was aborted and its task waits for something still.
     """
 
-    __slots__ = ("_reported_bytes", "aborted", "limiter", "run")
+    __slots__ = ("_reported_bytes", "is_ended", "limiter", "run", "task")
 
     def __init__(self, run: Run, limiter: DownloadLimiter) -> None:
         self.run = run
         self.limiter = limiter
-        self.aborted: asyncio.Future[Download] = asyncio.get_running_loop().create_future()
+        self.task: asyncio.Task[None] | None = None
+        self.is_ended = False
         self._reported_bytes = 0
 
     def pop_received_bytes(self) -> int:

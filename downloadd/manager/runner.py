@@ -58,7 +58,7 @@ class Runner:
         self._clock = clock
         self._tasks = TaskSet()
         # Tasks of aborted runs that wait for something that cannot be cancelled.
-        self._stuck_tasks = TaskSet()
+        self._stuck_tasks: set[asyncio.Task[None]] = set()
         # Stops for downloads that are being claimed: they have no run yet.
         self._pending_stops: dict[str, StopReason] = {}
         self._closing = False
@@ -93,6 +93,7 @@ class Runner:
             active.run.stop(StopReason.INTERRUPT)
         await self._tasks.wait(DRAIN_SECONDS)
         await self._tasks.cancel()
+        await self._factory.close()
 
     # -- for user actions ----------------------------------------------------------------------------------------------
 
@@ -174,43 +175,50 @@ class Runner:
         for download in claimed:
             self._space.discard(download.seq)
             self._notifier.count_attempt(download, now=now)
-            active = self._factory.make(download, on_change=self._publish_run)
+            active = self._factory.make(download, on_change=self._publish_run, on_received=self._free_slots)
             self._runs.add(active)
             pending = self._pending_stops.pop(download.id, None) or (StopReason.INTERRUPT if self._closing else None)
             if pending is not None:
                 active.run.stop(pending)
-            self._tasks.spawn(self._perform(active))
+            active.task = self._tasks.spawn(self._perform(active))
 
     async def _perform(self, active: ActiveRun) -> None:
-        run = active.run
-        id, seq = run.download.id, run.download.seq
-        self._publish_run(run)
+        self._publish_run(active.run)
         outcome: Download | None = None
-        task = asyncio.get_running_loop().create_task(run.perform())
         try:
-            await asyncio.wait((task, active.aborted), return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                outcome = task.result()
-            else:
-                outcome = active.aborted.result()
-                # It ends when the operation that it waits for returns, finds that the row is not its own any more, and
-                # cleans up.
-                run.stop(StopReason.CANCEL)
-                self._stuck_tasks.spawn(_finish_task(task))
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait((task,))
-            raise
+            outcome = await active.run.perform()
         finally:
-            self._runs.remove(id)
-            self._notifier.count_received(active.pop_received_bytes())
-            if outcome is not None:
-                # Before the slot of the run is free for another one.
-                self._gate.report_outcome(outcome, lacks_space=run.pending_space is not None)
-                self._space.notify_run_ended(outcome.seq)
-            self._dispatcher.finish(seq)
+            is_aborted = active.is_ended
+            if not is_aborted:
+                self._end_run(active, outcome)
+        if outcome is not None and not is_aborted:
+            await self._settle(outcome, active.run)
+
+    def abort(self, active: ActiveRun, outcome: Download) -> None:
+        """End a run that makes no progress with a row that is recorded.
+
+        Its task ends when the operation that it waits for returns, finds that the row is not its own any more, and
+        cleans up.
+        """
+        if active.is_ended or active.task is None:
+            return
+        self._end_run(active, outcome)
+        self._tasks.release(active.task)
+        self._stuck_tasks.add(active.task)
+        active.task.add_done_callback(self._stuck_tasks.discard)
+        active.run.stop(StopReason.CANCEL)
+        self._tasks.spawn(self._settle(outcome, active.run))
+
+    def _end_run(self, active: ActiveRun, outcome: Download | None) -> None:
+        active.is_ended = True
+        run = active.run
+        self._runs.remove(run.download.id)
+        self._notifier.count_received(active.pop_received_bytes())
         if outcome is not None:
-            await self._settle(outcome, run)
+            # Before the slot of the run is free for another one.
+            self._gate.report_outcome(outcome, lacks_space=run.pending_space is not None)
+            self._space.notify_run_ended(outcome.seq)
+        self._dispatcher.finish(run.download.seq)
 
     async def _settle(self, row: Download, run: Run) -> None:
         """Enqueue or publish a download whose run has ended."""
@@ -248,9 +256,9 @@ class Runner:
             self.publish_changed(row)
         self._notifier.notify_waiters(row)
 
+    def _free_slots(self, run: Run) -> None:
+        self._dispatcher.free_slots(run.download.seq)
+
     def _publish_run(self, run: Run) -> None:
-        self._notifier.publish_changed(run.snapshot())
-
-
-async def _finish_task(task: asyncio.Task[Download | None]) -> None:
-    await task
+        if self._notifier.is_watched:
+            self._notifier.publish_changed(run.snapshot())

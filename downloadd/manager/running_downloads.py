@@ -19,9 +19,10 @@ class RunningDownload:
         target: the origin behind redirects of which the run has a slot; "" for none.
         source: the origin whose redirects the run was led by last, at first that of the run.
         led: the origin that it was led to, whether or not a slot was free; "" for none.
+        has_slots: False after its slots were freed before its end.
     """
 
-    __slots__ = ("expected", "led", "route", "source", "target")
+    __slots__ = ("expected", "has_slots", "led", "route", "source", "target")
 
     def __init__(self, route: Route, expected: str) -> None:
         self.route = route
@@ -29,10 +30,11 @@ class RunningDownload:
         self.target = ""
         self.source = route[0]
         self.led = ""
+        self.has_slots = True
 
     @property
     def origin(self) -> str:
-        """Return the origin of which the run has a slot from its start to its end."""
+        """Return the origin of which the run has a slot from its start until it has received everything."""
         return self.route[0]
 
 
@@ -65,8 +67,14 @@ class RunningDownloads:
 
     def end(self, seq: int) -> None:
         """Free the slots of a run; an unknown one is ignored."""
-        running = self._running.pop(seq, None)
-        if running is not None:
+        self.free_slots(seq)
+        self._running.pop(seq, None)
+
+    def free_slots(self, seq: int) -> None:
+        """Free the slots of a run that has received everything; it runs until `end`."""
+        running = self._running.get(seq)
+        if running is not None and running.has_slots:
+            running.has_slots = False
             self._free(running.origin, seq)
             self._free_target(seq, running)
 

@@ -128,6 +128,11 @@ class Scheduler:
         self._drop(seq)
         self._requeued.pop(seq, None)
 
+    def free_slots(self, seq: int) -> None:
+        """Free the slots of a run that needs its origins no longer; it counts in `max_concurrent` until its end."""
+        self._running.free_slots(seq)
+        self._forget_unused()
+
     def finish(self, seq: int) -> None:
         """Free the slots of a run that has ended; an unknown one is ignored."""
         self._running.end(seq)

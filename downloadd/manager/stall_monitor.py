@@ -1,6 +1,7 @@
 """Supervision of runs: aborts those that do not move any more."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -8,7 +9,7 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
-from downloadd.download import log_fields
+from downloadd.download import Download, log_fields
 from downloadd.errors import StorageError
 from downloadd.manager import lifecycle
 from downloadd.manager.durable_write import retry_forever
@@ -25,7 +26,17 @@ STALL_CHECK_SECONDS: Final = 5.0
 class StallMonitor:
     """Records stalled runs as failed and aborts them, so that their slots are free again."""
 
-    def __init__(self, runs: RunTable, records: Records, clock: Clock, config: DownloadsConfig) -> None:
+    def __init__(
+        self,
+        runs: RunTable,
+        records: Records,
+        clock: Clock,
+        config: DownloadsConfig,
+        *,
+        abort: Callable[[ActiveRun, Download], None],
+    ) -> None:
+        """Make a monitor; `abort` ends a run with its recorded row."""
+        self._abort_run = abort
         self._runs = runs
         self._records = records
         self._clock = clock
@@ -66,7 +77,7 @@ class StallMonitor:
         row = lifecycle.mark_failed(lifecycle.reset_part(download), error, now=self._clock.wall())
         failed = await retry_forever(partial(self._records.save, row), "outcome_write_failed", **log_fields(row))
         if failed is not None and self._runs.get(row.id) is active:
-            active.aborted.set_result(failed)
+            self._abort_run(active, failed)
 
 
 def _observe(active: ActiveRun, before: Activity | None, now: float) -> Activity:

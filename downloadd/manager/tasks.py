@@ -17,12 +17,16 @@ class TaskSet:
     def __iter__(self) -> Iterator[asyncio.Task[None]]:
         return iter(self._tasks)
 
-    def spawn(self, work: Coroutine[object, object, None]) -> None:
-        """Run `work` in a task of this set."""
+    def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Run `work` in a task of this set; return the task."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(log_task_failure)
+        task.add_done_callback(self._end)
+        return task
+
+    def release(self, task: asyncio.Task[None]) -> None:
+        """Wait for a task no more; it runs until it ends."""
+        self._tasks.discard(task)
 
     async def wait(self, seconds: float) -> None:
         """Return when all tasks have ended, or after `seconds`."""
@@ -35,6 +39,10 @@ class TaskSet:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        log_task_failure(task)
 
 
 def log_task_failure(task: asyncio.Task[None]) -> None:

@@ -124,9 +124,16 @@ def filename_from_url(url: ParsedUrl) -> str:
     Octets that are not UTF-8 are read in the most plausible charset. It is "" if the path ends with a slash.
     """
     segment = url.request_target.partition("?")[0].rpartition("/")[2]
+    if _is_plain(segment):
+        return segment
     segment = _PATH_PARAMETER.sub(lambda found: "" if _is_secret_parameter(found) else found[0], segment)
     segment = _BOT_TOKEN.sub(lambda found: found[1].removesuffix(":").removesuffix("%3A").removesuffix("%3a"), segment)
     return decode_unlabelled(unquote_to_bytes(_redact_value(segment, MAX_URL_NESTING)))
+
+
+def _is_plain(segment: str) -> bool:
+    """Return True if a segment has neither parameters nor a token nor encoded characters; nearly all have none."""
+    return segment.isascii() and not ("%" in segment or ";" in segment or "@" in segment or ":" in segment)
 
 
 def _redact(text: str, depth: int) -> str:

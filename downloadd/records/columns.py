@@ -233,6 +233,8 @@ WRITTEN_COLUMNS: Final = tuple(column for column in COLUMNS if column.name != "s
 
 RUN_COLUMNS: Final = tuple(column for column in COLUMNS if column.owner is _RUN)
 
+USER_COLUMNS: Final = tuple(column for column in COLUMNS if column.owner is _USER)
+
 ENDING_COLUMNS: Final = (
     *RUN_COLUMNS,
     *(column for column in COLUMNS if column.path in {"request.url", "request.mirrors", "request.fields"}),

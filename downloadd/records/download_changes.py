@@ -10,10 +10,10 @@ from downloadd.delivery import Delivery
 from downloadd.download import Desired, Download
 from downloadd.errors import IdempotencyKeyReusedError
 from downloadd.records.columns import (
-    COLUMNS,
     ENDING_COLUMNS,
     INITIAL_COLUMNS,
     RUN_COLUMNS,
+    USER_COLUMNS,
     WRITTEN_COLUMNS,
     assignments,
     names,
@@ -24,7 +24,7 @@ from downloadd.records.download_queries import DownloadQueries, last_used_ended_
 from downloadd.records.import_files import settle_files
 from downloadd.records.protocol import AcceptResult, EndedRow, StoredResponse
 from downloadd.records.responses import find_response, store_response
-from downloadd.records.rows import decode, encode, encode_end, encode_initial, encode_run, execute
+from downloadd.records.rows import decode_control, encode, encode_end, encode_initial, encode_run, execute
 from downloadd.records.writer import Rejection
 from downloadd.states import FINISHED, WAITING, Trigger, advance
 
@@ -38,11 +38,11 @@ _INSERT_INITIAL: Final = (
 _INSERT: Final = f"INSERT INTO downloads (seq, {names(WRITTEN_COLUMNS)}) VALUES (?, {placeholders(WRITTEN_COLUMNS)})"
 _SAVE: Final = (
     f"UPDATE downloads SET {assignments(RUN_COLUMNS)}, ended_seq = ? "
-    f"WHERE id = ? AND epoch = ? AND ended_seq IS NULL RETURNING {names(COLUMNS)}"
+    f"WHERE id = ? AND epoch = ? AND ended_seq IS NULL RETURNING {names(USER_COLUMNS)}"
 )
 _END: Final = (
     f"UPDATE downloads SET {assignments(ENDING_COLUMNS)}, ended_seq = ? "
-    f"WHERE id = ? AND epoch = ? AND ended_seq IS NULL RETURNING {names(COLUMNS)}"
+    f"WHERE id = ? AND epoch = ? AND ended_seq IS NULL RETURNING {names(USER_COLUMNS)}"
 )
 _UPDATE_ALL: Final = f"UPDATE downloads SET {assignments(WRITTEN_COLUMNS)} WHERE seq = ?"
 _CLAIM: Final = "UPDATE downloads SET state = ?, epoch = ?, attempt = ?, not_before = NULL WHERE seq = ?"
@@ -111,7 +111,10 @@ class DownloadChanges:
         rows = execute(cursor, sql, (*values, ended_seq, download.id, download.epoch)).fetchall()
         if not rows:
             return None
-        saved = decode(rows[0])
+        # The request does not change while a run holds the download.
+        saved = msgspec.structs.replace(
+            download.with_result(ended_seq=ended_seq), control=decode_control(rows[0], download.id)
+        )
         if ended_seq is not None:
             self._last_ended_seq = ended_seq
             add_deliveries(cursor, self._make_deliveries(saved))

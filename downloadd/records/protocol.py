@@ -138,9 +138,14 @@ class Records(Protocol):
     async def save(self, download: Download) -> Download | None:
         """Write the fields of the run with the epoch `download.epoch`, and return the row as it is now.
 
-        On return, the fields are durable. The fields that users may change are not written but returned. A finished
-        state gets its `ended_seq`. None: the row has another epoch or is finished, so that the run must stop.
+        On return, the fields are durable. The fields of `control`, which users may change, are not written but
+        returned; the request does not change while a run holds the download. A finished state gets its `ended_seq`.
+        None: the row has another epoch or is finished, so that the run must stop.
         """
+        ...
+
+    async def save_all(self, downloads: Sequence[Download]) -> list[Download | None]:
+        """Write the fields of several runs in one transaction, as `save` does; return the result for each."""
         ...
 
     async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:

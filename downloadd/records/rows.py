@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec.structs import astuple
 
-from downloadd.download import Download, Progress, Result
+from downloadd.download import Control, Download, Progress, Result
 from downloadd.errors import StorageError
 from downloadd.records.columns import (
     COLUMNS,
@@ -20,6 +20,7 @@ from downloadd.records.columns import (
     INITIAL_COLUMNS,
     PARTS,
     RUN_COLUMNS,
+    USER_COLUMNS,
     WRITTEN_COLUMNS,
 )
 
@@ -124,6 +125,24 @@ def decode(row: Row) -> Download:
         return _decode(row)
     except (KeyError, ValueError, msgspec.MsgspecError) as error:
         raise corrupt_row_error("download", row[_ID], _reason(error)) from error
+
+
+def decode_control(row: Row, id: str) -> Control:
+    """Return the control fields in a row of `USER_COLUMNS` of the download with this id.
+
+    Raises:
+        StorageError: the row is damaged.
+    """
+    try:
+        values = []
+        for column, value in zip(USER_COLUMNS, row, strict=True):
+            if type(value) not in column.stored:
+                raise ValueError(f"{column.name} has another type")
+            decode = None if column.codec is None else column.codec.decode
+            values.append(value if decode is None else decode(value))
+        return Control(*values)
+    except (KeyError, ValueError) as error:
+        raise corrupt_row_error("download", id, _reason(error)) from error
 
 
 def decode_texts(row: Row, name: int, kind: str) -> Row:

@@ -147,6 +147,12 @@ class SqliteRecords:
         """Write the fields of a run, if it still holds the download; see `Records.save`."""
         return await self._writer.run(lambda cursor: self._changes.save(cursor, download))
 
+    async def save_all(self, downloads: Sequence[Download]) -> list[Download | None]:
+        """Write the fields of several runs in one transaction; see `Records.save_all`."""
+        return await self._writer.run(
+            lambda cursor: [self._changes.save(cursor, download) for download in downloads], rows=len(downloads)
+        )
+
     async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
         """Apply a pure `change` to a row; see `Records.amend`. `change` may be called twice."""
         return await self._writer.run(lambda cursor: self._changes.amend(cursor, id, change))

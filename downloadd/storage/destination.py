@@ -17,6 +17,7 @@ from downloadd.metrics import StorageUsage
 from downloadd.storage.byte_source import ByteSource, MoveResult
 from downloadd.storage.free_space import UnannouncedSpace
 from downloadd.storage.names import SafeName
+from downloadd.storage.small_file import LinkResult, SmallFile
 
 
 class PartEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +48,21 @@ class Part(Protocol):
         ...
 
     @property
+    def is_held(self) -> bool:
+        """True while the bytes are in memory only; `SmallFileStorage` publishes them with others."""
+        ...
+
+    @property
     def file_identity(self) -> str | None:
         """Identity of the published file, for `Destination.remove_file`; None before its publication."""
+        ...
+
+    async def write_held(self) -> None:
+        """Write bytes that are in memory only to the part file.
+
+        Raises:
+            InsufficientStorageError: as for `write`.
+        """
         ...
 
     def hash_while_writing(self, algorithms: Iterable[str]) -> None:
@@ -65,8 +79,10 @@ class Part(Protocol):
         """
         ...
 
-    async def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
+    async def write(self, pieces: Sequence[bytes | memoryview], offset: int, *, is_last: bool = False) -> None:
         """Write all pieces, in order and completely, from `offset` on.
+
+        `is_last` says that no more bytes follow; a small file may then be held in memory.
 
         Raises:
             InsufficientStorageError: the disk is full, and the bytes that fitted are kept and counted in `size`; or
@@ -121,8 +137,33 @@ class Part(Protocol):
         ...
 
 
+class SmallFileStorage(Protocol):
+    """Writer of small files, many at once."""
+
+    def make(self, part: Part, filename: SafeName, *, last_modified: int | None) -> SmallFile:
+        """Return the held bytes of a part as a file to be published with others."""
+        ...
+
+    async def write(self, files: Sequence[SmallFile]) -> None:
+        """Write files to stable storage, without names yet; set the identity of those that were written."""
+        ...
+
+    async def link(self, files: Sequence[SmallFile]) -> Sequence[LinkResult]:
+        """Give written files their names, and sync the names; return the result for each."""
+        ...
+
+    async def discard(self, files: Sequence[SmallFile]) -> None:
+        """Discard written files that will not be linked."""
+        ...
+
+
 class Destination(Protocol):
     """Storage that files are downloaded to."""
+
+    @property
+    def small_files(self) -> SmallFileStorage:
+        """Writer of small files."""
+        ...
 
     async def open_part(
         self,
@@ -174,11 +215,13 @@ class Destination(Protocol):
         """Release a name that `reserve_name` returned, once it is published or no longer needed."""
         ...
 
-    async def is_published(self, *, directory: str, filename: SafeName, total: int, part_name: str | None) -> bool:
+    async def is_published(
+        self, *, directory: str, filename: SafeName, total: int, part_name: str | None, identity: str | None
+    ) -> bool:
         """Return True if the final file of a download that was being published at a crash is in place.
 
         That is so when `filename` exists with `total` bytes and the part file is missing, or is the same file (it is
-        removed then).
+        removed then). With an `identity`, that of a small file, `filename` must have it.
         """
         ...
 

@@ -25,9 +25,17 @@ class DiskPool(Enum):
     """Moves of bytes from sockets to files."""
     DIGESTS = auto()
     """Reading and hashing of whole files."""
+    SMALL_FILES = auto()
+    """Batches of small files."""
 
 
-_THREADS: Final = {DiskPool.CALLS: 8, DiskPool.SYNCS: 4, DiskPool.SOCKETS: 4, DiskPool.DIGESTS: 4}
+_THREADS: Final = {
+    DiskPool.CALLS: 8,
+    DiskPool.SYNCS: 4,
+    DiskPool.SOCKETS: 4,
+    DiskPool.DIGESTS: 4,
+    DiskPool.SMALL_FILES: 2,
+}
 """Threads in each pool."""
 
 

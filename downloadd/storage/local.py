@@ -1,5 +1,6 @@
 """Storage in a directory of this machine."""
 
+import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,6 +15,7 @@ from downloadd.download import Conflict, join_path
 from downloadd.metrics import QuotaUsage, StorageUsage
 from downloadd.root_identity import RootIdentity
 from downloadd.storage.attributes import FileAttributes
+from downloadd.storage.commit_process import CommitProcess
 from downloadd.storage.destination import PartEntry
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 from downloadd.storage.final_names import FinalNames
@@ -37,6 +39,7 @@ from downloadd.storage.quotas import Quotas
 from downloadd.storage.reclaim import Reclaim, reclaim_nothing, with_reclaimed_space
 from downloadd.storage.root import StorageRoot
 from downloadd.storage.root_verifier import RootVerifier
+from downloadd.storage.small_files import SmallFiles
 from downloadd.storage.stored_files import complete_publication, count_bytes, list_directories, open_file
 from downloadd.storage.write_trial import try_writing
 
@@ -60,6 +63,10 @@ class LocalDestination:
         directory_settings: returns the current settings of a directory.
         reclaim: frees space before a call is refused because `min_free` or a quota would be violated.
         verifier: compares the root with the one that was used before; by default any is used.
+        has_commit_process: write small files in a process of their own, and not in threads.
+
+    Attributes:
+        small_files: writes and links small files.
 
     Raises:
         StorageError: on entering, when the root cannot be used; the message names it.
@@ -75,6 +82,7 @@ class LocalDestination:
         directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
         reclaim: Reclaim = reclaim_nothing,
         verifier: RootVerifier | None = None,
+        has_commit_process: bool = False,
     ) -> None:
         clock = clock or SystemClock()
         self._directory_settings = directory_settings
@@ -96,12 +104,22 @@ class LocalDestination:
         self._names = FinalNames(self._root, self._threads)
         self._parts: WeakSet[PartFile] = WeakSet()
         self._space = FreeSpace(self._root.measure_space, min_free=min_free, clock=clock)
+        self.small_files = SmallFiles(
+            root=self._root,
+            threads=self._threads,
+            process=CommitProcess(clock, is_enabled=has_commit_process),
+            quotas=self._quotas,
+            space=self._space,
+            directory_settings=directory_settings,
+            fsync=fsync,
+        )
 
     async def __aenter__(self) -> Self:
         try:
             await self._threads.run(DiskPool.CALLS, "", self._root.__enter__)
             umask = await self._threads.run(DiskPool.CALLS, "", _read_umask)
             self._publisher = Publisher(fsync=self._fsync, umask=umask, attributes=self._attributes)
+            await self._threads.run(DiskPool.SMALL_FILES, "", self.small_files.open)
         except BaseException:
             await self._close()
             raise
@@ -152,6 +170,7 @@ class LocalDestination:
             charge=self._quotas.charge(place, name),
             space=self._space,
             reclaim=self._reclaim,
+            may_hold=self.small_files.is_suitable,
         )
         self._parts.add(part)
         if existing is not None:
@@ -187,7 +206,9 @@ class LocalDestination:
         """Release a name that `reserve_name` returned, once it is published or no longer needed."""
         self._names.release(parse_directory(directory), filename)
 
-    async def is_published(self, *, directory: str, filename: SafeName, total: int, part_name: str | None) -> bool:
+    async def is_published(
+        self, *, directory: str, filename: SafeName, total: int, part_name: str | None, identity: str | None = None
+    ) -> bool:
         """Return True if the final file of a download that was being published at a crash is in place.
 
         See `complete_publication`.
@@ -202,6 +223,7 @@ class LocalDestination:
             filename=filename,
             total=total,
             part=part,
+            identity=identity,
         )
         return await self._threads.run(DiskPool.SYNCS, join_path(place, filename), complete)
 
@@ -338,6 +360,7 @@ class LocalDestination:
 
     async def _close(self) -> None:
         await self._threads.close()
+        await asyncio.to_thread(self.small_files.close)
         self._root.__exit__(None, None, None)
 
     # The methods below run in threads.
@@ -346,6 +369,7 @@ class LocalDestination:
         """Discard measurements and counts of a root that is missing or replaced."""
         self._space.invalidate()
         self._names.invalidate()
+        self.small_files.invalidate()
         self._quotas.invalidate()
 
     def _try_writing(self, directory: SafeDirectory) -> None:

@@ -178,7 +178,9 @@ def suggest_name(
     """
     if requested is not None:
         return check_length_of_name(parse_filename(requested), max_bytes)
-    last, first = _sanitize(last_segment), _sanitize(first_segment)
+    last = _sanitize(last_segment)
+    # Without redirects, they are the same.
+    first = last if first_segment == last_segment else _sanitize(first_segment)
     is_first_better = not has_extension(last) and has_extension(first) and not _SCRIPT.search(first)
     name = _sanitize(disposition or "") or (first if is_first_better else last) or first or FALLBACK_NAME
     return shorten_name(SafeName(name), max_bytes)

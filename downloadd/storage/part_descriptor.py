@@ -102,6 +102,11 @@ class PartDescriptor:
                 return self._create(directory_fd)
         return self._fd
 
+    @property
+    def is_unused(self) -> bool:
+        """True until the part file is made, adopted or closed."""
+        return self._fd is None and not self.is_closed
+
     def check_root(self) -> None:
         """Check that the root is still the one that has the part file: in another one the bytes would be lost.
 

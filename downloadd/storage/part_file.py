@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from downloadd.directory_settings import DirectorySettings
 from downloadd.download import join_path
@@ -21,6 +22,13 @@ from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import QuotaCharge
 from downloadd.storage.reclaim import Reclaim, with_reclaimed_space
 from downloadd.storage.root import StorageRoot
+from downloadd.storage.running_digests import RunningDigests
+
+MAX_HELD_BYTES: Final = 1 << 20
+"""Bytes of a file that is held in memory from its last byte until its publication."""
+
+MAX_INLINE_DIGEST_BYTES: Final = 64 * 1024
+"""Held bytes that are hashed at once; for more, a thread costs less than the time that other tasks wait."""
 
 
 class PartFile:
@@ -29,6 +37,14 @@ class PartFile:
     Several connections may write at once. A call that is cancelled returns at once, though its thread may still be at
     work. Calls that exclude writers wait for that thread, so the descriptor is never closed while it is used, and
     `size` is final when `close` has returned.
+
+    A file whose bytes are all written at once may be held in memory: no file is made until its publication, or until
+    the bytes must be kept or read.
+
+    Attributes:
+        directory: the directory.
+        charge: the account of the quotas.
+        claim: the announced space.
     """
 
     def __init__(
@@ -43,22 +59,26 @@ class PartFile:
         charge: QuotaCharge,
         space: FreeSpace,
         reclaim: Reclaim,
+        may_hold: Callable[[SafeDirectory], bool] = lambda directory: False,
     ) -> None:
         self._threads = threads
         self._reclaim = reclaim
         self._path = join_path(directory, name)
-        self._charge = charge
-        self._space, self._claim = space, SpaceClaim()
+        self.directory = directory
+        self.charge = charge
+        self._space, self.claim = space, SpaceClaim()
+        self._may_hold = may_hold
+        self._held: bytes | None = None
         self._descriptor = PartDescriptor(
             root=root,
             directory=directory,
             name=name,
             charge=charge,
-            withdraw_claim=partial(space.withdraw, self._claim),
+            withdraw_claim=partial(space.withdraw, self.claim),
         )
         self._sync = PartSync(self._descriptor, threads=threads, publisher=publisher)
         self._content = PartContent(
-            self._descriptor, part_sync=self._sync, charge=charge, space=space, claim=self._claim
+            self._descriptor, part_sync=self._sync, charge=charge, space=space, claim=self.claim
         )
         self._publication = PartPublication(
             self._descriptor,
@@ -87,6 +107,16 @@ class PartFile:
     def synced(self) -> int:
         """End of the last byte at the last sync to stable storage; 0 before the first."""
         return self._sync.synced
+
+    @property
+    def is_held(self) -> bool:
+        """True while the bytes are in memory only."""
+        return self._held is not None
+
+    @property
+    def held(self) -> bytes:
+        """The bytes that are in memory only."""
+        return self._held or b""
 
     @property
     def file_identity(self) -> str | None:
@@ -127,23 +157,38 @@ class PartFile:
         check_process_limit(size)
         if size > SMALLEST_FILE_SYSTEM_LIMIT:
             await self._threads.run(DiskPool.CALLS, self._path, self._content.check_size, size)
-        if not self._space.try_announce(self._claim, missing):
-            announce = partial(self._space.announce, self._claim, missing, size=size)
+        if not self._space.try_announce(self.claim, missing):
+            announce = partial(self._space.announce, self.claim, missing, size=size)
             call = partial(self._threads.run, DiskPool.CALLS, self._path, announce)
             await with_reclaimed_space(call, self._reclaim)
-        if self._charge.is_limited:
-            grow = partial(self._threads.run, DiskPool.CALLS, self._path, self._charge.grow, size)
+        if self.charge.is_limited:
+            grow = partial(self._threads.run, DiskPool.CALLS, self._path, self.charge.grow, size)
             await with_reclaimed_space(grow, self._reclaim)
 
-    async def write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
+    async def write(self, pieces: Sequence[bytes | memoryview], offset: int, *, is_last: bool = False) -> None:
         """Write all pieces, in order and completely, from `offset` on.
+
+        `is_last` says that no more bytes follow; a small file may then be held in memory.
 
         Raises:
             InsufficientStorageError: the disk is full, and the bytes that fitted are kept and counted in `size`; or
                 `min_free` would be violated, and nothing was written.
         """
-        write = partial(self._threads.run, DiskPool.CALLS, self._path, self._content.write, pieces, offset)
-        await with_reclaimed_space(write, self._reclaim)
+        if is_last and not offset and self._hold(pieces):
+            return
+        await self.write_held()
+        await self._write(pieces, offset)
+
+    async def write_held(self) -> None:
+        """Write bytes that are in memory only to the part file.
+
+        Raises:
+            InsufficientStorageError: as for `write`.
+        """
+        held, self._held = self._held, None
+        if held is not None:
+            self._descriptor.size = 0
+            await self._write([held], 0)
 
     async def receive(self, source: ByteSource, offset: int, max_bytes: int) -> MoveResult:
         """Write at most `max_bytes` bytes from a source, from `offset` on; return after a short time.
@@ -152,6 +197,7 @@ class PartFile:
             NetworkError: the connection broke.
             InsufficientStorageError: the disk is full, or `min_free` would be violated.
         """
+        await self.write_held()
         receive = partial(
             self._threads.run, DiskPool.SOCKETS, self._path, self._content.receive, source, offset, max_bytes
         )
@@ -159,6 +205,7 @@ class PartFile:
 
     async def read(self, offset: int, nbytes: int) -> bytes:
         """Return `nbytes` bytes from `offset` on, or fewer at the end of the file."""
+        await self.write_held()
         return await self._threads.run(DiskPool.CALLS, self._path, self._content.read, offset, nbytes)
 
     async def digest(self, algorithm: str) -> str:
@@ -167,6 +214,10 @@ class PartFile:
         Bytes that were not hashed while they were written are read once. Cancelled, its thread stops after the block
         that it is reading.
         """
+        if self._held is not None:
+            if len(self._held) <= MAX_INLINE_DIGEST_BYTES:
+                return _digest(self._held, algorithm)
+            return await self._threads.run(DiskPool.DIGESTS, self._path, _digest, self._held, algorithm)
         is_cancelled = threading.Event()
         try:
             digest = await self._threads.run(
@@ -178,6 +229,7 @@ class PartFile:
 
     async def sync(self) -> None:
         """Sync the bytes to stable storage; do nothing with `fsync = false`."""
+        await self.write_held()
         await self._threads.run(DiskPool.SYNCS, self._path, self._sync.sync)
 
     def start_sync(self) -> None:
@@ -193,17 +245,46 @@ class PartFile:
         Returns:
             False when `filename` is taken and `replace` is false; nothing has changed then.
         """
-        path = join_path(self._descriptor.directory, filename)
+        await self.write_held()
+        path = join_path(self.directory, filename)
         return await self._threads.run(
             DiskPool.SYNCS, path, self._publication.publish, filename, replace, last_modified
         )
 
+    def end_publication(self, file_identity: str | None) -> None:
+        """Close the part, whose held bytes have their final name; call it in a thread."""
+        self._held = None
+        self._publication.end(file_identity)
+
     async def close(self) -> None:
         """Close the file and keep it; may be called again."""
         if not self.is_closed:
+            with suppress(DownloadError):
+                await self.write_held()
             await self._threads.run_shielded(DiskPool.CALLS, self._path, self._descriptor.close)
 
     async def remove(self) -> None:
         """Close the file and delete it; a published file is not deleted."""
+        self._held = None
         if not self._publication.is_unlinked:
             await self._threads.run_shielded(DiskPool.CALLS, self._path, self._publication.remove)
+
+    def _hold(self, pieces: Sequence[bytes | memoryview]) -> bool:
+        """Hold the bytes of the whole file in memory; return False if they must be written."""
+        descriptor = self._descriptor
+        size = sum(map(len, pieces))
+        if size > MAX_HELD_BYTES or descriptor.size or not descriptor.is_unused or not self._may_hold(self.directory):
+            return False
+        self._held = b"".join(pieces)
+        descriptor.size = size
+        return True
+
+    async def _write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
+        write = partial(self._threads.run, DiskPool.CALLS, self._path, self._content.write, pieces, offset)
+        await with_reclaimed_space(write, self._reclaim)
+
+
+def _digest(data: bytes, algorithm: str) -> str:
+    digests = RunningDigests([algorithm])
+    digests.update([data], 0)
+    return digests.hexdigest(algorithm)

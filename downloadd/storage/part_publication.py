@@ -64,6 +64,13 @@ class PartPublication:
                         self._charge.subtract(replaced.st_size)
             return published
 
+    def end(self, file_identity: str | None) -> None:
+        """Close the part, whose bytes were published without a part file."""
+        with self._descriptor.exclusive():
+            self.is_unlinked = True
+            self.file_identity = file_identity
+            self._descriptor.release()
+
     def remove(self) -> None:
         """Close the part file and delete it, unless it was published or removed before."""
         with self._descriptor.exclusive():

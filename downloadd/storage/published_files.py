@@ -22,7 +22,12 @@ def identify(status: os.stat_result) -> str:
 
     It has no device number, which may change when the machine restarts.
     """
-    return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+    return format_identity(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def format_identity(inode: int, size: int, modified_ns: int) -> str:
+    """Return the identity of a file with this status; `modified_ns` in Unix nanoseconds."""
+    return f"{inode}-{size}-{modified_ns}"
 
 
 def remove_published(

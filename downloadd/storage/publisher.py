@@ -121,7 +121,7 @@ class Publisher:
         else:
             self._attributes.set_default_rights(fd, directory_fd, FILE_MODE, final, umask=self._umask)
         if last_modified is not None:
-            seconds = min(max(last_modified, 0), _MAX_TIMESTAMP)
+            seconds = clamp_time(last_modified)
             self._attributes.set_times(fd, final, accessed_ns=own.st_atime_ns, modified_ns=seconds * 10**9)
         # Last: with CAP_CHOWN alone, only the owner may change mode and times.
         if owner is not None:
@@ -178,6 +178,11 @@ class Publisher:
                 return False
             os.rename(part, final.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
             return True
+
+
+def clamp_time(last_modified: int) -> int:
+    """Return a Last-Modified (Unix seconds) as a modification time that every file system takes."""
+    return min(max(last_modified, 0), _MAX_TIMESTAMP)
 
 
 def _restore_part_name(part: PartName, final: SafeName, directory_fd: int) -> None:

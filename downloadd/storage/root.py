@@ -9,6 +9,7 @@ import fcntl
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -33,6 +34,12 @@ _DIRECTORY_MODE: Final = 0o777
 
 UNSTATED_BYTES: Final = 2**63 - 1
 """Space of a file system that states none (some FUSE programs, a tmpfs without a limit): it is full when it says so."""
+
+LOCK_TIMEOUT_SECONDS: Final = 3.0
+"""Seconds that a start waits for the lock of the root: the process of a killed daemon may have to finish a call."""
+
+LOCK_POLL_SECONDS: Final = 0.05
+"""Seconds between two tries."""
 
 
 class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +117,7 @@ class StorageRoot:
     def _open_first(self) -> None:
         _make_root(self._path)
         self._real_path = os.path.realpath(self._path, strict=True)
-        self._fd = _open_root(self._real_path)
+        self._fd = _open_root(self._real_path, lock_timeout=LOCK_TIMEOUT_SECONDS)
         self._initial_status = os.fstat(self._fd)
         self._was_mounted = os.path.ismount(self._real_path)
         if self._verifier is not None:
@@ -155,6 +162,11 @@ class StorageRoot:
             yield fd
         finally:
             os.close(fd)
+
+    @property
+    def descriptor(self) -> int:
+        """Return the descriptor of the root, which holds its lock."""
+        return self._fd
 
     def measure_space(self) -> DiskSpace:
         """Return the space of the file system of the root.
@@ -296,8 +308,8 @@ class StorageRoot:
             self._attributes.set_owner(fd, directory_settings.owner, path)
 
 
-def _open_root(path: str) -> int:
-    """Open a directory and lock it for this daemon.
+def _open_root(path: str, *, lock_timeout: float = 0.0) -> int:
+    """Open a directory and lock it for this daemon; wait so many seconds for the lock.
 
     Raises:
         OSError: it is missing, not a directory, or locked by another daemon (EWOULDBLOCK).
@@ -305,7 +317,9 @@ def _open_root(path: str) -> int:
     fd = os.open(path, _DIRECTORY_FLAGS)
     try:
         # A second daemon would remove the part files of this one as stray.
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while not _try_lock(fd, is_required=lock_timeout <= 0):
+            time.sleep(LOCK_POLL_SECONDS)
+            lock_timeout -= LOCK_POLL_SECONDS
     except BlockingIOError:
         os.close(fd)
         raise
@@ -321,6 +335,17 @@ def _make_root(path: str) -> None:
         os.stat(path)
     except FileNotFoundError:
         os.makedirs(path, _DIRECTORY_MODE, exist_ok=True)
+
+
+def _try_lock(fd: int, *, is_required: bool) -> bool:
+    """Lock a directory; return False if it is locked by another process, or raise the error."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if is_required:
+            raise
+        return False
+    return True
 
 
 def is_locked(directory_fd: int) -> bool:

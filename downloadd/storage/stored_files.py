@@ -8,6 +8,7 @@ from heapq import nsmallest
 from downloadd.download import join_path
 from downloadd.errors import InvalidPathError
 from downloadd.storage.names import ROOT_MARKER_NAME, PartName, SafeDirectory, SafeName, parse_directory
+from downloadd.storage.published_files import identify
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.root import StorageRoot, is_missing, stat_entry
 
@@ -71,16 +72,20 @@ def complete_publication(
     filename: SafeName,
     total: int,
     part: PartName | None,
+    identity: str | None = None,
 ) -> bool:
     """Complete a publication that a crash has interrupted; return False if the final file is not in place.
 
     It is in place when `filename` exists with `total` bytes, and the part file is missing or is the same file. Then the
-    name of the part file is removed, and the final name is synced, because the crash may have come before that.
+    name of the part file is removed, and the final name is synced, because the crash may have come before that. With an
+    `identity`, there was no part file, and the final file must have it.
     """
     try:
         with root.open_directory(directory) as directory_fd:
             final = stat_entry(filename, directory_fd)
             if final is None or not stat.S_ISREG(final.st_mode) or final.st_size != total:
+                return False
+            if identity is not None and identify(final) != identity:
                 return False
             unfinished = stat_entry(part, directory_fd) if part is not None else None
             if part is not None and unfinished is not None:

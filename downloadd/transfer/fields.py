@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -168,30 +168,34 @@ def parse_http_date(text: str | None, *, now: float) -> int | None:
     The day's name is not compared with the date, and a leap second is the first second of the next minute. Years
     before 1900 are invalid. `now` (Unix time) resolves a year of two digits: it is at most 50 years ahead.
     """
-    if text is None:
+    if not text:
         return None
-    written = _parse_written_date(text.strip(_OWS))
-    if written is None:
-        return None
-    year, month, day, time, has_century = written
-    if not has_century:
-        return _resolve_two_digit_year(year, month, day, time, now)
-    return _unix_time(year, month, day, time) if year >= _FIRST_YEAR else None
+    date = _parse_date(text.strip(_OWS))
+    return _resolve_two_digit_year(date, now) if isinstance(date, _TwoDigitYear) else date
+
+
+class _TwoDigitYear(NamedTuple):
+    """Date of the form of RFC 850."""
+
+    year: int
+    month: int
+    day: int
+    time: tuple[int, int, int]
 
 
 @lru_cache(maxsize=1024)
-def _parse_written_date(value: str) -> tuple[int, int, int, tuple[int, int, int], bool] | None:
-    """Return year, month, day, time, and True if the year has four digits; None if it is no date.
-
-    Recent results are cached: the files of an origin often have the same dates.
-    """
+def _parse_date(value: str) -> int | _TwoDigitYear | None:
+    """Parse an HTTP-date; cached, because most responses of an origin have the same few dates."""
     match = next(filter(None, (form.fullmatch(value) for form in _DATE_FORMS)), None)
     if match is None:
         return None
     day, hour, minute, second = (int(match[part]) for part in ("day", "hour", "minute", "second"))
     if hour > 23 or minute > 59 or second > 60:
         return None
-    return int(match["year"]), _MONTHS.index(match["month"]) + 1, day, (hour, minute, second), len(match["year"]) == 4
+    month, year = _MONTHS.index(match["month"]) + 1, int(match["year"])
+    if len(match["year"]) == 2:
+        return _TwoDigitYear(year, month, day, (hour, minute, second))
+    return _unix_time(year, month, day, (hour, minute, second)) if year >= _FIRST_YEAR else None
 
 
 def parse_digest_field(text: str | None) -> str | None:
@@ -221,8 +225,9 @@ def _strongest_digest(members: Mapping[str, str]) -> str | None:
     return None
 
 
-def _resolve_two_digit_year(year: int, month: int, day: int, time: tuple[int, int, int], now: float) -> int | None:
+def _resolve_two_digit_year(date: _TwoDigitYear, now: float) -> int | None:
     """Return the latest date with these last two digits of the year that is at most 50 years after `now`."""
+    year, month, day, time = date
     today = datetime.fromtimestamp(now, UTC)
     century = (today.year + 50) // 100 * 100
     if (century + year, month, day, *time) > (today.year + 50, *today.timetuple()[1:6]):

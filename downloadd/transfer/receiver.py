@@ -140,7 +140,8 @@ class Receiver:
             await finish_then_cancel(writing)
         if pending:
             await self._before_write(size, True)
-            await self._write(pending, segment)
+            # Other connections write other segments.
+            await self._write(pending, segment, is_last=segment.end is None)
 
     async def _read(self, content: Content, segment: Segment, limit: int, timeout: float | None) -> bytes | None:
         """Return the next bytes, counted; None if none arrive within `timeout` seconds, b"" at the end."""
@@ -214,8 +215,8 @@ class Receiver:
         left = segment.end - segment.position
         return min(nbytes, left if left <= WRITE_BUFFER_BYTES else max(WRITE_BUFFER_BYTES, left // 2))
 
-    async def _write(self, pieces: Sequence[bytes], segment: Segment) -> None:
-        await self._part.write(pieces, segment.position)
+    async def _write(self, pieces: Sequence[bytes], segment: Segment, *, is_last: bool = False) -> None:
+        await self._part.write(pieces, segment.position, is_last=is_last)
         segment.position += sum(map(len, pieces))
 
 

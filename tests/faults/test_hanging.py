@@ -37,16 +37,19 @@ def release_threads() -> Iterator[threading.Event]:
 
 
 @pytest.mark.parametrize("limit", [0, 1 << 20])
-@pytest.mark.parametrize("call", ["pwritev", "fsync", "link"])
+@pytest.mark.parametrize(
+    ("call", "size"), [("pwrite", 1000), ("fsync", 1000), ("link", 1000), ("pwritev", 2 << 20), ("fsync", 2 << 20)]
+)
 async def test_a_disk_that_hangs_fails_its_download_and_frees_the_slot(
     call: str,
+    size: int,
     limit: int,
     tmp_path: Path,
     origin: Origin,
     release_threads: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    origin.script("/f", ScriptedResponse(size=1000))
+    origin.script("/f", ScriptedResponse(size=size))
     real = getattr(os, call)
     blocked = threading.Event()
 
@@ -58,6 +61,7 @@ async def test_a_disk_that_hangs_fails_its_download_and_frees_the_slot(
 
     monkeypatch.setattr("downloadd.manager.stall_detection.STALL_MARGIN_SECONDS", 0.2)
     monkeypatch.setattr("downloadd.manager.stall_monitor.STALL_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("downloadd.manager.small_publications.STUCK_SECONDS", 0.1)
     async with open_stack(tmp_path, replace(ONE_SLOT, speed_limit=limit), fsync=True) as stack:
         (tmp_path / "files" / "d").mkdir()
         monkeypatch.setattr(os, call, hang)

@@ -27,6 +27,8 @@ from downloadd.states import FINISHED
 from downloadd.transfer.byte_ranges import ByteRanges
 
 CALLS = "mkdirat,pwritev,pwritev2,pwrite64,splice,write,writev,sendto,sendmsg,fsync,fdatasync,linkat,renameat,unlinkat"
+UNNAMED = "/files/d/#"
+"""Path of an unnamed file, up to its number."""
 LINE = re.compile(r"(?P<pid>\d+) +(?:<\.\.\. (?P<resumed>\w+) resumed>|(?P<call>\w+)\()(?P<rest>.*)")
 
 
@@ -43,7 +45,7 @@ def purpose_of(call: str, arguments: str) -> str | None:
     match call:
         case "fdatasync" if "records.db-wal>" in arguments:
             return "records"
-        case "fsync" | "fdatasync" if ".part>" in arguments:
+        case "fsync" | "fdatasync" if ".part>" in arguments or UNNAMED in arguments:
             return "sync part"
         case "fsync" if "/files/d>" in arguments:
             return "sync directory"
@@ -51,8 +53,10 @@ def purpose_of(call: str, arguments: str) -> str | None:
             return "sync root"
         case "mkdirat" if '"d"' in arguments:
             return "mkdir"
-        case "pwritev" | "pwritev2" | "pwrite64" | "splice" if ".part>" in arguments:
+        case "pwritev" | "pwritev2" | "pwrite64" | "splice" if ".part>" in arguments or UNNAMED in arguments:
             return "write part"
+        case "linkat" if "/proc/self/fd/" in arguments:
+            return "link"
         case "linkat" | "unlinkat" | "renameat" if ".part" in arguments:
             return call.removesuffix("at")
         case "write" | "writev" | "sendto" | "sendmsg" if "HTTP/1.1 201" in arguments:
@@ -118,19 +122,24 @@ async def test_an_accepted_download_is_on_stable_storage_before_the_answer(tmp_p
     assert written.done < answered.began
 
 
-@pytest.mark.parametrize(("conflict", "call"), [("rename", "link"), ("overwrite", "rename")])
+@pytest.mark.parametrize(
+    ("conflict", "publication"),
+    [
+        ("rename", ["write part", "sync part", "records", "link", "sync directory"]),
+        ("overwrite", ["write part", "records", "sync part", "rename", "unlink", "sync directory"]),
+    ],
+)
 async def test_bytes_name_and_history_reach_stable_storage_in_this_order(
-    tmp_path: Path, origin: Origin, conflict: str, call: str
+    tmp_path: Path, origin: Origin, conflict: str, publication: list[str]
 ) -> None:
     steps = await traced(tmp_path, origin, conflict=conflict, wait="20")
     first = next(number for number, step in enumerate(steps) if step.purpose == "mkdir")
     last = next(number for number, step in enumerate(steps) if step.purpose == "answer")
     path = steps[first : last + 1]
     assert [step.purpose for step in path] == [
-        *("mkdir", "sync root", "write part"),
+        *("mkdir", "sync root"),
         # The name is recorded first: a file that exists after a power failure is not fetched again.
-        "records",
-        *("sync part", call, "unlink", "sync directory"),
+        *publication,
         # The completed row.
         "records",
         "answer",

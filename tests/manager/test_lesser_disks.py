@@ -23,7 +23,8 @@ from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import State
 from downloadd.storage import publisher
 
-SIZE = 100_000
+SIZE = 1_200_000
+"""More than is held in memory, and published by another process."""
 WRITES = frozenset({"pwritev", "splice", "pwrite", "write"})
 
 

@@ -10,6 +10,8 @@ from support.sample_downloads import sample_download
 
 from downloadd.download import Conflict, Download
 from downloadd.manager.publication import Publication, select_conflict
+from downloadd.manager.small_publications import SmallPublications
+from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import MAX_NAME_BYTES, parse_filename
@@ -30,17 +32,24 @@ async def destination(root: Path) -> AsyncIterator[LocalDestination]:
 
 
 @pytest.fixture
+async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
+    async with SqliteRecords(tmp_path / "state", ManualClock()) as records:
+        yield records
+
+
+@pytest.fixture
 def saved() -> list[Download]:
     return []
 
 
 @pytest.fixture
-def publication(destination: LocalDestination, saved: list[Download]) -> Publication:
+def publication(destination: LocalDestination, records: SqliteRecords, saved: list[Download]) -> Publication:
     async def save(row: Download) -> Download:
         saved.append(row)
         return row
 
-    return Publication(destination, ManualClock(), save=save)
+    small_files = SmallPublications(records, destination, ManualClock())
+    return Publication(destination, ManualClock(), save=save, small_files=small_files)
 
 
 def download(conflict: Conflict, *, filename: str = "f", requested: bool = True) -> Download:

@@ -219,7 +219,9 @@ class FailingDestination(LocalDestination):
             raise StorageError("Permission denied")
         await super().remove_part(directory=directory, name=name)
 
-    async def is_published(self, *, directory: str, filename: str, total: int, part_name: str | None) -> bool:
+    async def is_published(
+        self, *, directory: str, filename: str, total: int, part_name: str | None, identity: str | None = None
+    ) -> bool:
         raise StorageError("Input/output error")
 
 

@@ -67,6 +67,27 @@ def test_a_free_slot_goes_to_the_next_download_of_the_same_host() -> None:
     assert queue.select_ready(now=0) == [2]
 
 
+def test_a_run_that_needs_its_host_no_longer_frees_its_slot_there_and_counts_until_its_end() -> None:
+    queue = scheduler(max_concurrent=2, max_per_host=1)
+    for seq in (1, 2, 3):
+        queue.add(waiting(seq))
+    assert queue.select_ready(0) == [1]
+    queue.free_slots(1)
+    queue.free_slots(1)
+    queue.free_slots(7)
+    assert queue.select_ready(0) == [2]
+    queue.free_slots(2)
+    assert queue.select_ready(0) == [], "two run"
+    # One that is added while it runs waits for its end.
+    queue.add(waiting(1))
+    queue.finish(1)
+    assert queue.running == 1
+    assert queue.select_ready(0) == [1]
+    queue.finish(1)
+    queue.finish(2)
+    assert queue.select_ready(0) == [3]
+
+
 def test_no_more_downloads_run_than_max_concurrent() -> None:
     queue = scheduler(max_concurrent=2)
     for seq, origin in enumerate("abcd"):

@@ -15,6 +15,7 @@ from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
 from downloadd.states import State
 from downloadd.storage.part_file import PartFile
+from downloadd.storage.small_files import SmallFiles
 
 
 @pytest.fixture(autouse=True)
@@ -23,17 +24,23 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("downloadd.manager.stall_monitor.STALL_CHECK_SECONDS", 0.02)
 
 
-async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("storage", "method", "size"),
+    [(PartFile, "publish", 2 << 20), (SmallFiles, "write", 10), (SmallFiles, "link", 10)],
+)
+async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: type[object], method: str, size: int
+) -> None:
     hang = asyncio.Event()
-    publish = PartFile.publish
+    original = getattr(storage, method)
 
-    async def publish_later(*args: object, **options: object) -> bool:
+    async def call_later(*args: object, **options: object) -> object:
         await hang.wait()
-        return await publish(*args, **options)  # type: ignore[arg-type]
+        return await original(*args, **options)
 
-    monkeypatch.setattr(PartFile, "publish", publish_later)
+    monkeypatch.setattr(storage, method, call_later)
     async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, max_concurrent=1, stall_timeout=1)) as stack:
-        origin.script("/a", ScriptedResponse(size=10))
+        origin.script("/a", ScriptedResponse(size=size))
         request = DownloadRequest(url=origin.url("/a"), directory="d")
         with capture_logs() as lines:
             started = await stack.manager.start([request], user="ann")

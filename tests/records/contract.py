@@ -331,14 +331,11 @@ class RecordsContract:
                 desired=Desired.PAUSE,
                 priority=7,
                 speed_limit=99,
-                url="https://example.com/new",
-                redacted_url="shown",
             ),
         )
         saved = await records.save(with_fields(held, state=State.DOWNLOADING, received=5))
         assert saved is not None
         assert (saved.control.desired, saved.control.priority, saved.control.speed_limit) == (Desired.PAUSE, 7, 99)
-        assert (saved.request.url, saved.request.redacted_url) == ("https://example.com/new", "shown")
         assert (saved.state, saved.progress.received) == (State.DOWNLOADING, 5)
         assert await present(records, held.id) == saved
 
@@ -361,6 +358,20 @@ class RecordsContract:
         ended = await records.save(msgspec.structs.replace(held, state=State.FAILED))
         assert await records.save(msgspec.structs.replace(held, state=State.COMPLETED)) is None
         assert await present(records, held.id) == ended
+
+    async def test_rows_saved_together_have_results_of_their_own(self, records: Records) -> None:
+        first, second = await claimed(records, sample_download()), await claimed(records, sample_download())
+        rows = [
+            with_fields(first, state=State.COMPLETED),
+            with_fields(second, epoch=7),
+            with_fields(second, state=State.DOWNLOADING, received=5),
+        ]
+        ended, refused, running = await records.save_all(rows)
+        assert ended is not None
+        assert ended.result.ended_seq == await records.last_ended_seq()
+        assert refused is None
+        assert await present(records, second.id) == running == rows[2]
+        assert await present(records, first.id) == ended
 
     async def test_save_of_an_unknown_download_is_refused(self, records: Records) -> None:
         assert await records.save(sample_download()) is None

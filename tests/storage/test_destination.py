@@ -35,7 +35,7 @@ async def test_written_bytes_are_read_from_the_final_file_after_publication(dest
     storage.release_name(directory="d", filename=name)
     assert await storage.exists(directory="d", filename=name)
     assert await content(storage, name) == b"abc"
-    assert await storage.is_published(directory="d", filename=name, total=3, part_name=part.name)
+    assert await storage.is_published(directory="d", filename=name, total=3, part_name=part.name, identity=None)
 
 
 async def test_a_closed_part_is_listed_resumed_and_removed(destination: LocalDestination) -> None:

@@ -18,6 +18,7 @@ from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
 from downloadd.manager.scheduler import Limits
+from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
@@ -130,6 +131,7 @@ async def open_stack(
                 runs=runs,
                 config=config,
                 keeps_parts=keep_parts > 0,
+                small_files=SmallPublications(records, destination, clock),
             ),
             clock=clock,
         )
@@ -143,7 +145,7 @@ async def open_stack(
             admission=admission,
             runs=runs,
             runner=runner,
-            stalls=StallMonitor(runs, records, clock, config),
+            stalls=StallMonitor(runs, records, clock, config, abort=runner.abort),
             origins=origins,
             kept_parts=kept_parts,
             clock=clock,

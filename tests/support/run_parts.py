@@ -20,6 +20,7 @@ from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
 from downloadd.manager.run import Run
 from downloadd.manager.scheduler import Limits
+from downloadd.manager.small_publications import SmallPublications
 from downloadd.policy.policy import Policy
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
@@ -72,6 +73,8 @@ class RunParts:
             origins=OriginMonitor(self.dispatcher, self.records.origins),
             config=config,
             keeps_parts=keeps_parts,
+            small_files=SmallPublications(self.records, self.destination, self.clock),
+            on_received=lambda run: None,
             on_change=lambda run: self.states.append(run.download.state),
         )
 
