@@ -13,11 +13,16 @@ from downloadd.storage.names import SafeName, parse_filename, shorten_name
 
 
 class Publication:
-    """Gives part files their final names; `save` writes the row of the run."""
+    """Gives part files their final names; `save` writes the row of the run.
+
+    Attributes:
+        attempted: the row before the last try that did not say if the file has its name; None if there was none.
+    """
 
     def __init__(
         self, destination: Destination, clock: Clock, *, save: Callable[[Download], Awaitable[Download]]
     ) -> None:
+        self.attempted: Download | None = None
         self._destination = destination
         self._clock = clock
         self._save = save
@@ -51,16 +56,41 @@ class Publication:
             finally:
                 self._destination.release_name(directory=download.request.directory, filename=name)
 
+    async def is_done(self, download: Download) -> bool:
+        """Return True if an earlier run, whose disk went away meanwhile, has published the file.
+
+        Raises:
+            DownloadError: the disk does not say.
+        """
+        return await is_published(self._destination, download)
+
     async def _publish_as(self, name: SafeName, part: Part, download: Download, conflict: Conflict) -> Download | None:
         """Return the completed row of a download that is published as `name`; None when the name is taken."""
         # Recorded before the rename, so that a file that has its name is never fetched again.
-        row = await self._save(replace(download.with_progress(publishing=True), filename=name))
+        self.attempted = row = await self._save(replace(download.with_progress(publishing=True), filename=name))
         published = await part.publish(
             name, replace=conflict is Conflict.OVERWRITE, last_modified=download.progress.last_modified
         )
+        self.attempted = None
         if not published:
             return None
         return lifecycle.mark_completed(row, now=self._clock.wall()).with_result(file_identity=part.file_identity)
+
+
+async def is_published(destination: Destination, row: Download) -> bool:
+    """Return True if the file of a download that was being published has its final name.
+
+    Raises:
+        DownloadError: the disk does not say.
+    """
+    if not row.progress.publishing or row.progress.total is None:
+        return False
+    return await destination.is_published(
+        directory=row.request.directory,
+        filename=parse_filename(row.filename),
+        total=row.progress.total,
+        part_name=row.progress.part_name,
+    )
 
 
 def select_conflict(download: Download, max_name_bytes: int) -> Conflict:
