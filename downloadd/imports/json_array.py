@@ -1,7 +1,8 @@
 """Elements of JSON arrays one by one, from pieces of their text, so that memory does not grow with an array.
 
 Only the end of each element is found here; a JSON parser decodes it. So one element that is malformed, or holds bytes
-that are not UTF-8, does not hide the elements after it. Pure: no I/O and no clock.
+that are not UTF-8, does not hide the elements after it, and one that is too long takes no memory. A streaming parser
+(ijson) ends at the first such element, without those after it. Pure: no I/O and no clock.
 """
 
 import re

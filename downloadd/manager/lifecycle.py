@@ -201,6 +201,13 @@ def mark_completed(download: Download, *, now: float) -> Download:
     return remove_secrets(_mark_finished(published, Trigger.COMMIT, now=now))
 
 
+def mark_published(download: Download, *, now: float) -> Download:
+    """Complete a download whose file was given its name by an earlier run, which could not record it."""
+    if download.state is not State.VERIFYING:
+        download = mark_verifying(download, total=download.progress.total or 0, warning=None)
+    return mark_completed(download, now=now)
+
+
 def mark_skipped(download: Download, *, now: float) -> Download:
     """End a download whose name is taken and whose request says to keep the existing file."""
     return remove_secrets(_mark_finished(reset_part(download), Trigger.SKIP, now=now))

@@ -19,6 +19,7 @@ class Publication:
 
     Attributes:
         is_interrupted: True after the run was cancelled while the file may be given its name; the next start finds out.
+        attempted: the row before the last try that did not say if the file has its name; None if there was none.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Publication:
         save: Callable[[Download], Awaitable[Download]],
         small_files: SmallPublications,
     ) -> None:
+        self.attempted: Download | None = None
         self._destination = destination
         self._clock = clock
         self._save = save
@@ -73,6 +75,14 @@ class Publication:
             finally:
                 self._destination.release_name(directory=download.request.directory, filename=name)
 
+    async def is_done(self, download: Download) -> bool:
+        """Return True if an earlier run, whose disk went away meanwhile, has published the file.
+
+        Raises:
+            DownloadError: the disk does not say.
+        """
+        return await is_published(self._destination, download)
+
     async def _publish_as(self, name: SafeName, part: Part, download: Download, conflict: Conflict) -> Download | None:
         """Return the completed row of a download that is published as `name`; None when the name is taken."""
         row = replace(download, filename=name)
@@ -91,13 +101,31 @@ class Publication:
         # The recovery after a crash takes a missing part file for a published one.
         await part.write_held()
         # Recorded before the rename, so that a file that has its name is never fetched again.
-        row = await self._save(row.with_progress(publishing=True).with_result(file_identity=None))
+        self.attempted = row = await self._save(row.with_progress(publishing=True).with_result(file_identity=None))
         published = await part.publish(
             name, replace=conflict is Conflict.OVERWRITE, last_modified=download.progress.last_modified
         )
+        self.attempted = None
         if not published:
             return None
         return lifecycle.mark_completed(row, now=self._clock.wall()).with_result(file_identity=part.file_identity)
+
+
+async def is_published(destination: Destination, row: Download) -> bool:
+    """Return True if the file of a download that was being published has its final name.
+
+    Raises:
+        DownloadError: the disk does not say.
+    """
+    if not row.progress.publishing or row.progress.total is None:
+        return False
+    return await destination.is_published(
+        directory=row.request.directory,
+        filename=parse_filename(row.filename),
+        total=row.progress.total,
+        part_name=row.progress.part_name,
+        identity=row.result.file_identity,
+    )
 
 
 def select_conflict(download: Download, max_name_bytes: int) -> Conflict:

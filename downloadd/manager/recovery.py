@@ -7,14 +7,15 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.download import Download, is_created_before, log_fields
-from downloadd.errors import DownloadError, StorageError
+from downloadd.errors import DownloadError, StorageAwayError, StorageError
 from downloadd.manager import lifecycle
 from downloadd.manager.discard_part import discard_part, discard_part_of
+from downloadd.manager.publication import is_published
 from downloadd.records.availability import once_available
 from downloadd.records.protocol import PartOwner, Records
 from downloadd.states import FINISHED, RUNNING
 from downloadd.storage.destination import Destination, PartEntry
-from downloadd.storage.names import parse_filename, parse_part_name
+from downloadd.storage.names import parse_part_name
 
 log = structlog.get_logger()
 
@@ -27,12 +28,16 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
     """
     ended: list[Download] = []
     async for row in records.running_rows():
-        is_published = await _is_published(destination, row)
+        has_name = await _has_final_name(destination, row)
 
-        def settle(row: Download, is_published: bool = is_published) -> Download:
-            if is_published:
-                return lifecycle.mark_completed(row, now=clock.wall())
-            return lifecycle.mark_interrupted(row, now=clock.wall())
+        def settle(row: Download, has_name: bool | None = has_name) -> Download:
+            if has_name:
+                return lifecycle.mark_published(row, now=clock.wall())
+            interrupted = lifecycle.mark_interrupted(row, now=clock.wall())
+            if has_name is None and interrupted.state not in FINISHED:
+                # The next run finds out.
+                return interrupted.with_progress(publishing=True)
+            return interrupted
 
         changed = await once_available(partial(records.amend, row.id, settle))
         if changed is None:
@@ -45,18 +50,12 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
     return ended
 
 
-async def _is_published(destination: Destination, row: Download) -> bool:
-    """Return True if the file of a download that was being published has its final name."""
-    if not row.progress.publishing or row.progress.total is None:
-        return False
+async def _has_final_name(destination: Destination, row: Download) -> bool | None:
+    """Return True if the file of a download that was being published has its final name; None if the disk is away."""
     try:
-        return await destination.is_published(
-            directory=row.request.directory,
-            filename=parse_filename(row.filename),
-            total=row.progress.total,
-            part_name=row.progress.part_name,
-            identity=row.result.file_identity,
-        )
+        return await is_published(destination, row)
+    except StorageAwayError:
+        return None
     except DownloadError as error:
         # A failing directory must not stop the start: its download is published again.
         log.warning("published_file_not_verified", error=error.code, detail=error.detail, **log_fields(row))

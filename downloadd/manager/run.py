@@ -21,6 +21,7 @@ from downloadd.errors import (
     InsufficientStorageError,
     InternalError,
     SpacePendingError,
+    StorageError,
 )
 from downloadd.manager import lifecycle
 from downloadd.manager.durable_write import retry_forever
@@ -228,6 +229,10 @@ class Run:
         self._outcomes.check_time_left()
         try:
             async with self._timer.limited():
+                if self.download.progress.publishing:
+                    if await self._publication.is_done(self.download):
+                        return FetchResult.PUBLISHED
+                    self._attempt.download = self.download.with_progress(publishing=False)
                 fetched = await self._attempt.fetch()
                 self.report_answer()
                 self._on_received()
@@ -248,11 +253,26 @@ class Run:
 
     async def _finish(self, fetched: FetchResult) -> Download:
         """Publish the file, or remove the part file if the name is taken and is to be kept."""
-        if fetched is FetchResult.COMPLETE:
-            row = await self._publication.publish(self._part(), self.download)
-            if row is not None:
-                return row
+        match fetched:
+            case FetchResult.PUBLISHED:
+                await self._attempt.remove_superseded_part()
+                return lifecycle.mark_published(self.download, now=self._clock.wall())
+            case FetchResult.COMPLETE:
+                row = await self._publish()
+                if row is not None:
+                    return row
+            case FetchResult.SKIPPED:
+                pass
         return await self._outcomes.skip()
+
+    async def _publish(self) -> Download | None:
+        try:
+            return await self._publication.publish(self._part(), self.download)
+        except StorageError as error:
+            if error.transient and self._publication.attempted is not None:
+                # The file may have its final name: the next run finds out.
+                self._attempt.download = self._publication.attempted
+            raise
 
     async def _handle_stop(self, reason: StopReason) -> Download:
         match reason:

@@ -101,7 +101,7 @@ class StorageGate:
         try:
             await self._destination.check_free_space(MIN_FREE_BYTES)
             # A full disk is not written to.
-            await self._destination.check_root()
+            await self._destination.try_writing()
         except (InsufficientStorageError, StorageAwayError) as error:
             return error
         except DownloadError:

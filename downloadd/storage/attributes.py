@@ -77,6 +77,13 @@ class FileAttributes:
             )
 
 
+def read_umask() -> int:
+    """Return the umask of the process, which can only be read by setting it; it is strict in between."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
+
+
 def _change_mode(fd: int, mode: int) -> None:
     status = os.fstat(fd)
     kept = status.st_mode & stat.S_ISGID if stat.S_ISDIR(status.st_mode) else 0

@@ -246,11 +246,18 @@ class Destination(Protocol):
         ...
 
     async def check_root(self) -> None:
-        """Check that the storage is there, is the one that was used before, and takes writes.
+        """Check that the storage is there, and is the one that was used before.
 
         Raises:
-            StorageRootMissingError: it is missing, or another one.
-            StorageAwayError: it takes no writes.
+            StorageRootMissingError: it is not.
+        """
+        ...
+
+    async def try_writing(self) -> None:
+        """Check the storage, and that it takes writes, by a trial.
+
+        Raises:
+            StorageAwayError: it is missing, or takes none.
         """
         ...
 

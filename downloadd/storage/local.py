@@ -14,7 +14,7 @@ from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict, join_path
 from downloadd.metrics import QuotaUsage, StorageUsage
 from downloadd.root_identity import RootIdentity
-from downloadd.storage.attributes import FileAttributes
+from downloadd.storage.attributes import FileAttributes, read_umask
 from downloadd.storage.commit_process import CommitProcess
 from downloadd.storage.destination import PartEntry
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
@@ -117,7 +117,7 @@ class LocalDestination:
     async def __aenter__(self) -> Self:
         try:
             await self._threads.run(DiskPool.CALLS, "", self._root.__enter__)
-            umask = await self._threads.run(DiskPool.CALLS, "", _read_umask)
+            umask = await self._threads.run(DiskPool.CALLS, "", read_umask)
             self._publisher = Publisher(fsync=self._fsync, umask=umask, attributes=self._attributes)
             await self._threads.run(DiskPool.SMALL_FILES, "", self.small_files.open)
         except BaseException:
@@ -256,11 +256,18 @@ class LocalDestination:
             os.close(fd)
 
     async def check_root(self) -> None:
-        """Check that the root is there, is the one that was used before, and takes writes.
+        """Check that the root is there, and is the one that was used before.
 
         Raises:
-            StorageRootMissingError: it is missing, or another one.
-            StorageAwayError: it takes no writes.
+            StorageRootMissingError: it is not.
+        """
+        await self._threads.run(DiskPool.CALLS, "", self._root.check)
+
+    async def try_writing(self) -> None:
+        """Check the root, and that it takes writes, by a trial.
+
+        Raises:
+            StorageAwayError: it is missing, or takes none.
         """
         await self._threads.run(DiskPool.CALLS, "", self._root.try_writing)
 
@@ -404,10 +411,3 @@ class LocalDestination:
 
     def _count_bytes(self, directory: str, excluded: frozenset[str]) -> int:
         return count_bytes(self._root, parse_directory(directory), excluded)
-
-
-def _read_umask() -> int:
-    """Return the umask of the process, which can only be read by setting it; it is strict in between."""
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return umask

@@ -110,7 +110,7 @@ class StorageRoot:
                     f"the storage root {self._path} cannot be used: {_unusable_reason(error)}"
                 ) from error
             if self._fd < 0:
-                # Not a directory, so that the first use opens the root.
+                # In its place until the first use opens the root.
                 self._fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         return self
 
@@ -228,6 +228,9 @@ class StorageRoot:
                 self._on_change()
 
     def _is_current(self) -> bool:
+        if self._initial_status is None:
+            # None was opened yet.
+            return False
         try:
             return os.path.samestat(os.stat(self._real_path), os.fstat(self._fd))
         except PermissionError:

@@ -36,6 +36,8 @@ class FetchResult(Enum):
 
     COMPLETE = "complete"
     """Every byte is in the part file."""
+    PUBLISHED = "published"
+    """The file has its final name already, from an earlier run."""
     SKIPPED = "skipped"
     """The name is taken, and the request has `conflict=skip`."""
 

@@ -97,17 +97,17 @@ async def running(container: Container, *arguments: str) -> AsyncIterator[aiohtt
 
 
 @pytest.mark.parametrize(
-    ("options", "ids"),
+    ("options", "ids", "umask"),
     [
-        pytest.param({}, (1000, 0), id="the user of the image"),
-        pytest.param({"user": "987654:0"}, (987654, 0), id="any user of the group 0"),
-        pytest.param({"user": "4321:4322", "ids": "4321:4322"}, (4321, 4322), id="any user and group"),
+        pytest.param({}, (1000, 0), None, id="the user of the image"),
+        pytest.param({"user": "987654:0"}, (987654, 0), "0002", id="any user of the group 0"),
+        pytest.param({"user": "4321:4322", "ids": "4321:4322"}, (4321, 4322), "0077", id="any user and group"),
     ],
 )
 async def test_the_daemon_is_process_1_with_a_read_only_root_and_any_user(
-    image: Image, tmp_path: Path, options: dict[str, str], ids: tuple[int, int]
+    image: Image, tmp_path: Path, options: dict[str, str], ids: tuple[int, int], umask: str | None
 ) -> None:
-    container = Container(image, tmp_path, **options)
+    container = Container(image, tmp_path, environment={} if umask is None else {"UMASK": umask}, **options)
     async with running(container, "--allow-download") as session, Origin() as origin:
         assert container.status("NSpid").split()[-1] == "1"
         assert {container.status(field).split()[0] for field in ("Uid", "Gid")} == {str(each) for each in ids}
@@ -122,6 +122,7 @@ async def test_the_daemon_is_process_1_with_a_read_only_root_and_any_user(
             assert (response.status, answer["success"]) == (201, True), answer
         stored = (tmp_path / "downloads/d/f.bin").stat()
         assert (stored.st_size, stored.st_uid, stored.st_gid) == (100_000, *ids)
+        assert stat.S_IMODE(stored.st_mode) == 0o666 & ~int(umask or "0022", 8)
         # An upload is stored in the state directory.
         upload = {"importerKey": "urls", "fileName": "list.txt"}
         body = origin.url("/f.bin").encode()

@@ -402,9 +402,13 @@ async def test_a_link_that_replaces_a_directory_during_a_download_is_not_followe
 # -- metadata and checksums --------------------------------------------------------------------------------------------
 
 
-async def test_a_file_has_its_time_and_modes_and_may_be_empty(daemon: DaemonProcess, origin: Origin) -> None:
-    umask = os.umask(0)
-    os.umask(umask)
+@pytest.mark.parametrize("umask", [0o002, 0o027], ids="{:03o}".format)
+async def test_a_file_has_its_time_and_modes_and_may_be_empty(
+    restartable: DaemonProcess, origin: Origin, umask: int
+) -> None:
+    daemon = restartable
+    daemon.launcher = ["sh", "-c", f'umask {umask:03o} && exec "$@"', "sh"]
+    await daemon.start()
     origin.script("/f", ScriptedResponse(size=SIZE, last_modified=LONG_AGO))
     origin.script("/empty", ScriptedResponse(size=0, last_modified=LONG_AGO))
     origin.script("/empty-chunked", ScriptedResponse(size=0, framing=Framing.CHUNKED))
@@ -415,8 +419,8 @@ async def test_a_file_has_its_time_and_modes_and_may_be_empty(daemon: DaemonProc
         assert (status, answer["message"]) == (201, "Download completed"), answer
     status_of_f = (daemon.root / "a/b/f").stat()
     assert status_of_f.st_mtime == LONG_AGO
-    assert status_of_f.st_mode & 0o7777 == 0o644 & ~umask
-    assert (daemon.root / "a").stat().st_mode & 0o7777 == 0o755 & ~umask
+    assert status_of_f.st_mode & 0o7777 == 0o666 & ~umask
+    assert (daemon.root / "a").stat().st_mode & 0o7777 == 0o777 & ~umask
     assert (daemon.root / "a/b/empty").stat().st_mtime == LONG_AGO
     assert [(daemon.root / "a/b" / name).stat().st_size for name in ("empty", "empty-chunked")] == [0, 0]
     sizes = {entry["filename"]: entry["total_bytes"] for entry in await daemon.history()}

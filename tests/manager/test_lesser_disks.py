@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from msgspec.structs import replace
@@ -154,6 +154,34 @@ async def test_an_error_of_one_directory_fails_its_downloads_and_holds_no_other(
     assert (row.state, row.result.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
     assert os.strerror(number) in str(row.result.detail)
     assert stack.dispatcher.describe_wait("a", None) == "about to start"
+
+
+@pytest.mark.parametrize("refused", [{"fsync"}, {"fsync", "rename", "unlink"}], ids=["name undone", "name set"])
+@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.EIO], ids=named)
+async def test_a_file_whose_disk_goes_away_during_its_publication_is_there_once(
+    stack: ManagerStack,
+    disk: RefusingDisk,
+    origin: Origin,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    refused: set[str],
+) -> None:
+    real = os.link
+
+    def link(*arguments: Any, **options: Any) -> None:
+        real(*arguments, **options)
+        disk.refuse(number, refused | {"create"})
+
+    monkeypatch.setattr(os, "link", link)
+    await start(stack, origin.url("/f"))
+    await wait_until(lambda: waiting(stack))
+    monkeypatch.setattr(os, "link", real)
+    disk.accept()
+    row = await ended(stack)
+    assert (row.state, row.filename, row.result.error) == (State.COMPLETED, "f", None)
+    assert stack.files() == {"d/f": expected_bytes(0, 0, SIZE)}
+    if "rename" in refused:
+        assert len(origin.requests("/f")) == 1
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=named)

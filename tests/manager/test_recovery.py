@@ -100,6 +100,39 @@ async def test_a_rename_whose_history_is_missing_is_completed(
     assert await reconcile(records, destination, clock) == []
 
 
+@pytest.mark.parametrize("state", [State.STARTING, State.DOWNLOADING])
+async def test_a_rename_that_the_next_run_was_about_to_find_is_completed(
+    records: SqliteRecords, destination: LocalDestination, clock: ManualClock, state: State
+) -> None:
+    row, part = await running(records, destination)
+    await records.save(with_fields(row, state=state, publishing=True))
+    assert await part.publish(parse_filename(row.filename), replace=False, last_modified=None)
+    (ended,) = await reconcile(records, destination, clock)
+    assert (ended.id, ended.state, ended.progress.publishing) == (row.id, State.COMPLETED, False)
+
+
+@pytest.mark.parametrize(
+    ("desired", "state"),
+    [(Desired.RUN, State.QUEUED), (Desired.PAUSE, State.PAUSED), (Desired.CANCEL, State.CANCELLED)],
+)
+async def test_a_disk_that_is_away_leaves_the_question_to_the_next_run(
+    tmp_path: Path,
+    records: SqliteRecords,
+    destination: LocalDestination,
+    clock: ManualClock,
+    desired: Desired,
+    state: State,
+) -> None:
+    row, part = await running(records, destination)
+    await records.save(with_fields(row, state=State.VERIFYING, publishing=True))
+    await records.amend(row.id, lambda row: with_fields(row, desired=desired))
+    assert await part.publish(parse_filename(row.filename), replace=False, last_modified=None)
+    (tmp_path / "files").rename(tmp_path / "away")
+    await reconcile(records, destination, clock)
+    after = await present(records, row.id)
+    assert (after.state, after.progress.publishing) == (state, state is not State.CANCELLED)
+
+
 async def test_a_name_that_another_file_took_meanwhile_is_not_a_completed_rename(
     tmp_path: Path, records: SqliteRecords, destination: LocalDestination, clock: ManualClock
 ) -> None:

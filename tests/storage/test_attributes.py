@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from downloadd.storage.acl import ACCESS_ACL, DEFAULT_ACL, AclEntry, AclTag, format_acl, make_acl, parse_acl
-from downloadd.storage.attributes import FileAttributes
+from downloadd.storage.attributes import FileAttributes, read_umask
 
 REFUSALS = sorted(errno.errorcode)
 
@@ -173,6 +173,15 @@ def test_refused_rights_are_no_error(fd: int, monkeypatch: pytest.MonkeyPatch) -
     with capture_logs() as lines:
         FileAttributes().set_default_rights(fd, fd, 0o666, "f", umask=0)
     assert [(line["attribute"], line["log_level"]) for line in lines] == [("mode", "info")]
+
+
+def test_the_umask_is_read_and_stays() -> None:
+    before = os.umask(0o027)
+    try:
+        assert read_umask() == 0o027
+        assert read_umask() == 0o027
+    finally:
+        os.umask(before)
 
 
 # -- the set-group-ID bit of directories -------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ SHORT_DELAYS: Final = {
     "downloadd.manager.retry.INITIAL_DELAY_SECONDS": 0.01,
     "downloadd.manager.retry.INITIAL_STORAGE_DELAY_SECONDS": 0.01,
     "downloadd.manager.durable_write.STORE_RETRY_SECONDS": 0.01,
+    "downloadd.manager.storage_gate.STORAGE_CHECK_SECONDS": 0.01,
     "downloadd.transfer.segmented.CHECKPOINT_SECONDS": 0.01,
     "downloadd.manager.run_factory.MIN_FLUSH_SECONDS": 0.01,
     "downloadd.transfer.segments.MIN_SEGMENT_BYTES": 150_000,
