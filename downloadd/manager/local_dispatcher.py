@@ -66,7 +66,7 @@ class LocalDispatcher:
     def report_answer(self, origin: str, seq: int) -> bool:
         """Record that an origin has answered a request of a download; return True if it closed the circuit."""
         has_closed = self._scheduler.origins.report_answer(
-            origin, seq, max_slots=self._scheduler.limits.max_per_host, now=self._clock.monotonic()
+            origin, seq, max_slots=self._scheduler.limits.slots_of(origin), now=self._clock.monotonic()
         )
         self._changed.set()
         return has_closed
@@ -76,7 +76,7 @@ class LocalDispatcher:
         verdict = self._scheduler.origins.report_failure(
             origin,
             failure,
-            max_slots=self._scheduler.limits.max_per_host,
+            max_slots=self._scheduler.limits.slots_of(origin),
             now=self._clock.monotonic(),
             random=random(),  # noqa: S311 - jitter, not a secret
         )

@@ -12,6 +12,7 @@ import msgspec
 from downloadd.manager.origin_table import OriginQueue
 from downloadd.manager.scheduler import Scheduler
 from downloadd.metrics import OriginUsage
+from downloadd.policy.url import host_of
 from downloadd.states import WaitReason
 
 _STARTING = "about to start"
@@ -61,7 +62,7 @@ class OriginList(msgspec.Struct, frozen=True, kw_only=True):
 def describe_wait(scheduler: Scheduler, origin: str, not_before: float | None, now: float) -> str:
     """Return the reason, in words, why a waiting download of `origin` has not started."""
     queue = scheduler.origins.get(origin) or OriginQueue()
-    reason = _wait_reason(scheduler, queue, now)
+    reason = _wait_reason(scheduler, origin, queue, now)
     is_delayed = not_before is not None and not_before > now
     # The pause of a host that cannot be reached is also the delay of the download that probed it.
     if is_delayed and reason is not WaitReason.HOST_UNREACHABLE:
@@ -83,9 +84,10 @@ def describe_wait(scheduler: Scheduler, origin: str, not_before: float | None, n
         case WaitReason.HOST_BACKOFF:
             return f"{host} asked to wait, {health.backoff_until - now:.0f} s more"
         case WaitReason.HOST_LIMIT:
-            if _slots(scheduler, queue) < scheduler.limits.max_per_host:
+            if _slots(scheduler, origin, queue) < scheduler.limits.slots_of(origin):
                 return f"{queue.running} downloads from {host} are running; it refused more ({health.error})"
-            return f"{queue.running} downloads from {host} are running (max_per_host)"
+            setting = "slots" if host_of(origin) in scheduler.limits.slots_by_host else "max_per_host"
+            return f"{queue.running} downloads from {host} are running ({setting})"
         case WaitReason.TOTAL_LIMIT:
             return f"{scheduler.running} downloads are running (max_concurrent)"
         case WaitReason.READY:
@@ -95,9 +97,9 @@ def describe_wait(scheduler: Scheduler, origin: str, not_before: float | None, n
 def count_wait_reasons(scheduler: Scheduler, now: float) -> dict[WaitReason, int]:
     """Return the number of waiting downloads per reason; takes time in proportion to the number of origins."""
     reasons = {WaitReason.DELAYED: scheduler.delayed}
-    for queue in scheduler.origins.queues.values():
+    for origin, queue in scheduler.origins.queues.items():
         if queue.waiting:
-            reason = _wait_reason(scheduler, queue, now)
+            reason = _wait_reason(scheduler, origin, queue, now)
             reasons[reason] = reasons.get(reason, 0) + queue.waiting
     return reasons
 
@@ -113,7 +115,10 @@ def measure_origins(scheduler: Scheduler, now: float) -> OriginUsage:
         waiting=sum(queue.waiting > 0 for queue in queues),
         blocked=sum(queue.health.backoff_until > now for queue in queues),
         unreachable=sum(queue.health.is_open for queue in queues),
-        slowed=sum(_slots(scheduler, queue) < scheduler.limits.max_per_host for queue in queues),
+        slowed=sum(
+            _slots(scheduler, origin, queue) < scheduler.limits.slots_of(origin)
+            for origin, queue in scheduler.origins.queues.items()
+        ),
     )
 
 
@@ -123,7 +128,7 @@ def list_origins(scheduler: Scheduler, limit: int, *, now: float, wall_time: flo
     `wall_time` is `now` as Unix time. It takes time in proportion to the number of origins.
     """
     queues = [
-        (queue, origin, _state(scheduler, queue, now))
+        (queue, origin, _state(scheduler, origin, queue, now))
         for origin, queue in scheduler.origins.queues.items()
         if queue.running or queue.waiting or queue.health.is_open or queue.health.backoff_until > now
     ]
@@ -136,7 +141,7 @@ def list_origins(scheduler: Scheduler, limit: int, *, now: float, wall_time: flo
                 state=state,
                 running=queue.running,
                 waiting=queue.waiting,
-                slots=_slots(scheduler, queue),
+                slots=_slots(scheduler, origin, queue),
                 failures=queue.health.failures,
                 next_attempt=wall_time + _next_attempt(queue) - now if _next_attempt(queue) > now else None,
                 error=queue.health.error,
@@ -147,17 +152,17 @@ def list_origins(scheduler: Scheduler, limit: int, *, now: float, wall_time: flo
     )
 
 
-def _state(scheduler: Scheduler, queue: OriginQueue, now: float) -> OriginState:
+def _state(scheduler: Scheduler, origin: str, queue: OriginQueue, now: float) -> OriginState:
     if queue.health.is_open:
         return OriginState.OPEN if queue.probe is None else OriginState.PROBING
     if queue.health.backoff_until > now:
         return OriginState.BACKOFF
-    is_slowed = _slots(scheduler, queue) < scheduler.limits.max_per_host
+    is_slowed = _slots(scheduler, origin, queue) < scheduler.limits.slots_of(origin)
     return OriginState.SLOWED if is_slowed else OriginState.HEALTHY
 
 
-def _slots(scheduler: Scheduler, queue: OriginQueue) -> int:
-    limit = scheduler.limits.max_per_host
+def _slots(scheduler: Scheduler, origin: str, queue: OriginQueue) -> int:
+    limit = scheduler.limits.slots_of(origin)
     return min(limit, queue.health.slots or limit)
 
 
@@ -165,7 +170,7 @@ def _next_attempt(queue: OriginQueue) -> float:
     return max(queue.health.backoff_until, queue.health.probe_at if queue.health.is_open else 0.0)
 
 
-def _wait_reason(scheduler: Scheduler, queue: OriginQueue, now: float) -> WaitReason:
+def _wait_reason(scheduler: Scheduler, origin: str, queue: OriginQueue, now: float) -> WaitReason:
     """Return the reason of a download in this queue that has no time to wait for."""
     if scheduler.suspension is not None:
         return WaitReason.STORAGE_UNAVAILABLE
@@ -173,7 +178,7 @@ def _wait_reason(scheduler: Scheduler, queue: OriginQueue, now: float) -> WaitRe
         return WaitReason.HOST_UNREACHABLE
     if queue.health.backoff_until > now:
         return WaitReason.HOST_BACKOFF
-    if queue.running >= _slots(scheduler, queue):
+    if queue.running >= _slots(scheduler, origin, queue):
         return WaitReason.HOST_LIMIT
     if scheduler.running >= scheduler.limits.max_concurrent:
         return WaitReason.TOTAL_LIMIT

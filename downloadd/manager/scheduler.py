@@ -4,13 +4,16 @@ Pure: no I/O, no clock; the caller passes the time, always by the same clock. Me
 download. Time: every call is logarithmic in the number of waiting downloads and of origins.
 """
 
+from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from typing import Self
 
 import msgspec
+from msgspec import UNSET
 
-from downloadd.config import DownloadsConfig
+from downloadd.config import DownloadsConfig, HostConfig
 from downloadd.manager.origin_table import OriginQueue, OriginTable, QueueKey
+from downloadd.policy.url import host_of
 from downloadd.records.protocol import WaitingDownload
 
 
@@ -21,11 +24,23 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Runs of all origins together."""
     max_per_host: int
     """Slots of one origin."""
+    slots_by_host: Mapping[str, int] = {}
+    """Slots of each origin of some hosts, in the spelling of `parse_host`."""
 
     @classmethod
-    def from_config(cls, config: DownloadsConfig) -> Self:
+    def from_config(cls, config: DownloadsConfig, hosts: Iterable[HostConfig] = ()) -> Self:
         """Return the configured limits."""
-        return cls(max_concurrent=config.max_concurrent, max_per_host=config.max_per_host)
+        return cls(
+            max_concurrent=config.max_concurrent,
+            max_per_host=config.max_per_host,
+            slots_by_host={each.host: each.slots for each in hosts if each.slots is not UNSET},
+        )
+
+    def slots_of(self, origin: str) -> int:
+        """Return the slots of an origin."""
+        if not self.slots_by_host:
+            return self.max_per_host
+        return self.slots_by_host.get(host_of(origin), self.max_per_host)
 
 
 class Scheduler:
@@ -123,7 +138,7 @@ class Scheduler:
         queue = self.origins.get(origin) or OriginQueue()
         if queue.health.is_open:
             return 0
-        acquired = min(count, queue.free_slots(self._limits.max_per_host, now))
+        acquired = min(count, queue.free_slots(self._limits.slots_of(origin), now))
         if acquired:
             self.origins.use(origin).running += acquired
         return acquired
@@ -143,7 +158,7 @@ class Scheduler:
             if self._waiting.get(key[1]) is key:
                 self._delayed_seqs.discard(key[1])
                 self._push(key)
-        for name in self.origins.pop_due(now, max_slots=self._limits.max_per_host):
+        for name in self.origins.pop_due(now, slots_of=self._limits.slots_of):
             self._offer(name)
         picked: list[int] = []
         while self._ready and len(self._running) < self._limits.max_concurrent:
@@ -151,7 +166,7 @@ class Scheduler:
             queue = self.origins.get(name)
             if queue is not None and queue.offered is key:
                 queue.offered = None
-            if queue is None or not queue.free_slots(self._limits.max_per_host, now):
+            if queue is None or not queue.free_slots(self._limits.slots_of(name), now):
                 continue
             if self._peek(queue) is not key:
                 # The head was withdrawn or moved since; the origin is offered with its new head.
@@ -195,7 +210,7 @@ class Scheduler:
         queue = self.origins.use(name)
         key = self._peek(queue)
         # Once for each head: otherwise each end of a run would leave an entry while the total limit is reached.
-        if key is not None and queue.offered is not key and queue.running < self._limits.max_per_host:
+        if key is not None and queue.offered is not key and queue.running < self._limits.slots_of(name):
             queue.offered = key
             heappush(self._ready, (key, name))
         if key is None:
