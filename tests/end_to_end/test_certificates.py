@@ -89,6 +89,8 @@ async def test_a_host_gets_a_client_certificate_and_a_minimum_version(tmp_path: 
         assert (await outcome())[0] == "completed"
         await daemon.reload(config + host + certificate.replace("client.pem", "ca.pem"), "reload_refused")
         assert "expected a certificate and its private key in PEM" in daemon.log.read_text()
+        # The first download is tried again.
+        await origin.wait_finished("/f", times=2)
         await daemon.reload(config + host + certificate + 'min_tls_version = "1.3"\n')
         assert (await outcome())[0] == "retrying"
-        assert len(origin.requests("/f")) == 1
+        assert len(origin.requests("/f")) == 2
