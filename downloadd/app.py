@@ -183,7 +183,11 @@ class App:
         """
         self._origins = await asyncio.to_thread(OriginSettings.load, config)
         self._config = replace(
-            self._config, downloads=config.downloads, credentials=config.credentials, users=config.users
+            self._config,
+            downloads=config.downloads,
+            hosts=config.hosts,
+            credentials=config.credentials,
+            users=config.users,
         )
         self._directories = DirectoryRules(config.directories)
         self._rights.configure(directories=self._directories, is_enabled=config.downloads.enabled)
@@ -237,7 +241,7 @@ class App:
         self, records: SqliteRecords, destination: LocalDestination, session: Session, bus: EventBus
     ) -> Manager:
         config, clock = self._config.downloads, self._clock
-        dispatcher = LocalDispatcher(Limits.from_config(config), clock)
+        dispatcher = LocalDispatcher(Limits.from_config(config, self._config.hosts), clock)
         origins = OriginMonitor(dispatcher, records.origins)
         notifier = Notifier(bus, self.metrics.downloads)
         gate = StorageGate(destination, dispatcher, clock)
@@ -388,7 +392,12 @@ class _Reloader:
             stall_timeout=config.downloads.stall_timeout,
             tls=origins.tls,
         )
-        self._manager.configure(policy=origins.policy, directories=directories, config=config.downloads)
+        self._manager.configure(
+            policy=origins.policy,
+            directories=directories,
+            config=config.downloads,
+            hosts=config.hosts,
+        )
         self._hooks.configure(config.hooks)
         self._retention.configure(config.history)
 

@@ -23,6 +23,7 @@ _OLD_PROTOCOL: Final = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_
 _REFUSED_CLIENT: Final = frozenset(
     {
         "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "TLSV1_ALERT_CERTIFICATE_REQUIRED",
         "TLSV1_ALERT_UNKNOWN_CA",
         "TLSV1_ALERT_ACCESS_DENIED",
         "SSLV3_ALERT_BAD_CERTIFICATE",
@@ -64,6 +65,40 @@ def check_ca_file(file: str) -> None:
     _load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), file)
 
 
+def load_client_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Load the certificate that a context presents to servers that ask for one. Blocks.
+
+    Args:
+        context: a context for connections to servers.
+        certificate: PEM file with the certificate chain.
+        key: PEM file with the private key; "" if the other file holds it.
+
+    Raises:
+        ValueError: a file cannot be used; says which and why.
+    """
+    files = certificate if not key else f"{certificate} or {key}"
+    try:
+        # Without a password callback, OpenSSL asks at the terminal for the password of an encrypted key.
+        context.load_cert_chain(certificate, key or None, password=_no_password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise ValueError(f"{files}: the key does not belong to the certificate") from error
+        raise ValueError(f"{files}: expected a certificate and its private key in PEM") from error
+    except OSError as error:
+        raise ValueError(f"{files}: cannot be read: {error.strerror or error}") from error
+    except _EncryptedKeyError:
+        raise ValueError(f"{key or certificate}: the key is encrypted; use one without a password") from None
+
+
+def check_client_certificate(certificate: str, key: str) -> None:
+    """Raise an error unless two files hold a certificate and its key; see `load_client_certificate`. Blocks.
+
+    Raises:
+        ValueError: they cannot be used; says why.
+    """
+    load_client_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, key)
+
+
 def describe_tls_error(error: ssl.SSLError) -> str:
     """Return the cause of a failed handshake, and what to do about it."""
     # Only the errors of OpenSSL itself have these attributes.
@@ -95,10 +130,18 @@ def _describe_protocol_error(reason: str) -> str:
         alert = reason.partition("_ALERT_")[2].replace("_", " ").lower()
         return f"the server refuses the client certificate ({alert}); set client_certificate for the host in [[hosts]]"
     if reason in _OLD_PROTOCOL:
-        return "the server supports no version of TLS from 1.2"
+        return "the server supports no version of TLS that is accepted: 1.2 and later, or min_tls_version of [[hosts]]"
     if reason in _NO_TLS:
         return "the server does not speak TLS on this port"
     return f"TLS failed ({reason.replace('_', ' ').lower()})" if reason else "TLS failed"
+
+
+class _EncryptedKeyError(Exception):
+    pass
+
+
+def _no_password() -> str:
+    raise _EncryptedKeyError
 
 
 def _load_authorities(context: ssl.SSLContext, file: str) -> None:

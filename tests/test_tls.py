@@ -10,10 +10,23 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from support.old_authority import OldAuthority
 from support.origin.tls import Authority
 
-from downloadd.tls import VERIFY_FLAGS, check_ca_file, describe_tls_error, make_client_context
+from downloadd.tls import (
+    VERIFY_FLAGS,
+    check_ca_file,
+    check_client_certificate,
+    describe_tls_error,
+    load_client_certificate,
+    make_client_context,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -162,7 +175,9 @@ def test_a_server_with_an_old_version_of_tls_is_refused(authority: Authority, tm
     server.set_ciphers("DEFAULT:@SECLEVEL=0")
     server.minimum_version = server.maximum_version = ssl.TLSVersion.TLSv1_1
     client = make_client_context([write_file(tmp_path, authority.certificate)])
-    assert refusal(client, server) == "the server supports no version of TLS from 1.2"
+    assert refusal(client, server) == (
+        "the server supports no version of TLS that is accepted: 1.2 and later, or min_tls_version of [[hosts]]"
+    )
 
 
 def test_another_failure_has_its_reason() -> None:
@@ -209,3 +224,62 @@ def test_a_file_that_cannot_be_read_is_refused_by_its_path(tmp_path: Path, name:
 
 def test_a_file_of_certificates_is_accepted(tmp_path: Path) -> None:
     check_ca_file(write_file(tmp_path, PEM.replace(b"\n", b"\r\n")))
+
+
+# -- client certificates -----------------------------------------------------------------------------------------------
+
+
+def write_client(folder: Path, authority: Authority) -> tuple[str, str, str]:
+    """Write a certificate, its key, and both together; return the paths."""
+    leaf = authority.issue("client.example")
+    certificate, key = leaf.cert_chain_pems[0].bytes(), leaf.private_key_pem.bytes()
+    paths = []
+    for name, content in (("client.pem", certificate), ("client.key", key), ("both.pem", certificate + key)):
+        (folder / name).write_bytes(content)
+        paths.append(str(folder / name))
+    return paths[0], paths[1], paths[2]
+
+
+def test_a_client_certificate_is_presented(authority: Authority, tmp_path: Path) -> None:
+    certificate, key, both = write_client(tmp_path, authority)
+    server = authority.server_context("files.example")
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(cadata=authority.certificate.decode())
+    # With TLS 1.2, the client learns of a refusal in the handshake.
+    server.maximum_version = ssl.TLSVersion.TLSv1_2
+    for files in ((certificate, key), (both, "")):
+        client = make_client_context([write_file(tmp_path, authority.certificate)])
+        load_client_certificate(client, *files)
+        check_client_certificate(*files)
+        connect(client, server)
+    assert "handshake failure" in refusal(make_client_context([write_file(tmp_path, authority.certificate)]), server)
+
+
+def test_a_client_certificate_that_cannot_be_used_is_refused_with_the_reason(
+    authority: Authority, tmp_path: Path
+) -> None:
+    certificate, key, _ = write_client(tmp_path, authority)
+    other = tmp_path / "other"
+    other.mkdir()
+    _, other_key, _ = write_client(other, authority)
+    encrypted = tmp_path / "encrypted.key"
+    encrypted.write_bytes(
+        load_pem_private_key(Path(key).read_bytes(), None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+        )
+    )
+    for files, reason in (
+        ((certificate, other_key), "the key does not belong to the certificate"),
+        ((certificate, ""), "expected a certificate and its private key in PEM"),
+        ((key, key), "expected a certificate and its private key in PEM"),
+        ((certificate, str(tmp_path / "missing")), "cannot be read: No such file or directory"),
+        ((certificate, str(encrypted)), "the key is encrypted; use one without a password"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            check_client_certificate(*files)
+
+
+def test_a_missing_client_certificate_is_named() -> None:
+    error = ssl.SSLError(1, "x")
+    error.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+    assert describe_tls_error(error) == "the server requires a client certificate; name one for its host in [[hosts]]"

@@ -5,6 +5,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -19,12 +20,14 @@ from downloadd.config.list_settings import (
     CredentialConfig,
     DirectoryConfig,
     HookConfig,
+    HostConfig,
     UserConfig,
 )
 from downloadd.config.listen import UnixAddress, parse_listen_address, parse_listen_host
 from downloadd.config.settings import ServerConfig, StorageConfig
 from downloadd.config.sources import LISTS, ConfigValues, SourcedValue, iter_settings
 from downloadd.request_fields import RequestFields, find_user_problems
+from downloadd.tls import check_client_certificate
 
 Parser = Callable[[Any], Any]
 """Returns the canonical spelling of a text, or raises ValueError with the problem."""
@@ -141,7 +144,16 @@ def _parse_user_id(text: str) -> str:
     return text
 
 
+def _parse_address(text: str) -> str:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError("expected an IP address, such as 192.0.2.7") from None
+    return str(address)
+
+
 OWN_PARSERS: Final[Mapping[Format, Parser]] = {
+    Format.ADDRESS: _parse_address,
     Format.BASE_PATH: _parse_base_path,
     Format.LISTEN_ADDRESS: _parse_listen_address,
     Format.LISTEN_HOST: parse_listen_host,
@@ -175,7 +187,11 @@ def _check_root(values: ConfigValues) -> None:
     own = [(f"server.{name}", values.get("server", name, "")) for name in _DAEMON_PATHS]
     own.extend(("server.listen", path) for path in _listen_paths(values))
     own.extend((f"downloads.{name}", values.get("downloads", name, "")) for name in ("ca_file", "netrc"))
-    own.extend((f"{given.key}.ca_file", given.value.ca_file) for given in values.lists["hosts"])
+    own.extend(
+        (f"{given.key}.{name}", getattr(given.value, name) or "")
+        for given in values.lists["hosts"]
+        for name in ("ca_file", "client_certificate", "client_key")
+    )
     for name, path in (*own, *(("the configuration", str(file)) for file in values.files)):
         # A control character has been reported before.
         if path and not _CONTROL_CHARACTER.search(path + root) and _is_within(path, root):
@@ -201,6 +217,7 @@ def _is_within(path: str, directory: str) -> bool:
 def _check_hosts(values: ConfigValues) -> None:
     hosts = _TakenNames(values, "host", "{0} has settings already, in {1}")
     for given in values.lists["hosts"]:
+        _add_issues(values, given, _host_problems(given.value))
         hosts.add(given, given.value.host, given.value.host)
 
 
@@ -260,6 +277,24 @@ class _TakenNames:
 def _add_issues(values: ConfigValues, given: SourcedValue, problems: Iterator[tuple[str, str]]) -> None:
     for field, problem in problems:
         values.add_issue(given.source, f"{given.key}.{field}".rstrip("."), problem)
+
+
+def _host_problems(host: HostConfig) -> Iterator[tuple[str, str]]:
+    """Yield field and problem of settings of a host that cannot be applied."""
+    if host == HostConfig(host=host.host):
+        yield ("", "has no settings but the host; give it one, such as ca_file or slots")
+    if host.client_certificate is UNSET:
+        if host.client_key is not UNSET:
+            yield ("client_key", "is given without client_certificate")
+    elif not _CONTROL_CHARACTER.search(host.client_certificate + (host.client_key or "")):
+        try:
+            check_client_certificate(host.client_certificate, host.client_key or "")
+        except ValueError as error:
+            yield ("client_certificate", str(error))
+    if host.bind_address is not UNSET and host.address_family != "any":
+        family = "ipv6" if ":" in host.bind_address else "ipv4"
+        if family != host.address_family:
+            yield ("bind_address", f"is an address of {family}, but address_family is {host.address_family}")
 
 
 def _credential_problems(credential: CredentialConfig) -> Iterator[tuple[str, str]]:

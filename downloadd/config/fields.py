@@ -18,6 +18,7 @@ ENVIRONMENT_PREFIX: Final = "DOWNLOADD_"
 class Format(StrEnum):
     """Grammar of a text or of each text of a list."""
 
+    ADDRESS = "IP address"
     BASE_PATH = "base path"
     CA_FILE = "file of certificate authorities"
     LISTEN_ADDRESS = "address to listen on"

@@ -1,12 +1,12 @@
 """Settings of the tables that may occur several times, such as `[[users]]`; see `settings.py`."""
 
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
-from downloadd.config.fields import ByteSize, Format, Text, describe
+from downloadd.config.fields import ByteSize, Count, Format, Text, describe
 from downloadd.download import Conflict
 from downloadd.request_fields import Credentials, RequestFields, collect_request_fields
 from downloadd.states import FINISHED, State
@@ -80,14 +80,72 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     host: Annotated[Text, describe("Host of the URLs.", examples=["nas.lan"], format=Format.HOST)]
     ca_file: Annotated[
-        Text,
+        Text | UnsetType,
         describe(
             "PEM file of certificate authorities that are trusted for this host alone, besides those of the system and "
             "of downloads.ca_file.",
             examples=["/etc/downloadd/nas.pem"],
+            expected="the path of a file",
             format=Format.CA_FILE,
         ),
-    ]
+    ] = UNSET
+    client_certificate: Annotated[
+        Text | UnsetType,
+        describe(
+            "PEM file with the certificate chain that is presented to the host, if it asks for one.",
+            examples=["/etc/downloadd/client.pem"],
+            expected="the path of a file",
+            format=Format.PATH,
+        ),
+    ] = UNSET
+    client_key: Annotated[
+        Text | UnsetType,
+        describe(
+            "PEM file with its private key, which has no password; left out if client_certificate holds it too.",
+            examples=["/etc/downloadd/client.key"],
+            expected="the path of a file",
+            format=Format.PATH,
+        ),
+    ] = UNSET
+    min_tls_version: Annotated[
+        Literal["1.2", "1.3"],
+        describe("Oldest version of TLS that is accepted.", examples=["1.3"], expected='"1.2" or "1.3"'),
+    ] = "1.2"
+    bind_address: Annotated[
+        Text | UnsetType,
+        describe(
+            "IP address of this machine that connections come from.",
+            examples=["192.0.2.7"],
+            expected="an IP address",
+            format=Format.ADDRESS,
+        ),
+    ] = UNSET
+    address_family: Annotated[
+        Literal["any", "ipv4", "ipv6"],
+        describe(
+            "Addresses of the host that are connected to.",
+            examples=["ipv4"],
+            expected='"any", "ipv4" or "ipv6"',
+        ),
+    ] = "any"
+    connect_timeout: Annotated[
+        Annotated[float, Meta(ge=0.1, le=3600, extra={"unit": "seconds"})] | UnsetType,
+        describe(
+            "Time limit of a connection attempt; that of downloads.stall_timeout if it is left out.",
+            unit="seconds",
+            examples=[10],
+            expected="a number from 0.1 to 3600",
+        ),
+    ] = UNSET
+    slots: Annotated[
+        Count | UnsetType,
+        describe(
+            "Downloads and connections that run at once from each origin of the host, in place of "
+            "downloads.max_per_host.",
+            examples=[2],
+            expected="an integer from 1 to 1000000000",
+        ),
+    ] = UNSET
 
 
 class DirectoryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

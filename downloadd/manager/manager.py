@@ -10,7 +10,7 @@ from typing import Self
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
-from downloadd.config import DownloadsConfig
+from downloadd.config import DownloadsConfig, HostConfig
 from downloadd.download import Download, Snapshot
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import NotFoundError
@@ -103,12 +103,19 @@ class Manager:
         await self._tasks.cancel()
         await self._runner.close()
 
-    def configure(self, *, policy: Policy, directories: DirectoryRules, config: DownloadsConfig) -> None:
+    def configure(
+        self,
+        *,
+        policy: Policy,
+        directories: DirectoryRules,
+        config: DownloadsConfig,
+        hosts: Sequence[HostConfig] = (),
+    ) -> None:
         """Set policy and limits for downloads that start from now on."""
         self._admission.configure(policy=policy, directories=directories, config=config)
         self._runner.configure(config)
         self._stalls.configure(config)
-        self._dispatcher.change_limits(Limits.from_config(config))
+        self._dispatcher.change_limits(Limits.from_config(config, hosts))
 
     # -- user actions --------------------------------------------------------------------------------------------------
 

@@ -192,14 +192,17 @@ class OriginTable:
             return None
         return KnownHealth(origin=origin, health=entry.health, has_answered=origin in self._answered)
 
-    def pop_due(self, now: float, *, max_slots: int) -> Iterator[str]:
-        """Yield the origins whose backoff or pause has ended, whose slots were raised, or which may be forgotten."""
+    def pop_due(self, now: float, *, slots_of: Callable[[str], int]) -> Iterator[str]:
+        """Yield the origins whose backoff or pause has ended, whose slots were raised, or which may be forgotten.
+
+        `slots_of` returns the largest number of slots of an origin.
+        """
         while self._due and self._due[0][0] <= now:
             _, origin = heappop(self._due)
             entry = self._entries.get(origin)
             if entry is None:
                 continue
-            health = raise_slots(end_backoff(entry.health, now=now), max_slots=max_slots, now=now)
+            health = raise_slots(end_backoff(entry.health, now=now), max_slots=slots_of(origin), now=now)
             self._set_health(origin, entry, health)
             if entry.health.kept_until <= now and entry.health != HEALTHY:
                 if not entry.waiting and not entry.running:

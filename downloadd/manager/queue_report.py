@@ -12,6 +12,7 @@ import msgspec
 from downloadd.manager.origin_table import OriginEntry
 from downloadd.manager.scheduler import Scheduler
 from downloadd.metrics import OriginUsage
+from downloadd.policy.url import host_of
 from downloadd.states import WaitReason
 
 
@@ -96,7 +97,10 @@ def measure_origins(scheduler: Scheduler, now: float) -> OriginUsage:
         waiting=len(_count_waiting(scheduler, now)),
         blocked=sum(entry.health.backoff_until > now for entry in entries),
         unreachable=sum(entry.health.is_open for entry in entries),
-        slowed=sum(_slots(scheduler, entry) < scheduler.limits.max_per_host for entry in entries),
+        slowed=sum(
+            _slots(scheduler, origin, entry) < scheduler.limits.slots_of(origin)
+            for origin, entry in scheduler.origins.entries.items()
+        ),
     )
 
 
@@ -107,7 +111,7 @@ def list_origins(scheduler: Scheduler, limit: int, *, now: float, wall_time: flo
     """
     waiting = _count_waiting(scheduler, now)
     entries = [
-        (entry, origin, _state(scheduler, entry, now))
+        (entry, origin, _state(scheduler, origin, entry, now))
         for origin, entry in scheduler.origins.entries.items()
         if entry.running or origin in waiting or entry.health.is_open or entry.health.backoff_until > now
     ]
@@ -122,7 +126,7 @@ def list_origins(scheduler: Scheduler, limit: int, *, now: float, wall_time: flo
                 state=state,
                 running=entry.running,
                 waiting=waiting.get(origin, 0),
-                slots=_slots(scheduler, entry),
+                slots=_slots(scheduler, origin, entry),
                 failures=entry.health.failures,
                 next_attempt=wall_time + _next_attempt(entry) - now if _next_attempt(entry) > now else None,
                 error=entry.health.error,
@@ -159,9 +163,10 @@ def _describe(scheduler: Scheduler, reason: WaitReason, origin: str, now: float)
         case WaitReason.HOST_BACKOFF:
             return f"{host} asked to wait, {entry.health.backoff_until - now:.0f} s more"
         case WaitReason.HOST_LIMIT:
-            if _slots(scheduler, entry) < scheduler.limits.max_per_host:
+            if _slots(scheduler, origin, entry) < scheduler.limits.slots_of(origin):
                 return f"{entry.running} downloads from {host} are running; it refused more ({entry.health.error})"
-            return f"{entry.running} downloads from {host} are running (max_per_host)"
+            setting = "slots" if host_of(origin) in scheduler.limits.slots_by_host else "max_per_host"
+            return f"{entry.running} downloads from {host} are running ({setting})"
         case WaitReason.TOTAL_LIMIT:
             return f"{scheduler.running} downloads are running (max_concurrent)"
         case _:
@@ -172,17 +177,17 @@ def _host(origin: str) -> str:
     return origin.rpartition("://")[2]
 
 
-def _state(scheduler: Scheduler, entry: OriginEntry, now: float) -> OriginState:
+def _state(scheduler: Scheduler, origin: str, entry: OriginEntry, now: float) -> OriginState:
     if entry.health.is_open:
         return OriginState.OPEN if entry.probe is None else OriginState.PROBING
     if entry.health.backoff_until > now:
         return OriginState.BACKOFF
-    is_slowed = _slots(scheduler, entry) < scheduler.limits.max_per_host
+    is_slowed = _slots(scheduler, origin, entry) < scheduler.limits.slots_of(origin)
     return OriginState.SLOWED if is_slowed else OriginState.HEALTHY
 
 
-def _slots(scheduler: Scheduler, entry: OriginEntry) -> int:
-    limit = scheduler.limits.max_per_host
+def _slots(scheduler: Scheduler, origin: str, entry: OriginEntry) -> int:
+    limit = scheduler.limits.slots_of(origin)
     return min(limit, entry.health.slots or limit)
 
 
@@ -200,7 +205,7 @@ def _wait_reason(scheduler: Scheduler, origin: str, target: str, now: float) -> 
             return WaitReason.HOST_UNREACHABLE, name
         if entry.health.backoff_until > now:
             return WaitReason.HOST_BACKOFF, name
-        if entry.running >= _slots(scheduler, entry):
+        if entry.running >= _slots(scheduler, name, entry):
             return WaitReason.HOST_LIMIT, name
     if scheduler.running >= scheduler.limits.max_concurrent:
         return WaitReason.TOTAL_LIMIT, origin

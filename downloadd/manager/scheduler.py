@@ -5,18 +5,20 @@ download. Time: every call is logarithmic in the number of waiting downloads and
 in proportion to the queues that wait for its origin.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from typing import Final, Self, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
-from downloadd.config import DownloadsConfig
+from downloadd.config import DownloadsConfig, HostConfig
 from downloadd.manager.origin_health import OriginFailure, Verdict
 from downloadd.manager.origin_table import OriginEntry, OriginTable
 from downloadd.manager.redirect_targets import RedirectTargets
 from downloadd.manager.running_downloads import RunningDownloads
 from downloadd.manager.waiting_queues import QueueKey, Route, WaitingQueue, WaitingQueues
+from downloadd.policy.url import host_of
 from downloadd.records.protocol import WaitingDownload
 
 RECHECK_SECONDS: Final = 30.0
@@ -39,11 +41,23 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Runs of all origins together."""
     max_per_host: int
     """Slots of one origin."""
+    slots_by_host: Mapping[str, int] = {}
+    """Slots of each origin of some hosts, in the spelling of `parse_host`."""
 
     @classmethod
-    def from_config(cls, config: DownloadsConfig) -> Self:
+    def from_config(cls, config: DownloadsConfig, hosts: Iterable[HostConfig] = ()) -> Self:
         """Return the configured limits."""
-        return cls(max_concurrent=config.max_concurrent, max_per_host=config.max_per_host)
+        return cls(
+            max_concurrent=config.max_concurrent,
+            max_per_host=config.max_per_host,
+            slots_by_host={each.host: each.slots for each in hosts if each.slots is not UNSET},
+        )
+
+    def slots_of(self, origin: str) -> int:
+        """Return the slots of an origin."""
+        if not self.slots_by_host:
+            return self.max_per_host
+        return self.slots_by_host.get(host_of(origin), self.max_per_host)
 
 
 class Scheduler:
@@ -149,7 +163,7 @@ class Scheduler:
         entry = self.origins.get(origin) or OriginEntry()
         if entry.health.is_open:
             return 0
-        acquired = min(count, entry.free_slots(self._limits.max_per_host, now))
+        acquired = min(count, entry.free_slots(self._limits.slots_of(origin), now))
         if acquired:
             self.origins.use(origin).running += acquired
         return acquired
@@ -166,7 +180,7 @@ class Scheduler:
 
         It may be the probe of an open circuit. The slot is free again when the run ends or is led elsewhere.
         """
-        has_slot = self._running.enter(seq, source, origin, max_slots=self._limits.max_per_host, now=now)
+        has_slot = self._running.enter(seq, source, origin, max_slots=self._limits.slots_of(origin), now=now)
         self._offer_untargeted(source)
         self._forget_unused()
         return has_slot
@@ -189,7 +203,7 @@ class Scheduler:
                 self._recheck(running.route)
             self._offer_untargeted(running.source)
         return self.origins.report_answer(
-            origin, seq, is_receiving=not is_redirect, max_slots=self._limits.max_per_host, now=now
+            origin, seq, is_receiving=not is_redirect, max_slots=self._limits.slots_of(origin), now=now
         )
 
     def report_failure(self, origin: str, failure: OriginFailure, *, now: float, random: float) -> Verdict:
@@ -198,7 +212,9 @@ class Scheduler:
         if running is not None:
             self._running.learn_from_failure(failure.seq, origin, now=now)
             self._offer_untargeted(running.source)
-        return self.origins.report_failure(origin, failure, max_slots=self._limits.max_per_host, now=now, random=random)
+        return self.origins.report_failure(
+            origin, failure, max_slots=self._limits.slots_of(origin), now=now, random=random
+        )
 
     def route(self, seq: int) -> Route | None:
         """Return the origin of a waiting download, and the target that it waits for if it does; None if unknown."""
@@ -213,7 +229,7 @@ class Scheduler:
         """Return which of an origin and a target has no free slot; None if a download may start."""
         for name in (origin, target):
             entry = self.origins.get(name) if name else None
-            if not (entry or OriginEntry()).free_slots(self._limits.max_per_host, now):
+            if not (entry or OriginEntry()).free_slots(self._limits.slots_of(name), now):
                 return name
         return None
 
@@ -265,12 +281,12 @@ class Scheduler:
         if self._is_cut_short and len(self._running) < self._limits.max_concurrent:
             # Queues that were offered for a free slot did not use it, and may be gone.
             freed.update(self.queues.blockers)
-        for name in (*freed, *self.origins.pop_due(now, max_slots=self._limits.max_per_host)):
+        for name in (*freed, *self.origins.pop_due(now, slots_of=self._limits.slots_of)):
             self._unblock(name, now)
 
     def _unblock(self, name: str, now: float) -> None:
         entry = self.origins.get(name) or OriginEntry()
-        self.queues.unblock(name, entry.free_slots(self._limits.max_per_host, now))
+        self.queues.unblock(name, entry.free_slots(self._limits.slots_of(name), now))
         self.origins.forget_unused(name)
 
     def _start(self, queue: WaitingQueue, seq: int, target: str, *, has_target_slot: bool, now: float) -> int:

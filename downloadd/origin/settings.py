@@ -1,10 +1,11 @@
 """Settings of the requests to origins, with the files that the configuration names."""
 
+from collections.abc import Mapping
 from typing import Self
 
 import msgspec
 
-from downloadd.config import Config, CredentialConfig
+from downloadd.config import Config, CredentialConfig, HostConfig
 from downloadd.origin.netrc_logins import load_credentials
 from downloadd.policy.policy import Policy
 from downloadd.policy.tls_contexts import TlsContexts
@@ -17,6 +18,8 @@ class OriginSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls: TlsContexts
     credentials: tuple[CredentialConfig, ...]
     """Those of the configuration and of the netrc file."""
+    hosts: Mapping[str, HostConfig]
+    """Settings of connections by host, in the spelling of `parse_host`."""
 
     @classmethod
     def load(cls, config: Config) -> Self:
@@ -29,4 +32,5 @@ class OriginSettings(msgspec.Struct, frozen=True, kw_only=True):
             policy=Policy.from_config(config.downloads),
             tls=TlsContexts.from_config(config),
             credentials=load_credentials(config),
+            hosts={each.host: each for each in config.hosts},
         )

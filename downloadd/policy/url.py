@@ -141,6 +141,14 @@ def is_address(host: str) -> bool:
     return ":" in host or (host[-1].isdigit() and host.rpartition(".")[2].isdigit())
 
 
+def host_of(origin: str) -> str:
+    """Return the host of an origin, as `ParsedUrl.origin` states it, in the spelling of `parse_host`."""
+    authority = origin.rpartition("://")[2]
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0]
+    return authority.partition(":")[0]
+
+
 def _check_characters(text: str) -> None:
     if not text:
         raise InvalidUrlError("the URL is empty")

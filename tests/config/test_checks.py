@@ -16,7 +16,7 @@ from support.config_files import (
 )
 from support.origin.tls import Authority
 
-from downloadd.config import MAX_SOCKET_PATH_BYTES, ConfigError, decode_secret
+from downloadd.config import MAX_SOCKET_PATH_BYTES, ConfigError, HostConfig, decode_secret
 from downloadd.daemon.configuration import read_config
 
 # -- formats -----------------------------------------------------------------------------------------------------------
@@ -110,18 +110,71 @@ def test_two_tables_for_one_host_and_a_table_without_a_file_are_refused(tmp_path
     table = f'[[hosts]]\nhost = "nas.lan"\nca_file = "{tmp_path}/ca.pem"\n'
     [issue] = load_issues(tmp_path, table * 2)
     assert issue.startswith("config.toml: hosts[1].host: nas.lan has settings already, in hosts[0] of ")
-    assert load_issues(tmp_path, '[[hosts]]\nhost = "nas.lan"') == ["config.toml: hosts[0].ca_file: is missing"]
+    assert load_issues(tmp_path, '[[hosts]]\nhost = "nas.lan"') == [
+        "config.toml: hosts[0]: has no settings but the host; give it one, such as ca_file or slots"
+    ]
+
+
+def test_settings_of_a_host_are_read(tmp_path: Path) -> None:
+    leaf = Authority().issue("client")
+    (tmp_path / "client.pem").write_bytes(leaf.private_key_and_cert_chain_pem.bytes())
+    [host] = load(
+        tmp_path,
+        f'[[hosts]]\nhost = "nas.lan"\nclient_certificate = "{tmp_path}/client.pem"\nmin_tls_version = "1.3"\n'
+        'bind_address = "2001:DB8::0001"\naddress_family = "ipv6"\nconnect_timeout = 2\nslots = 3\n',
+    ).hosts
+    assert host == HostConfig(
+        host="nas.lan",
+        client_certificate=f"{tmp_path}/client.pem",
+        min_tls_version="1.3",
+        bind_address="2001:db8::1",
+        address_family="ipv6",
+        connect_timeout=2,
+        slots=3,
+    )
 
 
 @pytest.mark.parametrize(
-    "toml", ['[downloads]\nca_file = "{}"\n', '[[hosts]]\nhost = "nas.lan"\nca_file = "{}"\n'], ids=["common", "host"]
+    ("settings", "expected"),
+    [
+        ('client_key = "k.pem"', "client_key: is given without client_certificate"),
+        ('client_certificate = "c.pem"', "client_certificate: c.pem: cannot be read"),
+        ('client_certificate = "c\\u0000"', "client_certificate: a path may not hold control characters"),
+        ('min_tls_version = "1.1"', 'min_tls_version: expected "1.2" or "1.3", got "1.1"'),
+        ('bind_address = "nas"', "bind_address: expected an IP address, such as 192.0.2.7"),
+        ('bind_address = "::1"\naddress_family = "ipv4"', "bind_address: is an address of ipv6, but address_family is"),
+        ('address_family = "ipv5"', 'address_family: expected "any", "ipv4" or "ipv6"'),
+        ("connect_timeout = 0", "connect_timeout: expected a number from 0.1 to 3600"),
+        ("slots = 0", "slots: expected an integer from 1"),
+        ('ca_file = ""', "ca_file: expected the path of a file"),
+    ],
 )
-def test_a_file_of_authorities_below_the_root_is_refused(tmp_path: Path, toml: str) -> None:
+def test_a_wrong_setting_of_a_host_is_refused(tmp_path: Path, settings: str, expected: str) -> None:
+    [issue] = load_issues(tmp_path, f'[[hosts]]\nhost = "nas.lan"\n{settings}\n')
+    assert f"hosts[0].{expected}" in issue
+
+
+@pytest.mark.parametrize(
+    ("toml", "key"),
+    [
+        ('[downloads]\nca_file = "{}"\n', "downloads.ca_file"),
+        ('[downloads]\nnetrc = "{}"\n', "downloads.netrc"),
+        ('[[hosts]]\nhost = "nas.lan"\nca_file = "{}"\n', "hosts[0].ca_file"),
+        ('[[hosts]]\nhost = "nas.lan"\nclient_certificate = "{}"\n', "hosts[0].client_certificate"),
+    ],
+)
+def test_a_file_with_secrets_or_authorities_below_the_root_is_refused(tmp_path: Path, toml: str, key: str) -> None:
     root = tmp_path / "files"
     root.mkdir()
-    (root / "ca.pem").write_bytes(Authority().certificate)
-    [issue] = load_issues(tmp_path, f'[storage]\nroot = "{root}"\n' + toml.format(root / "ca.pem"))
-    assert "ca_file (" in issue
+    file = root / "file.pem"
+    authority = Authority()
+    content = {"ca_file": authority.certificate, "netrc": b"machine a.example login u password p\n"}
+    file.write_bytes(
+        content.get(key.rpartition(".")[2], authority.issue("client").private_key_and_cert_chain_pem.bytes())
+    )
+    file.chmod(0o600)
+    [issue] = load_issues(tmp_path, f'[storage]\nroot = "{root}"\n' + toml.format(file))
+    assert f"{key} (" in issue
     assert "lies in it, where a download could overwrite it" in issue
 
 

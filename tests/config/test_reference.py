@@ -46,7 +46,11 @@ def test_the_commented_examples_work_once_uncommented(tmp_path: Path) -> None:
     # Only root may give files to other users.
     text = text.replace('"root:root"', f'"{os.geteuid()}:{os.getegid()}"')
     (tmp_path / "ca.pem").write_bytes(Authority().certificate)
-    text = re.sub(r'^ca_file = "/.*"', f'ca_file = "{tmp_path}/ca.pem"', text, flags=re.MULTILINE)
+    leaf = Authority().issue("client")
+    (tmp_path / "client.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
+    (tmp_path / "client.key").write_bytes(leaf.private_key_pem.bytes())
+    for key, file in (("ca_file", "ca.pem"), ("client_certificate", "client.pem"), ("client_key", "client.key")):
+        text = re.sub(rf'^{key} = "/.*"', f'{key} = "{tmp_path}/{file}"', text, flags=re.MULTILINE)
     config = load(tmp_path, text)
     assert [each.host for each in config.hosts] == ["nas.lan"]
     assert [credential.host for credential in config.credentials] == ["files.example.com", "mirror.example.com"]

@@ -1,12 +1,16 @@
 """Certificates of origins: private authorities, given and removed while the daemon runs."""
 
 import os
+import ssl
 from pathlib import Path
+from typing import Any
 
 from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config
 from support.old_authority import OldAuthority
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.origin.tls import Authority
+from support.waiting import wait_until
 
 
 async def test_a_private_authority_is_trusted_from_the_reload_on_that_names_it(tmp_path: Path) -> None:
@@ -53,3 +57,40 @@ async def test_a_private_authority_is_trusted_from_the_reload_on_that_names_it(t
         assert (await outcome())[0] == "completed"
         await daemon.reload(DEFAULT_CONFIG + host.replace("127.0.0.1", "other.example"))
         assert (await outcome())[0] == "failed"
+
+
+async def test_a_host_gets_a_client_certificate_and_a_minimum_version(tmp_path: Path) -> None:
+    authority = Authority()
+    (tmp_path / "ca.pem").write_bytes(authority.certificate)
+    (tmp_path / "client.pem").write_bytes(authority.issue("client").private_key_and_cert_chain_pem.bytes())
+    server = authority.server_context("127.0.0.1")
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(cadata=authority.certificate.decode())
+    server.maximum_version = ssl.TLSVersion.TLSv1_2
+    config = make_config(ca_file=f"{tmp_path}/ca.pem")
+    host = '[[hosts]]\nhost = "127.0.0.1"\n'
+    certificate = f'client_certificate = "{tmp_path}/client.pem"\n'
+    async with Origin(tls=server) as origin, DaemonProcess(tmp_path, config=config) as daemon:
+        origin.script("/f", ScriptedResponse(size=1000))
+
+        async def outcome() -> tuple[str, str]:
+            """Return the status after the first attempt."""
+            id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
+
+            async def first_attempt() -> dict[str, Any] | None:
+                entry = await daemon.get_download(id)
+                return entry if entry["detail"] or entry["status"] == "completed" else None
+
+            entry = await wait_until(first_attempt)
+            return entry["status"], entry["detail"] or ""
+
+        assert (await outcome())[0] == "retrying"
+        await daemon.reload(config + host + certificate)
+        assert (await outcome())[0] == "completed"
+        await daemon.reload(config + host + certificate.replace("client.pem", "ca.pem"), "reload_refused")
+        assert "expected a certificate and its private key in PEM" in daemon.log.read_text()
+        # The first download is tried again.
+        await origin.wait_finished("/f", times=2)
+        await daemon.reload(config + host + certificate + 'min_tls_version = "1.3"\n')
+        assert (await outcome())[0] == "retrying"
+        assert len(origin.requests("/f")) == 2

@@ -543,3 +543,30 @@ async def test_a_reload_and_a_change_remove_the_limit_of_many_downloads(
         assert (await restartable.amend(id, speed_limit=0))[0] == 200
     for id in ids:
         assert (await restartable.wait_until_finished(id))["status"] == "completed"
+
+
+async def test_a_host_has_slots_of_its_own_which_a_reload_changes(
+    tmp_path: Path, origin: Origin, other_origin: Origin
+) -> None:
+    for each in (origin, other_origin):
+        each.set_fallback(lambda request: ScriptedResponse(size=100_000, stall_after=1000))
+    config = make_config(max_per_host=3)
+    host = '[[hosts]]\nhost = "127.0.0.1"\nslots = {}\n'
+    async with DaemonProcess(tmp_path, config=config + host.format(1)) as daemon:
+        for number in range(6):
+            for each in (origin, other_origin):
+                await daemon.start_download("d", each.url(f"/{number}"), segments="4")
+
+        async def running() -> tuple[int, int]:
+            active = [entry["url"] for entry in await daemon.active() if entry["status"] == "downloading"]
+            return sum(origin.url("") in url for url in active), sum(other_origin.url("") in url for url in active)
+
+        await wait_until(lambda: running_is(running, (1, 3)))
+        reasons = [entry["reason"] for entry in await daemon.active() if origin.url("") in entry["url"]]
+        assert f"1 downloads from 127.0.0.1:{origin.port} are running (slots)" in reasons
+        await daemon.reload(config + host.format(5))
+        await wait_until(lambda: running_is(running, (5, 3)))
+
+
+async def running_is(running: Callable[[], Awaitable[tuple[int, int]]], expected: tuple[int, int]) -> bool:
+    return await running() == expected

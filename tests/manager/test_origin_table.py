@@ -53,10 +53,10 @@ def test_an_unused_origin_in_trouble_is_kept_for_a_while() -> None:
     fail(table)
     table.forget_unused(A)
     assert table.get(A) is not None
-    list(table.pop_due(KEEP_SECONDS - 1, max_slots=9))
+    list(table.pop_due(KEEP_SECONDS - 1, slots_of=lambda _: 9))
     table.forget_unused(A)
     assert table.get(A) is not None
-    assert list(table.pop_due(KEEP_SECONDS, max_slots=9)) == [A]
+    assert list(table.pop_due(KEEP_SECONDS, slots_of=lambda _: 9)) == [A]
     table.forget_unused(A)
     assert (table.get(A), table.next_due()) == (None, None)
 
@@ -112,7 +112,7 @@ def test_an_answer_offers_the_origin_again() -> None:
     fail(table)
     run(table, 1, now=1)
     assert answer(table, now=2)
-    assert A in list(table.pop_due(2, max_slots=9))
+    assert A in list(table.pop_due(2, slots_of=lambda _: 9))
     assert (table.use(A).health, table.use(A).probe) == (HEALTHY, None)
     assert not answer(table, now=3)
 
@@ -122,7 +122,7 @@ def test_a_missing_resource_offers_the_origin_again() -> None:
     fail(table)
     run(table, 1, now=1)
     fail(table, 1, kind=FailureKind.RESOURCE, now=2)
-    assert A in list(table.pop_due(2, max_slots=9))
+    assert A in list(table.pop_due(2, slots_of=lambda _: 9))
     assert table.use(A).health == HEALTHY
 
 

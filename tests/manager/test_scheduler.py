@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from downloadd.config import DownloadsConfig, HostConfig
 from downloadd.manager import redirect_targets
 from downloadd.manager import scheduler as scheduler_module
 from downloadd.manager.origin_health import FailureKind, OriginFailure
@@ -607,3 +608,37 @@ def test_state_of_idle_targets_is_removed() -> None:
     queue.add(waiting(2))
     queue.dequeue(2)
     assert not queue.origins.entries
+
+
+# -- slots of hosts ----------------------------------------------------------------------------------------------------
+
+
+def test_a_host_has_its_own_slots_at_each_origin() -> None:
+    queue = Scheduler(
+        Limits(max_concurrent=100, max_per_host=2, slots_by_host={"few.example": 1, "many.example": 4, "::1": 1})
+    )
+    origins = ("https://few.example", "http://few.example:81", "https://many.example", "https://other.example")
+    for number, origin in enumerate((*origins, "http://[::1]:8080", "http://[::2]")):
+        for seq in range(5):
+            queue.add(waiting(10 * number + seq, origin=origin))
+    assert Counter(seq // 10 for seq in queue.select_ready(now=0)) == {0: 1, 1: 1, 2: 4, 3: 2, 4: 1, 5: 2}
+    assert "(slots)" in describe_wait(queue, "https://few.example", None, 0)
+    assert "(max_per_host)" in describe_wait(queue, "https://other.example", None, 0)
+    assert queue.acquire("https://many.example", 1, now=0) == 0
+    queue.finish(20)
+    assert queue.select_ready(now=0) == [24]
+
+
+def test_changed_slots_apply_at_once() -> None:
+    queue = scheduler(max_per_host=1)
+    for seq in range(5):
+        queue.add(waiting(seq, origin="https://a.example"))
+    assert queue.select_ready(now=0) == [0]
+    queue.change_limits(Limits(max_concurrent=100, max_per_host=1, slots_by_host={"a.example": 3}))
+    assert queue.select_ready(now=0) == [1, 2]
+
+
+def test_limits_are_those_of_the_configuration() -> None:
+    config = DownloadsConfig(max_concurrent=5, max_per_host=2)
+    hosts = (HostConfig(host="a.example", slots=7), HostConfig(host="b.example", min_tls_version="1.3"))
+    assert Limits.from_config(config, hosts) == Limits(max_concurrent=5, max_per_host=2, slots_by_host={"a.example": 7})

@@ -55,3 +55,29 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         with pytest.raises(StartupError) as caught:
             TlsContexts(*arguments)
         assert caught.value.message == f"ca_file: {missing}: cannot be read: No such file or directory"
+
+
+def test_a_host_gets_its_certificate_and_version(tmp_path: Path) -> None:
+    authority = Authority()
+    (tmp_path / "client.pem").write_bytes(authority.issue("client").private_key_and_cert_chain_pem.bytes())
+    certificate = str(tmp_path / "client.pem")
+    hosts = (
+        HostConfig(host="a.lan", client_certificate=certificate, min_tls_version="1.3"),
+        HostConfig(host="b.lan", min_tls_version="1.3"),
+        HostConfig(host="c.lan", slots=1),
+        HostConfig(host="d.lan", client_certificate=certificate, min_tls_version="1.3", slots=2),
+    )
+    contexts = TlsContexts.from_config(Config(hosts=hosts))
+    assert contexts.context_for("a.lan") is contexts.context_for("d.lan") is not contexts.context_for("b.lan")
+    assert contexts.context_for("c.lan") is contexts.context_for("other.lan")
+    assert [contexts.context_for(f"{name}.lan").minimum_version for name in "abc"] == [
+        ssl.TLSVersion.TLSv1_3,
+        ssl.TLSVersion.TLSv1_3,
+        ssl.TLSVersion.TLSv1_2,
+    ]
+
+
+def test_a_client_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    config = Config(hosts=(HostConfig(host="a.lan", client_certificate=str(tmp_path / "missing.pem")),))
+    with pytest.raises(StartupError, match=r"^client_certificate: .*missing\.pem: cannot be read"):
+        TlsContexts.from_config(config)

@@ -8,7 +8,7 @@ from support.allowed_urls import allowed_url
 
 from downloadd.errors import InvalidUrlError
 from downloadd.origin.request_head import encode_request_head
-from downloadd.policy.url import MAX_URL_BYTES, is_address, parse_host, parse_url
+from downloadd.policy.url import MAX_URL_BYTES, host_of, is_address, parse_host, parse_url
 
 TARGETS = [
     "/",
@@ -349,3 +349,18 @@ def test_no_number_is_an_address(value: int) -> None:
     for text in (str(value), hex(value), f"0{value:o}"):
         with pytest.raises(InvalidUrlError, match="four decimal numbers"):
             parse_host(text)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a.example/x",
+        "https://a.example:8443/",
+        "http://127.0.0.1:81",
+        "http://[::1]",
+        "https://[2001:db8::1]:1/",
+    ],
+)
+def test_the_host_of_an_origin_is_that_of_its_url(url: str) -> None:
+    parsed = parse_url(url)
+    assert host_of(parsed.origin) == parsed.host
