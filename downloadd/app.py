@@ -39,6 +39,7 @@ from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
+from downloadd.manager.prober import Prober
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
@@ -124,8 +125,14 @@ class App:
             retention = await stack.enter_async_context(
                 HistoryRetention(records=records, removal=removal, clock=self._clock, config=self._config.history)
             )
-            service = self._make_service(
-                manager, removal, destination, StorageConfirmation(records.storage_root, destination.accept_root)
+            service = DownloadService(
+                manager=manager,
+                history=removal,
+                prober=Prober(session, lambda: self._config.downloads),
+                storage=StorageConfirmation(records.storage_root, destination.accept_root),
+                find_directories=destination.directories,
+                clock=self._clock,
+                rights=self._rights,
             )
             imports = await stack.enter_async_context(self._make_imports(records, manager, destination, bus))
             gauges = GaugeCollector(
@@ -329,18 +336,6 @@ class App:
             rights=self._rights,
             max_size=self._config.downloads.max_size,
             on_state_change=self.metrics.imports.state_changed,
-        )
-
-    def _make_service(
-        self, manager: Manager, removal: HistoryRemoval, destination: LocalDestination, storage: StorageConfirmation
-    ) -> DownloadService:
-        return DownloadService(
-            manager=manager,
-            history=removal,
-            storage=storage,
-            find_directories=destination.directories,
-            clock=self._clock,
-            rights=self._rights,
         )
 
     def _make_guards(self) -> RequestGuards:

@@ -16,6 +16,8 @@ class Action(StrEnum):
     """An action of a user."""
 
     START = "start"
+    PROBE = "probe"
+    """Ask an origin about a URL without a download."""
     CANCEL = "cancel"
     PAUSE = "pause"
     RESUME = "resume"
@@ -39,6 +41,7 @@ class Action(StrEnum):
 
 REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
     Action.START: Permission.DOWNLOAD,
+    Action.PROBE: Permission.DOWNLOAD,
     Action.CANCEL: Permission.DOWNLOAD,
     Action.PAUSE: Permission.DOWNLOAD,
     Action.RESUME: Permission.DOWNLOAD,
@@ -55,7 +58,7 @@ REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
 }
 """The permission that each action requires."""
 
-FETCHING_ACTIONS: Final = frozenset({Action.START, Action.RESUME, Action.RETRY, Action.FETCH_IMPORT})
+FETCHING_ACTIONS: Final = frozenset({Action.START, Action.PROBE, Action.RESUME, Action.RETRY, Action.FETCH_IMPORT})
 """Actions that make the daemon fetch; they are refused unless it was started with `--allow-download`."""
 
 

@@ -12,6 +12,7 @@ from downloadd.download import Download, Snapshot
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
 from downloadd.manager.history_removal import HistoryEditor, RemovalCount
+from downloadd.manager.prober import UrlProber
 from downloadd.manager.protocol import DownloadChange, DownloadManager, MakeStoredResponse, StartResult
 from downloadd.manager.queue_report import OriginList
 from downloadd.manager.storage_identity import StorageControl
@@ -19,6 +20,7 @@ from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredRespon
 from downloadd.rights import Action, Rights
 from downloadd.root_identity import RootIdentity
 from downloadd.states import State
+from downloadd.transfer.probe import ProbeResult
 from downloadd.users import User
 
 
@@ -49,6 +51,7 @@ class DownloadService:
         *,
         manager: DownloadManager,
         history: HistoryEditor,
+        prober: UrlProber,
         storage: StorageControl,
         find_directories: Callable[[str, int], Awaitable[list[str]]],
         clock: Clock,
@@ -59,6 +62,7 @@ class DownloadService:
         Args:
             manager: the manager of the downloads.
             history: removes finished downloads.
+            prober: asks origins about URLs.
             storage: confirms changes of the storage root.
             find_directories: returns up to so many directories below the storage root that begin with a prefix.
             clock: the clock.
@@ -66,6 +70,7 @@ class DownloadService:
         """
         self._manager = manager
         self._history = history
+        self._prober = prober
         self._storage = storage
         self._find_directories = find_directories
         self._clock = clock
@@ -116,6 +121,17 @@ class DownloadService:
         return await self._manager.start(
             requests, user=user.id, request_id=request_id, make_stored_response=make_stored_response
         )
+
+    async def probe(self, user: User, request: DownloadRequest) -> ProbeResult:
+        """Return what a download of a URL would find; nothing is saved or recorded.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+            DownloadForbiddenError: the daemon may not fetch.
+            DownloadError: a download would be refused or fail, or the probe took too long.
+        """
+        self.authorize(user, Action.PROBE)
+        return await self._prober.probe(request)
 
     async def cancel(self, user: User, id: str) -> Download:
         """Cancel an active download and remove its part file; return the final row.

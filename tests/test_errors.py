@@ -115,6 +115,7 @@ def test_errors_that_a_mirror_can_avoid_are_those_of_one_source() -> None:
 def test_every_error_that_sends_retry_after_is_listed_here() -> None:
     assert {code for code, kind in ERRORS.items() if kind.sends_retry_after} == {
         "QUEUE_FULL",
+        "REMOTE_ERROR",
         "SHUTTING_DOWN",
         "STORE_UNAVAILABLE",
         "TOO_MANY_FAILED_LOGINS",

@@ -6,6 +6,7 @@ import pytest
 from support.clocks import ManualClock
 from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
+from support.fake_prober import FOUND, FakeProber
 from support.fake_storage import FakeStorage
 from support.sample_downloads import sample_download
 
@@ -62,13 +63,19 @@ def rights() -> Rights:
 
 
 @pytest.fixture
-def service(manager: FakeManager, rights: Rights) -> DownloadService:
+def prober() -> FakeProber:
+    return FakeProber()
+
+
+@pytest.fixture
+def service(manager: FakeManager, prober: FakeProber, rights: Rights) -> DownloadService:
     async def find(prefix: str, limit: int) -> list[str]:
         return [name for name in ("bobs", "d") if name.startswith(prefix)][:limit]
 
     return DownloadService(
         manager=manager,
         history=FakeHistory(manager),
+        prober=prober,
         storage=FakeStorage(),
         find_directories=find,
         clock=ManualClock(),
@@ -175,6 +182,25 @@ async def test_reading_needs_the_permission_to_view_and_no_directory(
     await call(service, ANN, id)
     with pytest.raises(PermissionMissingError):
         await call(service, IMPORTER, id)
+
+
+async def test_a_probe_needs_the_permission_to_download_and_the_launch_flag(
+    service: DownloadService, rights: Rights, prober: FakeProber
+) -> None:
+    for user in (VIEWER, IMPORTER):
+        with pytest.raises(PermissionMissingError):
+            await service.probe(user, REQUEST)
+    forbid(rights)
+    with pytest.raises(DownloadForbiddenError):
+        await service.probe(ANN, REQUEST)
+    assert prober.requests == []
+
+
+async def test_a_probe_passes_the_request_on_and_starts_nothing(
+    service: DownloadService, prober: FakeProber, manager: FakeManager
+) -> None:
+    assert await service.probe(ANN, REQUEST) == FOUND
+    assert (prober.requests, manager.downloads) == ([REQUEST], {})
 
 
 async def test_directories_of_others_are_not_listed(service: DownloadService) -> None:

@@ -15,6 +15,7 @@ from downloadd.cli.errors import CommandError, ExitStatus
 from downloadd.cli.import_control import import_end, import_retry
 from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
+from downloadd.cli.probe import probe
 from downloadd.cli.query import health, history, hosts, list_, show, status, watch
 from downloadd.cli.remove import remove
 from downloadd.cli.storage import storage
@@ -99,6 +100,7 @@ def downloadctl(
 
 for command in (
     add,
+    probe,
     list_,
     watch,
     history,

@@ -30,6 +30,8 @@ from downloadd.fronts.rest.schemas import (
     HistoryEntry,
     HistoryEntryResponse,
     Listing,
+    ProbeBody,
+    ProbeResponse,
     RemovalResponse,
     StartResponse,
 )
@@ -65,6 +67,8 @@ __all__ = [
     "Listing",
     "Method",
     "OperationEntry",
+    "ProbeBody",
+    "ProbeResponse",
     "RemovalResponse",
     "Removed",
     "Reset",

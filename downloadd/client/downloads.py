@@ -23,6 +23,8 @@ from downloadd.fronts.rest.schemas import (
     HistoryEntry,
     HistoryEntryResponse,
     Listing,
+    ProbeBody,
+    ProbeResponse,
     RemovalResponse,
     RetryBody,
     StartResponse,
@@ -102,6 +104,17 @@ class Downloads:
                 raise
             # All were refused: each result has the reason.
             return decode(error.body, BatchResponse)
+
+    async def probe(self, probe: ProbeBody) -> ProbeResponse:
+        """Return what a download of a URL would find: name, size, type, ranges and validators; save nothing.
+
+        The origin gets one GET for the first byte, or two. It takes 30 seconds at most.
+
+        Raises:
+            ApiError: A download would be refused, or fail; the code is that of the download.
+            ConnectionLostError: There was no answer.
+        """
+        return await self._connection.call(ProbeResponse, "POST", "api/v1/probe", json=probe)
 
     async def list_active(
         self, *, directory: str = "", downloads: str = "", status: str | None = None, limit: int | None = None

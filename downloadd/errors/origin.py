@@ -23,6 +23,15 @@ class DownloadTimeoutError(DownloadError, code="DOWNLOAD_TIMEOUT"):
         self.timeout = timeout
 
 
+class ProbeTimeoutError(DownloadTimeoutError):
+    """Probe of a URL that took longer than `timeout` seconds; `has_started` is False if it waited for other probes."""
+
+    def __init__(self, timeout: float, *, has_started: bool) -> None:
+        super().__init__(timeout)
+        cause = "the origin did not answer" if has_started else "other probes were running"
+        self.detail = f"the probe ended after {timeout:g} s because {cause}"
+
+
 class RemoteFileNotFoundError(DownloadError, code="REMOTE_FILE_NOT_FOUND"):
     """Response 404 or 410 (`origin_status`)."""
 
@@ -117,6 +126,8 @@ class RemoteError(DownloadError, code="REMOTE_ERROR"):
     )
     occasions = frozenset({Occasion.END})
     concerns_source = True
+    # A probe of a URL passes the time on that the origin asks for.
+    sends_retry_after = True
 
     def __init__(
         self, origin_status: int, explanation: str = "", *, retry_after: float | None = None, transient: bool = False

@@ -16,7 +16,7 @@ from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.redaction import filename_from_url, redact_misplaced_url, redact_url
 from downloadd.policy.url import parse_url
-from downloadd.request_fields import RequestFields, parse_request_fields
+from downloadd.request_fields import Method, RequestFields, parse_request_fields
 from downloadd.states import State
 from downloadd.storage.names import SafeName, parse_directory, parse_filename, sanitize_name, suggest_name
 from downloadd.verify import parse_checksum
@@ -81,6 +81,26 @@ def admit(
         ),
         control=Control(priority=request.priority, speed_limit=request.speed_limit),
         progress=Progress(origin=url.origin),
+    )
+
+
+def admit_probe(request: DownloadRequest) -> Request:
+    """Return the checked parameters of a probe of a URL, whose policy the client checks.
+
+    Raises:
+        InvalidParameterError: a parameter cannot be used; the message holds no secret.
+        InvalidPathError: the file name is invalid.
+    """
+    if request.method is not Method.GET:
+        raise InvalidParameterError("method", "a probe sends GET only, because another method can change the origin")
+    return Request(
+        url=request.url,
+        redacted_url=redact_url(request.url),
+        directory="",
+        timeout=0,
+        requested_name=None if request.filename is None else parse_filename(request.filename),
+        expected_type=None if request.type is None else parse_expected_type(request.type),
+        fields=check_request_fields(request),
     )
 
 

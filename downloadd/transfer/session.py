@@ -42,6 +42,8 @@ class OriginResponse(msgspec.Struct, frozen=True, kw_only=True):
     """URL of the response, after redirects."""
     requested_url: AllowedUrl
     """URL before redirects."""
+    redirects: int = 0
+    """Number of redirects."""
     final_url_digest: str | None
     """Digest of that URL without its query; None without redirects. A new signature in the query does not change it."""
     head: ResponseHead
@@ -144,6 +146,7 @@ class Session:
                     yield OriginResponse(
                         url=exchange.target,
                         requested_url=first,
+                        redirects=exchange.hops,
                         final_url_digest=_url_digest(exchange.target) if exchange.hops else None,
                         head=parse_response_head(head.status, head.fields, now=self._clock.wall()),
                         content=content,

@@ -26,7 +26,7 @@ from end_to_end.test_imports import export, serve
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.import_files import packed
 from support.origin.origin import Origin
-from support.origin.scripted_response import ScriptedResponse, error_response
+from support.origin.scripted_response import ScriptedResponse, error_response, redirect
 from support.waiting import wait_until
 
 from downloadd.cli.main import downloadctl
@@ -102,6 +102,50 @@ async def test_secrets_of_a_request_are_read_from_standard_input(
     refused = await run("add", "-H", "Host: s3cret", origin.url("/f"))
     assert "headers: Host cannot be set: it is taken from the URL" in refused.err
     assert "s3cret" not in f"{done} {refused} {daemon.log.read_text()}"
+
+
+async def test_a_url_is_probed_before_a_download(run: Run, origin: Origin, daemon: DaemonProcess) -> None:
+    origin.script("/get", redirect("/files/release.zip?sig=s3cret"))
+    release = ScriptedResponse(size=3 << 20, etag='"v1"', content_type="application/zip")
+    origin.script("/files/release.zip", release)
+    done = await run("probe", "--user", "ann", "--password-file", "-", origin.url("/get"), text="s3cret\n")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "file        release.zip",
+        "size        3.00 MiB (3145728 B)",
+        "type        application/zip",
+        f"from        {origin.url('/files/release.zip?sig=***')}",
+        "redirects   1",
+        "ranges      yes",
+        "resume      possible",
+        'entity tag  "v1"',
+    ]
+    sent = [request.field("Authorization") for request in origin.requests("/files/release.zip")]
+    assert sent == [aiohttp.encode_basic_auth("ann", "s3cret")]
+    assert "s3cret" not in f"{done} {daemon.log.read_text()}"
+    assert (await daemon.active(), await daemon.history(), daemon.files()) == ([], [], {})
+    as_json = await run("probe", "--json", "--name", "mine.zip", origin.url("/files/release.zip"))
+    answer = json.loads(as_json.out)
+    assert (answer["filename"], answer["size"], answer["resumable"]) == ("mine.zip", 3 << 20, True)
+
+
+async def test_the_failure_of_a_probe_is_explained(
+    run: Run, run_without_daemon: Run, origin: Origin, daemon: DaemonProcess
+) -> None:
+    gone = await run("probe", origin.url("/gone"))
+    assert (gone.status, gone.out) == (1, "")
+    assert gone.err == (
+        "downloadctl: Remote file not found: the origin answered 404.\n"
+        "  Verify the URL is correct and the file exists.\n"
+    )
+    blocked = await run("probe", "--json", "http://10.0.0.1/")
+    assert (blocked.status, json.loads(blocked.out)["error"]) == (1, "DOMAIN_BLOCKED")
+    posted = await run("probe", "--data", "a=1", origin.url("/f"))
+    assert (posted.status, "a probe sends GET only" in posted.err) == (1, True)
+    assert origin.requests("/f") == []
+    assert (await run("probe")).status == 2
+    assert (await run("probe", "http://a.example/", DOWNLOADD_TOKEN="x" * 40)).status == 4
+    assert (await run_without_daemon("probe", "http://a.example/")).status == 3
 
 
 async def test_links_are_found_in_a_pasted_page(run: Run, origin: Origin, daemon: DaemonProcess) -> None:

@@ -7,10 +7,20 @@ import pytest
 from support.sample_downloads import sample_download
 from support.served_api import ServedApi
 
-from downloadd.client import ActiveEntry, ApiError, BatchItem, Client, Credentials, HistoryEntry, Method
+from downloadd.client import (
+    ActiveEntry,
+    ApiError,
+    BatchItem,
+    Client,
+    Credentials,
+    HistoryEntry,
+    Method,
+    ProbeBody,
+)
 from downloadd.client.downloads import parse_next_cursor
 from downloadd.download import Conflict
 from downloadd.download_request import StartOptions, StartParameters
+from downloadd.errors import RemoteFileNotFoundError
 from downloadd.records.protocol import HistoryFilter
 from downloadd.request_fields import RequestFields
 from downloadd.states import State
@@ -56,6 +66,23 @@ async def test_request_fields_reach_the_daemon_in_a_batch(api: ServedApi, api_cl
     assert {name: getattr(request, name) for name in RequestFields.__struct_fields__} == {
         name: getattr(item, name) for name in RequestFields.__struct_fields__
     }
+
+
+async def test_a_probe_returns_what_a_download_would_find(api: ServedApi, api_client: Client) -> None:
+    body = ProbeBody(url="https://a.example/f", filename="n", type="file", cookies={"a": "1"})
+    found = await api_client.files.downloads.probe(body)
+    assert (found.filename, found.size, found.resumable) == ("data.zip", 3_000_000, True)
+    [request] = api.prober.requests
+    assert (request.url, request.filename, request.type, request.cookies) == (
+        "https://a.example/f",
+        "n",
+        "file",
+        {"a": "1"},
+    )
+    api.prober.error = RemoteFileNotFoundError(404)
+    with pytest.raises(ApiError) as caught:
+        await api_client.files.downloads.probe(body)
+    assert (caught.value.code, caught.value.detail) == ("REMOTE_FILE_NOT_FOUND", "the origin answered 404")
 
 
 async def test_a_parameter_that_is_none_is_omitted(api: ServedApi, api_client: Client) -> None:

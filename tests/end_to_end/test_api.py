@@ -143,6 +143,7 @@ ENDPOINTS = {
     ("GET", "/api/v1/downloads"): "view-downloads",
     ("HEAD", "/api/v1/downloads"): "view-downloads",
     ("POST", "/api/v1/downloads"): "download",
+    ("POST", "/api/v1/probe"): "download",
     ("GET", ONE): "view-downloads",
     ("HEAD", ONE): "view-downloads",
     ("DELETE", ONE): "download",
@@ -260,6 +261,7 @@ async def test_without_allow_download_every_operation_that_fetches_is_forbidden(
         body = {"downloads": [{"url": "http://127.0.0.1:1/f"}]}
         assert await daemon.request("GET", START) == (403, FORBIDDEN)
         assert await daemon.request("POST", "/api/v1/downloads", json=body) == (403, FORBIDDEN)
+        assert await daemon.request("POST", "/api/v1/probe", json=body["downloads"][0]) == (403, FORBIDDEN)
         assert await daemon.request("POST", f"{ONE}/resume") == (403, FORBIDDEN)
         assert await daemon.request("POST", f"{ONE}/retry") == (403, FORBIDDEN)
         assert await daemon.history() == []

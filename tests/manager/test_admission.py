@@ -8,8 +8,8 @@ from rich.pretty import pretty_repr
 from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Download
 from downloadd.download_request import DownloadRequest
-from downloadd.errors import ErrorCode, InvalidParameterError, QueueFullError
-from downloadd.manager.admission import MAX_REFUSED_TEXT_CHARACTERS, admit, refuse
+from downloadd.errors import DownloadError, ErrorCode, InvalidParameterError, InvalidPathError, QueueFullError
+from downloadd.manager.admission import MAX_REFUSED_TEXT_CHARACTERS, admit, admit_probe, refuse
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.policy import Policy
@@ -201,3 +201,36 @@ def test_a_refused_download_has_no_request_fields() -> None:
 def test_requests_show_no_request_field() -> None:
     request = DownloadRequest(url=URL, directory="", headers={"X-Key": "s3cret"}, body="s3cret")
     assert "s3cret" not in f"{request!r} {pretty_repr(request)} {accept(request)!r}"
+
+
+# -- probes ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_probe_has_the_checked_parameters_of_a_download() -> None:
+    request = admit_probe(
+        DownloadRequest(
+            url="https://ann:pw@h/f", directory="", filename="f.zip", type="APPLICATION/Zip", headers={"X-Key": " k "}
+        )
+    )
+    assert (request.url, request.redacted_url) == ("https://ann:pw@h/f", "https://h/f")
+    assert (request.requested_name, request.expected_type) == ("f.zip", "application/zip")
+    assert request.fields == RequestFields(headers=(("X-Key", "k"),))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind", "detail"),
+    [
+        ({"method": Method.POST}, InvalidParameterError, "method: a probe sends GET only"),
+        ({"method": Method.POST, "body": "secret"}, InvalidParameterError, "method: a probe sends GET only"),
+        ({"body": "secret"}, InvalidParameterError, "body: is given without the method POST"),
+        ({"headers": {"Host": "secret"}}, InvalidParameterError, "headers: Host cannot be set"),
+        ({"proxy": "p"}, InvalidParameterError, "proxy: no proxy of this name"),
+        ({"type": "secret"}, InvalidParameterError, "type: "),
+        ({"filename": "a/b"}, InvalidPathError, "the filename"),
+    ],
+)
+def test_a_probe_with_a_parameter_that_cannot_be_used_is_refused(
+    parameters: dict[str, object], kind: type[DownloadError], detail: str
+) -> None:
+    with pytest.raises(kind, match=detail):
+        admit_probe(DownloadRequest(url=URL, directory="", **parameters))  # type: ignore[arg-type]

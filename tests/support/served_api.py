@@ -10,6 +10,7 @@ from support.clocks import ManualClock
 from support.fake_history import FakeHistory
 from support.fake_imports import FakeImports
 from support.fake_manager import FakeManager, FakeMetrics
+from support.fake_prober import FakeProber
 from support.fake_storage import FakeStorage
 
 from downloadd.config import DirectoryConfig, UserConfig
@@ -56,6 +57,7 @@ class ServedApi:
     Attributes:
         manager: the fake below the service.
         history: the fake that removes from the history of the manager.
+        prober: the fake of the probes.
         storage: the fake of the storage root.
     """
 
@@ -72,11 +74,13 @@ class ServedApi:
         self.bus = EventBus()
         self.manager = FakeManager(self.bus, self.clock, **settings)
         self.history = FakeHistory(self.manager)
+        self.prober = FakeProber()
         self.storage = FakeStorage()
         self.rights = Rights(directories=DIRECTORIES, is_enabled=True)
         self.service = DownloadService(
             manager=self.manager,
             history=self.history,
+            prober=self.prober,
             storage=self.storage,
             find_directories=self._directories,
             clock=self.clock,

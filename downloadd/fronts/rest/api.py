@@ -18,6 +18,7 @@ from downloadd.fronts.rest.hosts import HostsEndpoint
 from downloadd.fronts.rest.long_poll import LongPoll
 from downloadd.fronts.rest.middleware import RequestMiddleware
 from downloadd.fronts.rest.openapi import DocumentEndpoint
+from downloadd.fronts.rest.probe import ProbeEndpoint
 from downloadd.fronts.rest.reference import ReferencePage
 from downloadd.fronts.rest.request_guards import RequestGuards
 from downloadd.fronts.rest.request_metrics import RequestMetrics
@@ -80,6 +81,7 @@ def create_api(
             document=document,
             directories=DirectoryCompletionEndpoint(service),
             hosts=HostsEndpoint(service),
+            probe=ProbeEndpoint(service=service, reader=reader),
             page=page_endpoints,
         )
     )

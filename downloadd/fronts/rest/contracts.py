@@ -10,15 +10,22 @@ import msgspec
 from downloadd.errors import (
     DomainBlockedError,
     DownloadForbiddenError,
+    DownloadTimeoutError,
     ErrorCode,
     FileChangedError,
+    FileTooLargeError,
     InvalidPathError,
     InvalidUrlError,
+    NetworkError,
     NotFoundError,
     Occasion,
     QueueFullError,
+    RemoteError,
+    RemoteFileNotFoundError,
     ShuttingDownError,
     StorageError,
+    TooManyRedirectsError,
+    UnexpectedContentError,
     codes_at,
 )
 from downloadd.fronts.rest.event_types import describe_event_types
@@ -43,6 +50,8 @@ from downloadd.fronts.rest.schemas import (
     HostsQuery,
     Listing,
     ListingQuery,
+    ProbeBody,
+    ProbeResponse,
     RemovalResponse,
     RetryBody,
     StartQuery,
@@ -134,6 +143,25 @@ BATCH: Final = Contract(
     result_errors=_START_ERRORS,
     result_error_type=BatchResponse,
     errors=(*_ADMISSION_ERRORS, *_QUERY_ERRORS, *_BODY_ERRORS),
+)
+PROBE: Final = Contract(
+    body=ProbeBody,
+    response=ResponseSpec(description="What a download of the URL would find", types=(ProbeResponse,)),
+    errors=(
+        *_QUERY_ERRORS,
+        *_BODY_ERRORS,
+        InvalidUrlError.code,
+        InvalidPathError.code,
+        DomainBlockedError.code,
+        DownloadForbiddenError.code,
+        DownloadTimeoutError.code,
+        RemoteFileNotFoundError.code,
+        NetworkError.code,
+        RemoteError.code,
+        TooManyRedirectsError.code,
+        FileTooLargeError.code,
+        UnexpectedContentError.code,
+    ),
 )
 DIRECTORY_LISTING: Final = Contract(
     query=DirectoryListingQuery,

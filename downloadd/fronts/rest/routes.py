@@ -14,6 +14,7 @@ from downloadd.fronts.rest.health import MonitoringEndpoints
 from downloadd.fronts.rest.history import HistoryEndpoints
 from downloadd.fronts.rest.hosts import HostsEndpoint
 from downloadd.fronts.rest.openapi import DocumentEndpoint
+from downloadd.fronts.rest.probe import ProbeEndpoint
 from downloadd.fronts.rest.reference import ASSET_TYPES, ReferencePage
 from downloadd.fronts.rest.route import Access, Route
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints
@@ -32,10 +33,12 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     document: DocumentEndpoint
     directories: DirectoryCompletionEndpoint
     hosts: HostsEndpoint
+    probe: ProbeEndpoint
     page: PageEndpoints
 
 
 _START: Final = REQUIRED_PERMISSIONS[Action.START]
+_PROBE: Final = REQUIRED_PERMISSIONS[Action.PROBE]
 _CANCEL: Final = REQUIRED_PERMISSIONS[Action.CANCEL]
 _PAUSE: Final = REQUIRED_PERMISSIONS[Action.PAUSE]
 _RESUME: Final = REQUIRED_PERMISSIONS[Action.RESUME]
@@ -90,6 +93,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             head=True,
         ),
         Route("POST", _DOWNLOADS_PATH, _START, endpoints.downloads.batch, c.BATCH, "Start many downloads at once"),
+        Route("POST", f"{_API_PREFIX}/probe", _PROBE, endpoints.probe.probe, c.PROBE, "Probe a URL without a download"),
         Route("GET", _DOWNLOAD_PATH, _VIEW, endpoints.downloads.show, c.DOWNLOAD, "Look at one download", head=True),
         Route("DELETE", _DOWNLOAD_PATH, _CANCEL, endpoints.downloads.cancel, c.CANCEL, "Cancel or remove a download"),
         Route(

@@ -9,9 +9,17 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from downloadd.download import ResumedBy
-from downloadd.download_request import MAX_SOURCES, DownloadItem, Priority, SpeedLimit, StartParameters
+from downloadd.download_request import (
+    MAX_SOURCES,
+    DownloadItem,
+    Priority,
+    RequestFieldParameters,
+    SpeedLimit,
+    StartParameters,
+)
 from downloadd.errors import ErrorCode
 from downloadd.manager.queue_report import OriginState
+from downloadd.request_fields import RequestFields
 from downloadd.states import ACTIVE, FINISHED, State
 
 MAX_ITEMS: Final = 10_000
@@ -131,6 +139,39 @@ class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """`POST /api/v1/downloads`."""
 
     downloads: Annotated[list[BatchItem], Meta(min_length=1, max_length=MAX_ITEMS)]
+
+
+PROBE_PARAMETERS: Final = ("filename", "type", *RequestFields.__struct_fields__)
+"""Parameters of a download on which the answer to a probe depends."""
+
+if TYPE_CHECKING:
+
+    class ProbeBody(RequestFieldParameters, frozen=True, kw_only=True):
+        """`POST /api/v1/probe`; of the parameters, it takes `PROBE_PARAMETERS` only."""
+
+        url: str
+else:
+    # A struct has one base, and request fields are in no base without the other parameters of a start.
+    ProbeBody = msgspec.defstruct(
+        "ProbeBody",
+        [
+            (field.name, field.type)
+            if field.required
+            else (field.name, field.type, msgspec.field(default=field.default, default_factory=field.default_factory))
+            for field in msgspec.structs.fields(DownloadItem)
+            if field.name in {"url", *PROBE_PARAMETERS}
+        ],
+        module=__name__,
+        namespace={
+            "__doc__": "`POST /api/v1/probe`.",
+            "__repr__": DownloadItem.__repr__,
+            "__rich_repr__": DownloadItem.__rich_repr__,
+        },
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        omit_defaults=True,
+    )
 
 
 class UncheckedBatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -255,6 +296,23 @@ class RemovalResponse(msgspec.Struct, frozen=True, kw_only=True):
     refused: Annotated[int, Meta(ge=0, description="Entries in directories that the user may not use; they stay.")]
     success: bool
     message: str
+
+
+class ProbeResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a download of a URL would find."""
+
+    url: Annotated[str, Meta(description="URL after redirects, without credentials.")]
+    redirects: Annotated[int, Meta(ge=0, description="Number of redirects.")]
+    filename: Annotated[str, Meta(description="Name that the file would get, if no other one has it.")]
+    size: Annotated[int, Meta(ge=0, description="Bytes; null if the origin does not state it.")] | None
+    content_type: str | None
+    ranges: Annotated[bool, Meta(description="The origin sends ranges.")]
+    etag: Annotated[str, Meta(description="Entity tag of the representation, as sent.")] | None
+    last_modified: UnixSeconds | None
+    checksum: Annotated[str, Meta(description="Digest that the origin states, `<algorithm>=<hex>`.")] | None
+    resumable: Annotated[bool, Meta(description="A download that breaks off can continue.")]
+    warning: Annotated[str, Meta(description="What to check before the start.")] | None
+    success: bool
 
 
 class Directories(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,8 @@ class ApiConnection(web.RequestHandler):
     """Connection of a client."""
 
     limit: ConnectionLimit
+    on_lost: Callable[[], None] | None = None
+    """Called when the connection is lost while a request is handled."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the kernel close the connection of a client that reads nothing; a response must not be kept for ever."""
@@ -47,8 +49,10 @@ class ApiConnection(web.RequestHandler):
             transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Remove the connection from the limit."""
+        """Remove the connection from the limit, and end the work of its request."""
         self.limit.remove(self)
+        if self.on_lost is not None:
+            self.on_lost()
         super().connection_lost(exc)
 
     def handle_error(
@@ -61,6 +65,9 @@ class ApiConnection(web.RequestHandler):
         """Return a JSON response to a malformed request, which repeats nothing of it, and close the connection."""
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun already")
+        if isinstance(exc, ConnectionError) and self.transport is None:
+            # aiohttp ignores it only if it is not handled here.
+            raise exc
         if status == 500:
             _log.error("request_failed", exc_info=exc)
             response = error_response(InternalError())

@@ -43,6 +43,10 @@ const second = await downloads.fetch({ directory: "k", download: `${origin}/smal
 told.sameId = first.download_id === second.download_id;
 
 const slow = (await downloads.fetch({ directory: "s", download: `${origin}/slow` })).download_id;
+told.probe = await downloads.probe({ url: `${origin}/small`, filename: "mine" });
+told.probeOfNothing = await refusal(downloads.probe({ url: `${origin}/gone` }));
+const given = AbortSignal.abort();
+told.probeAborted = await downloads.probe({ url: `${origin}/small` }, { signal: given }).catch((error) => error.name);
 told.paused = (await downloads.pause(slow)).status;
 told.changed = await downloads.change(slow, { priority: 3, speed_limit: 0 });
 told.resumed = (await downloads.resume(slow)).message;

@@ -67,6 +67,8 @@ async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Orig
     assert (results["unauthorized"]["code"], results["unauthorized"]["status"]) == ("unauthorized", 401)
     assert (results["nobody"]["name"], results["nobodyIsLost"]) == ("ConnectionLost", True)
     assert results["sameId"]
+    assert (results["probe"]["filename"], results["probe"]["size"], results["probe"]["success"]) == ("mine", 1000, True)
+    assert (results["probeOfNothing"]["code"], results["probeAborted"]) == ("REMOTE_FILE_NOT_FOUND", "AbortError")
     assert (results["paused"], results["resumed"], results["one"]) == ("paused", "Download resumed", True)
     assert (results["changed"]["priority"], results["changed"]["speed_limit"]) == (3, 0)
     assert (results["waited"], results["waitedForThePast"]) == ("completed", "completed")

@@ -6,6 +6,7 @@ import pytest
 from support.clocks import ManualClock
 from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
+from support.fake_prober import FakeProber
 from support.fake_storage import FakeStorage
 from support.sample_downloads import sample_download
 
@@ -34,6 +35,7 @@ def long_poll(manager: FakeManager) -> LongPoll:
         DownloadService(
             manager=manager,
             history=FakeHistory(manager),
+            prober=FakeProber(),
             storage=FakeStorage(),
             find_directories=no_directories,
             clock=ManualClock(),

@@ -46,6 +46,7 @@ async def test_every_path_and_method_is_described(api: ServedApi) -> None:
         ("/api/v1/downloads", "get"), ("/api/v1/downloads", "head"), ("/api/v1/downloads", "post"),
         (one, "get"), (one, "head"), (one, "delete"), (one, "patch"),
         ("/api/v1/storage/accept", "post"),
+        ("/api/v1/probe", "post"),
         (f"{one}/pause", "post"), (f"{one}/resume", "post"), (f"{one}/retry", "post"),
         ("/api/v1/events", "get"),
         *((f"/api/v1/{name}", "get") for name in IMPORTS_READ),
@@ -126,6 +127,9 @@ ANSWERS = [
     ("POST", f"/api/v1/downloads/{sample_download(1).id}/resume", "/api/v1/downloads/{id}/resume", None),
     ("POST", f"/api/v1/downloads/{sample_download(2).id}/retry", "/api/v1/downloads/{id}/retry", None),
     ("POST", "/api/v1/storage/accept", "/api/v1/storage/accept", None),
+    ("POST", "/api/v1/probe", "/api/v1/probe", {"url": "https://a.example/"}),
+    ("POST", "/api/v1/probe", "/api/v1/probe", {"url": "https://a.example/", "method": "POST"}),
+    ("POST", "/api/v1/probe", "/api/v1/probe", {}),
     ("GET", "/api/v1/health", "/api/v1/health", None),
     ("GET", "/api/v1/openapi.json", "/api/v1/openapi.json", None),
 ]

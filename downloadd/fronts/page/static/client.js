@@ -265,6 +265,15 @@ class Downloads {
     }
   }
 
+  /**
+   * Returns what a download of a URL would find: name, size, type, ranges and validators; saves nothing.
+   * @param {Record<string, any>} probe `url` and any field of `ProbeBody` in the OpenAPI document
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  probe(probe, { signal } = {}) {
+    return this.#client.call("POST", "api/v1/probe", { json: probe, signal });
+  }
+
   /** Returns one download, active or finished. @param {string} id */
   get(id) {
     return this.#client.call("GET", downloadPath(id));
