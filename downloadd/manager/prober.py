@@ -9,6 +9,7 @@ from downloadd.download import Request
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ProbeTimeoutError
 from downloadd.manager.admission import admit_probe
+from downloadd.origin.context import RequestContext
 from downloadd.transfer.probe import (
     EVERYTHING,
     FIRST_BYTE,
@@ -75,11 +76,12 @@ class Prober:
             raise ProbeTimeoutError(self._timeout, has_started=has_started) from None
 
     async def _ask(self, request: Request) -> ProbeResult:
-        async with self._session.get(request.url, FIRST_BYTE, request.fields) as response:
+        context = RequestContext(fields=request.fields, cookies=self._session.make_cookie_jar())
+        async with self._session.get(request.url, FIRST_BYTE, context) as response:
             has_ranges = supports_ranges(response.head)
             if not must_ask_for_everything(response.head):
                 return self._describe(request, response, complete_head(response.head), has_ranges=has_ranges)
-        async with self._session.get(request.url, EVERYTHING, request.fields) as response:
+        async with self._session.get(request.url, EVERYTHING, context) as response:
             return self._describe(request, response, response.head, has_ranges=has_ranges)
 
     def _describe(
