@@ -21,7 +21,13 @@ from downloadd.errors import ERRORS, ErrorCode
 from downloadd.fronts.rest.event_types import EVENT_TYPES
 from downloadd.fronts.rest.query_decoding import parameter_names
 from downloadd.fronts.rest.routes import build_routes
-from downloadd.fronts.rest.schemas import DirectoryListingQuery, HistoryQuery, StartQuery
+from downloadd.fronts.rest.schemas import (
+    PROBE_PARAMETERS,
+    DirectoryListingQuery,
+    HistoryQuery,
+    ProbeResponse,
+    StartQuery,
+)
 from downloadd.request_fields import REFUSED_NAMES, RequestFields
 from downloadd.states import FINISHED, TRANSITIONS, State, Trigger
 
@@ -94,6 +100,14 @@ def test_the_table_of_request_fields_is_that_of_a_batch_item() -> None:
     assert first_cells(page) == list(RequestFields.__struct_fields__)
     for name in REFUSED_NAMES.keys() - {"http2-settings"}:
         assert name in page.lower() or name.startswith("if-"), name
+
+
+def test_the_table_of_a_probe_has_the_fields_of_its_answer() -> None:
+    text = section(HTTP, "Probe of a URL")
+    cells = [name for row in rows(text) for name in re.findall(r"`(\w+)`", row[0])]
+    assert [*cells, "success"] == list(ProbeResponse.__struct_fields__)
+    for name in {*PROBE_PARAMETERS} - {*RequestFields.__struct_fields__}:
+        assert f"`{name}`" in text
 
 
 @pytest.mark.parametrize("query", [HistoryQuery, DirectoryListingQuery])

@@ -3,6 +3,7 @@
 import { byId, element, setText, setVisible } from "./element.js";
 import { endSentence, formatCount } from "./formatting.js";
 import { IMPORTERS } from "./importers.js";
+import { LinkCheck } from "./link_check.js";
 import { describeKinds, findLinks, guessKind } from "./links.js";
 
 /** Downloads of one batch. */
@@ -37,6 +38,7 @@ export class AddForm {
     this.found = byId("found");
     this.refused = byId("refused");
     this.directory = byId("directory");
+    this.check = new LinkCheck({ client, errors, onError });
     this.idempotencyKey = "";
     this.form.addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
@@ -148,6 +150,7 @@ export class AddForm {
     setText(this.found, hasText ? `${formatCount(links.length, "link")} found${rest}` : "");
     setText(byId("add-button"), links.length > 1 ? `Download ${links.length.toLocaleString()} files` : "Download");
     for (const id of FIELDS_OF_ONE_FILE) byId(id).disabled = links.length > 1;
+    this.check.update(links);
   }
 
   /** @param {number} files @returns {Record<string, any> | null} */
